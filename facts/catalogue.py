@@ -1,0 +1,156 @@
+"""The catalogue of requirements: its types and its parser. The file is ``features/catalogue.yaml``; callers load it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from facts.errors import BadInput
+
+
+class Level(StrEnum):
+    """How much a requirement weighs."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+
+
+class About(StrEnum):
+    """What a requirement is a statement about. Only INSTALL counts for the verdict of a run."""
+
+    INSTALL = "install"
+    ISTIO = "istio"
+    SUITE = "suite"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One promise.
+
+    Attributes:
+        id: Stable id, e.g. ``CHK-9``.
+        sentence: The promise as one sentence.
+        level: MUST or SHOULD.
+        about: Subject: install, istio or suite.
+        profile: The profile it belongs to, e.g. ``checklist``.
+        source: Where the promise comes from (a step of the guide, a specification).
+        guide_claims: What the guide says, where the truth differs; empty where it does not.
+        really_known_by: How one really knows.
+        remedy: What to do when it does not hold.
+        not_applicable_when: Conditions under which it does not apply; each is a sentence.
+    """
+
+    id: str
+    sentence: str
+    level: Level
+    about: About
+    profile: str
+    source: str
+    really_known_by: str
+    remedy: str
+    guide_claims: str = ""
+    not_applicable_when: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All requirements, in the order of the file.
+
+    Attributes:
+        requirements: By id.
+        profiles: Names of profiles, each with the profiles it includes (itself first). ``core`` and ``all`` are such names.
+    """
+
+    requirements: Mapping[str, Requirement]
+    profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Requirement]:
+        return iter(self.requirements.values())
+
+    def __getitem__(self, requirement_id: str) -> Requirement:
+        return self.requirements[requirement_id]
+
+    def __contains__(self, requirement_id: object) -> bool:
+        return requirement_id in self.requirements
+
+    def chosen(self, profiles: tuple[str, ...]) -> tuple[Requirement, ...]:
+        """The requirements of `profiles`, groups such as ``core`` resolved, in catalogue order.
+
+        Raises:
+            BadInput: A profile of that name does not exist.
+        """
+        wanted: set[str] = set()
+        for name in profiles:
+            if name not in self.profiles:
+                raise BadInput(
+                    expected=f"one of the profiles {', '.join(sorted(self.profiles))}",
+                    seen=repr(name),
+                    where="--profile",
+                    remedy="choose one of those, or several separated by commas",
+                )
+            wanted.update(self.profiles[name])
+        return tuple(r for r in self if r.profile in wanted)
+
+
+_KEYS = {"id", "sentence", "level", "about", "profile", "source", "really_known_by", "remedy"}
+_OPTIONAL = {"guide_claims", "not_applicable_when"}
+
+
+def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Catalogue:
+    """Reads the catalogue from its parsed YAML.
+
+    Args:
+        document: ``{"profiles": {group: [profile, …]}, "requirements": [{…}, …]}``.
+        where: Name of the file, for messages.
+
+    Raises:
+        BadInput: A key is missing, unknown or double, or an id is used twice.
+    """
+    if not isinstance(document, Mapping) or "requirements" not in document:
+        raise _bad(where, "a mapping with `profiles` and `requirements`", f"a {type(document).__name__}")
+    requirements: dict[str, Requirement] = {}
+    for entry in document["requirements"]:
+        keys = set(entry)
+        if missing := _KEYS - keys:
+            raise _bad(where, f"the keys {sorted(missing)} in requirement {entry.get('id')}", "they are missing")
+        if unknown := keys - _KEYS - _OPTIONAL:
+            raise _bad(where, f"only known keys in requirement {entry['id']}", f"{sorted(unknown)}")
+        if entry["id"] in requirements:
+            raise _bad(where, "each id once", f"{entry['id']} twice")
+        try:
+            requirement = Requirement(
+                id=entry["id"],
+                sentence=_line(entry["sentence"]),
+                level=Level(entry["level"]),
+                about=About(entry["about"]),
+                profile=entry["profile"],
+                source=_line(entry["source"]),
+                really_known_by=_line(entry["really_known_by"]),
+                remedy=_line(entry["remedy"]),
+                guide_claims=_line(entry.get("guide_claims", "")),
+                not_applicable_when=tuple(_line(c) for c in entry.get("not_applicable_when", ())),
+            )
+        except ValueError as error:
+            raise _bad(where, f"known values in requirement {entry['id']}", str(error)) from error
+        requirements[requirement.id] = requirement
+    single = {r.profile: (r.profile,) for r in requirements.values()}
+    groups = {name: tuple(members) for name, members in document.get("profiles", {}).items()}
+    for name, members in groups.items():
+        if unknown_members := set(members) - set(single):
+            raise _bad(where, f"known profiles in the group {name}", f"{sorted(unknown_members)}")
+    return Catalogue(requirements, {**single, **groups})
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _bad(where: str, expected: str, seen: str) -> BadInput:
+    return BadInput(
+        expected=expected,
+        seen=seen,
+        where=where,
+        remedy="mend the catalogue; its keys are documented in DEVELOPMENT.md",
+    )

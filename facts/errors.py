@@ -1,0 +1,36 @@
+"""Errors that a person meets. Each says what was expected, what was seen, where, and what to try."""
+
+from __future__ import annotations
+
+
+class ConformanceError(Exception):
+    """Something went wrong that a user can act on.
+
+    Attributes:
+        expected: What should have been so, as a sentence without a full stop.
+        seen: What was so instead; never holds a secret.
+        where: The object, file or address that was looked at.
+        remedy: The next thing to try.
+    """
+
+    def __init__(self, *, expected: str, seen: str, where: str, remedy: str) -> None:
+        self.expected = expected
+        self.seen = seen
+        self.where = where
+        self.remedy = remedy
+        super().__init__(expected, seen, where, remedy)
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}; saw {self.seen} ({self.where}). Try: {self.remedy}"
+
+
+class CouldNotTell(ConformanceError):
+    """A reading that a verdict needs could not be made, or could not be understood: verdict *error*, never pass or fail."""
+
+
+class ProvisioningFailed(ConformanceError):
+    """A part of the installation could not be brought up. The run ends as *inconclusive*; the report is still written."""
+
+
+class BadInput(ConformanceError):
+    """The user's own input (settings, context, kubeconfig, options) cannot be used."""

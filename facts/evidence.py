@@ -1,0 +1,137 @@
+"""Evidence: one reading of the world, kept with everything an auditor needs to trust it. And who it is handed to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from facts.finding import Finding
+from facts.redaction import redact
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """The thing that was looked at.
+
+    Attributes:
+        kind: Kubernetes kind, or ``Teleport``, ``Host``, ``Container``.
+        name: Its name.
+        namespace: Empty for what has none.
+        uid: Kubernetes uid, empty where unknown.
+        resource_version: Kubernetes resourceVersion at the time of reading, empty where unknown.
+    """
+
+    kind: str
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was asked, of what, when, and what came back.
+
+    Attributes:
+        id: ``ev-`` and 16 hex digits of a digest over question, subject, time and body; unique in a run.
+        question: The command line, API path or URL, as a person could repeat it.
+        subject: The thing that was asked.
+        read_at: UTC time at which the answer was complete.
+        body: The answer, redacted.
+        sha256: Hex digest of `body` in UTF-8.
+        parser: Dotted name of the function in ``facts`` that turns the body into facts; empty for supporting evidence that
+            no verdict stands on.
+        redactions: How many secrets were taken out of the answer.
+        exit_code: Of a command; None for anything else.
+    """
+
+    id: str
+    question: str
+    subject: ObjectRef
+    read_at: datetime
+    body: str
+    sha256: str
+    parser: str = ""
+    redactions: int = 0
+    exit_code: int | None = None
+
+
+def evidence_of(
+    question: str,
+    subject: ObjectRef,
+    raw: str,
+    *,
+    read_at: datetime,
+    parser: str = "",
+    exit_code: int | None = None,
+    named_secrets: Iterable[str] = (),
+) -> Evidence:
+    """Makes evidence from a raw answer: redacts it first, then takes its digest.
+
+    Args:
+        question: The command line, API path or URL.
+        subject: The thing that was asked.
+        raw: The answer as it came, secrets included; it goes no further than this function.
+        read_at: UTC time of the answer.
+        parser: Dotted name of the parser that the answer goes through.
+        exit_code: Of a command.
+        named_secrets: Further values to hide, see `facts.redaction.redact`.
+    """
+    named = tuple(named_secrets)
+    clean = redact(raw, named)
+    question = redact(question, named).text
+    digest = hashlib.sha256(clean.text.encode()).hexdigest()
+    identity = hashlib.sha256(f"{question}\0{subject}\0{read_at.isoformat()}\0{digest}".encode()).hexdigest()
+    return Evidence(
+        id=f"ev-{identity[:16]}",
+        question=question,
+        subject=subject,
+        read_at=read_at,
+        body=clean.text,
+        sha256=digest,
+        parser=parser,
+        redactions=clean.count,
+        exit_code=exit_code,
+    )
+
+
+class Recorder(Protocol):
+    """Where readings and findings go. ``reporting`` implements it, ``conftest`` hands it on."""
+
+    def record(self, evidence: Evidence) -> str:
+        """Keeps a reading and attaches it to the step that is running, if one is. Returns the evidence's id."""
+
+    def attach(self, evidence_ids: Iterable[str]) -> None:
+        """Attaches readings that were made earlier (a shared reading) to the step that is running."""
+
+    def conclude(self, finding: Finding) -> None:
+        """Keeps a finding and attaches it and its evidence to the step that is running."""
+
+
+class KeptInMemory:
+    """The smallest recorder: keeps everything in lists. For the suite's own tests, `doctor` and ad-hoc use."""
+
+    def __init__(self) -> None:
+        self.evidence: dict[str, Evidence] = {}
+        self.findings: list[Finding] = []
+
+    def record(self, evidence: Evidence) -> str:
+        """Keeps a reading."""
+        self.evidence[evidence.id] = evidence
+        return evidence.id
+
+    def attach(self, evidence_ids: Iterable[str]) -> None:
+        """Checks that what is attached was recorded."""
+        missing = [i for i in evidence_ids if i not in self.evidence]
+        if missing:
+            raise KeyError(f"attached but never recorded: {missing}")
+
+    def conclude(self, finding: Finding) -> None:
+        """Keeps a finding."""
+        self.findings.append(finding)

@@ -1,0 +1,48 @@
+"""A finding: what a judgment says about one requirement, with the readings that it stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Holds(StrEnum):
+    """Whether a requirement holds, as far as one judgment can see."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+    NOT_APPLICABLE = "not-applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one judgment.
+
+    Attributes:
+        requirement: Id in the catalogue, e.g. ``INST-06``.
+        holds: The answer.
+        expected: What must be so.
+        seen: What is so.
+        where: The object that was judged.
+        evidence: Ids of the readings it stands on; a YES without any is refused.
+        remedy: What to do about it; empty means the catalogue's remedy.
+        guide_says: What the guide's own check answers here, where it has one.
+        condition: For NOT_APPLICABLE, the catalogue's condition that is met.
+    """
+
+    requirement: str
+    holds: Holds
+    expected: str
+    seen: str
+    where: str
+    evidence: tuple[str, ...] = ()
+    remedy: str = ""
+    guide_says: str = ""
+    condition: str = ""
+
+    def __post_init__(self) -> None:
+        if self.holds in (Holds.YES, Holds.NOT_APPLICABLE) and not self.evidence:
+            raise ValueError(f"{self.requirement}: a finding that claims something needs evidence ({self.seen})")
+        if (self.holds is Holds.NOT_APPLICABLE) != bool(self.condition):
+            raise ValueError(f"{self.requirement}: not-applicable needs the condition that is met, and only it has one")

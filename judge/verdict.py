@@ -1,0 +1,254 @@
+"""The algebra of verdicts: scenarios → requirement → run. Nothing that went wrong can disappear in it.
+
+A requirement passes only if every scenario with its tag ran to its last step, none of its findings is negative, and each
+scenario has evidence attached. Everything else lowers the verdict, in the order of `Verdict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from facts.catalogue import About, Level, Requirement
+from facts.finding import Finding, Holds
+
+
+class Verdict(StrEnum):
+    """The word for one requirement."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    WAIVED = "waived"
+    SKIPPED = "skipped"
+    NOT_APPLICABLE = "not-applicable"
+    NOT_EVALUATED = "not-evaluated"
+
+
+class Ending(StrEnum):
+    """How one scenario ended."""
+
+    COMPLETED = "completed"
+    """Ran to its last step and no step raised."""
+    VIOLATED = "violated"
+    """A step found that the requirement does not hold."""
+    BROKE = "broke"
+    """Set-up, a step or the clean-up raised something else: nobody can tell."""
+    SKIPPED_BY_POLICY = "skipped-by-policy"
+    """The safety policy of this run did not allow it."""
+    SKIPPED_BY_TEST = "skipped-by-test"
+    """Somebody called skip inside it, or tagged it: nobody can tell."""
+    NOT_RUN = "not-run"
+    """Selected, and never started (interruption, an earlier stop)."""
+
+
+class Result(StrEnum):
+    """The word for a whole run."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    PARTIAL = "partial"
+
+
+class Authority(StrEnum):
+    """Who issued the identities that were judged."""
+
+    TELEPORT = "teleport"
+    STAND_IN = "stand-in"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioOutcome:
+    """What the verdict needs to know of one scenario.
+
+    Attributes:
+        name: Its unique name (node id).
+        requirements: Ids from its tags.
+        ending: How it ended.
+        evidence: Number of readings attached to its steps.
+        findings: What its steps concluded.
+        reason: Why it did not complete; empty if it did.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    ending: Ending
+    evidence: int
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A requirement with its verdict.
+
+    Attributes:
+        requirement: The requirement.
+        verdict: The word.
+        reasons: Why it is not a pass, one sentence each; empty for a pass.
+    """
+
+    requirement: Requirement
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """Somebody's decision to live with a requirement that does not hold, for a time.
+
+    Attributes:
+        requirement: Its id.
+        owner: Who decided.
+        justification: Why.
+        expired: Whether its last day is over; an expired waiver has no effect.
+    """
+
+    requirement: str
+    owner: str
+    justification: str
+    expired: bool = False
+
+
+def judge_requirement(
+    requirement: Requirement, scenarios: Sequence[ScenarioOutcome], waiver: Waiver | None = None
+) -> Judged:
+    """Folds the scenarios that carry a requirement's tag into its verdict.
+
+    Args:
+        requirement: The requirement.
+        scenarios: All scenarios with its tag that were collected, also those that never ran.
+        waiver: A decision to live with its failure.
+    """
+    if not scenarios:
+        return Judged(requirement, Verdict.NOT_EVALUATED, ("no scenario of this run carries its tag",))
+    told = [_one(requirement, s) for s in scenarios]
+    reasons = tuple(reason for verdict, reason in told if verdict is not Verdict.PASS)
+    verdicts = {verdict for verdict, _ in told}
+    for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVALUATED, Verdict.SKIPPED):
+        if verdict in verdicts:
+            if verdict is Verdict.FAIL and waiver is not None and not waiver.expired:
+                return Judged(
+                    requirement,
+                    Verdict.WAIVED,
+                    (*reasons, f"waived by {waiver.owner}: {waiver.justification}"),
+                )
+            return Judged(requirement, verdict, reasons)
+    if verdicts == {Verdict.NOT_APPLICABLE}:
+        return Judged(requirement, Verdict.NOT_APPLICABLE, reasons)
+    return Judged(requirement, Verdict.PASS)
+
+
+def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, str]:
+    """What one scenario says about one requirement, with the reason when it is not a pass."""
+    mine = [f for f in scenario.findings if f.requirement == requirement.id]
+    # A negative finding counts however the scenario ended: a later break must not hide what was already seen.
+    for holds, verdict in ((Holds.NO, Verdict.FAIL), (Holds.UNKNOWN, Verdict.ERROR)):
+        for finding in mine:
+            if finding.holds is holds:
+                return (
+                    verdict,
+                    f"{scenario.name}: expected {finding.expected}; saw {finding.seen} ({finding.where})",
+                )
+    by_ending = {
+        Ending.VIOLATED: Verdict.FAIL,
+        Ending.BROKE: Verdict.ERROR,
+        Ending.SKIPPED_BY_POLICY: Verdict.SKIPPED,
+        Ending.SKIPPED_BY_TEST: Verdict.ERROR,
+        Ending.NOT_RUN: Verdict.NOT_EVALUATED,
+    }
+    if scenario.ending is not Ending.COMPLETED:
+        # A scenario may prove several requirements; a violation of another one says of this one only that nobody looked on.
+        named_others = any(f.holds is Holds.NO for f in scenario.findings)
+        if scenario.ending is Ending.VIOLATED and named_others:
+            return (
+                Verdict.ERROR,
+                f"{scenario.name}: stopped at another requirement's failure before this one was judged",
+            )
+        return by_ending[scenario.ending], f"{scenario.name}: {scenario.reason or scenario.ending.value}"
+    not_applicable = [f for f in mine if f.holds is Holds.NOT_APPLICABLE]
+    if not_applicable:
+        unlisted = [f.condition for f in not_applicable if f.condition not in requirement.not_applicable_when]
+        if unlisted:
+            return (
+                Verdict.ERROR,
+                f"{scenario.name}: called not-applicable for a condition the catalogue does not list: {unlisted[0]}",
+            )
+        if len(not_applicable) == len(mine):
+            return Verdict.NOT_APPLICABLE, f"{scenario.name}: {not_applicable[0].condition}"
+    if not any(f.holds is Holds.YES for f in mine):
+        return Verdict.ERROR, f"{scenario.name}: completed without a finding on this requirement"
+    if scenario.evidence == 0:
+        return Verdict.ERROR, f"{scenario.name}: completed without any evidence attached"
+    return Verdict.PASS, ""
+
+
+def judge_catalogue(
+    chosen: Iterable[Requirement],
+    scenarios: Sequence[ScenarioOutcome],
+    waivers: Mapping[str, Waiver] | None = None,
+) -> tuple[Judged, ...]:
+    """Judges every chosen requirement; those without a scenario become *not-evaluated*, never absent."""
+    waivers = waivers or {}
+    by_requirement: dict[str, list[ScenarioOutcome]] = {}
+    for scenario in scenarios:
+        for requirement_id in dict.fromkeys(scenario.requirements):
+            by_requirement.setdefault(requirement_id, []).append(scenario)
+    return tuple(judge_requirement(r, by_requirement.get(r.id, []), waivers.get(r.id)) for r in chosen)
+
+
+def judge_run(
+    judged: Iterable[Judged],
+    *,
+    strict: bool = False,
+    run_errors: Sequence[str] = (),
+    rerun_of_failures: bool = False,
+) -> Result:
+    """The result over the MUSTs about the install (and the SHOULDs, if strict).
+
+    Args:
+        judged: Every chosen requirement with its verdict.
+        strict: Whether findings (a SHOULD that fails) fail the run.
+        run_errors: What went wrong outside any requirement: provisioning, an interruption, a leak.
+        rerun_of_failures: Whether only earlier failures were run again; such a run proves nothing about the rest.
+    """
+    counted = [j for j in judged if _counts(j.requirement, strict=strict)]
+    verdicts = {j.verdict for j in counted}
+    if Verdict.FAIL in verdicts:
+        return Result.FAIL
+    if verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED} or run_errors or rerun_of_failures:
+        return Result.INCONCLUSIVE
+    if verdicts & {Verdict.SKIPPED, Verdict.WAIVED}:
+        return Result.PARTIAL
+    if Verdict.PASS not in verdicts:
+        return Result.INCONCLUSIVE
+    return Result.PASS
+
+
+def _counts(requirement: Requirement, *, strict: bool) -> bool:
+    return requirement.about is About.INSTALL and (requirement.level is Level.MUST or strict)
+
+
+def exit_code(result: Result, *, allow_partial: bool = False) -> int:
+    """The process's exit code; 2 to 5 stay pytest's own (interrupted, internal error, usage, nothing collected)."""
+    return {
+        Result.PASS: 0,
+        Result.FAIL: 1,
+        Result.INCONCLUSIVE: 6,
+        Result.PARTIAL: 0 if allow_partial else 7,
+    }[result]
+
+
+def headline(result: Result, authority: Authority) -> str:
+    """The words on top of the page. *Conformant* needs the real thing."""
+    if result is Result.PASS:
+        return {
+            Authority.TELEPORT: "Conformant",
+            Authority.STAND_IN: "Rehearsal passed",
+            Authority.UNKNOWN: "Passed, authority unknown",
+        }[authority]
+    words = {Result.FAIL: "Not conformant", Result.INCONCLUSIVE: "Inconclusive", Result.PARTIAL: "Partial"}[result]
+    return words if authority is Authority.TELEPORT else f"{words} (rehearsal)" if authority is Authority.STAND_IN else words

@@ -1,0 +1,142 @@
+"""The one way to run a command: argument lists only, a deadline always, the answer as evidence where it matters."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from facts.errors import CouldNotTell
+from facts.evidence import Evidence, ObjectRef, evidence_of
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command answered.
+
+    Attributes:
+        argv: The command line.
+        exit_code: As the process ended.
+        stdout: Unredacted; goes to a parser, never to an output.
+        stderr: Likewise.
+        ended_at: UTC.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    ended_at: datetime
+
+    @property
+    def line(self) -> str:
+        """The command line as a person would type it."""
+        return shlex.join(self.argv)
+
+    def as_evidence(
+        self, subject: ObjectRef, *, parser: str = "", shown_as: str = "", named_secrets: Iterable[str] = ()
+    ) -> Evidence:
+        """The answer as evidence: standard output, then standard error under a line that says so.
+
+        Args:
+            subject: What the command looked at.
+            parser: Parser of standard output; evidence with a parser holds standard output alone.
+            shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
+            named_secrets: Values to hide.
+        """
+        body = self.stdout
+        if self.stderr.strip() and not (parser and self.exit_code == 0):
+            body += f"\n--- standard error ---\n{self.stderr}"
+        return evidence_of(
+            shown_as or self.line,
+            subject,
+            body,
+            read_at=self.ended_at,
+            parser=parser,
+            exit_code=self.exit_code,
+            named_secrets=named_secrets,
+        )
+
+    def tail(self, characters: int = 800) -> str:
+        """The end of what it said, for an error message."""
+        said = (self.stderr.strip() or self.stdout.strip()).replace("\r", "")
+        return said[-characters:]
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> CommandResult:
+    """Runs a command to its end.
+
+    Args:
+        argv: Program and arguments; never a shell string.
+        timeout: Seconds after which it is killed.
+        stdin: Text for its standard input.
+        env: Variables on top of this process's environment.
+        cwd: Working directory.
+
+    Raises:
+        CouldNotTell: The program does not exist or did not end in time. A non-zero exit is an answer, not an error.
+    """
+    words = tuple(str(a) for a in argv)
+    try:
+        done = subprocess.run(
+            words,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise CouldNotTell(
+            expected=f"the program {words[0]}",
+            seen="there is no such file",
+            where=shlex.join(words),
+            remedy="install it, or name its path in the settings (see `conformance images`)",
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise CouldNotTell(
+            expected=f"an answer within {timeout:g} s",
+            seen="none",
+            where=shlex.join(words),
+            remedy="see whether the cluster or host is overloaded, or raise --timeout-scale",
+        ) from error
+    return CommandResult(words, done.returncode, done.stdout, done.stderr, datetime.now(UTC))
+
+
+def must_run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    remedy: str = "read the command's own words above",
+) -> CommandResult:
+    """As `run`, where a non-zero exit is an error.
+
+    Raises:
+        CouldNotTell: Also when the command fails; holds the end of what it said.
+    """
+    result = run(argv, timeout=timeout, stdin=stdin, env=env, cwd=cwd)
+    if result.exit_code != 0:
+        raise CouldNotTell(
+            expected="the command to succeed",
+            seen=f"exit code {result.exit_code}: {result.tail()}",
+            where=result.line,
+            remedy=remedy,
+        )
+    return result

@@ -1,0 +1,125 @@
+"""The one wait vocabulary: `eventually`, `converges`, `consistently`. Nowhere else does this suite sleep.
+
+Each takes a look (a function that returns what it sees and raises `NotYet` while it is not so), and ends with the number of
+attempts, the time it took and the last observation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_fixed
+
+from facts.errors import CouldNotTell
+
+T = TypeVar("T")
+
+
+class NotYet(Exception):  # noqa: N818 - a state of the world, not an error
+    """What was looked for is not there yet. Its text is the last observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patiently to wait.
+
+    Attributes:
+        timeout: Seconds until giving up.
+        interval: Seconds between two looks.
+        sleep: Replaced in tests.
+        clock: Monotonic seconds; replaced in tests.
+    """
+
+    timeout: float
+    interval: float = 0.25
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+def eventually(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "look at the last observation") -> T:
+    """Looks until it is so once.
+
+    Args:
+        what: What is waited for, as in "the DaemonSet tbot is ready on every node".
+        look: Returns what it sees, or raises `NotYet` with what it saw.
+        pace: Patience.
+        remedy: What a person should try when it never becomes so.
+
+    Raises:
+        CouldNotTell: It did not become so in time; holds attempts, seconds and the last observation.
+    """
+    return converges(what, look, pace, times=1, remedy=remedy)
+
+
+def converges(
+    what: str, look: Callable[[], T], pace: Pace, *, times: int, remedy: str = "look at the last observation"
+) -> T:
+    """Looks until it is so `times` times in a row; a single `NotYet` starts the count again.
+
+    Raises:
+        CouldNotTell: See `eventually`.
+    """
+    in_a_row = 0
+
+    def attempt() -> T:
+        nonlocal in_a_row
+        try:
+            seen = look()
+        except NotYet:
+            in_a_row = 0
+            raise
+        in_a_row += 1
+        if in_a_row < times:
+            raise NotYet(f"{in_a_row} of {times} in a row")
+        return seen
+
+    began = pace.clock()
+
+    def give_up(state: RetryCallState) -> Any:
+        last = state.outcome.exception() if state.outcome else None
+        took = pace.clock() - began
+        raise CouldNotTell(
+            expected=f"{what} within {pace.timeout:g} s",
+            seen=f"after {state.attempt_number} looks in {took:.1f} s: {last}",
+            where=what,
+            remedy=remedy,
+        ) from last
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotYet),
+        wait=wait_fixed(pace.interval),
+        stop=lambda _state: pace.clock() - began + pace.interval > pace.timeout,
+        sleep=pace.sleep,
+        retry_error_callback=give_up,
+    )
+    return retrying(attempt)
+
+
+def consistently(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "look at the last observation") -> T:
+    """Looks again and again for the whole of `pace.timeout`; it must be so every time.
+
+    Returns:
+        The last thing seen.
+
+    Raises:
+        CouldNotTell: It was not so once; says when.
+    """
+    began = pace.clock()
+    looks = 0
+    while True:
+        looks += 1
+        try:
+            seen = look()
+        except NotYet as error:
+            raise CouldNotTell(
+                expected=f"{what} for {pace.timeout:g} s without a break",
+                seen=f"at look {looks}, after {pace.clock() - began:.1f} s: {error}",
+                where=what,
+                remedy=remedy,
+            ) from error
+        if pace.clock() - began + pace.interval > pace.timeout:
+            return seen
+        pace.sleep(pace.interval)
