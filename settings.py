@@ -1,0 +1,167 @@
+"""The settings: one documented, typed object. Command line over environment over ``conformance.toml`` over defaults.
+
+Environment variables are ``CONFORMANCE_`` plus the field's name in capitals (``CONFORMANCE_CONTEXT``), nested ones with two
+underscores (``CONFORMANCE_TIMEOUTS__POD_READY``). The names of the guide are the defaults; on an existing install they are
+where discovery starts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+DEFAULT_FILE = Path("conformance.toml")
+
+
+def _words(value: Any) -> Any:
+    """`a,b` as the command line and the environment give it; a TOML list passes as it is."""
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+def cache_directory() -> Path:
+    """Where what is built or downloaded is kept between runs: outside the checkout, the user's cache directory."""
+    own = os.environ.get("CONFORMANCE_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "istio-teleport-conformance"
+
+
+class Timeouts(BaseModel):
+    """How long the suite is patient, in seconds. These are the suite's patience, not requirements on the install."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: float = Field(30, gt=0, description="One read command (kubectl, istioctl, tctl) from start to end.")
+    api: float = Field(15, gt=0, description="One request to the Kubernetes API server.")
+    admin: float = Field(10, gt=0, description="One request to Envoy's admin interface, the port-forward included.")
+    cluster_up: float = Field(240, gt=0, description="`kind create cluster` from start to return.")
+    nodes_ready: float = Field(120, gt=0, description="All nodes Ready after the cluster was created.")
+    istio_install: float = Field(300, gt=0, description="`istioctl install` from start to return.")
+    rollout: float = Field(180, gt=0, description="A Deployment or DaemonSet complete after it was applied.")
+    pod_ready: float = Field(120, gt=0, description="One pod Ready, or one probe pod finished, after it was created.")
+    teleport_up: float = Field(90, gt=0, description="A Teleport container answers its ping endpoint after its start.")
+    svid: float = Field(60, gt=0, description="A sidecar holds its first identity after its pod started.")
+    teardown: float = Field(60, gt=0, description="Everything that the run made is gone after it was deleted.")
+
+    def scaled(self, factor: float) -> Timeouts:
+        """All timeouts multiplied by `factor`."""
+        return Timeouts(**{name: value * factor for name, value in self.model_dump().items()})
+
+
+class Names(BaseModel):
+    """What things are called. The guide's names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    istio_namespace: str = Field("istio-system", description="Namespace of istiod.")
+    injection_template: str = Field("spire", description="Injection template that mounts the socket.")
+    tbot_namespace: str = Field("teleport-system", description="Namespace of tbot.")
+    tbot: str = Field("tbot", description="Name of tbot's DaemonSet and service account.")
+    token: str = Field("istio-tbot-k8s-join", description="Join token in Teleport.")
+    bot: str = Field("istio-tbot", description="Bot in Teleport.")
+    role: str = Field("istio-workload-identity-issuer", description="Role of the bot in Teleport.")
+    workload_identity: str = Field("istio-workloads", description="workload_identity resource in Teleport.")
+    app_namespace: str = Field("test-app", description="Namespace of the test application.")
+    app: str = Field("test-app", description="Deployment, label `app` and service account of the test application.")
+    socket_directory: str = Field("/run/spire/sockets", description="Directory on each node that holds the socket.")
+    socket_name: str = Field("socket", description="File name of the socket; any other name makes Istio fail closed.")
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="CONFORMANCE_", env_nested_delimiter="__", toml_file=DEFAULT_FILE
+    )
+
+    cluster: Literal["kind", "existing"] = Field(
+        "kind", description="Make an ephemeral kind cluster, or look at an existing one."
+    )
+    context: str = Field("", description="Context of the existing cluster; must be named, the current one is never assumed.")
+    kubeconfig: Path | None = Field(
+        None, description="Kubeconfig of the existing cluster; default is $KUBECONFIG or ~/.kube/config."
+    )
+    kind_name: str = Field("conformance", description="Name of the kind cluster.")
+    nodes: int = Field(
+        2, ge=1, le=5, description="Nodes of the kind cluster: one control plane that takes pods, the rest workers."
+    )
+    keep: bool = Field(False, description="Leave the kind cluster and Teleport running at the end.")
+    reuse: bool = Field(False, description="Use a kept cluster of that name if there is one; implies keep.")
+
+    source: Literal["auto", "upstream", "mirror", "bundle"] = Field(
+        "auto", description="Where images and binaries come from: public registries, a mirror, or what the lab built."
+    )
+    registry: str = Field("", description="HOST/PREFIX of the mirror.")
+    cache: Path = Field(default_factory=cache_directory, description="Directory of what is kept between runs.")
+
+    trust_domain: str = Field(
+        "teleport.conformance.test",
+        description="Teleport cluster name to provision; on an existing install it is discovered.",
+    )
+    tctl: str = Field("", description="Admin tctl command for an existing Teleport, e.g. `tctl` or `tctl --auth-server=…`.")
+    teleport_proxy: str = Field(
+        "", description="HOST:PORT of the existing Teleport's proxy; discovered from tbot's config if empty."
+    )
+    teleport_insecure: bool = Field(False, description="Do not verify the certificate of the existing Teleport's proxy.")
+
+    profiles: Words = Field(("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
+    allow: Words = Field(
+        (), description="Safety classes allowed on an existing cluster besides read-only: namespaced, disruptive."
+    )
+    strict: bool = Field(False, description="A SHOULD that does not hold fails the run.")
+    allow_partial: bool = Field(False, description="Exit 0 for the result `partial`.")
+    reports: Path = Field(Path("reports"), description="Directory of the reports.")
+    timeout_scale: float = Field(1.0, gt=0, description="Multiplies every timeout.")
+    timeouts: Timeouts = Field(default_factory=lambda: Timeouts(), description="The timeouts.")
+    names: Names = Field(default_factory=lambda: Names(), description="The names.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a .env file is not read, on purpose
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - nor are secret files
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line (init) over environment over file; nothing else is read."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def patience(self) -> Timeouts:
+        """The timeouts with --timeout-scale applied."""
+        return self.timeouts.scaled(self.timeout_scale)
+
+    @property
+    def allowed_safety(self) -> frozenset[str]:
+        """Safety classes that this run may use. On a cluster of our own everything is allowed."""
+        if self.cluster == "kind":
+            return frozenset({"read-only", "namespaced", "disruptive"})
+        allowed = {"read-only", *self.allow}
+        if "disruptive" in allowed:
+            allowed.add("namespaced")
+        return frozenset(allowed)
+
+
+def load(**given: Any) -> Settings:
+    """Settings from everywhere; `given` (the command line) wins, a None in it counts as not given.
+
+    Raises:
+        pydantic.ValidationError: A value cannot be used, or a name is unknown.
+        tomllib.TOMLDecodeError: The file is not TOML.
+    """
+    return Settings(**{name: value for name, value in given.items() if value is not None})
