@@ -1,0 +1,107 @@
+"""Writes `lab/go/<component>/go.mod` and go.sum from the list of versions, and checks that they agree.
+
+Each component has a module of its own whose `tool` directives name the commands: minimal version selection then gives
+the dependency versions that the component's own go.mod asks for, and go.sum holds their checksums. They are committed, so
+a build downloads exactly what was pinned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab.components import Component, components
+from lab.errors import LabError
+from lab.versions import ROOT, Versions
+
+GO_DIRECTORY = ROOT / "lab" / "go"
+
+# Published beside the others and required by nothing, so absent from the go.mod of Kubernetes.
+_EXTRA_STAGING = ("k8s.io/sample-cli-plugin", "k8s.io/sample-controller")
+
+
+def go_environment() -> dict[str, str]:
+    """Environment for the Go command: static binaries, no version-control stamp, no silent change of toolchain."""
+    environment = dict(os.environ)
+    environment.update(CGO_ENABLED="0", GOFLAGS="-buildvcs=false", GOTOOLCHAIN="local", GOWORK="off")
+    return environment
+
+
+def _go(arguments: list[str], directory: Path) -> str:
+    environment = go_environment()
+    environment["GOFLAGS"] += " -mod=mod"
+    done = subprocess.run(
+        ["go", *arguments], cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LabError(f"`go {' '.join(arguments[:4])} …` failed in {directory}:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def _staging_modules(component: Component, directory: Path) -> list[str]:
+    downloaded = json.loads(
+        _go(["mod", "download", "-json", f"{component.module}@{component.version}"], directory)
+    )
+    text = Path(downloaded["GoMod"]).read_text(encoding="utf-8")
+    named = re.findall(r"^\s*(?:require\s+)?(k8s\.io/\S+) v0\.0\.0(?!\S)", text, flags=re.MULTILINE)
+    return sorted({*named, *_EXTRA_STAGING})
+
+
+def write(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Path]:
+    """Write go.mod and go.sum of every component below `directory`; needs the network or a full module cache.
+
+    Returns:
+        The go.mod files written.
+
+    Raises:
+        LabError: The Go command refused a module or version.
+    """
+    written = []
+    for component in components(versions):
+        with tempfile.TemporaryDirectory() as scratch:
+            work = Path(scratch)
+            (work / "go.mod").write_text(
+                f"module lab/{component.name}\n\ngo {versions.go}\n", encoding="utf-8"
+            )
+            if component.staging:
+                replaces = [
+                    f"-replace={m}={m}@{component.staging}" for m in _staging_modules(component, work)
+                ]
+                _go(["mod", "edit", *replaces], work)
+            _go(["get", "-tool", *(f"{p}@{component.version}" for p in component.commands.values())], work)
+            target = directory / component.name
+            target.mkdir(parents=True, exist_ok=True)
+            for name in ("go.mod", "go.sum"):
+                shutil.copyfile(work / name, target / name)
+            written.append(target / "go.mod")
+    return written
+
+
+def disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> list[str]:
+    """Sentences that say where the committed go.mod files differ from the list of versions; empty when they agree."""
+    found = []
+    for component in components(versions):
+        path = directory / component.name / "go.mod"
+        if not path.is_file() or not path.with_name("go.sum").is_file():
+            found.append(f"{path} or its go.sum is missing")
+            continue
+        text = path.read_text(encoding="utf-8")
+        if not re.search(rf"^go {re.escape(versions.go)}(\.\d+)?$", text, flags=re.MULTILINE):
+            found.append(f"{path} is not for Go {versions.go}")
+        if f"{component.module} {component.version}" not in text:
+            found.append(f"{path} does not require {component.module} {component.version}")
+        for package in component.commands.values():
+            if not re.search(rf"^(tool )?\s*{re.escape(package)}$", text, flags=re.MULTILINE):
+                found.append(f"{path} has no tool directive for {package}")
+        if component.staging:
+            targets = set(re.findall(r"=> k8s\.io/\S+ (\S+)", text))
+            if targets != {component.staging}:
+                found.append(
+                    f"{path} replaces staging modules by {sorted(targets)}, not by {component.staging}"
+                )
+    return found

