@@ -45,17 +45,21 @@ class Timeouts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    command: float = Field(30, gt=0, description="One read command (kubectl, istioctl, tctl) from start to end.")
-    api: float = Field(15, gt=0, description="One request to the Kubernetes API server.")
-    admin: float = Field(10, gt=0, description="One request to Envoy's admin interface, the port-forward included.")
-    cluster_up: float = Field(240, gt=0, description="`kind create cluster` from start to return.")
-    nodes_ready: float = Field(120, gt=0, description="All nodes Ready after the cluster was created.")
-    istio_install: float = Field(300, gt=0, description="`istioctl install` from start to return.")
-    rollout: float = Field(180, gt=0, description="A Deployment or DaemonSet complete after it was applied.")
-    pod_ready: float = Field(120, gt=0, description="One pod Ready, or one probe pod finished, after it was created.")
-    teleport_up: float = Field(90, gt=0, description="A Teleport container answers its ping endpoint after its start.")
-    svid: float = Field(60, gt=0, description="A sidecar holds its first identity after its pod started.")
-    teardown: float = Field(60, gt=0, description="Everything that the run made is gone after it was deleted.")
+    command: float = Field(default=30, gt=0, description="One read command (kubectl, istioctl, tctl) from start to end.")
+    api: float = Field(default=15, gt=0, description="One request to the Kubernetes API server.")
+    admin: float = Field(default=10, gt=0, description="One request to Envoy's admin interface, the port-forward included.")
+    cluster_up: float = Field(default=240, gt=0, description="`kind create cluster` from start to return.")
+    nodes_ready: float = Field(default=120, gt=0, description="All nodes Ready after the cluster was created.")
+    istio_install: float = Field(default=300, gt=0, description="`istioctl install` from start to return.")
+    rollout: float = Field(default=180, gt=0, description="A Deployment or DaemonSet complete after it was applied.")
+    pod_ready: float = Field(
+        default=120, gt=0, description="One pod Ready, or one probe pod finished, after it was created."
+    )
+    teleport_up: float = Field(
+        default=90, gt=0, description="A Teleport container answers its ping endpoint after its start."
+    )
+    svid: float = Field(default=60, gt=0, description="A sidecar holds its first identity after its pod started.")
+    teardown: float = Field(default=60, gt=0, description="Everything that the run made is gone after it was deleted.")
 
     def scaled(self, factor: float) -> Timeouts:
         """All timeouts multiplied by `factor`."""
@@ -67,18 +71,20 @@ class Names(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    istio_namespace: str = Field("istio-system", description="Namespace of istiod.")
-    injection_template: str = Field("spire", description="Injection template that mounts the socket.")
-    tbot_namespace: str = Field("teleport-system", description="Namespace of tbot.")
-    tbot: str = Field("tbot", description="Name of tbot's DaemonSet and service account.")
-    token: str = Field("istio-tbot-k8s-join", description="Join token in Teleport.")
-    bot: str = Field("istio-tbot", description="Bot in Teleport.")
-    role: str = Field("istio-workload-identity-issuer", description="Role of the bot in Teleport.")
-    workload_identity: str = Field("istio-workloads", description="workload_identity resource in Teleport.")
-    app_namespace: str = Field("test-app", description="Namespace of the test application.")
-    app: str = Field("test-app", description="Deployment, label `app` and service account of the test application.")
-    socket_directory: str = Field("/run/spire/sockets", description="Directory on each node that holds the socket.")
-    socket_name: str = Field("socket", description="File name of the socket; any other name makes Istio fail closed.")
+    istio_namespace: str = Field(default="istio-system", description="Namespace of istiod.")
+    injection_template: str = Field(default="spire", description="Injection template that mounts the socket.")
+    tbot_namespace: str = Field(default="teleport-system", description="Namespace of tbot.")
+    tbot: str = Field(default="tbot", description="Name of tbot's DaemonSet and service account.")
+    token: str = Field(default="istio-tbot-k8s-join", description="Join token in Teleport.")
+    bot: str = Field(default="istio-tbot", description="Bot in Teleport.")
+    role: str = Field(default="istio-workload-identity-issuer", description="Role of the bot in Teleport.")
+    workload_identity: str = Field(default="istio-workloads", description="workload_identity resource in Teleport.")
+    app_namespace: str = Field(default="test-app", description="Namespace of the test application.")
+    app: str = Field(default="test-app", description="Deployment, label `app` and service account of the test application.")
+    socket_directory: str = Field(default="/run/spire/sockets", description="Directory on each node that holds the socket.")
+    socket_name: str = Field(
+        default="socket", description="File name of the socket; any other name makes Istio fail closed."
+    )
 
 
 class Settings(BaseSettings):
@@ -89,45 +95,52 @@ class Settings(BaseSettings):
     )
 
     cluster: Literal["kind", "existing"] = Field(
-        "kind", description="Make an ephemeral kind cluster, or look at an existing one."
+        default="kind", description="Make an ephemeral kind cluster, or look at an existing one."
     )
-    context: str = Field("", description="Context of the existing cluster; must be named, the current one is never assumed.")
+    context: str = Field(
+        default="", description="Context of the existing cluster; must be named, the current one is never assumed."
+    )
     kubeconfig: Path | None = Field(
         None, description="Kubeconfig of the existing cluster; default is $KUBECONFIG or ~/.kube/config."
     )
-    kind_name: str = Field("conformance", description="Name of the kind cluster.")
+    kind_name: str = Field(default="conformance", description="Name of the kind cluster.")
     nodes: int = Field(
         2, ge=1, le=5, description="Nodes of the kind cluster: one control plane that takes pods, the rest workers."
     )
-    keep: bool = Field(False, description="Leave the kind cluster and Teleport running at the end.")
-    reuse: bool = Field(False, description="Use a kept cluster of that name if there is one; implies keep.")
+    keep: bool = Field(default=False, description="Leave the kind cluster and Teleport running at the end.")
+    reuse: bool = Field(default=False, description="Use a kept cluster of that name if there is one; implies keep.")
 
     source: Literal["auto", "upstream", "mirror", "bundle"] = Field(
-        "auto", description="Where images and binaries come from: public registries, a mirror, or what the lab built."
+        default="auto",
+        description="Where images and binaries come from: public registries, a mirror, or what the lab built.",
     )
-    registry: str = Field("", description="HOST/PREFIX of the mirror.")
+    registry: str = Field(default="", description="HOST/PREFIX of the mirror.")
     cache: Path = Field(default_factory=cache_directory, description="Directory of what is kept between runs.")
 
     trust_domain: str = Field(
-        "teleport.conformance.test",
+        default="teleport.conformance.test",
         description="Teleport cluster name to provision; on an existing install it is discovered.",
     )
-    tctl: str = Field("", description="Admin tctl command for an existing Teleport, e.g. `tctl` or `tctl --auth-server=…`.")
-    teleport_proxy: str = Field(
-        "", description="HOST:PORT of the existing Teleport's proxy; discovered from tbot's config if empty."
+    tctl: str = Field(
+        default="", description="Admin tctl command for an existing Teleport, e.g. `tctl` or `tctl --auth-server=…`."
     )
-    teleport_insecure: bool = Field(False, description="Do not verify the certificate of the existing Teleport's proxy.")
+    teleport_proxy: str = Field(
+        default="", description="HOST:PORT of the existing Teleport's proxy; discovered from tbot's config if empty."
+    )
+    teleport_insecure: bool = Field(
+        default=False, description="Do not verify the certificate of the existing Teleport's proxy."
+    )
 
-    profiles: Words = Field(("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
+    profiles: Words = Field(default=("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
     allow: Words = Field(
         (), description="Safety classes allowed on an existing cluster besides read-only: namespaced, disruptive."
     )
-    strict: bool = Field(False, description="A SHOULD that does not hold fails the run.")
-    allow_partial: bool = Field(False, description="Exit 0 for the result `partial`.")
-    reports: Path = Field(Path("reports"), description="Directory of the reports.")
-    timeout_scale: float = Field(1.0, gt=0, description="Multiplies every timeout.")
-    timeouts: Timeouts = Field(default_factory=lambda: Timeouts(), description="The timeouts.")
-    names: Names = Field(default_factory=lambda: Names(), description="The names.")
+    strict: bool = Field(default=False, description="A SHOULD that does not hold fails the run.")
+    allow_partial: bool = Field(default=False, description="Exit 0 for the result `partial`.")
+    reports: Path = Field(default=Path("reports"), description="Directory of the reports.")
+    timeout_scale: float = Field(default=1.0, gt=0, description="Multiplies every timeout.")
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="The timeouts.")
+    names: Names = Field(default_factory=Names, description="The names.")
 
     @classmethod
     def settings_customise_sources(
