@@ -1,0 +1,66 @@
+# `make` lists the verbs. Everything runs in .venv, made from requirements.lock (every package pinned with its hashes).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PROFILES ?= core
+
+.PHONY: help
+help: ## List the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.complete: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 …" >&2; exit 4; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { \
+	  echo "The venv module is missing. Try: apt-get install python3-venv" >&2; exit 4; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r <($(BIN)/python -c \
+	  "import re; print(re.search(r'^uv==.*?(?=^\S)', open('requirements.lock').read(), re.M | re.S)[0])")
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@touch $@
+
+.PHONY: venv
+venv: .venv/.complete
+
+.PHONY: lock
+lock: venv ## Take the newest versions that pyproject.toml allows into requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --all-extras --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+
+.PHONY: lint
+lint: venv ## ruff, mypy --strict, the import contract, and the features against the catalogue
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m reporting.feature_lint features
+
+.PHONY: test
+test: venv ## The suite's own tests: no cluster, no root
+	$(BIN)/pytest -q tests/unit tests/plugin tests/contract
+
+.PHONY: lab
+lab: venv ## Build what a cluster needs where no container registry can be reached, and make sure Docker runs
+	$(BIN)/python -m lab host
+	$(BIN)/python -m lab build
+
+.PHONY: certify
+certify: lab ## Provision a kind cluster, certify it, and leave reports/latest/report.html
+	$(BIN)/pytest features/ --profile $(PROFILES)
+
+.PHONY: lab-up
+lab-up: lab ## A kept cluster with everything installed, for work on the suite
+	$(BIN)/conformance up
+
+.PHONY: lab-down
+lab-down: venv ## Remove the kept cluster and its Teleport
+	$(BIN)/conformance down
+
+.PHONY: test-lab
+test-lab: lab ## The faults on one kept lab: each must fail exactly the requirements that it names
+	$(BIN)/pytest -q tests/lab
+
+.PHONY: bench
+bench: lab ## Provisioning against a bare script, and the time of the checks; prints ratios of one run
+	$(BIN)/python -m tests.bench

@@ -1,0 +1,78 @@
+"""Secrets leave no trace in evidence; public things stay readable."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.evidence import ObjectRef, evidence_of
+from facts.redaction import MARK, redact
+
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, form: serialization.PrivateFormat) -> str:
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+PKCS8 = serialization.PrivateFormat.PKCS8
+TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
+
+
+@pytest.mark.parametrize("key", [pem(EC_KEY, PKCS8), pem(EC_KEY, TRADITIONAL), pem(RSA_KEY, PKCS8), pem(RSA_KEY, TRADITIONAL)])
+def test_private_keys_go_in_every_wrapping(key: str) -> None:
+    secret_part = key.splitlines()[2]
+    in_base64 = base64.b64encode(key.encode()).decode()
+    for text in (key, json.dumps({"inline_string": key}), f"client-key-data: {in_base64}", f'"key": "{in_base64}"'):
+        clean = redact(f"before\n{text}\nafter")
+        assert secret_part not in clean.text
+        assert in_base64[40:80] not in clean.text
+        assert clean.count >= 1
+        assert clean.text.startswith("before\n")
+
+
+def test_a_key_whose_end_was_cut_off_goes_too() -> None:
+    cut = pem(EC_KEY, PKCS8)[:120]
+    assert cut.splitlines()[1] not in redact(cut).text
+
+
+def test_tokens_and_bearer_headers_go() -> None:
+    token = jwt.encode({"sub": "system:serviceaccount:a:b"}, EC_KEY, algorithm="ES256")
+    clean = redact(f"Authorization: Bearer {token}\nplain {token}\nAuthorization: bearer abcdefgh12345678")
+    assert token not in clean.text
+    assert "abcdefgh12345678" not in clean.text
+    assert "Authorization: " in clean.text
+
+
+def test_named_secrets_go_and_short_ones_are_not_hunted() -> None:
+    assert redact("join-secret-value and abc", ["join-secret-value", "abc"]).text == f"{MARK} and abc"
+
+
+def test_public_things_stay() -> None:
+    public = EC_KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    certificate_like = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIB").decode()
+    text = f'{public}\n{certificate_like}\n"kid": "lgRxZ4gmqOUOvCYs4UvaGe"\nspiffe://td/ns/a/sa/b\ntoken: istio-tbot-k8s-join'
+    assert redact(text) == redact(text).__class__(text, 0)
+
+
+@given(st.text(max_size=300))
+def test_redacting_twice_changes_nothing(text: str) -> None:
+    once = redact(text)
+    assert redact(once.text).text == once.text
+
+
+def test_evidence_holds_the_digest_of_what_is_kept() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")
+    assert evidence.body == MARK + "\n"
+    assert evidence.redactions == 1
+    assert evidence == evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")

@@ -1,0 +1,205 @@
+"""The verdict algebra: what went wrong can lower a verdict, never disappear from it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.catalogue import About, Level, Requirement
+from facts.finding import Finding, Holds
+from judge.verdict import (
+    Authority,
+    Ending,
+    Judged,
+    Result,
+    ScenarioOutcome,
+    Verdict,
+    Waiver,
+    exit_code,
+    headline,
+    judge_catalogue,
+    judge_requirement,
+    judge_run,
+)
+
+CONDITION = "no injected workload runs in the mesh"
+
+
+def requirement(req_id: str = "CHK-9", level: Level = Level.MUST, about: About = About.INSTALL) -> Requirement:
+    return Requirement(
+        id=req_id,
+        sentence="s",
+        level=level,
+        about=about,
+        profile="checklist",
+        source="s",
+        really_known_by="r",
+        remedy="r",
+        not_applicable_when=(CONDITION,),
+    )
+
+
+def finding(holds: Holds, req_id: str = "CHK-9", condition: str = "") -> Finding:
+    if holds is Holds.NOT_APPLICABLE:
+        condition = condition or CONDITION
+    return Finding(req_id, holds, "e", "s", "w", evidence=("ev-1",), condition=condition)
+
+
+def scenario(
+    ending: Ending = Ending.COMPLETED, *findings: Finding, evidence: int = 1, requirements: tuple[str, ...] = ("CHK-9",)
+) -> ScenarioOutcome:
+    return ScenarioOutcome("a scenario", requirements, ending, evidence, findings, reason="because")
+
+
+def test_a_completed_scenario_with_a_finding_and_evidence_passes() -> None:
+    judged = judge_requirement(requirement(), [scenario(Ending.COMPLETED, finding(Holds.YES))])
+    assert judged.verdict is Verdict.PASS
+    assert judged.reasons == ()
+
+
+def test_no_scenario_means_not_evaluated() -> None:
+    assert judge_requirement(requirement(), []).verdict is Verdict.NOT_EVALUATED
+
+
+@pytest.mark.parametrize(
+    ("ending", "verdict"),
+    [
+        (Ending.VIOLATED, Verdict.FAIL),
+        (Ending.BROKE, Verdict.ERROR),
+        (Ending.SKIPPED_BY_POLICY, Verdict.SKIPPED),
+        (Ending.SKIPPED_BY_TEST, Verdict.ERROR),
+        (Ending.NOT_RUN, Verdict.NOT_EVALUATED),
+    ],
+)
+def test_each_ending_has_its_verdict(ending: Ending, verdict: Verdict) -> None:
+    judged = judge_requirement(requirement(), [scenario(ending)])
+    assert judged.verdict is verdict
+    assert "because" in judged.reasons[0]
+
+
+def test_a_pass_without_a_finding_or_without_evidence_is_an_error() -> None:
+    no_finding = judge_requirement(requirement(), [scenario(Ending.COMPLETED)])
+    no_evidence = judge_requirement(requirement(), [scenario(Ending.COMPLETED, finding(Holds.YES), evidence=0)])
+    assert (no_finding.verdict, no_evidence.verdict) == (Verdict.ERROR, Verdict.ERROR)
+
+
+def test_a_failure_seen_before_a_break_stays_a_failure() -> None:
+    judged = judge_requirement(requirement(), [scenario(Ending.BROKE, finding(Holds.NO))])
+    assert judged.verdict is Verdict.FAIL
+
+
+def test_the_failure_of_another_requirement_says_nothing_of_this_one() -> None:
+    both = scenario(Ending.VIOLATED, finding(Holds.NO, "CHK-8"), requirements=("CHK-8", "CHK-9"))
+    judged = judge_catalogue([requirement("CHK-8"), requirement("CHK-9")], [both])
+    assert [j.verdict for j in judged] == [Verdict.FAIL, Verdict.ERROR]
+
+
+def test_not_applicable_needs_a_condition_of_the_catalogue() -> None:
+    listed = judge_requirement(requirement(), [scenario(Ending.COMPLETED, finding(Holds.NOT_APPLICABLE))])
+    unlisted = judge_requirement(
+        requirement(), [scenario(Ending.COMPLETED, finding(Holds.NOT_APPLICABLE, condition="I felt like it"))]
+    )
+    assert (listed.verdict, unlisted.verdict) == (Verdict.NOT_APPLICABLE, Verdict.ERROR)
+
+
+def test_a_waiver_covers_a_failure_until_it_expires_and_nothing_else() -> None:
+    failed = [scenario(Ending.VIOLATED, finding(Holds.NO))]
+    valid = Waiver("CHK-9", "owner", "known")
+    expired = Waiver("CHK-9", "owner", "known", expired=True)
+    assert judge_requirement(requirement(), failed, valid).verdict is Verdict.WAIVED
+    assert judge_requirement(requirement(), failed, expired).verdict is Verdict.FAIL
+    assert judge_requirement(requirement(), [scenario(Ending.BROKE)], valid).verdict is Verdict.ERROR
+
+
+def test_a_claim_without_evidence_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="needs evidence"):
+        Finding("CHK-9", Holds.YES, "e", "s", "w")
+
+
+def judged(verdict: Verdict, level: Level = Level.MUST, about: About = About.INSTALL) -> Judged:
+    return Judged(requirement(level=level, about=about), verdict)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "result", "code"),
+    [
+        ([Verdict.PASS], Result.PASS, 0),
+        ([Verdict.PASS, Verdict.NOT_APPLICABLE], Result.PASS, 0),
+        ([Verdict.PASS, Verdict.FAIL, Verdict.ERROR], Result.FAIL, 1),
+        ([Verdict.PASS, Verdict.ERROR, Verdict.SKIPPED], Result.INCONCLUSIVE, 6),
+        ([Verdict.PASS, Verdict.NOT_EVALUATED], Result.INCONCLUSIVE, 6),
+        ([Verdict.PASS, Verdict.SKIPPED], Result.PARTIAL, 7),
+        ([Verdict.PASS, Verdict.WAIVED], Result.PARTIAL, 7),
+        ([Verdict.NOT_APPLICABLE], Result.INCONCLUSIVE, 6),
+        ([], Result.INCONCLUSIVE, 6),
+    ],
+)
+def test_the_run_takes_the_worst(verdicts: list[Verdict], result: Result, code: int) -> None:
+    run = judge_run([judged(v) for v in verdicts])
+    assert run is result
+    assert exit_code(run) == code
+
+
+def test_a_should_that_fails_is_a_finding_unless_strict() -> None:
+    run = [judged(Verdict.PASS), judged(Verdict.FAIL, Level.SHOULD)]
+    assert judge_run(run) is Result.PASS
+    assert judge_run(run, strict=True) is Result.FAIL
+
+
+def test_only_requirements_about_the_install_count() -> None:
+    run = [judged(Verdict.PASS), judged(Verdict.FAIL, about=About.SUITE), judged(Verdict.FAIL, about=About.ISTIO)]
+    assert judge_run(run) is Result.PASS
+
+
+def test_errors_of_the_run_and_reruns_are_never_a_pass() -> None:
+    assert judge_run([judged(Verdict.PASS)], run_errors=["provisioning failed"]) is Result.INCONCLUSIVE
+    assert judge_run([judged(Verdict.PASS)], rerun_of_failures=True) is Result.INCONCLUSIVE
+    assert judge_run([judged(Verdict.FAIL)], run_errors=["provisioning failed"]) is Result.FAIL
+
+
+def test_partial_can_be_allowed() -> None:
+    assert exit_code(Result.PARTIAL, allow_partial=True) == 0
+
+
+def test_only_the_real_authority_makes_it_conformant() -> None:
+    assert headline(Result.PASS, Authority.TELEPORT) == "Conformant"
+    assert headline(Result.PASS, Authority.STAND_IN) == "Rehearsal passed"
+    for result in Result:
+        for authority in Authority:
+            if (result, authority) != (Result.PASS, Authority.TELEPORT):
+                assert headline(result, authority) != "Conformant"
+
+
+endings = st.sampled_from(Ending)
+answers = st.lists(st.sampled_from([Holds.YES, Holds.NO, Holds.UNKNOWN]).map(finding), max_size=3).map(tuple)
+scenarios = st.lists(
+    st.builds(
+        ScenarioOutcome,
+        name=st.just("s"),
+        requirements=st.just(("CHK-9",)),
+        ending=endings,
+        evidence=st.integers(0, 2),
+        findings=answers,
+        reason=st.just("r"),
+    ),
+    max_size=4,
+)
+
+
+@given(scenarios)
+def test_a_pass_needs_every_scenario_whole(outcomes: list[ScenarioOutcome]) -> None:
+    verdict = judge_requirement(requirement(), outcomes).verdict
+    whole = bool(outcomes) and all(
+        o.ending is Ending.COMPLETED and o.evidence and o.findings and {f.holds for f in o.findings} == {Holds.YES}
+        for o in outcomes
+    )
+    assert (verdict is Verdict.PASS) == whole
+
+
+@given(scenarios, scenarios)
+def test_more_scenarios_never_turn_a_failure_into_anything_else(
+    first: list[ScenarioOutcome], more: list[ScenarioOutcome]
+) -> None:
+    if judge_requirement(requirement(), first).verdict is Verdict.FAIL:
+        assert judge_requirement(requirement(), first + more).verdict is Verdict.FAIL
