@@ -1,0 +1,98 @@
+"""What a probe pod on a node found: the facts of INST-04. The probe's program is ``manifests/probes/node_probe.py``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from facts.document import damaged, mappings, need
+
+
+@dataclass(frozen=True, slots=True)
+class SeenContainer:
+    """A container of the node, as its processes' mountinfo shows it.
+
+    Attributes:
+        container: Container id, 64 hex digits; empty if the path holds none.
+        pod: Pod uid.
+        ids_in_path: How many 64-digit ids the path holds; tbot takes the first.
+        root: The path, as tbot parses it.
+    """
+
+    container: str
+    pod: str
+    ids_in_path: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProbe:
+    """The report of one probe.
+
+    Attributes:
+        node: The node's name.
+        kubelet_address: HOST:PORT that was dialled, as tbot dials it.
+        kubelet_status: HTTP status of the kubelet's health page; 0 if there was no answer.
+        kubelet_error: Why there was none.
+        containers: What mountinfo shows.
+        unreadable: Processes whose mountinfo could not be read.
+        evidence: Ids of the readings.
+    """
+
+    node: str
+    kubelet_address: str
+    kubelet_status: int
+    kubelet_error: str
+    containers: tuple[SeenContainer, ...]
+    unreadable: int
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A probe pod that the cluster did not admit, or that never ran.
+
+    Attributes:
+        node: The node it was meant for.
+        reason: The cluster's own words.
+        evidence: Ids of the readings.
+    """
+
+    node: str
+    reason: str
+    evidence: tuple[str, ...]
+
+
+def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> NodeProbe:
+    """Reads a node probe's log.
+
+    Args:
+        text: The pod's whole log: one JSON document.
+        node: The node it ran on.
+        evidence: Ids of the readings.
+
+    Raises:
+        CouldNotTell: The log is not the document that the probe prints.
+    """
+    where = f"log of the node probe on {node}"
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error
+    return NodeProbe(
+        node=node,
+        kubelet_address=need(document, "kubelet.address", str, where),
+        kubelet_status=need(document, "kubelet.status", int, where),
+        kubelet_error=need(document, "kubelet.error", str, where),
+        containers=tuple(
+            SeenContainer(
+                container=need(entry, "container", str, where),
+                pod=need(entry, "pod", str, where),
+                ids_in_path=need(entry, "ids_in_path", int, where),
+                root=need(entry, "root", str, where),
+            )
+            for entry in mappings(document, "processes.containers", where)
+        ),
+        unreadable=need(document, "processes.unreadable", int, where),
+        evidence=evidence,
+    )

@@ -1,0 +1,79 @@
+"""Judgments about injected workloads: INST-15."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from facts.finding import Finding
+from facts.kubernetes import Pod
+from judge.findings import concluded
+
+SOCKET_VOLUME = "workload-socket"
+
+
+def socket_volume_problem(pod: Pod, socket_directory: str) -> str:
+    """Why the pod's workload-socket is not the node's socket directory; empty if it is.
+
+    Args:
+        pod: An injected pod.
+        socket_directory: Directory on the node in which tbot listens, as discovered from tbot.
+    """
+    volume = pod.spec.volume(SOCKET_VOLUME)
+    if volume is None:
+        return f"{pod.ref} has no volume {SOCKET_VOLUME}"
+    if volume.source == "hostPath" and volume.path.rstrip("/") == socket_directory.rstrip("/"):
+        return ""
+    if volume.source == "hostPath":
+        return f"{pod.ref} mounts {volume.path} of the node, tbot's socket is in {socket_directory}"
+    if volume.source == "csi" and volume.driver == "csi.spiffe.io":
+        return ""
+    return f"{pod.ref} has an {volume.source} as {SOCKET_VOLUME}: Istio falls back to its own CA without a word"
+
+
+def pods_run_with_a_proxy(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
+    """INST-15, first part: Ready, with a started istio-proxy in either list of containers."""
+    problems = [] if pods else ["there is no pod; see the events of its ReplicaSet, an invalid injected pod is refused there"]
+    for pod in pods:
+        if pod.proxy is None:
+            problems.append(f"{pod.ref} has no istio-proxy, neither in containers nor in initContainers")
+        elif not (pod.ready and (pod.proxy.ready or pod.proxy.started)):
+            waiting = "; ".join(f"{c.name}: {c.reason} {c.message}".strip() for c in pod.containers if c.reason)
+            problems.append(f"{pod.ref} is {pod.phase} and not Ready ({waiting or pod.message or 'no reason given'})")
+    return concluded(
+        "INST-15",
+        expected="every pod of the test application Ready, with a started istio-proxy",
+        problems=problems,
+        so=f"{len(pods)} of {len(pods)} Ready, with istio-proxy",
+        where=where,
+        evidence=evidence,
+    )
+
+
+def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str]) -> Finding:
+    """INST-15, second part: workload-socket is the node's directory, not an emptyDir."""
+    problems = [p for pod in pods if (p := socket_volume_problem(pod, socket_directory))]
+    return concluded(
+        "INST-15",
+        expected=f"workload-socket to be the node's directory {socket_directory}",
+        problems=problems if pods else ["there is no pod"],
+        so=f"{len(pods)} of {len(pods)} mount {socket_directory}",
+        where=where,
+        evidence=evidence,
+    )
+
+
+def proxies_did_not_restart(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
+    """INST-15, third part: no proxy has restarted."""
+    problems = [
+        f"istio-proxy of {pod.ref} restarted {pod.proxy.restarts} times, last: {pod.proxy.last_reason or 'no reason kept'}"
+        for pod in pods
+        if pod.proxy is not None and pod.proxy.restarts
+    ]
+    return concluded(
+        "INST-15",
+        expected="no restart of istio-proxy",
+        problems=problems if pods else ["there is no pod"],
+        so="0 restarts",
+        where=where,
+        evidence=evidence,
+    )

@@ -1,0 +1,74 @@
+"""How a judgment is put into words: one place that turns a list of problems into a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from facts.errors import CouldNotTell
+from facts.finding import Finding, Holds
+
+
+def concluded(
+    requirement: str,
+    *,
+    expected: str,
+    problems: Sequence[str],
+    so: str,
+    where: str,
+    evidence: Iterable[str],
+    remedy: str = "",
+    guide_says: str = "",
+) -> Finding:
+    """YES if there is no problem, else NO with all of them.
+
+    Args:
+        requirement: Id in the catalogue.
+        expected: What must be so.
+        problems: What is not so, one sentence each.
+        so: What is so when there is no problem.
+        where: What was judged.
+        evidence: Ids of the readings; doubles are dropped.
+        remedy: A remedy that fits better than the catalogue's.
+        guide_says: What the guide's own check answered.
+    """
+    return Finding(
+        requirement=requirement,
+        holds=Holds.NO if problems else Holds.YES,
+        expected=expected,
+        seen="; ".join(problems) if problems else so,
+        where=where,
+        evidence=tuple(dict.fromkeys(evidence)),
+        remedy=remedy,
+        guide_says=guide_says,
+    )
+
+
+def could_not_tell(requirement: str, error: CouldNotTell, evidence: Iterable[str] = ()) -> Finding:
+    """A reading failed: the requirement's verdict is *error*."""
+    return Finding(
+        requirement=requirement,
+        holds=Holds.UNKNOWN,
+        expected=error.expected,
+        seen=error.seen,
+        where=error.where,
+        evidence=tuple(dict.fromkeys(evidence)),
+        remedy=error.remedy,
+    )
+
+
+def not_applicable(requirement: str, condition: str, *, where: str, evidence: Iterable[str]) -> Finding:
+    """A condition of the catalogue is met, shown by evidence."""
+    return Finding(
+        requirement=requirement,
+        holds=Holds.NOT_APPLICABLE,
+        expected="the requirement to apply",
+        seen=condition,
+        where=where,
+        evidence=tuple(dict.fromkeys(evidence)),
+        condition=condition,
+    )
+
+
+def listed(things: Iterable[object], nothing: str = "none") -> str:
+    """Things as a person lists them, sorted, doubles dropped."""
+    return ", ".join(sorted({str(t) for t in things})) or nothing
