@@ -32,7 +32,7 @@ def socket_volume_problem(pod: Pod, socket_directory: str) -> str:
 
 def pods_run_with_a_proxy(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
     """INST-15, first part: Ready, with a started istio-proxy in either list of containers."""
-    problems = [] if pods else ["there is no pod; see the events of its ReplicaSet, an invalid injected pod is refused there"]
+    problems = [] if pods else ["there is no pod; an invalid injected pod shows in its ReplicaSet's events"]
     for pod in pods:
         if pod.proxy is None:
             problems.append(f"{pod.ref} has no istio-proxy, neither in containers nor in initContainers")

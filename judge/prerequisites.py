@@ -84,13 +84,13 @@ def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Fin
         problems.append(f"the bundle is of {bundle.trust_domain}, the cluster is called {ping.cluster_name}")
     valid = [a for a in bundle.authorities if a.not_before <= now <= a.not_after]
     if not valid:
-        problems.append(f"none of the {len(bundle.authorities)} authorities of the bundle is valid at {now:%Y-%m-%d %H:%M:%S} UTC")
+        problems.append(f"none of {len(bundle.authorities)} authorities is valid at {now:%Y-%m-%d %H:%M:%S} UTC")
     return concluded(
         "INST-03",
         expected="a cluster name and its SPIFFE bundle with an authority that is valid now",
         problems=problems,
         so=f"cluster {ping.cluster_name}, Teleport {ping.server_version}, {len(valid)} valid authorities",
-        where=ping.address,
+        where="Teleport's public endpoints",
         evidence=(*ping.evidence, *bundle.evidence),
     )
 
@@ -101,7 +101,7 @@ def admin_session_works(status_cluster: str, ping: Ping, evidence: Sequence[str]
     return concluded(
         "INST-03",
         expected="an admin session on the same Teleport cluster",
-        problems=[] if same else [f"tctl talks to {status_cluster or 'no cluster'}, the proxy belongs to {ping.cluster_name}"],
+        problems=[] if same else [f"tctl talks to {status_cluster}, the proxy belongs to {ping.cluster_name}"],
         so=f"tctl status answers for {status_cluster}",
         where="tctl status",
         evidence=(*evidence, *ping.evidence),
@@ -156,12 +156,12 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
         matched = [c for c in probe.containers if c.container and c.container in known.get(c.pod, ())]
         if ambiguous:
             problems.append(
-                f"{probe.node}: {ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids and the first is not the container's; "
-                "the node has no cgroup namespace of its own, tbot would wait 30 s and attest without container"
+                f"{probe.node}: {ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids and the first is not the container's;"
+                " the node has no cgroup namespace of its own, tbot would wait 30 s and attest without a container"
             )
         elif not matched:
             problems.append(
-                f"{probe.node}: none of {len(probe.containers)} paths in mountinfo names a container that the API server knows"
+                f"{probe.node}: none of {len(probe.containers)} paths in mountinfo names a container the API server knows"
                 f" ({probe.unreadable} processes could not be read)"
             )
         counts.append(f"{probe.node}: {len(matched)} containers identified")

@@ -1,0 +1,252 @@
+"""Judgments about Teleport's resources: INST-09 to INST-12. A resource that is not there is a finding, not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from facts.document import Absent
+from facts.errors import CouldNotTell
+from facts.finding import Finding
+from facts.jwks import Jwks, Signature, is_placeholder, parse_jwks
+from facts.teleport import Bot, JoinToken, Role, WorkloadIdentity
+from judge.findings import concluded, listed
+
+ISTIO_ID = "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}"
+"""The only template that builds the SPIFFE IDs Istio expects of its peers."""
+
+KIND = "workload_identity"
+
+
+def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, evidence: Sequence[str]) -> Finding:
+    """INST-09: a token that the cluster issued just now was signed by a key of the JWKS that was extracted for Teleport.
+
+    Args:
+        signature: Of the fresh token, against the JWKS in the join token.
+        token: The join token.
+        evidence: Readings that the signature check stands on.
+    """
+    return concluded(
+        "INST-09",
+        expected="a service-account token issued just now to verify with the extracted JWKS",
+        problems=[] if signature.ok else [f"it does not: {signature.reason}"],
+        so=f"it verifies with the key {signature.key_id}",
+        where=f"JWKS in {_ref(token)}",
+        evidence=(*token.evidence, *evidence),
+    )
+
+
+def method_is_static_jwks(token: JoinToken | Absent) -> Finding:
+    """INST-10, method: kubernetes with static JWKS, for bots."""
+    if isinstance(token, Absent):
+        return _absent("INST-10", token)
+    problems = []
+    if token.join_method != "kubernetes":
+        problems.append(f"its join method is {token.join_method}")
+    if token.kubernetes_type != "static_jwks":
+        problems.append(f"its type is {token.kubernetes_type or 'not given'}")
+    if token.roles != ("Bot",):
+        problems.append(f"its roles are {listed(token.roles)}")
+    return concluded(
+        "INST-10",
+        expected="join method kubernetes, type static_jwks, role Bot",
+        problems=problems,
+        so="method kubernetes, type static_jwks, role Bot",
+        where=_ref(token),
+        evidence=token.evidence,
+    )
+
+
+def allows_only_tbot(token: JoinToken | Absent, service_account: str) -> Finding:
+    """INST-10, allow list: exactly tbot's service account (``namespace:name``)."""
+    if isinstance(token, Absent):
+        return _absent("INST-10", token)
+    problems = []
+    if service_account not in token.allow:
+        problems.append(f"{service_account} is not allowed, {listed(token.allow)} is")
+    wider = [a for a in token.allow if a != service_account]
+    if wider and not problems:
+        problems.append(f"it allows {listed(wider)} too: those may join as the bot")
+    return concluded(
+        "INST-10",
+        expected=f"the token to allow exactly {service_account}",
+        problems=problems,
+        so=f"it allows {listed(token.allow)}",
+        where=_ref(token),
+        evidence=token.evidence,
+    )
+
+
+def _key_problems(token: JoinToken, live: Jwks) -> list[str]:
+    if is_placeholder(token.jwks_text):
+        return ["its JWKS is still the literal placeholder of the template"]
+    try:
+        held = parse_jwks(token.jwks_text)
+    except CouldNotTell as error:
+        return [f"its JWKS does not parse: {error.seen}"]
+    lacking = held.lacks(live)
+    if lacking:
+        return [f"it lacks the cluster's keys {listed(lacking)}; it holds {listed(held.key_ids)}"]
+    return []
+
+
+def holds_every_key(token: JoinToken | Absent, live: Jwks) -> Finding:
+    """INST-10, keys: every key that the cluster publishes now is in the token."""
+    if isinstance(token, Absent):
+        return _absent("INST-10", token)
+    return concluded(
+        "INST-10",
+        expected=f"the token to hold the cluster's keys {listed(live.key_ids)}",
+        problems=_key_problems(token, live),
+        so=f"it holds {listed(live.key_ids)}",
+        where=_ref(token),
+        evidence=(*token.evidence, *live.evidence),
+    )
+
+
+def bot_has_role(token: JoinToken | Absent, bot: Bot | Absent, role: str) -> Finding:
+    """INST-10, bot: the bot that the token names exists and has the role."""
+    if isinstance(token, Absent):
+        return _absent("INST-10", token)
+    if isinstance(bot, Absent):
+        problems = [f"the token is for the bot {token.bot_name or '(none)'}, which does not exist"]
+        remedy = "create the bot: tctl create -f manifests/teleport-bot.yaml"
+    else:
+        problems = [] if role in bot.roles else [f"the bot {bot.name} has the roles {listed(bot.roles)}"]
+        remedy = f"tctl bots update {bot.name} --add-roles {role}"
+    return concluded(
+        "INST-10",
+        expected=f"a bot {token.bot_name or ''} that exists and has the role {role}",
+        problems=problems,
+        so=f"the bot {token.bot_name} has the role {role}",
+        where=_ref(token),
+        evidence=(*token.evidence, *bot.evidence),
+        remedy=remedy,
+    )
+
+
+def labels_match_exactly(role: Role | Absent, identity: WorkloadIdentity | Absent) -> Finding:
+    """INST-11, labels: the role selects the identity by its own labels and by no wildcard."""
+    if isinstance(role, Absent):
+        return _absent("INST-11", role)
+    if isinstance(identity, Absent):
+        return _absent("INST-11", identity)
+    return concluded(
+        "INST-11",
+        expected=f"the role to match the labels {_pairs(identity.labels)} and no others",
+        problems=_label_problems(role, identity),
+        so=f"it matches {_pairs(identity.labels)}",
+        where=f"{_ref(role)} and {_ref(identity)}",
+        evidence=(*role.evidence, *identity.evidence),
+    )
+
+
+def _label_problems(role: Role, identity: WorkloadIdentity) -> list[str]:
+    problems = []
+    if not role.matches(identity.labels):
+        wants = ", ".join(f"{k}: {listed(v)}" for k, v in role.labels.items()) or "no labels"
+        problems.append(f"the role matches {wants}; the identity has {_pairs(identity.labels)}, so nothing is issued")
+    wide = [key for key, values in role.labels.items() if key == "*" or "*" in values or len(values) > 1]
+    if wide:
+        problems.append(f"the role matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}")
+    if role.labels_expression:
+        problems.append(f"the role also matches by the expression {role.labels_expression!r}")
+    return problems
+
+
+def _rule_problems(role: Role) -> list[str]:
+    problems = []
+    verbs = role.verbs_on(KIND)
+    if missing := {"list", "read"} - verbs - ({"list", "read"} if "*" in verbs else set()):
+        problems.append(f"it lacks {listed(missing)} on {KIND}")
+    if extra := verbs - {"list", "read"}:
+        problems.append(f"it allows {listed(extra)} on {KIND}")
+    others = {r for rule in role.rules for r in rule.resources if r != KIND}
+    if others:
+        problems.append(f"it has rules on {listed(others)}")
+    return problems
+
+
+def rules_are_minimal(role: Role | Absent) -> Finding:
+    """INST-11, rules: list and read on workload identities, and nothing else."""
+    if isinstance(role, Absent):
+        return _absent("INST-11", role)
+    return concluded(
+        "INST-11",
+        expected=f"list and read on {KIND}, and no other rule",
+        problems=_rule_problems(role),
+        so=f"list and read on {KIND}",
+        where=_ref(role),
+        evidence=role.evidence,
+    )
+
+
+def id_template_is_istios(identity: WorkloadIdentity | Absent, requirement: str = "INST-12") -> Finding:
+    """INST-12: the template builds exactly ``/ns/<namespace>/sa/<service account>``; blanks inside braces mean nothing."""
+    if isinstance(identity, Absent):
+        return _absent(requirement, identity)
+    return concluded(
+        requirement,
+        expected=f"the SPIFFE ID template {ISTIO_ID}",
+        problems=template_problems(identity.spiffe_id),
+        so=identity.spiffe_id,
+        where=_ref(identity),
+        evidence=identity.evidence,
+    )
+
+
+def template_problems(template: str) -> list[str]:
+    """What keeps a template from building IDs in Istio's form."""
+    if _packed(template) == _packed(ISTIO_ID):
+        return []
+    if template.endswith("/"):
+        return [f"{template} ends with a slash, which no SPIFFE ID may"]
+    if "/sa/" not in template:
+        return [f"{template} lacks /sa/: peers and policies will not recognise the ID"]
+    return [f"it is {template}"]
+
+
+def token_problems(token: JoinToken | Absent, live: Jwks, service_account: str, bot: Bot | Absent, role: str) -> list[str]:
+    """Everything that keeps this cluster's tbot from joining with the token."""
+    if isinstance(token, Absent):
+        return [str(token)]
+    problems = [
+        f.seen
+        for f in (method_is_static_jwks(token), allows_only_tbot(token, service_account), bot_has_role(token, bot, role))
+        if f.holds == "no"
+    ]
+    return problems + _key_problems(token, live)
+
+
+def role_problems(role: Role | Absent, identity: WorkloadIdentity | Absent) -> list[str]:
+    """Everything that keeps the role from granting the identity, and nothing wider."""
+    if isinstance(role, Absent):
+        return [str(role)]
+    if isinstance(identity, Absent):
+        return [str(identity)]
+    return _label_problems(role, identity) + _rule_problems(role)
+
+
+def _absent(requirement: str, absent: Absent) -> Finding:
+    return concluded(
+        requirement,
+        expected=f"{absent.subject} to exist",
+        problems=["it does not exist"],
+        so="",
+        where=str(absent.subject),
+        evidence=absent.evidence,
+    )
+
+
+def _ref(resource: JoinToken | Bot | Role | WorkloadIdentity | Absent) -> str:
+    if isinstance(resource, Absent):
+        return str(resource.subject)
+    kind = {JoinToken: "token", Bot: "bot", Role: "role", WorkloadIdentity: KIND}[type(resource)]
+    return f"Teleport {kind}/{resource.name}"
+
+
+def _pairs(labels: object) -> str:
+    return ", ".join(f"{k}: {v}" for k, v in sorted(dict(labels).items())) or "none"  # type: ignore[call-overload]
+
+
+def _packed(template: str) -> str:
+    return "".join(template.split())
