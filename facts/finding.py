@@ -46,3 +46,21 @@ class Finding:
             raise ValueError(f"{self.requirement}: a finding that claims something needs evidence ({self.seen})")
         if (self.holds is Holds.NOT_APPLICABLE) != bool(self.condition):
             raise ValueError(f"{self.requirement}: not-applicable needs the condition that is met, and only it has one")
+
+
+class Violated(AssertionError):
+    """A requirement does not hold. Steps raise it with the finding; any other AssertionError means that the suite broke.
+
+    Attributes:
+        finding: The negative finding.
+    """
+
+    def __init__(self, finding: Finding) -> None:
+        if finding.holds is not Holds.NO:
+            raise ValueError(f"{finding.requirement}: only a negative finding violates, this one says {finding.holds.value}")
+        self.finding = finding
+        super().__init__(finding)
+
+    def __str__(self) -> str:
+        f = self.finding
+        return f"{f.requirement}: expected {f.expected}; saw {f.seen} ({f.where})"

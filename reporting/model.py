@@ -1,0 +1,416 @@
+"""The report: one typed model from which every file of a run is written, and its JSON form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from pydantic import TypeAdapter, ValidationError
+
+from facts.errors import BadInput
+from facts.evidence import ObjectRef
+from facts.finding import Finding
+from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+
+
+class StepState(StrEnum):
+    """How one step ended."""
+
+    PASSED = "passed"
+    VIOLATED = "violated"
+    """It found that a requirement does not hold."""
+    BROKE = "broke"
+    """It could not tell, was undefined, or raised something else."""
+    SKIPPED = "skipped"
+    NOT_RUN = "not-run"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step as it was run.
+
+    Attributes:
+        keyword: ``Given``, ``When``, ``Then``, ``And``, ``But`` or ``*``.
+        text: The sentence, with the values of its example filled in.
+        argument: The doc string or table below it; empty without one.
+        state: How it ended.
+        seconds: From its start to its end, fixtures that it asked for included.
+        evidence: Ids of the readings made or used in it.
+        findings: What it concluded.
+        error: Why it did not pass; empty if it did.
+    """
+
+    keyword: str
+    text: str
+    argument: str = ""
+    state: StepState = StepState.NOT_RUN
+    seconds: float = 0.0
+    evidence: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRecord:
+    """One scenario as it was run, or not run.
+
+    Attributes:
+        id: Node id, ``file::scenario``; what to give pytest to run it again.
+        name: Its name, with the values of its example filled in.
+        feature: Name of its feature.
+        rule: Name of its rule; empty without one.
+        file: Path of the feature file, relative to the project.
+        line: Line of the scenario in it.
+        requirements: Ids from its tags, in catalogue order.
+        profile: From its tag.
+        safety: From its tag; empty without one.
+        ending: How it ended.
+        reason: Why it did not complete; empty if it did.
+        started: UTC; None if it never started.
+        seconds: Set-up, steps and clean-up.
+        steps: In order, Background first; also those that were never reached.
+        evidence: Ids of readings made in its set-up or clean-up, outside any step.
+        findings: Conclusions drawn there.
+    """
+
+    id: str
+    name: str
+    feature: str
+    rule: str
+    file: str
+    line: int
+    requirements: tuple[str, ...]
+    profile: str
+    safety: str
+    ending: Ending
+    reason: str = ""
+    started: datetime | None = None
+    seconds: float = 0.0
+    steps: tuple[StepRecord, ...] = ()
+    evidence: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """What its steps, its set-up and its clean-up concluded."""
+        return (*(f for s in self.steps for f in s.findings), *self.findings)
+
+    @property
+    def all_evidence(self) -> tuple[str, ...]:
+        """Ids of its readings, each once, in the order of their first use."""
+        return tuple(dict.fromkeys((*(e for s in self.steps for e in s.evidence), *self.evidence)))
+
+    def outcome(self) -> ScenarioOutcome:
+        """What the verdict needs to know of it."""
+        return ScenarioOutcome(
+            name=self.id,
+            requirements=self.requirements,
+            ending=self.ending,
+            evidence=len({e for s in self.steps for e in s.evidence}),
+            findings=self.all_findings,
+            reason=self.reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvidence:
+    """A reading as the report lists it; its body is in a file beside the report.
+
+    Attributes:
+        id: Its id.
+        question: The command line, API path or URL.
+        subject: The thing that was asked.
+        read_at: UTC.
+        sha256: Hex digest of the body in UTF-8.
+        size: Bytes of the body in UTF-8.
+        file: Path of the body, relative to the report.
+        parser: Dotted name of the function in ``facts`` that turns the body into facts; empty for supporting evidence.
+        redactions: How many secrets were taken out.
+        exit_code: Of a command.
+    """
+
+    id: str
+    question: str
+    subject: ObjectRef
+    read_at: datetime
+    sha256: str
+    size: int
+    file: str
+    parser: str = ""
+    redactions: int = 0
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of provisioning.
+
+    Attributes:
+        name: E.g. ``kind cluster``.
+        started: UTC.
+        seconds: How long it took.
+        ok: Whether it succeeded.
+        message: What it did, or why it failed.
+    """
+
+    name: str
+    started: datetime
+    seconds: float
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as it was observed running.
+
+    Attributes:
+        component: E.g. ``istiod``.
+        reference: Name and tag, as the pod has it.
+        digest: ``sha256:…`` as the node reports it; empty where unknown.
+    """
+
+    component: str
+    reference: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What was observed of the install that was judged. Empty means that nobody looked, and is printed as unknown.
+
+    Attributes:
+        authority: Who issued the identities.
+        authority_detail: In words, e.g. the banner of the stand-in.
+        api_server: URL of the Kubernetes API server.
+        kubernetes_version: Of the API server.
+        node_versions: ``name version`` of each kubelet.
+        istio_version: Of istiod.
+        envoy_version: Of the sidecars.
+        teleport_version: Of the Teleport server.
+        tbot_version: As tbot or its heartbeat reports it.
+        trust_domain: Of the mesh.
+        images: Observed images.
+    """
+
+    authority: Authority = Authority.UNKNOWN
+    authority_detail: str = ""
+    api_server: str = ""
+    kubernetes_version: str = ""
+    node_versions: tuple[str, ...] = ()
+    istio_version: str = ""
+    envoy_version: str = ""
+    teleport_version: str = ""
+    tbot_version: str = ""
+    trust_domain: str = ""
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a result is a statement about. Always printed beside it.
+
+    Attributes:
+        cluster: ``kind`` (made for this run) or ``existing``.
+        context: Context of the kubeconfig; empty for a cluster made here.
+        namespaces: Namespaces looked at; empty means all.
+        profiles: Profiles as they were chosen.
+        safety: Safety classes that were allowed.
+        paths: Files and folders given to pytest.
+        keyword: ``-k``.
+        markers: ``-m``.
+        rerun_of_failures: Whether only earlier failures were run again.
+    """
+
+    cluster: str
+    context: str = ""
+    namespaces: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    safety: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    keyword: str = ""
+    markers: str = ""
+    rerun_of_failures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole run.
+
+    Attributes:
+        run_id: Name of the run, also of its directory.
+        suite_version: Version of the suite.
+        started: UTC.
+        ended: UTC.
+        headline: The words on top.
+        result: The word over the MUSTs about the install.
+        exit_code: What the result alone gives; pytest's own 2 to 5 go before it.
+        strict: Whether a SHOULD that does not hold fails the run.
+        allow_partial: Whether a partial result exits with 0.
+        scope: What the result is a statement about.
+        judged: Every requirement of the chosen profiles, in catalogue order.
+        scenarios: Every scenario that carries a tag of one of them, also those that were not selected.
+        run_findings: Conclusions outside any scenario: after everything was removed.
+        run_evidence: Ids of readings made outside any scenario: shared set-up, provisioning, removal.
+        run_errors: What went wrong outside any requirement.
+        evidence: All readings, in the order in which they were made.
+        timeline: Phases of provisioning.
+        facts: What was observed of the install.
+        command_line: What was typed.
+        waivers: Decisions that were handed in, also expired ones.
+        inputs: SHA-256 of each file that defines what was promised, by its path.
+        schema_version: Of this model.
+    """
+
+    run_id: str
+    suite_version: str
+    started: datetime
+    ended: datetime
+    headline: str
+    result: Result
+    exit_code: int
+    strict: bool
+    allow_partial: bool
+    scope: Scope
+    judged: tuple[Judged, ...]
+    scenarios: tuple[ScenarioRecord, ...]
+    run_findings: tuple[Finding, ...]
+    run_evidence: tuple[str, ...]
+    run_errors: tuple[str, ...]
+    evidence: tuple[StoredEvidence, ...]
+    timeline: tuple[Phase, ...]
+    facts: RunFacts
+    command_line: tuple[str, ...]
+    waivers: tuple[Waiver, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def authority(self) -> Authority:
+        """Who issued the identities."""
+        return self.facts.authority
+
+    def scenarios_of(self, requirement_id: str) -> tuple[ScenarioRecord, ...]:
+        """The scenarios that carry the tag of a requirement."""
+        return tuple(s for s in self.scenarios if requirement_id in s.requirements)
+
+    def findings_of(self, requirement_id: str) -> tuple[Finding, ...]:
+        """What was concluded on a requirement, in scenarios and after the run."""
+        concluded = (*(f for s in self.scenarios_of(requirement_id) for f in s.all_findings), *self.run_findings)
+        return tuple(dict.fromkeys(f for f in concluded if f.requirement == requirement_id))
+
+    def outcomes(self) -> tuple[ScenarioOutcome, ...]:
+        """What the verdicts rest on: every scenario, and what was concluded outside any, as if each were one scenario."""
+        outside = tuple(
+            ScenarioOutcome(
+                name="after the scenarios",
+                requirements=(requirement,),
+                ending=Ending.COMPLETED,
+                evidence=len({e for f in self.run_findings if f.requirement == requirement for e in f.evidence}),
+                findings=tuple(f for f in self.run_findings if f.requirement == requirement),
+            )
+            for requirement in dict.fromkeys(f.requirement for f in self.run_findings)
+        )
+        return (*(s.outcome() for s in self.scenarios), *outside)
+
+    def decided(self) -> Report:
+        """The same report with result, headline and exit code taken from what it holds."""
+        result = judge_run(
+            self.judged,
+            strict=self.strict,
+            run_errors=self.run_errors,
+            rerun_of_failures=self.scope.rerun_of_failures,
+        )
+        return replace(
+            self,
+            result=result,
+            headline=headline(result, self.authority),
+            exit_code=exit_code(result, allow_partial=self.allow_partial),
+        )
+
+    def with_run_errors(self, errors: tuple[str, ...]) -> Report:
+        """The same report with further run errors, and the result that follows from them."""
+        return replace(self, run_errors=(*self.run_errors, *errors)).decided()
+
+
+_ADAPTER = TypeAdapter(Report)
+
+
+def to_plain(report: Report) -> dict[str, Any]:
+    """The report as dictionaries, lists, strings and numbers."""
+    plain: dict[str, Any] = _ADAPTER.dump_python(report, mode="json")
+    return plain
+
+
+def to_json(report: Report) -> str:
+    """The report as JSON, checked against the committed schema.
+
+    Raises:
+        jsonschema.ValidationError: The model and the committed schema have drifted apart.
+    """
+    plain = to_plain(report)
+    jsonschema.validate(plain, json.loads(SCHEMA_FILE.read_text()), cls=jsonschema.Draft202012Validator)
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_plain(plain: Any, where: str = "report.json") -> Report:
+    """Reads a report from its plain form.
+
+    Raises:
+        BadInput: It is not a report of this schema version.
+    """
+    version = plain.get("schema_version") if isinstance(plain, Mapping) else None
+    if version != SCHEMA_VERSION:
+        raise BadInput(
+            expected=f"a report of schema version {SCHEMA_VERSION}",
+            seen=f"schema version {version!r}",
+            where=where,
+            remedy="read it with the version of the suite that wrote it",
+        )
+    try:
+        return _ADAPTER.validate_python(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            expected="a complete report",
+            seen=f"{first['msg']} at {'.'.join(str(p) for p in first['loc'])}",
+            where=where,
+            remedy="restore the file from the run that wrote it",
+        ) from error
+
+
+def from_json(text: str, where: str = "report.json") -> Report:
+    """Reads a report from its JSON.
+
+    Raises:
+        BadInput: It is not JSON, or not a report of this schema version.
+    """
+    try:
+        plain = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(
+            expected="JSON",
+            seen=str(error),
+            where=where,
+            remedy="restore the file from the run that wrote it",
+        ) from error
+    return from_plain(plain, where)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the model; the committed file is this. Every field is always written, and no other."""
+    schema = _ADAPTER.json_schema(mode="serialization")
+    for each in (schema, *schema["$defs"].values()):
+        if each.get("type") == "object":
+            each["required"] = list(each["properties"])
+            each["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,29 @@
+"""The safety policy: which scenarios a run may not touch a cluster with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from _pytest.outcomes import Skipped  # pytest.skip.Exception is this class, but no type to inherit from
+
+READ_ONLY = "read-only"
+NAMESPACED = "namespaced"
+DISRUPTIVE = "disruptive"
+SAFETY_CLASSES = (READ_ONLY, NAMESPACED, DISRUPTIVE)
+
+
+class SkippedByPolicy(Skipped):
+    """A scenario was not run because the safety policy of the run forbids it. Any other skip means *we could not tell*."""
+
+
+def forbidden(declared: Iterable[str], allowed: frozenset[str]) -> str:
+    """Why a scenario may not run, or an empty string if it may.
+
+    Args:
+        declared: Its safety classes. None declared counts as disruptive: nobody has said that it is harmless.
+        allowed: The classes that this run allows.
+    """
+    refused = [name for name in (tuple(declared) or (DISRUPTIVE,)) if name not in allowed]
+    if not refused:
+        return ""
+    return f"needs --allow {refused[0]}; this run allows {', '.join(n for n in SAFETY_CLASSES if n in allowed) or 'nothing'}"

@@ -1,0 +1,74 @@
+"""Writes a run's directory: all of it or nothing, and ``latest`` beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from reporting.html import to_html
+from reporting.junit import to_junit
+from reporting.last_look import last_look
+from reporting.model import Report, to_json
+
+
+def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple[Report, Path]:
+    """Writes ``report.json``, ``junit.xml``, ``report.html``, ``evidence/`` and ``SHA256SUMS`` of a run.
+
+    Everything is written and flushed under a hidden name, then renamed: a reader sees a whole report or none.
+
+    Args:
+        report: The report.
+        bodies: Bodies of its evidence, by id.
+        directory: Where runs are kept; made if it is not there.
+
+    Returns:
+        The report as it was written, and its directory.
+
+    Raises:
+        OSError: The disk is full or the directory cannot be written; nothing of the run is left then.
+    """
+    report, bodies = last_look(report, bodies)
+    files = {e.file: bodies[e.id] for e in report.evidence}
+    files |= {"report.json": to_json(report), "junit.xml": to_junit(report), "report.html": to_html(report, bodies)}
+    files["SHA256SUMS"] = "".join(f"{hashlib.sha256(t.encode()).hexdigest()}  {n}\n" for n, t in sorted(files.items()))
+    partial, final = directory / f".{report.run_id}.partial", directory / report.run_id
+    try:
+        (partial / "evidence").mkdir(parents=True)
+        for name, text in files.items():
+            _write(partial / name, text)
+        _flush(partial)
+        partial.rename(final)
+        _flush(directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _point(directory / "latest", report.run_id)
+    return report, final
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _point(link: Path, target: str) -> None:
+    fresh = link.with_name(f".{link.name}.{target}")
+    fresh.symlink_to(target, target_is_directory=True)
+    try:
+        fresh.replace(link)
+    except OSError:
+        fresh.unlink()
+        raise
