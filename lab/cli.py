@@ -1,0 +1,180 @@
+"""The command line of the lab: `python -m lab build | status | host | clean | pin`."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lab import bundle, docker, pins
+from lab.command import end_all
+from lab.errors import LabError
+from lab.host import Host
+from lab.image_recipes import has_stand_in
+from lab.parts import build as build_parts
+from lab.parts import keys, outdated
+from lab.progress import Display
+from lab.recipes import tools_part
+from lab.store import Store, cache_directory
+from lab.versions import Versions, load
+
+app = typer.Typer(
+    help="A real kind cluster with Istio, built without a container registry.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_out = Console(highlight=False)
+_errors = Console(stderr=True, highlight=False)
+
+
+def _say(text: str) -> None:
+    _out.print(text, soft_wrap=True, markup=False)
+
+
+@app.command()
+def build() -> None:
+    """Build what is missing or out of date, and describe the result in bundle/bundle.json of the cache."""
+    versions, store = load(), Store(cache_directory())
+    parts = bundle.all_parts(versions, store)
+    began = time.monotonic()
+    with store.lock("build", _say):
+        host = Host(store.directory, _say)
+        _ensure_docker(host, versions, store)
+        stale = outdated(parts, store)
+        if not stale and bundle.is_current(parts, store):
+            _say(f"nothing to build; {bundle.bundle_file(store)}")
+            return
+        host.require_for_build(versions, [part.name for part in stale])
+        store.sweep()
+        if not has_stand_in():
+            _say("lab/standin is not in this checkout: building without the images of the stand-in for Teleport")
+        with Display(_out) as display:
+            records = build_parts(parts, store, display)
+        written = bundle.write(versions, records, store)
+        docker.remove_untagged()
+    _say(f"built {len(stale)} of {len(parts)} parts in {time.monotonic() - began:.0f} s; {written}")
+
+
+@app.command()
+def host() -> None:
+    """Make sure that a Docker daemon answers; on Debian or Ubuntu, as root, install and start one if none does."""
+    versions, store = load(), Store(cache_directory())
+    _ensure_docker(Host(store.directory, _say), versions, store)
+
+
+def _ensure_docker(host: Host, versions: Versions, store: Store) -> None:
+    part = tools_part(versions)
+
+    def runtime() -> Path:
+        if outdated([part], store):
+            host.require_for_build(versions, [part.name])
+            with Display(_out) as display:
+                build_parts([part], store, display)
+        return store.part_directory(part.name, keys([part])[part.name]) / "runcw"
+
+    if not docker.reachable():
+        with store.lock("host", _say):
+            host.ensure_docker(runtime)
+
+
+@app.command()
+def status() -> None:
+    """List every part with its version, size, SHA-256 and state."""
+    versions, store = load(), Store(cache_directory())
+    parts = bundle.all_parts(versions, store)
+    stale = {part.name for part in outdated(parts, store)}
+    found = keys(parts)
+    table = Table("part", "version", "size", "sha256", "seconds", "state", box=None, pad_edge=False)
+    for part in parts:
+        record = store.record(part.name)
+        if record is None:
+            table.add_row(part.name, part.version, "", "", "", "not built")
+            continue
+        state = "ready"
+        if part.name in stale:
+            state = "inputs changed" if record.key != found[part.name] else "to be rebuilt"
+        size = f"{record.size / 2**20:.0f} MiB"
+        table.add_row(part.name, record.version, size, record.sha256[:16], f"{record.seconds:.0f}", state)
+    _out.print(table)
+    whole = not stale and bundle.is_current(parts, store)
+    _say(f"cache: {store.directory}")
+    _say(f"Docker: {'answers' if docker.reachable() else 'does not answer (type: python -m lab host)'}")
+    _say(f"bundle: {bundle.bundle_file(store) if whole else 'not up to date (type: python -m lab build)'}")
+
+
+@app.command()
+def clean(
+    with_docker: Annotated[
+        bool,
+        typer.Option("--docker", help="Also stop the Docker daemon that the lab started, and remove its data."),
+    ] = False,
+) -> None:
+    """Remove everything that was built from the cache."""
+    store = Store(cache_directory())
+    with store.lock("build", _say):
+        freed = bundle.remove(store)
+        if with_docker:
+            freed += _remove_docker(Host(store.directory, _say))
+    _say(f"freed {freed / 2**30:.1f} GiB in {store.directory}")
+    if not with_docker and docker.reachable():
+        _say("the images are still in Docker; `python -m lab clean --docker` removes them if the lab started it")
+
+
+def _remove_docker(host: Host) -> int:
+    if not host.stop_own_daemon():
+        _say("no Docker daemon of the lab is running; one that it did not start is left alone")
+        return 0
+    freed = sum(p.lstat().st_size for p in host.docker_data.rglob("*") if p.is_file() and not p.is_symlink())
+    shutil.rmtree(host.docker_data, ignore_errors=True)
+    _say("stopped the lab's Docker daemon and removed its data")
+    return freed
+
+
+@app.command()
+def pin() -> None:
+    """Write go.mod, go.sum and the Python lock files anew from provision/versions.yaml."""
+    versions = load()
+    for path in [*pins.write_modules(versions), *pins.write_locks(versions)]:
+        _say(f"wrote {path}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a request to terminate end the commands that are running, like Ctrl-C does."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        end_all()
+
+
+def main() -> None:
+    """Run the command line; a problem is one message on standard error and exit code 1."""
+    try:
+        with _interruptible():
+            app(standalone_mode=False)
+    except LabError as error:
+        _errors.print(f"lab: {error}", soft_wrap=True, markup=False)
+        sys.exit(1)
+    except typer.Exit as error:
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _errors.print("lab: interrupted; what was finished stays, the next build goes on from there")
+        sys.exit(130)

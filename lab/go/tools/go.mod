@@ -1,0 +1,3 @@
+module lab/tools
+
+go 1.26

