@@ -1,11 +1,13 @@
-"""What a probe pod on a node found: the facts of INST-04. The probe's program is ``manifests/probes/node_probe.py``."""
+"""What probe pods on a node found. The node probe's program is ``manifests/probes/node_probe.py``."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from facts.document import damaged, mappings, need
+from facts.svid import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,29 @@ class Refused:
 
     node: str
     reason: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SdsProbe:
+    """What a node's socket answered to a probe that asked for its own identity: the facts of INST-14.
+
+    Attributes:
+        node: The node whose socket was asked.
+        namespace: The probe's own.
+        service_account: The probe's own.
+        leaf: The certificate it was given; None if it was given none.
+        reason: Why not: what the socket answered, or that it did not; empty if it was.
+        read_at: UTC.
+        evidence: Ids of the readings.
+    """
+
+    node: str
+    namespace: str
+    service_account: str
+    leaf: Certificate | None
+    reason: str
+    read_at: datetime
     evidence: tuple[str, ...]
 
 

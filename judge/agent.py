@@ -1,0 +1,230 @@
+"""Judgments about tbot: INST-13, INST-14 and INST-16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from facts.agent import Agent
+from facts.bundle import TrustBundle
+from facts.errors import CouldNotTell
+from facts.finding import Finding
+from facts.kubernetes import Pod
+from facts.mesh import image_tag
+from facts.probe import Refused, SdsProbe
+from facts.svid import verify_chain, workload_id
+from facts.teleport import BotInstance
+from facts.versions import Version
+from judge.application import SOCKET_VOLUME
+from judge.findings import concluded, could_not_tell, listed
+from judge.known_issues import known_issues_of
+
+LONGEST_TOKEN = 1800
+"""Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
+
+
+def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> list[str]:
+    """Nodes with injected pods on which no Ready tbot pod of the current template runs.
+
+    Args:
+        agent: tbot as it is installed.
+        nodes: Injected pods by node.
+    """
+    problems = []
+    for node in sorted(nodes):
+        pod = agent.pods.get(node)
+        if pod is None:
+            problems.append(f"no tbot on node {node}, which hosts {len(nodes[node])} injected pods")
+        elif not pod.ready or pod.terminating:
+            waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "not Ready")
+            problems.append(f"tbot on node {node} is not Ready: {waiting}")
+    daemon_set = agent.daemon_set
+    if daemon_set.updated < daemon_set.desired:
+        problems.append(
+            f"{daemon_set.desired - daemon_set.updated} of {daemon_set.desired} tbot pods are of an older template"
+        )
+    return problems
+
+
+def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], evidence: Sequence[str]) -> Finding:
+    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod."""
+    return concluded(
+        "INST-13",
+        expected="a Ready tbot pod on every node that hosts injected pods",
+        problems=node_problems(agent, nodes),
+        so=f"Ready on {listed(nodes, 'no node, as none hosts an injected pod')}",
+        where=str(agent.daemon_set.ref),
+        evidence=(*agent.evidence, *evidence),
+    )
+
+
+def configuration_problems(agent: Agent, cluster_name: str, socket_directories: Sequence[str]) -> list[str]:
+    """Settings that break joining or attestation, each with what it does.
+
+    Args:
+        agent: tbot as it is installed.
+        cluster_name: Teleport's own.
+        socket_directories: Directories on the node that injected pods mount as their workload-socket.
+    """
+    config = agent.config
+    problems = [f"unknown key {key}: tbot ignores it without a word" for key in config.unknown_keys]
+    if not config.services:
+        return [*problems, "there is no service of type workload-identity-api, so there is no socket"]
+    service = config.services[0]
+    if service.kubernetes is None or not service.kubernetes.enabled:
+        problems.append("attestors.kubernetes is not enabled: every template of workload.kubernetes.* is unset")
+    if not (service.selector_name or service.selector_labels):
+        problems.append("the selector names nothing: nothing is issued")
+    if not agent.host_pid:
+        problems.append("hostPID is not set: tbot cannot tell who calls")
+    if not agent.host_network and not agent.container.variable("TELEPORT_NODE_NAME"):
+        problems.append("TELEPORT_NODE_NAME is not set and hostNetwork is off: the kubelet's address becomes https://:10250")
+    if not service.socket_path:
+        problems.append(f"listen is {service.listen}: only a unix socket tells who calls")
+    elif not agent.socket_on_node:
+        problems.append(f"{service.socket_path} is on no hostPath volume: no pod can reach it")
+    else:
+        directory = agent.socket_on_node.rpartition("/")[0]
+        others = [d for d in socket_directories if d.rstrip("/") != directory]
+        if others:
+            problems.append(f"tbot listens in {directory} on the node, injected pods mount {listed(others)}")
+    return problems + _token_file_problems(agent, cluster_name)
+
+
+def _token_file_problems(agent: Agent, cluster_name: str) -> list[str]:
+    token = agent.join_token_file
+    if agent.config.join_method != "kubernetes":
+        return []
+    if token is None:
+        return ["the token tbot joins with is not a projected service-account token: Teleport refuses unbound tokens"]
+    problems = []
+    if token.audience != cluster_name:
+        problems.append(
+            f"the token's audience is {token.audience or 'the default'}, Teleport wants its cluster name {cluster_name}"
+        )
+    if token.expiration_seconds > LONGEST_TOKEN:
+        problems.append(f"the token lives {token.expiration_seconds} s, Teleport refuses more than {LONGEST_TOKEN} s")
+    return problems
+
+
+def configuration_is_sound(agent: Agent, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
+    """INST-13, second part: no setting that breaks joining or attestation."""
+    directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
+    return concluded(
+        "INST-13",
+        expected="no setting of tbot that breaks joining or attestation",
+        problems=configuration_problems(agent, cluster_name, sorted(directories)),
+        so="hostPID, attestor, node name, audience, token lifetime and socket path fit",
+        where=f"{agent.daemon_set.ref} and ConfigMap {agent.config_map}",
+        evidence=(*agent.evidence, *evidence),
+    )
+
+
+def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
+    """INST-14: each probe was given the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
+    problems = []
+    for probe in probes:
+        if isinstance(probe, Refused):
+            problems.append(f"{probe.node}: the probe did not run: {probe.reason}")
+        elif probe.leaf is None:
+            problems.append(f"{probe.node}: no identity: {probe.reason}")
+        else:
+            own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
+            if probe.leaf.uri_sans != (own,):
+                problems.append(f"{probe.node}: the socket gave {listed(probe.leaf.uri_sans)}, not {own}")
+            chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
+            if not chain.ok:
+                problems.append(f"{probe.node}: not issued by Teleport: {chain.reason}")
+    return concluded(
+        "INST-14",
+        expected="on each node, the probe's own identity from Teleport",
+        problems=problems if probes else ["no node hosts an injected pod, so no socket was asked"],
+        so=listed(f"{p.node}: {listed(p.leaf.uri_sans)}" for p in probes if isinstance(p, SdsProbe) and p.leaf),
+        where=f"sockets of {listed(p.node for p in probes)}",
+        evidence=[*(e for p in probes for e in p.evidence), *bundle.evidence],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component with what is known of its version.
+
+    Attributes:
+        name: ``tbot`` or ``istio``.
+        where: The object it was read from.
+        version: Exact version; None where only a floating tag is known.
+        said: What was read instead of a version.
+        evidence: Ids of the readings.
+    """
+
+    name: str
+    where: str
+    version: Version | None
+    said: str
+    evidence: tuple[str, ...]
+
+
+def tbot_components(agent: Agent, instances: Sequence[BotInstance] | None) -> list[Component]:
+    """Tbot's version by its image's exact tag, and by the heartbeats of the instances that run now.
+
+    Args:
+        agent: tbot as it is installed.
+        instances: Bot instances of its bot; None where no admin session is there to ask.
+    """
+    found = [_by_tag("tbot", str(agent.daemon_set.ref), agent.image, agent.evidence)]
+    hosts = {p.name for p in agent.pods.values()} | set(agent.pods)
+    for instance in instances or ():
+        if instance.version is not None and instance.hostname in hosts:
+            where = f"heartbeat of bot instance {instance.id} on {instance.hostname}"
+            found.append(Component("tbot", where, instance.version, str(instance.version), instance.evidence))
+    return found
+
+
+def _by_tag(name: str, where: str, image: str, evidence: tuple[str, ...]) -> Component:
+    tag = image_tag(image)
+    try:
+        version = Version.parse(tag)
+    except CouldNotTell:
+        return Component(name, where, None, f"image {image}", evidence)
+    # "18.6" is read as a version by Istio and Kubernetes; as a tag of tbot it floats.
+    exact = tag.count(".") >= 2
+    return Component(name, where, version if exact else None, f"image {image}", evidence)
+
+
+def istio_components(images: Sequence[tuple[str, str]], evidence: tuple[str, ...]) -> list[Component]:
+    """Istio's version by the image tags of ``(where, image)``."""
+    return [_by_tag("istio", where, image, evidence) for where, image in images]
+
+
+def no_known_defect(components: Sequence[Component]) -> Finding:
+    """INST-16: no version with a known identity defect; a version that nobody can tell is an error, not a pass."""
+    problems, remedies = [], []
+    for component in components:
+        if component.version is None:
+            continue
+        for issue in known_issues_of(component.name, component.version):
+            problems.append(
+                f"{component.name} {component.version} ({component.where}) has the defect '{issue.name}': {issue.symptom}"
+                f" ({listed(issue.references)})"
+            )
+            remedies.append(f"upgrade {component.name} to {issue.fixed_in}")
+    evidence = [e for c in components for e in c.evidence]
+    told = {c.name for c in components if c.version is not None}
+    floating = [c for c in components if c.version is None and c.name not in told]
+    if floating and not problems:
+        error = CouldNotTell(
+            expected="the exact version of every component",
+            seen=listed(f"{c.name}: {c.said}" for c in floating),
+            where=listed(c.where for c in floating),
+            remedy="pin the exact version, or give an admin tctl so that heartbeats can be read",
+        )
+        return could_not_tell("INST-16", error, evidence)
+    return concluded(
+        "INST-16",
+        expected="no version with a known identity defect",
+        problems=problems,
+        so=listed(f"{c.name} {c.version}" for c in components if c.version is not None),
+        where=listed(c.where for c in components),
+        evidence=evidence,
+        remedy="; ".join(dict.fromkeys(remedies)),
+    )
