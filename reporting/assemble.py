@@ -15,8 +15,7 @@ from facts.errors import BadInput
 from facts.evidence import Evidence
 from facts.redaction import redact
 from judge.verdict import Ending, Result, Waiver, judge_catalogue
-from reporting.feature_files import feature_paths
-from reporting.gherkin_files import read_feature
+from reporting.gherkin_files import feature_paths, read_feature
 from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence
 from reporting.store import Store
 

@@ -112,8 +112,3 @@ def _argument(docstring: str | None, datatable: object) -> str:
     rows: list[list[str]] = datatable.raw() if datatable is not None else []  # type: ignore[attr-defined]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows)
-
-
-def feature_paths(directory: Path) -> tuple[Path, ...]:
-    """Every feature file below a directory, in the order of their paths."""
-    return tuple(sorted(directory.rglob("*.feature")))

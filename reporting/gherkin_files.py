@@ -40,6 +40,11 @@ class TaggedScenario:
         return tuple(dict.fromkeys(t.removeprefix(f"{key}:") for t in self.tags if t.startswith(f"{key}:")))
 
 
+def feature_paths(directory: Path) -> tuple[Path, ...]:
+    """Every feature file below a directory, in the order of their paths."""
+    return tuple(sorted(directory.rglob("*.feature")))
+
+
 def read_feature(path: Path) -> tuple[TaggedScenario, ...]:
     """Reads the scenarios of one feature file.
 
