@@ -1,0 +1,96 @@
+"""tbot on the nodes: what its DaemonSet, its configuration and its rights say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from facts.kubernetes import AccessRule, Pod
+from facts.pod_spec import Container, ProjectedToken, Volume
+from facts.tbot import TbotConfig
+from facts.workloads import DaemonSet
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """tbot as it is installed.
+
+    Attributes:
+        daemon_set: Its DaemonSet.
+        pods: Its pods by node; a pod that is not scheduled is in no node and is not here.
+        unscheduled: Pods without a node.
+        container: The container of the template that runs tbot.
+        config: Its configuration file.
+        config_map: Name of the ConfigMap that the file comes from.
+        rules: Rules bound to its service account, cluster-wide or in any namespace.
+        evidence: Ids of all readings.
+    """
+
+    daemon_set: DaemonSet
+    pods: Mapping[str, Pod]
+    unscheduled: tuple[Pod, ...]
+    container: Container
+    config: TbotConfig
+    config_map: str
+    rules: tuple[AccessRule, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def host_pid(self) -> bool:
+        """It shares the node's process ids, without which it cannot attest callers."""
+        return self.daemon_set.template.spec.host_pid
+
+    @property
+    def host_network(self) -> bool:
+        """It shares the node's network."""
+        return self.daemon_set.template.spec.host_network
+
+    @property
+    def privileged(self) -> bool:
+        """Its container is privileged."""
+        return self.container.privileged
+
+    @property
+    def image(self) -> str:
+        """Image as specified, tag or digest included."""
+        return self.container.image
+
+    @property
+    def service_account(self) -> str:
+        """As ``namespace:name``, the way a join token names it."""
+        return f"{self.daemon_set.namespace}:{self.daemon_set.template.spec.service_account or 'default'}"
+
+    @property
+    def tokens(self) -> tuple[ProjectedToken, ...]:
+        """Projected service-account tokens of the pod; the one for Teleport has the cluster's name as its audience."""
+        return tuple(t for v in self.daemon_set.template.spec.volumes for t in v.tokens)
+
+    @property
+    def join_token_file(self) -> ProjectedToken | None:
+        """The projected token that tbot joins with: its path is what the configuration or KUBERNETES_TOKEN_PATH names."""
+        path = self.config.token_path or self.container.variable("KUBERNETES_TOKEN_PATH")
+        for mount in self.container.mounts:
+            if path.startswith(mount.path.rstrip("/") + "/"):
+                volume = self.daemon_set.template.spec.volume(mount.name)
+                for token in volume.tokens if volume else ():
+                    if f"{mount.path.rstrip('/')}/{token.path}" == path:
+                        return token
+        return None
+
+    @property
+    def socket_volume(self) -> Volume | None:
+        """The volume that holds the socket of the first workload-identity-api service."""
+        path = self.config.services[0].socket_path if self.config.services else ""
+        mounts = [m for m in self.container.mounts if path.startswith(m.path.rstrip("/") + "/")]
+        if not mounts:
+            return None
+        return self.daemon_set.template.spec.volume(max(mounts, key=lambda m: len(m.path)).name)
+
+    @property
+    def socket_on_node(self) -> str:
+        """Path on the node of that socket, empty when its volume is no hostPath."""
+        volume = self.socket_volume
+        if volume is None or volume.source != "hostPath":
+            return ""
+        mount = next(m for m in self.container.mounts if m.name == volume.name)
+        return volume.path.rstrip("/") + self.config.services[0].socket_path.removeprefix(mount.path.rstrip("/"))

@@ -1,0 +1,186 @@
+"""Reading fields out of parsed JSON or YAML: a damaged document is said to be damaged, never guessed at.
+
+Every parser of this package takes what was read as its first argument: the decoded document where the body is JSON, the text
+otherwise (`decoded` makes the one or the other of a stored body, so that stored evidence can be parsed again).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import yaml
+
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
+
+T = TypeVar("T")
+Path = str | Sequence[str | int]
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One answer, ready for a parser.
+
+    Attributes:
+        document: The decoded JSON, or the text of an answer that is not JSON; None when there is no such thing (404).
+        evidence: Id of the evidence that holds the answer.
+        read_at: UTC time of the answer.
+    """
+
+    document: Any
+    evidence: str
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """What was asked for does not exist: an answer, not an error.
+
+    Attributes:
+        subject: The thing that is not there.
+        evidence: Ids of the readings that say so.
+    """
+
+    subject: ObjectRef
+    evidence: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.subject} does not exist"
+
+
+def decoded(body: str) -> Any:
+    """A stored body as a parser wants it: decoded where it is JSON, as text where it is not."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
+
+
+def damaged(expected: str, seen: str, where: str) -> CouldNotTell:
+    """The error of a parser that met something it cannot understand."""
+    return CouldNotTell(
+        expected=expected,
+        seen=seen,
+        where=where,
+        remedy="read the object by hand; if it is as documented, this suite does not know its version yet",
+    )
+
+
+def _keys(path: Path) -> Sequence[str | int]:
+    return path.split(".") if isinstance(path, str) else path
+
+
+def _shown(path: Path) -> str:
+    return ".".join(str(key) for key in _keys(path))
+
+
+def _walk(document: Any, path: Path) -> Any:
+    here = document
+    for key in _keys(path):
+        if isinstance(key, int):
+            if not isinstance(here, list) or len(here) <= key:
+                return _MISSING
+            here = here[key]
+        elif isinstance(here, Mapping) and key in here:
+            here = here[key]
+        else:
+            return _MISSING
+    return here
+
+
+def _of_kind(value: Any, kind: type[T], path: Path, where: str) -> T:
+    right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    if not right:
+        raise damaged(f"the field {_shown(path)} to be {_KINDS.get(kind, kind.__name__)}", f"{type(value).__name__}", where)
+    return value  # type: ignore[no-any-return]
+
+
+_KINDS: dict[type, str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a mapping", list: "a list"}
+
+
+def need(document: Any, path: Path, kind: type[T], where: str) -> T:
+    """The field at `path`, which must be there and of `kind`.
+
+    Args:
+        document: Decoded JSON or YAML.
+        path: Keys joined by dots, or a sequence of keys where a key holds a dot or is an index.
+        kind: str, int, bool, dict or list.
+        where: The object, for the message.
+
+    Raises:
+        CouldNotTell: It is missing or of another kind.
+    """
+    value = _walk(document, path)
+    if value is _MISSING or value is None:
+        raise damaged(f"the field {_shown(path)}", "it is missing", where)
+    return _of_kind(value, kind, path, where)
+
+
+def maybe(document: Any, path: Path, default: T, where: str) -> T:
+    """The field at `path`, or `default` when it is missing or null; of the kind of `default`.
+
+    Raises:
+        CouldNotTell: It is there and of another kind.
+    """
+    value = _walk(document, path)
+    if value is _MISSING or value is None:
+        return default
+    return _of_kind(value, type(default), path, where)
+
+
+def texts(document: Any, path: Path, where: str) -> tuple[str, ...]:
+    """A list of texts, empty when missing; a single text counts as a list of one (Teleport writes both)."""
+    value = _walk(document, path)
+    if value is _MISSING or value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise damaged(f"the field {_shown(path)} to be a list of texts", repr(type(value).__name__), where)
+    return tuple(value)
+
+
+def text_map(document: Any, path: Path, where: str) -> dict[str, str]:
+    """A mapping of text to text, empty when missing."""
+    value = maybe(document, path, dict[str, Any](), where)
+    return {str(key): str(item) for key, item in value.items()}
+
+
+def mappings(document: Any, path: Path, where: str) -> Iterator[dict[str, Any]]:
+    """The items of a list of mappings, none when missing."""
+    for item in maybe(document, path, list[Any](), where):
+        if not isinstance(item, dict):
+            raise damaged(f"the field {_shown(path)} to be a list of mappings", type(item).__name__, where)
+        yield item
+
+
+def when(text: str, where: str) -> datetime:
+    """An RFC 3339 time, with any number of digits of a second, as UTC.
+
+    Raises:
+        CouldNotTell: It is no such time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise damaged("a time such as 2025-12-14T19:53:56Z", repr(text), where) from error
+    if moment.tzinfo is None:
+        raise damaged("a time with its zone", repr(text), where)
+    return moment.astimezone(UTC)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """One YAML document.
+
+    Raises:
+        CouldNotTell: It is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise damaged("YAML", str(error).replace("\n", " "), where) from error

@@ -1,0 +1,322 @@
+"""What Envoy's admin interface and Istio's agent say about one proxy, answer by answer.
+
+Sources: Envoy's admin documentation (``/config_dump``, ``/clusters``, ``/stats``), Istio's bootstrap template. Envoy itself puts
+``[redacted]`` where a private key would stand.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from facts.document import damaged, mappings, maybe, need, when
+from facts.svid import Certificate, parse_certificates
+from facts.versions import Version
+
+LEAF = "default"
+ROOT = "ROOTCA"
+
+# What to ask: a dump of everything is a hundred times as long (312 kB against 3 kB for the secrets alone).
+ACTIVE_SECRETS = "/config_dump?resource=dynamic_active_secrets"
+WARMING_SECRETS = "/config_dump?resource=dynamic_warming_secrets"
+BOOTSTRAP = (
+    "/config_dump?mask=bootstrap.node.metadata,bootstrap.node.user_agent_build_version,bootstrap.static_resources.clusters"
+)
+SDS_HOSTS = "/clusters?format=json&filter=^sds-grpc$"
+SERVER = r"/stats?format=json&filter=^server\.(state|uptime)$"
+INBOUND_LISTENERS = "/config_dump?resource=dynamic_listeners&name_regex=^virtualInbound$"
+ALL_LISTENERS = "/config_dump?resource=dynamic_listeners"
+AGENT_METRICS = "/stats/prometheus"
+
+
+class Validator(StrEnum):
+    """What the secret ``ROOTCA`` makes Envoy validate peers with."""
+
+    SPIFFE = "spiffe"
+    TRUSTED_CA = "trusted_ca"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One secret of a dump.
+
+    Attributes:
+        name: ``default``, ``ROOTCA``, or another.
+        version_info: The SDS server's version; ``uninitialized`` while it never answered.
+        last_updated: UTC; None when not given.
+        chain: Certificates of a TLS certificate, leaf first; empty for other secrets.
+        validator: Of a validation context.
+        authorities: Of a validation context, by trust domain; under ``trusted_ca`` the only key is an empty text.
+    """
+
+    name: str
+    version_info: str
+    last_updated: datetime | None
+    chain: tuple[Certificate, ...]
+    validator: Validator
+    authorities: Mapping[str, tuple[Certificate, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """What Envoy was started with.
+
+    Attributes:
+        envoy_version: As its build says.
+        has_files_cluster: There is a static cluster ``sds-files-grpc``: the agent serves file certificates only.
+        socket_path: Pipe of the static cluster ``sds-grpc``; empty when there is none.
+        file_credential: Node metadata ``file-credential`` is ``"true"``.
+        metadata: Node metadata, texts only.
+    """
+
+    envoy_version: Version
+    has_files_cluster: bool
+    socket_path: str
+    file_credential: bool
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SdsStreams:
+    """The connection of Envoy to its SDS server: statistics of the one host of ``sds-grpc``.
+
+    Attributes:
+        cx_active: Connections open now.
+        rq_active: Streams open now; two (``default`` and ``ROOTCA``) when all is well.
+        cx_total: Connections ever.
+        cx_connect_fail: Failed connections ever.
+        rq_total: Streams ever.
+        rq_error: Failed streams ever.
+    """
+
+    cx_active: int
+    rq_active: int
+    cx_total: int
+    cx_connect_fail: int
+    rq_total: int
+    rq_error: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMetrics:
+    """What Istio's agent says of its dealings with a certificate authority.
+
+    Attributes:
+        csr_count: Certificate signing requests sent; 0 when the metric is absent, as it is until the first one.
+        certificate_held: It holds a certificate of its own making (``istio_agent_cert_expiry_seconds`` is there).
+    """
+
+    csr_count: int
+    certificate_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HttpNormalization:
+    """Path normalization in force in one kind of HTTP connection manager.
+
+    Attributes:
+        normalize_path: ``normalize_path``.
+        merge_slashes: ``merge_slashes``.
+        escaped_slashes: ``path_with_escaped_slashes_action``; Envoy's default shows as ``IMPLEMENTATION_SPECIFIC_DEFAULT``.
+    """
+
+    normalize_path: bool
+    merge_slashes: bool
+    escaped_slashes: str
+
+
+def parse_secrets(document: Any) -> tuple[Secret, ...]:
+    """Reads a secrets dump, whole or as ``?resource=`` cuts it; an empty dump has no secrets.
+
+    Raises:
+        CouldNotTell: It is no dump, or a certificate in it is damaged.
+    """
+    found: list[Secret] = []
+    for config in _configs(document, "secrets dump"):
+        if "secret" in config:
+            found.append(_secret(config))
+            continue
+        for key in ("dynamic_active_secrets", "dynamic_warming_secrets"):
+            found.extend(_secret(entry) for entry in mappings(config, key, "secrets dump"))
+    return tuple(found)
+
+
+def parse_bootstrap(document: Any) -> Bootstrap:
+    """Reads a bootstrap dump, whole or as the mask of `BOOTSTRAP` cuts it.
+
+    Raises:
+        CouldNotTell: It holds no bootstrap.
+    """
+    where = "bootstrap dump"
+    for config in _configs(document, where):
+        if config.get("bootstrap"):
+            bootstrap = need(config, "bootstrap", dict, where)
+            break
+    else:
+        raise damaged("a bootstrap in the dump", "none", where)
+    clusters = {need(c, "name", str, where): c for c in mappings(bootstrap, "static_resources.clusters", where)}
+    if not clusters:
+        raise damaged("static clusters in the bootstrap", "none", where)
+    metadata = maybe(bootstrap, "node.metadata", dict[str, Any](), where)
+    version = maybe(bootstrap, "node.user_agent_build_version.version", dict[str, Any](), where)
+    return Bootstrap(
+        envoy_version=Version(
+            need(version, "major_number", int, where),
+            maybe(version, "minor_number", 0, where),
+            maybe(version, "patch", 0, where),
+        ),
+        has_files_cluster="sds-files-grpc" in clusters,
+        socket_path=_pipe(clusters.get("sds-grpc", {}), where),
+        file_credential=str(metadata.get("file-credential", "")).lower() == "true",
+        metadata={key: value for key, value in metadata.items() if isinstance(value, str)},
+    )
+
+
+def parse_streams(document: Any) -> SdsStreams:
+    """Reads the host statistics of ``sds-grpc`` from ``/clusters?format=json``; a counter that is missing is 0.
+
+    Raises:
+        CouldNotTell: There is no such cluster.
+    """
+    where = "/clusters"
+    need(document, "cluster_statuses", list, where)
+    for cluster in mappings(document, "cluster_statuses", where):
+        if cluster.get("name") == "sds-grpc":
+            hosts = list(mappings(cluster, "host_statuses", where))
+            if len(hosts) != 1:
+                raise damaged("one host in the cluster sds-grpc", f"{len(hosts)}", where)
+            stats = {s.get("name"): int(s.get("value", 0)) for s in mappings(hosts[0], "stats", where)}
+            return SdsStreams(
+                **{
+                    name: stats.get(name, 0)
+                    for name in ("cx_active", "rq_active", "cx_total", "cx_connect_fail", "rq_total", "rq_error")
+                }
+            )
+    raise damaged("a cluster sds-grpc", "none", where)
+
+
+def parse_uptime(document: Any) -> int:
+    """Reads Envoy's uptime in seconds from ``/stats?format=json``; Envoy refreshes it at each flush, every 5 s in Istio.
+
+    Raises:
+        CouldNotTell: The statistic is missing.
+    """
+    for stat in mappings(document, "stats", "/stats"):
+        if stat.get("name") == "server.uptime":
+            return need(stat, "value", int, "/stats: server.uptime")
+    raise damaged("the statistic server.uptime", "none", "/stats")
+
+
+_METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)", re.MULTILINE)
+
+
+def parse_agent_metrics(text: str) -> AgentMetrics:
+    """Reads the metrics of Istio's agent in Prometheus' text format.
+
+    Raises:
+        CouldNotTell: There is not one metric of the agent, so that nothing follows from a missing one.
+    """
+    found = list(_METRIC.finditer(text))
+    if not found:
+        raise damaged("metrics that start with istio_agent_", "none", "agent metrics on port 15020")
+    csr = sum(
+        float(m["value"])
+        for m in found
+        if m["name"] == "istio_agent_num_outgoing_requests" and 'request_type="csr"' in (m["labels"] or "")
+    )
+    return AgentMetrics(int(csr), any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found))
+
+
+def parse_normalization(document: Any) -> tuple[HttpNormalization, ...]:
+    """Reads every distinct setting of the HTTP connection managers of a listeners dump; none when there is no such filter.
+
+    Raises:
+        CouldNotTell: It is no dump.
+    """
+    found: dict[HttpNormalization, None] = {}
+    where = "listeners dump"
+    for config in _configs(document, where):
+        for listener in [config, *mappings(config, "dynamic_listeners", where)]:
+            chains = [*mappings(listener, "active_state.listener.filter_chains", where)]
+            default = maybe(listener, "active_state.listener.default_filter_chain", dict[str, Any](), where)
+            for chain in [*chains, default]:
+                for network_filter in mappings(chain, "filters", where):
+                    typed = maybe(network_filter, "typed_config", dict[str, Any](), where)
+                    if str(typed.get("@type", "")).endswith("HttpConnectionManager"):
+                        setting = HttpNormalization(
+                            normalize_path=maybe(typed, "normalize_path", False, where),
+                            merge_slashes=maybe(typed, "merge_slashes", False, where),
+                            escaped_slashes=maybe(typed, "path_with_escaped_slashes_action", "", where)
+                            or "IMPLEMENTATION_SPECIFIC_DEFAULT",
+                        )
+                        found[setting] = None
+    return tuple(found)
+
+
+def _configs(document: Any, where: str) -> Iterator[dict[str, Any]]:
+    if not isinstance(document, Mapping):
+        raise damaged("a dump in JSON", repr(str(document)[:80]), where)
+    return mappings(document, "configs", where)
+
+
+def _pipe(cluster: Any, where: str) -> str:
+    for group in mappings(cluster, "load_assignment.endpoints", where):
+        for endpoint in mappings(group, "lb_endpoints", where):
+            return maybe(endpoint, "endpoint.address.pipe.path", "", where)
+    return ""
+
+
+def _secret(entry: Mapping[str, Any]) -> Secret:
+    name = need(entry, "name", str, "secrets dump")
+    where = f"secret {name}"
+    secret = maybe(entry, "secret", dict[str, Any](), where)
+    updated = maybe(entry, "last_updated", "", where)
+    chain_source = maybe(secret, "tls_certificate.certificate_chain", dict[str, Any](), where)
+    chain = parse_certificates(_inline(chain_source, where), where) if chain_source else ()
+    context = maybe(secret, "validation_context", dict[str, Any](), where)
+    validator, authorities = _authorities(context, where)
+    return Secret(
+        name=name,
+        version_info=maybe(entry, "version_info", "", where),
+        last_updated=when(updated, where) if updated else None,
+        chain=chain,
+        validator=validator,
+        authorities=authorities,
+    )
+
+
+def _authorities(context: Any, where: str) -> tuple[Validator, dict[str, tuple[Certificate, ...]]]:
+    custom = maybe(context, "custom_validator_config", dict[str, Any](), where)
+    if custom:
+        if custom.get("name") != "envoy.tls.cert_validator.spiffe":
+            raise damaged("the validator envoy.tls.cert_validator.spiffe", repr(custom.get("name")), where)
+        return Validator.SPIFFE, {
+            need(domain, "name", str, where): _bundle(maybe(domain, "trust_bundle", dict[str, Any](), where), where)
+            for domain in mappings(custom, "typed_config.trust_domains", where)
+        }
+    trusted = maybe(context, "trusted_ca", dict[str, Any](), where)
+    if trusted:
+        return Validator.TRUSTED_CA, {"": _bundle(trusted, where)}
+    return Validator.NONE, {}
+
+
+def _bundle(source: Any, where: str) -> tuple[Certificate, ...]:
+    # An empty bundle loads in older Envoys and then refuses every peer; it is a fact, not a damaged document.
+    pem = _inline(source, where) if source else ""
+    return parse_certificates(pem, where) if pem.strip() else ()
+
+
+def _inline(source: Any, where: str) -> str:
+    if "inline_string" in source:
+        return need(source, "inline_string", str, where)
+    try:
+        return base64.b64decode(need(source, "inline_bytes", str, where), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise damaged("PEM in base64", str(error), where) from error

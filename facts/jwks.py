@@ -1,0 +1,118 @@
+"""JSON Web Key Sets, and whether a token was signed by one. Source: RFC 7517, RFC 7519."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from facts.document import damaged, mappings, maybe, need
+
+LITERAL_PLACEHOLDER = "PASTE_JWKS_HERE"
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks:
+    """A set of public keys.
+
+    Attributes:
+        key_ids: ``kid`` of each key; a key without one counts as an empty text.
+        keys: The keys as they were read; public.
+        evidence: Ids of the readings.
+    """
+
+    key_ids: tuple[str, ...]
+    keys: tuple[Mapping[str, Any], ...]
+    evidence: tuple[str, ...] = ()
+
+    def lacks(self, other: Jwks) -> tuple[str, ...]:
+        """Ids of keys that `other` holds and this does not hold with the same key material."""
+        mine = {(key.get("kid", ""), _material(key)) for key in self.keys}
+        return tuple(k.get("kid", "") for k in other.keys if (k.get("kid", ""), _material(k)) not in mine)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Whether a token's signature verifies.
+
+    Attributes:
+        ok: It does, with a key of the set.
+        key_id: ``kid`` of the token's header.
+        reason: Why not; empty when it does. Never holds the token.
+        claims: The token's claims when it verifies; expiry and audience are not judged here.
+    """
+
+    ok: bool
+    key_id: str
+    reason: str
+    claims: Mapping[str, Any]
+
+
+def _material(key: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(key.get(name) for name in ("kty", "n", "e", "crv", "x", "y"))
+
+
+def parse_jwks(document: Any, evidence: tuple[str, ...] = ()) -> Jwks:
+    """Reads a key set.
+
+    Args:
+        document: The decoded JSON, or its text (a join token carries it as text).
+        evidence: Ids of the readings.
+
+    Raises:
+        CouldNotTell: It is the literal placeholder, not JSON, not a key set, or has no key.
+    """
+    where = "JWKS"
+    if isinstance(document, str):
+        if is_placeholder(document):
+            raise damaged("a JWKS", f"the literal placeholder {LITERAL_PLACEHOLDER}", where)
+        try:
+            document = json.loads(document)
+        except ValueError as error:
+            raise damaged("a JWKS in JSON", str(error), where) from error
+    need(document, "keys", list, where)
+    keys = tuple(mappings(document, "keys", where))
+    if not keys:
+        raise damaged("at least one key", "none", where)
+    for key in keys:
+        need(key, "kty", str, where)
+    return Jwks(tuple(maybe(key, "kid", "", where) for key in keys), keys, evidence)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a join token still holds the text of the template (or what a failed xargs leaves) instead of a key set."""
+    return LITERAL_PLACEHOLDER in text or text.strip() in ("", "{}", "'{}'")
+
+
+def verify(token: str, jwks: Jwks) -> Signature:
+    """Verifies the signature of a JSON Web Token against a key set.
+
+    Raises:
+        CouldNotTell: The token is not a JSON Web Token.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        raise damaged("a JSON Web Token", str(error), "service-account token") from error
+    key_id = str(header.get("kid", ""))
+    candidates = [key for key in jwks.keys if not key_id or key.get("kid", "") == key_id]
+    if not candidates:
+        return Signature(False, key_id, f"the set has no key {key_id}; it has {', '.join(jwks.key_ids)}", {})
+    reason = ""
+    for key in candidates:
+        try:
+            loaded = jwt.PyJWK(dict(key), algorithm=str(header.get("alg", "")))
+            claims = jwt.decode(
+                token,
+                loaded,
+                algorithms=[loaded.algorithm_name],
+                options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            )
+        except jwt.PyJWTError as error:
+            reason = str(error)
+        else:
+            return Signature(True, key_id, "", claims)
+    return Signature(False, key_id, f"the key {key_id} is there and does not verify it: {reason}", {})

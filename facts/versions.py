@@ -1,0 +1,94 @@
+"""Versions as these programs write them: ``v1.34.4``, ``1.31.0-lab``, ``18.9.0-rc.2``, ``v1.34.4+k3s1``, ``1.31``.
+
+Semantic Versioning 2.0.0 decides the order; a missing patch counts as 0 and a leading v is allowed, since image tags and
+kubelets write them so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import total_ordering
+
+from facts.document import damaged
+
+_VERSION = re.compile(
+    r"v?(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)(?:\.(?P<patch>0|[1-9]\d*))?"
+    r"(?:-(?P<pre>[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+(?P<build>[0-9A-Za-z.-]+))?"
+)
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """A version; two that differ only in their build are equal.
+
+    Attributes:
+        major: First number.
+        minor: Second number.
+        patch: Third number, 0 where it was not written.
+        pre: Pre-release, e.g. ``rc.2``; empty for a release.
+        build: Build metadata; plays no part in the order.
+    """
+
+    major: int
+    minor: int
+    patch: int = 0
+    pre: str = ""
+    build: str = ""
+
+    @classmethod
+    def parse(cls, text: str, where: str = "a version") -> Version:
+        """Reads a version.
+
+        Args:
+            text: As a program wrote it.
+            where: Where it was read, for the message.
+
+        Raises:
+            CouldNotTell: It is not a version, such as a floating tag (``18``, ``latest``).
+        """
+        found = _VERSION.fullmatch(text.strip())
+        if not found:
+            raise damaged("a version such as 1.31.0", repr(text), where)
+        return cls(
+            int(found["major"]), int(found["minor"]), int(found["patch"] or 0), found["pre"] or "", found["build"] or ""
+        )
+
+    @property
+    def release(self) -> Version:
+        """The same without pre-release and build: ``1.31.0-lab`` has what 1.31.0 has."""
+        return Version(self.major, self.minor, self.patch)
+
+    def _key(self) -> tuple[object, ...]:
+        # A pre-release sorts before its release; numeric identifiers sort before words and by number.
+        identifiers = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in self.pre.split(".")) if self.pre else ()
+        return (self.major, self.minor, self.patch, not self.pre, identifiers)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and self._key() == other._key()
+
+    def __lt__(self, other: Version) -> bool:
+        return self._key() < other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __str__(self) -> str:
+        pre, build = f"-{self.pre}" if self.pre else "", f"+{self.build}" if self.build else ""
+        return f"{self.major}.{self.minor}.{self.patch}{pre}{build}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A command-line tool that was asked for its version.
+
+    Attributes:
+        name: ``kubectl``, ``istioctl`` or ``tctl``.
+        version: As it says.
+        evidence: Ids of the readings.
+    """
+
+    name: str
+    version: Version
+    evidence: tuple[str, ...] = ()
