@@ -25,8 +25,8 @@ def lint_features(directory: Path, catalogue: Catalogue) -> list[str]:
     """What is wrong with the features, one sentence each.
 
     Args:
-        directory: Holds the feature files, at any depth, and ``not-evaluated.txt``: ids of requirements that have no scenario
-            yet, one a line, ``#`` starts a comment.
+        directory: Holds the feature files, at any depth, and ``not-evaluated.txt``: ids of requirements that have no
+            scenario yet, one a line, ``#`` starts a comment.
         catalogue: All requirements.
     """
     wrong: list[str] = []
@@ -63,7 +63,7 @@ def _scenario(scenario: TaggedScenario, catalogue: Catalogue) -> Iterator[str]:
     for unknown in set(safety) - set(SAFETY_CLASSES):
         yield f"@safety:{unknown} is none of {', '.join(SAFETY_CLASSES)}"
     if scenario.example_tags:
-        yield f"has tags on its Examples ({', '.join(scenario.example_tags)}), which pytest-bdd applies without our reading them"
+        yield f"has tags on its Examples ({', '.join(scenario.example_tags)}); pytest-bdd applies them past our reading"
     if not scenario.steps:
         yield "has no steps"
 

@@ -22,7 +22,7 @@ requirements:
   - {<<: *r, id: C-1, sentence: The guide's item holds., profile: checklist}
 """
 
-CONFTEST = '''
+CONFTEST = """
 from pathlib import Path
 import pytest, yaml
 from facts.catalogue import parse_catalogue
@@ -55,9 +55,9 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def recorder(pytestconfig):
     return pytestconfig.collector.recorder
-'''
+"""
 
-STEPS = '''
+STEPS = """
 from datetime import UTC, datetime
 import pytest
 from pytest_bdd import given, when, then, parsers
@@ -92,7 +92,7 @@ def _(recorder, requirement):
 @when("nothing is done")
 def _():
     pass
-'''
+"""
 
 
 @dataclass(frozen=True)
