@@ -1,0 +1,39 @@
+"""What explains a failed part: pods, events and the end of their logs, kept as evidence before anything is removed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from facts.errors import ConformanceError
+from facts.evidence import ObjectRef, Recorder, evidence_of
+from provision.objects import Objects
+
+LOG_LINES = 60
+
+
+def keep_state(namespace: str, objects: Objects, recorder: Recorder) -> None:
+    """Records the pods and events of a namespace, and the last lines of each container that has run."""
+    base = f"/api/v1/namespaces/{namespace}"
+    pods = _kept(f"{base}/pods", ObjectRef("Namespace", namespace), objects, recorder)
+    _kept(f"{base}/events", ObjectRef("Namespace", namespace), objects, recorder)
+    for pod in json.loads(pods).get("items", []) if pods else []:
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+            subject = ObjectRef("Pod", name, namespace, pod["metadata"]["uid"])
+            log = f"{base}/pods/{name}/log?container={container['name']}&tailLines={LOG_LINES}"
+            if "waiting" not in container.get("state", {}):
+                _kept(log, subject, objects, recorder)
+            if container.get("restartCount"):
+                _kept(f"{log}&previous=true", subject, objects, recorder)
+
+
+def _kept(path: str, subject: ObjectRef, objects: Objects, recorder: Recorder) -> str:
+    """The answer to a GET, recorded; empty, and recorded as such, where there is none."""
+    try:
+        answer = objects.raw(path)
+    except ConformanceError as error:
+        recorder.record(evidence_of(f"GET {path}", subject, f"no answer: {error}", read_at=datetime.now(UTC)))
+        return ""
+    recorder.record(evidence_of(f"GET {path}", subject, answer, read_at=datetime.now(UTC)))
+    return answer

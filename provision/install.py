@@ -1,0 +1,349 @@
+"""The whole installation on a kind cluster: what depends on what, brought up with as much at the same time as possible."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from facts.errors import BadInput, ConformanceError, ProvisioningFailed
+from facts.evidence import Recorder
+from observe.wait import NotYet, eventually
+from provision import agent, collect, istio, resources, teleport
+from provision.kind import NETWORK, Kind, context_name
+from provision.objects import Objects
+from provision.phases import Phase, PhaseRecord, Phases
+from provision.render import MANIFESTS, documents
+from provision.sources import Sources, resolve
+from provision.teleport import OwnTeleport, Teleport
+from settings import Names, Settings
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "cluster": ("cluster", "nodes"),
+    "teleport": ("teleport",),
+    "resources": ("resources", "token"),
+    "agent": ("agent",),
+    "istio": ("istio",),
+    "app": ("app",),
+}
+"""What can be asked for, and the phases that it stands for."""
+
+_NAMESPACES = {"agent": "teleport-system", "istio": "istio-system", "istiod": "istio-system", "app": "test-app"}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An installation that is up.
+
+    Attributes:
+        run_id: Value of the run's label on everything that was made.
+        sources: Where images and binaries came from.
+        kubeconfig: Private file.
+        context: In it.
+        objects: The cluster, as something to change.
+        authority: The Teleport cluster.
+        timeline: How long each phase took.
+    """
+
+    run_id: str
+    sources: Sources
+    kubeconfig: Path
+    context: str
+    objects: Objects
+    authority: Teleport
+    timeline: tuple[PhaseRecord, ...]
+
+
+class Installer:
+    """Brings up the parts of an installation that are asked for, each once, and removes everything that it made.
+
+    As a context manager it tears down at the end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        recorder: Recorder,
+        run_id: str,
+        *,
+        on_phase: Callable[[PhaseRecord], None] = lambda _record: None,
+    ) -> None:
+        """Resolves images and binaries; nothing is made yet.
+
+        Args:
+            settings: Of the run, with ``cluster = kind``.
+            recorder: Takes what the commands said, and what explains a failure.
+            run_id: Of the run; letters, digits and hyphens.
+            on_phase: Called as each phase ends, in a thread of its own.
+
+        Raises:
+            ProvisioningFailed: A binary or the bundle is missing.
+            BadInput: The settings ask for something that this cannot make.
+        """
+        _check(settings)
+        self.sources = resolve(settings)
+        self.run_id = run_id
+        self._settings = settings
+        self._recorder = recorder
+        self._patience = settings.patience
+        self._keep = settings.keep or settings.reuse
+        self._directory = directory_of(settings)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.kind = Kind(
+            settings.kind_name, self._directory, self.sources, recorder,
+            nodes=settings.nodes, timeout=self._patience.cluster_up,
+        )  # fmt: skip
+        self.context = context_name(settings.kind_name)
+        self.kubeconfig = Path(self.kind.kubeconfig_path)
+        self.objects = Objects(self.kubeconfig, self.context, run_id, timeout=self._patience.api)
+        self._authority: Teleport | None = None
+        self._phases = Phases(
+            [
+                Phase("cluster", self._make_cluster),
+                Phase("nodes", self._await_nodes, needs=("cluster",)),
+                Phase("teleport", self._start_teleport),
+                Phase("resources", self._create_resources, needs=("teleport",)),
+                Phase("token", self._create_token, needs=("teleport", "cluster")),
+                Phase("agent", self._install_agent, needs=("cluster", "resources", "token")),
+                # The gateway of Istio's own installation waits for tbot, so both must be on their way together.
+                Phase("istio", self._install_istio, needs=("cluster",), alongside=("agent",)),
+                Phase("istiod", self._await_istiod, needs=("cluster",), alongside=("istio",)),
+                Phase("app", self._deploy_app, needs=("istiod", "agent")),
+            ],
+            on_end=on_phase,
+            on_failure=self._collect,
+        )
+
+    @property
+    def timeline(self) -> tuple[PhaseRecord, ...]:
+        """The phases that have ended."""
+        return self._phases.timeline
+
+    def begin(self, *parts: str) -> None:
+        """Starts parts, and what they depend on, without waiting."""
+        self._phases.begin(*_phases_of(parts))
+
+    def ensure(self, *parts: str) -> None:
+        """Brings parts up, with what they depend on; returns at once for what is up already.
+
+        Raises:
+            ProvisioningFailed: One failed. What can be collected about it is in the recorder.
+        """
+        self._phases.ensure(*_phases_of(parts))
+
+    def authority(self) -> Teleport:
+        """The Teleport cluster, brought up if it is not."""
+        self.ensure("teleport")
+        assert self._authority is not None  # noqa: S101 - what the phase that has just succeeded is for
+        return self._authority
+
+    def installation(self) -> Installation:
+        """Everything, brought up if it is not."""
+        self.ensure(*PARTS)
+        return Installation(
+            self.run_id, self.sources, self.kubeconfig, self.context, self.objects, self.authority(), self.timeline
+        )
+
+    def tear_down(self) -> None:
+        """Ends phases that still run, then removes what was made, unless it is to be kept.
+
+        Raises:
+            ProvisioningFailed: Something could not be removed; the rest has been.
+        """
+        self._phases.stop()
+        if self._keep:
+            return
+        steps: list[Callable[[], None]] = []
+        if isinstance(self._authority, OwnTeleport):
+            steps.append(self._authority.remove)
+        elif self._authority is not None:
+            existing = self._authority
+            steps.append(lambda: resources.remove_resources(existing, self._recorder))
+        if self.kind.made_here:
+            steps.append(self.kind.remove)
+            steps.append(lambda: shutil.rmtree(self._directory))
+        _all_of(steps)
+
+    def __enter__(self) -> Installer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.tear_down()
+
+    def _make_cluster(self) -> None:
+        self.kind.make(reuse=self._settings.reuse)
+        pace = self._phases.pace(self._patience.nodes_ready)
+        eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
+
+    def _look_at_api(self) -> None:
+        try:
+            self.objects.raw("/readyz")
+        except ProvisioningFailed as error:
+            raise NotYet(error.seen) from error
+
+    def _await_nodes(self) -> None:
+        pace = self._phases.pace(self._patience.nodes_ready)
+        for node in self.objects.all_of("v1", "Node"):
+            self.objects.await_ready("Node", node["metadata"]["name"], pace, remedy="kubectl describe nodes")
+
+    def _start_teleport(self) -> None:
+        settings, pace = self._settings, self._phases.pace(self._patience.teleport_up)
+        if settings.tctl:
+            self._authority = teleport.connect(
+                settings.tctl, settings.teleport_proxy,
+                insecure=settings.teleport_insecure, pace=pace, command_timeout=self._patience.command,
+            )  # fmt: skip
+            return
+        if settings.reuse:
+            self._authority = teleport.find(
+                settings.kind_name,
+                cluster_name=settings.trust_domain, pace=pace, command_timeout=self._patience.command,
+            )  # fmt: skip
+        self._authority = self._authority or teleport.start(
+            self.sources.teleport_image,
+            kind_name=settings.kind_name, run_id=self.run_id, cluster_name=settings.trust_domain,
+            pace=pace, command_timeout=self._patience.command,
+        )  # fmt: skip
+
+    def _create_resources(self) -> None:
+        resources.create_resources(self.authority(), self.run_id, self._recorder, replace=self._replaces)
+
+    def _create_token(self) -> None:
+        jwks = self.objects.raw("/openid/v1/jwks")
+        resources.create_token(self.authority(), jwks, self.run_id, self._recorder, self._directory, replace=self._replaces)
+
+    @property
+    def _replaces(self) -> bool:
+        """Only in a Teleport of our own is a resource of the same name certainly ours."""
+        return isinstance(self._authority, OwnTeleport)
+
+    def _variables(self) -> dict[str, str]:
+        authority = self.authority()
+        return {
+            "TRUST_DOMAIN": authority.cluster_name,
+            "PROXY_SERVER": authority.proxy_for_pods,
+            "SOCKET_DIRECTORY": self._settings.names.socket_directory,
+            "TBOT_IMAGE": self.sources.tbot_image,
+            "WORKLOAD_IMAGE": self.sources.workload_image,
+        }
+
+    def _install_agent(self) -> None:
+        authority = self.authority()
+        aliases = {}
+        if isinstance(authority, OwnTeleport):
+            aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
+        self.objects.apply_all(agent.objects(self._variables(), insecure=authority.insecure, host_aliases=aliases))
+        self.objects.await_ready(
+            "DaemonSet", agent.NAME, self._phases.pace(self._patience.rollout), namespace=agent.NAMESPACE,
+            remedy=f"kubectl logs -n {agent.NAMESPACE} daemonset/{agent.NAME}",
+        )  # fmt: skip
+
+    def _install_istio(self) -> None:
+        istio.install(
+            self.sources, self._variables(), self._recorder, self._directory,
+            kubeconfig=self.kubeconfig, context=self.context, timeout=self._patience.istio_install,
+        )  # fmt: skip
+
+    def _await_istiod(self) -> None:
+        pace = self._phases.pace(self._patience.istio_install)
+
+        def look() -> None:
+            failure = self._phases.failure_of("istio")
+            if failure is not None:
+                raise failure
+            if self.objects.get("apps/v1", "Deployment", "istiod", namespace="istio-system") is None:
+                raise NotYet("istioctl has not made it yet")
+
+        eventually("there is an istiod", look, pace, remedy="kubectl get pods -n istio-system")
+        self.objects.await_ready("Deployment", "istiod", pace, namespace="istio-system")
+
+    def _deploy_app(self) -> None:
+        self.objects.apply_all(documents(MANIFESTS / "test-app-deployment.yaml", self._variables()))
+        self.objects.await_ready(
+            "Deployment", "test-app", self._phases.pace(self._patience.rollout), namespace="test-app",
+            remedy="kubectl describe pods -n test-app",
+        )  # fmt: skip
+
+    def _collect(self, phase: str) -> None:
+        if phase in _NAMESPACES:
+            collect.keep_state(_NAMESPACES[phase], self.objects, self._recorder)
+
+
+def directory_of(settings: Settings) -> Path:
+    """The private directory of a kind cluster's kubeconfig and rendered files."""
+    return settings.cache / "clusters" / settings.kind_name
+
+
+def kept_kubeconfig(settings: Settings) -> Path | None:
+    """The kubeconfig of a kept kind cluster, or None if there is none."""
+    file = directory_of(settings) / "kubeconfig"
+    return file if file.is_file() and file.stat().st_size else None
+
+
+def remove(settings: Settings, recorder: Recorder) -> None:
+    """Removes a kept kind cluster by its name, with its Teleport and its files. Nothing happens if there is none.
+
+    Raises:
+        ProvisioningFailed: Something could not be removed; the rest has been.
+    """
+    directory = directory_of(settings)
+    kind = Kind(
+        settings.kind_name, directory, resolve(settings), recorder,
+        nodes=settings.nodes, timeout=settings.patience.cluster_up,
+    )  # fmt: skip
+
+    def remove_files() -> None:
+        if directory.exists():
+            shutil.rmtree(directory)
+
+    _all_of([lambda: teleport.remove_all(settings.kind_name), kind.remove, remove_files])
+
+
+def _all_of(steps: list[Callable[[], None]]) -> None:
+    """Takes every step, whether or not an earlier one failed, then raises the first failure."""
+    failures: list[ConformanceError] = []
+    for step in steps:
+        try:
+            step()
+        except ConformanceError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _phases_of(parts: tuple[str, ...]) -> list[str]:
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise ValueError(f"no part is called {unknown[0]!r}; there are {', '.join(PARTS)}")
+    return [phase for part in parts for phase in PARTS[part]]
+
+
+def _check(settings: Settings) -> None:
+    """Refuses settings that only make sense on an installation that is already there."""
+    if settings.cluster != "kind":
+        raise BadInput(
+            expected="cluster = kind",
+            seen=f"cluster = {settings.cluster}",
+            where="settings",
+            remedy="nothing is installed on an existing cluster; leave out --cluster to make one",
+        )
+    if settings.tctl and not settings.teleport_proxy:
+        raise BadInput(
+            expected="the address of the existing Teleport's proxy",
+            seen="tctl without it",
+            where="settings: teleport_proxy",
+            remedy="give --teleport-proxy HOST:PORT, so that tbot knows where to join",
+        )
+    guide, ours = Names().model_dump(), settings.names.model_dump()
+    for name in sorted(set(guide) - {"socket_directory"}):
+        if ours[name] != guide[name]:
+            raise BadInput(
+                expected=f"names.{name} = {guide[name]} on a cluster that is made here",
+                seen=ours[name],
+                where=f"settings: names.{name}",
+                remedy="the manifests have the guide's names; other names are for an existing installation",
+            )

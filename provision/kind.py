@@ -1,0 +1,172 @@
+"""The kind cluster: made, used again, removed. Its kubeconfig is a private file of its own, never ``~/.kube/config``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytest_kind.cluster import KindCluster
+
+from facts.errors import ProvisioningFailed
+from facts.evidence import ObjectRef, Recorder
+from observe.command import CommandResult, run
+from provision.sources import Sources
+
+NETWORK = "kind"
+"""The Docker network that kind puts every node in."""
+
+
+def context_name(cluster: str) -> str:
+    """The context that kind writes for a cluster."""
+    return f"kind-{cluster}"
+
+
+def cluster_config(name: str, nodes: int, image: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration for kind: one control plane that takes pods, the rest workers.
+
+    Args:
+        name: Of the cluster.
+        nodes: Number of nodes, at least one.
+        image: Node image.
+        patch: What the node image needs besides; mappings are merged, lists are appended.
+    """
+    config: dict[str, Any] = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "name": name,
+        "networking": {"apiServerAddress": "127.0.0.1"},
+        "nodes": [
+            {"role": "control-plane", "image": image},
+            *({"role": "worker", "image": image} for _ in range(nodes - 1)),
+        ],
+        # kind removes the control plane's taint by itself only where there is no other node.
+        "kubeadmConfigPatches": ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"],
+    }
+    merged: dict[str, Any] = _merged(config, patch)
+    return merged
+
+
+def _merged(base: Any, patch: Any) -> Any:
+    if isinstance(base, dict) and isinstance(patch, Mapping):
+        return {**base, **{key: _merged(base[key], value) if key in base else value for key, value in patch.items()}}
+    if isinstance(base, list) and isinstance(patch, list):
+        return base + patch
+    return patch
+
+
+class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
+    """A kind cluster as pytest-kind knows it, made through our own command runner.
+
+    pytest-kind's own ``create`` has no deadline, loses kind's words when it fails, and cannot use a cluster again whose
+    kubeconfig file is gone.
+    """
+
+    def __init__(
+        self, name: str, directory: Path, sources: Sources, recorder: Recorder, *, nodes: int, timeout: float
+    ) -> None:
+        """Prepares; nothing is made yet.
+
+        Args:
+            name: Of the cluster.
+            directory: Private directory for its files.
+            sources: kind, kubectl and the node image.
+            recorder: Takes what kind says.
+            nodes: Number of nodes.
+            timeout: Seconds for ``kind create cluster``.
+        """
+        super().__init__(name, kubeconfig=directory / "kubeconfig", kind_path=sources.kind, kubectl_path=sources.kubectl)
+        # pytest-kind makes ./.pytest-kind/<name> for downloads that never happen here.
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+            self.path.parent.rmdir()
+        self._directory = directory
+        self._sources = sources
+        self._recorder = recorder
+        self._nodes = nodes
+        self._timeout = timeout
+        self.made_here = False
+        """Whether this process made the cluster, or tried to: then it is this process's to remove."""
+
+    def exists(self) -> bool:
+        """Whether a cluster of that name is there."""
+        return self.name in self._kind("get", "clusters", timeout=30).stdout.split()
+
+    def make(self, *, reuse: bool) -> None:
+        """Creates the cluster, or takes the one that is there.
+
+        Args:
+            reuse: Use a cluster of that name if there is one; else its presence is an error.
+
+        Raises:
+            ProvisioningFailed: kind failed, or the name is taken.
+        """
+        self.kubeconfig_path.touch(mode=0o600)
+        self.kubeconfig_path.chmod(0o600)
+        if self.exists():
+            if not reuse:
+                raise ProvisioningFailed(
+                    expected=f"no kind cluster called {self.name}",
+                    seen="there is one",
+                    where="kind get clusters",
+                    remedy="use it with --reuse, remove it with `conformance down`, or choose another --kind-name",
+                )
+            self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=30)
+        else:
+            self._create()
+        # The cluster is there now, so that this only opens pytest-kind's own connection to it.
+        super().create()
+
+    def _create(self) -> None:
+        patch = yaml.safe_load(self._sources.kind_patch.read_text()) if self._sources.kind_patch else {}
+        config = self._directory / "kind.yaml"
+        config.write_text(yaml.safe_dump(cluster_config(self.name, self._nodes, self._sources.node_image, patch)))
+        self.made_here = True
+        try:
+            self._kind(
+                "create", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, "--config", config,
+                timeout=self._timeout,
+            )  # fmt: skip
+        except ProvisioningFailed as error:
+            # Somebody else took the name in the meantime: theirs must not be removed with ours.
+            self.made_here = "already exist for a cluster" not in error.seen
+            raise
+
+    def remove(self) -> None:
+        """Deletes the cluster and its kubeconfig; nothing happens if there is none.
+
+        Raises:
+            ProvisioningFailed: kind could not delete it.
+        """
+        self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=120)
+        self.kubeconfig_path.unlink(missing_ok=True)
+
+    def _kind(self, *arguments: str | Path, timeout: float) -> CommandResult:
+        result = run([self.kind_path, *arguments], timeout=timeout)
+        if arguments[0] != "get" or result.exit_code:
+            self._recorder.record(
+                result.as_evidence(ObjectRef("Host", "kind"), shown_as=f"kind {result.line.split(' ', 1)[1]}")
+            )
+        if result.exit_code:
+            raise ProvisioningFailed(
+                expected=f"`kind {arguments[0]} {arguments[1]}` to succeed",
+                seen=f"exit code {result.exit_code}: {result.tail()}",
+                where=f"kind cluster {self.name}",
+                remedy=_remedy(result.stderr),
+            )
+        return result
+
+
+def _remedy(said: str) -> str:
+    """What to try, by kind's own words."""
+    if "port is already allocated" in said or "address already in use" in said:
+        return "free the port that kind names, or remove the cluster that holds it"
+    if "Cannot connect to the Docker daemon" in said or "docker ps" in said:
+        return "start Docker (on Debian, as root: make lab does), or give this user access to it"
+    if "already exist for a cluster" in said:
+        return "use it with --reuse, remove it with `conformance down`, or choose another --kind-name"
+    if "no space left on device" in said:
+        return "free disk space where Docker keeps its data"
+    return "read kind's own words; `kind create cluster` by hand with --retain keeps the nodes for inspection"

@@ -1,0 +1,225 @@
+"""Kubernetes objects of the run: applied server-side under the run's label and field manager, awaited, deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from facts.errors import ProvisioningFailed
+from observe.wait import NotYet, Pace, eventually
+from provision import rollout
+
+RUN_LABEL = "conformance.teleport-istio/run"
+"""Label of everything that a run made; its value is the run's id."""
+
+FIELD_MANAGER = "istio-teleport-conformance"
+
+Document = Mapping[str, Any]
+
+_LACKS = {"Deployment": rollout.deployment_lacks, "DaemonSet": rollout.daemonset_lacks, "Node": rollout.node_lacks}
+
+
+class Absent(ProvisioningFailed):
+    """The API server has no object of that name, or none in that namespace."""
+
+
+class Objects:
+    """One cluster, as something to change. Safe to use from several threads."""
+
+    def __init__(self, kubeconfig: Path, context: str, run_id: str, *, timeout: float) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            kubeconfig: File to read.
+            context: In that file.
+            run_id: Value of the run's label.
+            timeout: Seconds for one request.
+        """
+        self.run_id = run_id
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._dynamic: Any = None
+        self._resources: dict[tuple[str, str], Any] = {}
+
+    def apply(self, document: Document) -> dict[str, Any]:
+        """Applies an object server-side, labelled with the run, and returns it as the API server has it.
+
+        Raises:
+            ProvisioningFailed: The API server refused it or did not answer.
+        """
+        labelled = copy.deepcopy(dict(document))
+        labelled["metadata"] = {
+            **labelled["metadata"],
+            "labels": {**labelled["metadata"].get("labels", {}), RUN_LABEL: self.run_id},
+        }
+        return self._ask(labelled, "server_side_apply", body=labelled, field_manager=FIELD_MANAGER, force_conflicts=True)
+
+    def apply_all(self, documents: Iterable[Document]) -> None:
+        """Applies objects in their order."""
+        for document in documents:
+            self.apply(document)
+
+    def patch(self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "") -> dict[str, Any]:
+        """Changes an object of somebody else by a JSON merge patch.
+
+        Raises:
+            ProvisioningFailed: See `apply`.
+        """
+        return self._ask(
+            _reference(api_version, kind, name, namespace),
+            "patch", body=dict(change), content_type="application/merge-patch+json", field_manager=FIELD_MANAGER,
+        )  # fmt: skip
+
+    def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
+        """An object, or None if there is none of that name.
+
+        Raises:
+            ProvisioningFailed: See `apply`.
+        """
+        try:
+            return self._ask(_reference(api_version, kind, name, namespace), "get")
+        except Absent:
+            return None
+
+    def all_of(self, api_version: str, kind: str, *, namespace: str = "", label_selector: str = "") -> list[dict[str, Any]]:
+        """The objects of a kind.
+
+        Raises:
+            ProvisioningFailed: See `apply`.
+        """
+        found = self._ask(_reference(api_version, kind, "", namespace), "get", label_selector=label_selector or None)
+        items: list[dict[str, Any]] = found.get("items", [])
+        return items
+
+    def delete(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> None:
+        """Asks for an object's deletion; nothing happens if there is none.
+
+        Raises:
+            ProvisioningFailed: See `apply`.
+        """
+        with contextlib.suppress(Absent):
+            self._ask(_reference(api_version, kind, name, namespace), "delete")
+
+    def raw(self, path: str) -> str:
+        """The answer to a GET of any path, as text.
+
+        Raises:
+            ProvisioningFailed: See `apply`.
+        """
+        with _failures_named(f"GET {path}"):
+            answer = self._client().request("get", path, serialize=False, _request_timeout=self._timeout)
+            return str(answer.data.decode())
+
+    def await_ready(self, kind: str, name: str, pace: Pace, *, namespace: str = "", remedy: str = "") -> dict[str, Any]:
+        """Waits until a Deployment, DaemonSet or Node is as ready as it is meant to be, and returns it.
+
+        Raises:
+            CouldNotTell: It did not become so in time; says what its status and its pods say.
+        """
+        lacks = _LACKS[kind]
+        api_version = "v1" if kind == "Node" else "apps/v1"
+
+        def look() -> dict[str, Any]:
+            document = self.get(api_version, kind, name, namespace=namespace)
+            if document is None:
+                raise NotYet("it does not exist")
+            missing = lacks(document)
+            if missing:
+                labels = document.get("spec", {}).get("selector", {}).get("matchLabels", {})
+                selector = ",".join(f"{key}={value}" for key, value in labels.items())
+                pods = self.all_of("v1", "Pod", namespace=namespace, label_selector=selector) if selector else []
+                raise NotYet("; ".join(part for part in (missing, rollout.pods_say(pods)) if part))
+            return document
+
+        what = f"{kind} {namespace}/{name} is ready" if namespace else f"{kind} {name} is ready"
+        return eventually(what, look, pace, remedy=remedy or f"kubectl describe {kind.lower()} {name} -n {namespace}")
+
+    def _ask(self, document: Document, verb: str, **arguments: Any) -> dict[str, Any]:
+        metadata = document["metadata"]
+        name, namespace = metadata.get("name") or None, metadata.get("namespace") or None
+        where = f"{document['kind']} {namespace}/{name}" if namespace else f"{document['kind']} {name or ''}".strip()
+        with _failures_named(where):
+            resource = self._resource(document["apiVersion"], document["kind"])
+            answer = getattr(self._client(), verb)(
+                resource, name=name, namespace=namespace, _request_timeout=self._timeout, serialize=False, **arguments
+            )
+            parsed: dict[str, Any] = json.loads(answer.data)
+            return parsed
+
+    def _client(self) -> Any:
+        with self._lock:
+            return self._connected()
+
+    def _resource(self, api_version: str, kind: str) -> Any:
+        with self._lock:
+            key = (api_version, kind)
+            if key not in self._resources:
+                self._resources[key] = self._connected().resources.get(
+                    # The prefix keeps discovery from reading every API group that has a version of this name.
+                    prefix="apis" if "/" in api_version else "api", api_version=api_version, kind=kind,
+                )  # fmt: skip
+            return self._resources[key]
+
+    def _connected(self) -> Any:
+        if self._dynamic is None:
+            # Imported here: the client takes half a second to import, which runs beside the making of the cluster.
+            from kubernetes import config  # noqa: PLC0415
+            from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
+
+            client = config.new_client_from_config(str(self._kubeconfig), self._context)
+            # The client's default place for what it discovers is shared by all clusters that ever had this address.
+            cache = self._kubeconfig.with_name(f"discovery-{self.run_id}.json")
+            self._dynamic = DynamicClient(client, cache_file=str(cache))
+        return self._dynamic
+
+
+def _reference(api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+
+
+@contextlib.contextmanager
+def _failures_named(where: str) -> Iterator[None]:
+    """Turns what the client raises into an error for people."""
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+    from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield
+    except ApiException as error:
+        refused = Absent if error.status == 404 else ProvisioningFailed
+        raise refused(
+            expected="the API server to accept the request",
+            seen=f"HTTP {error.status}: {_message(error)}",
+            where=where,
+            remedy="read the API server's words; a webhook or policy of the cluster may refuse it",
+        ) from error
+    except ResourceNotFoundError as error:
+        raise ProvisioningFailed(
+            expected="the API server to know this kind",
+            seen=str(error),
+            where=where,
+            remedy="see whether its CRD is installed",
+        ) from error
+    except (HTTPError, OSError) as error:
+        raise ProvisioningFailed(
+            expected="an answer from the API server",
+            seen=f"{type(error).__name__}: {error}",
+            where=where,
+            remedy="see whether the cluster's nodes still run: docker ps",
+        ) from error
+
+
+def _message(error: Any) -> str:
+    """The API server's own words in an error."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)

@@ -1,0 +1,193 @@
+"""Runs the parts of an installation as a small dependency graph: independent parts at the same time, each once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from facts.errors import ConformanceError, ProvisioningFailed
+from observe.wait import Pace
+
+
+class Cancelled(Exception):
+    """The run was told to stop while a phase was waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One part of the installation.
+
+    Attributes:
+        name: As shown in the timeline.
+        act: Brings it up; called once, in a thread of its own.
+        needs: Phases that must have succeeded before it acts.
+        alongside: Phases that are begun with it and not waited for.
+    """
+
+    name: str
+    act: Callable[[], None]
+    needs: tuple[str, ...] = ()
+    alongside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRecord:
+    """What became of a phase.
+
+    Attributes:
+        name: Of the phase.
+        started: UTC, when it began to act.
+        seconds: That it acted.
+        ok: Whether it succeeded.
+        message: Why not; empty if it did.
+    """
+
+    name: str
+    started: datetime
+    seconds: float
+    ok: bool
+    message: str = ""
+
+
+class Phases:
+    """A graph of phases and what became of them so far. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        phases: Iterable[Phase],
+        *,
+        on_end: Callable[[PhaseRecord], None] = lambda _record: None,
+        on_failure: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """Checks the graph.
+
+        Args:
+            phases: The graph.
+            on_end: Called as each phase ends, in that phase's thread.
+            on_failure: Called with the name of a phase that failed, before its failure is reported: the place to collect
+                what explains it.
+
+        Raises:
+            ValueError: A phase refers to one that does not exist, or needs itself through others.
+        """
+        self._phases = {phase.name: phase for phase in phases}
+        self._check()
+        self._on_end = on_end
+        self._on_failure = on_failure
+        self._futures: dict[str, Future[None]] = {}
+        self._records: list[PhaseRecord] = []
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        # One thread per phase, because a phase that waits for another one holds its thread.
+        self._pool = ThreadPoolExecutor(max_workers=max(1, len(self._phases)), thread_name_prefix="provision")
+
+    @property
+    def timeline(self) -> tuple[PhaseRecord, ...]:
+        """The phases that have ended, in the order in which they began to act."""
+        with self._lock:
+            return tuple(sorted(self._records, key=lambda record: record.started))
+
+    def begin(self, *names: str) -> None:
+        """Starts phases and all that they depend on, without waiting. A phase that was begun before is left alone."""
+        with self._lock:
+            if self._stopping.is_set():
+                raise Cancelled
+            for name in names:
+                if name in self._futures:
+                    continue
+                phase = self._phases[name]
+                self.begin(*phase.needs)
+                self._futures[name] = self._pool.submit(self._run, phase)
+                self.begin(*phase.alongside)
+
+    def ensure(self, *names: str) -> None:
+        """Starts phases as `begin` does and waits until they have succeeded.
+
+        Raises:
+            ProvisioningFailed: One of them, or one that it needs, failed. Phases that do not depend on it go on.
+            Cancelled: `stop` was called.
+        """
+        self.begin(*names)
+        for name in names:
+            self._futures[name].result()
+
+    def failure_of(self, name: str) -> BaseException | None:
+        """Why a phase failed, if it has; None while it has not begun, still runs, or succeeded."""
+        with self._lock:
+            future = self._futures.get(name)
+        return future.exception() if future is not None and future.done() else None
+
+    def stop(self) -> None:
+        """Tells waiting phases to give up and returns when none is running any more. Nothing can be begun afterwards."""
+        self._stopping.set()
+        self._pool.shutdown(wait=True, cancel_futures=False)
+
+    def pace(self, timeout: float, interval: float = 0.25) -> Pace:
+        """A pace whose wait ends as soon as `stop` is called."""
+        return Pace(timeout=timeout, interval=interval, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise Cancelled
+
+    def _run(self, phase: Phase) -> None:
+        for need in phase.needs:
+            self._futures[need].result()
+        if self._stopping.is_set():
+            raise Cancelled
+        started, clock = datetime.now(UTC), time.monotonic()
+        try:
+            phase.act()
+        except Cancelled:
+            self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message="stopped"))
+            raise
+        except Exception as error:
+            failure = _as_failure(phase.name, error)
+            self._on_failure(phase.name)
+            self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=str(failure)))
+            raise failure from error
+        self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=True))
+
+    def _end(self, record: PhaseRecord) -> None:
+        with self._lock:
+            self._records.append(record)
+        self._on_end(record)
+
+    def _check(self) -> None:
+        settled: set[str] = set()
+
+        def visit(name: str, above: tuple[str, ...]) -> None:
+            if name in above:
+                raise ValueError(f"phases need each other: {' -> '.join((*above, name))}")
+            if name in settled:
+                return
+            phase = self._phases.get(name)
+            if phase is None:
+                raise ValueError(f"no phase is called {name!r} ({' -> '.join(above)} refers to it)")
+            for need in phase.needs:
+                visit(need, (*above, name))
+            for other in phase.alongside:
+                if other not in self._phases:
+                    raise ValueError(f"no phase is called {other!r} ({name} refers to it)")
+            settled.add(name)
+
+        for name in self._phases:
+            visit(name, ())
+
+
+def _as_failure(phase: str, error: Exception) -> ProvisioningFailed:
+    """The error of a phase as one that names the phase."""
+    if isinstance(error, ConformanceError):
+        return ProvisioningFailed(
+            expected=error.expected, seen=error.seen, where=f"phase {phase}: {error.where}", remedy=error.remedy
+        )
+    return ProvisioningFailed(
+        expected=f"phase {phase} to succeed",
+        seen=f"{type(error).__name__}: {error}",
+        where=f"phase {phase}",
+        remedy="see whether Docker and the cluster still run, then try again; the report holds what was collected",
+    )

@@ -1,0 +1,69 @@
+"""What still keeps a Deployment, DaemonSet or node from being ready, read from its status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+def deployment_lacks(document: Document) -> str:
+    """What a Deployment still lacks, empty when its rollout is complete.
+
+    The rule is that of ``kubectl rollout status``: the status is about the current generation, every replica is of it,
+    none is left of an older one, and all are available.
+    """
+    wanted = document.get("spec", {}).get("replicas", 1)
+    status = document.get("status", {})
+    if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
+        return "its controller has not seen the change yet"
+    updated, total, available = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
+    if updated < wanted:
+        return f"{updated} of {wanted} replicas are up to date"
+    if total > updated:
+        return f"{total - updated} old replicas are still there"
+    if available < updated:
+        return f"{available} of {updated} replicas are available"
+    return ""
+
+
+def daemonset_lacks(document: Document) -> str:
+    """What a DaemonSet still lacks, empty when an up-to-date, available pod runs on every node that it is meant for."""
+    status = document.get("status", {})
+    if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
+        return "its controller has not seen the change yet"
+    wanted = status.get("desiredNumberScheduled", 0)
+    if not wanted:
+        return "no node takes its pods"
+    updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+    if updated < wanted:
+        return f"{updated} of {wanted} pods are up to date"
+    if available < wanted:
+        return f"{available} of {wanted} pods are available"
+    return ""
+
+
+def node_lacks(document: Document) -> str:
+    """What a node still lacks, empty when it is Ready."""
+    for condition in document.get("status", {}).get("conditions", []):
+        if condition.get("type") == "Ready":
+            return "" if condition.get("status") == "True" else str(condition.get("message") or condition.get("reason"))
+    return "its kubelet has not reported yet"
+
+
+def pods_say(pods: Iterable[Document]) -> str:
+    """Why pods are not ready, as their containers and conditions say; empty when all are."""
+    said = []
+    for pod in pods:
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+            waiting = container.get("state", {}).get("waiting", {})
+            if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+                said.append(f"{name}/{container['name']}: {waiting['reason']} {waiting.get('message', '')}".strip())
+        said.extend(
+            f"{name}: {condition.get('message', condition.get('reason', 'not scheduled'))}"
+            for condition in status.get("conditions", [])
+            if condition.get("type") == "PodScheduled" and condition.get("status") == "False"
+        )
+    return "; ".join(said)
