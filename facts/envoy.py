@@ -1,7 +1,7 @@
 """What Envoy's admin interface and Istio's agent say about one proxy, answer by answer.
 
-Sources: Envoy's admin documentation (``/config_dump``, ``/clusters``, ``/stats``), Istio's bootstrap template. Envoy itself puts
-``[redacted]`` where a private key would stand.
+Sources: Envoy's admin documentation (``/config_dump``, ``/clusters``, ``/stats``), Istio's bootstrap template. Envoy itself
+puts ``[redacted]`` where a private key would stand.
 """
 
 from __future__ import annotations

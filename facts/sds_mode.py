@@ -1,7 +1,8 @@
 """Where a sidecar's identity really comes from: one decision from the facts that cannot lie.
 
 Log lines are not among them: the two that the guide shows for the healthy mode are printed in others as well. Nor is
-version_info by itself, which is the SDS server's own business. Source: Istio's agent and bootstrap (1.28 to 1.31), each mode seen live.
+version_info by itself, which is the SDS server's own business. Source: Istio's agent and bootstrap (1.28 to 1.31), each mode
+seen live.
 """
 
 from __future__ import annotations
