@@ -1,4 +1,4 @@
-"""What the API server would make of a pod: the answer to a server-side dry run, Istio's injection included."""
+"""What the API server said to a pod that it was asked to accept without creating it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from facts.kubernetes import Pod
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """The answer.
+    """The answer to a server-side dry run: injected by the webhook, then validated.
 
     Attributes:
-        accepted: The API server would have made the pod.
-        pod: As it would have been made, defaults and injection included; None if it was refused.
-        message: Why it was refused, in the API server's or the webhook's own words; empty if it was not.
-        where: What was asked, for messages.
+        accepted: Whether the pod could be created.
+        pod: The injected pod; None when it was refused.
+        message: The API server's words when it was refused.
+        where: Namespace and flavour of the pod that was sent.
         evidence: Ids of the readings.
     """
 

@@ -156,7 +156,7 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
         matched = [c for c in probe.containers if c.container and c.container in known.get(c.pod, ())]
         if ambiguous:
             problems.append(
-                f"{probe.node}: {ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids and the first is not the container's;"
+                f"{probe.node}: {ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids, the first not the container's;"
                 " the node has no cgroup namespace of its own, tbot would wait 30 s and attest without a container"
             )
         elif not matched:

@@ -1,0 +1,22 @@
+"""What one of the guide's own commands answered, kept beside the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GuideAnswer:
+    """The answer to a command of the guide, run as it is written (with this install's names).
+
+    Attributes:
+        asked: The command line.
+        said: What a person following the guide would conclude from the answer, in a sentence.
+        healthy: Whether the guide would call this healthy.
+        evidence: Ids of the readings.
+    """
+
+    asked: str
+    said: str
+    healthy: bool
+    evidence: tuple[str, ...]

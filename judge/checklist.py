@@ -1,0 +1,214 @@
+"""Judgments about the guide's verification checklist: CHK-1 to CHK-9.
+
+Each takes what the guide's own command answered and keeps it beside the truth; the verdict is the truth alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from facts.agent import Agent
+from facts.bundle import TrustBundle
+from facts.document import Absent
+from facts.finding import Finding
+from facts.guide import GuideAnswer
+from facts.injection import DryRun
+from facts.jwks import Jwks
+from facts.kubernetes import Pod
+from facts.mesh import Mesh
+from facts.proxy import Fleet, ProxyIdentity
+from facts.sds_mode import SdsMode
+from facts.svid import verify_chain, workload_id
+from facts.teleport import Bot, JoinToken, Ping, Role, WorkloadIdentity
+from judge.agent import node_problems
+from judge.application import socket_volume_problem
+from judge.findings import concluded, listed, not_applicable
+from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
+from judge.teleport import id_template_is_istios, role_problems, template_problems, token_problems
+
+
+def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str) -> Finding:
+    """CHK-1: istiod available, with Teleport's trust domain and a template that injects."""
+    problems = [*availability_problems(mesh.istiod), *trust_domain_problems(mesh, ping)]
+    if not mesh.istiod:
+        problems.append(f"there is no istiod in {mesh.namespace}")
+    if template not in mesh.templates:
+        problems.append(f"there is no injection template {template}, only {listed(mesh.templates)}")
+    else:
+        problems += acceptance_problems(dry_run)
+    return concluded(
+        "CHK-1",
+        expected=f"istiod available with trust domain {ping.cluster_name} and a template {template} that injects",
+        problems=problems,
+        so=f"istiod available, trust domain {mesh.trust_domain}, template {template} injects",
+        where=f"Istio in {mesh.namespace}",
+        evidence=(*guide.evidence, *mesh.evidence, *ping.evidence, *dry_run.evidence),
+        guide_says=guide.said,
+    )
+
+
+def token_created(
+    guide: GuideAnswer, token: JoinToken | Absent, live: Jwks, *, service_account: str, bot: Bot | Absent, role: str
+) -> Finding:
+    """CHK-2: the token would let this cluster's tbot join."""
+    return concluded(
+        "CHK-2",
+        expected=f"a token with which {service_account} of this cluster can join",
+        problems=token_problems(token, live, service_account, bot, role),
+        so=f"it holds this cluster's keys and allows {service_account}",
+        where=guide.asked,
+        evidence=(*guide.evidence, *token.evidence, *live.evidence, *bot.evidence),
+        guide_says=guide.said,
+    )
+
+
+def role_created(guide: GuideAnswer, role: Role | Absent, identity: WorkloadIdentity | Absent) -> Finding:
+    """CHK-3: the role grants the identity."""
+    return concluded(
+        "CHK-3",
+        expected="a role that grants the workload identity and nothing wider",
+        problems=role_problems(role, identity),
+        so="its labels and rules fit the identity",
+        where=guide.asked,
+        evidence=(*guide.evidence, *role.evidence, *identity.evidence),
+        guide_says=guide.said,
+    )
+
+
+def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) -> Finding:
+    """CHK-4: the identity builds IDs in Istio's form."""
+    problems = [str(identity)] if isinstance(identity, Absent) else template_problems(identity.spiffe_id)
+    return concluded(
+        "CHK-4",
+        expected="a workload identity that builds IDs in Istio's form",
+        problems=problems,
+        so=id_template_is_istios(identity, "CHK-4").seen,
+        where=guide.asked,
+        evidence=(*guide.evidence, *identity.evidence),
+        guide_says=guide.said,
+    )
+
+
+def tbot_running(guide: GuideAnswer, agent: Agent, nodes: Mapping[str, Sequence[Pod]], evidence: Sequence[str]) -> Finding:
+    """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
+    return concluded(
+        "CHK-5",
+        expected="a Ready tbot pod on every node that hosts injected pods",
+        problems=node_problems(agent, nodes),
+        so=f"Ready on {listed(nodes, 'no node, as none hosts an injected pod')}",
+        where=str(agent.daemon_set.ref),
+        evidence=(*guide.evidence, *agent.evidence, *evidence),
+        guide_says=guide.said,
+    )
+
+
+def identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+    """Why a proxy's certificate is not its own, issued by Teleport and valid now."""
+    if proxy.leaf is None:
+        return [f"{proxy.pod} holds no certificate: {listed(proxy.decided_by)}"]
+    problems = []
+    own = workload_id(bundle.trust_domain, proxy.pod.namespace, proxy.pod.service_account)
+    if proxy.spiffe_ids != (own,):
+        problems.append(f"{proxy.pod} carries {listed(proxy.spiffe_ids)}, its own is {own}")
+    chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at)
+    if not chain.ok:
+        problems.append(f"{proxy.pod}: its certificate is not Teleport's: {chain.reason} (issuer {proxy.leaf.issuer})")
+    return problems
+
+
+def tbot_issues(guide: GuideAnswer, fleet: Fleet, bundle: TrustBundle, evidence: Sequence[str]) -> Finding:
+    """CHK-6: each sidecar that is meant to use the socket holds an identity that Teleport issued.
+
+    A clean log proves nothing: tbot logs no refusal over SDS. What proves issuance is a certificate.
+
+    Args:
+        guide: The answer to the guide's own command.
+        fleet: Proxies of the pods that mount the node's socket directory.
+        bundle: Teleport's authorities.
+        evidence: The list of pods.
+    """
+    if not (fleet.proxies or fleet.unread):
+        return not_applicable("CHK-6", NO_WORKLOAD, where=guide.asked, evidence=(*guide.evidence, *evidence))
+    problems = [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
+    problems += [f"{u.pod} could not be read: {u.why}" for u in fleet.unread]
+    return concluded(
+        "CHK-6",
+        expected="every sidecar on tbot's nodes to hold its own identity from Teleport",
+        problems=problems,
+        so=listed(f"{p.pod.node}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
+        where=f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies})}",
+        evidence=(*guide.evidence, *fleet.evidence, *bundle.evidence, *evidence),
+        guide_says=guide.said,
+    )
+
+
+def test_app_running(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, bundle: TrustBundle) -> Finding:
+    """CHK-7: the test application's pods are Ready with an identity of their own from Teleport."""
+    problems = [] if pods else ["there is no pod"]
+    problems += [f"{p.ref} is {p.phase} and not Ready" for p in pods if not p.ready]
+    problems += [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
+    problems += _unread(fleet)
+    return concluded(
+        "CHK-7",
+        expected="the test application Ready, with its own identity from Teleport",
+        problems=problems,
+        so=listed(f"{p.pod.name}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
+        where=_pods(pods),
+        evidence=(*guide.evidence, *_of(pods), *fleet.evidence, *bundle.evidence),
+        guide_says=guide.said,
+    )
+
+
+def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str) -> Finding:
+    """CHK-8: the socket is the node's, and Envoy holds live streams on it."""
+    problems = [] if pods else ["there is no pod"]
+    problems += [p for pod in pods if (p := socket_volume_problem(pod, socket_directory))]
+    for proxy in fleet.proxies:
+        streams = proxy.streams
+        if not (streams.cx_active and streams.rq_active):
+            problems.append(
+                f"{proxy.pod} has no live stream on its socket: {streams.cx_active} connections, {streams.rq_active} streams,"
+                f" {streams.cx_connect_fail} failed to connect"
+            )
+    problems += _unread(fleet)
+    return concluded(
+        "CHK-8",
+        expected=f"the node's socket directory {socket_directory} in the pod, with live SDS streams",
+        problems=problems,
+        so=listed(f"{p.pod.name}: {p.streams.rq_active} streams" for p in fleet.proxies),
+        where=_pods(pods),
+        evidence=(*guide.evidence, *_of(pods), *fleet.evidence),
+        guide_says=guide.said,
+    )
+
+
+def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) -> Finding:
+    """CHK-9: the proxy's secrets come from the external socket, and no signing request ever went to istiod."""
+    problems = [] if pods else ["there is no pod"]
+    for proxy in fleet.proxies:
+        if proxy.sds_mode is not SdsMode.EXTERNAL:
+            problems.append(f"{proxy.pod} is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}")
+        elif proxy.csr_count:
+            problems.append(f"{proxy.pod} sent {proxy.csr_count} certificate requests to istiod")
+    problems += _unread(fleet)
+    return concluded(
+        "CHK-9",
+        expected="secrets from the external socket, and no certificate request to istiod",
+        problems=problems,
+        so=listed(f"{p.pod.name}: {'; '.join(p.decided_by)}" for p in fleet.proxies),
+        where=_pods(pods),
+        evidence=(*guide.evidence, *_of(pods), *fleet.evidence),
+        guide_says=guide.said,
+    )
+
+
+def _unread(fleet: Fleet) -> list[str]:
+    return [f"{u.pod} could not be read: {u.why}" for u in fleet.unread]
+
+
+def _pods(pods: Sequence[Pod]) -> str:
+    return listed((p.ref for p in pods), "no pod")
+
+
+def _of(pods: Iterable[Pod]) -> list[str]:
+    return [e for pod in pods for e in pod.evidence]

@@ -1,0 +1,175 @@
+"""Judgments about Istio's installation: INST-05 to INST-08."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from facts.finding import Finding
+from facts.injection import DryRun
+from facts.mesh import Mesh, image_tag
+from facts.proxy import Normalization
+from facts.teleport import Ping
+from facts.versions import Tool
+from facts.workloads import Deployment
+from judge.application import socket_volume_problem
+from judge.findings import concluded, listed, not_applicable
+
+PROXY = "istio-proxy"
+
+
+def availability_problems(deployments: Sequence[Deployment]) -> list[str]:
+    """Deployments that are not available at their current generation."""
+    problems = []
+    for deployment in deployments:
+        if not deployment.is_current:
+            problems.append(f"{deployment.ref}: its controller has not seen generation {deployment.generation} yet")
+        elif not deployment.is_available:
+            why = listed({c.message for c in deployment.conditions if c.status != "True" and c.message}, "no reason given")
+            problems.append(f"{deployment.ref}: {deployment.available} of {deployment.desired} available ({why})")
+        elif deployment.desired == 0:
+            problems.append(f"{deployment.ref} is scaled to 0")
+        elif deployment.updated < deployment.desired:
+            old = deployment.desired - deployment.updated
+            problems.append(f"{deployment.ref}: {old} of {deployment.desired} replicas are of an older template")
+    return problems
+
+
+def control_plane_is_available(mesh: Mesh) -> Finding:
+    """INST-05, first part: every Deployment of Istio is available at its current generation."""
+    deployments = (*mesh.istiod, *mesh.gateways)
+    problems = availability_problems(deployments)
+    if not mesh.istiod:
+        problems.insert(0, f"there is no istiod in {mesh.namespace}")
+    return concluded(
+        "INST-05",
+        expected="istiod and gateways available at their current generation",
+        problems=problems,
+        so=listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
+        where=listed(d.ref for d in deployments),
+        evidence=mesh.evidence,
+    )
+
+
+def images_carry_istioctls_version(mesh: Mesh, istioctl: Tool) -> Finding:
+    """INST-05, second part: the tag of every Istio image equals istioctl's version."""
+    images = [(d.ref, c.image) for d in (*mesh.istiod, *mesh.gateways) for c in d.template.spec.containers]
+    problems = []
+    for ref, image in images:
+        # The gateway charts write "auto" and let the injector put the image in; the injector's own tag is compared below.
+        if image == "auto":
+            continue
+        tag = image_tag(image)
+        if tag.partition("-distroless")[0] != str(istioctl.version):
+            problems.append(f"{ref} runs {image}")
+    if mesh.injector.tag.partition("-distroless")[0] != str(istioctl.version):
+        problems.append(f"the injector puts {mesh.injector.tag} into pods")
+    return concluded(
+        "INST-05",
+        expected=f"every Istio image to carry istioctl's version {istioctl.version}",
+        problems=problems,
+        so=f"all {len(images)} images are {istioctl.version}",
+        where=f"Istio in {mesh.namespace}",
+        evidence=(*mesh.evidence, *istioctl.evidence),
+        remedy=f"run `istioctl install` with istioctl of the version wanted; this one is {istioctl.version}",
+    )
+
+
+def trust_domain_problems(mesh: Mesh, ping: Ping) -> list[str]:
+    """Why the mesh's trust domain is not Teleport's name."""
+    if mesh.trust_domain == ping.cluster_name:
+        return []
+    return [f"Istio's trust domain is {mesh.trust_domain}, Teleport's cluster name is {ping.cluster_name}"]
+
+
+def trust_domain_is_teleports(mesh: Mesh, ping: Ping) -> Finding:
+    """INST-06: the mesh's trust domain equals the name that Teleport reports."""
+    return concluded(
+        "INST-06",
+        expected=f"the trust domain {ping.cluster_name}, which is Teleport's cluster name",
+        problems=trust_domain_problems(mesh, ping),
+        so=mesh.trust_domain,
+        where=f"ConfigMap {mesh.namespace}/istio, key mesh",
+        evidence=(*mesh.config.evidence, *ping.evidence),
+        remedy=f"set meshConfig.trustDomain to {ping.cluster_name}, install again, restart the injected workloads",
+    )
+
+
+def acceptance_problems(dry_run: DryRun) -> list[str]:
+    """Why injection does not build a pod with exactly one istio-proxy."""
+    if not dry_run.accepted or dry_run.pod is None:
+        return [f"the API server refuses the injected pod: {dry_run.message}"]
+    proxies = [c for c in dry_run.pod.containers if c.name == PROXY]
+    if not proxies:
+        return ["the pod was accepted without an istio-proxy: it is not injected"]
+    return [] if len(proxies) == 1 else [f"the pod has {len(proxies)} containers called istio-proxy"]
+
+
+def injected_pod_is_accepted(dry_run: DryRun) -> Finding:
+    """INST-07, first part: accepted by the API server, with exactly one istio-proxy."""
+    return concluded(
+        "INST-07",
+        expected="an injected pod that the API server accepts, with exactly one istio-proxy",
+        problems=acceptance_problems(dry_run),
+        so="accepted, with one istio-proxy" + (" as native sidecar" if dry_run.pod and dry_run.pod.native_sidecar else ""),
+        where=dry_run.where,
+        evidence=dry_run.evidence,
+    )
+
+
+def injected_socket_is_the_nodes(dry_run: DryRun, socket_directory: str) -> Finding:
+    """INST-07, second part: workload-socket is the node's directory."""
+    if dry_run.pod is None:
+        problems = ["there is no injected pod to look at"]
+    else:
+        problem = socket_volume_problem(dry_run.pod, socket_directory)
+        problems = [problem] if problem else []
+    return concluded(
+        "INST-07",
+        expected=f"workload-socket to be the node's directory {socket_directory}",
+        problems=problems,
+        so=f"workload-socket is {socket_directory} of the node",
+        where=dry_run.where,
+        evidence=dry_run.evidence,
+    )
+
+
+NORMALIZED = {
+    "NONE": (False, "KEEP_UNCHANGED"),
+    "BASE": (True, "KEEP_UNCHANGED"),
+    "DEFAULT": (True, "KEEP_UNCHANGED"),
+    "MERGE_SLASHES": (True, "KEEP_UNCHANGED"),
+    "DECODE_AND_MERGE_SLASHES": (True, "UNESCAPE_AND_FORWARD"),
+}
+"""What each of Istio's normalizations sets in Envoy: normalize_path and path_with_escaped_slashes_action."""
+
+NO_WORKLOAD = "no injected workload runs in the mesh"
+
+
+def normalization_is_in_force(mesh: Mesh, proxies: Sequence[Normalization], evidence: Sequence[str]) -> Finding:
+    """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as the mesh configuration says.
+
+    Args:
+        mesh: The mesh.
+        proxies: Of each injected pod.
+        evidence: The list of injected pods.
+    """
+    speaking = [p for p in proxies if p.settings]
+    where = f"inbound HTTP connection managers of {len(speaking)} proxies"
+    if not speaking:
+        return not_applicable("INST-08", NO_WORKLOAD, where=where, evidence=(*evidence, *mesh.config.evidence))
+    normalize, escaped = NORMALIZED[mesh.normalization]
+    merge = mesh.normalization in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+    problems = [
+        f"{p.pod} has normalize_path {s.normalize_path}, merge_slashes {s.merge_slashes}, {s.escaped_slashes}"
+        for p in speaking
+        for s in p.settings
+        if (s.normalize_path, s.escaped_slashes, s.merge_slashes) != (normalize, escaped, merge)
+    ]
+    return concluded(
+        "INST-08",
+        expected=f"every proxy to normalize paths as {mesh.normalization} says: normalize_path {normalize}, {escaped}",
+        problems=problems,
+        so=f"all do as {mesh.normalization} says",
+        where=where,
+        evidence=[*mesh.config.evidence, *(e for p in speaking for e in p.evidence)],
+    )
