@@ -44,7 +44,7 @@ class Log:
 
     def _write(self, level: int, message: str, fields: Mapping[str, Any]) -> None:
         extra = {_COMPONENT: self._component, _FIELDS: {**self._bound, **fields}}
-        self._logger.log(level, "%s", message, extra=extra)
+        self._logger.log(level, "%s", message, extra=extra, stacklevel=3)
 
 
 class _TextFormatter(logging.Formatter):

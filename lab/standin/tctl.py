@@ -25,19 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     everywhere, rest = _everywhere().parse_known_args(arguments)
     options = _parser().parse_args(rest)
     try:
-        if options.command == "version":
-            print(release.banner(release.current()))
-            return 0
-        if everywhere.auth_server or everywhere.identity:
-            raise Refusal(
-                Kind.NOT_IMPLEMENTED, "the stand-in's tctl works beside its teleport only: no --auth-server, --identity"
-            )
-        path = config_file.find(everywhere.config)
-        options.run(_Admin(config_file.data_dir_of(path)), options)
+        options.run(_admin(everywhere), options)
     except Refusal as refusal:
         print(f"ERROR: {refusal}", file=sys.stderr)
         return 1
     return 0
+
+
+def _admin(everywhere: argparse.Namespace) -> _Admin:
+    if everywhere.auth_server or everywhere.identity:
+        raise Refusal(
+            Kind.NOT_IMPLEMENTED, "the stand-in's tctl works beside its teleport only: no --auth-server, --identity"
+        )
+    return _Admin(config_file.data_dir_of(config_file.find(everywhere.config)))
+
+
+def _version(_admin: _Admin, _options: argparse.Namespace) -> None:
+    print(release.banner(release.current()))
 
 
 class _Admin:
@@ -187,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tctl", description=release.NOTICE, parents=[_everywhere()])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    commands.add_parser("version", help="print the version")
+    commands.add_parser("version", help="print the version").set_defaults(run=_version)
     commands.add_parser("status", help="the cluster, its CA pin and its CA rotation").set_defaults(run=_status)
 
     create = commands.add_parser("create", help="create resources from YAML")

@@ -66,7 +66,8 @@ class KubeletClient:
         # Nothing but this variable names the node. Unset, Go dials ":10250", which is the local host.
         node = os.environ.get(_NODE_NAME, "")
         host = f"[{node}]" if ":" in node else node or "localhost"
-        url = f"{'https' if kubelet.secure else 'http'}://{host}:{kubelet.port}/pods"
+        scheme = "https" if kubelet.secure else "http"
+        url = f"{scheme}://{host}:{kubelet.port}/pods"
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,
@@ -76,7 +77,9 @@ class KubeletClient:
                 body = await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Refusal(
-                Kind.CONNECTION_PROBLEM, "performing request", f'Get "{url}": {error or type(error).__name__}'
+                Kind.CONNECTION_PROBLEM,
+                "performing request",
+                f'Get "{scheme}://{node}:{kubelet.port}/pods": {error or type(error).__name__}',
             ) from error
         return _decoded(body)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -77,11 +76,9 @@ class Listener:
 
 
 def _unix_socket(path: Path) -> socket.socket:
-    try:
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()
-    except FileNotFoundError:
-        _log.debug("No stale socket", path=str(path))
+    # A socket that a killed tbot left behind; anything else at this path makes bind fail.
+    if path.is_socket():
+        path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
@@ -27,17 +27,14 @@ from grpclib.exceptions import GRPCError
 
 from lab.standin import durations
 from lab.standin.agent.bundles import TrustBundle, TrustBundleCache
-from lab.standin.agent.callers import Callers
+from lab.standin.agent.callers import Caller, Callers
 from lab.standin.agent.svids import Svid
 from lab.standin.failure import Kind, Refusal
-from lab.standin.logs import Log
 
 _SERVICE = "/envoy.service.secret.v3.SecretDiscoveryService"
 _SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 _VALIDATOR = "envoy.tls.cert_validator.spiffe"
 _DEFAULT, _ROOTCA, _ALL = "default", "ROOTCA", "ALL"
-
-_Issue = Callable[[], Awaitable[list[Svid]]]
 
 
 class SecretDiscoveryService:
@@ -75,9 +72,7 @@ class SecretDiscoveryService:
         async with self._callers.admitted(stream) as caller:
             caller.log.debug("SecretDiscoveryService.StreamSecrets stream started")
             try:
-                await _Subscription(
-                    stream, caller.issue, caller.renewal_seconds, caller.log, self._bundles, self._resends_old_svid
-                ).run()
+                await _Subscription(stream, caller, self._bundles, resends_old_svid=self._resends_old_svid).run()
             finally:
                 caller.log.debug("SecretDiscoveryService.FetchSecrets stream finished")
 
@@ -85,19 +80,10 @@ class SecretDiscoveryService:
 class _Subscription:
     """One stream: what was asked last, what was sent last, and the SVIDs in between."""
 
-    def __init__(
-        self,
-        stream: Any,
-        issue: _Issue,
-        renewal_seconds: float,
-        log: Log,
-        bundles: TrustBundleCache,
-        resends_old_svid: bool,
-    ) -> None:
+    def __init__(self, stream: Any, caller: Caller, bundles: TrustBundleCache, *, resends_old_svid: bool) -> None:
         self._stream = stream
-        self._issue = issue
-        self._renewal_seconds = renewal_seconds
-        self._log = log
+        self._caller = caller
+        self._log = caller.log
         self._bundles = bundles
         self._resends_old_svid = resends_old_svid
         self._svids: list[Svid] | None = None
@@ -141,7 +127,7 @@ class _Subscription:
     def _renewal_left(self) -> float | None:
         if self._response is None:
             return None
-        return max(0.0, self._sent_at + self._renewal_seconds - asyncio.get_running_loop().time())
+        return max(0.0, self._sent_at + self._caller.renewal_seconds - asyncio.get_running_loop().time())
 
     def _asks_anew(self, request: Any) -> bool:
         self._log.debug(
@@ -164,7 +150,7 @@ class _Subscription:
 
     async def _respond(self, bundle: TrustBundle) -> None:
         if self._svids is None:
-            self._svids = await self._issue()
+            self._svids = await self._caller.issue()
         self._response = respond(self._request.resource_names, self._svids, bundle)
         self._sent_at = asyncio.get_running_loop().time()
         await self._stream.send_message(self._response)

@@ -60,24 +60,24 @@ class _Handlers:
 
     async def create(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        message = self._cluster.create(body["document"], force=body["force"])
+        message = self._cluster.inventory.create(body["document"], force=body["force"])
         return web.json_response({"message": message})
 
     async def get(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return web.json_response({"documents": self._cluster.get(body["kind"], body["name"])})
+        return web.json_response({"documents": self._cluster.inventory.get(body["kind"], body["name"])})
 
     async def remove(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return web.json_response({"message": self._cluster.remove(body["kind"], body["name"])})
+        return web.json_response({"message": self._cluster.inventory.remove(body["kind"], body["name"])})
 
     async def add_bot(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return web.json_response({"bot": self._cluster.add_bot(body["name"], body["roles"], body["token"])})
+        return web.json_response({"bot": self._cluster.inventory.add_bot(body["name"], body["roles"], body["token"])})
 
     async def update_bot(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        bot = self._cluster.update_bot(body["name"], set_roles=body["set_roles"], add_roles=body["add_roles"])
+        bot = self._cluster.inventory.update_bot(body["name"], set_roles=body["set_roles"], add_roles=body["add_roles"])
         return web.json_response({"bot": bot})
 
     async def rotate(self, request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -68,6 +68,15 @@ class SubjectNames:
         return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts if value])
 
 
+@dataclass(frozen=True, slots=True)
+class SvidNames:
+    """What an SVID says of its holder."""
+
+    spiffe_id: str
+    dns_names: tuple[str, ...] = ()
+    subject: SubjectNames = SubjectNames()
+
+
 def new_authority(cluster_name: str) -> Signer:
     """A self-signed ECDSA P-256 authority named after the cluster."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -119,14 +128,7 @@ def sign_web_certificate(authority: Signer, hosts: Iterable[str]) -> Signer:
     return Signer(_pem(certificate), _key_pem(key))
 
 
-def sign_svid(
-    authority: Signer,
-    public_key: PublicKeyTypes,
-    spiffe_id: str,
-    lifetime: timedelta,
-    dns_names: Sequence[str] = (),
-    subject: SubjectNames | None = None,
-) -> x509.Certificate:
+def sign_svid(authority: Signer, public_key: PublicKeyTypes, holder: SvidNames, lifetime: timedelta) -> x509.Certificate:
     """An X.509-SVID of Teleport's profile.
 
     Not a CA; key usage digitalSignature, keyEncipherment and keyAgreement; serverAuth and clientAuth; one URI SAN;
@@ -134,8 +136,11 @@ def sign_svid(
     then the SAN is critical, as RFC 5280 demands.
     """
     moment = durations.now()
-    name = (subject or SubjectNames()).to_x509()
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(spiffe_id), *map(x509.DNSName, dns_names)]
+    name = holder.subject.to_x509()
+    names: list[x509.GeneralName] = [
+        x509.UniformResourceIdentifier(holder.spiffe_id),
+        *map(x509.DNSName, holder.dns_names),
+    ]
     issuer = authority.certificate
     usage = _key_usage(digital_signature=True, key_encipherment=True, key_agreement=True)
     try:

@@ -155,7 +155,8 @@ class _Handlers:
         return web.json_response({"svids": svids})
 
     async def heartbeat(self, request: web.Request) -> web.Response:
-        self._cluster.heartbeat(self._session(request), await _body(request))
+        session = self._session(request)
+        self._cluster.inventory.record_heartbeat(session.bot, session.instance, await _body(request))
         return web.json_response({})
 
     async def bundle(self, request: web.Request) -> web.Response:

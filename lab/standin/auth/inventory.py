@@ -1,0 +1,207 @@
+"""The cluster's resources: what ``tctl`` creates, and the bot instances that come from joins."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from lab.standin import durations
+from lab.standin.auth import audit
+from lab.standin.auth.audit import AuditLog
+from lab.standin.auth.resources import Document, checked, kind_of
+from lab.standin.auth.state import State
+from lab.standin.failure import Kind, Refusal
+
+_KEPT = 10
+
+
+class Inventory:
+    """Keeps resources in the state file."""
+
+    def __init__(self, state: State, audit_log: AuditLog) -> None:
+        self._state = state
+        self._audit = audit_log
+
+    def create(self, document: Any, *, force: bool) -> str:
+        """Keep a resource; the message that ``tctl create`` prints.
+
+        Raises:
+            Refusal: it is not acceptable, or exists and ``force`` is off.
+        """
+        kind, kept = checked(document)
+        name = kept["metadata"]["name"]
+        existing = self._of_kind(kind.name).get(name)
+        if existing is not None and not force:
+            raise Refusal(Kind.ALREADY_EXISTS, f'{kind.label} "{name}" already exists, use -f to overwrite it')
+        if kind.name == "bot":
+            self._put_bot(name, kept, created=existing is None)
+        else:
+            self._put(kind.name, name, kept)
+        return f'{kind.label} "{name}" has been {"created" if existing is None else "updated"}'
+
+    def get(self, kind_name: str, name: str | None) -> list[Document]:
+        """All resources of a kind, by name, or the one that is asked for.
+
+        Raises:
+            Refusal: no such kind or name.
+        """
+        kind = kind_of(kind_name)
+        self._drop_expired_instances()
+        documents = self._of_kind(kind.name)
+        if name is None:
+            return [documents[key] for key in sorted(documents)]
+        if kind.name == "bot_instance":
+            # Teleport names an instance BOT/UUID; BOT alone lists all of that bot.
+            found = [documents[key] for key in sorted(documents) if key == name or key.startswith(f"{name}/")]
+            if found:
+                return found
+        elif name in documents:
+            return [documents[name]]
+        raise Refusal(Kind.NOT_FOUND, f'{kind.label} "{name}" doesn\'t exist')
+
+    def remove(self, kind_name: str, name: str) -> str:
+        """Forget a resource; the message that ``tctl rm`` prints.
+
+        Raises:
+            Refusal: no such kind or name.
+        """
+        kind = kind_of(kind_name)
+        self.get(kind.name, name)
+        removed = self._of_kind(kind.name)
+        for key in [key for key in removed if key == name or key.startswith(f"{name}/")]:
+            del removed[key]
+        if kind.name == "bot":
+            instances = self._of_kind("bot_instance")
+            for key in [key for key in instances if key.startswith(f"{name}/")]:
+                del instances[key]
+            self._audit.emit(audit.BOT_DELETED, name=name, user="system")
+        self._state.save()
+        return f'{kind.label} "{name}" has been deleted'
+
+    def add_bot(self, name: str, roles: Sequence[str], token: str | None) -> Document:
+        """Make a bot as ``tctl bots add`` does.
+
+        Raises:
+            Refusal: it exists, or the token does not exist or is another bot's.
+        """
+        if name in self._of_kind("bot"):
+            raise Refusal(Kind.ALREADY_EXISTS, f'bot "{name}" already exists')
+        if token is not None:
+            owner = self.get("token", token)[0]["spec"].get("bot_name")
+            if owner != name:
+                raise Refusal(Kind.BAD_PARAMETER, f'token "{token}" is valid for bot with name "{owner}", not "{name}"')
+        _, bot = checked({"kind": "bot", "version": "v1", "metadata": {"name": name}, "spec": {"roles": list(roles)}})
+        self._put_bot(name, bot, created=True)
+        return self._of_kind("bot")[name]
+
+    def update_bot(self, name: str, *, set_roles: Sequence[str] | None, add_roles: Sequence[str]) -> Document:
+        """Change a bot's roles as ``tctl bots update`` does.
+
+        Raises:
+            Refusal: there is no such bot.
+        """
+        bot = self.get("bot", name)[0]
+        roles = list(bot["spec"].get("roles") or []) if set_roles is None else list(set_roles)
+        roles += [role for role in add_roles if role not in roles]
+        self._put_bot(name, {**bot, "spec": {**bot["spec"], "roles": roles}}, created=False)
+        return self._of_kind("bot")[name]
+
+    def _put_bot(self, name: str, bot: Document, *, created: bool) -> None:
+        resource_name = f"bot-{name}"
+        status = {"user_name": resource_name, "role_name": resource_name}
+        self._put("bot", name, {**bot, "status": status})
+        roles = list(bot["spec"].get("roles") or [])
+        self._audit.emit(audit.BOT_CREATED if created else audit.BOT_UPDATED, name=name, user="system", roles=roles)
+
+    def _put(self, kind: str, name: str, document: Document) -> None:
+        self._of_kind(kind)[name] = document
+        self._state.save()
+
+    def _of_kind(self, kind: str) -> dict[str, Document]:
+        return self._state.resources.setdefault(kind, {})
+
+    def join_token(self, name: str, method: str) -> Mapping[str, Any]:
+        """The ``spec`` of a join token.
+
+        Raises:
+            Refusal: there is none of this name, or it is for something else.
+        """
+        token = self._of_kind("token").get(name)
+        if token is None:
+            raise Refusal(Kind.ACCESS_DENIED, "token expired or not found")
+        spec: Mapping[str, Any] = token["spec"]
+        if method != spec["join_method"]:
+            raise Refusal(Kind.BAD_PARAMETER, f'the token is for join method "{spec["join_method"]}", not "{method}"')
+        if "Bot" not in spec["roles"]:
+            raise Refusal(Kind.BAD_PARAMETER, f'token "{name}" does not allow role Bot')
+        return spec
+
+    def need_bot(self, name: str) -> None:
+        """Make sure that a bot exists.
+
+        Raises:
+            Refusal: it does not; Teleport speaks of the bot's user.
+        """
+        if name not in self._of_kind("bot"):
+            raise Refusal(Kind.NOT_FOUND, f'user "bot-{name}" not found')
+
+    def role(self, name: str) -> Document:
+        """The role of this name.
+
+        Raises:
+            Refusal: there is none.
+        """
+        role = self._of_kind("role").get(name)
+        if role is None:
+            raise Refusal(Kind.NOT_FOUND, f"role {name} is not found")
+        return role
+
+    def record_join(self, bot: str, wish: str, join: Mapping[str, Any], lifetime: timedelta) -> str:
+        """Note that somebody joined as ``bot``; the id of the instance, ``wish`` if that one exists already."""
+        self._drop_expired_instances()
+        instances = self._of_kind("bot_instance")
+        instance = wish if f"{bot}/{wish}" in instances else str(uuid.uuid4())
+        key = f"{bot}/{instance}"
+        moment = durations.now()
+        authentication = {
+            "authenticated_at": durations.rfc3339(moment),
+            "join_method": join["meta"]["join_method"],
+            "join_token": join["meta"]["join_token_name"],
+            "join_attrs": dict(join),
+        }
+        document = instances.get(key) or {
+            "kind": "bot_instance",
+            "version": "v1",
+            "metadata": {"name": instance},
+            "spec": {"bot_name": bot, "instance_id": instance},
+            "status": {"initial_authentication": authentication, "latest_authentications": []},
+        }
+        document["metadata"].update(expires=durations.rfc3339(moment + lifetime), revision=str(uuid.uuid4()))
+        status = document["status"]
+        status["latest_authentications"] = [*status["latest_authentications"], authentication][-_KEPT:]
+        self._put("bot_instance", key, document)
+        return instance
+
+    def record_heartbeat(self, bot: str, instance: str, beat: Mapping[str, Any]) -> None:
+        """Note that a bot instance lives.
+
+        Raises:
+            Refusal: there is no such instance.
+        """
+        document = self._of_kind("bot_instance").get(f"{bot}/{instance}")
+        if document is None:
+            raise Refusal(Kind.NOT_FOUND, f'bot_instance "{bot}/{instance}" doesn\'t exist')
+        entry = {**beat, "recorded_at": durations.rfc3339(durations.now())}
+        status = document["status"]
+        status.setdefault("initial_heartbeat", entry)
+        status["latest_heartbeats"] = [*status.get("latest_heartbeats", []), entry][-_KEPT:]
+        self._state.save()
+
+    def _drop_expired_instances(self) -> None:
+        # Instances go away with their certificate, or every restart of a tbot without storage would leave one behind.
+        moment = durations.rfc3339(durations.now())
+        instances = self._of_kind("bot_instance")
+        for key in [key for key, entry in instances.items() if entry["metadata"]["expires"] < moment]:
+            del instances[key]
