@@ -19,7 +19,7 @@ import pytest
 from pytest_bdd.parser import Scenario, Step
 
 from facts.catalogue import Catalogue
-from facts.errors import CouldNotTell
+from facts.errors import ConformanceError, CouldNotTell
 from facts.finding import Violated
 from judge.verdict import Ending, Waiver
 from reporting.assemble import RunPlan, assemble
@@ -243,6 +243,8 @@ class Collector:
                 self.recorder.run_error(f"{item.nodeid}: {told(error)}")
             return report
         self.recorder.add_time(item.nodeid, call.duration)
+        if isinstance(error, ConformanceError | Violated):
+            report.longrepr = str(error)  # says what is expected, seen and to be done; a traceback would only hide it
         if error is None:
             if call.when == "call":
                 self._completed(item.nodeid)

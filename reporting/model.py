@@ -358,7 +358,7 @@ def to_json(report: Report) -> str:
         jsonschema.ValidationError: The model and the committed schema have drifted apart.
     """
     plain = to_plain(report)
-    jsonschema.validate(plain, json.loads(SCHEMA_FILE.read_text()), cls=jsonschema.Draft202012Validator)
+    jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(plain)
     return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,166 +1,15 @@
-"""A small project in a temporary directory, run by a pytest of its own that knows nothing but the collector."""
+"""Fixtures: a small project, and one in which everything holds."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
-import reporting.collector  # noqa: F401  imported once here, not anew by every run below
-from reporting.model import Report, ScenarioRecord, StepState, from_json
-
-pytest_plugins = ["pytester"]
-
-CATALOGUE = """
-profiles: {core: [install], all: [install, checklist]}
-requirements:
-  - &r {id: A-1, sentence: The first holds., level: MUST, about: install, profile: install, source: s, really_known_by: k, remedy: mend A-1}
-  - {<<: *r, id: A-2, sentence: The second holds., remedy: mend A-2}
-  - {<<: *r, id: A-3, sentence: The third should hold., level: SHOULD, not_applicable_when: [there is no gateway]}
-  - {<<: *r, id: C-1, sentence: The guide's item holds., profile: checklist}
-"""
-
-CONFTEST = """
-from pathlib import Path
-import pytest, yaml
-from facts.catalogue import parse_catalogue
-from reporting.collector import Collector
-from reporting.model import Scope
-
-def pytest_addoption(parser):
-    parser.addoption("--profiles", default="core")
-    parser.addoption("--allow", default="read-only,namespaced,disruptive")
-    parser.addoption("--strict-findings", action="store_true")
-    parser.addoption("--allow-partial", action="store_true")
-    parser.addoption("--reports", default="reports")
-
-def pytest_configure(config):
-    option = config.getoption
-    config.collector = Collector(
-        catalogue=parse_catalogue(yaml.safe_load(Path("catalogue.yaml").read_text())),
-        profiles=tuple(option("--profiles").split(",")),
-        allowed_safety=frozenset(option("--allow").split(",")),
-        reports_dir=Path(option("--reports")),
-        suite_version="0.0.1",
-        scope=Scope(cluster="kind"),
-        command_line=("pytest", *config.invocation_params.args),
-        strict=option("--strict-findings"),
-        allow_partial=option("--allow-partial"),
-        features_dir=Path("features"),
-    )
-    config.pluginmanager.register(config.collector)
-
-@pytest.fixture(scope="session")
-def recorder(pytestconfig):
-    return pytestconfig.collector.recorder
-"""
-
-STEPS = """
-from datetime import UTC, datetime
-import pytest
-from pytest_bdd import given, when, then, parsers
-from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import ObjectRef, evidence_of
-from facts.finding import Finding, Holds, Violated
-
-def reading(recorder, name, body="body"):
-    return recorder.record(evidence_of(f"get {name}", ObjectRef("Thing", name), body, read_at=datetime.now(UTC)))
-
-def finding(requirement, holds, *evidence, **more):
-    return Finding(requirement, holds, expected="x is 1", seen="x is 2", where="Thing t", evidence=evidence, **more)
-
-@given(parsers.parse("a reading {name}"), target_fixture="read")
-def _(recorder, name):
-    return reading(recorder, name)
-
-@then(parsers.parse("{requirement} holds by it"))
-def _(recorder, read, requirement):
-    recorder.conclude(finding(requirement, Holds.YES, read))
-
-@then(parsers.parse("{requirement} holds"))
-def _(recorder, requirement):
-    recorder.conclude(finding(requirement, Holds.YES, reading(recorder, requirement)))
-
-@then(parsers.parse("{requirement} is violated"))
-def _(recorder, requirement):
-    found = finding(requirement, Holds.NO, reading(recorder, requirement), remedy=f"mend what {requirement} found")
-    recorder.conclude(found)
-    raise Violated(found)
-
-@when("nothing is done")
-def _():
-    pass
-"""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a run left behind."""
-
-    result: pytest.RunResult
-    directory: Path
-
-    @property
-    def report(self) -> Report:
-        return from_json((self.directory / "reports/latest/report.json").read_text())
-
-    @property
-    def verdicts(self) -> dict[str, str]:
-        return {j.requirement.id: j.verdict.value for j in self.report.judged}
-
-    @property
-    def scenario(self) -> ScenarioRecord:
-        (one,) = [s for s in self.report.scenarios if s.ending.value != "not-run"]
-        return one
-
-    @property
-    def states(self) -> list[StepState]:
-        return [step.state for step in self.scenario.steps]
-
-    @property
-    def text(self) -> str:
-        return f"{self.result.stdout.str()}\n{self.result.stderr.str()}"
-
-
-class Project:
-    """The small project: feature files, further steps, and a way to run them."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self._pytester = pytester
-        pytester._monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-        self.path = pytester.path
-        pytester.makeini(
-            "[pytest]\naddopts = -p no:pytest-kind --strict-markers\nfilterwarnings = error\nbdd_features_base_dir = features\n"
-        )
-        (self.path / "catalogue.yaml").write_text(CATALOGUE)
-        (self.path / "conftest.py").write_text(CONFTEST + STEPS)
-        (self.path / "features").mkdir()
-
-    def steps(self, source: str) -> None:
-        with (self.path / "conftest.py").open("a") as conftest:
-            conftest.write(source)
-
-    def feature(self, text: str, name: str = "a.feature") -> None:
-        (self.path / "features" / name).write_text(text)
-
-    def scenario(self, *steps: str, tags: str = "@requirement:A-1", name: str = "a.feature") -> None:
-        """One scenario of profile install in a file of its own, with the given steps."""
-        lines = "\n    ".join(steps)
-        self.feature(
-            f"@profile:install @safety:read-only\nFeature: F\n  {tags}\n  Scenario: S of {name}\n    {lines}\n", name
-        )
-
-    def run(self, *arguments: str, apart: bool = False) -> Ran:
-        """Runs pytest on the features; `apart` in a process of its own, for what would end this one too."""
-        runner = self._pytester.runpytest_subprocess if apart else self._pytester.runpytest_inprocess
-        return Ran(runner(*(arguments or ("features",))), self.path)
+from tests.plugin.small_project import Project
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    return Project(pytester)
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(pytester, monkeypatch)
 
 
 @pytest.fixture
@@ -169,8 +18,3 @@ def passing(project: Project) -> Project:
     project.scenario("Given a reading one", "Then A-1 holds by it", name="a1.feature")
     project.scenario("Then A-2 holds", tags="@requirement:A-2", name="a2.feature")
     return project
-
-
-def as_json(ran: Ran) -> dict[str, object]:
-    loaded: dict[str, object] = json.loads((ran.directory / "reports/latest/report.json").read_text())
-    return loaded

@@ -1,0 +1,306 @@
+"""How a scenario can end, and what each ending does to the verdict of its requirement and to the exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+from judge.verdict import Ending, Result
+from reporting.model import StepState
+from tests.plugin.small_project import Project
+
+pytest_plugins = ["pytester"]
+
+PASSED, VIOLATED, BROKE = StepState.PASSED, StepState.VIOLATED, StepState.BROKE
+SKIPPED, NOT_RUN = StepState.SKIPPED, StepState.NOT_RUN
+
+
+def test_all_musts_hold(passing: Project) -> None:
+    ran = passing.run()
+
+    assert ran.verdicts == {"A-1": "pass", "A-2": "pass", "A-3": "not-evaluated"}
+    assert ran.report.result is Result.PASS
+    assert ran.result.ret == 0
+
+
+def test_a_violated_step_fails_its_requirement_and_later_steps_did_not_run(passing: Project) -> None:
+    passing.scenario("Given a reading one", "Then A-1 is violated", "And nothing is done", name="a1.feature")
+
+    ran = passing.run()
+
+    assert ran.verdicts["A-1"] == "fail"
+    scenario = ran.report.scenarios_of("A-1")[0]
+    assert [s.state for s in scenario.steps] == [PASSED, VIOLATED, NOT_RUN]
+    assert scenario.ending is Ending.VIOLATED
+    assert [f.remedy for f in scenario.all_findings] == ["mend what A-1 found"]
+    assert ran.result.ret == 1
+
+
+def test_a_violation_raised_without_being_concluded_is_kept_with_its_evidence(project: Project) -> None:
+    project.steps("""
+@then("it is raised only")
+def _(recorder):
+    raise Violated(finding("A-1", Holds.NO, reading(recorder, "x")))
+""")
+    project.scenario("Then it is raised only")
+
+    ran = project.run()
+
+    assert ran.verdicts["A-1"] == "fail"
+    assert len(ran.scenario.steps[0].findings) == 1
+    assert ran.scenario.steps[0].findings[0].evidence == ran.scenario.steps[0].evidence
+
+
+def test_a_negative_finding_counts_even_if_nothing_is_raised(project: Project) -> None:
+    project.steps("""
+@then("it is concluded only")
+def _(recorder):
+    recorder.conclude(finding("A-1", Holds.NO, reading(recorder, "x")))
+""")
+    project.scenario("Then it is concluded only")
+
+    ran = project.run()
+
+    assert ran.states == [VIOLATED]
+    assert ran.verdicts["A-1"] == "fail"
+    assert ran.result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("assert 1 == 2", "AssertionError"),
+        ("raise KeyError('spec')", "KeyError: 'spec'"),
+        (
+            "raise CouldNotTell(expected='an answer', seen='a timeout', where='Pod p', remedy='look at p')",
+            "expected an answer; saw a timeout (Pod p). Try: look at p",
+        ),
+        ("pytest.fail('no')", "Failed: no"),
+        (
+            "recorder.conclude(finding('A-1', Holds.UNKNOWN)); raise RuntimeError",
+            "expected x is 1; saw x is 2",
+        ),
+    ],
+)
+def test_anything_but_a_violation_means_nobody_can_tell(passing: Project, body: str, said: str) -> None:
+    passing.steps(f'\n@then("it breaks")\ndef _(recorder):\n    {body}\n')
+    passing.scenario("Given a reading one", "Then it breaks", "And A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
+    scenario = ran.report.scenarios_of("A-1")[0]
+    assert scenario.ending is Ending.BROKE
+    assert [s.state for s in scenario.steps] == [PASSED, BROKE, NOT_RUN]
+    assert ran.verdicts["A-1"] == "error"
+    assert said in ran.report.judged[0].reasons[0]
+    assert ran.report.result is Result.INCONCLUSIVE
+    assert ran.result.ret == 6
+
+
+def test_a_broken_step_names_the_line_that_raised(project: Project) -> None:
+    project.steps('\n@then("it breaks")\ndef _():\n    {}["missing"]\n')
+    project.scenario("Then it breaks")
+
+    error = project.run().scenario.steps[0].error
+
+    assert "KeyError: 'missing'" in error
+    assert "conftest.py:" in error
+    assert "_pytest" not in error
+
+
+@pytest.mark.parametrize("position", ["first", "last"])
+def test_an_undefined_step_means_nobody_can_tell(project: Project, position: str) -> None:
+    steps = ["Then A-1 holds", "Then nobody wrote this"]
+    project.scenario(*(steps if position == "last" else reversed(steps)))
+
+    ran = project.run()
+
+    assert ran.verdicts["A-1"] == "error"
+    assert "Step definition is not found" in ran.scenario.reason
+    assert ran.states == ([PASSED, BROKE] if position == "last" else [BROKE, NOT_RUN])
+
+
+def test_a_skip_inside_a_step_means_nobody_can_tell(passing: Project) -> None:
+    passing.steps('\n@when("it skips")\ndef _():\n    pytest.skip("not today")\n')
+    passing.scenario("Given a reading one", "When it skips", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
+    scenario = ran.report.scenarios_of("A-1")[0]
+    assert scenario.ending is Ending.SKIPPED_BY_TEST
+    assert [s.state for s in scenario.steps] == [PASSED, SKIPPED, NOT_RUN]
+    assert "not today" in scenario.reason
+    assert ran.verdicts["A-1"] == "error"
+    assert ran.result.ret == 6
+
+
+@pytest.mark.parametrize("tag", ["@skip", "@xfail"])
+def test_a_tag_of_pytest_cannot_make_a_requirement_pass(passing: Project, tag: str) -> None:
+    passing.steps('\n@then("it breaks")\ndef _():\n    raise KeyError("x")\n')
+    passing.scenario("Then it breaks", tags=f"@requirement:A-1 {tag}", name="a1.feature")
+
+    ran = passing.run()
+
+    assert ran.verdicts["A-1"] == "error"
+    assert ran.result.ret == 6
+
+
+def test_an_xfail_that_passes_passes(passing: Project) -> None:
+    passing.scenario("Then A-1 holds", tags="@requirement:A-1 @xfail", name="a1.feature")
+
+    assert passing.run().verdicts["A-1"] == "pass"
+
+
+def test_a_broken_fixture_of_a_step_breaks_the_step(project: Project) -> None:
+    project.steps("""
+@pytest.fixture
+def broken():
+    raise RuntimeError("no pod")
+
+@then("it needs a pod")
+def _(broken):
+    pass
+""")
+    project.scenario("Given a reading one", "Then it needs a pod")
+
+    ran = project.run()
+
+    assert ran.states == [PASSED, BROKE]
+    assert "RuntimeError: no pod" in ran.scenario.steps[1].error
+    assert ran.verdicts["A-1"] == "error"
+    assert ran.report.run_errors == ()
+
+
+def test_a_broken_setup_leaves_its_steps_not_run(project: Project) -> None:
+    project.steps("""
+@pytest.fixture(autouse=True)
+def broken():
+    raise RuntimeError("no namespace")
+""")
+    project.scenario("Then A-1 holds")
+
+    ran = project.run()
+
+    assert ran.scenario.ending is Ending.BROKE
+    assert ran.scenario.reason.startswith("setup: RuntimeError: no namespace")
+    assert ran.states == [NOT_RUN]
+    assert ran.verdicts["A-1"] == "error"
+
+
+def test_an_error_in_the_cleanup_of_a_step_takes_back_a_pass(passing: Project) -> None:
+    passing.steps("""
+@given("a pod that cannot be deleted")
+def _():
+    yield
+    raise RuntimeError("still there")
+""")
+    passing.scenario("Given a pod that cannot be deleted", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
+    scenario = ran.report.scenarios_of("A-1")[0]
+    assert [s.state for s in scenario.steps] == [PASSED, PASSED]
+    assert scenario.ending is Ending.BROKE
+    assert "teardown: RuntimeError: still there" in scenario.reason
+    assert ran.verdicts["A-1"] == "error"
+    assert ran.result.ret == 6
+
+
+def test_a_violation_stays_one_when_the_cleanup_breaks_too(project: Project) -> None:
+    project.steps("""
+@given("a pod that cannot be deleted")
+def _():
+    yield
+    raise RuntimeError("still there")
+""")
+    project.scenario("Given a pod that cannot be deleted", "Then A-1 is violated")
+
+    ran = project.run()
+
+    assert ran.scenario.ending is Ending.VIOLATED
+    assert "still there" in ran.scenario.reason
+    assert ran.result.ret == 1
+
+
+def test_a_scenario_without_any_finding_does_not_pass(project: Project) -> None:
+    project.scenario("Given a reading one", "When nothing is done")
+
+    ran = project.run()
+
+    assert ran.scenario.ending is Ending.COMPLETED
+    assert ran.verdicts["A-1"] == "error"
+    assert "without a finding" in ran.report.judged[0].reasons[0]
+
+
+def test_a_finding_that_cites_a_reading_nobody_recorded_breaks_the_step(project: Project) -> None:
+    project.steps("""
+@then("it makes it up")
+def _(recorder):
+    recorder.conclude(finding("A-1", Holds.YES, "ev-0000000000000000"))
+""")
+    project.scenario("Then it makes it up")
+
+    ran = project.run()
+
+    assert ran.verdicts["A-1"] == "error"
+    assert "never recorded" in ran.scenario.reason
+
+
+def test_a_positive_finding_without_evidence_cannot_be_made(project: Project) -> None:
+    project.steps("""
+@then("it just says so")
+def _(recorder):
+    recorder.conclude(finding("A-1", Holds.YES))
+""")
+    project.scenario("Then it just says so")
+
+    ran = project.run()
+
+    assert ran.verdicts["A-1"] == "error"
+    assert "needs evidence" in ran.scenario.reason
+
+
+@pytest.mark.parametrize("how", ["recorder.conclude(f)", "raise Violated(f)"])
+def test_a_finding_on_a_requirement_the_scenario_is_not_tagged_with_breaks_it(project: Project, how: str) -> None:
+    project.steps(f"""
+@then("it speaks of another")
+def _(recorder):
+    f = finding("A-2", Holds.NO, reading(recorder, "x"))
+    {how}
+""")
+    project.scenario("Then it speaks of another")
+
+    ran = project.run()
+
+    assert ran.scenario.ending is Ending.BROKE
+    assert ran.states == [BROKE]
+    assert "a finding on A-2" in ran.scenario.reason
+    assert ran.verdicts["A-1"] == "error"
+
+
+def test_not_applicable_needs_a_condition_of_the_catalogue(project: Project) -> None:
+    project.steps("""
+@then("there is no gateway")
+def _(recorder):
+    recorder.conclude(finding("A-3", Holds.NOT_APPLICABLE, reading(recorder, "x"), condition="there is no gateway"))
+""")
+    project.scenario("Then there is no gateway", tags="@requirement:A-3")
+
+    assert project.run().verdicts["A-3"] == "not-applicable"
+
+
+def test_one_scenario_can_prove_two_requirements(project: Project) -> None:
+    project.scenario("Then A-1 holds", "And A-2 is violated", tags="@requirement:A-2 @requirement:A-1")
+
+    ran = project.run()
+
+    assert ran.scenario.requirements == ("A-1", "A-2")
+    assert (ran.verdicts["A-1"], ran.verdicts["A-2"]) == ("error", "fail")
+
+
+def test_a_step_that_is_a_coroutine_does_not_pass(project: Project) -> None:
+    project.steps('\n@then("it is async")\nasync def _():\n    assert False\n')
+    project.scenario("Then it is async", "And A-1 holds")
+
+    ran = project.run()
+
+    assert ran.verdicts["A-1"] == "error"

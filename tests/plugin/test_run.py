@@ -1,0 +1,316 @@
+"""What happens to a whole run: provisioning that fails, interruptions, reruns, clean-up, exit codes."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from judge.verdict import Ending, Result
+from reporting.model import StepState
+from tests.plugin.small_project import Project
+
+pytest_plugins = ["pytester"]
+
+CLUSTER = """
+@pytest.fixture(scope="session")
+def cluster(recorder):
+    with recorder.phase("kind cluster"):
+        {setup}
+    yield "cluster"
+    {cleanup}
+
+@given("a cluster")
+def _(cluster):
+    pass
+"""
+FAILS = 'raise ProvisioningFailed(expected="two nodes", seen="one", where="kind", remedy="free some memory")'
+
+
+def test_failed_provisioning_is_said_once_and_breaks_every_scenario(project: Project) -> None:
+    project.steps(CLUSTER.format(setup=FAILS, cleanup="pass"))
+    project.scenario("Given a cluster", "Then A-1 holds", name="a1.feature")
+    project.scenario("Given a cluster", "Then A-2 holds", tags="@requirement:A-2", name="a2.feature")
+
+    ran = project.run()
+
+    assert ran.report.run_errors == (
+        "set-up of 'cluster' failed: expected two nodes; saw one (kind). Try: free some memory",
+    )
+    assert [(p.name, p.ok) for p in ran.report.timeline] == [("kind cluster", False)]
+    assert ran.verdicts["A-1"] == ran.verdicts["A-2"] == "error"
+    assert [s.steps[0].state for s in ran.report.scenarios] == [StepState.BROKE] * 2
+    assert ran.result.ret == 6
+    assert "run-error" in (project.path / "reports/latest/junit.xml").read_text()
+
+
+def test_a_shared_reading_that_cannot_be_made_breaks_scenarios_but_is_no_failed_provisioning(project: Project) -> None:
+    cannot = 'raise CouldNotTell(expected="a", seen="b", where="c", remedy="d")'
+    project.steps(CLUSTER.format(setup=cannot, cleanup="pass"))
+    project.scenario("Given a cluster", "Then A-1 holds")
+
+    ran = project.run()
+
+    assert ran.report.run_errors == ()
+    assert ran.verdicts["A-1"] == "error"
+
+
+def test_a_leak_found_in_shared_cleanup_is_an_error_of_the_run_and_not_of_the_last_scenario(passing: Project) -> None:
+    passing.steps(CLUSTER.format(setup="pass", cleanup='raise RuntimeError("a namespace is left")'))
+    passing.scenario("Given a cluster", "Then A-2 holds", tags="@requirement:A-2", name="a2.feature")
+
+    ran = passing.run()
+
+    assert ran.verdicts["A-2"] == "pass"
+    (error,) = ran.report.run_errors
+    assert error.startswith("clean-up of 'cluster' failed: RuntimeError: a namespace is left")
+    assert ran.report.result is Result.INCONCLUSIVE
+    assert ran.result.ret == 6
+
+
+@pytest.mark.parametrize(("holds", "verdict", "exit_code"), [("Holds.YES", "pass", 0), ("Holds.NO", "fail", 1)])
+def test_what_is_judged_after_the_last_scenario_counts(passing: Project, holds: str, verdict: str, exit_code: int) -> None:
+    conclude = f'recorder.conclude(finding("A-3", {holds}, reading(recorder, "what is left")))'
+    passing.steps(CLUSTER.format(setup="pass", cleanup=conclude))
+    passing.scenario("Given a cluster", "Then A-2 holds", tags="@requirement:A-2", name="a2.feature")
+
+    ran = passing.run("features", "--strict-findings")
+
+    assert ran.verdicts["A-3"] == verdict
+    assert [f.requirement for f in ran.report.run_findings] == ["A-3"]
+    assert set(ran.report.run_findings[0].evidence) <= set(ran.report.run_evidence)
+    assert ran.result.ret == exit_code
+
+
+def test_a_violation_raised_after_the_last_scenario_counts(passing: Project) -> None:
+    raises = 'raise Violated(finding("A-2", Holds.NO, reading(recorder, "what is left")))'
+    passing.steps(CLUSTER.format(setup="pass", cleanup=raises))
+    passing.scenario("Given a cluster", "Then A-1 holds", name="z.feature")
+
+    ran = passing.run()
+
+    assert ran.verdicts["A-1"] == "pass"
+    assert ran.verdicts["A-2"] == "fail"
+    assert ran.result.ret == 1
+
+
+INTERRUPTS = [
+    ("raise KeyboardInterrupt", 2, "interrupted: Ctrl-C"),
+    ("pytest.exit('enough')", 2, "enough"),
+    ("pytest.exit('enough', returncode=0)", 6, "enough"),
+]
+
+
+@pytest.mark.parametrize(("body", "exit_code", "said"), INTERRUPTS)
+def test_an_interruption_in_a_step_keeps_what_was_seen(project: Project, body: str, exit_code: int, said: str) -> None:
+    project.steps(f'\n@when("it is interrupted")\ndef _():\n    {body}\n')
+    project.scenario("Given a reading one", "Then A-1 holds by it", name="a1.feature")
+    project.scenario(
+        "Given a reading one", "When it is interrupted", "Then A-2 holds", tags="@requirement:A-2", name="b.feature"
+    )
+    project.scenario("Then A-3 holds", tags="@requirement:A-3", name="c.feature")
+
+    ran = project.run("features", apart="Ctrl-C" in said)
+
+    assert ran.verdicts == {"A-1": "pass", "A-2": "error", "A-3": "not-evaluated"}
+    interrupted = ran.report.scenarios_of("A-2")[0]
+    assert interrupted.ending is Ending.BROKE
+    assert [s.state for s in interrupted.steps] == [StepState.PASSED, StepState.BROKE, StepState.NOT_RUN]
+    assert ran.report.scenarios_of("A-3")[0].reason == "never started"
+    assert said in ran.report.run_errors[0]
+    assert ran.report.result is Result.INCONCLUSIVE
+    assert ran.result.ret == exit_code
+
+
+def test_sigterm_ends_a_run_with_cleanup_and_report(project: Project) -> None:
+    project.steps(CLUSTER.format(setup="pass", cleanup='Path("cleaned").touch()'))
+    project.steps('\nimport os, signal\n@when("it is terminated")\ndef _():\n    os.kill(os.getpid(), signal.SIGTERM)\n')
+    project.scenario("Given a cluster", "When it is terminated", "Then A-1 holds")
+
+    ran = project.run("features", apart=True)
+
+    assert ran.result.ret == 2
+    assert (project.path / "cleaned").exists()
+    assert "interrupted: terminated by SIGTERM" in ran.report.run_errors
+    assert ran.verdicts["A-1"] == "error"
+
+
+def test_the_former_sigterm_handler_comes_back(passing: Project) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    passing.run()
+
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_second_ctrl_c_during_cleanup_does_not_cost_the_report(project: Project) -> None:
+    project.steps(CLUSTER.format(setup="pass", cleanup="raise KeyboardInterrupt"))
+    project.steps('\n@when("it is interrupted")\ndef _():\n    raise KeyboardInterrupt\n')
+    project.scenario("Given a cluster", "When it is interrupted", "Then A-1 holds")
+
+    ran = project.run("features", apart=True)
+
+    assert ran.result.ret == 2
+    assert any("clean-up failed: KeyboardInterrupt" in e for e in ran.report.run_errors)
+
+
+def test_stopping_at_the_first_failure_leaves_the_rest_not_evaluated(project: Project) -> None:
+    project.scenario("Then A-1 is violated", name="a1.feature")
+    project.scenario("Then A-2 holds", tags="@requirement:A-2", name="b.feature")
+
+    ran = project.run("features", "-x")
+
+    assert ran.verdicts == {"A-1": "fail", "A-2": "not-evaluated", "A-3": "not-evaluated"}
+    assert ran.result.ret == 1
+
+
+def test_an_internal_error_keeps_pytests_exit_code_and_writes_the_report(passing: Project) -> None:
+    passing.steps('\ndef pytest_runtest_logfinish(nodeid):\n    raise RuntimeError("a plugin broke")\n')
+
+    ran = passing.run()
+
+    assert ran.result.ret == 3
+    assert any("a plugin broke" in e for e in ran.report.run_errors)
+    assert "report.html" in ran.text
+
+
+def test_a_rerun_of_failures_is_inconclusive_even_if_all_pass(project: Project) -> None:
+    project.scenario("Then A-1 is violated", name="a1.feature")
+    project.scenario("Then A-2 holds", tags="@requirement:A-2", name="b.feature")
+    project.run()
+    project.scenario("Then A-1 holds", name="a1.feature")
+
+    ran = project.run("features", "--last-failed")
+
+    assert ran.report.scope.rerun_of_failures
+    assert ran.verdicts == {"A-1": "pass", "A-2": "not-evaluated", "A-3": "not-evaluated"}
+    assert ran.result.ret == 6
+
+
+def test_a_should_that_fails_is_a_finding_unless_strict(passing: Project) -> None:
+    passing.scenario("Then A-3 is violated", tags="@requirement:A-3", name="c.feature")
+
+    assert passing.run().result.ret == 0
+    assert passing.run("features", "--strict-findings").result.ret == 1
+
+
+def test_each_run_has_its_directory_and_latest_is_the_last(passing: Project) -> None:
+    first = passing.run().report.run_id
+    second = passing.run().report.run_id
+
+    assert first != second
+    assert (passing.path / "reports/latest").readlink() == Path(second)
+    assert (passing.path / "reports" / first / "report.html").exists()
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence_and_exit_code_3(passing: Project) -> None:
+    (passing.path / "occupied").write_text("")
+
+    ran = passing.run("features", "--reports", "occupied")
+
+    assert ran.result.ret == 3
+    assert "expected to write the report to occupied; saw: " in ran.text
+    assert "Traceback" not in ran.text
+
+
+def test_a_defect_in_a_writer_is_exit_code_3_and_no_verdict(passing: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise TypeError("template")
+
+    monkeypatch.setattr("reporting.publish.to_html", broken)
+
+    ran = passing.run()
+
+    assert ran.result.ret == 3
+    assert "saw a defect in the suite: TypeError: template" in ran.text
+
+
+def test_xdist_is_refused(project: Project) -> None:
+    plugin = project.path / "fake_xdist.py"
+    plugin.write_text('def pytest_addoption(parser):\n    parser.addoption("--numprocesses", type=int)\n')
+
+    ran = project.run("-p", "fake_xdist", "--numprocesses", "2", "features", apart=True)
+
+    assert ran.result.ret == 4
+    assert "expected a run in one process" in ran.text
+
+
+def test_readings_of_shared_setup_belong_to_the_run_and_can_be_attached_to_steps(project: Project) -> None:
+    project.steps("""
+@pytest.fixture(scope="session")
+def mesh(recorder):
+    return reading(recorder, "mesh")
+
+@given("the mesh")
+def _(mesh):
+    pass
+
+@then(parsers.parse("{requirement} holds by the mesh"))
+def _(recorder, mesh, requirement):
+    recorder.attach([mesh])
+    recorder.conclude(finding(requirement, Holds.YES, mesh))
+""")
+    project.scenario("Given the mesh", "Then A-1 holds by the mesh", name="a1.feature")
+    project.scenario("Given the mesh", "Then A-2 holds by the mesh", tags="@requirement:A-2", name="b.feature")
+
+    ran = project.run()
+
+    (mesh,) = ran.report.run_evidence
+    assert [[s.evidence for s in sc.steps] for sc in ran.report.scenarios] == [[(), (mesh,)], [(), (mesh,)]]
+    assert [e.id for e in ran.report.evidence] == [mesh]
+    assert (ran.verdicts["A-1"], ran.verdicts["A-2"]) == ("pass", "pass")
+
+
+def test_readings_are_attached_to_the_step_or_setup_that_made_them(project: Project) -> None:
+    project.steps("""
+@pytest.fixture(autouse=True)
+def namespace(recorder):
+    reading(recorder, "namespace before")
+    yield
+    reading(recorder, "namespace after")
+""")
+    project.scenario("Given a reading one", "Given a reading two", "Then A-1 holds by it")
+
+    ran = project.run()
+
+    subject = {e.id: e.subject.name for e in ran.report.evidence}
+    assert [[subject[e] for e in s.evidence] for s in ran.scenario.steps] == [["one"], ["two"], ["two"]]
+    assert [subject[e] for e in ran.scenario.evidence] == ["namespace before", "namespace after"]
+    assert ran.report.run_evidence == ()
+
+
+def test_the_same_run_twice_gives_the_same_verdicts_in_the_same_order(passing: Project) -> None:
+    first, second = passing.run().report, passing.run().report
+
+    assert [j.requirement.id for j in first.judged] == [j.requirement.id for j in second.judged]
+    assert [s.id for s in first.scenarios] == [s.id for s in second.scenarios]
+
+
+def test_secrets_in_an_exception_do_not_reach_any_file(project: Project) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\\\\nMIIcanary\\\\n-----END PRIVATE KEY-----"
+    project.steps(f'\n@then("it leaks")\ndef _(recorder):\n    raise RuntimeError("{key}")\n')
+    project.scenario("Then it leaks")
+
+    project.run()
+
+    written = [p for p in (project.path / "reports").rglob("*") if p.is_file()]
+    assert written
+    assert not [p for p in written if "MIIcanary" in p.read_text()]
+
+
+def test_a_secret_that_slipped_through_is_taken_out_of_every_file_and_lowers_the_run(passing: Project) -> None:
+    passing.steps("""
+from facts.evidence import Evidence
+@then("a careless reading is made")
+def _(recorder):
+    recorder.record(Evidence("ev-1", "get x", ObjectRef("Pod", "p"), datetime.now(UTC), "password: canary-value", "00"))
+    recorder.note_run_fact("authority_detail", "Authorization: Bearer canary-value")
+""")
+    passing.scenario("Then a careless reading is made", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
+    assert not [p for p in Path(passing.path / "reports").rglob("*") if p.is_file() and "canary-value" in p.read_text()]
+    assert len(ran.report.run_errors) == 2
+    assert ran.result.ret == 6
