@@ -22,10 +22,22 @@ from pathlib import Path
 from typing import Any
 
 from lab.command import run
-from lab.image_recipes import HUB, has_stand_in, image_parts, network_image, python_image, stand_in_images
-from lab.node_recipes import POD_PARTS, node_image, node_parts
+from lab.components import components
+from lab.image_recipes import image_parts, network_image, python_image, stand_in_images
+from lab.node_recipes import node_image, node_parts, preloaded
 from lab.parts import Part, keys
-from lab.recipes import IMAGES, plain_parts
+from lab.recipes import (
+    ISTIO_HUB,
+    ISTIO_OVERLAY,
+    KIND_PATCH,
+    cluster_data_part,
+    envoy_part,
+    go_part,
+    node_rootfs_part,
+    python_rootfs_part,
+    site_packages_part,
+    tools_part,
+)
 from lab.store import Record, Store, file_digest, write_json
 from lab.versions import Versions
 
@@ -44,9 +56,24 @@ _VERSION_COMMANDS: dict[str, tuple[list[str], Callable[[str], str]]] = {
 
 
 def all_parts(versions: Versions, store: Store) -> list[Part]:
-    """Every part of the lab; each comes after those it needs."""
+    """Every part of the lab, in the order in which they are tried; each comes after those it needs.
+
+    What finds out soonest that this machine cannot build the lab comes first.
+    """
     debs = store.directory / "debs"
-    return [*plain_parts(versions, debs), *image_parts(versions), *node_parts(versions)]
+    python, *images = image_parts(versions)
+    return [
+        tools_part(versions),
+        python_rootfs_part(versions, debs),
+        node_rootfs_part(versions, debs),
+        envoy_part(versions),
+        site_packages_part(versions),
+        cluster_data_part(versions),
+        python,
+        *(go_part(component) for component in components(versions)),
+        *images,
+        *node_parts(versions),
+    ]
 
 
 def bundle_file(store: Store) -> Path:
@@ -59,7 +86,7 @@ def is_current(parts: Sequence[Part], store: Store) -> bool:
     try:
         document = json.loads(bundle_file(store).read_text(encoding="utf-8"))
         written = {part["name"]: part["key"] for part in document["parts"]}
-        return bool(document["schema"] == SCHEMA and written == keys(parts) and _sources_digest() == document["data"])
+        return bool(document["schema"] == SCHEMA and written == keys(parts))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
@@ -72,54 +99,36 @@ def write(versions: Versions, records: Sequence[Record], store: Store) -> Path:
     """
     directory = bundle_file(store).parent
     by_name = {record.name: record for record in records}
-    kind_patch = _place_text("kind-patch.yaml", directory, {})
-    overlay = _place_text("istio-overlay.yaml", directory, {"@HUB@": HUB, "@TAG@": versions.istio})
+
+    def place(part: str, name: str, below: str = "") -> Path:
+        """Put a file of a part where it stays from build to build, also while the old one is in use."""
+        target = directory / below / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f"{name}.draft")
+        draft.unlink(missing_ok=True)
+        os.link(store.part_directory(part, by_name[part].key) / name, draft)
+        return draft.replace(target)
+
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "kubernetes_version": versions.kubernetes,
-        "binaries": {
-            name: _place_binary(name, store.part_directory(part, by_name[part].key) / name, directory / "bin")
-            for name, part in _BINARIES.items()
-        },
+        "binaries": {name: _describe(name, place(part, name, "bin")) for name, part in _BINARIES.items()},
         "images": _images(versions, by_name),
-        "istio": {"hub": HUB, "tag": versions.istio, "version": versions.istio},
-        "kind_patch": str(kind_patch),
-        "istio_overlay": str(overlay),
-        "preloaded": sorted(
-            reference for name in (*POD_PARTS, "stand-in-images") if name in by_name for reference in by_name[name].images
-        ),
+        "istio": {"hub": ISTIO_HUB, "tag": versions.istio, "version": versions.istio},
+        "kind_patch": str(place("cluster-data", KIND_PATCH)),
+        "istio_overlay": str(place("cluster-data", ISTIO_OVERLAY)),
+        "preloaded": preloaded(versions, by_name, store),
         "parts": [
-            {"name": r.name, "version": r.version, "size": r.size, "sha256": r.sha256, "key": r.key} | {"seconds": r.seconds}
+            {"name": r.name, "version": r.version, "size": r.size, "sha256": r.sha256, "key": r.key, "seconds": r.seconds}
             for r in records
         ],
         "stand_in": True,
-        "data": _sources_digest(),
     }
     write_json(bundle_file(store), document)
     return bundle_file(store)
 
 
-def _sources_digest() -> dict[str, str]:
-    return {name: file_digest(IMAGES / name) for name in ("kind-patch.yaml", "istio-overlay.yaml")}
-
-
-def _place_text(name: str, directory: Path, marks: dict[str, str]) -> Path:
-    text = (IMAGES / name).read_text(encoding="utf-8")
-    for mark, value in marks.items():
-        text = text.replace(mark, value)
-    directory.mkdir(parents=True, exist_ok=True)
-    draft = directory / f"{name}.draft"
-    draft.write_text(text, encoding="utf-8")
-    return draft.replace(directory / name)
-
-
-def _place_binary(name: str, source: Path, directory: Path) -> dict[str, object]:
-    """Put a binary at a path that stays the same from build to build, also while the old one is running."""
-    directory.mkdir(parents=True, exist_ok=True)
-    draft = directory / f"{name}.draft"
-    draft.unlink(missing_ok=True)
-    os.link(source, draft)
-    path = draft.replace(directory / name)
+def _describe(name: str, path: Path) -> dict[str, object]:
     arguments, parse = _VERSION_COMMANDS[name]
     return {
         "path": str(path),
@@ -135,16 +144,15 @@ def _images(versions: Versions, by_name: dict[str, Record]) -> dict[str, dict[st
         "node": (node_image(versions), versions.kubernetes),
         "python": (python_image(versions), versions.python_image),
         "node-network": (network_image(versions), versions.network_image),
-        "pilot": (f"{HUB}/pilot:{versions.istio}", versions.istio),
-        "proxyv2": (f"{HUB}/proxyv2:{versions.istio}", versions.istio),
+        "pilot": (f"{ISTIO_HUB}/pilot:{versions.istio}", versions.istio),
+        "proxyv2": (f"{ISTIO_HUB}/proxyv2:{versions.istio}", versions.istio),
     }
-    # Their tags are those that kubeadm asks for; what is in them may be newer.
+    # The tag is the one that kubeadm asks for; what is in the image may be newer.
     contained = {"etcd": versions.etcd, "coredns": versions.coredns, "pause": versions.tools}
     for reference in by_name["kubernetes-images"].images:
         name = reference.rsplit("/", 1)[-1].split(":")[0]
         named[name] = (reference, contained.get(name, versions.kubernetes))
-    if has_stand_in():
-        named.update({name: (ref, release) for name, (ref, _, release) in stand_in_images(versions).items()})
+    named.update({name: (ref, release) for name, (ref, _, release) in stand_in_images(versions).items()})
     return {name: {"ref": ref, "version": version, "id": ids[ref]} for name, (ref, version) in named.items()}
 
 

@@ -20,7 +20,6 @@ from lab import bundle, docker, pins
 from lab.command import end_all
 from lab.errors import LabError
 from lab.host import Host
-from lab.image_recipes import has_stand_in
 from lab.parts import build as build_parts
 from lab.parts import keys, outdated
 from lab.progress import Display
@@ -58,8 +57,6 @@ def build() -> None:
             return
         host.require_for_build(versions, [part.name for part in stale])
         store.sweep()
-        if not has_stand_in():
-            _say("lab/standin is not in this checkout: building without the images of the stand-in for Teleport")
         with Display(_out) as display:
             records = build_parts(parts, store, display)
         written = bundle.write(versions, records, store)

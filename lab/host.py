@@ -19,7 +19,8 @@ from lab.versions import Versions
 COLD_BUILD_GIB = 20
 """Free disk space that a build from nothing needs, Go's own caches included."""
 
-_DOCKER_START_SECONDS = 30.0
+# For the Docker daemon to answer, or to be gone.
+_DAEMON_SECONDS = 30.0
 
 # Debian package → commands that it is wanted for.
 _PACKAGES = {
@@ -98,15 +99,9 @@ class Host:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
         self._pid_file.write_text(f"{daemon.pid}\n", encoding="utf-8")
-        deadline = time.monotonic() + _DOCKER_START_SECONDS
-        while not docker.reachable():
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                last = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
-                raise LabError(
-                    f"expected dockerd to answer within {_DOCKER_START_SECONDS:.0f} s, it does not. "
-                    f"The end of {self._log}:\n{last}"
-                )
-            time.sleep(0.2)
+        if not _await(lambda: docker.reachable() or daemon.poll() is not None) or daemon.poll() is not None:
+            last = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+            raise LabError(f"expected dockerd to answer, it does not. The end of {self._log}:\n{last}")
 
     def stop_own_daemon(self) -> bool:
         """Stop the daemon that the lab started; False if there is none.
@@ -118,11 +113,8 @@ class Host:
         if pid is None:
             return False
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _DOCKER_START_SECONDS
-        while self.own_daemon() is not None:
-            if time.monotonic() > deadline:
-                raise LabError(f"expected dockerd (process {pid}) to stop within {_DOCKER_START_SECONDS:.0f} s")
-            time.sleep(0.2)
+        if not _await(lambda: self.own_daemon() is None):
+            raise LabError(f"expected dockerd (process {pid}) to stop within {_DAEMON_SECONDS:.0f} s, it does not")
         self._pid_file.unlink(missing_ok=True)
         return True
 
@@ -170,6 +162,16 @@ class Host:
                 f"expected {COLD_BUILD_GIB} GiB free for a build from nothing, {self._cache} has {free:.1f} GiB. "
                 "Make room, or set CONFORMANCE_CACHE to a directory on a larger disk."
             )
+
+
+def _await(condition: Callable[[], bool]) -> bool:
+    """Wait until the condition holds; False if it does not in time."""
+    deadline = time.monotonic() + _DAEMON_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _found(command: str) -> bool:

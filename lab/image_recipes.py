@@ -10,10 +10,15 @@ from pathlib import Path
 from lab import docker
 from lab.errors import LabError
 from lab.parts import Part, Workshop
-from lab.recipes import IMAGES
+from lab.recipes import IMAGES, ISTIO_HUB
+from lab.store import write_json
 from lab.versions import ROOT, Versions
 
-HUB = "localhost/istio"
+KUBEADM_NAMES = "names.json"
+"""File of the part `kubernetes-images`: reference in Docker → the name that kubeadm asks the node's containerd for.
+
+In Docker all have names of the lab's own, so that none hides an image that somebody pulled from upstream.
+"""
 
 STAND_IN_SOURCE = ROOT / "lab" / "standin"
 
@@ -41,14 +46,23 @@ ENTRYPOINT ["/usr/local/bin/pilot-agent"]
 """,
 }
 
-_STAND_IN = """\
+_STAND_IN_BASE = """\
 FROM {base}
 COPY packages /opt/stand-in/packages
 RUN python3 -m compileall -q /opt/stand-in/packages
+ENV PYTHONPATH=/opt/stand-in:/opt/stand-in/packages PYTHONUNBUFFERED=1
+"""
+
+_STAND_IN = """\
+FROM {base}
 COPY bin /usr/local/bin
 COPY lab /opt/stand-in/lab
 RUN python3 -m compileall -q /opt/stand-in/lab
-ENV PYTHONPATH=/opt/stand-in:/opt/stand-in/packages PYTHONUNBUFFERED=1 STANDIN_VERSION={version}
+"""
+
+_STAND_IN_PROGRAM = """\
+FROM {base}
+ENV STANDIN_VERSION={version}
 ENTRYPOINT ["/usr/local/bin/{program}"]
 """
 
@@ -79,20 +93,16 @@ def stand_in_images(versions: Versions) -> dict[str, tuple[str, str, str]]:
     }
 
 
-def has_stand_in() -> bool:
-    """Whether the stand-in's sources are in this checkout."""
-    return (STAND_IN_SOURCE / "__init__.py").is_file()
-
-
 def image_parts(versions: Versions) -> list[Part]:
-    """The parts with images for pods; the stand-in's are left out while its sources are not there."""
-    parts = [
+    """The parts with images for pods and of the stand-in; the one that all are made from comes first."""
+    return [
         _python_part(versions),
         _network_part(versions),
         _kubernetes_part(versions),
         _istio_part(versions),
+        _stand_in_base_part(versions),
+        _stand_in_part(versions),
     ]
-    return [*parts, _stand_in_part(versions)] if has_stand_in() else parts
 
 
 def assemble(shop: Workshop, reference: str, dockerfile: str, fill: Callable[[Path], None]) -> None:
@@ -138,20 +148,23 @@ def _kubernetes_part(versions: Versions) -> Part:
         kubernetes = shop.needs["kubernetes"]
         version = versions.kubernetes
         listed = shop.run([kubernetes / "kubeadm", "config", "images", "list", "--kubernetes-version", version])
-        for reference in listed.split():
-            name = reference.rsplit("/", 1)[-1].split(":")[0]
+        names = {}
+        for asked in listed.split():
+            name, tag = asked.rsplit("/", 1)[-1].split(":")
             if name == "kube-proxy":
                 dockerfile = f"FROM {base}\nCOPY {name} /usr/local/bin/{name}\n"
             else:
                 target = "/coredns" if name == "coredns" else f"/usr/local/bin/{name}"
                 dockerfile = _STATIC.format(binary=name, target=target)
-            directory = {"etcd": "etcd", "coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
-            binary = shop.needs[directory] / name
+            part = {"etcd": "etcd", "coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
 
-            def fill(context: Path, binary: Path = binary) -> None:
+            def fill(context: Path, binary: Path = shop.needs[part] / name) -> None:
                 os.link(binary, context / binary.name)
 
+            reference = f"localhost/conformance/{name}:{tag}"
             assemble(shop, reference, dockerfile, fill)
+            names[reference] = asked
+        write_json(shop.output / KUBEADM_NAMES, names)
 
     return Part(
         name="kubernetes-images",
@@ -160,6 +173,7 @@ def _kubernetes_part(versions: Versions) -> Part:
         build=build,
         inputs=[base, _STATIC],
         needs=("python-image", "kubernetes", "etcd", "coredns", "tools"),
+        recipe=2,
     )
 
 
@@ -173,7 +187,7 @@ def _istio_part(versions: Versions) -> Part:
             "proxyv2": [istio / "pilot-agent", istio / "envoy_bootstrap.json", envoy / "envoy"],
         }
         for name, paths in files.items():
-            reference = f"{HUB}/{name}:{versions.istio}"
+            reference = f"{ISTIO_HUB}/{name}:{versions.istio}"
 
             def fill(context: Path, paths: Sequence[Path] = paths) -> None:
                 for path in paths:
@@ -186,7 +200,7 @@ def _istio_part(versions: Versions) -> Part:
         version=versions.istio,
         lane="compute",
         build=build,
-        inputs=[base, HUB, _ISTIO],
+        inputs=[base, ISTIO_HUB, _ISTIO],
         needs=("python-image", "istio", "envoy"),
     )
 
@@ -212,30 +226,53 @@ def _network_part(versions: Versions) -> Part:
     )
 
 
-def _stand_in_part(versions: Versions) -> Part:
-    base = python_image(versions)
+def _stand_in_base_part(versions: Versions) -> Part:
+    reference = f"localhost/stand-in/base:{versions.teleport_fixed}"
+    dockerfile = _STAND_IN_BASE.format(base=python_image(versions))
 
     def build(shop: Workshop) -> None:
         def fill(context: Path) -> None:
-            shutil.copytree(shop.needs["stand-in-packages"], context / "packages")
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(STAND_IN_SOURCE, context / "lab" / "standin", ignore=ignored)
-            shutil.copyfile(STAND_IN_SOURCE.parent / "__init__.py", context / "lab" / "__init__.py")
-            for program in ("teleport", "tctl", "tbot"):
-                path = context / "bin" / program
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(f'#!/bin/sh\nexec python3 -m lab.standin.{program} "$@"\n', encoding="utf-8")
-                path.chmod(0o755)
+            shutil.copytree(shop.needs["stand-in-packages"], context / "packages", copy_function=os.link)
 
+        assemble(shop, reference, dockerfile, fill)
+
+    return Part(
+        name="stand-in-base",
+        version=versions.teleport_fixed,
+        lane="compute",
+        build=build,
+        inputs=[reference, dockerfile],
+        needs=("python-image", "stand-in-packages"),
+    )
+
+
+def _stand_in_part(versions: Versions) -> Part:
+    def build(shop: Workshop) -> None:
+        (base,) = shop.needed_images["stand-in-base"]
+        built = f"localhost/stand-in/programs:{versions.teleport_fixed}"
+        assemble(shop, built, _STAND_IN.format(base=base), _fill_stand_in)
         for reference, program, version in stand_in_images(versions).values():
-            assemble(shop, reference, _STAND_IN.format(base=base, program=program, version=version), fill)
+            dockerfile = _STAND_IN_PROGRAM.format(base=built, program=program, version=version)
+            assemble(shop, reference, dockerfile, lambda _context: None)
 
     return Part(
         name="stand-in-images",
         version=versions.teleport_fixed,
         lane="compute",
         build=build,
-        inputs=[stand_in_images(versions), _STAND_IN],
+        inputs=[stand_in_images(versions), _STAND_IN, _STAND_IN_PROGRAM],
         sources=(STAND_IN_SOURCE, STAND_IN_SOURCE.parent / "__init__.py"),
-        needs=("python-image", "stand-in-packages"),
+        needs=("stand-in-base",),
     )
+
+
+def _fill_stand_in(context: Path) -> None:
+    """The stand-in's sources, and its three programs under the names that Teleport's have."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(STAND_IN_SOURCE, context / "lab" / "standin", ignore=ignored)
+    shutil.copyfile(STAND_IN_SOURCE.parent / "__init__.py", context / "lab" / "__init__.py")
+    (context / "bin").mkdir()
+    for program in ("teleport", "tctl", "tbot"):
+        path = context / "bin" / program
+        path.write_text(f'#!/bin/sh\nexec python3 -m lab.standin.{program} "$@"\n', encoding="utf-8")
+        path.chmod(0o755)

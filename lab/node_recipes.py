@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.image_recipes import assemble, has_stand_in, import_rootfs, network_image
+from lab.image_recipes import KUBEADM_NAMES, assemble, import_rootfs, network_image, stand_in_images
 from lab.parts import Part, Workshop
 from lab.recipes import IMAGES
+from lab.store import Record, Store
 from lab.versions import Versions
 
 # kind keeps /var of a node in a volume, which Docker fills from the image for each node. The preloaded images are only
@@ -42,8 +44,7 @@ container=$1; shift
 docker save "$@" | docker exec -i "$container" ctr -n k8s.io images import --no-unpack -
 """
 
-POD_PARTS = ("python-image", "network-image", "kubernetes-images", "istio-images")
-"""Parts with images that pods use and every node has."""
+_POD_PARTS = ("python-image", "network-image", "kubernetes-images", "istio-images", "stand-in-base")
 
 
 def node_image(versions: Versions) -> str:
@@ -59,18 +60,20 @@ def node_parts(versions: Versions) -> list[Part]:
 def _plain_part(versions: Versions) -> Part:
     reference = f"localhost/conformance/node-plain:{versions.kubernetes}"
     system = f"localhost/conformance/node-system:{versions.debian}"
+    bare = f"localhost/conformance/node-bare:{versions.kubernetes}"
     names = ("node-entrypoint.sh", "containerd.toml", "kubelet.service", "default-cni.yaml", "default-storage.yaml")
     files = tuple(IMAGES / name for name in names)
 
     def build(shop: Workshop) -> None:
         import_rootfs(shop, shop.needs["node-rootfs"] / "rootfs.tar", system)
-        preloaded = [ref for name in POD_PARTS for ref in shop.needed_images[name]]
+        names: dict[str, str] = json.loads((shop.needs["kubernetes-images"] / KUBEADM_NAMES).read_text())
+        images = [ref for name in _POD_PARTS for ref in shop.needed_images[name]]
 
         def fill(context: Path) -> None:
-            _fill(context / "files", versions, shop.needs["kubernetes"], preloaded)
+            _fill(context / "files", versions, shop.needs["kubernetes"], names)
 
-        assemble(shop, reference, _DOCKERFILE.format(system=system), fill)
-        _preload(shop, reference, preloaded, reference)
+        assemble(shop, bare, _DOCKERFILE.format(system=system), fill)
+        _preload(shop, bare, images, reference, names)
 
     return Part(
         name="plain-node-image",
@@ -79,38 +82,42 @@ def _plain_part(versions: Versions) -> Part:
         build=build,
         inputs=[reference, _DOCKERFILE, _ENTRYPOINT, _IMPORT],
         sources=files,
-        needs=("node-rootfs", "kubernetes", *POD_PARTS),
+        needs=("node-rootfs", "kubernetes", *_POD_PARTS),
     )
 
 
 def _full_part(versions: Versions) -> Part:
-    plain = f"localhost/conformance/node-plain:{versions.kubernetes}"
     reference = node_image(versions)
-    parts = ("stand-in-images",) if has_stand_in() else ()
 
     def build(shop: Workshop) -> None:
-        preloaded = [ref for name in parts for ref in shop.needed_images[name]]
-        if preloaded:
-            _preload(shop, plain, preloaded, reference)
-        else:
-            shop.run(["docker", "tag", plain, reference])
-            shop.image(reference)
+        plain = f"localhost/conformance/node-plain:{versions.kubernetes}"
+        images = [ref for ref, _, _ in stand_in_images(versions).values()]
+        _preload(shop, plain, images, reference, {})
 
     return Part(
         name="node-image",
         version=versions.kubernetes,
         lane="compute",
         build=build,
-        inputs=[reference],
-        needs=("plain-node-image", *parts),
+        inputs=[reference, _ENTRYPOINT, _IMPORT],
+        needs=("plain-node-image", "stand-in-images"),
     )
 
 
-def _fill(root: Path, versions: Versions, kubernetes: Path, preloaded: Sequence[str]) -> None:
+def preloaded(versions: Versions, records: Mapping[str, Record], store: Store) -> list[str]:
+    """References of the images that a node has, as its containerd knows them; from the records of all parts."""
+    kubernetes = store.part_directory("kubernetes-images", records["kubernetes-images"].key)
+    names: dict[str, str] = json.loads((kubernetes / KUBEADM_NAMES).read_text())
+    references = [ref for name in _POD_PARTS for ref in records[name].images]
+    references += [ref for ref, _, _ in stand_in_images(versions).values()]
+    return sorted(names.get(ref, ref) for ref in references)
+
+
+def _fill(root: Path, versions: Versions, kubernetes: Path, names: Mapping[str, str]) -> None:
     """Lay out the files that the node image has beyond Debian's."""
-    pause = next((ref for ref in preloaded if ref.rsplit("/", 1)[-1].startswith("pause:")), None)
+    pause = next((asked for ref, asked in names.items() if ref.rsplit("/", 1)[-1].startswith("pause:")), None)
     if pause is None:
-        raise LabError(f"expected kubeadm to name a pause image, it names {list(preloaded)}")
+        raise LabError(f"expected kubeadm to name a pause image, it names {sorted(names.values())}")
     binaries = root / "usr" / "bin"
     binaries.mkdir(parents=True)
     for name in ("kubeadm", "kubelet", "kubectl"):
@@ -133,15 +140,21 @@ def _fill(root: Path, versions: Versions, kubernetes: Path, preloaded: Sequence[
     (root / "kind" / "version").write_text(versions.kubernetes, encoding="utf-8")
 
 
-def _preload(shop: Workshop, base: str, images: Sequence[str], reference: str) -> None:
-    """Make `reference` from a node image: the same with these images in its containerd."""
+def _preload(shop: Workshop, base: str, images: Sequence[str], reference: str, names: Mapping[str, str]) -> None:
+    """Make `reference` from a node image: the same with these images in its containerd, those in `names` renamed."""
     container = f"conformance-preload-{uuid.uuid4().hex[:8]}"
     run = ["docker", "run", "--detach", "--privileged", "--network", "none", "--name", container]
     shop.run([*run, "--entrypoint", "containerd", base])
     try:
-        shop.run(["docker", "exec", container, "sh", "-c", _AWAIT_CONTAINERD])
+        inside = ["docker", "exec", container]
+        shop.run([*inside, "sh", "-c", _AWAIT_CONTAINERD])
         shop.run(["bash", "-c", _IMPORT, "import", container, *images])
-        shop.run(["docker", "stop", container])
+        for own, asked in names.items():
+            shop.run([*inside, "ctr", "-n", "k8s.io", "images", "tag", own, asked])
+        if names:
+            shop.run([*inside, "ctr", "-n", "k8s.io", "images", "rm", *names])
+        shop.run(["docker", "kill", "--signal", "TERM", container])
+        shop.run(["docker", "wait", container])
         shop.run(["docker", "commit", "--change", _ENTRYPOINT, container, reference])
     finally:
         shop.run(["docker", "rm", "--force", container])

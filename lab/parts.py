@@ -33,9 +33,9 @@ class Workshop:
     log: Path
     images: dict[str, str] = field(default_factory=dict)
 
-    def run(self, words: Sequence[str | Path], **options: object) -> str:
+    def run(self, words: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
         """Run a command, logged to the part's log; see `lab.command.run`."""
-        return command.run(words, log=self.log, **options)  # type: ignore[arg-type]
+        return command.run(words, log=self.log, cwd=cwd, env=env)
 
     def image(self, reference: str) -> None:
         """Note that the part has left this image in Docker."""

@@ -9,12 +9,18 @@ from pathlib import Path
 
 from lab import pins
 from lab.command import run
-from lab.components import Component, components
+from lab.components import Component
 from lab.parts import Part, Workshop
 from lab.versions import ROOT, Versions
 
 IMAGES = ROOT / "lab" / "images"
 """Files that go into images, and lock files of Python packages."""
+
+ISTIO_HUB = "localhost/istio"
+"""Where the lab's images of Istio seem to come from."""
+
+KIND_PATCH = "kind-patch.yaml"
+ISTIO_OVERLAY = "istio-overlay.yaml"
 
 _TOOLS = ("pause", "runcw")
 
@@ -111,7 +117,17 @@ def _install(shop: Workshop, lock: Path, target: Path) -> None:
     shop.run([*uv, *pins.image_platform(), *options, "-r", lock])
 
 
-def rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs: Path) -> Part:
+def python_rootfs_part(versions: Versions, debs: Path) -> Part:
+    """The root file system that pods run in."""
+    return _rootfs_part("python-rootfs", _POD_PACKAGES, versions, debs)
+
+
+def node_rootfs_part(versions: Versions, debs: Path) -> Part:
+    """The root file system of a kind node."""
+    return _rootfs_part("node-rootfs", _NODE_PACKAGES, versions, debs)
+
+
+def _rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs: Path) -> Part:
     """Bootstrap a minimal Debian with these packages; the part holds `rootfs.tar` and the list of what is in it."""
 
     def build(shop: Workshop) -> None:
@@ -135,6 +151,21 @@ def rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs: 
     return Part(name, versions.debian, "fetch", build, inputs=[packages, _LEFT_OUT])
 
 
+def cluster_data_part(versions: Versions) -> Part:
+    """Fill in the two files that tell a suite what a cluster from the lab needs."""
+    files = (IMAGES / KIND_PATCH, IMAGES / ISTIO_OVERLAY)
+    marks = {"@HUB@": ISTIO_HUB, "@TAG@": versions.istio}
+
+    def build(shop: Workshop) -> None:
+        for file in files:
+            text = file.read_text(encoding="utf-8")
+            for mark, value in marks.items():
+                text = text.replace(mark, value)
+            (shop.output / file.name).write_text(text, encoding="utf-8")
+
+    return Part("cluster-data", versions.istio, "fetch", build, inputs=marks, sources=files)
+
+
 def _mirror(suite: str) -> list[str]:
     """The mirror this machine's own apt uses for the suite, if it knows one; else debootstrap takes its default."""
     if not shutil.which("apt-get"):
@@ -142,15 +173,3 @@ def _mirror(suite: str) -> list[str]:
     listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
     sites = [line.split()[0] for line in listed.splitlines() if line.split()[1:] == [suite, "main"]]
     return sites[:1]
-
-
-def plain_parts(versions: Versions, debs: Path) -> list[Part]:
-    """All parts that need no Docker; the wrapper around runc, which Docker may need, is the first."""
-    return [
-        tools_part(versions),
-        rootfs_part("python-rootfs", _POD_PACKAGES, versions, debs),
-        rootfs_part("node-rootfs", _NODE_PACKAGES, versions, debs),
-        envoy_part(versions),
-        site_packages_part(versions),
-        *(go_part(component) for component in components(versions)),
-    ]
