@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +68,10 @@ class CommandResult:
         return said[-characters:]
 
 
+STOP_INTERVAL = 0.2
+"""Seconds between two looks at whether a command is to be stopped."""
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -74,47 +79,85 @@ def run(
     stdin: str = "",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> CommandResult:
     """Runs a command to its end.
 
     Args:
         argv: Program and arguments; never a shell string.
-        timeout: Seconds after which it is killed.
+        timeout: Seconds after which it is ended.
         stdin: Text for its standard input.
         env: Variables on top of this process's environment.
         cwd: Working directory.
+        stop: Asked again and again while the command runs; once it says yes, the command is ended.
 
     Raises:
-        CouldNotTell: The program does not exist or did not end in time. A non-zero exit is an answer, not an error.
+        CouldNotTell: The program does not exist, did not end in time, or was stopped. A non-zero exit is an answer, not an
+            error.
     """
     words = tuple(str(a) for a in argv)
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             words,
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout,
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            check=False,
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise CouldNotTell(
             expected=f"the program {words[0]}",
-            seen="there is no such file",
+            seen=f"it cannot be started: {error.strerror}",
             where=shlex.join(words),
             remedy="install it, or name its path in the settings (see `conformance images`)",
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise CouldNotTell(
-            expected=f"an answer within {timeout:g} s",
-            seen="none",
-            where=shlex.join(words),
-            remedy="see whether the cluster or host is overloaded, or raise --timeout-scale",
-        ) from error
-    return CommandResult(words, done.returncode, done.stdout, done.stderr, datetime.now(UTC))
+    with process:
+        try:
+            stdout, stderr = _outcome(process, shlex.join(words), stdin, timeout, stop)
+        except BaseException:
+            _end(process)
+            raise
+    return CommandResult(words, process.returncode, stdout, stderr, datetime.now(UTC))
+
+
+def _outcome(
+    process: subprocess.Popen[str], line: str, stdin: str, timeout: float, stop: Callable[[], bool]
+) -> tuple[str, str]:
+    """What a process says until its end, which must come in time and before it is to be stopped."""
+    deadline = time.monotonic() + timeout
+    to_send: str | None = stdin
+    while True:
+        try:
+            return process.communicate(to_send, timeout=STOP_INTERVAL)
+        except subprocess.TimeoutExpired as error:
+            # What has not been taken yet is still sent; handing it over twice is refused.
+            to_send = None
+            if stop():
+                raise CouldNotTell(
+                    expected="the command to end by itself",
+                    seen="it was stopped, because its outcome no longer matters",
+                    where=line,
+                    remedy="see why the run was stopped",
+                ) from error
+            if time.monotonic() > deadline:
+                raise CouldNotTell(
+                    expected=f"an answer within {timeout:g} s",
+                    seen="none",
+                    where=line,
+                    remedy="see whether the cluster or host is overloaded, or raise --timeout-scale",
+                ) from error
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends a process: by request, and by force where it does not heed that."""
+    process.terminate()
+    try:
+        process.communicate(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def must_run(

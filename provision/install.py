@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from facts.errors import BadInput, ConformanceError, ProvisioningFailed
+from facts.errors import BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.evidence import Recorder
 from observe.wait import NotYet, eventually
 from provision import agent, collect, istio, resources, teleport
@@ -25,6 +25,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "teleport": ("teleport",),
     "resources": ("resources", "token"),
     "agent": ("agent",),
+    "istiod": ("istiod",),
     "istio": ("istio",),
     "app": ("app",),
 }
@@ -93,13 +94,16 @@ class Installer:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.kind = Kind(
             settings.kind_name, self._directory, self.sources, recorder,
-            nodes=settings.nodes, timeout=self._patience.cluster_up,
+            nodes=settings.nodes, timeout=self._patience.cluster_up, stop=lambda: self._phases.stopping(),
         )  # fmt: skip
         self.context = context_name(settings.kind_name)
         self.kubeconfig = Path(self.kind.kubeconfig_path)
-        self.objects = Objects(self.kubeconfig, self.context, run_id, timeout=self._patience.api)
+        self.objects = Objects(
+            self.kubeconfig, self.context, run_id,
+            timeout=self._patience.api, discovery=self._directory / f"discovery-{run_id}.json",
+        )  # fmt: skip
         self._authority: Teleport | None = None
-        self._phases = Phases(
+        self._phases: Phases = Phases(
             [
                 Phase("cluster", self._make_cluster),
                 Phase("nodes", self._await_nodes, needs=("cluster",)),
@@ -243,10 +247,19 @@ class Installer:
         )  # fmt: skip
 
     def _install_istio(self) -> None:
-        istio.install(
-            self.sources, self._variables(), self._recorder, self._directory,
-            kubeconfig=self.kubeconfig, context=self.context, timeout=self._patience.istio_install,
-        )  # fmt: skip
+        def gateway_waits_in_vain() -> bool:
+            return self._phases.failure_of("agent") is not None and self._phases.has_ended("istiod")
+
+        try:
+            istio.install(
+                self.sources, self._variables(), self._recorder, self._directory,
+                kubeconfig=self.kubeconfig, context=self.context, timeout=self._patience.istio_install,
+                stop=lambda: self._phases.stopping() or gateway_waits_in_vain(),
+            )  # fmt: skip
+        except CouldNotTell as error:
+            if gateway_waits_in_vain():
+                raise self._phases.failure_of("agent") or error from error
+            raise
 
     def _await_istiod(self) -> None:
         pace = self._phases.pace(self._patience.istio_install)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from facts.errors import ProvisioningFailed
@@ -23,6 +23,7 @@ def install(
     kubeconfig: Path,
     context: str,
     timeout: float,
+    stop: Callable[[], bool],
 ) -> None:
     """Runs ``istioctl install`` to its end: istiod and the ingress gateway are ready then.
 
@@ -36,6 +37,7 @@ def install(
         kubeconfig: Of the cluster.
         context: In it.
         timeout: Seconds for all of it.
+        stop: Whether to give up.
 
     Raises:
         ProvisioningFailed: istioctl failed.
@@ -53,6 +55,7 @@ def install(
         ],
         # istioctl's own deadline comes first, because it says what is not ready.
         timeout=timeout + 15,
+        stop=stop,
     )  # fmt: skip
     recorder.record(answer.as_evidence(ObjectRef("Host", "istioctl"), shown_as=f"istioctl {answer.line.split(' ', 1)[1]}"))
     if answer.exit_code:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,15 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
     """
 
     def __init__(
-        self, name: str, directory: Path, sources: Sources, recorder: Recorder, *, nodes: int, timeout: float
+        self,
+        name: str,
+        directory: Path,
+        sources: Sources,
+        recorder: Recorder,
+        *,
+        nodes: int,
+        timeout: float,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepares; nothing is made yet.
 
@@ -76,6 +84,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
             recorder: Takes what kind says.
             nodes: Number of nodes.
             timeout: Seconds for ``kind create cluster``.
+            stop: Whether to give up creating it.
         """
         super().__init__(name, kubeconfig=directory / "kubeconfig", kind_path=sources.kind, kubectl_path=sources.kubectl)
         # pytest-kind makes ./.pytest-kind/<name> for downloads that never happen here.
@@ -87,6 +96,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         self._recorder = recorder
         self._nodes = nodes
         self._timeout = timeout
+        self._stop = stop
         self.made_here = False
         """Whether this process made the cluster, or tried to: then it is this process's to remove."""
 
@@ -127,7 +137,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         try:
             self._kind(
                 "create", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, "--config", config,
-                timeout=self._timeout,
+                timeout=self._timeout, stop=self._stop,
             )  # fmt: skip
         except ProvisioningFailed as error:
             # Somebody else took the name in the meantime: theirs must not be removed with ours.
@@ -143,8 +153,8 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=120)
         self.kubeconfig_path.unlink(missing_ok=True)
 
-    def _kind(self, *arguments: str | Path, timeout: float) -> CommandResult:
-        result = run([self.kind_path, *arguments], timeout=timeout)
+    def _kind(self, *arguments: str | Path, timeout: float, stop: Callable[[], bool] = lambda: False) -> CommandResult:
+        result = run([self.kind_path, *arguments], timeout=timeout, stop=stop)
         if arguments[0] != "get" or result.exit_code:
             self._recorder.record(
                 result.as_evidence(ObjectRef("Host", "kind"), shown_as=f"kind {result.line.split(' ', 1)[1]}")

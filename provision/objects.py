@@ -31,19 +31,22 @@ class Absent(ProvisioningFailed):
 class Objects:
     """One cluster, as something to change. Safe to use from several threads."""
 
-    def __init__(self, kubeconfig: Path, context: str, run_id: str, *, timeout: float) -> None:
+    def __init__(self, kubeconfig: Path | None, context: str, run_id: str, *, timeout: float, discovery: Path) -> None:
         """Nothing is asked yet.
 
         Args:
-            kubeconfig: File to read.
+            kubeconfig: File to read; None means kubectl's own default.
             context: In that file.
             run_id: Value of the run's label.
             timeout: Seconds for one request.
+            discovery: File to keep what kinds of objects there are in; the client's own default is shared by all clusters
+                that ever had this address.
         """
         self.run_id = run_id
         self._kubeconfig = kubeconfig
         self._context = context
         self._timeout = timeout
+        self._discovery = discovery
         self._lock = threading.Lock()
         self._dynamic: Any = None
         self._resources: dict[tuple[str, str], Any] = {}
@@ -114,7 +117,10 @@ class Objects:
             ProvisioningFailed: See `apply`.
         """
         with _failures_named(f"GET {path}"):
-            answer = self._client().request("get", path, serialize=False, _request_timeout=self._timeout)
+            answer = self._client().request(
+                # The JWKS comes only to those who take its own media type; by itself the client asks for JSON.
+                "get", path, serialize=False, _request_timeout=self._timeout, header_params={"Accept": "*/*"}
+            )  # fmt: skip
             return str(answer.data.decode())
 
     def await_ready(self, kind: str, name: str, pace: Pace, *, namespace: str = "", remedy: str = "") -> dict[str, Any]:
@@ -173,10 +179,10 @@ class Objects:
             from kubernetes import config  # noqa: PLC0415
             from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
 
-            client = config.new_client_from_config(str(self._kubeconfig), self._context)
-            # The client's default place for what it discovers is shared by all clusters that ever had this address.
-            cache = self._kubeconfig.with_name(f"discovery-{self.run_id}.json")
-            self._dynamic = DynamicClient(client, cache_file=str(cache))
+            file = str(self._kubeconfig) if self._kubeconfig else None
+            client = config.new_client_from_config(file, self._context)
+            self._discovery.parent.mkdir(parents=True, exist_ok=True)
+            self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
         return self._dynamic
 
 

@@ -94,7 +94,7 @@ class Phases:
     def begin(self, *names: str) -> None:
         """Starts phases and all that they depend on, without waiting. A phase that was begun before is left alone."""
         with self._lock:
-            if self._stopping.is_set():
+            if self.stopping():
                 raise Cancelled
             for name in names:
                 if name in self._futures:
@@ -121,6 +121,16 @@ class Phases:
             future = self._futures.get(name)
         return future.exception() if future is not None and future.done() else None
 
+    def has_ended(self, name: str) -> bool:
+        """Whether a phase has succeeded or failed."""
+        with self._lock:
+            future = self._futures.get(name)
+        return future is not None and future.done()
+
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Tells waiting phases to give up and returns when none is running any more. Nothing can be begun afterwards."""
         self._stopping.set()
@@ -137,15 +147,15 @@ class Phases:
     def _run(self, phase: Phase) -> None:
         for need in phase.needs:
             self._futures[need].result()
-        if self._stopping.is_set():
+        if self.stopping():
             raise Cancelled
         started, clock = datetime.now(UTC), time.monotonic()
         try:
             phase.act()
-        except Cancelled:
-            self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message="stopped"))
-            raise
         except Exception as error:
+            if self.stopping():
+                self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message="stopped"))
+                raise Cancelled from error
             failure = _as_failure(phase.name, error)
             self._on_failure(phase.name)
             self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=str(failure)))

@@ -1,0 +1,201 @@
+"""Probe pods: they stand where tbot or a workload stands, look, and are removed. They live in a namespace of the run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from facts import envoy
+from facts.document import Absent
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes import Pod
+from facts.probe import NodeProbe, Refused, SdsProbe, parse_node_probe
+from observe.cluster import Cluster
+from observe.envoy import SECRETS, WARMING, read_admin
+from observe.wait import NotYet, Pace, eventually
+from provision.objects import Objects
+from provision.render import MANIFESTS, documents, render
+
+PROBES = MANIFESTS / "probes"
+SERVICE_ACCOUNT = "probe"
+AT_ONCE = 8
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A probe pod that ended or cannot start, with what it said."""
+
+    pod: Pod
+    reason: str
+
+
+class Probes:
+    """Makes probe pods, one for each node at the same time, and remembers what to remove.
+
+    Args:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        image: An image with ``python3`` for the node probe.
+        patience: Seconds to wait for one probe.
+    """
+
+    service_account = SERVICE_ACCOUNT
+
+    def __init__(self, objects: Objects, cluster: Cluster, *, image: str, patience: float) -> None:
+        self._objects = objects
+        self._cluster = cluster
+        self._image = image
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._namespace = ""
+
+    def namespace(self) -> str:
+        """The run's own namespace, made when first asked for. It admits pods that stand on the node, as tbot's does."""
+        with self._lock:
+            if not self._namespace:
+                name = f"conformance-{self._objects.run_id.lower()}"
+                labels = {"istio-injection": "disabled", "pod-security.kubernetes.io/enforce": "privileged"}
+                self._objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+                account = {"name": SERVICE_ACCOUNT, "namespace": name}
+                self._objects.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+                self._namespace = name
+            return self._namespace
+
+    def on_nodes(self, nodes: Sequence[str]) -> tuple[NodeProbe | Refused, ...]:
+        """Stands on each node as tbot does, and tells what is seen from there."""
+        self._config_map("node-probe", {"node_probe.py": (PROBES / "node_probe.py").read_text(encoding="utf-8")})
+        variables = {"IMAGE": self._image}
+        return self._each(nodes, lambda node: self._node_probe(node, self._pod(PROBES / "node.yaml", node, variables)))
+
+    def of_sockets(
+        self, *, nodes: Sequence[str], image: str, socket_directory: str, socket_name: str
+    ) -> tuple[SdsProbe | Refused, ...]:
+        """Asks the socket of each node for the probe's own identity, with Envoy.
+
+        Args:
+            nodes: The nodes.
+            image: The mesh's proxy image: the socket must satisfy that Envoy.
+            socket_directory: Directory of the socket on the node.
+            socket_name: File name of the socket.
+        """
+        path = PROBES / "envoy.yaml"
+        config = render(path.read_text(encoding="utf-8"), {"SOCKET_NAME": socket_name}, where=str(path))
+        self._config_map("sds-probe", {"envoy.yaml": yaml.safe_dump(yaml.safe_load(config))})
+        variables = {"IMAGE": image, "SOCKET_DIRECTORY": socket_directory}
+        return self._each(nodes, lambda node: self._sds_probe(node, self._pod(PROBES / "sds.yaml", node, variables)))
+
+    def remove(self) -> None:
+        """Removes the namespace and everything in it; returns when the API server has taken the order."""
+        with self._lock:
+            if self._namespace:
+                self._objects.delete("v1", "Namespace", self._namespace)
+                self._namespace = ""
+
+    def _each(self, nodes: Sequence[str], probe: Callable[[str], T]) -> tuple[T, ...]:
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
+            return tuple(pool.map(probe, nodes))
+
+    def _config_map(self, name: str, data: dict[str, str]) -> None:
+        metadata = {"name": name, "namespace": self.namespace()}
+        self._objects.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+    def _pod(self, manifest: Path, node: str, variables: dict[str, str]) -> dict[str, Any]:
+        # A node's name may hold dots, a pod's name must not end in what would then be a label; 40 characters keep it legal.
+        label = node.replace(".", "-")[-40:].strip("-")
+        given = {"NAMESPACE": self.namespace(), "NODE": node, "NODE_LABEL": label, **variables}
+        return documents(manifest, given)[0]
+
+    def _node_probe(self, node: str, document: dict[str, Any]) -> NodeProbe | Refused:
+        made = self._make(node, document)
+        if isinstance(made, Refused):
+            return made
+        ended = self._until(document, made, lambda pod: pod if pod.phase == "Succeeded" else None)
+        if isinstance(ended, _Ended):
+            return Refused(node, ended.reason, ended.pod.evidence)
+        log = self._cluster.logs(ended.namespace, ended.name, "probe")
+        self._objects.delete("v1", "Pod", ended.name, namespace=ended.namespace)
+        return parse_node_probe(log.document, node, (*ended.evidence, log.evidence))
+
+    def _sds_probe(self, node: str, document: dict[str, Any]) -> SdsProbe | Refused:
+        made = self._make(node, document)
+        if isinstance(made, Refused):
+            return made
+        running = self._until(document, made, lambda pod: pod if pod.ready else None)
+        if isinstance(running, _Ended):
+            return Refused(node, running.reason, running.pod.evidence)
+        try:
+            return self._asked(node, running)
+        finally:
+            self._objects.delete("v1", "Pod", running.name, namespace=running.namespace)
+
+    def _asked(self, node: str, pod: Pod) -> SdsProbe:
+        """What Envoy holds as soon as it holds a certificate, or after the patience of one probe."""
+        evidence: tuple[str, ...] = ()
+
+        def look() -> SdsProbe:
+            nonlocal evidence
+            answers = read_admin(self._cluster, pod, (SECRETS, WARMING))
+            evidence = tuple(reading.evidence for reading in answers.values())
+            secrets = {s.name: s for s in envoy.parse_secrets(answers[SECRETS].document)}
+            leaf = secrets[envoy.LEAF].chain[0] if envoy.LEAF in secrets and secrets[envoy.LEAF].chain else None
+            if leaf is None:
+                raise NotYet("the socket has not supplied the secret default")
+            at = answers[SECRETS].read_at
+            return SdsProbe(node, pod.namespace, pod.service_account, leaf, "", at, (*pod.evidence, *evidence))
+
+        try:
+            return eventually(f"an identity from the socket of {node}", look, Pace(self._patience / 4, 0.2))
+        except CouldNotTell as error:
+            log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
+            said = [line for line in str(log.document).splitlines() if "StreamSecrets" in line]
+            reason = said[-1].partition("] ")[2] if said else error.seen
+            found = (*pod.evidence, *evidence, log.evidence)
+            return SdsProbe(node, pod.namespace, pod.service_account, None, reason, datetime.now(UTC), found)
+
+    def _make(self, node: str, document: dict[str, Any]) -> dict[str, Any] | Refused:
+        try:
+            return self._objects.apply(document)
+        except ProvisioningFailed as error:
+            pods = self._cluster.pods(document["metadata"]["namespace"])
+            return Refused(node, error.seen, tuple(e for pod in pods for e in pod.evidence))
+
+    def _until(self, document: dict[str, Any], made: dict[str, Any], there: Callable[[Pod], Pod | None]) -> Pod | _Ended:
+        """Waits until a probe pod is there, or has ended otherwise, or cannot start in time."""
+        name, namespace = made["metadata"]["name"], document["metadata"]["namespace"]
+        last: Pod | None = None
+
+        def look() -> Pod | _Ended:
+            nonlocal last
+            seen = self._cluster.pod(namespace, name)
+            if isinstance(seen, Absent):
+                raise NotYet(str(seen))
+            last = seen
+            found = there(last)
+            if found is not None:
+                return found
+            if last.phase in ("Failed", "Succeeded"):
+                return _Ended(last, _why(last))
+            raise NotYet(_why(last))
+
+        try:
+            return eventually(f"the probe pod {namespace}/{name}", look, Pace(self._patience, 0.2))
+        except CouldNotTell:
+            if last is None:
+                raise
+            return _Ended(last, f"not there after {self._patience:g} s: {_why(last)}")
+
+
+def _why(pod: Pod) -> str:
+    """What a pod says about its own state."""
+    said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
+    said += [c.message for c in pod.conditions if c.status != "True" and c.message]
+    return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase

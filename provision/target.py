@@ -1,0 +1,118 @@
+"""The install under judgement, however it came to be: made for this run, or somebody else's."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facts.errors import BadInput
+from observe.command import CommandResult, run
+from provision.install import Installer
+from provision.objects import Objects
+from provision.sources import resolve
+from settings import Settings
+
+Tctl = Callable[[Sequence[str]], CommandResult]
+
+
+@dataclass(frozen=True, slots=True)
+class TeleportAddress:
+    """How this machine reaches Teleport.
+
+    Attributes:
+        proxy: HOST:PORT of the proxy; empty means that it has to be discovered from tbot's configuration.
+        insecure: Its certificate cannot be verified.
+        tctl: Runs an admin tctl; None where there is no admin session.
+    """
+
+    proxy: str
+    insecure: bool
+    tctl: Tctl | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What steps and readers work on.
+
+    Attributes:
+        kubeconfig: None means kubectl's own default.
+        context: Named explicitly, always.
+        kubectl: Binary.
+        istioctl: Binary.
+        workload_image: An image with ``python3`` for probes.
+        objects: The cluster as something to change, within the safety classes of the run.
+        teleport: How to reach Teleport; called when it is needed.
+        need: Brings a part of the installation up, if it is ours to bring up.
+        provisions: Whether this run installs.
+    """
+
+    kubeconfig: Path | None
+    context: str
+    kubectl: Path
+    istioctl: Path
+    workload_image: str
+    objects: Objects
+    teleport: Callable[[], TeleportAddress]
+    need: Callable[[str], None]
+    provisions: bool
+
+
+def made_here(installer: Installer) -> Target:
+    """The installation that this run makes."""
+
+    def teleport() -> TeleportAddress:
+        authority = installer.authority()
+        return TeleportAddress(authority.proxy, authority.insecure, authority.tctl)
+
+    installer.ensure("cluster")
+    return Target(
+        kubeconfig=installer.kubeconfig,
+        context=installer.context,
+        kubectl=installer.sources.kubectl,
+        istioctl=installer.sources.istioctl,
+        workload_image=installer.sources.workload_image,
+        objects=installer.objects,
+        teleport=teleport,
+        need=installer.ensure,
+        provisions=True,
+    )
+
+
+def already_there(settings: Settings, run_id: str) -> Target:
+    """Somebody else's install, through a context that was named.
+
+    Raises:
+        BadInput: No context was named.
+        ProvisioningFailed: kubectl or istioctl is missing.
+    """
+    if not settings.context:
+        raise BadInput(
+            expected="the context of the existing cluster",
+            seen="none; the current context is never assumed",
+            where="--context",
+            remedy="name it; `kubectl config get-contexts` lists them",
+        )
+    sources = resolve(settings)
+    words = shlex.split(settings.tctl)
+    timeout = settings.patience.command
+
+    def tctl(argv: Sequence[str]) -> CommandResult:
+        return run([*words, *argv], timeout=timeout)
+
+    place = hashlib.sha256(f"{settings.kubeconfig} {settings.context}".encode()).hexdigest()[:16]
+    discovery = settings.cache / "discovery" / f"{place}.json"
+    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure, tctl if words else None)
+    return Target(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        kubectl=sources.kubectl,
+        istioctl=sources.istioctl,
+        workload_image=sources.workload_image,
+        objects=Objects(settings.kubeconfig, settings.context, run_id, timeout=settings.patience.api, discovery=discovery),
+        teleport=lambda: address,
+        need=lambda _part: None,
+        provisions=False,
+    )
