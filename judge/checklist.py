@@ -24,7 +24,7 @@ from judge.agent import node_problems
 from judge.application import socket_volume_problem
 from judge.findings import concluded, listed, not_applicable
 from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
-from judge.teleport import id_template_is_istios, role_problems, template_problems, token_problems
+from judge.teleport import role_problems, template_problems, token_problems
 
 
 def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str) -> Finding:
@@ -82,7 +82,7 @@ def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) ->
         "CHK-4",
         expected="a workload identity that builds IDs in Istio's form",
         problems=problems,
-        so=id_template_is_istios(identity, "CHK-4").seen,
+        so="" if isinstance(identity, Absent) else identity.spiffe_id,
         where=guide.asked,
         evidence=(*guide.evidence, *identity.evidence),
         guide_says=guide.said,

@@ -180,23 +180,28 @@ def rules_are_minimal(role: Role | Absent) -> Finding:
     )
 
 
-def id_template_is_istios(identity: WorkloadIdentity | Absent, requirement: str = "INST-12") -> Finding:
-    """INST-12: the template builds exactly ``/ns/<namespace>/sa/<service account>``; blanks inside braces mean nothing."""
+def id_template_is_istios(identity: WorkloadIdentity | Absent, template: str = ISTIO_ID) -> Finding:
+    """INST-12: the template builds exactly ``/ns/<namespace>/sa/<service account>``; blanks inside braces mean nothing.
+
+    Args:
+        identity: The workload identity.
+        template: The template that is promised.
+    """
     if isinstance(identity, Absent):
-        return _absent(requirement, identity)
+        return _absent("INST-12", identity)
     return concluded(
-        requirement,
-        expected=f"the SPIFFE ID template {ISTIO_ID}",
-        problems=template_problems(identity.spiffe_id),
+        "INST-12",
+        expected=f"the SPIFFE ID template {template}",
+        problems=template_problems(identity.spiffe_id, template),
         so=identity.spiffe_id,
         where=_ref(identity),
         evidence=identity.evidence,
     )
 
 
-def template_problems(template: str) -> list[str]:
+def template_problems(template: str, wanted: str = ISTIO_ID) -> list[str]:
     """What keeps a template from building IDs in Istio's form."""
-    if _packed(template) == _packed(ISTIO_ID):
+    if _packed(template) == _packed(wanted):
         return []
     if template.endswith("/"):
         return [f"{template} ends with a slash, which no SPIFFE ID may"]

@@ -6,7 +6,7 @@ Feature: Teleport knows this cluster, its bot and its workloads
 
   @requirement:INST-09 @safety:namespaced
   Scenario: The extracted JWKS holds the key that signs tokens now
-    Given the JWKS of this cluster
+    Given the JWKS that was extracted into the join token
     And a token issued just now for a service account of this run
     Then the token's signature must verify with the JWKS
 

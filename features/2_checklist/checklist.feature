@@ -32,7 +32,7 @@ Feature: The guide's verification checklist, item by item
   @requirement:CHK-6 @safety:read-only
   Scenario: 6. tbot logs show no errors
     When the guide's command "kubectl logs -n teleport-system <pod-name>" is run
-    Then a sidecar on every one of tbot's nodes must hold an identity that Teleport issued
+    Then every sidecar on the nodes' sockets must hold an identity that Teleport issued
 
   @requirement:CHK-7 @safety:read-only
   Scenario: 7. Test app running with 2/2 containers

@@ -1,0 +1,114 @@
+"""The command `conformance`: a kept lab cluster, and what a run would use. Certifying itself is `pytest features/`."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from facts.catalogue import parse_catalogue
+from facts.errors import ConformanceError
+from facts.evidence import KeptInMemory
+from provision.install import PARTS, Installer, remove
+from provision.phases import PhaseRecord
+from provision.sources import resolve
+from settings import Settings, load
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console(highlight=False)
+
+Name = Annotated[str | None, typer.Option("--kind-name", help="Name of the kind cluster.")]
+Source = Annotated[str | None, typer.Option(help="Where images come from: auto, upstream, mirror or bundle.")]
+
+
+@app.command()
+def up(
+    kind_name: Name = None,
+    source: Source = None,
+    nodes: Annotated[int | None, typer.Option(help="Nodes of the cluster.")] = None,
+) -> None:
+    """Bring up a kind cluster with everything installed, and keep it."""
+    settings = load(kind_name=kind_name, source=source, nodes=nodes, keep=True, reuse=True)
+    installer = Installer(settings, KeptInMemory(), f"up-{secrets.token_hex(3)}", on_phase=_tell)
+    console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
+    try:
+        installer.ensure(*PARTS)
+    finally:
+        installer.tear_down()
+    authority = installer.authority()
+    console.print("\nUp. Certify it with\n  pytest features/ --reuse")
+    console.print("or look at it as somebody else's install:")
+    console.print(
+        f"  pytest features/ --cluster existing --kubeconfig {installer.kubeconfig} --context {installer.context} \\\n"
+        f"    --teleport-proxy {authority.proxy} --teleport-insecure",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def down(kind_name: Name = None, source: Source = None) -> None:
+    """Remove a kept cluster, its Teleport and its files."""
+    settings = load(kind_name=kind_name, source=source)
+    remove(settings, KeptInMemory())
+    console.print(f"{settings.kind_name} is gone")
+
+
+@app.command()
+def images(source: Source = None) -> None:
+    """Show where each image and binary would come from."""
+    sources = resolve(load(source=source))
+    table = Table("component", "comes from", box=None)
+    for field in sources.__dataclass_fields__:
+        value = getattr(sources, field)
+        if value not in ("", None):
+            table.add_row(field.replace("_", " "), str(value))
+    console.print(table)
+
+
+@app.command()
+def plan(profile: Annotated[str, typer.Option(help="Profiles, separated by commas.")] = "core") -> None:
+    """Show what a run with these profiles would certify, without a cluster."""
+    features = Path(__file__).parent / "features"
+    catalogue = parse_catalogue(yaml.safe_load((features / "catalogue.yaml").read_text(encoding="utf-8")))
+    table = Table("requirement", "level", "profile", "what must hold", box=None)
+    for requirement in catalogue.chosen(tuple(p.strip() for p in profile.split(","))):
+        table.add_row(requirement.id, requirement.level.value, requirement.profile, requirement.sentence)
+    console.print(table)
+
+
+@app.command()
+def options() -> None:
+    """Show every setting, its default and what it means."""
+    table = Table("setting", "default", "meaning", box=None)
+    for name, field in Settings.model_fields.items():
+        table.add_row(name, str(field.get_default(call_default_factory=True)), field.description or "")
+    console.print(table)
+
+
+def _tell(phase: PhaseRecord) -> None:
+    mark = "√" if phase.ok else "×"
+    console.print(f"  {mark} {phase.name:<10} {phase.seconds:6.1f} s  {phase.message}".rstrip())
+
+
+def main() -> None:
+    """Runs the command; what a user can mend ends in one sentence, not in a traceback."""
+    try:
+        app()
+    except ConformanceError as error:
+        console.print(f"× {error}", style="bold", soft_wrap=True)
+        sys.exit(4)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        console.print(f"× a setting cannot be used: {wrong}. Try: conformance options", style="bold", soft_wrap=True)
+        sys.exit(4)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Options, root fixtures and wiring: hands the recorder to the readers and the readers to the steps. Nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from facts.catalogue import parse_catalogue
+from facts.errors import BadInput
+from observe.cluster import Cluster
+from observe.install import Install
+from observe.tools import Tools
+from provision.install import PARTS, Installer
+from provision.phases import PhaseRecord
+from provision.probes import Probes
+from provision.target import Target, already_there, made_here
+from reporting import run_facts
+from reporting.collector import Collector
+from reporting.model import Phase, Scope
+from reporting.store import Store
+from settings import Settings, load
+
+ROOT = Path(__file__).parent
+FEATURES = ROOT / "features"
+COLLECTOR = pytest.StashKey[Collector]()
+SETTINGS = pytest.StashKey[Settings]()
+
+pytest_plugins = [
+    "steps.prerequisites",
+    "steps.istio",
+    "steps.teleport",
+    "steps.tbot",
+    "steps.application",
+    "steps.checklist",
+]
+
+# Option, name in Settings, and how the command line takes it; the sentences are those of Settings.
+OPTIONS: tuple[tuple[str, str, type | None], ...] = (
+    ("--cluster", "cluster", str),
+    ("--context", "context", str),
+    ("--kubeconfig", "kubeconfig", Path),
+    ("--kind-name", "kind_name", str),
+    ("--nodes", "nodes", int),
+    ("--keep", "keep", None),
+    ("--reuse", "reuse", None),
+    ("--source", "source", str),
+    ("--registry", "registry", str),
+    ("--trust-domain", "trust_domain", str),
+    ("--tctl", "tctl", str),
+    ("--teleport-proxy", "teleport_proxy", str),
+    ("--teleport-insecure", "teleport_insecure", None),
+    ("--profile", "profiles", str),
+    ("--allow", "allow", str),
+    ("--strict-findings", "strict", None),
+    ("--allow-partial", "allow_partial", None),
+    ("--reports", "reports", Path),
+    ("--timeout-scale", "timeout_scale", float),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One option for each setting that a run is likely to change."""
+    group = parser.getgroup("conformance", "Istio with Teleport Workload Identity")
+    for option, field, kind in OPTIONS:
+        sentence = Settings.model_fields[field].description
+        if kind is None:
+            group.addoption(option, dest=f"conformance_{field}", action="store_true", default=None, help=sentence)
+        else:
+            group.addoption(option, dest=f"conformance_{field}", type=kind, default=None, help=sentence)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Reads the settings and registers the collector."""
+    given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
+    try:
+        settings = load(**given)
+        catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text()))
+        collector = Collector(
+            catalogue=catalogue,
+            profiles=settings.profiles,
+            allowed_safety=settings.allowed_safety,
+            reports_dir=settings.reports,
+            suite_version=version("istio-teleport-conformance"),
+            scope=Scope(cluster=settings.cluster, context=settings.context),
+            command_line=["pytest", *config.invocation_params.args],
+            strict=settings.strict,
+            allow_partial=settings.allow_partial,
+            features_dir=FEATURES,
+        )
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+        raise pytest.UsageError(f"a setting cannot be used: {wrong}. Try: pytest --help, section conformance") from error
+    except tomllib.TOMLDecodeError as error:
+        raise pytest.UsageError(f"conformance.toml cannot be read: {error}. Try: mend or remove it") from error
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SETTINGS] = settings
+    config.stash[COLLECTOR] = collector
+    config.pluginmanager.register(collector)
+
+
+@pytest.fixture(scope="session")
+def settings(pytestconfig: pytest.Config) -> Settings:
+    """The settings of this run."""
+    return pytestconfig.stash[SETTINGS]
+
+
+@pytest.fixture(scope="session")
+def recorder(pytestconfig: pytest.Config) -> Store:
+    """Where readings and findings go."""
+    return pytestconfig.stash[COLLECTOR].recorder
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) -> Iterator[Target]:
+    """The install under judgement: made here and removed again, or already there."""
+    run_id = request.config.stash[COLLECTOR].run_id
+    if settings.cluster == "existing":
+        yield already_there(settings, run_id)
+        return
+
+    def ended(phase: PhaseRecord) -> None:
+        recorder.note_phase(Phase(phase.name, phase.started, phase.seconds, phase.ok, phase.message))
+        if not phase.ok:
+            recorder.run_error(f"provisioning of {phase.name} failed: {phase.message}")
+
+    with Installer(settings, recorder, run_id, on_phase=ended) as installer:
+        # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
+        if len({item.path for item in request.session.items}) > 1:
+            installer.begin(*PARTS)
+        yield made_here(installer)
+
+
+@pytest.fixture(scope="session")
+def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Cluster]:
+    """The Kubernetes API, to look at."""
+    opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def install(target: Target, cluster: Cluster, settings: Settings, recorder: Store) -> Iterator[Install]:
+    """Everything that can be read of the install; what was seen of it goes on the report's first page."""
+    tools = Tools(
+        kubectl=target.kubectl,
+        istioctl=target.istioctl,
+        kubeconfig=target.kubeconfig,
+        context=target.context,
+        timeout=settings.patience.command,
+        recorder=recorder,
+    )
+    opened = Install(
+        cluster=cluster,
+        teleport=lambda: teleport_of(target.teleport(), opened, recorder, settings.patience),
+        tools=tools,
+        names=settings.names,
+        recorder=recorder,
+        allowed=settings.allowed_safety,
+        provisions=target.provisions,
+        need=target.need,
+    )
+    yield opened
+    _note_run_facts(opened, recorder)
+
+
+@pytest.fixture(scope="session")
+def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Probes]:
+    """Probe pods, removed at the end."""
+    made = Probes(target.objects, cluster, image=target.workload_image, patience=settings.patience.pod_ready)
+    yield made
+    made.remove()
+
+
+def _note_run_facts(install: Install, recorder: Store) -> None:
+    """Puts what was read in any case on the first page; reads nothing more."""
+    if (ping := install.seen("ping")) is not None:
+        run_facts.note_ping(recorder, ping)
+    version = install.seen("api_version")
+    run_facts.note_cluster(recorder, version[0] if version else None, install.seen("nodes") or ())
+    if (mesh := install.seen("mesh")) is not None:
+        run_facts.note_mesh(recorder, mesh)
+    if (agent := install.seen("agent")) is not None:
+        run_facts.note_agent(recorder, agent, install.seen("bot_instances") or ())
+    if (fleet := install.seen("fleet")) is not None:
+        run_facts.note_fleet(recorder, fleet)
+    if (pods := install.seen("pods")) is not None:
+        run_facts.note_images(recorder, pods)

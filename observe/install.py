@@ -1,0 +1,403 @@
+"""One install, as something to read: every reading is made once, when first asked for, and attached wherever it is used.
+
+A reading that failed is not tried again in the same run: every requirement that needs it gets the same *could not tell*, and
+a cluster that does not answer costs one timeout, not twenty-five.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from facts.access import Right
+from facts.agent import Agent
+from facts.bundle import TrustBundle
+from facts.document import Absent
+from facts.errors import ConformanceError, CouldNotTell
+from facts.evidence import ObjectRef, Recorder
+from facts.guide import GuideAnswer
+from facts.injection import DryRun
+from facts.jwks import Jwks, Signature, parse_jwks, verify
+from facts.kubernetes import Node, Pod
+from facts.mesh import Mesh
+from facts.proxy import Fleet, Normalization
+from facts.teleport import Bot, BotInstance, JoinToken, Ping, Role, WorkloadIdentity
+from facts.versions import Tool, Version
+from observe.agent import read_agent
+from observe.cluster import Cluster
+from observe.envoy import read_fleet, read_normalizations
+from observe.guide import GuideCommand, conclusion
+from observe.mesh import read_mesh
+from observe.teleport import Teleport
+from observe.tools import Tools
+from settings import Names
+
+T = TypeVar("T")
+
+READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("list", "", "pods"),
+    ("list", "", "nodes"),
+    ("get", "", "namespaces"),
+    ("get", "", "configmaps"),
+    ("get", "", "pods/log"),
+    ("list", "", "events"),
+    ("list", "apps", "deployments"),
+    ("list", "apps", "daemonsets"),
+    ("list", "rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("create", "", "pods"),
+    ("create", "", "pods/portforward"),
+    ("create", "", "pods/exec"),
+)
+"""What looking needs. Create on pods is for server-side dry-runs; nothing is created with it."""
+
+NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("create", "", "namespaces"),
+    ("delete", "", "namespaces"),
+    ("create", "", "serviceaccounts"),
+    ("create", "", "serviceaccounts/token"),
+    ("create", "", "configmaps"),
+    ("delete", "", "pods"),
+)
+"""What probes need besides."""
+
+ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
+"""What provisioning needs: the guide's cluster admin."""
+
+
+class Install:
+    """Everything that can be read of one install.
+
+    Args:
+        cluster: Its Kubernetes API.
+        teleport: Makes the reader of its Teleport; called when first needed.
+        tools: The command-line tools.
+        names: What things are called; the guide's, or discovered ones.
+        recorder: Takes readings that are made again by attaching them.
+        allowed: Safety classes of this run; they decide which rights it needs.
+        provisions: Whether this run installs, and so needs admin rights.
+        need: Called with the part of the installation that a reading is about, before it is made.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        teleport: Callable[[], Teleport],
+        tools: Tools,
+        names: Names,
+        recorder: Recorder,
+        allowed: frozenset[str],
+        provisions: bool,
+        need: Callable[[str], None] = lambda _part: None,
+    ) -> None:
+        self.cluster = cluster
+        self.names = names
+        self._teleport = teleport
+        self._tools = tools
+        self._recorder = recorder
+        self._allowed = allowed
+        self._provisions = provisions
+        self._need = need
+        self._lock = threading.RLock()
+        self._read: dict[str, tuple[Any, tuple[str, ...]] | ConformanceError] = {}
+
+    # Tools, rights, nodes.
+
+    @property
+    def where(self) -> str:
+        """The cluster, as a person names it."""
+        return f"context {self.cluster.context}"
+
+    def tools(self) -> tuple[Tool, ...]:
+        """kubectl, istioctl and tctl, each with the version that it says it is."""
+        self._need("teleport")
+        return self._once("tools", self._tools.versions, lambda tools: _all(t.evidence for t in tools))
+
+    def api_version(self) -> tuple[Version, tuple[str, ...]]:
+        """Version of the API server."""
+        self._need("cluster")
+        return self._once("api_version", self.cluster.version, lambda read: read[1])
+
+    def rights(self) -> tuple[Right, ...]:
+        """What the API server says about each right that this run needs."""
+        self._need("cluster")
+        wanted = [*READ_ONLY_RIGHTS]
+        if "namespaced" in self._allowed:
+            wanted += NAMESPACED_RIGHTS
+        if self._provisions:
+            wanted += ADMIN_RIGHTS
+
+        def read() -> tuple[Right, ...]:
+            with ThreadPoolExecutor(8) as pool:
+                return tuple(pool.map(lambda right: self.cluster.can_i(*right), wanted))
+
+        return self._once("rights", read, lambda rights: _all(r.evidence for r in rights))
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes."""
+        self._need("cluster")
+        return self._once("nodes", self.cluster.nodes, lambda nodes: _all(n.evidence for n in nodes))
+
+    def workload_nodes(self) -> tuple[str, ...]:
+        """Names of the nodes that take workloads: schedulable, without a taint that keeps pods away."""
+        return tuple(
+            n.name
+            for n in self.nodes()
+            if not n.unschedulable and not any(t.endswith((":NoSchedule", ":NoExecute")) for t in n.taints)
+        )
+
+    # Teleport.
+
+    def teleport(self) -> Teleport:
+        """The reader of Teleport."""
+        self._need("teleport")
+        return self._once("teleport", self._teleport, lambda _: ())
+
+    def ping(self) -> Ping:
+        """What Teleport's proxy says of itself."""
+        return self._once("ping", lambda: self.teleport().ping(), lambda ping: ping.evidence)
+
+    def bundle(self) -> TrustBundle:
+        """Teleport's SPIFFE authorities, from its public endpoint."""
+        return self._once("bundle", lambda: self.teleport().bundle(), lambda bundle: bundle.evidence)
+
+    def admin_session(self) -> tuple[str, tuple[str, ...]]:
+        """Name of the cluster that the admin tctl talks to."""
+        status = self._once("status", lambda: self.teleport().status(), lambda status: status.evidence)
+        return status.cluster_name, status.evidence
+
+    def token(self) -> JoinToken | Absent:
+        """The join token."""
+        self._need("resources")
+        return self._once("token", lambda: self.teleport().token(self._token_name()), lambda t: t.evidence)
+
+    def bot(self) -> Bot | Absent:
+        """The bot that the join token names."""
+        token = self.token()
+        name = self.names.bot if isinstance(token, Absent) else token.bot_name
+        return self._once("bot", lambda: self.teleport().bot(name), lambda bot: bot.evidence)
+
+    def role(self) -> Role | Absent:
+        """The bot's role."""
+        self._need("resources")
+        return self._once("role", lambda: self.teleport().role(self.names.role), lambda role: role.evidence)
+
+    def workload_identity(self) -> WorkloadIdentity | Absent:
+        """The workload identity that tbot issues."""
+        self._need("resources")
+        name = self.names.workload_identity
+        return self._once("identity", lambda: self.teleport().workload_identity(name), lambda found: found.evidence)
+
+    def bot_instances(self) -> tuple[BotInstance, ...] | None:
+        """Instances of the bot; None where no admin tctl is there to ask."""
+        self._need("agent")
+        if not self.teleport().has_admin:
+            return None
+        return self._once(
+            "bot_instances", lambda: self.teleport().bot_instances(), lambda found: _all(i.evidence for i in found)
+        )
+
+    def jwks(self) -> Jwks:
+        """The keys that the cluster publishes now."""
+        self._need("cluster")
+        return self._once("jwks", self.cluster.jwks, lambda jwks: jwks.evidence)
+
+    def fresh_token(
+        self, token: JoinToken | Absent, namespace: str, service_account: str
+    ) -> tuple[Signature, tuple[str, ...]]:
+        """Asks for a token of a service account of this run, and verifies it with the keys in the join token.
+
+        Args:
+            token: The join token.
+            namespace: Of the run.
+            service_account: Of the run.
+        """
+        audience = self.ping().cluster_name
+        fresh, evidence = self.cluster.token_request(namespace, service_account, audience=audience, seconds=600)
+        if isinstance(token, Absent):
+            return Signature(False, "", str(token), {}), (evidence,)
+        try:
+            extracted = parse_jwks(token.jwks_text)
+        except CouldNotTell as error:
+            return Signature(False, "", f"the extracted JWKS cannot be used: {error.seen}", {}), (evidence,)
+        return verify(fresh, extracted), (evidence,)
+
+    # Istio and tbot.
+
+    def mesh(self) -> Mesh:
+        """Istio, as it is installed."""
+        self._need("istio")
+        return self._once("mesh", lambda: read_mesh(self.cluster, self.names), lambda mesh: mesh.evidence)
+
+    def agent(self) -> Agent:
+        """tbot, as it is installed."""
+        self._need("agent")
+        return self._once("agent", lambda: read_agent(self.cluster, self.names), lambda agent: agent.evidence)
+
+    def socket_directory(self) -> str:
+        """Directory on the node in which tbot listens."""
+        return self.agent().socket_on_node.rpartition("/")[0] or self.names.socket_directory
+
+    def socket_name(self) -> str:
+        """File name of tbot's socket."""
+        return self.agent().socket_on_node.rpartition("/")[2] or self.names.socket_name
+
+    def dry_run(self, sidecar: str) -> DryRun:
+        """Has the API server inject and validate a pod with the guide's templates, without creating it.
+
+        Args:
+            sidecar: Value of the pod's annotation ``sidecar.istio.io/nativeSidecar``; empty for none.
+        """
+        self._need("app")
+        return self._once(
+            f"dry_run {sidecar}",
+            lambda: self.cluster.dry_run_pod(self.names.app_namespace, _pod(self.names, sidecar)),
+            lambda answer: answer.evidence,
+        )
+
+    # Pods and proxies.
+
+    def all_pods(self) -> tuple[Pod, ...]:
+        """All pods of the cluster."""
+        self._need("app")
+        return self._once("pods", self.cluster.pods, lambda pods: _all(p.evidence for p in pods))
+
+    def injected_pods(self) -> tuple[Pod, ...]:
+        """Running pods with an istio-proxy, gateways included."""
+        return tuple(p for p in self.all_pods() if p.is_injected and p.node and not p.terminating)
+
+    def pods_evidence(self) -> tuple[str, ...]:
+        """The reading of all pods: also what shows that there is none of a kind."""
+        return _all(p.evidence for p in self.all_pods())
+
+    def injected_by_node(self) -> Mapping[str, Sequence[Pod]]:
+        """Injected pods by node."""
+        by_node: dict[str, list[Pod]] = {}
+        for pod in self.injected_pods():
+            by_node.setdefault(pod.node, []).append(pod)
+        return by_node
+
+    def proxy_image(self) -> str:
+        """The image of the mesh's proxies."""
+        injected = [p.proxy.image for p in self.injected_pods() if p.proxy is not None]
+        if injected:
+            return injected[0]
+        injector = self.mesh().injector
+        return f"{injector.hub}/proxyv2:{injector.tag}"
+
+    def app_pods(self) -> tuple[Pod, ...]:
+        """Pods of the test application, on their way out excepted."""
+        return tuple(
+            p
+            for p in self.all_pods()
+            if p.namespace == self.names.app_namespace and p.labels.get("app") == self.names.app and not p.terminating
+        )
+
+    def app_where(self) -> str:
+        """The test application, as a person names it."""
+        return f"pods with app={self.names.app} in {self.names.app_namespace}"
+
+    def app_evidence(self) -> tuple[str, ...]:
+        """Readings of the test application's pods; of all pods where it has none."""
+        return _all(p.evidence for p in self.app_pods()) or self.pods_evidence()
+
+    def fleet(self) -> Fleet:
+        """The identity of every proxy."""
+        pods = self.injected_pods()
+        return self._once("fleet", lambda: read_fleet(self.cluster, pods), lambda fleet: fleet.evidence)
+
+    def app_fleet(self) -> Fleet:
+        """The identities of the test application's proxies."""
+        return self._of(self.app_pods())
+
+    def fleet_on_sockets(self) -> Fleet:
+        """The identities of the proxies that mount tbot's socket directory: those that are meant to use it."""
+        directory = self.socket_directory()
+        return self._of([p for p in self.injected_pods() if any(v.path == directory for v in p.volumes)])
+
+    def normalizations(self) -> tuple[Normalization, ...]:
+        """Path normalization in force in every proxy."""
+        pods = self.injected_pods()
+        return self._once(
+            "normalizations",
+            lambda: read_normalizations(self.cluster, pods),
+            lambda found: _all(n.evidence for n in found),
+        )
+
+    def _of(self, pods: Iterable[Pod]) -> Fleet:
+        uids = {p.uid for p in pods}
+        fleet = self.fleet()
+        return Fleet(
+            tuple(p for p in fleet.proxies if p.pod.uid in uids), tuple(u for u in fleet.unread if u.pod.uid in uids)
+        )
+
+    # The guide's own commands.
+
+    def guide(self, command: str) -> GuideAnswer:
+        """Runs one of the guide's own commands as it is written, with this install's names, and keeps its answer.
+
+        Args:
+            command: As the guide prints it.
+        """
+        asked = GuideCommand.of(command, self.names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
+        self._need(asked.about)
+        subject = ObjectRef("Command", asked.program)
+        result: CommandResult = (
+            self._tools.run_guide(asked) if asked.program == "kubectl" else self.teleport().tctl(asked.words[1:])
+        )
+        evidence = self._recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
+        healthy, said = conclusion(asked, result)
+        return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
+
+    def _first_app_pod(self) -> str:
+        return next((p.name for p in self.app_pods()), "")
+
+    def _first_tbot_pod(self) -> str:
+        return next((p.name for p in self.agent().pods.values()), "")
+
+    def _token_name(self) -> str:
+        return self.names.token
+
+    def seen(self, key: str) -> Any:
+        """A reading that was made and did not fail, by its key; None otherwise. Reads nothing."""
+        with self._lock:
+            kept = self._read.get(key)
+            return None if kept is None or isinstance(kept, ConformanceError) else kept[0]
+
+    def _once(self, key: str, read: Callable[[], T], evidence: Callable[[T], Iterable[str]]) -> T:
+        """A reading by its key: made at the first call, attached to the running step at every later one."""
+        with self._lock:
+            kept = self._read.get(key)
+            if isinstance(kept, ConformanceError):
+                raise kept
+            if kept is None:
+                try:
+                    value = read()
+                except ConformanceError as error:
+                    self._read[key] = error
+                    raise
+                self._read[key] = (value, tuple(evidence(value)))
+                return value
+            value, ids = kept
+            self._recorder.attach(ids)
+            return value  # type: ignore[no-any-return]
+
+
+def _pod(names: Names, sidecar: str) -> dict[str, Any]:
+    """A pod as the guide's test application has it."""
+    annotations = {"inject.istio.io/templates": f"sidecar,{names.injection_template}"}
+    if sidecar:
+        annotations["sidecar.istio.io/nativeSidecar"] = sidecar
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "conformance-dry-run-", "annotations": annotations},
+        "spec": {"containers": [{"name": "app", "image": "conformance.invalid/none:none"}]},
+    }
+
+
+def _all(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(e for group in groups for e in group))
