@@ -12,6 +12,23 @@ from facts.workloads import DaemonSet
 
 
 @dataclass(frozen=True, slots=True)
+class BoundRules:
+    """What a service account may do in the whole cluster.
+
+    Attributes:
+        service_account: As ``namespace:name``.
+        roles: Names of the ClusterRoles bound to it, or to the group of all service accounts or of its namespace.
+        rules: Their rules.
+        evidence: Ids of the readings.
+    """
+
+    service_account: str
+    roles: tuple[str, ...]
+    rules: tuple[AccessRule, ...]
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """tbot as it is installed.
 
@@ -22,7 +39,6 @@ class Agent:
         container: The container of the template that runs tbot.
         config: Its configuration file.
         config_map: Name of the ConfigMap that the file comes from.
-        rules: Rules bound to its service account, cluster-wide or in any namespace.
         evidence: Ids of all readings.
     """
 
@@ -32,7 +48,6 @@ class Agent:
     container: Container
     config: TbotConfig
     config_map: str
-    rules: tuple[AccessRule, ...]
     evidence: tuple[str, ...]
 
     @property

@@ -144,6 +144,20 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """A namespace or a service account: little more than its name and labels."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    terminating: bool
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigMap:
     """A ConfigMap's texts."""
 
@@ -277,6 +291,25 @@ def parse_config_map(document: Any, evidence: tuple[str, ...] = ()) -> ConfigMap
         uid=maybe(document, "metadata.uid", "", where),
         resource_version=maybe(document, "metadata.resourceVersion", "", where),
         data=text_map(document, "data", where),
+        evidence=evidence,
+    )
+
+
+def parse_labelled(document: Any, kind: str, evidence: tuple[str, ...] = ()) -> Labelled:
+    """Reads a core/v1 Namespace or ServiceAccount.
+
+    Raises:
+        CouldNotTell: A field is missing or damaged.
+    """
+    where = named(kind, document)
+    return Labelled(
+        kind=kind,
+        namespace=maybe(document, "metadata.namespace", "", where),
+        name=need(document, "metadata.name", str, where),
+        uid=maybe(document, "metadata.uid", "", where),
+        labels=text_map(document, "metadata.labels", where),
+        annotations=text_map(document, "metadata.annotations", where),
+        terminating=bool(maybe(document, "metadata.deletionTimestamp", "", where)),
         evidence=evidence,
     )
 

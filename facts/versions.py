@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import Any
 
-from facts.document import damaged
+from facts.document import damaged, need
 
 _VERSION = re.compile(
     r"v?(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)(?:\.(?P<patch>0|[1-9]\d*))?"
@@ -92,3 +93,33 @@ class Tool:
     name: str
     version: Version
     evidence: tuple[str, ...] = ()
+
+
+def parse_kubectl_version(document: Any) -> Version:
+    """Reads ``kubectl version --client -o json``.
+
+    Raises:
+        CouldNotTell: It does not name the client's version.
+    """
+    return Version.parse(need(document, "clientVersion.gitVersion", str, "kubectl version"), "kubectl version")
+
+
+def parse_istioctl_version(document: Any) -> Version:
+    """Reads ``istioctl version --remote=false -o json``.
+
+    Raises:
+        CouldNotTell: It does not name the client's version.
+    """
+    return Version.parse(need(document, "clientVersion.version", str, "istioctl version"), "istioctl version")
+
+
+def parse_tctl_version(text: str) -> Version:
+    """Reads ``tctl version``: ``Teleport v18.6.4 git:… go1.24.7``.
+
+    Raises:
+        CouldNotTell: It does not name the version.
+    """
+    found = re.search(r"\bv?(\d+\.\d+\.\d+\S*)", text)
+    if not found:
+        raise damaged("Teleport and a version", repr(text.strip()[:80]), "tctl version")
+    return Version.parse(found[1], "tctl version")

@@ -1,0 +1,68 @@
+"""Istio, read: its mesh configuration, its injector, its control plane, its gateways."""
+
+from __future__ import annotations
+
+from facts.document import Absent
+from facts.errors import CouldNotTell
+from facts.kubernetes import ConfigMap
+from facts.mesh import Mesh, parse_injector, parse_mesh_config
+from facts.pod_spec import PROXY
+from facts.workloads import Deployment
+from observe.cluster import Cluster
+from settings import Names
+
+DEFAULT_REVISION = "default"
+
+
+def read_mesh(cluster: Cluster, names: Names) -> Mesh:
+    """Reads the Istio install of a namespace.
+
+    Args:
+        cluster: The cluster.
+        names: Only the namespace of istiod is taken from it; revision and names are found.
+
+    Raises:
+        CouldNotTell: There is no Istio, or there are several revisions and none is the default one.
+    """
+    everywhere = cluster.deployments()
+    istiod = [d for d in everywhere if d.namespace == names.istio_namespace and d.labels.get("app") == "istiod"]
+    revision = _revision(istiod, names.istio_namespace)
+    suffix = "" if revision == DEFAULT_REVISION else f"-{revision}"
+    mesh_map = _must_be(cluster.config_map(names.istio_namespace, f"istio{suffix}"))
+    injector_map = _must_be(cluster.config_map(names.istio_namespace, f"istio-sidecar-injector{suffix}"))
+    config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
+    listed = tuple(dict.fromkeys(e for d in everywhere for e in d.evidence))
+    return Mesh(
+        namespace=names.istio_namespace,
+        revision=revision,
+        config=config,
+        injector=injector,
+        istiod=tuple(d for d in istiod if d.labels.get("istio.io/rev", DEFAULT_REVISION) == revision),
+        gateways=tuple(d for d in everywhere if d.template.spec.container(PROXY) is not None),
+        evidence=(*listed, *config.evidence, *injector.evidence),
+    )
+
+
+def _revision(istiod: list[Deployment], namespace: str) -> str:
+    revisions = {d.labels.get("istio.io/rev", DEFAULT_REVISION) for d in istiod}
+    if DEFAULT_REVISION in revisions or not revisions:
+        return DEFAULT_REVISION
+    if len(revisions) > 1:
+        raise CouldNotTell(
+            expected="one revision of Istio, or one that is the default",
+            seen=f"revisions {', '.join(sorted(revisions))}",
+            where=f"Deployments with app=istiod in {namespace}",
+            remedy="finish the upgrade and remove the old revision, then run again",
+        )
+    return revisions.pop()
+
+
+def _must_be(found: ConfigMap | Absent) -> ConfigMap:
+    if isinstance(found, Absent):
+        raise CouldNotTell(
+            expected=f"Istio's {found.subject}",
+            seen="it does not exist",
+            where=str(found.subject),
+            remedy="install Istio, or name its namespace in the settings (`names.istio_namespace`)",
+        )
+    return found
