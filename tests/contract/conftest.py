@@ -1,0 +1,113 @@
+"""What the contract tests run against: one cluster, one node and one tbot for most of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract import resources
+from tests.contract.agent import Agent, configuration
+from tests.contract.driver import AFFECTED, FIXED, Containers, Platform, Processes, Teleport
+from tests.contract.node import Node, Pod, ServiceAccountKeys
+
+MakeAgent = Callable[..., Agent]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("contract", "what the contract tests run against (default: this checkout's stand-in)")
+    group.addoption("--teleport-image", help="image with teleport and tctl")
+    group.addoption("--tbot-image", help=f"image with tbot {FIXED}, or another release that renews over SDS")
+    group.addoption("--tbot-affected-image", help=f"image with tbot {AFFECTED}, which does not renew over SDS")
+
+
+@pytest.fixture(scope="session")
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    option = request.config.getoption
+    if not option("--teleport-image"):
+        return Processes()
+    tbots = {FIXED: option("--tbot-image"), AFFECTED: option("--tbot-affected-image")}
+    assert all(tbots.values()), "--teleport-image needs --tbot-image and --tbot-affected-image beside it"
+    return Containers(option("--teleport-image"), tbots, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def keys() -> ServiceAccountKeys:
+    """The keys of the Kubernetes cluster that tbot runs in."""
+    return ServiceAccountKeys()
+
+
+@pytest.fixture(scope="session")
+def base(keys: ServiceAccountKeys) -> str:
+    """The guide's resources."""
+    return resources.as_yaml(resources.role(), resources.bot(resources.ROLE), resources.token(keys), resources.identity())
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    node = Node(tmp_path_factory.mktemp("node"))
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="session")
+def shared_teleport(platform: Platform, base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teleport]:
+    teleport = Teleport(platform, tmp_path_factory.mktemp("teleport"), resources.CLUSTER)
+    teleport.start()
+    teleport.must("create", "-f", stdin=base)
+    yield teleport
+    teleport.stop()
+
+
+@pytest.fixture
+def teleport(shared_teleport: Teleport, base: str) -> Iterator[Teleport]:
+    """The cluster; what a test does to the guide's resources is undone."""
+    yield shared_teleport
+    shared_teleport.must("create", "-f", stdin=base)
+
+
+@pytest.fixture(scope="session")
+def tbot(
+    platform: Platform,
+    shared_teleport: Teleport,
+    node: Node,
+    keys: ServiceAccountKeys,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Agent]:
+    """A tbot of a fixed release with default lifetimes."""
+    directory = tmp_path_factory.mktemp("tbot")
+    config = configuration(shared_teleport, node, directory)
+    agent = Agent(platform, shared_teleport, node, directory, keys.token(), config).start()
+    yield agent
+    agent.stop()
+
+
+@pytest.fixture
+def make_agent(
+    platform: Platform, teleport: Teleport, node: Node, keys: ServiceAccountKeys, tmp_path: Path
+) -> Iterator[MakeAgent]:
+    """Makes a tbot of its own for a test: ``make_agent(release=…, token=…, service settings)``, not yet started."""
+    made: list[Agent] = []
+
+    def make(*, release: str = FIXED, token: str | None = None, **service: Any) -> Agent:
+        directory = tmp_path / f"tbot-{len(made)}"
+        directory.mkdir()
+        config = configuration(teleport, node, directory, **service)
+        made.append(Agent(platform, teleport, node, directory, token or keys.token(), config, release))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.stop()
+
+
+@pytest.fixture
+def pod(node: Node) -> Iterator[Pod]:
+    """The pod that this process is in, as the node tells it."""
+    pod = node.run(Pod("shop", "checkout", labels={"app": "checkout"}))
+    node.enter(os.getpid(), pod.cgroup())
+    yield pod
+    node.forget(pod)
