@@ -138,7 +138,7 @@ def _python_part(versions: Versions) -> Part:
                 "one that asks for less, or update Docker to 23 or newer.\n" + str(error)
             ) from error
 
-    return Part("python-image", versions.python_image, "compute", build, inputs=reference, needs=("python-rootfs", "tools"))
+    return Part("python-image", versions.python_image, "compute", build, inputs=reference, needs=("python-rootfs",))
 
 
 def _kubernetes_part(versions: Versions) -> Part:

@@ -80,7 +80,8 @@ def tools_part(versions: Versions) -> Part:
         packages = [f"./{name}" for name in _TOOLS]
         shop.run(["go", "build", *arguments, *packages], cwd=directory, env=pins.go_environment())
 
-    return Part(name="tools", version=versions.tools, lane="compute", build=build, sources=(directory,))
+    sources = (directory / "go.mod", *(directory / name / "main.go" for name in _TOOLS))
+    return Part(name="tools", version=versions.tools, lane="compute", build=build, sources=sources)
 
 
 def envoy_part(versions: Versions) -> Part:

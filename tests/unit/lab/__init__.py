@@ -1,0 +1,1 @@
+"""Tests of the lab: no Docker, no root, no network."""

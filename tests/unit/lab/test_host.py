@@ -1,0 +1,143 @@
+"""What the lab asks of a machine, and what it says where the machine cannot give it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import command, docker, host
+from lab.errors import LabError
+from lab.host import Host
+from lab.pins import GO_DIRECTORY, go_environment
+from lab.versions import load
+
+
+def _no_runtime() -> Path:
+    raise AssertionError("no daemon may be started")
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Host:
+    return Host(tmp_path, lambda _sentence: None)
+
+
+@pytest.fixture
+def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "reachable", lambda: False)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+
+
+def _fake_go(directory: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "go").write_text(f"#!/bin/sh\necho {version}\n")
+    (directory / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+
+
+def test_a_daemon_that_answers_is_left_alone(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "reachable", lambda: True)
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_options: "/usr/bin/docker")
+    quiet.ensure_docker(_no_runtime)
+    assert quiet.own_daemon() is None
+
+
+@pytest.mark.usefixtures("no_docker")
+def test_a_daemon_elsewhere_is_not_replaced_by_one_here(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
+    with pytest.raises(LabError, match=r"DOCKER_HOST=tcp://10\.0\.0\.1:2375"):
+        quiet.ensure_docker(_no_runtime)
+
+
+@pytest.mark.usefixtures("no_docker")
+def test_an_ordinary_user_is_told_to_start_docker_or_become_root(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(LabError, match="as root on Debian or Ubuntu"):
+        quiet.ensure_docker(_no_runtime)
+
+
+def test_an_ordinary_user_is_told_which_packages_to_install(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(host, "_found", lambda name: name == "apt-get")
+    if "debian" not in Path("/etc/os-release").read_text():
+        with pytest.raises(LabError, match="package manager"):
+            quiet.install(["debootstrap"])
+        return
+    with pytest.raises(LabError, match="sudo apt-get install debootstrap"):
+        quiet.install(["debootstrap"])
+
+
+def test_images_need_root(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(LabError, match="Try with sudo"):
+        quiet.require_for_build(load(), ["python-rootfs"])
+
+
+def test_no_go_is_named_with_what_to_do(quiet: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match=r"Go 1\.26 or newer .* no `go` command\. Install Go 1\.26"):
+        quiet.require_for_build(load(), ["kind"])
+
+
+@pytest.mark.parametrize("version", ["go1.25.9", "go1.9", "devel"])
+def test_an_old_go_is_refused(quiet: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str) -> None:
+    _fake_go(tmp_path, version, monkeypatch)
+    with pytest.raises(LabError, match=f"`go` is {version}"):
+        quiet.require_for_build(load(), ["kind"])
+
+
+@pytest.mark.parametrize("version", ["go1.26", "go1.26.8", "go1.30.1", "go2.0"])
+def test_a_new_go_is_taken(quiet: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str) -> None:
+    _fake_go(tmp_path, version, monkeypatch)
+    quiet.require_for_build(load(), ["kind"])
+    assert command.run(["go", "version"]) == f"{version}\n"
+
+
+def test_a_full_disk_is_found_before_minutes_are_spent(quiet: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _fake_go(tmp_path, "go1.26.8", monkeypatch)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 3 * 2**30))
+    with pytest.raises(LabError, match=r"expected 20 GiB free .* has 3\.0 GiB"):
+        quiet.require_for_build(load(), ["kubernetes"])
+
+
+def test_a_pid_file_that_names_another_program_is_not_our_daemon(quiet: Host, tmp_path: Path) -> None:
+    (tmp_path / "dockerd.pid").write_text(f"{os.getpid()}\n")
+    assert quiet.own_daemon() is None
+    assert quiet.stop_own_daemon() is False
+
+
+def test_our_daemon_is_known_by_its_data_directory_and_stopped(quiet: Host, tmp_path: Path) -> None:
+    daemon = subprocess.Popen(["sh", "-c", "read line", "dockerd", str(quiet.docker_data)], stdin=subprocess.PIPE)
+    with daemon:
+        (tmp_path / "dockerd.pid").write_text(f"{daemon.pid}\n")
+        assert quiet.own_daemon() == daemon.pid
+        assert quiet.stop_own_daemon() is True
+    assert not (tmp_path / "dockerd.pid").exists()
+
+
+def test_a_command_that_fails_shows_its_last_lines_and_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(LabError, match=r"ended with code 3:\nlast words\nThe whole output is in .*log"):
+        command.run(["sh", "-c", "echo last words >&2; exit 3"], log=log)
+    assert "last words" in log.read_text()
+
+
+def test_a_command_that_is_missing_is_named() -> None:
+    with pytest.raises(LabError, match="`no-such-program` cannot be run"):
+        command.run(["no-such-program"])
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="needs the Go that the lab is compiled with")
+def test_the_wrapper_around_runc_asks_only_for_what_the_host_has() -> None:
+    done = subprocess.run(
+        ["go", "test", "./..."],
+        cwd=GO_DIRECTORY / "tools",
+        env=go_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lab/tools/runcw" in done.stdout
