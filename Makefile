@@ -11,7 +11,7 @@ PROFILES ?= core
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-.venv/.complete: requirements.lock
+.venv/.complete: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 …" >&2; exit 4; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { \
@@ -19,6 +19,7 @@ help: ## List the verbs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r <($(BIN)/python -c \
 	  "import re; print(re.search(r'^uv==.*?(?=^\S)', open('requirements.lock').read(), re.M | re.S)[0])")
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: venv

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from facts.catalogue import parse_catalogue
 from facts.errors import BadInput
 from observe.cluster import Cluster
 from observe.install import Install
+from observe.teleport import Teleport
 from observe.tools import Tools
 from provision.install import PARTS, Installer
 from provision.phases import PhaseRecord
@@ -80,13 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
     given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
     try:
         settings = load(**given)
-        catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text()))
+        catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
         collector = Collector(
             catalogue=catalogue,
             profiles=settings.profiles,
             allowed_safety=settings.allowed_safety,
             reports_dir=settings.reports,
-            suite_version=version("istio-teleport-conformance"),
+            suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
             scope=Scope(cluster=settings.cluster, context=settings.context),
             command_line=["pytest", *config.invocation_params.args],
             strict=settings.strict,
@@ -149,16 +149,28 @@ def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Clu
 def install(target: Target, cluster: Cluster, settings: Settings, recorder: Store) -> Iterator[Install]:
     """Everything that can be read of the install; what was seen of it goes on the report's first page."""
     tools = Tools(
-        kubectl=target.kubectl,
-        istioctl=target.istioctl,
+        kubectl=str(target.kubectl),
+        istioctl=str(target.istioctl),
+        tctl=target.tctl,
         kubeconfig=target.kubeconfig,
         context=target.context,
         timeout=settings.patience.command,
         recorder=recorder,
     )
+
+    def teleport() -> Teleport:
+        address = target.teleport()
+        return Teleport(
+            address.proxy or opened.agent().config.proxy_server,
+            recorder=recorder,
+            timeout=settings.patience.api,
+            tctl=target.tctl,
+            insecure=address.insecure,
+        )
+
     opened = Install(
         cluster=cluster,
-        teleport=lambda: teleport_of(target.teleport(), opened, recorder, settings.patience),
+        teleport=teleport,
         tools=tools,
         names=settings.names,
         recorder=recorder,

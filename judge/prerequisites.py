@@ -80,8 +80,9 @@ def rights_suffice(rights: Sequence[Right], where: str) -> Finding:
 def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Finding:
     """INST-03, public half: the bundle belongs to the cluster name and holds an authority that is valid now."""
     problems = []
-    if bundle.trust_domain and bundle.trust_domain != ping.cluster_name:
-        problems.append(f"the bundle is of {bundle.trust_domain}, the cluster is called {ping.cluster_name}")
+    named = {san for a in bundle.authorities for san in a.uri_sans} - {f"spiffe://{ping.cluster_name}"}
+    if named:
+        problems.append(f"an authority of the bundle names {listed(named)}, the cluster is called {ping.cluster_name}")
     valid = [a for a in bundle.authorities if a.not_before <= now <= a.not_after]
     if not valid:
         problems.append(f"none of {len(bundle.authorities)} authorities is valid at {now:%Y-%m-%d %H:%M:%S} UTC")

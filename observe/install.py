@@ -10,6 +10,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from facts.access import Right
@@ -162,7 +163,12 @@ class Install:
 
     def bundle(self) -> TrustBundle:
         """Teleport's SPIFFE authorities, from its public endpoint."""
-        return self._once("bundle", lambda: self.teleport().bundle(), lambda bundle: bundle.evidence)
+
+        def read() -> TrustBundle:
+            # The document does not name its trust domain; it belongs to the cluster whose proxy serves it.
+            return replace(self.teleport().bundle(), trust_domain=self.ping().cluster_name)
+
+        return self._once("bundle", read, lambda bundle: bundle.evidence)
 
     def admin_session(self) -> tuple[str, tuple[str, ...]]:
         """Name of the cluster that the admin tctl talks to."""
@@ -345,9 +351,8 @@ class Install:
         asked = GuideCommand.of(command, self.names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
         self._need(asked.about)
         subject = ObjectRef("Command", asked.program)
-        result: CommandResult = (
-            self._tools.run_guide(asked) if asked.program == "kubectl" else self.teleport().tctl(asked.words[1:])
-        )
+        kubectl = asked.program == "kubectl"
+        result = self._tools.run_kubectl(asked.words[1:]) if kubectl else self.teleport().tctl(asked.words[1:])
         evidence = self._recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
         healthy, said = conclusion(asked, result)
         return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
@@ -383,7 +388,7 @@ class Install:
                 return value
             value, ids = kept
             self._recorder.attach(ids)
-            return value  # type: ignore[no-any-return]
+            return value
 
 
 def _pod(names: Names, sidecar: str) -> dict[str, Any]:

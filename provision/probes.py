@@ -18,7 +18,7 @@ from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes import Pod
 from facts.probe import NodeProbe, Refused, SdsProbe, parse_node_probe
 from observe.cluster import Cluster
-from observe.envoy import SECRETS, WARMING, read_admin
+from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.render import MANIFESTS, documents, render
@@ -143,13 +143,13 @@ class Probes:
 
         def look() -> SdsProbe:
             nonlocal evidence
-            answers = read_admin(self._cluster, pod, (SECRETS, WARMING))
+            answers = read_admin(self._cluster, pod, (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS))
             evidence = tuple(reading.evidence for reading in answers.values())
-            secrets = {s.name: s for s in envoy.parse_secrets(answers[SECRETS].document)}
+            secrets = {s.name: s for s in envoy.parse_secrets(answers[envoy.ACTIVE_SECRETS].document)}
             leaf = secrets[envoy.LEAF].chain[0] if envoy.LEAF in secrets and secrets[envoy.LEAF].chain else None
             if leaf is None:
                 raise NotYet("the socket has not supplied the secret default")
-            at = answers[SECRETS].read_at
+            at = answers[envoy.ACTIVE_SECRETS].read_at
             return SdsProbe(node, pod.namespace, pod.service_account, leaf, "", at, (*pod.evidence, *evidence))
 
         try:

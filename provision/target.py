@@ -10,12 +10,11 @@ from pathlib import Path
 
 from facts.errors import BadInput
 from observe.command import CommandResult, run
+from observe.tools import Tctl
 from provision.install import Installer
 from provision.objects import Objects
 from provision.sources import resolve
 from settings import Settings
-
-Tctl = Callable[[Sequence[str]], CommandResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +24,10 @@ class TeleportAddress:
     Attributes:
         proxy: HOST:PORT of the proxy; empty means that it has to be discovered from tbot's configuration.
         insecure: Its certificate cannot be verified.
-        tctl: Runs an admin tctl; None where there is no admin session.
     """
 
     proxy: str
     insecure: bool
-    tctl: Tctl | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +42,7 @@ class Target:
         workload_image: An image with ``python3`` for probes.
         objects: The cluster as something to change, within the safety classes of the run.
         teleport: How to reach Teleport; called when it is needed.
+        tctl: Runs an admin tctl; None where there is no admin session.
         need: Brings a part of the installation up, if it is ours to bring up.
         provisions: Whether this run installs.
     """
@@ -56,6 +54,7 @@ class Target:
     workload_image: str
     objects: Objects
     teleport: Callable[[], TeleportAddress]
+    tctl: Tctl | None
     need: Callable[[str], None]
     provisions: bool
 
@@ -65,7 +64,10 @@ def made_here(installer: Installer) -> Target:
 
     def teleport() -> TeleportAddress:
         authority = installer.authority()
-        return TeleportAddress(authority.proxy, authority.insecure, authority.tctl)
+        return TeleportAddress(authority.proxy, authority.insecure)
+
+    def tctl(words: Sequence[str], stdin: str) -> CommandResult:
+        return installer.authority().tctl(words, stdin)
 
     installer.ensure("cluster")
     return Target(
@@ -76,6 +78,7 @@ def made_here(installer: Installer) -> Target:
         workload_image=installer.sources.workload_image,
         objects=installer.objects,
         teleport=teleport,
+        tctl=tctl,
         need=installer.ensure,
         provisions=True,
     )
@@ -99,12 +102,12 @@ def already_there(settings: Settings, run_id: str) -> Target:
     words = shlex.split(settings.tctl)
     timeout = settings.patience.command
 
-    def tctl(argv: Sequence[str]) -> CommandResult:
-        return run([*words, *argv], timeout=timeout)
+    def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
+        return run([*words, *arguments], timeout=timeout, stdin=stdin)
 
     place = hashlib.sha256(f"{settings.kubeconfig} {settings.context}".encode()).hexdigest()[:16]
     discovery = settings.cache / "discovery" / f"{place}.json"
-    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure, tctl if words else None)
+    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure)
     return Target(
         kubeconfig=settings.kubeconfig,
         context=settings.context,
@@ -113,6 +116,7 @@ def already_there(settings: Settings, run_id: str) -> Target:
         workload_image=sources.workload_image,
         objects=Objects(settings.kubeconfig, settings.context, run_id, timeout=settings.patience.api, discovery=discovery),
         teleport=lambda: address,
+        tctl=tctl if words else None,
         need=lambda _part: None,
         provisions=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import shlex
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +104,8 @@ class TeleportContainer(DockerContainer):  # type: ignore[misc] # testcontainers
         self.with_kwargs(entrypoint=["/usr/local/bin/teleport"], labels=labels)
         self.with_command(["start", "-c", CONFIG_FILE])
         self.with_copy_into_container(yaml.safe_dump(config(cluster_name)).encode(), CONFIG_FILE)
-        self.ports[f"{PROXY_PORT}/tcp"] = ("127.0.0.1", None)
+        # A port that Docker chooses changes when the container joins kind's network; one that is named here stays.
+        self.ports[f"{PROXY_PORT}/tcp"] = ("127.0.0.1", _free_port())
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,12 @@ def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
         raise NotYet(f"{type(error).__name__}: {error}") from error
     finally:
         connection.close()
+
+
+def _free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport:
