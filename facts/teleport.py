@@ -238,19 +238,28 @@ def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
     """
     where = "tctl status"
     found: dict[str, str] = {}
-    rotation = ""
     for line in text.splitlines():
-        labelled = re.match(r"(Cluster|Version|CA pins?)(?::\s*|\s{2,})(\S+)", line)
+        labelled = re.match(r"(Cluster|Version)(?::\s*|\s{2,})(\S+)", line)
         if labelled:
-            found.setdefault(labelled[1].removesuffix("s"), labelled[2])
-        cells = re.split(r"\s{2,}", line.strip())
-        if cells[0] in ("spiffe", "spiffe CA") and len(cells) > 1:
-            rotation = rotation or cells[1]
+            found.setdefault(labelled[1], labelled[2])
     for name in ("Cluster", "Version"):
         if name not in found:
             raise damaged(f"a line that starts with {name}", repr(text[:80]), where)
     pins = re.findall(r"sha256:[0-9a-f]{64}", text)
-    return ClusterStatus(found["Cluster"], Version.parse(found["Version"], where), tuple(pins), rotation, evidence)
+    return ClusterStatus(
+        found["Cluster"], Version.parse(found["Version"], where), tuple(pins), _rotation_cell(text.splitlines()), evidence
+    )
+
+
+def _rotation_cell(lines: list[str]) -> str:
+    """The cell under ``rotation`` in the row ``spiffe``: cells hold blanks, so the header's columns say where it ends."""
+    for number, header in enumerate(lines):
+        columns = [(m[0], m.start()) for m in re.finditer(r"\S+", header)]
+        names = [name.lower() for name, _start in columns]
+        if names[:2] == ["authority", "rotation"]:
+            start, end = columns[1][1], columns[2][1] if len(columns) > 2 else None
+            return next((line[start:end].strip() for line in lines[number + 1 :] if line.split()[:1] == ["spiffe"]), "")
+    return ""
 
 
 def parse_join_token(document: Any, evidence: tuple[str, ...] = ()) -> JoinToken:

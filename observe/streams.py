@@ -186,11 +186,10 @@ def _frames(connection: websocket.WebSocket, deadline: float, where: str) -> Ite
             yield data[0], data[1:]
 
 
-class _Forwarded(io.RawIOBase):
-    """One forwarded port as the socket that `http.client` wants."""
+class _Forwarded:
+    """One forwarded port as the socket that `http.client` wants; the connection under it is closed by who opened it."""
 
     def __init__(self, connection: websocket.WebSocket) -> None:
-        super().__init__()
         self._connection = connection
         self._buffer = b""
         # Either channel opens with a frame that only repeats the port number.
@@ -201,20 +200,25 @@ class _Forwarded(io.RawIOBase):
         self._connection.send(b"\x00" + bytes(data), opcode=websocket.ABNF.OPCODE_BINARY)
 
     def makefile(self, *_args: Any, **_options: Any) -> io.BufferedReader:
-        """As socket.makefile for reading; closing it leaves the connection open, as a socket's would."""
-        return _Reader(self)
+        """As socket.makefile, for reading."""
+        return io.BufferedReader(_Received(self), 65536)
 
-    def readable(self) -> bool:
-        return True
+    def close(self) -> None:
+        """As socket.close."""
 
-    def readinto(self, buffer: Any) -> int:
+    def recv(self, size: int) -> bytes:
+        """As socket.recv: nothing at the end.
+
+        Raises:
+            ConnectionRefusedError: The node says why there is no connection to the port.
+        """
         while not self._buffer:
             try:
                 opcode, data = self._connection.recv_data(control_frame=False)
             except websocket.WebSocketConnectionClosedException:
-                return 0
+                return b""
             if opcode == websocket.ABNF.OPCODE_CLOSE or not data:
-                return 0
+                return b""
             channel, payload = data[0], data[1:]
             if channel in self._greetings:
                 self._greetings.discard(channel)
@@ -222,31 +226,37 @@ class _Forwarded(io.RawIOBase):
                 raise ConnectionRefusedError(payload.decode(errors="replace").strip())
             else:
                 self._buffer += payload
-        size = min(len(buffer), len(self._buffer))
-        buffer[:size] = self._buffer[:size]
-        self._buffer = self._buffer[size:]
-        return size
+        received, self._buffer = self._buffer[:size], self._buffer[size:]
+        return received
 
 
-class _Reader(io.BufferedReader):
-    """A buffered reader that leaves what it reads from open."""
+class _Received(io.RawIOBase):
+    """What comes through a forwarded port, as a stream."""
 
-    def __init__(self, raw: _Forwarded) -> None:
-        super().__init__(raw, 65536)
+    def __init__(self, port: _Forwarded) -> None:
+        super().__init__()
+        self._port = port
 
-    def close(self) -> None:
-        if not self.closed:
-            self.detach()
+    def readable(self) -> bool:
+        """As of any stream."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As of any raw stream: 0 at the end."""
+        received = self._port.recv(len(buffer))
+        buffer[: len(received)] = received
+        return len(received)
 
 
 class ForwardedPort:
     """A port of a pod, spoken HTTP to. Made by `forward`."""
 
     def __init__(self, connection: websocket.WebSocket, port: int, where: str) -> None:
+        self._port = _Forwarded(connection)
         self._http = http.client.HTTPConnection("localhost", port)
         # A port that closed must not lead to a connection to this machine's own port of that number.
         self._http.auto_open = 0
-        self._http.sock = _Forwarded(connection)
+        self._http.sock = self._port
         self._where = where
 
     def get(self, path: str) -> tuple[int, str]:
@@ -262,11 +272,22 @@ class ForwardedPort:
         except (websocket.WebSocketException, http.client.HTTPException, OSError) as error:
             raise CouldNotTell(
                 expected="an answer",
-                seen=f"{type(error).__name__}: {error}",
+                seen=self._last_words(error),
                 where=f"{self._where}: GET {path}",
                 remedy="see whether the container runs and its process listens there",
             ) from error
         return response.status, body.decode(errors="replace")
+
+    def _last_words(self, error: Exception) -> str:
+        """What the node said before it hung up; where the send failed first, nobody has read it yet."""
+        if not isinstance(error, ConnectionRefusedError):
+            try:
+                self._port.recv(1)
+            except ConnectionRefusedError as refused:
+                return str(refused)
+            except (websocket.WebSocketException, OSError):
+                pass  # it said nothing more than the error at hand
+        return str(error) if isinstance(error, ConnectionRefusedError) else f"{type(error).__name__}: {error}"
 
 
 @contextmanager
