@@ -1,0 +1,241 @@
+"""Joining: who gets in, and in which words the others are refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract import resources
+from tests.contract.agent import Agent
+from tests.contract.conftest import MakeAgent
+from tests.contract.driver import Platform, Teleport, free_port, wait_for_line
+from tests.contract.node import ServiceAccountKeys
+
+Claims = dict[str, Any]
+
+
+def test_a_joined_tbot_is_an_instance_with_heartbeat_and_version(teleport: Teleport, tbot: Agent) -> None:
+    assert tbot.running is not None
+    wait_for_line(tbot.running, "Sent heartbeat")
+
+    instance = yaml.safe_load(teleport.must("get", f"bot_instance/{resources.BOT}").split("---")[0])
+
+    beat = instance["status"]["latest_heartbeats"][-1]
+    assert beat["version"] == "18.6.4"
+    assert beat["hostname"]
+    assert beat["join_method"] == "kubernetes"
+    joined = instance["status"]["initial_authentication"]
+    assert joined["join_token"] == resources.TOKEN
+    assert joined["join_attrs"]["kubernetes"]["service_account"] == {"namespace": "teleport-system", "name": "tbot"}
+
+
+def test_log_lines_of_a_healthy_start(tbot: Agent) -> None:
+    lines = tbot.log.splitlines()
+
+    assert "18.6.4" in lines[0]
+    opened = next(line for line in lines if "Listener opened for Workload API endpoint" in line)
+    assert f"INFO [TBOT:SVC:] Listener opened for Workload API endpoint addr:{tbot.socket}" in opened
+    assert any("INFO [TBOT:HEAR] Sent heartbeat" in line for line in lines)
+    assert any("Successfully initialized trust bundle cache" in line for line in lines)
+
+
+def long_ago() -> Claims:
+    return {"iat": int(time.time()) - 700, "nbf": int(time.time()) - 700, "exp": int(time.time()) - 60}
+
+
+def in_the_future() -> Claims:
+    return {"iat": int(time.time()) + 60, "nbf": int(time.time()) + 60}
+
+
+def of_an_hour() -> Claims:
+    return {"exp": int(time.time()) + 3600}
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        (lambda: {"aud": ["127.0.0.1:3080"]}, ["validating jwt claims", "invalid audience claim (aud)"]),
+        (long_ago, ["validating jwt claims", "token is expired (exp)"]),
+        (in_the_future, ["validating jwt claims", "token not valid yet (nbf)"]),
+        (of_an_hour, ["with a TTL of less than 30m0s"]),
+        (lambda: {"exp": None}, ["service account token with `exp`"]),
+        (lambda: {"iat": None, "nbf": None}, ["service account token with `iat`"]),
+        (
+            lambda: {"kubernetes.io": {"namespace": "teleport-system"}},
+            ["requires the use of projected pod bound service account token"],
+        ),
+        (lambda: {"sub": "system:serviceaccount:teleport-system:other"}, ["did not match any allow rules"]),
+        (lambda: {"sub": "system:serviceaccount:other:tbot"}, ["did not match any allow rules"]),
+    ],
+    ids=["audience", "expired", "not yet", "an hour", "no exp", "no iat", "no pod", "other name", "other namespace"],
+)
+def test_a_token_that_may_not_join(
+    make_agent: MakeAgent, keys: ServiceAccountKeys, claims: Callable[[], Claims], said: list[str]
+) -> None:
+    output = make_agent(token=keys.token(**claims())).refused()
+
+    assert "ERROR: " in output
+    for text in said:
+        assert text in output
+    if "allow rules" not in said[0]:
+        assert "reviewing kubernetes token with static_jwks" in output
+
+
+def test_ten_seconds_of_clock_skew_are_forgiven(make_agent: MakeAgent, keys: ServiceAccountKeys) -> None:
+    moment = int(time.time())
+    make_agent(token=keys.token(iat=moment + 8, nbf=moment + 8)).start()
+
+
+@pytest.mark.parametrize(
+    ("signer", "said"),
+    [
+        (lambda: ServiceAccountKeys("kid-of-another-cluster"), "go-jose/go-jose: unsupported key type/format"),
+        (lambda: ServiceAccountKeys("kid-1"), "go-jose/go-jose: error in cryptographic primitive"),
+    ],
+    ids=["unknown kid", "known kid"],
+)
+def test_a_token_of_another_cluster(make_agent: MakeAgent, signer: Callable[[], ServiceAccountKeys], said: str) -> None:
+    output = make_agent(token=signer().token()).refused()
+
+    assert "reviewing kubernetes token with static_jwks" in output
+    assert "validating jwt signature" in output
+    assert said in output
+
+
+def test_a_token_file_that_holds_no_token(make_agent: MakeAgent) -> None:
+    assert "parsing jwt" in make_agent(token="not a token").refused()
+
+
+def test_the_placeholder_of_the_guide_is_taken_and_then_no_tbot_joins(
+    make_agent: MakeAgent, teleport: Teleport, keys: ServiceAccountKeys
+) -> None:
+    placeholder = resources.token(keys, static_jwks={"jwks": "PASTE_JWKS_HERE"})
+    teleport.must("create", "-f", stdin=resources.as_yaml(placeholder))
+
+    output = make_agent().refused()
+
+    assert "parsing provided jwks" in output
+    assert "invalid character 'P'" in output
+
+
+def test_a_join_token_that_is_not_there(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    agent.config["onboarding"]["token"] = "no-such-token"
+    assert "not found" in agent.refused()
+
+
+def test_a_bot_that_was_never_created(make_agent: MakeAgent, teleport: Teleport) -> None:
+    teleport.must("rm", f"bot/{resources.BOT}")
+    assert 'user "bot-istio-tbot" not found' in make_agent().refused()
+
+
+def test_joins_and_refusals_are_audited(make_agent: MakeAgent, teleport: Teleport, keys: ServiceAccountKeys) -> None:
+    make_agent().start()
+    make_agent(token=keys.token(aud=["elsewhere"])).refused()
+
+    lines = (teleport.data_dir / "log" / "events.log").read_text(encoding="utf-8").splitlines()
+    joins = [event for event in map(json.loads, lines) if event["event"] == "bot.join"]
+    assert [(event["code"], event["success"]) for event in joins[-2:]] == [("TJ001I", True), ("TJ001E", False)]
+    assert joins[-2]["bot_name"] == resources.BOT
+    assert joins[-2]["token_name"] == resources.TOKEN
+    assert joins[-2]["method"] == "kubernetes"
+
+
+def test_no_service_account_token(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    running = agent.begin(KUBERNETES_TOKEN_PATH="/nonexistent/token")
+    assert running.exit_status() != 0
+    assert "/nonexistent/token" in running.log
+
+
+def test_nothing_listens_at_the_proxy_address(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    agent.config["proxy_server"] = f"127.0.0.1:{free_port()}"
+    assert "connection refused" in agent.refused()
+
+
+def test_the_proxy_is_not_trusted_without_insecure(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    agent.config["insecure"] = False
+    assert "x509: certificate signed by unknown authority" in agent.refused()
+
+
+def test_a_mounted_ca_makes_the_proxy_trusted(make_agent: MakeAgent, teleport: Teleport) -> None:
+    agent = make_agent()
+    agent.config["insecure"] = False
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", teleport.proxy, "-showcerts"], input="", capture_output=True, text=True
+    ).stdout
+    last = shown.rindex("-----BEGIN CERTIFICATE-----")
+    ca = agent.directory / "ca.pem"
+    ca.write_text(shown[last : shown.index("-----END CERTIFICATE-----", last)] + "-----END CERTIFICATE-----\n")
+    agent.start(SSL_CERT_FILE=str(ca))
+
+
+def through_auth(agent: Agent, teleport: Teleport, *pins: str) -> Agent:
+    del agent.config["proxy_server"], agent.config["insecure"]
+    agent.config["auth_server"] = f"127.0.0.1:{teleport.auth_port}"
+    agent.config["onboarding"]["ca_pins"] = list(pins)
+    return agent
+
+
+def test_the_pin_of_tctl_status_is_good_for_the_auth_service(make_agent: MakeAgent, teleport: Teleport) -> None:
+    status = teleport.must("status")
+    pin = next(line.split()[-1] for line in status.splitlines() if line.startswith("CA pin"))
+    through_auth(make_agent(), teleport, pin).start()
+
+
+def test_a_wrong_pin_is_refused(make_agent: MakeAgent, teleport: Teleport) -> None:
+    pin = f"sha256:{'00' * 32}"
+    assert "pin" in through_auth(make_agent(), teleport, pin).refused()
+
+
+def test_without_pin_the_auth_service_is_joined_with_a_warning(make_agent: MakeAgent, teleport: Teleport) -> None:
+    agent = through_auth(make_agent(), teleport).start()
+    assert "WARN" in agent.log
+    assert "Joining cluster without validating the identity of the Auth Server" in agent.log
+
+
+def test_a_proxy_address_is_no_auth_server(make_agent: MakeAgent, teleport: Teleport) -> None:
+    agent = through_auth(make_agent(), teleport)
+    agent.config["auth_server"] = teleport.proxy
+    assert "proxy_server" in agent.refused()
+
+
+def test_in_cluster_needs_a_cluster(make_agent: MakeAgent, teleport: Teleport, keys: ServiceAccountKeys) -> None:
+    token = resources.token(keys, "in-cluster", type="in_cluster", static_jwks=None)
+    teleport.must("create", "-f", stdin=resources.as_yaml(token))
+    agent = make_agent()
+    agent.config["onboarding"]["token"] = "in-cluster"
+
+    output = agent.refused()
+
+    assert "reviewing kubernetes token with in_cluster" in output
+    assert "failed to initialize in-cluster Kubernetes config" in output
+
+
+def test_storage_on_disk_keeps_the_bot_instance_over_a_restart(
+    make_agent: MakeAgent, teleport: Teleport, platform: Platform
+) -> None:
+    agent = make_agent()
+    agent.config["storage"] = {"type": "directory", "path": str(agent.directory / "storage")}
+
+    before = instances(teleport)
+    agent.start().stop()
+    once = instances(teleport) - before
+    agent.start().stop()
+    twice = instances(teleport) - before
+
+    assert len(once) == 1
+    assert twice == once
+
+
+def instances(teleport: Teleport) -> set[str]:
+    listing = json.loads(teleport.must("bots", "instances", "ls", "--format=json"))
+    return {entry["spec"]["instance_id"] for entry in listing}
