@@ -45,6 +45,8 @@ class Installation:
         context: In it.
         objects: The cluster, as something to change.
         authority: The Teleport cluster.
+        variables: Of the manifests, as they were filled in.
+        directory: Private directory for files.
         timeline: How long each phase took.
     """
 
@@ -54,6 +56,8 @@ class Installation:
     context: str
     objects: Objects
     authority: Teleport
+    variables: Mapping[str, str]
+    directory: Path
     timeline: tuple[PhaseRecord, ...]
 
 
@@ -92,18 +96,14 @@ class Installer:
         self._keep = settings.keep or settings.reuse
         self._directory = directory_of(settings)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.kind = Kind(
-            settings.kind_name, self._directory, self.sources, recorder,
-            nodes=settings.nodes, timeout=self._patience.cluster_up, stop=lambda: self._phases.stopping(),
-        )  # fmt: skip
         self.context = context_name(settings.kind_name)
-        self.kubeconfig = Path(self.kind.kubeconfig_path)
+        self.kubeconfig = self._directory / "kubeconfig"
         self.objects = Objects(
             self.kubeconfig, self.context, run_id,
             timeout=self._patience.api, discovery=self._directory / f"discovery-{run_id}.json",
         )  # fmt: skip
         self._authority: Teleport | None = None
-        self._phases: Phases = Phases(
+        self._phases = Phases(
             [
                 Phase("cluster", self._make_cluster),
                 Phase("nodes", self._await_nodes, needs=("cluster",)),
@@ -112,13 +112,17 @@ class Installer:
                 Phase("token", self._create_token, needs=("teleport", "cluster")),
                 Phase("agent", self._install_agent, needs=("cluster", "resources", "token")),
                 # The gateway of Istio's own installation waits for tbot, so both must be on their way together.
-                Phase("istio", self._install_istio, needs=("cluster",), alongside=("agent",)),
+                Phase("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("agent",)),
                 Phase("istiod", self._await_istiod, needs=("cluster",), alongside=("istio",)),
                 Phase("app", self._deploy_app, needs=("istiod", "agent")),
             ],
             on_end=on_phase,
             on_failure=self._collect,
         )
+        self.kind = Kind(
+            settings.kind_name, self._directory, self.sources, recorder,
+            nodes=settings.nodes, timeout=self._patience.cluster_up, stop=self._phases.stopping,
+        )  # fmt: skip
 
     @property
     def timeline(self) -> tuple[PhaseRecord, ...]:
@@ -143,11 +147,30 @@ class Installer:
         assert self._authority is not None  # noqa: S101 - what the phase that has just succeeded is for
         return self._authority
 
+    def variables(self) -> dict[str, str]:
+        """The variables of the manifests, as they are filled in here."""
+        authority = self.authority()
+        return {
+            "TRUST_DOMAIN": authority.cluster_name,
+            "PROXY_SERVER": authority.proxy_for_pods,
+            "SOCKET_DIRECTORY": self._settings.names.socket_directory,
+            "TBOT_IMAGE": self.sources.tbot_image,
+            "WORKLOAD_IMAGE": self.sources.workload_image,
+        }
+
     def installation(self) -> Installation:
         """Everything, brought up if it is not."""
         self.ensure(*PARTS)
         return Installation(
-            self.run_id, self.sources, self.kubeconfig, self.context, self.objects, self.authority(), self.timeline
+            run_id=self.run_id,
+            sources=self.sources,
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            objects=self.objects,
+            authority=self.authority(),
+            variables=self.variables(),
+            directory=self._directory,
+            timeline=self.timeline,
         )
 
     def tear_down(self) -> None:
@@ -225,22 +248,12 @@ class Installer:
         """Only in a Teleport of our own is a resource of the same name certainly ours."""
         return isinstance(self._authority, OwnTeleport)
 
-    def _variables(self) -> dict[str, str]:
-        authority = self.authority()
-        return {
-            "TRUST_DOMAIN": authority.cluster_name,
-            "PROXY_SERVER": authority.proxy_for_pods,
-            "SOCKET_DIRECTORY": self._settings.names.socket_directory,
-            "TBOT_IMAGE": self.sources.tbot_image,
-            "WORKLOAD_IMAGE": self.sources.workload_image,
-        }
-
     def _install_agent(self) -> None:
         authority = self.authority()
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
-        self.objects.apply_all(agent.objects(self._variables(), insecure=authority.insecure, host_aliases=aliases))
+        self.objects.apply_all(agent.objects(self.variables(), insecure=authority.insecure, host_aliases=aliases))
         self.objects.await_ready(
             "DaemonSet", agent.NAME, self._phases.pace(self._patience.rollout), namespace=agent.NAMESPACE,
             remedy=f"kubectl logs -n {agent.NAMESPACE} daemonset/{agent.NAME}",
@@ -252,7 +265,7 @@ class Installer:
 
         try:
             istio.install(
-                self.sources, self._variables(), self._recorder, self._directory,
+                self.sources, self.variables(), self._recorder, self._directory,
                 kubeconfig=self.kubeconfig, context=self.context, timeout=self._patience.istio_install,
                 stop=lambda: self._phases.stopping() or gateway_waits_in_vain(),
             )  # fmt: skip
@@ -275,7 +288,7 @@ class Installer:
         self.objects.await_ready("Deployment", "istiod", pace, namespace="istio-system")
 
     def _deploy_app(self) -> None:
-        self.objects.apply_all(documents(MANIFESTS / "test-app-deployment.yaml", self._variables()))
+        self.objects.apply_all(documents(MANIFESTS / "test-app-deployment.yaml", self.variables()))
         self.objects.await_ready(
             "Deployment", "test-app", self._phases.pace(self._patience.rollout), namespace="test-app",
             remedy="kubectl describe pods -n test-app",

@@ -69,15 +69,23 @@ class Objects:
         for document in documents:
             self.apply(document)
 
+    def refusal(self, document: Document) -> str:
+        """Why the API server would refuse to create an object, in its own words; empty if it would create it."""
+        try:
+            self._ask(document, "create", body=dict(document), dry_run="All")
+        except ProvisioningFailed as error:
+            return error.seen
+        return ""
+
     def patch(self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "") -> dict[str, Any]:
-        """Changes an object of somebody else by a JSON merge patch.
+        """Changes an object of a built-in kind by a strategic merge patch, as ``kubectl patch`` and ``set image`` do.
 
         Raises:
             ProvisioningFailed: See `apply`.
         """
         return self._ask(
             _reference(api_version, kind, name, namespace),
-            "patch", body=dict(change), content_type="application/merge-patch+json", field_manager=FIELD_MANAGER,
+            "patch", body=dict(change), content_type="application/strategic-merge-patch+json", field_manager=FIELD_MANAGER,
         )  # fmt: skip
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
@@ -153,8 +161,9 @@ class Objects:
         where = f"{document['kind']} {namespace}/{name}" if namespace else f"{document['kind']} {name or ''}".strip()
         with _failures_named(where):
             resource = self._resource(document["apiVersion"], document["kind"])
+            named = {} if verb == "create" else {"name": name}
             answer = getattr(self._client(), verb)(
-                resource, name=name, namespace=namespace, _request_timeout=self._timeout, serialize=False, **arguments
+                resource, namespace=namespace, _request_timeout=self._timeout, serialize=False, **named, **arguments
             )
             parsed: dict[str, Any] = json.loads(answer.data)
             return parsed
