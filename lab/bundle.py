@@ -162,9 +162,9 @@ def remove(store: Store) -> int:
     Returns:
         Bytes freed, as far as files count.
     """
-    freed = 0
+    sizes: dict[int, int] = {}  # by inode: the bundle's binaries are links to those of the parts
     for name in ("bundle", "parts", "records", "tmp", "logs", "debs"):
         directory = store.directory / name
-        freed += sum(p.lstat().st_size for p in directory.rglob("*") if p.is_file() and p.lstat().st_nlink == 1)
+        sizes.update((p.lstat().st_ino, p.lstat().st_size) for p in directory.rglob("*") if p.is_file())
         shutil.rmtree(directory, ignore_errors=True)
-    return freed
+    return sum(sizes.values())

@@ -147,31 +147,36 @@ def pin() -> None:
         _say(f"wrote {path}")
 
 
+class _InterruptedError(LabError):
+    """Somebody asked the command to end."""
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a request to terminate end the commands that are running, like Ctrl-C does."""
+    """Let Ctrl-C and a request to terminate end the commands that are running, too."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise _InterruptedError("interrupted; what was finished stays, the next build goes on from there")
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
         end_all()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:
-    """Run the command line; a problem is one message on standard error and exit code 1."""
+    """Run the command line; a problem is one message on standard error and exit code 1, an interruption 130."""
     try:
         with _interruptible():
-            app(standalone_mode=False)
+            app()
     except LabError as error:
         _errors.print(f"lab: {error}", soft_wrap=True, markup=False)
+        sys.exit(130 if isinstance(error, _InterruptedError) else 1)
+    except OSError as error:
+        where = cache_directory()
+        free = f"{shutil.disk_usage(where).free / 2**30:.1f} GiB are free there" if where.exists() else "it is not there"
+        _errors.print(f"lab: {error}. The lab works in {where}; {free}.", soft_wrap=True, markup=False)
         sys.exit(1)
-    except typer.Exit as error:
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _errors.print("lab: interrupted; what was finished stays, the next build goes on from there")
-        sys.exit(130)
