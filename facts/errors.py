@@ -28,6 +28,10 @@ class CouldNotTell(ConformanceError):
     """A reading that a verdict needs could not be made, or could not be understood: verdict *error*, never pass or fail."""
 
 
+class NotGiven(CouldNotTell):
+    """A reading needs something that this run was not given, such as an admin session: verdict *not-evaluated*."""
+
+
 class ProvisioningFailed(ConformanceError):
     """A part of the installation could not be brought up. The run ends as *inconclusive*; the report is still written."""
 

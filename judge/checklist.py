@@ -167,7 +167,7 @@ def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_
         streams = proxy.streams
         if not (streams.cx_active and streams.rq_active):
             problems.append(
-                f"{proxy.pod} has no live stream on its socket: {streams.cx_active} connections, {streams.rq_active} streams,"
+                f"{proxy.pod} has no live stream on its socket: {streams.cx_active} connected, {streams.rq_active} streams,"
                 f" {streams.cx_connect_fail} failed to connect"
             )
     problems += _unread(fleet)

@@ -89,12 +89,12 @@ def _key_problems(token: JoinToken, live: Jwks) -> list[str]:
     return []
 
 
-def holds_every_key(token: JoinToken | Absent, live: Jwks) -> Finding:
-    """INST-10, keys: every key that the cluster publishes now is in the token."""
+def holds_every_key(token: JoinToken | Absent, live: Jwks, requirement: str = "INST-10") -> Finding:
+    """INST-10, keys, and INST-09 without a token of the run's own: every key that the cluster publishes is in the token."""
     if isinstance(token, Absent):
-        return _absent("INST-10", token)
+        return _absent(requirement, token)
     return concluded(
-        "INST-10",
+        requirement,
         expected=f"the token to hold the cluster's keys {listed(live.key_ids)}",
         problems=_key_problems(token, live),
         so=f"it holds {listed(live.key_ids)}",

@@ -112,10 +112,18 @@ class Install:
         """The cluster, as a person names it."""
         return f"context {self.cluster.context}"
 
-    def tools(self) -> tuple[Tool, ...]:
-        """kubectl, istioctl and tctl, each with the version that it says it is."""
+    def kubectl(self) -> Tool:
+        """Kubectl's version."""
+        return self._once("kubectl", self._tools.kubectl_version, lambda tool: tool.evidence)
+
+    def istioctl(self) -> Tool:
+        """Istioctl's version."""
+        return self._once("istioctl", self._tools.istioctl_version, lambda tool: tool.evidence)
+
+    def tctl(self) -> Tool:
+        """Tctl's version."""
         self._need("teleport")
-        return self._once("tools", self._tools.versions, lambda tools: _all(t.evidence for t in tools))
+        return self._once("tctl", self._tools.tctl_version, lambda tool: tool.evidence)
 
     def api_version(self) -> tuple[Version, tuple[str, ...]]:
         """Version of the API server."""

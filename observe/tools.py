@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facts.document import decoded
-from facts.errors import CouldNotTell
+from facts.errors import NotGiven
 from facts.evidence import ObjectRef, Recorder
 from facts.versions import Tool, Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
 from observe.command import CommandResult, run
-from observe.guide import GuideCommand
 
 Tctl = Callable[[Sequence[str], str], CommandResult]
 """Runs an admin tctl: arguments without the program, and its standard input. Evidence shows ``tctl …`` whatever it is."""
@@ -40,22 +40,34 @@ class Tools:
     recorder: Recorder
     timeout: float
 
-    def versions(self) -> tuple[Tool, ...]:
-        """Versions of kubectl, istioctl and tctl, read from what they say; their exit codes say nothing.
+    def kubectl_version(self) -> Tool:
+        """Kubectl's own version, read from what it says; its exit code says nothing.
 
         Raises:
-            CouldNotTell: One of them is missing, or does not name its version.
+            CouldNotTell: It is missing, or does not name its version.
         """
-        kubectl = run([self.kubectl, "version", "--client", "-o", "json"], timeout=self.timeout)
-        istioctl = run([self.istioctl, "version", "--remote=false", "-o", "json"], timeout=self.timeout)
+        words = ["version", "--client", "-o", "json"]
+        return self._tool("kubectl", words, run([self.kubectl, *words], timeout=self.timeout), parse_kubectl_version)
+
+    def istioctl_version(self) -> Tool:
+        """Istioctl's own version.
+
+        Raises:
+            CouldNotTell: See `kubectl_version`.
+        """
+        words = ["version", "--remote=false", "-o", "json"]
+        return self._tool("istioctl", words, run([self.istioctl, *words], timeout=self.timeout), parse_istioctl_version)
+
+    def tctl_version(self) -> Tool:
+        """Tctl's own version.
+
+        Raises:
+            NotGiven: This run has no admin tctl.
+            CouldNotTell: See `kubectl_version`.
+        """
         if self.tctl is None:
             raise no_admin_session("tctl version")
-        tctl = self.tctl(["version"], "")
-        return (
-            self._tool("kubectl", kubectl, parse_kubectl_version, "kubectl version --client -o json"),
-            self._tool("istioctl", istioctl, parse_istioctl_version, "istioctl version --remote=false -o json"),
-            self._tool("tctl", tctl, parse_tctl_version, "tctl version"),
-        )
+        return self._tool("tctl", ["version"], self.tctl(["version"], ""), parse_tctl_version)
 
     def run_kubectl(self, words: Sequence[str]) -> CommandResult:
         """Runs a kubectl command that only looks, against this run's cluster.
@@ -66,21 +78,19 @@ class Tools:
         where = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
         return run([self.kubectl, *where, "--context", self.context, *words], timeout=self.timeout)
 
-    def run_guide(self, asked: GuideCommand) -> CommandResult:
-        """Runs one of the guide's kubectl commands against this run's cluster."""
-        return self.run_kubectl(asked.words[1:])
-
-    def _tool(self, name: str, result: CommandResult, parse: Callable[[Any], Version], shown: str) -> Tool:
+    def _tool(self, name: str, words: Sequence[str], result: CommandResult, parse: Callable[[Any], Version]) -> Tool:
         recorded = result.as_evidence(
-            ObjectRef("Host", name), parser=f"{parse.__module__}.{parse.__qualname__}", shown_as=shown
+            ObjectRef("Host", name),
+            parser=f"{parse.__module__}.{parse.__qualname__}",
+            shown_as=shlex.join([name, *words]),
         )
         evidence = self.recorder.record(recorded)
         return Tool(name, parse(decoded(result.stdout)), (evidence,))
 
 
-def no_admin_session(where: str) -> CouldNotTell:
+def no_admin_session(where: str) -> NotGiven:
     """The error of everything that needs an admin tctl where there is none."""
-    return CouldNotTell(
+    return NotGiven(
         expected="an admin session of Teleport",
         seen="none was given",
         where=where,

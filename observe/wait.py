@@ -18,7 +18,7 @@ from facts.errors import CouldNotTell
 T = TypeVar("T")
 
 
-class NotYet(Exception):  # noqa: N818 - a state of the world, not an error
+class NotYet(Exception):
     """What was looked for is not there yet. Its text is the last observation."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from facts.errors import ConformanceError
+from facts.errors import ConformanceError, NotGiven
 from facts.finding import Violated
 from judge.verdict import Ending
 from reporting.policy import SkippedByPolicy
 
-_MACHINERY = ("/_pytest/", "/pluggy/", "/pytest_bdd/")
+# Frames that say nothing of the cause; pytest-bdd's own frame of a scenario is shown with the name of its feature file.
+_MACHINERY = ("/_pytest/", "/pluggy/", "/pytest_bdd/", ".feature")
 
 
 def ending_of(error: BaseException) -> tuple[Ending, str]:
@@ -26,6 +27,8 @@ def ending_of(error: BaseException) -> tuple[Ending, str]:
         return Ending.SKIPPED_BY_POLICY, str(error)
     if isinstance(error, pytest.skip.Exception):
         return Ending.SKIPPED_BY_TEST, f"skipped inside: {error}"
+    if isinstance(error, NotGiven):
+        return Ending.NOT_RUN, str(error)
     return Ending.BROKE, told(error)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from observe.install import Install
 from pytest_bdd import given, then
 
 from facts.evidence import Recorder
 from facts.kubernetes import Pod
 from judge import application as judge
+from observe.install import Install
 from steps.conclusions import must_hold
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from observe.install import Install
 from pytest_bdd import parsers, then, when
 
 from facts.evidence import Recorder
 from facts.guide import GuideAnswer
 from judge import checklist as judge
+from observe.install import Install
 from steps.conclusions import must_hold
 
 

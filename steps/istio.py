@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from observe.install import Install
 from pytest_bdd import given, parsers, then, when
 
 from facts.evidence import Recorder
@@ -12,6 +11,7 @@ from facts.proxy import Normalization
 from facts.teleport import Ping
 from facts.versions import Tool
 from judge import istio as judge
+from observe.install import Install
 from steps.conclusions import must_hold
 
 # How a pod asks for its kind of sidecar: the value of its annotation sidecar.istio.io/nativeSidecar, or none.
@@ -26,7 +26,7 @@ def mesh(install: Install) -> Mesh:
 
 @given("the version of istioctl", target_fixture="istioctl")
 def istioctl(install: Install) -> Tool:
-    return next(tool for tool in install.tools() if tool.name == "istioctl")
+    return install.istioctl()
 
 
 @given("Teleport's own cluster name", target_fixture="ping")

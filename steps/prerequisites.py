@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from observe.install import Install
-from provision.probes import Probes
 from pytest_bdd import given, then, when
 
 from facts.access import Right
@@ -15,12 +13,9 @@ from facts.probe import NodeProbe, Refused
 from facts.teleport import Ping
 from facts.versions import Tool, Version
 from judge import prerequisites as judge
+from observe.install import Install
+from provision.probes import Probes
 from steps.conclusions import must_hold
-
-
-@given("the versions of kubectl, istioctl and tctl", target_fixture="tools")
-def tools(install: Install) -> dict[str, Tool]:
-    return {tool.name: tool for tool in install.tools()}
 
 
 @given("the version of the API server", target_fixture="api_server")
@@ -28,20 +23,25 @@ def api_server(install: Install) -> tuple[Version, tuple[str, ...]]:
     return install.api_version()
 
 
+@given("the version of tctl", target_fixture="tctl")
+def tctl(install: Install) -> Tool:
+    return install.tctl()
+
+
 @then("kubectl must be 1.27 or later and within one minor version of the API server")
-def kubectl_fits(tools: dict[str, Tool], api_server: tuple[Version, tuple[str, ...]], recorder: Recorder) -> None:
+def kubectl_fits(install: Install, api_server: tuple[Version, tuple[str, ...]], recorder: Recorder) -> None:
     version, evidence = api_server
-    must_hold(recorder, judge.kubectl_fits(tools["kubectl"], version, evidence))
+    must_hold(recorder, judge.kubectl_fits(install.kubectl(), version, evidence))
 
 
 @then("istioctl must be 1.28 or later")
-def istioctl_fits(tools: dict[str, Tool], recorder: Recorder) -> None:
-    must_hold(recorder, judge.istioctl_fits(tools["istioctl"]))
+def istioctl_fits(install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.istioctl_fits(install.istioctl()))
 
 
 @then("tctl must be within one major version of Teleport")
-def tctl_fits(tools: dict[str, Tool], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.tctl_fits(tools["tctl"], install.ping()))
+def tctl_fits(tctl: Tool, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.tctl_fits(tctl, install.ping()))
 
 
 @when("the API server is asked about every right that this run needs", target_fixture="rights")

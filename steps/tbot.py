@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from observe.install import Install
-from provision.probes import Probes
 from pytest_bdd import given, then
 
 from facts.agent import Agent
@@ -14,6 +12,8 @@ from facts.kubernetes import Pod
 from facts.probe import Refused, SdsProbe
 from facts.teleport import BotInstance
 from judge import agent as judge
+from observe.install import Install
+from provision.probes import Probes
 from steps.conclusions import must_hold
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from observe.install import Install
-from provision.probes import Probes
 from pytest_bdd import given, parsers, then
 
 from facts.document import Absent
@@ -11,6 +9,8 @@ from facts.evidence import Recorder
 from facts.jwks import Jwks, Signature
 from facts.teleport import Bot, JoinToken, Role, WorkloadIdentity
 from judge import teleport as judge
+from observe.install import Install
+from provision.probes import Probes
 from steps.conclusions import must_hold
 
 
@@ -33,6 +33,11 @@ def fresh_token(token: JoinToken | Absent, probes: Probes, install: Install) -> 
 def verifies(token: JoinToken | Absent, signature: tuple[Signature, tuple[str, ...]], recorder: Recorder) -> None:
     answer, evidence = signature
     must_hold(recorder, judge.fresh_token_verifies(answer, token, evidence))
+
+
+@then("the extracted JWKS must hold every key of this cluster")
+def extracted_keys(token: JoinToken | Absent, jwks: Jwks, recorder: Recorder) -> None:
+    must_hold(recorder, judge.holds_every_key(token, jwks, "INST-09"))
 
 
 @given("the join token and its bot as Teleport holds them", target_fixture="joining")

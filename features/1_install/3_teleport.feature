@@ -10,6 +10,12 @@ Feature: Teleport knows this cluster, its bot and its workloads
     And a token issued just now for a service account of this run
     Then the token's signature must verify with the JWKS
 
+  @requirement:INST-09 @safety:read-only
+  Scenario: The extracted JWKS holds the keys that the cluster publishes now
+    Given the JWKS of this cluster
+    And the JWKS that was extracted into the join token
+    Then the extracted JWKS must hold every key of this cluster
+
   @requirement:INST-10 @safety:read-only
   Scenario: The join token lets exactly tbot in, from exactly this cluster
     Given the JWKS of this cluster

@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import ssl
 
 CONTAINER = re.compile(r"[0-9a-f]{64}")
@@ -25,7 +24,7 @@ def kubelet(host, port=10250):
     try:
         connection.request("GET", "/healthz")
         return {"address": f"{host}:{port}", "status": connection.getresponse().status, "error": ""}
-    except (OSError, socket.timeout, http.client.HTTPException) as error:
+    except (TimeoutError, OSError, http.client.HTTPException) as error:
         return {"address": f"{host}:{port}", "status": 0, "error": f"{type(error).__name__}: {error}"}
     finally:
         connection.close()

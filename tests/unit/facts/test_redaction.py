@@ -28,7 +28,10 @@ PKCS8 = serialization.PrivateFormat.PKCS8
 TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
 
 
-@pytest.mark.parametrize("key", [pem(EC_KEY, PKCS8), pem(EC_KEY, TRADITIONAL), pem(RSA_KEY, PKCS8), pem(RSA_KEY, TRADITIONAL)])
+KEYS = [pem(key, form) for key in (EC_KEY, RSA_KEY) for form in (PKCS8, TRADITIONAL)]
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_private_keys_go_in_every_wrapping(key: str) -> None:
     secret_part = key.splitlines()[2]
     in_base64 = base64.b64encode(key.encode()).decode()
@@ -58,9 +61,11 @@ def test_named_secrets_go_and_short_ones_are_not_hunted() -> None:
 
 
 def test_public_things_stay() -> None:
-    public = EC_KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    public = EC_KEY.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
     certificate_like = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIB").decode()
-    text = f'{public}\n{certificate_like}\n"kid": "lgRxZ4gmqOUOvCYs4UvaGe"\nspiffe://td/ns/a/sa/b\ntoken: istio-tbot-k8s-join'
+    kid = '"kid": "lgRxZ4gmqOUOvCYs4UvaGe"'
+    text = f"{public}\n{certificate_like}\n{kid}\nspiffe://td/ns/a/sa/b\ntoken: istio-tbot-k8s-join"
     assert redact(text) == redact(text).__class__(text, 0)
 
 
@@ -76,3 +81,57 @@ def test_evidence_holds_the_digest_of_what_is_kept() -> None:
     assert evidence.body == MARK + "\n"
     assert evidence.redactions == 1
     assert evidence == evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ('{"password": "two words"}', '{"password": "[redacted]"}'),
+        (r'{"password": "a \" b"}', '{"password": "[redacted]"}'),
+        ("password: 'two words' # why", "password: '[redacted]' # why"),
+        ("password: secret", "password: [redacted]"),
+        ("PASSWORD=secret next", "PASSWORD=[redacted] next"),
+        (
+            r'{"inner": "{\"client_secret\": \"a b\", \"x\": 1}"}',
+            r'{"inner": "{\"client_secret\": \"[redacted]\", \"x\": 1}"}',
+        ),
+    ],
+)
+def test_the_whole_value_of_a_secret_field_goes_and_nothing_else(text: str, clean: str) -> None:
+    once = redact(text)
+    assert (once.text, once.count) == (clean, 1)
+    assert redact(once.text).count == 0
+
+
+@pytest.mark.parametrize("value", [True, False, None, {"a": 1}, ["a"], "text with \"quotes\" and 'more'"])
+def test_json_is_still_json_without_its_secrets(value: object) -> None:
+    document = {"password": value, "kept": 1, "nested": json.dumps({"password": value})}
+    assert json.loads(redact(json.dumps(document)).text)["kept"] == 1
+
+
+FRAGMENTS = [
+    "password",
+    "client_secret",
+    ": ",
+    "=",
+    '"',
+    "'",
+    "\\",
+    '\\"',
+    "Bearer ",
+    "a" * 9,
+    MARK,
+    "eyJ" + "a" * 9,
+    ".",
+    "true",
+]
+
+
+@given(
+    st.lists(st.sampled_from([*FRAGMENTS, "\n", " ", "  token: ", "-----BEGIN PRIVATE KEY-----", "{"]), max_size=14).map(
+        "".join
+    )
+)
+def test_redacting_twice_changes_nothing_where_secrets_are_likely(text: str) -> None:
+    once = redact(text)
+    assert redact(once.text).text == once.text
