@@ -21,8 +21,12 @@ _BASE64_KEY = re.compile(r"LS0tLS1CRUdJTiB(?:SU0EgUFJJ|FQyBQUkl|QUklWQVRF|FTkNSW
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}")
 _FIELD = re.compile(
-    r"""(?im)(["']?\b(?:client-key-data|client_secret|password|join_secret|registration_secret)["']?\s*[:=]\s*["']?)"""
-    r"""(?!\[redacted\])[^\s"',}]+"""
+    r"""(?im)(\\*["']?\b(?:client-key-data|client_secret|password|join_secret|registration_secret)\\*["']?\s*[:=]\s*)(?:"""
+    # A quoted value ends at its own quote, blanks and escaped quotes inside; in JSON inside JSON the quotes are escaped.
+    r"""(")(?!\[redacted\])(?:\\.|[^"\\])+(")|"""
+    r"""(')(?!\[redacted\])[^']+(')|"""
+    r"""(\\+")(?!\[redacted\]).+?(\\+")|"""
+    r"""(?!\[redacted\]|true\b|false\b|null\b)[^\s"',}{\[\]\\]+)"""
 )
 _KUBECONFIG_TOKEN = re.compile(r"(?m)^(\s+token:\s+)(?!\[redacted\])(?=[A-Za-z0-9._-]{20,}\s*$)\S+")
 
@@ -52,11 +56,19 @@ def redact(text: str, named_secrets: Iterable[str] = ()) -> Redacted:
     for pattern in (_PEM_KEY, _BASE64_KEY, _JWT):
         text, found = pattern.subn(MARK, text)
         count += found
-    for pattern in (_BEARER, _FIELD, _KUBECONFIG_TOKEN):
+    for pattern in (_BEARER, _KUBECONFIG_TOKEN):
         text, found = pattern.subn(rf"\g<1>{MARK}", text)
         count += found
+    text, found = _FIELD.subn(_without_value, text)
+    count += found
     for secret in named_secrets:
         if len(secret) >= 8 and secret in text:
             count += text.count(secret)
             text = text.replace(secret, MARK)
     return Redacted(text, count)
+
+
+def _without_value(field: re.Match[str]) -> str:
+    key, *quotes = field.groups()
+    opening, closing = ([q for q in quotes if q] or ["", ""])[:2]
+    return f"{key}{opening}{MARK}{closing}"
