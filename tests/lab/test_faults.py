@@ -1,0 +1,42 @@
+"""Every check can fail: each fault breaks exactly the requirements it names, and the install is whole again after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision.faults import FAULTS
+from tests.lab.conftest import Certified, Lab
+
+BAD = ("fail", "error", "not-evaluated", "skipped", "waived")
+
+
+def told(run: Certified) -> str:
+    """What a person needs when the verdicts are not the expected ones."""
+    return (
+        "\n".join(f"{requirement}: {'; '.join(reasons)}" for requirement, reasons in run.reasons.items()) or run.said[-3000:]
+    )
+
+
+def test_the_healthy_lab_passes(lab: Lab) -> None:
+    """Before any fault: every requirement holds, and the exit code says so."""
+    run = lab.certify()
+    assert run.having(*BAD) == set(), told(run)
+    assert (run.result, run.exit_code) == ("pass", 0)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_breaks_exactly_what_it_names(lab: Lab, name: str) -> None:
+    """While the fault lasts, its requirements fail, none of them as a mere error, and no other is touched."""
+    fault = FAULTS[name]
+    with fault.inject(lab.scene):
+        run = lab.certify()
+    assert run.having("fail") == set(fault.breaks), told(run)
+    assert run.having("error", "not-evaluated", "skipped", "waived") == set(), told(run)
+    assert (run.result, run.exit_code) == ("fail", 1)
+
+
+def test_the_lab_is_whole_again(lab: Lab) -> None:
+    """After all faults were undone: as healthy as before."""
+    run = lab.certify()
+    assert run.having(*BAD) == set(), told(run)
+    assert (run.result, run.exit_code) == ("pass", 0)
