@@ -26,7 +26,7 @@ from reporting.assemble import RunPlan, assemble
 from reporting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.feature_files import FeatureModule, marks_of, planned
 from reporting.model import Report, Scope, StepState
-from reporting.policy import SkippedByPolicy, forbidden
+from reporting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
 from reporting.publish import publish
 from reporting.store import Store
 from reporting.terminal import Line, summary
@@ -83,7 +83,7 @@ class Collector:
             suite_version=suite_version,
             started=now,
             chosen=catalogue.chosen(profiles),
-            scope=replace(scope, profiles=profiles, safety=tuple(sorted(allowed_safety))),
+            scope=replace(scope, profiles=profiles, safety=tuple(c for c in SAFETY_CLASSES if c in allowed_safety)),
             strict=strict,
             allow_partial=allow_partial,
             waivers=waivers or {},
@@ -332,7 +332,9 @@ class Collector:
         )
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints the verdicts."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """Prints the verdicts after everything that pytest has to say: the result is what one reads last."""
+        yield
         for line, markup in self._summary:
             terminalreporter.write_line(line, **markup)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree as ET
 
 from judge.verdict import Judged, Verdict
 from reporting.model import Report, ScenarioRecord
-
-# Characters that XML 1.0 cannot hold, however they are escaped.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from reporting.words import hints_of, printable, reasons_of
 
 _ELEMENTS = {
     Verdict.FAIL: "failure",
@@ -61,7 +58,7 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         ("context", report.scope.context),
         ("safety", ",".join(report.scope.safety)),
     ):
-        ET.SubElement(properties, "property", name=key, value=_text(value))
+        ET.SubElement(properties, "property", name=key, value=printable(value))
     return suite
 
 
@@ -72,13 +69,14 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
         suite,
         "testcase",
         classname=requirement.profile,
-        name=_text(f"{requirement.id} {requirement.sentence}"),
+        name=printable(f"{requirement.id} {requirement.sentence}"),
         time=f"{sum(s.seconds for s in scenarios):.3f}",
     )
     if judged.verdict is not Verdict.PASS:
+        hints = (f"Try: {hint}" for hint in hints_of(report, judged.reasons, (judged,)))
         kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
-        _result(case, _ELEMENTS[judged.verdict], kind, "\n".join((*judged.reasons, f"Try: {requirement.remedy}")))
-    ET.SubElement(case, "system-out").text = _text("\n\n".join(map(_told, scenarios)))
+        _result(case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints)))
+    ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
 
 
 def _told(scenario: ScenarioRecord) -> str:
@@ -87,8 +85,8 @@ def _told(scenario: ScenarioRecord) -> str:
 
 
 def _result(case: ET.Element, element: str, kind: str, text: str) -> None:
-    result = ET.SubElement(case, element, message=_text(text.splitlines()[0]), type=kind)
-    result.text = _text(text)
+    result = ET.SubElement(case, element, message=printable(text.splitlines()[0]), type=kind)
+    result.text = printable(text)
 
 
 def _count(suite: ET.Element) -> None:
@@ -97,7 +95,3 @@ def _count(suite: ET.Element) -> None:
     for key, element in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(key, str(len([c for c in cases if c.find(element) is not None])))
     suite.set("time", f"{sum(float(c.get('time', '0')) for c in cases):.3f}")
-
-
-def _text(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

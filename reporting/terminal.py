@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from judge.verdict import Judged, Result, Verdict
+from judge.verdict import Result, Verdict
 from reporting.model import Report
-from reporting.words import authority_in_words, remedy_of, scope_in_words
+from reporting.words import authority_in_words, hints_of, scope_in_words, to_mend
 
 Line = tuple[str, Mapping[str, bool]]
 
@@ -48,26 +48,29 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
                 sign, markup = _SIGNS[judged.verdict]
                 word = "" if judged.verdict in (Verdict.PASS, Verdict.FAIL) else f" [{judged.verdict.value}]"
                 yield f"{sign} {judged.requirement.id:<8}{judged.requirement.sentence}{word}", markup
-    to_mend = [j for j in report.judged if j.verdict in (Verdict.ERROR, Verdict.FAIL)]
-    if to_mend:
-        yield "", {}
-        yield "What does not hold, or could not be told", {"bold": True}
-        for judged in sorted(to_mend, key=lambda j: j.verdict is Verdict.FAIL):
-            yield from _to_mend(report, judged)
+    yield from _to_mend(report)
     for error in report.run_errors:
         yield "", {}
         yield f"! the run: {error}", {"yellow": True}
     yield "", {}
-    yield f"{report.headline}: {report.result.value}", _RESULTS[report.result]
+    yield report.headline, _RESULTS[report.result]
+    yield f"result:    {report.result.value}", {}
     yield f"authority: {authority_in_words(report.authority)}", {}
     yield f"scope:     {scope_in_words(report.scope)}", {}
     yield f"report:    {directory / 'report.html'}", {}
 
 
-def _to_mend(report: Report, judged: Judged) -> Iterator[Line]:
-    sign, markup = _SIGNS[judged.verdict]
-    yield "", {}
-    yield f"{sign} {judged.requirement.id} {judged.requirement.sentence}", markup
-    for reason in judged.reasons:
-        yield f"    {reason}", {}
-    yield f"    hint: {remedy_of(report, judged)}", {}
+def _to_mend(report: Report) -> Iterator[Line]:
+    """What failed comes last, where the eye is."""
+    groups = [*to_mend(report, Verdict.ERROR), *to_mend(report, Verdict.FAIL)]
+    if groups:
+        yield "", {}
+        yield "What could not be told, and what does not hold", {"bold": True}
+    for reasons, several in groups:
+        sign, markup = _SIGNS[several[0].verdict]
+        alone = several[0].requirement.sentence if len(several) == 1 else ""
+        yield "", {}
+        yield f"{sign} {', '.join(j.requirement.id for j in several)} {alone}".rstrip(), markup
+        for reason in reasons:
+            yield f"    {reason.splitlines()[0]}", {}
+        yield from ((f"    hint: {hint}", {}) for hint in hints_of(report, reasons, several))

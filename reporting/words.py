@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from judge.verdict import Authority, Judged
+import re
+from collections.abc import Sequence
+
+from judge.verdict import Authority, Judged, Verdict
 from reporting.model import Report, Scope
+
+# Characters that neither XML 1.0 nor HTML can hold, however they are escaped.
+_UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters, which a log may hold, replaced by a visible sign."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def remedy_of(report: Report, judged: Judged) -> str:
-    """What to do about a requirement: what the finding says, else the catalogue."""
-    own = (f.remedy for f in report.findings_of(judged.requirement.id) if f.remedy)
-    return next(own, judged.requirement.remedy)
+    """What to do about a requirement: what a finding says, else the catalogue; nothing where nobody knows what is wrong."""
+    own = next((f.remedy for f in report.findings_of(judged.requirement.id) if f.remedy), "")
+    return own or ("" if judged.verdict is Verdict.ERROR else judged.requirement.remedy)
+
+
+def reasons_of(report: Report, judged: Judged) -> tuple[str, ...]:
+    """Why a requirement is not a pass; if its scenarios give different reasons, each with the name of its scenario."""
+    names = {s.id: s.name for s in report.scenarios_of(judged.requirement.id)}
+    told = [
+        next(((n, r.removeprefix(f"{i}: ")) for i, n in names.items() if r.startswith(f"{i}: ")), ("", r))
+        for r in judged.reasons
+    ]
+    if len(names) == 1 or len({reason for _, reason in told}) == 1:
+        return tuple(dict.fromkeys(reason for _, reason in told))
+    return tuple(f"{name}: {reason}" if name else reason for name, reason in told)
+
+
+def to_mend(report: Report, verdict: Verdict) -> list[tuple[tuple[str, ...], list[Judged]]]:
+    """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together."""
+    groups: dict[tuple[str, ...], list[Judged]] = {}
+    for judged in report.judged:
+        if judged.verdict is verdict:
+            groups.setdefault(reasons_of(report, judged), []).append(judged)
+    return list(groups.items())
+
+
+def hints_of(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> tuple[str, ...]:
+    """What to do about requirements that have the same reasons; nothing if the reasons say it themselves."""
+    if any("Try: " in reason for reason in reasons):
+        return ()
+    return tuple(dict.fromkeys(hint for judged in several if (hint := remedy_of(report, judged))))
 
 
 def authority_in_words(authority: Authority) -> str:

@@ -9,6 +9,8 @@ from tests.plugin.small_project import Project
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    # Hundreds of small reports need not survive a power cut; that reports are flushed is tested where they are written.
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     return Project(pytester, monkeypatch)
 
 

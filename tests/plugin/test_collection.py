@@ -123,7 +123,7 @@ def test_the_selection_is_part_of_the_scope(passing: Project) -> None:
 
     assert (scope.keyword, scope.markers, scope.paths) == ("A-1", "requirement", ("features",))
     assert scope.profiles == ("core",)
-    assert scope.safety == ("disruptive", "namespaced", "read-only")
+    assert scope.safety == ("read-only", "namespaced", "disruptive")
 
 
 def test_a_selection_that_leaves_nothing_keeps_pytests_exit_code(passing: Project) -> None:

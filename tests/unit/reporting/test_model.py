@@ -1,0 +1,87 @@
+"""The model survives its JSON form, and its schema is the committed one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from facts.errors import BadInput
+from facts.finding import Holds
+from judge.verdict import Authority, Result
+from reporting.model import SCHEMA_FILE, RunFacts, from_json, json_schema, to_json, to_plain
+from tests.unit.reporting.sample import ONE, finding, report
+
+
+def test_a_report_comes_back_from_its_json_as_it_was() -> None:
+    assert from_json(to_json(report())) == report()
+
+
+def test_the_committed_schema_is_that_of_the_model() -> None:
+    assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), (
+        "run: python -m reporting.model > reporting/report.schema.json"
+    )
+
+
+def test_the_schema_is_a_schema_and_refuses_what_is_missing_or_unknown() -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    validator.check_schema(json_schema())
+    plain = to_plain(report())
+
+    assert validator.is_valid(plain)
+    assert not validator.is_valid({k: v for k, v in plain.items() if k != "run_errors"})
+    assert not validator.is_valid({**plain, "extra": 1})
+    assert not validator.is_valid({**plain, "result": "passed"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "expected JSON"),
+        ("[]", "schema version None"),
+        ('{"schema_version": 99}', "schema version 99"),
+        ('{"schema_version": 1}', "Field required"),
+    ],
+)
+def test_what_is_no_report_is_bad_input(text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        from_json(text)
+
+
+def test_a_finding_that_claims_without_evidence_is_refused_when_read_too() -> None:
+    plain = to_plain(report())
+    plain["scenarios"][0]["steps"][0]["findings"][0]["evidence"] = []
+
+    with pytest.raises(BadInput, match="needs evidence"):
+        from_json(json.dumps(plain))
+
+
+def test_the_sample_has_one_of_each_verdict() -> None:
+    assert {j.requirement.id: j.verdict.value for j in report().judged} == {
+        "A-1": "pass",
+        "A-2": "fail",
+        "A-3": "error",
+        "B-1": "skipped",
+        "B-2": "waived",
+        "B-3": "not-applicable",
+        "B-4": "not-evaluated",
+    }
+    assert (report().headline, report().exit_code) == ("Not conformant (rehearsal)", 1)
+
+
+def test_a_run_error_takes_a_pass_back() -> None:
+    good = report()
+    passed = replace(good, judged=good.judged[:1], run_errors=(), facts=RunFacts(authority=Authority.TELEPORT)).decided()
+
+    assert (passed.result, passed.headline, passed.exit_code) == (Result.PASS, "Conformant", 0)
+    assert passed.with_run_errors(("a leak",)).result is Result.INCONCLUSIVE
+    assert passed.with_run_errors(("a leak",)).exit_code == 6
+
+
+def test_what_was_concluded_after_the_run_is_judged() -> None:
+    after = report(run_findings=(finding("B-4", Holds.NO, ONE),))
+
+    assert {j.requirement.id: j.verdict.value for j in after.judged}["B-4"] == "fail"
+    assert after.findings_of("B-4") == after.run_findings

@@ -1,0 +1,176 @@
+"""The store knows where a reading belongs, from any thread, and endings only ever get worse."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from facts.evidence import Recorder
+from facts.finding import Holds
+from judge.verdict import Authority, Ending
+from reporting.model import StepState
+from reporting.store import Store
+from tests.unit.reporting.sample import ONE, TWO, finding, reading, scenario, step
+
+
+def running() -> Store:
+    """A store in the first of two steps of a scenario for A-1."""
+    store = Store()
+    store.plan(replace(scenario("A-1", step(StepState.NOT_RUN), step(StepState.NOT_RUN)), ending=Ending.NOT_RUN))
+    store.begin_scenario("features/a.feature::S A-1")
+    store.begin_step(0)
+    return store
+
+
+def test_it_is_a_recorder() -> None:
+    recorder: Recorder = Store()
+
+    assert recorder.record(ONE) == ONE.id
+
+
+def test_readings_go_to_the_step_then_to_the_scenario_then_to_the_run() -> None:
+    store = running()
+
+    store.record(ONE)
+    store.end_step(StepState.PASSED)
+    store.record(TWO)
+    store.leave_scenario()
+    store.record(reading("three"))
+
+    (record,) = store.scenarios
+    assert record.steps[0].evidence == (ONE.id,)
+    assert record.evidence == (TWO.id,)
+    assert store.run_evidence == (reading("three").id,)
+
+
+def test_shared_setup_inside_a_step_belongs_to_the_run_and_attaching_it_to_the_step() -> None:
+    store = running()
+
+    with store.shared_setup(), store.shared_setup():
+        store.record(ONE)
+    store.record(TWO)
+    store.attach([ONE.id, ONE.id])
+
+    assert store.run_evidence == (ONE.id,)
+    assert store.scenarios[0].steps[0].evidence == (TWO.id, ONE.id)
+    assert [e.id for e in store.evidence] == [ONE.id, TWO.id]
+
+
+def test_a_finding_brings_its_evidence_and_is_kept_once() -> None:
+    store = running()
+    store.record(ONE)
+    store.end_step(StepState.PASSED)
+    store.begin_step(1)
+
+    store.conclude(finding("A-1", Holds.YES, ONE))
+    store.conclude(finding("A-1", Holds.YES, ONE))
+
+    assert store.scenarios[0].steps[1].evidence == (ONE.id,)
+    assert len(store.scenarios[0].steps[1].findings) == 1
+
+
+def test_what_was_never_recorded_cannot_be_attached_or_cited() -> None:
+    store = running()
+
+    with pytest.raises(KeyError, match="never recorded"):
+        store.attach([ONE.id])
+    with pytest.raises(KeyError, match="never recorded"):
+        store.conclude(finding("A-1", Holds.YES, ONE))
+    assert store.scenarios[0].all_findings == ()
+
+
+def test_a_finding_on_a_requirement_without_tag_is_refused_in_a_scenario_and_taken_outside() -> None:
+    store = running()
+    store.record(ONE)
+
+    with pytest.raises(ValueError, match="tagged A-1"):
+        store.conclude(finding("Z-9", Holds.NO, ONE))
+    store.leave_scenario()
+    store.conclude(finding("Z-9", Holds.NO, ONE))
+
+    assert [f.requirement for f in store.run_findings] == ["Z-9"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "state"), [(Holds.YES, StepState.PASSED), (Holds.NO, StepState.VIOLATED), (Holds.UNKNOWN, StepState.BROKE)]
+)
+def test_a_step_that_returned_is_what_it_concluded(holds: Holds, state: StepState) -> None:
+    store = running()
+    store.record(ONE)
+
+    store.conclude(finding("A-1", holds, ONE))
+    store.end_step(StepState.PASSED)
+
+    assert store.scenarios[0].steps[0].state is state
+
+
+def test_an_ending_only_gets_worse_and_keeps_every_reason() -> None:
+    store = running()
+    name = store.scenarios[0].id
+
+    for ending, reason in ((Ending.VIOLATED, "it is so"), (Ending.COMPLETED, ""), (Ending.BROKE, "clean-up")):
+        store.lower(name, ending, reason)
+
+    assert store.scenarios[0].ending is Ending.VIOLATED
+    assert store.scenarios[0].reason == "it is so; clean-up"
+
+
+def test_an_interruption_breaks_the_step_and_scenario_under_way_and_no_other() -> None:
+    store = running()
+    store.plan(replace(scenario("B-1", step(StepState.NOT_RUN)), ending=Ending.NOT_RUN, reason="never started"))
+
+    store.interrupt("interrupted: Ctrl-C")
+
+    first, second = store.scenarios
+    assert (first.ending, first.steps[0].state) == (Ending.BROKE, StepState.BROKE)
+    assert (second.ending, second.reason) == (Ending.NOT_RUN, "never started")
+
+
+def test_errors_reasons_and_messages_are_redacted_when_they_arrive() -> None:
+    store, secret = running(), "Authorization: Bearer abcdefgh12345678"
+
+    store.end_step(StepState.BROKE, secret)
+    store.lower(store.scenarios[0].id, Ending.BROKE, secret)
+    store.run_error(secret)
+    with pytest.raises(RuntimeError), store.phase("Istio"):
+        raise RuntimeError(secret)
+
+    assert "abcdefgh" not in f"{store.scenarios} {store.run_errors} {store.timeline}"
+
+
+def test_phases_are_told_by_their_start_and_say_why_they_failed() -> None:
+    store = Store()
+
+    with store.phase("outer"), pytest.raises(RuntimeError), store.phase("inner"):
+        raise RuntimeError("no image")
+
+    assert [(p.name, p.ok, p.message) for p in store.timeline] == [("outer", True, ""), ("inner", False, "no image")]
+
+
+def test_run_facts_are_those_of_the_model() -> None:
+    store = Store()
+
+    store.note_run_fact("authority", Authority.STAND_IN)
+    store.note_image("tbot", "tbot:1", "sha256:ab")
+
+    assert store.facts.authority is Authority.STAND_IN
+    assert store.facts.images[0].digest == "sha256:ab"
+    with pytest.raises(KeyError):
+        store.note_run_fact("istio", "1.30")
+    with pytest.raises(KeyError):
+        store.note_run_fact("images", ())
+
+
+def test_threads_lose_nothing() -> None:
+    store = running()
+    readings = [[reading(f"{t}-{i}") for i in range(50)] for t in range(8)]
+
+    threads = [threading.Thread(target=lambda batch=batch: [store.record(e) for e in batch]) for batch in readings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(store.evidence) == len(store.scenarios[0].steps[0].evidence) == 400

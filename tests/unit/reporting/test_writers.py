@@ -1,0 +1,329 @@
+"""What the files of a run say, and that they appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from judge.verdict import Authority, Verdict
+from reporting.html import CAP, to_html
+from reporting.junit import to_junit
+from reporting.last_look import last_look
+from reporting.model import Report, RunFacts, from_json
+from reporting.publish import publish
+from reporting.terminal import summary
+from reporting.words import reasons_of, remedy_of, scope_in_words
+from tests.unit.reporting.sample import BODIES, LONG, ONE, TWO, report, scenario
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every element must be closed in order, every id be unique, every local link have its target."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.elements: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        named = {name: value or "" for name, value in attributes}
+        self.elements.append(tag)
+        self.ids += [named["id"]] if "id" in named else []
+        self.links += [named[a] for a in ("href", "src") if a in named]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return to_html(report(), BODIES)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+class TestHtml:
+    def test_it_is_well_formed(self, page: Page) -> None:
+        assert page.open == []
+        assert sorted(set(page.ids)) == sorted(page.ids)
+        assert not [i for i in page.ids if re.search(r"\s", i)]
+
+    def test_its_links_lead_somewhere_in_the_run_or_the_page(self, page: Page) -> None:
+        files = {"report.json", "junit.xml", "SHA256SUMS", "data:,", *(e.file for e in report().evidence)}
+
+        assert {link for link in page.links if not link.startswith("#")} <= files
+        assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+    def test_it_needs_no_script_and_no_network(self, html: str, page: Page) -> None:
+        assert "script" not in page.elements
+        assert not re.search(r"@import|url\(|https?://", html)
+
+    def test_everything_is_escaped(self, html: str) -> None:
+        assert "<script>" not in html
+        assert "&lt;script&gt;alert(1)" in html
+        assert "<b>holds</b>" not in html
+        assert "\x00" not in html
+
+    def test_it_says_what_it_is_about(self, page: Page) -> None:
+        for words in (
+            "Not conformant (rehearsal)",
+            "This is a rehearsal.",
+            "existing cluster staging",
+            "clean-up of 'cluster' failed: a namespace is left",
+            "istioctl version verifies it.",
+            "Here: It prints 1.30.",
+            "trust domain b",
+            "What to do. Set it.",
+            "needs --allow disruptive",
+            "waived by platform-team: until release 12",
+            "never started",
+            "pytest features/ -k 'A and B'",
+            "unknown",
+        ):
+            assert words in page.text, words
+
+    def test_every_requirement_has_its_place_and_its_verdict_in_words(self, page: Page) -> None:
+        for judged in report().judged:
+            assert judged.requirement.id in page.ids
+            assert judged.verdict.value in page.text
+
+    def test_a_body_is_shown_once_and_cut_at_the_cap(self, html: str) -> None:
+        assert html.count("x" * CAP) == 1
+        assert "x" * (CAP + 1) not in html
+        assert f'70000 bytes in whole in <a href="{report().evidence[2].file}"' in html
+        assert html.count(f'id="{ONE.id}"') == 1
+        assert f'href="#{ONE.id}"' in html
+
+    def test_a_certified_run_says_nothing_of_rehearsals(self) -> None:
+        certified = replace(report(), facts=RunFacts(authority=Authority.TELEPORT)).decided()
+
+        text = Page(to_html(certified, BODIES)).text
+
+        assert "rehearsal" not in text.lower()
+
+    def test_a_run_of_nothing_is_a_page_too(self) -> None:
+        nothing = replace(
+            report(), judged=(), scenarios=(), evidence=(), run_evidence=(), timeline=(), inputs={}, waivers=()
+        )
+
+        assert Page(to_html(nothing.decided(), {})).open == []
+
+    def test_a_scenario_that_no_requirement_rests_on_is_shown(self) -> None:
+        orphan = replace(scenario("Z-1"), name="An orphan", requirements=())
+
+        assert "An orphan" in Page(to_html(replace(report(), scenarios=(orphan,)), BODIES)).text
+
+
+def junit(of: Report) -> ET.Element:
+    return ET.fromstring(to_junit(of))  # noqa: S314  our own output
+
+
+class TestJunit:
+    def test_each_verdict_is_one_case(self) -> None:
+        cases = {c.get("name", "").split()[0]: c for c in junit(report()).iter("testcase")}
+
+        found = {name: next((e.tag for e in case if e.tag != "system-out"), "passed") for name, case in cases.items()}
+
+        assert found == {
+            "run": "error",
+            "A-1": "passed",
+            "A-2": "failure",
+            "A-3": "error",
+            "B-1": "skipped",
+            "B-2": "skipped",
+            "B-3": "skipped",
+            "B-4": "error",
+        }
+
+    def test_its_sums_are_right(self) -> None:
+        root = junit(report())
+
+        assert [s.get("name") for s in root] == ["run", "a", "b"]
+        assert {k: root.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
+            "tests": "8",
+            "failures": "1",
+            "errors": "3",
+            "skipped": "3",
+        }
+        assert sum(int(s.get("tests", "0")) for s in root) == 8
+
+    def test_characters_that_xml_cannot_hold_do_not_break_it(self) -> None:
+        broken = report(run_errors=("an escape \x1b[31m and a \x00",))
+
+        assert junit(broken).find(".//error") is not None
+
+    def test_a_run_without_errors_has_no_suite_of_its_own(self) -> None:
+        assert [s.get("name") for s in junit(report(run_errors=()))] == ["a", "b"]
+
+
+class TestTerminal:
+    def lines(self, of: Report | None = None) -> list[str]:
+        return [line for line, _ in summary(of or report(), Path("reports/r"))]
+
+    def test_one_line_a_requirement_by_profile(self) -> None:
+        lines = self.lines()
+
+        assert lines[1:4] == ["a", "-", "√ A-1     What A-1 promises <b>holds</b>."]
+        assert "× A-2     What A-2 promises <b>holds</b>." in lines
+        assert "– B-1     What B-1 promises <b>holds</b>. [skipped]" in lines
+
+    def test_failures_come_last_with_a_hint_then_the_result(self) -> None:
+        lines = self.lines()
+
+        failure = max(i for i, line in enumerate(lines) if line.startswith("× A-2"))
+        assert lines[failure + 1 : failure + 3] == [
+            "    expected trust domain a; saw trust domain b (ConfigMap x/y)",
+            "    hint: Set it.",
+        ]
+        assert failure > max(i for i, line in enumerate(lines) if line.startswith("! A-3"))
+        assert lines[-5:] == [
+            "Not conformant (rehearsal)",
+            "result:    fail",
+            "authority: a stand-in for Teleport, so this is a rehearsal and certifies nothing",
+            "scope:     profiles core; existing cluster staging; allowed read-only; only -k 'A'",
+            "report:    reports/r/report.html",
+        ]
+
+    def test_one_cause_of_many_errors_is_said_once(self) -> None:
+        broke = tuple(replace(s, ending=s.ending.BROKE, steps=(), reason="setup: no cluster") for s in report().scenarios)
+
+        lines = self.lines(report(scenarios=broke))
+
+        assert lines.count("    setup: no cluster") == 1
+        assert "! A-1, A-2, A-3, B-1, B-2, B-3, B-4" in lines
+
+
+def test_where_nobody_knows_what_is_wrong_no_remedy_is_made_up() -> None:
+    by_verdict = {j.verdict: j for j in report().judged}
+
+    assert remedy_of(report(), by_verdict[Verdict.ERROR]) == ""
+    assert remedy_of(report(), by_verdict[Verdict.FAIL]) == "Set it."
+    assert remedy_of(report(), by_verdict[Verdict.WAIVED]) == "Mend B-2."
+
+
+def test_reasons_name_their_scenarios_only_where_they_differ() -> None:
+    same = report(scenarios=(report().scenarios[2], replace(report().scenarios[2], id="f::other", name="other")))
+    differ = report(
+        scenarios=(report().scenarios[2], replace(report().scenarios[2], id="f::other", name="other", reason="y"))
+    )
+
+    assert reasons_of(same, same.judged[2]) == ("KeyError: 'x'\n  a.py:1 in f",)
+    assert reasons_of(differ, differ.judged[2]) == ("S A-3: KeyError: 'x'\n  a.py:1 in f", "other: y")
+
+
+def test_the_scope_is_one_line() -> None:
+    assert scope_in_words(
+        replace(report().scope, cluster="kind", markers="m", rerun_of_failures=True, namespaces=("a",))
+    ) == (
+        "profiles core; kind cluster made for this run; allowed read-only; namespaces a; only -k 'A'; only -m 'm'; "
+        "rerun of earlier failures"
+    )
+
+
+class TestLastLook:
+    def test_a_clean_report_is_left_as_it_is(self) -> None:
+        assert last_look(report(), BODIES) == (report(), BODIES)
+
+    def test_a_secret_in_a_body_is_taken_out_and_said(self) -> None:
+        looked, bodies = last_look(report(), {**BODIES, TWO.id: "password: canary-value"})
+
+        assert bodies[TWO.id] == "password: [redacted]"
+        entry = looked.evidence[1]
+        assert entry.sha256 == hashlib.sha256(b"password: [redacted]").hexdigest()
+        assert (entry.redactions, entry.size) == (1, 20)
+        assert TWO.id in looked.run_errors[-1]
+
+    def test_a_secret_in_the_report_is_taken_out_and_said(self) -> None:
+        looked, _ = last_look(report(command_line=("pytest", "password: canary-value")), BODIES)
+
+        assert "canary" not in str(looked)
+        assert "report.command_line.1" in looked.run_errors[-1]
+
+
+class TestPublish:
+    def test_everything_is_there_and_its_digests_hold(self, tmp_path: Path) -> None:
+        written, directory = publish(report(), BODIES, tmp_path / "reports")
+
+        assert from_json((directory / "report.json").read_text()) == written == report()
+        assert {p.name for p in directory.iterdir()} == {
+            "SHA256SUMS",
+            "evidence",
+            "junit.xml",
+            "report.html",
+            "report.json",
+        }
+        assert (directory / written.evidence[2].file).read_text() == LONG.body
+        checked = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=directory, check=False)
+        assert checked.returncode == 0
+        assert (tmp_path / "reports/latest").readlink() == Path(report().run_id)
+
+    def test_latest_moves_on_and_the_old_run_stays(self, tmp_path: Path) -> None:
+        publish(report(), BODIES, tmp_path)
+        publish(replace(report(), run_id="next"), BODIES, tmp_path)
+
+        assert sorted(p.name for p in tmp_path.iterdir()) == [report().run_id, "latest", "next"]
+        assert (tmp_path / "latest").readlink() == Path("next")
+
+    def test_a_full_disk_leaves_nothing_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        publish(report(), BODIES, tmp_path)
+        flushed = []
+
+        def full(descriptor: int) -> None:
+            flushed.append(descriptor)
+            if len(flushed) > 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            publish(replace(report(), run_id="next"), BODIES, tmp_path)
+
+        assert sorted(p.name for p in tmp_path.iterdir()) == [report().run_id, "latest"]
+        assert (tmp_path / "latest").readlink() == Path(report().run_id)
+
+    def test_files_are_flushed_before_the_run_has_its_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[bool] = []
+        real = os.fsync
+
+        def watching(descriptor: int) -> None:
+            seen.append((tmp_path / report().run_id).exists())
+            real(descriptor)
+
+        monkeypatch.setattr("os.fsync", watching)
+        publish(report(), BODIES, tmp_path)
+
+        assert seen == [False] * 8 + [True]  # three bodies, four files and the directory; then the directory of runs
+
+    def test_a_run_is_never_overwritten(self, tmp_path: Path) -> None:
+        publish(report(), BODIES, tmp_path)
+
+        with pytest.raises(OSError, match="not empty"):
+            publish(replace(report(), suite_version="other"), BODIES, tmp_path)
+
+        assert '"1.2.3"' in (tmp_path / report().run_id / "report.json").read_text()
