@@ -74,6 +74,12 @@ class Agent:
         assert running.exit_status() != 0, f"it should have failed:\n{running.log}"
         return running.log
 
+    def running_or_fail(self) -> Running:
+        """The started program, which must not have ended."""
+        assert self.running is not None
+        self.running.must_run()
+        return self.running
+
     def stop(self) -> None:
         """Stop it if it runs."""
         if self.running is not None:

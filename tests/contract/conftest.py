@@ -65,8 +65,20 @@ def shared_teleport(platform: Platform, base: str, tmp_path_factory: pytest.Temp
 @pytest.fixture
 def teleport(shared_teleport: Teleport, base: str) -> Iterator[Teleport]:
     """The cluster; what a test does to the guide's resources is undone."""
+    shared_teleport.touched = False
     yield shared_teleport
-    shared_teleport.must("create", "-f", stdin=base)
+    if shared_teleport.touched:
+        shared_teleport.must("create", "-f", stdin=base)
+
+
+@pytest.fixture
+def own_teleport(platform: Platform, base: str, tmp_path: Path) -> Iterator[Teleport]:
+    """A cluster for one test alone, which may stop it."""
+    teleport = Teleport(platform, tmp_path / "teleport", resources.CLUSTER)
+    teleport.start()
+    teleport.must("create", "-f", stdin=base)
+    yield teleport
+    teleport.stop()
 
 
 @pytest.fixture(scope="session")
@@ -91,12 +103,14 @@ def make_agent(
 ) -> Iterator[MakeAgent]:
     """Makes a tbot of its own for a test: ``make_agent(release=…, token=…, service settings)``, not yet started."""
     made: list[Agent] = []
+    shared = teleport
 
-    def make(*, release: str = FIXED, token: str | None = None, **service: Any) -> Agent:
+    def make(*, release: str = FIXED, token: str | None = None, teleport: Teleport | None = None, **service: Any) -> Agent:
         directory = tmp_path / f"tbot-{len(made)}"
         directory.mkdir()
-        config = configuration(teleport, node, directory, **service)
-        made.append(Agent(platform, teleport, node, directory, token or keys.token(), config, release))
+        cluster = teleport or shared
+        config = configuration(cluster, node, directory, **service)
+        made.append(Agent(platform, cluster, node, directory, token or keys.token(), config, release))
         return made[-1]
 
     yield make

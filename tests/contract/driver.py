@@ -16,7 +16,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import requests
 
 from observe.wait import NotYet, Pace, eventually
 
@@ -184,7 +186,11 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Teleport:
-    """A running cluster and its ``tctl``."""
+    """A running cluster and its ``tctl``.
+
+    Attributes:
+        touched: whether a command since this was last reset may have changed something.
+    """
 
     platform: Platform
     directory: Path
@@ -192,6 +198,7 @@ class Teleport:
     proxy_port: int = field(default_factory=free_port)
     auth_port: int = field(default_factory=free_port)
     running: Running | None = None
+    touched: bool = False
 
     @property
     def proxy(self) -> str:
@@ -228,9 +235,29 @@ ssh_service: {{enabled: false}}
         if self.running is not None:
             self.running.stop()
 
+    def public(self, path: str) -> dict[str, Any]:
+        """The JSON document at a public path of the web port."""
+        response = requests.get(f"https://{self.proxy}{path}", verify=str(self.authority), timeout=_COMMAND_TIMEOUT)
+        response.raise_for_status()
+        document: dict[str, Any] = response.json()
+        return document
+
+    @property
+    def authority(self) -> Path:
+        """A file with the authority of the web port's certificate, as the port itself shows it."""
+        path = self.directory / "authority.pem"
+        if not path.exists():
+            command = ["openssl", "s_client", "-connect", self.proxy, "-showcerts"]
+            shown = subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout
+            end = "-----END CERTIFICATE-----"
+            last = shown.rindex("-----BEGIN CERTIFICATE-----")
+            path.write_text(shown[last : shown.index(end, last)] + end + "\n", encoding="utf-8")
+        return path
+
     def tctl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``tctl`` beside it, whatever the outcome."""
         assert self.running is not None
+        self.touched |= arguments[0] in ("create", "rm", "bots", "auth")
         return self.platform.beside(self.running, "tctl", ["--config", str(self._config), *arguments], stdin)
 
     def must(self, *arguments: str, stdin: str = "") -> str:

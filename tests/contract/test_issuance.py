@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from ssl import _create_unverified_context as unverified
 from typing import Any
 
 import pytest
@@ -60,9 +58,7 @@ def test_leaf_has_the_profile_of_a_spiffe_svid(tbot: Agent, pod: Pod) -> None:
 def test_leaf_verifies_against_the_public_bundle_and_nothing_else(
     tbot: Agent, pod: Pod, teleport: Teleport, tmp_path: Path
 ) -> None:
-    url = f"https://{teleport.proxy}/webapi/spiffe/bundle.json"
-    with urllib.request.urlopen(url, context=unverified()) as response:
-        keys = json.load(response)["keys"]
+    keys = teleport.public("/webapi/spiffe/bundle.json")["keys"]
     entry = next(key["x5c"][0] for key in keys if key["use"] == "x509-svid")
     authority, leaf = tmp_path / "ca.pem", tmp_path / "leaf.pem"
     authority.write_text(f"-----BEGIN CERTIFICATE-----\n{entry}\n-----END CERTIFICATE-----\n")

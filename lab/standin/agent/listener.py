@@ -41,7 +41,6 @@ class Listener:
         self._health = health
         self._server = Server([sds, SpiffeWorkloadApi(callers, bundles)])
         self._path: Path | None = None
-        health.register(service.name)
 
     async def open(self) -> None:
         """Listen.

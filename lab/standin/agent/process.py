@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+from contextlib import AsyncExitStack
 
 from lab.standin.agent import diagnostics
 from lab.standin.agent.bundles import TrustBundleCache
 from lab.standin.agent.client import ClusterClient
 from lab.standin.agent.config import BotConfig
 from lab.standin.agent.identity import BotIdentity, Heartbeat
-from lab.standin.agent.listener import Listener
 from lab.standin.failure import Kind, Refusal
 from lab.standin.release import Release
 
@@ -29,34 +29,34 @@ async def serve(config: BotConfig, version: Release) -> None:
     identity = BotIdentity(config, client, health)
     bundles = TrustBundleCache(client, health)
     heartbeat = Heartbeat(client, health, version)
-    listeners = [Listener(service, client, bundles, health, version) for service in config.services]
+    for service in config.services:
+        health.register(service.name)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    runner = await diagnostics.serve(health, config.diag_addr) if config.diag_addr else None
-    opened: list[Listener] = []
-    tasks: list[asyncio.Task[None]] = []
-    try:
+    async with AsyncExitStack() as closing:
+        if config.diag_addr:
+            runner = await diagnostics.serve(health, config.diag_addr)
+            closing.push_async_callback(runner.cleanup)
+        closing.push_async_callback(client.close)
         await client.open()
         await identity.join()
         if not _TRUST_DOMAIN.fullmatch(identity.trust_domain):
             raise Refusal(
                 Kind.BAD_PARAMETER, "parsing trust domain name", f'"{identity.trust_domain}" is not a trust domain'
             )
+        # Large, and of no use to a tbot that may not join.
+        from lab.standin.agent.listener import Listener  # noqa: PLC0415
+
         work = (identity.keep_renewed(), bundles.follow(), heartbeat.keep_beating())
         tasks = [asyncio.create_task(task) for task in work]
-        for listener in listeners:
-            await listener.open()
-            opened.append(listener)
-        await _until_stopped(stopped, tasks)
-    finally:
         for task in tasks:
-            task.cancel()
-        for listener in opened:
-            await listener.close()
-        await client.close()
-        if runner is not None:
-            await runner.cleanup()
+            closing.callback(task.cancel)
+        for service in config.services:
+            listener = Listener(service, client, bundles, health, version)
+            await listener.open()
+            closing.push_async_callback(listener.close)
+        await _until_stopped(stopped, tasks)
 
 
 async def _until_stopped(stopped: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:

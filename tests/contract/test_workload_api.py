@@ -1,0 +1,112 @@
+"""The SPIFFE Workload API on the same socket, as the ``spiffe`` package and plain gRPC see it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import grpc
+import pytest
+from spiffe import TrustDomain, WorkloadApiClient
+from spiffe.workloadapi.errors import FetchJwtSvidError, FetchX509SvidError
+
+from tests.contract.agent import Agent
+from tests.contract.conftest import MakeAgent
+from tests.contract.driver import Platform
+from tests.contract.node import Node, Pod
+
+ID = "spiffe://teleport.example.com/ns/shop/sa/checkout"
+
+
+def test_svid_and_bundle(tbot: Agent, pod: Pod) -> None:
+    with WorkloadApiClient(tbot.socket) as client:
+        context = client.fetch_x509_context()
+        bundles = client.fetch_x509_bundles()
+
+    svid = context.default_svid
+    assert str(svid.spiffe_id) == ID
+    assert len(svid.cert_chain) == 1
+    bundle = bundles.get_bundle_for_trust_domain(TrustDomain("teleport.example.com"))
+    assert bundle is not None
+    (authority,) = bundle.x509_authorities
+    svid.leaf.verify_directly_issued_by(authority)
+
+
+def test_a_workload_that_gets_nothing(make_agent: MakeAgent, pod: Pod) -> None:
+    agent = make_agent(selector={"labels": {"tier": ["none-has-this"]}}).start()
+    with WorkloadApiClient(agent.socket) as client, pytest.raises(FetchX509SvidError) as info:
+        client.fetch_x509_svid()
+    assert "workload did not pass attestation for any SVIDs" in str(info.value)
+
+
+def test_a_process_outside_of_any_pod(tbot: Agent, node: Node) -> None:
+    node.enter(os.getpid(), "/")
+    with WorkloadApiClient(tbot.socket) as client, pytest.raises(FetchX509SvidError) as info:
+        client.fetch_x509_svid()
+    assert "workload.kubernetes is unset" in str(info.value)
+
+
+@pytest.mark.parametrize("method", ["FetchX509SVID", "FetchX509Bundles"])
+def test_the_security_header_is_required(tbot: Agent, pod: Pod, method: str) -> None:
+    with grpc.insecure_channel(tbot.socket) as channel:
+        call = channel.unary_stream(f"/SpiffeWorkloadAPI/{method}")(b"")
+        with pytest.raises(grpc.RpcError) as info:
+            next(call)
+    assert info.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "security header missing from request" in info.value.details()
+
+
+def test_jwt_svids_are_said_to_be_no_part_of_the_stand_in(tbot: Agent, pod: Pod) -> None:
+    with WorkloadApiClient(tbot.socket) as client, pytest.raises(FetchJwtSvidError) as info:
+        client.fetch_jwt_svid({"audience"})
+    assert "stand-in" in str(info.value)
+
+
+def test_spiffe_inspect_prints_what_its_own_process_gets(tbot: Agent, platform: Platform) -> None:
+    result = platform.run("tbot", "spiffe-inspect", f"--path={tbot.socket}")
+
+    # The command is a process of no pod here; to be refused as one is to have reached the Workload API.
+    assert result.returncode == 1
+    assert tbot.socket in result.stderr
+
+
+def test_the_socket_is_open_to_all_and_comes_and_goes_with_tbot(make_agent: MakeAgent, pod: Pod) -> None:
+    agent = make_agent()
+    path = Path(agent.socket.removeprefix("unix://"))
+
+    agent.start()
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
+    agent.stop()
+    assert not path.exists()
+
+
+def test_a_stale_socket_is_replaced(make_agent: MakeAgent, pod: Pod) -> None:
+    agent = make_agent()
+    agent.start()
+    agent.running_or_fail().kill()
+    assert Path(agent.socket.removeprefix("unix://")).is_socket()
+
+    agent.start()
+    with WorkloadApiClient(agent.socket) as client:
+        assert str(client.fetch_x509_svid().spiffe_id) == ID
+
+
+def test_the_directory_of_the_socket_must_exist(make_agent: MakeAgent) -> None:
+    agent = make_agent(listen="unix:///nonexistent/directory/socket")
+    assert "/nonexistent/directory/socket" in agent.refused()
+
+
+def test_a_tcp_listener_attests_nobody(make_agent: MakeAgent, pod: Pod) -> None:
+    from tests.contract.driver import free_port
+
+    address = f"127.0.0.1:{free_port()}"
+    agent = make_agent(listen=f"tcp://{address}").start()
+    assert "WARN" in agent.log
+    assert "Workload API endpoint listening on a TCP port." in agent.log
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_stream("/SpiffeWorkloadAPI/FetchX509SVID")(b"", metadata=[("workload.spiffe.io", "true")])
+        with pytest.raises(grpc.RpcError) as info:
+            next(call)
+    assert "workload.kubernetes is unset" in info.value.details()
