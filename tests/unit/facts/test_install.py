@@ -1,0 +1,231 @@
+"""The mesh, tbot and Teleport's resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.errors import CouldNotTell
+from facts.kubernetes import ConfigMap, parse_config_map
+from facts.mesh import image_tag, parse_injector, parse_mesh_config
+from facts.tbot import parse_duration, parse_tbot_config
+from facts.teleport import (
+    parse_bot,
+    parse_bot_instances,
+    parse_join_token,
+    parse_ping,
+    parse_role,
+    parse_status,
+    parse_workload_identity,
+)
+from tests.data import document, text
+
+TBOT = parse_config_map(document("cluster/config_map_tbot.json")).data["tbot.yaml"]
+
+
+def _map(**data: str) -> ConfigMap:
+    return ConfigMap("istio-system", "istio", "u", "1", data, ("ev-1",))
+
+
+def test_a_captured_mesh() -> None:
+    config = parse_mesh_config(parse_config_map(document("cluster/config_map_istio.json"), ("ev-1",)))
+    assert (config.trust_domain, config.normalization) == ("teleport.conformance.test", "NONE")
+    assert config.evidence == ("ev-1",)
+    injector = parse_injector(parse_config_map(document("cluster/config_map_injector.json")))
+    assert {"sidecar", "spire"} <= set(injector.templates)
+    assert "workload-socket" in injector.templates["spire"]
+    assert (injector.hub, injector.tag) == ("localhost/istio", "1.31.0-lab")
+
+
+def test_where_the_mesh_says_nothing_istios_defaults_hold() -> None:
+    config = parse_mesh_config(_map(mesh=""))
+    assert (config.trust_domain, config.trust_domain_aliases, config.normalization) == ("cluster.local", (), "DEFAULT")
+
+
+@pytest.mark.parametrize("data", [{}, {"mesh": "{"}, {"mesh": "text"}, {"mesh": "trustDomain: [a]"}])
+def test_a_damaged_mesh_is_not_guessed_at(data: dict[str, str]) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse_mesh_config(_map(**data))
+    assert "istio-system/istio" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    "data", [{"config": "templates: {}"}, {"config": "a: 1", "values": "{}"}, {"config": "templates: {}", "values": "{"}]
+)
+def test_a_damaged_injector_is_not_guessed_at(data: dict[str, str]) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_injector(_map(**data))
+
+
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("host:5000/a/pilot:1.2", "1.2"),
+        ("pilot", ""),
+        ("host:5000/pilot", ""),
+        ("a/b:1@sha256:00", "1"),
+        ("a/b@sha256:00", ""),
+        ("auto", ""),
+    ],
+)
+def test_tags_of_images(image: str, tag: str) -> None:
+    assert image_tag(image) == tag
+
+
+def test_captured_tbot_configuration() -> None:
+    config = parse_tbot_config(TBOT, ("ev-1",))
+    (service,) = config.services
+    assert (config.version, config.join_method, config.token) == ("v2", "kubernetes", "istio-tbot-k8s-join")
+    assert service.socket_path == "/run/spire/sockets/socket"
+    assert service.selector_name == "istio-workloads"
+    assert service.kubernetes is not None
+    assert service.kubernetes.enabled
+    assert (service.credential_ttl, service.renewal_interval) == (3600, 1200)
+    assert config.unknown_keys == ()
+
+
+def _tbot(**change: Any) -> str:
+    config = yaml.safe_load(TBOT)
+    config["services"][0] |= change.pop("service", {})
+    return yaml.safe_dump(config | change)
+
+
+def test_the_misspelt_attestor_is_noted_and_attests_nothing() -> None:
+    config = yaml.safe_load(TBOT)
+    config["services"][0]["attestor"] = config["services"][0].pop("attestors")
+    read = parse_tbot_config(yaml.safe_dump(config))
+    assert read.unknown_keys == ("services[0].attestor",)
+    assert read.services[0].kubernetes is None
+
+
+def test_unknown_keys_at_every_level() -> None:
+    attestors = {"kubernetes": {"enable": True, "kubelet": {"skip_verfy": True}}, "kube": {}}
+    read = parse_tbot_config(_tbot(frobnicate=1, service={"attestors": attestors, "selector": {"names": "x"}}))
+    assert set(read.unknown_keys) == {
+        "frobnicate",
+        "services[0].selector.names",
+        "services[0].attestors.kube",
+        "services[0].attestors.kubernetes.enable",
+        "services[0].attestors.kubernetes.kubelet.skip_verfy",
+    }
+
+
+def test_a_services_own_lifetime_wins_over_the_files() -> None:
+    read = parse_tbot_config(_tbot(credential_ttl="30m", renewal_interval="10m", service={"credential_ttl": "2m"}))
+    assert (read.credential_ttl, read.renewal_interval) == (1800, 600)
+    assert (read.services[0].credential_ttl, read.services[0].renewal_interval) == (120, 600)
+
+
+def test_older_spellings_and_other_services() -> None:
+    read = parse_tbot_config("outputs: [{type: identity}]\ncertificate_ttl: 1h\nauth_server: a:3025\n")
+    assert read.other_services == ("identity",)
+    assert (read.services, read.auth_server, read.version, read.storage) == ((), "a:3025", "v2", "directory")
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "text", "services: [{}]", "credential_ttl: soon", "services: text", ""])
+def test_a_damaged_configuration_is_not_guessed_at(damage: str) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_tbot_config(damage)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("1h30m", 5400), ("3600s", 3600), ("90s", 90), ("1.5h", 5400), ("500ms", 0.5), ("0", 0)]
+)
+def test_durations(written: str, seconds: float) -> None:
+    assert parse_duration(written, "x") == seconds
+
+
+@given(st.integers(0, 100), st.integers(0, 59), st.integers(0, 59))
+def test_durations_add_up(hours: int, minutes: int, secs: int) -> None:
+    assert parse_duration(f"{hours}h{minutes}m{secs}s", "x") == hours * 3600 + minutes * 60 + secs
+
+
+@pytest.mark.parametrize("damage", ["", "1", "h", "1d", "1h 30m", "-1h", "1hm"])
+def test_what_is_no_duration(damage: str) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_duration(damage, "x")
+
+
+def test_captured_resources() -> None:
+    token = parse_join_token(document("teleport/token.json"), ("ev-1",))
+    assert (token.name, token.join_method, token.kubernetes_type) == ("istio-tbot-k8s-join", "kubernetes", "static_jwks")
+    assert (token.allow, token.bot_name, token.roles) == (("teleport-system:tbot",), "istio-tbot", ("Bot",))
+    role = parse_role(document("teleport/role.json"))
+    assert role.verbs_on("workload_identity") == {"list", "read"}
+    identity = parse_workload_identity(document("teleport/workload_identity.json"))
+    assert role.matches(identity.labels)
+    assert identity.spiffe_id.endswith("/sa/{{ workload.kubernetes.service_account }}")
+    assert (identity.maximum_ttl, identity.rules) == (None, ())
+    assert parse_bot(document("teleport/bot.json")).roles == ("istio-workload-identity-issuer",)
+    instances = parse_bot_instances(document("teleport/bot_instances.json"))
+    assert {str(i.version) for i in instances} == {"18.6.4"}
+    assert all(i.last_heartbeat and i.hostname.startswith("tbot-") for i in instances)
+
+
+def test_ping_says_whether_it_is_a_stand_in() -> None:
+    assert parse_ping(document("teleport/ping.json")).stand_in
+    real = parse_ping({"cluster_name": "example.teleport.sh", "server_version": "18.6.4", "auth": {}})
+    assert not real.stand_in
+    for damage in ({}, "text", {"cluster_name": "x"}, {"cluster_name": "x", "server_version": "new"}):
+        with pytest.raises(CouldNotTell):
+            parse_ping(damage)
+
+
+def test_captured_status() -> None:
+    status = parse_status(text("teleport/status.txt"))
+    assert (status.cluster_name, str(status.version)) == ("teleport.conformance.test", "18.6.4")
+    assert (status.spiffe_rotation, status.spiffe_phase) == ("standby (never rotated)", "standby")
+    assert len(status.ca_pins) == 1
+
+
+def test_status_in_rotation_and_in_the_older_spelling() -> None:
+    table = (
+        "Cluster: example.org\nVersion: 18.6.4\n\n"
+        "authority rotation                                  protocol status\n"
+        "--------- ----------------------------------------- -------- -------\n"
+        "host      standby (never rotated)                   SSH      active\n"
+        "spiffe    in progress (mode: manual, phase: init)   JWT      active\n"
+        "                                                    TLS      active\n"
+    )
+    assert parse_status(table).spiffe_phase == "init"
+    older = parse_status("Cluster  example.org\nVersion  16.4.0\nhost CA  never updated\n")
+    assert (older.cluster_name, older.spiffe_rotation, older.spiffe_phase) == ("example.org", "", "")
+    with pytest.raises(CouldNotTell):
+        parse_status("ERROR: not logged in")
+
+
+def test_labels_are_matched_as_teleport_matches_them() -> None:
+    def role(labels: dict[str, Any]) -> Any:
+        return parse_role(
+            {"kind": "role", "metadata": {"name": "r"}, "spec": {"allow": {"workload_identity_labels": labels}}}
+        )
+
+    assert role({"env": ["dev", "prod"]}).matches({"env": "prod", "x": "y"})
+    assert role({"*": "*"}).matches({})
+    assert role({"env": "*"}).matches({"env": "x"})
+    assert not role({"env": "*"}).matches({})
+    assert not role({"env": "dev", "team": "a"}).matches({"env": "dev"})
+    assert not role({}).matches({"env": "dev"})
+
+
+def test_allow_rules_of_an_identity() -> None:
+    rules = [
+        {"expression": 'workload.kubernetes.namespace == "a"'},
+        {"conditions": [{"attribute": "workload.kubernetes.namespace", "in": {"values": ["a", "b"]}}]},
+        {"conditions": [{"attribute": "x", "not_eq": {"value": "y"}}]},
+    ]
+    spec = {"spiffe": {"id": "/x", "x509": {"maximum_ttl": "1200s"}}, "rules": {"allow": rules}}
+    identity = parse_workload_identity({"kind": "workload_identity", "metadata": {"name": "w"}, "spec": spec})
+    assert identity.maximum_ttl == 1200
+    assert identity.rules[0].expression
+    assert [(c.operator, c.values) for r in identity.rules for c in r.conditions] == [("in", ("a", "b")), ("not_eq", ("y",))]
+
+
+@pytest.mark.parametrize("damage", [[], [{}, {}], {"kind": "role"}, "text", {"kind": "token", "metadata": {}}, None])
+def test_a_damaged_resource_is_not_guessed_at(damage: Any) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_join_token(damage)

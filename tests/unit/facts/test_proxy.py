@@ -1,0 +1,198 @@
+"""What Envoy says of itself, and the decision where its identity comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from facts import envoy
+from facts.envoy import AgentMetrics, HttpNormalization, Validator
+from facts.errors import CouldNotTell
+from facts.proxy import PodRef, ProxyAnswers, identify
+from facts.sds_mode import SdsMode, SecretState, is_counted
+from tests.data import document, text
+from tests.unit.facts import dumps
+from tests.unit.facts.authorities import Authority
+
+CAPTURED = ProxyAnswers(
+    active_secrets=document("healthy/active_secrets.json"),
+    warming_secrets=document("healthy/warming_secrets.json"),
+    bootstrap=document("healthy/bootstrap.json"),
+    sds_hosts=document("healthy/sds_hosts.json"),
+    server=document("healthy/server.json"),
+    agent_metrics=text("healthy/agent_metrics.txt"),
+)
+TEST_APP = PodRef("test-app", "test-app-7564b6f44-l5nvp", "u", "test-app", "dev5-control-plane")
+
+
+def test_a_captured_healthy_proxy() -> None:
+    at = datetime(2026, 11, 24, 0, 5, tzinfo=UTC)
+    proxy = identify(TEST_APP, CAPTURED, at, ("ev-1", "ev-2"))
+    assert proxy.sds_mode is SdsMode.EXTERNAL
+    assert proxy.secret_state is SecretState.ACTIVE
+    assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/test-app/sa/test-app",)
+    assert proxy.chain_length == 1
+    assert proxy.leaf is not None
+    assert proxy.leaf.not_after - proxy.leaf.not_before == timedelta(minutes=61)
+    assert proxy.validator is Validator.SPIFFE
+    assert list(proxy.root_authorities) == ["teleport.conformance.test"]
+    assert (proxy.streams.cx_active, proxy.streams.rq_active) == (1, 2)
+    assert (proxy.csr_count, proxy.agent_certificate_held) == (0, False)
+    assert str(proxy.envoy_version) == "1.40.0"
+    assert proxy.socket_path == "./var/run/secrets/workload-spiffe-uds/socket"
+    assert proxy.started_at == at - timedelta(seconds=proxy.uptime)
+    assert proxy.evidence == ("ev-1", "ev-2")
+
+
+def test_external() -> None:
+    proxy = dumps.external()
+    assert proxy.sds_mode is SdsMode.EXTERNAL
+    assert any("sds-files-grpc" in fact for fact in proxy.decided_by)
+
+
+def test_race_has_the_right_identity_and_is_told_by_the_bootstrap() -> None:
+    proxy = dumps.race()
+    assert proxy.sds_mode is SdsMode.RACE
+    assert proxy.spiffe_ids == (dumps.ID,)
+    assert proxy.csr_count == 1
+    assert proxy.agent_certificate_held
+
+
+def test_istio_ca_has_the_same_name_from_another_authority() -> None:
+    proxy = dumps.istio_ca()
+    assert proxy.sds_mode is SdsMode.ISTIO_CA
+    assert proxy.spiffe_ids == (dumps.ID,)
+    assert proxy.chain_length == 2
+    assert proxy.validator is Validator.TRUSTED_CA
+    assert list(proxy.root_authorities) == [""]
+
+
+def test_files_never_asked_for_a_certificate() -> None:
+    assert dumps.files().sds_mode is SdsMode.FILES
+
+
+@pytest.mark.parametrize("found_socket", [True, False])
+def test_silent_while_no_server_answered(found_socket: bool) -> None:
+    proxy = dumps.silent(found_socket=found_socket)
+    assert proxy.sds_mode is SdsMode.SILENT
+    assert proxy.secret_state is SecretState.WARMING
+    assert proxy.leaf is None
+    assert proxy.spiffe_ids == ()
+
+
+def test_silent_before_envoy_even_asked() -> None:
+    proxy = dumps.seen(dumps.answers(dumps.dump()))
+    assert (proxy.sds_mode, proxy.secret_state) == (SdsMode.SILENT, SecretState.ABSENT)
+
+
+def test_takeover_carries_another_pods_identity_under_both_healthy_log_lines() -> None:
+    proxy = dumps.takeover()
+    assert proxy.file_credential
+    assert proxy.sds_mode is SdsMode.TAKEOVER
+    assert any("ns/shop/sa/first is not the pod's own" in fact for fact in proxy.decided_by)
+
+
+def test_takeover_by_a_pod_of_the_same_service_account_is_one_too() -> None:
+    proxy = dumps.takeover(dumps.ID)
+    assert proxy.sds_mode is SdsMode.TAKEOVER
+    assert any("same service account" in fact for fact in proxy.decided_by)
+
+
+def test_a_provider_that_counts_or_sends_a_plain_root_is_still_external() -> None:
+    leaf = dumps.TELEPORT.issue(dumps.ID)
+    counting = dumps.answers(dumps.dump(dumps.leaf_secret(leaf, "3"), dumps.plain_root(dumps.TELEPORT)))
+    assert dumps.seen(counting).sds_mode is SdsMode.EXTERNAL
+    agent_like = dumps.answers(dumps.dump(dumps.leaf_secret(leaf, dumps.COUNTED), dumps.spiffe_root(dumps.TELEPORT)))
+    assert dumps.seen(agent_like).sds_mode is SdsMode.EXTERNAL
+
+
+def test_only_istios_agent_writes_a_time_a_slash_and_a_number() -> None:
+    assert is_counted("2026-06-01T11:59:00Z/12")
+    assert is_counted("2026-06-01T11:59:00+02:00/1")
+    assert not any(is_counted(v) for v in ("2026-06-01T11:59:00.205302389Z", "3", "uninitialized", "", "a/1"))
+
+
+def test_contradictory_facts_are_not_decided() -> None:
+    half = dumps.bootstrap(found_socket=True)
+    half["configs"][0]["bootstrap"]["node"]["metadata"]["file-credential"] = "false"
+    given = replace(dumps.answers(dumps.dump()), bootstrap=half)
+    with pytest.raises(CouldNotTell) as caught:
+        dumps.seen(given)
+    assert str(dumps.POD) in caught.value.where
+
+
+def test_an_active_leaf_without_a_root_is_not_decided() -> None:
+    with pytest.raises(CouldNotTell):
+        dumps.seen(dumps.answers(dumps.dump(dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID)))))
+
+
+def test_two_authorities_of_one_trust_domain_and_an_empty_bundle_are_facts() -> None:
+    second = Authority("teleport.example.org")
+    assert len(dumps.external("", dumps.TELEPORT, second).root_authorities["example.org"]) == 2
+    leaf = dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID))
+    empty = dumps.seen(dumps.answers(dumps.dump(leaf, dumps.spiffe_root())))
+    assert empty.root_authorities == {"example.org": ()}
+
+
+def test_other_secrets_are_listed_so_that_a_late_socket_shows() -> None:
+    given = dumps.answers(
+        dumps.dump(dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID)), dumps.spiffe_root(dumps.TELEPORT)),
+        found_socket=False,
+        warm=dumps.warming("file-root:system"),
+    )
+    assert dumps.seen(given).other_secrets == ("file-root:system (warming)",)
+
+
+def test_a_whole_dump_is_read_like_its_parts() -> None:
+    parts = document("healthy/active_secrets.json")
+    whole = {"configs": [{"@type": "…SecretsConfigDump", "dynamic_active_secrets": parts["configs"]}]}
+    assert envoy.parse_secrets(whole) == envoy.parse_secrets(parts)
+
+
+@pytest.mark.parametrize(
+    ("field", "damage"),
+    [
+        ("active_secrets", "not json"),
+        ("active_secrets", {"configs": [{"name": "default", "secret": {"tls_certificate": {"certificate_chain": {}}}}]}),
+        ("active_secrets", {"configs": "text"}),
+        ("bootstrap", {}),
+        ("bootstrap", {"configs": [{"bootstrap": {"node": {}}}]}),
+        ("sds_hosts", {}),
+        ("sds_hosts", {"cluster_statuses": [{"name": "sds-grpc"}]}),
+        ("server", {"stats": []}),
+        ("server", {}),
+        ("agent_metrics", ""),
+        ("agent_metrics", "envoy_cluster_upstream_rq 1\n"),
+    ],
+)
+def test_a_damaged_answer_is_not_guessed_at(field: str, damage: Any) -> None:
+    changed: dict[str, Any] = {field: damage}
+    if field == "active_secrets" and isinstance(damage, dict) and isinstance(damage["configs"], list):
+        damage["configs"][0]["secret"]["tls_certificate"]["certificate_chain"] = {"inline_bytes": "AAAA"}
+    with pytest.raises(CouldNotTell) as caught:
+        identify(TEST_APP, replace(CAPTURED, **changed), dumps.READ_AT, ())
+    assert "test-app-7564b6f44-l5nvp" in caught.value.where
+
+
+def test_a_counter_that_is_missing_is_zero() -> None:
+    host = {"stats": [{"name": "cx_connect_fail", "value": "66"}, {"name": "cx_active", "type": "GAUGE"}]}
+    streams = envoy.parse_streams({"cluster_statuses": [{"name": "sds-grpc", "host_statuses": [host]}]})
+    assert (streams.cx_active, streams.rq_active, streams.cx_connect_fail) == (0, 0, 66)
+
+
+def test_requests_to_istiod_are_counted_by_their_type() -> None:
+    lines = (
+        "# TYPE istio_agent_num_outgoing_requests counter\n"
+        'istio_agent_num_outgoing_requests{request_type="csr"} 2\n'
+        'istio_agent_num_outgoing_requests{request_type="token_exchange"} 5\n'
+    )
+    assert envoy.parse_agent_metrics(lines) == AgentMetrics(2, certificate_held=False)
+
+
+def test_captured_normalization_is_none_as_configured() -> None:
+    settings = envoy.parse_normalization(document("healthy/inbound_listeners.json"))
+    assert settings == (HttpNormalization(normalize_path=False, merge_slashes=False, escaped_slashes="KEEP_UNCHANGED"),)
+    assert envoy.parse_normalization({}) == ()
