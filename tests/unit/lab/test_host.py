@@ -109,8 +109,12 @@ def test_a_pid_file_that_names_another_program_is_not_our_daemon(quiet: Host, tm
 
 
 def test_our_daemon_is_known_by_its_data_directory_and_stopped(quiet: Host, tmp_path: Path) -> None:
-    daemon = subprocess.Popen(["sh", "-c", "read line", "dockerd", str(quiet.docker_data)], stdin=subprocess.PIPE)
+    words = ["sh", "-c", "echo up; read line", "dockerd", str(quiet.docker_data)]
+    daemon = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with daemon:
+        # Its command line can be read once it runs; right after Popen returns the kernel may not have put it there yet.
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == b"up\n"
         (tmp_path / "dockerd.pid").write_text(f"{daemon.pid}\n")
         assert quiet.own_daemon() == daemon.pid
         assert quiet.stop_own_daemon() is True
