@@ -53,7 +53,13 @@ def tbot(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
 
 @then("every sidecar on the nodes' sockets must hold an identity that Teleport issued")
 def issued(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    finding = judge.tbot_issues(guide, install.fleet_on_sockets(), install.bundle(), install.pods_evidence())
+    finding = judge.tbot_issues(
+        guide,
+        install.fleet_on_sockets(),
+        install.bundle(),
+        injected=install.injected_pods(),
+        evidence=install.pods_evidence(),
+    )
     must_hold(recorder, finding)
 
 

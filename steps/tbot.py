@@ -65,7 +65,6 @@ def instances(install: Install) -> tuple[BotInstance, ...] | None:
 
 @then("no version must be one with a known identity defect")
 def no_defect(agent: Agent, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
-    mesh = install.mesh()
-    images = [(str(d.ref), c.image) for d in mesh.istiod for c in d.template.spec.containers]
-    components = [*judge.tbot_components(agent, instances), *judge.istio_components(images, mesh.evidence)]
+    istio = judge.istio_components(install.mesh(), install.injected_pods())
+    components = [*judge.tbot_components(agent, instances), *istio]
     must_hold(recorder, judge.no_known_defect(components))
