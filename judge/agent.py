@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from facts.agent import Agent
 from facts.bundle import TrustBundle
+from facts.document import when
 from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.kubernetes import Pod
-from facts.mesh import image_tag
+from facts.mesh import Mesh, image_tag
 from facts.probe import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport import BotInstance
@@ -22,9 +25,14 @@ from judge.known_issues import known_issues_of
 LONGEST_TOKEN = 1800
 """Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
 
+OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
+"""Where a pod learns the name or the address of the node that it runs on."""
+
 
 def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> list[str]:
     """Nodes with injected pods on which no Ready tbot pod of the current template runs.
+
+    Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it: nothing is proven by no nodes.
 
     Args:
         agent: tbot as it is installed.
@@ -39,11 +47,20 @@ def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> list[str]
             waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "not Ready")
             problems.append(f"tbot on node {node} is not Ready: {waiting}")
     daemon_set = agent.daemon_set
-    if daemon_set.updated < daemon_set.desired:
+    if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
+        problems.append(f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; none hosts an injected pod")
+    if not daemon_set.is_current:
+        problems.append(f"its controller has not seen generation {daemon_set.generation} yet")
+    elif daemon_set.updated < daemon_set.desired:
         problems.append(
             f"{daemon_set.desired - daemon_set.updated} of {daemon_set.desired} tbot pods are of an older template"
         )
     return problems
+
+
+def where_ready(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> str:
+    """Where tbot is Ready when there is no problem, in words."""
+    return f"Ready on {listed(nodes, f'all {agent.daemon_set.desired} nodes; none of them hosts an injected pod')}"
 
 
 def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], evidence: Sequence[str]) -> Finding:
@@ -52,7 +69,7 @@ def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], eviden
         "INST-13",
         expected="a Ready tbot pod on every node that hosts injected pods",
         problems=node_problems(agent, nodes),
-        so=f"Ready on {listed(nodes, 'no node, as none hosts an injected pod')}",
+        so=where_ready(agent, nodes),
         where=str(agent.daemon_set.ref),
         evidence=(*agent.evidence, *evidence),
     )
@@ -67,7 +84,11 @@ def configuration_problems(agent: Agent, cluster_name: str, socket_directories: 
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
     """
     config = agent.config
-    problems = [f"unknown key {key}: tbot ignores it without a word" for key in config.unknown_keys]
+    # Keys inside a service have its index in their path.
+    problems = [
+        f"unknown key {key}: tbot {'ignores it without a word' if '[' in key else 'does not start with it'}"
+        for key in config.unknown_keys
+    ]
     if not config.services:
         return [*problems, "there is no service of type workload-identity-api, so there is no socket"]
     service = config.services[0]
@@ -77,8 +98,7 @@ def configuration_problems(agent: Agent, cluster_name: str, socket_directories: 
         problems.append("the selector names nothing: nothing is issued")
     if not agent.host_pid:
         problems.append("hostPID is not set: tbot cannot tell who calls")
-    if not agent.host_network and not agent.container.variable("TELEPORT_NODE_NAME"):
-        problems.append("TELEPORT_NODE_NAME is not set and hostNetwork is off: the kubelet's address becomes https://:10250")
+    problems += _node_name_problems(agent)
     if not service.socket_path:
         problems.append(f"listen is {service.listen}: only a unix socket tells who calls")
     elif not agent.socket_on_node:
@@ -89,6 +109,18 @@ def configuration_problems(agent: Agent, cluster_name: str, socket_directories: 
         if others:
             problems.append(f"tbot listens in {directory} on the node, injected pods mount {listed(others)}")
     return problems + _token_file_problems(agent, cluster_name)
+
+
+def _node_name_problems(agent: Agent) -> list[str]:
+    name = agent.container.variable("TELEPORT_NODE_NAME")
+    if referred := re.fullmatch(r"\$\((\w+)\)", name):
+        name = agent.container.variable(referred[1])
+    # With the node's network an empty name dials this host, as localhost does.
+    if name in OWN_NODE or (agent.host_network and name in ("", "localhost", "127.0.0.1")):
+        return []
+    if not name:
+        return ["TELEPORT_NODE_NAME is not set and hostNetwork is off: the kubelet's address becomes https://:10250"]
+    return [f"TELEPORT_NODE_NAME is {name}, not the name or address of the node that the pod runs on"]
 
 
 def _token_file_problems(agent: Agent, cluster_name: str) -> list[str]:
@@ -151,9 +183,9 @@ class Component:
 
     Attributes:
         name: ``tbot`` or ``istio``.
-        where: The object it was read from.
+        where: The objects that run it.
         version: Exact version; None where only a floating tag is known.
-        said: What was read instead of a version.
+        said: What tells the version, or does not.
         evidence: Ids of the readings.
     """
 
@@ -165,35 +197,71 @@ class Component:
 
 
 def tbot_components(agent: Agent, instances: Sequence[BotInstance] | None) -> list[Component]:
-    """Tbot's version by its image's exact tag, and by the heartbeats of the instances that run now.
+    """The versions of tbot that run: of each pod by its image's exact tag and by its heartbeat, whichever tell.
+
+    A pod of which neither tells is a component without a version: under a floating tag two nodes may well run two versions.
 
     Args:
         agent: tbot as it is installed.
-        instances: Bot instances of its bot; None where no admin session is there to ask.
+        instances: Bot instances; None where no admin session is there to ask.
     """
-    found = [_by_tag("tbot", str(agent.daemon_set.ref), agent.image, agent.evidence)]
-    hosts = {p.name for p in agent.pods.values()} | set(agent.pods)
-    for instance in instances or ():
-        if instance.version is not None and instance.hostname in hosts:
-            where = f"heartbeat of bot instance {instance.id} on {instance.hostname}"
-            found.append(Component("tbot", where, instance.version, str(instance.version), instance.evidence))
-    return found
+    evidence = [*agent.evidence]
+    told: dict[tuple[Version | None, str], list[str]] = {}
+    if not agent.pods or _exact(agent.image) is not None:
+        told[_exact(agent.image), f"image {agent.image}"] = [str(agent.daemon_set.ref)]
+    for pod in agent.pods.values():
+        runs = pod.spec.container(agent.container.name)
+        image = runs.image if runs else agent.image
+        version, beat = _exact(image), _heartbeat(pod, instances or (), host_network=agent.host_network)
+        if version is not None or beat is None:
+            told.setdefault((version, f"image {image}"), []).append(str(pod.ref))
+        if beat is not None:
+            told.setdefault((beat.version, "heartbeat"), []).append(str(pod.ref))
+            evidence += beat.evidence
+    return _components("tbot", told, evidence)
 
 
-def _by_tag(name: str, where: str, image: str, evidence: tuple[str, ...]) -> Component:
+def _heartbeat(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> BotInstance | None:
+    """The latest heartbeat of the tbot that runs in a pod now."""
+    beats = [i for i in instances if i.version is not None and i.hostname == pod.name]
+    if host_network:
+        # The host's name is that of the node, and Teleport remembers instances of earlier pods there as well.
+        began = when(pod.created_at, str(pod.ref))
+        beats += [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
+    return max(beats, key=lambda i: i.last_heartbeat or datetime.min.replace(tzinfo=UTC), default=None)
+
+
+def istio_components(mesh: Mesh, pods: Sequence[Pod]) -> list[Component]:
+    """The versions of Istio that run: of istiod and of each injected pod's proxy, by the images' tags.
+
+    Args:
+        mesh: The mesh.
+        pods: Injected pods, gateways among them.
+    """
+    images = [(str(d.ref), c.image) for d in mesh.istiod for c in d.template.spec.containers if c.name == "discovery"]
+    images += [(str(p.ref), p.proxy.image) for p in pods if p.proxy is not None]
+    told: dict[tuple[Version | None, str], list[str]] = {}
+    for where, image in images:
+        told.setdefault((_exact(image), f"image {image}"), []).append(where)
+    return _components("istio", told, [*mesh.evidence, *(e for p in pods for e in p.evidence)])
+
+
+def _components(
+    name: str, told: Mapping[tuple[Version | None, str], Sequence[str]], evidence: Iterable[str]
+) -> list[Component]:
+    ids = tuple(dict.fromkeys(evidence))
+    return [Component(name, listed(where), version, said, ids) for (version, said), where in told.items()]
+
+
+def _exact(image: str) -> Version | None:
+    """The version that an image's tag names; None for a tag that floats, such as ``18`` or ``18.6``, and for none."""
     tag = image_tag(image)
+    if not re.match(r"v?\d+\.\d+\.\d+", tag):
+        return None
     try:
-        version = Version.parse(tag)
+        return Version.parse(tag)
     except CouldNotTell:
-        return Component(name, where, None, f"image {image}", evidence)
-    # "18.6" is read as a version by Istio and Kubernetes; as a tag of tbot it floats.
-    exact = tag.count(".") >= 2
-    return Component(name, where, version if exact else None, f"image {image}", evidence)
-
-
-def istio_components(images: Sequence[tuple[str, str]], evidence: tuple[str, ...]) -> list[Component]:
-    """Istio's version by the image tags of ``(where, image)``."""
-    return [_by_tag("istio", where, image, evidence) for where, image in images]
+        return None
 
 
 def no_known_defect(components: Sequence[Component]) -> Finding:
@@ -209,8 +277,7 @@ def no_known_defect(components: Sequence[Component]) -> Finding:
             )
             remedies.append(f"upgrade {component.name} to {issue.fixed_in}")
     evidence = [e for c in components for e in c.evidence]
-    told = {c.name for c in components if c.version is not None}
-    floating = [c for c in components if c.version is None and c.name not in told]
+    floating = [c for c in components if c.version is None]
     if floating and not problems:
         error = CouldNotTell(
             expected="the exact version of every component",
@@ -223,7 +290,7 @@ def no_known_defect(components: Sequence[Component]) -> Finding:
         "INST-16",
         expected="no version with a known identity defect",
         problems=problems,
-        so=listed(f"{c.name} {c.version}" for c in components if c.version is not None),
+        so=listed(f"{c.name} {c.version} ({c.said})" for c in components if c.version is not None),
         where=listed(c.where for c in components),
         evidence=evidence,
         remedy="; ".join(dict.fromkeys(remedies)),

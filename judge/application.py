@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 from facts.finding import Finding
 from facts.kubernetes import Pod
-from judge.findings import concluded
+from judge.findings import concluded, listed
 
 SOCKET_VOLUME = "workload-socket"
+SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
+"""Where Istio's agent and Envoy look for the socket; it cannot be configured."""
+
+CSI_DRIVER = "csi.spiffe.io"
 
 
 def socket_volume_problem(pod: Pod, socket_directory: str) -> str:
-    """Why the pod's workload-socket is not the node's socket directory; empty if it is.
+    """Why the proxy does not see the node's socket directory where it looks for the socket; empty if it does.
 
     Args:
         pod: An injected pod.
@@ -21,13 +25,17 @@ def socket_volume_problem(pod: Pod, socket_directory: str) -> str:
     volume = pod.spec.volume(SOCKET_VOLUME)
     if volume is None:
         return f"{pod.ref} has no volume {SOCKET_VOLUME}"
-    if volume.source == "hostPath" and volume.path.rstrip("/") == socket_directory.rstrip("/"):
-        return ""
-    if volume.source == "hostPath":
+    if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
         return f"{pod.ref} mounts {volume.path} of the node, tbot's socket is in {socket_directory}"
-    if volume.source == "csi" and volume.driver == "csi.spiffe.io":
-        return ""
-    return f"{pod.ref} has an {volume.source} as {SOCKET_VOLUME}: Istio falls back to its own CA without a word"
+    if volume.source == "csi" and volume.driver != CSI_DRIVER:
+        return f"{pod.ref} has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {CSI_DRIVER}"
+    if volume.source not in ("hostPath", "csi"):
+        return f"{pod.ref} has an {volume.source} as {SOCKET_VOLUME}: Istio falls back to its own CA without a word"
+    mounts = [m for m in pod.proxy.mounts if m.path.rstrip("/") == SOCKET_MOUNT] if pod.proxy else []
+    if not any(m.name == SOCKET_VOLUME and not m.sub_path for m in mounts):
+        instead = listed(f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts)
+        return f"{pod.ref} does not mount {SOCKET_VOLUME} at {SOCKET_MOUNT} of its istio-proxy, but {instead}"
+    return ""
 
 
 def pods_run_with_a_proxy(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
@@ -64,7 +72,8 @@ def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where:
 
 def proxies_did_not_restart(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
     """INST-15, third part: no proxy has restarted."""
-    problems = [
+    problems = [f"{pod.ref} has no istio-proxy" for pod in pods if pod.proxy is None]
+    problems += [
         f"istio-proxy of {pod.ref} restarted {pod.proxy.restarts} times, last: {pod.proxy.last_reason or 'no reason kept'}"
         for pod in pods
         if pod.proxy is not None and pod.proxy.restarts

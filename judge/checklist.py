@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from facts.agent import Agent
 from facts.bundle import TrustBundle
 from facts.document import Absent
+from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.guide import GuideAnswer
 from facts.injection import DryRun
@@ -20,9 +21,9 @@ from facts.proxy import Fleet, ProxyIdentity
 from facts.sds_mode import SdsMode
 from facts.svid import verify_chain, workload_id
 from facts.teleport import Bot, JoinToken, Ping, Role, WorkloadIdentity
-from judge.agent import node_problems
+from judge.agent import node_problems, where_ready
 from judge.application import socket_volume_problem
-from judge.findings import concluded, listed, not_applicable
+from judge.findings import concluded, could_not_tell, listed, not_applicable
 from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
 from judge.teleport import role_problems, template_problems, token_problems
 
@@ -95,7 +96,7 @@ def tbot_running(guide: GuideAnswer, agent: Agent, nodes: Mapping[str, Sequence[
         "CHK-5",
         expected="a Ready tbot pod on every node that hosts injected pods",
         problems=node_problems(agent, nodes),
-        so=f"Ready on {listed(nodes, 'no node, as none hosts an injected pod')}",
+        so=where_ready(agent, nodes),
         where=str(agent.daemon_set.ref),
         evidence=(*guide.evidence, *agent.evidence, *evidence),
         guide_says=guide.said,
@@ -116,7 +117,9 @@ def identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
     return problems
 
 
-def tbot_issues(guide: GuideAnswer, fleet: Fleet, bundle: TrustBundle, evidence: Sequence[str]) -> Finding:
+def tbot_issues(
+    guide: GuideAnswer, fleet: Fleet, bundle: TrustBundle, *, injected: Sequence[Pod], evidence: Sequence[str]
+) -> Finding:
     """CHK-6: each sidecar that is meant to use the socket holds an identity that Teleport issued.
 
     A clean log proves nothing: tbot logs no refusal over SDS. What proves issuance is a certificate.
@@ -125,90 +128,136 @@ def tbot_issues(guide: GuideAnswer, fleet: Fleet, bundle: TrustBundle, evidence:
         guide: The answer to the guide's own command.
         fleet: Proxies of the pods that mount the node's socket directory.
         bundle: Teleport's authorities.
+        injected: All injected pods, also those that do not mount it.
         evidence: The list of pods.
     """
-    if not (fleet.proxies or fleet.unread):
-        return not_applicable("CHK-6", NO_WORKLOAD, where=guide.asked, evidence=(*guide.evidence, *evidence))
+    if not injected:
+        evidence = (*guide.evidence, *evidence)
+        return not_applicable("CHK-6", NO_WORKLOAD, where=guide.asked, evidence=evidence, guide_says=guide.said)
     problems = [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
-    problems += [f"{u.pod} could not be read: {u.why}" for u in fleet.unread]
-    return concluded(
+    if not (fleet.proxies or fleet.unread):
+        problems.append(f"none of {len(injected)} injected pods mounts the directory of tbot's socket")
+    return _of_proxies(
         "CHK-6",
+        guide,
+        injected,
+        fleet,
         expected="every sidecar on tbot's nodes to hold its own identity from Teleport",
         problems=problems,
         so=listed(f"{p.pod.node}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
-        where=f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies})}",
-        evidence=(*guide.evidence, *fleet.evidence, *bundle.evidence, *evidence),
-        guide_says=guide.said,
+        where=f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}",
+        evidence=(*fleet.evidence, *bundle.evidence, *evidence),
     )
 
 
 def test_app_running(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, bundle: TrustBundle) -> Finding:
     """CHK-7: the test application's pods are Ready with an identity of their own from Teleport."""
-    problems = [] if pods else ["there is no pod"]
-    problems += [f"{p.ref} is {p.phase} and not Ready" for p in pods if not p.ready]
+    problems = [f"{p.ref} is {p.phase} and not Ready" for p in pods if not p.ready]
     problems += [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
-    problems += _unread(fleet)
-    return concluded(
+    return _of_proxies(
         "CHK-7",
+        guide,
+        pods,
+        fleet,
         expected="the test application Ready, with its own identity from Teleport",
-        problems=problems,
+        problems=[*_without_proxy(pods, fleet), *problems],
         so=listed(f"{p.pod.name}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=(*guide.evidence, *_of(pods), *fleet.evidence, *bundle.evidence),
-        guide_says=guide.said,
+        evidence=(*fleet.evidence, *bundle.evidence),
     )
+
+
+STREAMS = 2
+"""Envoy opens a stream for each secret: its certificate and its trust bundle."""
 
 
 def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str) -> Finding:
     """CHK-8: the socket is the node's, and Envoy holds live streams on it."""
-    problems = [] if pods else ["there is no pod"]
-    problems += [p for pod in pods if (p := socket_volume_problem(pod, socket_directory))]
+    problems = [p for pod in pods if (p := socket_volume_problem(pod, socket_directory))]
     for proxy in fleet.proxies:
         streams = proxy.streams
-        if not (streams.cx_active and streams.rq_active):
+        if not streams.cx_active or streams.rq_active < STREAMS:
             problems.append(
-                f"{proxy.pod} has no live stream on its socket: {streams.cx_active} connected, {streams.rq_active} streams,"
-                f" {streams.cx_connect_fail} failed to connect"
+                f"{proxy.pod} has {streams.rq_active} of {STREAMS} live streams on its socket:"
+                f" {streams.cx_active} connected, {streams.cx_connect_fail} failed to connect"
             )
-    problems += _unread(fleet)
-    return concluded(
+    return _of_proxies(
         "CHK-8",
+        guide,
+        pods,
+        fleet,
         expected=f"the node's socket directory {socket_directory} in the pod, with live SDS streams",
-        problems=problems,
+        problems=[*_without_proxy(pods, fleet), *problems],
         so=listed(f"{p.pod.name}: {p.streams.rq_active} streams" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=(*guide.evidence, *_of(pods), *fleet.evidence),
-        guide_says=guide.said,
+        evidence=fleet.evidence,
     )
 
 
 def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) -> Finding:
     """CHK-9: the proxy's secrets come from the external socket, and no signing request ever went to istiod."""
-    problems = [] if pods else ["there is no pod"]
+    problems = _without_proxy(pods, fleet)
     for proxy in fleet.proxies:
         if proxy.sds_mode is not SdsMode.EXTERNAL:
             problems.append(f"{proxy.pod} is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}")
         elif proxy.csr_count:
             problems.append(f"{proxy.pod} sent {proxy.csr_count} certificate requests to istiod")
-    problems += _unread(fleet)
-    return concluded(
+    return _of_proxies(
         "CHK-9",
+        guide,
+        pods,
+        fleet,
         expected="secrets from the external socket, and no certificate request to istiod",
         problems=problems,
         so=listed(f"{p.pod.name}: {'; '.join(p.decided_by)}" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=(*guide.evidence, *_of(pods), *fleet.evidence),
+        evidence=fleet.evidence,
+    )
+
+
+def _of_proxies(
+    requirement: str,
+    guide: GuideAnswer,
+    pods: Sequence[Pod],
+    fleet: Fleet,
+    *,
+    expected: str,
+    problems: Sequence[str],
+    so: str,
+    where: str,
+    evidence: Iterable[str],
+) -> Finding:
+    """YES or NO as `concluded`; but nobody can tell where all that is wrong is that running proxies could not be read."""
+    ids = (*guide.evidence, *(e for pod in pods for e in pod.evidence), *evidence)
+    running = {p.uid for p in pods if p.proxy is not None and (p.proxy.ready or p.proxy.started)}
+    down = [f"{u.pod} holds no identity: its istio-proxy is not up" for u in fleet.unread if u.pod.uid not in running]
+    unread = [u for u in fleet.unread if u.pod.uid in running]
+    if unread and not problems and not down:
+        error = CouldNotTell(
+            expected=expected,
+            seen="; ".join(f"{u.pod} could not be read: {u.why.seen}" for u in unread),
+            where=where,
+            remedy=unread[0].why.remedy,
+        )
+        return could_not_tell(requirement, error, ids, guide_says=guide.said)
+    return concluded(
+        requirement,
+        expected=expected,
+        problems=[*problems, *down, *(f"{u.pod} could not be read: {u.why.seen}" for u in unread)],
+        so=so,
+        where=where,
+        evidence=ids,
         guide_says=guide.said,
     )
 
 
-def _unread(fleet: Fleet) -> list[str]:
-    return [f"{u.pod} could not be read: {u.why}" for u in fleet.unread]
+def _without_proxy(pods: Sequence[Pod], fleet: Fleet) -> list[str]:
+    """Pods of which no proxy was read or tried: without a sidecar there is no identity, however Ready the pod is."""
+    asked = {p.pod.uid for p in fleet.proxies} | {u.pod.uid for u in fleet.unread}
+    if not pods:
+        return ["there is no pod"]
+    return [f"{pod.ref} has no istio-proxy that could be asked" for pod in pods if pod.uid not in asked]
 
 
 def _pods(pods: Sequence[Pod]) -> str:
     return listed((p.ref for p in pods), "no pod")
-
-
-def _of(pods: Iterable[Pod]) -> list[str]:
-    return [e for pod in pods for e in pod.evidence]

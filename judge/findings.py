@@ -43,7 +43,7 @@ def concluded(
     )
 
 
-def could_not_tell(requirement: str, error: CouldNotTell, evidence: Iterable[str] = ()) -> Finding:
+def could_not_tell(requirement: str, error: CouldNotTell, evidence: Iterable[str] = (), *, guide_says: str = "") -> Finding:
     """A reading failed: the requirement's verdict is *error*."""
     return Finding(
         requirement=requirement,
@@ -53,10 +53,13 @@ def could_not_tell(requirement: str, error: CouldNotTell, evidence: Iterable[str
         where=error.where,
         evidence=tuple(dict.fromkeys(evidence)),
         remedy=error.remedy,
+        guide_says=guide_says,
     )
 
 
-def not_applicable(requirement: str, condition: str, *, where: str, evidence: Iterable[str]) -> Finding:
+def not_applicable(
+    requirement: str, condition: str, *, where: str, evidence: Iterable[str], guide_says: str = ""
+) -> Finding:
     """A condition of the catalogue is met, shown by evidence."""
     return Finding(
         requirement=requirement,
@@ -65,6 +68,7 @@ def not_applicable(requirement: str, condition: str, *, where: str, evidence: It
         seen=condition,
         where=where,
         evidence=tuple(dict.fromkeys(evidence)),
+        guide_says=guide_says,
         condition=condition,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.injection import DryRun
 from facts.mesh import Mesh, image_tag
@@ -12,25 +13,35 @@ from facts.teleport import Ping
 from facts.versions import Tool
 from facts.workloads import Deployment
 from judge.application import socket_volume_problem
-from judge.findings import concluded, listed, not_applicable
+from judge.findings import concluded, could_not_tell, listed, not_applicable
 
 PROXY = "istio-proxy"
+ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
+"""Containers with an image of Istio's; whatever else stands in a gateway's pod is not Istio's business."""
+
+ROLLED_OUT = ("NewReplicaSetAvailable", "DeploymentPaused", "DeploymentResumed")
+"""Reasons of the condition Progressing under which no newer replica is still waited for."""
 
 
 def availability_problems(deployments: Sequence[Deployment]) -> list[str]:
     """Deployments that are not available at their current generation."""
     problems = []
     for deployment in deployments:
+        progressing = next((c for c in deployment.conditions if c.type == "Progressing"), None)
         if not deployment.is_current:
             problems.append(f"{deployment.ref}: its controller has not seen generation {deployment.generation} yet")
+        elif deployment.desired == 0:
+            problems.append(f"{deployment.ref} is scaled to 0")
         elif not deployment.is_available:
             why = listed({c.message for c in deployment.conditions if c.status != "True" and c.message}, "no reason given")
             problems.append(f"{deployment.ref}: {deployment.available} of {deployment.desired} available ({why})")
-        elif deployment.desired == 0:
-            problems.append(f"{deployment.ref} is scaled to 0")
         elif deployment.updated < deployment.desired:
             old = deployment.desired - deployment.updated
             problems.append(f"{deployment.ref}: {old} of {deployment.desired} replicas are of an older template")
+        elif progressing is not None and progressing.reason not in ROLLED_OUT:
+            # The new replica counts as updated as soon as it is made; an old one may be what makes it available.
+            said = f"{progressing.reason}: {progressing.message}".rstrip(": ")
+            problems.append(f"{deployment.ref}: the replica of the current template is not available yet ({said})")
     return problems
 
 
@@ -51,26 +62,39 @@ def control_plane_is_available(mesh: Mesh) -> Finding:
 
 
 def images_carry_istioctls_version(mesh: Mesh, istioctl: Tool) -> Finding:
-    """INST-05, second part: the tag of every Istio image equals istioctl's version."""
-    images = [(d.ref, c.image) for d in (*mesh.istiod, *mesh.gateways) for c in d.template.spec.containers]
-    problems = []
-    for ref, image in images:
-        # The gateway charts write "auto" and let the injector put the image in; the injector's own tag is compared below.
-        if image == "auto":
-            continue
-        tag = image_tag(image)
-        if tag.partition("-distroless")[0] != str(istioctl.version):
-            problems.append(f"{ref} runs {image}")
-    if mesh.injector.tag.partition("-distroless")[0] != str(istioctl.version):
+    """INST-05, second part: the tag of every Istio image equals istioctl's version; a digest alone tells no version."""
+    # The gateway charts write "auto" and let the injector put the image in; the injector's own tag is compared as well.
+    images = [
+        (d.ref, c.image)
+        for d in (*mesh.istiod, *mesh.gateways)
+        for c in d.template.spec.containers
+        if c.name in ISTIOS_CONTAINERS and c.image != "auto"
+    ]
+    version = str(istioctl.version)
+    problems = [f"{r} runs {i}" for r, i in images if image_tag(i) and image_tag(i).partition("-distroless")[0] != version]
+    if not images:
+        problems.append(f"there is no image of Istio in {mesh.namespace}")
+    if mesh.injector.tag.partition("-distroless")[0] != version:
         problems.append(f"the injector puts {mesh.injector.tag} into pods")
+    expected, where = f"every Istio image to carry istioctl's version {version}", f"Istio in {mesh.namespace}"
+    evidence = (*mesh.evidence, *istioctl.evidence)
+    untagged = [(r, i) for r, i in images if not image_tag(i)]
+    if untagged and not problems:
+        error = CouldNotTell(
+            expected=expected,
+            seen=listed(f"{r} runs {i}" for r, i in untagged),
+            where=where,
+            remedy="name the version as a tag beside the digest: HUB/NAME:VERSION@sha256:…",
+        )
+        return could_not_tell("INST-05", error, evidence)
     return concluded(
         "INST-05",
-        expected=f"every Istio image to carry istioctl's version {istioctl.version}",
+        expected=expected,
         problems=problems,
-        so=f"all {len(images)} images are {istioctl.version}",
-        where=f"Istio in {mesh.namespace}",
-        evidence=(*mesh.evidence, *istioctl.evidence),
-        remedy=f"run `istioctl install` with istioctl of the version wanted; this one is {istioctl.version}",
+        so=f"all {len(images)} images are {version}",
+        where=where,
+        evidence=evidence,
+        remedy=f"run `istioctl install` with istioctl of the version wanted; this one is {version}",
     )
 
 
@@ -134,13 +158,13 @@ def injected_socket_is_the_nodes(dry_run: DryRun, socket_directory: str) -> Find
 
 
 NORMALIZED = {
-    "NONE": (False, "KEEP_UNCHANGED"),
-    "BASE": (True, "KEEP_UNCHANGED"),
-    "DEFAULT": (True, "KEEP_UNCHANGED"),
-    "MERGE_SLASHES": (True, "KEEP_UNCHANGED"),
-    "DECODE_AND_MERGE_SLASHES": (True, "UNESCAPE_AND_FORWARD"),
+    "NONE": (False, False, "KEEP_UNCHANGED"),
+    "BASE": (True, False, "KEEP_UNCHANGED"),
+    "DEFAULT": (True, False, "KEEP_UNCHANGED"),
+    "MERGE_SLASHES": (True, True, "KEEP_UNCHANGED"),
+    "DECODE_AND_MERGE_SLASHES": (True, True, "UNESCAPE_AND_FORWARD"),
 }
-"""What each of Istio's normalizations sets in Envoy: normalize_path and path_with_escaped_slashes_action."""
+"""What each of Istio's normalizations sets in Envoy: normalize_path, merge_slashes, path_with_escaped_slashes_action."""
 
 NO_WORKLOAD = "no injected workload runs in the mesh"
 
@@ -153,23 +177,45 @@ def normalization_is_in_force(mesh: Mesh, proxies: Sequence[Normalization], evid
         proxies: Of each injected pod.
         evidence: The list of injected pods.
     """
-    speaking = [p for p in proxies if p.settings]
-    where = f"inbound HTTP connection managers of {len(speaking)} proxies"
-    if not speaking:
-        return not_applicable("INST-08", NO_WORKLOAD, where=where, evidence=(*evidence, *mesh.config.evidence))
-    normalize, escaped = NORMALIZED[mesh.normalization]
-    merge = mesh.normalization in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+    where = f"inbound HTTP connection managers of {len(proxies)} proxies"
+    read = [*evidence, *mesh.config.evidence, *(e for p in proxies for e in p.evidence)]
+    # A gateway that serves no host has no HTTP listener. A sidecar always has one, so its silence is not an answer.
+    silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
+    if not silent and not any(p.settings for p in proxies):
+        return not_applicable("INST-08", NO_WORKLOAD, where=where, evidence=read)
+    if mesh.normalization not in NORMALIZED:
+        error = CouldNotTell(
+            expected=f"one of the normalizations {', '.join(NORMALIZED)}",
+            seen=mesh.normalization,
+            where=f"ConfigMap {mesh.namespace}/istio, key mesh, pathNormalization.normalization",
+            remedy="set one of those; istiod takes no other word",
+        )
+        return could_not_tell("INST-08", error, read)
+    wanted = NORMALIZED[mesh.normalization]
+    expected = f"every proxy to normalize paths as {mesh.normalization} says: {_settings(*wanted)}"
     problems = [
-        f"{p.pod} has normalize_path {s.normalize_path}, merge_slashes {s.merge_slashes}, {s.escaped_slashes}"
-        for p in speaking
+        f"{p.pod} has {_settings(s.normalize_path, s.merge_slashes, s.escaped_slashes)}"
+        for p in proxies
         for s in p.settings
-        if (s.normalize_path, s.escaped_slashes, s.merge_slashes) != (normalize, escaped, merge)
+        if (s.normalize_path, s.merge_slashes, s.escaped_slashes) != wanted
     ]
+    if silent and not problems:
+        error = CouldNotTell(
+            expected=expected,
+            seen=f"no HTTP connection manager in {listed(p.pod for p in silent)}",
+            where=where,
+            remedy="see whether those proxies got their listeners from istiod: istioctl proxy-status",
+        )
+        return could_not_tell("INST-08", error, read)
     return concluded(
         "INST-08",
-        expected=f"every proxy to normalize paths as {mesh.normalization} says: normalize_path {normalize}, {escaped}",
+        expected=expected,
         problems=problems,
         so=f"all do as {mesh.normalization} says",
         where=where,
-        evidence=[*mesh.config.evidence, *(e for p in speaking for e in p.evidence)],
+        evidence=read,
     )
+
+
+def _settings(normalize_path: bool, merge_slashes: bool, escaped_slashes: str) -> str:
+    return f"normalize_path {normalize_path}, merge_slashes {merge_slashes}, {escaped_slashes}"

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from facts.versions import Version
 
+_PRERELEASE = re.compile(r"(?:pre|alpha|beta|rc|dev)", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A range of versions with the defect: at least `since`, before `fixed`."""
+    """A range of versions with the defect: at least `since`, before `fixed`.
+
+    A pre-release of `since` may have the defect already, and one of `fixed` may have it still: both count. Any other word
+    behind a version names a variant of that release, such as ``1.24.4-distroless``.
+    """
 
     since: Version
     fixed: Version
 
     def __contains__(self, version: Version) -> bool:
-        return self.since <= version < self.fixed
+        reached = version if _PRERELEASE.match(version.pre) else version.release
+        return self.since <= version.release and reached < self.fixed
 
 
 @dataclass(frozen=True, slots=True)

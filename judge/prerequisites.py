@@ -21,6 +21,7 @@ ISTIOCTL_AT_LEAST = Version.parse("1.28.0")
 def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Finding:
     """INST-01, kubectl: 1.27 or later, within one minor of the API server (Kubernetes' own skew policy)."""
     problems = []
+    fitting = max(server, KUBECTL_AT_LEAST)
     if kubectl.version < KUBECTL_AT_LEAST:
         problems.append(f"kubectl is {kubectl.version}")
     if kubectl.version.major != server.major or abs(kubectl.version.minor - server.minor) > 1:
@@ -32,7 +33,7 @@ def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Fin
         so=f"kubectl {kubectl.version}, API server {server}",
         where=kubectl.name,
         evidence=(*kubectl.evidence, *evidence),
-        remedy=f"install kubectl {server.major}.{server.minor}",
+        remedy=f"install kubectl {fitting.major}.{fitting.minor}",
     )
 
 
@@ -83,9 +84,9 @@ def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Fin
     named = {san for a in bundle.authorities for san in a.uri_sans} - {f"spiffe://{ping.cluster_name}"}
     if named:
         problems.append(f"an authority of the bundle names {listed(named)}, the cluster is called {ping.cluster_name}")
-    valid = [a for a in bundle.authorities if a.not_before <= now <= a.not_after]
+    valid = [a for a in bundle.authorities if a.is_ca and a.is_valid_at(now)]
     if not valid:
-        problems.append(f"none of {len(bundle.authorities)} authorities is valid at {now:%Y-%m-%d %H:%M:%S} UTC")
+        problems.append(f"none of {len(bundle.authorities)} authorities is a CA that is valid at {now:%F %T} UTC")
     return concluded(
         "INST-03",
         expected="a cluster name and its SPIFFE bundle with an authority that is valid now",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from facts.document import Absent
@@ -15,6 +16,9 @@ ISTIO_ID = "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.se
 """The only template that builds the SPIFFE IDs Istio expects of its peers."""
 
 KIND = "workload_identity"
+
+_PATTERN = re.compile(r"\*|^\^.*\$$")
+"""A label value that Teleport takes as a pattern: with a star, or a regular expression from ^ to $."""
 
 
 def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, evidence: Sequence[str]) -> Finding:
@@ -65,7 +69,8 @@ def allows_only_tbot(token: JoinToken | Absent, service_account: str) -> Finding
         problems.append(f"{service_account} is not allowed, {listed(token.allow)} is")
     wider = [a for a in token.allow if a != service_account]
     if wider and not problems:
-        problems.append(f"it allows {listed(wider)} too: those may join as the bot")
+        named = listed(a or "service accounts by other fields than service_account" for a in wider)
+        problems.append(f"it allows {named} too: those may join as the bot")
     return concluded(
         "INST-10",
         expected=f"the token to allow exactly {service_account}",
@@ -113,9 +118,12 @@ def bot_has_role(token: JoinToken | Absent, bot: Bot | Absent, role: str) -> Fin
     else:
         problems = [] if role in bot.roles else [f"the bot {bot.name} has the roles {listed(bot.roles)}"]
         remedy = f"tctl bots update {bot.name} --add-roles {role}"
+        if bot.name != token.bot_name:
+            problems.insert(0, f"the token is for the bot {token.bot_name or '(none)'}, not for {bot.name}")
+            remedy = f"set bot_name: {bot.name} in the token"
     return concluded(
         "INST-10",
-        expected=f"a bot {token.bot_name or ''} that exists and has the role {role}",
+        expected=f"the token to name a bot that exists and has the role {role}",
         problems=problems,
         so=f"the bot {token.bot_name} has the role {role}",
         where=_ref(token),
@@ -142,10 +150,12 @@ def labels_match_exactly(role: Role | Absent, identity: WorkloadIdentity | Absen
 
 def _label_problems(role: Role, identity: WorkloadIdentity) -> list[str]:
     problems = []
-    if not role.matches(identity.labels):
+    patterns = {value for values in role.labels.values() for value in values if _PATTERN.search(value)}
+    wide = [key for key, values in role.labels.items() if key == "*" or len(values) > 1 or patterns & {*values}]
+    # Whether a pattern matches is Teleport's to say; that there is one is said below.
+    if not role.matches(identity.labels) and not patterns - {"*"}:
         wants = ", ".join(f"{k}: {listed(v)}" for k, v in role.labels.items()) or "no labels"
         problems.append(f"the role matches {wants}; the identity has {_pairs(identity.labels)}, so nothing is issued")
-    wide = [key for key, values in role.labels.items() if key == "*" or "*" in values or len(values) > 1]
     if wide:
         problems.append(f"the role matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}")
     if role.labels_expression:
@@ -254,4 +264,4 @@ def _pairs(labels: object) -> str:
 
 
 def _packed(template: str) -> str:
-    return "".join(template.split())
+    return re.sub(r"\{\{\s*(.*?)\s*\}\}", r"{{\1}}", template)

@@ -329,8 +329,14 @@ class Install:
 
     def fleet_on_sockets(self) -> Fleet:
         """The identities of the proxies that mount tbot's socket directory: those that are meant to use it."""
-        directory = self.socket_directory()
-        return self._of([p for p in self.injected_pods() if any(v.path == directory for v in p.volumes)])
+        directory = self.socket_directory().rstrip("/")
+        return self._of(
+            [
+                p
+                for p in self.injected_pods()
+                if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
+            ]
+        )
 
     def normalizations(self) -> tuple[Normalization, ...]:
         """Path normalization in force in every proxy."""

@@ -1,0 +1,506 @@
+"""Facts of a healthy install. Each builder takes as `changes` the fields in which a test's install differs.
+
+Every fact has evidence of its own (``ev-`` and its name), so that a test sees which facts a finding stands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from facts.access import Right
+from facts.agent import Agent
+from facts.bundle import TrustBundle
+from facts.document import Absent
+from facts.envoy import HttpNormalization, SdsStreams, Validator
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
+from facts.guide import GuideAnswer
+from facts.injection import DryRun
+from facts.jwks import Jwks, Signature
+from facts.kubernetes import Condition, Pod
+from facts.mesh import Injector, Mesh, MeshConfig
+from facts.pod_spec import Container, PodSpec, ProjectedToken, Volume, VolumeMount
+from facts.probe import NodeProbe, Refused, SdsProbe, SeenContainer
+from facts.proxy import Fleet, Normalization, PodRef, ProxyIdentity, Unread
+from facts.sds_mode import SdsMode, SecretState
+from facts.tbot import KubernetesAttestor, TbotConfig, WorkloadApi
+from facts.teleport import Bot, BotInstance, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
+from facts.versions import Tool, Version
+from facts.workloads import DaemonSet, Deployment, PodTemplate
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
+
+NODE = "node-1"
+SOCKETS = "/run/spire/sockets"
+SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
+TBOT = "teleport-system:tbot"
+ROLE = "istio-workload-identity-issuer"
+CONTAINER_ID = "a" * 64
+
+NODES_SOCKET = Volume("workload-socket", "hostPath", path=SOCKETS, type="Directory")
+EMPTY_DIR = Volume("workload-socket", "emptyDir")
+
+
+# Pods and workloads.
+
+
+def container(name: str, image: str = "registry.example/app:1.0.0", **changes: Any) -> Container:
+    """A container that runs."""
+    made = Container(
+        name, image, container_id=f"containerd://{CONTAINER_ID}", ready=True, started=True, state="running", env={}
+    )
+    return replace(made, **changes)
+
+
+def istio_proxy(**changes: Any) -> Container:
+    """A native sidecar as Istio's template with the `spire` template on top writes it."""
+    made = container(
+        "istio-proxy",
+        "registry.example/istio/proxyv2:1.31.0",
+        is_init=True,
+        restart_policy="Always",
+        args=("proxy", "sidecar"),
+        mounts=(VolumeMount("workload-socket", SOCKET_MOUNT, read_only=True),),
+    )
+    return replace(made, **changes)
+
+
+def pod_spec(*containers: Container, **changes: Any) -> PodSpec:
+    """A specification with those containers."""
+    made = PodSpec(
+        service_account="test-app",
+        node=NODE,
+        containers=containers,
+        volumes=(),
+        host_pid=False,
+        host_network=False,
+        dns_policy="ClusterFirst",
+        tolerations=(),
+        node_selector={},
+    )
+    return replace(made, **changes)
+
+
+def pod(
+    name: str = "app",
+    *,
+    namespace: str = "test-app",
+    service_account: str = "test-app",
+    node: str = NODE,
+    socket: Volume | None = NODES_SOCKET,
+    proxy: Container | None = None,
+    injected: bool = True,
+    **changes: Any,
+) -> Pod:
+    """A Ready pod of the test application, with a sidecar on the node's socket; its evidence is ``ev-pod-<name>``."""
+    proxies = (proxy or istio_proxy(),) if injected else ()
+    made = Pod(
+        namespace=namespace,
+        name=name,
+        uid=f"uid-{name}",
+        labels={"app": "test-app"},
+        annotations={},
+        spec=pod_spec(
+            *proxies,
+            container("app"),
+            service_account=service_account,
+            node=node,
+            volumes=(socket,) if socket else (),
+        ),
+        phase="Running",
+        ready=True,
+        conditions=(),
+        reason="",
+        message="",
+        owner="ReplicaSet/test-app",
+        created_at="2026-03-01T10:00:00Z",
+        terminating=False,
+        ip="10.0.0.1",
+        evidence=(f"ev-pod-{name}",),
+    )
+    return replace(made, **changes)
+
+
+def deployment(name: str = "istiod", *containers: Container, **changes: Any) -> Deployment:
+    """A Deployment of one replica, rolled out."""
+    used = containers or (container("discovery", "registry.example/istio/pilot:1.31.0"),)
+    made = Deployment(
+        namespace="istio-system",
+        name=name,
+        uid=f"uid-{name}",
+        labels={"app": name},
+        annotations={},
+        selector={"app": name},
+        generation=2,
+        observed_generation=2,
+        desired=1,
+        updated=1,
+        ready=1,
+        available=1,
+        conditions=(
+            Condition("Available", "True", "MinimumReplicasAvailable"),
+            Condition("Progressing", "True", "NewReplicaSetAvailable"),
+        ),
+        template=PodTemplate({}, {}, pod_spec(*used, node="")),
+        evidence=(f"ev-{name}",),
+    )
+    return replace(made, **changes)
+
+
+# Istio.
+
+
+def gateway(image: str = "registry.example/istio/proxyv2:1.31.0", **changes: Any) -> Deployment:
+    """The ingress gateway."""
+    return deployment("istio-ingressgateway", container("istio-proxy", image), **changes)
+
+
+def mesh_config(**changes: Any) -> MeshConfig:
+    """Mesh configuration as the guide has it."""
+    return replace(MeshConfig(TRUST_DOMAIN, (), "NONE", {}, "", ("ev-mesh-config",)), **changes)
+
+
+def injector(**changes: Any) -> Injector:
+    """The injector with the template of the guide."""
+    made = Injector({"sidecar": "…", "spire": "…"}, ("sidecar",), "registry.example/istio", "1.31.0", ("ev-injector",))
+    return replace(made, **changes)
+
+
+def mesh(**changes: Any) -> Mesh:
+    """Istio with one istiod and one gateway."""
+    made = Mesh(
+        namespace="istio-system",
+        revision="default",
+        config=mesh_config(),
+        injector=injector(),
+        istiod=(deployment(),),
+        gateways=(gateway(),),
+        evidence=("ev-mesh",),
+    )
+    return replace(made, **changes)
+
+
+def dry_run(**changes: Any) -> DryRun:
+    """A pod that was injected and accepted."""
+    made = DryRun(True, pod("", evidence=()), "", "a pod in test-app", ("ev-dry-run",))
+    return replace(made, **changes)
+
+
+def normalization(name: str = "app", *settings: HttpNormalization, is_gateway: bool = False) -> Normalization:
+    """What a proxy does under the guide's NONE; other settings instead where they are given."""
+    used = settings or (HttpNormalization(False, False, "KEEP_UNCHANGED"),)
+    return Normalization(replace(PodRef.of(pod(name)), is_gateway=is_gateway), used, (f"ev-normalization-{name}",))
+
+
+# Teleport.
+
+
+def ping(**changes: Any) -> Ping:
+    """Teleport's public answer."""
+    return replace(Ping(TRUST_DOMAIN, Version(18, 6, 4), stand_in=False, evidence=("ev-ping",)), **changes)
+
+
+def bundle(**changes: Any) -> TrustBundle:
+    """Teleport's SPIFFE bundle."""
+    return replace(TrustBundle(TRUST_DOMAIN, (authority(),), (), 1, 300, ("ev-bundle",)), **changes)
+
+
+def public_key(kid: str, modulus: str = "modulus") -> Mapping[str, str]:
+    """A public key of a JWKS; its modulus is what tells two clusters apart."""
+    return {"kty": "RSA", "use": "sig", "kid": kid, "alg": "RS256", "n": modulus, "e": "AQAB"}
+
+
+def jwks(*keys: Mapping[str, str]) -> Jwks:
+    """The cluster's live keys."""
+    used = keys or (public_key("live"),)
+    return Jwks(tuple(k["kid"] for k in used), used, ("ev-jwks",))
+
+
+def signature(**changes: Any) -> Signature:
+    """A signature that verifies."""
+    return replace(Signature(True, "live", "", {}), **changes)
+
+
+def token(**changes: Any) -> JoinToken:
+    """The join token of the guide, filled in with this cluster's key."""
+    made = JoinToken(
+        name="istio-tbot-k8s-join",
+        roles=("Bot",),
+        join_method="kubernetes",
+        bot_name="istio-tbot",
+        kubernetes_type="static_jwks",
+        allow=(TBOT,),
+        jwks_text='{"keys":[{"kty":"RSA","use":"sig","kid":"live","alg":"RS256","n":"modulus","e":"AQAB"}]}',
+        oidc_issuer="",
+        expires="",
+        revision="r",
+        evidence=("ev-token",),
+    )
+    return replace(made, **changes)
+
+
+def bot(**changes: Any) -> Bot:
+    """The bot that the guide's token names."""
+    return replace(Bot("istio-tbot", (ROLE,), ("ev-bot",)), **changes)
+
+
+def role(**changes: Any) -> Role:
+    """The role of the guide."""
+    made = Role(ROLE, {"env": ("dev",)}, "", (RoleRule(("workload_identity",), ("list", "read")),), "r", ("ev-role",))
+    return replace(made, **changes)
+
+
+def identity(**changes: Any) -> WorkloadIdentity:
+    """The workload identity of the guide."""
+    made = WorkloadIdentity(
+        name="istio-workloads",
+        labels={"env": "dev"},
+        spiffe_id="/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
+        hint="",
+        rules=(),
+        maximum_ttl=None,
+        dns_sans=(),
+        revision="r",
+        evidence=("ev-identity",),
+    )
+    return replace(made, **changes)
+
+
+def absent(name: str) -> Absent:
+    """A resource that Teleport does not have, such as ``token/istio-tbot-k8s-join``."""
+    return Absent(ObjectRef("Teleport", name), (f"ev-absent-{name.partition('/')[0]}",))
+
+
+def bot_instance(hostname: str = "tbot-1", version: str = "18.6.4", **changes: Any) -> BotInstance:
+    """A running tbot, as its heartbeat tells."""
+    made = BotInstance(
+        f"instance-{hostname}", "istio-tbot", Version.parse(version), hostname, NOW, "kubernetes", NOW,
+        (f"ev-heartbeat-{hostname}",),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+# tbot.
+
+
+def attestor(**changes: Any) -> KubernetesAttestor:
+    """The Kubernetes attestor of the guide."""
+    return replace(KubernetesAttestor(True, 10250, 0, "", "", skip_verify=True, anonymous=False), **changes)
+
+
+def workload_api(**changes: Any) -> WorkloadApi:
+    """The service of the guide."""
+    made = WorkloadApi("", f"unix://{SOCKETS}/socket", "istio-workloads", {}, attestor(), 3600, 1200)
+    return replace(made, **changes)
+
+
+def tbot_config(**changes: Any) -> TbotConfig:
+    """The agent's file as the guide has it."""
+    made = TbotConfig(
+        version="v2",
+        proxy_server="teleport.example.com:443",
+        auth_server="",
+        token="istio-tbot-k8s-join",
+        join_method="kubernetes",
+        token_path="",
+        ca_pins=(),
+        insecure=False,
+        storage="memory",
+        diag_addr="",
+        debug=True,
+        credential_ttl=3600,
+        renewal_interval=1200,
+        services=(workload_api(),),
+        other_services=(),
+        unknown_keys=(),
+        evidence=("ev-tbot-config",),
+    )
+    return replace(made, **changes)
+
+
+def tbot_container(**changes: Any) -> Container:
+    """The agent's container as the guide's DaemonSet has it, with the node's name under the name that tbot reads."""
+    made = container(
+        "tbot",
+        "registry.example/tbot-distroless:18.6.4",
+        env={
+            "KUBERNETES_TOKEN_PATH": "/var/run/secrets/tokens/join-token",
+            "TELEPORT_NODE_NAME": "fieldRef:spec.nodeName",
+        },
+        mounts=(VolumeMount("join-token", "/var/run/secrets/tokens"), VolumeMount("sockets", SOCKETS)),
+    )
+    return replace(made, **changes)
+
+
+def tbot_volumes(*, audience: str = TRUST_DOMAIN, seconds: int = 600, sockets: str = "hostPath") -> tuple[Volume, ...]:
+    """The volumes of tbot: its join token and the socket directory."""
+    return (
+        Volume("join-token", "projected", tokens=(ProjectedToken(audience, seconds, "join-token"),)),
+        Volume("sockets", sockets, path=SOCKETS if sockets == "hostPath" else ""),
+    )
+
+
+def tbot_pod(name: str = "tbot-1", *, node: str = NODE, image: str = "", **changes: Any) -> Pod:
+    """A Ready pod of tbot's DaemonSet."""
+    made = pod(name, namespace="teleport-system", service_account="tbot", node=node, socket=None, injected=False)
+    runs = tbot_container(image=image) if image else tbot_container()
+    spec = replace(made.spec, containers=(runs,))
+    return replace(made, spec=spec, owner="DaemonSet/tbot", **changes)
+
+
+def daemon_set(spec: PodSpec, **changes: Any) -> DaemonSet:
+    """The agent's DaemonSet, complete on one node."""
+    made = DaemonSet(
+        namespace="teleport-system",
+        name="tbot",
+        uid="uid-tbot",
+        labels={},
+        annotations={},
+        selector={"app": "tbot"},
+        generation=3,
+        observed_generation=3,
+        desired=1,
+        current=1,
+        updated=1,
+        ready=1,
+        available=1,
+        misscheduled=0,
+        template=PodTemplate({}, {}, spec),
+        evidence=("ev-daemon-set",),
+    )
+    return replace(made, **changes)
+
+
+def agent(
+    *pods: Pod,
+    runs: Container | None = None,
+    config: TbotConfig | None = None,
+    volumes: Sequence[Volume] = (),
+    host_pid: bool = True,
+    host_network: bool = False,
+    **status: Any,
+) -> Agent:
+    """The agent on one node, as the guide installs it; `status` changes the DaemonSet."""
+    runs = runs or tbot_container()
+    spec = pod_spec(
+        runs,
+        service_account="tbot",
+        node="",
+        volumes=tuple(volumes) or tbot_volumes(),
+        host_pid=host_pid,
+        host_network=host_network,
+    )
+    return Agent(
+        daemon_set=daemon_set(spec, **status),
+        pods={p.node: p for p in pods or (tbot_pod(),)},
+        unscheduled=(),
+        container=runs,
+        config=config or tbot_config(),
+        config_map="tbot-config",
+        evidence=("ev-agent",),
+    )
+
+
+# Proxies and probes.
+
+
+def proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:
+    """The identity of a pod's proxy, from Teleport over the node's socket; its evidence is ``ev-proxy-<name>``."""
+    of = of or pod()
+    made = ProxyIdentity(
+        pod=PodRef.of(of),
+        sds_mode=SdsMode.EXTERNAL,
+        decided_by=("the agent found a socket at its start",),
+        secret_state=SecretState.ACTIVE,
+        chain=(svid(of.namespace, of.service_account),),
+        version_info="2026-03-01T11:50:00.5Z",
+        last_updated=NOW,
+        validator=Validator.SPIFFE,
+        root_authorities={TRUST_DOMAIN: (authority(),)},
+        root_version_info="2026-03-01T11:50:00.5Z",
+        other_secrets=(),
+        has_files_cluster=True,
+        file_credential=True,
+        socket_path=f".{SOCKET_MOUNT}/socket",
+        streams=streams(),
+        csr_count=0,
+        agent_certificate_held=False,
+        envoy_version=Version(1, 40, 0),
+        uptime=600,
+        read_at=NOW,
+        evidence=(f"ev-proxy-{of.name}",),
+    )
+    return replace(made, **changes)
+
+
+def istiod_proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:
+    """The proxy of a pod that fell back to Istio's own CA: 2/2, and mTLS with its like works."""
+    of = of or pod()
+    made = proxy(
+        of,
+        sds_mode=SdsMode.ISTIO_CA,
+        decided_by=("the agent found no socket at its start",),
+        chain=(svid(of.namespace, of.service_account, issuer="istiod"), authority("istiod", uri="")),
+        version_info="2026-03-01T11:50:00Z/1",
+        validator=Validator.TRUSTED_CA,
+        root_authorities={"": (authority("istiod", uri=""),)},
+        has_files_cluster=False,
+        file_credential=False,
+        csr_count=1,
+        agent_certificate_held=True,
+    )
+    return replace(made, **changes)
+
+
+def streams(**changes: Any) -> SdsStreams:
+    """A live connection to the SDS server, with one stream for each secret."""
+    return replace(SdsStreams(1, 2, 1, 0, 2, 0), **changes)
+
+
+def unread(of: Pod | None = None) -> Unread:
+    """A proxy that could not be read."""
+    why = CouldNotTell(expected="the proxy's port 15000", seen="forbidden", where="port-forward", remedy="grant the right")
+    return Unread(PodRef.of(of or pod()), why)
+
+
+def fleet(*found: ProxyIdentity | Unread) -> Fleet:
+    """Those proxies."""
+    return Fleet(tuple(f for f in found if isinstance(f, ProxyIdentity)), tuple(f for f in found if isinstance(f, Unread)))
+
+
+def guide(*, healthy: bool = True) -> GuideAnswer:
+    """What the guide's own command answered."""
+    return GuideAnswer("kubectl get pods", "the guide is content" if healthy else "the guide is not", healthy, ("ev-guide",))
+
+
+def seen_container(of: str = "uid-app", **changes: Any) -> SeenContainer:
+    """A path in mountinfo that names the container of a pod."""
+    return replace(SeenContainer(CONTAINER_ID, of, 1, f"/kubepods/pod{of}/{CONTAINER_ID}"), **changes)
+
+
+def node_probe(node: str = NODE, **changes: Any) -> NodeProbe:
+    """A probe that saw all that tbot needs."""
+    made = NodeProbe(node, f"{node}:10250", 401, "", (seen_container(),), 0, (f"ev-probe-{node}",))
+    return replace(made, **changes)
+
+
+def refused(node: str = NODE, reason: str = "violates PodSecurity: hostPath volumes") -> Refused:
+    """A probe that was not admitted."""
+    return Refused(node, reason, (f"ev-refused-{node}",))
+
+
+def sds_probe(node: str = NODE, **changes: Any) -> SdsProbe:
+    """A probe that was given its own identity by the node's socket."""
+    made = SdsProbe(node, "conformance-1", "probe", svid("conformance-1", "probe"), "", NOW, (f"ev-sds-{node}",))
+    return replace(made, **changes)
+
+
+def tool(name: str, version: str) -> Tool:
+    """A command-line tool of that version."""
+    return Tool(name, Version.parse(version), (f"ev-{name}",))
+
+
+def right(verb: str = "list", resource: str = "pods", *, allowed: bool = True) -> Right:
+    """A right that was asked for."""
+    return Right(verb, resource, "", allowed, (f"ev-right-{verb}-{resource}",))
