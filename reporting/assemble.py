@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -77,7 +76,7 @@ def assemble(plan: RunPlan, store: Store, further_errors: Iterable[str] = ()) ->
         evidence=tuple(stored(e) for e in store.evidence),
         timeline=tuple(store.timeline),
         facts=store.facts,
-        command_line=tuple(shlex.split(redact(shlex.join(plan.command_line)).text)),
+        command_line=tuple(redact(word).text for word in plan.command_line),
         waivers=tuple(plan.waivers.values()),
         inputs=_inputs(plan),
     )

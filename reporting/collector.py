@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -133,7 +134,8 @@ class Collector:
         def stop(_number: int, _frame: FrameType | None) -> None:
             raise KeyboardInterrupt("terminated by SIGTERM")
 
-        self._former_sigterm = signal.signal(signal.SIGTERM, stop)
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            self._former_sigterm = signal.signal(signal.SIGTERM, stop)
 
     # Collection.
 

@@ -123,7 +123,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         reasons_of=reasons_of,
         remedy_of=remedy_of,
         hints_of=hints_of,
-        to_mend=[*to_mend(report, Verdict.FAIL), *to_mend(report, Verdict.ERROR)],
+        to_mend=[g for v in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVALUATED) for g in to_mend(report, v)],
         bars=_bars(report.timeline),
         Verdict=Verdict,
         command=shlex.join(report.command_line),

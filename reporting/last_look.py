@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from facts.redaction import redact
-from reporting.model import Report, from_plain, to_plain
+from reporting.document import from_plain, to_plain
+from reporting.model import Report
 
 
 def last_look(report: Report, bodies: Mapping[str, str]) -> tuple[Report, dict[str, str]]:

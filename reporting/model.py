@@ -1,26 +1,17 @@
-"""The report: one typed model from which every file of a run is written, and its JSON form."""
+"""The report: one typed model from which every file of a run is written."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
-import jsonschema
-from pydantic import TypeAdapter, ValidationError
-
-from facts.errors import BadInput
 from facts.evidence import ObjectRef
 from facts.finding import Finding
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
 SCHEMA_VERSION = 1
-SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
 class StepState(StrEnum):
@@ -341,82 +332,3 @@ class Report:
     def with_run_errors(self, errors: tuple[str, ...]) -> Report:
         """The same report with further run errors, and the result that follows from them."""
         return replace(self, run_errors=(*self.run_errors, *errors)).decided()
-
-
-_ADAPTER = TypeAdapter(Report)
-
-
-def to_plain(report: Report) -> dict[str, Any]:
-    """The report as dictionaries, lists, strings and numbers."""
-    plain: dict[str, Any] = _ADAPTER.dump_python(report, mode="json")
-    return plain
-
-
-def to_json(report: Report) -> str:
-    """The report as JSON, checked against the committed schema.
-
-    Raises:
-        jsonschema.ValidationError: The model and the committed schema have drifted apart.
-    """
-    plain = to_plain(report)
-    jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(plain)
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-
-
-def from_plain(plain: Any, where: str = "report.json") -> Report:
-    """Reads a report from its plain form.
-
-    Raises:
-        BadInput: It is not a report of this schema version.
-    """
-    version = plain.get("schema_version") if isinstance(plain, Mapping) else None
-    if version != SCHEMA_VERSION:
-        raise BadInput(
-            expected=f"a report of schema version {SCHEMA_VERSION}",
-            seen=f"schema version {version!r}",
-            where=where,
-            remedy="read it with the version of the suite that wrote it",
-        )
-    try:
-        return _ADAPTER.validate_python(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(
-            expected="a complete report",
-            seen=f"{first['msg']} at {'.'.join(str(p) for p in first['loc'])}",
-            where=where,
-            remedy="restore the file from the run that wrote it",
-        ) from error
-
-
-def from_json(text: str, where: str = "report.json") -> Report:
-    """Reads a report from its JSON.
-
-    Raises:
-        BadInput: It is not JSON, or not a report of this schema version.
-    """
-    try:
-        plain = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadInput(
-            expected="JSON",
-            seen=str(error),
-            where=where,
-            remedy="restore the file from the run that wrote it",
-        ) from error
-    return from_plain(plain, where)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of the model; the committed file is this. Every field is always written, and no other."""
-    schema = _ADAPTER.json_schema(mode="serialization")
-    for each in (schema, *schema["$defs"].values()):
-        if each.get("type") == "object":
-            each["required"] = list(each["properties"])
-            each["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-if __name__ == "__main__":
-    json.dump(json_schema(), sys.stdout, indent=2)
-    sys.stdout.write("\n")

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from reporting.document import to_json
 from reporting.html import to_html
 from reporting.junit import to_junit
 from reporting.last_look import last_look
-from reporting.model import Report, to_json
+from reporting.model import Report
 
 
 def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple[Report, Path]:

@@ -263,12 +263,11 @@ class Store:
             return finding in (self._scenario.record().all_findings if self._scenario else self._run.findings)
 
     def interrupt(self, reason: str) -> None:
-        """The run stops here: whatever was under way ends as broken."""
+        """The run stops here: the step and scenario that are under way end as broken."""
         with self._lock:
             self.end_step(StepState.BROKE, reason)
-            for scenario in self._scenarios.values():
-                if scenario.started is not None and scenario.ending is Ending.NOT_RUN:
-                    self.lower(scenario.plan.id, Ending.BROKE, reason)
+            if self._scenario is not None:
+                self.lower(self._scenario.plan.id, Ending.BROKE, reason)
 
     # What the report is made from.
 

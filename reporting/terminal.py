@@ -62,7 +62,7 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
 
 def _to_mend(report: Report) -> Iterator[Line]:
     """What failed comes last, where the eye is."""
-    groups = [*to_mend(report, Verdict.ERROR), *to_mend(report, Verdict.FAIL)]
+    groups = [g for v in (Verdict.NOT_EVALUATED, Verdict.ERROR, Verdict.FAIL) for g in to_mend(report, v)]
     if groups:
         yield "", {}
         yield "What could not be told, and what does not hold", {"bold": True}

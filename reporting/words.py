@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 def remedy_of(report: Report, judged: Judged) -> str:
     """What to do about a requirement: what a finding says, else the catalogue; nothing where nobody knows what is wrong."""
     own = next((f.remedy for f in report.findings_of(judged.requirement.id) if f.remedy), "")
-    return own or ("" if judged.verdict is Verdict.ERROR else judged.requirement.remedy)
+    return own or (judged.requirement.remedy if judged.verdict in (Verdict.FAIL, Verdict.WAIVED) else "")
 
 
 def reasons_of(report: Report, judged: Judged) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ import pytest
 from pytest_bdd.feature import features
 
 import reporting.collector  # noqa: F401  imported once here, not anew by every run below
-from reporting.model import Report, ScenarioRecord, StepState, from_json
+from reporting.document import from_json
+from reporting.model import Report, ScenarioRecord, StepState
 
 INI = """
 [pytest]

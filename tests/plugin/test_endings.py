@@ -133,6 +133,25 @@ def test_a_skip_inside_a_step_means_nobody_can_tell(passing: Project) -> None:
     assert ran.result.ret == 6
 
 
+def test_what_this_run_was_not_given_leaves_a_requirement_not_evaluated(passing: Project) -> None:
+    passing.steps("""
+from facts.errors import NotGiven
+@when("it needs a session")
+def _():
+    raise NotGiven(expected="an admin tctl", seen="none", where="--tctl", remedy="pass --tctl")
+""")
+    passing.scenario("Given a reading one", "When it needs a session", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
+    scenario = ran.report.scenarios_of("A-1")[0]
+    assert scenario.ending is Ending.NOT_RUN
+    assert [s.state for s in scenario.steps] == [PASSED, SKIPPED, NOT_RUN]
+    assert ran.verdicts["A-1"] == "not-evaluated"
+    assert "Try: pass --tctl" in ran.report.judged[0].reasons[0]
+    assert ran.result.ret == 6
+
+
 @pytest.mark.parametrize("tag", ["@skip", "@xfail"])
 def test_a_tag_of_pytest_cannot_make_a_requirement_pass(passing: Project, tag: str) -> None:
     passing.steps('\n@then("it breaks")\ndef _():\n    raise KeyError("x")\n')

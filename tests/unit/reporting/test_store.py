@@ -119,13 +119,18 @@ def test_an_ending_only_gets_worse_and_keeps_every_reason() -> None:
 
 def test_an_interruption_breaks_the_step_and_scenario_under_way_and_no_other() -> None:
     store = running()
-    store.plan(replace(scenario("B-1", step(StepState.NOT_RUN)), ending=Ending.NOT_RUN, reason="never started"))
+    for name in ("B-1", "B-2"):
+        store.plan(replace(scenario(name, step(StepState.NOT_RUN)), ending=Ending.NOT_RUN, reason="never started"))
+    store.begin_scenario("features/a.feature::S B-2")
+    store.lower("features/a.feature::S B-2", Ending.NOT_RUN, "no session was given")
+    store.begin_scenario("features/a.feature::S A-1")
 
     store.interrupt("interrupted: Ctrl-C")
 
-    first, second = store.scenarios
-    assert (first.ending, first.steps[0].state) == (Ending.BROKE, StepState.BROKE)
-    assert (second.ending, second.reason) == (Ending.NOT_RUN, "never started")
+    running_then, not_started, over = store.scenarios
+    assert (running_then.ending, running_then.steps[0].state) == (Ending.BROKE, StepState.BROKE)
+    assert (not_started.ending, not_started.reason) == (Ending.NOT_RUN, "never started")
+    assert (over.ending, over.reason) == (Ending.NOT_RUN, "no session was given")
 
 
 def test_errors_reasons_and_messages_are_redacted_when_they_arrive() -> None:

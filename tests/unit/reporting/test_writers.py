@@ -15,10 +15,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from judge.verdict import Authority, Verdict
+from reporting.document import from_json
 from reporting.html import CAP, to_html
 from reporting.junit import to_junit
 from reporting.last_look import last_look
-from reporting.model import Report, RunFacts, from_json
+from reporting.model import Report, RunFacts
 from reporting.publish import publish
 from reporting.terminal import summary
 from reporting.words import reasons_of, remedy_of, scope_in_words
