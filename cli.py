@@ -16,7 +16,7 @@ from rich.table import Table
 from facts.catalogue import parse_catalogue
 from facts.errors import ConformanceError
 from facts.evidence import KeptInMemory
-from provision.install import PARTS, Installer, remove
+from provision.install import Installer, remove
 from provision.phases import PhaseRecord
 from provision.sources import resolve
 from settings import Settings, load
@@ -38,11 +38,8 @@ def up(
     settings = load(kind_name=kind_name, source=source, nodes=nodes, keep=True, reuse=True)
     installer = Installer(settings, KeptInMemory(), f"up-{secrets.token_hex(3)}", on_phase=_tell)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
-    try:
-        installer.ensure(*PARTS)
-    finally:
-        installer.tear_down()
-    authority = installer.authority()
+    with installer:
+        authority = installer.installation().authority
     console.print("\nUp. Certify it with\n  pytest features/ --reuse")
     console.print("or look at it as somebody else's install:")
     console.print(
