@@ -212,13 +212,12 @@ def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: P
     labels = {RUN_LABEL: run_id, CLUSTER_LABEL: kind_name}
     with _docker_failures(f"container {name}, image {image}"):
         container = TeleportContainer(image, name=name, cluster_name=cluster_name, labels=labels)
-        container.start()
-    wrapped = container.get_wrapped_container()
-    try:
-        return _awaited(wrapped, cluster_name, pace, command_timeout)
-    except BaseException:
-        wrapped.remove(force=True, v=True)
-        raise
+        try:
+            container.start()
+            return _awaited(container.get_wrapped_container(), cluster_name, pace, command_timeout)
+        except BaseException:
+            container.stop()
+            raise
 
 
 def find(kind_name: str, *, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport | None:
@@ -338,5 +337,5 @@ class _docker_failures:  # noqa: N801 - reads as a statement: with _docker_failu
                 expected="Docker to do as asked",
                 seen=f"{type(error).__name__}: {error}",
                 where=self._where,
-                remedy="see whether Docker runs: docker ps",
+                remedy="see whether Docker runs: docker ps; remove what an earlier run left: conformance down",
             ) from error

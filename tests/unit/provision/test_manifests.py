@@ -1,0 +1,153 @@
+"""The manifests as files: they render, hold nothing secret, use the guide's names and agree with each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from provision import agent
+from provision.render import MANIFESTS, VARIABLE_NAMES, documents, render
+from provision.resources import PLACEHOLDER, TOKEN_TEMPLATE
+from settings import Names
+
+VARIABLES = {
+    "TRUST_DOMAIN": "teleport.test",
+    "PROXY_SERVER": "teleport.test:443",
+    "SOCKET_DIRECTORY": "/run/spire/sockets",
+    "TBOT_IMAGE": "registry.test/tbot:18.6.4",
+    "WORKLOAD_IMAGE": "registry.test/python:3",
+}
+
+
+def every(name: str) -> list[dict[str, Any]]:
+    return documents(MANIFESTS / name, VARIABLES)
+
+
+def one(name: str, kind: str) -> dict[str, Any]:
+    (found,) = [document for document in every(name) if document["kind"] == kind]
+    return found
+
+
+def test_the_variables_here_are_all_that_there_are() -> None:
+    assert set(VARIABLES) == VARIABLE_NAMES
+
+
+@pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_manifest_renders_and_has_a_name(path: Any) -> None:
+    for document in documents(path, VARIABLES):
+        assert document["kind"]
+        assert document["kind"] == "IstioOperator" or document["metadata"]["name"]
+
+
+def test_names_are_the_guides() -> None:
+    names = Names()
+    assert one("tbot-daemonset.yaml", "DaemonSet")["metadata"] == {
+        "name": names.tbot, "namespace": names.tbot_namespace, "labels": {"app": names.tbot},
+    }  # fmt: skip
+    assert one("teleport-bot.yaml", "bot")["metadata"]["name"] == names.bot
+    assert one("teleport-bot-role.yaml", "role")["metadata"]["name"] == names.role
+    assert one("teleport-workload-identity.yaml", "workload_identity")["metadata"]["name"] == names.workload_identity
+    assert one("test-app-deployment.yaml", "Deployment")["metadata"]["namespace"] == names.app_namespace
+
+
+def test_the_token_template_holds_only_the_placeholder_and_fits_the_bot() -> None:
+    text = TOKEN_TEMPLATE.read_text()
+    token = yaml.safe_load(text)
+    assert token["spec"]["kubernetes"]["static_jwks"]["jwks"] == PLACEHOLDER
+    assert token["metadata"]["name"] == Names().token
+    assert token["spec"]["bot_name"] == one("teleport-bot.yaml", "bot")["metadata"]["name"]
+    account = one("tbot-rbac.yaml", "ServiceAccount")["metadata"]
+    assert token["spec"]["kubernetes"]["allow"] == [{"service_account": f"{account['namespace']}:{account['name']}"}]
+
+
+def test_role_bot_and_identity_fit() -> None:
+    role = one("teleport-bot-role.yaml", "role")
+    identity = one("teleport-workload-identity.yaml", "workload_identity")
+    assert one("teleport-bot.yaml", "bot")["spec"]["roles"] == [role["metadata"]["name"]]
+    labels = {key: values[0] for key, values in role["spec"]["allow"]["workload_identity_labels"].items()}
+    assert labels == identity["metadata"]["labels"]
+    config = yaml.safe_load(one("tbot-config.yaml", "ConfigMap")["data"]["tbot.yaml"])
+    assert config["services"][0]["selector"] == {"name": identity["metadata"]["name"]}
+    assert config["onboarding"]["token"] == Names().token
+
+
+def test_every_side_means_the_same_socket() -> None:
+    config = yaml.safe_load(one("tbot-config.yaml", "ConfigMap")["data"]["tbot.yaml"])
+    assert config["services"][0]["listen"] == "unix:///run/spire/sockets/socket"
+    pod = one("tbot-daemonset.yaml", "DaemonSet")["spec"]["template"]["spec"]
+    paths = {v["name"]: v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v}
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    assert paths["sockets"] == mounts["sockets"] == "/run/spire/sockets"
+    istio = one("istio-config.yaml", "IstioOperator")
+    template = istio["spec"]["values"]["sidecarInjectorWebhook"]["templates"]["spire"]
+    assert "path: /run/spire/sockets\n" in template
+    (gateway,) = istio["spec"]["components"]["ingressGateways"]
+    values = [patch["value"] for patch in gateway["k8s"]["overlays"][0]["patches"]]
+    assert [v["hostPath"] for v in values if "hostPath" in v] == [
+        {"path": "/run/spire/sockets", "type": "Directory"},
+        {"path": "/run/spire/sockets/socket", "type": "Socket"},
+    ]
+
+
+@pytest.mark.parametrize("list_name", ["initContainers", "containers"])
+def test_the_template_is_a_pod_for_native_and_for_classic_sidecars(list_name: str) -> None:
+    template = one("istio-config.yaml", "IstioOperator")["spec"]["values"]["sidecarInjectorWebhook"]["templates"]["spire"]
+    head, _, tail = template.partition("{{ if ")
+    condition, _, tail = tail.partition("}}")
+    assert "sidecar.istio.io/nativeSidecar" in condition
+    assert ".NativeSidecars" in condition
+    assert tail.startswith("initContainers{{ else }}containers{{ end }}:")
+    pod = yaml.safe_load(head + list_name + tail[tail.index("{{ end }}") + len("{{ end }}") :])["spec"]
+    (proxy,) = pod[list_name]
+    assert proxy["name"] == "istio-proxy"
+    assert proxy["volumeMounts"] == [
+        {"name": "workload-socket", "mountPath": "/var/run/secrets/workload-spiffe-uds", "readOnly": True}
+    ]
+    assert [v["name"] for v in pod["volumes"]] == ["workload-socket"]
+
+
+def test_tbot_joins_with_a_short_lived_token_for_the_cluster_name() -> None:
+    pod = one("tbot-daemonset.yaml", "DaemonSet")["spec"]["template"]["spec"]
+    token = next(v for v in pod["volumes"] if v["name"] == "join-token")["projected"]["sources"][0]["serviceAccountToken"]
+    assert (token["audience"], token["expirationSeconds"]) == ("teleport.test", 600)
+    env = {e["name"]: e for e in pod["containers"][0]["env"]}
+    assert env["KUBERNETES_TOKEN_PATH"]["value"] == f"/var/run/secrets/tokens/{token['path']}"
+    assert env["TELEPORT_NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+
+
+def test_the_readme_names_every_variable() -> None:
+    text = (MANIFESTS / "README.md").read_text()
+    assert {name for name in VARIABLE_NAMES if f"`{name}`" in text} == VARIABLE_NAMES
+
+
+class TestAgent:
+    """What only code changes in tbot's manifests."""
+
+    def made(self, *, insecure: bool = False, aliases: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
+        found = agent.objects(VARIABLES, insecure=insecure, host_aliases=aliases or {})
+        return {document["kind"]: document for document in found}
+
+    def test_a_proxy_that_nobody_can_verify_is_said_to_tbot(self) -> None:
+        plain, insecure = (yaml.safe_load(self.made(insecure=i)["ConfigMap"]["data"]["tbot.yaml"]) for i in (False, True))
+        assert "insecure" not in plain
+        assert insecure == {**plain, "insecure": True}
+
+    def test_a_name_in_no_dns_gets_a_host_alias(self) -> None:
+        assert "hostAliases" not in self.made()["DaemonSet"]["spec"]["template"]["spec"]
+        pod = self.made(aliases={"teleport.test": "172.18.0.4"})["DaemonSet"]["spec"]["template"]["spec"]
+        assert pod["hostAliases"] == [{"ip": "172.18.0.4", "hostnames": ["teleport.test"]}]
+
+    def test_another_configuration_restarts_tbot(self) -> None:
+        def digest(*, insecure: bool) -> str:
+            annotations = self.made(insecure=insecure)["DaemonSet"]["spec"]["template"]["metadata"]["annotations"]
+            return str(annotations[agent.CONFIG_DIGEST])
+
+        assert digest(insecure=True) == digest(insecure=True)
+        assert digest(insecure=True) != digest(insecure=False)
+
+
+def test_a_manifest_of_somebody_elses_variables_is_refused() -> None:
+    with pytest.raises(Exception, match=r"\$\{TBOT_IMAGE\}"):
+        render("${TBOT_IMAGE}", {}, where="tbot-daemonset.yaml")
