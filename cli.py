@@ -40,8 +40,8 @@ def up(
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
     with installer:
         authority = installer.installation().authority
-    console.print("\nUp. Certify it with\n  pytest features/ --reuse")
-    console.print("or look at it as somebody else's install:")
+    console.print(f"\nUp. Certify it with\n  pytest features/ --reuse --kind-name {settings.kind_name}", soft_wrap=True)
+    console.print("or look at it as somebody else's install, without an admin session:")
     console.print(
         f"  pytest features/ --cluster existing --kubeconfig {installer.kubeconfig} --context {installer.context} \\\n"
         f"    --teleport-proxy {authority.proxy} --teleport-insecure",

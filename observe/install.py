@@ -184,9 +184,10 @@ class Install:
         return status.cluster_name, status.evidence
 
     def token(self) -> JoinToken | Absent:
-        """The join token."""
+        """The join token that tbot's configuration names."""
         self._need("resources")
-        return self._once("token", lambda: self.teleport().token(self._token_name()), lambda t: t.evidence)
+        name = self._token_name()
+        return self._once("token", lambda: self.teleport().token(name), lambda t: t.evidence)
 
     def bot(self) -> Bot | Absent:
         """The bot that the join token names."""
@@ -194,15 +195,21 @@ class Install:
         name = self.names.bot if isinstance(token, Absent) else token.bot_name
         return self._once("bot", lambda: self.teleport().bot(name), lambda bot: bot.evidence)
 
+    def role_name(self) -> str:
+        """Name of the role that issues: the guide's, or the bot's first one where the bot has roles of other names."""
+        bot = self.bot()
+        other = not isinstance(bot, Absent) and bot.roles and self.names.role not in bot.roles
+        return bot.roles[0] if other and not isinstance(bot, Absent) else self.names.role
+
     def role(self) -> Role | Absent:
         """The bot's role."""
-        self._need("resources")
-        return self._once("role", lambda: self.teleport().role(self.names.role), lambda role: role.evidence)
+        name = self.role_name()
+        return self._once("role", lambda: self.teleport().role(name), lambda role: role.evidence)
 
     def workload_identity(self) -> WorkloadIdentity | Absent:
-        """The workload identity that tbot issues."""
+        """The workload identity that tbot's configuration selects by name."""
         self._need("resources")
-        name = self.names.workload_identity
+        name = self._identity_name()
         return self._once("identity", lambda: self.teleport().workload_identity(name), lambda found: found.evidence)
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
@@ -362,7 +369,8 @@ class Install:
         Args:
             command: As the guide prints it.
         """
-        asked = GuideCommand.of(command, self.names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
+        names = self._found_names() if command.startswith("tctl ") else self.names
+        asked = GuideCommand.of(command, names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
         self._need(asked.about)
         subject = ObjectRef("Command", asked.program)
         kubectl = asked.program == "kubectl"
@@ -371,14 +379,27 @@ class Install:
         healthy, said = conclusion(asked, result)
         return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
 
+    def _found_names(self) -> Names:
+        """The names with those of Teleport's resources as they were found."""
+        found = {
+            "token": self._token_name(),
+            "role": self.role_name(),
+            "workload_identity": self._identity_name(),
+        }
+        return self.names.model_copy(update=found)
+
+    def _token_name(self) -> str:
+        return self.agent().config.token or self.names.token
+
+    def _identity_name(self) -> str:
+        services = self.agent().config.services
+        return (services[0].selector_name if services else "") or self.names.workload_identity
+
     def _first_app_pod(self) -> str:
         return next((p.name for p in self.app_pods()), "")
 
     def _first_tbot_pod(self) -> str:
         return next((p.name for p in self.agent().pods.values()), "")
-
-    def _token_name(self) -> str:
-        return self.names.token
 
     def seen(self, key: str) -> Any:
         """A reading that was made and did not fail, by its key; None otherwise. Reads nothing."""

@@ -30,7 +30,7 @@ def token(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
         install.jwks(),
         service_account=install.agent().service_account,
         bot=install.bot(),
-        role=install.names.role,
+        role=install.role_name(),
     )
     must_hold(recorder, finding)
 

@@ -62,7 +62,7 @@ def keys(joining: tuple[JoinToken | Absent, Bot | Absent], jwks: Jwks, recorder:
 
 @then("its bot must exist and have the role")
 def bot(joining: tuple[JoinToken | Absent, Bot | Absent], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.bot_has_role(*joining, install.names.role))
+    must_hold(recorder, judge.bot_has_role(*joining, install.role_name()))
 
 
 @given("the role of the bot and the workload identity as Teleport holds them", target_fixture="granting")
