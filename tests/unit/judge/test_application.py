@@ -1,0 +1,130 @@
+"""INST-15: the test application's pods."""
+
+from __future__ import annotations
+
+import pytest
+
+from facts.kubernetes import Pod
+from facts.pod_spec import Volume, VolumeMount
+from judge.application import (
+    pods_run_with_a_proxy,
+    pods_use_the_nodes_socket,
+    proxies_did_not_restart,
+    socket_volume_problem,
+)
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, violated
+from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
+
+WHERE = "pods with app=test-app in test-app"
+EVIDENCE = ("ev-pods",)
+
+
+def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
+    pods = [make.pod("native"), make.pod("classic", proxy=make.istio_proxy(is_init=False, restart_policy=""))]
+    finding = pods_run_with_a_proxy(pods, WHERE, EVIDENCE)
+    holds(finding, "INST-15", "ev-pods")
+    assert finding.seen == "2 of 2 Ready, with istio-proxy"
+
+
+def test_without_a_pod_nothing_is_proven() -> None:
+    violated(pods_run_with_a_proxy([], WHERE, EVIDENCE), "INST-15", "no pod", "ReplicaSet's events", evidence=EVIDENCE)
+    violated(pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
+    violated(proxies_did_not_restart([], WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
+
+
+def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
+    plain = make.pod("plain", injected=False, socket=None)
+    finding = pods_run_with_a_proxy([make.pod(), plain], WHERE, EVIDENCE)
+    violated(finding, "INST-15", "Pod test-app/plain has no istio-proxy", evidence=EVIDENCE)
+    violated(proxies_did_not_restart([plain], WHERE, EVIDENCE), "INST-15", "Pod test-app/plain has no istio-proxy")
+
+
+@pytest.mark.parametrize(
+    ("stuck", "words"),
+    [
+        (
+            make.pod(
+                phase="Pending",
+                ready=False,
+                proxy=make.istio_proxy(
+                    ready=False, started=False, state="waiting", reason="CrashLoopBackOff", message="back-off"
+                ),
+            ),
+            "is Pending and not Ready (istio-proxy: CrashLoopBackOff back-off)",
+        ),
+        (make.pod(phase="Failed", ready=False, message="The node was low on resource"), "The node was low on resource"),
+        (make.pod(ready=False), "is Running and not Ready (no reason given)"),
+        (make.pod(proxy=make.istio_proxy(ready=False, started=False)), "not Ready"),
+    ],
+    ids=["proxy waits", "evicted", "no reason", "proxy not started"],
+)
+def test_a_pod_that_is_not_ready_is_named_with_its_reason(stuck: Pod, words: str) -> None:
+    violated(pods_run_with_a_proxy([make.pod("good"), stuck], WHERE, EVIDENCE), "INST-15", "Pod test-app/app", words)
+
+
+@pytest.mark.parametrize(
+    "socket",
+    [
+        make.NODES_SOCKET,
+        Volume("workload-socket", "hostPath", path=f"{SOCKETS}/"),
+        Volume("workload-socket", "csi", driver="csi.spiffe.io", read_only=True),
+    ],
+    ids=["hostPath", "hostPath with a slash", "csi"],
+)
+def test_the_nodes_socket_by_directory_or_by_the_spiffe_driver(socket: Volume) -> None:
+    holds(pods_use_the_nodes_socket([make.pod(socket=socket)], SOCKETS, WHERE, EVIDENCE), "INST-15", "ev-pods")
+
+
+@pytest.mark.parametrize(
+    ("socket", "words"),
+    [
+        (None, "has no volume workload-socket"),
+        (make.EMPTY_DIR, "emptyDir as workload-socket: Istio falls back to its own CA"),
+        (Volume("workload-socket", "hostPath", path="/run/spire"), "mounts /run/spire of the node, tbot's socket is in"),
+        (Volume("workload-socket", "hostPath", path=f"{SOCKETS}/socket"), f"mounts {SOCKETS}/socket of the node"),
+        (Volume("workload-socket", "csi", driver="csi.example"), "from the CSI driver csi.example"),
+    ],
+    ids=["none", "emptyDir", "another directory", "the socket file", "another driver"],
+)
+def test_any_other_volume_is_a_violation(socket: Volume | None, words: str) -> None:
+    pods = [make.pod("good"), make.pod("bad", socket=socket)]
+    violated(
+        pods_use_the_nodes_socket(pods, SOCKETS, WHERE, EVIDENCE), "INST-15", "Pod test-app/bad", words, evidence=EVIDENCE
+    )
+
+
+@pytest.mark.parametrize(
+    ("mounts", "words"),
+    [
+        ((), "but none"),
+        ((VolumeMount("workload-socket", "/elsewhere"),), "but none"),
+        ((VolumeMount("other", SOCKET_MOUNT),), "but other"),
+        ((VolumeMount("workload-socket", SOCKET_MOUNT, sub_path="old"),), "but workload-socket, sub-path old"),
+    ],
+    ids=["no mount", "elsewhere", "another volume there", "a part of it"],
+)
+def test_the_right_volume_is_no_use_where_the_proxy_does_not_look(mounts: tuple[VolumeMount, ...], words: str) -> None:
+    elsewhere = make.pod(proxy=make.istio_proxy(mounts=mounts))
+    problem = socket_volume_problem(elsewhere, SOCKETS)
+    assert f"does not mount workload-socket at {SOCKET_MOUNT}" in problem
+    assert problem.endswith(words)
+
+
+def test_the_guides_second_mount_of_the_same_volume_does_no_harm() -> None:
+    mounts = (
+        VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds"),
+        VolumeMount("workload-socket", SOCKET_MOUNT),
+    )
+    assert socket_volume_problem(make.pod(proxy=make.istio_proxy(mounts=mounts)), SOCKETS) == ""
+
+
+def test_no_proxy_has_restarted() -> None:
+    holds(proxies_did_not_restart([make.pod()], WHERE, EVIDENCE), "INST-15", "ev-pods")
+
+
+def test_a_restart_of_the_proxy_is_a_violation_and_one_of_the_application_is_not() -> None:
+    restarted = make.pod("bad", proxy=make.istio_proxy(restarts=3, last_reason="Error"))
+    finding = proxies_did_not_restart([make.pod(), restarted], WHERE, EVIDENCE)
+    violated(finding, "INST-15", "istio-proxy of Pod test-app/bad restarted 3 times, last: Error", evidence=EVIDENCE)
+    assert "test-app/app" not in finding.seen
