@@ -16,7 +16,7 @@ from observe.cluster import Cluster
 from observe.install import Install
 from observe.teleport import Teleport
 from observe.tools import Tools
-from provision.install import PARTS, Installer
+from provision.install import PARTS, Installer, kept_kubeconfig
 from provision.phases import PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here
@@ -87,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
             allowed_safety=settings.allowed_safety,
             reports_dir=settings.reports,
             suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
-            scope=Scope(cluster=settings.cluster, context=settings.context),
+            scope=Scope(cluster="kept" if _is_kept(settings) else settings.cluster, context=settings.context),
             command_line=["pytest", *config.invocation_params.args],
             strict=settings.strict,
             allow_partial=settings.allow_partial,
@@ -103,6 +103,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = settings
     config.stash[COLLECTOR] = collector
     config.pluginmanager.register(collector)
+
+
+def _is_kept(settings: Settings) -> bool:
+    return settings.cluster == "kind" and settings.reuse and kept_kubeconfig(settings) is not None
 
 
 @pytest.fixture(scope="session")

@@ -62,8 +62,8 @@ def authority_in_words(authority: Authority) -> str:
 
 def scope_in_words(scope: Scope) -> str:
     """What the result is a statement about, in one line."""
-    made = "kind cluster made for this run"
-    cluster = f"existing cluster {scope.context}" if scope.cluster == "existing" else made
+    clusters = {"kind": "kind cluster made for this run", "kept": "kind cluster kept from an earlier run"}
+    cluster = clusters.get(scope.cluster, f"existing cluster {scope.context}")
     parts = [f"profiles {', '.join(scope.profiles)}", cluster, f"allowed {', '.join(scope.safety)}"]
     if scope.namespaces:
         parts.append(f"namespaces {', '.join(scope.namespaces)}")
