@@ -42,9 +42,10 @@ def cluster_config(name: str, nodes: int, image: str, patch: Mapping[str, Any]) 
             {"role": "control-plane", "image": image},
             *({"role": "worker", "image": image} for _ in range(nodes - 1)),
         ],
-        # kind removes the control plane's taint by itself only where there is no other node.
-        "kubeadmConfigPatches": ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"],
     }
+    if nodes > 1:
+        # Of a single node kind removes the control plane's taint itself, and fails if it is not there.
+        config["kubeadmConfigPatches"] = ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"]
     merged: dict[str, Any] = _merged(config, patch)
     return merged
 

@@ -30,12 +30,16 @@ def test_one_control_plane_takes_pods_and_the_rest_are_workers() -> None:
     assert yaml.safe_load(patch) == {"kind": "InitConfiguration", "nodeRegistration": {"taints": []}}
 
 
+def test_a_single_node_keeps_the_taint_that_kind_removes_itself() -> None:
+    assert "kubeadmConfigPatches" not in cluster_config("a", 1, "node:1", {})
+
+
 def test_what_the_node_image_needs_is_merged_in() -> None:
     patch = {"networking": {"kubeProxyMode": "iptables"}, "kubeadmConfigPatches": ["kind: KubeletConfiguration"]}
-    config = cluster_config("a", 1, "node:1", patch)
+    config = cluster_config("a", 2, "node:1", patch)
     assert config["networking"] == {"apiServerAddress": "127.0.0.1", "kubeProxyMode": "iptables"}
     assert len(config["kubeadmConfigPatches"]) == 2
-    assert len(cluster_config("a", 1, "node:1", {})["kubeadmConfigPatches"]) == 1, (
+    assert len(cluster_config("a", 2, "node:1", {})["kubeadmConfigPatches"]) == 1, (
         "the patch of one cluster stays out of the next"
     )
 
