@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facts.catalogue import About, Level, Requirement
@@ -187,6 +187,7 @@ scenarios = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_a_pass_needs_every_scenario_whole(outcomes: list[ScenarioOutcome]) -> None:
     verdict = judge_requirement(requirement(), outcomes).verdict
@@ -197,6 +198,7 @@ def test_a_pass_needs_every_scenario_whole(outcomes: list[ScenarioOutcome]) -> N
     assert (verdict is Verdict.PASS) == whole
 
 
+@settings(deadline=None)
 @given(scenarios, scenarios)
 def test_more_scenarios_never_turn_a_failure_into_anything_else(
     first: list[ScenarioOutcome], more: list[ScenarioOutcome]
