@@ -250,6 +250,20 @@ def test_a_scenario_without_any_finding_does_not_pass(project: Project) -> None:
     assert "without a finding" in ran.report.judged[0].reasons[0]
 
 
+def test_a_scenario_whose_steps_never_ran_does_not_complete(project: Project) -> None:
+    project.steps("""
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    return True
+""")
+    project.scenario("Then A-1 holds")
+
+    ran = project.run()
+
+    assert ran.scenario.ending is Ending.BROKE
+    assert ran.verdicts["A-1"] == "error"
+
+
 def test_a_finding_that_cites_a_reading_nobody_recorded_breaks_the_step(project: Project) -> None:
     project.steps("""
 @then("it makes it up")
