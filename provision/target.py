@@ -42,6 +42,7 @@ class Target:
         workload_image: An image with ``python3`` for probes.
         objects: The cluster as something to change, within the safety classes of the run.
         teleport: How to reach Teleport; called when it is needed.
+        has_teleport: Whether Teleport is there to be asked; brings nothing up.
         tctl: Runs an admin tctl; None where there is no admin session.
         need: Brings a part of the installation up, if it is ours to bring up.
         provisions: Whether this run installs.
@@ -54,6 +55,7 @@ class Target:
     workload_image: str
     objects: Objects
     teleport: Callable[[], TeleportAddress]
+    has_teleport: Callable[[], bool]
     tctl: Tctl | None
     need: Callable[[str], None]
     provisions: bool
@@ -78,6 +80,7 @@ def made_here(installer: Installer) -> Target:
         workload_image=installer.sources.workload_image,
         objects=installer.objects,
         teleport=teleport,
+        has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
         tctl=tctl,
         need=installer.ensure,
         provisions=True,
@@ -116,6 +119,7 @@ def already_there(settings: Settings, run_id: str) -> Target:
         workload_image=sources.workload_image,
         objects=Objects(settings.kubeconfig, settings.context, run_id, timeout=settings.patience.api, discovery=discovery),
         teleport=lambda: address,
+        has_teleport=lambda: True,
         tctl=tctl if words else None,
         need=lambda _part: None,
         provisions=False,
