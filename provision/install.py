@@ -11,11 +11,12 @@ from types import TracebackType
 from facts.errors import BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.evidence import Recorder
 from observe.wait import NotYet, eventually
-from provision import agent, collect, istio, resources, teleport
+from provision import agent, collect, istio, teleport
 from provision.kind import NETWORK, Kind, context_name
 from provision.objects import Objects
 from provision.phases import Phase, PhaseRecord, Phases
 from provision.render import MANIFESTS, documents
+from provision.resources import Resources
 from provision.sources import Sources, resolve
 from provision.teleport import OwnTeleport, Teleport
 from settings import Names, Settings
@@ -103,6 +104,7 @@ class Installer:
             timeout=self._patience.api, discovery=self._directory / f"discovery-{run_id}.json",
         )  # fmt: skip
         self._authority: Teleport | None = None
+        self._resources: Resources | None = None
         self._phases = Phases(
             [
                 Phase("cluster", self._make_cluster),
@@ -185,9 +187,8 @@ class Installer:
         steps: list[Callable[[], None]] = []
         if isinstance(self._authority, OwnTeleport):
             steps.append(self._authority.remove)
-        elif self._authority is not None:
-            existing = self._authority
-            steps.append(lambda: resources.remove_resources(existing, self._recorder))
+        elif self._resources is not None:
+            steps.append(self._resources.remove)
         if self.kind.made_here:
             steps.append(self.kind.remove)
             steps.append(lambda: shutil.rmtree(self._directory))
@@ -218,35 +219,37 @@ class Installer:
             self.objects.await_ready("Node", node["metadata"]["name"], pace, remedy="kubectl describe nodes")
 
     def _start_teleport(self) -> None:
-        settings, pace = self._settings, self._phases.pace(self._patience.teleport_up)
-        if settings.tctl:
-            self._authority = teleport.connect(
-                settings.tctl, settings.teleport_proxy,
-                insecure=settings.teleport_insecure, pace=pace, command_timeout=self._patience.command,
-            )  # fmt: skip
-            return
-        if settings.reuse:
-            self._authority = teleport.find(
-                settings.kind_name,
-                cluster_name=settings.trust_domain, pace=pace, command_timeout=self._patience.command,
-            )  # fmt: skip
-        self._authority = self._authority or teleport.start(
+        self._authority = self._existing_teleport() if self._settings.tctl else self._own_teleport()
+        # Only in a Teleport of our own is a resource of the same name certainly ours.
+        own = isinstance(self._authority, OwnTeleport)
+        self._resources = Resources(self._authority, self.run_id, self._recorder, replace=own)
+
+    def _existing_teleport(self) -> Teleport:
+        settings = self._settings
+        return teleport.connect(
+            settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure,
+            pace=self._phases.pace(self._patience.teleport_up), command_timeout=self._patience.command,
+        )  # fmt: skip
+
+    def _own_teleport(self) -> Teleport:
+        name, cluster_name = self._settings.kind_name, self._settings.trust_domain
+        pace, command_timeout = self._phases.pace(self._patience.teleport_up), self._patience.command
+        if self._settings.reuse:
+            kept = teleport.find(name, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout)
+            if kept is not None:
+                return kept
+        return teleport.start(
             self.sources.teleport_image,
-            kind_name=settings.kind_name, run_id=self.run_id, cluster_name=settings.trust_domain,
-            pace=pace, command_timeout=self._patience.command,
+            kind_name=name, run_id=self.run_id, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout,
         )  # fmt: skip
 
     def _create_resources(self) -> None:
-        resources.create_resources(self.authority(), self.run_id, self._recorder, replace=self._replaces)
+        assert self._resources is not None  # noqa: S101 - made with the authority, which this phase needs
+        self._resources.create_all()
 
     def _create_token(self) -> None:
-        jwks = self.objects.raw("/openid/v1/jwks")
-        resources.create_token(self.authority(), jwks, self.run_id, self._recorder, self._directory, replace=self._replaces)
-
-    @property
-    def _replaces(self) -> bool:
-        """Only in a Teleport of our own is a resource of the same name certainly ours."""
-        return isinstance(self._authority, OwnTeleport)
+        assert self._resources is not None  # noqa: S101 - see above
+        self._resources.create_token(self.objects.raw("/openid/v1/jwks"), self._directory)
 
     def _install_agent(self) -> None:
         authority = self.authority()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -112,8 +112,7 @@ class Phases:
             Cancelled: `stop` was called.
         """
         self.begin(*names)
-        for name in names:
-            self._futures[name].result()
+        self._await(names)
 
     def failure_of(self, name: str) -> BaseException | None:
         """Why a phase failed, if it has; None while it has not begun, still runs, or succeeded."""
@@ -145,8 +144,7 @@ class Phases:
             raise Cancelled
 
     def _run(self, phase: Phase) -> None:
-        for need in phase.needs:
-            self._futures[need].result()
+        self._await(phase.needs)
         if self.stopping():
             raise Cancelled
         started, clock = datetime.now(UTC), time.monotonic()
@@ -159,8 +157,16 @@ class Phases:
             failure = _as_failure(phase.name, error)
             self._on_failure(phase.name)
             self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=str(failure)))
-            raise failure from error
+            raise failure from (None if failure is error else error)
         self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=True))
+
+    def _await(self, names: Iterable[str]) -> None:
+        """Waits until phases have succeeded, or until the first of them has failed; raises its failure."""
+        with self._lock:
+            futures = [self._futures[name] for name in names]
+        ended, _running = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in ended:
+            future.result()
 
     def _end(self, record: PhaseRecord) -> None:
         with self._lock:
@@ -190,7 +196,9 @@ class Phases:
 
 
 def _as_failure(phase: str, error: Exception) -> ProvisioningFailed:
-    """The error of a phase as one that names the phase."""
+    """The error of a phase as one that names the phase; another phase's failure, handed on, stays that phase's."""
+    if isinstance(error, ProvisioningFailed) and error.where.startswith("phase "):
+        return error
     if isinstance(error, ConformanceError):
         return ProvisioningFailed(
             expected=error.expected, seen=error.seen, where=f"phase {phase}: {error.where}", remedy=error.remedy

@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
+from observe.command import CommandResult
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS, documents
 from provision.teleport import Teleport
@@ -25,39 +27,97 @@ TOKEN_FILE = "istio-tbot-token.yaml"
 # In an order in which each finds what it refers to.
 _FILES = ("teleport-bot-role.yaml", "teleport-bot.yaml", "teleport-workload-identity.yaml")
 
-
-def create_resources(teleport: Teleport, run_id: str, recorder: Recorder, *, replace: bool) -> None:
-    """Creates role, bot and workload identity.
-
-    Args:
-        teleport: Where.
-        run_id: Value of their label.
-        recorder: Takes what tctl says.
-        replace: Replace those that are there; else their presence is an error.
-
-    Raises:
-        ProvisioningFailed: tctl refused.
-    """
-    made = [document for name in _FILES for document in documents(MANIFESTS / name, {})]
-    create(teleport, made, run_id, recorder, replace=replace)
+# tctl's words for what is not there, by kind of resource.
+_GONE = ("not found", "doesn't exist", "does not exist")
 
 
-def create_token(teleport: Teleport, jwks: str, run_id: str, recorder: Recorder, directory: Path, *, replace: bool) -> None:
-    """Creates the join token for the cluster whose keys are given; the file with them is gone afterwards.
+class Resources:
+    """Resources that a run makes in a Teleport, and removes again where the Teleport outlives the run."""
 
-    Args:
-        teleport: Where.
-        jwks: The cluster's answer at ``/openid/v1/jwks``.
-        run_id: Value of its label.
-        recorder: Takes what tctl says.
-        directory: Private directory to put the file in.
-        replace: Replace the token if there is one.
+    def __init__(self, teleport: Teleport, run_id: str, recorder: Recorder, *, replace: bool) -> None:
+        """Nothing is made yet.
 
-    Raises:
-        ProvisioningFailed: The keys cannot be used, or tctl refused.
-    """
-    with token_file(directory, jwks) as file:
-        create(teleport, [yaml.safe_load(file.read_text())], run_id, recorder, replace=replace)
+        Args:
+            teleport: Where.
+            run_id: Value of their label.
+            recorder: Takes what tctl says.
+            replace: Replace resources of the same name; else their presence is an error.
+        """
+        self._teleport = teleport
+        self._run_id = run_id
+        self._recorder = recorder
+        self._replace = replace
+        self._lock = threading.Lock()
+        self._made: list[str] = []
+
+    def create_all(self) -> None:
+        """Creates role, bot and workload identity.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+        """
+        for name in _FILES:
+            for document in documents(MANIFESTS / name, {}):
+                self.create(document)
+
+    def create_token(self, jwks: str, directory: Path) -> None:
+        """Creates the join token for the cluster whose keys are given; the file with them is gone afterwards.
+
+        Args:
+            jwks: The cluster's answer at ``/openid/v1/jwks``.
+            directory: Private directory to put the file in.
+
+        Raises:
+            ProvisioningFailed: The keys cannot be used, or tctl refused.
+        """
+        with token_file(directory, jwks) as file:
+            self.create(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+    def create(self, document: dict[str, Any]) -> None:
+        """Creates one resource, labelled with the run.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+        """
+        name = f"{document['kind']}/{document['metadata']['name']}"
+        labels = {**document["metadata"].get("labels", {}), RUN_LABEL: self._run_id}
+        labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
+        argv = ["create", *(["--force"] if self._replace else [])]
+        answer = self._ask(argv, name, yaml.safe_dump(labelled))
+        if answer.exit_code:
+            raise ProvisioningFailed(
+                expected=f"Teleport to take {name}",
+                seen=f"exit code {answer.exit_code}: {answer.tail()}",
+                where=f"Teleport {self._teleport.cluster_name}",
+                remedy="read tctl's own words; what is not ours is never replaced: remove or rename it first",
+            )
+        with self._lock:
+            self._made.append(name)
+
+    def remove(self) -> None:
+        """Removes what was made here, last first, and nothing else.
+
+        Raises:
+            ProvisioningFailed: tctl refused for another reason than that it is gone.
+        """
+        while self._made:
+            name = self._made[-1]
+            answer = self._ask(["rm", name], name)
+            said = answer.stderr + answer.stdout
+            if answer.exit_code and not any(gone in said for gone in _GONE):
+                raise ProvisioningFailed(
+                    expected=f"Teleport to remove {name}",
+                    seen=f"exit code {answer.exit_code}: {answer.tail()}",
+                    where=f"Teleport {self._teleport.cluster_name}",
+                    remedy=f"remove it by hand: tctl rm {name}",
+                )
+            self._made.pop()
+
+    def _ask(self, argv: list[str], name: str, stdin: str = "") -> CommandResult:
+        answer = self._teleport.tctl(argv, stdin)
+        subject = ObjectRef("Teleport", f"{self._teleport.cluster_name} {name}")
+        self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(argv)}"))
+        return answer
 
 
 @contextlib.contextmanager
@@ -92,50 +152,3 @@ def _one_line(jwks: str) -> str:
             remedy="see whether the API server publishes its service account keys: kubectl get --raw /openid/v1/jwks",
         )
     return line
-
-
-def create(teleport: Teleport, made: Iterable[dict[str, Any]], run_id: str, recorder: Recorder, *, replace: bool) -> None:
-    """Creates Teleport resources, labelled with the run, in one ``tctl create``.
-
-    Raises:
-        ProvisioningFailed: tctl refused.
-    """
-    labelled = [_labelled(document, run_id) for document in made]
-    names = ", ".join(f"{document['kind']}/{document['metadata']['name']}" for document in labelled)
-    argv = ["create", *(["--force"] if replace else [])]
-    answer = teleport.tctl(argv, yaml.safe_dump_all(labelled))
-    recorder.record(
-        answer.as_evidence(ObjectRef("Teleport", teleport.cluster_name), shown_as=f"tctl {' '.join(argv)} # {names}")
-    )
-    if answer.exit_code:
-        raise ProvisioningFailed(
-            expected=f"Teleport to take {names}",
-            seen=f"exit code {answer.exit_code}: {answer.tail()}",
-            where=f"Teleport {teleport.cluster_name}",
-            remedy="read tctl's own words; a resource of that name that is not ours is never replaced: remove it first",
-        )
-
-
-def remove_resources(teleport: Teleport, recorder: Recorder) -> None:
-    """Removes what `create_resources` and `create_token` made, in a Teleport that outlives the run.
-
-    Raises:
-        ProvisioningFailed: tctl refused for another reason than that it is gone.
-    """
-    made = [d for name in (*_FILES, TOKEN_TEMPLATE.name) for d in documents(MANIFESTS / name, {})]
-    for document in reversed(made):
-        name = f"{document['kind']}/{document['metadata']['name']}"
-        answer = teleport.tctl(["rm", name])
-        recorder.record(answer.as_evidence(ObjectRef("Teleport", teleport.cluster_name), shown_as=f"tctl rm {name}"))
-        if answer.exit_code and "not found" not in answer.stderr + answer.stdout:
-            raise ProvisioningFailed(
-                expected=f"Teleport to remove {name}",
-                seen=f"exit code {answer.exit_code}: {answer.tail()}",
-                where=f"Teleport {teleport.cluster_name}",
-                remedy=f"remove it by hand: tctl rm {name}",
-            )
-
-
-def _labelled(document: dict[str, Any], run_id: str) -> dict[str, Any]:
-    labels = {**document["metadata"].get("labels", {}), RUN_LABEL: run_id}
-    return {**document, "metadata": {**document["metadata"], "labels": labels}}

@@ -7,6 +7,9 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
+LONGEST_MESSAGE = 200
+"""Characters of a container's message that are repeated; the image's name and the reason come first in it."""
+
 
 def deployment_lacks(document: Document) -> str:
     """What a Deployment still lacks, empty when its rollout is complete.
@@ -60,7 +63,8 @@ def pods_say(pods: Iterable[Document]) -> str:
         for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
             waiting = container.get("state", {}).get("waiting", {})
             if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
-                said.append(f"{name}/{container['name']}: {waiting['reason']} {waiting.get('message', '')}".strip())
+                message = waiting.get("message", "")[:LONGEST_MESSAGE]
+                said.append(f"{name}/{container['name']}: {waiting['reason']} {message}".strip())
         said.extend(
             f"{name}: {condition.get('message', condition.get('reason', 'not scheduled'))}"
             for condition in status.get("conditions", [])

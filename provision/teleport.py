@@ -325,10 +325,11 @@ class _docker_failures:  # noqa: N801 - reads as a statement: with _docker_failu
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, docker.errors.ImageNotFound):
+        # A registry that cannot be reached is a server error of Docker's pull.
+        if isinstance(error, docker.errors.ImageNotFound) or "images/create" in str(error):
             raise ProvisioningFailed(
                 expected="the image of Teleport",
-                seen=str(error.explanation or error),
+                seen=str(error),
                 where=self._where,
                 remedy="see what `conformance images` lists; where no registry can be reached, build the lab: make lab",
             ) from error

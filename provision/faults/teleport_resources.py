@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from provision import resources
 from provision.faults.fault import Fault, Scene
 from provision.render import MANIFESTS, documents
+from provision.resources import Resources
 
 
 @contextmanager
@@ -21,29 +21,23 @@ def _without_sa(scene: Scene) -> Iterator[None]:
     template = sound["spec"]["spiffe"]["id"].replace("/sa/", "/")
     broken = {**sound, "spec": {**sound["spec"], "spiffe": {**sound["spec"]["spiffe"], "id": template}}}
 
-    def put(document: dict[str, object]) -> None:
-        resources.create(installation.authority, [document], installation.run_id, scene.recorder, replace=True)
-
-    put(broken)
+    teleport = Resources(installation.authority, installation.run_id, scene.recorder, replace=True)
+    teleport.create(broken)
     try:
         yield
     finally:
-        put(sound)
+        teleport.create(sound)
 
 
 @contextmanager
 def _foreign_jwks(scene: Scene) -> Iterator[None]:
-    def put(jwks: str) -> None:
-        installation = scene.installation
-        resources.create_token(
-            installation.authority, jwks, installation.run_id, scene.recorder, installation.directory, replace=True
-        )
-
-    put(jwks_of_another_cluster())
+    installation = scene.installation
+    teleport = Resources(installation.authority, installation.run_id, scene.recorder, replace=True)
+    teleport.create_token(jwks_of_another_cluster(), installation.directory)
     try:
         yield
     finally:
-        put(scene.installation.objects.raw("/openid/v1/jwks"))
+        teleport.create_token(installation.objects.raw("/openid/v1/jwks"), installation.directory)
 
 
 def jwks_of_another_cluster() -> str:

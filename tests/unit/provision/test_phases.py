@@ -161,3 +161,30 @@ def test_a_graph_that_cannot_be_run_is_refused() -> None:
         Phases([Phase("a", lambda: None, alongside=("z",))])
     with pytest.raises(ValueError, match="need each other: a -> b -> a"):
         Phases([Phase("a", lambda: None, needs=("b",)), Phase("b", lambda: None, needs=("a",))])
+
+
+def test_the_first_failure_is_told_without_waiting_for_the_rest() -> None:
+    release = threading.Event()
+
+    def act() -> None:
+        assert release.wait(WAIT)
+
+    phases = Phases([Phase("slow", act), Phase("broken", refuse), Phase("all", lambda: None, needs=("slow", "broken"))])
+    with pytest.raises(ProvisioningFailed, match="phase broken"):
+        phases.ensure("all")
+    assert not phases.has_ended("slow")
+    release.set()
+    phases.stop()
+
+
+def test_a_failure_that_is_handed_on_stays_the_first_phases() -> None:
+    def hand_on() -> None:
+        raise phases.failure_of("a") or AssertionError
+
+    phases = Phases([Phase("a", refuse), Phase("b", hand_on)])
+    with pytest.raises(ProvisioningFailed):
+        phases.ensure("a")
+    with pytest.raises(ProvisioningFailed) as failure:
+        phases.ensure("b")
+    phases.stop()
+    assert failure.value.where == "phase a: there"

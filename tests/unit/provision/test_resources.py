@@ -29,11 +29,11 @@ class Teleport:
 
     def __init__(self, exit_code: int = 0, stderr: str = "") -> None:
         self.asked: list[tuple[tuple[str, ...], str]] = []
-        self._exit_code, self._stderr = exit_code, stderr
+        self.exit_code, self.stderr = exit_code, stderr
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         self.asked.append((tuple(argv), stdin))
-        return CommandResult(("tctl", *argv), self._exit_code, "", self._stderr, datetime.now(UTC))
+        return CommandResult(("tctl", *argv), self.exit_code, "", self.stderr, datetime.now(UTC))
 
 
 def test_the_file_is_private_filled_in_and_gone_afterwards(tmp_path: Path) -> None:
@@ -64,33 +64,40 @@ def test_what_is_no_key_set_is_refused(tmp_path: Path, jwks: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def made(teleport: Teleport, *, replace: bool = False) -> resources.Resources:
+    return resources.Resources(teleport, "run-1", KeptInMemory(), replace=replace)
+
+
 def test_resources_are_created_labelled_and_in_an_order_in_which_each_finds_the_others() -> None:
     teleport, recorder = Teleport(), KeptInMemory()
-    resources.create_resources(teleport, "run-1", recorder, replace=False)
-    ((argv, stdin),) = teleport.asked
-    made = list(yaml.safe_load_all(stdin))
-    assert argv == ("create",)
-    assert [document["kind"] for document in made] == ["role", "bot", "workload_identity"]
-    assert {document["metadata"]["labels"][RUN_LABEL] for document in made} == {"run-1"}
-    assert made[2]["metadata"]["labels"]["env"] == "dev"
-    (evidence,) = recorder.evidence.values()
-    assert evidence.question.startswith("tctl create # role/istio-workload-identity-issuer, bot/istio-tbot")
+    resources.Resources(teleport, "run-1", recorder, replace=False).create_all()
+    created = [yaml.safe_load(stdin) for _, stdin in teleport.asked]
+    assert {argv for argv, _ in teleport.asked} == {("create",)}
+    assert [document["kind"] for document in created] == ["role", "bot", "workload_identity"]
+    assert {document["metadata"]["labels"][RUN_LABEL] for document in created} == {"run-1"}
+    assert created[2]["metadata"]["labels"]["env"] == "dev"
+    assert [str(e.subject) for e in recorder.evidence.values()][1] == "Teleport teleport.test bot/istio-tbot"
 
 
 def test_only_where_they_are_ours_resources_are_replaced(tmp_path: Path) -> None:
     teleport = Teleport()
-    resources.create_token(teleport, JWKS, "run-1", KeptInMemory(), tmp_path, replace=True)
+    made(teleport, replace=True).create_token(JWKS, tmp_path)
     assert teleport.asked[0][0] == ("create", "--force")
 
 
 def test_a_refusal_holds_tctls_own_words() -> None:
     with pytest.raises(ProvisioningFailed, match="already exists"):
-        resources.create_resources(Teleport(1, "ERROR: role already exists"), "run-1", KeptInMemory(), replace=False)
+        made(Teleport(1, "ERROR: role already exists")).create_all()
 
 
-def test_removing_goes_backwards_and_does_not_mind_what_is_gone() -> None:
-    teleport = Teleport(1, "ERROR: not found")
-    resources.remove_resources(teleport, KeptInMemory())
+def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
+    teleport = Teleport()
+    mine = made(teleport)
+    mine.create_all()
+    mine.create_token(JWKS, tmp_path)
+    teleport.asked.clear()
+    mine.remove()
+    mine.remove()
     assert [argv for argv, _ in teleport.asked] == [
         ("rm", "token/istio-tbot-k8s-join"),
         ("rm", "workload_identity/istio-workloads"),
@@ -99,6 +106,24 @@ def test_removing_goes_backwards_and_does_not_mind_what_is_gone() -> None:
     ]
 
 
-def test_what_cannot_be_removed_is_said() -> None:
-    with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):
-        resources.remove_resources(Teleport(1, "ERROR: access denied"), KeptInMemory())
+def test_what_was_refused_is_somebody_elses_and_stays() -> None:
+    teleport = Teleport(1, "ERROR: role already exists")
+    mine = made(teleport)
+    with pytest.raises(ProvisioningFailed):
+        mine.create_all()
+    teleport.asked.clear()
+    mine.remove()
+    assert teleport.asked == []
+
+
+@pytest.mark.parametrize(("said", "fails"), [("ERROR: bot not found", False), ("ERROR: access denied", True)])
+def test_what_cannot_be_removed_is_said_unless_it_is_gone(said: str, fails: bool) -> None:
+    teleport = Teleport()
+    mine = made(teleport)
+    mine.create_all()
+    teleport.exit_code, teleport.stderr = 1, said
+    if fails:
+        with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):
+            mine.remove()
+    else:
+        mine.remove()
