@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
@@ -23,6 +24,9 @@ from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, Recorder, evidence_of
 
 USER_AGENT = "istio-teleport-conformance"
+
+# What the kubernetes client raises over a kubeconfig that is not one; most of it is not its own ConfigException.
+_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, TypeError, AttributeError, ValueError)
 
 
 def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
@@ -44,7 +48,7 @@ def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
         )
     try:
         known, _current = config.list_kube_config_contexts(config_file=str(kubeconfig) if kubeconfig else None)
-    except (ConfigException, OSError, TypeError, AttributeError, ValueError) as error:
+    except _UNUSABLE as error:
         raise _bad_kubeconfig(where, error) from error
     return tuple(context["name"] for context in known)
 
@@ -83,7 +87,7 @@ def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
             client_configuration=configuration,
             persist_config=False,
         )
-    except (ConfigException, OSError, TypeError, AttributeError, ValueError) as error:
+    except _UNUSABLE as error:
         raise _bad_kubeconfig(str(kubeconfig or "kubeconfig"), error) from error
     made = client.ApiClient(configuration)
     made.user_agent = USER_AGENT

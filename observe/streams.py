@@ -151,7 +151,8 @@ def _open(
     try:
         yield connection
     finally:
-        connection.close(timeout=1)
+        # Not close(): that would wait for the other side, and leave the socket open where the other side closed first.
+        connection.shutdown()
 
 
 def _message(body: Any) -> str:

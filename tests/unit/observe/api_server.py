@@ -1,0 +1,161 @@
+"""A small API server on loopback: canned answers, exec and port-forward over websockets, and a record of what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import WSMsgType, web
+
+CONTEXT = "test"
+
+
+@dataclass
+class Canned:
+    """An answer. `hang` keeps the caller waiting."""
+
+    body: Any = None
+    status: int = 200
+    hang: bool = False
+
+
+@dataclass
+class ApiServer:
+    """What it answers, and what it was asked.
+
+    Attributes:
+        answers: By method and path, the query included where one is given.
+        frames: Of a websocket: channel and payload of each frame, sent after the greeting; None ends without a close frame.
+        http: Answers by path of a forwarded port; None refuses the connection.
+        asked: Method, path with query, and body of each request.
+        port: Its port.
+    """
+
+    answers: dict[str, Canned] = field(default_factory=dict)
+    frames: list[tuple[int, bytes] | None] = field(default_factory=list)
+    http: dict[str, Canned] | None = None
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    port: int = 0
+
+    def answer(self, request: str, body: Any = None, status: int = 200, *, hang: bool = False) -> None:
+        """Cans an answer to ``GET /path``."""
+        self.answers[request] = Canned(body, status, hang)
+
+    def kubeconfig(self, directory: Path) -> Path:
+        """A kubeconfig that leads here, with a token."""
+        path = directory / "kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+                    "users": [{"name": "u", "user": {"token": "the-users-token-is-long-enough"}}],
+                    "contexts": [{"name": CONTEXT, "context": {"cluster": "c", "user": "u"}}],
+                    "current-context": CONTEXT,
+                }
+            )
+        )
+        return path
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        target = request.path_qs
+        if request.headers.get("Authorization") != "Bearer the-users-token-is-long-enough":
+            return web.json_response({"message": "no token"}, status=401)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            self.asked.append(("WS", target, None))
+            refused = self.answers.get(f"WS {request.path}")
+            if refused:
+                return web.json_response(refused.body, status=refused.status)
+            return await (self._exec(request) if request.path.endswith("/exec") else self._forward(request))
+        text = await request.text()
+        self.asked.append((request.method, target, json.loads(text) if text else None))
+        canned = self.answers.get(f"{request.method} {target}") or self.answers.get(f"{request.method} {request.path}")
+        if canned is None:
+            return web.json_response({"kind": "Status", "message": f"{request.path} not found", "code": 404}, status=404)
+        if canned.hang:
+            await asyncio.sleep(30)
+        if isinstance(canned.body, str):
+            return web.Response(text=canned.body, status=canned.status)
+        return web.json_response(canned.body, status=canned.status)
+
+    async def _exec(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        for frame in self.frames:
+            if frame is None:
+                assert request.transport is not None
+                request.transport.abort()
+                return socket
+            channel, payload = frame
+            await socket.send_bytes(bytes([channel]) + payload)
+        await socket.close()
+        return socket
+
+    async def _forward(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        port = int(request.query["ports"]).to_bytes(2, "little")
+        await socket.send_bytes(b"\x00" + port)
+        await socket.send_bytes(b"\x01" + port)
+        if self.http is None:
+            await socket.send_bytes(b"\x01failed to connect to localhost: connection refused")
+            await socket.close()
+            return socket
+        async for message in socket:
+            if message.type is not WSMsgType.BINARY:
+                break
+            target = message.data[1:].decode().split(" ")[1]
+            self.asked.append(("FORWARDED", target, None))
+            canned = self.http.get(target, Canned("no such path", 404))
+            if canned.hang:
+                await asyncio.sleep(30)
+            body = (canned.body if isinstance(canned.body, str) else json.dumps(canned.body)).encode()
+            head = f"HTTP/1.1 {canned.status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            # In pieces that cut through headers and body, as a network does.
+            whole = head + body
+            for at in range(0, len(whole), 1000):
+                await socket.send_bytes(b"\x00" + whole[at : at + 1000])
+        return socket
+
+
+@contextmanager
+def running() -> Iterator[ApiServer]:
+    """Runs an API server until the end of the block."""
+    server = ApiServer()
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    async def start() -> web.AppRunner:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", server.handle)
+        runner = web.AppRunner(application, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.port = runner.addresses[0][1]
+        return runner
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        runner = loop.run_until_complete(start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="api-server", daemon=True)
+    thread.start()
+    assert ready.wait(5)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
