@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,7 +101,7 @@ def run(
     try:
         process = subprocess.Popen(
             words,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -107,7 +109,7 @@ def run(
             env={**os.environ, **(env or {})},
             cwd=cwd,
         )
-    except (FileNotFoundError, PermissionError) as error:
+    except OSError as error:
         raise CouldNotTell(
             expected=f"the program {words[0]}",
             seen=f"it cannot be started: {error.strerror}",
@@ -115,26 +117,36 @@ def run(
             remedy="install it, or name its path in the settings (see `conformance images`)",
         ) from error
     with process:
+        _feed(process, stdin)
         try:
-            stdout, stderr = _outcome(process, shlex.join(words), stdin, timeout, stop)
+            stdout, stderr = _outcome(process, shlex.join(words), timeout, stop)
         except BaseException:
             _end(process)
             raise
     return CommandResult(words, process.returncode, stdout, stderr, datetime.now(UTC))
 
 
-def _outcome(
-    process: subprocess.Popen[str], line: str, stdin: str, timeout: float, stop: Callable[[], bool]
-) -> tuple[str, str]:
+def _feed(process: subprocess.Popen[str], text: str) -> None:
+    """Sends text to a process at the pace at which it reads; `communicate` drops what is left when a look times out."""
+    pipe, process.stdin = process.stdin, None
+    if pipe is None:
+        return
+
+    def send() -> None:
+        # A process may end without having read everything.
+        with suppress(BrokenPipeError), pipe:
+            pipe.write(text)
+
+    threading.Thread(target=send, name="stdin", daemon=True).start()
+
+
+def _outcome(process: subprocess.Popen[str], line: str, timeout: float, stop: Callable[[], bool]) -> tuple[str, str]:
     """What a process says until its end, which must come in time and before it is to be stopped."""
     deadline = time.monotonic() + timeout
-    to_send: str | None = stdin
     while True:
         try:
-            return process.communicate(to_send, timeout=STOP_INTERVAL)
+            return process.communicate(timeout=STOP_INTERVAL)
         except subprocess.TimeoutExpired as error:
-            # What has not been taken yet is still sent; handing it over twice is refused.
-            to_send = None
             if stop():
                 raise CouldNotTell(
                     expected="the command to end by itself",

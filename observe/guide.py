@@ -15,6 +15,14 @@ FOUND = "Existing workload SDS socket found"
 FILE_MOUNTED = "Workload is using file mounted certificates"
 
 
+RENAMED = ("istio_namespace", "tbot_namespace", "app_namespace", "token", "role", "workload_identity")
+"""Names of the guide that stand in its commands."""
+
+
+class NoPodToAsk(CouldNotTell):
+    """A command of the guide asks about a pod, and there is none: what a person who follows the guide would find."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuideCommand:
     """One of the guide's commands, ready to run.
@@ -45,19 +53,20 @@ class GuideCommand:
             tbot_pod: Name of a tbot pod; empty if there is none.
 
         Raises:
-            CouldNotTell: The pod that the command asks about does not exist.
+            NoPodToAsk: The pod that the command asks about does not exist.
             KeyError: The text is no command of the guide.
         """
         about, conclude = _COMMANDS[text]
         guide, here = Names().model_dump(), names.model_dump()
-        renamed = text
-        for field in ("istio_namespace", "tbot_namespace", "app_namespace", "token", "role", "workload_identity"):
-            renamed = re.sub(rf"(?<![\w-]){re.escape(guide[field])}(?![\w-])", str(here[field]), renamed)
+        # All in one pass: a name of this install may be another name of the guide.
+        by_guide = {str(guide[field]): str(here[field]) for field in RENAMED}
+        pattern = rf"(?<![\w-])({'|'.join(map(re.escape, by_guide))})(?![\w-])"
+        renamed = re.sub(pattern, lambda found: by_guide[found[1]], text)
         for placeholder, pod in (("$POD_NAME", app_pod), ("<pod-name>", tbot_pod)):
             if placeholder in renamed:
                 name = pod()
                 if not name:
-                    raise CouldNotTell(
+                    raise NoPodToAsk(
                         expected=f"a pod to put in the place of {placeholder}",
                         seen="there is none",
                         where=text,
@@ -89,7 +98,7 @@ def _exists(_answer: str) -> tuple[bool, str]:
 
 
 def _quiet(log: str) -> tuple[bool, str]:
-    bad = [line for line in log.splitlines() if re.search(r"\bERROR\b|\"level\":\s*\"error\"", line)]
+    bad = [line for line in log.splitlines() if re.search(r"\bERROR?\b|\"level\":\s*\"error\"", line)]
     return (not bad), f"the log has {len(bad)} errors" if bad else "the log shows no errors"
 
 

@@ -30,7 +30,7 @@ from facts.versions import Tool, Version
 from observe.agent import read_agent
 from observe.cluster import Cluster
 from observe.envoy import read_fleet, read_normalizations
-from observe.guide import GuideCommand, conclusion
+from observe.guide import GuideCommand, NoPodToAsk, conclusion
 from observe.mesh import read_mesh
 from observe.teleport import Teleport
 from observe.tools import Tools
@@ -370,7 +370,12 @@ class Install:
             command: As the guide prints it.
         """
         names = self._found_names() if command.startswith("tctl ") else self.names
-        asked = GuideCommand.of(command, names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
+        try:
+            asked = GuideCommand.of(command, names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
+        except NoPodToAsk as error:
+            # An answer too: the truth about the item is still judged, and says what is missing.
+            said = f"the command cannot be run: expected {error.expected}, there is none"
+            return GuideAnswer(command, said, healthy=False, evidence=self.pods_evidence())
         self._need(asked.about)
         subject = ObjectRef("Command", asked.program)
         kubectl = asked.program == "kubectl"
