@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
+import json
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
-import aiohttp
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab.standin import wire
 from lab.standin.agent.config import BotConfig
+from lab.standin.agent.exchange import Request, exchange
 from lab.standin.failure import Kind, Refusal
 from lab.standin.logs import Log
 
-_TIMEOUT = aiohttp.ClientTimeout(total=wire.BUNDLE_HOLD + 10, connect=5)
+_TIMEOUT = wire.BUNDLE_HOLD + 10
 
 _log = Log("tbot:client")
 
 
 class ClusterClient:
-    """A connection to the configured server; ``identity`` is the bearer token once there is one."""
+    """Speaks to the configured server; ``identity`` is the bearer token once there is one."""
 
     def __init__(self, config: BotConfig) -> None:
         self._config = config
-        self._session: aiohttp.ClientSession | None = None
+        self._trust = _trust_all()
         self.identity = ""
 
     async def open(self) -> None:
@@ -36,8 +40,7 @@ class ClusterClient:
         Raises:
             Refusal: the server cannot be reached, is not trusted, or is not of the configured kind.
         """
-        trust = await self._trust()
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), timeout=_TIMEOUT)
+        self._trust = await self._decided_trust()
         ping = await self.get(wire.PING)
         if (ping.get("stand_in_port") == "proxy") != self._config.through_proxy:
             wanted = "proxy_server" if not self._config.through_proxy else "auth_server"
@@ -45,18 +48,13 @@ class ClusterClient:
                 Kind.BAD_PARAMETER, f"{self._config.server} is not what the configuration says, use {wanted} for it"
             )
 
-    async def close(self) -> None:
-        """Drop the connections."""
-        if self._session is not None:
-            await self._session.close()
-
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON at ``path``.
 
         Raises:
             Refusal: the server's, or of kind ``CONNECTION_PROBLEM``.
         """
-        return await self._call("GET", path, params=query)
+        return await self._call("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON that answers ``body``.
@@ -64,27 +62,28 @@ class ClusterClient:
         Raises:
             Refusal: the server's, or of kind ``CONNECTION_PROBLEM``.
         """
-        return await self._call("POST", path, json=dict(body))
+        return await self._call("POST", path, json.dumps(dict(body)).encode())
 
-    async def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        if self._session is None:
-            raise RuntimeError("the client is not open")
-        headers = {"Authorization": f"Bearer {self.identity}"} if self.identity else {}
-        url = f"https://{self._config.server}{path}"
+    async def _call(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"}
+        if self.identity:
+            headers["Authorization"] = f"Bearer {self.identity}"
+        host, _, port = self._config.server.rpartition(":")
+        request = Request(host.strip("[]"), int(port), path, self._trust, method, headers, body, _TIMEOUT)
         try:
-            async with self._session.request(method, url, headers=headers, **request) as response:
-                document = await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            answer = await exchange(request)
+            document = json.loads(answer.body)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise _unreachable(self._config.server, error) from error
         if not isinstance(document, dict):
             raise Refusal(Kind.CONNECTION_PROBLEM, f"{self._config.server} does not answer as the stand-in does")
-        if response.status == 200:
+        if answer.status == http.HTTPStatus.OK:
             return document
         if "messages" not in document:
-            raise Refusal(Kind.CONNECTION_PROBLEM, f"{url}: HTTP {response.status}")
+            raise Refusal(Kind.CONNECTION_PROBLEM, f"{self._config.server}{path}: HTTP {answer.status}")
         raise Refusal.from_document(document)
 
-    async def _trust(self) -> ssl.SSLContext:
+    async def _decided_trust(self) -> ssl.SSLContext:
         if self._config.insecure:
             return _trust_all()
         if self._config.through_proxy:
@@ -100,10 +99,7 @@ class ClusterClient:
         return await self._trust_pinned()
 
     async def _trust_pinned(self) -> ssl.SSLContext:
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_trust_all()), timeout=_TIMEOUT
-        ) as self._session:
-            pem = str((await self.get(wire.HOST_CA))["certificate"])
+        pem = str((await self.get(wire.HOST_CA))["certificate"])
         key = x509.load_pem_x509_certificate(pem.encode()).public_key()
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         pin = f"sha256:{hashlib.sha256(spki).hexdigest()}"
@@ -121,11 +117,12 @@ def _trust_all() -> ssl.SSLContext:
 
 def _unreachable(server: str, error: Exception) -> Refusal:
     reason = str(error) or type(error).__name__
-    cause = getattr(error, "os_error", None)
-    if isinstance(cause, ConnectionRefusedError):
+    if isinstance(error, ConnectionRefusedError):
         reason = f"dial tcp {server}: connect: connection refused"
-    elif isinstance(error, aiohttp.ClientConnectorCertificateError):
-        reason = f"tls: failed to verify certificate: x509: certificate signed by unknown authority ({error})"
-    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+    elif isinstance(error, TimeoutError):
+        reason = f"dial tcp {server}: i/o timeout"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"tls: failed to verify certificate: x509: certificate signed by unknown authority ({reason})"
+    elif isinstance(error, socket.gaierror):
         reason = f"dial tcp: lookup {server.rpartition(':')[0]}: no such host"
     return Refusal(Kind.CONNECTION_PROBLEM, f"connecting to {server}", reason)

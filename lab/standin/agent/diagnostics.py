@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Thread
 from time import monotonic
-
-from aiohttp import web
 
 from lab.standin.failure import Kind, Refusal
 
@@ -73,11 +76,11 @@ class Health:
         lines = []
         for metric, kind in (("total", "counter"), ("failed", "counter"), ("successful", "counter")):
             lines.append(f"# TYPE tbot_task_iterations_{metric} {kind}")
-            for (service, name), counts in self._iterations.items():
+            for (service, name), counts in list(self._iterations.items()):
                 value = len(counts.durations) if metric == "total" else getattr(counts, metric)
                 lines.append(f'tbot_task_iterations_{metric}{{name="{name}",service="{service}"}} {value}')
         lines.append("# TYPE tbot_task_iterations_duration_seconds histogram")
-        for (service, name), counts in self._iterations.items():
+        for (service, name), counts in list(self._iterations.items()):
             labels = f'name="{name}",service="{service}"'
             metric = "tbot_task_iterations_duration_seconds"
             for bound in _BUCKETS:
@@ -89,48 +92,80 @@ class Health:
         return "\n".join(lines) + "\n"
 
 
-async def serve(health: Health, address: str) -> web.AppRunner:
-    """Start the endpoint on ``host:port``; the caller cleans the runner up.
+class DiagnosticsEndpoint:
+    """``/livez``, ``/readyz``, ``/readyz/SERVICE`` and ``/metrics`` on a thread of its own."""
 
-    Raises:
-        Refusal: the address cannot be used.
-    """
-    host, _, port = address.rpartition(":")
-    if not port.isdigit():
-        raise Refusal(Kind.BAD_PARAMETER, f'diag_addr: expected host:port, got "{address}"')
-    endpoint = _Endpoint(health)
-    app = web.Application()
-    app.router.add_get("/livez", endpoint.livez)
-    app.router.add_get("/readyz", endpoint.readyz)
-    app.router.add_get("/readyz/{service:.+}", endpoint.readyz_service)
-    app.router.add_get("/metrics", endpoint.metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise Refusal(Kind.BAD_PARAMETER, f"diag_addr: listen tcp {address}: {error.strerror}") from error
-    return runner
+    def __init__(self, health: Health, address: str) -> None:
+        """Listen on ``host:port``.
+
+        Raises:
+            Refusal: the address cannot be used.
+        """
+        host, _, port = address.rpartition(":")
+        if not port.isdigit():
+            raise Refusal(Kind.BAD_PARAMETER, f'diag_addr: expected host:port, got "{address}"')
+        try:
+            self._server = _Server((host.strip("[]"), int(port)), health)
+        except OSError as error:
+            raise Refusal(Kind.BAD_PARAMETER, f"diag_addr: listen tcp {address}: {error.strerror}") from error
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
 
 
-class _Endpoint:
-    def __init__(self, health: Health) -> None:
-        self._health = health
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    async def livez(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+    def __init__(self, address: tuple[str, int], health: Health) -> None:
+        self.health = health
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Handler)
 
-    async def readyz(self, _request: web.Request) -> web.Response:
-        ready, document = self._health.overall()
-        return web.json_response(document, status=200 if ready else 503)
+    def server_bind(self) -> None:
+        # The standard library asks the DNS for the host's own name here, which can take seconds.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
-    async def readyz_service(self, request: web.Request) -> web.Response:
-        name = request.match_info["service"]
-        service = self._health.service(name)
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        health = self.server.health
+        path = self.path.partition("?")[0]
+        if path == "/livez":
+            self._answer_json(200, {"status": "ok"})
+        elif path == "/readyz":
+            ready, document = health.overall()
+            self._answer_json(200 if ready else 503, document)
+        elif path.startswith("/readyz/"):
+            self._answer_service(path.removeprefix("/readyz/"))
+        elif path == "/metrics":
+            self._answer(200, "text/plain; version=0.0.4; charset=utf-8", health.metrics())
+        else:
+            self._answer(404, "text/plain; charset=utf-8", "404 page not found\n")
+
+    def _answer_service(self, name: str) -> None:
+        service = self.server.health.service(name)
         if service is None:
-            return web.json_response({"error": f'service named "{name}" not found'}, status=404)
-        return web.json_response(service, status=200 if service["status"] == "healthy" else 503)
+            self._answer_json(404, {"error": f'service named "{name}" not found'})
+        else:
+            self._answer_json(200 if service["status"] == "healthy" else 503, service)
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(text=self._health.metrics(), content_type="text/plain")
+    def _answer_json(self, status: int, document: object) -> None:
+        self._answer(status, "application/json", json.dumps(document))
+
+    def _answer(self, status: int, content_type: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Leave the requests of probes out of the log."""

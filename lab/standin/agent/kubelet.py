@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import ssl
@@ -10,14 +11,13 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-import aiohttp
-
+from lab.standin.agent.exchange import Request, exchange
 from lab.standin.agent.services import Kubelet
 from lab.standin.failure import Kind, Refusal, within
 from lab.standin.logs import Log
 
 _NODE_NAME = "TELEPORT_NODE_NAME"
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_TIMEOUT = 10.0
 _WAIT_SECONDS = 30.0
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0
 
@@ -62,25 +62,16 @@ class KubeletClient:
         kubelet = self._kubelet
         with within("creating HTTP client"):
             headers = {} if kubelet.anonymous or not kubelet.secure else {"Authorization": f"Bearer {self._token()}"}
-            trust = self._trust() if kubelet.secure else False
+            trust = self._trust() if kubelet.secure else None
         # Nothing but this variable names the node. Unset, Go dials ":10250", which is the local host.
         node = os.environ.get(_NODE_NAME, "")
-        host = f"[{node}]" if ":" in node else node or "localhost"
-        scheme = "https" if kubelet.secure else "http"
-        url = f"{scheme}://{host}:{kubelet.port}/pods"
+        request = Request(node or "localhost", kubelet.port, "/pods", trust, headers=headers, timeout=_TIMEOUT)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-                session.get(url, headers=headers, ssl=trust) as response,
-            ):
-                # The HTTP status is not looked at: a refusal shows as text that is not JSON.
-                body = await response.text()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refusal(
-                Kind.CONNECTION_PROBLEM,
-                "performing request",
-                f'Get "{scheme}://{node}:{kubelet.port}/pods": {error or type(error).__name__}',
-            ) from error
+            # The HTTP status is not looked at: a refusal shows as text that is not JSON.
+            body = (await exchange(request)).body.decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            url = f"{'https' if kubelet.secure else 'http'}://{node}:{kubelet.port}/pods"
+            raise Refusal(Kind.CONNECTION_PROBLEM, "performing request", f'Get "{url}": {error}') from error
         return _decoded(body)
 
     def _token(self) -> str:

@@ -36,9 +36,7 @@ async def serve(config: BotConfig, version: Release) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as closing:
         if config.diag_addr:
-            runner = await diagnostics.serve(health, config.diag_addr)
-            closing.push_async_callback(runner.cleanup)
-        closing.push_async_callback(client.close)
+            closing.callback(diagnostics.DiagnosticsEndpoint(health, config.diag_addr).close)
         await client.open()
         await identity.join()
         if not _TRUST_DOMAIN.fullmatch(identity.trust_domain):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 from datetime import timedelta
 
-import aiohttp
-
+from lab.standin.agent.exchange import Request, exchange
 from lab.standin.failure import Kind, Refusal
 
 _PAUSE_SECONDS = 0.2
@@ -18,20 +18,21 @@ async def wait_until_ready(diag_addr: str | None, service: str | None, timeout: 
     Raises:
         Refusal: the time is over, with the last answer.
     """
-    if not diag_addr:
-        raise Refusal(Kind.BAD_PARAMETER, "--diag-addr is required")
-    url = f"http://{diag_addr}/readyz" + (f"/{service}" if service else "")
+    if not diag_addr or not diag_addr.rpartition(":")[2].isdigit():
+        raise Refusal(Kind.BAD_PARAMETER, f'--diag-addr: expected host:port, got "{diag_addr or ""}"')
+    host, _, port = diag_addr.rpartition(":")
+    request = Request(host.strip("[]"), int(port), f"/readyz/{service}" if service else "/readyz", trust=None)
     last = "no answer yet"
     try:
-        async with asyncio.timeout(timeout.total_seconds() or None), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(timeout.total_seconds() or None):
             while True:
                 try:
-                    async with session.get(url) as response:
-                        last = f"HTTP {response.status}: {await response.text()}"
-                        if response.status == 200:
-                            return
-                except aiohttp.ClientError as error:
+                    answer = await exchange(request)
+                    last = f"HTTP {answer.status}: {answer.body.decode(errors='replace')}"
+                    if answer.status == http.HTTPStatus.OK:
+                        return
+                except (OSError, http.client.HTTPException) as error:
                     last = str(error)
                 await asyncio.sleep(_PAUSE_SECONDS)
     except TimeoutError as error:
-        raise Refusal(Kind.CONNECTION_PROBLEM, f"timed out waiting for {url}", last) from error
+        raise Refusal(Kind.CONNECTION_PROBLEM, f"timed out waiting for {diag_addr}{request.path}", last) from error
