@@ -152,7 +152,7 @@ def _open(
         yield connection
     finally:
         # Not close(): that would wait for the other side, and leave the socket open where the other side closed first.
-        connection.shutdown()
+        connection.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _message(body: Any) -> str:
@@ -281,7 +281,7 @@ class ForwardedPort:
 
     def _last_words(self, error: Exception) -> str:
         """What the node said before it hung up; where the send failed first, nobody has read it yet."""
-        if not isinstance(error, ConnectionRefusedError):
+        if isinstance(error, (websocket.WebSocketConnectionClosedException, BrokenPipeError, ConnectionResetError)):
             try:
                 self._port.recv(1)
             except ConnectionRefusedError as refused:

@@ -270,7 +270,7 @@ def test_the_tools_say_their_versions_and_evidence_shows_them_as_typed(tmp_path:
 def test_a_tool_that_is_missing_or_mute(tmp_path: Path, recorder: KeptInMemory) -> None:
     with pytest.raises(CouldNotTell) as caught:
         _tools(tmp_path, recorder, istioctl=str(tmp_path / "none")).istioctl_version()
-    assert "no such file" in caught.value.seen
+    assert "no such file" in caught.value.seen.lower()
     with pytest.raises(CouldNotTell):
         _tools(tmp_path, recorder, kubectl=_program(tmp_path, "mute", "", 1)).kubectl_version()
     with pytest.raises(CouldNotTell) as caught:
