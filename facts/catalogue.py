@@ -106,17 +106,21 @@ def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Ca
         where: Name of the file, for messages.
 
     Raises:
-        BadInput: A key is missing, unknown or double, or an id is used twice.
+        BadInput: A key is missing or unknown, a value is of the wrong kind, or an id or the name of a profile is used twice.
     """
-    if not isinstance(document, Mapping) or "requirements" not in document:
-        raise _bad(where, "a mapping with `profiles` and `requirements`", f"a {type(document).__name__}")
+    if not isinstance(document, Mapping) or not isinstance(document.get("requirements"), list):
+        raise _bad(where, "a mapping with `profiles` and a list of `requirements`", f"a {type(document).__name__}")
     requirements: dict[str, Requirement] = {}
     for entry in document["requirements"]:
+        if not isinstance(entry, Mapping):
+            raise _bad(where, "each requirement to be a mapping", repr(entry))
         keys = set(entry)
         if missing := _KEYS - keys:
             raise _bad(where, f"the keys {sorted(missing)} in requirement {entry.get('id')}", "they are missing")
         if unknown := keys - _KEYS - _OPTIONAL:
             raise _bad(where, f"only known keys in requirement {entry['id']}", f"{sorted(unknown)}")
+        if not isinstance(entry.get("not_applicable_when", []), list):
+            raise _bad(where, f"a list of conditions in requirement {entry['id']}", repr(entry["not_applicable_when"]))
         if entry["id"] in requirements:
             raise _bad(where, "each id once", f"{entry['id']} twice")
         try:
@@ -136,8 +140,10 @@ def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Ca
             raise _bad(where, f"known values in requirement {entry['id']}", str(error)) from error
         requirements[requirement.id] = requirement
     single = {r.profile: (r.profile,) for r in requirements.values()}
-    groups = {name: tuple(members) for name, members in document.get("profiles", {}).items()}
+    groups = {name: tuple(members) for name, members in (document.get("profiles") or {}).items()}
     for name, members in groups.items():
+        if name in single:
+            raise _bad(where, "a name for the group that no profile has", name)
         if unknown_members := set(members) - set(single):
             raise _bad(where, f"known profiles in the group {name}", f"{sorted(unknown_members)}")
     return Catalogue(requirements, {**single, **groups})

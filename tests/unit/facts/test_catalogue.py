@@ -1,0 +1,130 @@
+"""The catalogue of requirements: what is read, and what is refused with words that lead to the mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from facts.catalogue import About, Catalogue, Level, parse_catalogue
+from facts.errors import BadInput
+
+FILE = Path(__file__).parents[3] / "features" / "catalogue.yaml"
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    made = {
+        "id": "INST-01",
+        "sentence": "It  holds,\n  really.",
+        "level": "MUST",
+        "about": "install",
+        "profile": "install",
+        "source": "Guide",
+        "really_known_by": "looking",
+        "remedy": "Mend it.",
+    }
+    return {**made, **changes}
+
+
+def parsed(*entries: dict[str, Any], **groups: list[str]) -> Catalogue:
+    return parse_catalogue({"profiles": groups, "requirements": list(entries)})
+
+
+def refused(document: Any) -> BadInput:
+    with pytest.raises(BadInput) as raised:
+        parse_catalogue(document, "some.yaml")
+    assert raised.value.where == "some.yaml"
+    assert raised.value.remedy
+    return raised.value
+
+
+def test_a_requirement_is_read_with_its_texts_on_one_line() -> None:
+    requirement = parsed(entry(not_applicable_when=["no  pod\nruns"], guide_claims="All is\nwell."))["INST-01"]
+    assert requirement.sentence == "It holds, really."
+    assert (requirement.level, requirement.about) == (Level.MUST, About.INSTALL)
+    assert requirement.not_applicable_when == ("no pod runs",)
+    assert requirement.guide_claims == "All is well."
+
+
+def test_what_may_be_left_out_is_empty() -> None:
+    requirement = parsed(entry())["INST-01"]
+    assert (requirement.guide_claims, requirement.not_applicable_when) == ("", ())
+
+
+def test_the_order_of_the_file_is_kept() -> None:
+    catalogue = parsed(entry(id="B"), entry(id="A"))
+    assert [r.id for r in catalogue] == ["B", "A"]
+    assert "A" in catalogue
+    assert "C" not in catalogue
+
+
+@pytest.mark.parametrize("key", sorted(entry()))
+def test_a_missing_key_is_named(key: str) -> None:
+    error = refused({"requirements": [{k: v for k, v in entry().items() if k != key}]})
+    assert key in error.expected
+    assert error.seen == "they are missing"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (None, "NoneType"),
+        ([], "list"),
+        ({"profiles": {}}, "dict"),
+        ({"requirements": {"INST-01": entry()}}, "dict"),
+        ({"requirements": ["INST-01"]}, "INST-01"),
+        ({"requirements": [entry(sentense="x")]}, "sentense"),
+        ({"requirements": [entry(level="must")]}, "'must'"),
+        ({"requirements": [entry(about="mesh")]}, "'mesh'"),
+        ({"requirements": [entry(), entry()]}, "INST-01 twice"),
+        ({"requirements": [entry(not_applicable_when="no pod runs")]}, "no pod runs"),
+        ({"requirements": [entry()], "profiles": {"core": ["instal"]}}, "instal"),
+        ({"requirements": [entry()], "profiles": {"install": ["install"]}}, "install"),
+    ],
+    ids=[
+        "nothing",
+        "a list",
+        "no requirements",
+        "requirements by id",
+        "a requirement that is a text",
+        "an unknown key",
+        "an unknown level",
+        "an unknown subject",
+        "an id twice",
+        "conditions as one text",
+        "an unknown profile in a group",
+        "a group named as a profile",
+    ],
+)
+def test_a_mistake_is_refused_and_shown(document: Any, words: str) -> None:
+    assert words in refused(document).seen
+
+
+TWO = (entry(id="A", profile="install"), entry(id="B", profile="checklist"))
+
+
+def test_profiles_and_groups_choose_in_the_order_of_the_catalogue() -> None:
+    catalogue = parsed(*TWO, core=["checklist", "install"])
+    assert [r.id for r in catalogue.chosen(("install",))] == ["A"]
+    assert [r.id for r in catalogue.chosen(("core",))] == ["A", "B"]
+    assert [r.id for r in catalogue.chosen(("checklist", "install", "core"))] == ["A", "B"]
+    assert catalogue.chosen(()) == ()
+
+
+def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(BadInput) as raised:
+        parsed(*TWO, core=["install"]).chosen(("install", "everything"))
+    assert raised.value.expected == "one of the profiles checklist, core, install"
+    assert (raised.value.seen, raised.value.where) == ("'everything'", "--profile")
+
+
+def test_the_projects_own_catalogue() -> None:
+    catalogue = parse_catalogue(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    assert (
+        {r.id for r in catalogue.chosen(("core",))}
+        <= {r.id for r in catalogue.chosen(("all",))}
+        == {r.id for r in catalogue}
+    )
+    assert [r.id for r in catalogue if not r.remedy] == []
