@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
@@ -20,12 +20,12 @@ from observe.tools import Tools
 from provision.install import PARTS, Installer, kept_kubeconfig
 from provision.phases import PhaseRecord
 from provision.probes import Probes
-from provision.target import Target, already_there, made_here
+from provision.target import Target, already_there, made_here, must_be_usable
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope
 from reporting.store import Store
-from settings import Settings, load
+from settings import BadSettings, Settings, defaults, load
 
 ROOT = Path(__file__).parent
 FEATURES = ROOT / "features"
@@ -41,66 +41,65 @@ pytest_plugins = [
     "steps.checklist",
 ]
 
-# Option, name in Settings, and how the command line takes it; the sentences are those of Settings.
-OPTIONS: tuple[tuple[str, str, type | None], ...] = (
-    ("--cluster", "cluster", str),
-    ("--context", "context", str),
-    ("--kubeconfig", "kubeconfig", Path),
-    ("--kind-name", "kind_name", str),
-    ("--nodes", "nodes", int),
-    ("--keep", "keep", None),
-    ("--reuse", "reuse", None),
-    ("--source", "source", str),
-    ("--registry", "registry", str),
-    ("--trust-domain", "trust_domain", str),
-    ("--tctl", "tctl", str),
-    ("--teleport-proxy", "teleport_proxy", str),
-    ("--teleport-insecure", "teleport_insecure", None),
-    ("--profile", "profiles", str),
-    ("--allow", "allow", str),
-    ("--strict-findings", "strict", None),
-    ("--allow-partial", "allow_partial", None),
-    ("--reports", "reports", Path),
-    ("--timeout-scale", "timeout_scale", float),
+# Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.
+OPTIONS: tuple[tuple[str, str, bool], ...] = (
+    ("--cluster", "cluster", False),
+    ("--context", "context", False),
+    ("--kubeconfig", "kubeconfig", False),
+    ("--kind-name", "kind_name", False),
+    ("--nodes", "nodes", False),
+    ("--keep", "keep", True),
+    ("--reuse", "reuse", True),
+    ("--source", "source", False),
+    ("--registry", "registry", False),
+    ("--trust-domain", "trust_domain", False),
+    ("--tctl", "tctl", False),
+    ("--teleport-proxy", "teleport_proxy", False),
+    ("--teleport-insecure", "teleport_insecure", True),
+    ("--profile", "profiles", False),
+    ("--allow", "allow", False),
+    ("--strict-findings", "strict", True),
+    ("--allow-partial", "allow_partial", True),
+    ("--reports", "reports", False),
+    ("--timeout-scale", "timeout_scale", False),
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """One option for each setting that a run is likely to change."""
     group = parser.getgroup("conformance", "Istio with Teleport Workload Identity")
-    for option, field, kind in OPTIONS:
+    for option, field, flag in OPTIONS:
+        action = "store_true" if flag else "store"
         sentence = Settings.model_fields[field].description
-        if kind is None:
-            group.addoption(option, dest=f"conformance_{field}", action="store_true", default=None, help=sentence)
-        else:
-            group.addoption(option, dest=f"conformance_{field}", type=kind, default=None, help=sentence)
+        group.addoption(option, dest=f"conformance_{field}", action=action, default=None, help=sentence)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Reads the settings and registers the collector."""
+    """Reads the settings and registers the collector. What cannot be used is refused by it, with a report that says why."""
     given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
     try:
-        settings = load(**given)
         catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
-        collector = Collector(
-            catalogue=catalogue,
-            profiles=settings.profiles,
-            allowed_safety=settings.allowed_safety,
-            reports_dir=settings.reports,
-            suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
-            scope=Scope(cluster="kept" if _is_kept(settings) else settings.cluster, context=settings.context),
-            command_line=["pytest", *config.invocation_params.args],
-            strict=settings.strict,
-            allow_partial=settings.allow_partial,
-            features_dir=FEATURES,
-        )
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-        raise pytest.UsageError(f"a setting cannot be used: {wrong}. Try: pytest --help, section conformance") from error
-    except tomllib.TOMLDecodeError as error:
-        raise pytest.UsageError(f"conformance.toml cannot be read: {error}. Try: mend or remove it") from error
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
+    try:
+        settings, refusal = load(**given), ""
+        catalogue.chosen(settings.profiles)
+        must_be_usable(settings)
+    except (BadSettings, BadInput) as error:
+        settings, refusal = defaults(**given), str(error)
+    collector = Collector(
+        catalogue=catalogue,
+        profiles=settings.profiles,
+        allowed_safety=settings.allowed_safety,
+        reports_dir=settings.reports,
+        suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
+        scope=Scope(cluster="kept" if _is_kept(settings) else settings.cluster, context=settings.context),
+        command_line=["pytest", *config.invocation_params.args],
+        strict=settings.strict,
+        allow_partial=settings.allow_partial,
+        features_dir=FEATURES,
+        refusal=refusal,
+    )
     config.stash[SETTINGS] = settings
     config.stash[COLLECTOR] = collector
     config.pluginmanager.register(collector)
@@ -108,6 +107,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _is_kept(settings: Settings) -> bool:
     return settings.cluster == "kind" and settings.reuse and kept_kubeconfig(settings) is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Ends the run where there is nothing to look at, so that this is said once and not by every scenario."""
+    try:
+        return (yield)
+    except ConformanceError as error:
+        if fixturedef.argname in ("target", "cluster"):
+            request.config.stash[COLLECTOR].end(request.session, str(error))
+        raise
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +158,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
 def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Cluster]:
     """The Kubernetes API, to look at."""
     opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience)
+    opened.must_answer()
     yield opened
     opened.close()
 

@@ -8,19 +8,27 @@ where discovery starts.
 from __future__ import annotations
 
 import os
+import shlex
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 DEFAULT_FILE = Path("conformance.toml")
+ENV_PREFIX = "CONFORMANCE_"
+
+
+class BadSettings(Exception):
+    """The settings cannot be used. Its text is one sentence for the user, with the next step."""
 
 
 def _words(value: Any) -> Any:
@@ -28,7 +36,10 @@ def _words(value: Any) -> Any:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Profiles = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)]
+Command = Annotated[str, AfterValidator(lambda line: shlex.join(shlex.split(line)))]
+SafetyClass = Literal["read-only", "namespaced", "disruptive"]
+SafetyClasses = Annotated[tuple[SafetyClass, ...], NoDecode, BeforeValidator(_words)]
 
 
 def cache_directory() -> Path:
@@ -91,7 +102,12 @@ class Settings(BaseSettings):
     """Everything a run can be told."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="CONFORMANCE_", env_nested_delimiter="__", toml_file=DEFAULT_FILE
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        toml_file=DEFAULT_FILE,
     )
 
     cluster: Literal["kind", "existing"] = Field(
@@ -103,7 +119,12 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = Field(
         None, description="Kubeconfig of the existing cluster; default is $KUBECONFIG or ~/.kube/config."
     )
-    kind_name: str = Field(default="conformance", description="Name of the kind cluster.")
+    kind_name: str = Field(
+        default="conformance",
+        max_length=49,  # with "-control-plane" behind it, it is the host name of a node: 63 characters at most
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+        description="Name of the kind cluster: small letters, digits and hyphens.",
+    )
     nodes: int = Field(
         2, ge=1, le=5, description="Nodes of the kind cluster: one control plane that takes pods, the rest workers."
     )
@@ -119,26 +140,29 @@ class Settings(BaseSettings):
 
     trust_domain: str = Field(
         default="teleport.conformance.test",
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
         description="Teleport cluster name to provision; on an existing install it is discovered.",
     )
-    tctl: str = Field(
+    tctl: Command = Field(
         default="", description="Admin tctl command for an existing Teleport, e.g. `tctl` or `tctl --auth-server=…`."
     )
     teleport_proxy: str = Field(
-        default="", description="HOST:PORT of the existing Teleport's proxy; discovered from tbot's config if empty."
+        default="",
+        pattern=r"^([^:/\s]+(:[0-9]{1,5})?)?$",
+        description="HOST:PORT of the existing Teleport's proxy; discovered from tbot's config if empty.",
     )
     teleport_insecure: bool = Field(
         default=False, description="Do not verify the certificate of the existing Teleport's proxy."
     )
 
-    profiles: Words = Field(default=("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
-    allow: Words = Field(
+    profiles: Profiles = Field(default=("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
+    allow: SafetyClasses = Field(
         (), description="Safety classes allowed on an existing cluster besides read-only: namespaced, disruptive."
     )
     strict: bool = Field(default=False, description="A SHOULD that does not hold fails the run.")
     allow_partial: bool = Field(default=False, description="Exit 0 for the result `partial`.")
     reports: Path = Field(default=Path("reports"), description="Directory of the reports.")
-    timeout_scale: float = Field(default=1.0, gt=0, description="Multiplies every timeout.")
+    timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Multiplies every timeout.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="The timeouts.")
     names: Names = Field(default_factory=Names, description="The names.")
 
@@ -174,7 +198,47 @@ def load(**given: Any) -> Settings:
     """Settings from everywhere; `given` (the command line) wins, a None in it counts as not given.
 
     Raises:
-        pydantic.ValidationError: A value cannot be used, or a name is unknown.
-        tomllib.TOMLDecodeError: The file is not TOML.
+        BadSettings: A value cannot be used, a name is unknown, or the file cannot be read.
     """
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    try:
+        _refuse_unknown_variables()
+        if DEFAULT_FILE.is_dir():  # which pydantic-settings would pass over
+            raise IsADirectoryError("a directory")
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(_in_words(each) for each in error.errors(include_url=False))
+        raise BadSettings(f"a setting cannot be used: {wrong}. Try: `conformance options` lists the settings") from error
+    except SettingsError as error:
+        raise BadSettings(f"a setting cannot be used: {error}. Try: `conformance options` lists the settings") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        file = DEFAULT_FILE.absolute()
+        raise BadSettings(f"expected settings in TOML; saw {error} ({file}). Try: mend or remove it") from error
+
+
+def defaults(**given: Any) -> Settings:
+    """The default settings, for a run that cannot start; only where its report goes is taken from the user."""
+    reports = given.get("reports") or os.environ.get(f"{ENV_PREFIX}REPORTS") or Settings.model_fields["reports"].default
+    return Settings.model_construct(reports=Path(reports))
+
+
+def _refuse_unknown_variables() -> None:
+    """pydantic-settings passes over variables that it does not know: a misspelt one would be lost without a word.
+
+    Raises:
+        BadSettings: The environment has such a variable.
+    """
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.upper().startswith(ENV_PREFIX) and variable.upper().partition("__")[0] not in known:
+            raise BadSettings(
+                f"a setting cannot be used: there is none for the environment variable {variable}. "
+                "Try: unset it; `conformance options` lists the settings"
+            )
+
+
+def _in_words(wrong: Any) -> str:
+    """One of pydantic's complaints: the setting, what is wrong, and what was seen."""
+    name = ".".join(str(part) for part in wrong["loc"]) or "settings"
+    if wrong["type"] == "extra_forbidden":
+        return f"{name}: there is no setting of this name"
+    return f"{name}: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}, saw {wrong['input']!r}"

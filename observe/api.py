@@ -42,7 +42,7 @@ def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
     if kubeconfig is not None and not kubeconfig.is_file():
         raise BadInput(
             expected="a kubeconfig",
-            seen="there is no such file",
+            seen="that is no file" if kubeconfig.exists() else "there is no such file",
             where=where,
             remedy="name an existing file with --kubeconfig",
         )
@@ -122,6 +122,16 @@ class Api:
     def close(self) -> None:
         """Closes all connections."""
         self.client.close()
+
+    def must_answer(self) -> None:
+        """Sees that there is an API server, and that it takes the credentials.
+
+        Raises:
+            CouldNotTell: Neither is so.
+        """
+        status, body, _read_at = self.request("GET", "/version", None)
+        if status == 401:
+            self._must_be_fine(status, body, "GET /version")
 
     def get(
         self,

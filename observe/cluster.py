@@ -66,6 +66,14 @@ class Cluster:
         """Closes all connections."""
         self.api.close()
 
+    def must_answer(self) -> None:
+        """Asks for the least there is, so that a cluster that cannot be used costs one timeout.
+
+        Raises:
+            CouldNotTell: The API server does not answer, or does not know who asks.
+        """
+        self.api.must_answer()
+
     # --- objects -----------------------------------------------------------------------------------------------------
 
     def pods(self, namespace: str | None = None, label_selector: str = "") -> tuple[Pod, ...]:

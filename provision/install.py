@@ -88,7 +88,7 @@ class Installer:
             ProvisioningFailed: A binary or the bundle is missing.
             BadInput: The settings ask for something that this cannot make.
         """
-        _check(settings)
+        must_be_installable(settings)
         self.sources = resolve(settings)
         self.run_id = run_id
         self._settings = settings
@@ -302,6 +302,37 @@ class Installer:
             collect.keep_state(_NAMESPACES[phase], self.objects, self._recorder)
 
 
+def must_be_installable(settings: Settings) -> None:
+    """Refuses settings that only make sense on an installation that is already there.
+
+    Raises:
+        BadInput: They do.
+    """
+    if settings.cluster != "kind":
+        raise BadInput(
+            expected="cluster = kind",
+            seen=f"cluster = {settings.cluster}",
+            where="settings",
+            remedy="nothing is installed on an existing cluster; leave out --cluster to make one",
+        )
+    if settings.tctl and not settings.teleport_proxy:
+        raise BadInput(
+            expected="the address of the existing Teleport's proxy",
+            seen="tctl without it",
+            where="settings: teleport_proxy",
+            remedy="give --teleport-proxy HOST:PORT, so that tbot knows where to join",
+        )
+    guide, ours = Names().model_dump(), settings.names.model_dump()
+    for name in sorted(set(guide) - {"socket_directory"}):
+        if ours[name] != guide[name]:
+            raise BadInput(
+                expected=f"names.{name} = {guide[name]} on a cluster that is made here",
+                seen=ours[name],
+                where=f"settings: names.{name}",
+                remedy="the manifests have the guide's names; other names are for an existing installation",
+            )
+
+
 def directory_of(settings: Settings) -> Path:
     """The private directory of a kind cluster's kubeconfig and rendered files."""
     return settings.cache / "clusters" / settings.kind_name
@@ -349,30 +380,3 @@ def _phases_of(parts: tuple[str, ...]) -> list[str]:
     if unknown:
         raise ValueError(f"no part is called {unknown[0]!r}; there are {', '.join(PARTS)}")
     return [phase for part in parts for phase in PARTS[part]]
-
-
-def _check(settings: Settings) -> None:
-    """Refuses settings that only make sense on an installation that is already there."""
-    if settings.cluster != "kind":
-        raise BadInput(
-            expected="cluster = kind",
-            seen=f"cluster = {settings.cluster}",
-            where="settings",
-            remedy="nothing is installed on an existing cluster; leave out --cluster to make one",
-        )
-    if settings.tctl and not settings.teleport_proxy:
-        raise BadInput(
-            expected="the address of the existing Teleport's proxy",
-            seen="tctl without it",
-            where="settings: teleport_proxy",
-            remedy="give --teleport-proxy HOST:PORT, so that tbot knows where to join",
-        )
-    guide, ours = Names().model_dump(), settings.names.model_dump()
-    for name in sorted(set(guide) - {"socket_directory"}):
-        if ours[name] != guide[name]:
-            raise BadInput(
-                expected=f"names.{name} = {guide[name]} on a cluster that is made here",
-                seen=ours[name],
-                where=f"settings: names.{name}",
-                remedy="the manifests have the guide's names; other names are for an existing installation",
-            )

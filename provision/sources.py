@@ -88,15 +88,24 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     if origin == "bundle":
         return _from_bundle(bundle)
     if origin == "mirror":
-        if not settings.registry:
-            raise BadInput(
-                expected="the HOST/PREFIX of a mirror",
-                seen="source = mirror without one",
-                where="settings: registry",
-                remedy="give --registry HOST/PREFIX",
-            )
-        return _from_registry("mirror", settings.registry.rstrip("/"))
-    return _from_registry("upstream", "")
+        must_name_mirror(settings)
+        return _from_registry("mirror", settings.registry.rstrip("/"), needs_kind=settings.cluster == "kind")
+    return _from_registry("upstream", "", needs_kind=settings.cluster == "kind")
+
+
+def must_name_mirror(settings: Settings) -> None:
+    """Refuses a mirror without an address.
+
+    Raises:
+        BadInput: `source` is ``mirror`` and `registry` is empty.
+    """
+    if settings.source == "mirror" and not settings.registry:
+        raise BadInput(
+            expected="the HOST/PREFIX of a mirror",
+            seen="source = mirror without one",
+            where="settings: registry",
+            remedy="give --registry HOST/PREFIX",
+        )
 
 
 def registry_answers_quickly(host: str) -> bool:
@@ -123,14 +132,14 @@ def _upstream() -> dict[str, str]:
     }
 
 
-def _from_registry(origin: Literal["upstream", "mirror"], mirror: str) -> Sources:
+def _from_registry(origin: Literal["upstream", "mirror"], mirror: str, *, needs_kind: bool) -> Sources:
     def image(name: str) -> str:
         return f"{mirror}/{name.split('/', 1)[1]}" if mirror else name
 
     names = _upstream()
     return Sources(
         origin=origin,
-        kind=_on_path("kind"),
+        kind=_on_path("kind") if needs_kind else Path("kind"),
         kubectl=_on_path("kubectl"),
         istioctl=_on_path("istioctl"),
         node_image=image(names["node"]),

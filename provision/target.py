@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facts.errors import BadInput
+from observe.api import must_have_context
 from observe.command import CommandResult, run
 from observe.tools import Tctl
-from provision.install import Installer
+from provision.install import Installer, must_be_installable
 from provision.objects import Objects
-from provision.sources import resolve
+from provision.sources import must_name_mirror, resolve
 from settings import Settings
 
 
@@ -61,6 +61,19 @@ class Target:
     provisions: bool
 
 
+def must_be_usable(settings: Settings) -> None:
+    """Refuses settings that name no install to judge, before anything is made or asked.
+
+    Raises:
+        BadInput: A setting is missing or does not fit the others; there is no such kubeconfig or context.
+    """
+    must_name_mirror(settings)
+    if settings.cluster == "existing":
+        must_have_context(settings.kubeconfig, settings.context)
+    else:
+        must_be_installable(settings)
+
+
 def made_here(installer: Installer) -> Target:
     """The installation that this run makes."""
 
@@ -91,16 +104,8 @@ def already_there(settings: Settings, run_id: str) -> Target:
     """Somebody else's install, through a context that was named.
 
     Raises:
-        BadInput: No context was named.
         ProvisioningFailed: kubectl or istioctl is missing.
     """
-    if not settings.context:
-        raise BadInput(
-            expected="the context of the existing cluster",
-            seen="none; the current context is never assumed",
-            where="--context",
-            remedy="name it; `kubectl config get-contexts` lists them",
-        )
     sources = resolve(settings)
     words = shlex.split(settings.tctl)
     timeout = settings.patience.command

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from reporting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.feature_files import FeatureModule, marks_of, planned
 from reporting.model import Report, Scope, StepState
 from reporting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
-from reporting.publish import publish
+from reporting.publish import must_take_a_report, publish
 from reporting.store import Store
 from reporting.terminal import Line, summary
 
@@ -55,6 +56,8 @@ class Collector:
         waivers: By requirement id.
         features_dir: Directory of the feature files, to know what a run left out.
         run_id: Name of the run; made here if empty.
+        refusal: Why the run cannot start, as a sentence for the user; empty if it can. Such a run ends with pytest's exit
+            code for wrong usage before any fixture is set up, and its report says why.
 
     Raises:
         BadInput: A profile does not exist.
@@ -75,6 +78,7 @@ class Collector:
         waivers: Mapping[str, Waiver] | None = None,
         features_dir: Path | None = None,
         run_id: str = "",
+        refusal: str = "",
     ) -> None:
         now = datetime.now(UTC)
         self.recorder = Store()
@@ -95,6 +99,7 @@ class Collector:
         self._order = tuple(catalogue.requirements)
         self._allowed = allowed_safety
         self._reports_dir = reports_dir
+        self._refusal = refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
         self._former_sigterm: Any = None
@@ -186,6 +191,20 @@ class Collector:
     # Running.
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Ends a run that cannot start, or whose report could not be written, before anything is made."""
+        if not self._saw_features:
+            return
+        if not self._refusal and not session.config.getoption("collectonly", False):
+            try:
+                must_take_a_report(self._reports_dir)
+            except OSError as error:
+                self._refusal = self._not_writable(error)
+        if self._refusal:
+            self.recorder.run_error(self._refusal)
+            raise pytest.UsageError(self._refusal)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Opens the scenario; refuses it before any fixture runs if the safety policy does not allow it."""
         if self.recorder.knows(item.nodeid):
@@ -206,11 +225,21 @@ class Collector:
         except (Exception, pytest.fail.Exception) as error:
             if error is not self._shared_error:  # a fixture that asked for this one passes the same error on
                 self._shared_error = error
-                self.recorder.run_error(f"set-up of {fixturedef.argname!r} failed: {told(error)}")
+                self._say(f"set-up of {fixturedef.argname!r} failed: ", told(error))
             raise
         finally:
             # Finalizers run in reverse order, so this one runs right before the fixture's own clean-up.
             fixturedef.addfinalizer(self.recorder.leave_scenario)
+
+    def end(self, session: pytest.Session, why: str) -> None:
+        """Ends the run after the scenario that is under way, because nothing more can be judged."""
+        self._say("", why)
+        session.shouldfail = why
+
+    def _say(self, occasion: str, what: str) -> None:
+        """Notes an error of the run, unless it has been noted on another occasion."""
+        if not any(what in noted for noted in self.recorder.run_errors):
+            self.recorder.run_error(occasion + what)
 
     def pytest_bdd_before_scenario(self, request: pytest.FixtureRequest) -> None:
         """The first step follows. Opens the scenario again if a shared fixture that was replaced has closed it."""
@@ -312,26 +341,45 @@ class Collector:
             self._tell(session)
 
     def _tell(self, session: pytest.Session) -> None:
+        ended = session.exitstatus
         try:
-            report = assemble(self._plan, self.recorder)
-            self.report, path = publish(report, {e.id: e.body for e in self.recorder.evidence}, self._reports_dir)
+            report, path = self._written(session)
         except OSError as error:
-            self._give_up(session, f"saw: {error.strerror or error} ({error.filename or self._reports_dir})")
+            self._give_up(session, self._not_writable(error))
         except Exception as error:
             # A defect in a writer; left alone, it would make pytest exit with 1, which means that the install failed.
-            self._give_up(session, f"saw a defect in the suite: {told(error)}")
+            self._give_up(session, f"expected to write the report; saw a defect in the suite: {told(error)}")
         else:
-            self._summary = summary(self.report, path)
+            self.report = report
+            # A run that was refused has nothing to say but why, and pytest says that last.
+            self._summary = [(f"report:    {path / 'report.html'}", {})] if self._refusal else summary(report, path)
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-                session.exitstatus = self.report.exit_code
-            elif session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
+                session.exitstatus = report.exit_code
+            elif ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
                 sys.stderr.write(f"The report of what was seen until then is {path / 'report.html'}\n")
 
-    def _give_up(self, session: pytest.Session, seen: str) -> None:
-        sys.stderr.write(
-            f"\nexpected to write the report to {self._reports_dir}; {seen}. "
-            "Try: free space or rights there, or --reports DIR\n"
+    def _written(self, session: pytest.Session) -> tuple[Report, Path]:
+        """Writes the report where it is wanted or, if that fails, where temporary files go."""
+        report = assemble(self._plan, self.recorder)
+        bodies = {e.id: e.body for e in self.recorder.evidence}
+        try:
+            return publish(report, bodies, self._reports_dir)
+        except OSError as error:
+            rescued = publish(report, bodies, Path(tempfile.mkdtemp(prefix="conformance-")))
+            if not self._refusal:
+                self._give_up(
+                    session, f"{self._not_writable(error)}. The report of this run is {rescued[1] / 'report.html'}"
+                )
+            return rescued
+
+    def _not_writable(self, error: OSError) -> str:
+        return (
+            f"expected to write the report to {self._reports_dir}; saw: {error.strerror or error} "
+            f"({error.filename or self._reports_dir}). Try: free space or rights there, or --reports DIR"
         )
+
+    def _give_up(self, session: pytest.Session, why: str) -> None:
+        sys.stderr.write(f"\n{why}\n")
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

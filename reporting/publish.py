@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,23 @@ from reporting.html import to_html
 from reporting.junit import to_junit
 from reporting.last_look import last_look
 from reporting.model import Report
+
+ROOM = 16 * 2**20
+"""Bytes that a report may need; one of a passing run has about three million."""
+
+
+def must_take_a_report(directory: Path) -> None:
+    """Sees before a run whether its report can be written after it.
+
+    Args:
+        directory: Where runs are kept; made if it is not there.
+
+    Raises:
+        OSError: The directory cannot be made or written, or there is no room in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory) as probe:
+        probe.write(bytes(ROOM))
 
 
 def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple[Report, Path]:

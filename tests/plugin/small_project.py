@@ -46,6 +46,7 @@ def pytest_addoption(parser):
     parser.addoption("--strict-findings", action="store_true")
     parser.addoption("--allow-partial", action="store_true")
     parser.addoption("--reports", default="reports")
+    parser.addoption("--refusal", default="")
 
 def pytest_configure(config):
     option = config.getoption
@@ -67,6 +68,7 @@ def collector(option, arguments):
         strict=option("--strict-findings"),
         allow_partial=option("--allow-partial"),
         features_dir=Path("features"),
+        refusal=option("--refusal"),
     )
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from judge.verdict import Ending, Result
+from reporting.document import from_json
 from reporting.model import StepState
 from tests.plugin.small_project import Project
 
@@ -204,14 +205,93 @@ def test_each_run_has_its_directory_and_latest_is_the_last(passing: Project) -> 
     assert (passing.path / "reports" / first / "report.html").exists()
 
 
-def test_a_report_that_cannot_be_written_is_one_sentence_and_exit_code_3(passing: Project) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(directory))
+    return directory
+
+
+def test_a_run_whose_report_could_not_be_written_does_not_start(passing: Project, elsewhere: Path) -> None:
     (passing.path / "occupied").write_text("")
 
     ran = passing.run("features", "--reports", "occupied")
 
+    assert ran.result.ret == 4
+    assert ran.text.count("expected to write the report to occupied; saw: File exists (occupied). Try: ") == 1
+    (report,) = elsewhere.glob("conformance-*/latest/report.html")
+    assert "not-evaluated" in report.read_text()
+    ran.result.assert_outcomes()
+
+
+def test_a_report_that_finds_no_place_at_the_end_is_written_elsewhere(passing: Project, elsewhere: Path) -> None:
+    passing.steps("""
+@when("the disk is taken away")
+def _():
+    Path("reports").rmdir()
+    Path("reports").touch()
+""")
+    passing.scenario("When the disk is taken away", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
     assert ran.result.ret == 3
-    assert "expected to write the report to occupied; saw: " in ran.text
+    assert "expected to write the report to reports; saw: " in ran.text
     assert "Traceback" not in ran.text
+    (report,) = elsewhere.glob("conformance-*/latest/report.json")
+    assert from_json(report.read_text()).result is Result.PASS
+
+
+def test_a_report_that_finds_no_place_at_all_is_one_sentence(passing: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("reporting.collector.publish", full)
+
+    ran = passing.run()
+
+    assert ran.result.ret == 3
+    assert "expected to write the report to reports; saw: No space left on device (/somewhere). Try: free space" in ran.text
+    assert "Traceback" not in ran.text
+
+
+def test_bad_input_ends_a_run_before_it_starts_with_a_report_that_says_why(passing: Project) -> None:
+    ran = passing.run("features", "--refusal", "expected this; saw that. Try: more")
+
+    assert ran.result.ret == 4
+    assert ran.result.stderr.lines == ["ERROR: expected this; saw that. Try: more", ""]
+    assert ran.report.run_errors == ("expected this; saw that. Try: more",)
+    assert set(ran.verdicts.values()) == {"not-evaluated"}
+    assert ran.report.result is Result.INCONCLUSIVE
+
+
+def test_bad_input_does_not_concern_a_run_without_features(passing: Project) -> None:
+    (passing.path / "test_unit.py").write_text("def test_one(): pass\n")
+
+    assert passing.run("test_unit.py", "--refusal", "no").result.ret == 0
+
+
+def test_a_run_that_is_ended_says_why_once_and_leaves_the_rest_not_evaluated(passing: Project) -> None:
+    passing.steps("""
+@pytest.fixture(scope="session")
+def cluster(request):
+    error = ProvisioningFailed(expected="a cluster", seen="none", where="here", remedy="make one")
+    request.config.collector.end(request.session, str(error))
+    raise error
+
+@given("a cluster")
+def _(cluster):
+    pass
+""")
+    passing.scenario("Given a cluster", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run()
+
+    assert ran.result.ret == 6
+    assert ran.report.run_errors == ("expected a cluster; saw none (here). Try: make one",)
+    assert ran.verdicts == {"A-1": "error", "A-2": "not-evaluated", "A-3": "not-evaluated"}
 
 
 def test_a_defect_in_a_writer_is_exit_code_3_and_no_verdict(passing: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from facts.errors import BadInput, ProvisioningFailed
-from provision.install import PARTS, _all_of, _check, _phases_of, kept_kubeconfig
+from provision.install import PARTS, _all_of, _phases_of, kept_kubeconfig, must_be_installable
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ from provision.install import PARTS, _all_of, _check, _phases_of, kept_kubeconfi
 )
 def test_settings_that_cannot_be_installed_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        _check(settings.load(**given))
+        must_be_installable(settings.load(**given))
 
 
 def test_the_defaults_and_another_socket_directory_can_be_installed() -> None:
-    _check(settings.load())
-    _check(settings.load(names={"socket_directory": "/run/tbot"}))
+    must_be_installable(settings.load())
+    must_be_installable(settings.load(names={"socket_directory": "/run/tbot"}))
 
 
 def test_an_unknown_part_is_named() -> None:
