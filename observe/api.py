@@ -18,6 +18,7 @@ import urllib3
 import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
 from facts.document import Reading, decoded, need
 from facts.errors import BadInput, CouldNotTell
@@ -26,7 +27,8 @@ from facts.evidence import ObjectRef, Recorder, evidence_of
 USER_AGENT = "istio-teleport-conformance"
 
 # What the kubernetes client raises over a kubeconfig that is not one; most of it is not its own ConfigException.
-_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, TypeError, AttributeError, ValueError)
+_MISSHAPEN = (TypeError, AttributeError, LookupError)
+_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, *_MISSHAPEN)
 
 
 def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
@@ -47,10 +49,11 @@ def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
             remedy="name an existing file with --kubeconfig",
         )
     try:
-        known, _current = config.list_kube_config_contexts(config_file=str(kubeconfig) if kubeconfig else None)
+        # The client's own list of contexts wants a current one, which a kubeconfig need not have and we never use.
+        merged = KubeConfigMerger(str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)).config
+        return tuple(str(context.value["name"]) for context in merged.value["contexts"]) if merged else ()
     except _UNUSABLE as error:
         raise _bad_kubeconfig(where, error) from error
-    return tuple(context["name"] for context in known)
 
 
 def must_have_context(kubeconfig: Path | None, context: str) -> None:
@@ -62,10 +65,10 @@ def must_have_context(kubeconfig: Path | None, context: str) -> None:
     known = contexts(kubeconfig)
     if context not in known:
         raise BadInput(
-            expected=f"one of the contexts {', '.join(sorted(known)) or '(the file has none)'}",
-            seen=repr(context) if context else "no context",
+            expected=f"one of the contexts {', '.join(sorted(known))}" if known else "a kubeconfig with contexts",
+            seen=repr(context) if known and context else "none",
             where=str(kubeconfig or "$KUBECONFIG or ~/.kube/config"),
-            remedy="name one of them with --context",
+            remedy="name one of them with --context" if known else "name the file with --kubeconfig",
         )
 
 
@@ -97,7 +100,7 @@ def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
 def _bad_kubeconfig(where: str, error: Exception) -> BadInput:
     return BadInput(
         expected="a kubeconfig that can be read",
-        seen=f"{type(error).__name__}: {error}",
+        seen="something else" if isinstance(error, _MISSHAPEN) else " ".join(str(error).split()),
         where=where,
         remedy="check it with `kubectl --kubeconfig … config view`, and that its credential plug-in works",
     )
