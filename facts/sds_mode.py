@@ -30,9 +30,9 @@ class SdsMode(StrEnum):
     FILES = "files"
     """Istio's agent, with certificates from mounted files."""
     SILENT = "silent"
-    """Nobody has answered yet, or the provider refuses this workload."""
+    """Nobody has supplied both secrets yet, or the provider refuses this workload."""
     TAKEOVER = "takeover"
-    """Another pod's agent, which became the node's SDS server: the identity and key are that pod's."""
+    """Another pod's agent, which became the node's SDS server: it serves that pod's key and name, and istiod's authorities."""
 
 
 class SecretState(StrEnum):
@@ -93,37 +93,45 @@ def decide(
     if state is not SecretState.ACTIVE or leaf is None:
         return Decision(SdsMode.SILENT, (known, f"the secret default is {state.value}: no SDS server has supplied it"))
     if root is None:
-        raise damaged("the secret ROOTCA beside an active default", "it is not active", "Envoy's secrets")
+        return Decision(
+            SdsMode.SILENT, (known, "the secret default is active, ROOTCA is not: no SDS server has supplied it")
+        )
     validator = {
         Validator.SPIFFE: "ROOTCA is a SPIFFE validator, which Istio's agent never writes",
         Validator.TRUSTED_CA: "ROOTCA is a plain trusted_ca",
         Validator.NONE: "ROOTCA holds no authority",
     }[root.validator]
-    counted = is_counted(leaf.version_info)
-    version = (
-        f"version_info {leaf.version_info} is one that Istio's agent writes"
-        if counted
-        else f"version_info {leaf.version_info} is not one that Istio's agent writes"
-    )
-    by_agent = root.validator is not Validator.SPIFFE and counted
+    written_by = _writer("version_info of default", leaf.version_info)
     requests = f"the agent sent {agent.csr_count} certificate requests" + (
         " and holds a certificate of its own" if agent.certificate_held else ""
     )
+    plain = root.validator is not Validator.SPIFFE
     if found:
-        if not by_agent:
-            return Decision(SdsMode.EXTERNAL, (known, "the secret default is active", validator, version, requests))
         sans = leaf.chain[0].uri_sans if leaf.chain else ()
+        own = any(san.removeprefix("spiffe://").partition("/")[2] == own_path.removeprefix("/") for san in sans)
+        # Each secret has a stream of its own: for a while one may come from the provider and one from the other pod's agent.
+        leaf_is_an_agents = is_counted(leaf.version_info) and (plain or not own)
+        root_is_an_agents = is_counted(root.version_info) and plain
+        if not (leaf_is_an_agents or root_is_an_agents):
+            return Decision(SdsMode.EXTERNAL, (known, "the secret default is active", validator, written_by, requests))
         whose = (
-            "its URI SAN is the pod's own, because the serving pod has the same service account"
-            if any(san.removeprefix("spiffe://").partition("/")[2] == own_path.removeprefix("/") for san in sans)
-            else f"its URI SAN {', '.join(sans) or 'is missing'} is not the pod's own {own_path}"
+            "the URI SAN is the pod's own"
+            if own
+            else f"the URI SAN {', '.join(sans) or 'is missing'} is not the pod's own {own_path}"
         )
-        return Decision(SdsMode.TAKEOVER, (known, validator, version, whose))
-    if not by_agent:
-        return Decision(SdsMode.RACE, (known, "yet the secret default is active", validator, version, requests))
+        return Decision(
+            SdsMode.TAKEOVER,
+            (known, validator, written_by, _writer("version_info of ROOTCA", root.version_info), whose),
+        )
+    if not (plain and is_counted(leaf.version_info)):
+        return Decision(SdsMode.RACE, (known, "yet the secret default is active", validator, written_by, requests))
     if agent.csr_count or agent.certificate_held:
-        return Decision(SdsMode.ISTIO_CA, (known, validator, version, requests))
-    return Decision(SdsMode.FILES, (known, validator, version, "the agent never asked for a certificate"))
+        return Decision(SdsMode.ISTIO_CA, (known, validator, written_by, requests))
+    return Decision(SdsMode.FILES, (known, validator, written_by, "the agent never asked for a certificate"))
+
+
+def _writer(what: str, version: str) -> str:
+    return f"{what}, {version}, is {'one that' if is_counted(version) else 'not one that'} Istio's agent writes"
 
 
 def _there(present: bool) -> str:

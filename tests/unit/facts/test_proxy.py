@@ -17,30 +17,68 @@ from tests.data import document, text
 from tests.unit.facts import dumps
 from tests.unit.facts.authorities import Authority
 
-CAPTURED = ProxyAnswers(
-    active_secrets=document("healthy/active_secrets.json"),
-    warming_secrets=document("healthy/warming_secrets.json"),
-    bootstrap=document("healthy/bootstrap.json"),
-    sds_hosts=document("healthy/sds_hosts.json"),
-    server=document("healthy/server.json"),
-    agent_metrics=text("healthy/agent_metrics.txt"),
+
+def _captured(directory: str) -> ProxyAnswers:
+    return ProxyAnswers(
+        active_secrets=document(f"{directory}/active_secrets.json"),
+        warming_secrets=document(f"{directory}/warming_secrets.json"),
+        bootstrap=document(f"{directory}/bootstrap.json"),
+        sds_hosts=document(f"{directory}/sds_hosts.json"),
+        server=document(f"{directory}/server.json"),
+        agent_metrics=text(f"{directory}/agent_metrics.txt"),
+    )
+
+
+def _pod(directory: str) -> PodRef:
+    namespace, name, uid, service_account, node = text(f"{directory}/pod.txt").split()
+    return PodRef(namespace, name, uid, service_account, node)
+
+
+CAPTURED, TEST_APP = _captured("healthy"), _pod("healthy")
+
+
+@pytest.mark.parametrize(
+    ("directory", "mode", "state", "chain", "csr"),
+    [
+        ("healthy", SdsMode.EXTERNAL, SecretState.ACTIVE, 1, 0),
+        ("istio_ca", SdsMode.ISTIO_CA, SecretState.ACTIVE, 2, 1),
+        ("race", SdsMode.RACE, SecretState.ACTIVE, 1, 1),
+        ("race_waiting", SdsMode.SILENT, SecretState.WARMING, 0, 1),
+        ("refused", SdsMode.SILENT, SecretState.WARMING, 0, 0),
+        ("takeover", SdsMode.TAKEOVER, SecretState.ACTIVE, 2, 0),
+        ("takeover_half", SdsMode.TAKEOVER, SecretState.ACTIVE, 1, 0),
+    ],
 )
-TEST_APP = PodRef("test-app", "test-app-7564b6f44-l5nvp", "u", "test-app", "dev5-control-plane")
+def test_each_mode_as_captured(directory: str, mode: SdsMode, state: SecretState, chain: int, csr: int) -> None:
+    proxy = identify(_pod(directory), _captured(directory), dumps.READ_AT, ())
+    assert (proxy.sds_mode, proxy.secret_state, proxy.chain_length, proxy.csr_count) == (mode, state, chain, csr)
+
+
+def test_a_captured_takeover_carries_the_first_pods_identity() -> None:
+    proxy = identify(_pod("takeover"), _captured("takeover"), dumps.READ_AT, ())
+    assert proxy.pod.service_account == "delta"
+    assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/modes/sa/gamma",)
+    assert proxy.file_credential
+
+
+def test_a_stream_that_the_provider_refuses_is_connected_and_idle() -> None:
+    refused = identify(_pod("refused"), _captured("refused"), dumps.READ_AT, ()).streams
+    assert (refused.cx_active, refused.rq_active) == (1, 0)
+    assert refused.rq_total > 2
+    waiting = identify(_pod("race_waiting"), _captured("race_waiting"), dumps.READ_AT, ()).streams
+    assert (waiting.cx_active, waiting.cx_connect_fail) == (0, waiting.cx_total)
 
 
 def test_a_captured_healthy_proxy() -> None:
     at = datetime(2026, 11, 24, 0, 5, tzinfo=UTC)
     proxy = identify(TEST_APP, CAPTURED, at, ("ev-1", "ev-2"))
-    assert proxy.sds_mode is SdsMode.EXTERNAL
-    assert proxy.secret_state is SecretState.ACTIVE
     assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/test-app/sa/test-app",)
-    assert proxy.chain_length == 1
     assert proxy.leaf is not None
     assert proxy.leaf.not_after - proxy.leaf.not_before == timedelta(minutes=61)
     assert proxy.validator is Validator.SPIFFE
     assert list(proxy.root_authorities) == ["teleport.conformance.test"]
     assert (proxy.streams.cx_active, proxy.streams.rq_active) == (1, 2)
-    assert (proxy.csr_count, proxy.agent_certificate_held) == (0, False)
+    assert not proxy.agent_certificate_held
     assert str(proxy.envoy_version) == "1.40.0"
     assert proxy.socket_path == "./var/run/secrets/workload-spiffe-uds/socket"
     assert proxy.started_at == at - timedelta(seconds=proxy.uptime)
@@ -98,12 +136,21 @@ def test_takeover_carries_another_pods_identity_under_both_healthy_log_lines() -
 def test_takeover_by_a_pod_of_the_same_service_account_is_one_too() -> None:
     proxy = dumps.takeover(dumps.ID)
     assert proxy.sds_mode is SdsMode.TAKEOVER
-    assert any("same service account" in fact for fact in proxy.decided_by)
+    assert "the URI SAN is the pod's own" in proxy.decided_by
+
+
+def test_takeover_of_one_of_the_two_streams_is_one_too() -> None:
+    own, others = dumps.TELEPORT.issue(dumps.ID), dumps.ISTIOD.issue("spiffe://example.org/ns/shop/sa/first")
+    only_root = dumps.dump(dumps.leaf_secret(own), dumps.plain_root(dumps.ISTIOD))
+    only_leaf = dumps.dump(dumps.leaf_secret(others, dumps.COUNTED), dumps.spiffe_root(dumps.TELEPORT))
+    for active in (only_root, only_leaf):
+        assert dumps.seen(dumps.answers(active)).sds_mode is SdsMode.TAKEOVER
 
 
 def test_a_provider_that_counts_or_sends_a_plain_root_is_still_external() -> None:
     leaf = dumps.TELEPORT.issue(dumps.ID)
-    counting = dumps.answers(dumps.dump(dumps.leaf_secret(leaf, "3"), dumps.plain_root(dumps.TELEPORT)))
+    plain = dumps.plain_root(dumps.TELEPORT) | {"version_info": "3"}
+    counting = dumps.answers(dumps.dump(dumps.leaf_secret(leaf, "3"), plain))
     assert dumps.seen(counting).sds_mode is SdsMode.EXTERNAL
     agent_like = dumps.answers(dumps.dump(dumps.leaf_secret(leaf, dumps.COUNTED), dumps.spiffe_root(dumps.TELEPORT)))
     assert dumps.seen(agent_like).sds_mode is SdsMode.EXTERNAL
@@ -124,9 +171,10 @@ def test_contradictory_facts_are_not_decided() -> None:
     assert str(dumps.POD) in caught.value.where
 
 
-def test_an_active_leaf_without_a_root_is_not_decided() -> None:
-    with pytest.raises(CouldNotTell):
-        dumps.seen(dumps.answers(dumps.dump(dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID)))))
+def test_a_leaf_without_a_root_is_half_an_answer() -> None:
+    proxy = dumps.seen(dumps.answers(dumps.dump(dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID)))))
+    assert (proxy.sds_mode, proxy.secret_state, proxy.validator) == (SdsMode.SILENT, SecretState.ACTIVE, Validator.NONE)
+    assert any("ROOTCA is not" in fact for fact in proxy.decided_by)
 
 
 def test_two_authorities_of_one_trust_domain_and_an_empty_bundle_are_facts() -> None:
