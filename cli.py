@@ -9,20 +9,20 @@ from typing import Annotated
 
 import typer
 import yaml
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from facts.catalogue import parse_catalogue
-from facts.errors import ConformanceError
+from facts.errors import BadInput, ConformanceError
 from facts.evidence import KeptInMemory
 from provision.install import Installer, remove
 from provision.phases import PhaseRecord
 from provision.sources import resolve
-from settings import Settings, load
+from settings import BadSettings, Settings, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
+errors = Console(highlight=False, markup=False, stderr=True)
 
 Name = Annotated[str | None, typer.Option("--kind-name", help="Name of the kind cluster.")]
 Source = Annotated[str | None, typer.Option(help="Where images come from: auto, upstream, mirror or bundle.")]
@@ -91,19 +91,27 @@ def options() -> None:
 
 def _tell(phase: PhaseRecord) -> None:
     mark = "√" if phase.ok else "×"
-    console.print(f"  {mark} {phase.name:<10} {phase.seconds:6.1f} s  {phase.message}".rstrip())
+    console.print(f"  {mark} {phase.name:<10} {phase.seconds:6.1f} s  {phase.message}".rstrip(), soft_wrap=True)
+
+
+# Typer's own exit codes for wrong usage and Ctrl-C, and what pytest, and so this suite, has for them.
+_EXIT_CODES = {2: 4, 130: 2}
 
 
 def main() -> None:
-    """Runs the command; what a user can mend ends in one sentence, not in a traceback."""
+    """Runs the command; what a user can mend ends in one sentence, not in a traceback.
+
+    Exit codes are the suite's: 2 interrupted, 4 wrong usage, 6 something else did not go as it should.
+    """
     try:
         app()
+    except SystemExit as end:
+        sys.exit(_EXIT_CODES.get(end.code, end.code) if isinstance(end.code, int) else end.code)
     except ConformanceError as error:
-        console.print(f"× {error}", style="bold", soft_wrap=True)
-        sys.exit(4)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        console.print(f"× a setting cannot be used: {wrong}. Try: conformance options", style="bold", soft_wrap=True)
+        errors.print(f"× {error}", style="bold", soft_wrap=True)
+        sys.exit(4 if isinstance(error, BadInput) else 6)
+    except BadSettings as error:
+        errors.print(f"× {error}", style="bold", soft_wrap=True)
         sys.exit(4)
 
 

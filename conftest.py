@@ -17,7 +17,8 @@ from observe.cluster import Cluster
 from observe.install import Install
 from observe.teleport import Teleport
 from observe.tools import Tools
-from provision.install import PARTS, Installer, kept_kubeconfig
+from provision.directory import kept_kubeconfig
+from provision.install import PARTS, Installer
 from provision.phases import PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here, must_be_usable

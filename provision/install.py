@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from facts.errors import BadInput, ConformanceError, CouldNotTell, ProvisioningF
 from facts.evidence import Recorder
 from observe.wait import NotYet, eventually
 from provision import agent, collect, istio, teleport
+from provision.directory import directory_of, make_directory, remove_directory
 from provision.kind import NETWORK, Kind, context_name
 from provision.objects import Objects
 from provision.phases import Phase, PhaseRecord, Phases
@@ -85,7 +85,7 @@ class Installer:
             on_phase: Called as each phase ends, in a thread of its own.
 
         Raises:
-            ProvisioningFailed: A binary or the bundle is missing.
+            ProvisioningFailed: A binary or the bundle is missing, Docker does not answer, or the cache cannot be written.
             BadInput: The settings ask for something that this cannot make.
         """
         must_be_installable(settings)
@@ -95,8 +95,9 @@ class Installer:
         self._recorder = recorder
         self._patience = settings.patience
         self._keep = settings.keep or settings.reuse
+        teleport.docker_must_answer()
         self._directory = directory_of(settings)
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._made_directory = make_directory(self._directory)
         self.context = context_name(settings.kind_name)
         self.kubeconfig = self._directory / "kubeconfig"
         self.objects = Objects(
@@ -191,7 +192,8 @@ class Installer:
             steps.append(self._resources.remove)
         if self.kind.made_here:
             steps.append(self.kind.remove)
-            steps.append(lambda: shutil.rmtree(self._directory))
+        if self.kind.made_here or self._made_directory:
+            steps.append(lambda: remove_directory(self._directory))
         _all_of(steps)
 
     def __enter__(self) -> Installer:
@@ -333,17 +335,6 @@ def must_be_installable(settings: Settings) -> None:
             )
 
 
-def directory_of(settings: Settings) -> Path:
-    """The private directory of a kind cluster's kubeconfig and rendered files."""
-    return settings.cache / "clusters" / settings.kind_name
-
-
-def kept_kubeconfig(settings: Settings) -> Path | None:
-    """The kubeconfig of a kept kind cluster, or None if there is none."""
-    file = directory_of(settings) / "kubeconfig"
-    return file if file.is_file() and file.stat().st_size else None
-
-
 def remove(settings: Settings, recorder: Recorder) -> None:
     """Removes a kept kind cluster by its name, with its Teleport and its files. Nothing happens if there is none.
 
@@ -356,23 +347,27 @@ def remove(settings: Settings, recorder: Recorder) -> None:
         nodes=settings.nodes, timeout=settings.patience.cluster_up,
     )  # fmt: skip
 
-    def remove_files() -> None:
-        if directory.exists():
-            shutil.rmtree(directory)
-
-    _all_of([lambda: teleport.remove_all(settings.kind_name), kind.remove, remove_files])
+    teleport.docker_must_answer()
+    _all_of([lambda: teleport.remove_all(settings.kind_name), kind.remove, lambda: remove_directory(directory)])
 
 
 def _all_of(steps: list[Callable[[], None]]) -> None:
-    """Takes every step, whether or not an earlier one failed, then raises the first failure."""
+    """Takes every step, whether or not an earlier one failed, then raises what failed."""
     failures: list[ConformanceError] = []
     for step in steps:
         try:
             step()
         except ConformanceError as error:
             failures.append(error)
-    if failures:
+    if len(failures) == 1:
         raise failures[0]
+    if failures:
+        raise ProvisioningFailed(
+            expected="everything that was made to be removed",
+            seen="; ".join(f"{failure.where}: {failure.seen}" for failure in failures),
+            where=f"{len(failures)} of {len(steps)} steps",
+            remedy="; ".join(dict.fromkeys(failure.remedy for failure in failures)),
+        )
 
 
 def _phases_of(parts: tuple[str, ...]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
 import shlex
 import socket
 import ssl
@@ -191,6 +193,24 @@ class ExistingTeleport:
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         """Runs the user's tctl command."""
         return run([*self.command, *argv], timeout=self.timeout, stdin=stdin)
+
+
+def docker_must_answer() -> None:
+    """Sees that there is a Docker to make containers with.
+
+    Raises:
+        ProvisioningFailed: There is none, or this user may not use it.
+    """
+    try:
+        with contextlib.closing(docker.from_env()) as client:
+            client.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        raise ProvisioningFailed(
+            expected="Docker to answer",
+            seen=str(error),
+            where=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+            remedy="start Docker (on Debian, as root: make lab does), or give this user access to it",
+        ) from error
 
 
 def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport:

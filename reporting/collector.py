@@ -234,7 +234,7 @@ class Collector:
     def end(self, session: pytest.Session, why: str) -> None:
         """Ends the run after the scenario that is under way, because nothing more can be judged."""
         self._say("", why)
-        session.shouldfail = why
+        session.shouldfail = "nothing more can be judged"
 
     def _say(self, occasion: str, what: str) -> None:
         """Notes an error of the run, unless it has been noted on another occasion."""

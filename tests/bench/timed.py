@@ -17,7 +17,7 @@ import yaml
 from observe.command import must_run, run
 from observe.wait import Pace
 from provision import agent, teleport
-from provision.install import directory_of
+from provision.directory import directory_of
 from provision.kind import cluster_config, context_name
 from provision.render import MANIFESTS, documents, render
 from provision.resources import TOKEN_TEMPLATE

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import settings
 from facts.errors import BadInput, ProvisioningFailed
-from provision.install import PARTS, _all_of, _phases_of, kept_kubeconfig, must_be_installable
+from provision.install import PARTS, _all_of, _phases_of, must_be_installable
 
 
 @pytest.mark.parametrize(
@@ -41,24 +40,21 @@ def test_every_part_stands_for_phases() -> None:
     assert all(PARTS.values())
 
 
-def test_every_step_of_leaving_is_taken_and_the_first_failure_told() -> None:
+def test_every_step_of_leaving_is_taken_and_every_failure_told() -> None:
     taken: list[str] = []
 
     def fails(name: str) -> None:
         taken.append(name)
-        raise ProvisioningFailed(expected=name, seen="x", where="y", remedy="z")
+        raise ProvisioningFailed(expected=name, seen="x", where=f"the {name}", remedy="z")
 
-    with pytest.raises(ProvisioningFailed, match="expected first"):
+    with pytest.raises(ProvisioningFailed, match=r"saw the first: x; the third: x \(2 of 3 steps\). Try: z$"):
         _all_of([lambda: fails("first"), lambda: taken.append("second"), lambda: fails("third")])
     assert taken == ["first", "second", "third"]
 
 
-def test_a_kept_kubeconfig_is_one_with_something_in_it(tmp_path: Path) -> None:
-    given = settings.load(cache=tmp_path, kind_name="a")
-    assert kept_kubeconfig(given) is None
-    file = tmp_path / "clusters" / "a" / "kubeconfig"
-    file.parent.mkdir(parents=True)
-    file.touch()
-    assert kept_kubeconfig(given) is None
-    file.write_text("kind: Config\n")
-    assert kept_kubeconfig(given) == file
+def test_a_failure_alone_is_told_as_it_is() -> None:
+    def fails() -> None:
+        raise ProvisioningFailed(expected="it", seen="x", where="y", remedy="z")
+
+    with pytest.raises(ProvisioningFailed, match="expected it; saw x"):
+        _all_of([lambda: None, fails])
