@@ -31,8 +31,8 @@ class Agent:
 
     @property
     def socket(self) -> str:
-        """The address of its socket, as clients write it."""
-        return f"unix://{self.directory}/socket"
+        """The address of its first service, as clients write it."""
+        return str(self.config["services"][0]["listen"])
 
     @property
     def diag_addr(self) -> str:
@@ -63,9 +63,11 @@ class Agent:
         )
         return self.running
 
-    def start(self, *flags: str, **environment: str) -> Agent:
-        """Start it and wait until it listens."""
-        wait_for_line(self.begin(*flags, **environment), LISTENING)
+    def start(self, *flags: str, last: str = "", **environment: str) -> Agent:
+        """Start it and wait until it listens, with several services until the one with ``last`` in its address does."""
+        running = self.begin(*flags, **environment)
+        wait_for_line(running, LISTENING)
+        wait_for_line(running, last)
         return self
 
     def refused(self, *flags: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Timer
+from typing import Any
 
 import pytest
 
 from tests.contract import sds_client
-from tests.contract.agent import Agent
+from tests.contract.agent import Agent, configuration
 from tests.contract.conftest import MakeAgent
-from tests.contract.driver import free_port, wait_for_line
-from tests.contract.node import Node, Pod
+from tests.contract.driver import Platform, Teleport, free_port, wait_for_line
+from tests.contract.node import Node, Pod, ServiceAccountKeys
 from tests.contract.sds_client import Refused
 
 FAILED = "Failed to perform Kubernetes workload attestation"
@@ -116,52 +119,71 @@ def test_a_process_that_is_not_in_procfs(tbot: Agent, node: Node, me: int) -> No
     wait_for_line(tbot.running, "ERROR [TBOT:SVC:] Workload attestation failed")
 
 
-def test_lost_rights_at_the_kubelet_look_like_broken_json(make_agent: MakeAgent, node: Node, pod: Pod) -> None:
-    agent = make_agent()
-    wrong = agent.directory / "wrong-token"
+@pytest.fixture(scope="module")
+def variants(
+    platform: Platform,
+    shared_teleport: Teleport,
+    node: Node,
+    keys: ServiceAccountKeys,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], Agent]]:
+    """One tbot with many services, each of which attests in another way; a service by its name, as an agent."""
+    directory = tmp_path_factory.mktemp("variants")
+    wrong = directory / "wrong-token"
     wrong.write_text("expired")
-    agent.config["services"][0]["attestors"]["kubernetes"]["kubelet"]["token_path"] = str(wrong)
-    agent.start()
+    changes: dict[str, dict[str, Any]] = {
+        "wrong token": {"token_path": str(wrong)},
+        "port closed": {"secure_port": free_port()},
+        "no token file": {"token_path": "/nonexistent/token"},
+        "no CA file": {"skip_verify": False, "ca_path": "/nonexistent/ca.crt"},
+        "anonymous": {"anonymous": True},
+    }
+    config = configuration(shared_teleport, node, directory)
+    (usual,) = config["services"]
+    config["services"] = []
+    for index, (name, change) in enumerate(changes.items()):
+        service = json.loads(json.dumps({**usual, "name": name, "listen": f"unix://{directory}/{index}"}))
+        service["attestors"]["kubernetes"]["kubelet"].update(change)
+        config["services"].append(service)
+    off = {key: value for key, value in usual.items() if key != "attestors"}
+    config["services"].append({**off, "name": "off", "listen": f"unix://{directory}/off"})
+    agent = Agent(platform, shared_teleport, node, directory, keys.token(), config)
+    agent.start(last=f"{directory}/off")
 
-    unset(agent)
+    def variant(name: str) -> Agent:
+        (service,) = [service for service in config["services"] if service["name"] == name]
+        return replace(agent, config={**config, "services": [service]})
 
-    assert agent.running is not None
-    log = wait_for_line(agent.running, FAILED)
-    for layer in ("finding pod by ID", "listing all pods", "decoding response", "invalid character 'F'"):
-        assert layer in log
+    yield variant
+    agent.stop()
 
 
 @pytest.mark.parametrize(
-    ("kubelet", "said"),
+    ("variant", "layers"),
     [
-        (lambda: {"secure_port": free_port()}, ["listing all pods", "performing request"]),
-        (lambda: {"token_path": "/nonexistent/token"}, ["creating HTTP client", "reading token file"]),
-        (
-            lambda: {"skip_verify": False, "ca_path": "/nonexistent/ca.crt"},
-            ["creating HTTP client", "reading CA file"],
-        ),
+        # What lost rights look like: the kubelet's refusal is read as if it were the list.
+        ("wrong token", ["finding pod by ID", "listing all pods", "decoding response", "invalid character 'F'"]),
+        ("anonymous", ["finding pod by ID", "listing all pods", "decoding response", "invalid character 'F'"]),
+        ("port closed", ["finding pod by ID", "listing all pods", "performing request"]),
+        ("no token file", ["listing all pods", "creating HTTP client", "reading token file"]),
+        ("no CA file", ["listing all pods", "creating HTTP client", "reading CA file"]),
     ],
-    ids=["port closed", "no token file", "no CA file"],
 )
-def test_the_kubelet_cannot_be_asked(make_agent: MakeAgent, pod: Pod, kubelet: object, said: list[str]) -> None:
-    agent = make_agent()
-    assert callable(kubelet)
-    agent.config["services"][0]["attestors"]["kubernetes"]["kubelet"].update(kubelet())
-    agent.start()
+def test_the_kubelet_does_not_answer(variants: Callable[[str], Agent], pod: Pod, variant: str, layers: list[str]) -> None:
+    agent = variants(variant)
 
     unset(agent)
 
-    assert agent.running is not None
-    log = wait_for_line(agent.running, FAILED)
-    for layer in said:
-        assert layer in log
+    warnings = [line for line in agent.log.splitlines() if FAILED in line]
+    assert all(layer in warnings[-1] for layer in layers), warnings[-1]
 
 
-def test_without_the_nodes_name_the_local_host_is_dialled(make_agent: MakeAgent, node: Node, pod: Pod) -> None:
+def test_attestation_off(variants: Callable[[str], Agent], pod: Pod) -> None:
+    agent = variants("off")
+    before = agent.log.count(FAILED)
+    unset(agent)
+    assert agent.log.count(FAILED) == before
+
+
+def test_without_the_nodes_name_the_local_host_is_dialled(make_agent: MakeAgent, pod: Pod) -> None:
     assert identity(make_agent().start(TELEPORT_NODE_NAME="")) == ["spiffe://teleport.example.com/ns/shop/sa/checkout"]
-
-
-def test_attestation_off(make_agent: MakeAgent, pod: Pod) -> None:
-    agent = make_agent(attestors=None).start()
-    unset(agent)
-    assert FAILED not in agent.log

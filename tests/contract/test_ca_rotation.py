@@ -71,28 +71,21 @@ def test_a_rotation_reaches_every_stream(make_agent: MakeAgent, own_teleport: Te
     assert "standby (last rotated: " in own_teleport.must("status")
 
 
-def test_a_rotation_can_be_rolled_back(own_teleport: Teleport) -> None:
-    before = published(own_teleport)
-    for phase in ("init", "update_clients", "rollback"):
-        rotate(own_teleport, phase)
-    assert len(published(own_teleport)) == 2
-    rotate(own_teleport, "standby")
-    assert published(own_teleport) == before
-
-
-def test_phases_have_an_order(own_teleport: Teleport) -> None:
-    for phase in ("standby", "update_clients", "update_servers", "rollback", "nonsense"):
+def test_phases_have_an_order_and_a_way_back(own_teleport: Teleport) -> None:
+    for phase in ("standby", "update_clients", "nonsense"):
         result = own_teleport.tctl("auth", "rotate", "--type=spiffe", "--manual", f"--phase={phase}")
         assert result.returncode == 1
-        assert "ERROR: " in result.stderr
+        assert result.stderr.startswith("ERROR: ")
         assert phase in result.stderr
     assert "standby (never rotated)" in own_teleport.must("status")
 
-
-def test_a_rotation_survives_a_restart(own_teleport: Teleport) -> None:
-    rotate(own_teleport, "init")
     before = published(own_teleport)
+    for phase in ("init", "update_clients", "rollback"):
+        rotate(own_teleport, phase)
+    during = published(own_teleport)
+    assert len(during) == 2
     own_teleport.stop()
     own_teleport.start()
+    assert published(own_teleport) == during, "a rotation survives a restart"
+    rotate(own_teleport, "standby")
     assert published(own_teleport) == before
-    rotate(own_teleport, "update_clients")

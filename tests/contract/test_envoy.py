@@ -18,7 +18,7 @@ from tests.contract.driver import AFFECTED, READY
 from tests.contract.envoy import Envoy
 from tests.contract.node import Node, Pod
 
-SHORT = {"credential_ttl": "60s", "renewal_interval": "2s"}
+SHORT = {"credential_ttl": "60s", "renewal_interval": "1s"}
 
 
 class StartEnvoy(Protocol):

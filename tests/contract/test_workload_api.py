@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from spiffe.workloadapi.errors import FetchJwtSvidError, FetchX509SvidError
 
 from tests.contract.agent import Agent
 from tests.contract.conftest import MakeAgent
-from tests.contract.driver import Platform
+from tests.contract.driver import Platform, free_port
 from tests.contract.node import Node, Pod
 
 ID = "spiffe://teleport.example.com/ns/shop/sa/checkout"
@@ -31,13 +32,6 @@ def test_svid_and_bundle(tbot: Agent, pod: Pod) -> None:
     assert bundle is not None
     (authority,) = bundle.x509_authorities
     svid.leaf.verify_directly_issued_by(authority)
-
-
-def test_a_workload_that_gets_nothing(make_agent: MakeAgent, pod: Pod) -> None:
-    agent = make_agent(selector={"labels": {"tier": ["none-has-this"]}}).start()
-    with WorkloadApiClient(agent.socket) as client, pytest.raises(FetchX509SvidError) as info:
-        client.fetch_x509_svid()
-    assert "workload did not pass attestation for any SVIDs" in str(info.value)
 
 
 def test_a_process_outside_of_any_pod(tbot: Agent, node: Node) -> None:
@@ -78,19 +72,14 @@ def test_the_socket_is_open_to_all_and_comes_and_goes_with_tbot(make_agent: Make
     agent.start()
     assert stat.S_ISSOCK(path.stat().st_mode)
     assert stat.S_IMODE(path.stat().st_mode) == 0o777
-    agent.stop()
-    assert not path.exists()
-
-
-def test_a_stale_socket_is_replaced(make_agent: MakeAgent, pod: Pod) -> None:
-    agent = make_agent()
-    agent.start()
     agent.running_or_fail().kill()
-    assert Path(agent.socket.removeprefix("unix://")).is_socket()
+    assert path.is_socket(), "a killed tbot leaves its socket behind"
 
     agent.start()
     with WorkloadApiClient(agent.socket) as client:
         assert str(client.fetch_x509_svid().spiffe_id) == ID
+    agent.stop()
+    assert not path.exists()
 
 
 def test_the_directory_of_the_socket_must_exist(make_agent: MakeAgent) -> None:
@@ -98,13 +87,19 @@ def test_the_directory_of_the_socket_must_exist(make_agent: MakeAgent) -> None:
     assert "/nonexistent/directory/socket" in agent.refused()
 
 
-def test_a_tcp_listener_attests_nobody(make_agent: MakeAgent, pod: Pod) -> None:
-    from tests.contract.driver import free_port
+def test_services_that_give_nothing(make_agent: MakeAgent, pod: Pod) -> None:
+    """One tbot with two services: one whose labels select nothing, and one on a TCP port, where nobody is attested."""
+    agent = make_agent(selector={"labels": {"tier": ["none-has-this"]}})
+    by_name = {**agent.config["services"][0], "selector": {"name": "istio-workloads"}}
+    agent.config["services"].append({**by_name, "listen": f"tcp://127.0.0.1:{free_port()}"})
+    agent.start(last="addr:tcp://")
 
-    address = f"127.0.0.1:{free_port()}"
-    agent = make_agent(listen=f"tcp://{address}").start()
-    assert "WARN" in agent.log
-    assert "Workload API endpoint listening on a TCP port." in agent.log
+    with WorkloadApiClient(agent.socket) as client, pytest.raises(FetchX509SvidError) as refused:
+        client.fetch_x509_svid()
+    assert "workload did not pass attestation for any SVIDs" in str(refused.value)
+
+    assert re.search(r"WARN .*Workload API endpoint listening on a TCP port\.", agent.log)
+    address = agent.config["services"][1]["listen"].removeprefix("tcp://")
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_stream("/SpiffeWorkloadAPI/FetchX509SVID")(b"", metadata=[("workload.spiffe.io", "true")])
         with pytest.raises(grpc.RpcError) as info:
