@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from facts.document import maybe, need
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +28,24 @@ class Right:
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
+
+
+def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
+    """Reads the answer to a SelfSubjectAccessReview; the API server repeats in it what it was asked.
+
+    Raises:
+        CouldNotTell: It is none.
+    """
+    where = "SelfSubjectAccessReview"
+    asked = need(document, "spec.resourceAttributes", dict, where)
+    group, subresource = maybe(asked, "group", "", where), maybe(asked, "subresource", "", where)
+    resource = (
+        need(asked, "resource", str, where) + (f".{group}" if group else "") + (f"/{subresource}" if subresource else "")
+    )
+    return Right(
+        verb=need(asked, "verb", str, where),
+        resource=resource,
+        namespace=maybe(asked, "namespace", "", where),
+        allowed=need(document, "status.allowed", bool, where),
+        evidence=evidence,
+    )

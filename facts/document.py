@@ -1,13 +1,14 @@
 """Reading fields out of parsed JSON or YAML: a damaged document is said to be damaged, never guessed at.
 
-Every parser of this package takes what was read as its first argument: the decoded document where the body is JSON, the text
-otherwise (`decoded` makes the one or the other of a stored body, so that stored evidence can be parsed again).
+Every parser of this package takes what was read as its first argument: the decoded document where the body is JSON, the
+text otherwise (`decoded` makes the one or the other of a stored body, so that stored evidence can be parsed again). Where
+the body is a Kubernetes list, evidence names the parser of its items (`parse_items`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -157,6 +158,16 @@ def mappings(document: Any, path: Path, where: str) -> Iterator[dict[str, Any]]:
         if not isinstance(item, dict):
             raise damaged(f"the field {_shown(path)} to be a list of mappings", type(item).__name__, where)
         yield item
+
+
+def parse_items(document: Any, parse: Callable[..., T], evidence: tuple[str, ...], where: str) -> tuple[T, ...]:
+    """The items of a Kubernetes list, each through its parser.
+
+    Raises:
+        CouldNotTell: It is no list, or an item is damaged.
+    """
+    need(document, "items", list, where)
+    return tuple(parse(item, evidence) for item in mappings(document, "items", where))
 
 
 def when(text: str, where: str) -> datetime:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from facts.kubernetes import Pod
+from facts.document import maybe
+from facts.kubernetes import Pod, parse_pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +26,14 @@ class DryRun:
     message: str
     where: str
     evidence: tuple[str, ...]
+
+
+def parse_dry_run(document: Any, evidence: tuple[str, ...] = (), where: str = "dry run of a pod") -> DryRun:
+    """Reads the answer to a dry run: a pod, or the Status of a refusal.
+
+    Raises:
+        CouldNotTell: It is neither.
+    """
+    if maybe(document, "kind", "", where) == "Status":
+        return DryRun(False, None, maybe(document, "message", "", where), where, evidence)
+    return DryRun(True, parse_pod(document, evidence), "", where, evidence)

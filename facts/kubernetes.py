@@ -238,16 +238,6 @@ def parse_pod(document: Any, evidence: tuple[str, ...] = ()) -> Pod:
     )
 
 
-def parse_pods(document: Any, evidence: tuple[str, ...] = ()) -> tuple[Pod, ...]:
-    """Reads a core/v1 PodList.
-
-    Raises:
-        CouldNotTell: It has no items, or one of them is damaged.
-    """
-    need(document, "items", list, "PodList")
-    return tuple(parse_pod(item, evidence) for item in mappings(document, "items", "PodList"))
-
-
 def parse_node(document: Any, evidence: tuple[str, ...] = ()) -> Node:
     """Reads a core/v1 Node.
 
@@ -295,23 +285,22 @@ def parse_config_map(document: Any, evidence: tuple[str, ...] = ()) -> ConfigMap
     )
 
 
-def parse_labelled(document: Any, kind: str, evidence: tuple[str, ...] = ()) -> Labelled:
-    """Reads a core/v1 Namespace or ServiceAccount.
+def parse_namespace(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
+    """Reads a core/v1 Namespace.
 
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named(kind, document)
-    return Labelled(
-        kind=kind,
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        uid=maybe(document, "metadata.uid", "", where),
-        labels=text_map(document, "metadata.labels", where),
-        annotations=text_map(document, "metadata.annotations", where),
-        terminating=bool(maybe(document, "metadata.deletionTimestamp", "", where)),
-        evidence=evidence,
-    )
+    return _labelled(document, "Namespace", evidence)
+
+
+def parse_service_account(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
+    """Reads a core/v1 ServiceAccount.
+
+    Raises:
+        CouldNotTell: A field is missing or damaged.
+    """
+    return _labelled(document, "ServiceAccount", evidence)
 
 
 def parse_event(document: Any, evidence: tuple[str, ...] = ()) -> Event:
@@ -351,6 +340,20 @@ def parse_rules(document: Any) -> tuple[AccessRule, ...]:
             non_resource_urls=texts(rule, "nonResourceURLs", where),
         )
         for rule in mappings(document, "rules", where)
+    )
+
+
+def _labelled(document: Any, kind: str, evidence: tuple[str, ...]) -> Labelled:
+    where = named(kind, document)
+    return Labelled(
+        kind=kind,
+        namespace=maybe(document, "metadata.namespace", "", where),
+        name=need(document, "metadata.name", str, where),
+        uid=maybe(document, "metadata.uid", "", where),
+        labels=text_map(document, "metadata.labels", where),
+        annotations=text_map(document, "metadata.annotations", where),
+        terminating=bool(maybe(document, "metadata.deletionTimestamp", "", where)),
+        evidence=evidence,
     )
 
 

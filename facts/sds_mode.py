@@ -32,7 +32,7 @@ class SdsMode(StrEnum):
     SILENT = "silent"
     """Nobody has supplied both secrets yet, or the provider refuses this workload."""
     TAKEOVER = "takeover"
-    """Another pod's agent, which became the node's SDS server: it serves that pod's key and name, and istiod's authorities."""
+    """Another pod's agent, which became the node's SDS server: it serves that pod's key and istiod's authorities."""
 
 
 class SecretState(StrEnum):

@@ -95,6 +95,15 @@ class Tool:
     evidence: tuple[str, ...] = ()
 
 
+def parse_server_version(document: Any) -> Version:
+    """Reads the API server's ``/version``.
+
+    Raises:
+        CouldNotTell: It does not name the version.
+    """
+    return Version.parse(need(document, "gitVersion", str, "/version"), "/version")
+
+
 def parse_kubectl_version(document: Any) -> Version:
     """Reads ``kubectl version --client -o json``.
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facts.access import Right
-from facts.document import Absent, Reading, mappings, maybe, need
+from facts.access import Right, parse_review
+from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, Recorder, evidence_of
-from facts.injection import DryRun
+from facts.injection import DryRun, parse_dry_run
 from facts.jwks import Jwks, parse_jwks
 from facts.kubernetes import (
     ConfigMap,
@@ -27,12 +27,12 @@ from facts.kubernetes import (
     Pod,
     parse_config_map,
     parse_event,
-    parse_labelled,
+    parse_namespace,
     parse_node,
     parse_pod,
-    parse_pods,
+    parse_service_account,
 )
-from facts.versions import Version
+from facts.versions import Version, parse_server_version
 from facts.workloads import DaemonSet, Deployment, parse_daemon_set, parse_deployment
 from observe.api import Api, connect
 from observe.streams import ExecResult, ForwardedPort, execute, forward
@@ -78,8 +78,7 @@ class Cluster:
 
     def pods(self, namespace: str | None = None, label_selector: str = "") -> tuple[Pod, ...]:
         """Pods of one namespace, or of all."""
-        reading = self._list("/api/v1", "pods", namespace, label_selector, parse_pods)
-        return parse_pods(reading.document, (reading.evidence,))
+        return self._objects("/api/v1", "pods", namespace, label_selector, parse_pod)
 
     def pod(self, namespace: str, name: str) -> Pod | Absent:
         """One pod."""
@@ -115,16 +114,16 @@ class Cluster:
 
     def namespace(self, name: str) -> Labelled | Absent:
         """One namespace."""
-        return self._object("/api/v1", "namespaces", ObjectRef("Namespace", name), _labelled("Namespace"))
+        return self._object("/api/v1", "namespaces", ObjectRef("Namespace", name), parse_namespace)
 
     def namespaces(self, label_selector: str = "") -> tuple[Labelled, ...]:
         """All namespaces, or those with a label."""
-        return self._objects("/api/v1", "namespaces", None, label_selector, _labelled("Namespace"))
+        return self._objects("/api/v1", "namespaces", None, label_selector, parse_namespace)
 
     def service_account(self, namespace: str, name: str) -> Labelled | Absent:
         """One service account."""
         ref = ObjectRef("ServiceAccount", name, namespace)
-        return self._object("/api/v1", "serviceaccounts", ref, _labelled("ServiceAccount"))
+        return self._object("/api/v1", "serviceaccounts", ref, parse_service_account)
 
     def events(self, namespace: str) -> tuple[Event, ...]:
         """Events of a namespace, as they are listed."""
@@ -150,9 +149,9 @@ class Cluster:
 
     def version(self) -> tuple[Version, tuple[str, ...]]:
         """Version of the API server, and the ids of the reading."""
-        reading = self.api.get("/version", ObjectRef("Cluster", self.context))
-        text = need(reading.document, "gitVersion", str, "/version")
-        return Version.parse(text, "/version"), (reading.evidence,)
+        ref = ObjectRef("Cluster", self.context)
+        reading = self.api.get("/version", ref, parser=_name_of(parse_server_version))
+        return parse_server_version(reading.document), (reading.evidence,)
 
     def jwks(self) -> Jwks:
         """Keys that sign service-account tokens now."""
@@ -178,8 +177,6 @@ class Cluster:
             "namespace": namespace,
             "name": name,
         }
-        shown = f"{plural}.{group}" if group else plural
-        shown += f"/{subresource}" if subresource else ""
         _status, reading = self.api.post(
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             {
@@ -187,10 +184,10 @@ class Cluster:
                 "kind": "SelfSubjectAccessReview",
                 "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
             },
-            ObjectRef("SelfSubjectAccessReview", f"{verb} {shown}", namespace),
+            ObjectRef("SelfSubjectAccessReview", f"{verb} {resource}", namespace),
+            parser=_name_of(parse_review),
         )
-        allowed = need(reading.document, "status.allowed", bool, f"SelfSubjectAccessReview {verb} {shown}")
-        return Right(verb, shown, namespace, allowed, (reading.evidence,))
+        return parse_review(reading.document, (reading.evidence,))
 
     def dry_run_pod(self, namespace: str, document: Mapping[str, Any]) -> DryRun:
         """What the API server would make of a pod, injection and admission included; nothing is made.
@@ -204,21 +201,20 @@ class Cluster:
             f"/api/v1/namespaces/{namespace}/pods",
             document,
             ObjectRef("Pod", name, namespace),
-            parser=_name_of(parse_pod),
+            parser=_name_of(parse_dry_run),
             query={"dryRun": "All"},
             # 400 and 403: an admission webhook or PodSecurity; 422: validation; 500: the webhook does not answer.
             refusals=frozenset({400, 403, 422, 500}),
         )
-        message = str(maybe(reading.document, "message", "", where)) if status >= 400 else ""
-        if status == 403 and "cannot create resource" in message:
+        dry_run = parse_dry_run(reading.document, (reading.evidence,), where)
+        if status == 403 and "cannot create resource" in dry_run.message:
             raise CouldNotTell(
                 expected="the right to create pods, which a dry run needs",
-                seen=message,
+                seen=dry_run.message,
                 where=where,
                 remedy="grant it (a dry run makes nothing), or leave out the requirements that need it",
             )
-        pod = parse_pod(reading.document, (reading.evidence,)) if status < 400 else None
-        return DryRun(pod is not None, pod, message, where, (reading.evidence,))
+        return dry_run
 
     # --- pods from inside --------------------------------------------------------------------------------------------
 
@@ -293,20 +289,14 @@ class Cluster:
 
     # --- how lists and objects are read ------------------------------------------------------------------------------
 
-    def _list(
-        self, group: str, plural: str, namespace: str | None, selector: str, parse: Callable[..., Any] | None = None
-    ) -> Reading:
-        path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
-        subject = ObjectRef("List", plural, namespace or "")
-        query = {"labelSelector": selector} if selector else None
-        return self.api.get(path, subject, query=query, parser=_name_of(parse) if parse else "")
-
     def _objects(
         self, group: str, plural: str, namespace: str | None, selector: str, parse: Callable[..., T]
     ) -> tuple[T, ...]:
-        reading = self._list(group, plural, namespace, selector)
-        need(reading.document, "items", list, plural)
-        return tuple(parse(item, evidence=(reading.evidence,)) for item in mappings(reading.document, "items", plural))
+        path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
+        subject = ObjectRef("List", plural, namespace or "")
+        query = {"labelSelector": selector} if selector else None
+        reading = self.api.get(path, subject, query=query, parser=_name_of(parse))
+        return parse_items(reading.document, parse, (reading.evidence,), path)
 
     def _object(self, group: str, plural: str, ref: ObjectRef, parse: Callable[..., T]) -> T | Absent:
         scope = f"/namespaces/{ref.namespace}" if ref.namespace else ""
@@ -316,12 +306,5 @@ class Cluster:
         return parse(reading.document, evidence=(reading.evidence,))
 
 
-def _labelled(kind: str) -> Callable[..., Labelled]:
-    def parse(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
-        return parse_labelled(document, kind, evidence)
-
-    return parse
-
-
 def _name_of(parser: Callable[..., Any]) -> str:
-    return "" if "<locals>" in parser.__qualname__ else f"{parser.__module__}.{parser.__qualname__}"
+    return f"{parser.__module__}.{parser.__qualname__}"

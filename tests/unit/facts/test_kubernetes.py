@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from facts.document import decoded, maybe, need, texts, when
+from facts.document import decoded, maybe, need, parse_items, texts, when
 from facts.errors import CouldNotTell
-from facts.kubernetes import parse_config_map, parse_event, parse_node, parse_pod, parse_pods, parse_rules
+from facts.kubernetes import parse_config_map, parse_event, parse_node, parse_pod, parse_rules
 from facts.workloads import parse_daemon_set, parse_deployment
 from tests.data import document
 
-PODS = parse_pods(document("cluster/pods.json"), ("ev-1",))
+PODS = parse_items(document("cluster/pods.json"), parse_pod, ("ev-1",), "pods")
 SIDECAR = next(p for p in PODS if p.name == "test-app-7564b6f44-l5nvp")
 
 
@@ -119,8 +119,8 @@ def test_a_damaged_pod_is_not_guessed_at(damage: Any) -> None:
 
 def test_a_list_without_items_is_no_list() -> None:
     with pytest.raises(CouldNotTell):
-        parse_pods({"kind": "Status", "code": 403})
-    assert parse_pods({"items": []}) == ()
+        parse_items({"kind": "Status", "code": 403}, parse_pod, (), "pods")
+    assert parse_items({"items": []}, parse_pod, (), "pods") == ()
 
 
 def test_a_captured_daemon_set() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ import jwt
 import pytest
 import yaml
 
-from facts.document import Absent
+from facts.document import Absent, decoded, parse_items
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import KeptInMemory, ObjectRef
 from facts.kubernetes import ConfigMap
@@ -126,7 +127,8 @@ def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str | None) -> None:
 
 def test_a_right_is_asked_for_with_its_subresource(cluster: Cluster, server: ApiServer) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    server.answer(f"POST {path}", {"status": {"allowed": False}}, 201)
+    spec = {"resourceAttributes": {"verb": "create", "resource": "pods", "subresource": "exec", "namespace": "test-app"}}
+    server.answer(f"POST {path}", {"spec": spec, "status": {"allowed": False}}, 201)
     right = cluster.can_i("create", "", "pods/exec", "test-app")
     assert (right.allowed, str(right)) == (False, "create pods/exec in test-app")
     _method, _path, body = server.asked[-1]
@@ -196,6 +198,24 @@ def test_a_log_stays_text_even_where_it_is_json(cluster: Cluster, server: ApiSer
 def test_the_live_keys(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /openid/v1/jwks", document("cluster/jwks.json"))
     assert len(cluster.jwks().key_ids) == 1
+
+
+def test_all_evidence_can_be_parsed_again(cluster: Cluster, server: ApiServer, recorder: KeptInMemory) -> None:
+    server.answer("GET /api/v1/pods", document("cluster/pods.json"))
+    server.answer("GET /api/v1/nodes", document("cluster/nodes.json"))
+    server.answer("GET /version", document("cluster/version.json"))
+    server.answer(DRY_RUN, document("cluster/dry_run_refused.json"), 400)
+    read = [cluster.pods(), cluster.nodes(), cluster.version()[0], cluster.dry_run_pod("test-app", POD).message]
+    again = []
+    for kept in recorder.evidence.values():
+        module, _dot, name = kept.parser.rpartition(".")
+        parse, body = getattr(importlib.import_module(module), name), decoded(kept.body)
+        if kept.subject.kind == "List":
+            again.append(parse_items(body, parse, (kept.id,), "a list"))
+        else:
+            parsed = parse(body)
+            again.append(getattr(parsed, "message", parsed))
+    assert again == read
 
 
 def test_many_threads_get_their_own_answers(cluster: Cluster, server: ApiServer) -> None:
