@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -39,8 +40,8 @@ def bench(
     reported = Figure("all checks on the ready cluster: as pytest reports it")
     outcomes: set[str] = set()
     started, load_before = datetime.now(UTC), os.getloadavg()
-    script = (scripted, lambda: script_installs(bare, sources))
-    suite = (provisioned, lambda: suite_installs(ours))
+    script: tuple[Figure, Callable[[], float]] = (scripted, lambda: script_installs(bare, sources))
+    suite: tuple[Figure, Callable[[], float]] = (provisioned, lambda: suite_installs(ours))
     try:
         for turn in reversed(range(rounds)):
             # Each goes first in turn; the suite does in the last round but one, and its last cluster is the one to check.
