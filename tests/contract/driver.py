@@ -189,6 +189,7 @@ class Teleport:
     """A running cluster and its ``tctl``.
 
     Attributes:
+        environment: variables for the server.
         touched: whether a command since this was last reset may have changed something.
     """
 
@@ -197,6 +198,7 @@ class Teleport:
     name: str
     proxy_port: int = field(default_factory=free_port)
     auth_port: int = field(default_factory=free_port)
+    environment: Mapping[str, str] = field(default_factory=dict)
     running: Running | None = None
     touched: bool = False
 
@@ -227,7 +229,7 @@ ssh_service: {{enabled: false}}
             encoding="utf-8",
         )
         log = self.directory / "teleport.log"
-        running = self.running = self.platform.start("teleport", ["start", "-c", str(self._config)], log, {})
+        running = self.running = self.platform.start("teleport", ["start", "-c", str(self._config)], log, self.environment)
         wait_for_port(self.proxy_port, running)
 
     def stop(self) -> None:

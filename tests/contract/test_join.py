@@ -13,7 +13,7 @@ import yaml
 from tests.contract import resources
 from tests.contract.agent import Agent
 from tests.contract.conftest import MakeAgent
-from tests.contract.driver import Platform, Teleport, free_port, wait_for_line
+from tests.contract.driver import Teleport, free_port, wait_for_line
 from tests.contract.node import ServiceAccountKeys
 
 Claims = dict[str, Any]
@@ -213,9 +213,7 @@ def test_in_cluster_needs_a_cluster(make_agent: MakeAgent, teleport: Teleport, k
     assert "failed to initialize in-cluster Kubernetes config" in output
 
 
-def test_storage_on_disk_keeps_the_bot_instance_over_a_restart(
-    make_agent: MakeAgent, teleport: Teleport, platform: Platform
-) -> None:
+def test_storage_on_disk_keeps_the_bot_instance_over_a_restart(make_agent: MakeAgent, teleport: Teleport) -> None:
     agent = make_agent()
     agent.config["storage"] = {"type": "directory", "path": str(agent.directory / "storage")}
 
