@@ -94,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
         allowed_safety=settings.allowed_safety,
         reports_dir=settings.reports,
         suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
-        scope=Scope(cluster="kept" if _is_kept(settings) else settings.cluster, context=settings.context),
+        scope=Scope(cluster="none" if refusal else _kind_of_cluster(settings), context=settings.context),
         command_line=["pytest", *config.invocation_params.args],
         strict=settings.strict,
         allow_partial=settings.allow_partial,
@@ -106,8 +106,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(collector)
 
 
-def _is_kept(settings: Settings) -> bool:
-    return settings.cluster == "kind" and settings.reuse and kept_kubeconfig(settings) is not None
+def _kind_of_cluster(settings: Settings) -> str:
+    kept = settings.cluster == "kind" and settings.reuse and kept_kubeconfig(settings) is not None
+    return "kept" if kept else settings.cluster
 
 
 @pytest.hookimpl(wrapper=True)

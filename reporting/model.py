@@ -212,7 +212,7 @@ class Scope:
     """What a result is a statement about. Always printed beside it.
 
     Attributes:
-        cluster: ``kind`` (made for this run), ``kept`` (made by an earlier one) or ``existing``.
+        cluster: ``kind`` (made for this run), ``kept`` (made by an earlier one), ``existing``, or ``none`` in a refused run.
         context: Context of the kubeconfig; empty for a cluster made here.
         namespaces: Namespaces looked at; empty means all.
         profiles: Profiles as they were chosen.

@@ -62,7 +62,11 @@ def authority_in_words(authority: Authority) -> str:
 
 def scope_in_words(scope: Scope) -> str:
     """What the result is a statement about, in one line."""
-    clusters = {"kind": "kind cluster made for this run", "kept": "kind cluster kept from an earlier run"}
+    clusters = {
+        "kind": "kind cluster made for this run",
+        "kept": "kind cluster kept from an earlier run",
+        "none": "no cluster",
+    }
     cluster = clusters.get(scope.cluster, f"existing cluster {scope.context}")
     parts = [f"profiles {', '.join(scope.profiles)}", cluster, f"allowed {', '.join(scope.safety)}"]
     if scope.namespaces:
