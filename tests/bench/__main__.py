@@ -33,7 +33,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 2,
 ) -> None:
     """Times provisioning against a bare script, and the checks on a ready cluster."""
-    ours, bare = load(kind_name=OURS, keep=True), load(kind_name=BARE)
+    ours, bare = load(kind_name=OURS), load(kind_name=BARE)
     sources = resolve(ours)
     provisioned, scripted = Figure("provisioning: conformance up"), Figure("provisioning: bare script")
     process = Figure("all checks on the ready cluster: the process of pytest")

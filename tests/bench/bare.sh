@@ -8,8 +8,9 @@ tctl() { docker exec -i "$teleport" /usr/local/bin/tctl "$@"; }
 
 kind create cluster --name "$CLUSTER" --config kind.yaml
 
-docker run --detach --name "$teleport" --label "$LABEL" --network kind --volume "$PWD/teleport.yaml:/etc/teleport.yaml:ro" \
-  --entrypoint /usr/local/bin/teleport "$TELEPORT_IMAGE" start -c /etc/teleport.yaml
+docker run --detach --name "$teleport" --label "$LABEL" --network kind --publish 127.0.0.1::3080 \
+  --volume "$PWD/teleport.yaml:/etc/teleport.yaml:ro" --entrypoint /usr/local/bin/teleport \
+  "$TELEPORT_IMAGE" start -c /etc/teleport.yaml
 address=$(docker inspect --format '{{.NetworkSettings.Networks.kind.IPAddress}}' "$teleport")
 until curl --silent --fail --insecure --output /dev/null "https://$address:3080/webapi/ping"; do sleep 0.1; done
 
