@@ -59,6 +59,10 @@ class _Admin:
             connection.request("POST", f"/{command}", json.dumps(fields), {"Content-Type": "application/json"})
             response = connection.getresponse()
             document: dict[str, Any] = json.load(response)
+        except ValueError as error:
+            raise Refusal(
+                Kind.CONNECTION_PROBLEM, f"the Auth Service failed with HTTP {response.status}: see teleport's log"
+            ) from error
         except OSError as error:
             raise Refusal(
                 Kind.CONNECTION_PROBLEM,

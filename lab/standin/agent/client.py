@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from lab.standin import wire
+from lab.standin import shapes, wire
 from lab.standin.agent.config import BotConfig
 from lab.standin.agent.exchange import Request, exchange
 from lab.standin.failure import Kind, Refusal
@@ -68,8 +68,8 @@ class ClusterClient:
         headers = {"Content-Type": "application/json"}
         if self.identity:
             headers["Authorization"] = f"Bearer {self.identity}"
-        host, _, port = self._config.server.rpartition(":")
-        request = Request(host.strip("[]"), int(port), path, self._trust, method, headers, body, _TIMEOUT)
+        host, port = shapes.host_and_port(self._config.server, "server")
+        request = Request(host, port, path, self._trust, method, headers, body, _TIMEOUT)
         try:
             answer = await exchange(request)
             document = json.loads(answer.body)

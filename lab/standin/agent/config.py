@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from lab.standin import durations
+from lab.standin import durations, shapes
 from lab.standin.agent.services import WorkloadIdentityApi, read_services
 from lab.standin.failure import Kind, Refusal, within
 from lab.standin.logs import Log
@@ -99,17 +99,17 @@ def read(document: Mapping[str, Any]) -> BotConfig:
         Refusal: with the text that tbot gives.
     """
     _only(document, _ROOT_KEYS, "config.BotConfig")
-    if document.get("version", "v2") != "v2":
+    if shapes.text(document, "version", "v2") != "v2":
         raise Refusal(Kind.BAD_PARAMETER, f'unrecognized value for config version "{document["version"]}", use v2')
     for key in ("oneshot", "fips"):
         if document.get(key):
             raise Refusal(Kind.NOT_IMPLEMENTED, f"{key}: not part of the stand-in for Teleport")
     server, through_proxy = _server(document)
-    onboarding = _mapping(document, "onboarding")
+    onboarding = shapes.mapping(document, "onboarding")
     _only(onboarding, _ONBOARDING_KEYS, "config.OnboardingConfig")
-    kubernetes = _mapping(onboarding, "kubernetes")
+    kubernetes = shapes.mapping(onboarding, "kubernetes")
     _only(kubernetes, _KUBERNETES_KEYS, "onboarding.KubernetesOnboardingConfig")
-    pins = tuple(_list(onboarding, "ca_pins"))
+    pins = tuple(shapes.texts(onboarding, "ca_pins"))
     insecure = bool(document.get("insecure"))
     _check_trust(pins, onboarding.get("ca_path"), insecure=insecure)
     ttl, renewal = durations.lifetimes(document, (DEFAULT_TTL, DEFAULT_RENEWAL))
@@ -119,7 +119,7 @@ def read(document: Mapping[str, Any]) -> BotConfig:
             credential_ttl=durations.show(ttl),
             renewal_interval=durations.show(renewal),
         )
-    services = [*_list(document, "services"), *_list(document, "outputs")]
+    services = [*shapes.items(document, "services"), *shapes.items(document, "outputs")]
     return BotConfig(
         server=server,
         through_proxy=through_proxy,
@@ -131,23 +131,22 @@ def read(document: Mapping[str, Any]) -> BotConfig:
         credential_ttl=ttl,
         renewal_interval=renewal,
         storage=_storage(document),
-        diag_addr=document.get("diag_addr"),
+        diag_addr=shapes.text(document, "diag_addr") or None,
         debug=bool(document.get("debug")),
         services=read_services(services, (ttl, renewal)),
     )
 
 
 def _server(document: Mapping[str, Any]) -> tuple[str, bool]:
-    auth, proxy = document.get("auth_server"), document.get("proxy_server")
+    auth, proxy = shapes.text(document, "auth_server"), shapes.text(document, "proxy_server")
     if auth and proxy:
         raise Refusal(Kind.BAD_PARAMETER, "auth_server and proxy_server are mutually exclusive, set one of them")
     if not auth and not proxy:
         raise Refusal(Kind.BAD_PARAMETER, "either auth_server or proxy_server must be configured")
-    server = str(proxy or auth)
-    host, separator, port = server.rpartition(":")
-    if not separator or not host or not port.isdigit():
-        key = "proxy_server" if proxy else "auth_server"
-        raise Refusal(Kind.BAD_PARAMETER, f'{key}: expected host:port, got "{server}"')
+    server = proxy or auth
+    host, _ = shapes.host_and_port(server, "proxy_server" if proxy else "auth_server")
+    if not host:
+        raise Refusal(Kind.BAD_PARAMETER, f'expected the address of the server, got "{server}"')
     return server, bool(proxy)
 
 
@@ -163,7 +162,7 @@ def _check_trust(pins: Sequence[str], ca_path: object, *, insecure: bool) -> Non
 
 
 def _join_method(onboarding: Mapping[str, Any]) -> str:
-    method = str(onboarding.get("join_method") or "")
+    method = shapes.text(onboarding, "join_method")
     if method != "kubernetes":
         raise Refusal(
             Kind.NOT_IMPLEMENTED,
@@ -173,7 +172,7 @@ def _join_method(onboarding: Mapping[str, Any]) -> str:
 
 
 def _token(onboarding: Mapping[str, Any]) -> str:
-    token = str(onboarding.get("token") or "")
+    token = shapes.text(onboarding, "token")
     if not token.startswith("/"):
         return token
     try:
@@ -183,17 +182,17 @@ def _token(onboarding: Mapping[str, Any]) -> str:
 
 
 def _id_token_path(kubernetes: Mapping[str, Any]) -> Path:
-    chosen = kubernetes.get("token_path") or os.environ.get("KUBERNETES_TOKEN_PATH")
-    return Path(str(chosen)) if chosen else _DEFAULT_TOKEN
+    chosen = shapes.text(kubernetes, "token_path") or os.environ.get("KUBERNETES_TOKEN_PATH")
+    return Path(chosen) if chosen else _DEFAULT_TOKEN
 
 
 def _storage(document: Mapping[str, Any]) -> Path | None:
-    storage = _mapping(document, "storage")
-    match storage.get("type", "directory"):
+    storage = shapes.mapping(document, "storage")
+    match shapes.text(storage, "type", "directory"):
         case "memory":
             return None
         case "directory":
-            return Path(str(storage.get("path") or "/var/lib/teleport/bot"))
+            return Path(shapes.text(storage, "path", "/var/lib/teleport/bot"))
         case other:
             raise Refusal(Kind.BAD_PARAMETER, f'unrecognized storage type "{other}", expected memory or directory')
 
@@ -202,21 +201,3 @@ def _only(document: Mapping[str, Any], known: set[str], type_name: str) -> None:
     for key in document:
         if key not in known:
             raise Refusal(Kind.BAD_PARAMETER, f"failed parsing config file: field {key} not found in type {type_name}")
-
-
-def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = document.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise Refusal(Kind.BAD_PARAMETER, f"{key}: expected a mapping")
-    return value
-
-
-def _list(document: Mapping[str, Any], key: str) -> list[Any]:
-    value = document.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise Refusal(Kind.BAD_PARAMETER, f"{key}: expected a list")
-    return value

@@ -12,6 +12,7 @@ from socketserver import TCPServer
 from threading import Thread
 from time import monotonic
 
+from lab.standin import shapes
 from lab.standin.failure import Kind, Refusal
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -101,11 +102,9 @@ class DiagnosticsEndpoint:
         Raises:
             Refusal: the address cannot be used.
         """
-        host, _, port = address.rpartition(":")
-        if not port.isdigit():
-            raise Refusal(Kind.BAD_PARAMETER, f'diag_addr: expected host:port, got "{address}"')
+        bound = shapes.host_and_port(address, "diag_addr")
         try:
-            self._server = _Server((host.strip("[]"), int(port)), health)
+            self._server = _Server(bound, health)
         except OSError as error:
             raise Refusal(Kind.BAD_PARAMETER, f"diag_addr: listen tcp {address}: {error.strerror}") from error
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()

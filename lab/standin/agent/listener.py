@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from grpclib.server import Server
 
+from lab.standin import shapes
 from lab.standin.agent.attestation import Attestor
 from lab.standin.agent.bundles import TrustBundleCache
 from lab.standin.agent.callers import Callers
@@ -48,16 +48,16 @@ class Listener:
         Raises:
             Refusal: the address cannot be used.
         """
-        parts = urlsplit(self._service.listen)
+        scheme, _, address = self._service.listen.partition("://")
         try:
-            if parts.scheme == "unix":
-                self._path = Path(parts.path)
+            if scheme == "unix":
+                self._path = Path(address)
                 await self._server.start(sock=_unix_socket(self._path))
             else:
                 _log.warning(
                     "Workload API endpoint listening on a TCP port. Ensure that only intended hosts can reach this port!"
                 )
-                await self._server.start(parts.hostname, parts.port)
+                await self._server.start(*shapes.host_and_port(address, "listen"))
         except OSError as error:
             raise Refusal(
                 Kind.BAD_PARAMETER, f"creating listener {self._service.listen}: {error.strerror or error}"

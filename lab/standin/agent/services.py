@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from lab.standin import durations
+from lab.standin import durations, shapes
 from lab.standin.failure import Kind, Refusal, within
 
 TYPE = "workload-identity-api"
@@ -78,27 +77,28 @@ def read_services(documents: Sequence[Any], inherited: tuple[timedelta, timedelt
 
 
 def _read(document: Any, default_name: str, inherited: tuple[timedelta, timedelta]) -> WorkloadIdentityApi:
-    if not isinstance(document, Mapping):
-        raise Refusal(Kind.BAD_PARAMETER, "expected a mapping with a type")
-    if document.get("type") != TYPE:
+    document = shapes.mapping({"service": document}, "service")
+    if shapes.text(document, "type") != TYPE:
         raise Refusal(
             Kind.NOT_IMPLEMENTED,
-            f'service type "{document.get("type")}" is not part of the stand-in for Teleport, it has "{TYPE}" only',
+            f'service type "{shapes.text(document, "type")}" is not part of the stand-in for Teleport, it has "{TYPE}" only',
         )
-    listen = str(document.get("listen") or "")
+    listen = shapes.text(document, "listen")
     if not listen:
         raise Refusal(Kind.BAD_PARAMETER, "listen: should not be empty")
-    parts = urlsplit(listen)
-    if not (parts.scheme == "unix" and parts.path) and not (parts.scheme == "tcp" and parts.port):
+    scheme, _, address = listen.partition("://")
+    if scheme == "tcp":
+        shapes.host_and_port(address, "listen")
+    elif scheme != "unix" or not address.startswith("/"):
         raise Refusal(Kind.BAD_PARAMETER, f'listen: expected unix:///path or tcp://host:port, got "{listen}"')
     with within("validating selector"):
-        name, labels = _selector(document.get("selector") or {})
-    attestors = document.get("attestors") or {}
+        name, labels = _selector(shapes.mapping(document, "selector"))
+    attestors = shapes.mapping(document, "attestors")
     with within("validating attestors"):
-        kubelet, limit = _kubelet(attestors.get("kubernetes") or {}), _hash_limit(attestors)
+        kubelet, limit = _kubelet(shapes.mapping(attestors, "kubernetes")), _hash_limit(attestors)
     ttl, renewal = durations.lifetimes(document, inherited)
     return WorkloadIdentityApi(
-        name=str(document.get("name") or default_name),
+        name=shapes.text(document, "name", default_name),
         listen=listen,
         selector_name=name,
         selector_labels=labels,
@@ -110,28 +110,29 @@ def _read(document: Any, default_name: str, inherited: tuple[timedelta, timedelt
 
 
 def _selector(selector: Mapping[str, Any]) -> tuple[str | None, dict[str, tuple[str, ...]]]:
-    name, labels = selector.get("name"), selector.get("labels") or {}
+    name, labels = shapes.text(selector, "name"), shapes.mapping(selector, "labels")
     if name and labels:
         raise Refusal(Kind.BAD_PARAMETER, "workload identity name and label selectors are mutually exclusive")
     if not name and not labels:
         raise Refusal(Kind.BAD_PARAMETER, "workload identity name or label selectors must be set")
-    return name, {
-        key: tuple(map(str, values)) if isinstance(values, list) else (str(values),) for key, values in labels.items()
+    return name or None, {
+        key: tuple(shapes.texts(labels, key) if isinstance(values, list) else [shapes.text(labels, key)])
+        for key, values in labels.items()
     }
 
 
 def _kubelet(kubernetes: Mapping[str, Any]) -> Kubelet | None:
     if not kubernetes.get("enabled"):
         return None
-    kubelet = kubernetes.get("kubelet") or {}
-    read_only, secure = kubelet.get("read_only_port"), kubelet.get("secure_port")
+    kubelet = shapes.mapping(kubernetes, "kubelet")
+    read_only, secure = shapes.port(kubelet, "read_only_port"), shapes.port(kubelet, "secure_port")
     if read_only and secure:
         raise Refusal(Kind.BAD_PARAMETER, "kubernetes.kubelet: readOnlyPort and securePort options are mutually exclusive")
     return Kubelet(
-        port=int(read_only or secure or 10250),
+        port=read_only or secure or 10250,
         secure=not read_only,
-        token_path=Path(str(kubelet.get("token_path") or _MOUNT / "token")),
-        ca_path=Path(str(kubelet.get("ca_path") or _MOUNT / "ca.crt")),
+        token_path=Path(shapes.text(kubelet, "token_path", str(_MOUNT / "token"))),
+        ca_path=Path(shapes.text(kubelet, "ca_path", str(_MOUNT / "ca.crt"))),
         skip_verify=bool(kubelet.get("skip_verify")),
         anonymous=bool(kubelet.get("anonymous")),
     )
@@ -139,7 +140,6 @@ def _kubelet(kubernetes: Mapping[str, Any]) -> Kubelet | None:
 
 def _hash_limit(attestors: Mapping[str, Any]) -> int:
     for other in _OTHER_ATTESTORS:
-        if (attestors.get(other) or {}).get("enabled"):
+        if shapes.mapping(attestors, other).get("enabled"):
             raise Refusal(Kind.NOT_IMPLEMENTED, f"{other}: not part of the stand-in for Teleport")
-    limit = (attestors.get("unix") or {}).get("binary_hash_max_size_bytes")
-    return _HASH_LIMIT if limit is None else int(limit)
+    return shapes.number(shapes.mapping(attestors, "unix"), "binary_hash_max_size_bytes", _HASH_LIMIT)

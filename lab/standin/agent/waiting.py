@@ -6,6 +6,7 @@ import asyncio
 import http.client
 from datetime import timedelta
 
+from lab.standin import shapes
 from lab.standin.agent.exchange import Request, exchange
 from lab.standin.failure import Kind, Refusal
 
@@ -18,10 +19,8 @@ async def wait_until_ready(diag_addr: str | None, service: str | None, timeout: 
     Raises:
         Refusal: the time is over, with the last answer.
     """
-    if not diag_addr or not diag_addr.rpartition(":")[2].isdigit():
-        raise Refusal(Kind.BAD_PARAMETER, f'--diag-addr: expected host:port, got "{diag_addr or ""}"')
-    host, _, port = diag_addr.rpartition(":")
-    request = Request(host.strip("[]"), int(port), f"/readyz/{service}" if service else "/readyz", trust=None)
+    host, port = shapes.host_and_port(diag_addr or "", "--diag-addr")
+    request = Request(host or "localhost", port, f"/readyz/{service}" if service else "/readyz", trust=None)
     last = "no answer yet"
     try:
         async with asyncio.timeout(timeout.total_seconds() or None):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lab.standin import shapes
 from lab.standin.failure import Kind, Refusal
 
 DEFAULT_PATHS = (Path("/etc/teleport.yaml"), Path("/etc/teleport/teleport.yaml"))
@@ -83,7 +85,7 @@ def data_dir_of(path: Path | None) -> Path:
     """The data directory that a file names; Teleport's default without a file or without the key."""
     if path is None:
         return DEFAULT_DATA_DIR
-    return Path(str(_section(read_document(path), "teleport").get("data_dir") or DEFAULT_DATA_DIR))
+    return Path(shapes.text(shapes.mapping(read_document(path), "teleport"), "data_dir", str(DEFAULT_DATA_DIR)))
 
 
 def load(path: Path) -> TeleportConfig:
@@ -98,37 +100,28 @@ def load(path: Path) -> TeleportConfig:
             raise Refusal(Kind.BAD_PARAMETER, f'failed parsing the config file: unknown key "{key}"')
     if document.get("version") not in ("v1", "v2", "v3"):
         raise Refusal(Kind.BAD_PARAMETER, f'unsupported config version "{document.get("version")}", use v3')
-    teleport = _section(document, "teleport")
-    auth = _section(document, "auth_service")
-    proxy = _section(document, "proxy_service")
+    teleport = shapes.mapping(document, "teleport")
+    auth = shapes.mapping(document, "auth_service")
+    proxy = shapes.mapping(document, "proxy_service")
     for name, section in (("auth_service", auth), ("proxy_service", proxy)):
         if not _enabled(section):
             raise Refusal(Kind.BAD_PARAMETER, f"{name}.enabled is off; the stand-in runs Auth and Proxy in one process only")
-    log = _section(teleport, "log")
-    nodename = str(teleport.get("nodename") or socket.gethostname())
+    log = shapes.mapping(teleport, "log")
+    nodename = shapes.text(teleport, "nodename", socket.gethostname())
     listen = _address(proxy.get("web_listen_addr") or "0.0.0.0:3080", 3080, "proxy_service.web_listen_addr")
     return TeleportConfig(
         nodename=nodename,
-        data_dir=Path(str(teleport.get("data_dir") or DEFAULT_DATA_DIR)),
-        log_severity=str(log.get("severity") or "INFO").upper(),
-        log_format=str(_section(log, "format").get("output") or "text"),
-        cluster_name=str(auth.get("cluster_name") or nodename),
+        data_dir=Path(shapes.text(teleport, "data_dir", str(DEFAULT_DATA_DIR))),
+        log_severity=shapes.text(log, "severity", "INFO").upper(),
+        log_format=shapes.text(shapes.mapping(log, "format"), "output", "text"),
+        cluster_name=shapes.text(auth, "cluster_name", nodename),
         auth_listen=_address(auth.get("listen_addr") or "0.0.0.0:3025", 3025, "auth_service.listen_addr"),
         proxy_listen=listen,
         proxy_public=_public(proxy.get("public_addr"), nodename, listen.port),
     )
 
 
-def _section(document: dict[str, Any], key: str) -> dict[str, Any]:
-    section = document.get(key)
-    if section is None:
-        return {}
-    if not isinstance(section, dict):
-        raise Refusal(Kind.BAD_PARAMETER, f"failed parsing the config file: {key} must be a mapping")
-    return section
-
-
-def _enabled(section: dict[str, Any]) -> bool:
+def _enabled(section: Mapping[str, Any]) -> bool:
     value = section.get("enabled", True)
     return value if isinstance(value, bool) else str(value).lower() in ("yes", "true", "on", "1")
 

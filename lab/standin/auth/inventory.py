@@ -69,13 +69,12 @@ class Inventory:
         """
         kind = kind_of(kind_name)
         self.get(kind.name, name)
-        removed = self._of_kind(kind.name)
-        for key in [key for key in removed if key == name or key.startswith(f"{name}/")]:
-            del removed[key]
-        if kind.name == "bot":
+        self._of_kind(kind.name).pop(name, None)
+        if kind.name in ("bot", "bot_instance"):
             instances = self._of_kind("bot_instance")
             for key in [key for key in instances if key.startswith(f"{name}/")]:
                 del instances[key]
+        if kind.name == "bot":
             self._audit.emit(audit.BOT_DELETED, name=name, user="system")
         self._state.save()
         return f'{kind.label} "{name}" has been deleted'

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from lab.standin import shapes
 from lab.standin.auth import expression
 from lab.standin.auth.certificates import SubjectNames
 from lab.standin.auth.expression import Attributes
@@ -64,17 +65,17 @@ def decide(identity: Document, attributes: Attributes) -> Grant:
         Refusal: no rule matches, or a template needs an attribute that is not set.
     """
     spec = identity["spec"]
-    spiffe = spec["spiffe"]
-    x509 = spiffe.get("x509") or {}
+    spiffe = shapes.mapping(spec, "spiffe")
+    x509 = shapes.mapping(spiffe, "x509")
     with within("workload identity failed evaluation"):
-        _check_rules((spec.get("rules") or {}).get("allow") or [], attributes)
+        _check_rules(shapes.mappings(shapes.mapping(spec, "rules"), "allow"), attributes)
         with within("templating spec.spiffe.id"):
-            path = expression.render_template(spiffe["id"], attributes)
+            path = expression.render_template(shapes.text(spiffe, "id"), attributes)
         with within("templating spec.spiffe.hint"):
-            hint = expression.render_template(spiffe.get("hint") or "", attributes)
-        names = _dns_names(x509.get("dns_sans") or [], attributes)
-        subject = _subject(x509.get("subject_template") or {}, attributes)
-    maximum = x509.get("maximum_ttl")
+            hint = expression.render_template(shapes.text(spiffe, "hint"), attributes)
+        names = _dns_names(shapes.texts(x509, "dns_sans"), attributes)
+        subject = _subject(shapes.mapping(x509, "subject_template"), attributes)
+    maximum = shapes.text(x509, "maximum_ttl")
     return Grant(
         name=identity["metadata"]["name"],
         revision=identity["metadata"]["revision"],
@@ -93,9 +94,9 @@ def _check_rules(rules: Sequence[Mapping[str, Any]], attributes: Attributes) -> 
 
 def _rule_matches(rule: Mapping[str, Any], attributes: Attributes) -> bool:
     try:
-        if rule.get("expression"):
-            return expression.parse(rule["expression"])(attributes) is True
-        return all(_condition_holds(condition, attributes) for condition in rule["conditions"])
+        if source := shapes.text(rule, "expression"):
+            return expression.parse(source)(attributes) is True
+        return all(_condition_holds(condition, attributes) for condition in shapes.mappings(rule, "conditions"))
     except Refusal as refusal:
         # A rule over an attribute that this workload does not have simply does not match.
         _log.debug("Rule not evaluated", error=str(refusal))
@@ -103,15 +104,15 @@ def _rule_matches(rule: Mapping[str, Any], attributes: Attributes) -> bool:
 
 
 def _condition_holds(condition: Mapping[str, Any], attributes: Attributes) -> bool:
-    found = expression.parse(condition["attribute"])(attributes)
+    found = expression.parse(shapes.text(condition, "attribute"))(attributes)
     value = str(found).lower() if isinstance(found, bool) else str(found)
     if "eq" in condition:
-        return value == str(condition["eq"]["value"])
+        return value == shapes.text(shapes.mapping(condition, "eq"), "value")
     if "not_eq" in condition:
-        return value != str(condition["not_eq"]["value"])
+        return value != shapes.text(shapes.mapping(condition, "not_eq"), "value")
     if "in" in condition:
-        return value in map(str, condition["in"]["values"])
-    return value not in map(str, condition["not_in"]["values"])
+        return value in shapes.texts(shapes.mapping(condition, "in"), "values")
+    return value not in shapes.texts(shapes.mapping(condition, "not_in"), "values")
 
 
 def _dns_names(templates: Sequence[str], attributes: Attributes) -> tuple[str, ...]:
@@ -126,9 +127,9 @@ def _dns_names(templates: Sequence[str], attributes: Attributes) -> tuple[str, .
     return tuple(names)
 
 
-def _subject(template: Mapping[str, str], attributes: Attributes) -> SubjectNames:
+def _subject(template: Mapping[str, Any], attributes: Attributes) -> SubjectNames:
     parts = {}
     for key in ("common_name", "organization", "organizational_unit"):
         with within(f"templating spec.spiffe.x509.subject_template.{key}"):
-            parts[key] = expression.render_template(template.get(key) or "", attributes)
+            parts[key] = expression.render_template(shapes.text(template, key), attributes)
     return SubjectNames(**parts)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.standin import shapes
 from lab.standin.auth import expression
 from lab.standin.failure import Kind, Refusal, within
 
@@ -40,34 +41,36 @@ class ResourceKind:
 
 
 def _check_token(document: Document) -> None:
-    spec = _spec(document)
-    method = spec.get("join_method")
+    spec = shapes.mapping(document, "spec")
+    method = shapes.text(spec, "join_method")
     if method != "kubernetes":
         raise Refusal(
             Kind.NOT_IMPLEMENTED,
             f'join_method "{method}" is not part of the stand-in for Teleport, it joins by "kubernetes" only',
         )
-    if "Bot" in _strings(spec, "roles", required=True) and not spec.get("bot_name"):
+    roles = shapes.texts(spec, "roles")
+    if not roles:
+        raise Refusal(Kind.BAD_PARAMETER, "spec.roles: must not be empty")
+    if "Bot" in roles and not shapes.text(spec, "bot_name"):
         raise Refusal(Kind.BAD_PARAMETER, 'token with role "Bot" must set bot_name')
-    kubernetes = spec.get("kubernetes")
-    if not isinstance(kubernetes, Mapping):
+    kubernetes = shapes.mapping(spec, "kubernetes")
+    if not kubernetes:
         raise Refusal(Kind.BAD_PARAMETER, '"kubernetes" configuration must be provided for join method "kubernetes"')
-    allow = kubernetes.get("allow")
-    if not isinstance(allow, list) or not allow:
+    allow = shapes.mappings(kubernetes, "allow")
+    if not allow:
         raise Refusal(Kind.BAD_PARAMETER, "allow: at least one rule must be set")
     for index, rule in enumerate(allow):
-        account = rule.get("service_account") if isinstance(rule, Mapping) else None
-        if not isinstance(account, str) or len(account.split(":")) != 2:
+        account = shapes.text(rule, "service_account")
+        if len(account.split(":")) != 2:
             raise Refusal(
                 Kind.BAD_PARAMETER,
                 f'allow[{index}].service_account: should be in format "namespace:service_account", got "{account}"',
             )
-    match kubernetes.get("type", "in_cluster"):
+    match shapes.text(kubernetes, "type", "in_cluster"):
         case "in_cluster" | "":
             return
         case "static_jwks":
-            static = kubernetes.get("static_jwks")
-            if not isinstance(static, Mapping) or not static.get("jwks"):
+            if not shapes.text(shapes.mapping(kubernetes, "static_jwks"), "jwks"):
                 raise Refusal(Kind.BAD_PARAMETER, 'static_jwks.jwks: must be set when type is "static_jwks"')
         case "oidc":
             raise Refusal(Kind.NOT_IMPLEMENTED, 'kubernetes join type "oidc" is not part of the stand-in for Teleport')
@@ -76,56 +79,80 @@ def _check_token(document: Document) -> None:
 
 
 def _check_role(document: Document) -> None:
-    spec = _spec(document)
+    spec = shapes.mapping(document, "spec")
     for side in ("allow", "deny"):
-        conditions = spec.get(side) or {}
-        if not isinstance(conditions, Mapping):
-            raise Refusal(Kind.BAD_PARAMETER, f"spec.{side} must be a mapping")
-        labels = conditions.get("workload_identity_labels") or {}
-        if not isinstance(labels, Mapping):
-            raise Refusal(Kind.BAD_PARAMETER, f"spec.{side}.workload_identity_labels must be a mapping")
-        for rule in conditions.get("rules") or []:
-            if not isinstance(rule, Mapping) or not rule.get("resources") or not rule.get("verbs"):
+        conditions = shapes.mapping(spec, side)
+        labels = shapes.mapping(conditions, "workload_identity_labels")
+        for key, value in labels.items():
+            for pattern in shapes.texts(labels, key) if isinstance(value, list) else [shapes.text(labels, key)]:
+                _check_pattern(pattern)
+        for rule in shapes.mappings(conditions, "rules"):
+            if not shapes.texts(rule, "resources") or not shapes.texts(rule, "verbs"):
                 raise Refusal(Kind.BAD_PARAMETER, f"spec.{side}.rules: a rule needs resources and verbs")
 
 
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        if pattern.startswith("^"):
+            raise Refusal(Kind.BAD_PARAMETER, f'label value "{pattern}"', str(error)) from error
+
+
 def _check_workload_identity(document: Document) -> None:
-    spiffe = _spec(document).get("spiffe")
-    identifier = spiffe.get("id") if isinstance(spiffe, Mapping) else None
-    if not isinstance(spiffe, Mapping) or not identifier:
+    spec = shapes.mapping(document, "spec")
+    spiffe = shapes.mapping(spec, "spiffe")
+    identifier = shapes.text(spiffe, "id")
+    if not identifier:
         raise Refusal(Kind.BAD_PARAMETER, "spec.spiffe.id: is required")
-    if not isinstance(identifier, str) or not identifier.startswith("/"):
+    if not identifier.startswith("/"):
         raise Refusal(Kind.BAD_PARAMETER, "spec.spiffe.id: must start with a /")
-    expression.check_template(identifier)
-    x509 = spiffe.get("x509") or {}
-    maximum = x509.get("maximum_ttl")
-    if maximum is not None and not 0 < seconds(maximum, "spec.spiffe.x509.maximum_ttl") <= _MAX_X509_TTL:
+    x509 = shapes.mapping(spiffe, "x509")
+    subject = shapes.mapping(x509, "subject_template")
+    templates = [identifier, shapes.text(spiffe, "hint"), *shapes.texts(x509, "dns_sans")]
+    templates += [shapes.text(subject, key) for key in subject]
+    for template in templates:
+        expression.check_template(template)
+    maximum = shapes.text(x509, "maximum_ttl")
+    if maximum and not 0 < seconds(maximum, "spec.spiffe.x509.maximum_ttl") <= _MAX_X509_TTL:
         raise Refusal(Kind.BAD_PARAMETER, "spec.spiffe.x509.maximum_ttl: must be positive and at most 14 days")
-    rules = _spec(document).get("rules") or {}
-    if rules.get("deny"):
+    rules = shapes.mapping(spec, "rules")
+    if shapes.items(rules, "deny"):
         raise Refusal(Kind.BAD_PARAMETER, "spec.rules.deny: deny rules are not implemented")
-    for index, rule in enumerate(rules.get("allow") or []):
+    for index, rule in enumerate(shapes.mappings(rules, "allow")):
         with within(f"spec.rules.allow[{index}]"):
             _check_rule(rule)
 
 
 def _check_rule(rule: Mapping[str, Any]) -> None:
-    text, conditions = rule.get("expression"), rule.get("conditions")
-    if bool(text) == bool(conditions):
+    source, conditions = shapes.text(rule, "expression"), shapes.mappings(rule, "conditions")
+    if bool(source) == bool(conditions):
         raise Refusal(Kind.BAD_PARAMETER, "exactly one of expression and conditions must be set")
-    if text:
-        expression.parse(str(text))
-    for condition in conditions or []:
-        if not condition.get("attribute"):
-            raise Refusal(Kind.BAD_PARAMETER, "conditions: attribute must be non-empty")
-        if sum(operator in condition for operator in _OPERATORS) != 1:
-            raise Refusal(
-                Kind.BAD_PARAMETER, f"conditions: exactly one operator of {', '.join(_OPERATORS)} must be specified"
-            )
+    if source:
+        expression.parse(source)
+    for condition in conditions:
+        _check_condition(condition)
+
+
+def _check_condition(condition: Mapping[str, Any]) -> None:
+    attribute = shapes.text(condition, "attribute")
+    if not attribute:
+        raise Refusal(Kind.BAD_PARAMETER, "conditions: attribute must be non-empty")
+    expression.parse(attribute)
+    operators = [operator for operator in _OPERATORS if operator in condition]
+    if len(operators) != 1:
+        raise Refusal(Kind.BAD_PARAMETER, f"conditions: exactly one operator of {', '.join(_OPERATORS)} must be specified")
+    operand = shapes.mapping(condition, operators[0])
+    if operators[0] in ("in", "not_in"):
+        shapes.texts(operand, "values")
+    else:
+        shapes.text(operand, "value")
+    if not operand:
+        raise Refusal(Kind.BAD_PARAMETER, f"conditions: {operators[0]} needs a value")
 
 
 def _check_bot(document: Document) -> None:
-    _strings(_spec(document), "roles", required=False)
+    shapes.texts(shapes.mapping(document, "spec"), "roles")
 
 
 def _check_nothing(_document: Document) -> None:
@@ -162,7 +189,7 @@ def checked(document: Any) -> tuple[ResourceKind, Document]:
     """
     if not isinstance(document, dict) or not document.get("kind"):
         raise Refusal(Kind.BAD_PARAMETER, "expected a resource with kind, version, metadata and spec")
-    kind = kind_of(str(document["kind"]))
+    kind = kind_of(shapes.text(document, "kind"))
     if not kind.creatable:
         raise Refusal(Kind.NOT_IMPLEMENTED, f"creating resources of type {kind.name!r} is not supported")
     if document.get("version") not in kind.versions:
@@ -170,15 +197,17 @@ def checked(document: Any) -> tuple[ResourceKind, Document]:
             Kind.BAD_PARAMETER,
             f'{kind.name} version "{document.get("version")}" is not supported, expected {" or ".join(kind.versions)}',
         )
-    metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not name:
+    metadata = shapes.mapping(document, "metadata")
+    if not shapes.text(metadata, "name"):
         raise Refusal(Kind.BAD_PARAMETER, "metadata.name: is required")
-    labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    if labels is not None and not isinstance(labels, Mapping):
-        raise Refusal(Kind.BAD_PARAMETER, "metadata.labels: must be a mapping")
+    labels = shapes.mapping(metadata, "labels")
+    for label in labels:
+        shapes.text(labels, label)
+    if not shapes.mapping(document, "spec") and kind.name != "bot":
+        raise Refusal(Kind.BAD_PARAMETER, "spec: is required")
     kind.check(document)
-    return kind, {**document, "metadata": {**(metadata or {}), "revision": str(uuid.uuid4())}}
+    kept = {**metadata, "name": shapes.text(metadata, "name"), "revision": str(uuid.uuid4())}
+    return kind, {**document, "metadata": kept, "spec": dict(shapes.mapping(document, "spec"))}
 
 
 def seconds(value: object, key: str) -> float:
@@ -191,19 +220,3 @@ def seconds(value: object, key: str) -> float:
     if match is None:
         raise Refusal(Kind.BAD_PARAMETER, f'{key}: expected seconds such as "3600s", got "{value}"')
     return float(match.group(1))
-
-
-def _spec(document: Document) -> Mapping[str, Any]:
-    spec = document.get("spec")
-    if not isinstance(spec, Mapping):
-        raise Refusal(Kind.BAD_PARAMETER, "spec: is required")
-    return spec
-
-
-def _strings(spec: Mapping[str, Any], key: str, *, required: bool) -> list[str]:
-    value = spec.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Refusal(Kind.BAD_PARAMETER, f"spec.{key}: must be a list of names")
-    if required and not value:
-        raise Refusal(Kind.BAD_PARAMETER, f"spec.{key}: must not be empty")
-    return value
