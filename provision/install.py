@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +18,7 @@ from provision.objects import Objects
 from provision.phases import Phase, PhaseRecord, Phases
 from provision.render import MANIFESTS, documents
 from provision.resources import Resources
+from provision.rollout import daemonset_lacks
 from provision.sources import Sources, resolve
 from provision.teleport import OwnTeleport, Teleport
 from settings import Names, Settings
@@ -259,8 +261,11 @@ class Installer:
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
         self.objects.apply_all(agent.objects(self.variables(), insecure=authority.insecure, host_aliases=aliases))
+        # A cluster of our own has no node that tbot stays away from, but some may not be Ready yet.
+        nodes = len(self.objects.all_of("v1", "Node"))
         self.objects.await_ready(
             "DaemonSet", agent.NAME, self._phases.pace(self._patience.rollout), namespace=agent.NAMESPACE,
+            lacks=partial(daemonset_lacks, nodes=nodes),
             remedy=f"kubectl logs -n {agent.NAMESPACE} daemonset/{agent.NAME}",
         )  # fmt: skip
 

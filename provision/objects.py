@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,14 @@ FIELD_MANAGER = "istio-teleport-conformance"
 
 Document = Mapping[str, Any]
 
-_LACKS = {"Deployment": rollout.deployment_lacks, "DaemonSet": rollout.daemonset_lacks, "Node": rollout.node_lacks}
+Lacks = Callable[[Document], str]
+"""What an object still lacks to be ready; empty when it is."""
+
+_LACKS: Mapping[str, Lacks] = {
+    "Deployment": rollout.deployment_lacks,
+    "DaemonSet": rollout.daemonset_lacks,
+    "Node": rollout.node_lacks,
+}
 
 
 class Absent(ProvisioningFailed):
@@ -131,13 +138,23 @@ class Objects:
             )  # fmt: skip
             return str(answer.data.decode())
 
-    def await_ready(self, kind: str, name: str, pace: Pace, *, namespace: str = "", remedy: str = "") -> dict[str, Any]:
+    def await_ready(
+        self, kind: str, name: str, pace: Pace, *, namespace: str = "", remedy: str = "", lacks: Lacks | None = None
+    ) -> dict[str, Any]:
         """Waits until a Deployment, DaemonSet or Node is as ready as it is meant to be, and returns it.
+
+        Args:
+            kind: One of the three.
+            name: Of the object.
+            pace: Patience.
+            namespace: Of the object; empty for a node.
+            remedy: What to try when it does not become ready.
+            lacks: What it still lacks, in place of the usual rule for its kind.
 
         Raises:
             CouldNotTell: It did not become so in time; says what its status and its pods say.
         """
-        lacks = _LACKS[kind]
+        lacks = lacks or _LACKS[kind]
         api_version = "v1" if kind == "Node" else "apps/v1"
 
         def look() -> dict[str, Any]:

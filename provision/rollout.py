@@ -31,14 +31,22 @@ def deployment_lacks(document: Document) -> str:
     return ""
 
 
-def daemonset_lacks(document: Document) -> str:
-    """What a DaemonSet still lacks, empty when an up-to-date, available pod runs on every node that it is meant for."""
+def daemonset_lacks(document: Document, *, nodes: int = 1) -> str:
+    """What a DaemonSet still lacks, empty when an up-to-date, available pod runs on every node that it is meant for.
+
+    Args:
+        document: The DaemonSet.
+        nodes: How many nodes it must be meant for. Its status leaves out nodes that are not Ready yet, so while a cluster
+            comes up it is complete on the first of them.
+    """
     status = document.get("status", {})
     if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
         return "its controller has not seen the change yet"
     wanted = status.get("desiredNumberScheduled", 0)
     if not wanted:
         return "no node takes its pods"
+    if wanted < nodes:
+        return f"{wanted} of {nodes} nodes take its pods"
     updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
     if updated < wanted:
         return f"{updated} of {wanted} pods are up to date"

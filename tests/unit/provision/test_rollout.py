@@ -51,6 +51,13 @@ def test_daemonset(change: dict[str, int], lack: str) -> None:
     assert daemonset_lacks(of(2, {}, **{**ON_TWO, **change})) == lack
 
 
+def test_a_daemonset_is_not_complete_while_nodes_are_missing_from_its_status() -> None:
+    on_one = of(2, {}, **{**ON_TWO, "desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberAvailable": 1})
+    assert daemonset_lacks(on_one) == ""
+    assert daemonset_lacks(on_one, nodes=2) == "1 of 2 nodes take its pods"
+    assert daemonset_lacks(of(2, {}, **ON_TWO), nodes=2) == ""
+
+
 def test_node() -> None:
     ready = {"type": "Ready", "status": "True"}
     not_ready = {"type": "Ready", "status": "False", "message": "cni plugin not initialized"}
