@@ -15,6 +15,7 @@ from tests.contract.driver import AFFECTED, FIXED, Containers, Platform, Process
 from tests.contract.node import Node, Pod, ServiceAccountKeys
 
 MakeAgent = Callable[..., Agent]
+Create = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,28 +56,41 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 @pytest.fixture(scope="session")
 def shared_teleport(platform: Platform, base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teleport]:
-    teleport = Teleport(platform, tmp_path_factory.mktemp("teleport"), resources.CLUSTER)
+    teleport = Teleport(platform, tmp_path_factory.mktemp("teleport"), resources.CLUSTER, base)
     teleport.start()
-    teleport.must("create", "-f", stdin=base)
     yield teleport
     teleport.stop()
 
 
+@pytest.fixture(autouse=True)
+def guides_resources(request: pytest.FixtureRequest, shared_teleport: Teleport) -> None:
+    """Undoes what earlier tests did to the guide's resources, unless the test replaces them anyway."""
+    if "create" not in request.fixturenames:
+        shared_teleport.restore()
+
+
 @pytest.fixture
-def teleport(shared_teleport: Teleport, base: str) -> Iterator[Teleport]:
-    """The cluster; what a test does to the guide's resources is undone."""
-    shared_teleport.touched = False
-    yield shared_teleport
-    if shared_teleport.touched:
-        shared_teleport.must("create", "-f", stdin=base)
+def teleport(shared_teleport: Teleport) -> Teleport:
+    """The cluster, with the guide's resources."""
+    return shared_teleport
+
+
+@pytest.fixture
+def create(teleport: Teleport) -> Create:
+    """Puts resources in place of the guide's."""
+
+    def create(*documents: dict[str, Any]) -> None:
+        teleport.must("create", "-f", stdin=f"{teleport.resources}\n---\n{resources.as_yaml(*documents)}")
+
+    return create
 
 
 @pytest.fixture
 def own_teleport(platform: Platform, base: str, tmp_path: Path) -> Iterator[Teleport]:
     """A cluster for one test alone, which may stop it."""
-    teleport = Teleport(platform, tmp_path / "teleport", resources.CLUSTER)
+    teleport = Teleport(platform, tmp_path / "teleport", resources.CLUSTER, base)
     teleport.start()
-    teleport.must("create", "-f", stdin=base)
+    teleport.restore()
     yield teleport
     teleport.stop()
 
@@ -90,6 +104,7 @@ def tbot(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Agent]:
     """A tbot of a fixed release with default lifetimes."""
+    shared_teleport.restore()
     directory = tmp_path_factory.mktemp("tbot")
     config = configuration(shared_teleport, node, directory)
     agent = Agent(platform, shared_teleport, node, directory, keys.token(), config).start()

@@ -189,18 +189,20 @@ class Teleport:
     """A running cluster and its ``tctl``.
 
     Attributes:
+        resources: the guide's, as YAML.
         environment: variables for the server.
-        touched: whether a command since this was last reset may have changed something.
+        touched: whether something was changed since :meth:`restore`.
     """
 
     platform: Platform
     directory: Path
     name: str
+    resources: str
     proxy_port: int = field(default_factory=free_port)
     auth_port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
     running: Running | None = None
-    touched: bool = False
+    touched: bool = True
 
     @property
     def proxy(self) -> str:
@@ -232,6 +234,12 @@ ssh_service: {{enabled: false}}
         running = self.running = self.platform.start("teleport", ["start", "-c", str(self._config)], log, self.environment)
         wait_for_port(self.proxy_port, running)
 
+    def restore(self) -> None:
+        """Put the guide's resources back if something was changed."""
+        if self.touched:
+            self.must("create", "-f", stdin=self.resources)
+            self.touched = False
+
     def stop(self) -> None:
         """Stop it."""
         if self.running is not None:
@@ -259,8 +267,9 @@ ssh_service: {{enabled: false}}
     def tctl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``tctl`` beside it, whatever the outcome."""
         assert self.running is not None
-        self.touched |= arguments[0] in ("create", "rm", "bots", "auth")
-        return self.platform.beside(self.running, "tctl", ["--config", str(self._config), *arguments], stdin)
+        result = self.platform.beside(self.running, "tctl", ["--config", str(self._config), *arguments], stdin)
+        self.touched |= result.returncode == 0 and arguments[0] in ("create", "rm", "bots", "auth")
+        return result
 
     def must(self, *arguments: str, stdin: str = "") -> str:
         """Run ``tctl`` beside it, with success; what it printed."""

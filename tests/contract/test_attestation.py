@@ -128,6 +128,7 @@ def variants(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], Agent]]:
     """One tbot with many services, each of which attests in another way; a service by its name, as an agent."""
+    shared_teleport.restore()
     directory = tmp_path_factory.mktemp("variants")
     wrong = directory / "wrong-token"
     wrong.write_text("expired")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,10 @@ from cryptography import x509
 
 from tests.contract import resources, sds_client
 from tests.contract.agent import Agent, openssl
-from tests.contract.conftest import MakeAgent
+from tests.contract.conftest import Create, MakeAgent
 from tests.contract.driver import Teleport, wait_for_line
 from tests.contract.node import Pod
 from tests.contract.sds_client import Certificate, Refused
-
-Create = Callable[..., None]
-
-
-@pytest.fixture
-def create(teleport: Teleport) -> Create:
-    """Puts resources in place of the guide's, until the test is over."""
-
-    def create(*documents: dict[str, Any]) -> None:
-        teleport.must("create", "-f", stdin=resources.as_yaml(*documents))
-
-    return create
 
 
 def issued(tbot: Agent) -> Certificate:
@@ -273,7 +260,8 @@ def test_labels_select_what_is_allowed_and_leave_the_rest_out(
         assert issued(selecting).spiffe_ids == ["spiffe://teleport.example.com/first"]
         assert "unknown resource names: [default]" in refused(nothing).details
 
-        create(*(resources.identity(name, f"/{name}", {**front, "team": "a"}) for name in names))
+        many = (resources.identity(name, f"/{name}", {**front, "team": "a"}) for name in names)
+        create(resources.role(labels={"team": ["a"]}), *many)
         assert "exceeds maximum permitted (max = 10), use more specific labels" in refused(selecting).details
 
         create(resources.role(verbs=("read",), labels={"team": ["a"]}))

@@ -8,28 +8,33 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.contract import resources
 from tests.contract.agent import Agent
 from tests.contract.conftest import MakeAgent
-from tests.contract.driver import Teleport, free_port, wait_for_line
+from tests.contract.driver import AFFECTED, FIXED, Teleport, free_port, wait_for_line
 from tests.contract.node import ServiceAccountKeys
 
 Claims = dict[str, Any]
 
 
-def test_a_joined_tbot_is_an_instance_with_heartbeat_and_version(teleport: Teleport, tbot: Agent) -> None:
-    assert tbot.running is not None
-    wait_for_line(tbot.running, "Sent heartbeat")
+@pytest.mark.parametrize("release", [FIXED, AFFECTED])
+def test_a_joined_tbot_is_an_instance_with_heartbeat_and_version(
+    teleport: Teleport, make_agent: MakeAgent, release: str
+) -> None:
+    before = set(instances(teleport))
+    agent = make_agent(release=release).start()
+    wait_for_line(agent.running_or_fail(), "Sent heartbeat")
 
-    instance = yaml.safe_load(teleport.must("get", f"bot_instance/{resources.BOT}").split("---")[0])
-
-    beat = instance["status"]["latest_heartbeats"][-1]
-    assert beat["version"] == "18.6.4"
-    assert beat["hostname"]
-    assert beat["join_method"] == "kubernetes"
-    joined = instance["status"]["initial_authentication"]
+    after = instances(teleport)
+    (name,) = set(after) - before
+    status = after[name]["status"]
+    assert status["latest_heartbeats"][-1]["version"] == release
+    assert status["latest_heartbeats"][-1]["hostname"]
+    assert status["latest_heartbeats"][-1]["join_method"] == "kubernetes"
+    row = next(line for line in teleport.must("bots", "instances", "ls").splitlines() if name in line)
+    assert row.split()[:3] == [f"{resources.BOT}/{name}", "kubernetes", release]
+    joined = status["initial_authentication"]
     assert joined["join_token"] == resources.TOKEN
     assert joined["join_attrs"]["kubernetes"]["service_account"] == {"namespace": "teleport-system", "name": "tbot"}
 
@@ -217,16 +222,17 @@ def test_storage_on_disk_keeps_the_bot_instance_over_a_restart(make_agent: MakeA
     agent = make_agent()
     agent.config["storage"] = {"type": "directory", "path": str(agent.directory / "storage")}
 
-    before = instances(teleport)
+    before = set(instances(teleport))
     agent.start().stop()
-    once = instances(teleport) - before
+    once = set(instances(teleport)) - before
     agent.start().stop()
-    twice = instances(teleport) - before
+    twice = set(instances(teleport)) - before
 
     assert len(once) == 1
     assert twice == once
 
 
-def instances(teleport: Teleport) -> set[str]:
-    listing = json.loads(teleport.must("bots", "instances", "ls", "--format=json"))
-    return {entry["spec"]["instance_id"] for entry in listing}
+def instances(teleport: Teleport) -> dict[str, Any]:
+    """All bot instances by their id."""
+    listing = json.loads(teleport.must("get", "bot_instance", "--format=json"))
+    return {entry["spec"]["instance_id"]: entry for entry in listing}

@@ -41,10 +41,12 @@ def reviewing_teleport(
 ) -> Iterator[Teleport]:
     """A cluster whose join token is reviewed by the Kubernetes cluster beside it."""
     directory: Path = tmp_path_factory.mktemp("reviewing")
-    teleport = Teleport(platform, directory, resources.CLUSTER, environment={"KUBECONFIG": str(api.kubeconfig)})
-    teleport.start()
     token = resources.token(keys, type="in_cluster")
-    teleport.must("create", "-f", stdin=resources.as_yaml(resources.role(), resources.bot(resources.ROLE), token))
+    documents = resources.as_yaml(resources.role(), resources.bot(resources.ROLE), token)
+    environment = {"KUBECONFIG": str(api.kubeconfig)}
+    teleport = Teleport(platform, directory, resources.CLUSTER, documents, environment=environment)
+    teleport.start()
+    teleport.restore()
     yield teleport
     teleport.stop()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -11,9 +10,6 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab.standin import shapes, wire
 from lab.standin.agent.config import BotConfig
@@ -100,9 +96,10 @@ class ClusterClient:
 
     async def _trust_pinned(self) -> ssl.SSLContext:
         pem = str((await self.get(wire.HOST_CA))["certificate"])
-        key = x509.load_pem_x509_certificate(pem.encode()).public_key()
-        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        pin = f"sha256:{hashlib.sha256(spki).hexdigest()}"
+        # Only a pin needs a certificate parsed, and loading what parses it is half of a refused join.
+        from lab.standin.agent.pinning import pin_of  # noqa: PLC0415
+
+        pin = pin_of(pem)
         if pin not in self._config.ca_pins:
             raise Refusal(Kind.BAD_PARAMETER, f"pin {pin} of the cluster's CA is none of the configured ca_pins")
         return ssl.create_default_context(cadata=pem)
