@@ -1,0 +1,207 @@
+"""The settings: who wins over whom, what words and nested names mean, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from settings import BadSettings, Names, Settings, Timeouts, cache_directory, load
+
+EVERYTHING = frozenset({"read-only", "namespaced", "disruptive"})
+
+
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty directory and an environment without a setting."""
+    for name in [n for n in os.environ if n.upper().startswith("CONFORMANCE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def in_file(text: str) -> None:
+    Path("conformance.toml").write_text(text, encoding="utf-8")
+
+
+def refused(**given: Any) -> str:
+    with pytest.raises(BadSettings) as raised:
+        load(**given)
+    words = str(raised.value)
+    assert "Try: " in words
+    return words
+
+
+# Precedence.
+
+
+def test_the_defaults_are_the_guides_names_and_a_cluster_of_our_own() -> None:
+    settings = load()
+    assert (settings.cluster, settings.profiles, settings.allow) == ("kind", ("core",), ())
+    assert settings.names == Names()
+    assert (settings.names.tbot_namespace, settings.names.token) == ("teleport-system", "istio-tbot-k8s-join")
+
+
+def test_command_line_over_environment_over_file_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = [load().kind_name]
+    in_file('kind_name = "file"')
+    seen.append(load().kind_name)
+    monkeypatch.setenv("CONFORMANCE_KIND_NAME", "environment")
+    seen.append(load().kind_name)
+    seen.append(load(kind_name="line").kind_name)
+    assert seen == ["conformance", "file", "environment", "line"]
+
+
+def test_an_option_that_was_not_given_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFORMANCE_STRICT", "true")
+    assert load(strict=None, context=None).strict is True
+
+
+def test_an_option_that_says_no_wins_over_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFORMANCE_STRICT", "true")
+    assert load(strict=False).strict is False
+
+
+def test_nested_settings_of_file_and_environment_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_file('[timeouts]\npod_ready = 3\nsvid = 4\n[names]\ntoken = "ours"')
+    monkeypatch.setenv("CONFORMANCE_TIMEOUTS__POD_READY", "7")
+    monkeypatch.setenv("CONFORMANCE_NAMES__BOT", "robot")
+    settings = load()
+    assert (settings.timeouts.pod_ready, settings.timeouts.svid, settings.timeouts.command) == (7, 4, 30)
+    assert (settings.names.token, settings.names.bot, settings.names.role) == ("ours", "robot", Names().role)
+
+
+def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFORMANCE_CONTEXT", "")
+    in_file('context = "staging"')
+    assert load().context == "staging"
+
+
+def test_no_dotenv_file_is_read() -> None:
+    Path(".env").write_text("CONFORMANCE_CONTEXT=production\n", encoding="utf-8")
+    assert load().context == ""
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().context = "other"
+
+
+# Words.
+
+
+@pytest.mark.parametrize("given", ["install,checklist", " install , checklist ,", "install,,checklist"])
+def test_words_from_command_line_and_environment(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(profiles=given).profiles == ("install", "checklist")
+    monkeypatch.setenv("CONFORMANCE_PROFILES", given)
+    assert load().profiles == ("install", "checklist")
+
+
+def test_words_as_a_list_in_the_file() -> None:
+    in_file('profiles = ["install", "checklist"]')
+    assert load().profiles == ("install", "checklist")
+
+
+# Safety.
+
+
+def test_everything_is_allowed_on_a_cluster_of_our_own() -> None:
+    assert load().allowed_safety == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("allow", "allowed"),
+    [
+        (None, {"read-only"}),
+        ("namespaced", {"read-only", "namespaced"}),
+        ("disruptive", EVERYTHING),
+        ("namespaced,disruptive", EVERYTHING),
+    ],
+)
+def test_an_existing_cluster_is_only_looked_at_unless_more_is_allowed(allow: str | None, allowed: set[str]) -> None:
+    assert load(cluster="existing", context="staging", allow=allow).allowed_safety == allowed
+
+
+# Timeouts.
+
+
+def test_the_scale_multiplies_every_timeout() -> None:
+    settings = load(timeout_scale="2.5")
+    doubled = settings.patience
+    for name in Timeouts.model_fields:
+        assert getattr(doubled, name) == getattr(settings.timeouts, name) * 2.5
+    assert load().patience == Timeouts()
+
+
+def test_every_setting_has_a_sentence() -> None:
+    described = [f for model in (Settings, Timeouts, Names) for f in model.model_fields.values()]
+    assert all(f.description and f.description.endswith((".", "…", ")")) for f in described)
+
+
+# The cache.
+
+
+def test_the_cache_is_the_users_unless_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_directory() == tmp_path / "xdg" / "istio-teleport-conformance" == load().cache
+    monkeypatch.setenv("CONFORMANCE_CACHE", str(tmp_path / "own"))
+    assert cache_directory() == tmp_path / "own" == load().cache
+
+
+def test_the_cache_of_a_home_without_a_word_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / ".cache" / "istio-teleport-conformance"
+
+
+# Bad input: one sentence with the setting, what was seen and what to try.
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"cluster": "minikube"}, ("cluster", "'kind' or 'existing'", "'minikube'")),
+        ({"nodes": "0"}, ("nodes", "'0'")),
+        ({"nodes": "six"}, ("nodes", "'six'")),
+        ({"source": "cloud"}, ("source", "'cloud'")),
+        ({"allow": "distruptive"}, ("allow", "'disruptive'", "'distruptive'")),
+        ({"profiles": " , "}, ("profiles",)),
+        ({"timeout_scale": "0"}, ("timeout_scale", "'0'")),
+        ({"timeout_scale": "inf"}, ("timeout_scale", "finite")),
+        ({"contxt": "staging"}, ("contxt", "no setting of this name")),
+    ],
+)
+def test_a_value_that_cannot_be_used(given: dict[str, str], words: tuple[str, ...]) -> None:
+    said = refused(**given)
+    assert [w for w in words if w not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nodes = 9", "nodes"),
+        ('contxt = "staging"', "contxt: there is no setting of this name"),
+        ("[timeouts]\npod_reday = 3", "timeouts.pod_reday: there is no setting of this name"),
+        ("[timeouts]\npod_ready = -1", "timeouts.pod_ready"),
+        ("nodes = ", "conformance.toml"),
+    ],
+)
+def test_a_file_that_cannot_be_used(text: str, words: str) -> None:
+    in_file(text)
+    assert words in refused()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("CONFORMANCE_NODES", "many"), ("CONFORMANCE_CONTXT", "staging"), ("CONFORMANCE_TIMEOUTS__POD_REDAY", "3")],
+)
+def test_a_variable_that_cannot_be_used(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert variable.removeprefix("CONFORMANCE_").replace("__", ".").lower() in refused().replace("__", ".").lower()
+
+
+def test_several_mistakes_are_told_at_once() -> None:
+    said = refused(nodes="0", cluster="minikube")
+    assert "nodes" in said
+    assert "cluster" in said
