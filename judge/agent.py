@@ -290,7 +290,7 @@ def no_known_defect(components: Sequence[Component]) -> Finding:
         "INST-16",
         expected="no version with a known identity defect",
         problems=problems,
-        so=listed(f"{c.name} {c.version} ({c.said})" for c in components if c.version is not None),
+        so=listed(f"{c.name} {c.version} ({c.said})" for c in components),
         where=listed(c.where for c in components),
         evidence=evidence,
         remedy="; ".join(dict.fromkeys(remedies)),

@@ -155,7 +155,7 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
         if not isinstance(probe, NodeProbe):
             continue
         ambiguous = [c for c in probe.containers if c.ids_in_path > 1 and c.container not in known.get(c.pod, ())]
-        matched = [c for c in probe.containers if c.container and c.container in known.get(c.pod, ())]
+        matched = [c for c in probe.containers if c.container in known.get(c.pod, ())]
         if ambiguous:
             problems.append(
                 f"{probe.node}: {ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids, the first not the container's;"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +60,16 @@ def test_a_tbot_that_crashes_is_named_with_its_reason() -> None:
     violated(ready_on_every_node(make.agent(pod), HOSTS, EVIDENCE), "INST-13", "not Ready: CrashLoopBackOff")
 
 
+def test_a_tbot_that_is_down_where_no_injected_pod_runs_does_no_harm() -> None:
+    holds(ready_on_every_node(make.agent(desired=2, updated=2, ready=1), HOSTS, EVIDENCE), "INST-13")
+
+
+def test_a_running_tbot_that_is_not_ready_has_no_other_reason_than_its_state() -> None:
+    pod = make.tbot_pod(ready=False)
+    pod = replace(pod, spec=replace(pod.spec, containers=(make.tbot_container(ready=False),)))
+    violated(ready_on_every_node(make.agent(pod), HOSTS, EVIDENCE), "INST-13", "not Ready: running")
+
+
 def test_where_no_node_hosts_an_injected_pod_tbot_must_be_ready_wherever_it_is_wanted() -> None:
     finding = ready_on_every_node(make.agent(), {}, EVIDENCE)
     holds(finding, "INST-13", "ev-agent")
@@ -103,7 +113,8 @@ def test_a_selector_by_labels_names_something() -> None:
 
 
 def test_without_the_service_there_is_no_socket() -> None:
-    violated(judged(make.agent(config=make.tbot_config(services=()))), "INST-13", "there is no socket")
+    config = make.tbot_config(services=(), unknown_keys=("servces",))
+    violated(judged(make.agent(config=config)), "INST-13", "there is no socket", "unknown key servces")
 
 
 def test_misspelt_keys_are_ignored_inside_a_service_and_fatal_outside() -> None:
@@ -278,6 +289,25 @@ def test_an_affected_tbot_by_its_tag() -> None:
     violated(finding, "INST-16", "tbot 18.6.3", "not renewed", "gravitational/teleport#62813", evidence=("ev-agent",))
     assert finding.remedy == "upgrade tbot to 18.6.4 or 17.7.14"
     assert "Pod teleport-system/tbot-2" in finding.seen
+    assert "DaemonSet teleport-system/tbot" in finding.seen
+
+
+def test_an_affected_version_that_no_pod_runs_yet() -> None:
+    coming = make.agent(make.tbot_pod(image="tbot:18.6.4"), runs=make.tbot_container(image="tbot:18.6.3"))
+    finding = no_known_defect(tbot_components(coming, None))
+    violated(finding, "INST-16", "tbot 18.6.3 (DaemonSet teleport-system/tbot)")
+
+
+def test_a_pod_of_a_floating_template_with_a_tag_of_its_own() -> None:
+    old = make.agent(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18"))
+    finding = no_known_defect(tbot_components(old, None))
+    violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-1)")
+
+
+def test_a_pod_without_the_container_is_taken_to_run_the_templates() -> None:
+    bare = make.tbot_pod()
+    bare = replace(bare, spec=replace(bare.spec, containers=()))
+    holds(no_known_defect(tbot_components(make.agent(bare), None)), "INST-16")
 
 
 def test_one_pod_that_still_runs_the_affected_version() -> None:
@@ -324,12 +354,28 @@ def test_a_heartbeat_that_contradicts_the_tag_is_believed() -> None:
     violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-1)")
 
 
+def test_a_tag_that_contradicts_the_heartbeat_is_believed_too() -> None:
+    tagged = on_two_nodes("tbot:18.6.3")
+    violated(no_known_defect(tbot_components(tagged, [make.bot_instance("tbot-1")])), "INST-16", "tbot 18.6.3")
+
+
+@pytest.mark.parametrize("earlier", [NOW - timedelta(hours=1), None])
+def test_of_several_instances_of_a_pod_the_latest_heartbeat_counts(earlier: datetime | None) -> None:
+    """Each restart of a tbot that keeps its state in memory is an instance of its own."""
+    beats = [make.bot_instance("tbot-1"), make.bot_instance("tbot-1", "18.6.3", last_heartbeat=earlier)]
+    holds(no_known_defect(tbot_components(on_two_nodes(FLOATING), beats)), "INST-16")
+    holds(no_known_defect(tbot_components(on_two_nodes(FLOATING), beats[::-1])), "INST-16")
+
+
 def test_on_the_nodes_network_only_a_heartbeat_since_the_pod_began_is_its_own() -> None:
     """The host's name is then the node's; Teleport still remembers the instance of the pod before."""
     agent = on_two_nodes(FLOATING, host_network=True)
     old = make.bot_instance("node-1", "18.6.3", last_heartbeat=NOW - timedelta(hours=3))
     unknown(no_known_defect(tbot_components(agent, [old])), "INST-16", FLOATING)
     holds(no_known_defect(tbot_components(agent, [old, make.bot_instance("node-1")])), "INST-16", "ev-heartbeat-node-1")
+    for silent in (make.bot_instance("node-1", last_heartbeat=None), replace(make.bot_instance("node-1"), version=None)):
+        unknown(no_known_defect(tbot_components(agent, [silent])), "INST-16", FLOATING)
+    unknown(no_known_defect(tbot_components(agent, [make.bot_instance("node-2")])), "INST-16", FLOATING)
 
 
 def test_off_the_nodes_network_a_tbot_of_the_node_itself_is_another() -> None:
@@ -343,7 +389,7 @@ def test_an_instance_without_a_heartbeat_tells_nothing() -> None:
 
 def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="proxyv2:1.24.3"))
-    finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old]))
+    finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old, make.pod("plain", injected=False)]))
     violated(finding, "INST-16", "istio 1.24.3 (Pod test-app/old)", "socket file name", evidence=("ev-pod-old",))
 
 

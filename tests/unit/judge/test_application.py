@@ -27,6 +27,12 @@ def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
     assert finding.seen == "2 of 2 Ready, with istio-proxy"
 
 
+@pytest.mark.parametrize(("ready", "started"), [(True, False), (False, True)])
+def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, started: bool) -> None:
+    pods = [make.pod(proxy=make.istio_proxy(ready=ready, started=started))]
+    holds(pods_run_with_a_proxy(pods, WHERE, EVIDENCE), "INST-15")
+
+
 def test_without_a_pod_nothing_is_proven() -> None:
     violated(pods_run_with_a_proxy([], WHERE, EVIDENCE), "INST-15", "no pod", "ReplicaSet's events", evidence=EVIDENCE)
     violated(pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
@@ -128,3 +134,5 @@ def test_a_restart_of_the_proxy_is_a_violation_and_one_of_the_application_is_not
     finding = proxies_did_not_restart([make.pod(), restarted], WHERE, EVIDENCE)
     violated(finding, "INST-15", "istio-proxy of Pod test-app/bad restarted 3 times, last: Error", evidence=EVIDENCE)
     assert "test-app/app" not in finding.seen
+    forgotten = make.pod(proxy=make.istio_proxy(restarts=1))
+    violated(proxies_did_not_restart([forgotten], WHERE, EVIDENCE), "INST-15", "1 times, last: no reason kept")

@@ -193,6 +193,23 @@ def test_a_running_proxy_that_cannot_be_read_leaves_it_open(item: str, judge: Ju
     assert finding.guide_says == "the guide is content"
 
 
+@pytest.mark.parametrize(("ready", "started"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("item", "judge"), ITEMS)
+def test_a_proxy_that_the_api_server_calls_ready_or_started_is_up(
+    item: str, judge: Judgment, ready: bool, started: bool
+) -> None:
+    up = make.pod(proxy=make.istio_proxy(ready=ready, started=started))
+    unknown(judge(up, fleet=make.fleet(make.unread(up))), item, "could not be read")
+
+
+@pytest.mark.parametrize(("item", "judge"), ITEMS)
+def test_a_proxy_that_is_down_is_told_from_one_that_could_not_be_read(item: str, judge: Judgment) -> None:
+    up, down = make.pod("up"), make.pod("down", proxy=make.istio_proxy(ready=False, started=False))
+    finding = judge(up, down, fleet=make.fleet(make.unread(up), make.unread(down)))
+    violated(finding, item, "Pod test-app/down holds no identity", "Pod test-app/up could not be read")
+    assert "test-app/up holds" not in finding.seen
+
+
 @pytest.mark.parametrize(("item", "judge"), ITEMS)
 def test_a_proxy_that_is_not_up_holds_no_identity(item: str, judge: Judgment) -> None:
     crashing = make.pod(

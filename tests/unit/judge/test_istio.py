@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,8 @@ from tests.unit.judge.certificates import TRUST_DOMAIN
 UNAVAILABLE = Condition("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
 ROLLING = Condition("Progressing", "True", "ReplicaSetUpdated", 'ReplicaSet "istiod-2" is progressing.')
 AVAILABLE = Condition("Available", "True")
+FINE = Condition("Progressing", "True", "NewReplicaSetAvailable", "it has successfully progressed")
+UNSAID = Condition("Available", "False")
 
 
 def test_istiod_and_gateway_are_available() -> None:
@@ -39,12 +42,23 @@ def test_istiod_and_gateway_are_available() -> None:
     [
         (make.deployment(observed_generation=1), "its controller has not seen generation 2 yet"),
         (make.deployment(conditions=(UNAVAILABLE,), available=0), "0 of 1 available (Deployment does not have minimum"),
+        (make.deployment(conditions=(UNAVAILABLE, FINE), available=0), "(Deployment does not have minimum availability.)"),
+        (make.deployment(conditions=(UNSAID,), available=0), "0 of 1 available (no reason given)"),
         (make.deployment(conditions=(), available=0), "0 of 1 available (no reason given)"),
         (make.deployment(desired=0, updated=0, available=0), "is scaled to 0"),
         (make.deployment(desired=3, updated=1, available=3), "2 of 3 replicas are of an older template"),
         (make.deployment(conditions=(AVAILABLE, ROLLING)), "current template is not available yet (ReplicaSetUpdated"),
     ],
-    ids=["unseen change", "unavailable", "no condition", "scaled to 0", "older template", "old replica hides the new one"],
+    ids=[
+        "unseen change",
+        "unavailable",
+        "only what is not so",
+        "without a message",
+        "no condition",
+        "scaled to 0",
+        "older template",
+        "old replica hides the new one",
+    ],
 )
 def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: str) -> None:
     finding = control_plane_is_available(make.mesh(istiod=(istiod,)))
@@ -118,7 +132,9 @@ def test_an_injected_pod_is_accepted() -> None:
     holds(finding, "INST-07", "ev-dry-run")
     assert finding.seen.endswith("as native sidecar")
     classic = make.pod(proxy=make.istio_proxy(is_init=False, restart_policy=""))
-    holds(injected_pod_is_accepted(make.dry_run(pod=classic)), "INST-07", "ev-dry-run")
+    finding = injected_pod_is_accepted(make.dry_run(pod=classic))
+    holds(finding, "INST-07", "ev-dry-run")
+    assert finding.seen == "accepted, with one istio-proxy"
 
 
 def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
@@ -126,6 +142,11 @@ def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
     refused = make.dry_run(accepted=False, pod=None, message=words)
     violated(injected_pod_is_accepted(refused), "INST-07", "refuses", words, evidence=("ev-dry-run",))
     violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "no injected pod to look at")
+
+
+@pytest.mark.parametrize("half", [{"accepted": False}, {"pod": None}])
+def test_half_an_acceptance_is_none(half: dict[str, Any]) -> None:
+    violated(injected_pod_is_accepted(make.dry_run(**half)), "INST-07", "refuses the injected pod")
 
 
 def test_a_pod_that_was_not_injected_is_accepted_and_still_a_violation() -> None:
@@ -188,6 +209,7 @@ def test_a_sidecar_without_http_listeners_is_not_taken_for_no_workload() -> None
     silent = replace(make.normalization("b"), settings=())
     finding = normalization_is_in_force(make.mesh(), [make.normalization("a"), silent], ["ev-pods"])
     unknown(finding, "INST-08", "no HTTP connection manager in Pod test-app/b", evidence=("ev-normalization-b",))
+    unknown(normalization_is_in_force(make.mesh(), [silent], ["ev-pods"]), "INST-08", "Pod test-app/b")
     differs = make.normalization("a", HttpNormalization(True, False, "KEEP_UNCHANGED"))
     violated(normalization_is_in_force(make.mesh(), [differs, silent], ["ev-pods"]), "INST-08", "test-app/a")
 

@@ -103,12 +103,16 @@ def test_a_token_that_allows_not_exactly_tbot(allow: tuple[str, ...], words: str
     assert any(words in p for p in token_problems(token, make.jwks(), TBOT, make.bot(), ROLE))
 
 
+def test_what_else_a_token_allows_is_no_matter_where_tbot_is_not_allowed() -> None:
+    assert "may join as the bot" not in allows_only_tbot(make.token(allow=("default:tbot",)), TBOT).seen
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("PASTE_JWKS_HERE", "literal placeholder"),
-        ("", "literal placeholder"),
-        ("{}", "literal placeholder"),
+        ("PASTE_JWKS_HERE", "is still the literal placeholder"),
+        ("", "is still the literal placeholder"),
+        ("{}", "is still the literal placeholder"),
         ("{keys:[{use:sig}]}", "does not parse"),
         ('{"keys":[]}', "does not parse"),
     ],
@@ -181,6 +185,7 @@ def test_a_missing_role_or_identity() -> None:
         ({"env": ("prod",)}, "env: prod; the identity has env: dev, so nothing is issued"),
         ({"env": ("dev",), "team": ("a",)}, "so nothing is issued"),
         ({"*": ("*",)}, "matches more than the identity: *: *"),
+        ({"*": ("dev",)}, "matches more than the identity: *: dev"),
         ({"env": ("*",)}, "matches more than the identity: env: *"),
         ({"env": ("dev", "prod")}, "matches more than the identity: env: dev, prod"),
         ({"env": ("dev",), "*": ("*",)}, "matches more than the identity: *: *"),
@@ -219,6 +224,11 @@ def test_a_role_with_missing_or_further_rules(rules: tuple[RoleRule, ...], words
     role = make.role(rules=rules)
     violated(rules_are_minimal(role), "INST-11", words, evidence=("ev-role",))
     assert any(words in p for p in role_problems(role, make.identity()))
+
+
+def test_all_verbs_are_too_many_and_none_is_missing() -> None:
+    every = make.role(rules=(RoleRule(("workload_identity",), ("*",)),))
+    assert rules_are_minimal(every).seen == "it allows * on workload_identity"
 
 
 def test_the_two_verbs_may_stand_in_two_rules() -> None:
