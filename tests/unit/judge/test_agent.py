@@ -355,7 +355,7 @@ def test_a_heartbeat_that_contradicts_the_tag_is_believed() -> None:
 
 
 def test_a_tag_that_contradicts_the_heartbeat_is_believed_too() -> None:
-    tagged = on_two_nodes("tbot:18.6.3")
+    tagged = make.agent(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18.6.4"))
     violated(no_known_defect(tbot_components(tagged, [make.bot_instance("tbot-1")])), "INST-16", "tbot 18.6.3")
 
 

@@ -208,6 +208,7 @@ def test_a_proxy_that_is_down_is_told_from_one_that_could_not_be_read(item: str,
     finding = judge(up, down, fleet=make.fleet(make.unread(up), make.unread(down)))
     violated(finding, item, "Pod test-app/down holds no identity", "Pod test-app/up could not be read")
     assert "test-app/up holds" not in finding.seen
+    assert "test-app/down could not be read" not in finding.seen
 
 
 @pytest.mark.parametrize(("item", "judge"), ITEMS)
