@@ -179,14 +179,24 @@ class Installer:
         )
 
     def tear_down(self) -> None:
-        """Ends phases that still run, then removes what was made, unless it is to be kept.
+        """Ends phases that still run, then removes what was made, unless it is to be kept. Half a cluster never is.
 
         Raises:
             ProvisioningFailed: Something could not be removed; the rest has been.
+            KeyboardInterrupt: Ctrl-C came in the middle; says how to remove what is left.
         """
-        self._phases.stop()
-        if self._keep:
-            return
+        try:
+            self._phases.stop()
+            if not self._keep or self._has_half_a_cluster():
+                _all_of(self._leaving())
+        except KeyboardInterrupt as error:
+            name = self._settings.kind_name
+            raise KeyboardInterrupt(
+                f"expected to remove kind cluster {name} and its Teleport; saw another interruption. "
+                f"Try: conformance down --kind-name {name}"
+            ) from error
+
+    def _leaving(self) -> list[Callable[[], None]]:
         steps: list[Callable[[], None]] = []
         if isinstance(self._authority, OwnTeleport):
             steps.append(self._authority.remove)
@@ -196,7 +206,10 @@ class Installer:
             steps.append(self.kind.remove)
         if self.kind.made_here or self._made_directory:
             steps.append(lambda: remove_directory(self._directory))
-        _all_of(steps)
+        return steps
+
+    def _has_half_a_cluster(self) -> bool:
+        return self.kind.made_here and not any(phase.name == "cluster" and phase.ok for phase in self.timeline)
 
     def __enter__(self) -> Installer:
         return self

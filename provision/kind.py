@@ -178,6 +178,8 @@ def _remedy(said: str) -> str:
         return "start Docker (on Debian, as root: make lab does), or give this user access to it"
     if "already exist for a cluster" in said:
         return "use it with --reuse, remove it with `conformance down`, or choose another --kind-name"
+    if "is already in progress" in said:
+        return "wait a moment, then do it again"
     if "no space left on device" in said:
         return "free disk space where Docker keeps its data"
     return "read kind's own words; `kind create cluster` by hand with --retain keeps the nodes for inspection"

@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from facts.errors import ConformanceError, ProvisioningFailed
 from observe.wait import Pace
 
+STOPPED = "stopped"
+"""Message of a phase that was told to give up."""
+
 
 class Cancelled(Exception):
     """The run was told to stop while a phase was waiting."""
@@ -152,7 +155,7 @@ class Phases:
             phase.act()
         except Exception as error:
             if self.stopping():
-                self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message="stopped"))
+                self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=STOPPED))
                 raise Cancelled from error
             failure = _as_failure(phase.name, error)
             self._on_failure(phase.name)

@@ -38,6 +38,8 @@ def told(error: BaseException) -> str:
         return str(error)
     if isinstance(error, BaseExceptionGroup):
         return f"{error.message}: " + "; ".join(told(e) for e in error.exceptions)
+    if isinstance(error, KeyboardInterrupt):
+        return f"interrupted: {str(error) or 'Ctrl-C'}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(m in f.filename for m in _MACHINERY)]
     lines = "".join(f"\n  {f.filename}:{f.lineno} in {f.name}: {f.line}" for f in frames)
     return f"{type(error).__name__}: {error}{lines}"
