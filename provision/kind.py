@@ -122,7 +122,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
                     expected=f"no kind cluster called {self.name}",
                     seen="there is one",
                     where="kind get clusters",
-                    remedy="use it with --reuse, remove it with `conformance down`, or choose another --kind-name",
+                    remedy=_taken(self.name),
                 )
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=30)
         else:
@@ -165,19 +165,23 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
                 expected=f"`kind {arguments[0]} {arguments[1]}` to succeed",
                 seen=f"exit code {result.exit_code}: {result.tail()}",
                 where=f"kind cluster {self.name}",
-                remedy=_remedy(result.stderr),
+                remedy=_remedy(result.stderr, self.name),
             )
         return result
 
 
-def _remedy(said: str) -> str:
+def _taken(name: str) -> str:
+    return f"use it with --reuse, remove it with `conformance down --kind-name {name}`, or choose another --kind-name"
+
+
+def _remedy(said: str, name: str) -> str:
     """What to try, by kind's own words."""
     if "port is already allocated" in said or "address already in use" in said:
         return "free the port that kind names, or remove the cluster that holds it"
     if "Cannot connect to the Docker daemon" in said or "docker ps" in said:
         return "start Docker (on Debian, as root: make lab does), or give this user access to it"
     if "already exist for a cluster" in said:
-        return "use it with --reuse, remove it with `conformance down`, or choose another --kind-name"
+        return _taken(name)
     if "is already in progress" in said:
         return "wait a moment, then do it again"
     if "no space left on device" in said:

@@ -21,6 +21,7 @@ from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
+from provision.phases import Cancelled
 from provision.render import MANIFESTS, documents, render
 
 PROBES = MANIFESTS / "probes"
@@ -56,6 +57,7 @@ class Probes:
         self._image = image
         self._patience = patience
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._namespace = ""
 
     def namespace(self) -> str:
@@ -102,7 +104,19 @@ class Probes:
 
     def _each(self, nodes: Sequence[str], probe: Callable[[str], T]) -> tuple[T, ...]:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
-            return tuple(pool.map(probe, nodes))
+            try:
+                return tuple(pool.map(probe, nodes))
+            except KeyboardInterrupt:
+                # The pool waits for its threads, and they would wait for their pods.
+                self._ended.set()
+                raise
+
+    def _pace(self, timeout: float) -> Pace:
+        return Pace(timeout, 0.2, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            raise Cancelled
 
     def _config_map(self, name: str, data: dict[str, str]) -> None:
         metadata = {"name": name, "namespace": self.namespace()}
@@ -153,7 +167,7 @@ class Probes:
             return SdsProbe(node, pod.namespace, pod.service_account, leaf, "", at, (*pod.evidence, *evidence))
 
         try:
-            return eventually(f"an identity from the socket of {node}", look, Pace(self._patience / 4, 0.2))
+            return eventually(f"an identity from the socket of {node}", look, self._pace(self._patience / 4))
         except CouldNotTell as error:
             log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
             said = [line for line in str(log.document).splitlines() if "StreamSecrets" in line]
@@ -187,7 +201,7 @@ class Probes:
             raise NotYet(_why(last))
 
         try:
-            return eventually(f"the probe pod {namespace}/{name}", look, Pace(self._patience, 0.2))
+            return eventually(f"the probe pod {namespace}/{name}", look, self._pace(self._patience))
         except CouldNotTell:
             if last is None:
                 raise
