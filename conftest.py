@@ -21,7 +21,8 @@ from provision.directory import kept_kubeconfig
 from provision.install import PARTS, Installer
 from provision.phases import STOPPED, PhaseRecord
 from provision.probes import Probes
-from provision.target import Target, already_there, made_here, must_be_usable
+from provision.target import Target, already_there, made_here
+from provision.usable import must_be_usable
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from facts.errors import BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
+from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.evidence import Recorder
 from observe.wait import NotYet, eventually
 from provision import agent, collect, istio, teleport
@@ -21,7 +21,8 @@ from provision.resources import Resources
 from provision.rollout import daemonset_lacks
 from provision.sources import Sources, resolve
 from provision.teleport import OwnTeleport, Teleport
-from settings import Names, Settings
+from provision.usable import must_be_installable
+from settings import Settings
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("cluster", "nodes"),
@@ -109,7 +110,7 @@ class Installer:
         self._authority: Teleport | None = None
         self._resources: Resources | None = None
         self._phases = Phases(
-            [
+            self._blaming_docker(
                 Phase("cluster", self._make_cluster),
                 Phase("nodes", self._await_nodes, needs=("cluster",)),
                 Phase("teleport", self._start_teleport),
@@ -120,7 +121,7 @@ class Installer:
                 Phase("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("agent",)),
                 Phase("istiod", self._await_istiod, needs=("cluster",), alongside=("istio",)),
                 Phase("app", self._deploy_app, needs=("istiod", "agent")),
-            ],
+            ),
             on_end=on_phase,
             on_failure=self._collect,
         )
@@ -185,19 +186,23 @@ class Installer:
             ProvisioningFailed: Something could not be removed; the rest has been.
             KeyboardInterrupt: Ctrl-C came in the middle; says how to remove what is left.
         """
+        name = self._settings.kind_name
+        expected, remedy = f"to remove kind cluster {name} and its Teleport", f"conformance down --kind-name {name}"
         try:
             self._phases.stop()
             if not self._keep or self._has_half_a_cluster():
                 _all_of(self._leaving())
-        except KeyboardInterrupt as error:
-            name = self._settings.kind_name
-            raise KeyboardInterrupt(
-                f"expected to remove kind cluster {name} and its Teleport; saw another interruption. "
-                f"Try: conformance down --kind-name {name}"
+        except ConformanceError as error:
+            raise ProvisioningFailed(
+                expected=expected, seen=error.seen, where=error.where, remedy=f"{error.remedy}; then: {remedy}"
             ) from error
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(f"expected {expected}; saw another interruption. Try: {remedy}") from error
 
     def _leaving(self) -> list[Callable[[], None]]:
         steps: list[Callable[[], None]] = []
+        if isinstance(self._authority, OwnTeleport) or self.kind.made_here:
+            teleport.docker_must_answer()
         if isinstance(self._authority, OwnTeleport):
             steps.append(self._authority.remove)
         elif self._resources is not None:
@@ -218,6 +223,21 @@ class Installer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.tear_down()
+
+    def _blaming_docker(self, *phases: Phase) -> list[Phase]:
+        """Phases that, when they fail, first see whether Docker has gone: that says more than what follows from it."""
+
+        def blaming(act: Callable[[], None]) -> Callable[[], None]:
+            def acting() -> None:
+                try:
+                    act()
+                except ConformanceError:
+                    teleport.docker_must_answer()
+                    raise
+
+            return acting
+
+        return [replace(phase, act=blaming(phase.act)) for phase in phases]
 
     def _make_cluster(self) -> None:
         self.kind.make(reuse=self._settings.reuse)
@@ -320,37 +340,6 @@ class Installer:
     def _collect(self, phase: str) -> None:
         if phase in _NAMESPACES:
             collect.keep_state(_NAMESPACES[phase], self.objects, self._recorder)
-
-
-def must_be_installable(settings: Settings) -> None:
-    """Refuses settings that only make sense on an installation that is already there.
-
-    Raises:
-        BadInput: They do.
-    """
-    if settings.cluster != "kind":
-        raise BadInput(
-            expected="cluster = kind",
-            seen=f"cluster = {settings.cluster}",
-            where="settings",
-            remedy="nothing is installed on an existing cluster; leave out --cluster to make one",
-        )
-    if settings.tctl and not settings.teleport_proxy:
-        raise BadInput(
-            expected="the address of the existing Teleport's proxy",
-            seen="tctl without it",
-            where="settings: teleport_proxy",
-            remedy="give --teleport-proxy HOST:PORT, so that tbot knows where to join",
-        )
-    guide, ours = Names().model_dump(), settings.names.model_dump()
-    for name in sorted(set(guide) - {"socket_directory"}):
-        if ours[name] != guide[name]:
-            raise BadInput(
-                expected=f"names.{name} = {guide[name]} on a cluster that is made here",
-                seen=ours[name],
-                where=f"settings: names.{name}",
-                remedy="the manifests have the guide's names; other names are for an existing installation",
-            )
 
 
 def remove(settings: Settings, recorder: Recorder) -> None:

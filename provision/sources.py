@@ -23,7 +23,8 @@ from typing import Any, Literal
 import requests
 import yaml
 
-from facts.errors import BadInput, ProvisioningFailed
+from facts.errors import ProvisioningFailed
+from provision.usable import must_name_mirror
 from settings import Settings
 
 VERSIONS = Path(__file__).with_name("versions.yaml")
@@ -91,21 +92,6 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
         must_name_mirror(settings)
         return _from_registry("mirror", settings.registry.rstrip("/"), needs_kind=settings.cluster == "kind")
     return _from_registry("upstream", "", needs_kind=settings.cluster == "kind")
-
-
-def must_name_mirror(settings: Settings) -> None:
-    """Refuses a mirror without an address.
-
-    Raises:
-        BadInput: `source` is ``mirror`` and `registry` is empty.
-    """
-    if settings.source == "mirror" and not settings.registry:
-        raise BadInput(
-            expected="the HOST/PREFIX of a mirror",
-            seen="source = mirror without one",
-            where="settings: registry",
-            remedy="give --registry HOST/PREFIX",
-        )
 
 
 def registry_answers_quickly(host: str) -> bool:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from observe.api import must_have_context
 from observe.command import CommandResult, run
 from observe.tools import Tctl
-from provision.install import Installer, must_be_installable
+from provision.install import Installer
 from provision.objects import Objects
-from provision.sources import must_name_mirror, resolve
+from provision.sources import resolve
 from settings import Settings
 
 
@@ -59,19 +58,6 @@ class Target:
     tctl: Tctl | None
     need: Callable[[str], None]
     provisions: bool
-
-
-def must_be_usable(settings: Settings) -> None:
-    """Refuses settings that name no install to judge, before anything is made or asked.
-
-    Raises:
-        BadInput: A setting is missing or does not fit the others; there is no such kubeconfig or context.
-    """
-    must_name_mirror(settings)
-    if settings.cluster == "existing":
-        must_have_context(settings.kubeconfig, settings.context)
-    else:
-        must_be_installable(settings)
 
 
 def made_here(installer: Installer) -> Target:

@@ -340,6 +340,16 @@ class Collector:
         if self._saw_features and not session.config.getoption("collectonly", False):
             self._tell(session)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_unconfigure(self) -> Generator[None]:
+        """An error after the report (pytest looks for what was left unclosed) must not pass for a failed install."""
+        try:
+            yield
+        except Exception as error:
+            if self.report is None:
+                raise
+            sys.stderr.write(f"expected nothing to be left after the run; saw a defect in the suite: {told(error)}\n")
+
     def _tell(self, session: pytest.Session) -> None:
         ended = session.exitstatus
         try:

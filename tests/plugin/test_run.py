@@ -306,6 +306,16 @@ def test_a_defect_in_a_writer_is_exit_code_3_and_no_verdict(passing: Project, mo
     assert "saw a defect in the suite: TypeError: template" in ran.text
 
 
+def test_an_error_after_the_report_is_no_failed_install(passing: Project) -> None:
+    passing.steps('\ndef pytest_unconfigure():\n    raise RuntimeError("left open")\n')
+
+    ran = passing.run("features", apart=True)
+
+    assert ran.result.ret == 0
+    assert "saw a defect in the suite: RuntimeError: left open" in ran.text
+    assert "Traceback" not in ran.text
+
+
 def test_xdist_is_refused(project: Project) -> None:
     plugin = project.path / "fake_xdist.py"
     plugin.write_text('def pytest_addoption(parser):\n    parser.addoption("--numprocesses", type=int)\n')

@@ -1,33 +1,11 @@
-"""What an Installer refuses before it makes anything, and how it takes leave."""
+"""The parts of an installation, and how an Installer takes leave."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-import settings
-from facts.errors import BadInput, ProvisioningFailed
-from provision.install import PARTS, _all_of, _phases_of, must_be_installable
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"cluster": "existing"}, "nothing is installed on an existing cluster"),
-        ({"tctl": "tctl"}, "--teleport-proxy HOST:PORT"),
-        ({"names": {"bot": "another"}}, r"names\.bot"),
-        ({"names": {"socket_name": "other"}}, r"names\.socket_name"),
-    ],
-)
-def test_settings_that_cannot_be_installed_are_refused(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadInput, match=said):
-        must_be_installable(settings.load(**given))
-
-
-def test_the_defaults_and_another_socket_directory_can_be_installed() -> None:
-    must_be_installable(settings.load())
-    must_be_installable(settings.load(names={"socket_directory": "/run/tbot"}))
+from facts.errors import ProvisioningFailed
+from provision.install import PARTS, _all_of, _phases_of
 
 
 def test_an_unknown_part_is_named() -> None:

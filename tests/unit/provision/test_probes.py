@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 import time
 from typing import Any, cast
@@ -16,6 +16,7 @@ from provision.probes import Probes
 def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
     probes = Probes(cast("Any", None), cast("Any", None), image="", patience=60)
     waiting = threading.Event()
+    main = threading.get_ident()
 
     def look() -> str:
         waiting.set()
@@ -23,7 +24,7 @@ def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
 
     def interrupt() -> None:
         waiting.wait()
-        _thread.interrupt_main()
+        signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     began = time.monotonic()

@@ -1,0 +1,46 @@
+"""Settings that no run can start with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings
+from facts.errors import BadInput
+from provision.usable import must_be_installable, must_be_usable
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cluster": "existing"}, "nothing is installed on an existing cluster"),
+        ({"tctl": "tctl"}, "--teleport-proxy HOST:PORT"),
+        ({"names": {"bot": "another"}}, r"names\.bot"),
+        ({"names": {"socket_name": "other"}}, r"names\.socket_name"),
+    ],
+)
+def test_settings_that_cannot_be_installed_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        must_be_installable(settings.load(**given))
+
+
+def test_the_defaults_and_another_socket_directory_can_be_installed() -> None:
+    must_be_installable(settings.load())
+    must_be_installable(settings.load(names={"socket_directory": "/run/tbot"}))
+
+
+def test_a_mirror_needs_an_address() -> None:
+    with pytest.raises(BadInput, match="--registry HOST/PREFIX"):
+        must_be_usable(settings.load(source="mirror"))
+
+
+@pytest.mark.parametrize("context", ["", "another"])
+def test_an_existing_cluster_needs_a_context_of_the_kubeconfig(context: str, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("contexts: [{name: staging, context: {}}]")
+
+    must_be_usable(settings.load(cluster="existing", kubeconfig=kubeconfig, context="staging"))
+    with pytest.raises(BadInput, match="expected one of the contexts staging"):
+        must_be_usable(settings.load(cluster="existing", kubeconfig=kubeconfig, context=context))
