@@ -13,10 +13,14 @@ from pytest_kind.cluster import KindCluster
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import CommandResult, run
+from provision.remedies import remedy_for
 from provision.sources import Sources
 
 NETWORK = "kind"
 """The Docker network that kind puts every node in."""
+
+LONGEST_ERROR = 900
+"""Characters of kind's words that are repeated; all of them are in the evidence."""
 
 
 def context_name(cluster: str) -> str:
@@ -163,7 +167,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         if result.exit_code:
             raise ProvisioningFailed(
                 expected=f"`kind {arguments[0]} {arguments[1]}` to succeed",
-                seen=f"exit code {result.exit_code}: {result.tail()}",
+                seen=f"exit code {result.exit_code}: {_error_in(result.stderr or result.stdout)}",
                 where=f"kind cluster {self.name}",
                 remedy=_remedy(result.stderr, self.name),
             )
@@ -175,15 +179,13 @@ def _taken(name: str) -> str:
 
 
 def _remedy(said: str, name: str) -> str:
-    """What to try, by kind's own words."""
-    if "port is already allocated" in said or "address already in use" in said:
-        return "free the port that kind names, or remove the cluster that holds it"
-    if "Cannot connect to the Docker daemon" in said or "docker ps" in said:
-        return "start Docker (on Debian, as root: make lab does), or give this user access to it"
     if "already exist for a cluster" in said:
         return _taken(name)
-    if "is already in progress" in said:
-        return "wait a moment, then do it again"
-    if "no space left on device" in said:
-        return "free disk space where Docker keeps its data"
-    return "read kind's own words; `kind create cluster` by hand with --retain keeps the nodes for inspection"
+    by_hand = "read kind's own words; `kind create cluster` by hand with --retain keeps the nodes for inspection"
+    return remedy_for(said, otherwise=by_hand)
+
+
+def _error_in(said: str) -> str:
+    """The error in kind's words as one line: it comes after the progress, and may hold a whole log."""
+    line = " ".join(said[max(said.rfind("ERROR:"), 0) :].split())
+    return line if len(line) <= LONGEST_ERROR else f"{line[: LONGEST_ERROR // 3]} … {line[-2 * LONGEST_ERROR // 3 :]}"

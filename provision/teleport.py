@@ -23,6 +23,7 @@ from facts.errors import ProvisioningFailed
 from observe.command import CommandResult, run
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import RUN_LABEL
+from provision.remedies import FIND_IMAGES, START_DOCKER, remedy_for
 
 CLUSTER_LABEL = "conformance.teleport-istio/cluster"
 """Label of containers; its value is the name of the kind cluster that they belong to."""
@@ -209,7 +210,7 @@ def docker_must_answer() -> None:
             expected="Docker to answer",
             seen=str(error),
             where=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
-            remedy="start Docker (on Debian, as root: make lab does), or give this user access to it",
+            remedy=START_DOCKER,
         ) from error
 
 
@@ -351,12 +352,12 @@ class _docker_failures:  # noqa: N801 - reads as a statement: with _docker_failu
                 expected="the image of Teleport",
                 seen=str(error),
                 where=self._where,
-                remedy="see what `conformance images` lists; where no registry can be reached, build the lab: make lab",
+                remedy=FIND_IMAGES,
             ) from error
         if isinstance(error, (docker.errors.DockerException, OSError)):
             raise ProvisioningFailed(
                 expected="Docker to do as asked",
                 seen=f"{type(error).__name__}: {error}",
                 where=self._where,
-                remedy="see whether Docker runs: docker ps; remove what an earlier run left: conformance down",
+                remedy=remedy_for(str(error), otherwise="see whether Docker runs: docker ps"),
             ) from error

@@ -93,6 +93,7 @@ def test_a_kept_cluster_is_used_again_although_its_kubeconfig_is_gone(tmp_path: 
         ("Bind for 127.0.0.1:6443 failed: port is already allocated", "free the port"),
         ("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock", "start Docker"),
         ("write /var/lib: no space left on device", "free disk space"),
+        ("ERROR: failed to pull image docker.io/kindest/node", "see what `conformance images` lists"),
         ("something else", "read kind's own words"),
     ],
 )
@@ -103,6 +104,19 @@ def test_a_failure_holds_kinds_own_words_and_what_to_try(tmp_path: Path, said: s
     assert said in failure.value.seen
     assert failure.value.remedy.startswith(remedy)
     assert kind.made_here, "what is left of it is ours to remove"
+
+
+def test_a_failure_is_one_line_that_begins_with_the_error(tmp_path: Path) -> None:
+    kind = a_kind(
+        tmp_path, f"[ $1 = get ] && exit 0; printf 'Creating\\n x\\nERROR: it\\n%s\\nfailed\\n' {'log-' * 1000} >&2; exit 1"
+    )
+    with pytest.raises(ProvisioningFailed) as failure:
+        kind.make(reuse=False)
+    seen = failure.value.seen
+    assert seen.startswith("exit code 1: ERROR: it log-")
+    assert seen.endswith("log- failed")
+    assert "\n" not in seen
+    assert len(seen) < 1000
 
 
 def test_a_name_that_was_taken_meanwhile_is_not_ours_to_remove(tmp_path: Path) -> None:
