@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 
 from facts.errors import ConformanceError, ProvisioningFailed
 from observe.wait import Pace
+
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 STOPPED = "stopped"
 """Message of a phase that was told to give up."""
@@ -205,6 +208,13 @@ def _as_failure(phase: str, error: Exception) -> ProvisioningFailed:
     if isinstance(error, ConformanceError):
         return ProvisioningFailed(
             expected=error.expected, seen=error.seen, where=f"phase {phase}: {error.where}", remedy=error.remedy
+        )
+    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        return ProvisioningFailed(
+            expected="to write the files of the cluster",
+            seen=str(error.strerror),
+            where=f"phase {phase}: {error.filename or 'below the cache'}",
+            remedy="free space or rights there, or name another cache with CONFORMANCE_CACHE",
         )
     return ProvisioningFailed(
         expected=f"phase {phase} to succeed",

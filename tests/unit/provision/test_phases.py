@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 
@@ -99,6 +100,16 @@ def test_a_failure_names_its_phase_and_leaves_the_independent_alone() -> None:
     broken = next(record for record in phases.timeline if record.name == "broken")
     assert not broken.ok
     assert "expected an answer" in broken.message
+
+
+def test_a_disk_that_is_full_is_told_with_what_to_try() -> None:
+    def act() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/kind.yaml")
+
+    phases = Phases([Phase("a", act)])
+    with pytest.raises(ProvisioningFailed, match=r"No space left .*phase a: /cache/kind.yaml.*CONFORMANCE_CACHE"):
+        phases.ensure("a")
+    phases.stop()
 
 
 def test_an_error_of_another_kind_is_told_in_words() -> None:
