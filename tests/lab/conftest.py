@@ -52,17 +52,22 @@ class Lab:
         self.scene = scene
         self._reports = reports
 
-    def certify(self, *options: str) -> Certified:
-        """Runs the suite in a process of its own, as on a cluster that is already there."""
+    def options(self) -> tuple[str, ...]:
+        """What tells the suite to look at it as at a cluster that is already there."""
         installation = self.scene.installation
         authority = installation.authority
         assert isinstance(authority, OwnTeleport)
-        command = [
-            *(sys.executable, "-m", "pytest", "features", "-p", "no:cacheprovider", "--reports", str(self._reports)),
+        return (
             *("--cluster", "existing", "--kubeconfig", str(installation.kubeconfig), "--context", installation.context),
             *("--teleport-proxy", authority.proxy, "--teleport-insecure", "--allow", "namespaced"),
             *("--tctl", shlex.join(["docker", "exec", "-i", authority.container.name, "tctl"])),
-            *options,
+        )
+
+    def certify(self, *options: str) -> Certified:
+        """Runs the suite on it in a process of its own."""
+        command = [
+            *(sys.executable, "-m", "pytest", "features", "-p", "no:cacheprovider", "--reports", str(self._reports)),
+            *(*self.options(), *options),
         ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         said = done.stdout + done.stderr
