@@ -1,0 +1,88 @@
+"""The command `conformance`: its exit codes, and one sentence on standard error where something is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import cli
+from settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty directory, an empty cache, no other setting, and a Docker that is not there."""
+    for name in [n for n in os.environ if n.upper().startswith("CONFORMANCE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.chdir(tmp_path)
+
+
+def conformance(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["conformance", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0)
+
+
+def test_a_plan_needs_no_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conformance(monkeypatch, "plan", "--profile", "checklist") == 0
+    assert "CHK-9" in capsys.readouterr().out
+
+
+def test_the_settings_are_listed_whatever_the_file_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("conformance.toml").write_text("nonsense")
+    assert conformance(monkeypatch, "options") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (("nonsense",), 4, "nonsense"),
+        (("up", "--nodes", "two"), 4, "--nodes"),
+        (("up", "--nodes", "0"), 4, "nodes: input should be greater than or equal to 1, saw 0. Try: `conformance options`"),
+        (("plan", "--profile", "cor"), 4, "expected one of the profiles all, checklist, core, install; saw 'cor'"),
+        (("images", "--source", "mirror"), 4, "Try: give --registry HOST/PREFIX"),
+        (("images", "--source", "bundle"), 6, "Try: build it: make lab"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_exit_code(
+    arguments: tuple[str, ...],
+    exit_code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert conformance(monkeypatch, *arguments) == exit_code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_docker_that_is_not_there(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("kind", "kubectl", "istioctl"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert conformance(monkeypatch, command, "--source", "upstream") == 6
+    captured = capsys.readouterr()
+    assert captured.err.startswith("× expected Docker to answer; saw ")
+    assert captured.out == ""
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "resolve", interrupted)
+    assert conformance(monkeypatch, "images") == 2
