@@ -241,4 +241,5 @@ def _in_words(wrong: Any) -> str:
     name = ".".join(str(part) for part in wrong["loc"]) or "settings"
     if wrong["type"] == "extra_forbidden":
         return f"{name}: there is no setting of this name"
-    return f"{name}: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}, saw {wrong['input']!r}"
+    what = wrong["msg"].removeprefix("Value error, ")
+    return f"{name}: {what[:1].lower()}{what[1:]}, saw {wrong['input']!r}"

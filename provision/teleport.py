@@ -32,6 +32,9 @@ PROXY_PORT = 3080
 CONFIG_FILE = "/etc/teleport.yaml"
 """Where teleport and tctl both look by themselves."""
 
+DOCKER_SECONDS = 30
+"""How long to wait for a sign of life of Docker; on a busy machine it takes seconds."""
+
 # The reaper of testcontainers is an image of its own that has to be pulled; what we start carries the run's label instead.
 testcontainers_config.ryuk_disabled = True
 
@@ -203,7 +206,7 @@ def docker_must_answer() -> None:
         ProvisioningFailed: There is none, or this user may not use it.
     """
     try:
-        with contextlib.closing(docker.from_env()) as client:
+        with contextlib.closing(docker.from_env(timeout=DOCKER_SECONDS)) as client:
             client.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise ProvisioningFailed(

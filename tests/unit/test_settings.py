@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from settings import BadSettings, Names, Settings, Timeouts, cache_directory, load
+from settings import BadSettings, Names, Settings, Timeouts, cache_directory, defaults, load
 
 EVERYTHING = frozenset({"read-only", "namespaced", "disruptive"})
 
@@ -170,6 +170,11 @@ def test_the_cache_of_a_home_without_a_word_on_it(monkeypatch: pytest.MonkeyPatc
         ({"timeout_scale": "0"}, ("timeout_scale", "'0'")),
         ({"timeout_scale": "inf"}, ("timeout_scale", "finite")),
         ({"contxt": "staging"}, ("contxt", "no setting of this name")),
+        ({"kind_name": "../elsewhere"}, ("kind_name", "'../elsewhere'")),
+        ({"kind_name": "a" * 50}, ("kind_name", "49")),
+        ({"trust_domain": "Teleport.Test"}, ("trust_domain", "'Teleport.Test'")),
+        ({"teleport_proxy": "host:https"}, ("teleport_proxy", "'host:https'")),
+        ({"tctl": "tctl --auth 'x"}, ("tctl", "no closing quotation")),
     ],
 )
 def test_a_value_that_cannot_be_used(given: dict[str, str], words: tuple[str, ...]) -> None:
@@ -199,6 +204,22 @@ def test_a_file_that_cannot_be_used(text: str, words: str) -> None:
 def test_a_variable_that_cannot_be_used(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, value)
     assert variable.removeprefix("CONFORMANCE_").replace("__", ".").lower() in refused().replace("__", ".").lower()
+
+
+def test_a_file_in_another_encoding_and_a_directory_in_its_place() -> None:
+    Path("conformance.toml").write_bytes(b'context = "\xff"')
+    assert "expected settings in TOML; saw 'utf-8' codec" in refused()
+    Path("conformance.toml").unlink()
+    Path("conformance.toml").mkdir()
+    assert "expected settings in TOML; saw a directory" in refused()
+
+
+def test_the_defaults_of_a_run_that_cannot_start_keep_the_place_of_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_file("nonsense")
+    assert defaults().reports == Path("reports")
+    monkeypatch.setenv("CONFORMANCE_REPORTS", "variable")
+    assert defaults(nodes="0").reports == Path("variable")
+    assert defaults(reports="line").reports == Path("line")
 
 
 def test_several_mistakes_are_told_at_once() -> None:
