@@ -8,7 +8,10 @@ FIND_IMAGES = "see what `conformance images` lists; where no registry can be rea
 _BY_WORDS = (
     (("port is already allocated", "address already in use"), "free the port that is named, then do it again"),
     (("Cannot connect to the Docker daemon", "docker ps"), START_DOCKER),
-    (("no space left on device",), "free disk space there, or where Docker keeps its data; docker system df tells what takes it"),
+    (
+        ("no space left on device",),
+        "free disk space there, or where Docker keeps its data; docker system df tells what takes it",
+    ),
     (("failed to pull image", "images/create"), FIND_IMAGES),
     (("is already in progress",), "wait a moment, then do it again"),
 )
