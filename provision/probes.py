@@ -59,12 +59,14 @@ class Probes:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._namespace = ""
+        self._to_remove = ""
 
     def namespace(self) -> str:
         """The run's own namespace, made when first asked for. It admits pods that stand on the node, as tbot's does."""
         with self._lock:
             if not self._namespace:
                 name = f"conformance-{self._objects.run_id.lower()}"
+                self._to_remove = name  # before it is there: Ctrl-C may come right after the API server has made it
                 labels = {"istio-injection": "disabled", "pod-security.kubernetes.io/enforce": "privileged"}
                 self._objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
                 account = {"name": SERVICE_ACCOUNT, "namespace": name}
@@ -98,9 +100,9 @@ class Probes:
     def remove(self) -> None:
         """Removes the namespace and everything in it; returns when the API server has taken the order."""
         with self._lock:
-            if self._namespace:
-                self._objects.delete("v1", "Namespace", self._namespace)
-                self._namespace = ""
+            if self._to_remove:
+                self._objects.delete("v1", "Namespace", self._to_remove)
+                self._namespace = self._to_remove = ""
 
     def _each(self, nodes: Sequence[str], probe: Callable[[str], T]) -> tuple[T, ...]:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:

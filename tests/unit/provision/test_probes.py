@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -32,3 +32,25 @@ def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
         probes._each(("a", "b"), lambda node: eventually(f"the probe pod of {node}", look, probes._pace(60)))
 
     assert time.monotonic() - began < 10
+
+
+def test_a_namespace_is_removed_although_its_making_was_interrupted() -> None:
+    class Interrupted:
+        """Makes what it is asked to make, and is interrupted before it can say so."""
+
+        run_id = "Run"
+        there: ClassVar[set[str]] = set()
+
+        def apply(self, document: dict[str, Any]) -> None:
+            self.there.add(document["metadata"]["name"])
+            raise KeyboardInterrupt
+
+        def delete(self, _api_version: str, _kind: str, name: str) -> None:
+            self.there.remove(name)
+
+    probes = Probes(cast("Any", Interrupted()), cast("Any", None), image="", patience=60)
+    with pytest.raises(KeyboardInterrupt):
+        probes.namespace()
+    assert Interrupted.there == {"conformance-run"}
+    probes.remove()
+    assert Interrupted.there == set()
