@@ -56,10 +56,16 @@ def daemonset_lacks(document: Document, *, nodes: int = 1) -> str:
 
 
 def node_lacks(document: Document) -> str:
-    """What a node still lacks, empty when it is Ready."""
+    """What a node still lacks, empty when it is Ready and takes pods.
+
+    The taints by which the control plane keeps pods away from a node that has just begun go a moment after it is Ready.
+    """
     for condition in document.get("status", {}).get("conditions", []):
         if condition.get("type") == "Ready":
-            return "" if condition.get("status") == "True" else str(condition.get("message") or condition.get("reason"))
+            if condition.get("status") != "True":
+                return str(condition.get("message") or condition.get("reason"))
+            keys = [taint["key"] for taint in document.get("spec", {}).get("taints", [])]
+            return "; ".join(f"the taint {key} is still there" for key in keys if key.startswith("node.kubernetes.io/"))
     return "its kubelet has not reported yet"
 
 

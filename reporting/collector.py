@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +28,7 @@ from reporting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.feature_files import FeatureModule, marks_of, planned
 from reporting.model import Report, Scope, StepState
 from reporting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
-from reporting.publish import must_take_a_report, publish
+from reporting.publish import another_place, must_take_a_report, no_place, publish
 from reporting.store import Store
 from reporting.terminal import Line, summary
 
@@ -116,6 +115,8 @@ class Collector:
         """Declares the marks and takes note of how pytest was called."""
         for name, argument, meaning in _MARKS:
             config.addinivalue_line("markers", f"{name}({argument}): {meaning}")
+        # Ctrl-C while pytest words a failure is still Ctrl-C; with warnings as errors, pluggy makes an internal error of it.
+        config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")
         if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
             raise pytest.UsageError(
                 "expected a run in one process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: drop it"
@@ -199,7 +200,7 @@ class Collector:
             try:
                 must_take_a_report(self._reports_dir)
             except OSError as error:
-                self._refusal = self._not_writable(error)
+                self._refusal = no_place(self._reports_dir, error)
         if self._refusal:
             self.recorder.run_error(self._refusal)
             raise pytest.UsageError(self._refusal)
@@ -355,7 +356,7 @@ class Collector:
         try:
             report, path = self._written(session)
         except OSError as error:
-            self._give_up(session, self._not_writable(error))
+            self._give_up(session, no_place(self._reports_dir, error))
         except Exception as error:
             # A defect in a writer; left alone, it would make pytest exit with 1, which means that the install failed.
             self._give_up(session, f"expected to write the report; saw a defect in the suite: {told(error)}")
@@ -375,18 +376,12 @@ class Collector:
         try:
             return publish(report, bodies, self._reports_dir)
         except OSError as error:
-            rescued = publish(report, bodies, Path(tempfile.mkdtemp(prefix="conformance-")))
+            rescued = publish(report, bodies, another_place())
             if not self._refusal:
                 self._give_up(
-                    session, f"{self._not_writable(error)}. The report of this run is {rescued[1] / 'report.html'}"
+                    session, f"{no_place(self._reports_dir, error)}. The report of this run is {rescued[1] / 'report.html'}"
                 )
             return rescued
-
-    def _not_writable(self, error: OSError) -> str:
-        return (
-            f"expected to write the report to {self._reports_dir}; saw: {error.strerror or error} "
-            f"({error.filename or self._reports_dir}). Try: free space or rights there, or --reports DIR"
-        )
 
     def _give_up(self, session: pytest.Session, why: str) -> None:
         sys.stderr.write(f"\n{why}\n")

@@ -34,6 +34,23 @@ def must_take_a_report(directory: Path) -> None:
         probe.write(bytes(ROOM))
 
 
+def no_place(directory: Path, error: OSError) -> str:
+    """That a report cannot be written to a directory, as a sentence for the user."""
+    return (
+        f"expected to write the report to {directory}; saw: {error.strerror or error} ({error.filename or directory}). "
+        "Try: free space or rights there, or --reports DIR"
+    )
+
+
+def another_place() -> Path:
+    """A fresh directory where temporary files go, for a report that must not be lost.
+
+    Raises:
+        OSError: None can be made there either.
+    """
+    return Path(tempfile.mkdtemp(prefix="conformance-"))
+
+
 def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple[Report, Path]:
     """Writes ``report.json``, ``junit.xml``, ``report.html``, ``evidence/`` and ``SHA256SUMS`` of a run.
 

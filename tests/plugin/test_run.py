@@ -124,6 +124,17 @@ def test_an_interruption_in_a_step_keeps_what_was_seen(project: Project, body: s
     assert ran.result.ret == exit_code
 
 
+def test_an_interruption_while_a_failure_is_put_into_words(project: Project) -> None:
+    project.steps("\ndef pytest_runtest_makereport(call):\n    if call.when == 'call':\n        raise KeyboardInterrupt\n")
+    project.scenario("Given a reading one", "Then A-1 is violated")
+
+    ran = project.run("features", apart=True)
+
+    assert ran.result.ret == 2
+    assert ran.report.run_errors == ("interrupted: Ctrl-C",)
+    assert "INTERNALERROR" not in ran.text
+
+
 def test_sigterm_ends_a_run_with_cleanup_and_report(project: Project) -> None:
     project.steps(CLUSTER.format(setup="pass", cleanup='Path("cleaned").touch()'))
     project.steps('\nimport os, signal\n@when("it is terminated")\ndef _():\n    os.kill(os.getpid(), signal.SIGTERM)\n')

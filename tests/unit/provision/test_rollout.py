@@ -66,6 +66,16 @@ def test_node() -> None:
     assert node_lacks({}) == "its kubelet has not reported yet"
 
 
+def test_a_node_that_is_ready_takes_pods_only_without_the_taint_of_its_beginning() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True"}]}
+    begun = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    meant = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    assert node_lacks({"spec": {"taints": [meant, begun]}, "status": status}) == (
+        "the taint node.kubernetes.io/not-ready is still there"
+    )
+    assert node_lacks({"spec": {"taints": [meant]}, "status": status}) == ""
+
+
 def test_pods_say_why_they_wait_but_not_that_they_are_only_starting() -> None:
     def pod(name: str, waiting: dict[str, str], **more: Any) -> dict[str, Any]:
         return {
