@@ -10,14 +10,21 @@ from typing import Any
 import yaml
 from pytest_kind.cluster import KindCluster
 
-from facts.errors import ProvisioningFailed
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import CommandResult, run
+from observe.wait import NotYet, Pace, converges
 from provision.remedies import remedy_for
 from provision.sources import Sources
 
 NETWORK = "kind"
 """The Docker network that kind puts every node in."""
+
+LATECOMERS = Pace(timeout=10, interval=0.5)
+"""How long to look for nodes that Docker still makes although the kind that asked for them has been ended."""
+
+LOOKS = 4
+"""How often to find none in a row: Docker may say that it has removed a container which it is about to start."""
 
 LONGEST_ERROR = 900
 """Characters of kind's words that are repeated; all of them are in the evidence."""
@@ -104,6 +111,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         self._stop = stop
         self.made_here = False
         """Whether this process made the cluster, or tried to: then it is this process's to remove."""
+        self._cut_short = False
 
     def exists(self) -> bool:
         """Whether a cluster of that name is there."""
@@ -144,7 +152,11 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
                 "create", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, "--config", config,
                 timeout=self._timeout, stop=self._stop,
             )  # fmt: skip
+        except CouldNotTell:
+            self._cut_short = True
+            raise
         except ProvisioningFailed as error:
+            self._cut_short = "exit code -" in error.seen  # by a signal that went to all processes of the run
             # Somebody else took the name in the meantime: theirs must not be removed with ours.
             self.made_here = "already exist for a cluster" not in error.seen
             raise
@@ -155,8 +167,25 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         Raises:
             ProvisioningFailed: kind could not delete it.
         """
-        self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=120)
+        removed = self._delete()
+        if self._cut_short:
+
+            def look() -> None:
+                nonlocal removed
+                here = self._delete()
+                removed += here
+                if here or removed < self._nodes:
+                    raise NotYet(f"{removed} of {self._nodes} nodes have come")
+
+            with contextlib.suppress(CouldNotTell):  # they never come, which is as good
+                converges("all nodes have come and gone", look, LATECOMERS, times=LOOKS)
         self.kubeconfig_path.unlink(missing_ok=True)
+
+    def _delete(self) -> int:
+        """Deletes what there is of the cluster; how many nodes that was."""
+        nodes = len(self._kind("get", "nodes", "--name", self.name, timeout=30).stdout.split())
+        self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=120)
+        return nodes
 
     def _kind(self, *arguments: str | Path, timeout: float, stop: Callable[[], bool] = lambda: False) -> CommandResult:
         result = run([self.kind_path, *arguments], timeout=timeout, stop=stop)

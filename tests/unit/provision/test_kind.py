@@ -9,7 +9,8 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
-from provision.kind import Kind, cluster_config
+from observe.wait import Pace
+from provision.kind import LOOKS, Kind, cluster_config
 from provision.sources import Sources
 
 KUBECONFIG = """\
@@ -133,3 +134,33 @@ def test_removing_forgets_the_kubeconfig(tmp_path: Path) -> None:
     kind.remove()
     assert not (tmp_path / "kubeconfig").exists()
     assert "delete cluster --name a" in (tmp_path / "asked").read_text()
+
+
+def test_a_node_that_docker_makes_after_kind_was_ended_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.kind.LATECOMERS", Pace(timeout=10, interval=0.01))
+    # The node is listed from the third time on that the nodes are asked for, until it is deleted.
+    script = f"""
+    cd {tmp_path}
+    case "$1 $2" in
+      "create cluster") kill -INT $$; sleep 5;;
+      "get nodes") echo x >> looks; [ $(wc -l < looks) -lt 3 ] || [ -e gone ] || echo a-control-plane;;
+      "delete cluster") [ $(wc -l < looks) -lt 3 ] || touch gone;;
+    esac
+    exit 0"""
+    kind = a_kind(tmp_path, script)
+    with pytest.raises(ProvisioningFailed, match="exit code -2"):
+        kind.make(reuse=False)
+    kind.remove()
+    assert (tmp_path / "gone").exists()
+    assert (tmp_path / "looks").read_text().count("x") == 3 + LOOKS, "no more are looked for when all have come and gone"
+
+
+def test_nodes_that_never_come_are_not_waited_for_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.kind.LATECOMERS", Pace(timeout=0.1, interval=0.01))
+    kind = a_kind(tmp_path, '[ "$1" = create ] && kill -INT $$ && sleep 5; exit 0')
+    with pytest.raises(ProvisioningFailed):
+        kind.make(reuse=False)
+    kind.remove()
+    assert not (tmp_path / "kubeconfig").exists()
