@@ -97,10 +97,11 @@ class JoinToken:
 
 @dataclass(frozen=True, slots=True)
 class RoleRule:
-    """What a role may do with resources."""
+    """What a role may do with resources, and the condition (``where``) under which alone it may; empty for always."""
 
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ class Role:
         rules: ``allow.rules``.
         revision: Teleport's revision of the resource.
         evidence: Ids of the readings.
+        denials: Fields of ``deny`` that take workload identities away again, e.g. ``rules``.
+        other_access: Fields of ``allow`` that open something else, e.g. ``node_labels``.
     """
 
     name: str
@@ -122,6 +125,8 @@ class Role:
     rules: tuple[RoleRule, ...]
     revision: str
     evidence: tuple[str, ...] = ()
+    denials: tuple[str, ...] = ()
+    other_access: tuple[str, ...] = ()
 
     def verbs_on(self, resource: str) -> frozenset[str]:
         """All verbs that it allows on a kind of resource; ``*`` stands for all."""
@@ -299,12 +304,27 @@ def parse_role(document: Any, evidence: tuple[str, ...] = ()) -> Role:
         labels={key: texts(labels, [key], where) for key in labels},
         labels_expression=maybe(allow, "workload_identity_labels_expression", "", where),
         rules=tuple(
-            RoleRule(texts(rule, "resources", where), texts(rule, "verbs", where))
+            RoleRule(texts(rule, "resources", where), texts(rule, "verbs", where), maybe(rule, "where", "", where))
             for rule in mappings(allow, "rules", where)
         ),
         revision=maybe(role, "metadata.revision", "", where),
         evidence=evidence,
+        denials=_denials(role, where),
+        other_access=tuple(key for key in allow if allow[key] and key not in _ISSUES and _OPENS.search(key)),
     )
+
+
+_ISSUES = ("workload_identity_labels", "workload_identity_labels_expression")
+# What opens access is selected by labels or is impersonation. Teleport itself fills in other fields, such as namespaces and
+# kubernetes_resources, which give nothing without them.
+_OPENS = re.compile(r"_labels(_expression)?$|^impersonate$")
+
+
+def _denials(role: Any, where: str) -> tuple[str, ...]:
+    deny = maybe(role, "spec.deny", dict[str, Any](), where)
+    rules = [r for rule in mappings(deny, "rules", where) for r in texts(rule, "resources", where)]
+    denied = [key for key in _ISSUES if deny.get(key)]
+    return (*denied, *(["rules"] if {"workload_identity", "*"} & {*rules} else []))
 
 
 def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> WorkloadIdentity:

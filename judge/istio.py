@@ -128,12 +128,21 @@ def acceptance_problems(dry_run: DryRun) -> list[str]:
     return [] if len(proxies) == 1 else [f"the pod has {len(proxies)} containers called istio-proxy"]
 
 
-def injected_pod_is_accepted(dry_run: DryRun) -> Finding:
-    """INST-07, first part: accepted by the API server, with exactly one istio-proxy."""
+def injected_pod_is_accepted(dry_run: DryRun, native: bool | None = None) -> Finding:
+    """INST-07, first part: accepted by the API server, with exactly one istio-proxy, of the kind that was asked for.
+
+    Args:
+        dry_run: The API server's answer.
+        native: Whether the pod asked for a native sidecar; None where it left that to the cluster.
+    """
+    problems = acceptance_problems(dry_run)
+    if not problems and dry_run.pod is not None and native not in (None, dry_run.pod.native_sidecar):
+        kinds = {True: "native", False: "classic"}
+        problems = [f"the pod asked for a {kinds[bool(native)]} sidecar and got a {kinds[dry_run.pod.native_sidecar]} one"]
     return concluded(
         "INST-07",
         expected="an injected pod that the API server accepts, with exactly one istio-proxy",
-        problems=acceptance_problems(dry_run),
+        problems=problems,
         so="accepted, with one istio-proxy" + (" as native sidecar" if dry_run.pod and dry_run.pod.native_sidecar else ""),
         where=dry_run.where,
         evidence=dry_run.evidence,

@@ -160,6 +160,8 @@ def _label_problems(role: Role, identity: WorkloadIdentity) -> list[str]:
         problems.append(f"the role matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}")
     if role.labels_expression:
         problems.append(f"the role also matches by the expression {role.labels_expression!r}")
+    if role.other_access:
+        problems.append(f"the role also opens what {listed(role.other_access)} select")
     return problems
 
 
@@ -173,6 +175,11 @@ def _rule_problems(role: Role) -> list[str]:
     others = {r for rule in role.rules for r in rule.resources if r != KIND}
     if others:
         problems.append(f"it has rules on {listed(others)}")
+    conditions = [rule.where for rule in role.rules if rule.where]
+    if conditions:
+        problems.append(f"it allows only where {listed(conditions)}")
+    if role.denials:
+        problems.append(f"its deny half has {listed(role.denials)}, which wins over what it allows")
     return problems
 
 

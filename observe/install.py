@@ -213,7 +213,7 @@ class Install:
         return self._once("identity", lambda: self.teleport().workload_identity(name), lambda found: found.evidence)
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
-        """Instances of the bot; None where no admin tctl is there to ask."""
+        """Instances of all bots, of which a judgment takes those in tbot's pods; None without an admin tctl."""
         self._need("agent")
         if not self.teleport().has_admin:
             return None

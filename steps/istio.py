@@ -15,6 +15,7 @@ from observe.install import Install
 from steps.conclusions import must_hold
 
 # How a pod asks for its kind of sidecar: the value of its annotation sidecar.istio.io/nativeSidecar, or none.
+NATIVE = {"": None, "false": False, "true": True}
 SIDECARS = {"as this cluster decides": "", "with a classic sidecar": "false", "with a native sidecar": "true"}
 
 
@@ -63,8 +64,8 @@ def dry_run(sidecar: str, install: Install) -> DryRun:
 
 
 @then("the pod must be accepted with exactly one istio-proxy")
-def accepted(dry_run: DryRun, recorder: Recorder) -> None:
-    must_hold(recorder, judge.injected_pod_is_accepted(dry_run))
+def accepted(dry_run: DryRun, sidecar: str, recorder: Recorder) -> None:
+    must_hold(recorder, judge.injected_pod_is_accepted(dry_run, NATIVE[sidecar]))
 
 
 @then("its workload-socket must be the node's socket directory")

@@ -17,7 +17,7 @@ Feature: Teleport knows this cluster, its bot and its workloads
     Then the extracted JWKS must hold every key of this cluster
 
   @requirement:INST-10 @safety:read-only
-  Scenario: The join token lets exactly tbot in, from exactly this cluster
+  Scenario: The join token lets exactly tbot in, and holds this cluster's keys
     Given the JWKS of this cluster
     And the join token and its bot as Teleport holds them
     Then the token must be for method kubernetes with static JWKS

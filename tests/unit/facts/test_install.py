@@ -212,6 +212,23 @@ def test_labels_are_matched_as_teleport_matches_them() -> None:
     assert not role({}).matches({"env": "dev"})
 
 
+def test_what_a_role_denies_and_what_else_it_opens() -> None:
+    def role(allow: dict[str, Any], deny: dict[str, Any]) -> Any:
+        return parse_role({"kind": "role", "metadata": {"name": "r"}, "spec": {"allow": allow, "deny": deny}})
+
+    filled_in = role({"namespaces": ["default"], "kubernetes_resources": [{"kind": "pod"}]}, {"namespaces": ["default"]})
+    assert (filled_in.denials, filled_in.other_access) == ((), ())
+    rule = {"resources": ["workload_identity"], "verbs": ["read"], "where": "false"}
+    made = role(
+        {"workload_identity_labels": {"env": "dev"}, "node_labels": {"*": "*"}, "app_labels": {}, "rules": [rule]},
+        {"workload_identity_labels": {"env": "dev"}, "rules": [{"resources": ["*"], "verbs": ["*"]}]},
+    )
+    assert made.denials == ("workload_identity_labels", "rules")
+    assert made.other_access == ("node_labels",)
+    assert made.rules[0].where == "false"
+    assert role({}, {"rules": [{"resources": ["session"], "verbs": ["list"]}]}).denials == ()
+
+
 def test_allow_rules_of_an_identity() -> None:
     rules = [
         {"expression": 'workload.kubernetes.namespace == "a"'},

@@ -161,6 +161,14 @@ def test_two_proxies_in_one_pod() -> None:
     violated(injected_pod_is_accepted(make.dry_run(pod=twice)), "INST-07", "2 containers called istio-proxy")
 
 
+@pytest.mark.parametrize(("native", "asked"), [(True, "classic"), (False, "native")])
+def test_a_sidecar_of_another_kind_than_was_asked_for(native: bool, asked: str) -> None:
+    proxy = make.istio_proxy() if native else make.istio_proxy(is_init=False, restart_policy="")
+    answer = make.dry_run(pod=make.pod(proxy=proxy))
+    holds(injected_pod_is_accepted(answer, native), "INST-07", "ev-dry-run")
+    violated(injected_pod_is_accepted(answer, not native), "INST-07", f"asked for a {asked} sidecar")
+
+
 def test_the_injected_pod_mounts_the_nodes_socket() -> None:
     holds(injected_socket_is_the_nodes(make.dry_run(), SOCKETS), "INST-07", "ev-dry-run")
 

@@ -274,3 +274,18 @@ def test_any_other_template_is_a_violation(template: str, words: str) -> None:
 def test_a_workload_identity_that_does_not_exist() -> None:
     finding = id_template_is_istios(AN_IDENTITY)
     violated(finding, "INST-12", "does not exist", evidence=("ev-absent-workload_identity",))
+
+
+def test_a_role_that_denies_what_it_allows_issues_nothing() -> None:
+    role = make.role(denials=("workload_identity_labels",))
+    violated(rules_are_minimal(role), "INST-11", "its deny half has workload_identity_labels", evidence=("ev-role",))
+    assert role_problems(role, make.identity())
+
+
+def test_a_role_that_allows_only_sometimes() -> None:
+    rule = RoleRule(("workload_identity",), ("list", "read"), 'contains(user.spec.traits["x"], "y")')
+    violated(rules_are_minimal(make.role(rules=(rule,))), "INST-11", "it allows only where contains(")
+
+
+def test_a_role_that_opens_nodes_as_well() -> None:
+    violated(labels_match_exactly(make.role(other_access=("node_labels",)), make.identity()), "INST-11", "node_labels")
