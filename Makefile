@@ -39,7 +39,14 @@ lint: venv ## ruff, mypy --strict, the import contract, and the features against
 
 .PHONY: test
 test: venv ## The suite's own tests: no cluster, no root
-	$(BIN)/pytest -q tests/unit tests/plugin tests/contract
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-suite test-contract
+
+# The two halves of `make test` share nothing, so they run at the same time.
+.PHONY: test-suite test-contract
+test-suite: venv
+	$(BIN)/pytest -q tests/unit tests/plugin
+test-contract: venv
+	$(BIN)/pytest -q -p no:cacheprovider tests/contract
 
 .PHONY: lab
 lab: venv ## Build what a cluster needs where no container registry can be reached, and make sure Docker runs
