@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from provision.render import MANIFESTS, documents, render
 PROBES = MANIFESTS / "probes"
 SERVICE_ACCOUNT = "probe"
 AT_ONCE = 8
+SLICE = 0.5
 
 T = TypeVar("T")
 
@@ -107,7 +108,11 @@ class Probes:
     def _each(self, nodes: Sequence[str], probe: Callable[[str], T]) -> tuple[T, ...]:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
             try:
-                return tuple(pool.map(probe, nodes))
+                asked = [pool.submit(probe, node) for node in nodes]
+                # In slices: a signal that comes just before an unbounded wait is seen only when that wait is over.
+                while wait(asked, timeout=SLICE).not_done:
+                    pass
+                return tuple(each.result() for each in asked)
             except KeyboardInterrupt:
                 # The pool waits for its threads, and they would wait for their pods.
                 self._ended.set()
