@@ -41,6 +41,9 @@ pytest_plugins = [
     "steps.tbot",
     "steps.application",
     "steps.checklist",
+    "steps.identity",
+    "steps.negative",
+    "steps.traffic",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facts.document import Absent
 from facts.finding import Finding
 from facts.kubernetes import Pod
+from facts.workloads import Deployment
 from judge.findings import concluded, listed
 
 SOCKET_VOLUME = "workload-socket"
@@ -38,9 +40,20 @@ def socket_volume_problem(pod: Pod, socket_directory: str) -> str:
     return ""
 
 
-def pods_run_with_a_proxy(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
-    """INST-15, first part: Ready, with a started istio-proxy in either list of containers."""
-    problems = [] if pods else ["there is no pod; an invalid injected pod shows in its ReplicaSet's events"]
+def missing_pods(pods: Sequence[Pod], deployment: Deployment | Absent) -> list[str]:
+    """Pods that the application's Deployment wants and that are not there; where it has no Deployment, one is enough."""
+    if not pods:
+        return ["there is no pod; an invalid injected pod shows in its ReplicaSet's events"]
+    if isinstance(deployment, Absent) or len(pods) >= deployment.desired:
+        return []
+    return [f"{deployment.ref} wants {deployment.desired} pods and has {len(pods)}; its ReplicaSet's events say why"]
+
+
+def pods_run_with_a_proxy(
+    pods: Sequence[Pod], deployment: Deployment | Absent, where: str, evidence: Sequence[str]
+) -> Finding:
+    """INST-15, first part: as many as are wanted, Ready, with a started istio-proxy in either list of containers."""
+    problems = missing_pods(pods, deployment)
     for pod in pods:
         if pod.proxy is None:
             problems.append(f"{pod.ref} has no istio-proxy, neither in containers nor in initContainers")
@@ -53,7 +66,7 @@ def pods_run_with_a_proxy(pods: Sequence[Pod], where: str, evidence: Sequence[st
         problems=problems,
         so=f"{len(pods)} of {len(pods)} Ready, with istio-proxy",
         where=where,
-        evidence=evidence,
+        evidence=(*evidence, *deployment.evidence),
     )
 
 

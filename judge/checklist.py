@@ -21,8 +21,9 @@ from facts.proxy import Fleet, ProxyIdentity
 from facts.sds_mode import SdsMode
 from facts.svid import verify_chain, workload_id
 from facts.teleport import Bot, JoinToken, Ping, Role, WorkloadIdentity
+from facts.workloads import Deployment
 from judge.agent import node_problems, where_ready
-from judge.application import socket_volume_problem
+from judge.application import missing_pods, socket_volume_problem
 from judge.findings import concluded, could_not_tell, listed, not_applicable
 from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
 from judge.teleport import role_problems, template_problems, token_problems
@@ -150,9 +151,12 @@ def tbot_issues(
     )
 
 
-def test_app_running(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, bundle: TrustBundle) -> Finding:
-    """CHK-7: the test application's pods are Ready with an identity of their own from Teleport."""
-    problems = [f"{p.ref} is {p.phase} and not Ready" for p in pods if not p.ready]
+def test_app_running(
+    guide: GuideAnswer, pods: Sequence[Pod], deployment: Deployment | Absent, fleet: Fleet, bundle: TrustBundle
+) -> Finding:
+    """CHK-7: as many pods of the test application as are wanted, Ready with an identity of their own from Teleport."""
+    problems = missing_pods(pods, deployment) if pods else []
+    problems += [f"{p.ref} is {p.phase} and not Ready" for p in pods if not p.ready]
     problems += [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
     return _of_proxies(
         "CHK-7",
@@ -163,7 +167,7 @@ def test_app_running(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, bund
         problems=[*_without_proxy(pods, fleet), *problems],
         so=listed(f"{p.pod.name}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=(*fleet.evidence, *bundle.evidence),
+        evidence=(*fleet.evidence, *bundle.evidence, *deployment.evidence),
     )
 
 

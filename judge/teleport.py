@@ -10,12 +10,17 @@ from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.jwks import Jwks, Signature, is_placeholder, parse_jwks
 from facts.teleport import Bot, JoinToken, Role, WorkloadIdentity
-from judge.findings import concluded, listed
+from judge.findings import concluded, listed, not_applicable
 
 ISTIO_ID = "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}"
 """The only template that builds the SPIFFE IDs Istio expects of its peers."""
 
 KIND = "workload_identity"
+
+NO_JWKS = "the cluster joins by another means than a static JWKS"
+"""The catalogue's condition: with in_cluster and oidc Teleport asks the cluster itself, and nothing is extracted."""
+
+ASKS_THE_CLUSTER = ("in_cluster", "oidc")
 
 _PATTERN = re.compile(r"\*|^\^.*\$$")
 """A label value that Teleport takes as a pattern: with a star, or a regular expression from ^ to $."""
@@ -29,6 +34,8 @@ def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, eviden
         token: The join token.
         evidence: Readings that the signature check stands on.
     """
+    if isinstance(token, JoinToken) and token.kubernetes_type in ASKS_THE_CLUSTER:
+        return _no_jwks("INST-09", token)
     return concluded(
         "INST-09",
         expected="a service-account token issued just now to verify with the extracted JWKS",
@@ -39,22 +46,22 @@ def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, eviden
     )
 
 
-def method_is_static_jwks(token: JoinToken | Absent) -> Finding:
-    """INST-10, method: kubernetes with static JWKS, for bots."""
+def method_is_kubernetes(token: JoinToken | Absent) -> Finding:
+    """INST-10, method: kubernetes, for bots; with static JWKS, or by asking the cluster (in_cluster, oidc)."""
     if isinstance(token, Absent):
         return _absent("INST-10", token)
     problems = []
     if token.join_method != "kubernetes":
         problems.append(f"its join method is {token.join_method}")
-    if token.kubernetes_type != "static_jwks":
+    if token.kubernetes_type not in ("static_jwks", *ASKS_THE_CLUSTER):
         problems.append(f"its type is {token.kubernetes_type or 'not given'}")
     if token.roles != ("Bot",):
         problems.append(f"its roles are {listed(token.roles)}")
     return concluded(
         "INST-10",
-        expected="join method kubernetes, type static_jwks, role Bot",
+        expected="join method kubernetes, type static_jwks (in_cluster and oidc will do), role Bot",
         problems=problems,
-        so="method kubernetes, type static_jwks, role Bot",
+        so=f"method kubernetes, type {token.kubernetes_type}, role Bot",
         where=_ref(token),
         evidence=token.evidence,
     )
@@ -98,6 +105,8 @@ def holds_every_key(token: JoinToken | Absent, live: Jwks, requirement: str = "I
     """INST-10, keys, and INST-09 without a token of the run's own: every key that the cluster publishes is in the token."""
     if isinstance(token, Absent):
         return _absent(requirement, token)
+    if token.kubernetes_type in ASKS_THE_CLUSTER:
+        return _no_jwks(requirement, token)
     return concluded(
         requirement,
         expected=f"the token to hold the cluster's keys {listed(live.key_ids)}",
@@ -233,10 +242,10 @@ def token_problems(token: JoinToken | Absent, live: Jwks, service_account: str, 
         return [str(token)]
     problems = [
         f.seen
-        for f in (method_is_static_jwks(token), allows_only_tbot(token, service_account), bot_has_role(token, bot, role))
+        for f in (method_is_kubernetes(token), allows_only_tbot(token, service_account), bot_has_role(token, bot, role))
         if f.holds == "no"
     ]
-    return problems + _key_problems(token, live)
+    return problems if token.kubernetes_type in ASKS_THE_CLUSTER else problems + _key_problems(token, live)
 
 
 def role_problems(role: Role | Absent, identity: WorkloadIdentity | Absent) -> list[str]:
@@ -246,6 +255,12 @@ def role_problems(role: Role | Absent, identity: WorkloadIdentity | Absent) -> l
     if isinstance(identity, Absent):
         return [str(identity)]
     return _label_problems(role, identity) + _rule_problems(role)
+
+
+def _no_jwks(requirement: str, token: JoinToken) -> Finding:
+    return not_applicable(
+        requirement, NO_JWKS, where=f"{_ref(token)}, type {token.kubernetes_type}", evidence=token.evidence
+    )
 
 
 def _absent(requirement: str, absent: Absent) -> Finding:

@@ -27,6 +27,7 @@ from facts.mesh import Mesh
 from facts.proxy import Fleet, Normalization
 from facts.teleport import Bot, BotInstance, JoinToken, Ping, Role, WorkloadIdentity
 from facts.versions import Tool, Version
+from facts.workloads import Deployment
 from observe.agent import read_agent
 from observe.cluster import Cluster
 from observe.envoy import read_fleet, read_normalizations
@@ -315,6 +316,16 @@ class Install:
             p
             for p in self.all_pods()
             if p.namespace == self.names.app_namespace and p.labels.get("app") == self.names.app and not p.terminating
+        )
+
+    def app_deployment(self) -> Deployment | Absent:
+        """The Deployment of the test application, which says how many pods are wanted."""
+        self._need("app")
+        names = self.names
+        return self._once(
+            "app_deployment",
+            lambda: self.cluster.deployment(names.app_namespace, names.app),
+            lambda found: found.evidence,
         )
 
     def app_where(self) -> str:

@@ -16,9 +16,12 @@ def app_pods(install: Install) -> tuple[Pod, ...]:
     return install.app_pods()
 
 
-@then("every pod must be Ready with a started istio-proxy")
+@then("as many pods as are wanted must be Ready with a started istio-proxy")
 def ready(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.pods_run_with_a_proxy(app_pods, install.app_where(), install.app_evidence()))
+    must_hold(
+        recorder,
+        judge.pods_run_with_a_proxy(app_pods, install.app_deployment(), install.app_where(), install.app_evidence()),
+    )
 
 
 @then("the workload-socket of every pod must be the node's socket directory")

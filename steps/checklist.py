@@ -65,7 +65,10 @@ def issued(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
 
 @then("the test application must run with an identity of its own from Teleport")
 def application(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.test_app_running(guide, install.app_pods(), install.app_fleet(), install.bundle()))
+    finding = judge.test_app_running(
+        guide, install.app_pods(), install.app_deployment(), install.app_fleet(), install.bundle()
+    )
+    must_hold(recorder, finding)
 
 
 @then("the socket in the pod must be the node's socket, with live streams on it")

@@ -45,9 +45,9 @@ def joining(install: Install) -> tuple[JoinToken | Absent, Bot | Absent]:
     return install.token(), install.bot()
 
 
-@then("the token must be for method kubernetes with static JWKS")
+@then("the token must be for method kubernetes")
 def method(joining: tuple[JoinToken | Absent, Bot | Absent], recorder: Recorder) -> None:
-    must_hold(recorder, judge.method_is_static_jwks(joining[0]))
+    must_hold(recorder, judge.method_is_kubernetes(joining[0]))
 
 
 @then("the token must allow exactly tbot's service account")

@@ -20,7 +20,7 @@ Feature: Teleport knows this cluster, its bot and its workloads
   Scenario: The join token lets exactly tbot in, and holds this cluster's keys
     Given the JWKS of this cluster
     And the join token and its bot as Teleport holds them
-    Then the token must be for method kubernetes with static JWKS
+    Then the token must be for method kubernetes
     And the token must allow exactly tbot's service account
     And the token must hold every key of this cluster
     And its bot must exist and have the role

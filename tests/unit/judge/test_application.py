@@ -18,11 +18,12 @@ from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
 
 WHERE = "pods with app=test-app in test-app"
 EVIDENCE = ("ev-pods",)
+APP = make.deployment("test-app", namespace="test-app")
 
 
 def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
     pods = [make.pod("native"), make.pod("classic", proxy=make.istio_proxy(is_init=False, restart_policy=""))]
-    finding = pods_run_with_a_proxy(pods, WHERE, EVIDENCE)
+    finding = pods_run_with_a_proxy(pods, APP, WHERE, EVIDENCE)
     holds(finding, "INST-15", "ev-pods")
     assert finding.seen == "2 of 2 Ready, with istio-proxy"
 
@@ -30,18 +31,30 @@ def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
 @pytest.mark.parametrize(("ready", "started"), [(True, False), (False, True)])
 def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, started: bool) -> None:
     pods = [make.pod(proxy=make.istio_proxy(ready=ready, started=started))]
-    holds(pods_run_with_a_proxy(pods, WHERE, EVIDENCE), "INST-15")
+    holds(pods_run_with_a_proxy(pods, APP, WHERE, EVIDENCE), "INST-15")
 
 
 def test_without_a_pod_nothing_is_proven() -> None:
-    violated(pods_run_with_a_proxy([], WHERE, EVIDENCE), "INST-15", "no pod", "ReplicaSet's events", evidence=EVIDENCE)
+    violated(pods_run_with_a_proxy([], APP, WHERE, EVIDENCE), "INST-15", "no pod", "ReplicaSet's events", evidence=EVIDENCE)
     violated(pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
     violated(proxies_did_not_restart([], WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
 
 
+def test_fewer_pods_than_the_deployment_wants_is_a_violation() -> None:
+    wants = make.deployment("test-app", namespace="test-app", desired=3)
+    finding = pods_run_with_a_proxy([make.pod("one"), make.pod("two")], wants, WHERE, EVIDENCE)
+    words = "Deployment test-app/test-app wants 3 pods and has 2"
+    violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app"))
+
+
+def test_where_no_deployment_says_how_many_one_pod_is_enough() -> None:
+    other_kind = make.absent("deployment/test-app")
+    holds(pods_run_with_a_proxy([make.pod()], other_kind, WHERE, EVIDENCE), "INST-15", "ev-absent-deployment")
+
+
 def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     plain = make.pod("plain", injected=False, socket=None)
-    finding = pods_run_with_a_proxy([make.pod(), plain], WHERE, EVIDENCE)
+    finding = pods_run_with_a_proxy([make.pod(), plain], APP, WHERE, EVIDENCE)
     violated(finding, "INST-15", "Pod test-app/plain has no istio-proxy", evidence=EVIDENCE)
     violated(proxies_did_not_restart([plain], WHERE, EVIDENCE), "INST-15", "Pod test-app/plain has no istio-proxy")
 
@@ -66,7 +79,7 @@ def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     ids=["proxy waits", "evicted", "no reason", "proxy not started"],
 )
 def test_a_pod_that_is_not_ready_is_named_with_its_reason(stuck: Pod, words: str) -> None:
-    violated(pods_run_with_a_proxy([make.pod("good"), stuck], WHERE, EVIDENCE), "INST-15", "Pod test-app/app", words)
+    violated(pods_run_with_a_proxy([make.pod("good"), stuck], APP, WHERE, EVIDENCE), "INST-15", "Pod test-app/app", words)
 
 
 @pytest.mark.parametrize(

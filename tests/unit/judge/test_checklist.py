@@ -141,7 +141,13 @@ def issues(*pods: Pod, fleet: Fleet) -> Finding:
 
 
 def runs(*pods: Pod, fleet: Fleet) -> Finding:
-    return app_running(GUIDE, pods, fleet, make.bundle())
+    return app_running(GUIDE, pods, make.deployment("test-app", desired=len(pods)), fleet, make.bundle())
+
+
+def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
+    wants = make.deployment("test-app", namespace="test-app", desired=2)
+    finding = app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle())
+    violated(finding, "CHK-7", "Deployment test-app/test-app wants 2 pods and has 1", evidence=("ev-test-app",))
 
 
 def on_socket(*pods: Pod, fleet: Fleet) -> Finding:

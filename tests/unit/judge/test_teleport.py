@@ -14,13 +14,13 @@ from judge.teleport import (
     holds_every_key,
     id_template_is_istios,
     labels_match_exactly,
-    method_is_static_jwks,
+    method_is_kubernetes,
     role_problems,
     rules_are_minimal,
     token_problems,
 )
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, violated
+from tests.unit.judge.assertions import holds, inapplicable, violated
 from tests.unit.judge.builders import ROLE, TBOT
 
 TOKEN = make.absent("token/istio-tbot-k8s-join")
@@ -52,7 +52,7 @@ def test_without_a_join_token_no_keys_were_extracted() -> None:
 
 
 def test_the_token_of_the_guide_joins() -> None:
-    holds(method_is_static_jwks(make.token()), "INST-10", "ev-token")
+    holds(method_is_kubernetes(make.token()), "INST-10", "ev-token")
     holds(allows_only_tbot(make.token(), TBOT), "INST-10", "ev-token")
     holds(holds_every_key(make.token(), make.jwks()), "INST-10", "ev-token", "ev-jwks")
     holds(bot_has_role(make.token(), make.bot(), ROLE), "INST-10", "ev-token", "ev-bot")
@@ -61,7 +61,7 @@ def test_the_token_of_the_guide_joins() -> None:
 
 def test_a_token_that_does_not_exist_violates_every_part() -> None:
     findings = (
-        method_is_static_jwks(TOKEN),
+        method_is_kubernetes(TOKEN),
         allows_only_tbot(TOKEN, TBOT),
         holds_every_key(TOKEN, make.jwks()),
         bot_has_role(TOKEN, make.bot(), ROLE),
@@ -76,7 +76,7 @@ def test_a_token_that_does_not_exist_violates_every_part() -> None:
     ("changes", "words"),
     [
         ({"join_method": "token"}, "its join method is token"),
-        ({"kubernetes_type": "in_cluster"}, "its type is in_cluster"),
+        ({"kubernetes_type": "remote"}, "its type is remote"),
         ({"kubernetes_type": ""}, "its type is not given"),
         ({"roles": ("Bot", "Node")}, "its roles are Bot, Node"),
         ({"roles": ()}, "its roles are none"),
@@ -84,7 +84,7 @@ def test_a_token_that_does_not_exist_violates_every_part() -> None:
 )
 def test_a_token_of_another_method(changes: dict[str, Any], words: str) -> None:
     token = make.token(**changes)
-    violated(method_is_static_jwks(token), "INST-10", words, evidence=("ev-token",))
+    violated(method_is_kubernetes(token), "INST-10", words, evidence=("ev-token",))
     assert any(words in p for p in token_problems(token, make.jwks(), TBOT, make.bot(), ROLE))
 
 
@@ -132,6 +132,18 @@ def test_a_token_that_lacks_the_key_after_a_rotation() -> None:
 def test_another_clusters_key_of_the_same_id_is_another_key() -> None:
     rebuilt = make.jwks(make.public_key("live", modulus="another"))
     violated(holds_every_key(make.token(), rebuilt), "INST-10", "it lacks the cluster's keys live")
+
+
+@pytest.mark.parametrize("kind", ["in_cluster", "oidc"])
+def test_where_teleport_asks_the_cluster_no_keys_were_extracted(kind: str) -> None:
+    token = make.token(kubernetes_type=kind, jwks_text="")
+    holds(method_is_kubernetes(token), "INST-10", "ev-token")
+    inapplicable(holds_every_key(token, make.jwks()), "INST-10", "ev-token")
+    inapplicable(holds_every_key(token, make.jwks(), "INST-09"), "INST-09", "ev-token")
+    inapplicable(
+        fresh_token_verifies(make.signature(ok=False, reason="no keys"), token, ["ev-fresh"]), "INST-09", "ev-token"
+    )
+    assert token_problems(token, make.jwks(), TBOT, make.bot(), ROLE) == []
 
 
 def test_a_bot_that_was_never_created() -> None:

@@ -1,0 +1,1 @@
+"""Sentences of ``features/3_identity``: ID-01 to ID-12."""

@@ -1,0 +1,1 @@
+"""Sentences of ``features/3_identity``: NEG-01 to NEG-07."""
