@@ -60,8 +60,10 @@ COPY lab /opt/stand-in/lab
 RUN python3 -m compileall -q /opt/stand-in/lab
 """
 
+# Two references to one image would be told apart by nobody: a node reports the image that runs by either name.
 _STAND_IN_PROGRAM = """\
 FROM {base}
+LABEL conformance.reference={reference}
 ENV STANDIN_VERSION={version}
 ENTRYPOINT ["/usr/local/bin/{program}"]
 """
@@ -89,6 +91,8 @@ def stand_in_images(versions: Versions) -> dict[str, tuple[str, str, str]]:
     return {
         "teleport": (f"localhost/stand-in/teleport:{fixed}", "teleport", fixed),
         "tbot": (f"localhost/stand-in/tbot:{fixed}", "tbot", fixed),
+        # As a registry has it: the tag of a major version moves along with its releases.
+        "tbot-floating": (f"localhost/stand-in/tbot:{fixed.partition('.')[0]}", "tbot", fixed),
         "tbot-affected": (f"localhost/stand-in/tbot:{affected}", "tbot", affected),
     }
 
@@ -252,7 +256,7 @@ def _stand_in_part(versions: Versions) -> Part:
         built = f"localhost/stand-in/programs:{versions.teleport_fixed}"
         assemble(shop, built, _STAND_IN.format(base=base), _fill_stand_in)
         for reference, program, version in stand_in_images(versions).values():
-            dockerfile = _STAND_IN_PROGRAM.format(base=built, program=program, version=version)
+            dockerfile = _STAND_IN_PROGRAM.format(base=built, reference=reference, program=program, version=version)
             assemble(shop, reference, dockerfile, lambda _context: None)
 
     return Part(

@@ -46,6 +46,7 @@ class Sources:
         istio_tag: Tag likewise.
         teleport_image: Image of Teleport, with ``tctl`` beside it.
         tbot_image: tbot in a release that renews certificates.
+        tbot_floating_image: tbot under the tag of its major version, which moves with each release.
         tbot_affected_image: tbot in a release with the renewal defect.
         workload_image: An image with ``python3``.
         stand_in: Teleport and tbot are the lab's stand-in.
@@ -62,6 +63,7 @@ class Sources:
     istio_tag: str
     teleport_image: str
     tbot_image: str
+    tbot_floating_image: str
     tbot_affected_image: str
     workload_image: str
     stand_in: bool = False
@@ -114,6 +116,7 @@ def _upstream() -> dict[str, str]:
         "workload": names["workload"],
         "teleport": f"{names['teleport']}:{teleport['fixed']}",
         "tbot": f"{names['tbot']}:{teleport['fixed']}",
+        "tbot-floating": f"{names['tbot']}:{teleport['fixed'].partition('.')[0]}",
         "tbot-affected": f"{names['tbot']}:{teleport['affected']}",
     }
 
@@ -133,6 +136,7 @@ def _from_registry(origin: Literal["upstream", "mirror"], mirror: str, *, needs_
         istio_tag="",
         teleport_image=image(names["teleport"]),
         tbot_image=image(names["tbot"]),
+        tbot_floating_image=image(names["tbot-floating"]),
         tbot_affected_image=image(names["tbot-affected"]),
         workload_image=image(names["workload"]),
     )
@@ -178,6 +182,7 @@ def _from_bundle(file: Path) -> Sources:
             istio_tag=bundle["istio"]["tag"],
             teleport_image=images["teleport"],
             tbot_image=images["tbot"],
+            tbot_floating_image=images["tbot-floating"],
             tbot_affected_image=images["tbot-affected"],
             workload_image=images["python"],
             stand_in=bool(bundle["stand_in"]),

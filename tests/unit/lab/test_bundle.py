@@ -37,7 +37,7 @@ _SCHEMA = _object(
     binaries=_object(kind=_BINARY, kubectl=_BINARY, istioctl=_BINARY),
     images={
         "type": "object",
-        "required": ["node", "pilot", "proxyv2", "teleport", "tbot", "tbot-affected", "python"],
+        "required": ["node", "pilot", "proxyv2", "teleport", "tbot", "tbot-floating", "tbot-affected", "python"],
         "additionalProperties": _IMAGE,
     },
     istio=_object(hub=_TEXT, tag=_TEXT, version=_TEXT),
@@ -119,7 +119,8 @@ def test_preloaded_images_have_the_names_that_kubeadm_asks_for(store: Store) -> 
     document = _written(store)
     assert _ASKED.format("pause") in document["preloaded"]
     assert not any(ref.startswith("localhost/conformance/pause") for ref in document["preloaded"])
-    assert {document["images"][name]["ref"] for name in ("tbot", "tbot-affected")} <= set(document["preloaded"])
+    tbots = ("tbot", "tbot-floating", "tbot-affected")
+    assert {document["images"][name]["ref"] for name in tbots} <= set(document["preloaded"])
     assert document["images"]["node"]["ref"] not in document["preloaded"]
 
 

@@ -49,7 +49,7 @@ def a_kind(tmp_path: Path, script: str, recorder: KeptInMemory | None = None, **
     program = tmp_path / "kind"
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nconfig={tmp_path}/kubeconfig\n{script}\n')
     program.chmod(0o755)
-    sources = Sources("upstream", program, program, program, "node:1", "", "", "t:1", "b:1", "b:0", "w:1")
+    sources = Sources("upstream", program, program, program, "node:1", "", "", "t:1", "b:18.6.4", "b:18", "b:18.6.3", "w:1")
     return Kind("a", tmp_path, sources, recorder or KeptInMemory(), nodes=1, timeout=more.get("timeout", 10))
 
 

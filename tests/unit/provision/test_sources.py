@@ -32,7 +32,7 @@ def bundle(tmp_path: Path) -> dict[str, Any]:
     directory.mkdir(parents=True)
     for name in ("kind", "kubectl", "istioctl", "kind-patch.yaml", "istio-overlay.yaml"):
         (directory / name).touch()
-    images = ("node", "teleport", "tbot", "tbot-affected", "python")
+    images = ("node", "teleport", "tbot", "tbot-floating", "tbot-affected", "python")
     return {
         "schema": 1,
         "binaries": {name: {"path": name} for name in ("kind", "kubectl", "istioctl")},
@@ -88,6 +88,13 @@ def test_upstream_leaves_istios_images_to_istioctl(tmp_path: Path, tools: Path) 
     assert (found.istio_hub, found.istio_tag) == ("", "")
     assert found.istioctl == tools / "istioctl"
     assert not found.stand_in
+
+
+def test_the_guides_tag_names_a_major_version_and_ours_a_release(tmp_path: Path, tools: Path) -> None:
+    found = resolve(given(tmp_path, source="upstream"))
+    name, _, release = found.tbot_image.rpartition(":")
+    assert release.count(".") == 2
+    assert found.tbot_floating_image == f"{name}:{release.partition('.')[0]}"
 
 
 def test_a_mirror_takes_the_place_of_the_registrys_host(tmp_path: Path, tools: Path) -> None:

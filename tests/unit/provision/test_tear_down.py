@@ -19,7 +19,7 @@ from provision.sources import Sources
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What became of the cluster; neither kind nor Docker is asked."""
     program = tmp_path / "program"
-    sources = Sources("upstream", program, program, program, "node:1", "", "", "t:1", "b:1", "b:0", "w:1")
+    sources = Sources("upstream", program, program, program, "node:1", "", "", "t:1", "b:18.6.4", "b:18", "b:18.6.3", "w:1")
     asked: list[str] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(install, "resolve", lambda _settings: sources)
