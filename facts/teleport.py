@@ -65,6 +65,21 @@ class ClusterStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class NoSession:
+    """An admin tctl was given, and ``tctl status`` does not work with it.
+
+    Attributes:
+        said: tctl's own words.
+        expired: They speak of a session that has ended or was never begun.
+        evidence: Ids of the readings.
+    """
+
+    said: str
+    expired: bool
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JoinToken:
     """A token resource.
 

@@ -10,7 +10,7 @@ from facts.bundle import TrustBundle
 from facts.finding import Finding
 from facts.kubernetes import Pod
 from facts.probe import NodeProbe, Refused
-from facts.teleport import Ping
+from facts.teleport import ClusterStatus, NoSession, Ping
 from facts.versions import Tool, Version
 from judge.findings import concluded, listed
 
@@ -97,16 +97,25 @@ def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Fin
     )
 
 
-def admin_session_works(status_cluster: str, ping: Ping, evidence: Sequence[str]) -> Finding:
+def admin_session_works(session: ClusterStatus | NoSession, ping: Ping) -> Finding:
     """INST-03, admin half: `tctl status` answers, and for the same cluster as the public endpoints."""
-    same = status_cluster == ping.cluster_name
+    if isinstance(session, NoSession):
+        problems, so = [f"the session that was given does not work: {session.said}"], ""
+        remedy = (
+            "log in again with `tsh login`" if session.expired else "run the given tctl by hand until `tctl status` answers"
+        )
+    else:
+        other = session.cluster_name != ping.cluster_name
+        problems = [f"tctl talks to {session.cluster_name}, the proxy belongs to {ping.cluster_name}"] if other else []
+        so, remedy = f"tctl status answers for {session.cluster_name}", "log in to the Teleport that tbot joins"
     return concluded(
         "INST-03",
         expected="an admin session on the same Teleport cluster",
-        problems=[] if same else [f"tctl talks to {status_cluster}, the proxy belongs to {ping.cluster_name}"],
-        so=f"tctl status answers for {status_cluster}",
+        problems=problems,
+        so=so,
         where="tctl status",
-        evidence=(*evidence, *ping.evidence),
+        evidence=(*session.evidence, *ping.evidence),
+        remedy=remedy,
     )
 
 

@@ -25,7 +25,7 @@ from facts.jwks import Jwks, Signature, parse_jwks, verify
 from facts.kubernetes import Node, Pod
 from facts.mesh import Mesh
 from facts.proxy import Fleet, Normalization
-from facts.teleport import Bot, BotInstance, JoinToken, Ping, Role, WorkloadIdentity
+from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, NoSession, Ping, Role, WorkloadIdentity
 from facts.versions import Tool, Version
 from facts.workloads import Deployment
 from observe.agent import read_agent
@@ -179,10 +179,9 @@ class Install:
 
         return self._once("bundle", read, lambda bundle: bundle.evidence)
 
-    def admin_session(self) -> tuple[str, tuple[str, ...]]:
-        """Name of the cluster that the admin tctl talks to."""
-        status = self._once("status", lambda: self.teleport().status(), lambda status: status.evidence)
-        return status.cluster_name, status.evidence
+    def admin_session(self) -> ClusterStatus | NoSession:
+        """The cluster that the admin tctl talks to, or that it talks to none."""
+        return self._once("status", lambda: self.teleport().status(), lambda status: status.evidence)
 
     def token(self) -> JoinToken | Absent:
         """The join token that tbot's configuration names."""

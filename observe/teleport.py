@@ -19,6 +19,7 @@ from facts.teleport import (
     BotInstance,
     ClusterStatus,
     JoinToken,
+    NoSession,
     Ping,
     Role,
     WorkloadIdentity,
@@ -137,14 +138,16 @@ class Teleport:
             raise no_admin_session(f"tctl {' '.join(words)}")
         return self._tctl(words, stdin)
 
-    def status(self) -> ClusterStatus:
-        """What ``tctl status`` says.
+    def status(self) -> ClusterStatus | NoSession:
+        """What ``tctl status`` says; that it does not work is an answer too, for this is what it is there to tell.
 
         Raises:
-            CouldNotTell: There is no admin session, or it does not work.
+            CouldNotTell: There is no admin session, tctl did not end in time, or its words are not understood.
         """
         result, evidence = self._ask(["status"], ObjectRef("Teleport", "status"), parse_status)
-        self._must_have_worked(result)
+        if result.exit_code != 0:
+            said = f"exit code {result.exit_code}: {result.tail()}"
+            return NoSession(said, bool(_NO_SESSION.search(result.stderr)), (evidence,))
         return parse_status(result.stdout, (evidence,))
 
     def token(self, name: str) -> JoinToken | Absent:

@@ -67,8 +67,7 @@ def bundle_is_valid(public: tuple[Ping, TrustBundle], recorder: Recorder) -> Non
 
 @then("the admin session must work")
 def admin_session(install: Install, recorder: Recorder) -> None:
-    cluster_name, evidence = install.admin_session()
-    must_hold(recorder, judge.admin_session_works(cluster_name, install.ping(), evidence))
+    must_hold(recorder, judge.admin_session_works(install.admin_session(), install.ping()))
 
 
 @given("a probe pod on every node that takes workloads, set up as tbot is", target_fixture="node_probes")

@@ -26,7 +26,7 @@ from facts.probe import NodeProbe, Refused, SdsProbe, SeenContainer
 from facts.proxy import Fleet, Normalization, PodRef, ProxyIdentity, Unread
 from facts.sds_mode import SdsMode, SecretState
 from facts.tbot import KubernetesAttestor, TbotConfig, WorkloadApi
-from facts.teleport import Bot, BotInstance, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
+from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
 from facts.versions import Tool, Version
 from facts.workloads import DaemonSet, Deployment, PodTemplate
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
@@ -199,6 +199,11 @@ def normalization(name: str = "app", *settings: HttpNormalization, is_gateway: b
 def ping(**changes: Any) -> Ping:
     """Teleport's public answer."""
     return replace(Ping(TRUST_DOMAIN, Version(18, 6, 4), stand_in=False, evidence=("ev-ping",)), **changes)
+
+
+def status(**changes: Any) -> ClusterStatus:
+    """What an admin's tctl says."""
+    return replace(ClusterStatus(TRUST_DOMAIN, Version(18, 6, 4), (), "standby", ("ev-status",)), **changes)
 
 
 def bundle(**changes: Any) -> TrustBundle:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from facts.probe import NodeProbe, Refused
+from facts.teleport import NoSession
 from facts.versions import Version
 from judge.prerequisites import (
     admin_session_works,
@@ -113,9 +114,22 @@ def test_a_bundle_of_another_trust_domain() -> None:
 
 
 def test_the_admin_session_is_of_the_same_teleport() -> None:
-    holds(admin_session_works(TRUST_DOMAIN, make.ping(), ["ev-status"]), "INST-03", "ev-status", "ev-ping")
-    finding = admin_session_works("other.example.com", make.ping(), ["ev-status"])
+    holds(admin_session_works(make.status(), make.ping()), "INST-03", "ev-status", "ev-ping")
+    finding = admin_session_works(make.status(cluster_name="other.example.com"), make.ping())
     violated(finding, "INST-03", "tctl talks to other.example.com", TRUST_DOMAIN, evidence=("ev-status", "ev-ping"))
+
+
+@pytest.mark.parametrize(
+    ("session", "remedy"),
+    [
+        (NoSession("exit code 1: your credentials have expired", expired=True, evidence=("ev-status",)), "tsh login"),
+        (NoSession("exit code 1: permission denied", expired=False, evidence=("ev-status",)), "`tctl status`"),
+    ],
+)
+def test_a_session_that_was_given_and_does_not_work_is_a_failure_and_not_a_riddle(session: NoSession, remedy: str) -> None:
+    finding = admin_session_works(session, make.ping())
+    violated(finding, "INST-03", "does not work: exit code 1", evidence=("ev-status", "ev-ping"))
+    assert remedy in finding.remedy
 
 
 def test_a_probe_ran_on_every_node() -> None:

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from facts.document import Absent
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import KeptInMemory
-from facts.teleport import JoinToken
+from facts.teleport import ClusterStatus, JoinToken, NoSession
 from observe.command import CommandResult
 from observe.teleport import Teleport
 from tests.data import document, text
@@ -159,7 +159,9 @@ def test_resources_through_tctl_show_as_tctl(recorder: KeptInMemory) -> None:
     kept = recorder.evidence[token.evidence[0]]
     assert kept.question == "tctl get token/istio-tbot-k8s-join --format=json"
     assert (kept.parser, kept.exit_code) == ("facts.teleport.parse_join_token", 0)
-    assert teleport.status().cluster_name == "teleport.conformance.test"
+    status = teleport.status()
+    assert isinstance(status, ClusterStatus)
+    assert status.cluster_name == "teleport.conformance.test"
     assert len(teleport.bot_instances()) == 2
     assert teleport.has_admin
 
@@ -189,6 +191,21 @@ def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
     with pytest.raises(CouldNotTell) as caught:
         _with(recorder, role=denied).role("x")
     assert "what it may read" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "expired"),
+    [
+        ("ERROR: your credentials have expired, please login using tsh login\n", True),
+        ("ERROR: could not connect to the Auth Service: /var/lib/teleport/admin.sock: Permission denied\n", False),
+    ],
+)
+def test_that_the_session_does_not_work_is_what_status_tells(recorder: KeptInMemory, said: str, *, expired: bool) -> None:
+    session = _with(recorder, status=(1, "", said)).status()
+    assert isinstance(session, NoSession)
+    assert said.strip() in session.said
+    assert session.expired is expired
+    assert session.evidence == tuple(recorder.evidence)
 
 
 def test_without_a_session_the_error_says_what_to_give(recorder: KeptInMemory) -> None:
