@@ -113,7 +113,10 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
             ("--nodes", "two"),
             "nodes: input should be a valid integer, unable to parse string as an integer, saw 'two'. Try: ",
         ),
-        (("--profile", "cor"), "expected one of the profiles all, checklist, core, install; saw 'cor' (--profile). Try: "),
+        (
+            ("--profile", "cor"),
+            "expected one of the profiles all, checklist, core, identity, install, traffic; saw 'cor' (--profile). Try: ",
+        ),
         (("--source", "mirror"), "saw source = mirror without one (settings: registry). Try: give --registry HOST/PREFIX"),
         (EXISTING, "expected one of the contexts staging; saw none (kubeconfig). Try: name one of them with --context"),
         ((*EXISTING, "--context", "stging"), "expected one of the contexts staging; saw 'stging' (kubeconfig). Try: "),

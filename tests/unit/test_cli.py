@@ -48,7 +48,11 @@ def test_the_settings_are_listed_whatever_the_file_says(
         (("nonsense",), 4, "nonsense"),
         (("up", "--nodes", "two"), 4, "--nodes"),
         (("up", "--nodes", "0"), 4, "nodes: input should be greater than or equal to 1, saw 0. Try: `conformance options`"),
-        (("plan", "--profile", "cor"), 4, "expected one of the profiles all, checklist, core, install; saw 'cor'"),
+        (
+            ("plan", "--profile", "cor"),
+            4,
+            "expected one of the profiles all, checklist, core, identity, install, traffic; saw 'cor'",
+        ),
         (("images", "--source", "mirror"), 4, "Try: give --registry HOST/PREFIX"),
         (("images", "--source", "bundle"), 6, "Try: build it: make lab"),
     ],
