@@ -23,6 +23,7 @@ from provision.phases import STOPPED, PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
+from provision.workloads import MeshNames, Workloads
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope
@@ -212,6 +213,25 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
     made = Probes(target.objects, cluster, image=target.workload_image, patience=settings.patience.pod_ready)
     yield made
     made.remove()
+
+
+@pytest.fixture(scope="session")
+def workloads(target: Target, cluster: Cluster, install: Install, settings: Settings) -> Iterator[Workloads]:
+    """Workloads of the run, begun all at once and removed at the end."""
+    target.need("agent")
+    mesh = install.mesh()
+    made = Workloads(
+        target.objects,
+        cluster,
+        image=target.workload_image,
+        mesh=MeshNames(mesh.trust_domain, mesh.revision, settings.names.injection_template),
+        nodes=install.workload_nodes(),
+        patience=settings.patience.pod_ready,
+    )
+    try:
+        yield made
+    finally:
+        made.remove()
 
 
 def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:

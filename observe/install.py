@@ -61,9 +61,14 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("create", "", "serviceaccounts"),
     ("create", "", "serviceaccounts/token"),
     ("create", "", "configmaps"),
+    ("create", "", "services"),
+    ("create", "networking.istio.io", "destinationrules"),
+    ("create", "networking.istio.io", "virtualservices"),
+    ("create", "security.istio.io", "authorizationpolicies"),
+    ("create", "security.istio.io", "peerauthentications"),
     ("delete", "", "pods"),
 )
-"""What probes need besides."""
+"""What probes and the workloads of the run need besides."""
 
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """What provisioning needs: the guide's cluster admin."""

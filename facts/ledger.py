@@ -1,0 +1,234 @@
+"""The ledger of the traffic client: one entry for each request, each with one outcome out of a closed list.
+
+The program, ``manifests/traffic/traffic.py``, writes down what happened; what that was is decided here. Who called is the
+server's word. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of its local replies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from facts.document import damaged, mappings, need, texts, when
+
+WHERE = "ledger of the traffic client"
+RBAC_WORDS = "RBAC: access denied"
+
+
+class Outcome(StrEnum):
+    """What became of a request. Each is told from all others; a timeout is none of the refusals."""
+
+    ANSWERED = "answered by the server"
+    DENIED = "403 RBAC: access denied"
+    TLS_ERROR = "TLS error"
+    """Told by the proxy that could not shake hands."""
+    NO_UPSTREAM = "503 without a TLS error"
+    """The proxy knows no server, or its connection broke for a reason that is not TLS."""
+    OTHER_ANSWER = "another answer"
+    RESET = "connection reset"
+    """By a peer that had taken it; one that nobody takes is refused."""
+    CLOSED = "connection closed without an answer"
+    REFUSED = "connection refused"
+    UNRESOLVED = "name not resolved"
+    TIMEOUT = "timeout"
+    OTHER_ERROR = "another error"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of the traffic, as its pod knows itself."""
+
+    pod: str
+    namespace: str
+    service_account: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One element of ``x-forwarded-client-cert``: the peer whose certificate a proxy has verified.
+
+    Attributes:
+        by: URI SANs of the proxy's own certificate.
+        uris: URI SANs of the peer's certificate.
+        hash: SHA-256 of the peer's certificate, hexadecimal; empty where the proxy does not say it.
+    """
+
+    by: tuple[str, ...]
+    uris: tuple[str, ...]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the server said of a request.
+
+    Attributes:
+        server: The server.
+        arrivals: How often this request had arrived there by then; more than once means that a proxy asked again.
+        target: The path as it arrived; empty over TCP.
+        peers: The proxies' certificates on the way, nearest last; none over TCP.
+    """
+
+    server: End
+    arrivals: int
+    target: str
+    peers: tuple[Peer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One entry.
+
+    Attributes:
+        id: Unique in all ledgers.
+        url: As it was asked for.
+        at: UTC time at which it began.
+        seconds: That it took.
+        connection: The client's own address of its connection; empty where there was none.
+        outcome: What became of it.
+        status: HTTP status; 0 where there is none.
+        words: What a proxy or the system said, where the server did not answer.
+        word: What the server said, where it did.
+    """
+
+    id: str
+    url: str
+    at: datetime
+    seconds: float
+    connection: str
+    outcome: Outcome
+    status: int
+    words: str
+    word: Word | None
+
+    def __str__(self) -> str:
+        status = f"HTTP {self.status} " if self.status and self.outcome is Outcome.OTHER_ANSWER else ""
+        words = f" ({self.words})" if self.words and self.outcome not in (Outcome.ANSWERED, Outcome.DENIED) else ""
+        return f"{status}{self.outcome.value}{words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Everything that one client asked in one go.
+
+    Attributes:
+        client: The client.
+        requests: In the order in which they were made; at least one.
+        evidence: Ids of the readings.
+    """
+
+    client: End
+    requests: tuple[Request, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """What servers said."""
+        return tuple(r.word for r in self.requests if r.word is not None)
+
+
+def parse_ledger(document: Any, evidence: tuple[str, ...] = ()) -> Ledger:
+    """Reads a ledger.
+
+    Raises:
+        CouldNotTell: It is not what the program writes.
+    """
+    requests = tuple(_request(entry) for entry in mappings(document, "requests", WHERE))
+    if not requests:
+        raise damaged("at least one request", "none", WHERE)
+    return Ledger(_end(need(document, "client", dict, WHERE)), requests, evidence)
+
+
+def _request(entry: Mapping[str, Any]) -> Request:
+    status, body = need(entry, "status", int, WHERE), need(entry, "body", str, WHERE)
+    error, detail = need(entry, "error", str, WHERE), need(entry, "detail", str, WHERE)
+    request_id = need(entry, "id", str, WHERE)
+    word = None if error else _word(body, request_id, status)
+    outcome = _of_error(error) if error else Outcome.ANSWERED if word else _of_answer(status, body)
+    return Request(
+        id=request_id,
+        url=need(entry, "url", str, WHERE),
+        at=when(need(entry, "at", str, WHERE), WHERE),
+        seconds=need(entry, "seconds", float, WHERE),
+        connection=need(entry, "connection", str, WHERE),
+        outcome=outcome,
+        status=status,
+        words="" if word else detail or body.strip()[:300],
+        word=word,
+    )
+
+
+def _word(body: str, request_id: str, status: int) -> Word | None:
+    """What the server said of this very request; None where somebody else answered."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(said, Mapping) or said.get("id") != request_id or status not in (0, 200):
+        return None
+    return Word(
+        server=_end(need(said, "server", dict, WHERE)),
+        arrivals=need(said, "arrivals", int, WHERE),
+        target=need(said, "target", str, WHERE),
+        peers=tuple(peer for header in texts(said, "peer", WHERE) for peer in parse_peers(header)),
+    )
+
+
+def _end(document: Mapping[str, Any]) -> End:
+    return End(*(need(document, key, str, WHERE) for key in ("pod", "namespace", "service_account", "node")))
+
+
+def _of_answer(status: int, body: str) -> Outcome:
+    if status == 403 and body.strip() == RBAC_WORDS:
+        return Outcome.DENIED
+    if status == 504 or (status == 503 and "reset reason: connection timeout" in body):
+        return Outcome.TIMEOUT
+    if status == 503:
+        return Outcome.TLS_ERROR if re.search(r"\bTLS[ _]error\b", body) else Outcome.NO_UPSTREAM
+    return Outcome.OTHER_ANSWER
+
+
+def _of_error(error: str) -> Outcome:
+    return {
+        "ECONNRESET": Outcome.RESET,
+        "EPIPE": Outcome.RESET,
+        "closed": Outcome.CLOSED,
+        "ECONNREFUSED": Outcome.REFUSED,
+        "unresolved": Outcome.UNRESOLVED,
+        "timeout": Outcome.TIMEOUT,
+        "ETIMEDOUT": Outcome.TIMEOUT,
+    }.get(error, Outcome.OTHER_ERROR)
+
+
+def parse_peers(header: str) -> tuple[Peer, ...]:
+    """Reads a value of the header ``x-forwarded-client-cert``: elements with commas between, pairs with semicolons between.
+
+    Raises:
+        CouldNotTell: It is not such a value.
+    """
+    return tuple(_peer(element) for element in _split(header, ","))
+
+
+def _peer(element: str) -> Peer:
+    pairs: dict[str, list[str]] = {}
+    for pair in _split(element, ";"):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise damaged("pairs of a key and a value", repr(pair), "x-forwarded-client-cert")
+        if value.startswith('"'):
+            value = value[1:-1].replace('\\"', '"')
+        pairs.setdefault(key.strip().lower(), []).append(value)
+    return Peer(tuple(pairs.get("by", ())), tuple(pairs.get("uri", ())), next(iter(pairs.get("hash", ())), ""))
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """Parts of a text, where a separator between double quotes separates nothing."""
+    for part in re.findall(rf'((?:[^"{separator}]|"(?:[^"\\]|\\.)*")+)', text):
+        if part.strip():
+            yield part.strip()

@@ -1,0 +1,308 @@
+"""Workloads of the run: clients and servers with and without sidecars, for what only traffic or a pod of one's own can show.
+
+All of them start at the same time and each is awaited when a step asks for it. They live in namespaces of the run, which are
+removed at the end. Their manifests and their program are in ``manifests/traffic/``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from facts.document import Absent
+from facts.envoy_traffic import HOSTS, hosts_of
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes import Pod
+from observe.cluster import Cluster
+from observe.envoy import read_admin
+from observe.wait import NotYet, Pace, eventually
+from provision.objects import Objects
+from provision.phases import Cancelled
+from provision.render import MANIFESTS, documents
+from provision.rollout import pods_say
+
+TRAFFIC = MANIFESTS / "traffic"
+PROGRAM = "traffic.py"
+CONTAINER = "traffic"
+MESH, CLASSIC = "mesh", "classic"
+AT_ONCE = 4
+DEFAULT_REVISION = "default"
+
+
+class Sidecar(StrEnum):
+    """What kind of sidecar a workload asks for."""
+
+    AS_CONFIGURED = "as the mesh is configured"
+    NATIVE = "native"
+    CLASSIC = "classic"
+    WITHOUT_TEMPLATE = "without the template"
+    """With Istio's own template alone: istiod certifies it."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload of the run: one pod and its Service.
+
+    Attributes:
+        name: Of the pod and of the Service.
+        account: Its service account.
+        sidecar: What kind of sidecar it asks for.
+        node: Which of the nodes that take workloads it runs on, counted from 0.
+        quarter: Which of the run's namespaces it lives in: ``mesh`` or ``classic``.
+    """
+
+    name: str
+    account: str
+    sidecar: Sidecar = Sidecar.AS_CONFIGURED
+    node: int = 0
+    quarter: str = MESH
+
+
+CAST = (
+    Workload("alpha", "alpha"),
+    Workload("beta", "beta"),
+    Workload("beta-far", "beta", node=1),
+    Workload("alpha-far", "alpha", node=1),
+    Workload("gamma", "gamma", node=1),
+    Workload("plain", "plain", Sidecar.NONE),
+    Workload("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
+    Workload("classic", "alpha", Sidecar.CLASSIC, quarter=CLASSIC),
+)
+"""All workloads: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on another node."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeshNames:
+    """What the workloads have to know of the mesh, as it was found.
+
+    Attributes:
+        trust_domain: Istio's.
+        revision: Istio's; ``default`` where it has none.
+        template: Injection template that mounts the socket.
+    """
+
+    trust_domain: str
+    revision: str
+    template: str
+
+
+class Workloads:
+    """The workloads of the run, made when first asked for.
+
+    Args:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        image: An image with ``python3``.
+        mesh: What was found of the mesh.
+        nodes: Names of the nodes that take workloads; where there is one, the workloads of the other one are not made.
+        patience: Seconds that a workload has from its start until it is Ready.
+        cast: The workloads.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        cluster: Cluster,
+        *,
+        image: str,
+        mesh: MeshNames,
+        nodes: Sequence[str],
+        patience: float,
+        cast: Iterable[Workload] = CAST,
+    ) -> None:
+        self._objects = objects
+        self._cluster = cluster
+        self._image = image
+        self._mesh = mesh
+        self._nodes = tuple(nodes)
+        self._patience = patience
+        far = len(self._nodes) > 1
+        # On a single node everything stands together, but for what exists only to stand elsewhere.
+        self._cast = {w.name: w for w in cast if far or not w.name.endswith("-far")}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._pool: ThreadPoolExecutor | None = None
+        self._making: dict[str, Future[None]] = {}
+        self._ready: dict[str, Pod] = {}
+        self._to_remove: list[str] = []
+        self._began = 0.0
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Nodes that take workloads."""
+        return self._nodes
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the workloads that are made here."""
+        return tuple(self._cast)
+
+    def workload(self, name: str) -> Workload:
+        """A workload as it is wanted.
+
+        Raises:
+            CouldNotTell: There is none of that name; where one node takes workloads, none is on another.
+        """
+        if name not in self._cast:
+            raise CouldNotTell(
+                expected=f"one of the workloads {', '.join(self._cast)}",
+                seen=f"none is called {name}",
+                where=f"{len(self._nodes)} nodes that take workloads",
+                remedy="a workload on another node needs a second node that takes workloads",
+            )
+        return self._cast[name]
+
+    def namespace(self, name: str) -> str:
+        """The namespace that a workload lives in."""
+        return self._namespace(self.workload(name).quarter)
+
+    def begin(self) -> None:
+        """Starts all workloads without waiting for them; a second call does nothing."""
+        with self._lock:
+            if self._pool is not None:
+                return
+            quarters = tuple(dict.fromkeys(w.quarter for w in self._cast.values()))
+            for quarter in quarters:
+                self._to_remove.append(self._namespace(quarter))  # before it is there, see Probes.namespace
+                self._objects.apply_all(self._furniture(quarter))
+            self._objects.apply_all(self._documents("policies.yaml", MESH))
+            self._began = time.monotonic()
+            pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="workload")
+            self._making = {name: pool.submit(self._make, workload) for name, workload in self._cast.items()}
+
+    def ready(self, *names: str) -> tuple[Pod, ...]:
+        """The pods of workloads, each as soon as it is Ready.
+
+        Raises:
+            CouldNotTell: The API server refuses one, or one does not become Ready in time; says what it waits for.
+        """
+        for name in names:
+            self.workload(name)
+        try:
+            self.begin()
+            return tuple(self._await(name) for name in names)
+        except ProvisioningFailed as error:
+            raise CouldNotTell(
+                expected="the API server to accept the workloads of the run",
+                seen=error.seen,
+                where=error.where,
+                remedy="see INST-07 for the injection template; a policy of the cluster may refuse the pods as well",
+            ) from error
+
+    def known_to(self, client: str, *servers: str) -> tuple[Pod, ...]:
+        """The pods of a client and of servers, as soon as all are Ready and the client's proxy knows where the servers are.
+
+        Raises:
+            CouldNotTell: See `ready`; or the client's proxy does not learn it in time.
+        """
+        calling, *called = self.ready(client, *servers)
+        if calling.proxy is not None:
+            wanted = {f"{pod.ip}:{port}" for pod in called for port in (8080, 9090)}
+
+            def look() -> None:
+                missing = wanted - hosts_of(read_admin(self._cluster, calling, [HOSTS])[HOSTS].document)
+                if missing:
+                    raise NotYet(f"it does not know {', '.join(sorted(missing))}")
+
+            eventually(f"the proxy of {calling.ref} knows {', '.join(servers)}", look, self._pace(self._patience))
+        return (calling, *called)
+
+    def remove(self) -> None:
+        """Removes the namespaces and everything in them; returns when the API server has taken the order."""
+        self._ended.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            while self._to_remove:
+                self._objects.delete("v1", "Namespace", self._to_remove[-1])
+                self._to_remove.pop()
+
+    def _namespace(self, quarter: str) -> str:
+        return f"conformance-{self._objects.run_id.lower()}-{quarter}"
+
+    def _furniture(self, quarter: str) -> list[dict[str, Any]]:
+        """A namespace and what every workload in it needs."""
+        namespace, *rest = self._documents("namespace.yaml", quarter)
+        if self._mesh.revision != DEFAULT_REVISION:
+            labels = namespace["metadata"]["labels"]
+            del labels["istio-injection"]
+            labels["istio.io/rev"] = self._mesh.revision
+        program = {PROGRAM: (TRAFFIC / PROGRAM).read_text(encoding="utf-8")}
+        metadata = {"name": CONTAINER, "namespace": self._namespace(quarter)}
+        return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": program}]
+
+    def documents_of(self, workload: Workload) -> list[dict[str, Any]]:
+        """A workload's objects, the pod last."""
+        made = self._documents("workload.yaml", workload.quarter, {"NAME": workload.name, "ACCOUNT": workload.account})
+        pod = made[-1]
+        metadata = pod["metadata"]
+        pod["spec"]["nodeName"] = self._nodes[workload.node % len(self._nodes)]
+        match workload.sidecar:
+            case Sidecar.NATIVE | Sidecar.CLASSIC:
+                native = "true" if workload.sidecar is Sidecar.NATIVE else "false"
+                metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = native
+            case Sidecar.WITHOUT_TEMPLATE:
+                metadata["annotations"]["inject.istio.io/templates"] = "sidecar"
+            case Sidecar.NONE:
+                del metadata["annotations"]
+                metadata["labels"]["sidecar.istio.io/inject"] = "false"
+        return made
+
+    def _documents(self, name: str, quarter: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        variables = {
+            "NAMESPACE": self._namespace(quarter),
+            "TRUST_DOMAIN": self._mesh.trust_domain,
+            "TEMPLATE": self._mesh.template,
+            "WORKLOAD_IMAGE": self._image,
+        }
+        return documents(TRAFFIC / name, variables | dict(more or {}))
+
+    def _make(self, workload: Workload) -> None:
+        for document in self.documents_of(workload):
+            if self._ended.is_set():
+                raise Cancelled
+            self._objects.apply(document)
+
+    def _await(self, name: str) -> Pod:
+        if name in self._ready:
+            self._cluster.recorder.attach(self._ready[name].evidence)
+            return self._ready[name]
+        where = f"Pod {self.namespace(name)}/{name}"
+        remedy = "look at its conditions and at the log of its istio-proxy; tbot refuses whom it does not know (see INST-14)"
+        eventually(f"{where} is Ready", lambda: self._look(name), self._pace(self._left()), remedy=remedy)
+        pod = self._cluster.pod(self.namespace(name), name)
+        if isinstance(pod, Absent):
+            raise CouldNotTell(
+                expected=f"{where} to stay", seen="somebody has removed it", where=where, remedy="see who, and run again"
+            )
+        self._ready[name] = pod
+        return pod
+
+    def _look(self, name: str) -> None:
+        """Looks at a pod without keeping what is seen: only the pod that is Ready is evidence of anything."""
+        making = self._making[name]
+        if not making.done():
+            raise NotYet("it is being made")
+        making.result()
+        seen = self._objects.get("v1", "Pod", name, namespace=self.namespace(name))
+        if seen is None:
+            raise NotYet("it does not exist")
+        conditions = {c["type"]: c for c in seen.get("status", {}).get("conditions", [])}
+        if conditions.get("Ready", {}).get("status") != "True":
+            raise NotYet(pods_say([seen]) or conditions.get("Ready", {}).get("message") or "not scheduled yet")
+
+    def _left(self) -> float:
+        """What is left of the patience, which all workloads share, since they start together; one look in any case."""
+        return max(0.0, self._patience - (time.monotonic() - self._began))
+
+    def _pace(self, timeout: float) -> Pace:
+        return Pace(timeout, 0.2, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            raise Cancelled

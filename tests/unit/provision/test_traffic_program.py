@@ -1,0 +1,97 @@
+"""The program of the traffic, manifests/traffic/traffic.py: both ends on loopback, its ledger through the parser."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from facts.ledger import Ledger, Outcome, parse_ledger
+from provision.workloads import PROGRAM, TRAFFIC
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[tuple[int, int]]:
+    http, tcp = _free_port(), _free_port()
+    environment = {"POD": "beta", "NAMESPACE": "run", "SERVICE_ACCOUNT": "beta", "NODE": "node-1"}
+    command = [sys.executable, str(TRAFFIC / PROGRAM), "serve", "--http", str(http), "--tcp", str(tcp)]
+    server = subprocess.Popen(command, env=environment)
+    try:
+        _await_port(http)
+        _await_port(tcp)
+        yield http, tcp
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def call(*words: str) -> Ledger:
+    environment = {"POD": "alpha", "NAMESPACE": "run", "SERVICE_ACCOUNT": "alpha", "NODE": "node-2"}
+    command = [sys.executable, str(TRAFFIC / PROGRAM), "call", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=20)
+    return parse_ledger(json.loads(done.stdout))
+
+
+def test_each_request_has_a_connection_of_its_own_and_arrives_once(ports: tuple[int, int]) -> None:
+    http, tcp = ports
+    ledger = call(f"http://127.0.0.1:{http}/", f"tcp://127.0.0.1:{tcp}", "--count", "3")
+    assert [r.outcome for r in ledger.requests] == [Outcome.ANSWERED] * 6
+    assert len({r.connection for r in ledger.requests}) == 6
+    assert {w.arrivals for w in ledger.words} == {1}
+    assert (ledger.client.pod, ledger.words[0].server.pod) == ("alpha", "beta")
+
+
+@pytest.mark.parametrize("path", ["/", "//a//b", "/open/../closed", "/open/..%2Fclosed", "/a%2e%2e?b=c%20d"])
+def test_a_path_is_sent_and_repeated_as_it_stands(ports: tuple[int, int], path: str) -> None:
+    (word,) = call(f"http://127.0.0.1:{ports[0]}{path}").words
+    assert word.target == path
+
+
+def test_nobody_there_and_nobody_who_answers_are_two_outcomes() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        port = silent.getsockname()[1]
+        ledger = call(f"http://127.0.0.1:{_free_port()}/", f"http://127.0.0.1:{port}/", "--timeout", "0.3")
+    assert [r.outcome for r in ledger.requests] == [Outcome.REFUSED, Outcome.TIMEOUT]
+
+
+@pytest.mark.parametrize("scheme", ["http", "tcp"])
+@pytest.mark.parametrize(("linger", "outcome"), [(True, Outcome.RESET), (False, Outcome.CLOSED)])
+def test_a_reset_is_no_close(scheme: str, linger: bool, outcome: Outcome) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as rude:
+
+        def hang_up() -> None:
+            connection, _ = rude.accept()
+            if linger:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            else:
+                connection.recv(4096)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        ledger = call(f"{scheme}://127.0.0.1:{rude.getsockname()[1]}")
+        thread.join()
+    assert [r.outcome for r in ledger.requests] == [outcome]
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _await_port(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            threading.Event().wait(0.05)
+        else:
+            return
+    raise AssertionError(f"nothing listens on port {port}")
