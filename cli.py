@@ -33,14 +33,17 @@ def up(
     kind_name: Name = None,
     source: Source = None,
     nodes: Annotated[int | None, typer.Option(help="Nodes of the cluster.")] = None,
+    install: Annotated[str | None, typer.Option(help="What to install: recommended or as-guide.")] = None,
+    repair: Annotated[str | None, typer.Option(help="Repairs of as-guide, separated by commas.")] = None,
 ) -> None:
     """Bring up a kind cluster with everything installed, and keep it."""
-    settings = load(kind_name=kind_name, source=source, nodes=nodes, keep=True, reuse=True)
+    settings = load(kind_name=kind_name, source=source, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True)
     installer = Installer(settings, KeptInMemory(), f"up-{secrets.token_hex(3)}", on_phase=_tell)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
     with installer:
         authority = installer.installation().authority
-    console.print(f"\nUp. Certify it with\n  pytest features/ --reuse --kind-name {settings.kind_name}", soft_wrap=True)
+    words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
+    console.print(f"\nUp. Certify it with\n  {' '.join(words)}", soft_wrap=True)
     console.print("or look at it as somebody else's install, without an admin session:")
     console.print(
         f"  pytest features/ --cluster existing --kubeconfig {installer.kubeconfig} --context {installer.context} \\\n"

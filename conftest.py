@@ -58,6 +58,8 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--reuse", "reuse", True),
     ("--source", "source", False),
     ("--registry", "registry", False),
+    ("--install", "install", False),
+    ("--repair", "repairs", False),
     ("--trust-domain", "trust_domain", False),
     ("--tctl", "tctl", False),
     ("--teleport-proxy", "teleport_proxy", False),

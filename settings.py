@@ -38,6 +38,7 @@ def _words(value: Any) -> Any:
 
 Profiles = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 Command = Annotated[str, AfterValidator(lambda line: shlex.join(shlex.split(line)))]
+Repairs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 SafetyClass = Literal["read-only", "namespaced", "disruptive"]
 SafetyClasses = Annotated[tuple[SafetyClass, ...], NoDecode, BeforeValidator(_words)]
 
@@ -137,6 +138,14 @@ class Settings(BaseSettings):
     )
     registry: str = Field(default="", description="HOST/PREFIX of the mirror.")
     cache: Path = Field(default_factory=cache_directory, description="Directory of what is kept between runs.")
+
+    install: Literal["recommended", "as-guide"] = Field(
+        default="recommended",
+        description="What to install on the kind cluster: the recommended manifests, or the guide to the letter.",
+    )
+    repairs: Repairs = Field(
+        default=(), description="Repairs of the guide's installation, e.g. `bot,template`, to see what its defects hide."
+    )
 
     trust_domain: str = Field(
         default="teleport.conformance.test",

@@ -287,7 +287,8 @@ class Install:
     # Pods and proxies.
 
     def all_pods(self) -> tuple[Pod, ...]:
-        """All pods of the cluster."""
+        """All pods of the cluster, gateways among them."""
+        self._need("istio")
         self._need("app")
         return self._once("pods", self.cluster.pods, lambda pods: _all(p.evidence for p in pods))
 

@@ -9,24 +9,31 @@ from typing import Any
 
 import yaml
 
-from provision.render import MANIFESTS, documents
+from provision.variant import Variant
 
 NAMESPACE = "teleport-system"
 NAME = "tbot"
 _FILES = ("tbot-rbac.yaml", "tbot-config.yaml", "tbot-daemonset.yaml")
+
+LISTENING = "Listener opened for Workload API endpoint"
+"""What tbot logs when it has joined and listens: in the guide's installation, which has no probe, nothing else tells."""
+
 CONFIG_DIGEST = "conformance.teleport-istio/config"
 
 
-def objects(variables: Mapping[str, str], *, insecure: bool, host_aliases: Mapping[str, str]) -> list[dict[str, Any]]:
+def objects(
+    variant: Variant, variables: Mapping[str, str], *, insecure: bool, host_aliases: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """The objects to apply, in order.
 
     Args:
+        variant: The installation.
         variables: For the manifests.
         insecure: Teleport's proxy has a self-signed certificate. A person would mount its CA and set SSL_CERT_FILE; a
             Teleport that lives as long as one run makes its certificate when it starts.
         host_aliases: Address by name, for a Teleport whose name is in no DNS.
     """
-    made = [document for name in _FILES for document in documents(MANIFESTS / name, variables)]
+    made = [document for name in _FILES for document in variant.documents(name, variables)]
     config = next(document for document in made if document["kind"] == "ConfigMap")
     if insecure:
         config["data"]["tbot.yaml"] = yaml.safe_dump(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,14 @@ from observe.wait import NotYet, eventually
 from provision import agent, collect, istio, teleport
 from provision.directory import directory_of, make_directory, remove_directory
 from provision.kind import NETWORK, Kind, context_name
-from provision.objects import Objects
+from provision.objects import Document, Lacks, Objects
 from provision.phases import Phase, PhaseRecord, Phases
-from provision.render import MANIFESTS, documents
 from provision.resources import Resources
-from provision.rollout import daemonset_lacks
+from provision.rollout import cannot_become_ready, daemonset_lacks
 from provision.sources import Sources, resolve
 from provision.teleport import OwnTeleport, Teleport
 from provision.usable import must_be_installable
+from provision.variant import Variant, note_variant, variant_of
 from settings import Settings
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +34,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "app": ("app",),
 }
 """What can be asked for, and the phases that it stands for."""
+
+GATEWAY = "istio-ingressgateway"
 
 _NAMESPACES = {"agent": "teleport-system", "istio": "istio-system", "istiod": "istio-system", "app": "test-app"}
 
@@ -49,6 +51,7 @@ class Installation:
         context: In it.
         objects: The cluster, as something to change.
         authority: The Teleport cluster.
+        variant: Which manifests, with what changes.
         variables: Of the manifests, as they were filled in.
         directory: Private directory for files.
         timeline: How long each phase took.
@@ -60,6 +63,7 @@ class Installation:
     context: str
     objects: Objects
     authority: Teleport
+    variant: Variant
     variables: Mapping[str, str]
     directory: Path
     timeline: tuple[PhaseRecord, ...]
@@ -92,6 +96,7 @@ class Installer:
             BadInput: The settings ask for something that this cannot make.
         """
         must_be_installable(settings)
+        self.variant = variant_of(settings)
         self.sources = resolve(settings)
         self.run_id = run_id
         self._settings = settings
@@ -109,6 +114,7 @@ class Installer:
         )  # fmt: skip
         self._authority: Teleport | None = None
         self._resources: Resources | None = None
+        self._not_ready: dict[str, str] = {}
         self._phases = Phases(
             self._blaming_docker(
                 Phase("cluster", self._make_cluster),
@@ -161,6 +167,7 @@ class Installer:
             "PROXY_SERVER": authority.proxy_for_pods,
             "SOCKET_DIRECTORY": self._settings.names.socket_directory,
             "TBOT_IMAGE": self.sources.tbot_image,
+            "TBOT_FLOATING_IMAGE": self.sources.tbot_floating_image,
             "WORKLOAD_IMAGE": self.sources.workload_image,
         }
 
@@ -174,6 +181,7 @@ class Installer:
             context=self.context,
             objects=self.objects,
             authority=self.authority(),
+            variant=self.variant,
             variables=self.variables(),
             directory=self._directory,
             timeline=self.timeline,
@@ -227,10 +235,10 @@ class Installer:
     def _blaming_docker(self, *phases: Phase) -> list[Phase]:
         """Phases that, when they fail, first see whether Docker has gone: that says more than what follows from it."""
 
-        def blaming(act: Callable[[], None]) -> Callable[[], None]:
-            def acting() -> None:
+        def blaming(act: Callable[[], str | None]) -> Callable[[], str | None]:
+            def acting() -> str | None:
                 try:
-                    act()
+                    return act()
                 except ConformanceError:
                     teleport.docker_must_answer()
                     raise
@@ -241,6 +249,7 @@ class Installer:
 
     def _make_cluster(self) -> None:
         self.kind.make(reuse=self._settings.reuse)
+        note_variant(self._directory, self.variant)
         pace = self._phases.pace(self._patience.nodes_ready)
         eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
 
@@ -282,40 +291,89 @@ class Installer:
 
     def _create_resources(self) -> None:
         assert self._resources is not None  # noqa: S101 - made with the authority, which this phase needs
-        self._resources.create_all()
+        self._resources.create_all(self.variant)
 
     def _create_token(self) -> None:
         assert self._resources is not None  # noqa: S101 - see above
         self._resources.create_token(self.objects.raw("/openid/v1/jwks"), self._directory)
 
-    def _install_agent(self) -> None:
+    def _install_agent(self) -> str:
         authority = self.authority()
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
-        self.objects.apply_all(agent.objects(self.variables(), insecure=authority.insecure, host_aliases=aliases))
+        made = agent.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
+        self.objects.apply_all(made)
         # A cluster of our own has no node that tbot stays away from, but some may not be Ready yet.
-        nodes = len(self.objects.all_of("v1", "Node"))
+        ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
+        if self.variant.as_guide:
+            # The guide has no probe: a tbot that is about to end is available as well.
+            return self._settled("agent", "DaemonSet", agent.NAME, lacks=lambda found: ready(found) or self._silent_agents())
         self.objects.await_ready(
-            "DaemonSet", agent.NAME, self._phases.pace(self._patience.rollout), namespace=agent.NAMESPACE,
-            lacks=partial(daemonset_lacks, nodes=nodes),
+            "DaemonSet", agent.NAME, self._phases.pace(self._patience.rollout), namespace=agent.NAMESPACE, lacks=ready,
             remedy=f"kubectl logs -n {agent.NAMESPACE} daemonset/{agent.NAME}",
         )  # fmt: skip
+        return ""
 
-    def _install_istio(self) -> None:
+    def _silent_agents(self) -> str:
+        """The tbot pods that do not say yet that they listen; empty if all do."""
+        pods = self.objects.all_of("v1", "Pod", namespace=agent.NAMESPACE, label_selector=f"app={agent.NAME}")
+        names = [pod["metadata"]["name"] for pod in pods]
+        log = f"/api/v1/namespaces/{agent.NAMESPACE}/pods/{{}}/log?container={agent.NAME}"
+        silent = [name for name in names if agent.LISTENING not in self.objects.raw(log.format(name))]
+        return f"{', '.join(silent)} have not said that they listen" if silent else ""
+
+    def _settled(self, phase: str, kind: str, name: str, *, lacks: Lacks | None = None) -> str:
+        """Waits for a part of the guide's installation, whose defects may keep it from becoming ready for ever.
+
+        That is not an error of provisioning: everything was applied, and what came of it is for the requirements to judge.
+
+        Returns:
+            A remark on what keeps it from becoming ready; empty if it is.
+        """
+
+        def hopeless(document: Document, pods: Sequence[Document]) -> str:
+            placed = any(pod["spec"].get("nodeName") for pod in pods)
+            waits = "its sidecar waits for tbot, which is not ready" if placed and "agent" in self._not_ready else ""
+            return cannot_become_ready(document, pods) or waits
+
+        pace, namespace = self._phases.pace(self._patience.rollout), _NAMESPACES[phase]
+        why = self.objects.await_settled(kind, name, pace, namespace=namespace, hopeless=hopeless, lacks=lacks)
+        return self._remarked(phase, f"{kind} {name} was applied and does not become ready: {why}") if why else ""
+
+    def _remarked(self, phase: str, remark: str) -> str:
+        self._not_ready[phase] = remark
+        self._collect(phase)
+        return remark
+
+    def _install_istio(self) -> str:
         def gateway_waits_in_vain() -> bool:
-            return self._phases.failure_of("agent") is not None and self._phases.has_ended("istiod")
+            if not self._phases.has_ended("istiod"):
+                return False
+            if self._phases.failure_of("agent") is not None:
+                return True
+            # With the guide's own gateway istioctl waits for nothing of tbot's.
+            return self.variant.gateway_needs_tbot and "agent" in self._not_ready and self._has_gateway()
 
         try:
             istio.install(
-                self.sources, self.variables(), self._recorder, self._directory,
+                self.sources, self.variant, self.variables(), self._recorder, self._directory,
                 kubeconfig=self.kubeconfig, context=self.context, timeout=self._patience.istio_install,
                 stop=lambda: self._phases.stopping() or gateway_waits_in_vain(),
             )  # fmt: skip
         except CouldNotTell as error:
             if gateway_waits_in_vain():
-                raise self._phases.failure_of("agent") or error from error
+                failure = self._phases.failure_of("agent")
+                if failure is not None:
+                    raise failure from error
+                return self._remarked(
+                    "istio", "the ingress gateway was applied and waits for the socket of tbot, which is not ready"
+                )
             raise
+        return ""
+
+    def _has_gateway(self) -> bool:
+        return self.objects.get("apps/v1", "Deployment", GATEWAY, namespace=_NAMESPACES["istio"]) is not None
 
     def _await_istiod(self) -> None:
         pace = self._phases.pace(self._patience.istio_install)
@@ -330,12 +388,15 @@ class Installer:
         eventually("there is an istiod", look, pace, remedy="kubectl get pods -n istio-system")
         self.objects.await_ready("Deployment", "istiod", pace, namespace="istio-system")
 
-    def _deploy_app(self) -> None:
-        self.objects.apply_all(documents(MANIFESTS / "test-app-deployment.yaml", self.variables()))
+    def _deploy_app(self) -> str:
+        self.objects.apply_all(self.variant.documents("test-app-deployment.yaml", self.variables()))
+        if self.variant.as_guide:
+            return self._settled("app", "Deployment", "test-app")
         self.objects.await_ready(
             "Deployment", "test-app", self._phases.pace(self._patience.rollout), namespace="test-app",
             remedy="kubectl describe pods -n test-app",
         )  # fmt: skip
+        return ""
 
     def _collect(self, phase: str) -> None:
         if phase in _NAMESPACES:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import yaml
+
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import run
-from provision.render import MANIFESTS, render
 from provision.sources import Sources
+from provision.variant import Variant
 
-CONFIG = MANIFESTS / "istio-config.yaml"
+CONFIG = "istio-config.yaml"
 
 
 def install(
     sources: Sources,
+    variant: Variant,
     variables: Mapping[str, str],
     recorder: Recorder,
     directory: Path,
@@ -27,10 +30,11 @@ def install(
 ) -> None:
     """Runs ``istioctl install`` to its end: istiod and the ingress gateway are ready then.
 
-    The gateway waits for tbot's socket on its node, so tbot must come up beside it.
+    With the overlay the gateway waits for tbot's socket on its node, so tbot must come up beside it.
 
     Args:
         sources: istioctl and where Istio's images come from.
+        variant: The installation.
         variables: For the manifest.
         recorder: Takes what istioctl says.
         directory: Private directory for the rendered manifest.
@@ -42,8 +46,9 @@ def install(
     Raises:
         ProvisioningFailed: istioctl failed.
     """
-    rendered = directory / CONFIG.name
-    rendered.write_text(render(CONFIG.read_text(encoding="utf-8"), variables, where=str(CONFIG)), encoding="utf-8")
+    rendered = directory / CONFIG
+    documents = variant.documents(CONFIG, variables)
+    rendered.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
     files = [rendered, *([sources.istio_overlay] if sources.istio_overlay else [])]
     images = {"hub": sources.istio_hub, "tag": sources.istio_tag}
     answer = run(

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ Document = Mapping[str, Any]
 
 Lacks = Callable[[Document], str]
 """What an object still lacks to be ready; empty when it is."""
+
+Hopeless = Callable[[Document, Sequence[Document]], str]
+"""What shows, in an object and its pods, that it will not become ready by itself; empty while nothing does."""
 
 _LACKS: Mapping[str, Lacks] = {
     "Deployment": rollout.deployment_lacks,
@@ -154,23 +157,60 @@ class Objects:
         Raises:
             CouldNotTell: It did not become so in time; says what its status and its pods say.
         """
-        lacks = lacks or _LACKS[kind]
-        api_version = "v1" if kind == "Node" else "apps/v1"
 
         def look() -> dict[str, Any]:
-            document = self.get(api_version, kind, name, namespace=namespace)
-            if document is None:
-                raise NotYet("it does not exist")
-            missing = lacks(document)
+            document, missing, pods = self._looked_at(kind, name, namespace, lacks)
             if missing:
-                labels = document.get("spec", {}).get("selector", {}).get("matchLabels", {})
-                selector = ",".join(f"{key}={value}" for key, value in labels.items())
-                pods = self.all_of("v1", "Pod", namespace=namespace, label_selector=selector) if selector else []
                 raise NotYet("; ".join(part for part in (missing, rollout.pods_say(pods)) if part))
             return document
 
         what = f"{kind} {namespace}/{name} is ready" if namespace else f"{kind} {name} is ready"
         return eventually(what, look, pace, remedy=remedy or f"kubectl describe {kind.lower()} {name} -n {namespace}")
+
+    def await_settled(
+        self, kind: str, name: str, pace: Pace, *, namespace: str, hopeless: Hopeless, lacks: Lacks | None = None
+    ) -> str:
+        """Waits until a Deployment or DaemonSet is ready, or until it shows that it will not become so by itself.
+
+        Args:
+            kind: One of the two.
+            name: Of the object.
+            pace: Patience.
+            namespace: Of the object.
+            hopeless: What shows it, from the object and its pods; empty while nothing does.
+            lacks: See `await_ready`.
+
+        Returns:
+            Why it will not become ready; empty if it is.
+
+        Raises:
+            CouldNotTell: Neither was so in time.
+        """
+
+        def look() -> str:
+            document, missing, pods = self._looked_at(kind, name, namespace, lacks)
+            if not missing:
+                return ""
+            why = hopeless(document, pods)
+            if not why:
+                raise NotYet("; ".join(part for part in (missing, rollout.pods_say(pods)) if part))
+            return why
+
+        remedy = f"kubectl describe {kind.lower()} {name} -n {namespace}"
+        return eventually(f"{kind} {namespace}/{name} is ready, or cannot become so", look, pace, remedy=remedy)
+
+    def _looked_at(
+        self, kind: str, name: str, namespace: str, lacks: Lacks | None
+    ) -> tuple[dict[str, Any], str, list[dict[str, Any]]]:
+        """An object, what it lacks to be ready, and, if it lacks something, its pods."""
+        document = self.get("v1" if kind == "Node" else "apps/v1", kind, name, namespace=namespace)
+        if document is None:
+            raise NotYet("it does not exist")
+        missing = (lacks or _LACKS[kind])(document)
+        labels = document.get("spec", {}).get("selector", {}).get("matchLabels", {}) if missing else {}
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        pods = self.all_of("v1", "Pod", namespace=namespace, label_selector=selector) if selector else []
+        return document, missing, pods
 
     def _ask(self, document: Document, verb: str, **arguments: Any) -> dict[str, Any]:
         metadata = document["metadata"]

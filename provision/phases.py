@@ -29,13 +29,13 @@ class Phase:
 
     Attributes:
         name: As shown in the timeline.
-        act: Brings it up; called once, in a thread of its own.
+        act: Brings it up; called once, in a thread of its own. Returns what there is to remark although it succeeded.
         needs: Phases that must have succeeded before it acts.
         alongside: Phases that are begun with it and not waited for.
     """
 
     name: str
-    act: Callable[[], None]
+    act: Callable[[], str | None]
     needs: tuple[str, ...] = ()
     alongside: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class PhaseRecord:
         started: UTC, when it began to act.
         seconds: That it acted.
         ok: Whether it succeeded.
-        message: Why not; empty if it did.
+        message: Why not; if it did, what there is to remark all the same, mostly nothing.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Phases:
             raise Cancelled
         started, clock = datetime.now(UTC), time.monotonic()
         try:
-            phase.act()
+            remark = phase.act()
         except Exception as error:
             if self.stopping():
                 self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=STOPPED))
@@ -164,7 +164,7 @@ class Phases:
             self._on_failure(phase.name)
             self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=str(failure)))
             raise failure from (None if failure is error else error)
-        self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=True))
+        self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=True, message=remark or ""))
 
     def _await(self, names: Iterable[str]) -> None:
         """Waits until phases have succeeded, or until the first of them has failed; raises its failure."""

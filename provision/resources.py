@@ -17,15 +17,13 @@ from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import CommandResult
 from provision.objects import RUN_LABEL
-from provision.render import MANIFESTS, documents
+from provision.render import MANIFESTS
 from provision.teleport import Teleport
+from provision.variant import Variant
 
 PLACEHOLDER = "PASTE_JWKS_HERE"
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
-
-# In an order in which each finds what it refers to.
-_FILES = ("teleport-bot-role.yaml", "teleport-bot.yaml", "teleport-workload-identity.yaml")
 
 # tctl's words for what is not there, by kind of resource.
 _GONE = ("not found", "doesn't exist", "does not exist")
@@ -50,14 +48,14 @@ class Resources:
         self._lock = threading.Lock()
         self._made: list[str] = []
 
-    def create_all(self) -> None:
-        """Creates role, bot and workload identity.
+    def create_all(self, variant: Variant) -> None:
+        """Creates what an installation has in Teleport besides the join token: role, workload identity and, as a rule, bot.
 
         Raises:
             ProvisioningFailed: tctl refused.
         """
-        for name in _FILES:
-            for document in documents(MANIFESTS / name, {}):
+        for name in variant.teleport_files:
+            for document in variant.documents(name, {}):
                 self.create(document)
 
     def create_token(self, jwks: str, directory: Path) -> None:

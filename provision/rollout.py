@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -67,6 +67,31 @@ def node_lacks(document: Document) -> str:
             keys = [taint["key"] for taint in document.get("spec", {}).get("taints", [])]
             return "; ".join(f"the taint {key} is still there" for key in keys if key.startswith("node.kubernetes.io/"))
     return "its kubelet has not reported yet"
+
+
+def cannot_become_ready(document: Document, pods: Sequence[Document]) -> str:
+    """What shows that a Deployment or DaemonSet will not become ready by itself; empty while nothing does.
+
+    The API server refuses its pods, no node takes them, or a container ends again and again. An image that cannot be pulled
+    shows nothing: a registry may answer the next time.
+    """
+    said = [
+        str(condition.get("message") or condition.get("reason"))
+        for condition in document.get("status", {}).get("conditions", [])
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
+    ]
+    for pod in pods:
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        said += [
+            f"{name}: {condition.get('message') or 'no node takes it'}"
+            for condition in status.get("conditions", [])
+            if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable"
+        ]
+        for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+            if container.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff":
+                code = container.get("lastState", {}).get("terminated", {}).get("exitCode", "unknown")
+                said.append(f"{name}/{container['name']} ends again and again, with exit code {code}")
+    return "; ".join(said)
 
 
 def pods_say(pods: Iterable[Document]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from facts.errors import BadInput
 from observe.api import must_have_context
+from provision.directory import directory_of, kept_kubeconfig
+from provision.repairs import REPAIRS
+from provision.variant import must_be_kept_as, variant_of
 from settings import Names, Settings
 
 
@@ -15,6 +18,7 @@ def must_be_usable(settings: Settings) -> None:
     """
     must_name_mirror(settings)
     if settings.cluster == "existing":
+        _must_install_nothing(settings)
         must_have_context(settings.kubeconfig, settings.context)
     else:
         must_be_installable(settings)
@@ -39,7 +43,7 @@ def must_be_installable(settings: Settings) -> None:
     """Refuses settings that only make sense on an installation that is already there.
 
     Raises:
-        BadInput: They do.
+        BadInput: They do, or a kept cluster of that name was installed otherwise.
     """
     if settings.cluster != "kind":
         raise BadInput(
@@ -48,6 +52,9 @@ def must_be_installable(settings: Settings) -> None:
             where="settings",
             remedy="nothing is installed on an existing cluster; leave out --cluster to make one",
         )
+    _must_be_repairs(settings)
+    if settings.reuse and kept_kubeconfig(settings) is not None:
+        must_be_kept_as(directory_of(settings), variant_of(settings), settings.kind_name)
     if settings.tctl and not settings.teleport_proxy:
         raise BadInput(
             expected="the address of the existing Teleport's proxy",
@@ -64,3 +71,24 @@ def must_be_installable(settings: Settings) -> None:
                 where=f"settings: names.{name}",
                 remedy="the manifests have the guide's names; other names are for an existing installation",
             )
+
+
+def _must_install_nothing(settings: Settings) -> None:
+    if settings.install != "recommended" or settings.repairs:
+        raise BadInput(
+            expected="nothing to install on an existing cluster",
+            seen=f"install = {settings.install}, repairs = {', '.join(settings.repairs) or 'none'}",
+            where="settings: install, repairs",
+            remedy="leave out --install and --repair; what is there is judged as it is",
+        )
+
+
+def _must_be_repairs(settings: Settings) -> None:
+    unknown = [name for name in settings.repairs if name not in REPAIRS]
+    if unknown or (settings.repairs and settings.install != "as-guide"):
+        raise BadInput(
+            expected=f"repairs of --install as-guide: {', '.join(REPAIRS)}",
+            seen=f"install = {settings.install}, repairs = {', '.join(settings.repairs)}",
+            where="settings: repairs",
+            remedy="choose among those, several separated by commas, together with --install as-guide",
+        )

@@ -22,6 +22,7 @@ from provision.kind import cluster_config, context_name
 from provision.render import MANIFESTS, documents, render
 from provision.resources import TOKEN_TEMPLATE
 from provision.sources import Sources
+from provision.variant import RECOMMENDED
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +129,7 @@ def _write_files(directory: Path, settings: Settings, sources: Sources) -> list[
         "WORKLOAD_IMAGE": sources.workload_image,
     }
     patch = yaml.safe_load(sources.kind_patch.read_text(encoding="utf-8")) if sources.kind_patch else {}
-    tbot = agent.objects(variables, insecure=True, host_aliases={name: _ADDRESS})
+    tbot = agent.objects(RECOMMENDED, variables, insecure=True, host_aliases={name: _ADDRESS})
     for file, made in {
         "kind.yaml": [cluster_config(settings.kind_name, settings.nodes, sources.node_image, patch)],
         "teleport.yaml": [teleport.config(name)],

@@ -10,6 +10,7 @@ import yaml
 from provision import agent
 from provision.render import MANIFESTS, VARIABLE_NAMES, documents, render
 from provision.resources import PLACEHOLDER, TOKEN_TEMPLATE
+from provision.variant import RECOMMENDED
 from settings import Names
 
 VARIABLES = {
@@ -17,6 +18,7 @@ VARIABLES = {
     "PROXY_SERVER": "teleport.test:443",
     "SOCKET_DIRECTORY": "/run/spire/sockets",
     "TBOT_IMAGE": "registry.test/tbot:18.6.4",
+    "TBOT_FLOATING_IMAGE": "registry.test/tbot:18",
     "WORKLOAD_IMAGE": "registry.test/python:3",
 }
 
@@ -126,7 +128,7 @@ class TestAgent:
     """What only code changes in tbot's manifests."""
 
     def made(self, *, insecure: bool = False, aliases: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
-        found = agent.objects(VARIABLES, insecure=insecure, host_aliases=aliases or {})
+        found = agent.objects(RECOMMENDED, VARIABLES, insecure=insecure, host_aliases=aliases or {})
         return {document["kind"]: document for document in found}
 
     def test_a_proxy_that_nobody_can_verify_is_said_to_tbot(self) -> None:

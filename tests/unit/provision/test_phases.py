@@ -165,6 +165,13 @@ def test_an_error_while_stopping_is_no_failure() -> None:
     assert phases.timeline[0].message == "stopped"
 
 
+def test_a_phase_that_succeeds_may_still_remark_something() -> None:
+    phases = Phases([Phase("a", lambda: "it is not ready"), Phase("b", lambda: None, needs=("a",))])
+    phases.ensure("b")
+    phases.stop()
+    assert [(record.ok, record.message) for record in phases.timeline] == [(True, "it is not ready"), (True, "")]
+
+
 def test_a_graph_that_cannot_be_run_is_refused() -> None:
     with pytest.raises(ValueError, match="no phase is called 'z'"):
         Phases([Phase("a", lambda: None, needs=("z",))])

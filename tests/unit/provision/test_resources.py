@@ -15,6 +15,7 @@ from facts.evidence import KeptInMemory
 from observe.command import CommandResult, run
 from provision import resources
 from provision.objects import RUN_LABEL
+from provision.variant import RECOMMENDED
 
 JWKS = json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": "AQ", "e": "AQAB"}]}, indent=2)
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,7 +71,7 @@ def made(teleport: Teleport, *, replace: bool = False) -> resources.Resources:
 
 def test_resources_are_created_labelled_and_in_an_order_in_which_each_finds_the_others() -> None:
     teleport, recorder = Teleport(), KeptInMemory()
-    resources.Resources(teleport, "run-1", recorder, replace=False).create_all()
+    resources.Resources(teleport, "run-1", recorder, replace=False).create_all(RECOMMENDED)
     created = [yaml.safe_load(stdin) for _, stdin in teleport.asked]
     assert {argv for argv, _ in teleport.asked} == {("create",)}
     assert [document["kind"] for document in created] == ["role", "bot", "workload_identity"]
@@ -87,13 +88,13 @@ def test_only_where_they_are_ours_resources_are_replaced(tmp_path: Path) -> None
 
 def test_a_refusal_holds_tctls_own_words() -> None:
     with pytest.raises(ProvisioningFailed, match="already exists"):
-        made(Teleport(1, "ERROR: role already exists")).create_all()
+        made(Teleport(1, "ERROR: role already exists")).create_all(RECOMMENDED)
 
 
 def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
     teleport = Teleport()
     mine = made(teleport)
-    mine.create_all()
+    mine.create_all(RECOMMENDED)
     mine.create_token(JWKS, tmp_path)
     teleport.asked.clear()
     mine.remove()
@@ -110,7 +111,7 @@ def test_what_was_refused_is_somebody_elses_and_stays() -> None:
     teleport = Teleport(1, "ERROR: role already exists")
     mine = made(teleport)
     with pytest.raises(ProvisioningFailed):
-        mine.create_all()
+        mine.create_all(RECOMMENDED)
     teleport.asked.clear()
     mine.remove()
     assert teleport.asked == []
@@ -120,7 +121,7 @@ def test_what_was_refused_is_somebody_elses_and_stays() -> None:
 def test_what_cannot_be_removed_is_said_unless_it_is_gone(said: str, fails: bool) -> None:
     teleport = Teleport()
     mine = made(teleport)
-    mine.create_all()
+    mine.create_all(RECOMMENDED)
     teleport.exit_code, teleport.stderr = 1, said
     if fails:
         with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):

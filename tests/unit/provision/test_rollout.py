@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provision.rollout import daemonset_lacks, deployment_lacks, node_lacks, pods_say
+from provision.rollout import cannot_become_ready, daemonset_lacks, deployment_lacks, node_lacks, pods_say
 
 
 def of(generation: int, spec: dict[str, Any], **status: Any) -> dict[str, Any]:
@@ -92,3 +92,38 @@ def test_pods_say_why_they_wait_but_not_that_they_are_only_starting() -> None:
         ]
     )
     assert said == "b/c: ErrImagePull no such image; d: 0/2 nodes are available"
+
+
+REFUSED = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "pods t is invalid"}
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available"}
+AGAIN = {"name": "tbot", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status", "why"),
+    [
+        ([REFUSED], {}, "pods t is invalid"),
+        ([], {"conditions": [UNSCHEDULABLE]}, "p: 0/2 nodes are available"),
+        ([], {"containerStatuses": [AGAIN]}, "p/tbot ends again and again, with exit code 1"),
+        ([], {"initContainerStatuses": [AGAIN]}, "p/tbot ends again and again, with exit code 1"),
+    ],
+)
+def test_what_shows_that_waiting_is_in_vain(conditions: list[Any], status: dict[str, Any], why: str) -> None:
+    pod = {"metadata": {"name": "p"}, "status": status}
+    assert cannot_become_ready(of(1, {}, conditions=conditions), [pod]) == why
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ([{**REFUSED, "status": "False"}], {}),
+        ([{"type": "Available", "status": "False"}], {"conditions": [{"type": "PodScheduled", "status": "True"}]}),
+        # Once is no pattern, and a registry may answer the next time.
+        ([], {"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 1}}}]}),
+        ([], {"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
+        ([], {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulerError"}]}),
+    ],
+)
+def test_what_may_still_come(conditions: list[Any], status: dict[str, Any]) -> None:
+    pod = {"metadata": {"name": "p"}, "status": status}
+    assert cannot_become_ready(of(1, {}, conditions=conditions), [pod]) == ""

@@ -10,6 +10,7 @@ import pytest
 import settings
 from facts.errors import BadInput
 from provision.usable import must_be_installable, must_be_usable
+from provision.variant import RECOMMENDED, note_variant
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,8 @@ from provision.usable import must_be_installable, must_be_usable
         ({"tctl": "tctl"}, "--teleport-proxy HOST:PORT"),
         ({"names": {"bot": "another"}}, r"names\.bot"),
         ({"names": {"socket_name": "other"}}, r"names\.socket_name"),
+        ({"repairs": "bot"}, "together with --install as-guide"),
+        ({"install": "as-guide", "repairs": "bot,tamplate"}, "repairs of --install as-guide: bot, .*saw .*tamplate"),
     ],
 )
 def test_settings_that_cannot_be_installed_are_refused(given: dict[str, Any], said: str) -> None:
@@ -29,6 +32,28 @@ def test_settings_that_cannot_be_installed_are_refused(given: dict[str, Any], sa
 def test_the_defaults_and_another_socket_directory_can_be_installed() -> None:
     must_be_installable(settings.load())
     must_be_installable(settings.load(names={"socket_directory": "/run/tbot"}))
+
+
+def test_the_guides_installation_and_its_repairs_can_be_installed() -> None:
+    must_be_installable(settings.load(install="as-guide"))
+    must_be_installable(settings.load(install="as-guide", repairs="bot, template"))
+
+
+@pytest.mark.parametrize("given", [{"install": "as-guide"}, {"repairs": "bot"}])
+def test_nothing_is_installed_or_repaired_on_an_existing_cluster(given: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="what is there is judged as it is"):
+        must_be_usable(settings.load(cluster="existing", context="staging", **given))
+
+
+def test_a_kept_cluster_is_used_again_only_as_it_was_installed(tmp_path: Path) -> None:
+    directory = tmp_path / "clusters" / "a"
+    directory.mkdir(parents=True)
+    (directory / "kubeconfig").write_text("{}")
+    note_variant(directory, RECOMMENDED)
+    must_be_installable(settings.load(cache=tmp_path, kind_name="a", reuse=True))
+    must_be_installable(settings.load(cache=tmp_path, kind_name="a", install="as-guide"))
+    with pytest.raises(BadInput, match="conformance down --kind-name a"):
+        must_be_installable(settings.load(cache=tmp_path, kind_name="a", install="as-guide", reuse=True))
 
 
 def test_a_mirror_needs_an_address() -> None:

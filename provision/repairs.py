@@ -1,0 +1,105 @@
+"""Repairs of the guide's installation: each the least change that takes one of its defects away, and nothing else.
+
+They are for going on: what a defect stops, and so what other defects it hides, shows only when it is gone. What a repair
+puts in, it takes from the recommended manifests.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provision.render import MANIFESTS, documents
+
+Document = dict[str, Any]
+Change = Callable[[Document, Mapping[str, str]], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One repair.
+
+    Attributes:
+        name: As in ``--repair``, and that of the defect in the catalogue.
+        sentence: What it does.
+        change: Takes a parsed document of the guide's and the manifests' variables; returns the document to apply, which is
+            the same one unless it is the one with the defect.
+        adds: Files of the recommended manifests that the guide has nothing of.
+    """
+
+    name: str
+    sentence: str
+    change: Change = lambda document, _variables: document
+    adds: tuple[str, ...] = ()
+
+
+def _of(kind: str, edit: Callable[[Document, Mapping[str, str]], None]) -> Change:
+    """A change of the documents of one kind."""
+
+    def change(document: Document, variables: Mapping[str, str]) -> Document:
+        if document["kind"] != kind:
+            return document
+        changed = copy.deepcopy(document)
+        edit(changed, variables)
+        return changed
+
+    return change
+
+
+def _recommended(variables: Mapping[str, str]) -> Document:
+    (document,) = documents(MANIFESTS / "istio-config.yaml", variables)
+    return document
+
+
+def _templates(document: Document) -> Document:
+    found: Document = document["spec"]["values"]["sidecarInjectorWebhook"]["templates"]
+    return found
+
+
+def _patch_the_list_of_the_proxy(document: Document, variables: Mapping[str, str]) -> None:
+    recommended = _templates(_recommended(variables))["spire"].splitlines()
+    which = next(line for line in recommended if line.strip().endswith("containers{{ end }}:"))
+    templates = _templates(document)
+    templates["spire"] = templates["spire"].replace("  containers:\n", f"{which}\n", 1)
+
+
+def _any_node(document: Document, _variables: Mapping[str, str]) -> None:
+    document["spec"]["template"]["spec"].pop("nodeSelector", None)
+
+
+def _overlay(document: Document, variables: Mapping[str, str]) -> None:
+    gateways = _recommended(variables)["spec"]["components"]["ingressGateways"]
+    document["spec"]["components"]["ingressGateways"] = gateways
+
+
+def _exact_tag(document: Document, variables: Mapping[str, str]) -> None:
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    container["image"] = variables["TBOT_IMAGE"]
+
+
+def _normalize(document: Document, _variables: Mapping[str, str]) -> None:
+    document["spec"]["meshConfig"]["pathNormalization"]["normalization"] = "DECODE_AND_MERGE_SLASHES"
+
+
+REPAIRS: Mapping[str, Repair] = {
+    repair.name: repair
+    for repair in (
+        Repair("bot", "Creates the bot that the join token is for.", adds=("teleport-bot.yaml",)),
+        Repair(
+            "template",
+            "Lets the injection template patch `initContainers` where sidecars are native.",
+            _of("IstioOperator", _patch_the_list_of_the_proxy),
+        ),
+        Repair("node-selector", "Lets the test application run on any node.", _of("Deployment", _any_node)),
+        Repair("gateway", "Gives the ingress gateway the overlay with tbot's socket.", _of("IstioOperator", _overlay)),
+        Repair("tbot-tag", "Runs tbot under the tag of an exact version.", _of("DaemonSet", _exact_tag)),
+        Repair(
+            "path-normalization",
+            "Sets the mesh's path normalization to DECODE_AND_MERGE_SLASHES.",
+            _of("IstioOperator", _normalize),
+        ),
+    )
+}
+"""Every repair by its name, in the order in which one defect stands before the next."""
