@@ -1,10 +1,12 @@
-"""What probe pods on a node found. The node probe's program is ``manifests/probes/node_probe.py``."""
+"""What probe pods on a node found. Their programs are ``manifests/probes/node_probe.py`` and ``socket_directory.py``."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from facts.document import damaged, mappings, need
 from facts.svid import Certificate
@@ -88,6 +90,55 @@ class SdsProbe:
     evidence: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SeenFile:
+    """A file, directory or socket of the node.
+
+    Attributes:
+        name: Its name.
+        uid: Its owner.
+        gid: Its group.
+        mode: Permission bits, the sticky bit among them.
+        is_socket: It is a unix socket.
+    """
+
+    name: str
+    uid: int
+    gid: int
+    mode: int
+    is_socket: bool
+
+    def __str__(self) -> str:
+        return f"mode {self.mode:04o}, owner {self.uid}:{self.gid}"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketDirectoryProbe:
+    """What a workload may do to the directory of a node's socket: the facts of ID-08.
+
+    Attributes:
+        node: The node's name.
+        uid: User that the probe ran as.
+        gid: Its group.
+        directory: The directory.
+        writable: The kernel lets the probe write in it (access(2)); it did not.
+        searchable: The kernel lets the probe reach what is in it.
+        mount_read_only: The probe's own mount is read-only, so that `writable` says nothing about the directory.
+        entries: What is in it; None where the probe may not list it.
+        evidence: Ids of the readings.
+    """
+
+    node: str
+    uid: int
+    gid: int
+    directory: SeenFile
+    writable: bool
+    searchable: bool
+    mount_read_only: bool
+    entries: tuple[SeenFile, ...] | None
+    evidence: tuple[str, ...]
+
+
 def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> NodeProbe:
     """Reads a node probe's log.
 
@@ -100,10 +151,7 @@ def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> No
         CouldNotTell: The log is not the document that the probe prints.
     """
     where = f"log of the node probe on {node}"
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error
+    document = _only_document(text, where)
     return NodeProbe(
         node=node,
         kubelet_address=need(document, "kubelet.address", str, where),
@@ -121,3 +169,42 @@ def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> No
         unreadable=need(document, "processes.unreadable", int, where),
         evidence=evidence,
     )
+
+
+def parse_socket_directory_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> SocketDirectoryProbe:
+    """Reads the log of a probe of the socket's directory; arguments and errors as `parse_node_probe`."""
+    where = f"log of the probe of the socket's directory on {node}"
+    document = _only_document(text, where)
+    uid = need(document, "uid", int, where)
+    listed = document.get("entries") is not None
+    return SocketDirectoryProbe(
+        node=node,
+        uid=uid,
+        gid=need(document, "gid", int, where),
+        directory=_file(need(document, "directory", dict, where), where),
+        writable=need(document, "writable", bool, where),
+        searchable=need(document, "searchable", bool, where),
+        mount_read_only=need(document, "mount_read_only", bool, where),
+        entries=tuple(_file(entry, where) for entry in mappings(document, "entries", where)) if listed else None,
+        evidence=evidence,
+    )
+
+
+def _file(entry: Any, where: str) -> SeenFile:
+    mode = need(entry, "mode", str, where)
+    if not re.fullmatch(r"[0-7]{4}", mode):
+        raise damaged("four octal digits of a mode", repr(mode), where)
+    return SeenFile(
+        name=need(entry, "name", str, where),
+        uid=need(entry, "uid", int, where),
+        gid=need(entry, "gid", int, where),
+        mode=int(mode, 8),
+        is_socket=need(entry, "socket", bool, where),
+    )
+
+
+def _only_document(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error

@@ -115,10 +115,17 @@ class ProxyIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A pod whose proxy could not be read, and why: it is listed, never dropped."""
+    """A pod whose proxy could not be read: it is listed, never dropped.
+
+    Attributes:
+        pod: The pod.
+        why: Why not.
+        at: UTC time of the attempt.
+    """
 
     pod: PodRef
     why: CouldNotTell
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,6 +234,26 @@ def verify_chain(
     return ChainCheck(True, anchor=hashlib.sha256(root).hexdigest())
 
 
+def is_signed_by(leaf: Certificate, authorities: Iterable[Certificate], intermediates: Iterable[Certificate] = ()) -> bool:
+    """Whether signatures lead from a leaf to one of the authorities, whatever is valid when.
+
+    For showing that something was *not* issued by an authority, for which an expired certificate must not count.
+
+    Args:
+        leaf: The leaf.
+        authorities: Where the signatures may lead.
+        intermediates: Further certificates that may stand between.
+    """
+    roots = [x509.load_pem_x509_certificate(a.pem.encode()) for a in authorities]
+    between = [x509.load_pem_x509_certificate(i.pem.encode()) for i in intermediates]
+    reached = [x509.load_pem_x509_certificate(leaf.pem.encode())]
+    for certificate in reached:  # grows while it is walked, by each intermediate at most once
+        if any(_issued(certificate, root) for root in roots):
+            return True
+        reached += [i for i in between if i not in reached and _issued(certificate, i)]
+    return False
+
+
 def _must_be_ca(_policy: verification.Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
     if not constraints.ca:
         raise ValueError("an authority is not a CA")

@@ -10,21 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from facts.agent import Agent
 from facts.bundle import TrustBundle
 from facts.document import Absent
-from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.guide import GuideAnswer
 from facts.injection import DryRun
 from facts.jwks import Jwks
 from facts.kubernetes import Pod
 from facts.mesh import Mesh
-from facts.proxy import Fleet, ProxyIdentity
-from facts.sds_mode import SdsMode
-from facts.svid import verify_chain, workload_id
+from facts.proxy import Fleet
 from facts.teleport import Bot, JoinToken, Ping, Role, WorkloadIdentity
 from facts.workloads import Deployment
 from judge.agent import node_problems, where_ready
 from judge.application import missing_pods, socket_volume_problem
-from judge.findings import concluded, could_not_tell, listed, not_applicable
+from judge.findings import concluded, listed, not_applicable
+from judge.fleet import of_proxies
+from judge.identity import mode_problems, own_identity_problems, request_problems, stream_problems
 from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
 from judge.teleport import role_problems, template_problems, token_problems
 
@@ -104,20 +103,6 @@ def tbot_running(guide: GuideAnswer, agent: Agent, nodes: Mapping[str, Sequence[
     )
 
 
-def identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
-    """Why a proxy's certificate is not its own, issued by Teleport and valid now."""
-    if proxy.leaf is None:
-        return [f"{proxy.pod} holds no certificate: {listed(proxy.decided_by)}"]
-    problems = []
-    own = workload_id(bundle.trust_domain, proxy.pod.namespace, proxy.pod.service_account)
-    if proxy.spiffe_ids != (own,):
-        problems.append(f"{proxy.pod} carries {listed(proxy.spiffe_ids)}, its own is {own}")
-    chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at)
-    if not chain.ok:
-        problems.append(f"{proxy.pod}: its certificate is not Teleport's: {chain.reason}")
-    return problems
-
-
 def tbot_issues(
     guide: GuideAnswer, fleet: Fleet, bundle: TrustBundle, *, injected: Sequence[Pod], evidence: Sequence[str]
 ) -> Finding:
@@ -135,7 +120,7 @@ def tbot_issues(
     if not injected:
         evidence = (*guide.evidence, *evidence)
         return not_applicable("CHK-6", NO_WORKLOAD, where=guide.asked, evidence=evidence, guide_says=guide.said)
-    problems = [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
+    problems = [p for proxy in fleet.proxies for p in own_identity_problems(proxy, bundle)]
     if not (fleet.proxies or fleet.unread):
         problems.append(f"none of {len(injected)} injected pods mounts the directory of tbot's socket")
     return _of_proxies(
@@ -147,7 +132,7 @@ def tbot_issues(
         problems=problems,
         so=listed(f"{p.pod.node}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
         where=f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}",
-        evidence=(*fleet.evidence, *bundle.evidence, *evidence),
+        evidence=(*bundle.evidence, *evidence),
     )
 
 
@@ -157,7 +142,7 @@ def test_app_running(
     """CHK-7: as many pods of the test application as are wanted, Ready with an identity of their own from Teleport."""
     problems = missing_pods(pods, deployment) if pods else []
     problems += [f"{p.ref} is {p.phase} and not Ready" for p in pods if not p.ready]
-    problems += [p for proxy in fleet.proxies for p in identity_problems(proxy, bundle)]
+    problems += [p for proxy in fleet.proxies for p in own_identity_problems(proxy, bundle)]
     return _of_proxies(
         "CHK-7",
         guide,
@@ -167,24 +152,14 @@ def test_app_running(
         problems=[*_without_proxy(pods, fleet), *problems],
         so=listed(f"{p.pod.name}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=(*fleet.evidence, *bundle.evidence, *deployment.evidence),
+        evidence=(*bundle.evidence, *deployment.evidence),
     )
-
-
-STREAMS = 2
-"""Envoy opens a stream for each secret: its certificate and its trust bundle."""
 
 
 def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str) -> Finding:
     """CHK-8: the socket is the node's, and Envoy holds live streams on it."""
     problems = [p for pod in pods if (p := socket_volume_problem(pod, socket_directory))]
-    for proxy in fleet.proxies:
-        streams = proxy.streams
-        if not streams.cx_active or streams.rq_active < STREAMS:
-            problems.append(
-                f"{proxy.pod} has {streams.rq_active} of {STREAMS} live streams on its socket:"
-                f" {streams.cx_active} connected, {streams.cx_connect_fail} failed to connect"
-            )
+    problems += [p for proxy in fleet.proxies for p in stream_problems(proxy)]
     return _of_proxies(
         "CHK-8",
         guide,
@@ -194,18 +169,13 @@ def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_
         problems=[*_without_proxy(pods, fleet), *problems],
         so=listed(f"{p.pod.name}: {p.streams.rq_active} streams" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=fleet.evidence,
     )
 
 
 def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) -> Finding:
     """CHK-9: the proxy's secrets come from the external socket, and no signing request ever went to istiod."""
     problems = _without_proxy(pods, fleet)
-    for proxy in fleet.proxies:
-        if proxy.sds_mode is not SdsMode.EXTERNAL:
-            problems.append(f"{proxy.pod} is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}")
-        elif proxy.csr_count:
-            problems.append(f"{proxy.pod} sent {proxy.csr_count} certificate requests to istiod")
+    problems += [p for proxy in fleet.proxies for p in mode_problems(proxy) or request_problems(proxy)]
     return _of_proxies(
         "CHK-9",
         guide,
@@ -215,7 +185,6 @@ def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) 
         problems=problems,
         so=listed(f"{p.pod.name}: {'; '.join(p.decided_by)}" for p in fleet.proxies),
         where=_pods(pods),
-        evidence=fleet.evidence,
     )
 
 
@@ -229,30 +198,12 @@ def _of_proxies(
     problems: Sequence[str],
     so: str,
     where: str,
-    evidence: Iterable[str],
+    evidence: Iterable[str] = (),
 ) -> Finding:
-    """YES or NO as `concluded`; but nobody can tell where all that is wrong is that running proxies could not be read."""
-    ids = (*guide.evidence, *(e for pod in pods for e in pod.evidence), *evidence)
-    running = {p.uid for p in pods if p.proxy is not None and (p.proxy.ready or p.proxy.started)}
-    down = [f"{u.pod} holds no identity: its istio-proxy is not up" for u in fleet.unread if u.pod.uid not in running]
-    unread = [u for u in fleet.unread if u.pod.uid in running]
-    if unread and not problems and not down:
-        error = CouldNotTell(
-            expected=expected,
-            seen="; ".join(f"{u.pod} could not be read: {u.why.seen}" for u in unread),
-            where=where,
-            remedy=unread[0].why.remedy,
-        )
-        return could_not_tell(requirement, error, ids, guide_says=guide.said)
-    return concluded(
-        requirement,
-        expected=expected,
-        problems=[*problems, *down, *(f"{u.pod} could not be read: {u.why.seen}" for u in unread)],
-        so=so,
-        where=where,
-        evidence=ids,
-        guide_says=guide.said,
-    )
+    return of_proxies(
+        requirement, pods, fleet, expected=expected, problems=problems, so=so, where=where,
+        evidence=(*guide.evidence, *evidence), guide_says=guide.said,
+    )  # fmt: skip
 
 
 def _without_proxy(pods: Sequence[Pod], fleet: Fleet) -> list[str]:

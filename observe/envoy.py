@@ -108,7 +108,7 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
         try:
             return read_proxy(cluster, pod)
         except CouldNotTell as error:
-            return Unread(PodRef.of(pod), error)
+            return Unread(PodRef.of(pod), error, datetime.now(UTC))
 
     found: list[ProxyIdentity | Unread] = []
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-proxy") as pool:

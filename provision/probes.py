@@ -16,7 +16,14 @@ from facts import envoy
 from facts.document import Absent
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes import Pod
-from facts.probe import NodeProbe, Refused, SdsProbe, parse_node_probe
+from facts.probe import (
+    NodeProbe,
+    Refused,
+    SdsProbe,
+    SocketDirectoryProbe,
+    parse_node_probe,
+    parse_socket_directory_probe,
+)
 from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
@@ -79,7 +86,27 @@ class Probes:
         """Stands on each node as tbot does, and tells what is seen from there."""
         self._config_map("node-probe", {"node_probe.py": (PROBES / "node_probe.py").read_text(encoding="utf-8")})
         variables = {"IMAGE": self._image}
-        return self._each(nodes, lambda node: self._node_probe(node, self._pod(PROBES / "node.yaml", node, variables)))
+        return self._each(
+            nodes, lambda node: self._printed(node, self._pod(PROBES / "node.yaml", node, variables), parse_node_probe)
+        )
+
+    def of_socket_directories(
+        self, nodes: Sequence[str], socket_directory: str
+    ) -> tuple[SocketDirectoryProbe | Refused, ...]:
+        """Tells what a workload on each node might do to the directory of the socket.
+
+        Args:
+            nodes: The nodes.
+            socket_directory: Directory of the socket on the node.
+        """
+        program = (PROBES / "socket_directory.py").read_text(encoding="utf-8")
+        self._config_map("socket-directory-probe", {"socket_directory.py": program})
+        variables = {"IMAGE": self._image, "SOCKET_DIRECTORY": socket_directory}
+        manifest = PROBES / "socket_directory.yaml"
+        return self._each(
+            nodes,
+            lambda node: self._printed(node, self._pod(manifest, node, variables), parse_socket_directory_probe),
+        )
 
     def of_sockets(
         self, *, nodes: Sequence[str], image: str, socket_directory: str, socket_name: str
@@ -135,7 +162,8 @@ class Probes:
         given = {"NAMESPACE": self.namespace(), "NODE": node, "NODE_LABEL": label, **variables}
         return documents(manifest, given)[0]
 
-    def _node_probe(self, node: str, document: dict[str, Any]) -> NodeProbe | Refused:
+    def _printed(self, node: str, document: dict[str, Any], parse: Callable[[str, str, tuple[str, ...]], T]) -> T | Refused:
+        """What a probe that prints its report and ends has printed."""
         made = self._make(node, document)
         if isinstance(made, Refused):
             return made
@@ -144,7 +172,7 @@ class Probes:
             return Refused(node, ended.reason, ended.pod.evidence)
         log = self._cluster.logs(ended.namespace, ended.name, "probe")
         self._objects.delete("v1", "Pod", ended.name, namespace=ended.namespace)
-        return parse_node_probe(log.document, node, (*ended.evidence, log.evidence))
+        return parse(log.document, node, (*ended.evidence, log.evidence))
 
     def _sds_probe(self, node: str, document: dict[str, Any]) -> SdsProbe | Refused:
         made = self._make(node, document)

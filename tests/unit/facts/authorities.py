@@ -41,6 +41,21 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
 
+    def endorse(self, other: Authority) -> Certificate:
+        """Another authority's name and key, signed by this one."""
+        signed = (
+            x509.CertificateBuilder()
+            .subject_name(other.name)
+            .issuer_name(self.name)
+            .public_key(other.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - timedelta(days=1))
+            .not_valid_after(NOW + timedelta(days=365))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        return parse_certificates(signed.public_bytes(serialization.Encoding.PEM).decode(), "test")[0]
+
     @property
     def pem(self) -> str:
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()

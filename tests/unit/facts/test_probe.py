@@ -1,15 +1,21 @@
-"""What the node probe's log says, as the program in the manifests prints it."""
+"""What the logs of probes say, as the programs in the manifests print them."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.probe import SeenContainer, parse_node_probe
+from facts.probe import SeenContainer, parse_node_probe, parse_socket_directory_probe
 
+ROOT_DIRECTORY = Path(__file__).parents[3]
 POD = "6d1c5f0a-0000-4000-8000-000000000001"
 CONTAINER = "a" * 64
 ROOT = f"/kubepods/burstable/pod{POD}/{CONTAINER}"
@@ -76,3 +82,57 @@ def test_a_document_that_the_probe_does_not_print(document: Any, field: str) -> 
     with pytest.raises(CouldNotTell) as raised:
         parse_node_probe(json.dumps(document), "node-1")
     assert field in raised.value.expected
+
+
+def directory_report(**changes: Any) -> dict[str, Any]:
+    entry = {"name": "socket", "uid": 0, "gid": 0, "mode": "0777", "socket": True}
+    made: dict[str, Any] = {
+        "uid": 1337,
+        "gid": 1337,
+        "directory": {"name": "sockets", "uid": 0, "gid": 0, "mode": "1755", "socket": False},
+        "writable": False,
+        "searchable": True,
+        "mount_read_only": False,
+        "entries": [entry],
+    }
+    return made | changes
+
+
+def test_a_report_on_the_directory_of_the_socket() -> None:
+    probe = parse_socket_directory_probe(json.dumps(directory_report()), "node-1", ("ev-log",))
+    assert (probe.uid, probe.gid, probe.writable, probe.evidence) == (1337, 1337, False, ("ev-log",))
+    assert str(probe.directory) == "mode 1755, owner 0:0"
+    assert probe.entries is not None
+    assert [(e.name, e.mode, e.is_socket) for e in probe.entries] == [("socket", 0o777, True)]
+    assert parse_socket_directory_probe(json.dumps(directory_report(entries=None)), "n").entries is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        {},
+        directory_report(writable="no"),
+        directory_report(directory={"name": "s", "uid": 0, "gid": 0, "mode": "rwx", "socket": False}),
+        directory_report(directory={"name": "s", "uid": 0, "gid": 0, "socket": False}),
+        directory_report(entries=["socket"]),
+    ],
+)
+def test_a_damaged_report_on_the_directory(document: Any) -> None:
+    with pytest.raises(CouldNotTell) as raised:
+        parse_socket_directory_probe(json.dumps(document), "node-1")
+    assert raised.value.where == "log of the probe of the socket's directory on node-1"
+
+
+def test_the_program_of_the_probe_prints_what_is_read(tmp_path: Path) -> None:
+    """The program itself, on a directory of this machine."""
+    (tmp_path / "file").touch(mode=0o640)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    tmp_path.chmod(0o750)
+    program = ROOT_DIRECTORY / "manifests" / "probes" / "socket_directory.py"
+    done = subprocess.run([sys.executable, "-I", str(program), str(tmp_path)], capture_output=True, text=True, check=True)
+    probe = parse_socket_directory_probe(done.stdout, "here")
+    assert (probe.uid, probe.directory.mode, probe.writable) == (os.getuid(), 0o750, True)
+    assert [(e.name, e.is_socket) for e in probe.entries or ()] == [("file", False), ("socket", True)]
+    assert not list(tmp_path.glob("*.py*"))

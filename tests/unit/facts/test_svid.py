@@ -10,6 +10,7 @@ from facts.errors import CouldNotTell
 from facts.svid import (
     MAX_ID_BYTES,
     SpiffeId,
+    is_signed_by,
     malformation,
     parse_certificates,
     parse_der_certificates,
@@ -166,3 +167,20 @@ def test_an_authority_that_is_no_ca_or_expired_anchors_nothing() -> None:
     assert _reason(no_ca.issue(ID), [no_ca])
     expired = Authority("ours", not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=1))
     assert "outside its own validity" in _reason(expired.issue(ID), [expired])
+
+
+def test_signatures_lead_to_an_authority_whatever_is_valid_when() -> None:
+    ours, other = Authority("same name"), Authority("same name")
+    (leaf,) = parse_certificates(ours.issue(ID, not_after=NOW - timedelta(seconds=1)), "test")
+    assert is_signed_by(leaf, [other.certificate, ours.certificate])
+    assert not is_signed_by(leaf, [other.certificate])
+    assert not is_signed_by(leaf, [])
+
+
+def test_signatures_may_lead_over_intermediates_and_not_in_circles() -> None:
+    root, between, stray = Authority("root"), Authority("between"), Authority("stray")
+    (leaf,) = parse_certificates(between.issue(ID), "test")
+    signed = root.endorse(between)
+    assert is_signed_by(leaf, [root.certificate], [stray.certificate, signed])
+    assert not is_signed_by(leaf, [root.certificate], [between.certificate])
+    assert not is_signed_by(leaf, [stray.certificate], [signed, between.certificate])

@@ -18,17 +18,19 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.guide import GuideAnswer
 from facts.injection import DryRun
+from facts.istio_ca import IstioAuthorities
 from facts.jwks import Jwks, Signature
-from facts.kubernetes import Condition, Pod
+from facts.kubernetes import Condition, Labelled, Pod
 from facts.mesh import Injector, Mesh, MeshConfig
 from facts.pod_spec import Container, PodSpec, ProjectedToken, Volume, VolumeMount
-from facts.probe import NodeProbe, Refused, SdsProbe, SeenContainer
+from facts.probe import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
 from facts.proxy import Fleet, Normalization, PodRef, ProxyIdentity, Unread
 from facts.sds_mode import SdsMode, SecretState
 from facts.tbot import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
 from facts.versions import Tool, Version
 from facts.workloads import DaemonSet, Deployment, PodTemplate
+from judge.identity import Sidecars
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 NODE = "node-1"
@@ -463,10 +465,34 @@ def streams(**changes: Any) -> SdsStreams:
     return replace(SdsStreams(1, 2, 1, 0, 2, 0), **changes)
 
 
+def istiod(**changes: Any) -> IstioAuthorities:
+    """Istiod's own authority."""
+    return replace(IstioAuthorities((authority("istiod", uri=""),), ("ev-istiod",)), **changes)
+
+
+def sidecars(*found: ProxyIdentity | Unread, pods: Sequence[Pod] = ()) -> Sidecars:
+    """Those proxies with their pods, made up where they are not given; the list of all pods is ``ev-pods``."""
+    known = {p.uid: p for p in pods}
+    wanted = [known.get(f.pod.uid) or _pod_of(f.pod) for f in found]
+    return Sidecars(wanted, fleet(*found), ("ev-pods",))
+
+
+def _pod_of(ref: PodRef) -> Pod:
+    made = pod(ref.name, namespace=ref.namespace, service_account=ref.service_account, node=ref.node)
+    return replace(made, uid=ref.uid)
+
+
+def namespace(name: str = "test-app", **changes: Any) -> Labelled:
+    """A namespace that injects."""
+    labels = {"istio-injection": "enabled"}
+    made = Labelled("Namespace", "", name, f"uid-{name}", labels, {}, terminating=False, evidence=("ev-namespaces",))
+    return replace(made, **changes)
+
+
 def unread(of: Pod | None = None) -> Unread:
     """A proxy that could not be read."""
     why = CouldNotTell(expected="the proxy's port 15000", seen="forbidden", where="port-forward", remedy="grant the right")
-    return Unread(PodRef.of(of or pod()), why)
+    return Unread(PodRef.of(of or pod()), why, NOW)
 
 
 def fleet(*found: ProxyIdentity | Unread) -> Fleet:
@@ -487,6 +513,27 @@ def seen_container(of: str = "uid-app", **changes: Any) -> SeenContainer:
 def node_probe(node: str = NODE, **changes: Any) -> NodeProbe:
     """A probe that saw all that tbot needs."""
     made = NodeProbe(node, f"{node}:10250", 401, "", (seen_container(),), 0, (f"ev-probe-{node}",))
+    return replace(made, **changes)
+
+
+def seen_file(name: str = "sockets", mode: int = 0o755, *, uid: int = 0, gid: int = 0, is_socket: bool = False) -> SeenFile:
+    """A file of the node; root's directory if nothing else is said."""
+    return SeenFile(name, uid, gid, mode, is_socket)
+
+
+def socket_directory_probe(node: str = NODE, **changes: Any) -> SocketDirectoryProbe:
+    """A probe that may look at the directory of the socket and not write in it."""
+    made = SocketDirectoryProbe(
+        node=node,
+        uid=1337,
+        gid=1337,
+        directory=seen_file(),
+        writable=False,
+        searchable=True,
+        mount_read_only=False,
+        entries=(seen_file("socket", 0o777, is_socket=True),),
+        evidence=(f"ev-directory-{node}",),
+    )
     return replace(made, **changes)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from facts.svid import Certificate, parse_certificates, workload_id
 
@@ -56,6 +56,12 @@ def authority(
     return _parsed(builder.sign(_key(name), hashes.SHA256()))
 
 
+SIGNS = frozenset({"digital_signature", "key_encipherment", "key_agreement"})
+"""Key usage of Teleport's SVIDs."""
+
+BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
 @cache
 def svid(
     namespace: str = "test-app",
@@ -63,20 +69,38 @@ def svid(
     *,
     issuer: str = "teleport",
     uri: str = "",
-    minutes: int = 60,
+    uris: tuple[str, ...] | None = None,
+    minutes: float = 60,
     starts: datetime = NOW - timedelta(minutes=10),
+    key: str = "leaf",
+    is_ca: bool = False,
+    usage: frozenset[str] | None = SIGNS,
+    usage_critical: bool = True,
+    extended: tuple[x509.ObjectIdentifier, ...] = BOTH_ENDS,
+    san_critical: bool = True,
 ) -> Certificate:
-    """A workload's certificate, valid at NOW, signed by the authority of that name."""
-    name = uri or workload_id(TRUST_DOMAIN, namespace, service_account)
-    return _parsed(
+    """A workload's certificate with Teleport's profile, valid at NOW, signed by the authority of that name."""
+    names = (uri or workload_id(TRUST_DOMAIN, namespace, service_account),) if uris is None else uris
+    builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
         .issuer_name(_named(issuer))
-        .public_key(_key("leaf").public_key())
+        .public_key(_key(key).public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(starts)
         .not_valid_after(starts + timedelta(minutes=minutes))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name)]), critical=True)
-        .sign(_key(issuer), hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     )
+    if names:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(n) for n in names]), critical=san_critical
+        )
+    if usage is not None:
+        bits = dict.fromkeys(
+            ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False,
+        ) | dict.fromkeys(usage, True)  # fmt: skip
+        builder = builder.add_extension(x509.KeyUsage(**bits), critical=usage_critical)
+    if extended:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    return _parsed(builder.sign(_key(issuer), hashes.SHA256()))
