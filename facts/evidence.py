@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import secrets
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from facts.finding import Finding
-from facts.redaction import redact
+from facts.redaction import hidden_in, redact, without_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Evidence:
     """What was asked, of what, when, and what came back.
 
     Attributes:
-        id: ``ev-`` and 16 hex digits of a digest over question, subject, time and body; unique in a run.
+        id: ``ev-`` and 16 random hex digits. Made of nothing that was read, so that it says nothing about a secret that is
+            recognised as one only later, and taken out then.
         question: The command line, API path or URL, as a person could repeat it.
         subject: The thing that was asked.
         read_at: UTC time at which the answer was complete.
@@ -85,20 +87,33 @@ def evidence_of(
     """
     named = tuple(named_secrets)
     clean = redact(raw, named)
-    question = redact(question, named).text
-    digest = hashlib.sha256(clean.text.encode()).hexdigest()
-    identity = hashlib.sha256(f"{question}\0{subject}\0{read_at.isoformat()}\0{digest}".encode()).hexdigest()
     return Evidence(
-        id=f"ev-{identity[:16]}",
-        question=question,
-        subject=subject,
+        id=f"ev-{secrets.token_hex(8)}",
+        question=redact(question, named).text,
+        subject=hidden_in(subject, named),
         read_at=read_at,
         body=clean.text,
-        sha256=digest,
+        sha256=_digest(clean.text),
         parser=parser,
         redactions=clean.count,
         exit_code=exit_code,
     )
+
+
+def hidden(evidence: Evidence, named_secrets: Collection[str]) -> Evidence:
+    """The same reading with named secrets taken out of its body, question and subject. It keeps its id."""
+    clean = without_named(evidence.body, named_secrets)
+    return replace(
+        hidden_in(replace(evidence, body=""), named_secrets),
+        id=evidence.id,
+        body=clean.text,
+        sha256=_digest(clean.text),
+        redactions=evidence.redactions + clean.count,
+    )
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 class Recorder(Protocol):
@@ -113,6 +128,12 @@ class Recorder(Protocol):
     def conclude(self, finding: Finding) -> None:
         """Keeps a finding and attaches it and its evidence to the step that is running."""
 
+    def hide(self, *named_secrets: str) -> None:
+        """Takes values out of everything that is kept, whether it came before or comes later.
+
+        For secrets that only their meaning tells, such as the name of a join token with join method ``token``.
+        """
+
 
 class KeptInMemory:
     """The smallest recorder: keeps everything in lists. For the suite's own tests, `doctor` and ad-hoc use."""
@@ -120,10 +141,11 @@ class KeptInMemory:
     def __init__(self) -> None:
         self.evidence: dict[str, Evidence] = {}
         self.findings: list[Finding] = []
+        self._hidden: dict[str, None] = {}
 
     def record(self, evidence: Evidence) -> str:
         """Keeps a reading."""
-        self.evidence[evidence.id] = evidence
+        self.evidence[evidence.id] = hidden(evidence, self._hidden)
         return evidence.id
 
     def attach(self, evidence_ids: Iterable[str]) -> None:
@@ -134,4 +156,10 @@ class KeptInMemory:
 
     def conclude(self, finding: Finding) -> None:
         """Keeps a finding."""
-        self.findings.append(finding)
+        self.findings.append(hidden_in(finding, self._hidden))
+
+    def hide(self, *named_secrets: str) -> None:
+        """Takes values out of everything that is kept, whether it came before or comes later."""
+        self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
+        self.evidence = {key: hidden(evidence, self._hidden) for key, evidence in self.evidence.items()}
+        self.findings = [hidden_in(finding, self._hidden) for finding in self.findings]

@@ -1,16 +1,24 @@
 """Takes secrets out of text at the moment it is read, before anything else sees it.
 
-What counts as a secret: private keys (PEM), JSON Web Tokens, bearer headers, the key and token fields of a kubeconfig, and
-whatever values the caller names. Public things (certificates, JWKS, SPIFFE IDs, serials) stay: they are the evidence.
+What counts as a secret: private keys (PEM), JSON Web Tokens, bearer headers, the key and token fields of a kubeconfig,
+tokens given as flags, and whatever values the caller names. Public things (certificates, JWKS, SPIFFE IDs, serials) stay:
+they are the evidence.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 MARK = "[redacted]"
+
+SHORTEST = 8
+"""Characters below which a named value is not hidden: it would hide ordinary words."""
 
 _PEM_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----.*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----|\Z)", re.DOTALL
@@ -29,6 +37,13 @@ _FIELD = re.compile(
     r"""(?!\[redacted\]|true\b|false\b|null\b)[^\s"',}{\[\]\\]+)"""
 )
 _KUBECONFIG_TOKEN = re.compile(r"(?m)^(\s+token:\s+)(?!\[redacted\])(?=[A-Za-z0-9._-]{20,}\s*$)\S+")
+# A token among a container's arguments or in the variable that tbot takes it from; also as JSON inside JSON.
+_TOKEN_GIVEN = re.compile(
+    r"""((?:--token(?:=|\\*"\s*,\s*\\*")|\bTELEPORT_BOT_TOKEN(?:=|\\*"\s*,\s*\\*"value\\*"\s*:\s*\\*")))"""
+    r"""(?!\[redacted\])[^\s"',\\\[\]{}]+"""
+)
+# tbot's join URI with the join method `token`: the name of the token, which is the secret, stands where a user would.
+_JOIN_URI = re.compile(r"(\btbot\+\w+\+token://)(?!\[redacted\])[^@:/\s\"'\\]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +64,46 @@ def redact(text: str, named_secrets: Iterable[str] = ()) -> Redacted:
 
     Args:
         text: Anything that was read: a log, an API object, a command's output.
-        named_secrets: Further values to hide wherever they stand (values under 8 characters are ignored: they would hide
-            ordinary words).
+        named_secrets: Further values to hide wherever they stand (those under `SHORTEST` characters are ignored).
     """
     count = 0
     for pattern in (_PEM_KEY, _BASE64_KEY, _JWT):
         text, found = pattern.subn(MARK, text)
         count += found
-    for pattern in (_BEARER, _KUBECONFIG_TOKEN):
+    for pattern in (_BEARER, _KUBECONFIG_TOKEN, _TOKEN_GIVEN, _JOIN_URI):
         text, found = pattern.subn(rf"\g<1>{MARK}", text)
         count += found
     text, found = _FIELD.subn(_without_value, text)
     count += found
+    named = without_named(text, named_secrets)
+    return Redacted(named.text, count + named.count)
+
+
+def without_named(text: str, named_secrets: Iterable[str]) -> Redacted:
+    """Replaces named secrets alone; see `redact`."""
+    count = 0
     for secret in named_secrets:
-        if len(secret) >= 8 and secret in text:
+        if len(secret) >= SHORTEST and secret in text:
             count += text.count(secret)
             text = text.replace(secret, MARK)
     return Redacted(text, count)
+
+
+def hidden_in(value: T, named_secrets: Collection[str]) -> T:
+    """The same value with named secrets taken out of every text in it: of dataclasses, lists, tuples and mappings."""
+    return _hidden_in(value, named_secrets) if named_secrets else value
+
+
+def _hidden_in(value: Any, named: Collection[str]) -> Any:
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return without_named(value, named).text
+    if isinstance(value, tuple | list):
+        return type(value)(_hidden_in(each, named) for each in value)
+    if isinstance(value, Mapping):
+        return {_hidden_in(key, named): _hidden_in(each, named) for key, each in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _hidden_in(getattr(value, f.name), named) for f in fields(value) if f.init})
+    return value
 
 
 def _without_value(field: re.Match[str]) -> str:

@@ -19,6 +19,9 @@ DEFAULT_RENEWAL_INTERVAL = 1200.0
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
+_METHOD = re.compile(r"""\bjoin_method["']?\s*:\s*["']?([\w-]+)""")
+_TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*["']?([^\s"',{}]+)""")
+
 _ROOT_KEYS = frozenset(
     {
         "version", "onboarding", "storage", "services", "outputs", "debug", "auth_server", "proxy_server", "credential_ttl",
@@ -141,6 +144,18 @@ def parse_duration(text: str, where: str) -> float:
     if not parts or "".join(p[0] for p in parts) != rest:
         raise damaged("a duration such as 1h or 20m", repr(text), where)
     return sum(float(p[1]) * _UNITS[p[2]] for p in parts)
+
+
+def join_secrets(text: str) -> tuple[str, ...]:
+    """Names of tokens in a configuration that are all that a stranger needs to join: those of the join method ``token``.
+
+    Told from the text, so that they are known also where the file cannot be parsed. An absolute path is no secret: it is
+    where a file with one lies.
+    """
+    methods = set(_METHOD.findall(text))
+    if methods and "token" not in methods:
+        return ()
+    return tuple(token for token in dict.fromkeys(_TOKEN.findall(text)) if not token.startswith("/"))
 
 
 def parse_tbot_config(text: str, evidence: tuple[str, ...] = (), where: str = "tbot.yaml") -> TbotConfig:

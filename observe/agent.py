@@ -11,7 +11,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.kubernetes import AccessRule, ConfigMap, parse_rules
 from facts.pod_spec import Container, VolumeMount
-from facts.tbot import parse_tbot_config
+from facts.tbot import join_secrets, parse_tbot_config
 from facts.workloads import DaemonSet
 from observe.cluster import Cluster
 from settings import Names
@@ -37,6 +37,7 @@ def read_agent(cluster: Cluster, names: Names) -> Agent:
     config_map = cluster.config_map(daemon_set.namespace, volume.config_map)
     if isinstance(config_map, Absent):
         raise _no_config(daemon_set, str(config_map))
+    cluster.recorder.hide(*(secret for text in config_map.data.values() for secret in join_secrets(text)))
     config = parse_tbot_config(
         _text(config_map, mount, path, daemon_set),
         config_map.evidence,

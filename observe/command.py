@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,28 +40,19 @@ class CommandResult:
         """The command line as a person would type it."""
         return shlex.join(self.argv)
 
-    def as_evidence(
-        self, subject: ObjectRef, *, parser: str = "", shown_as: str = "", named_secrets: Iterable[str] = ()
-    ) -> Evidence:
+    def as_evidence(self, subject: ObjectRef, *, parser: str = "", shown_as: str = "") -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
         Args:
             subject: What the command looked at.
             parser: Parser of standard output; evidence with a parser holds standard output alone.
             shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
-            named_secrets: Values to hide.
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
             body += f"\n--- standard error ---\n{self.stderr}"
         return evidence_of(
-            shown_as or self.line,
-            subject,
-            body,
-            read_at=self.ended_at,
-            parser=parser,
-            exit_code=self.exit_code,
-            named_secrets=named_secrets,
+            shown_as or self.line, subject, body, read_at=self.ended_at, parser=parser, exit_code=self.exit_code
         )
 
     def tail(self, characters: int = 800) -> str:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from facts.bundle import TrustBundle, parse_bundle
 from facts.document import Absent, decoded
 from facts.errors import BadInput, CouldNotTell
@@ -125,7 +127,9 @@ class Teleport:
     # --- through an admin tctl ---------------------------------------------------------------------------------------
 
     def tctl(self, words: Sequence[str], stdin: str = "") -> CommandResult:
-        """Runs tctl; nothing is recorded. A non-zero exit is an answer.
+        """Runs tctl; nothing is recorded, but that the names of tokens that are secrets must be hidden.
+
+        A non-zero exit is an answer.
 
         Args:
             words: Arguments, without the program.
@@ -136,7 +140,9 @@ class Teleport:
         """
         if self._tctl is None:
             raise no_admin_session(f"tctl {' '.join(words)}")
-        return self._tctl(words, stdin)
+        result = self._tctl(words, stdin)
+        self._recorder.hide(*_join_secrets(result.stdout))
+        return result
 
     def status(self) -> ClusterStatus | NoSession:
         """What ``tctl status`` says; that it does not work is an answer too, for this is what it is there to tell.
@@ -194,7 +200,6 @@ class Teleport:
             subject,
             parser=_name_of(parse) if result.exit_code == 0 else "",
             shown_as=f"tctl {' '.join(words)}",
-            named_secrets=_join_secrets(result.stdout),
         )
         return result, self._recorder.record(recorded)
 
@@ -260,10 +265,13 @@ def _name_of(parser: Callable[..., Any]) -> str:
 
 
 def _join_secrets(text: str) -> list[str]:
-    """Names of tokens with join method `token`: there the name is the secret."""
-    document = decoded(text)
+    """Names of tokens with join method `token`, where the name is the secret. tctl prints YAML unless asked for JSON."""
+    try:
+        documents = [*yaml.safe_load_all(text)] if "kind:" in text else decoded(text)
+    except yaml.YAMLError:
+        return []
     found = []
-    for resource in document if isinstance(document, list) else ():
+    for resource in documents if isinstance(documents, list) else ():
         if isinstance(resource, dict) and resource.get("kind") == "token":
             spec = resource.get("spec") or {}
             if spec.get("join_method", "token") in ("", "token"):

@@ -269,6 +269,7 @@ class Collector:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Takes the ending of each phase from the exception itself: a report's outcome is bent by marks such as xfail."""
         report = yield
+        self._take_secrets_out(report)
         error = call.excinfo.value if call.excinfo is not None else None
         if not self.recorder.knows(item.nodeid):
             if error is not None and not isinstance(error, pytest.skip.Exception):
@@ -276,7 +277,8 @@ class Collector:
             return report
         self.recorder.add_time(item.nodeid, call.duration)
         if isinstance(error, ConformanceError | Violated):
-            report.longrepr = str(error)  # says what is expected, seen and to be done; a traceback would only hide it
+            # It says what is expected, seen and to be done; a traceback would only hide it.
+            report.longrepr = self.recorder.told(str(error))
         if error is None:
             if call.when == "call":
                 self._completed(item.nodeid)
@@ -291,6 +293,12 @@ class Collector:
     def pytest_runtest_logfinish(self) -> None:
         """The scenario is over."""
         self.recorder.leave_scenario()
+
+    def _take_secrets_out(self, report: pytest.TestReport) -> None:
+        """What pytest prints of a failure, and of what was written while it ran, passes the same filter as the report."""
+        if report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
+            report.longrepr = told
+        report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
 
     def _completed(self, node_id: str) -> None:
         if self.recorder.all_steps_passed(node_id):
@@ -349,7 +357,8 @@ class Collector:
         except Exception as error:
             if self.report is None:
                 raise
-            sys.stderr.write(f"expected nothing to be left after the run; saw a defect in the suite: {told(error)}\n")
+            why = f"expected nothing to be left after the run; saw a defect in the suite: {told(error)}"
+            sys.stderr.write(f"{self.recorder.told(why)}\n")
 
     def _tell(self, session: pytest.Session) -> None:
         ended = session.exitstatus
@@ -374,9 +383,9 @@ class Collector:
         report = assemble(self._plan, self.recorder)
         bodies = {e.id: e.body for e in self.recorder.evidence}
         try:
-            return publish(report, bodies, self._reports_dir)
+            return publish(report, bodies, self._reports_dir, self.recorder.hidden)
         except OSError as error:
-            rescued = publish(report, bodies, another_place())
+            rescued = publish(report, bodies, another_place(), self.recorder.hidden)
             if not self._refusal:
                 self._give_up(
                     session, f"{no_place(self._reports_dir, error)}. The report of this run is {rescued[1] / 'report.html'}"
@@ -384,7 +393,7 @@ class Collector:
             return rescued
 
     def _give_up(self, session: pytest.Session, why: str) -> None:
-        sys.stderr.write(f"\n{why}\n")
+        sys.stderr.write(f"\n{self.recorder.told(why)}\n")
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,7 +51,9 @@ def another_place() -> Path:
     return Path(tempfile.mkdtemp(prefix="conformance-"))
 
 
-def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple[Report, Path]:
+def publish(
+    report: Report, bodies: Mapping[str, str], directory: Path, named_secrets: Collection[str] = ()
+) -> tuple[Report, Path]:
     """Writes ``report.json``, ``junit.xml``, ``report.html``, ``evidence/`` and ``SHA256SUMS`` of a run.
 
     Everything is written and flushed under a hidden name, then renamed: a reader sees a whole report or none.
@@ -60,6 +62,7 @@ def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple
         report: The report.
         bodies: Bodies of its evidence, by id.
         directory: Where runs are kept; made if it is not there.
+        named_secrets: Values that this run was told to hide.
 
     Returns:
         The report as it was written, and its directory.
@@ -67,7 +70,7 @@ def publish(report: Report, bodies: Mapping[str, str], directory: Path) -> tuple
     Raises:
         OSError: The disk is full or the directory cannot be written; nothing of the run is left then.
     """
-    report, bodies = last_look(report, bodies)
+    report, bodies = last_look(report, bodies, named_secrets)
     files = {e.file: bodies[e.id] for e in report.evidence}
     files |= {"report.json": to_json(report), "junit.xml": to_junit(report), "report.html": to_html(report, bodies)}
     files["SHA256SUMS"] = "".join(f"{hashlib.sha256(t.encode()).hexdigest()}  {n}\n" for n, t in sorted(files.items()))

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
-from facts.evidence import Evidence
+from facts.evidence import Evidence, hidden
 from facts.finding import Finding, Holds
-from facts.redaction import redact
+from facts.redaction import hidden_in, redact
 from judge.verdict import Ending
 from reporting.model import Image, Phase, RunFacts, ScenarioRecord, StepRecord, StepState
 
@@ -106,6 +106,7 @@ class Store:
         self._facts: dict[str, object] = {}
         self._images: dict[tuple[str, str], Image] = {}
         self._phases: list[Phase] = []
+        self._hidden: dict[str, None] = {}
 
     # What observe and the steps call (facts.evidence.Recorder).
 
@@ -146,6 +147,11 @@ class Store:
             place = self._place()
             if finding not in place.findings:
                 place.findings.append(finding)
+
+    def hide(self, *named_secrets: str) -> None:
+        """Takes values out of everything that is told of this run, whether it came before or comes later."""
+        with self._lock:
+            self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
 
     # What the wiring calls.
 
@@ -269,19 +275,30 @@ class Store:
             if self._scenario is not None:
                 self.lower(self._scenario.plan.id, Ending.BROKE, reason)
 
-    # What the report is made from.
+    # What the report is made from, and what is printed. Here, and nowhere before, hidden values are taken out.
+
+    def told(self, text: str) -> str:
+        """A text as it may be printed."""
+        with self._lock:
+            return redact(text, self._hidden).text
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The values that `hide` was told of."""
+        with self._lock:
+            return tuple(self._hidden)
 
     @property
     def scenarios(self) -> tuple[ScenarioRecord, ...]:
         """Every planned scenario, in the order of planning."""
         with self._lock:
-            return tuple(s.record() for s in self._scenarios.values())
+            return hidden_in(tuple(s.record() for s in self._scenarios.values()), self._hidden)
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Every reading, in the order of recording."""
         with self._lock:
-            return tuple(self._evidence.values())
+            return tuple(hidden(e, self._hidden) for e in self._evidence.values())
 
     @property
     def run_evidence(self) -> tuple[str, ...]:
@@ -293,25 +310,26 @@ class Store:
     def run_findings(self) -> tuple[Finding, ...]:
         """Conclusions that belong to the run."""
         with self._lock:
-            return tuple(self._run.findings)
+            return hidden_in(tuple(self._run.findings), self._hidden)
 
     @property
     def run_errors(self) -> tuple[str, ...]:
         """What went wrong outside any requirement."""
         with self._lock:
-            return tuple(self._errors)
+            return hidden_in(tuple(self._errors), self._hidden)
 
     @property
     def timeline(self) -> Sequence[Phase]:
         """Phases of provisioning, by their start."""
         with self._lock:
-            return sorted(self._phases, key=lambda p: p.started)
+            return hidden_in(sorted(self._phases, key=lambda p: p.started), self._hidden)
 
     @property
     def facts(self) -> RunFacts:
         """What was observed of the install."""
         with self._lock:
-            return RunFacts(**self._facts, images=tuple(self._images.values()))  # type: ignore[arg-type]
+            facts = RunFacts(**self._facts, images=tuple(self._images.values()))  # type: ignore[arg-type]
+            return hidden_in(facts, self._hidden)
 
     def _place(self) -> _Place:
         if self._shared_depth or self._scenario is None:

@@ -400,6 +400,32 @@ def test_secrets_in_an_exception_do_not_reach_any_file(project: Project) -> None
     assert not [p for p in written if "MIIcanary" in p.read_text()]
 
 
+def test_what_turns_out_to_be_a_secret_late_is_in_no_file_and_not_on_the_screen(project: Project) -> None:
+    project.steps("""
+@then("a token is read, used and known for a secret")
+def _(recorder):
+    token = "canary-" + "that-joins"
+    kept = reading(recorder, f"token/{token}", f"token: {token}")
+    recorder.hide(token)
+    print("asked for", token)
+    raise Violated(finding("A-1", Holds.NO, kept, remedy=f"tctl rm token/{token}"))
+@then("a step breaks over it")
+def _(recorder):
+    raise RuntimeError("no " + "canary-" + "that-joins")
+""")
+    project.scenario("Then a token is read, used and known for a secret")
+    project.scenario("Then a step breaks over it", tags="@requirement:A-2", name="b.feature")
+
+    ran = project.run()
+
+    written = [p for p in (project.path / "reports").rglob("*") if p.is_file()]
+    assert [p for p in written if "token/[redacted]" in p.read_text()]
+    assert not [p for p in written if "canary-that-joins" in p.read_text()]
+    assert "canary-that-joins" not in ran.text
+    assert ran.report.run_errors == (), "it was taken out in time, so nothing slipped through"
+    assert ran.verdicts["A-1"] == "fail"
+
+
 def test_a_secret_that_slipped_through_is_taken_out_of_every_file_and_lowers_the_run(passing: Project) -> None:
     passing.steps("""
 from facts.evidence import Evidence

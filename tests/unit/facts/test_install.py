@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from facts.errors import CouldNotTell
 from facts.kubernetes import ConfigMap, parse_config_map
 from facts.mesh import image_tag, parse_injector, parse_mesh_config
-from facts.tbot import parse_duration, parse_tbot_config
+from facts.tbot import join_secrets, parse_duration, parse_tbot_config
 from facts.teleport import (
     parse_bot,
     parse_bot_instances,
@@ -246,3 +246,20 @@ def test_allow_rules_of_an_identity() -> None:
 def test_a_damaged_resource_is_not_guessed_at(damage: Any) -> None:
     with pytest.raises(CouldNotTell):
         parse_join_token(damage)
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [
+        (TBOT, ()),
+        ("onboarding:\n  token: abc-123\n  join_method: token\n", ("abc-123",)),
+        ("onboarding:\n  token: 'abc-123'\n", ("abc-123",)),
+        ('{"onboarding": {"join_method": "token", "token": "abc-123"}}', ("abc-123",)),
+        ("onboarding: {token: abc-123, join_method: token}\n  broken", ("abc-123",)),
+        ("onboarding:\n  token: /var/lib/tbot/token\n  join_method: token\n", ()),
+        ("onboarding:\n  token: abc-123\n  join_method: bound_keypair\n", ()),
+        ("", ()),
+    ],
+)
+def test_the_name_of_a_token_is_a_secret_where_nothing_else_is_needed_to_join(text: str, secrets: tuple[str, ...]) -> None:
+    assert join_secrets(text) == secrets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -13,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facts.evidence import ObjectRef, evidence_of
-from facts.redaction import MARK, redact
+from facts.evidence import ObjectRef, evidence_of, hidden
+from facts.finding import Finding, Holds
+from facts.redaction import MARK, hidden_in, redact
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -80,7 +82,44 @@ def test_evidence_holds_the_digest_of_what_is_kept() -> None:
     evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")
     assert evidence.body == MARK + "\n"
     assert evidence.redactions == 1
-    assert evidence == evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")
+    assert evidence.sha256 == hashlib.sha256(evidence.body.encode()).hexdigest()
+
+
+def test_what_is_recognised_as_a_secret_later_goes_from_everything_but_the_id() -> None:
+    at, secret = datetime(2026, 1, 2, tzinfo=UTC), "a-token-that-joins"
+    evidence = evidence_of(f"tctl get token/{secret}", ObjectRef("Teleport", f"token/{secret}"), f"<{secret}>", read_at=at)
+    clean = hidden(evidence, [secret])
+    assert secret not in repr(clean)
+    assert (clean.id, clean.body, clean.redactions) == (evidence.id, f"<{MARK}>", 1)
+    assert clean.sha256 == hashlib.sha256(clean.body.encode()).hexdigest()
+    again = evidence_of(evidence.question, evidence.subject, f"<{secret}>", read_at=at)
+    assert again.id != evidence.id, "an id made of what was read lets a weak secret be guessed"
+
+
+def test_named_secrets_go_from_texts_at_any_depth_and_nothing_else_changes() -> None:
+    secret = "a-token-that-joins"
+    finding = Finding("INST-10", Holds.NO, "x", f"it is {secret}", f"Teleport token/{secret}", (secret,))
+    clean = hidden_in([finding, {secret: (finding, 7, None)}], [secret])
+    assert secret not in repr(clean)
+    assert clean[0] == Finding("INST-10", Holds.NO, "x", f"it is {MARK}", f"Teleport token/{MARK}", (MARK,))
+    assert hidden_in(finding, ["other-secret"]) == finding
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ('["start", "--token=abc123", "-c"]', '["start", "--token=[redacted]", "-c"]'),
+        ('["start", "--token", "abc123", "-c"]', '["start", "--token", "[redacted]", "-c"]'),
+        (r'"{\"args\": [\"--token\", \"abc123\"]}"', r'"{\"args\": [\"--token\", \"[redacted]\"]}"'),
+        ('{"name": "TELEPORT_BOT_TOKEN", "value": "abc123"}', '{"name": "TELEPORT_BOT_TOKEN", "value": "[redacted]"}'),
+        ("join_uri: tbot+proxy+token://abc123@host:443", "join_uri: tbot+proxy+token://[redacted]@host:443"),
+        ('["--token-path=/var/x", "--join-method=token"]', '["--token-path=/var/x", "--join-method=token"]'),
+        ("join_uri: tbot+proxy+kubernetes://name@host:443", "join_uri: tbot+proxy+kubernetes://name@host:443"),
+    ],
+)
+def test_a_token_that_is_given_as_a_flag_a_variable_or_in_a_join_uri_goes(text: str, clean: str) -> None:
+    assert redact(text).text == clean
+    assert redact(clean).count == 0
 
 
 @pytest.mark.parametrize(

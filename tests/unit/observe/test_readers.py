@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import pytest
 from facts import envoy
 from facts.errors import CouldNotTell
 from facts.evidence import KeptInMemory
+from facts.finding import Finding, Holds
 from facts.kubernetes import Pod
 from facts.sds_mode import SdsMode
 from observe.agent import read_agent, read_rules
@@ -215,6 +217,28 @@ def test_the_configuration_is_found_through_the_daemon_set(cluster: Cluster, hea
     with pytest.raises(CouldNotTell) as caught:
         read_agent(cluster, Names())
     assert "no container has" in caught.value.seen
+
+
+@pytest.mark.parametrize("damage", ["", "\ncredential_ttl: soon"])
+def test_a_join_token_that_is_a_secret_is_in_nothing_that_is_kept(
+    cluster: Cluster, healthy: ApiServer, recorder: KeptInMemory, damage: str
+) -> None:
+    secret = "0123456789abcdef-joins"
+    taken = document("cluster/config_map_tbot.json")
+    (key,) = taken["data"]
+    onboarding = f"onboarding:\n  token: {secret}\n  join_method: token\nversion: v2\n"
+    taken["data"][key] = onboarding + damage
+    taken["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(taken["data"])}
+    healthy.answer("GET /api/v1/namespaces/teleport-system/configmaps/tbot-config", taken)
+    if damage:
+        with pytest.raises(CouldNotTell):
+            read_agent(cluster, Names())
+    else:
+        assert read_agent(cluster, Names()).config.token == secret, "tctl is asked for it by its name"
+    kept = next(e for e in recorder.evidence.values() if "tbot-config" in e.question)
+    assert kept.redactions == 2
+    recorder.conclude(Finding("INST-10", Holds.NO, "it", f"Teleport token/{secret}", "x"))
+    assert secret not in repr((recorder.evidence, recorder.findings))
 
 
 def test_a_config_map_that_is_not_there(cluster: Cluster, healthy: ApiServer) -> None:

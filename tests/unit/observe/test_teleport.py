@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from facts.document import Absent
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import KeptInMemory
+from facts.evidence import KeptInMemory, ObjectRef
 from facts.teleport import ClusterStatus, JoinToken, NoSession
 from observe.command import CommandResult
 from observe.teleport import Teleport
@@ -223,3 +223,15 @@ def test_the_name_of_a_secret_token_is_in_no_evidence(recorder: KeptInMemory) ->
     (kept,) = recorder.evidence.values()
     assert "a-secret-token-name" not in kept.body
     assert "istio-tbot-k8s-join" in kept.body
+
+
+def test_the_guides_own_command_prints_yaml_and_keeps_no_secret_either(recorder: KeptInMemory) -> None:
+    name = "a-secret-token-name"
+    said = f"kind: token\nmetadata:\n  name: {name}\nspec:\n  join_method: token\n  roles:\n  - Bot\nversion: v2\n"
+    result = _with(recorder, token=(0, said, "")).tctl(["get", f"token/{name}"])
+    recorder.record(result.as_evidence(ObjectRef("Command", "tctl"), shown_as=f"tctl get token/{name}"))
+    assert name not in repr(recorder.evidence)
+    by_kubernetes = said.replace("join_method: token", "join_method: kubernetes")
+    result = _with(recorder, token=(0, by_kubernetes.replace(name, "not-a-secret"), "")).tctl(["get", "token/not-a-secret"])
+    recorder.record(result.as_evidence(ObjectRef("Command", "tctl")))
+    assert "name: not-a-secret" in [*recorder.evidence.values()][-1].body

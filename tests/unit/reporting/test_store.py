@@ -10,9 +10,11 @@ import pytest
 from facts.evidence import Recorder
 from facts.finding import Holds
 from judge.verdict import Authority, Ending
-from reporting.model import StepState
+from reporting.model import Phase, StepState
 from reporting.store import Store
-from tests.unit.reporting.sample import ONE, TWO, finding, reading, scenario, step
+from tests.unit.reporting.sample import NOW, ONE, TWO, finding, reading, scenario, step
+
+THREE = reading("three")
 
 
 def running() -> Store:
@@ -37,12 +39,12 @@ def test_readings_go_to_the_step_then_to_the_scenario_then_to_the_run() -> None:
     store.end_step(StepState.PASSED)
     store.record(TWO)
     store.leave_scenario()
-    store.record(reading("three"))
+    store.record(THREE)
 
     (record,) = store.scenarios
     assert record.steps[0].evidence == (ONE.id,)
     assert record.evidence == (TWO.id,)
-    assert store.run_evidence == (reading("three").id,)
+    assert store.run_evidence == (THREE.id,)
 
 
 def test_shared_setup_inside_a_step_belongs_to_the_run_and_attaching_it_to_the_step() -> None:
@@ -143,6 +145,32 @@ def test_errors_reasons_and_messages_are_redacted_when_they_arrive() -> None:
         raise RuntimeError(secret)
 
     assert "abcdefgh" not in f"{store.scenarios} {store.run_errors} {store.timeline}"
+
+
+def test_what_is_to_be_hidden_is_in_nothing_that_is_told_of_before_or_after() -> None:
+    store, secret = running(), "a-token-that-joins"
+    name = store.scenarios[0].id
+
+    def tell() -> None:
+        kept = reading(secret, f"token: {secret}")
+        store.record(kept)
+        store.conclude(replace(finding("A-1", Holds.NO, kept), where=f"Teleport token/{secret}"))
+        store.note_run_fact("authority_detail", secret)
+        store.note_phase(Phase("resources", NOW, 1.0, False, secret))
+        store.run_error(secret)
+        store.lower(name, Ending.BROKE, secret)
+        store.end_step(StepState.BROKE, secret)
+
+    tell()
+    store.hide(secret, "")
+    store.begin_step(1)
+    tell()
+
+    told = (store.scenarios, store.evidence, store.run_findings, store.run_errors, [*store.timeline], store.facts)
+    assert secret not in repr(told)
+    assert store.told(f"x {secret}") == "x [redacted]"
+    assert {e.redactions for e in store.evidence} == {1}
+    assert len(store.scenarios[0].steps[0].findings) == len(store.scenarios[0].steps[1].findings) == 1
 
 
 def test_phases_are_told_by_their_start_and_say_why_they_failed() -> None:

@@ -261,6 +261,12 @@ class TestLastLook:
         assert (entry.redactions, entry.size) == (1, 20)
         assert TWO.id in looked.run_errors[-1]
 
+    def test_a_value_that_the_run_was_told_to_hide_is_looked_for_too(self) -> None:
+        looked, bodies = last_look(report(), {**BODIES, TWO.id: "a-token-that-joins"}, ["a-token-that-joins"])
+
+        assert bodies[TWO.id] == "[redacted]"
+        assert TWO.id in looked.run_errors[-1]
+
     def test_a_secret_in_the_report_is_taken_out_and_said(self) -> None:
         looked, _ = last_look(report(command_line=("pytest", "password: canary-value")), BODIES)
 
