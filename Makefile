@@ -30,12 +30,17 @@ lock: venv ## Take the newest versions that pyproject.toml allows into requireme
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
 
 .PHONY: lint
-lint: venv ## ruff, mypy --strict, the import contract, and the features against the catalogue
+lint: venv ## ruff, mypy --strict, the import contract, and the features and faults against the catalogue
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m reporting.feature_lint features
+	$(BIN)/python -m provision.faults lint
+
+.PHONY: docs
+docs: venv ## Write docs/faults.md anew from the faults
+	$(BIN)/python -m provision.faults page
 
 .PHONY: test
 test: venv ## The suite's own tests: no cluster, no root
@@ -66,8 +71,12 @@ lab-down: venv ## Remove the kept cluster and its Teleport
 	$(BIN)/conformance down
 
 .PHONY: test-lab
-test-lab: lab ## The faults on one kept lab: each must fail exactly the requirements that it names
-	$(BIN)/pytest -q tests/lab
+test-lab: lab ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
+	$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py
+
+.PHONY: test-faults
+test-faults: lab ## Every fault on one kept lab: healthy, broken exactly as predicted, healthy again
+	$(BIN)/pytest -v tests/lab/test_matrix.py
 
 .PHONY: bench
 bench: lab ## Provisioning against a bare script, and the time of the checks; prints ratios of one run

@@ -79,13 +79,13 @@ class Objects:
         for document in documents:
             self.apply(document)
 
-    def refusal(self, document: Document) -> str:
-        """Why the API server would refuse to create an object, in its own words; empty if it would create it."""
-        try:
-            self._ask(document, "create", body=dict(document), dry_run="All")
-        except ProvisioningFailed as error:
-            return error.seen
-        return ""
+    def would_create(self, document: Document) -> dict[str, Any]:
+        """The object as the API server would create it, with all that webhooks add to it.
+
+        Raises:
+            ProvisioningFailed: It would refuse; its own words are what was seen.
+        """
+        return self._ask(document, "create", body=dict(document), dry_run="All")
 
     def patch(self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "") -> dict[str, Any]:
         """Changes an object of a built-in kind by a strategic merge patch, as ``kubectl patch`` and ``set image`` do.

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from provision.faults import istio_settings, teleport_resources, workloads
-from provision.faults.fault import Fault, Scene
+from provision.faults import agent, control_plane, istio_settings, nodes, operator, teleport_resources, workloads
+from provision.faults.fault import Fault, Operator, Scene
+
+SHORT = (
+    istio_settings.TRUST_DOMAIN,
+    istio_settings.TEMPLATE,
+    teleport_resources.WITHOUT_SA,
+    teleport_resources.FOREIGN_JWKS,
+    workloads.WITHOUT_TEMPLATE,
+    agent.AFFECTED_TBOT,
+)
+"""Those that CI injects."""
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        istio_settings.TRUST_DOMAIN,
-        istio_settings.TEMPLATE,
-        teleport_resources.WITHOUT_SA,
-        teleport_resources.FOREIGN_JWKS,
-        workloads.WITHOUT_TEMPLATE,
-        workloads.AFFECTED_TBOT,
+        *SHORT,
+        operator.OLD_ISTIOCTL,
+        operator.OLD_KUBECTL,
+        operator.VIEWER_ONLY,
+        operator.SESSION_OF_NOBODY,
+        nodes.KUBELET_CLOSED,
+        nodes.DIRECTORY_FOR_ALL,
+        control_plane.IMAGE_TYPO,
+        control_plane.AT_ZERO,
+        istio_settings.TEMPLATE_MISSING,
+        istio_settings.TEMPLATE_WITHOUT_SOCKET,
+        istio_settings.VOLUMES_ONLY,
+        istio_settings.NORMALIZATION,
+        teleport_resources.UNMADE_BOT,
+        teleport_resources.OTHER_ACCOUNT,
+        teleport_resources.ROLE_TAKEN_AWAY,
+        teleport_resources.EVERY_LABEL,
+        teleport_resources.FOR_PRODUCTION,
+        teleport_resources.TRAILING_SLASH,
+        teleport_resources.TRAILING_SLASH_IN_USE,
+        teleport_resources.WITHOUT_SA_IN_USE,
+        agent.MISSPELT,
+        agent.NOT_TOLERATED,
+        agent.AUDIENCE_OF_THE_PROXY,
+        agent.FROZEN,
+        workloads.GUIDES_NODE_SELECTOR,
     )
 }
 """Every fault by its name."""
 
-__all__ = ["FAULTS", "Fault", "Scene"]
+__all__ = ["FAULTS", "SHORT", "Fault", "Operator", "Scene"]

@@ -1,17 +1,19 @@
-"""Faults in Istio's configuration."""
+"""Faults in Istio's configuration: the mesh's settings, the injector's templates, and filters that somebody left behind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import yaml
-
+from observe.envoy import read_normalizations
 from observe.wait import NotYet, eventually
+from provision.faults import reach
+from provision.faults.config_maps import edited
 from provision.faults.fault import Fault, Scene
 
 NAMESPACE = "istio-system"
+INJECTOR = "istio-sidecar-injector"
 
 GUIDES_TEMPLATE = """\
 spec:
@@ -34,83 +36,176 @@ spec:
 """
 """The injection template of the guide: it adds to `containers`, where a native sidecar is not."""
 
+VOLUMES_ONLY_TEMPLATE = """\
+spec:
+  volumes:
+  - name: workload-socket
+    hostPath:
+      path: /run/spire/sockets
+      type: Directory
+"""
+"""Istio's own mount of the volume is left as it is, and that is writable."""
 
-@contextmanager
-def _edited(scene: Scene, config_map: str, key: str, change: dict[str, Any]) -> Iterator[None]:
-    """One of Istio's ConfigMaps with one YAML entry changed, as by ``kubectl edit``; put back to the letter afterwards."""
-    objects = scene.installation.objects
-    found = objects.get("v1", "ConfigMap", config_map, namespace=NAMESPACE)
-    if found is None:
-        raise LookupError(f"no ConfigMap {NAMESPACE}/{config_map}")
-    former = found["data"][key]
+EMPTY_TEMPLATE = "spec: {}\n"
+"""The template is there and adds nothing: Istio's own volume, an emptyDir, stays."""
 
-    def put(text: str) -> None:
-        objects.patch("v1", "ConfigMap", config_map, {"data": {key: text}}, namespace=NAMESPACE)
-
-    put(yaml.safe_dump(_merged(yaml.safe_load(former), change)))
-    try:
-        yield
-    finally:
-        put(former)
-
-
-def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **base,
-        **{
-            k: _merged(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v for k, v in change.items()
-        },
-    }
+LEFT_OVER_FILTER: Mapping[str, Any] = {
+    "apiVersion": "networking.istio.io/v1alpha3",
+    "kind": "EnvoyFilter",
+    "metadata": {"name": "normalization-of-old", "namespace": "test-app"},
+    "spec": {
+        "configPatches": [
+            {
+                "applyTo": "NETWORK_FILTER",
+                "match": {
+                    "context": "SIDECAR_INBOUND",
+                    "listener": {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}},
+                },
+                "patch": {
+                    "operation": "MERGE",
+                    "value": {
+                        "typed_config": {
+                            "@type": "type.googleapis.com/envoy.extensions.filters.network."
+                            "http_connection_manager.v3.HttpConnectionManager",
+                            "normalize_path": True,
+                            "merge_slashes": True,
+                        }
+                    },
+                },
+            }
+        ]
+    },
+}
+"""Sets in every inbound listener of the namespace what the mesh configuration once said."""
 
 
 @contextmanager
 def _trust_domain(scene: Scene) -> Iterator[None]:
-    with _edited(scene, "istio", "mesh", {"trustDomain": "cluster.local"}):
+    with edited(scene, NAMESPACE, "istio", "mesh", lambda mesh: {**mesh, "trustDomain": "cluster.local"}):
         yield
+
+
+def _with_template(text: str | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The injector's configuration with another text as template `spire`, or without it."""
+
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        others = {name: template for name, template in config["templates"].items() if name != "spire"}
+        return {**config, "templates": others if text is None else {**others, "spire": text}}
+
+    return change
+
+
+def _refused(text: str | None) -> Callable[[Scene], AbstractContextManager[None]]:
+    """A template with which no injected pod is accepted any more."""
+
+    @contextmanager
+    def inject(scene: Scene) -> Iterator[None]:
+        with edited(scene, NAMESPACE, INJECTOR, "config", _with_template(text)):
+            scene.await_injection(refused=True)
+            yield
+        scene.await_injection(refused=False)
+
+    return inject
+
+
+def _applied(text: str, source: str) -> Callable[[Scene], AbstractContextManager[None]]:
+    """A template with which pods are accepted and have another volume, and the test application restarted with it."""
+
+    @contextmanager
+    def inject(scene: Scene) -> Iterator[None]:
+        try:
+            with edited(scene, NAMESPACE, INJECTOR, "config", _with_template(text)):
+                scene.await_socket_volume(source)
+                scene.restart_app()
+                yield
+        finally:
+            scene.await_socket_volume("hostPath", read_only=True)
+            scene.restart_app()
+
+    return inject
 
 
 @contextmanager
-def _guides_template(scene: Scene) -> Iterator[None]:
-    with _edited(scene, "istio-sidecar-injector", "config", {"templates": {"spire": GUIDES_TEMPLATE}}):
-        _await_injection(scene, broken=True)
+def _left_over_filter(scene: Scene) -> Iterator[None]:
+    objects, name = scene.installation.objects, LEFT_OVER_FILTER["metadata"]["name"]
+    objects.apply(LEFT_OVER_FILTER)
+    try:
+        _await_normalization(scene, in_force=True)
         yield
-    _await_injection(scene, broken=False)
+    finally:
+        objects.delete(LEFT_OVER_FILTER["apiVersion"], LEFT_OVER_FILTER["kind"], name, namespace="test-app")
+        _await_normalization(scene, in_force=False)
 
 
-def _await_injection(scene: Scene, *, broken: bool) -> None:
-    """Waits until istiod injects with the template that is in the ConfigMap now."""
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": "injected",
-            "namespace": "test-app",
-            "annotations": {"inject.istio.io/templates": "sidecar,spire"},
-        },
-        "spec": {"containers": [{"name": "app", "image": scene.installation.sources.workload_image}]},
-    }
+def _await_normalization(scene: Scene, *, in_force: bool) -> None:
+    with scene.looking() as cluster:
 
-    def look() -> None:
-        refusal = scene.installation.objects.refusal(pod)
-        if bool(refusal) is not broken:
-            raise NotYet(refusal or "an injected pod is accepted")
+        def look() -> None:
+            proxies = read_normalizations(cluster, cluster.pods("test-app", "app=test-app"))
+            settings = [s.normalize_path for proxy in proxies for s in proxy.settings]
+            if not settings or any(each is not in_force for each in settings):
+                raise NotYet(f"normalize_path is {settings}")
 
-    what = "an injected pod is refused" if broken else "an injected pod is accepted"
-    eventually(what, look, scene.pace(scene.patience.pod_ready))
+        what = f"normalize_path is {in_force} in every inbound listener of the test application"
+        eventually(what, look, scene.pace(scene.patience.rollout))
 
 
 TRUST_DOMAIN = Fault(
     name="trust-domain-cluster-local",
     description="Istio was left with its default trust domain cluster.local.",
-    breaks=frozenset({"INST-06", "CHK-1"}),
     touches="ConfigMap istio-system/istio",
+    undo="The entry is put back to the letter.",
+    breaks=frozenset({"INST-06", "CHK-1"}),
+    reach=reach.ISTIO,
     inject=_trust_domain,
 )
 
 TEMPLATE = Fault(
     name="guides-template-on-native-sidecars",
     description="The guide's injection template is used on a cluster with native sidecars.",
-    breaks=frozenset({"INST-07", "CHK-1"}),
     touches="ConfigMap istio-system/istio-sidecar-injector",
-    inject=_guides_template,
+    undo="The entry is put back to the letter, and an injected pod is accepted again.",
+    breaks=frozenset({"INST-07", "CHK-1"}),
+    reach=reach.ISTIO,
+    inject=_refused(GUIDES_TEMPLATE),
+)
+
+TEMPLATE_MISSING = Fault(
+    name="injection-template-missing",
+    description="Istio was installed without the injection template spire.",
+    touches="ConfigMap istio-system/istio-sidecar-injector",
+    undo="The entry is put back to the letter, and an injected pod is accepted again.",
+    breaks=frozenset({"INST-07", "CHK-1"}),
+    reach=reach.ISTIO,
+    inject=_refused(None),
+)
+
+TEMPLATE_WITHOUT_SOCKET = Fault(
+    name="template-without-hostpath",
+    description="The injection template no longer has the node's directory as a volume; the test application was restarted.",
+    touches="ConfigMap istio-system/istio-sidecar-injector; Deployment test-app/test-app",
+    undo="The entry is put back to the letter, and the test application restarted.",
+    breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9", "ID-01", "ID-03", "ID-06", "ID-07", "ID-11"}),
+    reach=reach.ISTIO | reach.WORKLOADS,
+    inject=_applied(EMPTY_TEMPLATE, "emptyDir"),
+)
+
+VOLUMES_ONLY = Fault(
+    name="volumes-only-template",
+    description="The injection template names the volume and leaves Istio's mount of it, which is writable.",
+    touches="ConfigMap istio-system/istio-sidecar-injector; Deployment test-app/test-app",
+    undo="The entry is put back to the letter, and the test application restarted.",
+    breaks=frozenset({"ID-12"}),
+    reach=reach.ISTIO | reach.WORKLOADS,
+    inject=_applied(VOLUMES_ONLY_TEMPLATE, "hostPath"),
+)
+
+NORMALIZATION = Fault(
+    name="normalization-left-over",
+    description="An EnvoyFilter from earlier times still sets another path normalization than the mesh configuration.",
+    touches="EnvoyFilter test-app/normalization-of-old",
+    undo="It is deleted, and every proxy has the setting of the mesh again.",
+    breaks=frozenset({"INST-08"}),
+    reach=reach.ISTIO | reach.WORKLOADS,
+    inject=_left_over_filter,
 )

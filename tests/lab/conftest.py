@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 from facts.evidence import KeptInMemory
-from provision.faults import Scene
+from provision.faults import Operator, Scene
 from provision.install import Installer
 from provision.teleport import OwnTeleport
 from settings import load
+from tests.lab.certified import Certified
+from tests.lab.matrix import Row, printed
 
 ROOT = Path(__file__).parents[2]
 NAME = "test-lab"
+MATRIX = pytest.StashKey[list[Row]]()
 
 
-@dataclass(frozen=True, slots=True)
-class Certified:
-    """What one run of the suite said.
-
-    Attributes:
-        exit_code: Of pytest.
-        result: Of the run.
-        verdicts: By requirement.
-        reasons: By requirement, for those that do not pass.
-        said: The run's terminal output.
-    """
-
-    exit_code: int
-    result: str
-    verdicts: dict[str, str]
-    reasons: dict[str, list[str]]
-    said: str
-
-    def having(self, *verdicts: str) -> set[str]:
-        """Requirements with one of these verdicts."""
-        return {requirement for requirement, verdict in self.verdicts.items() if verdict in verdicts}
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints the matrix, when faults were taken one by one."""
+    if rows := config.stash.get(MATRIX, []):
+        terminalreporter.section("faults: what failed, of how many that were judged, and how long it took")
+        for line in printed(rows):
+            terminalreporter.write_line(line)
 
 
 class Lab:
@@ -52,24 +40,37 @@ class Lab:
         self.scene = scene
         self._reports = reports
 
-    def options(self) -> tuple[str, ...]:
-        """What tells the suite to look at it as at a cluster that is already there."""
-        installation = self.scene.installation
-        authority = installation.authority
-        assert isinstance(authority, OwnTeleport)
+    def options(self, operator: Operator | None = None) -> tuple[str, ...]:
+        """What tells the suite to look at it as at a cluster that is already there, with what an operator has in hand."""
+        operator = operator or self.scene.operator
         return (
-            *("--cluster", "existing", "--kubeconfig", str(installation.kubeconfig), "--context", installation.context),
-            *("--teleport-proxy", authority.proxy, "--teleport-insecure", "--allow", "namespaced"),
-            *("--tctl", shlex.join(["docker", "exec", "-i", authority.container.name, "tctl"])),
+            *("--cluster", "existing", "--kubeconfig", str(operator.kubeconfig), "--context", operator.context),
+            *("--teleport-proxy", self.scene.installation.authority.proxy, "--teleport-insecure"),
+            *("--tctl", shlex.join(operator.tctl), "--allow", "namespaced"),
+            # kubectl and istioctl are taken from the PATH where images come from public registries.
+            *(("--source", "upstream") if operator.tools else ()),
         )
 
-    def certify(self, *options: str) -> Certified:
-        """Runs the suite on it in a process of its own."""
+    def certify(
+        self, *options: str, requirements: Collection[str] = (), operator: Operator | None = None, **environment: str
+    ) -> Certified:
+        """Runs the suite on it in a process of its own.
+
+        Args:
+            options: Besides those that say where the lab is.
+            requirements: To judge these alone; none means all of the profile.
+            operator: Who looks; the scene's own where None is given.
+            environment: Variables for the run.
+        """
+        chosen = " or ".join(f'requirement(id="{requirement}")' for requirement in sorted(requirements))
         command = [
             *(sys.executable, "-m", "pytest", "features", "-p", "no:cacheprovider", "--reports", str(self._reports)),
-            *(*self.options(), *options),
+            *(*self.options(operator), *options, *(("-m", chosen) if chosen else ())),
         ]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        variables = {**os.environ, **environment}
+        if operator is not None and operator.tools is not None:
+            variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=variables)
         said = done.stdout + done.stderr
         file = self._reports / "latest" / "report.json"
         assert file.is_file(), f"no report was written: {said}"
@@ -87,8 +88,12 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The lab, healthy, and removed at the end."""
-    settings = load(kind_name=NAME)
+    # With CONFORMANCE_REUSE and CONFORMANCE_KIND_NAME set, a kept cluster of one's own serves as the lab.
+    settings = load(kind_name=os.environ.get("CONFORMANCE_KIND_NAME", NAME))
     recorder = KeptInMemory()
     with Installer(settings, recorder, "test-lab") as installer:
-        scene = Scene(installer.installation(), settings.patience, recorder)
-        yield Lab(scene, tmp_path_factory.mktemp("reports"))
+        installation = installer.installation()
+        assert isinstance(installation.authority, OwnTeleport)
+        tctl = ("docker", "exec", "-i", installation.authority.container.name, "tctl")
+        operator = Operator(installation.kubeconfig, installation.context, tctl)
+        yield Lab(Scene(installation, operator, settings.patience, recorder), tmp_path_factory.mktemp("reports"))

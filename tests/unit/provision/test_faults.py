@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,24 +11,25 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.jwks import parse_jwks
-from provision.faults import FAULTS, Scene
+from provision.faults import FAULTS, Fault, Operator, Scene
+from provision.faults.istio_settings import _with_template
+from provision.faults.operator import _restamp, _with_minor
 from provision.faults.teleport_resources import jwks_of_another_cluster
+from provision.variant import RECOMMENDED
 from settings import Timeouts
 from tests.unit.provision.test_resources import JWKS, Teleport
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_names_are_their_keys_and_every_fault_breaks_something_in_the_catalogue() -> None:
-    catalogue = yaml.safe_load((ROOT / "features" / "catalogue.yaml").read_text())
-    known = {requirement["id"] for requirement in catalogue["requirements"]}
-    for name, fault in FAULTS.items():
-        assert fault.name == name
-        assert fault.breaks
-        assert fault.breaks <= known
-        assert fault.description.endswith(".")
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.name)
+def test_a_fault_says_in_sentences_what_it_does_and_how_it_is_undone(fault: Fault) -> None:
+    assert fault.description.endswith(".")
+    assert fault.undo.endswith(".")
+    assert fault.touches
 
 
 class Objects:
@@ -43,19 +45,24 @@ class Objects:
         assert namespace == "istio-system"
         self.data.update(change["data"])
 
-    def refusal(self, _pod: dict[str, Any]) -> str:
-        return "Duplicate value" if "PILOT_CERT_PROVIDER" in self.data["config"] else ""
+    def would_create(self, pod: dict[str, Any]) -> dict[str, Any]:
+        if "PILOT_CERT_PROVIDER" in self.data["config"]:
+            raise ProvisioningFailed(expected="", seen="Duplicate value", where="", remedy="")
+        return pod
 
     def raw(self, _path: str) -> str:
         return JWKS
 
 
+OPERATOR = Operator(Path("kubeconfig"), "kind-test", ("docker", "exec", "-i", "t", "tctl"))
+
+
 def scene(objects: Objects, authority: Teleport | None = None, directory: Path | None = None) -> Scene:
     installation = SimpleNamespace(
-        objects=objects, authority=authority, directory=directory, run_id="run-1",
+        objects=objects, authority=authority, directory=directory, run_id="run-1", variant=RECOMMENDED,
         sources=SimpleNamespace(workload_image="w:1"),
     )  # fmt: skip
-    return Scene(cast("Any", installation), Timeouts(), KeptInMemory())
+    return Scene(cast("Any", installation), OPERATOR, Timeouts(), KeptInMemory())
 
 
 MESH = "trustDomain: teleport.test # as it is\npathNormalization: {normalization: NONE}\n"
@@ -106,6 +113,74 @@ def test_the_tokens_keys_are_others_and_then_the_clusters_own_again(tmp_path: Pa
     assert own == json.loads(JWKS)
     assert foreign["keys"][0]["kid"] != own["keys"][0]["kid"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "path", "value"),
+    [
+        ("role-for-every-label", "role", "allow.workload_identity_labels", {"*": ["*"]}),
+        ("role-for-production", "role", "allow.workload_identity_labels", {"env": ["prod"]}),
+        ("role-taken-from-bot", "bot", "roles", []),
+        ("token-for-a-bot-nobody-made", "token", "bot_name", "istio-tbot-of-the-guide"),
+        ("token-for-another-service-account", "token", "kubernetes.allow", [{"service_account": "default:tbot"}]),
+    ],
+)
+def test_one_field_of_one_resource_is_another_and_then_as_it_was(
+    tmp_path: Path, name: str, file: str, path: str, value: object
+) -> None:
+    teleport = Teleport()
+    with FAULTS[name].inject(scene(Objects("mesh", MESH), teleport, tmp_path)):
+        pass
+    broken, sound = (yaml.safe_load(stdin) for _, stdin in teleport.asked)
+    assert broken["kind"] == sound["kind"] == file
+    parents, _, key = path.rpartition(".")
+    inner, outer = broken["spec"], sound["spec"]
+    for parent in filter(None, parents.split(".")):
+        inner, outer = inner[parent], outer[parent]
+    assert inner[key] == value != outer[key]
+    assert broken == sound | {"spec": broken["spec"]}
+    inner[key] = outer[key]
+    assert broken == sound
+
+
+def test_what_cannot_be_changed_is_told_and_not_passed_over() -> None:
+    objects = Objects("tbot.yaml", "services: []\n")
+    with (
+        pytest.raises(ProvisioningFailed, match="none of them changed"),
+        FAULTS["attestor-misspelt"].inject(scene(objects)),
+    ):
+        pass
+    assert objects.data == {"tbot.yaml": "services: []\n"}
+
+
+def test_a_template_can_be_taken_away_and_comes_back() -> None:
+    config = yaml.safe_dump({"templates": {"sidecar": "spec: {}", "spire": "spec: {volumes: []}"}})
+    others = _with_template(None)(yaml.safe_load(config))
+    assert others == {"templates": {"sidecar": "spec: {}"}}
+
+
+def test_an_older_stamp_is_put_on_the_same_program(tmp_path: Path) -> None:
+    program, other = tmp_path / "istioctl", tmp_path / "other"
+    program.write_bytes(b"\x7fELF 1.31.0-lab \x00 1.31.0-lab")
+    assert _with_minor("1.31.0-lab", 27) == "1.27.0-lab"
+    _restamp(program, other, "1.31.0-lab", "1.27.0-lab")
+    assert other.read_bytes() == b"\x7fELF 1.27.0-lab \x00 1.27.0-lab"
+    assert other.stat().st_mode & 0o777 == 0o700
+    assert program.read_bytes().count(b"1.31.0-lab") == 2
+
+
+@pytest.mark.parametrize("wanted", ["1.9.0-lab", "1.127.0-lab"])
+def test_a_stamp_of_another_length_cannot_take_its_place(tmp_path: Path, wanted: str) -> None:
+    program = tmp_path / "istioctl"
+    program.write_bytes(b"\x7fELF 1.31.0-lab")
+    with pytest.raises(ProvisioningFailed, match="as many characters"):
+        _restamp(program, tmp_path / "other", "1.31.0-lab", wanted)
+    assert not (tmp_path / "other").exists()
+
+
+def test_tctl_is_run_as_nobody() -> None:
+    with FAULTS["session-of-nobody"].inject(scene(Objects("mesh", MESH))) as operator:
+        assert operator == replace(OPERATOR, tctl=("docker", "exec", "--user", "65534", "-i", "t", "tctl"))
 
 
 def test_the_foreign_keys_are_such_as_an_api_server_publishes() -> None:

@@ -1,0 +1,97 @@
+"""No requirement is without a fault unseen, and the page about the faults says what their definitions say."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facts.catalogue import Catalogue, parse_catalogue
+from provision.faults import Fault
+from provision.faults.__main__ import main
+from provision.faults.coverage import lint_coverage
+from provision.faults.page import page
+from provision.faults.reach import SAMPLE
+
+ROOT = Path(__file__).resolve().parents[3]
+KEYS = ("sentence", "source", "really_known_by", "remedy")
+IDS = ("A-1", "A-2", *sorted(SAMPLE))
+
+
+def catalogue(*ids: str) -> Catalogue:
+    entries = [
+        {"id": each, "level": "MUST", "about": "install", "profile": "p", **dict.fromkeys(KEYS, "w.")} for each in ids or IDS
+    ]
+    return parse_catalogue({"requirements": entries})
+
+
+def fault(name: str = "f", breaks: tuple[str, ...] = IDS, **changes: Any) -> Fault:
+    given = {"description": "It is broken.", "touches": "it", "undo": "It is mended.", **changes}
+    return Fault(name=name, breaks=frozenset(breaks), inject=lambda _scene: nullcontext(), **given)
+
+
+def lint(tmp_path: Path, listed: str, *faults: Fault) -> list[str]:
+    (tmp_path / "without-fault.txt").write_text(listed)
+    return list(lint_coverage(tmp_path / "without-fault.txt", catalogue(), faults))
+
+
+def test_every_requirement_broken_is_nothing_to_say(tmp_path: Path) -> None:
+    assert lint(tmp_path, "", fault()) == []
+    assert list(lint_coverage(tmp_path / "absent.txt", catalogue(), [fault()])) == []
+
+
+def test_a_requirement_without_a_fault_is_named_until_it_is_listed(tmp_path: Path) -> None:
+    covers = fault(breaks=IDS[1:])
+    assert lint(tmp_path, "", covers) == [
+        "A-1 is broken by no fault: write one in provision/faults/, or nobody knows that it can fail"
+    ]
+    assert lint(tmp_path, "# a comment\nA-1  # not yet\n", covers) == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "faults", "said"),
+    [
+        ("A-1\n", [fault()], "A-1 is broken by f; take it off the list"),
+        ("B-1\n", [fault()], "B-1 is not in the catalogue"),
+        ("A-1\nA-1\n", [fault(breaks=IDS[1:])], "A-1 is listed 2 times"),
+        ("", [fault(reach=frozenset({"B-1"}))], "the fault f names B-1, which is not in the catalogue"),
+        ("", [fault(blinds=frozenset({"A-1"}))], "both breaks A-1 and makes it impossible to tell"),
+        ("", [fault(), fault("g", ())], "the fault g breaks nothing"),
+        ("", [fault(), fault()], "2 faults are called f"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, listed: str, faults: list[Fault], said: str) -> None:
+    (line,) = lint(tmp_path, listed, *faults)
+    assert said in line
+
+
+def test_the_page_has_a_row_for_each_requirement_and_a_section_for_each_fault() -> None:
+    faults = [fault("first-1.0", ("A-2", "A-1"), blinds=frozenset({"INST-12"})), fault("second", ("A-1",))]
+    lines = page(catalogue(), faults).splitlines()
+    assert "| A-1 | [first-1.0](#first-10), [second](#second) |" in lines
+    assert "| INST-01 | – |" in lines
+    begin = lines.index("### first-1.0")
+    assert lines[begin + 2 : begin + 8] == [
+        "It is broken.", "", "- Breaks: A-1, A-2", "- Cannot be told meanwhile: INST-12", "- Touches: it",
+        "- Undone: it is mended.",
+    ]  # fmt: skip
+
+
+def test_the_repositorys_own_faults_and_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["lint"]) == 0, capsys.readouterr().out
+
+
+def test_a_page_that_is_not_current_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "features").symlink_to(ROOT / "features")
+    monkeypatch.chdir(tmp_path)
+    assert main(["lint"]) == 1
+    assert "docs/faults.md is not what the faults say: make docs" in capsys.readouterr().out
+    assert main(["page"]) == 0
+    assert main(["lint"]) == 0
+    assert main([]) == 4
