@@ -95,6 +95,11 @@ class Pod:
         return self.spec.container(PROXY)
 
     @property
+    def has_ended(self) -> bool:
+        """It ran to its end, failed or was evicted; nothing of it runs, and it only waits to be cleaned up."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
     def is_injected(self) -> bool:
         """It has an Envoy of Istio: a sidecar or a gateway."""
         return self.proxy is not None

@@ -100,6 +100,7 @@ class Container:
         last_reason: Why it ended the last time.
         last_message: What it said when it ended the last time.
         last_exit_code: With which code it ended the last time; None when it never did.
+        last_ended: RFC 3339 time at which it ended the last time; empty when it never did.
         started_at: RFC 3339 time since when it runs; empty when it does not.
     """
 
@@ -126,6 +127,7 @@ class Container:
     last_reason: str = ""
     last_message: str = ""
     last_exit_code: int | None = None
+    last_ended: str = ""
     started_at: str = ""
 
     def variable(self, name: str) -> str:
@@ -257,6 +259,7 @@ def _container(entry: Any, is_init: bool, status: Any, where: str) -> Container:
         last_reason=maybe(last_detail, "reason", "", where),
         last_message=maybe(last_detail, "message", "", where),
         last_exit_code=maybe(last_detail, "exitCode", 0, where) if last == "terminated" else None,
+        last_ended=maybe(last_detail, "finishedAt", "", where),
         started_at=maybe(detail, "startedAt", "", where) if state == "running" else "",
     )
 

@@ -18,6 +18,8 @@ _VERSION = re.compile(
     r"(?:-(?P<pre>[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+(?P<build>[0-9A-Za-z.-]+))?"
 )
 
+_PRERELEASE = re.compile(r"(?:pre|alpha|beta|rc|dev)", re.IGNORECASE)
+
 
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +62,11 @@ class Version:
     def release(self) -> Version:
         """The same without pre-release and build: ``1.31.0-lab`` has what 1.31.0 has."""
         return Version(self.major, self.minor, self.patch)
+
+    @property
+    def stands_for(self) -> Version:
+        """What it has to be compared as: a pre-release as itself, a variant (``1.28.0-solo``) as the release it is of."""
+        return self if _PRERELEASE.match(self.pre) else self.release
 
     def _key(self) -> tuple[object, ...]:
         # A pre-release sorts before its release; numeric identifiers sort before words and by number.

@@ -75,12 +75,15 @@ def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], eviden
     )
 
 
-def configuration_problems(agent: Agent, cluster_name: str, socket_directories: Sequence[str]) -> list[str]:
+def configuration_problems(
+    agent: Agent, cluster_name: str, socket_directories: Sequence[str], kubernetes_type: str = "static_jwks"
+) -> list[str]:
     """Settings that break joining or attestation, each with what it does.
 
     Args:
         agent: tbot as it is installed.
         cluster_name: Teleport's own.
+        kubernetes_type: Of the join token; with ``in_cluster`` Teleport takes the pod's usual token, of any lifetime.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
     """
     config = agent.config
@@ -108,7 +111,7 @@ def configuration_problems(agent: Agent, cluster_name: str, socket_directories: 
         others = [d for d in socket_directories if d.rstrip("/") != directory]
         if others:
             problems.append(f"tbot listens in {directory} on the node, injected pods mount {listed(others)}")
-    return problems + _token_file_problems(agent, cluster_name)
+    return problems + ([] if kubernetes_type == "in_cluster" else _token_file_problems(agent, cluster_name))
 
 
 def _node_name_problems(agent: Agent) -> list[str]:
@@ -139,13 +142,19 @@ def _token_file_problems(agent: Agent, cluster_name: str) -> list[str]:
     return problems
 
 
-def configuration_is_sound(agent: Agent, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
+def configuration_is_sound(
+    agent: Agent,
+    cluster_name: str,
+    pods: Sequence[Pod],
+    evidence: Sequence[str],
+    kubernetes_type: str = "static_jwks",
+) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation."""
     directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
     return concluded(
         "INST-13",
         expected="no setting of tbot that breaks joining or attestation",
-        problems=configuration_problems(agent, cluster_name, sorted(directories)),
+        problems=configuration_problems(agent, cluster_name, sorted(directories), kubernetes_type),
         so="hostPID, attestor, node name, audience, token lifetime and socket path fit",
         where=f"{agent.daemon_set.ref} and ConfigMap {agent.config_map}",
         evidence=(*agent.evidence, *evidence),
@@ -203,32 +212,35 @@ def tbot_components(agent: Agent, instances: Sequence[BotInstance] | None) -> li
 
     Args:
         agent: tbot as it is installed.
-        instances: Bot instances; None where no admin session is there to ask.
+        instances: Instances of its bot; None where no admin session is there to ask.
     """
     evidence = [*agent.evidence]
     told: dict[tuple[Version | None, str], list[str]] = {}
+    # Where a digest says what runs, a tag beside it is only a name: there the heartbeat alone tells the version.
     if not agent.pods or _exact(agent.image) is not None:
         told[_exact(agent.image), f"image {agent.image}"] = [str(agent.daemon_set.ref)]
     for pod in agent.pods.values():
         runs = pod.spec.container(agent.container.name)
         image = runs.image if runs else agent.image
-        version, beat = _exact(image), _heartbeat(pod, instances or (), host_network=agent.host_network)
-        if version is not None or beat is None:
+        version, beats = _exact(image), _heartbeats(pod, instances or (), host_network=agent.host_network)
+        if version is not None or not beats:
             told.setdefault((version, f"image {image}"), []).append(str(pod.ref))
-        if beat is not None:
+        for beat in beats:
             told.setdefault((beat.version, "heartbeat"), []).append(str(pod.ref))
             evidence += beat.evidence
     return _components("tbot", told, evidence)
 
 
-def _heartbeat(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> BotInstance | None:
-    """The latest heartbeat of the tbot that runs in a pod now."""
-    beats = [i for i in instances if i.version is not None and i.hostname == pod.name]
-    if host_network:
-        # The host's name is that of the node, and Teleport remembers instances of earlier pods there as well.
-        began = when(pod.created_at, str(pod.ref))
-        beats += [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
-    return max(beats, key=lambda i: i.last_heartbeat or datetime.min.replace(tzinfo=UTC), default=None)
+def _heartbeats(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> list[BotInstance]:
+    """Instances that may be the tbot that runs in a pod now: the pod's latest, or all on its node since it runs."""
+    own = [i for i in instances if i.version is not None and i.hostname == pod.name]
+    if own:
+        return [max(own, key=lambda i: i.last_heartbeat or datetime.min.replace(tzinfo=UTC))]
+    if not host_network:
+        return []
+    # The host's name is that of the node: Teleport remembers instances of earlier pods there, and others may run beside it.
+    began = when(pod.created_at, str(pod.ref))
+    return [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
 
 
 def istio_components(mesh: Mesh, pods: Sequence[Pod]) -> list[Component]:
@@ -254,8 +266,8 @@ def _components(
 
 
 def _exact(image: str) -> Version | None:
-    """The version that an image's tag names; None for a tag that floats, such as ``18`` or ``18.6``, and for none."""
-    tag = image_tag(image)
+    """The version that an image's tag names; None for one that floats (``18``, ``18.6``), for none, or beside a digest."""
+    tag = "" if "@" in image else image_tag(image)
     if not re.match(r"v?\d+\.\d+\.\d+", tag):
         return None
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from facts.document import Absent
+from facts.document import Absent, when
 from facts.finding import Finding
 from facts.kubernetes import Pod
 from facts.workloads import Deployment
@@ -83,19 +84,36 @@ def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where:
     )
 
 
-def proxies_did_not_restart(pods: Sequence[Pod], where: str, evidence: Sequence[str]) -> Finding:
-    """INST-15, third part: no proxy has restarted."""
+SETTLED = timedelta(minutes=10)
+"""A proxy that has run for so long since its last restart is stable; a node that was rebooted leaves a count for ever."""
+
+
+def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence: Sequence[str]) -> Finding:
+    """INST-15, third part: no proxy has restarted of late.
+
+    Args:
+        pods: Of the test application.
+        now: UTC time of the judgment.
+        where: The test application, as a person names it.
+        evidence: Ids of the readings.
+    """
     problems = [f"{pod.ref} has no istio-proxy" for pod in pods if pod.proxy is None]
-    problems += [
-        f"istio-proxy of {pod.ref} restarted {pod.proxy.restarts} times, last: {pod.proxy.last_reason or 'no reason kept'}"
-        for pod in pods
-        if pod.proxy is not None and pod.proxy.restarts
-    ]
+    restarted = [(pod, pod.proxy) for pod in pods if pod.proxy is not None and pod.proxy.restarts]
+    for pod, proxy in restarted:
+        ended = when(proxy.last_ended, str(pod.ref)) if proxy.last_ended else None
+        if ended is None or now - ended < SETTLED:
+            ago = f", {(now - ended).total_seconds():.0f} s ago" if ended else ""
+            problems.append(
+                f"istio-proxy of {pod.ref} restarted {proxy.restarts} times,"
+                f" last: {proxy.last_reason or 'no reason kept'}{ago}"
+            )
     return concluded(
         "INST-15",
-        expected="no restart of istio-proxy",
+        expected=f"no restart of istio-proxy in the last {SETTLED.total_seconds() / 60:.0f} minutes",
         problems=problems if pods else ["there is no pod"],
-        so="0 restarts",
+        so=f"{sum(proxy.restarts for _pod, proxy in restarted)} restarts, all of them earlier"
+        if restarted
+        else "0 restarts",
         where=where,
         evidence=evidence,
     )

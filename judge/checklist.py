@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from facts.agent import Agent
 from facts.bundle import TrustBundle
 from facts.document import Absent
+from facts.envoy import Validator
 from facts.finding import Finding
 from facts.guide import GuideAnswer
 from facts.injection import DryRun
@@ -17,13 +18,14 @@ from facts.jwks import Jwks
 from facts.kubernetes import Pod
 from facts.mesh import Mesh
 from facts.proxy import Fleet
+from facts.sds_mode import SdsMode
 from facts.teleport import Bot, JoinToken, Ping, Role, WorkloadIdentity
 from facts.workloads import Deployment
 from judge.agent import node_problems, where_ready
 from judge.application import missing_pods, socket_volume_problem
 from judge.findings import concluded, listed, not_applicable
 from judge.fleet import of_proxies
-from judge.identity import mode_problems, own_identity_problems, request_problems, stream_problems
+from judge.identity import own_identity_problems, stream_problems, supply_problems
 from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
 from judge.teleport import role_problems, template_problems, token_problems
 
@@ -175,7 +177,10 @@ def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_
 def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) -> Finding:
     """CHK-9: the proxy's secrets come from the external socket, and no signing request ever went to istiod."""
     problems = _without_proxy(pods, fleet)
-    problems += [p for proxy in fleet.proxies for p in mode_problems(proxy) or request_problems(proxy)]
+    for proxy in fleet.proxies:
+        problems += supply_problems(proxy)
+        if proxy.sds_mode is SdsMode.EXTERNAL and proxy.validator is not Validator.SPIFFE:
+            problems.append(f"{proxy.pod} validates its peers by {proxy.validator.value}, which tbot never supplies")
     return _of_proxies(
         "CHK-9",
         guide,

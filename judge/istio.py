@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.injection import DryRun
+from facts.kubernetes import Pod
 from facts.mesh import Mesh, image_tag
-from facts.proxy import Normalization
+from facts.proxy import Normalization, Unread
 from facts.teleport import Ping
 from facts.versions import Tool
 from facts.workloads import Deployment
@@ -61,8 +62,14 @@ def control_plane_is_available(mesh: Mesh) -> Finding:
     )
 
 
-def images_carry_istioctls_version(mesh: Mesh, istioctl: Tool) -> Finding:
-    """INST-05, second part: the tag of every Istio image equals istioctl's version; a digest alone tells no version."""
+def images_carry_istioctls_version(mesh: Mesh, pods: Sequence[Pod], istioctl: Tool) -> Finding:
+    """INST-05, second part: the tag of every Istio image equals istioctl's version; a digest alone tells no version.
+
+    Args:
+        mesh: The mesh.
+        pods: Injected pods, gateways among them: an upgrade leaves their proxies as they were until they are restarted.
+        istioctl: The tool.
+    """
     # The gateway charts write "auto" and let the injector put the image in; the injector's own tag is compared as well.
     images = [
         (d.ref, c.image)
@@ -70,6 +77,7 @@ def images_carry_istioctls_version(mesh: Mesh, istioctl: Tool) -> Finding:
         for c in d.template.spec.containers
         if c.name in ISTIOS_CONTAINERS and c.image != "auto"
     ]
+    images += [(p.ref, p.proxy.image) for p in pods if p.proxy is not None]
     version = str(istioctl.version)
     problems = [f"{r} runs {i}" for r, i in images if image_tag(i) and image_tag(i).partition("-distroless")[0] != version]
     if not images:
@@ -77,7 +85,7 @@ def images_carry_istioctls_version(mesh: Mesh, istioctl: Tool) -> Finding:
     if mesh.injector.tag.partition("-distroless")[0] != version:
         problems.append(f"the injector puts {mesh.injector.tag} into pods")
     expected, where = f"every Istio image to carry istioctl's version {version}", f"Istio in {mesh.namespace}"
-    evidence = (*mesh.evidence, *istioctl.evidence)
+    evidence = (*mesh.evidence, *istioctl.evidence, *(e for p in pods for e in p.evidence))
     untagged = [(r, i) for r, i in images if not image_tag(i)]
     if untagged and not problems:
         error = CouldNotTell(
@@ -178,19 +186,21 @@ NORMALIZED = {
 NO_WORKLOAD = "no injected workload runs in the mesh"
 
 
-def normalization_is_in_force(mesh: Mesh, proxies: Sequence[Normalization], evidence: Sequence[str]) -> Finding:
+def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:
     """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as the mesh configuration says.
 
     Args:
         mesh: The mesh.
-        proxies: Of each injected pod.
+        asked: Of each injected pod.
         evidence: The list of injected pods.
     """
-    where = f"inbound HTTP connection managers of {len(proxies)} proxies"
+    where = f"inbound HTTP connection managers of {len(asked)} proxies"
+    proxies = [a for a in asked if isinstance(a, Normalization)]
+    unread = [a for a in asked if isinstance(a, Unread)]
     read = [*evidence, *mesh.config.evidence, *(e for p in proxies for e in p.evidence)]
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so its silence is not an answer.
     silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
-    if not silent and not any(p.settings for p in proxies):
+    if not silent and not unread and not any(p.settings for p in proxies):
         return not_applicable("INST-08", NO_WORKLOAD, where=where, evidence=read)
     if mesh.normalization not in NORMALIZED:
         error = CouldNotTell(
@@ -208,6 +218,14 @@ def normalization_is_in_force(mesh: Mesh, proxies: Sequence[Normalization], evid
         for s in p.settings
         if (s.normalize_path, s.merge_slashes, s.escaped_slashes) != wanted
     ]
+    if unread and not problems:
+        error = CouldNotTell(
+            expected=expected,
+            seen="; ".join(f"{u.pod} could not be read: {u.why.seen}" for u in unread),
+            where=where,
+            remedy=unread[0].why.remedy,
+        )
+        return could_not_tell("INST-08", error, read)
     if silent and not problems:
         error = CouldNotTell(
             expected=expected,

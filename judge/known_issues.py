@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from facts.versions import Version
-
-_PRERELEASE = re.compile(r"(?:pre|alpha|beta|rc|dev)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +19,7 @@ class Affected:
     fixed: Version
 
     def __contains__(self, version: Version) -> bool:
-        reached = version if _PRERELEASE.match(version.pre) else version.release
-        return self.since <= version.release and reached < self.fixed
+        return self.since <= version.release and version.stands_for < self.fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,20 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         ranges=(_range("16.0.0", "17.7.14"), _range("18.0.0", "18.6.4")),
         symptom="tbot pushes the old certificate under a fresh version; hours after pod start new connections fail with 503",
         references=("gravitational/teleport#62813", "gravitational/teleport#62829", "gravitational/teleport#62830"),
+    ),
+    KnownIssue(
+        component="tbot",
+        name="an expired bot identity never recovers",
+        ranges=(_range("16.0.0", "17.7.0"), _range("18.0.0", "18.1.0")),
+        symptom="after a long outage each renewal fails until tbot is restarted, which nothing does: its pod stays Running",
+        references=("gravitational/teleport#56927", "gravitational/teleport#57060", "gravitational/teleport#57062"),
+    ),
+    KnownIssue(
+        component="tbot",
+        name="hangs while Auth's cache is unhealthy",
+        ranges=(_range("16.0.0", "17.7.8"), _range("18.0.0", "18.2.10")),
+        symptom="tbot waits for the trust bundle without a word, and new pods get no certificate",
+        references=("gravitational/teleport#60134", "gravitational/teleport#60182", "gravitational/teleport#60187"),
     ),
     KnownIssue(
         component="istio",

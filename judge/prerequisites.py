@@ -22,7 +22,7 @@ def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Fin
     """INST-01, kubectl: 1.27 or later, within one minor of the API server (Kubernetes' own skew policy)."""
     problems = []
     fitting = max(server, KUBECTL_AT_LEAST)
-    if kubectl.version < KUBECTL_AT_LEAST:
+    if kubectl.version.stands_for < KUBECTL_AT_LEAST:
         problems.append(f"kubectl is {kubectl.version}")
     if kubectl.version.major != server.major or abs(kubectl.version.minor - server.minor) > 1:
         problems.append(f"kubectl {kubectl.version} and API server {server} are more than one minor version apart")
@@ -42,7 +42,7 @@ def istioctl_fits(istioctl: Tool) -> Finding:
     return concluded(
         "INST-01",
         expected="istioctl 1.28 or later",
-        problems=[f"istioctl is {istioctl.version}"] if istioctl.version < ISTIOCTL_AT_LEAST else [],
+        problems=[f"istioctl is {istioctl.version}"] if istioctl.version.stands_for < ISTIOCTL_AT_LEAST else [],
         so=f"istioctl {istioctl.version}",
         where=istioctl.name,
         evidence=istioctl.evidence,

@@ -149,9 +149,9 @@ def labels_match_exactly(role: Role | Absent, identity: WorkloadIdentity | Absen
         return _absent("INST-11", identity)
     return concluded(
         "INST-11",
-        expected=f"the role to match the labels {_pairs(identity.labels)} and no others",
+        expected=f"the role to select by labels of the identity ({_pairs(identity.labels)}), each with its one value",
         problems=_label_problems(role, identity),
-        so=f"it matches {_pairs(identity.labels)}",
+        so=f"it selects by {_selection(role)}",
         where=f"{_ref(role)} and {_ref(identity)}",
         evidence=(*role.evidence, *identity.evidence),
     )
@@ -163,8 +163,10 @@ def _label_problems(role: Role, identity: WorkloadIdentity) -> list[str]:
     wide = [key for key, values in role.labels.items() if key == "*" or len(values) > 1 or patterns & {*values}]
     # Whether a pattern matches is Teleport's to say; that there is one is said below.
     if not role.matches(identity.labels) and not patterns - {"*"}:
-        wants = ", ".join(f"{k}: {listed(v)}" for k, v in role.labels.items()) or "no labels"
-        problems.append(f"the role matches {wants}; the identity has {_pairs(identity.labels)}, so nothing is issued")
+        problems.append(
+            f"the role matches {_selection(role) or 'no labels'}; the identity has {_pairs(identity.labels)},"
+            " so nothing is issued"
+        )
     if wide:
         problems.append(f"the role matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}")
     if role.labels_expression:
@@ -203,6 +205,22 @@ def rules_are_minimal(role: Role | Absent) -> Finding:
         so=f"list and read on {KIND}",
         where=_ref(role),
         evidence=role.evidence,
+    )
+
+
+def bot_has_no_other_role(bot: Bot | Absent, role: str) -> Finding:
+    """INST-11, reach: what the bot may do is what its one role grants; a second role grants the rest of it."""
+    if isinstance(bot, Absent):
+        return _absent("INST-11", bot)
+    others = [name for name in bot.roles if name != role]
+    return concluded(
+        "INST-11",
+        expected=f"the bot to have the role {role} and no other",
+        problems=[f"it has {listed(others)} as well"] if others else [],
+        so=f"it has {listed(bot.roles)}",
+        where=_ref(bot),
+        evidence=bot.evidence,
+        remedy=f"give the bot the role {role} alone",
     )
 
 
@@ -283,6 +301,10 @@ def _ref(resource: JoinToken | Bot | Role | WorkloadIdentity | Absent) -> str:
 
 def _pairs(labels: object) -> str:
     return ", ".join(f"{k}: {v}" for k, v in sorted(dict(labels).items())) or "none"  # type: ignore[call-overload]
+
+
+def _selection(role: Role) -> str:
+    return ", ".join(f"{k}: {listed(v)}" for k, v in role.labels.items())
 
 
 def _packed(template: str) -> str:

@@ -122,17 +122,20 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
     )
 
 
-def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normalization, ...]:
+def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normalization | Unread, ...]:
     """Path normalization in force in the inbound HTTP listeners of each proxy (of a gateway: in all of them).
 
-    Raises:
-        CouldNotTell: One of them cannot be read.
+    Returns:
+        Every pod is in it: read, or unread with the reason.
     """
 
-    def one(pod: Pod) -> Normalization:
+    def one(pod: Pod) -> Normalization | Unread:
         path = envoy.ALL_LISTENERS if pod.is_gateway else envoy.INBOUND_LISTENERS
-        reading = read_admin(cluster, pod, [path])[path]
-        return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
+        try:
+            reading = read_admin(cluster, pod, [path])[path]
+            return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
+        except CouldNotTell as error:
+            return Unread(PodRef.of(pod), error)
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-listeners") as pool:
         return tuple(pool.map(one, pods))

@@ -24,7 +24,7 @@ from facts.injection import DryRun
 from facts.jwks import Jwks, Signature, parse_jwks, verify
 from facts.kubernetes import Node, Pod
 from facts.mesh import Mesh
-from facts.proxy import Fleet, Normalization
+from facts.proxy import Fleet, Normalization, Unread
 from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, NoSession, Ping, Role, WorkloadIdentity
 from facts.versions import Tool, Version
 from facts.workloads import Deployment
@@ -194,6 +194,15 @@ class Install:
         name = self._token_name()
         return self._once("token", lambda: self.teleport().token(name), lambda t: t.evidence)
 
+    def kubernetes_type(self) -> str:
+        """How tbot's join token takes this cluster's word; the guide's ``static_jwks`` where no admin tctl can say."""
+        token = self.token() if self.teleport().has_admin else None
+        return token.kubernetes_type if isinstance(token, JoinToken) else "static_jwks"
+
+    def join_evidence(self) -> tuple[str, ...]:
+        """The reading of the join token; none without an admin tctl."""
+        return self.token().evidence if self.teleport().has_admin else ()
+
     def bot(self) -> Bot | Absent:
         """The bot that the join token names."""
         token = self.token()
@@ -218,13 +227,16 @@ class Install:
         return self._once("identity", lambda: self.teleport().workload_identity(name), lambda found: found.evidence)
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
-        """Instances of all bots, of which a judgment takes those in tbot's pods; None without an admin tctl."""
+        """Instances of tbot's bot; None without an admin tctl."""
         self._need("agent")
         if not self.teleport().has_admin:
             return None
-        return self._once(
+        token = self.token()
+        bot = self.names.bot if isinstance(token, Absent) else token.bot_name
+        found = self._once(
             "bot_instances", lambda: self.teleport().bot_instances(), lambda found: _all(i.evidence for i in found)
         )
+        return tuple(i for i in found if i.bot_name == bot)
 
     def jwks(self) -> Jwks:
         """The keys that the cluster publishes now."""
@@ -287,14 +299,14 @@ class Install:
     # Pods and proxies.
 
     def all_pods(self) -> tuple[Pod, ...]:
-        """All pods of the cluster, gateways among them."""
+        """All pods of the cluster, once everything that this run brings up is there: the gateway as well."""
         self._need("istio")
         self._need("app")
         return self._once("pods", self.cluster.pods, lambda pods: _all(p.evidence for p in pods))
 
     def injected_pods(self) -> tuple[Pod, ...]:
         """Running pods with an istio-proxy, gateways included."""
-        return tuple(p for p in self.all_pods() if p.is_injected and p.node and not p.terminating)
+        return tuple(p for p in self.all_pods() if p.is_injected and p.node and not (p.terminating or p.has_ended))
 
     def pods_evidence(self) -> tuple[str, ...]:
         """The reading of all pods: also what shows that there is none of a kind."""
@@ -316,11 +328,13 @@ class Install:
         return f"{injector.hub}/proxyv2:{injector.tag}"
 
     def app_pods(self) -> tuple[Pod, ...]:
-        """Pods of the test application, on their way out excepted."""
+        """Pods of the test application, those that ended or are on their way out excepted."""
         return tuple(
             p
             for p in self.all_pods()
-            if p.namespace == self.names.app_namespace and p.labels.get("app") == self.names.app and not p.terminating
+            if p.namespace == self.names.app_namespace
+            and p.labels.get("app") == self.names.app
+            and not (p.terminating or p.has_ended)
         )
 
     def app_deployment(self) -> Deployment | Absent:
@@ -361,13 +375,13 @@ class Install:
             ]
         )
 
-    def normalizations(self) -> tuple[Normalization, ...]:
+    def normalizations(self) -> tuple[Normalization | Unread, ...]:
         """Path normalization in force in every proxy."""
         pods = self.injected_pods()
         return self._once(
             "normalizations",
             lambda: read_normalizations(self.cluster, pods),
-            lambda found: _all(n.evidence for n in found),
+            lambda found: _all(n.evidence for n in found if isinstance(n, Normalization)),
         )
 
     def _of(self, pods: Iterable[Pod]) -> Fleet:

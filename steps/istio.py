@@ -7,7 +7,7 @@ from pytest_bdd import given, parsers, then, when
 from facts.evidence import Recorder
 from facts.injection import DryRun
 from facts.mesh import Mesh
-from facts.proxy import Normalization
+from facts.proxy import Normalization, Unread
 from facts.teleport import Ping
 from facts.versions import Tool
 from judge import istio as judge
@@ -41,8 +41,8 @@ def available(mesh: Mesh, recorder: Recorder) -> None:
 
 
 @then("every Istio image must carry istioctl's version")
-def one_version(mesh: Mesh, istioctl: Tool, recorder: Recorder) -> None:
-    must_hold(recorder, judge.images_carry_istioctls_version(mesh, istioctl))
+def one_version(mesh: Mesh, istioctl: Tool, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.images_carry_istioctls_version(mesh, install.injected_pods(), istioctl))
 
 
 @then("Istio's trust domain must equal Teleport's cluster name")
@@ -74,10 +74,10 @@ def nodes_socket(dry_run: DryRun, install: Install, recorder: Recorder) -> None:
 
 
 @given("the HTTP connection managers of every injected pod", target_fixture="normalizations")
-def normalizations(install: Install) -> tuple[Normalization, ...]:
+def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
     return install.normalizations()
 
 
 @then("every proxy must normalize paths as the mesh configuration says")
-def normalized(mesh: Mesh, normalizations: tuple[Normalization, ...], install: Install, recorder: Recorder) -> None:
+def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, recorder: Recorder) -> None:
     must_hold(recorder, judge.normalization_is_in_force(mesh, normalizations, install.pods_evidence()))

@@ -35,7 +35,11 @@ def ready(agent: Agent, hosts: Mapping[str, Sequence[Pod]], install: Install, re
 @then("tbot's configuration must have no setting that breaks joining or attestation")
 def sound(agent: Agent, install: Install, recorder: Recorder) -> None:
     finding = judge.configuration_is_sound(
-        agent, install.ping().cluster_name, install.injected_pods(), install.pods_evidence()
+        agent,
+        install.ping().cluster_name,
+        install.injected_pods(),
+        (*install.pods_evidence(), *install.join_evidence()),
+        install.kubernetes_type(),
     )
     must_hold(recorder, finding)
 

@@ -80,6 +80,11 @@ def rules(granting: tuple[Role | Absent, WorkloadIdentity | Absent], recorder: R
     must_hold(recorder, judge.rules_are_minimal(granting[0]))
 
 
+@then("the bot must have no other role")
+def no_other_role(install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.bot_has_no_other_role(install.bot(), install.role_name()))
+
+
 @then(parsers.parse('the SPIFFE ID template must be "{template}"'))
 def template(template: str, granting: tuple[Role | Absent, WorkloadIdentity | Absent], recorder: Recorder) -> None:
     must_hold(recorder, judge.id_template_is_istios(granting[1], template))

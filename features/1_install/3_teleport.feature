@@ -30,6 +30,7 @@ Feature: Teleport knows this cluster, its bot and its workloads
     Given the role of the bot and the workload identity as Teleport holds them
     Then the role must match the labels of the workload identity exactly
     And the role must allow to list and read workload identities and nothing else
+    And the bot must have no other role
 
   @requirement:INST-12 @safety:read-only
   Scenario: The workload identity builds IDs in Istio's form

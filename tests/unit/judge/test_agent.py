@@ -217,6 +217,13 @@ def test_another_join_method_needs_no_projected_token() -> None:
     holds(judged(make.agent(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
 
 
+def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
+    usual = make.agent(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
+    evidence = ("ev-pods", "ev-token")
+    holds(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "in_cluster"), "INST-13", "ev-token")
+    violated(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "oidc"), "INST-13", "not a projected")
+
+
 # INST-14
 
 
@@ -281,6 +288,19 @@ def test_exact_tags_of_versions_without_a_defect() -> None:
     holds(finding, "INST-16", "ev-agent", "ev-mesh", "ev-pod-app")
     assert "tbot 18.6.4 (image registry.example/tbot-distroless:18.6.4)" in finding.seen
     assert "istio 1.31.0" in finding.seen
+
+
+def test_beside_a_digest_a_tag_tells_no_version() -> None:
+    pinned = on_two_nodes(f"registry.example/tbot-distroless:18.6.4@sha256:{'0' * 64}")
+    unknown(no_known_defect(tbot_components(pinned, None)), "INST-16", "@sha256")
+    holds(no_known_defect(tbot_components(pinned, [make.bot_instance("tbot-1", "18.6.4")])), "INST-16")
+    violated(no_known_defect(tbot_components(pinned, [make.bot_instance("tbot-1", "18.6.3")])), "INST-16", "tbot 18.6.3")
+
+
+def test_on_the_nodes_network_no_newer_neighbour_hides_an_affected_tbot() -> None:
+    agent = on_two_nodes(FLOATING, host_network=True)
+    beats = [make.bot_instance("node-1", "18.5.0"), make.bot_instance("node-1", "18.7.0", last_heartbeat=NOW + timedelta(1))]
+    violated(no_known_defect(tbot_components(agent, beats)), "INST-16", "tbot 18.5.0")
 
 
 def test_an_affected_tbot_by_its_tag() -> None:

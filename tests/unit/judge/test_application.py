@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from facts.kubernetes import Pod
@@ -9,12 +11,12 @@ from facts.pod_spec import Volume, VolumeMount
 from judge.application import (
     pods_run_with_a_proxy,
     pods_use_the_nodes_socket,
-    proxies_did_not_restart,
+    proxies_are_stable,
     socket_volume_problem,
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
-from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
+from tests.unit.judge.builders import NOW, SOCKET_MOUNT, SOCKETS
 
 WHERE = "pods with app=test-app in test-app"
 EVIDENCE = ("ev-pods",)
@@ -37,7 +39,7 @@ def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, s
 def test_without_a_pod_nothing_is_proven() -> None:
     violated(pods_run_with_a_proxy([], APP, WHERE, EVIDENCE), "INST-15", "no pod", "ReplicaSet's events", evidence=EVIDENCE)
     violated(pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
-    violated(proxies_did_not_restart([], WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
+    violated(proxies_are_stable([], NOW, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
 
 
 def test_fewer_pods_than_the_deployment_wants_is_a_violation() -> None:
@@ -56,7 +58,7 @@ def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     plain = make.pod("plain", injected=False, socket=None)
     finding = pods_run_with_a_proxy([make.pod(), plain], APP, WHERE, EVIDENCE)
     violated(finding, "INST-15", "Pod test-app/plain has no istio-proxy", evidence=EVIDENCE)
-    violated(proxies_did_not_restart([plain], WHERE, EVIDENCE), "INST-15", "Pod test-app/plain has no istio-proxy")
+    violated(proxies_are_stable([plain], NOW, WHERE, EVIDENCE), "INST-15", "Pod test-app/plain has no istio-proxy")
 
 
 @pytest.mark.parametrize(
@@ -138,14 +140,25 @@ def test_the_guides_second_mount_of_the_same_volume_does_no_harm() -> None:
     assert socket_volume_problem(make.pod(proxy=make.istio_proxy(mounts=mounts)), SOCKETS) == ""
 
 
+def test_a_restart_that_was_long_ago_leaves_a_count_and_no_doubt() -> None:
+    ended = (NOW - timedelta(minutes=11)).isoformat().replace("+00:00", "Z")
+    rebooted = make.pod(proxy=make.istio_proxy(restarts=1, last_reason="Unknown", last_ended=ended))
+    finding = proxies_are_stable([rebooted], NOW, WHERE, EVIDENCE)
+    holds(finding, "INST-15", "ev-pods")
+    assert finding.seen == "1 restarts, all of them earlier"
+    soon = (NOW - timedelta(minutes=9)).isoformat().replace("+00:00", "Z")
+    crashing = make.pod(proxy=make.istio_proxy(restarts=1, last_reason="Error", last_ended=soon))
+    violated(proxies_are_stable([crashing], NOW, WHERE, EVIDENCE), "INST-15", "1 times, last: Error, 540 s ago")
+
+
 def test_no_proxy_has_restarted() -> None:
-    holds(proxies_did_not_restart([make.pod()], WHERE, EVIDENCE), "INST-15", "ev-pods")
+    holds(proxies_are_stable([make.pod()], NOW, WHERE, EVIDENCE), "INST-15", "ev-pods")
 
 
 def test_a_restart_of_the_proxy_is_a_violation_and_one_of_the_application_is_not() -> None:
     restarted = make.pod("bad", proxy=make.istio_proxy(restarts=3, last_reason="Error"))
-    finding = proxies_did_not_restart([make.pod(), restarted], WHERE, EVIDENCE)
+    finding = proxies_are_stable([make.pod(), restarted], NOW, WHERE, EVIDENCE)
     violated(finding, "INST-15", "istio-proxy of Pod test-app/bad restarted 3 times, last: Error", evidence=EVIDENCE)
     assert "test-app/app" not in finding.seen
     forgotten = make.pod(proxy=make.istio_proxy(restarts=1))
-    violated(proxies_did_not_restart([forgotten], WHERE, EVIDENCE), "INST-15", "1 times, last: no reason kept")
+    violated(proxies_are_stable([forgotten], NOW, WHERE, EVIDENCE), "INST-15", "1 times, last: no reason kept")

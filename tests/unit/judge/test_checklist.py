@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from facts.envoy import Validator
 from facts.finding import Finding, Holds
 from facts.kubernetes import Pod
 from facts.proxy import Fleet, ProxyIdentity
@@ -351,3 +352,11 @@ def test_two_bad_certificates_at_once_are_both_told() -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = runs(a, b, fleet=make.fleet(make.istiod_proxy(a), replace(make.proxy(b), chain=())))
     violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b holds no certificate")
+
+
+def test_chk9_a_dead_stream_or_a_plain_bundle_is_no_live_socket() -> None:
+    """What is seen after the socket's directory was re-created: the mode is still external, and nothing arrives any more."""
+    dead = make.proxy(streams=make.streams(rq_active=0, cx_active=0, cx_connect_fail=66))
+    violated(external(make.pod(), fleet=make.fleet(dead)), "CHK-9", "has 0 of 2 live streams on its socket")
+    plain = make.proxy(validator=Validator.TRUSTED_CA)
+    violated(external(make.pod(), fleet=make.fleet(plain)), "CHK-9", "validates its peers by trusted_ca")

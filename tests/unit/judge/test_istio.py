@@ -76,7 +76,7 @@ def test_a_deployment_without_a_deadline_has_no_progress_to_tell() -> None:
 
 def test_without_istiod_a_gateway_proves_nothing() -> None:
     violated(control_plane_is_available(make.mesh(istiod=())), "INST-05", "there is no istiod in istio-system")
-    finding = images_carry_istioctls_version(make.mesh(istiod=(), gateways=()), make.tool("istioctl", "1.31.0"))
+    finding = images_carry_istioctls_version(make.mesh(istiod=(), gateways=()), [], make.tool("istioctl", "1.31.0"))
     violated(finding, "INST-05", "there is no image of Istio")
 
 
@@ -86,18 +86,18 @@ def test_images_of_istioctls_version(tag: str) -> None:
         istiod=(make.deployment("istiod", make.container("discovery", f"host:5000/istio/pilot:{tag}@sha256:abc")),),
         gateways=(make.gateway("auto"),),
     )
-    holds(images_carry_istioctls_version(mesh, make.tool("istioctl", "1.31.0")), "INST-05", "ev-mesh", "ev-istioctl")
+    holds(images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0")), "INST-05", "ev-mesh", "ev-istioctl")
 
 
 def test_a_container_that_is_not_istios_may_have_any_image() -> None:
     waits = make.container("wait-for-socket", "busybox:1.36", is_init=True)
     mesh = make.mesh(gateways=(make.deployment("gateway", waits, make.container("istio-proxy", "proxyv2:1.31.0")),))
-    holds(images_carry_istioctls_version(mesh, make.tool("istioctl", "1.31.0")), "INST-05")
+    holds(images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0")), "INST-05")
 
 
 def test_each_image_of_another_version_is_named() -> None:
     mesh = make.mesh(gateways=(make.gateway("proxyv2:1.30.3"),), injector=make.injector(tag="1.30.2"))
-    finding = images_carry_istioctls_version(mesh, make.tool("istioctl", "1.31.0"))
+    finding = images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0"))
     violated(finding, "INST-05", "istio-ingressgateway runs proxyv2:1.30.3", "the injector puts 1.30.2 into pods")
     assert "istiod runs" not in finding.seen
     assert "1.31.0" in finding.remedy
@@ -105,10 +105,10 @@ def test_each_image_of_another_version_is_named() -> None:
 
 def test_an_image_by_digest_alone_tells_no_version() -> None:
     pinned = make.mesh(gateways=(make.gateway("proxyv2@sha256:abc"),))
-    finding = images_carry_istioctls_version(pinned, make.tool("istioctl", "1.31.0"))
+    finding = images_carry_istioctls_version(pinned, [], make.tool("istioctl", "1.31.0"))
     unknown(finding, "INST-05", "istio-ingressgateway runs proxyv2@sha256:abc", evidence=("ev-mesh", "ev-istioctl"))
     wrong = replace(pinned, injector=make.injector(tag="1.30.2"))
-    violated(images_carry_istioctls_version(wrong, make.tool("istioctl", "1.31.0")), "INST-05", "1.30.2")
+    violated(images_carry_istioctls_version(wrong, [], make.tool("istioctl", "1.31.0")), "INST-05", "1.30.2")
 
 
 def test_the_trust_domain_is_teleports_cluster_name() -> None:
@@ -226,3 +226,20 @@ def test_a_normalization_that_istio_does_not_have() -> None:
     mesh = make.mesh(config=make.mesh_config(normalization="none"))
     finding = normalization_is_in_force(mesh, [make.normalization("a")], ["ev-pods"])
     unknown(finding, "INST-08", "none", evidence=("ev-mesh-config",))
+
+
+def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> None:
+    old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
+    finding = images_carry_istioctls_version(make.mesh(), [make.pod(), old], make.tool("istioctl", "1.31.0"))
+    violated(finding, "INST-05", "Pod test-app/old runs registry.example/istio/proxyv2:1.28.0", evidence=("ev-pod-old",))
+    assert "test-app/app" not in finding.seen
+    holds(images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", "1.31.0")), "INST-05")
+
+
+def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None:
+    normal, differs = make.normalization("a"), make.normalization("b", HttpNormalization(True, False, "KEEP_UNCHANGED"))
+    gone = make.unread(make.pod("gone"))
+    unknown(
+        normalization_is_in_force(make.mesh(), [normal, gone], ["ev-pods"]), "INST-08", "test-app/gone could not be read"
+    )
+    violated(normalization_is_in_force(make.mesh(), [normal, gone, differs], ["ev-pods"]), "INST-08", "test-app/b has")

@@ -24,7 +24,22 @@ from judge.known_issues import KNOWN_ISSUES, known_issues_of
     ],
 )
 def test_affected(component: str, version: str) -> None:
-    assert len(known_issues_of(component, Version.parse(version))) == 1
+    assert known_issues_of(component, Version.parse(version))
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("17.6.9", ["SVIDs pushed", "expired bot identity", "hangs"]),
+        ("17.7.7", ["SVIDs pushed", "hangs"]),
+        ("18.1.0", ["SVIDs pushed", "hangs"]),
+        ("18.2.10", ["SVIDs pushed"]),
+    ],
+)
+def test_each_defect_of_a_release_is_told(version: str, names: list[str]) -> None:
+    found = [k.name for k in known_issues_of("tbot", Version.parse(version))]
+    assert len(found) == len(names)
+    assert all(word in name for word, name in zip(names, found, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def test_the_kubectl_to_install_is_the_servers_and_never_one_that_is_too_old() -
 def test_istioctl_from_1_28_on() -> None:
     holds(istioctl_fits(make.tool("istioctl", "1.28.0")), "INST-01", "ev-istioctl")
     holds(istioctl_fits(make.tool("istioctl", "1.31.0-lab")), "INST-01")
+    holds(istioctl_fits(make.tool("istioctl", "1.28.0-solo")), "INST-01")
+    violated(istioctl_fits(make.tool("istioctl", "1.28.0-rc.1")), "INST-01", "istioctl is 1.28.0-rc.1")
     violated(istioctl_fits(make.tool("istioctl", "1.27.9")), "INST-01", "istioctl is 1.27.9", evidence=("ev-istioctl",))
 
 

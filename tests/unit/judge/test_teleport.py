@@ -9,6 +9,7 @@ import pytest
 from facts.teleport import RoleRule
 from judge.teleport import (
     allows_only_tbot,
+    bot_has_no_other_role,
     bot_has_role,
     fresh_token_verifies,
     holds_every_key,
@@ -179,6 +180,18 @@ def test_a_role_for_the_identitys_labels_with_list_and_read() -> None:
 
 def test_a_role_may_leave_out_labels_that_others_put_on_the_identity() -> None:
     holds(labels_match_exactly(make.role(), make.identity(labels={"env": "dev", "managed-by": "x"})), "INST-11")
+
+
+def test_the_role_is_said_to_select_what_it_selects() -> None:
+    finding = labels_match_exactly(make.role(), make.identity(labels={"env": "dev", "team": "pay"}))
+    assert finding.seen == "it selects by env: dev"
+
+
+def test_a_second_role_of_the_bot_grants_more() -> None:
+    holds(bot_has_no_other_role(make.bot(), ROLE), "INST-11", "ev-bot")
+    wide = bot_has_no_other_role(make.bot(roles=(ROLE, "editor")), ROLE)
+    violated(wide, "INST-11", "it has editor as well", evidence=("ev-bot",))
+    violated(bot_has_no_other_role(A_BOT, ROLE), "INST-11", "does not exist", evidence=("ev-absent-bot",))
 
 
 def test_a_missing_role_or_identity() -> None:
