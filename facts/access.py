@@ -14,7 +14,8 @@ class Right:
 
     Attributes:
         verb: ``get``, ``list``, ``create`` …
-        resource: Plural name, with its group and subresource: ``deployments.apps``, ``pods/log``.
+        resource: Plural name, with its group and subresource: ``deployments.apps``, ``pods/log``; or a path of the API
+            server that is no resource, such as ``/openid/v1/jwks``.
         namespace: Empty for all namespaces or for a resource that has none.
         allowed: The API server's answer.
         evidence: Ids of the readings.
@@ -37,6 +38,10 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
         CouldNotTell: It is none.
     """
     where = "SelfSubjectAccessReview"
+    allowed = need(document, "status.allowed", bool, where)
+    if path := maybe(document, "spec.nonResourceAttributes", dict[str, Any](), where):
+        verb = need(path, "verb", str, where)
+        return Right(verb, need(path, "path", str, where), namespace="", allowed=allowed, evidence=evidence)
     asked = need(document, "spec.resourceAttributes", dict, where)
     group, subresource = maybe(asked, "group", "", where), maybe(asked, "subresource", "", where)
     resource = (
@@ -46,6 +51,6 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
         verb=need(asked, "verb", str, where),
         resource=resource,
         namespace=maybe(asked, "namespace", "", where),
-        allowed=need(document, "status.allowed", bool, where),
+        allowed=allowed,
         evidence=evidence,
     )

@@ -149,12 +149,20 @@ class Role:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether its workload_identity_labels select a resource with these labels (``*`` selects everything)."""
-        if not self.labels:
-            return False
-        return all(
-            ("*" in values) if key == "*" else (key in labels and ("*" in values or labels[key] in values))
-            for key, values in self.labels.items()
-        )
+        return selects(self.labels, labels)
+
+
+def selects(wanted: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) -> bool:
+    """Whether a label selector of Teleport takes a resource with these labels; ``*`` takes everything, an empty one nothing.
+
+    Args:
+        wanted: For each key the values that match.
+        labels: Of the resource.
+    """
+    return bool(wanted) and all(
+        ("*" in values) if key == "*" else (key in labels and ("*" in values or labels[key] in values))
+        for key, values in wanted.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +375,17 @@ def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> Wo
         revision=maybe(identity, "metadata.revision", "", where),
         evidence=evidence,
     )
+
+
+def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> tuple[WorkloadIdentity, ...]:
+    """Reads all workload_identity resources of ``tctl get workload_identity --format=json``.
+
+    Raises:
+        CouldNotTell: One of them is damaged.
+    """
+    if not isinstance(document, list):
+        raise damaged("a list of workload_identity resources", type(document).__name__, "tctl get workload_identity")
+    return tuple(parse_workload_identity(entry, evidence) for entry in document)
 
 
 def parse_bot(document: Any, evidence: tuple[str, ...] = ()) -> Bot:

@@ -164,10 +164,12 @@ class Cluster:
         Args:
             verb: ``get``, ``list``, ``create`` …
             group: API group; empty for core.
-            resource: Plural name, with a subresource behind a slash: ``pods/log``.
+            resource: Plural name, with a subresource behind a slash: ``pods/log``; or a path: ``/openid/v1/jwks``.
             namespace: Empty for all namespaces, or for what has none.
             name: Of one object; empty for all.
         """
+        if resource.startswith("/"):
+            return self._review({"nonResourceAttributes": {"verb": verb, "path": resource}}, f"{verb} {resource}", "")
         plural, _slash, subresource = resource.partition("/")
         asked = {
             "verb": verb,
@@ -177,14 +179,14 @@ class Cluster:
             "namespace": namespace,
             "name": name,
         }
+        attributes = {key: value for key, value in asked.items() if value}
+        return self._review({"resourceAttributes": attributes}, f"{verb} {resource}", namespace)
+
+    def _review(self, spec: Mapping[str, Any], right: str, namespace: str) -> Right:
         _status, reading = self.api.post(
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
-            },
-            ObjectRef("SelfSubjectAccessReview", f"{verb} {resource}", namespace),
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec},
+            ObjectRef("SelfSubjectAccessReview", right, namespace),
             parser=_name_of(parse_review),
         )
         return parse_review(reading.document, (reading.evidence,))

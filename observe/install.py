@@ -25,7 +25,7 @@ from facts.jwks import Jwks, Signature, parse_jwks, verify
 from facts.kubernetes import Node, Pod
 from facts.mesh import Mesh
 from facts.proxy import Fleet, Normalization, Unread
-from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, NoSession, Ping, Role, WorkloadIdentity
+from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, NoSession, Ping, Role, WorkloadIdentity, selects
 from facts.versions import Tool, Version
 from facts.workloads import Deployment
 from observe.agent import read_agent
@@ -40,35 +40,36 @@ from settings import Names
 T = TypeVar("T")
 
 READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("get", "", "/openid/v1/jwks"),
     ("list", "", "pods"),
     ("list", "", "nodes"),
-    ("get", "", "namespaces"),
     ("get", "", "configmaps"),
     ("get", "", "pods/log"),
-    ("list", "", "events"),
     ("list", "apps", "deployments"),
+    ("get", "apps", "deployments"),
+    ("get", "apps", "daemonsets"),
     ("list", "apps", "daemonsets"),
-    ("list", "rbac.authorization.k8s.io", "clusterrolebindings"),
     ("create", "", "pods"),
     ("create", "", "pods/portforward"),
     ("create", "", "pods/exec"),
 )
 """What looking needs. Create on pods is for server-side dry-runs; nothing is created with it."""
 
-NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
-    ("create", "", "namespaces"),
-    ("delete", "", "namespaces"),
-    ("create", "", "serviceaccounts"),
-    ("create", "", "serviceaccounts/token"),
-    ("create", "", "configmaps"),
-    ("create", "", "services"),
-    ("create", "networking.istio.io", "destinationrules"),
-    ("create", "networking.istio.io", "virtualservices"),
-    ("create", "security.istio.io", "authorizationpolicies"),
-    ("create", "security.istio.io", "peerauthentications"),
-    ("delete", "", "pods"),
+_MADE: tuple[tuple[str, str], ...] = (
+    *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "pods", "services")),
+    *(("networking.istio.io", kind) for kind in ("destinationrules", "virtualservices")),
+    *(("security.istio.io", kind) for kind in ("authorizationpolicies", "peerauthentications")),
 )
-"""What probes and the workloads of the run need besides."""
+
+NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    *((verb, group, kind) for group, kind in _MADE for verb in ("create", "patch")),
+    ("get", "", "pods"),
+    ("delete", "", "pods"),
+    ("delete", "", "namespaces"),
+    ("get", "", "namespaces"),
+    ("create", "", "serviceaccounts/token"),
+)
+"""What probes and workloads of the run need besides. Applying server-side is a patch, which creates what is not there."""
 
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """What provisioning needs: the guide's cluster admin."""
@@ -221,10 +222,32 @@ class Install:
         return self._once("role", lambda: self.teleport().role(name), lambda role: role.evidence)
 
     def workload_identity(self) -> WorkloadIdentity | Absent:
-        """The workload identity that tbot's configuration selects by name."""
+        """The workload identity that tbot's configuration selects, by name or by labels.
+
+        Raises:
+            CouldNotTell: The labels select several; which of them a workload gets is Teleport's to say.
+        """
         self._need("resources")
-        name = self._identity_name()
-        return self._once("identity", lambda: self.teleport().workload_identity(name), lambda found: found.evidence)
+        return self._once("identity", self._selected_identity, lambda found: found.evidence)
+
+    def _selected_identity(self) -> WorkloadIdentity | Absent:
+        labels = self._identity_labels()
+        if not labels:
+            return self.teleport().workload_identity(self._identity_name())
+        everything = self.teleport().workload_identities()
+        found = [identity for identity in everything if selects(labels, identity.labels)]
+        selector = ", ".join(f"{key}: {'|'.join(values)}" for key, values in sorted(labels.items()))
+        if not found:
+            evidence = _all(i.evidence for i in everything)
+            return Absent(ObjectRef("Teleport", f"workload_identity with {selector}"), evidence)
+        if len(found) > 1:
+            raise CouldNotTell(
+                expected=f"one workload identity with the labels {selector}, as tbot's selector has them",
+                seen=", ".join(sorted(i.name for i in found)),
+                where="tctl get workload_identity",
+                remedy="let tbot's selector name one: selector.name",
+            )
+        return found[0]
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
         """Instances of tbot's bot; None without an admin tctl."""
@@ -419,7 +442,7 @@ class Install:
         found = {
             "token": self._token_name(),
             "role": self.role_name(),
-            "workload_identity": self._identity_name(),
+            "workload_identity": self._found_identity_name(),
         }
         return self.names.model_copy(update=found)
 
@@ -429,6 +452,16 @@ class Install:
     def _identity_name(self) -> str:
         services = self.agent().config.services
         return (services[0].selector_name if services else "") or self.names.workload_identity
+
+    def _found_identity_name(self) -> str:
+        if self._identity_labels():
+            found = self.workload_identity()
+            return found.name if isinstance(found, WorkloadIdentity) else self.names.workload_identity
+        return self._identity_name()
+
+    def _identity_labels(self) -> Mapping[str, tuple[str, ...]]:
+        services = self.agent().config.services
+        return {} if not services or services[0].selector_name else services[0].selector_labels
 
     def _first_app_pod(self) -> str:
         return next((p.name for p in self.app_pods()), "")

@@ -31,6 +31,7 @@ from facts.teleport import (
     parse_ping,
     parse_role,
     parse_status,
+    parse_workload_identities,
     parse_workload_identity,
 )
 from observe.command import CommandResult
@@ -38,8 +39,18 @@ from observe.tools import Tctl, no_admin_session
 
 T = TypeVar("T")
 
-_NOT_THERE = re.compile(r"not found|doesn't exist|does not exist", re.IGNORECASE)
+_NOT_THERE = re.compile(r"^ERROR:.*(?:not found|doesn't exist|does not exist)", re.IGNORECASE | re.MULTILINE)
+"""tctl's own words for a resource that is not there. Docker, kubectl and shells say `not found` of other things."""
+
+_CANNOT_RUN = (126, 127)
+"""Exit codes of who was to run tctl and could not."""
+
 _NO_SESSION = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)
+
+
+def is_not_there(result: CommandResult) -> bool:
+    """Whether tctl says that the resource it was asked for does not exist."""
+    return result.exit_code not in (0, *_CANNOT_RUN) and bool(_NOT_THERE.search(result.stderr))
 
 
 class Teleport:
@@ -172,6 +183,19 @@ class Teleport:
         """A workload_identity resource."""
         return self._resource("workload_identity", name, parse_workload_identity)
 
+    def workload_identities(self) -> tuple[WorkloadIdentity, ...]:
+        """All workload_identity resources.
+
+        Raises:
+            CouldNotTell: There is no admin session, or it does not work.
+        """
+        words = ["get", "workload_identity", "--format=json"]
+        result, evidence = self._ask(words, ObjectRef("Teleport", "workload_identity"), parse_workload_identities)
+        if is_not_there(result):
+            return ()
+        self._must_have_worked(result)
+        return parse_workload_identities(decoded(result.stdout), (evidence,))
+
     def bot_instances(self) -> tuple[BotInstance, ...]:
         """All bot instances.
 
@@ -180,7 +204,7 @@ class Teleport:
         """
         words = ["get", "bot_instance", "--format=json"]
         result, evidence = self._ask(words, ObjectRef("Teleport", "bot_instance"), parse_bot_instances)
-        if result.exit_code != 0 and _NOT_THERE.search(result.stderr):
+        if is_not_there(result):
             return ()
         self._must_have_worked(result)
         return parse_bot_instances(decoded(result.stdout), (evidence,))
@@ -189,7 +213,7 @@ class Teleport:
         subject = ObjectRef("Teleport", f"{kind}/{name}")
         result, evidence = self._ask(["get", f"{kind}/{name}", "--format=json"], subject, parse)
         nothing = result.exit_code == 0 and decoded(result.stdout) == []
-        if nothing or (result.exit_code != 0 and _NOT_THERE.search(result.stderr)):
+        if nothing or is_not_there(result):
             return Absent(subject, (evidence,))
         self._must_have_worked(result)
         return parse(decoded(result.stdout), evidence=(evidence,))

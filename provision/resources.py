@@ -16,6 +16,7 @@ import yaml
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import CommandResult
+from observe.teleport import is_not_there
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS
 from provision.teleport import Teleport
@@ -24,9 +25,6 @@ from provision.variant import Variant
 PLACEHOLDER = "PASTE_JWKS_HERE"
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
-
-# tctl's words for what is not there, by kind of resource.
-_GONE = ("not found", "doesn't exist", "does not exist")
 
 
 class Resources:
@@ -101,8 +99,7 @@ class Resources:
         while self._made:
             name = self._made[-1]
             answer = self._ask(["rm", name], name)
-            said = answer.stderr + answer.stdout
-            if answer.exit_code and not any(gone in said for gone in _GONE):
+            if answer.exit_code and not is_not_there(answer):
                 raise ProvisioningFailed(
                     expected=f"Teleport to remove {name}",
                     seen=f"exit code {answer.exit_code}: {answer.tail()}",

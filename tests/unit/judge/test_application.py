@@ -16,7 +16,8 @@ from judge.application import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
-from tests.unit.judge.builders import NOW, SOCKET_MOUNT, SOCKETS
+from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
+from tests.unit.judge.certificates import NOW
 
 WHERE = "pods with app=test-app in test-app"
 EVIDENCE = ("ev-pods",)

@@ -160,6 +160,15 @@ def test_a_right_is_asked_for_with_its_subresource(cluster: Cluster, server: Api
     }  # fmt: skip
 
 
+def test_a_path_that_is_no_resource_is_a_right_as_well(cluster: Cluster, server: ApiServer) -> None:
+    spec = {"nonResourceAttributes": {"verb": "get", "path": "/openid/v1/jwks"}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    server.answer(f"POST {path}", {"spec": spec, "status": {"allowed": True}}, 201)
+    right = cluster.can_i("get", "", "/openid/v1/jwks")
+    assert (right.allowed, str(right)) == (True, "get /openid/v1/jwks")
+    assert server.asked[-1][2]["spec"] == spec
+
+
 DRY_RUN = "POST /api/v1/namespaces/test-app/pods?dryRun=All"
 POD = {"metadata": {"generateName": "try-"}, "spec": {"containers": []}}
 

@@ -17,6 +17,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import KeptInMemory
 from facts.finding import Finding, Holds
 from facts.kubernetes import Pod
+from facts.proxy import Normalization
 from facts.sds_mode import SdsMode
 from observe.agent import read_agent, read_rules
 from observe.cluster import Cluster
@@ -121,6 +122,7 @@ def test_where_a_port_forward_is_refused_pilot_agent_asks(
     healthy.answers[forward] = Canned({"message": "forbidden"}, 403)
     healthy.frames = [(STDOUT, text("healthy/inbound_listeners.json").encode()), (ERROR, b'{"status": "Success"}')]
     (found,) = read_normalizations(cluster, pods[:1])
+    assert isinstance(found, Normalization)
     assert found.settings[0].escaped_slashes == "KEEP_UNCHANGED"
     question = recorder.evidence[found.evidence[0]].question
     assert (

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from facts.document import Absent
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import KeptInMemory, ObjectRef
-from facts.teleport import ClusterStatus, JoinToken, NoSession
+from facts.teleport import ClusterStatus, JoinToken, NoSession, selects
 from observe.command import CommandResult
 from observe.teleport import Teleport
 from tests.data import document, text
@@ -180,6 +180,35 @@ def test_a_resource_that_does_not_exist_is_an_answer(recorder: KeptInMemory, ans
     assert isinstance(found, Absent)
     assert str(found) == "Teleport bot/x does not exist"
     assert found.evidence == tuple(recorder.evidence)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (127, "", "sh: 1: tctl: not found\n"),
+        (126, "", 'OCI runtime exec failed: exec: "tctl": executable file not found in $PATH: unknown\n'),
+        (1, "", "Error response from daemon: No such container: teleport, it does not exist\n"),
+        (1, "", 'Error from server (NotFound): deployments.apps "teleport" not found\n'),
+    ],
+)
+def test_a_tctl_that_cannot_be_run_says_nothing_about_resources(
+    recorder: KeptInMemory, answer: tuple[int, str, str]
+) -> None:
+    with pytest.raises(CouldNotTell):
+        _with(recorder, bot=answer).bot("x")
+    with pytest.raises(CouldNotTell):
+        _with(recorder, bot_instance=answer).bot_instances()
+
+
+def test_all_workload_identities_for_a_selector_by_labels(recorder: KeptInMemory) -> None:
+    one = document("teleport/workload_identity.json")
+    listed = one if isinstance(one, list) else [one]
+    found = _with(recorder, workload_identity=(0, json.dumps(listed), "")).workload_identities()
+    assert [i.name for i in found] == ["istio-workloads"]
+    assert selects({"env": ("dev", "test")}, found[0].labels)
+    assert not selects({"env": ("prod",)}, found[0].labels)
+    assert not selects({}, found[0].labels)
+    assert selects({"*": ("*",)}, found[0].labels)
 
 
 def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
