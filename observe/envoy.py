@@ -135,7 +135,7 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
             reading = read_admin(cluster, pod, [path])[path]
             return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
         except CouldNotTell as error:
-            return Unread(PodRef.of(pod), error)
+            return Unread(PodRef.of(pod), error, datetime.now(UTC))
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-listeners") as pool:
         return tuple(pool.map(one, pods))
