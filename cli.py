@@ -54,7 +54,7 @@ def up(
 
 @app.command()
 def down(kind_name: Name = None, source: Source = None) -> None:
-    """Remove a kept cluster, its Teleport and its files."""
+    """Remove a kept cluster, its Teleport and its files, and what was made for it in an existing Teleport."""
     settings = load(kind_name=kind_name, source=source)
     remove(settings, KeptInMemory())
     console.print(f"{settings.kind_name} is gone")

@@ -199,7 +199,7 @@ class Installer:
         try:
             self._phases.stop()
             if not self._keep or self._has_half_a_cluster():
-                _all_of(self._leaving())
+                self._leave()
         except ConformanceError as error:
             raise ProvisioningFailed(
                 expected=expected, seen=error.seen, where=error.where, remedy=f"{error.remedy}; then: {remedy}"
@@ -207,19 +207,18 @@ class Installer:
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"expected {expected}; saw another interruption. Try: {remedy}") from error
 
-    def _leaving(self) -> list[Callable[[], None]]:
-        steps: list[Callable[[], None]] = []
-        if isinstance(self._authority, OwnTeleport) or self.kind.made_here:
-            teleport.docker_must_answer()
+    def _leave(self) -> None:
+        """Removes what was made; the files last, for they say what else there is to remove."""
+        own = isinstance(self._authority, OwnTeleport)
+        in_docker: list[Callable[[], None]] = []
         if isinstance(self._authority, OwnTeleport):
-            steps.append(self._authority.remove)
-        elif self._resources is not None:
-            steps.append(self._resources.remove)
+            in_docker.append(self._authority.remove)
         if self.kind.made_here:
-            steps.append(self.kind.remove)
+            in_docker.append(self.kind.remove)
+        elsewhere = [self._resources.remove] if self._resources is not None and not own else []
+        _all_of([*elsewhere, *([lambda: _all_in_docker(in_docker)] if in_docker else [])])
         if self.kind.made_here or self._made_directory:
-            steps.append(lambda: remove_directory(self._directory))
-        return steps
+            remove_directory(self._directory)
 
     def _has_half_a_cluster(self) -> bool:
         return self.kind.made_here and not any(phase.name == "cluster" and phase.ok for phase in self.timeline)
@@ -268,14 +267,19 @@ class Installer:
         self._authority = self._existing_teleport() if self._settings.tctl else self._own_teleport()
         # Only in a Teleport of our own is a resource of the same name certainly ours.
         own = isinstance(self._authority, OwnTeleport)
-        self._resources = Resources(self._authority, self.run_id, self._recorder, replace=own)
+        self._resources = Resources(
+            self._authority, self.run_id, self._recorder,
+            replace=own, cluster=self._settings.kind_name, reuse=self._settings.reuse,
+        )  # fmt: skip
 
     def _existing_teleport(self) -> Teleport:
         settings = self._settings
-        return teleport.connect(
+        existing = teleport.connect(
             settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure,
             pace=self._phases.pace(self._patience.teleport_up), command_timeout=self._patience.command,
         )  # fmt: skip
+        teleport.note_existing(self._directory, existing)
+        return existing
 
     def _own_teleport(self) -> Teleport:
         name, cluster_name = self._settings.kind_name, self._settings.trust_domain
@@ -406,6 +410,8 @@ class Installer:
 def remove(settings: Settings, recorder: Recorder) -> None:
     """Removes a kept kind cluster by its name, with its Teleport and its files. Nothing happens if there is none.
 
+    In a Teleport of somebody else, what was made there for the cluster is removed.
+
     Raises:
         ProvisioningFailed: Something could not be removed; the rest has been.
     """
@@ -415,11 +421,23 @@ def remove(settings: Settings, recorder: Recorder) -> None:
         nodes=settings.nodes, timeout=settings.patience.cluster_up,
     )  # fmt: skip
 
+    def remove_resources() -> None:
+        existing = teleport.noted_existing(directory, command_timeout=settings.patience.command)
+        if existing is not None:
+            Resources(existing, "", recorder, replace=False, cluster=settings.kind_name).remove_kept()
+
+    in_docker = [lambda: teleport.remove_all(settings.kind_name), kind.remove]
+    _all_of([remove_resources, lambda: _all_in_docker(in_docker)])
+    remove_directory(directory)
+
+
+def _all_in_docker(steps: Sequence[Callable[[], None]]) -> None:
+    """Takes steps that need Docker. That it has gone is said once, and not by each of them."""
     teleport.docker_must_answer()
-    _all_of([lambda: teleport.remove_all(settings.kind_name), kind.remove, lambda: remove_directory(directory)])
+    _all_of(steps)
 
 
-def _all_of(steps: list[Callable[[], None]]) -> None:
+def _all_of(steps: Sequence[Callable[[], None]]) -> None:
     """Takes every step, whether or not an earlier one failed, then raises what failed."""
     failures: list[ConformanceError] = []
     for step in steps:

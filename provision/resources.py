@@ -13,24 +13,30 @@ from typing import Any
 
 import yaml
 
+from facts.document import decoded, text_map
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import CommandResult
 from observe.teleport import is_not_there
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS
-from provision.teleport import Teleport
-from provision.variant import Variant
+from provision.teleport import CLUSTER_LABEL, Teleport
+from provision.variant import RECOMMENDED, Variant
 
 PLACEHOLDER = "PASTE_JWKS_HERE"
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
 
+# tctl's words for what it has certainly not made; after any other failure it may have.
+_REFUSED = ("already exists", "access denied")
+
 
 class Resources:
     """Resources that a run makes in a Teleport, and removes again where the Teleport outlives the run."""
 
-    def __init__(self, teleport: Teleport, run_id: str, recorder: Recorder, *, replace: bool) -> None:
+    def __init__(
+        self, teleport: Teleport, run_id: str, recorder: Recorder, *, replace: bool, cluster: str = "", reuse: bool = False
+    ) -> None:
         """Nothing is made yet.
 
         Args:
@@ -38,11 +44,15 @@ class Resources:
             run_id: Value of their label.
             recorder: Takes what tctl says.
             replace: Replace resources of the same name; else their presence is an error.
+            cluster: Name of the kind cluster that they are for, as a further label; none if empty.
+            reuse: Replace resources of the same name that an earlier run made for the same cluster.
         """
         self._teleport = teleport
         self._run_id = run_id
         self._recorder = recorder
         self._replace = replace
+        self._cluster = cluster
+        self._reuse = reuse
         self._lock = threading.Lock()
         self._made: list[str] = []
 
@@ -74,21 +84,22 @@ class Resources:
 
         Raises:
             ProvisioningFailed: tctl refused.
+            CouldNotTell: tctl did not end in time.
         """
-        name = f"{document['kind']}/{document['metadata']['name']}"
-        labels = {**document["metadata"].get("labels", {}), RUN_LABEL: self._run_id}
+        name = _name_of(document)
+        ours = {RUN_LABEL: self._run_id, **({CLUSTER_LABEL: self._cluster} if self._cluster else {})}
+        labels = {**document["metadata"].get("labels", {}), **ours}
         labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
-        argv = ["create", *(["--force"] if self._replace else [])]
-        answer = self._ask(argv, name, yaml.safe_dump(labelled))
-        if answer.exit_code:
-            raise ProvisioningFailed(
-                expected=f"Teleport to take {name}",
-                seen=f"exit code {answer.exit_code}: {answer.tail()}",
-                where=f"Teleport {self._teleport.cluster_name}",
-                remedy="read tctl's own words; what is not ours is never replaced: remove or rename it first",
-            )
-        with self._lock:
+        with self._lock:  # before it is made, so that clean-up finds it at any moment
             self._made.append(name)
+        force = self._replace or (self._reuse and self._was_kept(name))
+        answer = self._ask(["create", *(["--force"] if force else [])], name, yaml.safe_dump(labelled))
+        if answer.exit_code:
+            if any(refused in answer.stderr + answer.stdout for refused in _REFUSED):
+                with self._lock:
+                    self._made.remove(name)
+            remedy = "read tctl's own words; what is not ours is never replaced: remove or rename it first"
+            raise self._failed(f"Teleport to take {name}", answer, remedy)
 
     def remove(self) -> None:
         """Removes what was made here, last first, and nothing else.
@@ -98,21 +109,60 @@ class Resources:
         """
         while self._made:
             name = self._made[-1]
-            answer = self._ask(["rm", name], name)
-            if answer.exit_code and not is_not_there(answer):
-                raise ProvisioningFailed(
-                    expected=f"Teleport to remove {name}",
-                    seen=f"exit code {answer.exit_code}: {answer.tail()}",
-                    where=f"Teleport {self._teleport.cluster_name}",
-                    remedy=f"remove it by hand: tctl rm {name}",
-                )
+            if self._labels(name).get(RUN_LABEL) == self._run_id:
+                self._remove(name)
             self._made.pop()
+
+    def remove_kept(self) -> None:
+        """Removes what earlier runs made for the same kind cluster, and nothing else.
+
+        Raises:
+            ProvisioningFailed: tctl refused for another reason than that it is gone.
+        """
+        documents = [d for file in RECOMMENDED.teleport_files for d in RECOMMENDED.documents(file, {})]
+        token = yaml.safe_load(TOKEN_TEMPLATE.read_text(encoding="utf-8"))
+        for name in reversed([_name_of(document) for document in (*documents, token)]):
+            if self._was_kept(name):
+                self._remove(name)
+
+    def _was_kept(self, name: str) -> bool:
+        """Whether a resource is there that a run of this suite made for this kind cluster."""
+        labels = self._labels(name)
+        return RUN_LABEL in labels and labels.get(CLUSTER_LABEL) == self._cluster
+
+    def _labels(self, name: str) -> dict[str, str]:
+        """The labels of a resource; none if it is not there."""
+        answer = self._ask(["get", name, "--format=json"], name)
+        if is_not_there(answer):
+            return {}
+        if answer.exit_code:
+            raise self._failed(f"Teleport to say whose {name} is", answer, f"see whether it is ours: tctl get {name}")
+        found = decoded(answer.stdout)
+        resources = found if isinstance(found, list) else [found]
+        return text_map(resources[0], "metadata.labels", name) if resources else {}
+
+    def _remove(self, name: str) -> None:
+        answer = self._ask(["rm", name], name)
+        if answer.exit_code and not is_not_there(answer):
+            raise self._failed(f"Teleport to remove {name}", answer, f"remove it by hand: tctl rm {name}")
+
+    def _failed(self, expected: str, answer: CommandResult, remedy: str) -> ProvisioningFailed:
+        return ProvisioningFailed(
+            expected=expected,
+            seen=f"exit code {answer.exit_code}: {answer.tail()}",
+            where=f"Teleport {self._teleport.cluster_name}",
+            remedy=remedy,
+        )
 
     def _ask(self, argv: list[str], name: str, stdin: str = "") -> CommandResult:
         answer = self._teleport.tctl(argv, stdin)
         subject = ObjectRef("Teleport", f"{self._teleport.cluster_name} {name}")
         self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(argv)}"))
         return answer
+
+
+def _name_of(document: dict[str, Any]) -> str:
+    return f"{document['kind']}/{document['metadata']['name']}"
 
 
 @contextlib.contextmanager

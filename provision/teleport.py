@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import docker
@@ -197,6 +198,39 @@ class ExistingTeleport:
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         """Runs the user's tctl command."""
         return run([*self.command, *argv], timeout=self.timeout, stdin=stdin)
+
+
+EXISTING = "existing-teleport.json"
+"""File in the directory of a kind cluster that says in which Teleport of somebody else resources were made for it."""
+
+
+def note_existing(directory: Path, authority: ExistingTeleport) -> None:
+    """Writes down in whose Teleport resources are about to be made, so that they are found again without this process."""
+    noted = {"cluster_name": authority.cluster_name, "proxy": authority.proxy, "insecure": authority.insecure}
+    (directory / EXISTING).write_text(json.dumps({**noted, "command": authority.command}), encoding="utf-8")
+
+
+def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTeleport | None:
+    """The Teleport of somebody else in which resources were made for a kind cluster, or None.
+
+    Raises:
+        ProvisioningFailed: What was written down cannot be read.
+    """
+    file = directory / EXISTING
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        return ExistingTeleport(
+            noted["cluster_name"], noted["proxy"], noted["insecure"], tuple(noted["command"]), command_timeout
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise ProvisioningFailed(
+            expected="to read in which Teleport resources were made",
+            seen=f"{type(error).__name__}: {error}",
+            where=str(file),
+            remedy=f"remove role, bot, workload identity and token labelled {RUN_LABEL} by hand, then this file",
+        ) from error
 
 
 def docker_must_answer() -> None:

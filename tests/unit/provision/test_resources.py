@@ -6,15 +6,17 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from facts.errors import ProvisioningFailed
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from observe.command import CommandResult, run
 from provision import resources
 from provision.objects import RUN_LABEL
+from provision.teleport import CLUSTER_LABEL
 from provision.variant import RECOMMENDED
 
 JWKS = json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": "AQ", "e": "AQAB"}]}, indent=2)
@@ -22,19 +24,49 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Teleport:
-    """Answers every tctl the same, and remembers what it was asked."""
+    """A tctl with a memory: of the resources that are there, and of what it was asked.
+
+    Attributes:
+        there: Resources by kind and name.
+        asked: Arguments and standard input of each call.
+        refusal: What it answers to every call but `get`, in place of doing it; None to do it.
+    """
 
     cluster_name = "teleport.test"
     proxy = proxy_for_pods = "127.0.0.1:3080"
     insecure = True
 
-    def __init__(self, exit_code: int = 0, stderr: str = "") -> None:
+    def __init__(self, refusal: str | None = None) -> None:
+        self.there: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[tuple[str, ...], str]] = []
-        self.exit_code, self.stderr = exit_code, stderr
+        self.refusal = refusal
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         self.asked.append((tuple(argv), stdin))
-        return CommandResult(("tctl", *argv), self.exit_code, "", self.stderr, datetime.now(UTC))
+        said, error = "", self.refusal if self.refusal and argv[0] != "get" else ""
+        if not error:
+            said, error = getattr(self, argv[0])(list(argv[1:]), stdin)
+        return CommandResult(("tctl", *argv), int(bool(error)), said, error, datetime.now(UTC))
+
+    def create(self, options: list[str], stdin: str) -> tuple[str, str]:
+        document = yaml.safe_load(stdin)
+        name = f"{document['kind']}/{document['metadata']['name']}"
+        if name in self.there and "--force" not in options:
+            return "", f"ERROR: {name} already exists"
+        self.there[name] = document
+        return "", ""
+
+    def get(self, words: list[str], _stdin: str) -> tuple[str, str]:
+        if words[0] not in self.there:
+            return "", f"ERROR: {words[0]} doesn't exist"
+        return json.dumps([self.there[words[0]]]), ""
+
+    def rm(self, words: list[str], _stdin: str) -> tuple[str, str]:
+        return ("", "") if self.there.pop(words[0], None) else ("", f"ERROR: {words[0]} not found")
+
+    def removed(self) -> list[str]:
+        """What it was asked to remove."""
+        return [argv[1] for argv, _ in self.asked if argv[0] == "rm"]
 
 
 def test_the_file_is_private_filled_in_and_gone_afterwards(tmp_path: Path) -> None:
@@ -65,8 +97,23 @@ def test_what_is_no_key_set_is_refused(tmp_path: Path, jwks: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def made(teleport: Teleport, *, replace: bool = False) -> resources.Resources:
-    return resources.Resources(teleport, "run-1", KeptInMemory(), replace=replace)
+ALL = [
+    "role/istio-workload-identity-issuer",
+    "bot/istio-tbot",
+    "workload_identity/istio-workloads",
+    "token/istio-tbot-k8s-join",
+]
+
+
+def made(teleport: Teleport, run: str = "run-1", *, replace: bool = False, reuse: bool = False) -> resources.Resources:
+    return resources.Resources(teleport, run, KeptInMemory(), replace=replace, cluster="dev", reuse=reuse)
+
+
+def everything(teleport: Teleport, tmp_path: Path, run: str = "run-1", *, reuse: bool = False) -> resources.Resources:
+    mine = made(teleport, run, reuse=reuse)
+    mine.create_all(RECOMMENDED)
+    mine.create_token(JWKS, tmp_path)
+    return mine
 
 
 def test_resources_are_created_labelled_and_in_an_order_in_which_each_finds_the_others() -> None:
@@ -88,27 +135,21 @@ def test_only_where_they_are_ours_resources_are_replaced(tmp_path: Path) -> None
 
 def test_a_refusal_holds_tctls_own_words() -> None:
     with pytest.raises(ProvisioningFailed, match="already exists"):
-        made(Teleport(1, "ERROR: role already exists")).create_all(RECOMMENDED)
+        made(Teleport("ERROR: role already exists")).create_all(RECOMMENDED)
 
 
 def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
     teleport = Teleport()
-    mine = made(teleport)
-    mine.create_all(RECOMMENDED)
-    mine.create_token(JWKS, tmp_path)
-    teleport.asked.clear()
+    mine = everything(teleport, tmp_path)
     mine.remove()
     mine.remove()
-    assert [argv for argv, _ in teleport.asked] == [
-        ("rm", "token/istio-tbot-k8s-join"),
-        ("rm", "workload_identity/istio-workloads"),
-        ("rm", "bot/istio-tbot"),
-        ("rm", "role/istio-workload-identity-issuer"),
-    ]
+    assert teleport.removed() == [*reversed(ALL)]
+    assert teleport.there == {}
 
 
-def test_what_was_refused_is_somebody_elses_and_stays() -> None:
-    teleport = Teleport(1, "ERROR: role already exists")
+@pytest.mark.parametrize("said", ["ERROR: role already exists", "ERROR: access denied to perform action create"])
+def test_what_was_refused_is_somebody_elses_and_stays(said: str) -> None:
+    teleport = Teleport(said)
     mine = made(teleport)
     with pytest.raises(ProvisioningFailed):
         mine.create_all(RECOMMENDED)
@@ -117,14 +158,81 @@ def test_what_was_refused_is_somebody_elses_and_stays() -> None:
     assert teleport.asked == []
 
 
-@pytest.mark.parametrize(("said", "fails"), [("ERROR: bot not found", False), ("ERROR: access denied", True)])
-def test_what_cannot_be_removed_is_said_unless_it_is_gone(said: str, fails: bool) -> None:
+@pytest.mark.parametrize(
+    "cut_short", [CouldNotTell(expected="an answer", seen="none", where="tctl", remedy="wait"), KeyboardInterrupt()]
+)
+@pytest.mark.parametrize("came_through", [True, False])
+def test_what_was_under_way_when_tctl_was_cut_short_is_removed_if_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, cut_short: BaseException, *, came_through: bool
+) -> None:
     teleport = Teleport()
     mine = made(teleport)
-    mine.create_all(RECOMMENDED)
-    teleport.exit_code, teleport.stderr = 1, said
+
+    def cut(options: list[str], stdin: str) -> tuple[str, str]:
+        if came_through:
+            Teleport.create(teleport, options, stdin)
+        raise cut_short
+
+    monkeypatch.setattr(teleport, "create", cut, raising=False)
+    with pytest.raises(type(cut_short)):
+        mine.create_all(RECOMMENDED)
+    mine.remove()
+    assert teleport.there == {}
+    assert teleport.removed() == ([ALL[0]] if came_through else [])
+
+
+def test_what_somebody_put_in_the_place_of_ours_stays(tmp_path: Path) -> None:
+    teleport = Teleport()
+    mine = everything(teleport, tmp_path)
+    theirs = {"kind": "role", "metadata": {"name": "istio-workload-identity-issuer", "labels": {"team": "platform"}}}
+    teleport.there[ALL[0]] = theirs
+    mine.remove()
+    assert teleport.there == {ALL[0]: theirs}
+
+
+@pytest.mark.parametrize(("said", "fails"), [("ERROR: bot not found", False), ("ERROR: access denied", True)])
+def test_what_cannot_be_removed_is_said_unless_it_is_gone(tmp_path: Path, said: str, *, fails: bool) -> None:
+    teleport = Teleport()
+    mine = everything(teleport, tmp_path)
+    teleport.refusal = said
     if fails:
         with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):
             mine.remove()
     else:
         mine.remove()
+
+
+def test_a_second_run_on_the_kept_cluster_replaces_what_the_first_one_made(tmp_path: Path) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    everything(teleport, tmp_path, "run-2", reuse=True)
+    assert {d["metadata"]["labels"][RUN_LABEL] for d in teleport.there.values()} == {"run-2"}
+
+
+def test_without_reuse_nothing_is_replaced_that_an_earlier_run_made(tmp_path: Path) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    with pytest.raises(ProvisioningFailed, match="already exists"):
+        everything(teleport, tmp_path, "run-2")
+
+
+@pytest.mark.parametrize("labels", [{}, {"team": "platform"}, {RUN_LABEL: "run-0", CLUSTER_LABEL: "another"}])
+def test_what_is_not_of_this_cluster_is_neither_replaced_nor_removed(tmp_path: Path, labels: dict[str, str]) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    theirs = {"kind": "token", "metadata": {"name": "istio-tbot-k8s-join", "labels": labels}}
+    teleport.there[ALL[3]] = theirs
+    second = made(teleport, "run-2", reuse=True)
+    with pytest.raises(ProvisioningFailed, match="already exists"):
+        second.create_token(JWKS, tmp_path)
+    second.remove_kept()
+    assert teleport.there == {ALL[3]: theirs}
+
+
+def test_what_an_earlier_run_kept_is_removed_last_first(tmp_path: Path) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    made(teleport, "").remove_kept()
+    assert teleport.removed() == [*reversed(ALL)]
+    made(teleport, "").remove_kept()
+    assert teleport.removed() == [*reversed(ALL)]
