@@ -156,7 +156,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         if not phase.ok and phase.message != STOPPED:
             recorder.run_error(f"provisioning of {phase.name} failed: {phase.message}")
 
-    with Installer(settings, recorder, run_id, on_phase=ended) as installer:
+    with Installer(settings, recorder.for_the_run(), run_id, on_phase=ended) as installer:
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)

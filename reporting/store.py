@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
-from facts.evidence import Evidence, hidden
+from facts.evidence import Evidence, Recorder, hidden
 from facts.finding import Finding, Holds
 from facts.redaction import hidden_in, redact
 from judge.verdict import Ending
@@ -154,6 +154,10 @@ class Store:
             self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
 
     # What the wiring calls.
+
+    def for_the_run(self) -> Recorder:
+        """A recorder of what belongs to the run whatever step is running: provisioning goes on in threads of its own."""
+        return _ForTheRun(self)
 
     def note_run_fact(self, key: str, value: object) -> None:
         """Keeps something observed of the install.
@@ -331,7 +335,35 @@ class Store:
             facts = RunFacts(**self._facts, images=tuple(self._images.values()))  # type: ignore[arg-type]
             return hidden_in(facts, self._hidden)
 
+    @contextmanager
+    def _outside_any_scenario(self) -> Iterator[None]:
+        """Until the end of the block this thread alone records, and to the run."""
+        with self._lock, self.shared_setup():
+            yield
+
     def _place(self) -> _Place:
         if self._shared_depth or self._scenario is None:
             return self._run
         return self._scenario.running.place if self._scenario.running is not None else self._scenario.place
+
+
+class _ForTheRun:
+    """See `Store.for_the_run`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(self, evidence: Evidence) -> str:
+        with self._store._outside_any_scenario():
+            return self._store.record(evidence)
+
+    def attach(self, evidence_ids: Iterable[str]) -> None:
+        with self._store._outside_any_scenario():
+            self._store.attach(evidence_ids)
+
+    def conclude(self, finding: Finding) -> None:
+        with self._store._outside_any_scenario():
+            self._store.conclude(finding)
+
+    def hide(self, *named_secrets: str) -> None:
+        self._store.hide(*named_secrets)

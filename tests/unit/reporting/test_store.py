@@ -60,6 +60,27 @@ def test_shared_setup_inside_a_step_belongs_to_the_run_and_attaching_it_to_the_s
     assert [e.id for e in store.evidence] == [ONE.id, TWO.id]
 
 
+def test_what_belongs_to_the_run_goes_there_while_a_step_runs_and_takes_nothing_of_the_step_with_it() -> None:
+    store = running()
+    provisioning = store.for_the_run()
+    of_the_run = [reading(f"run-{i}") for i in range(200)]
+    of_the_step = [reading(f"step-{i}") for i in range(200)]
+
+    thread = threading.Thread(target=lambda: [provisioning.record(e) for e in of_the_run])
+    thread.start()
+    for each in of_the_step:
+        store.record(each)
+    thread.join()
+    provisioning.attach([of_the_step[0].id])
+    provisioning.conclude(finding("Z-9", Holds.NO, of_the_run[0]))
+    provisioning.hide("a-token-that-joins")
+
+    assert store.scenarios[0].steps[0].evidence == tuple(e.id for e in of_the_step)
+    assert store.run_evidence == (*(e.id for e in of_the_run), of_the_step[0].id)
+    assert [f.requirement for f in store.run_findings] == ["Z-9"]
+    assert store.told("a-token-that-joins") == "[redacted]"
+
+
 def test_a_finding_brings_its_evidence_and_is_kept_once() -> None:
     store = running()
     store.record(ONE)
