@@ -14,6 +14,7 @@ from typing import Any
 from facts.document import mappings, maybe, need
 
 HOSTS = r"/clusters?format=json&filter=^outbound\|(8080|9090)\|"
+ROUTES = "/config_dump?resource=dynamic_route_configs"
 COUNTERS = (
     r"/stats?format=json&filter=(^cluster\.outbound\|(8080|9090)\|.*(upstream_(cx_total|rq_total|rq_retry)|ssl\.\w+)"
     r"|^listener\..*15006\W.*(no_filter_chain_match|ssl\.(handshake|session_reused|connection_error|fail_verify_\w+))"

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from facts.document import damaged, mappings, need, texts, when
+from facts.envoy_traffic import Counters
 
 WHERE = "ledger of the traffic client"
 RBAC_WORDS = "RBAC: access denied"
@@ -108,9 +109,11 @@ class Request:
     word: Word | None
 
     def __str__(self) -> str:
-        status = f"HTTP {self.status} " if self.status and self.outcome is Outcome.OTHER_ANSWER else ""
-        words = f" ({self.words})" if self.words and self.outcome not in (Outcome.ANSWERED, Outcome.DENIED) else ""
-        return f"{status}{self.outcome.value}{words}"
+        if self.outcome in (Outcome.ANSWERED, Outcome.DENIED):
+            return self.outcome.value
+        status = f"HTTP {self.status}" if self.outcome is Outcome.OTHER_ANSWER else ""
+        words = ": ".join(part for part in (status, self.words) if part)
+        return f"{self.outcome.value} ({words})" if words else self.outcome.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,32 @@ class Ledger:
     def words(self) -> tuple[Word, ...]:
         """What servers said."""
         return tuple(r.word for r in self.requests if r.word is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one client asked of one server in one go, and what the proxies at both ends counted meanwhile.
+
+    Attributes:
+        ledger: The client's.
+        client: What its proxy counted; None where it has none.
+        server: What the server's proxy counted; None where it has none.
+    """
+
+    ledger: Ledger
+    client: Counters | None
+    server: Counters | None
+
+    @property
+    def asked(self) -> int:
+        """How many requests were made."""
+        return len(self.ledger.requests)
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of all readings."""
+        counted = [e for counters in (self.client, self.server) if counters for e in counters.evidence]
+        return (*self.ledger.evidence, *counted)
 
 
 def parse_ledger(document: Any, evidence: tuple[str, ...] = ()) -> Ledger:

@@ -32,6 +32,7 @@ from facts.kubernetes import (
     parse_pod,
     parse_service_account,
 )
+from facts.services import Service, parse_service
 from facts.versions import Version, parse_server_version
 from facts.workloads import DaemonSet, Deployment, parse_daemon_set, parse_deployment
 from observe.api import Api, connect
@@ -107,6 +108,10 @@ class Cluster:
     def config_map(self, namespace: str, name: str) -> ConfigMap | Absent:
         """One ConfigMap."""
         return self._object("/api/v1", "configmaps", ObjectRef("ConfigMap", name, namespace), parse_config_map)
+
+    def services(self, namespace: str) -> tuple[Service, ...]:
+        """Services of one namespace."""
+        return self._objects("/api/v1", "services", namespace, "", parse_service)
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes."""

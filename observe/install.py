@@ -25,6 +25,7 @@ from facts.jwks import Jwks, Signature, parse_jwks, verify
 from facts.kubernetes import Node, Pod
 from facts.mesh import Mesh
 from facts.proxy import Fleet, Normalization, Unread
+from facts.services import Ingress, Service, ingress_of
 from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, NoSession, Ping, Role, WorkloadIdentity, selects
 from facts.versions import Tool, Version
 from facts.workloads import Deployment
@@ -70,6 +71,9 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("create", "", "serviceaccounts/token"),
 )
 """What probes and workloads of the run need besides. Applying server-side is a patch, which creates what is not there."""
+
+NO_INGRESS = ("egressgateway", "eastwestgateway")
+"""Values of the label ``istio`` on gateways that are not for what comes from outside."""
 
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """What provisioning needs: the guide's cluster admin."""
@@ -398,7 +402,42 @@ class Install:
             ]
         )
 
+<<<<<<< HEAD
     def normalizations(self) -> tuple[Normalization | Unread, ...]:
+=======
+    def ingress_gateways(self) -> tuple[Deployment, ...]:
+        """The mesh's ingress gateways: all its gateways but those that say that they are for something else."""
+        return tuple(d for d in self.mesh().gateways if d.template.labels.get("istio") not in NO_INGRESS)
+
+    def ingress(self) -> Ingress | None:
+        """The first ingress gateway that takes plain HTTP, with its Service; None where none does."""
+        for gateway in self.ingress_gateways():
+            found = ingress_of(gateway, self._services(gateway.namespace))
+            if found is not None:
+                return found
+        return None
+
+    def _services(self, namespace: str) -> tuple[Service, ...]:
+        return self._once(
+            f"services {namespace}",
+            lambda: self.cluster.services(namespace),
+            lambda found: _all(s.evidence for s in found),
+        )
+
+    def gateway_pods(self, gateway: Deployment) -> tuple[Pod, ...]:
+        """The pods of a gateway, on their way out excepted."""
+        return tuple(
+            p
+            for p in self.injected_pods()
+            if p.namespace == gateway.namespace and gateway.selector.items() <= p.labels.items()
+        )
+
+    def gateway_fleet(self) -> Fleet:
+        """The identities of the ingress gateways' proxies."""
+        return self._of([pod for gateway in self.ingress_gateways() for pod in self.gateway_pods(gateway)])
+
+    def normalizations(self) -> tuple[Normalization, ...]:
+>>>>>>> d81330b (TRF-01 to TRF-05 and TRF-07: who called is the server's word, and every refusal is told from the others)
         """Path normalization in force in every proxy."""
         pods = self.injected_pods()
         return self._once(

@@ -1,1 +1,283 @@
 """Sentences of ``features/4_traffic``: TRF-01 to TRF-07."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from pytest_bdd import given, parsers, then, when
+
+from facts.errors import CouldNotTell
+from facts.evidence import Recorder
+from facts.finding import Finding
+from facts.ledger import Exchange
+from facts.services import Ingress
+from facts.svid import workload_id
+from judge import traffic as judge
+from judge.traffic import HTTP, TCP, Pair
+from observe.install import Install
+from observe.traffic import exchange
+from observe.wait import Pace
+from provision.ingress import open_for
+from provision.target import Target
+from provision.workloads import Workloads
+from settings import Settings
+from steps.conclusions import must_hold
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one client asked of one server, and who they are."""
+
+    pair: Pair
+    exchange: Exchange
+
+
+class Conversations:
+    """What the clients of one scenario ask, by client and server."""
+
+    def __init__(self, workloads: Workloads, install: Install) -> None:
+        self._workloads = workloads
+        self._install = install
+        self._held: dict[tuple[str, str], Asked] = {}
+
+    def hold(self, client: str, server: str, urls: Sequence[str], *, count: int = 1, host: str = "") -> None:
+        """Lets a client ask."""
+        calling, called = self._workloads.known_to(client, server)
+        pair = Pair(calling, called, self._install.ping().cluster_name)
+        held = exchange(self._install.cluster, calling, called, urls, count=count, host=host)
+        self._held[client, server] = Asked(pair, held)
+
+    def address(self, server: str) -> str:
+        """A server as its Service is called."""
+        return f"{server}.{self._workloads.namespace(server)}"
+
+    def between(self, client: str, server: str) -> Asked:
+        """What a client asked of a server."""
+        return self._held[client, server]
+
+    def last_with(self, server: str) -> Asked:
+        """What was asked of a server last."""
+        return next(self._held[pair] for pair in reversed(self._held) if pair[1] == server)
+
+    def all(self) -> tuple[Asked, ...]:
+        """Everything that was asked."""
+        return tuple(self._held.values())
+
+
+Conclude = Callable[[Callable[[], Finding]], None]
+
+
+@pytest.fixture
+def requirement(request: pytest.FixtureRequest) -> str:
+    """The requirement that the scenario is about: some sentences are used for several."""
+    return str(request.node.get_closest_marker("requirement").kwargs["id"])
+
+
+@pytest.fixture
+def inapplicable() -> Finding | None:
+    """Why the requirement does not apply; most scenarios have no such condition."""
+    return None
+
+
+@pytest.fixture
+def conversations(workloads: Workloads, install: Install) -> Conversations:
+    """What is asked in this scenario."""
+    return Conversations(workloads, install)
+
+
+@pytest.fixture
+def conclude(inapplicable: Finding | None, recorder: Recorder) -> Conclude:
+    """Records a finding, which is not even looked for where the requirement does not apply, and fails unless it holds."""
+    return lambda judged: must_hold(recorder, inapplicable or judged())
+
+
+@given("at least two nodes that take workloads", target_fixture="inapplicable")
+def two_nodes(install: Install) -> Finding | None:
+    return judge.needs_two_nodes(install.nodes(), install.workload_nodes())
+
+
+@given(parsers.parse('the workloads "{client}" and "{server}"'))
+def two_workloads(client: str, server: str, workloads: Workloads) -> None:
+    workloads.known_to(client, server)
+
+
+@given(parsers.parse('the workloads "{client}" and "{server}" on different nodes'))
+def on_different_nodes(client: str, server: str, inapplicable: Finding | None, workloads: Workloads) -> None:
+    if inapplicable is None:
+        one, other = workloads.known_to(client, server)
+        if one.node == other.node:
+            raise CouldNotTell(
+                expected="the workloads on two nodes",
+                seen=f"both on {one.node}",
+                where=f"{one.ref}, {other.ref}",
+                remedy="see whether something moves pods, and run again",
+            )
+
+
+@given("a policy that lets only alpha call beta")
+@given("a policy that lets alpha call gamma below /open/ alone")
+def policy(workloads: Workloads) -> None:
+    workloads.begin()  # it is there before any workload is
+
+
+@when(parsers.parse("{client} sends {count:d} requests to {server}"))
+def sends(client: str, count: int, server: str, inapplicable: Finding | None, conversations: Conversations) -> None:
+    if inapplicable is None:
+        conversations.hold(client, server, [f"http://{conversations.address(server)}:{HTTP}/"], count=count)
+
+
+@when(parsers.parse("{client} opens {count:d} TCP connections to {server}"))
+def opens(client: str, count: int, server: str, inapplicable: Finding | None, conversations: Conversations) -> None:
+    if inapplicable is None:
+        conversations.hold(client, server, [f"tcp://{conversations.address(server)}:{TCP}"], count=count)
+
+
+@when(parsers.parse("{client} sends {count:d} requests in plain text to the address of {server}"))
+def sends_plain(client: str, count: int, server: str, workloads: Workloads, conversations: Conversations) -> None:
+    (pod,) = workloads.ready(server)
+    conversations.hold(client, server, [f"http://{pod.ip}:{HTTP}/"], count=count)
+
+
+@then(parsers.parse("{server} itself must have answered each of them, once"))
+def answered(server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+    def judged() -> Finding:
+        last = conversations.last_with(server)
+        return judge.answered_once(requirement, last.pair, last.exchange)
+
+    conclude(judged)
+
+
+@then(parsers.re(r"(?P<server>\S+) must have seen exactly the SPIFFE ID of (?P<client>(?!the )\S+) each time"))
+def seen(client: str, server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+    def judged() -> Finding:
+        last = conversations.between(client, server)
+        return judge.caller_was_seen(requirement, last.pair, last.exchange)
+
+    conclude(judged)
+
+
+@then("each request must have been a handshake of its own between their proxies")
+def handshakes(requirement: str, conversations: Conversations, recorder: Recorder) -> None:
+    for each in conversations.all():
+        must_hold(recorder, judge.every_request_was_a_handshake(requirement, each.pair, each.exchange))
+
+
+@then(parsers.parse('{server} must have refused each of them with 403 and "RBAC: access denied"'))
+def denied(server: str, requirement: str, conversations: Conversations, recorder: Recorder) -> None:
+    last = conversations.last_with(server)
+    must_hold(recorder, judge.denied_by_policy(requirement, last.pair, last.exchange))
+
+
+@then(parsers.parse("each of them must have been reset by the proxy of {server}"))
+def reset(server: str, conversations: Conversations, recorder: Recorder) -> None:
+    last = conversations.last_with(server)
+    must_hold(recorder, judge.plain_text_was_refused(last.pair, last.exchange))
+
+
+@then(parsers.parse("{server} must have let in each of them for the principal of {client}"))
+def let_in(client: str, server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+    def judged() -> Finding:
+        last = conversations.between(client, server)
+        return judge.let_in_over_tcp(requirement, last.pair, last.exchange)
+
+    conclude(judged)
+
+
+@then(parsers.parse("{server} must have refused each of them by its policy"))
+def refused_over_tcp(server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+    def judged() -> Finding:
+        last = conversations.last_with(server)
+        return judge.denied_over_tcp(requirement, last.pair, last.exchange)
+
+    conclude(judged)
+
+
+# The ingress gateway.
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An ingress gateway that was opened.
+
+    Attributes:
+        ingress: It.
+        host: The name to ask for.
+        identity: The SPIFFE ID that it must have.
+    """
+
+    ingress: Ingress
+    host: str
+    identity: str
+
+
+@given("an ingress gateway", target_fixture="inapplicable")
+def ingress_gateway(install: Install) -> Finding | None:
+    return judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways())
+
+
+@given("beta behind it", target_fixture="opened")
+def opened(
+    inapplicable: Finding | None, install: Install, workloads: Workloads, target: Target, settings: Settings
+) -> Opened | None:
+    ingress = install.ingress()
+    if inapplicable is not None or ingress is None:
+        return None
+    (beta,) = workloads.ready("beta")
+    pods = install.gateway_pods(ingress.deployment)
+    account = ingress.deployment.template.spec.service_account
+    host = f"{beta.namespace}.invalid"
+    found = Opened(ingress, host, workload_id(install.ping().cluster_name, ingress.deployment.namespace, account))
+    open_for(
+        host, beta, ingress, pods, found.identity.removeprefix("spiffe://"),
+        objects=target.objects, cluster=install.cluster, pace=Pace(settings.patience.svid),
+    )  # fmt: skip
+    return found
+
+
+@when(parsers.parse("plain sends {count:d} requests to beta through the gateway"), target_fixture="through")
+def sends_through(count: int, opened: Opened | None, conversations: Conversations) -> Asked | None:
+    if opened is None:
+        return None
+    service = opened.ingress.service
+    url = f"http://{service.name}.{service.namespace}:{opened.ingress.port}/"
+    conversations.hold("plain", "beta", [url], count=count, host=opened.host)
+    return conversations.between("plain", "beta")
+
+
+@then("every ingress gateway must have an identity from tbot")
+def gateways(through: Asked | None, install: Install, conclude: Conclude) -> None:
+    ledger = through.exchange.ledger if through else None
+    conclude(lambda: judge.gateways_are_certified(install.gateway_fleet(), install.bundle(), ledger))
+
+
+@then("beta must have seen exactly the SPIFFE ID of the gateway each time")
+def seen_gateway(through: Asked | None, opened: Opened | None, install: Install, conclude: Conclude) -> None:
+    def judged() -> Finding:
+        if through is None or opened is None:
+            return judge.no_way_in(install.ingress_gateways())
+        return judge.gateway_reaches(opened.identity, through.pair, through.exchange)
+
+    conclude(judged)
+
+
+# Paths.
+
+
+@when("alpha asks gamma for these paths:", target_fixture="paths")
+def asks_paths(datatable: list[list[str]], conversations: Conversations) -> Asked:
+    _title, *rows = datatable
+    conversations.hold("alpha", "gamma", [f"http://{conversations.address('gamma')}:{HTTP}{path}" for (path,) in rows])
+    return conversations.between("alpha", "gamma")
+
+
+@then(parsers.parse("{inside} must have been let in and {outside} refused"))
+def paths_told_apart(inside: str, outside: str, paths: Asked, recorder: Recorder) -> None:
+    must_hold(recorder, judge.policy_tells_paths_apart(paths.pair, paths.exchange, inside, outside))
+
+
+@then(parsers.parse("no request may have reached gamma under a path that leads outside {allowed}"))
+def no_way_around(allowed: str, paths: Asked, install: Install, recorder: Recorder) -> None:
+    normalization = install.mesh().normalization
+    must_hold(recorder, judge.no_path_leads_outside(paths.pair, paths.exchange, allowed, normalization))

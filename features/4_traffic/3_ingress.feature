@@ -1,0 +1,13 @@
+@profile:traffic
+Feature: The ingress gateway belongs to the same trust
+  A gateway that istiod certifies is Ready and takes connections from outside, but no workload with an identity from tbot
+  accepts it. The guide installs it like that and does not mention it.
+  Source: Istio, ingress gateway; Teleport, Workload Identity.
+
+  @requirement:TRF-05 @safety:disruptive
+  Scenario: A request from outside reaches a workload through the gateway
+    Given an ingress gateway
+    And beta behind it
+    When plain sends 5 requests to beta through the gateway
+    Then every ingress gateway must have an identity from tbot
+    And beta must have seen exactly the SPIFFE ID of the gateway each time
