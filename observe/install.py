@@ -402,9 +402,6 @@ class Install:
             ]
         )
 
-<<<<<<< HEAD
-    def normalizations(self) -> tuple[Normalization | Unread, ...]:
-=======
     def ingress_gateways(self) -> tuple[Deployment, ...]:
         """The mesh's ingress gateways: all its gateways but those that say that they are for something else."""
         return tuple(d for d in self.mesh().gateways if d.template.labels.get("istio") not in NO_INGRESS)
@@ -436,8 +433,7 @@ class Install:
         """The identities of the ingress gateways' proxies."""
         return self._of([pod for gateway in self.ingress_gateways() for pod in self.gateway_pods(gateway)])
 
-    def normalizations(self) -> tuple[Normalization, ...]:
->>>>>>> d81330b (TRF-01 to TRF-05 and TRF-07: who called is the server's word, and every refusal is told from the others)
+    def normalizations(self) -> tuple[Normalization | Unread, ...]:
         """Path normalization in force in every proxy."""
         pods = self.injected_pods()
         return self._once(
