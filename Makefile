@@ -58,12 +58,17 @@ lab: venv ## Build what a cluster needs where no container registry can be reach
 	$(BIN)/python -m lab host
 	$(BIN)/python -m lab build
 
+# What a cluster is made from: on a machine that reaches a container registry, or was told of a mirror, there is nothing to build.
+.PHONY: sources
+sources: venv
+	@wanted="$$($(BIN)/conformance wants-lab)"; if [ "$$wanted" = yes ]; then $(MAKE) --no-print-directory lab; fi
+
 .PHONY: certify
-certify: lab ## Provision a kind cluster, certify it, and leave reports/latest/report.html
+certify: sources ## Provision a kind cluster, certify it, and leave reports/latest/report.html
 	$(BIN)/pytest features/ --profile $(PROFILES)
 
 .PHONY: lab-up
-lab-up: lab ## A kept cluster with everything installed, for work on the suite
+lab-up: sources ## A kept cluster with everything installed, for work on the suite
 	$(BIN)/conformance up
 
 .PHONY: lab-down
@@ -71,13 +76,13 @@ lab-down: venv ## Remove the kept cluster and its Teleport
 	$(BIN)/conformance down
 
 .PHONY: test-lab
-test-lab: lab ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
+test-lab: sources ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
 	$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py
 
 .PHONY: test-faults
-test-faults: lab ## Every fault on one kept lab: healthy, broken exactly as predicted, healthy again
+test-faults: sources ## Every fault on one kept lab: healthy, broken exactly as predicted, healthy again
 	$(BIN)/pytest -v tests/lab/test_matrix.py
 
 .PHONY: bench
-bench: lab ## Provisioning against a bare script, and the time of the checks; prints ratios of one run
+bench: sources ## Provisioning against a bare script, and the time of the checks; prints ratios of one run
 	$(BIN)/python -m tests.bench

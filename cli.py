@@ -17,7 +17,7 @@ from facts.errors import BadInput, ConformanceError
 from facts.evidence import KeptInMemory
 from provision.install import Installer, remove
 from provision.phases import PhaseRecord
-from provision.sources import resolve
+from provision.sources import resolve, wants_bundle
 from settings import BadSettings, Settings, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -70,6 +70,12 @@ def images(source: Source = None) -> None:
         if value not in ("", None):
             table.add_row(field.replace("_", " "), str(value))
     console.print(table)
+
+
+@app.command(hidden=True)
+def wants_lab(source: Source = None) -> None:
+    """Say whether a run would take what the lab builds: yes or no. What `make` asks before it builds anything."""
+    console.print("yes" if wants_bundle(load(source=source)) else "no")
 
 
 @app.command()

@@ -85,15 +85,26 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     bundle = settings.cache / "bundle" / "bundle.json"
     origin = settings.source
     if origin == "auto":
-        answers = registry_answers or registry_answers_quickly
-        use_bundle = bundle.is_file() and not answers(_upstream()["node"].split("/", 1)[0])
-        origin = "bundle" if use_bundle else "upstream"
+        origin = "bundle" if bundle.is_file() and wants_bundle(settings, registry_answers=registry_answers) else "upstream"
     if origin == "bundle":
         return _from_bundle(bundle)
     if origin == "mirror":
         must_name_mirror(settings)
         return _from_registry("mirror", settings.registry.rstrip("/"), needs_kind=settings.cluster == "kind")
     return _from_registry("upstream", "", needs_kind=settings.cluster == "kind")
+
+
+def wants_bundle(settings: Settings, *, registry_answers: Callable[[str], bool] | None = None) -> bool:
+    """Whether a run takes what the lab builds, and so whether ``make`` has to build it first.
+
+    Args:
+        settings: `source` counts; with ``auto`` the bundle is wanted where no registry answers.
+        registry_answers: As for `resolve`.
+    """
+    if settings.source != "auto":
+        return settings.source == "bundle"
+    answers = registry_answers or registry_answers_quickly
+    return not answers(_upstream()["node"].split("/", 1)[0])
 
 
 def registry_answers_quickly(host: str) -> bool:

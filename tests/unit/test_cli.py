@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import cli
+from observe.command import run
 from settings import Settings
 
 
@@ -40,6 +41,27 @@ def test_the_settings_are_listed_whatever_the_file_says(
     assert conformance(monkeypatch, "options") == 0
     out = capsys.readouterr().out
     assert all(name in out for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(("source", "said"), [("bundle", "yes\n"), ("upstream", "no\n")])
+def test_make_is_told_whether_to_build_the_lab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, said: str
+) -> None:
+    monkeypatch.setenv("CONFORMANCE_SOURCE", source)
+    assert conformance(monkeypatch, "wants-lab") == 0
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(("answer", "built"), [("yes", True), ("no", False)])
+def test_make_builds_the_lab_only_where_a_run_takes_it(tmp_path: Path, answer: str, *, built: bool) -> None:
+    program = tmp_path / "conformance"
+    program.write_text(f"#!/bin/sh\necho {answer}\n")
+    program.chmod(0o755)
+    # -n tells what would be done; a line that calls make is run, so that its part is told, too.
+    told = run(["make", "-n", "-C", Path(cli.__file__).parent, f"BIN={tmp_path}", "certify"], timeout=20)
+    assert told.exit_code == 0, told.stderr
+    assert ("-m lab build" in told.stdout) is built
+    assert "pytest features/" in told.stdout
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 import settings
 from facts.errors import BadInput, ProvisioningFailed
-from provision.sources import resolve
+from provision.sources import resolve, wants_bundle
 
 
 @pytest.fixture
@@ -74,6 +74,16 @@ def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bu
     assert resolve(given(tmp_path, source="auto"), registry_answers=lambda _host: False).origin == "bundle"
     assert resolve(given(tmp_path, source="auto"), registry_answers=answers).origin == "upstream"
     assert asked == ["docker.io"]
+
+
+@pytest.mark.parametrize(
+    ("source", "answers", "wanted"),
+    [("auto", False, True), ("auto", True, False), ("bundle", True, True), ("upstream", False, False)],
+)
+def test_the_lab_is_wanted_where_it_is_asked_for_or_no_registry_answers(
+    tmp_path: Path, source: str, *, answers: bool, wanted: bool
+) -> None:
+    assert wants_bundle(given(tmp_path, source=source), registry_answers=lambda _host: answers) is wanted
 
 
 def test_auto_asks_nobody_where_there_is_no_bundle(tmp_path: Path, tools: Path) -> None:
