@@ -13,12 +13,14 @@ import yaml
 
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
+from observe.audit import AuditEvents, EventFiles
 from observe.cluster import Cluster
 from observe.install import Install
 from observe.teleport import Teleport
 from observe.tools import Tools
 from provision.directory import kept_kubeconfig
 from provision.install import PARTS, Installer
+from provision.objects import is_scratch
 from provision.phases import STOPPED, PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here
@@ -27,6 +29,7 @@ from provision.workloads import MeshNames, Workloads
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope
+from reporting.progress import Progress
 from reporting.store import Store
 from settings import BadSettings, Settings, defaults, load
 
@@ -64,6 +67,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--tctl", "tctl", False),
     ("--teleport-proxy", "teleport_proxy", False),
     ("--teleport-insecure", "teleport_insecure", True),
+    ("--audit-events", "audit_events", False),
     ("--profile", "profiles", False),
     ("--allow", "allow", False),
     ("--strict-findings", "strict", True),
@@ -173,7 +177,9 @@ def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Clu
 
 
 @pytest.fixture(scope="session")
-def install(target: Target, cluster: Cluster, settings: Settings, recorder: Store) -> Iterator[Install]:
+def install(
+    target: Target, cluster: Cluster, settings: Settings, recorder: Store, pytestconfig: pytest.Config
+) -> Iterator[Install]:
     """Everything that can be read of the install; what was seen of it goes on the report's first page."""
     tools = Tools(
         kubectl=str(target.kubectl),
@@ -195,6 +201,9 @@ def install(target: Target, cluster: Cluster, settings: Settings, recorder: Stor
             insecure=address.insecure,
         )
 
+    def audit_events() -> AuditEvents | None:
+        return EventFiles(settings.audit_events) if settings.audit_events else target.audit_events()
+
     opened = Install(
         cluster=cluster,
         teleport=teleport,
@@ -203,6 +212,9 @@ def install(target: Target, cluster: Cluster, settings: Settings, recorder: Stor
         recorder=recorder,
         allowed=settings.allowed_safety,
         provisions=target.provisions,
+        audit_events=audit_events,
+        is_scratch=is_scratch,
+        progress=Progress(pytestconfig.pluginmanager.get_plugin("terminalreporter")),
         need=target.need,
     )
     yield opened

@@ -164,6 +164,10 @@ class Settings(BaseSettings):
         default=False, description="Do not verify the certificate of the existing Teleport's proxy."
     )
 
+    audit_events: Path | None = Field(
+        None, description="Teleport's audit events as JSON lines: a file, or a directory of *.log files; ID-10 reads them."
+    )
+
     profiles: Profiles = Field(default=("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
     allow: SafetyClasses = Field(
         (), description="Safety classes allowed on an existing cluster besides read-only: namespaced, disruptive."

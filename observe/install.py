@@ -15,25 +15,30 @@ from typing import Any, TypeVar
 
 from facts.access import Right
 from facts.agent import Agent
+from facts.audit import AuditTrail
 from facts.bundle import TrustBundle
 from facts.document import Absent
 from facts.errors import ConformanceError, CouldNotTell
 from facts.evidence import ObjectRef, Recorder
 from facts.guide import GuideAnswer
 from facts.injection import DryRun
+from facts.istio_ca import CONFIG_MAP, IstioAuthorities, parse_istio_authorities
 from facts.jwks import Jwks, Signature, parse_jwks, verify
-from facts.kubernetes import Node, Pod
+from facts.kubernetes import Labelled, Node, Pod
 from facts.mesh import Mesh
+from facts.mounts import SocketMount
 from facts.proxy import Fleet, Normalization, Unread
 from facts.services import Ingress, Service, ingress_of
 from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, NoSession, Ping, Role, WorkloadIdentity, selects
 from facts.versions import Tool, Version
 from facts.workloads import Deployment
 from observe.agent import read_agent
+from observe.audit import AuditEvents, read_trail
 from observe.cluster import Cluster
 from observe.envoy import read_fleet, read_normalizations
 from observe.guide import GuideCommand, NoPodToAsk, conclusion
 from observe.mesh import read_mesh
+from observe.mounts import read_socket_mounts
 from observe.teleport import Teleport
 from observe.tools import Tools
 from settings import Names
@@ -44,6 +49,7 @@ READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("get", "", "/openid/v1/jwks"),
     ("list", "", "pods"),
     ("list", "", "nodes"),
+    ("list", "", "namespaces"),
     ("get", "", "configmaps"),
     ("get", "", "pods/log"),
     ("list", "apps", "deployments"),
@@ -90,6 +96,9 @@ class Install:
         recorder: Takes readings that are made again by attaching them.
         allowed: Safety classes of this run; they decide which rights it needs.
         provisions: Whether this run installs, and so needs admin rights.
+        audit_events: Where Teleport's audit events are; called when first needed, None where nobody said.
+        is_scratch: Whether a namespace is one that a run made for pods of its own, which are no part of the install.
+        progress: Told how many proxies were read, and of how many.
         need: Called with the part of the installation that a reading is about, before it is made.
     """
 
@@ -103,6 +112,9 @@ class Install:
         recorder: Recorder,
         allowed: frozenset[str],
         provisions: bool,
+        audit_events: Callable[[], AuditEvents | None] = lambda: None,
+        is_scratch: Callable[[Labelled], bool] = lambda _namespace: False,
+        progress: Callable[[int, int], None] | None = None,
         need: Callable[[str], None] = lambda _part: None,
     ) -> None:
         self.cluster = cluster
@@ -112,6 +124,9 @@ class Install:
         self._recorder = recorder
         self._allowed = allowed
         self._provisions = provisions
+        self._audit_events = audit_events
+        self._is_scratch = is_scratch
+        self._progress = progress
         self._need = need
         self._lock = threading.RLock()
         self._read: dict[str, tuple[Any, tuple[str, ...]] | ConformanceError] = {}
@@ -253,6 +268,10 @@ class Install:
             )
         return found[0]
 
+    def known_workload_identity(self) -> WorkloadIdentity | Absent | None:
+        """The workload identity; None without an admin tctl."""
+        return self.workload_identity() if self.teleport().has_admin else None
+
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
         """Instances of tbot's bot; None without an admin tctl."""
         self._need("agent")
@@ -331,9 +350,25 @@ class Install:
         self._need("app")
         return self._once("pods", self.cluster.pods, lambda pods: _all(p.evidence for p in pods))
 
+    def namespaces(self) -> tuple[Labelled, ...]:
+        """All namespaces."""
+        self._need("cluster")
+        return self._once("namespaces", self.cluster.namespaces, lambda found: _all(n.evidence for n in found))
+
+    def living_pods(self) -> tuple[Pod, ...]:
+        """Pods of the install that have not ended and are not on their way out; a run's own pods are not among them."""
+        pods = self.all_pods()
+        # Read after the pods: a namespace that is not there yet holds none of them.
+        scratch = {n.name for n in self.namespaces() if self._is_scratch(n)}
+        return tuple(p for p in pods if not (p.terminating or p.has_ended or p.namespace in scratch))
+
     def injected_pods(self) -> tuple[Pod, ...]:
-        """Running pods with an istio-proxy, gateways included."""
-        return tuple(p for p in self.all_pods() if p.is_injected and p.node and not (p.terminating or p.has_ended))
+        """Living pods with an istio-proxy, gateways included."""
+        return tuple(p for p in self.living_pods() if p.is_injected and p.node)
+
+    def sidecar_pods(self) -> tuple[Pod, ...]:
+        """Living pods with a sidecar; gateways are not among them."""
+        return tuple(p for p in self.injected_pods() if not p.is_gateway)
 
     def pods_evidence(self) -> tuple[str, ...]:
         """The reading of all pods: also what shows that there is none of a kind."""
@@ -385,7 +420,11 @@ class Install:
     def fleet(self) -> Fleet:
         """The identity of every proxy."""
         pods = self.injected_pods()
-        return self._once("fleet", lambda: read_fleet(self.cluster, pods), lambda fleet: fleet.evidence)
+        return self._once("fleet", lambda: read_fleet(self.cluster, pods, self._progress), lambda fleet: fleet.evidence)
+
+    def sidecar_fleet(self) -> Fleet:
+        """The identities of all sidecars."""
+        return self._of(self.sidecar_pods())
 
     def app_fleet(self) -> Fleet:
         """The identities of the test application's proxies."""
@@ -393,13 +432,49 @@ class Install:
 
     def fleet_on_sockets(self) -> Fleet:
         """The identities of the proxies that mount tbot's socket directory: those that are meant to use it."""
+        return self._of(self.pods_on_sockets())
+
+    def pods_on_sockets(self) -> tuple[Pod, ...]:
+        """Injected pods that mount tbot's socket directory."""
         directory = self.socket_directory().rstrip("/")
-        return self._of(
-            [
-                p
-                for p in self.injected_pods()
-                if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
-            ]
+        return tuple(
+            p
+            for p in self.injected_pods()
+            if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
+        )
+
+    def socket_mounts(self) -> tuple[SocketMount, ...]:
+        """The mount in effect of each pod of `pods_on_sockets`."""
+        pods = self.pods_on_sockets()
+        return self._once(
+            "socket_mounts",
+            lambda: read_socket_mounts(self.cluster, pods),
+            lambda found: _all(m.evidence for m in found),
+        )
+
+    def istio_authorities(self) -> IstioAuthorities:
+        """The authorities of istiod's own CA."""
+
+        def read() -> IstioAuthorities:
+            found = self.cluster.config_map(self.mesh().namespace, CONFIG_MAP)
+            if isinstance(found, Absent):
+                raise CouldNotTell(
+                    expected="istiod's own root certificates, which no certificate from Teleport may descend from",
+                    seen=str(found),
+                    where=str(found.subject),
+                    remedy="see whether istiod runs; it keeps that ConfigMap in every namespace",
+                )
+            return parse_istio_authorities(found)
+
+        return self._once("istio_authorities", read, lambda found: found.evidence)
+
+    def audit_trail(self) -> AuditTrail:
+        """What Teleport audited of the certificates that the sidecars hold."""
+        serials = [p.leaf.serial for p in self.sidecar_fleet().proxies if p.leaf]
+        return self._once(
+            "audit_trail",
+            lambda: read_trail(self._audit_events(), serials, self._recorder),
+            lambda trail: trail.evidence,
         )
 
     def ingress_gateways(self) -> tuple[Deployment, ...]:

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from facts.errors import ProvisioningFailed
+from facts.kubernetes import Labelled
 from observe.wait import NotYet, Pace, eventually
 from provision import rollout
 
 RUN_LABEL = "conformance.teleport-istio/run"
 """Label of everything that a run made; its value is the run's id."""
+
+SCRATCH = "conformance-"
+"""Beginning of the name of each namespace that a run makes for pods of its own."""
 
 FIELD_MANAGER = "istio-teleport-conformance"
 
@@ -32,6 +36,11 @@ _LACKS: Mapping[str, Lacks] = {
     "DaemonSet": rollout.daemonset_lacks,
     "Node": rollout.node_lacks,
 }
+
+
+def is_scratch(namespace: Labelled) -> bool:
+    """Whether a run made this namespace for pods of its own; other things of a run's making are the install itself."""
+    return RUN_LABEL in namespace.labels and namespace.name.startswith(SCRATCH)
 
 
 class Absent(ProvisioningFailed):

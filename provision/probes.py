@@ -27,7 +27,7 @@ from facts.probe import (
 from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.objects import Objects
+from provision.objects import SCRATCH, Objects
 from provision.phases import Cancelled
 from provision.render import MANIFESTS, documents, render
 
@@ -73,7 +73,7 @@ class Probes:
         """The run's own namespace, made when first asked for. It admits pods that stand on the node, as tbot's does."""
         with self._lock:
             if not self._namespace:
-                name = f"conformance-{self._objects.run_id.lower()}"
+                name = f"{SCRATCH}{self._objects.run_id.lower()}"
                 self._to_remove = name  # before it is there: Ctrl-C may come right after the API server has made it
                 labels = {"istio-injection": "disabled", "pod-security.kubernetes.io/enforce": "privileged"}
                 self._objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from observe.audit import AuditEvents
 from observe.command import CommandResult, run
 from observe.tools import Tctl
 from provision.install import Installer
 from provision.objects import Objects
 from provision.sources import resolve
+from provision.teleport import OwnTeleport
 from settings import Settings
 
 
@@ -44,6 +46,7 @@ class Target:
         has_teleport: Whether Teleport is there to be asked; brings nothing up.
         tctl: Runs an admin tctl; None where there is no admin session.
         need: Brings a part of the installation up, if it is ours to bring up.
+        audit_events: Where Teleport's audit events are; None where nobody said. Called when it is needed.
         provisions: Whether this run installs.
     """
 
@@ -57,6 +60,7 @@ class Target:
     has_teleport: Callable[[], bool]
     tctl: Tctl | None
     need: Callable[[str], None]
+    audit_events: Callable[[], AuditEvents | None]
     provisions: bool
 
 
@@ -70,6 +74,10 @@ def made_here(installer: Installer) -> Target:
     def tctl(words: Sequence[str], stdin: str) -> CommandResult:
         return installer.authority().tctl(words, stdin)
 
+    def audit_events() -> AuditEvents | None:
+        authority = installer.authority()
+        return authority.audit_events() if isinstance(authority, OwnTeleport) else None
+
     installer.ensure("cluster")
     return Target(
         kubeconfig=installer.kubeconfig,
@@ -82,6 +90,7 @@ def made_here(installer: Installer) -> Target:
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
         tctl=tctl,
         need=installer.ensure,
+        audit_events=audit_events,
         provisions=True,
     )
 
@@ -113,5 +122,6 @@ def already_there(settings: Settings, run_id: str) -> Target:
         has_teleport=lambda: True,
         tctl=tctl if words else None,
         need=lambda _part: None,
+        audit_events=lambda: None,
         provisions=False,
     )

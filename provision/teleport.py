@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import shlex
 import socket
 import ssl
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +22,7 @@ import yaml
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from facts.errors import ProvisioningFailed
+from facts.errors import CouldNotTell, ProvisioningFailed
 from observe.command import CommandResult, run
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import RUN_LABEL
@@ -115,6 +117,48 @@ class TeleportContainer(DockerContainer):  # type: ignore[misc] # testcontainers
         self.ports[f"{PROXY_PORT}/tcp"] = ("127.0.0.1", _free_port())
 
 
+AUDIT_LOG = "/var/lib/teleport/log"
+"""Below the data directory; one file for each day, and ``events.log``, a link to the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEvents:
+    """The audit events of a Teleport in a container, copied out of it: its image may hold no program that could print them.
+
+    Attributes:
+        container: Docker's container.
+    """
+
+    container: Any
+
+    @property
+    def name(self) -> str:
+        """The directory, as ``docker cp`` names it."""
+        return f"{self.container.name}:{AUDIT_LOG}"
+
+    def lines(self) -> Iterator[str]:
+        """All lines, oldest file first.
+
+        Raises:
+            CouldNotTell: Docker does not hand them out.
+        """
+        try:
+            stream, _stat = self.container.get_archive(AUDIT_LOG)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+                files = [m for m in archive.getmembers() if m.isfile() and m.name.endswith(".log")]
+                for member in sorted(files, key=lambda m: m.name):
+                    opened = archive.extractfile(member)
+                    assert opened is not None  # noqa: S101 - a regular file has content
+                    yield from io.TextIOWrapper(opened, encoding="utf-8", errors="replace")
+        except (docker.errors.DockerException, tarfile.TarError, OSError) as error:
+            raise CouldNotTell(
+                expected="Teleport's audit log",
+                seen=f"{type(error).__name__}: {error}",
+                where=self.name,
+                remedy="see whether Docker and the container run: docker ps",
+            ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class OwnTeleport:
     """A Teleport in a container of this run, or of a kept one.
@@ -142,6 +186,10 @@ class OwnTeleport:
         return run(
             ["docker", "exec", "-i", self.container.name, "/usr/local/bin/tctl", *argv], timeout=self.timeout, stdin=stdin
         )
+
+    def audit_events(self) -> ContainerEvents:
+        """Its audit events."""
+        return ContainerEvents(self.container)
 
     def join_network(self, name: str, pace: Pace) -> str:
         """Connects the container to a Docker network, once that exists, and returns its address there.

@@ -17,6 +17,7 @@ def must_be_usable(settings: Settings) -> None:
         BadInput: A setting is missing or does not fit the others; there is no such kubeconfig or context.
     """
     must_name_mirror(settings)
+    must_have_audit_events(settings)
     if settings.cluster == "existing":
         _must_install_nothing(settings)
         must_have_context(settings.kubeconfig, settings.context)
@@ -36,6 +37,22 @@ def must_name_mirror(settings: Settings) -> None:
             seen="source = mirror without one",
             where="settings: registry",
             remedy="give --registry HOST/PREFIX",
+        )
+
+
+def must_have_audit_events(settings: Settings) -> None:
+    """Refuses a source of audit events that is not there.
+
+    Raises:
+        BadInput: `audit_events` names neither a file nor a directory.
+    """
+    path = settings.audit_events
+    if path is not None and not path.exists():
+        raise BadInput(
+            expected="a file or a directory with Teleport's audit events",
+            seen="there is none of that name",
+            where=f"settings: audit_events = {path}",
+            remedy="name it, or leave the setting out; then ID-10 is not evaluated",
         )
 
 

@@ -21,7 +21,7 @@ from facts.kubernetes import Pod
 from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.objects import Objects
+from provision.objects import SCRATCH, Objects
 from provision.phases import Cancelled
 from provision.render import MANIFESTS, documents
 from provision.rollout import pods_say
@@ -223,7 +223,7 @@ class Workloads:
                 self._to_remove.pop()
 
     def _namespace(self, quarter: str) -> str:
-        return f"conformance-{self._objects.run_id.lower()}-{quarter}"
+        return f"{SCRATCH}{self._objects.run_id.lower()}-{quarter}"
 
     def _furniture(self, quarter: str) -> list[dict[str, Any]]:
         """A namespace and what every workload in it needs."""

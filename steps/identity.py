@@ -1,1 +1,143 @@
 """Sentences of ``features/3_identity``: ID-01 to ID-12."""
+
+from __future__ import annotations
+
+from pytest_bdd import given, then
+
+from facts.audit import AuditTrail
+from facts.bundle import TrustBundle
+from facts.evidence import Recorder
+from facts.mounts import SocketMount
+from facts.probe import Refused, SocketDirectoryProbe
+from judge import identity as judge
+from judge import issuance, socket, sweep
+from judge.identity import Lifetime, Sidecars
+from judge.sweep import Expectation, Lacking
+from observe.install import Install
+from provision.probes import Probes
+from steps.conclusions import must_hold
+
+
+@given("every sidecar of the mesh, as its own Envoy describes it", target_fixture="sidecars")
+def sidecars(install: Install) -> Sidecars:
+    return Sidecars(install.sidecar_pods(), install.sidecar_fleet(), install.pods_evidence())
+
+
+@given("every proxy of the mesh, gateways included, as its own Envoy describes it", target_fixture="proxies")
+def proxies(install: Install) -> Sidecars:
+    return Sidecars(install.injected_pods(), install.fleet(), install.pods_evidence())
+
+
+@given("Teleport's own SPIFFE bundle", target_fixture="bundle")
+def bundle(install: Install) -> TrustBundle:
+    return install.bundle()
+
+
+@given("the longest life that tbot and the workload identity allow a certificate", target_fixture="lifetime")
+def lifetime(install: Install) -> Lifetime:
+    return judge.effective_lifetime(install.agent(), install.known_workload_identity())
+
+
+@then("each must take both secrets from the external socket over live streams, and none from istiod")
+def external(sidecars: Sidecars, recorder: Recorder) -> None:
+    must_hold(recorder, judge.secrets_come_from_the_socket(sidecars))
+
+
+@then("the only name in each certificate must be the SPIFFE ID of the pod's namespace and service account")
+def own_name(sidecars: Sidecars, bundle: TrustBundle, recorder: Recorder) -> None:
+    must_hold(recorder, judge.names_are_the_pods_own(sidecars, bundle))
+
+
+@then("each certificate must verify against the bundle, and descend from no authority of istiod's")
+def from_teleport(sidecars: Sidecars, bundle: TrustBundle, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.teleport_issued(sidecars, bundle, install.istio_authorities()))
+
+
+@then("each certificate must be an X509-SVID leaf that is valid now and lives no longer")
+def leaves(sidecars: Sidecars, lifetime: Lifetime, recorder: Recorder) -> None:
+    must_hold(recorder, judge.leaves_are_svids(sidecars, lifetime))
+
+
+@then("the names in each certificate must follow the grammar of SPIFFE IDs")
+def well_formed(sidecars: Sidecars, recorder: Recorder) -> None:
+    must_hold(recorder, judge.names_are_well_formed(sidecars))
+
+
+@then("each must validate its peers with the SPIFFE validator, against exactly the authorities of the bundle")
+def authorities(sidecars: Sidecars, bundle: TrustBundle, recorder: Recorder) -> None:
+    must_hold(recorder, judge.authorities_are_teleports(sidecars, bundle))
+
+
+@then("the agent of each must have sent no signing request, by its own count")
+def no_request(sidecars: Sidecars, recorder: Recorder) -> None:
+    must_hold(recorder, judge.no_request_went_to_istiod(sidecars))
+
+
+@given("the audit events of Teleport", target_fixture="trail")
+def trail(install: Install) -> AuditTrail:
+    return install.audit_trail()
+
+
+@then("each certificate must have been audited as issued to the pod that uses it")
+def audited(sidecars: Sidecars, trail: AuditTrail, recorder: Recorder) -> None:
+    must_hold(recorder, issuance.certificates_are_audited(sidecars, trail))
+
+
+# The whole mesh.
+
+
+@given("what Teleport, istiod and the configured lifetimes have each proxy held against", target_fixture="expectation")
+def expectation(install: Install) -> Expectation:
+    longest = judge.effective_lifetime(install.agent(), install.known_workload_identity())
+    return Expectation(install.bundle(), install.istio_authorities(), longest)
+
+
+@given("the workloads that are meant to use the socket and lack the injection template", target_fixture="lacking")
+def lacking(install: Install) -> tuple[Lacking, ...]:
+    return sweep.lacking_template(
+        install.living_pods(),
+        install.namespaces(),
+        install.mesh(),
+        install.names.injection_template,
+        install.socket_directory(),
+    )
+
+
+@then("every proxy must meet ID-01 to ID-06, and no workload may lack the template")
+def swept(
+    proxies: Sidecars, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
+) -> None:
+    must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.names.injection_template))
+
+
+# The node's socket.
+
+
+@given(
+    "a probe pod on every node with the socket, as the user of Istio's proxies, that only asks what it might do",
+    target_fixture="directories",
+)
+def directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
+    nodes = {*install.injected_by_node(), *install.agent().pods}
+    return probes.of_socket_directories(sorted(nodes), install.socket_directory())
+
+
+@then("no probe may write in the socket's directory")
+def closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
+    finding = socket.directories_are_closed(
+        directories, install.injected_pods(), install.socket_directory(), install.pods_evidence()
+    )
+    must_hold(recorder, finding)
+
+
+@given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
+def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
+    return install.socket_mounts()
+
+
+@then("the mount in effect must be read-only in each")
+def read_only(socket_mounts: tuple[SocketMount, ...], install: Install, recorder: Recorder) -> None:
+    finding = socket.mounts_are_read_only(
+        socket_mounts, install.pods_on_sockets(), install.injected_pods(), install.pods_evidence()
+    )
+    must_hold(recorder, finding)

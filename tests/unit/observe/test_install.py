@@ -1,0 +1,87 @@
+"""Which pods belong to the install under judgement."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from facts.evidence import KeptInMemory
+from observe.install import Install
+from provision.objects import RUN_LABEL, is_scratch
+from settings import Names
+from tests.unit.judge import builders as make
+
+ROUTER = make.istio_proxy(is_init=False, args=("proxy", "router"))
+RUN = {RUN_LABEL: "20260301T120000Z-1a2b"}
+
+
+class Cluster:
+    """A cluster of these pods and namespaces."""
+
+    context = "test"
+
+    def __init__(self, *pods: Any, namespaces: tuple[Any, ...] = ()) -> None:
+        self._pods, self._namespaces = pods, namespaces
+        self.asked: list[str] = []
+
+    def pods(self) -> tuple[Any, ...]:
+        self.asked.append("pods")
+        return self._pods
+
+    def namespaces(self) -> tuple[Any, ...]:
+        self.asked.append("namespaces")
+        return self._namespaces
+
+
+def install(cluster: Cluster) -> Install:
+    return Install(
+        cluster=cast("Any", cluster),
+        teleport=cast("Any", None),
+        tools=cast("Any", None),
+        names=Names(),
+        recorder=cast("Any", _Anything()),
+        allowed=frozenset({"read-only"}),
+        provisions=False,
+        is_scratch=is_scratch,
+    )
+
+
+class _Anything(KeptInMemory):
+    def attach(self, evidence_ids: Any) -> None:
+        """The readings of this test were never recorded."""
+
+
+def test_pods_that_ended_or_leave_or_are_not_placed_have_no_proxy_to_ask() -> None:
+    pods = [
+        make.pod("runs"),
+        make.pod("finished", phase="Succeeded"),
+        make.pod("failed", phase="Failed"),
+        make.pod("leaves", terminating=True),
+        make.pod("waits", node="", phase="Pending"),
+        make.pod("starts", phase="Pending", ready=False),
+        make.pod("plain", injected=False),
+        make.pod("gateway", proxy=ROUTER),
+    ]
+    read = install(Cluster(*pods))
+    assert [p.name for p in read.injected_pods()] == ["runs", "starts", "gateway"]
+    assert [p.name for p in read.sidecar_pods()] == ["runs", "starts"]
+    assert "plain" in [p.name for p in read.living_pods()]
+
+
+def test_what_a_run_made_for_itself_is_not_judged_and_what_it_installed_is() -> None:
+    """A cluster that was brought up here carries the run's label on everything."""
+    names = ("test-app", "conformance-20260301t120000z-1a2b", "conformance-of-quality")
+    labels: tuple[dict[str, str], ...] = (RUN, RUN, {})
+    namespaces = tuple(make.namespace(n, labels=label) for n, label in zip(names, labels, strict=True))
+    cluster = Cluster(*(make.pod(f"in-{n}", namespace=n) for n in names), namespaces=namespaces)
+    read = install(cluster)
+    assert [p.namespace for p in read.injected_pods()] == ["test-app", "conformance-of-quality"]
+    assert [p.namespace for p in read.all_pods()] == list(names)
+
+
+def test_namespaces_are_read_after_the_pods_and_once() -> None:
+    """One that was made in between is in the list; one that holds a listed pod cannot be missing from it."""
+    cluster = Cluster(make.pod())
+    read = install(cluster)
+    read.injected_pods()
+    read.living_pods()
+    assert cluster.asked == ["pods", "namespaces"]
