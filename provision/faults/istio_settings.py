@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from facts.proxy import Normalization
 from observe.envoy import read_normalizations
 from observe.wait import NotYet, eventually
 from provision.faults import reach
@@ -142,7 +143,7 @@ def _await_normalization(scene: Scene, *, in_force: bool) -> None:
 
         def look() -> None:
             proxies = read_normalizations(cluster, cluster.pods("test-app", "app=test-app"))
-            settings = [s.normalize_path for proxy in proxies for s in proxy.settings]
+            settings = [s.normalize_path for p in proxies if isinstance(p, Normalization) for s in p.settings]
             if not settings or any(each is not in_force for each in settings):
                 raise NotYet(f"normalize_path is {settings}")
 
