@@ -105,7 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
         allowed_safety=settings.allowed_safety,
         reports_dir=settings.reports,
         suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
-        scope=Scope(cluster="none" if refusal else _kind_of_cluster(settings), context=settings.context),
+        scope=_scope(settings, refusal),
         command_line=["pytest", *config.invocation_params.args],
         strict=settings.strict,
         allow_partial=settings.allow_partial,
@@ -115,6 +115,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = settings
     config.stash[COLLECTOR] = collector
     config.pluginmanager.register(collector)
+
+
+def _scope(settings: Settings, refusal: str) -> Scope:
+    if refusal:
+        return Scope(cluster="none", context=settings.context)
+    if settings.cluster == "existing":
+        return Scope(cluster="existing", context=settings.context)
+    return Scope(_kind_of_cluster(settings), settings.context, settings.install, settings.repairs)
 
 
 def _kind_of_cluster(settings: Settings) -> str:

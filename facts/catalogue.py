@@ -1,4 +1,7 @@
-"""The catalogue of requirements: its types and its parser. The file is ``features/catalogue.yaml``; callers load it."""
+"""The catalogue of requirements and of the guide's own defects: its types and its parser.
+
+The file is ``features/catalogue.yaml``; callers load it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from facts.errors import BadInput
+from facts.guide import Defect
 
 
 class Level(StrEnum):
@@ -55,16 +59,37 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class GuideDefect:
+    """Something that the guide itself gets wrong.
+
+    Attributes:
+        name: As findings carry it.
+        sentence: What the guide does, or leaves out.
+        caught_by: Ids of the requirements that catch it; the remedy is theirs.
+        stops: What cannot come about because of it; empty where the rest goes on.
+        hides: Ids of the requirements that cannot hold before it is mended, and so say nothing of their own.
+    """
+
+    name: Defect
+    sentence: str
+    caught_by: tuple[str, ...]
+    stops: str = ""
+    hides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """All requirements, in the order of the file.
 
     Attributes:
         requirements: By id.
         profiles: Names of profiles, each with the profiles it includes (itself first). ``core`` and ``all`` are such names.
+        guide_defects: What the guide gets wrong, in the order in which one stands before the next.
     """
 
     requirements: Mapping[str, Requirement]
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guide_defects: tuple[GuideDefect, ...] = ()
 
     def __iter__(self) -> Iterator[Requirement]:
         return iter(self.requirements.values())
@@ -146,7 +171,29 @@ def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Ca
             raise _bad(where, "a name for the group that no profile has", name)
         if unknown_members := set(members) - set(single):
             raise _bad(where, f"known profiles in the group {name}", f"{sorted(unknown_members)}")
-    return Catalogue(requirements, {**single, **groups})
+    defects = tuple(_defect(entry, requirements, where) for entry in document.get("guide_defects") or ())
+    return Catalogue(requirements, {**single, **groups}, defects)
+
+
+def _defect(entry: Any, requirements: Mapping[str, Requirement], where: str) -> GuideDefect:
+    if not isinstance(entry, Mapping) or not {"name", "sentence", "caught_by"} <= set(entry):
+        raise _bad(where, "name, sentence and caught_by in each of the guide's defects", repr(entry))
+    if unknown := set(entry) - {"name", "sentence", "caught_by", "stops", "hides"}:
+        raise _bad(where, f"only known keys in the guide's defect {entry['name']}", f"{sorted(unknown)}")
+    hidden = [i for word in entry.get("hides", ()) for i in _ids(word, requirements)]
+    if strange := {*entry["caught_by"], *hidden} - set(requirements):
+        raise _bad(where, f"known requirements or profiles in the guide's defect {entry['name']}", f"{sorted(strange)}")
+    try:
+        name = Defect(entry["name"])
+    except ValueError as error:
+        raise _bad(where, f"one of the names {', '.join(Defect)}", str(error)) from error
+    caught_by = tuple(entry["caught_by"])
+    return GuideDefect(name, _line(entry["sentence"]), caught_by, _line(entry.get("stops", "")), tuple(hidden))
+
+
+def _ids(word: str, requirements: Mapping[str, Requirement]) -> tuple[str, ...]:
+    """The ids of a profile's requirements, or the word itself."""
+    return tuple(r.id for r in requirements.values() if r.profile == word) or (word,)
 
 
 def _line(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from facts.guide import Defect
+
 
 class Holds(StrEnum):
     """Whether a requirement holds, as far as one judgment can see."""
@@ -29,6 +31,7 @@ class Finding:
         remedy: What to do about it; empty means the catalogue's remedy.
         guide_says: What the guide's own check answers here, where it has one.
         condition: For NOT_APPLICABLE, the catalogue's condition that is met.
+        guide_defect: The defect of the guide that shows in it, if one does, whatever the answer is.
     """
 
     requirement: str
@@ -40,6 +43,7 @@ class Finding:
     remedy: str = ""
     guide_says: str = ""
     condition: str = ""
+    guide_defect: Defect | None = None
 
     def __post_init__(self) -> None:
         if self.holds in (Holds.YES, Holds.NOT_APPLICABLE) and not self.evidence:

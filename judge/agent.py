@@ -12,6 +12,7 @@ from facts.bundle import TrustBundle
 from facts.document import when
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.kubernetes import Pod
 from facts.mesh import Mesh, image_tag
 from facts.probe import Refused, SdsProbe
@@ -276,9 +277,17 @@ def _exact(image: str) -> Version | None:
         return None
 
 
-def no_known_defect(components: Sequence[Component]) -> Finding:
-    """INST-16: no version with a known identity defect; a version that nobody can tell is an error, not a pass."""
+def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Finding:
+    """INST-16: no version with a known identity defect; a version that nobody can tell is an error, not a pass.
+
+    Args:
+        components: With their versions.
+        tbot_image: As tbot's DaemonSet names it. A tag that floats is harmless while heartbeats tell sound versions; which
+            ones they tell is decided by whoever pulls next.
+    """
     problems, remedies = [], []
+    floats = bool(tbot_image) and "@" not in tbot_image and _exact(tbot_image) is None
+    defect = Defect.TBOT_TAG if floats else None
     for component in components:
         if component.version is None:
             continue
@@ -297,13 +306,15 @@ def no_known_defect(components: Sequence[Component]) -> Finding:
             where=listed(c.where for c in floating),
             remedy="pin the exact version, or give an admin tctl so that heartbeats can be read",
         )
-        return could_not_tell("INST-16", error, evidence)
+        return could_not_tell("INST-16", error, evidence, guide_defect=defect)
     return concluded(
         "INST-16",
         expected="no version with a known identity defect",
         problems=problems,
-        so=listed(f"{c.name} {c.version} ({c.said})" for c in components),
+        so=listed(f"{c.name} {c.version} ({c.said})" for c in components)
+        + (f"; the tag of {tbot_image} floats" if floats else ""),
         where=listed(c.where for c in components),
         evidence=evidence,
         remedy="; ".join(dict.fromkeys(remedies)),
+        guide_defect=defect,
     )

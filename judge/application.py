@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from facts.document import Absent, when
 from facts.finding import Finding
-from facts.kubernetes import Pod
+from facts.guide import Defect
+from facts.kubernetes import Node, Pod
 from facts.workloads import Deployment
 from judge.findings import concluded, listed
 
@@ -48,6 +49,33 @@ def missing_pods(pods: Sequence[Pod], deployment: Deployment | Absent) -> list[s
     if isinstance(deployment, Absent) or len(pods) >= deployment.desired:
         return []
     return [f"{deployment.ref} wants {deployment.desired} pods and has {len(pods)}; its ReplicaSet's events say why"]
+
+
+def some_node_is_selected(
+    pods: Sequence[Pod], deployment: Deployment | Absent, nodes: Sequence[Node], where: str, evidence: Sequence[str]
+) -> Finding:
+    """INST-15: this cluster has a node with the labels that the application's node selector asks for, if it has one.
+
+    It is told from the Deployment, so that it shows even where no pod could be created.
+    """
+    specs = [pod.spec for pod in pods] if isinstance(deployment, Absent) else [deployment.template.spec]
+    wanted = {tuple(sorted(spec.node_selector.items())) for spec in specs if spec.node_selector}
+    asked = {labels: listed(f"{key}={value}" for key, value in labels) for labels in wanted}
+    problems = [
+        f"it wants a node with {asked[labels]}; there are {listed(n.name for n in nodes)}"
+        for labels in sorted(wanted)
+        if not any(all(n.labels.get(key) == value for key, value in labels) for n in nodes)
+    ]
+    return concluded(
+        "INST-15",
+        expected="a node that the node selector of the test application fits",
+        problems=problems,
+        so=f"a node has {listed(asked.values())}" if wanted else "it has no node selector",
+        where=where,
+        evidence=(*evidence, *deployment.evidence, *(e for n in nodes for e in n.evidence)),
+        remedy="take the nodeSelector out of the pod template, or let it name a node of this cluster",
+        guide_defect=Defect.NODE_SELECTOR if problems else None,
+    )
 
 
 def pods_run_with_a_proxy(

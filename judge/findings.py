@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds
+from facts.guide import Defect
 
 
 def concluded(
@@ -18,6 +19,7 @@ def concluded(
     evidence: Iterable[str],
     remedy: str = "",
     guide_says: str = "",
+    guide_defect: Defect | None = None,
 ) -> Finding:
     """YES if there is no problem, else NO with all of them.
 
@@ -30,6 +32,7 @@ def concluded(
         evidence: Ids of the readings; doubles are dropped.
         remedy: A remedy that fits better than the catalogue's.
         guide_says: What the guide's own check answered.
+        guide_defect: The defect of the guide that shows here, if one does.
     """
     return Finding(
         requirement=requirement,
@@ -40,10 +43,18 @@ def concluded(
         evidence=tuple(dict.fromkeys(evidence)),
         remedy=remedy,
         guide_says=guide_says,
+        guide_defect=guide_defect,
     )
 
 
-def could_not_tell(requirement: str, error: CouldNotTell, evidence: Iterable[str] = (), *, guide_says: str = "") -> Finding:
+def could_not_tell(
+    requirement: str,
+    error: CouldNotTell,
+    evidence: Iterable[str] = (),
+    *,
+    guide_says: str = "",
+    guide_defect: Defect | None = None,
+) -> Finding:
     """A reading failed: the requirement's verdict is *error*."""
     return Finding(
         requirement=requirement,
@@ -54,6 +65,7 @@ def could_not_tell(requirement: str, error: CouldNotTell, evidence: Iterable[str
         evidence=tuple(dict.fromkeys(evidence)),
         remedy=error.remedy,
         guide_says=guide_says,
+        guide_defect=guide_defect,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.injection import DryRun
 from facts.kubernetes import Pod
 from facts.mesh import Mesh, image_tag
@@ -126,6 +127,10 @@ def trust_domain_is_teleports(mesh: Mesh, ping: Ping) -> Finding:
     )
 
 
+SECOND_PROXY = 'Duplicate value: "istio-proxy"'
+"""In the API server's refusal of a pod with two of them: the template has patched the list in which Istio's proxy is not."""
+
+
 def acceptance_problems(dry_run: DryRun) -> list[str]:
     """Why injection does not build a pod with exactly one istio-proxy."""
     if not dry_run.accepted or dry_run.pod is None:
@@ -154,6 +159,7 @@ def injected_pod_is_accepted(dry_run: DryRun, native: bool | None = None) -> Fin
         so="accepted, with one istio-proxy" + (" as native sidecar" if dry_run.pod and dry_run.pod.native_sidecar else ""),
         where=dry_run.where,
         evidence=dry_run.evidence,
+        guide_defect=Defect.TEMPLATE if not dry_run.accepted and SECOND_PROXY in dry_run.message else None,
     )
 
 

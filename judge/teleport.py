@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.jwks import Jwks, Signature, is_placeholder, parse_jwks
 from facts.teleport import Bot, JoinToken, Role, WorkloadIdentity
 from judge.findings import concluded, listed, not_applicable
@@ -138,6 +139,7 @@ def bot_has_role(token: JoinToken | Absent, bot: Bot | Absent, role: str) -> Fin
         where=_ref(token),
         evidence=(*token.evidence, *bot.evidence),
         remedy=remedy,
+        guide_defect=Defect.BOT if isinstance(bot, Absent) else None,
     )
 
 

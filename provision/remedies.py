@@ -13,6 +13,11 @@ _BY_WORDS = (
         "free disk space there, or where Docker keeps its data; docker system df tells what takes it",
     ),
     (("failed to pull image", "images/create"), FIND_IMAGES),
+    (
+        # A node's systemd that gets no inotify instance of its own ends without the line that kind waits for.
+        ("could not find a log line that matches",),
+        "raise fs.inotify.max_user_instances if other clusters run here (sysctl), or remove one of them",
+    ),
     (("is already in progress",), "wait a moment, then do it again"),
 )
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from facts.catalogue import Requirement
+from facts.catalogue import GuideDefect, Requirement
 from facts.errors import BadInput
 from facts.evidence import Evidence
 from facts.redaction import redact
+from judge.guide_defects import tell
 from judge.verdict import Ending, Result, Waiver, judge_catalogue
 from reporting.gherkin_files import feature_paths, read_feature
 from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence
@@ -35,6 +36,7 @@ class RunPlan:
         command_line: What was typed.
         features: Directory of the feature files and the catalogue; None if unknown.
         root: What paths in the report are relative to.
+        guide_defects: Of the catalogue.
     """
 
     run_id: str
@@ -48,6 +50,7 @@ class RunPlan:
     command_line: tuple[str, ...]
     features: Path | None
     root: Path
+    guide_defects: tuple[GuideDefect, ...] = ()
 
 
 def assemble(plan: RunPlan, store: Store, further_errors: Iterable[str] = ()) -> Report:
@@ -80,7 +83,9 @@ def assemble(plan: RunPlan, store: Store, further_errors: Iterable[str] = ()) ->
         waivers=tuple(plan.waivers.values()),
         inputs=_inputs(plan),
     )
-    return replace(report, judged=judge_catalogue(plan.chosen, report.outcomes(), plan.waivers)).decided()
+    judged = judge_catalogue(plan.chosen, report.outcomes(), plan.waivers)
+    told = tell(plan.guide_defects, judged, report.findings_of, plan.scope.repairs)
+    return replace(report, judged=judged, guide_defects=told).decided()
 
 
 def stored(evidence: Evidence) -> StoredEvidence:

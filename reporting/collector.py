@@ -94,6 +94,7 @@ class Collector:
             command_line=tuple(command_line),
             features=features_dir,
             root=Path.cwd(),
+            guide_defects=catalogue.guide_defects,
         )
         self._order = tuple(catalogue.requirements)
         self._allowed = allowed_safety

@@ -14,13 +14,23 @@ from markupsafe import Markup, escape
 
 from judge.verdict import Judged, Verdict
 from reporting.model import Phase, Report, ScenarioRecord, StoredEvidence
-from reporting.words import authority_in_words, hints_of, printable, reasons_of, remedy_of, scope_in_words, to_mend
+from reporting.words import (
+    authority_in_words,
+    guide_defects_of,
+    hints_of,
+    printable,
+    reasons_of,
+    remedy_of,
+    scope_in_words,
+    to_mend,
+    way_on,
+)
 
 CAP = 64 * 1024
 """Characters of one body that the page shows; the rest is in the file beside it."""
 
-# How each verdict, ending, state, answer and result looks, by its word: a sign, so that colour is never the only difference,
-# and the tone that the style sheet colours.
+# How each verdict, ending, state, answer, presence and result looks, by its word: a sign, so that colour is never the only
+# difference, and the tone that the style sheet colours.
 _LOOKS: Mapping[str, tuple[str, str]] = {
     "pass": ("✓", "good"),
     "fail": ("✕", "bad"),
@@ -41,6 +51,10 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "yes": ("✓", "good"),
     "no": ("✕", "bad"),
     "unknown": ("!", "unsure"),
+    "found": ("✕", "bad"),
+    "hidden": ("?", "unsure"),
+    "repaired": ("~", "quiet"),
+    "absent": ("✓", "good"),
 }
 
 
@@ -123,6 +137,8 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         reasons_of=reasons_of,
         remedy_of=remedy_of,
         hints_of=hints_of,
+        guide_defects=guide_defects_of(report),
+        way_on=way_on,
         to_mend=[g for v in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVALUATED) for g in to_mend(report, v)],
         bars=_bars(report.timeline),
         Verdict=Verdict,

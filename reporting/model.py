@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
+from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
 SCHEMA_VERSION = 1
@@ -151,7 +152,7 @@ class Phase:
         started: UTC.
         seconds: How long it took.
         ok: Whether it succeeded.
-        message: What it did, or why it failed.
+        message: Why it failed; or, if it succeeded, what did not become ready all the same.
     """
 
     name: str
@@ -214,6 +215,8 @@ class Scope:
     Attributes:
         cluster: ``kind`` (made for this run), ``kept`` (made by an earlier one), ``existing``, or ``none`` in a refused run.
         context: Context of the kubeconfig; empty for a cluster made here.
+        install: What was installed: ``recommended`` or ``as-guide``; empty where nothing was.
+        repairs: Names of the guide's defects that were taken away in it.
         namespaces: Namespaces looked at; empty means all.
         profiles: Profiles as they were chosen.
         safety: Safety classes that were allowed.
@@ -225,6 +228,8 @@ class Scope:
 
     cluster: str
     context: str = ""
+    install: str = ""
+    repairs: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     safety: tuple[str, ...] = ()
@@ -258,6 +263,7 @@ class Report:
         timeline: Phases of provisioning.
         facts: What was observed of the install.
         command_line: What was typed.
+        guide_defects: What became of the guide's own defects that requirements of this run catch.
         waivers: Decisions that were handed in, also expired ones.
         inputs: SHA-256 of each file that defines what was promised, by its path.
         schema_version: Of this model.
@@ -282,6 +288,7 @@ class Report:
     timeline: tuple[Phase, ...]
     facts: RunFacts
     command_line: tuple[str, ...]
+    guide_defects: tuple[ToldDefect, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from judge.guide_defects import Presence
 from judge.verdict import Result, Verdict
 from reporting.model import Report
-from reporting.words import authority_in_words, hints_of, scope_in_words, to_mend
+from reporting.words import authority_in_words, guide_defects_of, hints_of, scope_in_words, to_mend, way_on
 
 Line = tuple[str, Mapping[str, bool]]
 
@@ -19,6 +20,13 @@ _SIGNS: Mapping[Verdict, tuple[str, Mapping[str, bool]]] = {
     Verdict.WAIVED: ("–", {"cyan": True}),
     Verdict.SKIPPED: ("–", {"cyan": True}),
     Verdict.NOT_APPLICABLE: ("–", {}),
+}
+_PRESENCES: Mapping[Presence, tuple[str, Mapping[str, bool]]] = {
+    Presence.FOUND: ("×", {"red": True}),
+    Presence.HIDDEN: ("!", {"yellow": True}),
+    Presence.UNKNOWN: ("!", {"yellow": True}),
+    Presence.REPAIRED: ("–", {"cyan": True}),
+    Presence.ABSENT: ("√", {"green": True}),
 }
 _RESULTS: Mapping[Result, Mapping[str, bool]] = {
     Result.PASS: {"green": True, "bold": True},
@@ -49,6 +57,7 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
                 word = "" if judged.verdict in (Verdict.PASS, Verdict.FAIL) else f" [{judged.verdict.value}]"
                 yield f"{sign} {judged.requirement.id:<8}{judged.requirement.sentence}{word}", markup
     yield from _to_mend(report)
+    yield from _guide_defects(report)
     for error in report.run_errors:
         yield "", {}
         yield f"! the run: {error}", {"yellow": True}
@@ -74,3 +83,24 @@ def _to_mend(report: Report) -> Iterator[Line]:
         for reason in reasons:
             yield f"    {reason.splitlines()[0]}", {}
         yield from ((f"    hint: {hint}", {}) for hint in hints_of(report, reasons, several))
+
+
+def _guide_defects(report: Report) -> Iterator[Line]:
+    """What the guide gets wrong, one entry a defect, the first cause first."""
+    told = guide_defects_of(report)
+    if told:
+        yield "", {}
+        yield "What the guide gets wrong", {"bold": True}
+    for each in told:
+        sign, markup = _PRESENCES[each.presence]
+        found = each.presence is Presence.FOUND
+        yield f"{sign} {each.defect.name:<20}{each.defect.sentence}", markup
+        if not found:
+            yield f"    {each.presence.value}: {each.seen.splitlines()[0]}", {}
+            continue
+        yield f"    {', '.join(each.shown_by)}: {each.seen.splitlines()[0]}", {}
+        if each.defect.stops:
+            yield f"    {each.defect.stops}", {}
+        yield f"    hint: {each.remedy}", {}
+        if option := way_on(report, each):
+            yield f"    what comes after it: {option}", {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Authority, Judged, Verdict
 from reporting.model import Report, Scope
 
@@ -36,18 +37,53 @@ def reasons_of(report: Report, judged: Judged) -> tuple[str, ...]:
 
 
 def to_mend(report: Report, verdict: Verdict) -> list[tuple[tuple[str, ...], list[Judged]]]:
-    """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together."""
+    """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together.
+
+    So do, behind the others, those that cannot hold before one and the same defect of the guide is mended.
+    """
     groups: dict[tuple[str, ...], list[Judged]] = {}
+    behind: dict[str, list[Judged]] = {}
     for judged in report.judged:
         if judged.verdict is verdict:
-            groups.setdefault(reasons_of(report, judged), []).append(judged)
-    return list(groups.items())
+            first = first_cause(report, judged)
+            if first is None:
+                groups.setdefault(reasons_of(report, judged), []).append(judged)
+            else:
+                behind.setdefault(first.defect.name, []).append(judged)
+    told = [(tuple(f"{j.requirement.id}: {r}" for j in js for r in reasons_of(report, j)[:1]), js) for js in behind.values()]
+    return [*groups.items(), *told]
+
+
+def first_cause(report: Report, judged: Judged) -> ToldDefect | None:
+    """The defect of the guide that was found, and without whose mending a requirement cannot hold; None if there is none."""
+    if judged.verdict not in (Verdict.FAIL, Verdict.ERROR):
+        return None
+    if any(judged.requirement.id in told.shown_by for told in report.guide_defects):
+        return None
+    found = (told for told in report.guide_defects if told.presence is Presence.FOUND)
+    return next((told for told in found if judged.requirement.id in told.defect.hides), None)
+
+
+def guide_defects_of(report: Report) -> tuple[ToldDefect, ...]:
+    """What the guide gets wrong, as a list to be read; empty where none of it was found."""
+    found = any(told.presence is Presence.FOUND for told in report.guide_defects)
+    return report.guide_defects if found else ()
+
+
+def way_on(report: Report, told: ToldDefect) -> str:
+    """The option that shows what a defect hides: it takes the defect away, where this run has installed the guide."""
+    if report.scope.install != "as-guide" or not told.defect.stops or told.presence is not Presence.FOUND:
+        return ""
+    return f"--repair {','.join((*report.scope.repairs, told.defect.name))}"
 
 
 def hints_of(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> tuple[str, ...]:
     """What to do about requirements that have the same reasons; nothing if the reasons say it themselves."""
     if any("Try: " in reason for reason in reasons):
         return ()
+    first = first_cause(report, several[0])
+    if first is not None:
+        return (f"mend {', '.join(first.shown_by)} first: {first.defect.stops}",)
     return tuple(dict.fromkeys(hint for judged in several if (hint := remedy_of(report, judged))))
 
 
@@ -69,6 +105,8 @@ def scope_in_words(scope: Scope) -> str:
     }
     cluster = clusters.get(scope.cluster, f"existing cluster {scope.context}")
     parts = [f"profiles {', '.join(scope.profiles)}", cluster, f"allowed {', '.join(scope.safety)}"]
+    if scope.install == "as-guide":
+        parts.insert(2, f"installed as the guide says{', repaired: ' if scope.repairs else ''}{', '.join(scope.repairs)}")
     if scope.namespaces:
         parts.append(f"namespaces {', '.join(scope.namespaces)}")
     if scope.keyword:

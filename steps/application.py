@@ -18,6 +18,14 @@ def app_pods(install: Install) -> tuple[Pod, ...]:
     return install.app_pods()
 
 
+@then("some node must fit their node selector")
+def placeable(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
+    finding = judge.some_node_is_selected(
+        app_pods, install.app_deployment(), install.nodes(), install.app_where(), install.app_evidence()
+    )
+    must_hold(recorder, finding)
+
+
 @then("as many pods as are wanted must be Ready with a started istio-proxy")
 def ready(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
     must_hold(

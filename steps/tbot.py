@@ -71,4 +71,4 @@ def instances(install: Install) -> tuple[BotInstance, ...] | None:
 def no_defect(agent: Agent, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
     istio = judge.istio_components(install.mesh(), install.injected_pods())
     components = [*judge.tbot_components(agent, instances), *istio]
-    must_hold(recorder, judge.no_known_defect(components))
+    must_hold(recorder, judge.no_known_defect(components, agent.image))

@@ -10,6 +10,7 @@ import yaml
 
 from facts.catalogue import About, Catalogue, Level, parse_catalogue
 from facts.errors import BadInput
+from facts.guide import Defect
 
 FILE = Path(__file__).parents[3] / "features" / "catalogue.yaml"
 
@@ -128,3 +129,44 @@ def test_the_projects_own_catalogue() -> None:
         == {r.id for r in catalogue}
     )
     assert [r.id for r in catalogue if not r.remedy] == []
+
+
+# The guide's own defects.
+
+
+def defects(*entries: Any) -> Any:
+    requirements = [entry(), entry(id="ID-1", profile="identity"), entry(id="ID-2", profile="identity")]
+    return {"requirements": requirements, "guide_defects": list(entries)}
+
+
+BOT = {"name": "bot", "sentence": "No  bot.", "caught_by": ["INST-01"]}
+
+
+def test_a_defect_is_read_and_the_profiles_that_it_hides_become_their_requirements() -> None:
+    (plain,) = parse_catalogue(defects(BOT)).guide_defects
+    assert (plain.name, plain.sentence, plain.caught_by, plain.stops, plain.hides) == (
+        Defect.BOT,
+        "No bot.",
+        ("INST-01",),
+        "",
+        (),
+    )
+    (stopping,) = parse_catalogue(defects({**BOT, "stops": "All.", "hides": ["identity", "INST-01"]})).guide_defects
+    assert (stopping.stops, stopping.hides) == ("All.", ("ID-1", "ID-2", "INST-01"))
+    assert parse_catalogue({"requirements": [entry()]}).guide_defects == ()
+
+
+@pytest.mark.parametrize(
+    ("damaged", "seen"),
+    [
+        ("bot", "'bot'"),
+        ({"name": "bot", "sentence": "No bot."}, "caught_by"),
+        ({**BOT, "remedy": "Make one."}, "remedy"),
+        ({**BOT, "caught_by": ["INST-99"]}, "INST-99"),
+        ({**BOT, "hides": ["trafic"]}, "trafic"),
+        ({**BOT, "name": "boot"}, "boot"),
+    ],
+)
+def test_a_damaged_defect_is_named(damaged: Any, seen: str) -> None:
+    error = refused(defects(damaged))
+    assert seen in f"{error.expected} {error.seen}"

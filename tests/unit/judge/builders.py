@@ -20,7 +20,7 @@ from facts.guide import GuideAnswer
 from facts.injection import DryRun
 from facts.istio_ca import IstioAuthorities
 from facts.jwks import Jwks, Signature
-from facts.kubernetes import Condition, Labelled, Pod
+from facts.kubernetes import Condition, Labelled, Node, Pod
 from facts.mesh import Injector, Mesh, MeshConfig
 from facts.pod_spec import Container, PodSpec, ProjectedToken, Volume, VolumeMount
 from facts.probe import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
@@ -82,6 +82,24 @@ def pod_spec(*containers: Container, **changes: Any) -> PodSpec:
         node_selector={},
     )
     return replace(made, **changes)
+
+
+def node(name: str = NODE, **labels: str) -> Node:
+    """A Ready node without a taint; its labels are its name's and those given."""
+    return Node(
+        name=name,
+        labels={"kubernetes.io/hostname": name, **labels},
+        ready=True,
+        conditions=(),
+        kubelet_version="v1.34.4",
+        runtime="containerd://1.7.1",
+        os_image="Debian GNU/Linux 12",
+        kernel="6.1",
+        taints=(),
+        addresses={},
+        unschedulable=False,
+        evidence=(f"ev-{name}",),
+    )
 
 
 def pod(

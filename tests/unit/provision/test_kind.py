@@ -95,6 +95,7 @@ def test_a_kept_cluster_is_used_again_although_its_kubeconfig_is_gone(tmp_path: 
         ("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock", "start Docker"),
         ("write /var/lib: no space left on device", "free disk space"),
         ("ERROR: failed to pull image docker.io/kindest/node", "see what `conformance images` lists"),
+        ("could not find a log line that matches Reached target", "raise fs.inotify.max_user_instances"),
         ("something else", "read kind's own words"),
     ],
 )

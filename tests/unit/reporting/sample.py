@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from facts.catalogue import About, Level, Requirement
 from facts.evidence import Evidence, ObjectRef, evidence_of
@@ -40,7 +41,7 @@ def reading(name: str, body: str = "answer") -> Evidence:
     )
 
 
-def finding(requirement_id: str, holds: Holds, evidence: Evidence, **more: str) -> Finding:
+def finding(requirement_id: str, holds: Holds, evidence: Evidence, **more: Any) -> Finding:
     return Finding(requirement_id, holds, "trust domain a", "trust domain b", "ConfigMap x/y", (evidence.id,), **more)
 
 

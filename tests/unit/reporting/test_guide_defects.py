@@ -1,0 +1,129 @@
+"""The list of the guide's defects on the page and on the terminal, and what stands behind its first cause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from facts.catalogue import GuideDefect
+from facts.guide import Defect
+from judge.guide_defects import Presence, ToldDefect
+from judge.verdict import Verdict
+from reporting.document import from_json, to_json
+from reporting.html import to_html
+from reporting.model import Report, Scope
+from reporting.terminal import summary
+from reporting.words import guide_defects_of, hints_of, scope_in_words, to_mend
+from tests.unit.reporting.sample import BODIES, report
+from tests.unit.reporting.test_writers import Page
+
+FOUND = ToldDefect(
+    GuideDefect(Defect.TEMPLATE, "It patches `containers`.", ("A-2",), "No pod can be created.", ("A-3", "B-4")),
+    Presence.FOUND, "the API server refuses it\nat length", "Pod x", "Patch the other list.", ("A-2",),
+)  # fmt: skip
+OTHERS = (
+    ToldDefect(
+        GuideDefect(Defect.BOT, "No bot.", ("A-1",), "Nobody joins."), Presence.REPAIRED, "it was repaired for this run"
+    ),
+    ToldDefect(GuideDefect(Defect.NODE_SELECTOR, "One node.", ("A-3",)), Presence.HIDDEN, "behind the defect `template`"),
+    ToldDefect(GuideDefect(Defect.TBOT_TAG, "It floats.", ("B-3",)), Presence.ABSENT, "B-3 not-applicable"),
+)
+AS_GUIDE = Scope("kind", install="as-guide", repairs=("bot",), profiles=("core",), safety=("read-only",))
+
+
+def with_defects(*told: ToldDefect, scope: Scope = AS_GUIDE) -> Report:
+    return replace(report(), guide_defects=told, scope=scope)
+
+
+@pytest.fixture
+def a_list() -> Report:
+    return with_defects(OTHERS[0], FOUND, *OTHERS[1:])
+
+
+def lines(told: Report) -> list[str]:
+    return [line for line, _ in summary(told, Path("r"))]
+
+
+def test_the_page_has_one_entry_a_defect_before_what_does_not_hold(a_list: Report) -> None:
+    html = to_html(a_list, BODIES)
+    page = Page(html)
+    listed = html[html.index('id="guide-defects"') : html.index("What does not hold")]
+    assert listed.count("<li") == 4
+    words = Page(listed[listed.index("<ol") : listed.index("</ol>") + 5]).text
+    for said in (
+        "✕ found template. It patches containers . A-2 : the API server refuses it (Pod x)",
+        "What it stops. No pod can be created. What to do.",
+        "What to do. Patch the other list. To see what comes after it. --repair bot,template",
+        "~ repaired bot. No bot. it was repaired for this run",
+        "? hidden node-selector. One node. behind the defect template",
+        "✓ absent tbot-tag. It floats. B-3 not-applicable",
+    ):
+        assert said in words
+    assert "at length" not in words
+    assert page.open == []
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
+def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
+    said = lines(a_list)
+    begin = said.index("What the guide gets wrong")
+    assert said[begin + 3 : begin + 8] == [
+        "× template            It patches `containers`.",
+        "    A-2: the API server refuses it",
+        "    No pod can be created.",
+        "    hint: Patch the other list.",
+        "    what comes after it: --repair bot,template",
+    ]
+    assert [line for line in said[begin:] if line.startswith(("–", "!", "√"))][:3] == [
+        "– bot                 No bot.",
+        "! node-selector       One node.",
+        "√ tbot-tag            It floats.",
+    ]
+    assert said.index("What could not be told, and what does not hold") < begin < said.index(a_list.headline)
+
+
+@pytest.mark.parametrize("told", [(), OTHERS])
+def test_where_none_was_found_there_is_no_list(told: tuple[ToldDefect, ...]) -> None:
+    plain = with_defects(*told)
+    assert guide_defects_of(plain) == ()
+    assert "guide-defects" not in to_html(plain, BODIES)
+    assert "What the guide gets wrong" not in lines(plain)
+
+
+def test_only_where_this_run_installed_the_guide_a_repair_is_offered() -> None:
+    elsewhere = with_defects(FOUND, scope=Scope("existing", "staging"))
+    assert "--repair" not in to_html(elsewhere, BODIES)
+    stops_nothing = replace(FOUND, defect=replace(FOUND.defect, stops="", hides=()))
+    assert "--repair" not in "\n".join(lines(with_defects(stops_nothing)))
+
+
+def test_what_cannot_hold_before_a_defect_is_mended_stands_together_behind_the_rest(a_list: Report) -> None:
+    (own,) = to_mend(a_list, Verdict.FAIL)
+    assert [j.requirement.id for j in own[1]] == ["A-2"]
+    assert hints_of(a_list, *own) == ("Set it.",)
+    ((reasons, several),) = to_mend(a_list, Verdict.ERROR)
+    assert [j.requirement.id for j in several] == ["A-3"]
+    assert reasons[0].startswith("A-3: ")
+    assert hints_of(a_list, reasons, several) == ("mend A-2 first: No pod can be created.",)
+
+
+def test_a_requirement_that_nobody_looked_at_stands_behind_nothing(a_list: Report) -> None:
+    assert [reasons for reasons, _ in to_mend(a_list, Verdict.NOT_EVALUATED)] == [("never started",)]
+
+
+def test_without_a_list_every_failure_is_its_own() -> None:
+    ((reasons, several),) = to_mend(report(), Verdict.ERROR)
+    assert not reasons[0].startswith("A-3: ")
+    assert "mend" not in "".join(hints_of(report(), reasons, several))
+
+
+def test_the_scope_says_what_was_installed_unless_it_is_the_usual_thing() -> None:
+    assert "installed as the guide says, repaired: bot; allowed" in scope_in_words(AS_GUIDE)
+    assert "installed as the guide says; allowed" in scope_in_words(replace(AS_GUIDE, repairs=()))
+    assert "installed" not in scope_in_words(replace(AS_GUIDE, install="recommended", repairs=()))
+
+
+def test_the_document_keeps_it(a_list: Report) -> None:
+    assert from_json(to_json(a_list)).guide_defects == a_list.guide_defects
