@@ -18,6 +18,7 @@ from observe.cluster import Cluster
 from observe.install import Install
 from observe.teleport import Teleport
 from observe.tools import Tools
+from observe.wait import Pace
 from provision.directory import kept_kubeconfig
 from provision.install import PARTS, Installer
 from provision.objects import is_scratch
@@ -160,7 +161,9 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
     """The install under judgement: made here and removed again, or already there."""
     run_id = request.config.stash[COLLECTOR].run_id
     if settings.cluster == "existing":
-        yield already_there(settings, run_id)
+        found = already_there(settings, run_id)
+        yield found
+        found.objects.await_departures(Pace(settings.patience.teardown))
         return
 
     def ended(phase: PhaseRecord) -> None:
@@ -172,7 +175,10 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)
-        yield made_here(installer)
+        made = made_here(installer)
+        yield made
+        if settings.keep or settings.reuse:
+            made.objects.await_departures(Pace(settings.patience.teardown))
 
 
 @pytest.fixture(scope="session")

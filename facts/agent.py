@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,24 @@ class BoundRules:
     roles: tuple[str, ...]
     rules: tuple[AccessRule, ...]
     evidence: tuple[str, ...]
+
+
+KUBELET_PORT = 10250
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletAddress:
+    """Where a tbot finds the kubelet of its own node.
+
+    Attributes:
+        field: Field of the pod that holds the host: ``status.hostIP`` or ``spec.nodeName``.
+        port: TCP port.
+        host_network: Dialled from the node's own network.
+    """
+
+    field: str = "status.hostIP"
+    port: int = KUBELET_PORT
+    host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +78,24 @@ class Agent:
     def host_network(self) -> bool:
         """It shares the node's network."""
         return self.daemon_set.template.spec.host_network
+
+    @property
+    def node_name(self) -> str:
+        """TELEPORT_NODE_NAME of its container, a reference to another variable resolved; empty where it is not set."""
+        named = self.container.variable("TELEPORT_NODE_NAME")
+        referred = re.fullmatch(r"\$\((\w+)\)", named)
+        return self.container.variable(referred[1]) if referred else named
+
+    @property
+    def kubelet_address(self) -> KubeletAddress:
+        """Where it dials its kubelet; the node's address where it names none, which works on the node's network alone."""
+        attestors = [s.kubernetes for s in self.config.services if s.kubernetes is not None]
+        field = self.node_name.removeprefix("fieldRef:")
+        return KubeletAddress(
+            field=field if field in ("spec.nodeName", "status.hostIP") else "status.hostIP",
+            port=attestors[0].secure_port if attestors else KUBELET_PORT,
+            host_network=self.host_network,
+        )
 
     @property
     def privileged(self) -> bool:

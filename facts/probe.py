@@ -60,11 +60,14 @@ class Refused:
         node: The node it was meant for.
         reason: The cluster's own words.
         evidence: Ids of the readings.
+        by_policy: The cluster or the node refused such a pod. Otherwise something else was in the way (an image that cannot
+            be pulled, a right that this identity lacks, an API server that did not answer), and nobody could look.
     """
 
     node: str
     reason: str
     evidence: tuple[str, ...]
+    by_policy: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from facts.versions import Version
 from judge.application import SOCKET_VOLUME
 from judge.findings import concluded, could_not_tell, listed
 from judge.known_issues import known_issues_of
+from judge.probes import concluded_from, refusals
 
 LONGEST_TOKEN = 1800
 """Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
@@ -116,9 +117,7 @@ def configuration_problems(
 
 
 def _node_name_problems(agent: Agent) -> list[str]:
-    name = agent.container.variable("TELEPORT_NODE_NAME")
-    if referred := re.fullmatch(r"\$\((\w+)\)", name):
-        name = agent.container.variable(referred[1])
+    name = agent.node_name
     # With the node's network an empty name dials this host, as localhost does.
     if name in OWN_NODE or (agent.host_network and name in ("", "localhost", "127.0.0.1")):
         return []
@@ -164,11 +163,11 @@ def configuration_is_sound(
 
 def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
     """INST-14: each probe was given the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
-    problems = []
+    problems = refusals(probes)
     for probe in probes:
         if isinstance(probe, Refused):
-            problems.append(f"{probe.node}: the probe did not run: {probe.reason}")
-        elif probe.leaf is None:
+            continue
+        if probe.leaf is None:
             problems.append(f"{probe.node}: no identity: {probe.reason}")
         else:
             own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
@@ -177,8 +176,9 @@ def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: 
             chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
             if not chain.ok:
                 problems.append(f"{probe.node}: not issued by Teleport: {chain.reason}")
-    return concluded(
+    return concluded_from(
         "INST-14",
+        probes,
         expected="on each node, the probe's own identity from Teleport",
         problems=problems if probes else ["no node hosts an injected pod, so no socket was asked"],
         so=listed(f"{p.node}: {listed(p.leaf.uri_sans)}" for p in probes if isinstance(p, SdsProbe) and p.leaf),

@@ -13,9 +13,11 @@ from facts.probe import NodeProbe, Refused
 from facts.teleport import ClusterStatus, NoSession, Ping
 from facts.versions import Tool, Version
 from judge.findings import concluded, listed
+from judge.probes import concluded_from, refusals
 
 KUBECTL_AT_LEAST = Version.parse("1.27.0")
 ISTIOCTL_AT_LEAST = Version.parse("1.28.0")
+NO_NODE = "there is no node that takes workloads"
 
 
 def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Finding:
@@ -121,11 +123,11 @@ def admin_session_works(session: ClusterStatus | NoSession, ping: Ping) -> Findi
 
 def nodes_admit_probes(probes: Sequence[NodeProbe | Refused]) -> Finding:
     """INST-04, first part: a pod like tbot's is admitted and runs."""
-    refused = [p for p in probes if isinstance(p, Refused)]
-    return concluded(
+    return concluded_from(
         "INST-04",
+        probes,
         expected="a pod with hostPath and hostPID to run on every node",
-        problems=[f"{p.node}: {p.reason}" for p in refused] if probes else ["there is no node that takes workloads"],
+        problems=refusals(probes) if probes else [NO_NODE],
         so=f"{len(probes)} of {len(probes)} nodes ran one",
         where=_nodes(probes),
         evidence=[e for p in probes for e in p.evidence],
@@ -139,11 +141,12 @@ def kubelets_answer(probes: Sequence[NodeProbe | Refused]) -> Finding:
         for p in probes
         if isinstance(p, NodeProbe) and not p.kubelet_status
     ]
-    problems += [f"{p.node}: no probe ran there" for p in probes if isinstance(p, Refused)]
-    return concluded(
+    problems += refusals(probes)
+    return concluded_from(
         "INST-04",
+        probes,
         expected="every kubelet to answer its own node's pods",
-        problems=problems if probes else ["there is no node that takes workloads"],
+        problems=problems if probes else [NO_NODE],
         so=listed(f"{p.kubelet_address} answered {p.kubelet_status}" for p in probes if isinstance(p, NodeProbe)),
         where=_nodes(probes),
         evidence=[e for p in probes for e in p.evidence],
@@ -158,7 +161,7 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
         pods: All pods of those nodes, as the API server holds them.
     """
     known = _container_ids(pods)
-    problems = [f"{p.node}: no probe ran there" for p in probes if isinstance(p, Refused)]
+    problems = refusals(probes)
     counts = []
     for probe in probes:
         if not isinstance(probe, NodeProbe):
@@ -176,10 +179,11 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
                 f" ({probe.unreadable} processes could not be read)"
             )
         counts.append(f"{probe.node}: {len(matched)} containers identified")
-    return concluded(
+    return concluded_from(
         "INST-04",
+        probes,
         expected="pod and container ids in mountinfo that the API server knows",
-        problems=problems if probes else ["there is no node that takes workloads"],
+        problems=problems if probes else [NO_NODE],
         so=listed(counts),
         where=_nodes(probes),
         evidence=[*(e for p in probes for e in p.evidence), *(e for p in pods for e in p.evidence)],

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from facts.access import Right
-from facts.agent import Agent
+from facts.agent import Agent, KubeletAddress
 from facts.audit import AuditTrail
 from facts.bundle import TrustBundle
 from facts.document import Absent
@@ -320,6 +320,13 @@ class Install:
         """tbot, as it is installed."""
         self._need("agent")
         return self._once("agent", lambda: read_agent(self.cluster, self.names), lambda agent: agent.evidence)
+
+    def kubelet_address(self) -> KubeletAddress:
+        """Where tbot dials its kubelet; as the guide's tbot would, where there is none yet to be read."""
+        try:
+            return self.agent().kubelet_address
+        except CouldNotTell:  # which the requirements on tbot say; a node can be fit for one that is still to come
+            return KubeletAddress()
 
     def socket_directory(self) -> str:
         """Directory on the node in which tbot listens."""

@@ -7,6 +7,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class Objects:
         self._lock = threading.Lock()
         self._dynamic: Any = None
         self._resources: dict[tuple[str, str], Any] = {}
+        self._leaving: list[str] = []
 
     def apply(self, document: Document) -> dict[str, Any]:
         """Applies an object server-side, labelled with the run, and returns it as the API server has it.
@@ -134,8 +136,31 @@ class Objects:
         Raises:
             ProvisioningFailed: See `apply`.
         """
+        if kind == "Namespace":
+            self._leaving.append(name)
         with contextlib.suppress(Absent):
             self._ask(_reference(api_version, kind, name, namespace), "delete")
+
+    def await_departures(self, pace: Pace) -> None:
+        """Waits until every namespace whose deletion was asked for is gone, with all that was in it.
+
+        Raises:
+            CouldNotTell: One is still there; says what its own conditions say.
+        """
+        for name in self._leaving:
+            eventually(
+                f"Namespace {name} is gone",
+                partial(self._look_that_it_is_gone, name),
+                pace,
+                remedy=f"see what holds it back: kubectl get namespace {name} -o yaml",
+            )
+
+    def _look_that_it_is_gone(self, name: str) -> None:
+        found = self.get("v1", "Namespace", name)
+        if found is not None:
+            conditions = found.get("status", {}).get("conditions", [])
+            said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
+            raise NotYet("; ".join(said) or "it is being deleted")
 
     def raw(self, path: str) -> str:
         """The answer to a GET of any path, as text.

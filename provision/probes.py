@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from facts import envoy
+from facts.agent import KubeletAddress
 from facts.document import Absent
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes import Pod
@@ -35,6 +36,7 @@ PROBES = MANIFESTS / "probes"
 SERVICE_ACCOUNT = "probe"
 AT_ONCE = 8
 SLICE = 0.5
+_NO_REASON = "neither the pod nor its events say why"
 
 T = TypeVar("T")
 
@@ -45,6 +47,19 @@ class _Ended:
 
     pod: Pod
     reason: str
+    evidence: tuple[str, ...] = ()
+
+    def refused(self, node: str) -> Refused:
+        """As what it is to who asked for the probe."""
+        in_the_way = any(word in self.reason for word in _IN_THE_WAY)
+        return Refused(node, self.reason, (*self.pod.evidence, *self.evidence), by_policy=not in_the_way)
+
+
+_IN_THE_WAY = ("ImagePull", "ErrImage", "InvalidImageName", "pull image", "NodeNotReady", "Unschedulable", _NO_REASON)
+"""Words for what keeps a probe from running and says nothing about what it was to find out."""
+
+_REFUSALS = ("HTTP 400", "HTTP 403", "HTTP 422")
+_NO_RIGHT = "cannot create resource", "cannot patch resource"
 
 
 class Probes:
@@ -82,10 +97,20 @@ class Probes:
                 self._namespace = name
             return self._namespace
 
-    def on_nodes(self, nodes: Sequence[str]) -> tuple[NodeProbe | Refused, ...]:
-        """Stands on each node as tbot does, and tells what is seen from there."""
+    def on_nodes(self, nodes: Sequence[str], kubelet: KubeletAddress) -> tuple[NodeProbe | Refused, ...]:
+        """Stands on each node as tbot does, and tells what is seen from there.
+
+        Args:
+            nodes: The nodes.
+            kubelet: Where tbot dials the kubelet of its own node.
+        """
         self._config_map("node-probe", {"node_probe.py": (PROBES / "node_probe.py").read_text(encoding="utf-8")})
-        variables = {"IMAGE": self._image}
+        variables = {
+            "IMAGE": self._image,
+            "KUBELET_FIELD": kubelet.field,
+            "KUBELET_PORT": str(kubelet.port),
+            "HOST_NETWORK": str(kubelet.host_network).lower(),
+        }
         return self._each(
             nodes, lambda node: self._printed(node, self._pod(PROBES / "node.yaml", node, variables), parse_node_probe)
         )
@@ -169,7 +194,7 @@ class Probes:
             return made
         ended = self._until(document, made, lambda pod: pod if pod.phase == "Succeeded" else None)
         if isinstance(ended, _Ended):
-            return Refused(node, ended.reason, ended.pod.evidence)
+            return ended.refused(node)
         log = self._cluster.logs(ended.namespace, ended.name, "probe")
         self._objects.delete("v1", "Pod", ended.name, namespace=ended.namespace)
         return parse(log.document, node, (*ended.evidence, log.evidence))
@@ -180,19 +205,23 @@ class Probes:
             return made
         running = self._until(document, made, lambda pod: pod if pod.ready else None)
         if isinstance(running, _Ended):
-            return Refused(node, running.reason, running.pod.evidence)
+            return running.refused(node)
         try:
             return self._asked(node, running)
         finally:
             self._objects.delete("v1", "Pod", running.name, namespace=running.namespace)
 
-    def _asked(self, node: str, pod: Pod) -> SdsProbe:
+    def _asked(self, node: str, pod: Pod) -> SdsProbe | Refused:
         """What Envoy holds as soon as it holds a certificate, or after the patience of one probe."""
         evidence: tuple[str, ...] = ()
 
         def look() -> SdsProbe:
             nonlocal evidence
-            answers = read_admin(self._cluster, pod, (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS))
+            try:
+                answers = read_admin(self._cluster, pod, (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS))
+            except CouldNotTell as error:
+                # The pod is Ready as soon as its process runs, which is before Envoy listens.
+                raise NotYet(error.seen) from error
             evidence = tuple(reading.evidence for reading in answers.values())
             secrets = {s.name: s for s in envoy.parse_secrets(answers[envoy.ACTIVE_SECRETS].document)}
             leaf = secrets[envoy.LEAF].chain[0] if envoy.LEAF in secrets and secrets[envoy.LEAF].chain else None
@@ -204,6 +233,8 @@ class Probes:
         try:
             return eventually(f"an identity from the socket of {node}", look, self._pace(self._patience / 4))
         except CouldNotTell as error:
+            if not evidence:
+                return Refused(node, f"its Envoy could not be asked: {error.seen}", pod.evidence, by_policy=False)
             log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
             said = [line for line in str(log.document).splitlines() if "StreamSecrets" in line]
             reason = said[-1].partition("] ")[2] if said else error.seen
@@ -214,8 +245,9 @@ class Probes:
         try:
             return self._objects.apply(document)
         except ProvisioningFailed as error:
+            by_policy = error.seen.startswith(_REFUSALS) and not any(word in error.seen for word in _NO_RIGHT)
             pods = self._cluster.pods(document["metadata"]["namespace"])
-            return Refused(node, error.seen, tuple(e for pod in pods for e in pod.evidence))
+            return Refused(node, error.seen, tuple(e for pod in pods for e in pod.evidence), by_policy=by_policy)
 
     def _until(self, document: dict[str, Any], made: dict[str, Any], there: Callable[[Pod], Pod | None]) -> Pod | _Ended:
         """Waits until a probe pod is there, or has ended otherwise, or cannot start in time."""
@@ -240,7 +272,15 @@ class Probes:
         except CouldNotTell:
             if last is None:
                 raise
-            return _Ended(last, f"not there after {self._patience:g} s: {_why(last)}")
+            # A volume that cannot be mounted shows in the pod's events alone.
+            warnings = [
+                event
+                for event in self._cluster.events(namespace)
+                if event.type == "Warning" and event.about == f"Pod/{last.name}"
+            ]
+            said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
+            reason = f"not there after {self._patience:g} s: {_why(last)}; {said or _NO_REASON}"
+            return _Ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
 
 
 def _why(pod: Pod) -> str:

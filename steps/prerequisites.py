@@ -72,7 +72,7 @@ def admin_session(install: Install, recorder: Recorder) -> None:
 
 @given("a probe pod on every node that takes workloads, set up as tbot is", target_fixture="node_probes")
 def node_probes(install: Install, probes: Probes) -> tuple[NodeProbe | Refused, ...]:
-    return probes.on_nodes(install.workload_nodes())
+    return probes.on_nodes(install.workload_nodes(), install.kubelet_address())
 
 
 @then("every probe must have been admitted with hostPath and hostPID")

@@ -15,7 +15,7 @@ CONTAINER = re.compile(r"[0-9a-f]{64}")
 POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})")
 
 
-def kubelet(host, port=10250):
+def kubelet(host, port):
     """The HTTP status of the kubelet's health page; 401 is an answer, too."""
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -57,4 +57,6 @@ def processes():
     return {"containers": sorted(found.values(), key=lambda c: c["root"]), "unreadable": unreadable}
 
 
-print(json.dumps({"kubelet": kubelet(os.environ["KUBELET_HOST"]), "processes": processes()}))
+print(
+    json.dumps({"kubelet": kubelet(os.environ["KUBELET_HOST"], int(os.environ["KUBELET_PORT"])), "processes": processes()})
+)

@@ -555,6 +555,11 @@ def socket_directory_probe(node: str = NODE, **changes: Any) -> SocketDirectoryP
     return replace(made, **changes)
 
 
+def kept_out(node: str = NODE, reason: str = "ImagePullBackOff: Back-off pulling image") -> Refused:
+    """A probe that did not run for a reason that says nothing about what it was to find out."""
+    return Refused(node, reason, (f"ev-kept-out-{node}",), by_policy=False)
+
+
 def refused(node: str = NODE, reason: str = "violates PodSecurity: hostPath volumes") -> Refused:
     """A probe that was not admitted."""
     return Refused(node, reason, (f"ev-refused-{node}",))

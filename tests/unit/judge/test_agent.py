@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facts.agent import Agent
+from facts.agent import Agent, KubeletAddress
 from facts.kubernetes import Pod
 from facts.probe import Refused, SdsProbe
 from judge.agent import (
@@ -165,6 +165,23 @@ def test_ways_in_which_tbot_misses_its_own_kubelet(given: dict[str, Any], words:
     violated(judged(make.agent(**given)), "INST-13", words, evidence=("ev-agent",))
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        (with_node_name("fieldRef:status.hostIP"), KubeletAddress("status.hostIP", 10250, host_network=False)),
+        (with_node_name("fieldRef:spec.nodeName"), KubeletAddress("spec.nodeName", 10250, host_network=False)),
+        ({"host_network": True, **with_node_name("")}, KubeletAddress("status.hostIP", 10250, host_network=True)),
+    ],
+)
+def test_where_a_tbot_dials_its_kubelet(given: dict[str, Any], address: KubeletAddress) -> None:
+    assert make.agent(**given).kubelet_address == address
+
+
+def test_a_kubelet_on_another_port() -> None:
+    config = make.tbot_config(services=(make.workload_api(kubernetes=make.attestor(secure_port=10251)),))
+    assert make.agent(config=config).kubelet_address.port == 10251
+
+
 def test_the_guides_variable_names_are_not_the_ones_that_tbot_reads() -> None:
     env = {"KUBERNETES_TOKEN_PATH": "/var/run/secrets/tokens/join-token", "NODE_NAME": "fieldRef:spec.nodeName"}
     violated(judged(make.agent(runs=make.tbot_container(env=env))), "INST-13", "TELEPORT_NODE_NAME is not set")
@@ -260,6 +277,16 @@ def test_a_probe_that_never_ran_proves_nothing() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.refused("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
     violated(finding, "INST-14", "node-2: the probe did not run: violates PodSecurity", evidence=("ev-refused-node-2",))
+
+
+def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> None:
+    probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.kept_out("node-2")]
+    finding = probes_got_their_own_identity(probes, make.bundle())
+    unknown(finding, "INST-14", "node-2: the probe did not run: ImagePullBackOff", evidence=("ev-kept-out-node-2",))
+    wrong = make.sds_probe("node-1", leaf=None, reason="denied")
+    violated(
+        probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle()), "INST-14", "node-1: no identity"
+    )
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:

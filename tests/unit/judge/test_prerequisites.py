@@ -22,7 +22,7 @@ from judge.prerequisites import (
     teleport_names_itself,
 )
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, violated
+from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority
 
 SERVER = ("ev-server",)
@@ -139,12 +139,23 @@ def test_a_probe_ran_on_every_node() -> None:
     holds(nodes_admit_probes(probes), "INST-04", "ev-probe-node-1", "ev-probe-node-2")
 
 
+def test_a_probe_that_was_kept_from_running_is_no_violation() -> None:
+    probes: list[NodeProbe | Refused] = [make.node_probe("node-1"), make.kept_out("node-2")]
+    for finding in (nodes_admit_probes(probes), kubelets_answer(probes)):
+        unknown(finding, "INST-04", "node-2: the probe did not run: ImagePullBackOff", evidence=("ev-kept-out-node-2",))
+
+
 def test_a_refused_probe_is_named_with_the_clusters_words() -> None:
     probes: list[NodeProbe | Refused] = [make.node_probe("node-1"), make.refused("node-2")]
     evidence = ("ev-probe-node-1", "ev-refused-node-2")
-    violated(nodes_admit_probes(probes), "INST-04", "node-2: violates PodSecurity", evidence=evidence)
-    violated(kubelets_answer(probes), "INST-04", "node-2: no probe ran there", evidence=evidence)
-    violated(mountinfo_identifies_pods(probes, [make.pod()]), "INST-04", "node-2: no probe ran there", evidence=evidence)
+    violated(nodes_admit_probes(probes), "INST-04", "node-2: the probe did not run: violates PodSecurity", evidence=evidence)
+    violated(kubelets_answer(probes), "INST-04", "node-2: the probe did not run: violates", evidence=evidence)
+    violated(
+        mountinfo_identifies_pods(probes, [make.pod()]),
+        "INST-04",
+        "node-2: the probe did not run: violates",
+        evidence=evidence,
+    )
 
 
 def test_without_a_node_nothing_is_proven() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
 
-from observe.wait import NotYet, eventually
+from facts.errors import CouldNotTell
+from observe.wait import NotYet, Pace, eventually
+from provision.objects import Absent, Objects
 from provision.probes import Probes
 
 
@@ -54,3 +57,34 @@ def test_a_namespace_is_removed_although_its_making_was_interrupted() -> None:
     assert Interrupted.there == {"conformance-run"}
     probes.remove()
     assert Interrupted.there == set()
+
+
+class Slow:
+    """An API server on which a namespace goes after so many looks, or never."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __call__(self, _document: Any, verb: str, **_arguments: Any) -> dict[str, Any]:
+        if verb == "get":
+            self.looks -= 1
+            if not self.looks:
+                raise Absent(expected="it", seen="HTTP 404", where="Namespace mine", remedy="")
+            return {
+                "status": {"conditions": [{"status": "True", "message": "Some content in the namespace has finalizers"}]}
+            }
+        return {}
+
+
+@pytest.mark.parametrize("looks", [3, -1])
+def test_a_namespace_is_awaited_until_it_is_gone(looks: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    objects = Objects(None, "none", "run", timeout=1, discovery=tmp_path / "discovery.json")
+    monkeypatch.setattr(objects, "_ask", Slow(looks))
+    pace = Pace(timeout=0.05, interval=0.01)
+    objects.await_departures(pace)
+    objects.delete("v1", "Namespace", "mine")
+    if looks > 0:
+        objects.await_departures(pace)
+    else:
+        with pytest.raises(CouldNotTell, match=r"Namespace mine is gone.*finalizers.*kubectl get namespace mine"):
+            objects.await_departures(pace)
