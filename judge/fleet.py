@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from facts.document import when
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.kubernetes import Pod
 from facts.proxy import Fleet, ProxyIdentity
 from judge.findings import concluded, could_not_tell
@@ -31,6 +32,7 @@ def of_proxies(
     evidence: Iterable[str],
     remedy: str = "",
     guide_says: str = "",
+    guide_defect: Defect | None = None,
 ) -> Finding:
     """YES or NO as `concluded`; but nobody can tell where all that is wrong is that proxies could not be read.
 
@@ -45,6 +47,7 @@ def of_proxies(
         evidence: Ids of further readings.
         remedy: A remedy that fits better than the catalogue's.
         guide_says: What the guide's own check answered.
+        guide_defect: The defect of the guide that shows in the problems, if one does.
     """
     known = {pod.uid: pod for pod in pods}
     ids = (*(e for pod in known.values() for e in pod.evidence), *fleet.evidence, *evidence)
@@ -67,6 +70,7 @@ def of_proxies(
         evidence=ids,
         remedy=remedy,
         guide_says=guide_says,
+        guide_defect=guide_defect,
     )
 
 

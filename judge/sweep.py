@@ -19,10 +19,12 @@ from dataclasses import dataclass
 
 from facts.bundle import TrustBundle
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.istio_ca import IstioAuthorities
 from facts.kubernetes import Labelled, Pod
 from facts.mesh import Mesh
 from facts.proxy import ProxyIdentity
+from facts.sds_mode import SdsMode
 from judge.application import socket_volume_problem
 from judge.findings import not_applicable
 from judge.fleet import of_proxies
@@ -164,6 +166,7 @@ def mesh_is_teleports(proxies: Sidecars, expectation: Expectation, lacking: Sequ
             problems.append(f"{kind}{proxy.pod} fails {', '.join(failed)}: {next(iter(failed.values()))[0]}{also}")
     problems += [f"{each.pod.ref} {without[each.pod.uid]}" for each in lacking if each.pod.uid in without]
     gateways = sum(p.pod.is_gateway for p in proxies.fleet.proxies)
+    istiods = any(p.pod.is_gateway and p.sds_mode is SdsMode.ISTIO_CA for p in proxies.fleet.proxies)
     return of_proxies(
         "ID-11",
         proxies.pods,
@@ -173,4 +176,5 @@ def mesh_is_teleports(proxies: Sidecars, expectation: Expectation, lacking: Sequ
         so=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
         where=where,
         evidence=evidence,
+        guide_defect=Defect.GATEWAY if istiods else None,
     )

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from facts.bundle import TrustBundle
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.kubernetes import Node, Pod
 from facts.ledger import Exchange, Ledger, Outcome, Request
 from facts.mesh import Mesh
@@ -229,6 +230,7 @@ def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | 
         so=listed(f"{p.pod}: {listed(p.spiffe_ids)}, issued by Teleport" for p in fleet.proxies),
         where=where,
         evidence=evidence,
+        guide_defect=Defect.GATEWAY if any(p.sds_mode is SdsMode.ISTIO_CA for p in fleet.proxies) else None,
     )
 
 
@@ -311,12 +313,12 @@ def no_path_leads_outside(pair: Pair, exchange: Exchange, allowed: str, normaliz
         allowed: What the policy allows, as a path that ends in a slash.
         normalization: The mesh's path normalization, for the words.
     """
-    problems = [
+    outside = [
         f"{_path(r)} was let in and arrived as {r.word.target}, which means {meaning}"
         for r in exchange.ledger.requests
         if r.word is not None and not (meaning := meant(r.word.target)).startswith(allowed)
     ]
-    problems += outcomes_but(exchange.ledger, {Outcome.ANSWERED, Outcome.DENIED, Outcome.OTHER_ANSWER})
+    problems = outside + outcomes_but(exchange.ledger, {Outcome.ANSWERED, Outcome.DENIED, Outcome.OTHER_ANSWER})
     refused = sum(r.outcome is not Outcome.ANSWERED for r in exchange.ledger.requests)
     return _about(
         "TRF-07",
@@ -325,6 +327,7 @@ def no_path_leads_outside(pair: Pair, exchange: Exchange, allowed: str, normaliz
         expected=f"no request to arrive under a path outside {allowed}",
         problems=[*problems, *([f"pathNormalization is {normalization}"] if problems else [])],
         so=f"under {normalization}, {refused} of {exchange.asked} refused, the others stayed inside {allowed}",
+        guide_defect=Defect.PATH_NORMALIZATION if outside and normalization == "NONE" else None,
     )
 
 
@@ -378,7 +381,16 @@ def _path(request: Request) -> str:
     return "/" + request.url.partition("://")[2].partition("/")[2]
 
 
-def _about(requirement: str, pair: Pair, exchange: Exchange, *, expected: str, problems: Sequence[str], so: str) -> Finding:
+def _about(
+    requirement: str,
+    pair: Pair,
+    exchange: Exchange,
+    *,
+    expected: str,
+    problems: Sequence[str],
+    so: str,
+    guide_defect: Defect | None = None,
+) -> Finding:
     return concluded(
         requirement,
         expected=expected,
@@ -386,4 +398,5 @@ def _about(requirement: str, pair: Pair, exchange: Exchange, *, expected: str, p
         so=so,
         where=pair.where,
         evidence=(*pair.evidence, *exchange.evidence),
+        guide_defect=guide_defect,
     )

@@ -71,10 +71,15 @@ def guide_defects_of(report: Report) -> tuple[ToldDefect, ...]:
 
 
 def way_on(report: Report, told: ToldDefect) -> str:
-    """The option that shows what a defect hides: it takes the defect away, where this run has installed the guide."""
-    if report.scope.install != "as-guide" or not told.defect.stops or told.presence is not Presence.FOUND:
+    """The option that shows what a defect hides, where this run has installed the guide.
+
+    It takes the defect away, those that were found before it, and what was taken away already.
+    """
+    stopping = [t for t in report.guide_defects if t.defect.stops and t.presence is Presence.FOUND]
+    if report.scope.install != "as-guide" or told not in stopping:
         return ""
-    return f"--repair {','.join((*report.scope.repairs, told.defect.name))}"
+    names = [t.defect.name for t in stopping[: stopping.index(told) + 1]]
+    return f"--repair {','.join((*report.scope.repairs, *names))}"
 
 
 def hints_of(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from facts.guide import Defect
 from facts.kubernetes import Labelled, Pod
 from facts.proxy import ProxyIdentity, Unread
 from judge.identity import Lifetime
@@ -44,6 +45,7 @@ def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
     finding = sweep(make.proxy(), make.istiod_proxy(GATEWAY), pods=(GATEWAY,))
     violated(finding, "ID-11", "gateway Pod istio-system/gateway fails ID-01, ID-03, ID-06: ", "is in mode istio-ca")
     assert "test-app/app" not in finding.seen
+    assert finding.guide_defect is Defect.GATEWAY
 
 
 def test_one_bad_pod_among_fifty() -> None:
@@ -51,6 +53,7 @@ def test_one_bad_pod_among_fifty() -> None:
     bad = make.istiod_proxy(make.pod("bad"))
     finding = sweep(*good, bad)
     violated(finding, "ID-11", "Pod test-app/bad fails ID-01")
+    assert finding.guide_defect is None
     assert finding.seen.count("fails") == 1
     assert finding.where.startswith("50 proxies")
 

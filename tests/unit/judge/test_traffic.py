@@ -10,6 +10,7 @@ import pytest
 
 from facts.envoy_traffic import Counters
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.kubernetes import Node
 from facts.ledger import End, Exchange, Ledger, Outcome, Peer, Request, Word
 from judge import traffic as judge
@@ -197,11 +198,13 @@ class TestGateway:
             "through it: 2 of 2: TLS error",
             evidence=("ev-ledger",),
         )
+        assert finding.guide_defect is Defect.GATEWAY
 
     def test_another_identity_or_none(self) -> None:
         elsewhere = make.proxy(make.pod("other", namespace="istio-system", service_account="other"))
         finding = self.judged(replace(elsewhere, pod=make.proxy(self.pod).pod))
         violated(finding, "TRF-05", "its identity is", f"not {GATEWAY}")
+        assert finding.guide_defect is None
         violated(self.judged(make.proxy(self.pod, chain=())), "TRF-05", "no certificate")
         violated(self.judged(), "TRF-05", "no pod of a gateway runs")
 
@@ -230,8 +233,8 @@ class TestPaths:
     def told_apart(self, *answers: tuple[str, Outcome, str]) -> Finding:
         return judge.policy_tells_paths_apart(PAIR, self.asked(*answers), "/open/door", "/closed/door")
 
-    def around(self, *answers: tuple[str, Outcome, str]) -> Finding:
-        return judge.no_path_leads_outside(PAIR, self.asked(*answers), "/open/", "NONE")
+    def around(self, *answers: tuple[str, Outcome, str], normalization: str = "NONE") -> Finding:
+        return judge.no_path_leads_outside(PAIR, self.asked(*answers), "/open/", normalization)
 
     def test_the_policy_must_tell_plain_paths_apart_first(self) -> None:
         inside = ("/open/door", Outcome.ANSWERED, "/open/door")
@@ -257,8 +260,16 @@ class TestPaths:
     def test_a_path_that_leads_outside_is_a_hole(self, path: str) -> None:
         violated(self.around((path, Outcome.ANSWERED, path)), "TRF-07", f"{path} was let in", "which means /closed", "NONE")
 
+    def test_the_hole_is_the_guides_under_its_normalization_alone(self) -> None:
+        hole = ("/open/../closed", Outcome.ANSWERED, "/open/../closed")
+        assert self.around(hole).guide_defect is Defect.PATH_NORMALIZATION
+        assert self.around(hole, normalization="BASE").guide_defect is None
+        assert self.around(("/open/door", Outcome.ANSWERED, "/open/door")).guide_defect is None
+
     def test_a_request_that_went_wrong_shows_nothing(self) -> None:
-        violated(self.around(("/open/../closed", Outcome.TIMEOUT, "")), "TRF-07", "1 of 1: timeout")
+        finding = self.around(("/open/../closed", Outcome.TIMEOUT, ""))
+        violated(finding, "TRF-07", "1 of 1: timeout")
+        assert finding.guide_defect is None
 
 
 @pytest.mark.parametrize(

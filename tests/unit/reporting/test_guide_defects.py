@@ -99,6 +99,12 @@ def test_only_where_this_run_installed_the_guide_a_repair_is_offered() -> None:
     assert "--repair" not in "\n".join(lines(with_defects(stops_nothing)))
 
 
+def test_what_comes_after_a_defect_shows_when_those_before_it_are_gone_too() -> None:
+    first = replace(OTHERS[0], presence=Presence.FOUND)
+    options = [line for line in lines(with_defects(first, FOUND, scope=replace(AS_GUIDE, repairs=()))) if "--repair" in line]
+    assert [option.split()[-1] for option in options] == ["bot", "bot,template"]
+
+
 def test_what_cannot_hold_before_a_defect_is_mended_stands_together_behind_the_rest(a_list: Report) -> None:
     (own,) = to_mend(a_list, Verdict.FAIL)
     assert [j.requirement.id for j in own[1]] == ["A-2"]
