@@ -18,7 +18,7 @@ from facts.evidence import KeptInMemory
 from provision.install import Installer, remove
 from provision.phases import PhaseRecord
 from provision.sources import resolve, wants_bundle
-from settings import BadSettings, Settings, load
+from settings import BadSettings, Settings, described, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(highlight=False, markup=False)
@@ -93,8 +93,8 @@ def plan(profile: Annotated[str, typer.Option(help="Profiles, separated by comma
 def options() -> None:
     """Show every setting, its default and what it means."""
     table = Table("setting", "default", "meaning", box=None)
-    for name, field in Settings.model_fields.items():
-        table.add_row(name, str(field.get_default(call_default_factory=True)), field.description or "")
+    for name, default, meaning in described(Settings):
+        table.add_row(name, default, meaning)
     console.print(table)
 
 

@@ -252,7 +252,7 @@ def workloads(target: Target, cluster: Cluster, install: Install, settings: Sett
         target.objects,
         cluster,
         image=target.workload_image,
-        mesh=MeshNames(mesh.trust_domain, mesh.revision, settings.names.injection_template),
+        mesh=MeshNames(mesh.trust_domain, mesh.revision, install.injection_template()),
         nodes=install.workload_nodes(),
         patience=settings.patience.pod_ready,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -226,6 +227,22 @@ def load(**given: Any) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         file = DEFAULT_FILE.absolute()
         raise BadSettings(f"expected settings in TOML; saw {error} ({file}). Try: mend or remove it") from error
+
+
+def described(model: type[BaseModel], within: str = "") -> Iterator[tuple[str, str, str]]:
+    """Name, default and meaning of every setting; those of a table as ``table.name``, as they stand in the file.
+
+    Args:
+        model: `Settings`, or one of its tables.
+        within: What stands before a name.
+    """
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            yield from described(type(default), f"{within}{name}.")
+        else:
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else str("" if default is None else default)
+            yield f"{within}{name}", shown, field.description or ""
 
 
 def defaults(**given: Any) -> Settings:

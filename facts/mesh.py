@@ -6,6 +6,7 @@ Source: Istio's MeshConfig reference; the ConfigMaps ``istio`` and ``istio-sidec
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,13 @@ from facts.kubernetes import ConfigMap
 from facts.workloads import Deployment
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
+
+# In a template, which is text: the volume that Istio looks for the socket in, taken from the node or from a CSI driver.
+# Istio's own templates may have a volume of that name, too; theirs is an emptyDir.
+_NODES_SOCKET = re.compile(
+    r"""name:[ ]*["']?workload-socket["']?\s+(?:hostPath|csi):"""
+    r"""|(?:hostPath|csi):(?:\s+\w+:[^\n]*)+?\s+name:[ ]*["']?workload-socket\b"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,16 @@ class Mesh:
     def templates(self) -> Mapping[str, str]:
         """The injection templates."""
         return self.injector.templates
+
+    def socket_template(self, named: str) -> str:
+        """Name of the injection template that mounts the node's socket.
+
+        Args:
+            named: What it is expected to be called. It is taken if there is one of that name, or if it cannot be told which
+                other one it is: then what is judged is that the expected one is missing.
+        """
+        mounting = [name for name, text in self.templates.items() if _NODES_SOCKET.search(text)]
+        return mounting[0] if named not in self.templates and len(mounting) == 1 else named
 
     @property
     def default_templates(self) -> tuple[str, ...]:

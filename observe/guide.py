@@ -76,6 +76,15 @@ class GuideCommand:
         return cls(tuple(shlex.split(renamed)), about, conclude)
 
 
+def about(text: str) -> str:
+    """The part of the installation that a command of the guide looks at.
+
+    Raises:
+        KeyError: The text is no command of the guide.
+    """
+    return _COMMANDS[text][0]
+
+
 def conclusion(command: GuideCommand, result: CommandResult) -> tuple[bool, str]:
     """Whether the guide would call an answer healthy, and the sentence that says so."""
     if result.exit_code != 0:

@@ -6,6 +6,7 @@ a cluster that does not answer costs one timeout, not twenty-five.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +37,7 @@ from observe.agent import read_agent
 from observe.audit import AuditEvents, read_trail
 from observe.cluster import Cluster
 from observe.envoy import read_fleet, read_normalizations
-from observe.guide import GuideCommand, NoPodToAsk, conclusion
+from observe.guide import GuideCommand, NoPodToAsk, about, conclusion
 from observe.mesh import read_mesh
 from observe.mounts import read_socket_mounts
 from observe.teleport import Teleport
@@ -316,6 +317,10 @@ class Install:
         self._need("istio")
         return self._once("mesh", lambda: read_mesh(self.cluster, self.names), lambda mesh: mesh.evidence)
 
+    def injection_template(self) -> str:
+        """Name of the injection template that mounts the node's socket."""
+        return self.mesh().socket_template(self.names.injection_template)
+
     def agent(self) -> Agent:
         """tbot, as it is installed."""
         self._need("agent")
@@ -345,7 +350,7 @@ class Install:
         self._need("app")
         return self._once(
             f"dry_run {sidecar}",
-            lambda: self.cluster.dry_run_pod(self.names.app_namespace, _pod(self.names, sidecar)),
+            lambda: self.cluster.dry_run_pod(self.names.app_namespace, _pod(self.injection_template(), sidecar)),
             lambda answer: answer.evidence,
         )
 
@@ -539,7 +544,7 @@ class Install:
         Args:
             command: As the guide prints it.
         """
-        names = self._found_names() if command.startswith("tctl ") else self.names
+        names = self._found_names() if command.startswith("tctl ") else self._names_for(about(command))
         try:
             asked = GuideCommand.of(command, names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
         except NoPodToAsk as error:
@@ -561,6 +566,16 @@ class Install:
             "role": self.role_name(),
             "workload_identity": self._found_identity_name(),
         }
+        return self.names.model_copy(update=found)
+
+    def _names_for(self, part: str) -> Names:
+        """The names with the namespace of a part as it was found; as they are where it cannot be found."""
+        found = {}
+        with contextlib.suppress(CouldNotTell):
+            if part == "istio":
+                found = {"istio_namespace": self.mesh().namespace}
+            elif part == "agent":
+                found = {"tbot_namespace": self.agent().daemon_set.namespace}
         return self.names.model_copy(update=found)
 
     def _token_name(self) -> str:
@@ -611,9 +626,9 @@ class Install:
             return value
 
 
-def _pod(names: Names, sidecar: str) -> dict[str, Any]:
+def _pod(template: str, sidecar: str) -> dict[str, Any]:
     """A pod as the guide's test application has it."""
-    annotations = {"inject.istio.io/templates": f"sidecar,{names.injection_template}"}
+    annotations = {"inject.istio.io/templates": f"sidecar,{template}"}
     if sidecar:
         annotations["sidecar.istio.io/nativeSidecar"] = sidecar
     return {

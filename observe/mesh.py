@@ -15,25 +15,28 @@ DEFAULT_REVISION = "default"
 
 
 def read_mesh(cluster: Cluster, names: Names) -> Mesh:
-    """Reads the Istio install of a namespace.
+    """Reads the Istio install of a cluster.
 
     Args:
         cluster: The cluster.
-        names: Only the namespace of istiod is taken from it; revision and names are found.
+        names: Where istiod is looked for first; otherwise every namespace is, by the label of its Deployment. Revision and
+            names are found.
 
     Raises:
-        CouldNotTell: There is no Istio, or there are several revisions and none is the default one.
+        CouldNotTell: There is no Istio, or there are several, or several revisions and none is the default one.
     """
     everywhere = cluster.deployments()
-    istiod = [d for d in everywhere if d.namespace == names.istio_namespace and d.labels.get("app") == "istiod"]
-    revision = _revision(istiod, names.istio_namespace)
+    of_istiod = [d for d in everywhere if d.labels.get("app") == "istiod"]
+    namespace = _namespace([d.namespace for d in of_istiod], names.istio_namespace)
+    istiod = [d for d in of_istiod if d.namespace == namespace]
+    revision = _revision(istiod, namespace)
     suffix = "" if revision == DEFAULT_REVISION else f"-{revision}"
-    mesh_map = _must_be(cluster.config_map(names.istio_namespace, f"istio{suffix}"))
-    injector_map = _must_be(cluster.config_map(names.istio_namespace, f"istio-sidecar-injector{suffix}"))
+    mesh_map = _must_be(cluster.config_map(namespace, f"istio{suffix}"))
+    injector_map = _must_be(cluster.config_map(namespace, f"istio-sidecar-injector{suffix}"))
     config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
     listed = tuple(dict.fromkeys(e for d in everywhere for e in d.evidence))
     return Mesh(
-        namespace=names.istio_namespace,
+        namespace=namespace,
         revision=revision,
         config=config,
         injector=injector,
@@ -41,6 +44,21 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
         gateways=tuple(d for d in everywhere if d.template.spec.container(PROXY) is not None),
         evidence=(*listed, *config.evidence, *injector.evidence),
     )
+
+
+def _namespace(found: list[str], named: str) -> str:
+    """Where istiod runs; where it is named to be, if it runs nowhere."""
+    namespaces = sorted(set(found))
+    if named in namespaces or not namespaces:
+        return named
+    if len(namespaces) > 1:
+        raise CouldNotTell(
+            expected=f"istiod in {named}, or in one namespace alone",
+            seen=f"Deployments with app=istiod in {', '.join(namespaces)}",
+            where="all namespaces",
+            remedy="name the namespace of the one that is meant in the settings (`names.istio_namespace`)",
+        )
+    return namespaces[0]
 
 
 def _revision(istiod: list[Deployment], namespace: str) -> str:

@@ -18,7 +18,7 @@ def guide(command: str, install: Install) -> GuideAnswer:
 
 @then("istiod must be available with Teleport's trust domain and a template that injects")
 def istio(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    template = install.names.injection_template
+    template = install.injection_template()
     must_hold(recorder, judge.istio_installed(guide, install.mesh(), install.ping(), install.dry_run(""), template))
 
 

@@ -98,7 +98,7 @@ def lacking(install: Install) -> tuple[Lacking, ...]:
         install.living_pods(),
         install.namespaces(),
         install.mesh(),
-        install.names.injection_template,
+        install.injection_template(),
         install.socket_directory(),
     )
 
@@ -107,7 +107,7 @@ def lacking(install: Install) -> tuple[Lacking, ...]:
 def swept(
     proxies: Sidecars, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
 ) -> None:
-    must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.names.injection_template))
+    must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.injection_template()))
 
 
 # The node's socket.

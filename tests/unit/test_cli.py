@@ -41,6 +41,9 @@ def test_the_settings_are_listed_whatever_the_file_says(
     assert conformance(monkeypatch, "options") == 0
     out = capsys.readouterr().out
     assert all(name in out for name in Settings.model_fields)
+    assert "names.app_namespace" in out
+    assert "timeouts.pod_ready" in out
+    assert "Names(" not in out
 
 
 @pytest.mark.parametrize(("source", "said"), [("bundle", "yes\n"), ("upstream", "no\n")])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from settings import BadSettings, Names, Settings, Timeouts, cache_directory, defaults, load
+from settings import BadSettings, Names, Settings, Timeouts, cache_directory, defaults, described, load
 
 EVERYTHING = frozenset({"read-only", "namespaced", "disruptive"})
 
@@ -226,3 +226,12 @@ def test_several_mistakes_are_told_at_once() -> None:
     said = refused(nodes="0", cluster="minikube")
     assert "nodes" in said
     assert "cluster" in said
+
+
+def test_every_setting_is_described_and_those_of_a_table_by_the_name_that_the_file_has() -> None:
+    told = {name: (default, meaning) for name, default, meaning in described(Settings)}
+    assert all(meaning for _default, meaning in told.values())
+    assert told["profiles"][0] == "core"
+    assert told["names.app"] == ("test-app", Names.model_fields["app"].description)
+    assert {f"timeouts.{field}" for field in Timeouts.model_fields} <= set(told)
+    assert "names" not in told

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from facts.errors import CouldNotTell
 from facts.kubernetes import ConfigMap, parse_config_map
-from facts.mesh import image_tag, parse_injector, parse_mesh_config
+from facts.mesh import Injector, Mesh, image_tag, parse_injector, parse_mesh_config
 from facts.tbot import join_secrets, parse_duration, parse_tbot_config
 from facts.teleport import (
     parse_bot,
@@ -263,3 +263,32 @@ def test_a_damaged_resource_is_not_guessed_at(damage: Any) -> None:
 )
 def test_the_name_of_a_token_is_a_secret_where_nothing_else_is_needed_to_join(text: str, secrets: tuple[str, ...]) -> None:
     assert join_secrets(text) == secrets
+
+
+def _mesh(**templates: str) -> Mesh:
+    config = parse_mesh_config(parse_config_map(document("cluster/config_map_istio.json")))
+    return Mesh("istio-system", "default", config, Injector(templates, ("sidecar",), "hub", "tag"), (), (), ())
+
+
+EMPTY = "volumes:\n- name: workload-socket\n  emptyDir: {}\n"
+HOST = "volumes:\n- name: workload-socket\n  hostPath:\n    path: /run/x\n"
+SORTED = "volumes:\n- hostPath:\n    path: /run/x\n    type: Directory\n  name: workload-socket\n"
+CSI = 'volumes:\n  - name: "workload-socket"\n    csi: {driver: csi.spiffe.io}\n'
+OTHER = "volumes:\n- hostPath:\n    path: /run/x\n- name: workload-socket\n  emptyDir: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("templates", "found"),
+    [
+        ({"spire": EMPTY, "tbot": HOST}, "spire"),
+        ({"sidecar": EMPTY, "tbot": HOST}, "tbot"),
+        ({"sidecar": EMPTY, "tbot": SORTED}, "tbot"),
+        ({"sidecar": OTHER, "tbot": CSI}, "tbot"),
+        ({"a": HOST, "b": CSI}, "spire"),
+        ({"sidecar": EMPTY, "other": OTHER}, "spire"),
+    ],
+)
+def test_the_template_is_the_named_one_or_the_only_other_one_that_mounts_the_nodes_socket(
+    templates: dict[str, str], found: str
+) -> None:
+    assert _mesh(**templates).socket_template("spire") == found

@@ -176,6 +176,29 @@ def test_a_revision_has_config_maps_of_its_own(cluster: Cluster, healthy: ApiSer
     assert "revisions a, b" in caught.value.seen
 
 
+def _istiod_in(server: ApiServer, *namespaces: str) -> None:
+    deployments = document("cluster/deployments.json")
+    istiod = next(d for d in deployments["items"] if d["metadata"]["name"] == "istiod")
+    moved = [copy.deepcopy(istiod) for _ in namespaces]
+    for one, namespace in zip(moved, namespaces, strict=True):
+        one["metadata"]["namespace"] = namespace
+        for name, file in (("istio", "config_map_istio"), ("istio-sidecar-injector", "config_map_injector")):
+            server.answer(f"GET /api/v1/namespaces/{namespace}/configmaps/{name}", document(f"cluster/{file}.json"))
+    others = [d for d in deployments["items"] if d is not istiod]
+    server.answer(f"GET {APPS}/deployments", {"items": others + moved})
+
+
+def test_istio_in_another_namespace_is_found_by_istiods_label(cluster: Cluster, healthy: ApiServer) -> None:
+    _istiod_in(healthy, "mesh")
+    mesh = read_mesh(cluster, Names())
+    assert (mesh.namespace, [d.namespace for d in mesh.istiod]) == ("mesh", ["mesh"])
+    _istiod_in(healthy, "mesh", "istio-system")
+    assert read_mesh(cluster, Names()).namespace == "istio-system", "what is named goes first"
+    _istiod_in(healthy, "a", "b")
+    with pytest.raises(CouldNotTell, match=r"app=istiod in a, b .*names\.istio_namespace"):
+        read_mesh(cluster, Names())
+
+
 def test_tbot_as_installed(cluster: Cluster, healthy: ApiServer) -> None:
     agent = read_agent(cluster, Names())
     assert agent.socket_on_node == "/run/spire/sockets/socket"
