@@ -74,7 +74,8 @@ def _to_mend(report: Report) -> Iterator[Line]:
     groups = [g for v in (Verdict.NOT_EVALUATED, Verdict.ERROR, Verdict.FAIL) for g in to_mend(report, v)]
     if groups:
         yield "", {}
-        yield "What could not be told, and what does not hold", {"bold": True}
+        further = " else" if guide_defects_of(report) else ""
+        yield f"What{further} could not be told, and what does not hold", {"bold": True}
     for reasons, several in groups:
         sign, markup = _SIGNS[several[0].verdict]
         alone = several[0].requirement.sentence if len(several) == 1 else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
-from judge.verdict import Authority, Judged, Verdict
+from judge.verdict import Authority, Ending, Judged, Verdict
 from reporting.model import Report, Scope
 
 # Characters that neither XML 1.0 nor HTML can hold, however they are escaped.
@@ -39,12 +40,13 @@ def reasons_of(report: Report, judged: Judged) -> tuple[str, ...]:
 def to_mend(report: Report, verdict: Verdict) -> list[tuple[tuple[str, ...], list[Judged]]]:
     """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together.
 
-    So do, behind the others, those that cannot hold before one and the same defect of the guide is mended.
+    So do, behind the others, those that cannot hold before one and the same defect of the guide is mended. Those in which
+    nothing but defects of the guide shows are left out: the list of the defects tells them.
     """
     groups: dict[tuple[str, ...], list[Judged]] = {}
     behind: dict[str, list[Judged]] = {}
     for judged in report.judged:
-        if judged.verdict is verdict:
+        if judged.verdict is verdict and not _is_told_as_defect(report, judged):
             first = first_cause(report, judged)
             if first is None:
                 groups.setdefault(reasons_of(report, judged), []).append(judged)
@@ -52,6 +54,18 @@ def to_mend(report: Report, verdict: Verdict) -> list[tuple[tuple[str, ...], lis
                 behind.setdefault(first.defect.name, []).append(judged)
     told = [(tuple(f"{j.requirement.id}: {r}" for j in js for r in reasons_of(report, j)[:1]), js) for js in behind.values()]
     return [*groups.items(), *told]
+
+
+def _is_told_as_defect(report: Report, judged: Judged) -> bool:
+    shown = {d.defect.name for d in report.guide_defects if d.presence is Presence.FOUND}
+    open_ones = [s for s in report.scenarios_of(judged.requirement.id) if s.ending is not Ending.COMPLETED]
+    return bool(open_ones) and all(
+        any(
+            f.requirement == judged.requirement.id and f.guide_defect in shown and f.holds is not Holds.YES
+            for f in s.all_findings
+        )
+        for s in open_ones
+    )
 
 
 def first_cause(report: Report, judged: Judged) -> ToldDefect | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from facts.catalogue import GuideDefect
+from facts.finding import Finding
 from facts.guide import Defect
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Verdict
@@ -49,7 +50,7 @@ def lines(told: Report) -> list[str]:
 def test_the_page_has_one_entry_a_defect_before_what_does_not_hold(a_list: Report) -> None:
     html = to_html(a_list, BODIES)
     page = Page(html)
-    listed = html[html.index('id="guide-defects"') : html.index("What does not hold")]
+    listed = html[html.index('id="guide-defects"') : html.index("What else does not hold")]
     assert listed.count("<li") == 4
     words = Page(listed[listed.index("<ol") : listed.index("</ol>") + 5]).text
     for said in (
@@ -81,7 +82,7 @@ def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
         "! node-selector       One node.",
         "√ tbot-tag            It floats.",
     ]
-    assert said.index("What could not be told, and what does not hold") < begin < said.index(a_list.headline)
+    assert said.index("What else could not be told, and what does not hold") < begin < said.index(a_list.headline)
 
 
 @pytest.mark.parametrize("told", [(), OTHERS])
@@ -113,6 +114,26 @@ def test_what_cannot_hold_before_a_defect_is_mended_stands_together_behind_the_r
     assert [j.requirement.id for j in several] == ["A-3"]
     assert reasons[0].startswith("A-3: ")
     assert hints_of(a_list, reasons, several) == ("mend A-2 first: No pod can be created.",)
+
+
+def test_what_the_list_tells_is_not_told_again(a_list: Report) -> None:
+    def showing(told: Report, *requirements: str) -> Report:
+        scenarios = tuple(
+            replace(s, steps=tuple(replace(step, findings=tuple(map(marked, step.findings))) for step in s.steps))
+            if s.requirements[0] in requirements
+            else s
+            for s in told.scenarios
+        )
+        return replace(told, scenarios=scenarios)
+
+    def marked(finding: Finding) -> Finding:
+        return replace(finding, guide_defect=Defect.TEMPLATE)
+
+    assert to_mend(showing(a_list, "A-2"), Verdict.FAIL) == []
+    assert to_mend(showing(report(), "A-2"), Verdict.FAIL) == to_mend(report(), Verdict.FAIL)
+    # Another scenario of the same requirement went wrong for another reason.
+    twice = replace(a_list, scenarios=(*showing(a_list, "A-2").scenarios, replace(a_list.scenarios[1], id="other")))
+    assert [[j.requirement.id for j in several] for _, several in to_mend(twice, Verdict.FAIL)] == [["A-2"]]
 
 
 def test_a_requirement_that_nobody_looked_at_stands_behind_nothing(a_list: Report) -> None:
