@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from judge.verdict import Judged, Verdict
 from reporting.model import Phase, Report, ScenarioRecord, StoredEvidence
 from reporting.words import (
+    FINDING,
     authority_in_words,
     guide_defects_of,
     hints_of,
@@ -24,6 +25,7 @@ from reporting.words import (
     scope_in_words,
     to_mend,
     way_on,
+    word_of,
 )
 
 CAP = 64 * 1024
@@ -34,6 +36,7 @@ CAP = 64 * 1024
 _LOOKS: Mapping[str, tuple[str, str]] = {
     "pass": ("✓", "good"),
     "fail": ("✕", "bad"),
+    "finding": ("▲", "unsure"),
     "error": ("!", "unsure"),
     "inconclusive": ("!", "unsure"),
     "not-evaluated": ("?", "unsure"),
@@ -139,26 +142,23 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         hints_of=hints_of,
         guide_defects=guide_defects_of(report),
         way_on=way_on,
-        to_mend=[g for v in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVALUATED) for g in to_mend(report, v)],
+        to_mend=[(word, *group) for word in WORST_FIRST for group in to_mend(report, word)],
+        word_of=word_of,
         bars=_bars(report.timeline),
         Verdict=Verdict,
         command=shlex.join(report.command_line),
     )
 
 
-def _numbers(report: Report) -> list[tuple[Verdict, int]]:
+WORST_FIRST = ("fail", "error", "not-evaluated", FINDING)
+"""The words that ask for something to be done."""
+
+
+def _numbers(report: Report) -> list[tuple[str, int]]:
     """How many requirements have each verdict, worst first, without those that none has."""
-    order = (
-        Verdict.FAIL,
-        Verdict.ERROR,
-        Verdict.NOT_EVALUATED,
-        Verdict.WAIVED,
-        Verdict.SKIPPED,
-        Verdict.NOT_APPLICABLE,
-        Verdict.PASS,
-    )
-    counted = [(v, sum(j.verdict is v for j in report.judged)) for v in order]
-    return [(verdict, number) for verdict, number in counted if number]
+    words = [word_of(report, judged) for judged in report.judged]
+    order = (*WORST_FIRST, "waived", "skipped", "not-applicable", "pass")
+    return [(word, number) for word in order if (number := words.count(word))]
 
 
 def _bars(timeline: Iterable[Phase]) -> list[tuple[Phase, float, float]]:

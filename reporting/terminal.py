@@ -8,13 +8,23 @@ from pathlib import Path
 from judge.guide_defects import Presence
 from judge.verdict import Result, Verdict
 from reporting.model import Report
-from reporting.words import authority_in_words, guide_defects_of, hints_of, scope_in_words, to_mend, way_on
+from reporting.words import (
+    FINDING,
+    authority_in_words,
+    guide_defects_of,
+    hints_of,
+    scope_in_words,
+    to_mend,
+    way_on,
+    word_of,
+)
 
 Line = tuple[str, Mapping[str, bool]]
 
-_SIGNS: Mapping[Verdict, tuple[str, Mapping[str, bool]]] = {
+_SIGNS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
     Verdict.PASS: ("√", {"green": True}),
     Verdict.FAIL: ("×", {"red": True}),
+    FINDING: ("▲", {"yellow": True}),
     Verdict.ERROR: ("!", {"yellow": True}),
     Verdict.NOT_EVALUATED: ("!", {"yellow": True}),
     Verdict.WAIVED: ("–", {"cyan": True}),
@@ -53,9 +63,10 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
         yield "-" * len(profile), {}
         for judged in report.judged:
             if judged.requirement.profile == profile:
-                sign, markup = _SIGNS[judged.verdict]
-                word = "" if judged.verdict in (Verdict.PASS, Verdict.FAIL) else f" [{judged.verdict.value}]"
-                yield f"{sign} {judged.requirement.id:<8}{judged.requirement.sentence}{word}", markup
+                word = word_of(report, judged)
+                sign, markup = _SIGNS[word]
+                aside = "" if word in (Verdict.PASS, Verdict.FAIL) else f" [{word}]"
+                yield f"{sign} {judged.requirement.id:<8}{judged.requirement.sentence}{aside}", markup
     yield from _to_mend(report)
     yield from _guide_defects(report)
     for error in report.run_errors:
@@ -71,13 +82,14 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
 
 def _to_mend(report: Report) -> Iterator[Line]:
     """What failed comes last, where the eye is."""
-    groups = [g for v in (Verdict.NOT_EVALUATED, Verdict.ERROR, Verdict.FAIL) for g in to_mend(report, v)]
+    words = (FINDING, Verdict.NOT_EVALUATED, Verdict.ERROR, Verdict.FAIL)
+    groups = [(word, *group) for word in words for group in to_mend(report, word)]
     if groups:
         yield "", {}
         further = " else" if guide_defects_of(report) else ""
         yield f"What{further} could not be told, and what does not hold", {"bold": True}
-    for reasons, several in groups:
-        sign, markup = _SIGNS[several[0].verdict]
+    for word, reasons, several in groups:
+        sign, markup = _SIGNS[word]
         alone = several[0].requirement.sentence if len(several) == 1 else ""
         yield "", {}
         yield f"{sign} {', '.join(j.requirement.id for j in several)} {alone}".rstrip(), markup

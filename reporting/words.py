@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from facts.catalogue import Level
 from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Authority, Ending, Judged, Verdict
@@ -37,7 +38,17 @@ def reasons_of(report: Report, judged: Judged) -> tuple[str, ...]:
     return tuple(f"{name}: {reason}" if name else reason for name, reason in told)
 
 
-def to_mend(report: Report, verdict: Verdict) -> list[tuple[tuple[str, ...], list[Judged]]]:
+FINDING = "finding"
+"""The word for a SHOULD that fails; where findings fail the run (strict), it is `fail` like any other."""
+
+
+def word_of(report: Report, judged: Judged) -> str:
+    """The word that people read for a requirement's verdict."""
+    finding = judged.verdict is Verdict.FAIL and judged.requirement.level is Level.SHOULD and not report.strict
+    return FINDING if finding else judged.verdict.value
+
+
+def to_mend(report: Report, word: str) -> list[tuple[tuple[str, ...], list[Judged]]]:
     """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together.
 
     So do, behind the others, those that cannot hold before one and the same defect of the guide is mended. Those in which
@@ -46,7 +57,7 @@ def to_mend(report: Report, verdict: Verdict) -> list[tuple[tuple[str, ...], lis
     groups: dict[tuple[str, ...], list[Judged]] = {}
     behind: dict[str, list[Judged]] = {}
     for judged in report.judged:
-        if judged.verdict is verdict and not _is_told_as_defect(report, judged):
+        if word_of(report, judged) == word and not _is_told_as_defect(report, judged):
             first = first_cause(report, judged)
             if first is None:
                 groups.setdefault(reasons_of(report, judged), []).append(judged)

@@ -14,16 +14,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from judge.verdict import Authority, Verdict
+from facts.finding import Holds
+from judge.verdict import Authority, Ending, Verdict
 from reporting.document import from_json
 from reporting.html import CAP, to_html
 from reporting.junit import to_junit
 from reporting.last_look import last_look
-from reporting.model import Report, RunFacts
+from reporting.model import Report, RunFacts, StepState
 from reporting.publish import publish
 from reporting.terminal import summary
-from reporting.words import reasons_of, remedy_of, scope_in_words
-from tests.unit.reporting.sample import BODIES, LONG, ONE, TWO, report, scenario
+from reporting.words import reasons_of, remedy_of, scope_in_words, word_of
+from tests.unit.reporting.sample import BODIES, LONG, ONE, TWO, finding, report, scenario, step
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -237,6 +238,19 @@ def test_reasons_name_their_scenarios_only_where_they_differ() -> None:
 
     assert reasons_of(same, same.judged[2]) == ("KeyError: 'x'\n  a.py:1 in f",)
     assert reasons_of(differ, differ.judged[2]) == ("S A-3: KeyError: 'x'\n  a.py:1 in f", "other: y")
+
+
+def test_a_should_that_fails_is_called_a_finding_unless_findings_fail_the_run() -> None:
+    low = scenario("A-3", step(StepState.VIOLATED, finding("A-3", Holds.NO, TWO), evidence=(TWO,)), ending=Ending.VIOLATED)
+    others = tuple(s for s in report().scenarios if "A-3" not in s.requirements)
+    found, strict = (report(scenarios=(*others, low), strict=strict) for strict in (False, True))
+    for told, word, sign in ((found, "finding", "▲"), (strict, "fail", "×")):
+        (judged,) = (j for j in told.judged if j.requirement.id == "A-3")
+        assert judged.verdict is Verdict.FAIL
+        assert word_of(told, judged) == word
+        assert f"{sign} A-3" in "\n".join(line for line, _markup in summary(told, Path("reports/latest")))
+    assert "1 ▲ finding" in Page(to_html(found, BODIES)).text
+    assert "▲" not in Page(to_html(strict, BODIES)).text
 
 
 def test_the_scope_is_one_line() -> None:
