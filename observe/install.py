@@ -65,7 +65,7 @@ READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
 
 _MADE: tuple[tuple[str, str], ...] = (
     *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "pods", "services")),
-    *(("networking.istio.io", kind) for kind in ("destinationrules", "virtualservices")),
+    *(("networking.istio.io", kind) for kind in ("destinationrules", "envoyfilters", "virtualservices")),
     *(("security.istio.io", kind) for kind in ("authorizationpolicies", "peerauthentications")),
 )
 

@@ -236,7 +236,7 @@ def opened(
     return found
 
 
-@when(parsers.parse("plain sends {count:d} requests to beta through the gateway"), target_fixture="through")
+@when(parsers.parse("plain sends {count:d} requests through the gateway to beta"), target_fixture="through")
 def sends_through(count: int, opened: Opened | None, conversations: Conversations) -> Asked | None:
     if opened is None:
         return None

@@ -8,6 +8,6 @@ Feature: The ingress gateway belongs to the same trust
   Scenario: A request from outside reaches a workload through the gateway
     Given an ingress gateway
     And beta behind it
-    When plain sends 5 requests to beta through the gateway
+    When plain sends 5 requests through the gateway to beta
     Then every ingress gateway must have an identity from tbot
     And beta must have seen exactly the SPIFFE ID of the gateway each time
