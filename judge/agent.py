@@ -311,8 +311,8 @@ def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Fi
         "INST-16",
         expected="no version with a known identity defect",
         problems=problems,
-        so=listed(f"{c.name} {c.version} ({c.said})" for c in components)
-        + (f"; the tag of {tbot_image} floats" if floats else ""),
+        so=(f"the tag of {tbot_image} floats; " if floats else "")
+        + listed(f"{c.name} {c.version} ({c.said})" for c in components),
         where=listed(c.where for c in components),
         evidence=evidence,
         remedy="; ".join(dict.fromkeys(remedies)),
