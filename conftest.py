@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tomllib
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from reporting.collector import Collector
 from reporting.model import Phase, Scope
 from reporting.progress import Progress
 from reporting.store import Store
+from reporting.waivers import waivers
 from settings import BadSettings, Settings, defaults, load
 
 ROOT = Path(__file__).parent
@@ -97,9 +99,10 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings, refusal = load(**given), ""
         catalogue.chosen(settings.profiles)
+        waived = waivers(settings.waivers, catalogue, datetime.now(UTC).date())
         must_be_usable(settings)
     except (BadSettings, BadInput) as error:
-        settings, refusal = defaults(**given), str(error)
+        settings, refusal, waived = defaults(**given), str(error), {}
     collector = Collector(
         catalogue=catalogue,
         profiles=settings.profiles,
@@ -110,6 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
         command_line=["pytest", *config.invocation_params.args],
         strict=settings.strict,
         allow_partial=settings.allow_partial,
+        waivers=waived,
         features_dir=FEATURES,
         refusal=refusal,
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,6 +101,16 @@ class Names(BaseModel):
     )
 
 
+class Waived(BaseModel):
+    """A decision to live with a requirement that does not hold, for a time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    owner: str = Field(min_length=1, description="Who decided.")
+    justification: str = Field(min_length=1, description="Why.")
+    last_day: date = Field(description="Last day, in UTC, on which it counts.")
+
+
 class Settings(BaseSettings):
     """Everything a run can be told."""
 
@@ -179,6 +190,10 @@ class Settings(BaseSettings):
     timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Multiplies every timeout.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="The timeouts.")
     names: Names = Field(default_factory=Names, description="The names.")
+    waivers: Mapping[str, Waived] = Field(
+        default_factory=dict,
+        description="Failures that somebody lives with: `[waivers.ID]` with `owner`, `justification` and `last_day`.",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -241,7 +256,7 @@ def described(model: type[BaseModel], within: str = "") -> Iterator[tuple[str, s
         if isinstance(default, BaseModel):
             yield from described(type(default), f"{within}{name}.")
         else:
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else str("" if default is None else default)
+            shown = ",".join(default) if isinstance(default, tuple | dict) else str("" if default is None else default)
             yield f"{within}{name}", shown, field.description or ""
 
 

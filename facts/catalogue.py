@@ -205,5 +205,5 @@ def _bad(where: str, expected: str, seen: str) -> BadInput:
         expected=expected,
         seen=seen,
         where=where,
-        remedy="mend the catalogue; its keys are documented in DEVELOPMENT.md",
+        remedy="mend the catalogue; its keys are documented in facts/catalogue.py",
     )

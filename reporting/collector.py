@@ -128,12 +128,20 @@ class Collector:
             root=config.rootpath,
             scope=replace(
                 self._plan.scope,
-                paths=tuple(config.args),
+                paths=() if self._all_features_in(config) else tuple(config.args),
                 keyword=option("keyword", "") or "",
                 markers=option("markexpr", "") or "",
-                rerun_of_failures=bool(option("lf", False) or option("failedfirst", False)),
+                # Not --ff, which runs them first, and then everything.
+                rerun_of_failures=bool(option("lf", False)),
             ),
         )
+
+    def _all_features_in(self, config: pytest.Config) -> bool:
+        """Whether one of the paths that pytest was given is the directory of the features, or one above it."""
+        if self._plan.features is None:
+            return False
+        features = self._plan.features.resolve()
+        return any((config.invocation_params.dir / arg).resolve() in (features, *features.parents) for arg in config.args)
 
     def pytest_sessionstart(self) -> None:
         """Lets SIGTERM end a run as Ctrl-C does: with clean-up and a report."""

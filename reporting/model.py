@@ -220,7 +220,7 @@ class Scope:
         namespaces: Namespaces looked at; empty means all.
         profiles: Profiles as they were chosen.
         safety: Safety classes that were allowed.
-        paths: Files and folders given to pytest.
+        paths: Files, folders and scenarios given to pytest; empty where they take in all features.
         keyword: ``-k``.
         markers: ``-m``.
         rerun_of_failures: Whether only earlier failures were run again.

@@ -139,6 +139,8 @@ def scope_in_words(scope: Scope) -> str:
         parts.insert(2, f"installed as the guide says{', repaired: ' if scope.repairs else ''}{', '.join(scope.repairs)}")
     if scope.namespaces:
         parts.append(f"namespaces {', '.join(scope.namespaces)}")
+    if scope.paths:
+        parts.append(f"only {', '.join(scope.paths)}")
     if scope.keyword:
         parts.append(f"only -k {scope.keyword!r}")
     if scope.markers:

@@ -141,8 +141,14 @@ def test_input_that_cannot_be_used_ends_the_run_before_it_starts(
     [
         ("conformance.toml", "nodes = = 2", (), "expected settings in TOML; saw Invalid value (at line 1, column 9)"),
         ("kubeconfig", "{{{ : no yaml", (*EXISTING, "--context", "a"), "expected a kubeconfig that can be read; saw while"),
+        (
+            "conformance.toml",
+            '[waivers.INST-99]\nowner = "x"\njustification = "y"\nlast_day = 2026-12-31',
+            (),
+            "expected waivers for requirements of the catalogue; saw INST-99",
+        ),
     ],
-    ids=["settings", "kubeconfig"],
+    ids=["settings", "kubeconfig", "waivers"],
 )
 def test_a_file_that_cannot_be_read_ends_the_run_before_it_starts(
     suite: Suite, file: str, text: str, options: tuple[str, ...], sentence: str

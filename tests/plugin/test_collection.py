@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from judge.verdict import Ending, Result
+from reporting.words import scope_in_words
 from tests.plugin.small_project import Project
 
 pytest_plugins = ["pytester"]
@@ -121,9 +122,36 @@ def test_a_requirement_does_not_pass_by_one_of_its_two_scenarios(passing: Projec
 def test_the_selection_is_part_of_the_scope(passing: Project) -> None:
     scope = passing.run("features", "-k", "A-1", "-m", "requirement").report.scope
 
-    assert (scope.keyword, scope.markers, scope.paths) == ("A-1", "requirement", ("features",))
+    assert (scope.keyword, scope.markers, scope.paths) == ("A-1", "requirement", ())
     assert scope.profiles == ("core",)
     assert scope.safety == ("read-only", "namespaced", "disruptive")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paths"),
+    [
+        (("features/",), ()),
+        ((".",), ()),
+        (("features/a1.feature", "features"), ()),
+        (("features/a1.feature",), ("features/a1.feature",)),
+        (("features/a1.feature::S of a1.feature",), ("features/a1.feature::S of a1.feature",)),
+    ],
+)
+def test_paths_are_part_of_the_scope_where_they_leave_something_out(
+    passing: Project, arguments: tuple[str, ...], paths: tuple[str, ...]
+) -> None:
+    scope = passing.run(*arguments).report.scope
+
+    assert scope.paths == paths
+    assert ("only features/a1.feature" in scope_in_words(scope)) is bool(paths)
+
+
+@pytest.mark.parametrize(("option", "rerun"), [("--ff", False), ("--lf", True)])
+def test_failures_first_runs_everything_and_failures_alone_is_a_rerun(passing: Project, option: str, *, rerun: bool) -> None:
+    ran = passing.run("features", option)
+
+    assert ran.report.scope.rerun_of_failures is rerun
+    assert ran.result.ret == (6 if rerun else 0)
 
 
 def test_a_selection_that_leaves_nothing_keeps_pytests_exit_code(passing: Project) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from settings import BadSettings, Names, Settings, Timeouts, cache_directory, defaults, described, load
+from settings import BadSettings, Names, Settings, Timeouts, Waived, cache_directory, defaults, described, load
 
 EVERYTHING = frozenset({"read-only", "namespaced", "disruptive"})
 
@@ -135,8 +136,17 @@ def test_the_scale_multiplies_every_timeout() -> None:
 
 
 def test_every_setting_has_a_sentence() -> None:
-    described = [f for model in (Settings, Timeouts, Names) for f in model.model_fields.values()]
-    assert all(f.description and f.description.endswith((".", "…", ")")) for f in described)
+    fields = [f for model in (Settings, Timeouts, Names, Waived) for f in model.model_fields.values()]
+    assert all(f.description and f.description.endswith((".", "…", ")")) for f in fields)
+
+
+def test_a_waiver_says_who_why_and_until_when() -> None:
+    in_file('[waivers.INST-16]\nowner = "platform team"\njustification = "soon"\nlast_day = 2026-12-31\n')
+    assert load().waivers == {"INST-16": Waived(owner="platform team", justification="soon", last_day=date(2026, 12, 31))}
+    in_file('[waivers.INST-16]\nowner = "platform team"\njustification = ""\n')
+    said = refused()
+    assert "waivers.INST-16.justification" in said
+    assert "waivers.INST-16.last_day" in said
 
 
 # The cache.

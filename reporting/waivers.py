@@ -1,0 +1,36 @@
+"""Decisions to live with a failure, as the settings have them, for the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from facts.catalogue import Catalogue
+from facts.errors import BadInput
+from judge.verdict import Waiver
+from settings import Waived
+
+
+def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) -> dict[str, Waiver]:
+    """The waivers of a run, by requirement.
+
+    Args:
+        decided: As the settings have them.
+        catalogue: All requirements.
+        today: In UTC; a waiver whose last day is over is kept, so that the report says so, and has no effect.
+
+    Raises:
+        BadInput: One is for a requirement that does not exist.
+    """
+    unknown = [requirement for requirement in decided if requirement not in catalogue]
+    if unknown:
+        raise BadInput(
+            expected="waivers for requirements of the catalogue",
+            seen=", ".join(unknown),
+            where="settings: waivers",
+            remedy="`conformance plan --profile all` lists the requirements with their ids",
+        )
+    return {
+        requirement: Waiver(requirement, each.owner, each.justification, expired=each.last_day < today)
+        for requirement, each in decided.items()
+    }

@@ -1,0 +1,28 @@
+"""Waivers come from the settings, count to the end of their last day, and are for requirements that exist."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from facts.catalogue import Catalogue
+from facts.errors import BadInput
+from judge.verdict import Waiver
+from reporting.waivers import waivers
+from settings import Waived
+from tests.unit.reporting.sample import requirement
+
+CATALOGUE = Catalogue({"A-1": requirement("A-1")})
+DECIDED = Waived(owner="platform team", justification="until the upgrade", last_day=date(2026, 12, 31))
+
+
+@pytest.mark.parametrize(("today", "expired"), [(date(2026, 12, 31), False), (date(2027, 1, 1), True)])
+def test_a_waiver_counts_to_the_end_of_its_last_day(today: date, *, expired: bool) -> None:
+    made = waivers({"A-1": DECIDED}, CATALOGUE, today)
+    assert made == {"A-1": Waiver("A-1", "platform team", "until the upgrade", expired)}
+
+
+def test_a_waiver_for_nothing_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"saw A-9 .*conformance plan"):
+        waivers({"A-1": DECIDED, "A-9": DECIDED}, CATALOGUE, date(2026, 1, 1))
