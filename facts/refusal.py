@@ -1,11 +1,12 @@
 """How an attempt to be let in ended: granted, or refused, and by which of the things that refuse.
 
-A 403 of a policy, a TLS alert, a status of the SDS server and a missing socket are four different outcomes: each says that
-another part of the installation did its work. A timeout is none of them; it says nothing.
+A TLS alert, a status of the SDS server, a refused join and a missing socket are different outcomes: each says that another
+part of the installation did its work. A timeout is none of them; it says nothing. What becomes of a request, a policy's 403
+among it, is in `facts.ledger`.
 
-Sources: Envoy (local replies, the log line of a config stream that ended), the TLS alert registry (RFC 8446, 6.2), gRPC's
-status codes, Istio's agent, and Teleport's error texts. How Teleport joins the layers of an error differs by version, so
-only parts of its sentences are looked for.
+Sources: the log line of an Envoy whose config stream ended, the TLS alert registry (RFC 8446, 6.2), gRPC's status codes,
+Istio's agent, and Teleport's error texts. How Teleport joins the layers of an error differs by version, so only parts of its
+sentences are looked for.
 """
 
 from __future__ import annotations
@@ -13,20 +14,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote
 
 
 class Kind(StrEnum):
     """What an attempt ended with."""
 
     GRANTED = "granted"
-    RBAC = "refused by an authorization policy"
-    TLS_ALERT = "refused by a TLS alert of the other side"
-    UNVERIFIED = "given up because the other side's certificate was not accepted"
+    TLS_ALERT = "refused by a TLS alert"
     SDS = "refused by the SDS server"
+    JOIN = "refused by Teleport's join token"
     NO_SOCKET = "there is no socket to ask"
-    JOIN = "refused by Teleport's join rules"
-    RESET = "the other side closed the connection"
-    CLOSED_PORT = "nothing listens there"
+    CLOSED = "the other side closed the connection without a word"
     TIMEOUT = "no answer in time"
     OTHER = "ended otherwise"
 
@@ -47,7 +46,7 @@ GRPC_STATUS = (
 )  # fmt: skip
 """Names of the gRPC status codes, by code."""
 
-# What Envoy itself answers for a stream that never reached the server, or that the server left without a word.
+# What Envoy itself writes for a stream that never reached the server, or that the server left without a word.
 _NOT_THE_SERVERS = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 _REASONS: tuple[tuple[re.Pattern[str], Because], ...] = (
@@ -57,12 +56,12 @@ _REASONS: tuple[tuple[re.Pattern[str], Because], ...] = (
 )
 
 _ON_THE_CERTIFICATE = re.compile(
-    r"bad.certificate|unsupported.certificate|certificate.(?:revoked|expired|unknown|required)|unknown.ca|access.denied",
-    re.IGNORECASE,
+    "bad_certificate|unsupported_certificate|certificate_(?:revoked|expired|unknown|required)|unknown_ca|access_denied"
 )
-"""Alerts by which a peer says that it does not accept the certificate; OpenSSL and BoringSSL spell them alike."""
+"""Alerts by which a peer says that it does not accept the certificate."""
 
-_ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)|\balert (?:number )?([a-z][a-z ]+|\d+)", re.IGNORECASE)
+# OpenSSL's name of the reason of an error.
+_ALERT = re.compile(r"\b(?:SSLV3|TLSV1|TLSV13)_ALERT_([A-Z_]+)")
 
 _UNREACHED = re.compile(r"No such file or directory|No_such_file_or_directory|Connection refused|Connection_refused")
 
@@ -73,7 +72,7 @@ class Outcome:
 
     Attributes:
         kind: What it ended with.
-        code: HTTP status, name of the alert or gRPC status; empty where there is none.
+        code: Name of the alert or of the gRPC status; empty where there is none.
         said: The words of whoever ended it.
         because: What those words mean, for the SDS server and for Teleport.
     """
@@ -90,54 +89,23 @@ class Outcome:
     @property
     def is_on_the_certificate(self) -> bool:
         """A TLS alert that names the certificate, and not for instance the protocol's version or a cipher."""
-        return self.kind is Kind.TLS_ALERT and bool(_ON_THE_CERTIFICATE.search(self.code))
-
-
-def of_http(status: int, body: str) -> Outcome:
-    """The outcome of a request that got an HTTP answer, from the server or from an Envoy in between.
-
-    Args:
-        status: HTTP status.
-        body: The answer's body; Envoy writes there why it answers in the server's place.
-    """
-    said = body.strip()[:400]
-    if 200 <= status < 300:
-        return Outcome(Kind.GRANTED, str(status))
-    if status == 403 and "RBAC: access denied" in body:
-        return Outcome(Kind.RBAC, str(status), said)
-    if status == 504 or "timeout" in body.lower():
-        return Outcome(Kind.TIMEOUT, str(status), said)
-    if status == 503:
-        alert = _alert(body)
-        if alert:
-            return Outcome(Kind.TLS_ALERT, alert, said)
-        if "CERTIFICATE_VERIFY_FAILED" in body or "TLS_error" in body:
-            return Outcome(Kind.UNVERIFIED, str(status), said)
-        if "connection termination" in body or "connection failure" in body or "reset" in body:
-            return Outcome(Kind.RESET, str(status), said)
-    return Outcome(Kind.OTHER, str(status), said)
+        return self.kind is Kind.TLS_ALERT and bool(_ON_THE_CERTIFICATE.fullmatch(self.code))
 
 
 def of_exception(name: str, text: str) -> Outcome:
-    """The outcome of an attempt that a Python client saw end with an exception instead of an answer.
+    """The outcome of a TLS connection that a Python client saw end with an exception instead of an answer.
 
     Args:
         name: Class of the exception, e.g. ``SSLError``.
         text: Its text.
     """
     said = f"{name}: {text}" if text else name
-    if name in ("TimeoutError", "timeout"):
+    if alert := _ALERT.search(text):
+        return Outcome(Kind.TLS_ALERT, alert[1].lower(), said)
+    if name == "TimeoutError":
         return Outcome(Kind.TIMEOUT, "", said)
-    if name == "FileNotFoundError":
-        return Outcome(Kind.NO_SOCKET, "", said)
-    if name == "ConnectionRefusedError":
-        return Outcome(Kind.CLOSED_PORT, "", said)
-    if name == "SSLCertVerificationError":
-        return Outcome(Kind.UNVERIFIED, "", said)
-    if alert := _alert(text):
-        return Outcome(Kind.TLS_ALERT, alert, said)
-    if name in ("ConnectionResetError", "ConnectionAbortedError", "BrokenPipeError", "RemoteDisconnected", "SSLEOFError"):
-        return Outcome(Kind.RESET, "", said)
+    if name in ("ConnectionResetError", "BrokenPipeError", "SSLEOFError", "SSLZeroReturnError"):
+        return Outcome(Kind.CLOSED, "", said)
     return Outcome(Kind.OTHER, "", said)
 
 
@@ -161,11 +129,6 @@ def reason_of(words: str) -> Because:
     return next((because for pattern, because in _REASONS if pattern.search(words)), Because.UNSAID)
 
 
-def _alert(text: str) -> str:
-    found = _ALERT.search(text)
-    return "" if found is None else str(found[1] or found[2]).strip().lower().replace(" ", "_")
-
-
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
     """A config stream of Envoy that ended, as its log tells.
@@ -185,7 +148,7 @@ _STREAM_ENDED = re.compile(
     r"(?=\n(?:\[?\d{4}-\d\d-\d\d[ T])|\Z)",
     re.DOTALL,
 )
-_TRAILER = re.compile(r"(?:\s+\(previously \d+, .*\))?(?:\tthread=\d+)?\s*\Z", re.DOTALL)
+_TRAILER = re.compile(r"(?:\{via_upstream\})?(?:\s+\(previously \d+, .*\))?(?:\tthread=\d+)?\s*\Z", re.DOTALL)
 
 
 def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
@@ -197,6 +160,41 @@ def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
         log: The end of the log, as Envoy or as Istio's agent writes it.
     """
     return tuple(
-        StreamEnded(found["cluster"], of_sds(int(found["code"]), _TRAILER.sub("", found["message"])))
+        # As it came over the wire: gRPC writes line breaks in a message with a percent sign.
+        StreamEnded(found["cluster"], of_sds(int(found["code"]), unquote(_TRAILER.sub("", found["message"]))))
         for found in _STREAM_ENDED.finditer(log)
     )
+
+
+_AGENT_FOUND_NONE = re.compile(r"non-default SDS socket path.*no socket found", re.IGNORECASE)
+_JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
+_BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
+
+
+def of_agents_log(log: str) -> Outcome:
+    """How the start of an Istio agent ended that was told another socket name than the usual one.
+
+    Args:
+        log: The end of its log.
+    """
+    found = next((line for line in reversed(log.splitlines()) if _AGENT_FOUND_NONE.search(line)), "")
+    if found:
+        return Outcome(Kind.NO_SOCKET, "", found.strip())
+    return Outcome(Kind.OTHER, "", log.strip()[-300:])
+
+
+def of_tbots_log(log: str) -> Outcome:
+    """How a tbot's attempt to join ended.
+
+    Args:
+        log: Its whole log.
+    """
+    if reason_of(log) is Because.NO_ALLOW_RULE:
+        # The layers of the error may stand on lines of their own; the innermost is the one that counts.
+        line = next(line for line in log.splitlines() if reason_of(line) is Because.NO_ALLOW_RULE)
+        return Outcome(Kind.JOIN, "", line.strip()[-300:], Because.NO_ALLOW_RULE)
+    if joined := _JOINED.search(log):
+        return Outcome(Kind.GRANTED, "", joined[0])
+    error = _BOTS_ERROR.search(log)
+    # Whatever follows the first line that says ERROR belongs to it.
+    return Outcome(Kind.OTHER, "", (log[error.start() :] if error else log).strip()[:400])

@@ -538,15 +538,20 @@ class Install:
 
     # The guide's own commands.
 
-    def guide(self, command: str) -> GuideAnswer:
+    def guide(self, command: str, pod: Pod | None = None) -> GuideAnswer:
         """Runs one of the guide's own commands as it is written, with this install's names, and keeps its answer.
 
         Args:
             command: As the guide prints it.
+            pod: Another pod in the place of the test application.
         """
         names = self._found_names() if command.startswith("tctl ") else self._names_for(about(command))
+        app_pod = self._first_app_pod
+        if pod is not None:
+            names = names.model_copy(update={"app_namespace": pod.namespace})
+            app_pod = lambda: pod.name  # noqa: E731 - as the method it stands for
         try:
-            asked = GuideCommand.of(command, names, app_pod=self._first_app_pod, tbot_pod=self._first_tbot_pod)
+            asked = GuideCommand.of(command, names, app_pod=app_pod, tbot_pod=self._first_tbot_pod)
         except NoPodToAsk as error:
             # An answer too: the truth about the item is still judged, and says what is missing.
             said = f"the command cannot be run: expected {error.expected}, there is none"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +14,7 @@ import yaml
 
 from facts import envoy
 from facts.agent import KubeletAddress
-from facts.document import Absent
-from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.errors import CouldNotTell
 from facts.kubernetes import Pod
 from facts.probe import (
     NodeProbe,
@@ -25,41 +24,20 @@ from facts.probe import (
     parse_node_probe,
     parse_socket_directory_probe,
 )
+from facts.refusal import parse_ended_streams
 from observe.cluster import Cluster
 from observe.envoy import read_admin
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, eventually
 from provision.objects import SCRATCH, Objects
-from provision.phases import Cancelled
+from provision.pods import Ended, Pods
 from provision.render import MANIFESTS, documents, render
 
 PROBES = MANIFESTS / "probes"
 SERVICE_ACCOUNT = "probe"
 AT_ONCE = 8
 SLICE = 0.5
-_NO_REASON = "neither the pod nor its events say why"
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A probe pod that ended or cannot start, with what it said."""
-
-    pod: Pod
-    reason: str
-    evidence: tuple[str, ...] = ()
-
-    def refused(self, node: str) -> Refused:
-        """As what it is to who asked for the probe."""
-        in_the_way = any(word in self.reason for word in _IN_THE_WAY)
-        return Refused(node, self.reason, (*self.pod.evidence, *self.evidence), by_policy=not in_the_way)
-
-
-_IN_THE_WAY = ("ImagePull", "ErrImage", "InvalidImageName", "pull image", "NodeNotReady", "Unschedulable", _NO_REASON)
-"""Words for what keeps a probe from running and says nothing about what it was to find out."""
-
-_REFUSALS = ("HTTP 400", "HTTP 403", "HTTP 422")
-_NO_RIGHT = "cannot create resource", "cannot patch resource"
 
 
 class Probes:
@@ -78,9 +56,9 @@ class Probes:
         self._objects = objects
         self._cluster = cluster
         self._image = image
-        self._patience = patience
+        self._pods = Pods(objects, cluster, patience)
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._numbers = itertools.count(1)
         self._namespace = ""
         self._to_remove = ""
 
@@ -167,49 +145,40 @@ class Probes:
                 return tuple(each.result() for each in asked)
             except KeyboardInterrupt:
                 # The pool waits for its threads, and they would wait for their pods.
-                self._ended.set()
+                self._pods.interrupt()
                 raise
-
-    def _pace(self, timeout: float) -> Pace:
-        return Pace(timeout, 0.2, sleep=self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._ended.wait(seconds):
-            raise Cancelled
 
     def _config_map(self, name: str, data: dict[str, str]) -> None:
         metadata = {"name": name, "namespace": self.namespace()}
         self._objects.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
     def _pod(self, manifest: Path, node: str, variables: dict[str, str]) -> dict[str, Any]:
-        # A node's name may hold dots, a pod's name must not end in what would then be a label; 40 characters keep it legal.
-        label = node.replace(".", "-")[-40:].strip("-")
+        # With a number, so that no probe meets one of the same name that is on its way out.
+        label = f"{label_of(node)}-{next(self._numbers)}"
         given = {"NAMESPACE": self.namespace(), "NODE": node, "NODE_LABEL": label, **variables}
         return documents(manifest, given)[0]
 
     def _printed(self, node: str, document: dict[str, Any], parse: Callable[[str, str, tuple[str, ...]], T]) -> T | Refused:
         """What a probe that prints its report and ends has printed."""
-        made = self._make(node, document)
-        if isinstance(made, Refused):
-            return made
-        ended = self._until(document, made, lambda pod: pod if pod.phase == "Succeeded" else None)
-        if isinstance(ended, _Ended):
-            return ended.refused(node)
+        ended = self._made(document, lambda pod: pod.phase == "Succeeded")
+        if isinstance(ended, Ended):
+            return Refused(node, ended.reason, ended.evidence, by_policy=ended.by_policy)
         log = self._cluster.logs(ended.namespace, ended.name, "probe")
         self._objects.delete("v1", "Pod", ended.name, namespace=ended.namespace)
         return parse(log.document, node, (*ended.evidence, log.evidence))
 
     def _sds_probe(self, node: str, document: dict[str, Any]) -> SdsProbe | Refused:
-        made = self._make(node, document)
-        if isinstance(made, Refused):
-            return made
-        running = self._until(document, made, lambda pod: pod if pod.ready else None)
-        if isinstance(running, _Ended):
-            return running.refused(node)
+        running = self._made(document, lambda pod: pod.ready)
+        if isinstance(running, Ended):
+            return Refused(node, running.reason, running.evidence, by_policy=running.by_policy)
         try:
             return self._asked(node, running)
         finally:
             self._objects.delete("v1", "Pod", running.name, namespace=running.namespace)
+
+    def _made(self, document: dict[str, Any], there: Callable[[Pod], bool]) -> Pod | Ended:
+        namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
+        return self._pods.make(document) or self._pods.until(namespace, name, there)
 
     def _asked(self, node: str, pod: Pod) -> SdsProbe | Refused:
         """What Envoy holds as soon as it holds a certificate, or after the patience of one probe."""
@@ -231,60 +200,17 @@ class Probes:
             return SdsProbe(node, pod.namespace, pod.service_account, leaf, "", at, (*pod.evidence, *evidence))
 
         try:
-            return eventually(f"an identity from the socket of {node}", look, self._pace(self._patience / 4))
+            return eventually(f"an identity from the socket of {node}", look, self._pods.pace(self._pods.patience / 4))
         except CouldNotTell as error:
             if not evidence:
                 return Refused(node, f"its Envoy could not be asked: {error.seen}", pod.evidence, by_policy=False)
             log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
-            said = [line for line in str(log.document).splitlines() if "StreamSecrets" in line]
-            reason = said[-1].partition("] ")[2] if said else error.seen
+            ended = parse_ended_streams(str(log.document))
+            reason = str(ended[-1].outcome) if ended else error.seen
             found = (*pod.evidence, *evidence, log.evidence)
             return SdsProbe(node, pod.namespace, pod.service_account, None, reason, datetime.now(UTC), found)
 
-    def _make(self, node: str, document: dict[str, Any]) -> dict[str, Any] | Refused:
-        try:
-            return self._objects.apply(document)
-        except ProvisioningFailed as error:
-            by_policy = error.seen.startswith(_REFUSALS) and not any(word in error.seen for word in _NO_RIGHT)
-            pods = self._cluster.pods(document["metadata"]["namespace"])
-            return Refused(node, error.seen, tuple(e for pod in pods for e in pod.evidence), by_policy=by_policy)
 
-    def _until(self, document: dict[str, Any], made: dict[str, Any], there: Callable[[Pod], Pod | None]) -> Pod | _Ended:
-        """Waits until a probe pod is there, or has ended otherwise, or cannot start in time."""
-        name, namespace = made["metadata"]["name"], document["metadata"]["namespace"]
-        last: Pod | None = None
-
-        def look() -> Pod | _Ended:
-            nonlocal last
-            seen = self._cluster.pod(namespace, name)
-            if isinstance(seen, Absent):
-                raise NotYet(str(seen))
-            last = seen
-            found = there(last)
-            if found is not None:
-                return found
-            if last.phase in ("Failed", "Succeeded"):
-                return _Ended(last, _why(last))
-            raise NotYet(_why(last))
-
-        try:
-            return eventually(f"the probe pod {namespace}/{name}", look, self._pace(self._patience))
-        except CouldNotTell:
-            if last is None:
-                raise
-            # A volume that cannot be mounted shows in the pod's events alone.
-            warnings = [
-                event
-                for event in self._cluster.events(namespace)
-                if event.type == "Warning" and event.about == f"Pod/{last.name}"
-            ]
-            said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
-            reason = f"not there after {self._patience:g} s: {_why(last)}; {said or _NO_REASON}"
-            return _Ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
-
-
-def _why(pod: Pod) -> str:
-    """What a pod says about its own state."""
-    said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
-    said += [c.message for c in pod.conditions if c.status != "True" and c.message]
-    return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase
+def label_of(node: str) -> str:
+    """A node's name as part of a pod's: it may hold dots, which would then end a label; 40 characters keep it legal."""
+    return node.replace(".", "-")[-40:].strip("-")

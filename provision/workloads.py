@@ -228,10 +228,7 @@ class Workloads:
     def _furniture(self, quarter: str) -> list[dict[str, Any]]:
         """A namespace and what every workload in it needs."""
         namespace, *rest = self._documents("namespace.yaml", quarter)
-        if self._mesh.revision != DEFAULT_REVISION:
-            labels = namespace["metadata"]["labels"]
-            del labels["istio-injection"]
-            labels["istio.io/rev"] = self._mesh.revision
+        for_revision(namespace, self._mesh.revision)
         program = {PROGRAM: (TRAFFIC / PROGRAM).read_text(encoding="utf-8")}
         metadata = {"name": CONTAINER, "namespace": self._namespace(quarter)}
         return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": program}]
@@ -306,3 +303,11 @@ class Workloads:
     def _sleep(self, seconds: float) -> None:
         if self._ended.wait(seconds):
             raise Cancelled
+
+
+def for_revision(namespace: dict[str, Any], revision: str) -> None:
+    """Labels an injected namespace for a revision of Istio; the default one takes the label that is there."""
+    if revision != DEFAULT_REVISION:
+        labels = namespace["metadata"]["labels"]
+        del labels["istio-injection"]
+        labels["istio.io/rev"] = revision

@@ -1,54 +1,34 @@
-"""Refusals are told apart by who refused; a timeout is none."""
+"""Refusals are told apart by who refused; a timeout is none of them."""
 
 from __future__ import annotations
 
 import pytest
 
-from facts.refusal import Because, Kind, Outcome, of_exception, of_http, of_sds, parse_ended_streams
-
-UPSTREAM = "upstream connect error or disconnect/reset before headers. reset reason: "
-VERIFY_FAILED = (
-    "remote connection failure, transport failure reason: TLS_error:|268435581:SSL routines:OPENSSL_internal:"
-    "CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: "
-    "unable to get local issuer certificate:TLS_error_end"
+from facts.refusal import (
+    Because,
+    Kind,
+    Outcome,
+    of_agents_log,
+    of_exception,
+    of_sds,
+    of_tbots_log,
+    parse_ended_streams,
 )
-ALERTED = "TLS_error:|268436502:SSL routines:OPENSSL_internal:SSLV3_ALERT_CERTIFICATE_UNKNOWN:TLS_error_end"
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        (200, "ok", Kind.GRANTED),
-        (403, "RBAC: access denied", Kind.RBAC),
-        (403, "the application's own 403", Kind.OTHER),
-        (503, UPSTREAM + VERIFY_FAILED, Kind.UNVERIFIED),
-        (503, UPSTREAM + ALERTED, Kind.TLS_ALERT),
-        (503, UPSTREAM + "connection termination", Kind.RESET),
-        (503, UPSTREAM + "connection timeout", Kind.TIMEOUT),
-        (503, "no healthy upstream", Kind.OTHER),
-        (504, "upstream request timeout", Kind.TIMEOUT),
-        (500, "broken", Kind.OTHER),
-    ],
-)
-def test_an_http_answer(status: int, body: str, kind: Kind) -> None:
-    assert of_http(status, body).kind is kind
 
 
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
         ("TimeoutError", "timed out", Kind.TIMEOUT),
-        ("ConnectionResetError", "[Errno 104] Connection reset by peer", Kind.RESET),
-        ("RemoteDisconnected", "Remote end closed connection without response", Kind.RESET),
-        ("ConnectionRefusedError", "[Errno 111] Connection refused", Kind.CLOSED_PORT),
-        ("FileNotFoundError", "[Errno 2] No such file or directory", Kind.NO_SOCKET),
-        ("SSLCertVerificationError", "self-signed certificate", Kind.UNVERIFIED),
+        ("ConnectionResetError", "[Errno 104] Connection reset by peer", Kind.CLOSED),
+        ("SSLEOFError", "EOF occurred in violation of protocol", Kind.CLOSED),
         ("SSLError", "[SSL: SSLV3_ALERT_CERTIFICATE_UNKNOWN] sslv3 alert certificate unknown", Kind.TLS_ALERT),
-        ("SSLEOFError", "EOF occurred in violation of protocol", Kind.RESET),
         ("SSLError", "[SSL: WRONG_VERSION_NUMBER] wrong version number", Kind.OTHER),
+        ("ConnectionRefusedError", "[Errno 111] Connection refused", Kind.OTHER),
+        ("FileNotFoundError", "[Errno 2] No such file or directory", Kind.OTHER),
     ],
 )
-def test_an_exception_of_a_python_client(name: str, text: str, kind: Kind) -> None:
+def test_an_exception_of_the_tls_client(name: str, text: str, kind: Kind) -> None:
     assert of_exception(name, text).kind is kind
 
 
@@ -128,6 +108,15 @@ def test_the_agents_format_is_read_without_its_trailer() -> None:
     assert ended.outcome.said.endswith("workload.kubernetes is unset")
 
 
+def test_line_breaks_are_read_as_they_come_over_the_wire() -> None:
+    line = (
+        "2026-03-01T12:00:00.100000Z\twarning\tenvoy config external/envoy/grpc_stream.h:226\tStreamSecrets gRPC config "
+        "stream to sds-grpc closed: 7, failed evaluation%0A%09no matching rule found{via_upstream}\tthread=8\n"
+    )
+    (ended,) = parse_ended_streams(line)
+    assert ended.outcome.said == "failed evaluation\n\tno matching rule found"
+
+
 def test_a_log_without_such_a_line_has_no_ended_stream() -> None:
     assert parse_ended_streams("[2026-03-01 12:00:00.1][7][info][main] starting") == ()
 
@@ -136,3 +125,44 @@ def test_an_outcome_in_words_is_one_line() -> None:
     words = str(Outcome(Kind.SDS, "PERMISSION_DENIED", "one\n\ttwo"))
     assert words == "refused by the SDS server (PERMISSION_DENIED): one two"
     assert str(Outcome(Kind.TIMEOUT)) == "no answer in time"
+
+
+AGENT_ENDS = (
+    "2026-03-01T12:00:00.1Z\tinfo\tversion\n"
+    "2026-03-01T12:00:01.1Z\terror\tError: agent configured for non-default SDS socket path: "
+    "./var/run/secrets/workload-spiffe-uds/other but no socket found\n"
+)
+
+
+def test_an_agent_without_a_socket_of_another_name() -> None:
+    outcome = of_agents_log(AGENT_ENDS)
+    assert outcome.kind is Kind.NO_SOCKET
+    assert outcome.said.endswith("but no socket found")
+
+
+@pytest.mark.parametrize("log", ["", "error: failed to connect to istiod", "2026\tinfo\tStarting default Istio SDS Server"])
+def test_an_agent_that_ended_for_another_reason(log: str) -> None:
+    assert of_agents_log(log).kind is Kind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("log", "kind", "because"),
+    [
+        ("INFO starting\nERROR: kubernetes token did not match any allow rules\n", Kind.JOIN, Because.NO_ALLOW_RULE),
+        ("INFO starting\nERROR: joining\n\tkubernetes OIDC token did not match any allow rules configured\n", Kind.JOIN,
+         Because.NO_ALLOW_RULE),
+        ("INFO [TBOT:IDEN] Fetched new bot identity instance:x\n", Kind.GRANTED, Because.UNSAID),
+        ("INFO [TBOT:SVC:] Listener opened for Workload API endpoint addr:/x\n", Kind.GRANTED, Because.UNSAID),
+        ("INFO starting\nERROR: reviewing kubernetes token with static_jwks\n\tvalidating jwt signature\n", Kind.OTHER,
+         Because.UNSAID),
+        ("INFO starting\n", Kind.OTHER, Because.UNSAID),
+    ],
+)  # fmt: skip
+def test_a_tbot_that_tried_to_join(log: str, kind: Kind, because: Because) -> None:
+    outcome = of_tbots_log(log)
+    assert (outcome.kind, outcome.because) == (kind, because)
+
+
+def test_another_reason_not_to_join_is_told_with_all_its_lines() -> None:
+    said = of_tbots_log("INFO starting\nERROR: reviewing kubernetes token\n\tvalidating jwt signature\n").said
+    assert said == "ERROR: reviewing kubernetes token\n\tvalidating jwt signature"

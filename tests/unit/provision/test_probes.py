@@ -32,7 +32,7 @@ def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
     threading.Thread(target=interrupt).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        probes._each(("a", "b"), lambda node: eventually(f"the probe pod of {node}", look, probes._pace(60)))
+        probes._each(("a", "b"), lambda node: eventually(f"the probe pod of {node}", look, probes._pods.pace(60)))
 
     assert time.monotonic() - began < 10
 
