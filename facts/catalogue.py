@@ -65,7 +65,7 @@ class GuideDefect:
     Attributes:
         name: As findings carry it.
         sentence: What the guide does, or leaves out.
-        caught_by: Ids of the requirements that catch it; the remedy is theirs.
+        caught_by: Ids of the requirements that catch it; the remedy is that of the first one, if the finding has none.
         stops: What cannot come about because of it; empty where the rest goes on.
         hides: Ids of the requirements that cannot hold before it is mended, and so say nothing of their own.
     """

@@ -14,6 +14,7 @@ class Defect(StrEnum):
     NODE_SELECTOR = "node-selector"
     GATEWAY = "gateway"
     TBOT_TAG = "tbot-tag"
+    WRITABLE_MOUNT = "writable-mount"
     SOCKET_NAME = "socket-name"
     PATH_NORMALIZATION = "path-normalization"
 

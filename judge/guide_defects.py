@@ -75,7 +75,7 @@ def _found(defect: GuideDefect, findings: Sequence[Finding], by_id: Mapping[str,
         Presence.FOUND,
         seen=first.seen,
         where=first.where,
-        remedy=first.remedy or by_id[first.requirement].requirement.remedy,
+        remedy=first.remedy or next(by_id[i].requirement.remedy for i in defect.caught_by if i in by_id),
         shown_by=tuple(dict.fromkeys(f.requirement for f in findings)),
     )
 

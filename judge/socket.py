@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.kubernetes import Pod
 from facts.mounts import SOCKET_DIRECTORIES, SocketMount
+from facts.pod_spec import VolumeMount
 from facts.probe import Refused, SeenFile, SocketDirectoryProbe
 from judge.application import SOCKET_VOLUME, socket_volume_problem
 from judge.findings import concluded, could_not_tell, listed, not_applicable
@@ -99,16 +101,18 @@ def mounts_are_read_only(
     if not injected:
         return not_applicable("ID-12", NO_WORKLOAD, where=where, evidence=read)
     known = {m.pod.uid: m for m in mounts}
-    problems, untold, specified = [], [], 0
+    problems, untold, specified, open_ones = [], [], 0, list[Pod]()
     for pod in pods:
         seen = known.get(pod.uid)
         if seen is not None and seen.mount is not None:
             if not seen.mount.read_only:
                 problems.append(f"{pod.ref} mounts it writable ({seen.mount.path} in its mount table)")
+                open_ones.append(pod)
             continue
         read_only, reason = _specified_read_only(pod)
         if read_only is None:
             untold.append(f"{pod.ref}: {reason}; its mount table: {seen.why if seen else 'not read'}")
+            open_ones.append(pod)
         elif read_only:
             specified += 1
         else:
@@ -116,6 +120,8 @@ def mounts_are_read_only(
     if not pods:
         problems.append(f"none of {len(injected)} injected pods mounts the directory of tbot's socket")
     expected = "the socket's directory mounted read-only in effect"
+    twice = any(len({mount.read_only for mount in _mounts(pod)}) > 1 for pod in open_ones)
+    defect = Defect.WRITABLE_MOUNT if twice else None
     if untold and not problems:
         error = CouldNotTell(
             expected=expected,
@@ -123,7 +129,7 @@ def mounts_are_read_only(
             where=where,
             remedy="mount it once and readOnly, as manifests/istio-config.yaml does; or use an image that has cat",
         )
-        return could_not_tell("ID-12", error, read)
+        return could_not_tell("ID-12", error, read, guide_defect=defect)
     told = f"read-only in {len(pods)} proxies"
     return concluded(
         "ID-12",
@@ -132,13 +138,18 @@ def mounts_are_read_only(
         so=told + (f", of {specified} by their specification alone" if specified else ", by their mount tables"),
         where=where,
         evidence=read,
+        guide_defect=defect,
     )
+
+
+def _mounts(pod: Pod) -> list[VolumeMount]:
+    return [m for m in (pod.proxy.mounts if pod.proxy else ()) if m.path.rstrip("/") in SOCKET_DIRECTORIES]
 
 
 def _specified_read_only(pod: Pod) -> tuple[bool | None, str]:
     """What a pod's specification says of the mount in effect, and why; None where two mounts contradict each other."""
     volume = pod.spec.volume(SOCKET_VOLUME)
-    mounts = [m for m in (pod.proxy.mounts if pod.proxy else ()) if m.path.rstrip("/") in SOCKET_DIRECTORIES]
+    mounts = _mounts(pod)
     if volume is not None and volume.source == "csi" and volume.read_only:
         return True, "a read-only CSI volume"
     if not mounts:

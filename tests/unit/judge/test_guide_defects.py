@@ -63,6 +63,8 @@ def test_a_defect_is_found_where_a_finding_shows_it_and_only_there() -> None:
 def test_a_findings_own_remedy_goes_before_the_catalogues_and_a_no_before_a_yes() -> None:
     first = shows("C", Defect.NODE_SELECTOR, Holds.YES)
     second = shows("D", Defect.NODE_SELECTOR, remedy="Take it out.")
+    plain = told(judged(C=PASS, D=FAIL), {"D": [shows("D", Defect.NODE_SELECTOR)]})["node-selector"]
+    assert plain.remedy == "Mend C.", "the first one that catches it"
     found = told(judged(C=PASS, D=FAIL), {"C": [first], "D": [second]})["node-selector"]
     assert (found.seen, found.remedy, found.shown_by) == ("D shows it", "Take it out.", ("C", "D"))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding
+from facts.guide import Defect
 from facts.kubernetes import Pod
 from facts.mounts import Mount, SocketMount
 from facts.pod_spec import Volume, VolumeMount
@@ -122,7 +123,9 @@ def test_an_image_without_cat_is_judged_by_its_specification_where_that_is_clear
     holds(finding, "ID-12", "ev-pod-app")
     assert finding.seen == "read-only in 1 proxies, of 1 by their specification alone"
     rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
-    violated(judged(untold(rw), pods=(rw,)), "ID-12", "no mount of it is readOnly")
+    plain = judged(untold(rw), pods=(rw,))
+    violated(plain, "ID-12", "no mount of it is readOnly")
+    assert plain.guide_defect is None
     csi = mounted(
         VolumeMount("workload-socket", SOCKET_MOUNT),
         socket=Volume("workload-socket", "csi", driver="csi.spiffe.io", read_only=True),
@@ -138,7 +141,10 @@ def test_two_mounts_of_which_one_is_read_only_are_not_clear() -> None:
     )
     finding = judged(untold(guide), pods=(guide,))
     unknown(finding, "ID-12", "only one of these is readOnly", "its mount table: there is no cat")
-    violated(judged(table(read_only=False, of=guide), pods=(guide,)), "ID-12", "mounts it writable")
+    seen = judged(table(read_only=False, of=guide), pods=(guide,))
+    violated(seen, "ID-12", "mounts it writable")
+    assert finding.guide_defect is seen.guide_defect is Defect.WRITABLE_MOUNT
+    assert judged(table(read_only=True, of=guide), pods=(guide,)).guide_defect is None
 
 
 def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> None:
