@@ -76,6 +76,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--strict-findings", "strict", True),
     ("--allow-partial", "allow_partial", True),
     ("--reports", "reports", False),
+    ("--run-id", "run_id", False),
     ("--timeout-scale", "timeout_scale", False),
 )
 
@@ -115,6 +116,7 @@ def pytest_configure(config: pytest.Config) -> None:
         allow_partial=settings.allow_partial,
         waivers=waived,
         features_dir=FEATURES,
+        run_id=settings.run_id,
         refusal=refusal,
     )
     config.stash[SETTINGS] = settings

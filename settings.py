@@ -187,6 +187,12 @@ class Settings(BaseSettings):
     strict: bool = Field(default=False, description="A SHOULD that does not hold fails the run.")
     allow_partial: bool = Field(default=False, description="Exit 0 for the result `partial`.")
     reports: Path = Field(default=Path("reports"), description="Directory of the reports.")
+    run_id: str = Field(
+        default="",
+        max_length=40,  # names of the run's namespaces are made of it, and labels end at 63 characters
+        pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$",
+        description="Name of the run and of its report, e.g. that of a CI job; the time and a random end if empty.",
+    )
     timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Multiplies every timeout.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="The timeouts.")
     names: Names = Field(default_factory=Names, description="The names.")

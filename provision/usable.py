@@ -18,6 +18,7 @@ def must_be_usable(settings: Settings) -> None:
     """
     must_name_mirror(settings)
     must_have_audit_events(settings)
+    must_be_a_new_run(settings)
     if settings.cluster == "existing":
         _must_install_nothing(settings)
         must_have_context(settings.kubeconfig, settings.context)
@@ -37,6 +38,22 @@ def must_name_mirror(settings: Settings) -> None:
             seen="source = mirror without one",
             where="settings: registry",
             remedy="give --registry HOST/PREFIX",
+        )
+
+
+def must_be_a_new_run(settings: Settings) -> None:
+    """Refuses the name of a run that has its report already.
+
+    Raises:
+        BadInput: There is one.
+    """
+    place = settings.reports / settings.run_id
+    if settings.run_id and place.exists():
+        raise BadInput(
+            expected="a name for this run that no earlier one has",
+            seen=f"a report of {settings.run_id}",
+            where=str(place),
+            remedy="give another --run-id, or none",
         )
 
 

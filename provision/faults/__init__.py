@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from provision.faults import agent, control_plane, istio_settings, nodes, operator, teleport_resources, workloads
+from provision.faults import (
+    agent,
+    control_plane,
+    gateway,
+    guides_values,
+    istio_settings,
+    nodes,
+    operator,
+    teleport_resources,
+    workloads,
+)
 from provision.faults.fault import Fault, Operator, Scene
 
 SHORT = (
@@ -23,6 +33,7 @@ FAULTS: dict[str, Fault] = {
         operator.OLD_KUBECTL,
         operator.VIEWER_ONLY,
         operator.SESSION_OF_NOBODY,
+        operator.WITHOUT_EVENTS,
         nodes.KUBELET_CLOSED,
         nodes.DIRECTORY_FOR_ALL,
         control_plane.IMAGE_TYPO,
@@ -31,19 +42,32 @@ FAULTS: dict[str, Fault] = {
         istio_settings.TEMPLATE_WITHOUT_SOCKET,
         istio_settings.VOLUMES_ONLY,
         istio_settings.NORMALIZATION,
+        istio_settings.ISTIOS_OWN_TEMPLATE,
+        istio_settings.ISTIOD_TRUSTED,
+        istio_settings.EVERYBODY_LET_IN,
+        istio_settings.PORT_LEFT_OUT,
+        gateway.WITHOUT_OVERLAY,
         teleport_resources.UNMADE_BOT,
         teleport_resources.OTHER_ACCOUNT,
+        teleport_resources.WIDENED,
         teleport_resources.ROLE_TAKEN_AWAY,
         teleport_resources.EVERY_LABEL,
         teleport_resources.FOR_PRODUCTION,
         teleport_resources.TRAILING_SLASH,
         teleport_resources.TRAILING_SLASH_IN_USE,
         teleport_resources.WITHOUT_SA_IN_USE,
+        teleport_resources.FOR_EVERYBODY,
+        teleport_resources.MAXIMUM_LOWERED,
         agent.MISSPELT,
         agent.NOT_TOLERATED,
         agent.AUDIENCE_OF_THE_PROXY,
         agent.FROZEN,
+        agent.STALE_BUNDLE,
+        agent.LATE,
+        agent.SECOND,
         workloads.GUIDES_NODE_SELECTOR,
+        guides_values.PATHS_AS_SENT,
+        guides_values.USUAL_NAME,
     )
 }
 """Every fault by its name."""

@@ -7,14 +7,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from facts import envoy
-from facts.errors import CouldNotTell
-from observe.envoy import read_admin
+from facts.errors import CouldNotTell, ProvisioningFailed
+from observe.envoy import read_admin, read_proxy
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
-from provision.faults.config_maps import edited_text
-from provision.faults.fault import STREAMS, Fault, Scene
+from provision.faults.config_maps import edited, edited_text
+from provision.faults.fault import STREAMS, Fault, Scene, uses_the_socket
 
 NAMESPACE, TBOT = "teleport-system", "tbot"
+SECOND_IDENTITY = "istio-workloads-of-before"
+NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
+"""A node selector that no node has."""
+
+LOOKED_FOR_SOCKET = "CA Endpoint"
+"""What Istio's agent logs when it has found no socket at its start: it turns to istiod."""
+
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
 
 
@@ -62,14 +69,19 @@ def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _not_tolerated(scene: Scene) -> Iterator[None]:
     objects, node = scene.installation.objects, scene.nodes()[0]
-    objects.patch("v1", "Node", node, {"spec": {"taints": [TAINT]}})
+    former = (objects.get("v1", "Node", node) or {})["spec"].get("taints", [])
+
+    def put(taints: list[dict[str, str]]) -> None:
+        objects.patch("v1", "Node", node, {"spec": {"taints": taints}})  # a list that is replaced as a whole
+
+    put([*former, TAINT])
     try:
         for pod in _pods_on(scene, node):
             objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=NAMESPACE)
         _await_cut_off(scene, node)
         yield
     finally:
-        objects.patch("v1", "Node", node, {"spec": {"taints": [{"$patch": "delete", "key": TAINT["key"]}]}})
+        put(former)
         scene.await_agent()
 
 
@@ -84,6 +96,116 @@ def _frozen(scene: Scene) -> Iterator[None]:
     finally:
         scene.on_node(node, "kill", "-CONT", *processes)
         scene.await_agent()
+
+
+@contextmanager
+def _stale_bundle(scene: Scene) -> Iterator[None]:
+    """One node's tbot stands still while Teleport begins a CA rotation; then the rotation is taken back."""
+    node, teleport = scene.nodes()[0], scene.installation.authority
+    processes = _processes(scene, node)
+
+    def rotate(phase: str) -> None:
+        answer = teleport.tctl(["auth", "rotate", "--manual", "--type=spiffe", f"--phase={phase}"])
+        if answer.exit_code:
+            raise ProvisioningFailed(
+                expected=f"Teleport's rotation to enter the phase {phase}",
+                seen=f"exit code {answer.exit_code}: {answer.tail()}",
+                where=answer.line,
+                remedy="see where the rotation stands: tctl status",
+            )
+
+    scene.on_node(node, "kill", "-STOP", *processes)
+    try:
+        rotate("init")
+        try:
+            _await_authorities(scene, 2, but_on=node)
+            eventually(f"tbot on {node} is no longer Ready", lambda: _look_for_frozen(scene, node), _patient(scene))
+            yield
+        finally:
+            rotate("rollback")
+            rotate("standby")
+    finally:
+        scene.on_node(node, "kill", "-CONT", *processes)
+        scene.await_agent()
+        _await_authorities(scene, 1)
+
+
+def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
+    """Waits until every proxy that uses the socket trusts so many authorities.
+
+    Args:
+        scene: The scene.
+        number: How many.
+        but_on: A node whose proxies do not count.
+    """
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            for pod in cluster.pods():
+                if uses_the_socket(pod) and pod.node != but_on:
+                    held = read_proxy(cluster, pod).root_authorities
+                    if any(len(authorities) != number for authorities in held.values()):
+                        raise NotYet(f"{pod.ref} trusts {[len(a) for a in held.values()]}")
+
+        where = f"every proxy that is not on {but_on}" if but_on else "every proxy"
+        eventually(f"{where} trusts {number} authorities", look, _patient(scene))
+
+
+@contextmanager
+def _late(scene: Scene) -> Iterator[None]:
+    """Tbot away, the test application restarted meanwhile, and tbot back."""
+    objects = scene.installation.objects
+    try:
+        _patch(scene, {"nodeSelector": NOWHERE})
+        try:
+            eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
+            scene.begin_restart_of_app()
+            eventually("a sidecar has found no socket", lambda: _look_for_fallback(scene), _patient(scene))
+        finally:
+            _patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
+        scene.await_agent()
+        scene.await_app()
+        yield
+    finally:
+        objects.await_ready("DaemonSet", TBOT, _patient(scene), namespace=NAMESPACE)
+        scene.restart_app()
+
+
+def _look_for_none(scene: Scene) -> None:
+    if pods := scene.installation.objects.all_of("v1", "Pod", namespace=NAMESPACE, label_selector="app=tbot"):
+        raise NotYet(f"{len(pods)} pods")
+
+
+def _look_for_fallback(scene: Scene) -> None:
+    with scene.looking() as cluster:
+        waiting = [p for p in cluster.pods("test-app", "app=test-app") if not p.ready and p.proxy is not None]
+        for pod in waiting:
+            if pod.proxy is not None and pod.proxy.state == "running":
+                log = str(cluster.logs(pod.namespace, pod.name, "istio-proxy").document)
+                if LOOKED_FOR_SOCKET in log:
+                    return
+    raise NotYet(f"{len(waiting)} new pods, none of whose agents has looked for its socket")
+
+
+@contextmanager
+def _second_identity(scene: Scene) -> Iterator[None]:
+    (sound,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
+    second = {**sound, "metadata": {**sound["metadata"], "name": SECOND_IDENTITY}}
+    labels = {key: [value] for key, value in sound["metadata"]["labels"].items()}
+    teleport = scene.teleport
+
+    def by_labels(config: dict[str, Any]) -> dict[str, Any]:
+        (service,) = config["services"]
+        return {**config, "services": [{**service, "selector": {"labels": labels}}]}
+
+    try:
+        with edited(scene, NAMESPACE, "tbot-config", "tbot.yaml", by_labels):
+            teleport.create(second)
+            scene.restart_agent()
+            yield
+    finally:
+        teleport.remove()
+        scene.restart_agent()
 
 
 def _processes(scene: Scene, node: str) -> list[str]:
@@ -164,7 +286,7 @@ AUDIENCE_OF_THE_PROXY = Fault(
     " replaced cannot join.",
     touches="DaemonSet teleport-system/tbot",
     undo="The volume is put back; every Envoy has its streams again.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8"}),
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
     reach=reach.AGENT | reach.WORKLOADS,
     inject=_audience_of_the_proxy,
 )
@@ -174,7 +296,7 @@ NOT_TOLERATED = Fault(
     description="A node with workloads got a taint that tbot does not tolerate, and tbot left it.",
     touches="Node; DaemonSet teleport-system/tbot",
     undo="The taint is taken away; every Envoy has its streams again.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8"}),
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
     reach=reach.AGENT | reach.WORKLOADS,
     inject=_not_tolerated,
 )
@@ -185,6 +307,38 @@ FROZEN = Fault(
     touches="the process of tbot on one node",
     undo="SIGCONT; tbot is Ready again.",
     breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
-    reach=reach.AGENT | reach.WORKLOADS,
+    reach=reach.AGENT | reach.WORKLOADS | {"ID-01"},
     inject=_frozen,
+)
+
+STALE_BUNDLE = Fault(
+    name="tbot-frozen-during-ca-rotation",
+    description="tbot on one node stood still while Teleport began to rotate its SPIFFE authority: its proxies do not know"
+    " the new one.",
+    touches="the process of tbot on one node; Teleport's SPIFFE authority",
+    undo="The rotation is rolled back and ended, tbot goes on, and every proxy trusts what it trusted before.",
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
+    reach=reach.AGENT | reach.WORKLOADS,
+    inject=_stale_bundle,
+)
+
+LATE = Fault(
+    name="pod-started-before-tbot",
+    description="A pod of the test application started while there was no tbot, which came later: 2/2, with the right"
+    " identity, and a certificate of istiod unused beside it.",
+    touches="DaemonSet teleport-system/tbot; Deployment test-app/test-app",
+    undo="The test application is restarted, now that tbot is there.",
+    breaks=frozenset({"CHK-9", "ID-01", "ID-07", "ID-11"}),
+    reach=reach.AGENT | reach.WORKLOADS | {"ID-02", "ID-03", "ID-06"},
+    inject=_late,
+)
+
+SECOND = Fault(
+    name="second-identity-without-rules",
+    description="tbot selects by labels, and a second workload identity with the same labels has no rules.",
+    touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
+    undo="It is removed, the entry put back to the letter, and tbot restarted.",
+    breaks=frozenset({"NEG-03"}),
+    reach=reach.AGENT,
+    inject=_second_identity,
 )

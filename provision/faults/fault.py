@@ -26,6 +26,7 @@ STREAMS = 2
 """SDS streams that an Envoy holds on the socket: one for `default`, one for `ROOTCA`."""
 
 VOLUME = "workload-socket"
+TEMPLATES = "inject.istio.io/templates"
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """The annotation by which ``kubectl rollout restart`` makes a new template of the same one."""
@@ -45,12 +46,16 @@ class Operator:
         tctl: Their admin tctl, as a command line.
         tools: Directory in front of their PATH, with a kubectl and an istioctl; None where they use those that the
             installation came with.
+        run_id: The name that they give their run; empty where they leave that to the suite.
+        audit_events: File with Teleport's audit events that they have; None where they use Teleport's own log.
     """
 
     kubeconfig: Path
     context: str
     tctl: tuple[str, ...]
     tools: Path | None = None
+    run_id: str = ""
+    audit_events: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +110,21 @@ class Scene:
 
     def restart_app(self) -> None:
         """Restarts the test application, as ``kubectl rollout restart`` does, and waits until that is over."""
-        self._restart("Deployment", "test-app", "test-app")
+        self.begin_restart_of_app()
         self.await_app()
+
+    def begin_restart_of_app(self) -> None:
+        """The same without waiting."""
+        self._restart("Deployment", "test-app", "test-app")
 
     def restart_agent(self) -> None:
         """Restarts tbot, as ``kubectl rollout restart`` does, and waits until every Envoy has its streams again."""
-        self._restart("DaemonSet", "tbot", "teleport-system")
+        self.begin_restart_of_agent()
         self.await_agent()
+
+    def begin_restart_of_agent(self) -> None:
+        """The same without waiting."""
+        self._restart("DaemonSet", "tbot", "teleport-system")
 
     def _restart(self, kind: str, name: str, namespace: str) -> None:
         template = {"metadata": {"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="microseconds")}}}
@@ -165,29 +178,40 @@ class Scene:
             CouldNotTell: It was not so in time.
         """
 
-        def look() -> None:
-            try:
-                spec = self._injected()["spec"]
-            except ProvisioningFailed as error:
-                raise NotYet(error.seen) from error
+        def look(spec: dict[str, Any]) -> None:
             keys = {key for v in spec["volumes"] if v["name"] == VOLUME for key in v}
             proxies = [c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == "istio-proxy"]
             mounts = [m.get("readOnly", False) for c in proxies for m in c["volumeMounts"] if m["name"] == VOLUME]
             if source not in keys or all(mounts) is not read_only:
                 raise NotYet(f"{VOLUME} has {sorted(keys)}, readOnly {mounts}")
 
-        what = f"an injected pod has its {VOLUME} from {source}, {'read-only' if read_only else 'writable'}"
-        eventually(what, look, self.pace(self.patience.pod_ready))
+        self.await_injected(f"has its {VOLUME} from {source}, {'read-only' if read_only else 'writable'}", look)
 
-    def _injected(self) -> dict[str, Any]:
+    def await_injected(self, what: str, look: Callable[[dict[str, Any]], None], *, templates: str = "sidecar,spire") -> None:
+        """Waits until a pod that is injected now is as it is looked for.
+
+        Args:
+            what: Of the pod, as in "has a certain volume".
+            look: Takes its specification; raises `NotYet` with what it saw.
+            templates: The templates that it asks for.
+
+        Raises:
+            CouldNotTell: It was not so in time.
+        """
+
+        def injected() -> None:
+            try:
+                look(self._injected(templates)["spec"])
+            except ProvisioningFailed as error:
+                raise NotYet(error.seen) from error
+
+        eventually(f"an injected pod {what}", injected, self.pace(self.patience.pod_ready))
+
+    def _injected(self, templates: str = "sidecar,spire") -> dict[str, Any]:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {
-                "name": "injected",
-                "namespace": "test-app",
-                "annotations": {"inject.istio.io/templates": "sidecar,spire"},
-            },
+            "metadata": {"name": "injected", "namespace": "test-app", "annotations": {TEMPLATES: templates}},
             "spec": {"containers": [{"name": "app", "image": self.installation.sources.workload_image}]},
         }
         return self.installation.objects.would_create(pod)
@@ -206,7 +230,7 @@ class Scene:
 
 def _look_at_streams(cluster: Cluster) -> None:
     for pod in cluster.pods():
-        if not _uses_the_socket(pod):
+        if not uses_the_socket(pod):
             continue
         try:
             seen = envoy.parse_streams(read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS].document)
@@ -216,7 +240,8 @@ def _look_at_streams(cluster: Cluster) -> None:
             raise NotYet(f"{pod.ref} has {seen.rq_active} of {STREAMS} streams")
 
 
-def _uses_the_socket(pod: Pod) -> bool:
+def uses_the_socket(pod: Pod) -> bool:
+    """Whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
     volume = pod.spec.volume("workload-socket")
     return pod.proxy is not None and not pod.terminating and volume is not None and volume.source == "hostPath"
 
@@ -235,6 +260,8 @@ class Fault:
         reach: What besides it might touch (see ``reach.py``), and what has to hold nevertheless.
         inject: A context manager: on entry the fault is in force, on exit the scene is whole again. It hands over what the
             operator has in hand meanwhile, where that is the fault.
+        standing: The scene has the fault from the beginning, because in this it follows the guide. Then `inject` is the
+            other way round: on entry the fault is gone, on exit it is there again.
     """
 
     name: str
@@ -245,6 +272,7 @@ class Fault:
     inject: Callable[[Scene], AbstractContextManager[Operator | None]]
     reach: frozenset[str] = frozenset()
     blinds: frozenset[str] = frozenset()
+    standing: bool = False
 
     @property
     def judged(self) -> frozenset[str]:

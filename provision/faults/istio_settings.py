@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from facts.proxy import Normalization
-from observe.envoy import read_normalizations
-from observe.wait import NotYet, eventually
+from observe.envoy import read_proxy
+from observe.wait import NotYet
 from provision.faults import reach
-from provision.faults.config_maps import edited
-from provision.faults.fault import Fault, Scene
+from provision.faults.config_maps import edited, edited_text
+from provision.faults.fault import Fault, Scene, uses_the_socket
+from provision.faults.guides_values import await_normalization
 
 NAMESPACE = "istio-system"
 INJECTOR = "istio-sidecar-injector"
@@ -80,6 +82,22 @@ LEFT_OVER_FILTER: Mapping[str, Any] = {
 """Sets in every inbound listener of the namespace what the mesh configuration once said."""
 
 
+SOCKETS = "/run/spire/sockets"
+ISTIOS_OWN_VOLUME = re.compile(r"- emptyDir:(?: \{\})?(\n\s+name: workload-socket\n)")
+"""Of Istio's template for sidecars."""
+
+WORKLOADS_PORT = "8080"
+"""On which the workloads of a run serve."""
+
+LETS_EVERYBODY_IN: Mapping[str, Any] = {
+    "apiVersion": "security.istio.io/v1",
+    "kind": "AuthorizationPolicy",
+    "metadata": {"name": "everybody", "namespace": NAMESPACE},
+    "spec": {"action": "ALLOW", "rules": [{}]},
+}
+"""In Istio's own namespace it counts for the whole mesh: what any ALLOW policy lets in is let in."""
+
+
 @contextmanager
 def _trust_domain(scene: Scene) -> Iterator[None]:
     with edited(scene, NAMESPACE, "istio", "mesh", lambda mesh: {**mesh, "trustDomain": "cluster.local"}):
@@ -126,29 +144,104 @@ def _applied(text: str, source: str) -> Callable[[Scene], AbstractContextManager
     return inject
 
 
+def _socket_in_istios_own(config: dict[str, Any]) -> dict[str, Any]:
+    """The injector's configuration with the node's directory in Istio's own template, where an emptyDir was."""
+    templates = config["templates"]
+    text = ISTIOS_OWN_VOLUME.sub(rf"- hostPath: {{path: {SOCKETS}, type: Directory}}\1", templates["sidecar"])
+    return {**config, "templates": {**templates, "sidecar": text}}
+
+
+@contextmanager
+def _istios_own_template(scene: Scene) -> Iterator[None]:
+    with edited(scene, NAMESPACE, INJECTOR, "config", _socket_in_istios_own):
+        scene.await_injected("has the node's directory by Istio's own template", _look_for("hostPath"), templates="sidecar")
+        yield
+    scene.await_injected("has a directory of its own by Istio's own template", _look_for("emptyDir"), templates="sidecar")
+
+
+def _look_for(source: str) -> Callable[[dict[str, Any]], None]:
+    def look(spec: dict[str, Any]) -> None:
+        keys = {key for volume in spec["volumes"] if volume["name"] == "workload-socket" for key in volume}
+        if source not in keys:
+            raise NotYet(f"its workload-socket has {sorted(keys)}")
+
+    return look
+
+
+def _past_the_proxy(text: str) -> str:
+    """The injector's values with the port of the run's workloads left out of what a sidecar intercepts."""
+    values = json.loads(text)
+    values["global"]["proxy"]["excludeInboundPorts"] = WORKLOADS_PORT
+    return json.dumps(values, indent=2)
+
+
+@contextmanager
+def _port_left_out(scene: Scene) -> Iterator[None]:
+    def is_left_out(spec: dict[str, Any]) -> bool:
+        return any(WORKLOADS_PORT in str(c.get("args")) for c in spec["initContainers"] if c["name"] == "istio-init")
+
+    def look(*, wanted: bool) -> Callable[[dict[str, Any]], None]:
+        def look(spec: dict[str, Any]) -> None:
+            if is_left_out(spec) is not wanted:
+                raise NotYet(f"the arguments of istio-init {'do not ' * wanted}name the port")
+
+        return look
+
+    with edited_text(scene, NAMESPACE, INJECTOR, "values", _past_the_proxy):
+        scene.await_injected(f"leaves out port {WORKLOADS_PORT}", look(wanted=True))
+        yield
+    scene.await_injected(f"intercepts port {WORKLOADS_PORT}", look(wanted=False))
+
+
+@contextmanager
+def _everybody_let_in(scene: Scene) -> Iterator[None]:
+    objects, metadata = scene.installation.objects, LETS_EVERYBODY_IN["metadata"]
+    objects.apply(LETS_EVERYBODY_IN)
+    try:
+        yield
+    finally:
+        kind = (LETS_EVERYBODY_IN["apiVersion"], LETS_EVERYBODY_IN["kind"])
+        objects.delete(*kind, metadata["name"], namespace=metadata["namespace"])
+
+
+@contextmanager
+def _istiod_trusted(scene: Scene) -> Iterator[None]:
+    """A filter for the whole mesh with which servers take certificates of istiod beside those of Teleport."""
+    objects = scene.installation.objects
+    root = (objects.get("v1", "ConfigMap", "istio-ca-root-cert", namespace=NAMESPACE) or {})["data"]["root-cert.pem"]
+    with scene.looking() as cluster:
+        (pod, *_) = (p for p in cluster.pods("test-app", "app=test-app") if uses_the_socket(p))
+        authorities = [a for held in read_proxy(cluster, pod).root_authorities.values() for a in held]
+    trusted = "".join([root, *(a.pem for a in authorities)])
+    tls = {"common_tls_context": {"validation_context": {"trusted_ca": {"inline_string": trusted}}}}
+    typed = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", **tls}
+    value = {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": typed}}
+    patch = {"applyTo": "FILTER_CHAIN", "match": {"context": "SIDECAR_INBOUND"}}
+    metadata = {"name": "istiod-trusted-as-well", "namespace": NAMESPACE}
+    objects.apply(
+        {
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": "EnvoyFilter",
+            "metadata": metadata,
+            "spec": {"configPatches": [{**patch, "patch": {"operation": "MERGE", "value": value}}]},
+        }
+    )
+    try:
+        yield
+    finally:
+        objects.delete("networking.istio.io/v1alpha3", "EnvoyFilter", metadata["name"], namespace=NAMESPACE)
+
+
 @contextmanager
 def _left_over_filter(scene: Scene) -> Iterator[None]:
     objects, name = scene.installation.objects, LEFT_OVER_FILTER["metadata"]["name"]
     objects.apply(LEFT_OVER_FILTER)
     try:
-        _await_normalization(scene, in_force=True)
+        await_normalization(scene, in_force=True)
         yield
     finally:
         objects.delete(LEFT_OVER_FILTER["apiVersion"], LEFT_OVER_FILTER["kind"], name, namespace="test-app")
-        _await_normalization(scene, in_force=False)
-
-
-def _await_normalization(scene: Scene, *, in_force: bool) -> None:
-    with scene.looking() as cluster:
-
-        def look() -> None:
-            proxies = read_normalizations(cluster, cluster.pods("test-app", "app=test-app"))
-            settings = [s.normalize_path for p in proxies if isinstance(p, Normalization) for s in p.settings]
-            if not settings or any(each is not in_force for each in settings):
-                raise NotYet(f"normalize_path is {settings}")
-
-        what = f"normalize_path is {in_force} in every inbound listener of the test application"
-        eventually(what, look, scene.pace(scene.patience.rollout))
+        await_normalization(scene, in_force=False)
 
 
 TRUST_DOMAIN = Fault(
@@ -156,8 +249,8 @@ TRUST_DOMAIN = Fault(
     description="Istio was left with its default trust domain cluster.local.",
     touches="ConfigMap istio-system/istio",
     undo="The entry is put back to the letter.",
-    breaks=frozenset({"INST-06", "CHK-1"}),
-    reach=reach.ISTIO,
+    breaks=frozenset({"INST-06", "CHK-1"}) | reach.TRAFFIC,
+    reach=reach.ISTIO | {"TRF-03", "ID-02"},
     inject=_trust_domain,
 )
 
@@ -186,7 +279,7 @@ TEMPLATE_WITHOUT_SOCKET = Fault(
     description="The injection template no longer has the node's directory as a volume; the test application was restarted.",
     touches="ConfigMap istio-system/istio-sidecar-injector; Deployment test-app/test-app",
     undo="The entry is put back to the letter, and the test application restarted.",
-    breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9", "ID-01", "ID-03", "ID-06", "ID-07", "ID-11"}),
+    breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD,
     reach=reach.ISTIO | reach.WORKLOADS,
     inject=_applied(EMPTY_TEMPLATE, "emptyDir"),
 )
@@ -197,8 +290,48 @@ VOLUMES_ONLY = Fault(
     touches="ConfigMap istio-system/istio-sidecar-injector; Deployment test-app/test-app",
     undo="The entry is put back to the letter, and the test application restarted.",
     breaks=frozenset({"ID-12"}),
-    reach=reach.ISTIO | reach.WORKLOADS,
+    reach=reach.ISTIO | reach.WORKLOADS | {"ID-01", "ID-08"},
     inject=_applied(VOLUMES_ONLY_TEMPLATE, "hostPath"),
+)
+
+ISTIOS_OWN_TEMPLATE = Fault(
+    name="socket-in-istios-own-template",
+    description="The node's directory was put into Istio's own template for sidecars, so that every pod has it.",
+    touches="ConfigMap istio-system/istio-sidecar-injector",
+    undo="The entry is put back to the letter, and a pod is injected with it again.",
+    breaks=frozenset({"NEG-01", "NEG-04"}),
+    reach=reach.ISTIO,
+    inject=_istios_own_template,
+)
+
+PORT_LEFT_OUT = Fault(
+    name="port-past-the-proxy",
+    description="The mesh's sidecars do not intercept port 8080: requests reach the application past its proxy.",
+    touches="ConfigMap istio-system/istio-sidecar-injector",
+    undo="The values are put back to the letter, and a pod is injected with them again.",
+    breaks=reach.TRAFFIC | {"TRF-03"},
+    reach=reach.ISTIO,
+    inject=_port_left_out,
+)
+
+ISTIOD_TRUSTED = Fault(
+    name="istiod-trusted-as-well",
+    description="An EnvoyFilter for the whole mesh lets servers take certificates of istiod beside those of Teleport.",
+    touches="EnvoyFilter istio-system/istiod-trusted-as-well",
+    undo="It is deleted.",
+    breaks=frozenset({"NEG-05"}),
+    reach=frozenset({"TRF-01", "TRF-03"}),
+    inject=_istiod_trusted,
+)
+
+EVERYBODY_LET_IN = Fault(
+    name="policy-for-everybody",
+    description="A policy in Istio's own namespace lets everybody in, whatever other policies say.",
+    touches="AuthorizationPolicy istio-system/everybody",
+    undo="It is deleted.",
+    breaks=frozenset({"TRF-02", "TRF-04"}),
+    reach=frozenset({"TRF-01", "TRF-03"}),
+    inject=_everybody_let_in,
 )
 
 NORMALIZATION = Fault(

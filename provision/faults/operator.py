@@ -129,6 +129,14 @@ def _as_nobody(scene: Scene) -> Iterator[Operator]:
     yield replace(scene.operator, tctl=(docker, execute, "--user", NOBODY, *rest))
 
 
+@contextmanager
+def _without_events(scene: Scene) -> Iterator[Operator]:
+    with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="events-") as directory:
+        file = Path(directory) / "events.log"
+        file.touch(mode=0o600)
+        yield replace(scene.operator, audit_events=file)
+
+
 OLD_ISTIOCTL = Fault(
     name="istioctl-1.27",
     description="An istioctl of version 1.27 comes first on the PATH.",
@@ -165,6 +173,15 @@ SESSION_OF_NOBODY = Fault(
     touches="the operator's admin session",
     undo="tctl is run as before.",
     breaks=frozenset({"INST-03"}),
-    blinds=frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "CHK-2", "CHK-3", "CHK-4"}),
+    blinds=frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}),
     inject=_as_nobody,
+)
+
+WITHOUT_EVENTS = Fault(
+    name="audit-events-not-collected",
+    description="The file into which Teleport's audit events are collected stays empty.",
+    touches="the operator's source of audit events",
+    undo="Teleport's own log is read.",
+    breaks=frozenset({"ID-10"}),
+    inject=_without_events,
 )

@@ -48,5 +48,7 @@ def page(catalogue: Catalogue, faults: Iterable[Fault]) -> str:
         lines += ["", f"### {fault.name}", "", fault.description, "", f"- Breaks: {ids(fault.breaks)}"]
         if fault.blinds:
             lines.append(f"- Cannot be told meanwhile: {ids(fault.blinds)}")
+        if fault.standing:
+            lines.append("- Stands on the healthy lab, where its requirements fail; they must hold while it is taken away")
         lines += [f"- Touches: {fault.touches}", f"- Undone: {fault.undo[0].lower()}{fault.undo[1:]}"]
     return "\n".join(lines) + "\n"

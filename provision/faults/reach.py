@@ -27,3 +27,9 @@ WORKLOADS = frozenset({"INST-08", "INST-13", "INST-15", "CHK-5", "CHK-6", "CHK-7
 
 NODES = frozenset({"INST-04", "INST-13", "INST-14", "CHK-5", "CHK-8"})
 """What is known by standing on a node."""
+
+CERTIFIED_BY_ISTIOD = frozenset({"ID-01", "ID-03", "ID-04", "ID-06", "ID-07", "ID-10", "ID-11"})
+"""What every sidecar fails that fell back to istiod: mode, issuer, lifetime, authorities, requests, and no audit event."""
+
+TRAFFIC = frozenset({"TRF-01", "TRF-02", "TRF-04", "TRF-05"})
+"""What needs two workloads, or a gateway and a workload, to accept each other."""

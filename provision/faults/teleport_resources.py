@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Operator, Scene
+from provision.objects import SCRATCH
 from provision.resources import token_file
+
+INTRUDER = "joiner"
+"""Service account in the run's namespace with which the suite tries to join."""
 
 Inject = Callable[[Scene], AbstractContextManager[None]]
 Document = dict[str, Any]
@@ -56,6 +62,16 @@ def with_id(template: str) -> Callable[[Document], Document]:
     return change
 
 
+def _with_maximum(ttl: str) -> Callable[[Document], Document]:
+    """The workload identity with a maximum lifetime of its certificates."""
+
+    def change(sound: Document) -> Document:
+        spec = sound["spec"]
+        return {**sound, "spec": {**spec, "spiffe": {**spec["spiffe"], "x509": {"maximum_ttl": ttl}}}}
+
+    return change
+
+
 def _with_labels(labels: Mapping[str, list[str]]) -> Callable[[Document], Document]:
     """The role with other labels of workload identities."""
 
@@ -87,6 +103,16 @@ def _token(change: Callable[[Document], Document]) -> Inject:
             teleport.create(sound)
 
     return inject
+
+
+@contextmanager
+def _widened(scene: Scene) -> Iterator[Operator]:
+    """The token of a run that has a name: only then is the service account known that will try."""
+    operator = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
+    intruder = f"{SCRATCH}{operator.run_id}:{INTRUDER}"
+    allow = [{"service_account": account} for account in ("teleport-system:tbot", intruder)]
+    with _token(_with_kubernetes(allow=allow))(scene):
+        yield operator
 
 
 def _with_spec(**fields: object) -> Callable[[Document], Document]:
@@ -132,8 +158,8 @@ WITHOUT_SA = Fault(
     description="The workload identity's template lacks /sa/; the pods that run keep the identity they have.",
     touches="Teleport workload_identity/istio-workloads",
     undo=CREATED_AGAIN,
-    breaks=frozenset({"INST-12", "INST-14", "CHK-4"}),
-    reach=reach.RESOURCES,
+    breaks=frozenset({"INST-12", "INST-14", "CHK-4"}) | reach.TRAFFIC,
+    reach=reach.RESOURCES | {"TRF-03", "ID-02"},
     inject=replaced(IDENTITY, with_id(WITHOUT_SA_ID)),
 )
 
@@ -143,7 +169,7 @@ WITHOUT_SA_IN_USE = Fault(
     touches="Teleport workload_identity/istio-workloads; Deployment test-app/test-app",
     undo=f"{CREATED_AGAIN[:-1]}, and the test application restarted.",
     breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-11"}),
-    reach=reach.RESOURCES | reach.WORKLOADS,
+    reach=reach.RESOURCES | reach.WORKLOADS | {"ID-01", "ID-03", "ID-05"},
     inject=replaced(IDENTITY, with_id(WITHOUT_SA_ID), then=Scene.restart_app),
 )
 
@@ -165,6 +191,26 @@ TRAILING_SLASH_IN_USE = Fault(
     breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"}),
     reach=reach.RESOURCES | reach.WORKLOADS,
     inject=replaced(IDENTITY, with_id(f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), then=Scene.restart_app),
+)
+
+FOR_EVERYBODY = Fault(
+    name="one-identity-for-everybody",
+    description="The workload identity's template names nobody: whoever asks any socket gets the same ID.",
+    touches="Teleport workload_identity/istio-workloads",
+    undo=CREATED_AGAIN,
+    breaks=frozenset({"INST-12", "INST-14", "CHK-4", "ID-09", "NEG-02"}),
+    reach=reach.RESOURCES,
+    inject=replaced(IDENTITY, with_id("/ns/shared/sa/shared")),
+)
+
+MAXIMUM_LOWERED = Fault(
+    name="maximum-ttl-lowered",
+    description="The workload identity's maximum lifetime was lowered to 5 minutes; certificates of before live on.",
+    touches="Teleport workload_identity/istio-workloads",
+    undo=CREATED_AGAIN,
+    breaks=frozenset({"ID-04", "ID-11"}),
+    reach=reach.RESOURCES | {"ID-03"},
+    inject=replaced(IDENTITY, _with_maximum("300s")),
 )
 
 FOREIGN_JWKS = Fault(
@@ -195,6 +241,16 @@ OTHER_ACCOUNT = Fault(
     breaks=frozenset({"INST-10", "CHK-2"}),
     reach=reach.RESOURCES,
     inject=_token(_with_kubernetes(allow=[{"service_account": "default:tbot"}])),
+)
+
+WIDENED = Fault(
+    name="token-for-two-service-accounts",
+    description="The join token allows another service account beside tbot's, which can join as the bot.",
+    touches="Teleport token/istio-tbot-k8s-join",
+    undo="The token is created again.",
+    breaks=frozenset({"INST-10", "CHK-2", "NEG-06"}),
+    reach=reach.RESOURCES,
+    inject=_widened,
 )
 
 ROLE_TAKEN_AWAY = Fault(

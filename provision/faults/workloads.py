@@ -57,8 +57,8 @@ WITHOUT_TEMPLATE = Fault(
     description="The test application's pods do not ask for the spire template: 2/2, with identities from istiod.",
     touches="Deployment test-app/test-app",
     undo="The manifest is applied again, and the rollout awaited.",
-    breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9", "ID-01", "ID-03", "ID-06", "ID-07", "ID-11"}),
-    reach=reach.WORKLOADS,
+    breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD,
+    reach=reach.WORKLOADS | {"ID-02", "ID-05", "ID-12"},
     inject=_without_template,
 )
 

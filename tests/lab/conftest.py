@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -47,9 +48,20 @@ class Lab:
             *("--cluster", "existing", "--kubeconfig", str(operator.kubeconfig), "--context", operator.context),
             *("--teleport-proxy", self.scene.installation.authority.proxy, "--teleport-insecure"),
             *("--tctl", shlex.join(operator.tctl), "--allow", "namespaced"),
+            *("--audit-events", str(operator.audit_events or self._copy_of_audit_log())),
+            *(("--run-id", operator.run_id) if operator.run_id else ()),
             # kubectl and istioctl are taken from the PATH where images come from public registries.
             *(("--source", "upstream") if operator.tools else ()),
         )
+
+    def _copy_of_audit_log(self) -> Path:
+        """What Teleport has logged until now, out of its container."""
+        authority = self.scene.installation.authority
+        assert isinstance(authority, OwnTeleport)
+        copy = Path(tempfile.mkdtemp(dir=self._reports, prefix="events-"))
+        source = f"{authority.container.name}:/var/lib/teleport/log/."
+        subprocess.run(["docker", "cp", "--quiet", source, str(copy)], check=True, capture_output=True)
+        return copy
 
     def certify(
         self, *options: str, requirements: Collection[str] = (), operator: Operator | None = None, **environment: str
@@ -70,7 +82,7 @@ class Lab:
         variables = {**os.environ, **environment}
         if operator is not None and operator.tools is not None:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=variables)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, env=variables)
         said = done.stdout + done.stderr
         file = self._reports / "latest" / "report.json"
         assert file.is_file(), f"no report was written: {said}"

@@ -50,8 +50,12 @@ def printed(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
         blind = f"; cannot be told: {' '.join(sorted(row.blind))}" if row.blind else ""
         sign = "×" if row.otherwise else "√"
-        of = f"{len(row.broken)} of {row.judged}"
-        yield f"{sign} {row.fault.name:<{width}} {of:>8} {row.seconds:5.1f} s  {' '.join(sorted(row.broken))}{blind}"
+        if row.fault.standing:
+            held = " ".join(sorted(row.fault.breaks - row.broken)) or "nothing"
+            yield f"{sign} {row.fault.name:<{width}} {'':>8} {row.seconds:5.1f} s  holds while it is taken away: {held}"
+        else:
+            of = f"{len(row.broken)} of {row.judged}"
+            yield f"{sign} {row.fault.name:<{width}} {of:>8} {row.seconds:5.1f} s  {' '.join(sorted(row.broken))}{blind}"
         yield from (f"    {line}" for line in row.otherwise)
     for fault in FAULTS.values():
         if fault not in READY:

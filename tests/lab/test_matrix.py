@@ -11,7 +11,7 @@ import time
 import pytest
 
 from facts.errors import ConformanceError
-from provision.faults import Fault
+from provision.faults import FAULTS, Fault
 from tests.lab.certified import Certified
 from tests.lab.conftest import MATRIX, Lab
 from tests.lab.matrix import NOT_EVALUATED, READY, Row, differences
@@ -21,9 +21,6 @@ EVERYTHING = ("--profile", "all", "--allow", "disruptive")
 QUICK = {"CONFORMANCE_TIMEOUTS__POD_READY": "60"}
 """A probe that is refused waits for a quarter of this; a healthy one has its answer in 3 s."""
 
-GUIDES_OWN = frozenset({"NEG-07", "TRF-07"})
-"""What the guide's own values break: found on every install that follows it, this lab included."""
-
 
 @pytest.fixture(scope="module")
 def matrix(pytestconfig: pytest.Config) -> list[Row]:
@@ -32,23 +29,38 @@ def matrix(pytestconfig: pytest.Config) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def healthy(lab: Lab) -> Certified:
-    """The whole catalogue on the healthy lab."""
-    return lab.certify(*EVERYTHING)
+def chosen(request: pytest.FixtureRequest) -> frozenset[str]:
+    """The requirements to judge at the beginning and at the end: everything, or what the faults chosen with ``-k`` need."""
+    names = [item.name for item in request.session.items]
+    faults = [fault for fault in READY if any(name.endswith(f"[{fault.name}]") for name in names)]
+    return frozenset() if faults == READY else frozenset(r for f in faults for r in f.judged) - NOT_EVALUATED
 
 
-def test_the_healthy_lab(healthy: Certified) -> None:
-    """Before any fault everything holds but what the guide's own values break."""
-    wrong = healthy.having("fail", "error", "skipped", "waived") - GUIDES_OWN
+@pytest.fixture(scope="module")
+def healthy(lab: Lab, chosen: frozenset[str]) -> Certified:
+    """What is said of the healthy lab."""
+    return lab.certify(*EVERYTHING, requirements=chosen)
+
+
+def test_the_healthy_lab(healthy: Certified, chosen: frozenset[str]) -> None:
+    """Before any fault everything holds but what faults break that stand here already, because the lab follows the guide."""
+    standing = {r for fault in FAULTS.values() if fault.standing for r in fault.breaks - NOT_EVALUATED}
+    expected = {r: "fail" for r in standing if r in chosen or not chosen}
+    assert list(differences(expected, healthy, "before")) == []
+    wrong = healthy.having("fail", "error", "skipped", "waived") - standing
     assert wrong == set(), "\n".join(f"{r}: {'; '.join(healthy.reasons.get(r, ()))}" for r in sorted(wrong))
-    assert healthy.having("not-evaluated") <= NOT_EVALUATED
+    assert chosen or healthy.having("not-evaluated") <= NOT_EVALUATED
 
 
 @pytest.mark.parametrize("fault", READY, ids=lambda fault: fault.name)
 def test_a_fault_breaks_what_it_names_and_is_undone(lab: Lab, healthy: Certified, matrix: list[Row], fault: Fault) -> None:
-    """Exactly its requirements fail, what it blinds cannot be told, all else stands; and after it, all stands again."""
+    """Exactly its requirements fail, what it blinds cannot be told, all else stands; and after it, all stands again.
+
+    With a fault that stands on the healthy lab it is the other way round: its requirements hold while it is taken away.
+    """
     judged = fault.judged - NOT_EVALUATED
-    under = {r: "fail" if r in fault.breaks else "error" if r in fault.blinds else healthy.verdicts[r] for r in judged}
+    broken_is = "pass" if fault.standing else "fail"
+    under = {r: broken_is if r in fault.breaks else "error" if r in fault.blinds else healthy.verdicts[r] for r in judged}
     after = {r: healthy.verdicts[r] for r in (fault.breaks | fault.blinds) - NOT_EVALUATED}
     began = time.monotonic()
     otherwise: list[str] = []
@@ -69,6 +81,6 @@ def test_a_fault_breaks_what_it_names_and_is_undone(lab: Lab, healthy: Certified
     assert otherwise == []
 
 
-def test_the_lab_is_whole_again(lab: Lab, healthy: Certified) -> None:
+def test_the_lab_is_whole_again(lab: Lab, healthy: Certified, chosen: frozenset[str]) -> None:
     """After all faults every verdict is the one of the beginning."""
-    assert list(differences(healthy.verdicts, lab.certify(*EVERYTHING), "at the end")) == []
+    assert list(differences(healthy.verdicts, lab.certify(*EVERYTHING, requirements=chosen), "at the end")) == []

@@ -15,7 +15,7 @@ from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.jwks import parse_jwks
 from provision.faults import FAULTS, Fault, Operator, Scene
-from provision.faults.istio_settings import _with_template
+from provision.faults.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
 from provision.faults.operator import _restamp, _with_minor
 from provision.faults.teleport_resources import jwks_of_another_cluster
 from provision.variant import RECOMMENDED
@@ -157,6 +157,35 @@ def test_a_template_can_be_taken_away_and_comes_back() -> None:
     config = yaml.safe_dump({"templates": {"sidecar": "spec: {}", "spire": "spec: {volumes: []}"}})
     others = _with_template(None)(yaml.safe_load(config))
     assert others == {"templates": {"sidecar": "spec: {}"}}
+
+
+@pytest.mark.parametrize("empty", ["", " {}"])
+def test_istios_own_template_gets_the_nodes_directory_and_keeps_the_rest(empty: str) -> None:
+    volumes = f"  - emptyDir:{empty}\n    name: workload-socket\n  - emptyDir: {{}}\n    name: credential-socket\n"
+    text = f"spec:\n  volumes:\n{volumes}"
+    changed = _socket_in_istios_own({"templates": {"sidecar": text, "spire": "spec: {}"}})
+    assert yaml.safe_load(changed["templates"]["sidecar"])["spec"]["volumes"] == [
+        {"hostPath": {"path": "/run/spire/sockets", "type": "Directory"}, "name": "workload-socket"},
+        {"emptyDir": {}, "name": "credential-socket"},
+    ]
+    assert changed["templates"]["spire"] == "spec: {}"
+
+
+def test_a_port_is_left_out_and_the_other_values_stay() -> None:
+    values = {"global": {"proxy": {"excludeInboundPorts": "", "clusterDomain": "cluster.local"}, "hub": "h"}}
+    changed = json.loads(_past_the_proxy(json.dumps(values)))
+    assert changed["global"]["proxy"] == {"excludeInboundPorts": "8080", "clusterDomain": "cluster.local"}
+    assert changed["global"]["hub"] == "h"
+
+
+def test_a_run_with_a_name_lets_its_service_account_into_the_token(tmp_path: Path) -> None:
+    teleport = Teleport()
+    with FAULTS["token-for-two-service-accounts"].inject(scene(Objects("mesh", MESH), teleport, tmp_path)) as operator:
+        assert operator is not None
+        assert operator.run_id
+    broken, sound = (yaml.safe_load(stdin)["spec"]["kubernetes"]["allow"] for _, stdin in teleport.asked)
+    assert sound == [{"service_account": "teleport-system:tbot"}]
+    assert broken == [*sound, {"service_account": f"conformance-{operator.run_id}:joiner"}]
 
 
 def test_an_older_stamp_is_put_on_the_same_program(tmp_path: Path) -> None:

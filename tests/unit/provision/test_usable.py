@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from facts.errors import BadInput
-from provision.usable import must_be_installable, must_be_usable
+from provision.usable import must_be_a_new_run, must_be_installable, must_be_usable
 from provision.variant import RECOMMENDED, note_variant
 
 
@@ -69,3 +69,20 @@ def test_an_existing_cluster_needs_a_context_of_the_kubeconfig(context: str, tmp
     must_be_usable(settings.load(cluster="existing", kubeconfig=kubeconfig, context="staging"))
     with pytest.raises(BadInput, match="expected one of the contexts staging"):
         must_be_usable(settings.load(cluster="existing", kubeconfig=kubeconfig, context=context))
+
+
+def test_a_run_is_not_called_like_an_earlier_one(tmp_path: Path) -> None:
+    def named(run_id: str) -> settings.Settings:
+        return settings.load(reports=tmp_path, run_id=run_id)
+
+    must_be_a_new_run(named("ci-7"))
+    must_be_a_new_run(named(""))
+    (tmp_path / "ci-7").mkdir()
+    with pytest.raises(BadInput, match="a report of ci-7"):
+        must_be_a_new_run(named("ci-7"))
+
+
+@pytest.mark.parametrize("run_id", ["CI-7", "a/b", "-a", "a" * 41])
+def test_the_name_of_a_run_can_be_part_of_a_namespaces_name(run_id: str) -> None:
+    with pytest.raises(settings.BadSettings, match="run_id"):
+        settings.load(run_id=run_id)
