@@ -36,7 +36,7 @@ from facts.services import Service, parse_service
 from facts.versions import Version, parse_server_version
 from facts.workloads import DaemonSet, Deployment, parse_daemon_set, parse_deployment
 from observe.api import Api, connect
-from observe.streams import ExecResult, ForwardedPort, execute, forward
+from observe.streams import ExecResult, ForwardedPort, Streams
 from settings import Timeouts
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Cluster:
         self.recorder = recorder
         self.kubeconfig = kubeconfig
         self._patience = patience
+        self._streams = Streams(self.api.client)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -282,16 +283,16 @@ class Cluster:
 
     def execute(self, pod: ObjectRef, container: str, argv: Sequence[str]) -> ExecResult:
         """As `exec_in`, for a reader that records the answer itself."""
-        return execute(self.api.client, pod, container, argv, timeout=self._patience.command)
+        return self._streams.execute(pod, container, argv, timeout=self._patience.command)
 
     @contextmanager
-    def port_forward(self, pod: ObjectRef, port: int) -> Iterator[ForwardedPort]:
-        """Opens a port of a pod; several may be open at once, in several threads.
+    def port_forward(self, pod: ObjectRef, *ports: int) -> Iterator[tuple[ForwardedPort, ...]]:
+        """Opens ports of a pod over one connection; several pods may be open at once, in several threads.
 
         Raises:
             CouldNotTell: The API server does not open the stream.
         """
-        with forward(self.api.client, pod, port, timeout=self._patience.admin) as opened:
+        with self._streams.forward(pod, ports, timeout=self._patience.admin) as opened:
             yield opened
 
     # --- how lists and objects are read ------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ ADMIN, AGENT = 15000, 15020
 AT_ONCE = 8
 _PLAIN = "/?&=,.$"
 
+IDENTITY = (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS, envoy.BOOTSTRAP, envoy.SDS_HOSTS, envoy.SERVER)
+"""What a proxy's identity is read from, besides the agent's metrics."""
+
 _PARSERS = {
     envoy.ACTIVE_SECRETS: "facts.envoy.parse_secrets",
     envoy.WARMING_SECRETS: "facts.envoy.parse_secrets",
@@ -53,7 +56,7 @@ def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Re
     Raises:
         CouldNotTell: Neither way leads to it, or it refuses a path.
     """
-    return _read(cluster, pod, ADMIN, paths)
+    return _read(cluster, pod, {ADMIN: paths})
 
 
 def read_agent_metrics(cluster: Cluster, pod: Pod) -> Reading:
@@ -62,7 +65,7 @@ def read_agent_metrics(cluster: Cluster, pod: Pod) -> Reading:
     Raises:
         CouldNotTell: Neither way leads to them.
     """
-    return _read(cluster, pod, AGENT, [envoy.AGENT_METRICS])[envoy.AGENT_METRICS]
+    return _read(cluster, pod, {AGENT: [envoy.AGENT_METRICS]})[envoy.AGENT_METRICS]
 
 
 def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
@@ -71,10 +74,7 @@ def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
     Raises:
         CouldNotTell: It cannot be read, or what it says is contradictory.
     """
-    answers = read_admin(
-        cluster, pod, [envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS, envoy.BOOTSTRAP, envoy.SDS_HOSTS, envoy.SERVER]
-    )
-    metrics = read_agent_metrics(cluster, pod)
+    answers = _read(cluster, pod, {ADMIN: IDENTITY, AGENT: [envoy.AGENT_METRICS]})
     return identify(
         PodRef.of(pod),
         ProxyAnswers(
@@ -83,11 +83,11 @@ def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
             bootstrap=answers[envoy.BOOTSTRAP].document,
             sds_hosts=answers[envoy.SDS_HOSTS].document,
             server=answers[envoy.SERVER].document,
-            agent_metrics=metrics.document,
+            agent_metrics=answers[envoy.AGENT_METRICS].document,
         ),
         # The uptime is subtracted from this time, so it has to be that of the answer that holds it.
         answers[envoy.SERVER].read_at,
-        (*pod.evidence, *(reading.evidence for reading in answers.values()), metrics.evidence),
+        (*pod.evidence, *(reading.evidence for reading in answers.values())),
     )
 
 
@@ -141,41 +141,47 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
         return tuple(pool.map(one, pods))
 
 
-def _read(cluster: Cluster, pod: Pod, port: int, paths: Sequence[str]) -> dict[str, Reading]:
+def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
+    """The readings of the paths that are wanted of each port: by one port-forward, or by exec where that fails."""
     try:
-        bodies = _by_port_forward(cluster, pod, port, paths)
+        return _by_port_forward(cluster, pod, wanted)
     except CouldNotTell as refused:
         try:
-            return {path: _by_exec(cluster, pod, port, path) for path in paths}
+            return {path: _by_exec(cluster, pod, port, path) for port, paths in wanted.items() for path in paths}
         except CouldNotTell as also_refused:
             raise CouldNotTell(
-                expected=f"the proxy's port {port}",
+                expected=f"the proxy's ports {', '.join(map(str, wanted))}",
                 seen=f"by port-forward: {refused.seen}; by exec: {also_refused.seen}",
                 where=str(pod.ref),
                 remedy="see whether its istio-proxy runs, and whether this identity may open port-forwards (see INST-02)",
             ) from refused
-    shown = f"kubectl port-forward -n {pod.namespace} pod/{pod.name} {port} & curl -g 'localhost:{port}{{}}'"
-    return {path: _record(cluster, pod, path, shown.format(path), answer) for path, answer in bodies.items()}
 
 
 Answer = tuple[str, datetime]
 """A body and the UTC time at which it was complete."""
 
 
-def _by_port_forward(cluster: Cluster, pod: Pod, port: int, paths: Sequence[str]) -> Mapping[str, Answer]:
-    answers: dict[str, Answer] = {}
-    with cluster.port_forward(pod.ref, port) as opened:
-        for path in paths:
-            status, body = opened.get(quote(path, safe=_PLAIN))
-            if status != 200:
-                raise CouldNotTell(
-                    expected="HTTP 200",
-                    seen=f"HTTP {status}: {body.strip()[:200]}",
-                    where=f"{pod.ref}: GET {path}",
-                    remedy="an Envoy older than 1.20 does not know every parameter",
-                )
-            answers[path] = (body, datetime.now(UTC))
-    return answers
+def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
+    answers: dict[tuple[int, str], Answer] = {}
+    with cluster.port_forward(pod.ref, *wanted) as opened:
+        # Everything is asked before anything is heard: the way there and back takes longer than the answers.
+        for port, paths in zip(opened, wanted.values(), strict=True):
+            port.ask(*(quote(path, safe=_PLAIN) for path in paths))
+        for port, (number, paths) in zip(opened, wanted.items(), strict=True):
+            for path in paths:
+                status, body = port.answer(path)
+                if status != 200:
+                    raise CouldNotTell(
+                        expected="HTTP 200",
+                        seen=f"HTTP {status}: {body.strip()[:200]}",
+                        where=f"{pod.ref}: GET {path}",
+                        remedy="an Envoy older than 1.20 does not know every parameter",
+                    )
+                answers[number, path] = (body, datetime.now(UTC))
+    shown = f"kubectl port-forward -n {pod.namespace} pod/{pod.name} {{0}} & curl -g 'localhost:{{0}}{{1}}'"
+    return {
+        path: _record(cluster, pod, path, shown.format(number, path), answer) for (number, path), answer in answers.items()
+    }
 
 
 def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:

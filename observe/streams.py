@@ -13,6 +13,7 @@ import io
 import json
 import shlex
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,60 +50,132 @@ class ExecResult:
     evidence: tuple[str, ...] = ()
 
 
-def _connect(
-    api_client: client.ApiClient, path: str, query: Sequence[tuple[str, str]], timeout: float
-) -> websocket.WebSocket:
-    configuration = api_client.configuration
-    headers: dict[str, str] = {}
-    api_client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-    options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
-    if not configuration.verify_ssl or configuration.assert_hostname is False:
-        options["check_hostname"] = False
-    files = {
-        "ca_certs": configuration.ssl_ca_cert if configuration.verify_ssl else None,
-        "certfile": configuration.cert_file,
-        "keyfile": configuration.key_file,
-        "server_hostname": configuration.tls_server_name,
-    }
-    options.update({name: value for name, value in files.items() if value})
-    proxy: dict[str, Any] = {}
-    if configuration.proxy:
-        address = urlsplit(configuration.proxy)
-        proxy = {"http_proxy_host": address.hostname, "http_proxy_port": address.port, "proxy_type": address.scheme}
-    return websocket.create_connection(
-        "ws" + configuration.host.removeprefix("http") + f"{path}?{urlencode(query)}",
-        timeout=timeout,
-        header=[f"{name}: {value}" for name, value in headers.items()],
-        subprotocols=[PROTOCOL],
-        sslopt=options,
-        suppress_origin=True,
-        **proxy,
-    )
+class Streams:
+    """Streams to one API server; TLS is set up once for all of them. Safe to use from several threads."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            api_client: Of the cluster: its address, certificates and credentials.
+        """
+        self._client = api_client
+        self._lock = threading.Lock()
+        self._tls: tuple[tuple[object, ...], ssl.SSLContext] | None = None
+
+    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:
+        """Runs a program in a container and waits for its end; no standard input, no terminal.
+
+        Raises:
+            CouldNotTell: The container cannot be reached, the connection dropped, or the program did not end in time. A
+                non-zero exit is an answer.
+        """
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/exec"
+        query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in argv)]
+        where = f"exec in container {container} of {pod}: {shlex.join(argv)}"
+        heard: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), ERROR: bytearray()}
+        deadline = time.monotonic() + timeout
+        with self._open(path, query, timeout, where) as connection:
+            for channel, data in _frames(connection, deadline, where):
+                heard.setdefault(channel, bytearray()).extend(data)
+        return ExecResult(
+            argv=tuple(argv),
+            stdout=heard[STDOUT].decode(errors="replace"),
+            stderr=heard[STDERR].decode(errors="replace"),
+            exit_code=_exit_code(bytes(heard[ERROR]), where),
+        )
+
+    @contextmanager
+    def forward(self, pod: ObjectRef, ports: Sequence[int], *, timeout: float) -> Iterator[tuple[ForwardedPort, ...]]:
+        """Opens ports of a pod, all over one connection.
+
+        Args:
+            pod: The pod.
+            ports: Its ports.
+            timeout: Seconds for the connection and for each answer.
+
+        Raises:
+            CouldNotTell: The API server does not open the stream.
+        """
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/portforward"
+        where = f"port {', '.join(map(str, ports))} of {pod}"
+        with self._open(path, [("ports", str(port)) for port in ports], timeout, where) as connection:
+            wire = _Wire(connection, len(ports))
+            yield tuple(ForwardedPort(wire, place, f"port {port} of {pod}") for place, port in enumerate(ports))
+
+    @contextmanager
+    def _open(
+        self, path: str, query: Sequence[tuple[str, str]], timeout: float, where: str
+    ) -> Iterator[websocket.WebSocket]:
+        try:
+            connection = self._connect(path, query, timeout)
+        except websocket.WebSocketBadStatusException as error:
+            raise CouldNotTell(
+                expected="the API server to open the stream",
+                seen=f"HTTP {error.status_code}: {_message(error.resp_body)}",
+                where=where,
+                remedy="the pod must be running, and the right to create pods/exec or pods/portforward is needed"
+                " (see INST-02)",
+            ) from error
+        except (websocket.WebSocketException, OSError) as error:
+            raise CouldNotTell(
+                expected=f"a stream within {timeout:g} s",
+                seen=f"{type(error).__name__}: {error}",
+                where=where,
+                remedy="check that the API server and the pod's node answer; a proxy in between must pass websockets",
+            ) from error
+        try:
+            yield connection
+        finally:
+            # Not close(): that would wait for the other side, and leave the socket open where that one closed first.
+            connection.shutdown()  # type: ignore[no-untyped-call]
+
+    def _connect(self, path: str, query: Sequence[tuple[str, str]], timeout: float) -> websocket.WebSocket:
+        configuration = self._client.configuration
+        headers: dict[str, str] = {}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        options: dict[str, Any] = {"context": self._context()}
+        if configuration.tls_server_name:
+            options["server_hostname"] = configuration.tls_server_name
+        proxy: dict[str, Any] = {}
+        if configuration.proxy:
+            address = urlsplit(configuration.proxy)
+            proxy = {
+                "http_proxy_host": address.hostname, "http_proxy_port": address.port, "proxy_type": address.scheme,
+            }  # fmt: skip
+        return websocket.create_connection(
+            "ws" + configuration.host.removeprefix("http") + f"{path}?{urlencode(query)}",
+            timeout=timeout,
+            header=[f"{name}: {value}" for name, value in headers.items()],
+            subprotocols=[PROTOCOL],
+            sslopt=options,
+            suppress_origin=True,
+            **proxy,
+        )
+
+    def _context(self) -> ssl.SSLContext:
+        """What TLS needs. Reading certificates and keys takes longer than a request, so it is done once for each file."""
+        configuration = self._client.configuration
+        files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+        key = (*files, configuration.verify_ssl, configuration.assert_hostname)
+        with self._lock:
+            if self._tls is None or self._tls[0] != key:
+                authority, certificate, private_key = files
+                context = ssl.create_default_context(cafile=authority) if configuration.verify_ssl else _trusting()
+                if configuration.assert_hostname is False:
+                    context.check_hostname = False
+                if certificate:
+                    context.load_cert_chain(certificate, private_key)
+                self._tls = (key, context)
+            return self._tls[1]
 
 
-def execute(
-    api_client: client.ApiClient, pod: ObjectRef, container: str, argv: Sequence[str], *, timeout: float
-) -> ExecResult:
-    """Runs a program in a container and waits for its end; no standard input, no terminal.
-
-    Raises:
-        CouldNotTell: The container cannot be reached, the connection dropped, or the program did not end in time. A non-zero
-            exit is an answer.
-    """
-    path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/exec"
-    query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in argv)]
-    where = f"exec in container {container} of {pod}: {shlex.join(argv)}"
-    heard: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), ERROR: bytearray()}
-    deadline = time.monotonic() + timeout
-    with _open(api_client, path, query, timeout, where) as connection:
-        for channel, data in _frames(connection, deadline, where):
-            heard.setdefault(channel, bytearray()).extend(data)
-    return ExecResult(
-        argv=tuple(argv),
-        stdout=heard[STDOUT].decode(errors="replace"),
-        stderr=heard[STDERR].decode(errors="replace"),
-        exit_code=_exit_code(bytes(heard[ERROR]), where),
-    )
+def _trusting() -> ssl.SSLContext:
+    """For a kubeconfig that says not to verify the API server; its owner knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _exit_code(status: bytes, where: str) -> int:
@@ -126,33 +199,6 @@ def _exit_code(status: bytes, where: str) -> int:
         where=where,
         remedy="the container must be running and hold the program; distroless images hold hardly any",
     )
-
-
-@contextmanager
-def _open(
-    api_client: client.ApiClient, path: str, query: Sequence[tuple[str, str]], timeout: float, where: str
-) -> Iterator[websocket.WebSocket]:
-    try:
-        connection = _connect(api_client, path, query, timeout)
-    except websocket.WebSocketBadStatusException as error:
-        raise CouldNotTell(
-            expected="the API server to open the stream",
-            seen=f"HTTP {error.status_code}: {_message(error.resp_body)}",
-            where=where,
-            remedy="the pod must be running, and the right to create pods/exec or pods/portforward is needed (see INST-02)",
-        ) from error
-    except (websocket.WebSocketException, OSError) as error:
-        raise CouldNotTell(
-            expected=f"a stream within {timeout:g} s",
-            seen=f"{type(error).__name__}: {error}",
-            where=where,
-            remedy="check that the API server and the pod's node answer; a proxy in between must pass websockets",
-        ) from error
-    try:
-        yield connection
-    finally:
-        # Not close(): that would wait for the other side, and leave the socket open where the other side closed first.
-        connection.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _message(body: Any) -> str:
@@ -187,56 +233,55 @@ def _frames(connection: websocket.WebSocket, deadline: float, where: str) -> Ite
             yield data[0], data[1:]
 
 
-class _Forwarded:
-    """One forwarded port as the socket that `http.client` wants; the connection under it is closed by who opened it."""
+class _Wire:
+    """The frames of forwarded ports: each port has a channel for data and one for an error, of all ports in their order."""
 
-    def __init__(self, connection: websocket.WebSocket) -> None:
+    def __init__(self, connection: websocket.WebSocket, ports: int) -> None:
         self._connection = connection
-        self._buffer = b""
-        # Either channel opens with a frame that only repeats the port number.
-        self._greetings = {0, 1}
+        self._received = [bytearray() for _ in range(ports)]
+        self._errors = [""] * ports
+        # Each channel opens with a frame that only repeats the port number.
+        self._greetings = set(range(2 * ports))
 
-    def sendall(self, data: bytes) -> None:
-        """As socket.sendall."""
-        self._connection.send(b"\x00" + bytes(data), opcode=websocket.ABNF.OPCODE_BINARY)
+    def send(self, place: int, data: bytes) -> None:
+        self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
-    def makefile(self, *_args: Any, **_options: Any) -> io.BufferedReader:
-        """As socket.makefile, for reading."""
-        return io.BufferedReader(_Received(self), 65536)
-
-    def close(self) -> None:
-        """As socket.close."""
-
-    def recv(self, size: int) -> bytes:
-        """As socket.recv: nothing at the end.
+    def receive(self, place: int, size: int) -> bytes:
+        """What came for the port at that place, at most `size` bytes; nothing at the end.
 
         Raises:
             ConnectionRefusedError: The node says why there is no connection to the port.
         """
-        while not self._buffer:
+        while not self._received[place]:
+            if self._errors[place]:
+                raise ConnectionRefusedError(self._errors[place])
             try:
                 opcode, data = self._connection.recv_data(control_frame=False)
             except websocket.WebSocketConnectionClosedException:
                 return b""
             if opcode == websocket.ABNF.OPCODE_CLOSE or not data:
                 return b""
-            channel, payload = data[0], data[1:]
-            if channel in self._greetings:
-                self._greetings.discard(channel)
-            elif channel == 1:
-                raise ConnectionRefusedError(payload.decode(errors="replace").strip())
-            else:
-                self._buffer += payload
-        received, self._buffer = self._buffer[:size], self._buffer[size:]
+            self._take(data[0], data[1:])
+        received = bytes(self._received[place][:size])
+        del self._received[place][:size]
         return received
+
+    def _take(self, channel: int, payload: bytes) -> None:
+        if channel in self._greetings:
+            self._greetings.discard(channel)
+        elif channel % 2:
+            self._errors[channel // 2] = payload.decode(errors="replace").strip()
+        else:
+            self._received[channel // 2] += payload
 
 
 class _Received(io.RawIOBase):
     """What comes through a forwarded port, as a stream."""
 
-    def __init__(self, port: _Forwarded) -> None:
+    def __init__(self, wire: _Wire, place: int) -> None:
         super().__init__()
-        self._port = port
+        self._wire = wire
+        self._place = place
 
     def readable(self) -> bool:
         """As of any stream."""
@@ -244,20 +289,29 @@ class _Received(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """As of any raw stream: 0 at the end."""
-        received = self._port.recv(len(buffer))
+        received = self._wire.receive(self._place, len(buffer))
         buffer[: len(received)] = received
         return len(received)
 
 
-class ForwardedPort:
-    """A port of a pod, spoken HTTP to. Made by `forward`."""
+class _Answers(io.BufferedReader):
+    """A stream of several answers: whoever has read one closes it, and the next one still comes from it."""
 
-    def __init__(self, connection: websocket.WebSocket, port: int, where: str) -> None:
-        self._port = _Forwarded(connection)
-        self._http = http.client.HTTPConnection("localhost", port)
-        # A port that closed must not lead to a connection to this machine's own port of that number.
-        self._http.auto_open = 0
-        self._http.sock = self._port
+    def close(self) -> None:
+        """Does nothing; the connection is closed by who opened it."""
+
+    def makefile(self, *_args: Any, **_options: Any) -> _Answers:
+        """The socket that `http.client` wants to read from."""
+        return self
+
+
+class ForwardedPort:
+    """A port of a pod, spoken HTTP to. Made by `Streams.forward`."""
+
+    def __init__(self, wire: _Wire, place: int, where: str) -> None:
+        self._wire = wire
+        self._place = place
+        self._answers = _Answers(_Received(wire, place), 65536)
         self._where = where
 
     def get(self, path: str) -> tuple[int, str]:
@@ -266,45 +320,53 @@ class ForwardedPort:
         Raises:
             CouldNotTell: Nothing listens there, or the connection dropped.
         """
+        self.ask(path)
+        return self.answer(path)
+
+    def ask(self, *paths: str) -> None:
+        """Sends GETs at once; `answer` takes their answers, in this order.
+
+        Raises:
+            CouldNotTell: The connection dropped.
+        """
+        requests = "".join(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n" for path in paths)
         try:
-            self._http.request("GET", path)
-            response = self._http.getresponse()
+            self._wire.send(self._place, requests.encode("ascii"))
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._failed(error, paths[0]) from error
+
+    def answer(self, path: str) -> tuple[int, str]:
+        """The next answer: status and body.
+
+        Args:
+            path: What was asked for, for messages.
+
+        Raises:
+            CouldNotTell: Nothing listens there, or the connection dropped.
+        """
+        try:
+            response = http.client.HTTPResponse(self._answers, method="GET")  # type: ignore[arg-type] # what it asks of a socket
+            response.begin()
             body = response.read()
         except (websocket.WebSocketException, http.client.HTTPException, OSError) as error:
-            raise CouldNotTell(
-                expected="an answer",
-                seen=self._last_words(error),
-                where=f"{self._where}: GET {path}",
-                remedy="see whether the container runs and its process listens there",
-            ) from error
+            raise self._failed(error, path) from error
         return response.status, body.decode(errors="replace")
+
+    def _failed(self, error: Exception, path: str) -> CouldNotTell:
+        return CouldNotTell(
+            expected="an answer",
+            seen=self._last_words(error),
+            where=f"{self._where}: GET {path}",
+            remedy="see whether the container runs and its process listens there",
+        )
 
     def _last_words(self, error: Exception) -> str:
         """What the node said before it hung up; where the send failed first, nobody has read it yet."""
         if isinstance(error, (websocket.WebSocketConnectionClosedException, BrokenPipeError, ConnectionResetError)):
             try:
-                self._port.recv(1)
+                self._wire.receive(self._place, 1)
             except ConnectionRefusedError as refused:
                 return str(refused)
             except (websocket.WebSocketException, OSError):
                 pass  # it said nothing more than the error at hand
         return str(error) if isinstance(error, ConnectionRefusedError) else f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def forward(api_client: client.ApiClient, pod: ObjectRef, port: int, *, timeout: float) -> Iterator[ForwardedPort]:
-    """Opens one port of a pod.
-
-    Args:
-        api_client: Of the cluster; may be shared between threads.
-        pod: The pod.
-        port: Its port.
-        timeout: Seconds for the connection and for each answer.
-
-    Raises:
-        CouldNotTell: The API server does not open the stream.
-    """
-    path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/portforward"
-    where = f"port {port} of {pod}"
-    with _open(api_client, path, [("ports", str(port))], timeout, where) as connection:
-        yield ForwardedPort(connection, port, where)

@@ -33,7 +33,8 @@ class ApiServer:
     Attributes:
         answers: By method and path, the query included where one is given.
         frames: Of a websocket: channel and payload of each frame, sent after the greeting; None ends without a close frame.
-        http: Answers by path of a forwarded port; None refuses the connection.
+        http: Answers by path of a forwarded port; None refuses the connection and hangs up.
+        refused: Forwarded ports that nobody listens on, beside others that answer.
         asked: Method, path with query, and body of each request.
         port: Its port.
     """
@@ -41,6 +42,7 @@ class ApiServer:
     answers: dict[str, Canned] = field(default_factory=dict)
     frames: list[tuple[int, bytes] | None] = field(default_factory=list)
     http: dict[str, Canned] | None = None
+    refused: frozenset[int] = frozenset()
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     port: int = 0
 
@@ -102,27 +104,33 @@ class ApiServer:
     async def _forward(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
-        port = int(request.query["ports"]).to_bytes(2, "little")
-        await socket.send_bytes(b"\x00" + port)
-        await socket.send_bytes(b"\x01" + port)
+        ports = [int(port) for port in request.query.getall("ports")]
+        for place, port in enumerate(ports):
+            for channel in (2 * place, 2 * place + 1):
+                await socket.send_bytes(bytes([channel]) + port.to_bytes(2, "little"))
+        for place, port in enumerate(ports):
+            if self.http is None or port in self.refused:
+                await socket.send_bytes(bytes([2 * place + 1]) + b"failed to connect to localhost: connection refused")
         if self.http is None:
-            await socket.send_bytes(b"\x01failed to connect to localhost: connection refused")
             await socket.close()
             return socket
         async for message in socket:
             if message.type is not WSMsgType.BINARY:
                 break
-            target = message.data[1:].decode().split(" ")[1]
-            self.asked.append(("FORWARDED", target, None))
-            canned = self.http.get(target, Canned("no such path", 404))
-            if canned.hang:
-                await asyncio.sleep(30)
-            body = (canned.body if isinstance(canned.body, str) else json.dumps(canned.body)).encode()
-            head = f"HTTP/1.1 {canned.status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            # In pieces that cut through headers and body, as a network does.
-            whole = head + body
-            for at in range(0, len(whole), 1000):
-                await socket.send_bytes(b"\x00" + whole[at : at + 1000])
+            channel = message.data[:1]
+            # Several requests may come at once, as whoever pipelines them sends them.
+            for request_line in (line for line in message.data[1:].decode().split("\r\n") if line.startswith("GET ")):
+                target = request_line.split(" ")[1]
+                self.asked.append(("FORWARDED", target, None))
+                canned = self.http.get(target, Canned("no such path", 404))
+                if canned.hang:
+                    await asyncio.sleep(30)
+                body = (canned.body if isinstance(canned.body, str) else json.dumps(canned.body)).encode()
+                head = f"HTTP/1.1 {canned.status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                # In pieces that cut through headers and body, as a network does.
+                whole = head + body
+                for at in range(0, len(whole), 1000):
+                    await socket.send_bytes(channel + whole[at : at + 1000])
         return socket
 
 

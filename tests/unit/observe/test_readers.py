@@ -78,12 +78,14 @@ def pods(cluster: Cluster, healthy: ApiServer) -> tuple[Pod, ...]:
     return tuple(p for p in cluster.pods("") if p.name.startswith("test-app-7564b6f44"))
 
 
-def test_one_proxy_is_read_through_two_forwarded_ports(
+def test_one_proxy_is_read_over_one_connection(
     cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, recorder: KeptInMemory
 ) -> None:
     proxy = read_proxy(cluster, pods[0])
     assert proxy.sds_mode is SdsMode.EXTERNAL
-    assert len([a for a in healthy.asked if a[0] == "WS"]) == 2
+    assert [a[1] for a in healthy.asked if a[0] == "WS"] == [
+        f"/api/v1/namespaces/test-app/pods/{pods[0].name}/portforward?ports=15000&ports=15020"
+    ]
     kept = [recorder.evidence[i] for i in proxy.evidence]
     assert {k.parser for k in kept} >= {
         "facts.envoy.parse_secrets",
@@ -113,6 +115,16 @@ def test_a_fleet_drops_nobody(cluster: Cluster, pods: tuple[Pod, ...], healthy: 
     assert "(portforward)" in unread.why.seen
     assert "(exec)" in unread.why.seen
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_an_agent_that_does_not_answer_is_asked_by_exec_and_then_could_not_be_read(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer
+) -> None:
+    healthy.refused = frozenset({15020})
+    healthy.frames = [(ERROR, b'{"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "1"}]}}')]
+    (unread,) = read_fleet(cluster, pods[:1]).unread
+    assert "by port-forward: failed to connect to localhost: connection refused; by exec: exit code 1" in unread.why.seen
+    assert unread.why.expected == "the proxy's ports 15000, 15020"
 
 
 def test_where_a_port_forward_is_refused_pilot_agent_asks(

@@ -69,7 +69,7 @@ def test_a_refused_stream_says_why(cluster: Cluster, server: ApiServer) -> None:
 
 def test_a_forwarded_port_answers_many_requests_over_one_connection(cluster: Cluster, server: ApiServer) -> None:
     server.http = {"/a": Canned("x" * 5000), "/b": Canned({"b": 1}), "/c": Canned("", 503)}
-    with cluster.port_forward(POD, 15000) as port:
+    with cluster.port_forward(POD, 15000) as (port,):
         assert port.get("/a") == (200, "x" * 5000)
         assert port.get("/b") == (200, '{"b": 1}')
         assert port.get("/c") == (503, "")
@@ -77,9 +77,33 @@ def test_a_forwarded_port_answers_many_requests_over_one_connection(cluster: Clu
     assert [a[0] for a in server.asked] == ["WS", *["FORWARDED"] * 4]
 
 
+def test_two_ports_over_one_connection_do_not_mix(cluster: Cluster, server: ApiServer) -> None:
+    server.http = {f"/{n}": Canned(f"{n}" * 3000) for n in range(6)}
+    with cluster.port_forward(POD, 15000, 15020) as (admin, agent):
+        admin.ask("/0", "/1", "/2")
+        agent.ask("/3")
+        assert agent.answer("/3") == (200, "3" * 3000)
+        assert [admin.answer(path)[1][:1] for path in ("/0", "/1", "/2")] == ["0", "1", "2"]
+        assert agent.get("/4")[1] == "4" * 3000
+        assert admin.get("/5")[1] == "5" * 3000
+    assert [a[1] for a in server.asked if a[0] == "WS"] == [
+        "/api/v1/namespaces/n/pods/p/portforward?ports=15000&ports=15020"
+    ]
+
+
+def test_of_two_ports_the_one_that_nobody_listens_on_does_not_silence_the_other(cluster: Cluster, server: ApiServer) -> None:
+    server.http, server.refused = {"/a": Canned("here")}, frozenset({15020})
+    with cluster.port_forward(POD, 15000, 15020) as (admin, agent):
+        with pytest.raises(CouldNotTell) as caught:
+            agent.get("/a")
+        assert "connection refused" in caught.value.seen
+        assert "port 15020 of Pod n/p" in caught.value.where
+        assert admin.get("/a") == (200, "here")
+
+
 def test_a_port_that_nobody_listens_on(cluster: Cluster, server: ApiServer) -> None:
     server.http = None
-    with cluster.port_forward(POD, 9) as port, pytest.raises(CouldNotTell) as caught:
+    with cluster.port_forward(POD, 9) as (port,), pytest.raises(CouldNotTell) as caught:
         port.get("/")
     assert "connection refused" in caught.value.seen
     assert "port 9 of Pod n/p" in caught.value.where
@@ -88,7 +112,7 @@ def test_a_port_that_nobody_listens_on(cluster: Cluster, server: ApiServer) -> N
 def test_a_port_that_never_answers_costs_one_deadline(cluster: Cluster, server: ApiServer) -> None:
     server.http = {"/": Canned("", hang=True)}
     began = time.monotonic()
-    with cluster.port_forward(POD, 15000) as port, pytest.raises(CouldNotTell):
+    with cluster.port_forward(POD, 15000) as (port,), pytest.raises(CouldNotTell):
         port.get("/")
     assert time.monotonic() - began < 1.9
 
@@ -100,7 +124,7 @@ def test_forwards_and_execs_at_once_do_not_mix(cluster: Cluster, server: ApiServ
     def one(number: int) -> str:
         if number % 3 == 0:
             return cluster.exec_in("n", "p", "main", ["x"]).stdout
-        with cluster.port_forward(POD, 15000) as port:
+        with cluster.port_forward(POD, 15000) as (port,):
             return port.get(f"/{number}")[1]
 
     with ThreadPoolExecutor(8) as pool:
