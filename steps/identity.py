@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from pytest_bdd import given, then
+import pytest
+from pytest_bdd import given, parsers, then
 
 from facts.audit import AuditTrail
 from facts.bundle import TrustBundle
 from facts.evidence import Recorder
+from facts.finding import Finding
 from facts.mounts import SocketMount
 from facts.probe import Refused, SocketDirectoryProbe
+from facts.proxy import Fleet
 from judge import identity as judge
 from judge import issuance, socket, sweep
 from judge.identity import Lifetime, Sidecars
 from judge.sweep import Expectation, Lacking
+from observe.envoy import read_fleet
 from observe.install import Install
 from provision.probes import Probes
+from provision.workloads import Sidecar, Workloads
 from steps.conclusions import must_hold
 
 
@@ -108,6 +113,43 @@ def swept(
     proxies: Sidecars, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
 ) -> None:
     must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.injection_template()))
+
+
+# Workloads of the run.
+
+
+@pytest.fixture
+def one_node() -> Finding | None:
+    """Why what needs two nodes does not apply; most scenarios have no such condition."""
+    return None
+
+
+@given("two nodes that take workloads", target_fixture="one_node")
+def two_nodes(install: Install) -> Finding | None:
+    return issuance.needs_two_nodes(install.workload_nodes(), [e for node in install.nodes() for e in node.evidence])
+
+
+@given(
+    parsers.parse('the workloads "{first}" and "{second}" of the run, as their own Envoys describe them'),
+    target_fixture="own",
+)
+def own(first: str, second: str, one_node: Finding | None, workloads: Workloads, install: Install) -> Sidecars:
+    if one_node is not None:
+        return Sidecars((), Fleet((), ()), one_node.evidence)
+    pods = workloads.ready(first, second)
+    return Sidecars(pods, read_fleet(install.cluster, pods), ())
+
+
+@then("each must carry a name, a key and a serial of its own")
+@then("both must carry the name of their service account, each with a key and a serial of its own")
+def told_apart(own: Sidecars, one_node: Finding | None, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, one_node or issuance.identities_are_told_apart(own, install.ping().cluster_name))
+
+
+@then("each must meet ID-01 to ID-07, and be of the kind that it asked for")
+def alike(own: Sidecars, expectation: Expectation, workloads: Workloads, recorder: Recorder) -> None:
+    classic = {pod.uid for pod in own.pods if workloads.workload(pod.name).sidecar is Sidecar.CLASSIC}
+    must_hold(recorder, issuance.kinds_are_certified_alike(own, classic, expectation))
 
 
 # The node's socket.
