@@ -156,7 +156,9 @@ class Settings(BaseSettings):
         description="What to install on the kind cluster: the recommended manifests, or the guide to the letter.",
     )
     repairs: Repairs = Field(
-        default=(), description="Repairs of the guide's installation, e.g. `bot,template`, to see what its defects hide."
+        default=(),
+        description="What to put right in the installation, e.g. `bot,template` to see what the guide's defects hide;"
+        " `socket-name,path-normalization` in the recommended one, which keeps the guide's values there.",
     )
 
     trust_domain: str = Field(

@@ -27,12 +27,20 @@ class Repair:
         change: Takes a parsed document of the guide's and the manifests' variables; returns the document to apply, which is
             the same one unless it is the one with the defect.
         adds: Files of the recommended manifests that the guide has nothing of.
+        recommended: The recommended manifests keep the guide's value as well, so that it can be put right in them, too.
+        wants: Repairs without which this one breaks the installation.
     """
 
     name: str
     sentence: str
     change: Change = lambda document, _variables: document
     adds: tuple[str, ...] = ()
+    recommended: bool = False
+    wants: tuple[str, ...] = ()
+
+
+FAIL_CLOSED_NAME = "workload.sock"
+"""Name of the socket with the repair `socket-name`. Any name but `socket` will do."""
 
 
 def _of(kind: str, edit: Callable[[Document, Mapping[str, str]], None]) -> Change:
@@ -83,6 +91,26 @@ def _normalize(document: Document, _variables: Mapping[str, str]) -> None:
     document["spec"]["meshConfig"]["pathNormalization"]["normalization"] = "DECODE_AND_MERGE_SLASHES"
 
 
+def _rename_in_istio(document: Document, variables: Mapping[str, str]) -> None:
+    metadata = document["spec"]["meshConfig"].setdefault("defaultConfig", {}).setdefault("proxyMetadata", {})
+    metadata["WORKLOAD_IDENTITY_SOCKET_FILE"] = FAIL_CLOSED_NAME
+    former = f"{variables['SOCKET_DIRECTORY']}/socket"
+    for gateway in document["spec"]["components"].get("ingressGateways", []):
+        patches = [p for overlay in gateway["k8s"]["overlays"] for p in overlay["patches"]]
+        for volume in (p["value"] for p in patches if p["value"].get("hostPath", {}).get("path") == former):
+            volume["hostPath"]["path"] = f"{variables['SOCKET_DIRECTORY']}/{FAIL_CLOSED_NAME}"
+
+
+def _rename_in_tbot(document: Document, variables: Mapping[str, str]) -> None:
+    former = f"unix://{variables['SOCKET_DIRECTORY']}/socket"
+    for key, text in document.get("data", {}).items():
+        document["data"][key] = text.replace(f'"{former}"', f'"unix://{variables["SOCKET_DIRECTORY"]}/{FAIL_CLOSED_NAME}"')
+
+
+def _rename(document: Document, variables: Mapping[str, str]) -> Document:
+    return _of("ConfigMap", _rename_in_tbot)(_of("IstioOperator", _rename_in_istio)(document, variables), variables)
+
+
 REPAIRS: Mapping[str, Repair] = {
     repair.name: repair
     for repair in (
@@ -96,9 +124,18 @@ REPAIRS: Mapping[str, Repair] = {
         Repair("gateway", "Gives the ingress gateway the overlay with tbot's socket.", _of("IstioOperator", _overlay)),
         Repair("tbot-tag", "Runs tbot under the tag of an exact version.", _of("DaemonSet", _exact_tag)),
         Repair(
+            "socket-name",
+            f"Calls the socket `{FAIL_CLOSED_NAME}`, so that no sidecar starts without it.",
+            _rename,
+            recommended=True,
+            # A gateway without tbot's socket directory would not start at all.
+            wants=("gateway",),
+        ),
+        Repair(
             "path-normalization",
             "Sets the mesh's path normalization to DECODE_AND_MERGE_SLASHES.",
             _of("IstioOperator", _normalize),
+            recommended=True,
         ),
     )
 }

@@ -118,11 +118,20 @@ def _must_install_nothing(settings: Settings) -> None:
 
 
 def _must_be_repairs(settings: Settings) -> None:
-    unknown = [name for name in settings.repairs if name not in REPAIRS]
-    if unknown or (settings.repairs and settings.install != "as-guide"):
+    as_guide = settings.install == "as-guide"
+    there = [name for name, repair in REPAIRS.items() if as_guide or repair.recommended]
+    if unknown := [name for name in settings.repairs if name not in there]:
         raise BadInput(
-            expected=f"repairs of --install as-guide: {', '.join(REPAIRS)}",
-            seen=f"install = {settings.install}, repairs = {', '.join(settings.repairs)}",
+            expected=f"repairs of --install {settings.install}: {', '.join(there)}",
+            seen=f"install = {settings.install}, repairs = {', '.join(unknown)}",
             where="settings: repairs",
-            remedy="choose among those, several separated by commas, together with --install as-guide",
+            remedy="choose among those, several separated by commas; all others are of --install as-guide alone",
+        )
+    wanted = {need for name in settings.repairs for need in REPAIRS[name].wants} if as_guide else set()
+    if missing := wanted - {*settings.repairs}:
+        raise BadInput(
+            expected=f"with --repair {','.join(settings.repairs)} the repair {', '.join(sorted(missing))} as well",
+            seen=", ".join(settings.repairs),
+            where="settings: repairs",
+            remedy=f"--repair {','.join(name for name in REPAIRS if name in {*settings.repairs, *missing})}",
         )

@@ -52,7 +52,7 @@ class Variant:
     def options(self) -> tuple[str, ...]:
         """What asks for it on the command line; nothing for the recommended one."""
         repairs = ("--repair", ",".join(repair.name for repair in self.repairs)) if self.repairs else ()
-        return ("--install", "as-guide", *repairs) if self.as_guide else ()
+        return (*(("--install", "as-guide") if self.as_guide else ()), *repairs)
 
     def file(self, name: str) -> Path:
         """Where a manifest is."""
@@ -75,9 +75,8 @@ class Variant:
         return made
 
     def __str__(self) -> str:
-        if not self.as_guide:
-            return "as recommended"
-        return f"as the guide says{', repaired: ' if self.repairs else ''}{', '.join(r.name for r in self.repairs)}"
+        how = "as the guide says" if self.as_guide else "as recommended"
+        return f"{how}{', repaired: ' if self.repairs else ''}{', '.join(r.name for r in self.repairs)}"
 
 
 RECOMMENDED = Variant()

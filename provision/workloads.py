@@ -31,6 +31,7 @@ PROGRAM = "traffic.py"
 CONTAINER = "traffic"
 MESH, CLASSIC = "mesh", "classic"
 AT_ONCE = 4
+FALLS_BACK = "proxyMetadata: {WORKLOAD_IDENTITY_SOCKET_FILE: socket}"
 DEFAULT_REVISION = "default"
 
 
@@ -245,6 +246,8 @@ class Workloads:
                 metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = native
             case Sidecar.WITHOUT_TEMPLATE:
                 metadata["annotations"]["inject.istio.io/templates"] = "sidecar"
+                # Under any other name, which the mesh may have, Istio's agent does not fall back but ends.
+                metadata["annotations"]["proxy.istio.io/config"] = FALLS_BACK
             case Sidecar.NONE:
                 del metadata["annotations"]
                 metadata["labels"]["sidecar.istio.io/inject"] = "false"

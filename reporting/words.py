@@ -135,8 +135,9 @@ def scope_in_words(scope: Scope) -> str:
     }
     cluster = clusters.get(scope.cluster, f"existing cluster {scope.context}")
     parts = [f"profiles {', '.join(scope.profiles)}", cluster, f"allowed {', '.join(scope.safety)}"]
-    if scope.install == "as-guide":
-        parts.insert(2, f"installed as the guide says{', repaired: ' if scope.repairs else ''}{', '.join(scope.repairs)}")
+    if scope.install == "as-guide" or scope.repairs:
+        how = "as the guide says" if scope.install == "as-guide" else "as recommended"
+        parts.insert(2, f"installed {how}{', repaired: ' if scope.repairs else ''}{', '.join(scope.repairs)}")
     if scope.namespaces:
         parts.append(f"namespaces {', '.join(scope.namespaces)}")
     if scope.paths:

@@ -20,7 +20,8 @@ from provision.variant import RECOMMENDED, note_variant
         ({"tctl": "tctl"}, "--teleport-proxy HOST:PORT"),
         ({"names": {"bot": "another"}}, r"names\.bot"),
         ({"names": {"socket_name": "other"}}, r"names\.socket_name"),
-        ({"repairs": "bot"}, "together with --install as-guide"),
+        ({"repairs": "bot"}, "repairs of --install recommended: socket-name, path-normalization; saw .*bot"),
+        ({"install": "as-guide", "repairs": "bot,socket-name"}, "gateway as well.*--repair bot,gateway,socket-name"),
         ({"install": "as-guide", "repairs": "bot,tamplate"}, "repairs of --install as-guide: bot, .*saw .*tamplate"),
     ],
 )

@@ -132,11 +132,27 @@ def test_the_bot_is_added_where_the_recommended_installation_has_it_and_nothing_
         ("node-selector", {"test-app-deployment.yaml Deployment spec.template.spec.nodeSelector"}),
         ("gateway", {"istio-config.yaml IstioOperator spec.components.ingressGateways"}),
         ("tbot-tag", {"tbot-daemonset.yaml DaemonSet spec.template.spec.containers[0].image"}),
+        (
+            "socket-name",
+            {
+                "istio-config.yaml IstioOperator spec.meshConfig.defaultConfig.proxyMetadata.WORKLOAD_IDENTITY_SOCKET_FILE",
+                "tbot-config.yaml ConfigMap data.tbot.yaml",
+            },
+        ),
         ("path-normalization", {"istio-config.yaml IstioOperator spec.meshConfig.pathNormalization.normalization"}),
     ],
 )
 def test_a_repair_changes_one_thing(repair: str, changes: set[str]) -> None:
     assert changed_by(repair) == changes
+
+
+def test_the_socket_has_the_same_name_wherever_it_is_named() -> None:
+    for as_guide, names in ((False, ("socket-name",)), (True, ("gateway", "socket-name"))):
+        variant = Variant(as_guide, tuple(REPAIRS[name] for name in names))
+        text = yaml.safe_dump_all([d for name in FILES for d in variant.documents(name, VARIABLES)])
+        assert "sockets/socket" not in text
+        assert text.count("sockets/workload.sock") == 2, "tbot's configuration, and what the gateway waits for"
+        assert "WORKLOAD_IDENTITY_SOCKET_FILE: workload.sock" in text
 
 
 def test_every_repair_is_tried_here_and_described_beside_the_manifests() -> None:
