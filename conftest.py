@@ -274,7 +274,7 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
             run_facts.note_ping(recorder, install.ping())
     version = install.seen("api_version")
-    run_facts.note_cluster(recorder, version[0] if version else None, install.seen("nodes") or ())
+    run_facts.note_cluster(recorder, install.cluster.api.host, version[0] if version else None, install.seen("nodes") or ())
     if (mesh := install.seen("mesh")) is not None:
         run_facts.note_mesh(recorder, mesh)
     if (agent := install.seen("agent")) is not None:

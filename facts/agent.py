@@ -1,4 +1,4 @@
-"""tbot on the nodes: what its DaemonSet, its configuration and its rights say."""
+"""tbot on the nodes: what its DaemonSet and its configuration say."""
 
 from __future__ import annotations
 
@@ -6,28 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from facts.kubernetes import AccessRule, Pod
+from facts.kubernetes import Pod
 from facts.pod_spec import Container, ProjectedToken, Volume
 from facts.tbot import TbotConfig
 from facts.workloads import DaemonSet
-
-
-@dataclass(frozen=True, slots=True)
-class BoundRules:
-    """What a service account may do in the whole cluster.
-
-    Attributes:
-        service_account: As ``namespace:name``.
-        roles: Names of the ClusterRoles bound to it, or to the group of all service accounts or of its namespace.
-        rules: Their rules.
-        evidence: Ids of the readings.
-    """
-
-    service_account: str
-    roles: tuple[str, ...]
-    rules: tuple[AccessRule, ...]
-    evidence: tuple[str, ...]
-
 
 KUBELET_PORT = 10250
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from facts.document import mappings, maybe, need, text_map, texts
+from facts.document import mappings, maybe, need, text_map
 from facts.evidence import ObjectRef
 from facts.pod_spec import PROXY, Container, PodSpec, Volume, parse_pod_spec
 
@@ -196,17 +196,6 @@ class Event:
     evidence: tuple[str, ...] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRule:
-    """A rule of a Role or ClusterRole."""
-
-    verbs: tuple[str, ...]
-    api_groups: tuple[str, ...]
-    resources: tuple[str, ...]
-    resource_names: tuple[str, ...] = ()
-    non_resource_urls: tuple[str, ...] = ()
-
-
 def parse_pod(document: Any, evidence: tuple[str, ...] = ()) -> Pod:
     """Reads a core/v1 Pod.
 
@@ -299,15 +288,6 @@ def parse_namespace(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
     return _labelled(document, "Namespace", evidence)
 
 
-def parse_service_account(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
-    """Reads a core/v1 ServiceAccount.
-
-    Raises:
-        CouldNotTell: A field is missing or damaged.
-    """
-    return _labelled(document, "ServiceAccount", evidence)
-
-
 def parse_event(document: Any, evidence: tuple[str, ...] = ()) -> Event:
     """Reads a core/v1 Event; every field of it may be null, so only the reason is demanded.
 
@@ -326,25 +306,6 @@ def parse_event(document: Any, evidence: tuple[str, ...] = ()) -> Event:
         or maybe(document, "eventTime", "", where)
         or maybe(document, "metadata.creationTimestamp", "", where),
         evidence=evidence,
-    )
-
-
-def parse_rules(document: Any) -> tuple[AccessRule, ...]:
-    """Reads the rules of an rbac.authorization.k8s.io/v1 Role or ClusterRole.
-
-    Raises:
-        CouldNotTell: A field is damaged.
-    """
-    where = named("Role", document)
-    return tuple(
-        AccessRule(
-            verbs=texts(rule, "verbs", where),
-            api_groups=texts(rule, "apiGroups", where),
-            resources=texts(rule, "resources", where),
-            resource_names=texts(rule, "resourceNames", where),
-            non_resource_urls=texts(rule, "nonResourceURLs", where),
-        )
-        for rule in mappings(document, "rules", where)
     )
 
 

@@ -123,19 +123,9 @@ class Mesh:
         return self.injector.default_templates
 
     @property
-    def native_sidecars(self) -> str:
-        """``ENABLE_NATIVE_SIDECARS`` of istiod; empty where it is not set, which from Istio 1.27 on means auto."""
-        return next((v for v in (self._variable(d, "ENABLE_NATIVE_SIDECARS") for d in self.istiod) if v), "")
-
-    @property
     def image_tags(self) -> Mapping[str, str]:
         """Tag of each istiod Deployment's image; empty where the image has none (a digest)."""
         return {d.name: image_tag(c.image) for d in self.istiod for c in d.template.spec.containers if c.name == "discovery"}
-
-    @staticmethod
-    def _variable(deployment: Deployment, name: str) -> str:
-        container = deployment.template.spec.container("discovery")
-        return container.variable(name) if container else ""
 
 
 def image_tag(image: str) -> str:

@@ -27,8 +27,6 @@ from typing import IO
 
 from lab.errors import LabError
 
-_CHUNK = 1 << 20
-
 
 def cache_directory() -> Path:
     """Where everything built lives: `CONFORMANCE_CACHE`, else the user's cache directory."""

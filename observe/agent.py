@@ -1,22 +1,18 @@
-"""tbot, read: its DaemonSet, its pods, its configuration, its rights. Found through the DaemonSet, not by names."""
+"""tbot, read: its DaemonSet, its pods, its configuration. Found through the DaemonSet, not by names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from facts.agent import Agent, BoundRules
-from facts.document import Absent, mappings, maybe, need
+from facts.agent import Agent
+from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
-from facts.kubernetes import AccessRule, ConfigMap, parse_rules
+from facts.kubernetes import ConfigMap
 from facts.pod_spec import Container, VolumeMount
 from facts.tbot import join_secrets, parse_tbot_config
 from facts.workloads import DaemonSet
 from observe.cluster import Cluster
 from settings import Names
-
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def read_agent(cluster: Cluster, names: Names) -> Agent:
@@ -59,39 +55,6 @@ def read_agent(cluster: Cluster, names: Names) -> Agent:
         config_map=config_map.name,
         evidence=tuple(dict.fromkeys(evidence)),
     )
-
-
-def read_rules(cluster: Cluster, agent: Agent) -> BoundRules:
-    """Reads what tbot's service account may do in the whole cluster.
-
-    Raises:
-        CouldNotTell: Bindings or roles may not be read.
-    """
-    namespace, _colon, name = agent.service_account.partition(":")
-    path = f"{_RBAC}/clusterrolebindings"
-    reading = cluster.get(path, ObjectRef("List", "clusterrolebindings"))
-    roles = {
-        need(binding, "roleRef.name", str, path)
-        for binding in mappings(reading.document, "items", path)
-        if any(_is_meant(subject, namespace, name) for subject in mappings(binding, "subjects", path))
-    }
-    rules: list[AccessRule] = []
-    evidence = [reading.evidence]
-    for role in sorted(roles):
-        found = cluster.get_or_none(
-            f"{_RBAC}/clusterroles/{role}", ObjectRef("ClusterRole", role), "facts.kubernetes.parse_rules"
-        )
-        evidence.append(found.evidence)
-        if found.document is not None:
-            rules.extend(parse_rules(found.document))
-    return BoundRules(agent.service_account, tuple(sorted(roles)), tuple(rules), tuple(evidence))
-
-
-def _is_meant(subject: Any, namespace: str, name: str) -> bool:
-    kind, called = maybe(subject, "kind", "", "a binding"), maybe(subject, "name", "", "a binding")
-    if kind == "ServiceAccount":
-        return called == name and maybe(subject, "namespace", "", "a binding") == namespace
-    return kind == "Group" and called in ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
 
 
 def _daemon_set(cluster: Cluster, names: Names) -> DaemonSet:

@@ -30,7 +30,6 @@ from facts.kubernetes import (
     parse_namespace,
     parse_node,
     parse_pod,
-    parse_service_account,
 )
 from facts.services import Service, parse_service
 from facts.versions import Version, parse_server_version
@@ -118,38 +117,13 @@ class Cluster:
         """All nodes."""
         return self._objects("/api/v1", "nodes", None, "", parse_node)
 
-    def namespace(self, name: str) -> Labelled | Absent:
-        """One namespace."""
-        return self._object("/api/v1", "namespaces", ObjectRef("Namespace", name), parse_namespace)
-
     def namespaces(self, label_selector: str = "") -> tuple[Labelled, ...]:
         """All namespaces, or those with a label."""
         return self._objects("/api/v1", "namespaces", None, label_selector, parse_namespace)
 
-    def service_account(self, namespace: str, name: str) -> Labelled | Absent:
-        """One service account."""
-        ref = ObjectRef("ServiceAccount", name, namespace)
-        return self._object("/api/v1", "serviceaccounts", ref, parse_service_account)
-
     def events(self, namespace: str) -> tuple[Event, ...]:
         """Events of a namespace, as they are listed."""
         return self._objects("/api/v1", "events", namespace, "", parse_event)
-
-    def get(self, path: str, subject: ObjectRef, parser: str = "") -> Reading:
-        """Any other GET.
-
-        Raises:
-            CouldNotTell: No answer, or a refusal, 404 included.
-        """
-        return self.api.get(path, subject, parser=parser)
-
-    def get_or_none(self, path: str, subject: ObjectRef, parser: str = "") -> Reading:
-        """Any other GET; the reading's document is None when there is no such thing.
-
-        Raises:
-            CouldNotTell: No answer, or another refusal.
-        """
-        return self.api.get(path, subject, parser=parser, absent=True)
 
     # --- the cluster itself ------------------------------------------------------------------------------------------
 

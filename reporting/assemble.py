@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,11 +53,11 @@ class RunPlan:
     guide_defects: tuple[GuideDefect, ...] = ()
 
 
-def assemble(plan: RunPlan, store: Store, further_errors: Iterable[str] = ()) -> Report:
+def assemble(plan: RunPlan, store: Store) -> Report:
     """Makes the report of a run that is over, however it ended."""
     chosen = {r.id for r in plan.chosen}
     scenarios = [s for s in store.scenarios if chosen.intersection(s.requirements) or s.ending is not Ending.NOT_RUN]
-    errors = [*store.run_errors, *further_errors, *_orphans(scenarios)]
+    errors = [*store.run_errors, *_orphans(scenarios)]
     left_out, unreadable = _left_out(plan, {s.id for s in store.scenarios}, chosen)
     scenarios += left_out
     report = Report(

@@ -23,8 +23,9 @@ def note_ping(store: Store, ping: Ping) -> None:
     store.note_run_fact("teleport_version", str(ping.server_version))
 
 
-def note_cluster(store: Store, version: Version | None, nodes: Sequence[Node]) -> None:
-    """Kubernetes, by its API server and its kubelets."""
+def note_cluster(store: Store, api_server: str, version: Version | None, nodes: Sequence[Node]) -> None:
+    """Kubernetes, by the address and version of its API server and by its kubelets."""
+    store.note_run_fact("api_server", api_server)
     if version is not None:
         store.note_run_fact("kubernetes_version", str(version))
     if nodes:

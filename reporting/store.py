@@ -184,17 +184,6 @@ class Store:
         with self._lock:
             self._phases.append(replace(phase, message=redact(phase.message).text))
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Times a phase of provisioning; an exception ends it as failed and goes on."""
-        started, clock = datetime.now(UTC), time.perf_counter()
-        try:
-            yield
-        except BaseException as error:
-            self.note_phase(Phase(name, started, round(time.perf_counter() - clock, 3), False, str(error) or repr(error)))
-            raise
-        self.note_phase(Phase(name, started, round(time.perf_counter() - clock, 3), True))
-
     def run_error(self, text: str) -> None:
         """Keeps something that went wrong outside any requirement; it lowers the result."""
         with self._lock:

@@ -9,7 +9,7 @@ import pytest
 
 from facts.document import decoded, maybe, need, parse_items, texts, when
 from facts.errors import CouldNotTell
-from facts.kubernetes import parse_config_map, parse_event, parse_node, parse_pod, parse_rules
+from facts.kubernetes import parse_config_map, parse_event, parse_node, parse_pod
 from facts.workloads import parse_daemon_set, parse_deployment
 from tests.data import document
 
@@ -175,11 +175,9 @@ def test_events_with_null_fields_are_still_events() -> None:
     assert (event.about, event.count, event.last_seen) == ("ReplicaSet/app", 1, "2026-06-01T12:00:00Z")
 
 
-def test_config_maps_and_rules() -> None:
+def test_config_maps() -> None:
     assert "mesh" in parse_config_map(document("cluster/config_map_istio.json")).data
     assert parse_config_map({"metadata": {"name": "empty"}}).data == {}
-    (rule,) = parse_rules(document("cluster/cluster_role_tbot.json"))
-    assert (rule.verbs, rule.resources) == (("get",), ("pods", "nodes", "nodes/proxy"))
 
 
 def test_fields_are_demanded_by_kind() -> None:

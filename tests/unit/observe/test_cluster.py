@@ -13,7 +13,7 @@ import yaml
 
 from facts.document import Absent, decoded, parse_items
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import KeptInMemory, ObjectRef
+from facts.evidence import KeptInMemory
 from facts.kubernetes import ConfigMap
 from observe.api import contexts
 from observe.cluster import Cluster
@@ -41,7 +41,6 @@ def test_what_does_not_exist_is_an_answer_with_evidence(cluster: Cluster, record
     assert isinstance(found, Absent)
     assert found.evidence == tuple(recorder.evidence)
     assert str(found) == "DaemonSet teleport-system/tbot does not exist"
-    assert cluster.get_or_none("/api/v1/namespaces/x", ObjectRef("Namespace", "x")).document is None
 
 
 def test_lists_of_one_namespace_and_of_all(cluster: Cluster, server: ApiServer) -> None:
@@ -252,7 +251,7 @@ def test_all_evidence_can_be_parsed_again(cluster: Cluster, server: ApiServer, r
 
 def test_many_threads_get_their_own_answers(cluster: Cluster, server: ApiServer) -> None:
     for number in range(40):
-        server.answer(f"GET /api/v1/namespaces/n{number}", {"metadata": {"name": f"n{number}"}})
+        server.answer(f"GET /api/v1/namespaces/n/configmaps/n{number}", {"metadata": {"name": f"n{number}"}})
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda number: cluster.namespace(f"n{number}"), range(40)))
+        found = list(pool.map(lambda number: cluster.config_map("n", f"n{number}"), range(40)))
     assert [f.name for f in found if not isinstance(f, Absent)] == [f"n{number}" for number in range(40)]

@@ -19,7 +19,7 @@ from facts.finding import Finding, Holds
 from facts.kubernetes import Pod
 from facts.proxy import Normalization
 from facts.sds_mode import SdsMode
-from observe.agent import read_agent, read_rules
+from observe.agent import read_agent
 from observe.cluster import Cluster
 from observe.command import CommandResult
 from observe.envoy import read_fleet, read_normalizations, read_proxy
@@ -58,9 +58,6 @@ def healthy(server: ApiServer) -> ApiServer:
     server.answer("GET " + maps.format("teleport-system", "tbot-config"), document("cluster/config_map_tbot.json"))
     pods = [p for p in document("cluster/pods.json")["items"] if p["metadata"]["namespace"] == "teleport-system"]
     server.answer("GET /api/v1/namespaces/teleport-system/pods", {"items": pods})
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    server.answer(f"GET {rbac}/clusterrolebindings", document("cluster/cluster_role_bindings.json"))
-    server.answer(f"GET {rbac}/clusterroles/tbot", document("cluster/cluster_role_tbot.json"))
     server.http = {
         ENCODED[envoy.ACTIVE_SECRETS]: Canned(document("healthy/active_secrets.json")),
         ENCODED[envoy.WARMING_SECRETS]: Canned({}),
@@ -283,13 +280,6 @@ def test_a_config_map_that_is_not_there(cluster: Cluster, healthy: ApiServer) ->
     with pytest.raises(CouldNotTell) as caught:
         read_agent(cluster, Names())
     assert "ConfigMap teleport-system/tbot-config does not exist" in caught.value.seen
-
-
-def test_the_rules_bound_to_tbots_service_account(cluster: Cluster, healthy: ApiServer) -> None:
-    rules = read_rules(cluster, read_agent(cluster, Names()))
-    assert "tbot" in rules.roles
-    assert any("nodes/proxy" in rule.resources for rule in rules.rules)
-    assert "cluster-admin" not in rules.roles
 
 
 def _program(directory: Path, name: str, says: str, exit_code: int = 0) -> str:
