@@ -109,11 +109,11 @@ def way_on(report: Report, told: ToldDefect) -> str:
 
 def hints_of(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> tuple[str, ...]:
     """What to do about requirements that have the same reasons; nothing if the reasons say it themselves."""
-    if any("Try: " in reason for reason in reasons):
-        return ()
     first = first_cause(report, several[0])
     if first is not None:
         return (f"mend {', '.join(first.shown_by)} first: {first.defect.stops}",)
+    if any("Try: " in reason for reason in reasons):
+        return ()
     return tuple(dict.fromkeys(hint for judged in several if (hint := remedy_of(report, judged))))
 
 
