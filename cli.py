@@ -99,7 +99,7 @@ def options() -> None:
 
 
 def _tell(phase: PhaseRecord) -> None:
-    mark = "√" if phase.ok else "×"
+    mark = "×" if not phase.ok else "–" if phase.message else "√"
     console.print(f"  {mark} {phase.name:<10} {phase.seconds:6.1f} s  {phase.message}".rstrip(), soft_wrap=True)
 
 
