@@ -22,7 +22,7 @@ from judge.verdict import Judged, Verdict
 from provision.repairs import REPAIRS
 from tests.data import document
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import catalogue, holds, unknown, violated
+from tests.unit.judge.assertions import ROOT, catalogue, holds, unknown, violated
 
 BOT = GuideDefect(Defect.BOT, "No bot.", ("A",), "Nobody joins.", ("B", "C"))
 TEMPLATE = GuideDefect(Defect.TEMPLATE, "Wrong list.", ("B",), "No pod.", ("C",))
@@ -113,6 +113,11 @@ def test_the_catalogue_describes_every_defect_and_what_stops_something_can_be_re
     assert set(REPAIRS) <= set(Defect)
     assert all(bool(d.stops) == bool(d.hides) for d in defects)
     assert not any(set(d.caught_by) & set(d.hides) for d in defects)
+
+
+def test_every_defect_is_recognised_by_some_judgment() -> None:
+    judgments = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "judge").glob("*.py"))
+    assert [d for d in Defect if f"Defect.{d.name}" not in judgments] == []
 
 
 # Which findings show which defect.
