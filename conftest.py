@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import tomllib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from provision.phases import STOPPED, PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
-from provision.workloads import MeshNames, Workloads
+from provision.workloads import CAST, MeshNames, Workload, Workloads
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope
@@ -181,7 +182,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)
-        made = made_here(installer)
+        made = made_here(installer, settings.patience, recorder)
         yield made
         if settings.keep or settings.reuse:
             made.objects.await_departures(Pace(settings.patience.teardown))
@@ -250,11 +251,14 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
 
 
 @pytest.fixture(scope="session")
-def workloads(target: Target, cluster: Cluster, install: Install, settings: Settings) -> Iterator[Workloads]:
-    """Workloads of the run, begun all at once and removed at the end."""
+def gather(
+    target: Target, cluster: Cluster, install: Install, settings: Settings
+) -> Callable[[Iterable[Workload]], Workloads]:
+    """Makes workloads out of how they are wanted; whoever calls it removes them."""
     target.need("agent")
     mesh = install.mesh()
-    made = Workloads(
+    return partial(
+        Workloads,
         target.objects,
         cluster,
         image=target.workload_image,
@@ -262,6 +266,12 @@ def workloads(target: Target, cluster: Cluster, install: Install, settings: Sett
         nodes=install.workload_nodes(),
         patience=settings.patience.pod_ready,
     )
+
+
+@pytest.fixture(scope="session")
+def workloads(gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Workloads]:
+    """Workloads of the run, begun all at once and removed at the end."""
+    made = gather(CAST)
     try:
         yield made
     finally:

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from facts.bundle import TrustBundle
 from facts.errors import CouldNotTell
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Holds
+from facts.guide import Defect, GuideAnswer
 from facts.kubernetes import Node, Pod
 from facts.ledger import Exchange, Ledger, Outcome, Request
 from facts.mesh import Mesh
@@ -21,6 +21,9 @@ from facts.workloads import Deployment
 from judge.findings import concluded, could_not_tell, listed, not_applicable
 
 HTTP, TCP = 8080, 9090
+CHECKLIST = 9
+"""Items of the guide's verification checklist."""
+
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
 """As the catalogue words them."""
@@ -331,6 +334,34 @@ def no_path_leads_outside(pair: Pair, exchange: Exchange, allowed: str, normaliz
     )
 
 
+def unseen_by_the_checklist(defect: str, answers: Sequence[GuideAnswer], pair: Pair, exchange: Exchange) -> Finding:
+    """TRF-06: the guide's own checklist finds nothing wrong under a defect, and the judgments of TRF-01 do, for its reason.
+
+    Args:
+        defect: What is wrong with the install, as a sentence.
+        answers: The guide's commands under it, as they are written.
+        pair: Two workloads that were started under it.
+        exchange: Between them.
+    """
+    problems = [f"the guide sees it: {answer.asked}: {answer.said}" for answer in answers if not answer.healthy]
+    problems += [] if len(answers) == CHECKLIST else [f"{len(answers)} of the {CHECKLIST} items of the checklist were run"]
+    judged = (answered_once("TRF-01", pair, exchange), caller_was_seen("TRF-01", pair, exchange))
+    problems += [f"TRF-01 does not see it: {f.seen}" for f in judged if f.holds is not Holds.NO]
+    problems += outcomes_but(exchange.ledger, {Outcome.TLS_ERROR, Outcome.NO_UPSTREAM})
+    refused = refused_certificates(pair, exchange)
+    named = sum(times for words, times in refused.items() if words.endswith(REFUSED_CERTIFICATES["fail_verify_san"]))
+    if named != exchange.asked:
+        problems.append(f"{named} of {exchange.asked} handshakes were ended for the name in a certificate")
+    return concluded(
+        "TRF-06",
+        expected=f"{CHECKLIST} healthy items of the guide, and every request ended for the name in a certificate ({defect})",
+        problems=list(dict.fromkeys(problems)),
+        so=f"{len(answers)} items healthy; TRF-01 fails: {judged[0].seen}; {listed(refused)}",
+        where=pair.where,
+        evidence=[*pair.evidence, *(e for a in answers for e in a.evidence), *exchange.evidence],
+    )
+
+
 def meant(target: str) -> str:
     """What an application that decodes a path and follows its dots takes it for."""
     parts: list[str] = []
@@ -346,6 +377,28 @@ def outcomes_but(ledger: Ledger, right: Iterable[Outcome]) -> list[str]:
     """How often each other outcome came about, with its words, most often first."""
     wrong = Counter(str(r) for r in ledger.requests if r.outcome not in set(right))
     return [f"{times} of {len(ledger.requests)}: {words}" for words, times in wrong.most_common()]
+
+
+REFUSED_CERTIFICATES = {
+    "fail_verify_san": "for the name in it",
+    "fail_verify_error": "for its issuer or its dates",
+    "fail_verify_no_cert": "which was not shown",
+}
+"""Envoy's counters of certificates that it did not accept, and why it did not."""
+
+
+def refused_certificates(pair: Pair, exchange: Exchange) -> dict[str, int]:
+    """How many certificates the proxies at both ends did not accept, by who and why, as a person says it."""
+    found: dict[str, int] = {}
+    for counter, why in REFUSED_CERTIFICATES.items():
+        if exchange.client is not None:
+            name, namespace = pair.server.name, pair.server.namespace
+            refused = sum(exchange.client.outbound(name, namespace, port, f"ssl.{counter}") or 0 for port in (HTTP, TCP))
+            found[f"the client's proxy refused the server's certificate {why}"] = refused
+        if exchange.server is not None:
+            refused = exchange.server.inbound(f"ssl.{counter}") or 0
+            found[f"the server's proxy refused the client's certificate {why}"] = refused
+    return {words: times for words, times in found.items() if times}
 
 
 def _strangers(ledger: Ledger, caller: str, called: str) -> list[str]:
@@ -391,10 +444,11 @@ def _about(
     so: str,
     guide_defect: Defect | None = None,
 ) -> Finding:
+    because = [f"{times} times {words}" for words, times in refused_certificates(pair, exchange).items()] if problems else []
     return concluded(
         requirement,
         expected=expected,
-        problems=list(dict.fromkeys(problems)),
+        problems=list(dict.fromkeys([*problems, *because])),
         so=so,
         where=pair.where,
         evidence=(*pair.evidence, *exchange.evidence),

@@ -8,14 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facts.errors import NotGiven
+from facts.evidence import Recorder
 from observe.audit import AuditEvents
 from observe.command import CommandResult, run
 from observe.tools import Tctl
+from provision.faults import Operator, Scene
 from provision.install import Installer
 from provision.objects import Objects
 from provision.sources import resolve
 from provision.teleport import OwnTeleport
-from settings import Settings
+from settings import Settings, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Target:
         need: Brings a part of the installation up, if it is ours to bring up.
         audit_events: Where Teleport's audit events are; None where nobody said. Called when it is needed.
         provisions: Whether this run installs.
+        scene: The install as something to inject faults into, which only a run's own can be.
     """
 
     kubeconfig: Path | None
@@ -62,10 +66,17 @@ class Target:
     need: Callable[[str], None]
     audit_events: Callable[[], AuditEvents | None]
     provisions: bool
+    scene: Callable[[], Scene]
 
 
-def made_here(installer: Installer) -> Target:
-    """The installation that this run makes."""
+def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> Target:
+    """The installation that this run makes.
+
+    Args:
+        installer: Makes it.
+        patience: How long a fault may take to be in force.
+        recorder: Takes what the commands of a fault said.
+    """
 
     def teleport() -> TeleportAddress:
         authority = installer.authority()
@@ -77,6 +88,11 @@ def made_here(installer: Installer) -> Target:
     def audit_events() -> AuditEvents | None:
         authority = installer.authority()
         return authority.audit_events() if isinstance(authority, OwnTeleport) else None
+
+    def scene() -> Scene:
+        installation = installer.installation()
+        # Only who looks from outside needs a tctl of their own; faults have the authority's.
+        return Scene(installation, Operator(installation.kubeconfig, installation.context, ()), patience, recorder)
 
     installer.ensure("cluster")
     return Target(
@@ -92,6 +108,7 @@ def made_here(installer: Installer) -> Target:
         need=installer.ensure,
         audit_events=audit_events,
         provisions=True,
+        scene=scene,
     )
 
 
@@ -124,4 +141,14 @@ def already_there(settings: Settings, run_id: str) -> Target:
         need=lambda _part: None,
         audit_events=lambda: None,
         provisions=False,
+        scene=_not_ours,
+    )
+
+
+def _not_ours() -> Scene:
+    raise NotGiven(
+        expected="an installation of this run's own",
+        seen="one that was there before",
+        where="what the run was given",
+        remedy="certify on a kind cluster of the run; an install of others is not broken to see what follows",
     )

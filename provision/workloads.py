@@ -55,7 +55,7 @@ class Workload:
         account: Its service account.
         sidecar: What kind of sidecar it asks for.
         node: Which of the nodes that take workloads it runs on, counted from 0.
-        quarter: Which of the run's namespaces it lives in: ``mesh`` or ``classic``.
+        quarter: Which of the run's namespaces it lives in: ``mesh``, which alone has policies, or another.
     """
 
     name: str
@@ -99,23 +99,23 @@ class Workloads:
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
+        cast: The workloads.
         image: An image with ``python3``.
         mesh: What was found of the mesh.
         nodes: Names of the nodes that take workloads; where there is one, the workloads of the other one are not made.
         patience: Seconds that a workload has from its start until it is Ready.
-        cast: The workloads.
     """
 
     def __init__(
         self,
         objects: Objects,
         cluster: Cluster,
+        cast: Iterable[Workload] = CAST,
         *,
         image: str,
         mesh: MeshNames,
         nodes: Sequence[str],
         patience: float,
-        cast: Iterable[Workload] = CAST,
     ) -> None:
         self._objects = objects
         self._cluster = cluster
@@ -171,7 +171,8 @@ class Workloads:
             for quarter in quarters:
                 self._to_remove.append(self._namespace(quarter))  # before it is there, see Probes.namespace
                 self._objects.apply_all(self._furniture(quarter))
-            self._objects.apply_all(self._documents("policies.yaml", MESH))
+            if MESH in quarters:
+                self._objects.apply_all(self._documents("policies.yaml", MESH))
             self._began = time.monotonic()
             pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="workload")
             self._making = {name: pool.submit(self._make, workload) for name, workload in self._cast.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +12,7 @@ from pytest_bdd import given, parsers, then, when
 from facts.errors import CouldNotTell
 from facts.evidence import Recorder
 from facts.finding import Finding
+from facts.guide import GuideAnswer
 from facts.ledger import Exchange
 from facts.services import Ingress
 from facts.svid import workload_id
@@ -18,10 +20,11 @@ from judge import traffic as judge
 from judge.traffic import HTTP, TCP, Pair
 from observe.install import Install
 from observe.traffic import exchange
-from observe.wait import Pace
+from observe.wait import NotYet, Pace, eventually
+from provision.faults import FAULTS, Fault
 from provision.ingress import open_for
 from provision.target import Target
-from provision.workloads import Workloads
+from provision.workloads import Workload, Workloads
 from settings import Settings
 from steps.conclusions import must_hold
 
@@ -122,7 +125,7 @@ def policy(workloads: Workloads) -> None:
     workloads.begin()  # it is there before any workload is
 
 
-@when(parsers.parse("{client} sends {count:d} requests to {server}"))
+@when(parsers.re(r"(?P<client>\S+) sends (?P<count>\d+) requests to (?P<server>\S+)"), converters={"count": int})
 def sends(client: str, count: int, server: str, inapplicable: Finding | None, conversations: Conversations) -> None:
     if inapplicable is None:
         conversations.hold(client, server, [f"http://{conversations.address(server)}:{HTTP}/"], count=count)
@@ -281,3 +284,54 @@ def paths_told_apart(inside: str, outside: str, paths: Asked, recorder: Recorder
 def no_way_around(allowed: str, paths: Asked, install: Install, recorder: Recorder) -> None:
     normalization = install.mesh().normalization
     must_hold(recorder, judge.no_path_leads_outside(paths.pair, paths.exchange, allowed, normalization))
+
+
+# What the guide's checklist does not see.
+
+
+@pytest.fixture
+def undone() -> Iterator[ExitStack]:
+    """Takes what has to be undone at the end of the scenario."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@given(parsers.parse('the fault "{name}"'), target_fixture="fault")
+def inject(name: str, target: Target, undone: ExitStack) -> Fault:
+    fault = FAULTS[name]
+    undone.enter_context(fault.inject(target.scene()))
+    return fault
+
+
+@given("two workloads that were started under it", target_fixture="newcomers")
+def start_newcomers(fault: Fault, gather: Callable[[Iterable[Workload]], Workloads], undone: ExitStack) -> Workloads:
+    newcomers = gather(Workload(name, name, quarter=fault.name) for name in ("alpha", "beta"))
+    undone.callback(newcomers.remove)
+    newcomers.begin()
+    return newcomers
+
+
+@when("the guide's checklist is run as it is written:", target_fixture="answers")
+def run_checklist(datatable: list[list[str]], install: Install) -> tuple[GuideAnswer, ...]:
+    _title, *rows = datatable
+    return tuple(install.guide(command) for (command,) in rows)
+
+
+@when(parsers.parse("one of them sends {count:d} requests to the other"), target_fixture="failed")
+def newcomers_ask(count: int, newcomers: Workloads, install: Install, settings: Settings) -> Asked:
+    conversations = Conversations(newcomers, install)
+    url = f"http://{conversations.address('beta')}:{HTTP}/"
+
+    def look() -> Asked:
+        conversations.hold("alpha", "beta", [url], count=count)
+        held = conversations.between("alpha", "beta")
+        if held.exchange.ledger.words:
+            raise NotYet("requests still pass")
+        return held
+
+    return eventually("the fault shows in traffic", look, Pace(settings.patience.svid))
+
+
+@then("the guide must find nothing wrong, and every request must end for the name in a certificate")
+def unseen(fault: Fault, answers: tuple[GuideAnswer, ...], failed: Asked, recorder: Recorder) -> None:
+    must_hold(recorder, judge.unseen_by_the_checklist(fault.description, answers, failed.pair, failed.exchange))

@@ -97,7 +97,7 @@ def test_each_outcome_is_told_from_the_others(changes: dict[str, Any], outcome: 
 
 
 def test_an_outcome_is_put_into_words_with_what_the_proxy_said() -> None:
-    assert "TLS error (upstream connect error" in str(one(status=503, body=TLS))
+    assert "503 for a TLS error (upstream connect error" in str(one(status=503, body=TLS))
     assert str(one(status=404, body="")) == "another answer (HTTP 404)"
     assert str(one(status=403, body="RBAC: access denied")) == "403 RBAC: access denied"
 

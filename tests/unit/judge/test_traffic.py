@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -195,7 +195,7 @@ class TestGateway:
             finding,
             "TRF-05",
             "gateway certificate issued by istiod",
-            "through it: 2 of 2: TLS error",
+            "through it: 2 of 2: 503 for a TLS error",
             evidence=("ev-ledger",),
         )
         assert finding.guide_defect is Defect.GATEWAY
@@ -295,3 +295,50 @@ def test_outcomes_are_counted_most_often_first() -> None:
         "2 of 4: timeout (in the system's words)",
         "1 of 4: connection reset (in the system's words)",
     ]
+
+
+class TestBlindSpots:
+    answers = tuple(replace(make.guide(), asked=f"command {n}") for n in range(judge.CHECKLIST))
+    unnamed: ClassVar = {f"{CLUSTER}ssl.fail_verify_san": 2}
+    broken = exchange(request(Outcome.NO_UPSTREAM), request(Outcome.TLS_ERROR), client=unnamed)
+
+    def judged(self, answers: Sequence[Any] = answers, found: Exchange = broken) -> Finding:
+        return judge.unseen_by_the_checklist("The trust domain differs.", answers, PAIR, found)
+
+    def test_the_checklist_passes_and_traffic_fails(self) -> None:
+        finding = self.judged()
+        holds(finding, "TRF-06", *EVIDENCE, *self.answers[0].evidence)
+        assert finding.seen.startswith("9 items healthy; TRF-01 fails: 1 of 2: 503")
+        assert "the client's proxy refused the server's certificate for the name in it" in finding.seen
+
+    def test_a_checklist_that_sees_it_is_no_blind_spot(self) -> None:
+        sees = (*self.answers[:-1], replace(make.guide(healthy=False), said="CrashLoopBackOff"))
+        violated(self.judged(sees), "TRF-06", "the guide sees it", "CrashLoopBackOff")
+        violated(self.judged(self.answers[:-1]), "TRF-06", "8 of the 9 items")
+
+    def test_traffic_that_passes_shows_that_the_suite_is_wrong(self) -> None:
+        violated(self.judged(found=exchange()), "TRF-06", "TRF-01 does not see it", "2 of 2: answered by the server")
+
+    @pytest.mark.parametrize("outcome", set(ALL_OF_ONE_KIND) - {Outcome.TLS_ERROR, Outcome.NO_UPSTREAM})
+    def test_another_failure_is_by_chance(self, outcome: Outcome) -> None:
+        found = exchange(request(outcome), request(outcome), client=self.unnamed)
+        violated(self.judged(found=found), "TRF-06", outcome.value)
+
+    @pytest.mark.parametrize("counted", [{}, {f"{CLUSTER}ssl.fail_verify_error": 2}, {f"{CLUSTER}ssl.fail_verify_san": 1}])
+    def test_another_reason_is_by_chance(self, counted: dict[str, int]) -> None:
+        found = exchange(request(Outcome.NO_UPSTREAM), request(Outcome.NO_UPSTREAM), client=counted)
+        violated(self.judged(found=found), "TRF-06", "of 2 handshakes were ended for the name in a certificate")
+
+
+def test_a_failure_says_what_the_proxies_did_not_accept() -> None:
+    client = {f"{CLUSTER}ssl.fail_verify_error": 2, "cluster.outbound|8080||gamma.run.svc;.ssl.fail_verify_san": 9}
+    server = {"listener.0.0.0.0_15006.ssl.fail_verify_san": 1, "listener.0.0.0.0_15006.ssl.fail_verify_no_cert": 0}
+    failed = exchange(request(Outcome.NO_UPSTREAM), client=client, server=server)
+    finding = judge.answered_once("TRF-01", PAIR, failed)
+    violated(
+        finding,
+        "TRF-01",
+        "2 times the client's proxy refused the server's certificate for its issuer or its dates",
+        "1 times the server's proxy refused the client's certificate for the name in it",
+    )
+    assert "9 times" not in finding.seen
