@@ -90,6 +90,7 @@ class Container:
         privileged: ``securityContext.privileged``.
         run_as_user: ``securityContext.runAsUser`` of the container; None when not given there.
         capabilities_added: ``securityContext.capabilities.add``.
+        readiness_probe: It has one; without it Ready means no more than running.
         ready: As reported.
         started: As reported; for a native sidecar it means that its startup probe passed.
         restarts: Restart count.
@@ -117,6 +118,7 @@ class Container:
     privileged: bool = False
     run_as_user: int | None = None
     capabilities_added: tuple[str, ...] = ()
+    readiness_probe: bool = False
     ready: bool = False
     started: bool = False
     restarts: int = 0
@@ -249,6 +251,7 @@ def _container(entry: Any, is_init: bool, status: Any, where: str) -> Container:
         privileged=maybe(entry, "securityContext.privileged", False, where),
         run_as_user=None if user < 0 else user,
         capabilities_added=texts(entry, "securityContext.capabilities.add", where),
+        readiness_probe=bool(maybe(entry, "readinessProbe", dict[str, Any](), where)),
         ready=maybe(status, "ready", False, where),
         started=maybe(status, "started", False, where),
         restarts=maybe(status, "restartCount", 0, where),

@@ -19,7 +19,7 @@ from facts.probe import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport import BotInstance
 from facts.versions import Version
-from judge.application import SOCKET_VOLUME
+from judge.application import SETTLED, SOCKET_VOLUME
 from judge.findings import concluded, could_not_tell, listed
 from judge.known_issues import known_issues_of
 from judge.probes import concluded_from, refusals
@@ -31,14 +31,16 @@ OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Where a pod learns the name or the address of the node that it runs on."""
 
 
-def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> list[str]:
+def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[str]:
     """Nodes with injected pods on which no Ready tbot pod of the current template runs.
 
     Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it: nothing is proven by no nodes.
+    Without a readiness probe, as the guide has it, a tbot that cannot join is Ready as well, between one end and the next.
 
     Args:
         agent: tbot as it is installed.
         nodes: Injected pods by node.
+        now: UTC time of the judgment.
     """
     problems = []
     for node in sorted(nodes):
@@ -48,6 +50,11 @@ def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> list[str]
         elif not pod.ready or pod.terminating:
             waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "not Ready")
             problems.append(f"tbot on node {node} is not Ready: {waiting}")
+    problems += [
+        f"tbot on node {node} is Ready only between one end and the next: {why}"
+        for node in sorted(nodes or agent.pods)
+        if node in agent.pods and agent.pods[node].ready and (why := _ended_of_late(agent, agent.pods[node], now))
+    ]
     daemon_set = agent.daemon_set
     if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
         problems.append(f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; none hosts an injected pod")
@@ -60,17 +67,26 @@ def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> list[str]
     return problems
 
 
+def _ended_of_late(agent: Agent, pod: Pod, now: datetime) -> str:
+    """How the tbot of a pod without a readiness probe has ended of late; empty if it has not, or not with an error."""
+    container = pod.spec.container(agent.container.name)
+    if container is None or container.readiness_probe or not container.last_exit_code or not container.last_ended:
+        return ""
+    ago = now - when(container.last_ended, str(pod.ref))
+    return f"it ended with exit code {container.last_exit_code} {ago.total_seconds():.0f} s ago" if ago < SETTLED else ""
+
+
 def where_ready(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> str:
     """Where tbot is Ready when there is no problem, in words."""
     return f"Ready on {listed(nodes, f'all {agent.daemon_set.desired} nodes; none of them hosts an injected pod')}"
 
 
-def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], evidence: Sequence[str]) -> Finding:
-    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod."""
+def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
+    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
     return concluded(
         "INST-13",
         expected="a Ready tbot pod on every node that hosts injected pods",
-        problems=node_problems(agent, nodes),
+        problems=node_problems(agent, nodes, now),
         so=where_ready(agent, nodes),
         where=str(agent.daemon_set.ref),
         evidence=(*agent.evidence, *evidence),

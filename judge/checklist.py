@@ -6,6 +6,7 @@ Each takes what the guide's own command answered and keeps it beside the truth; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from facts.agent import Agent
 from facts.bundle import TrustBundle
@@ -92,12 +93,14 @@ def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) ->
     )
 
 
-def tbot_running(guide: GuideAnswer, agent: Agent, nodes: Mapping[str, Sequence[Pod]], evidence: Sequence[str]) -> Finding:
+def tbot_running(
+    guide: GuideAnswer, agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
+) -> Finding:
     """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
     return concluded(
         "CHK-5",
         expected="a Ready tbot pod on every node that hosts injected pods",
-        problems=node_problems(agent, nodes),
+        problems=node_problems(agent, nodes, now),
         so=where_ready(agent, nodes),
         where=str(agent.daemon_set.ref),
         evidence=(*guide.evidence, *agent.evidence, *evidence),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from pytest_bdd import parsers, then, when
 
 from facts.evidence import Recorder
@@ -47,7 +49,9 @@ def identity(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
 
 @then("a ready tbot pod must run on every node that hosts injected pods")
 def tbot(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    finding = judge.tbot_running(guide, install.agent(), install.injected_by_node(), install.pods_evidence())
+    finding = judge.tbot_running(
+        guide, install.agent(), install.injected_by_node(), datetime.now(UTC), install.pods_evidence()
+    )
     must_hold(recorder, finding)
 
 

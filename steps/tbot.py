@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from pytest_bdd import given, then
 
@@ -29,7 +30,7 @@ def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
 
 @then("a ready tbot pod must run on each of those nodes")
 def ready(agent: Agent, hosts: Mapping[str, Sequence[Pod]], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.ready_on_every_node(agent, hosts, install.pods_evidence()))
+    must_hold(recorder, judge.ready_on_every_node(agent, hosts, datetime.now(UTC), install.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")

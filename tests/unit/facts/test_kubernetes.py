@@ -128,6 +128,7 @@ def test_a_captured_daemon_set() -> None:
     assert daemon_set.is_complete
     assert daemon_set.desired == 2
     spec = daemon_set.template.spec
+    assert [c.readiness_probe for c in spec.containers] == [True]
     assert spec.host_pid
     assert [t.audience for v in spec.volumes for t in v.tokens] == ["teleport.conformance.test"]
     (tbot,) = spec.containers

@@ -31,7 +31,7 @@ EVIDENCE = ("ev-pods",)
 
 
 def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
-    finding = ready_on_every_node(make.agent(), HOSTS, EVIDENCE)
+    finding = ready_on_every_node(make.agent(), HOSTS, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent", "ev-pods")
     assert finding.seen == "Ready on node-1"
 
@@ -48,7 +48,7 @@ def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
     ids=["tainted node", "not ready", "terminating", "older template", "unseen change"],
 )
 def test_a_node_without_a_ready_tbot_of_the_current_template(agent: Agent, words: str) -> None:
-    finding = ready_on_every_node(agent, HOSTS, EVIDENCE)
+    finding = ready_on_every_node(agent, HOSTS, NOW, EVIDENCE)
     violated(finding, "INST-13", words, evidence=("ev-agent", "ev-pods"))
     assert finding.where == "DaemonSet teleport-system/tbot"
 
@@ -57,26 +57,48 @@ def test_a_tbot_that_crashes_is_named_with_its_reason() -> None:
     crashing = make.tbot_container(ready=False, state="waiting", reason="CrashLoopBackOff")
     pod = make.tbot_pod(ready=False)
     pod = replace(pod, spec=replace(pod.spec, containers=(crashing,)))
-    violated(ready_on_every_node(make.agent(pod), HOSTS, EVIDENCE), "INST-13", "not Ready: CrashLoopBackOff")
+    violated(ready_on_every_node(make.agent(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: CrashLoopBackOff")
+
+
+def crashed(*, ago: float, code: int = 1, **changes: Any) -> Agent:
+    """A tbot that is Ready now and ended so many seconds ago."""
+    ended = f"{NOW - timedelta(seconds=ago):%Y-%m-%dT%H:%M:%SZ}"
+    container = make.tbot_container(restarts=3, last_exit_code=code, last_ended=ended, **changes)
+    pod = make.tbot_pod()
+    return make.agent(replace(pod, spec=replace(pod.spec, containers=(container,))))
+
+
+@pytest.mark.parametrize("hosts", [HOSTS, {}])
+def test_without_a_probe_ready_is_no_answer_of_a_tbot_that_ends_again_and_again(hosts: Any) -> None:
+    finding = ready_on_every_node(crashed(ago=40), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", "tbot on node node-1 is Ready only between one end and the next", "exit code 1 40 s ago")
+
+
+@pytest.mark.parametrize(
+    "agent", [crashed(ago=3600), crashed(ago=40, code=0), crashed(ago=40, readiness_probe=True)],
+    ids=["long ago", "ended without an error", "its probe says that it serves"],
+)  # fmt: skip
+def test_a_tbot_that_runs_again_is_ready(agent: Agent) -> None:
+    holds(ready_on_every_node(agent, HOSTS, NOW, EVIDENCE), "INST-13")
 
 
 def test_a_tbot_that_is_down_where_no_injected_pod_runs_does_no_harm() -> None:
-    holds(ready_on_every_node(make.agent(desired=2, updated=2, ready=1), HOSTS, EVIDENCE), "INST-13")
+    holds(ready_on_every_node(make.agent(desired=2, updated=2, ready=1), HOSTS, NOW, EVIDENCE), "INST-13")
 
 
 def test_a_running_tbot_that_is_not_ready_has_no_other_reason_than_its_state() -> None:
     pod = make.tbot_pod(ready=False)
     pod = replace(pod, spec=replace(pod.spec, containers=(make.tbot_container(ready=False),)))
-    violated(ready_on_every_node(make.agent(pod), HOSTS, EVIDENCE), "INST-13", "not Ready: running")
+    violated(ready_on_every_node(make.agent(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: running")
 
 
 def test_where_no_node_hosts_an_injected_pod_tbot_must_be_ready_wherever_it_is_wanted() -> None:
-    finding = ready_on_every_node(make.agent(), {}, EVIDENCE)
+    finding = ready_on_every_node(make.agent(), {}, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent")
     assert finding.seen == "Ready on all 1 nodes; none of them hosts an injected pod"
     statuses: tuple[dict[str, Any], ...] = ({"ready": 0}, {"desired": 0, "updated": 0, "ready": 0})
     for status in statuses:
-        violated(ready_on_every_node(make.agent(**status), {}, EVIDENCE), "INST-13", "tbot is Ready on 0 of")
+        violated(ready_on_every_node(make.agent(**status), {}, NOW, EVIDENCE), "INST-13", "tbot is Ready on 0 of")
 
 
 # INST-13, how it is set up
