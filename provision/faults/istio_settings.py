@@ -14,30 +14,10 @@ from provision.faults import reach
 from provision.faults.config_maps import edited, edited_text
 from provision.faults.fault import Fault, Scene, uses_the_socket
 from provision.faults.guides_values import await_normalization
+from provision.variant import Variant
 
 NAMESPACE = "istio-system"
 INJECTOR = "istio-sidecar-injector"
-
-GUIDES_TEMPLATE = """\
-spec:
-  containers:
-  - name: istio-proxy
-    volumeMounts:
-    - name: workload-socket
-      mountPath: /run/secrets/workload-spiffe-uds
-      readOnly: true
-    env:
-    - name: CA_ADDR
-      value: unix:///run/secrets/workload-spiffe-uds/socket
-    - name: PILOT_CERT_PROVIDER
-      value: workloadapi
-  volumes:
-  - name: workload-socket
-    hostPath:
-      path: /run/spire/sockets
-      type: Directory
-"""
-"""The injection template of the guide: it adds to `containers`, where a native sidecar is not."""
 
 VOLUMES_ONLY_TEMPLATE = """\
 spec:
@@ -114,17 +94,21 @@ def _with_template(text: str | None) -> Callable[[dict[str, Any]], dict[str, Any
     return change
 
 
-def _refused(text: str | None) -> Callable[[Scene], AbstractContextManager[None]]:
-    """A template with which no injected pod is accepted any more."""
+@contextmanager
+def _refused(scene: Scene, text: str | None) -> Iterator[None]:
+    """With a template with which no injected pod is accepted any more."""
+    with edited(scene, NAMESPACE, INJECTOR, "config", _with_template(text)):
+        scene.await_injection(refused=True)
+        yield
+    scene.await_injection(refused=False)
 
-    @contextmanager
-    def inject(scene: Scene) -> Iterator[None]:
-        with edited(scene, NAMESPACE, INJECTOR, "config", _with_template(text)):
-            scene.await_injection(refused=True)
-            yield
-        scene.await_injection(refused=False)
 
-    return inject
+@contextmanager
+def _guides_template(scene: Scene) -> Iterator[None]:
+    """It adds to `containers`, where a native sidecar is not."""
+    (config,) = Variant(as_guide=True).documents("istio-config.yaml", scene.installation.variables)
+    with _refused(scene, config["spec"]["values"]["sidecarInjectorWebhook"]["templates"]["spire"]):
+        yield
 
 
 def _applied(text: str, source: str) -> Callable[[Scene], AbstractContextManager[None]]:
@@ -261,7 +245,7 @@ TEMPLATE = Fault(
     undo="The entry is put back to the letter, and an injected pod is accepted again.",
     breaks=frozenset({"INST-07", "CHK-1"}),
     reach=reach.ISTIO,
-    inject=_refused(GUIDES_TEMPLATE),
+    inject=_guides_template,
 )
 
 TEMPLATE_MISSING = Fault(
@@ -271,7 +255,7 @@ TEMPLATE_MISSING = Fault(
     undo="The entry is put back to the letter, and an injected pod is accepted again.",
     breaks=frozenset({"INST-07", "CHK-1"}),
     reach=reach.ISTIO,
-    inject=_refused(None),
+    inject=lambda scene: _refused(scene, None),
 )
 
 TEMPLATE_WITHOUT_SOCKET = Fault(

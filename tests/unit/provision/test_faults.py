@@ -18,6 +18,7 @@ from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
 from provision.faults.operator import _restamp, _with_minor
 from provision.faults.teleport_resources import jwks_of_another_cluster
+from provision.render import VARIABLE_NAMES
 from provision.variant import RECOMMENDED
 from settings import Timeouts
 from tests.unit.provision.test_resources import JWKS, Teleport
@@ -61,6 +62,7 @@ def scene(objects: Objects, authority: Teleport | None = None, directory: Path |
     installation = SimpleNamespace(
         objects=objects, authority=authority, directory=directory, run_id="run-1", variant=RECOMMENDED,
         sources=SimpleNamespace(workload_image="w:1"),
+        variables=dict.fromkeys(VARIABLE_NAMES, "value") | {"SOCKET_DIRECTORY": "/run/spire/sockets"},
     )  # fmt: skip
     return Scene(cast("Any", installation), OPERATOR, Timeouts(), KeptInMemory())
 
@@ -185,7 +187,8 @@ def test_a_run_with_a_name_lets_its_service_account_into_the_token(tmp_path: Pat
         assert operator.run_id
     broken, sound = (yaml.safe_load(stdin)["spec"]["kubernetes"]["allow"] for _, stdin in teleport.asked)
     assert sound == [{"service_account": "teleport-system:tbot"}]
-    assert broken == [*sound, {"service_account": f"conformance-{operator.run_id}:joiner"}]
+    run_id = operator.run_id
+    assert broken == [*sound, {"service_account": f"conformance-{run_id}:joiner-{run_id}"}]
 
 
 def test_an_older_stamp_is_put_on_the_same_program(tmp_path: Path) -> None:
