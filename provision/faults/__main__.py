@@ -9,7 +9,7 @@ import yaml
 
 from facts.catalogue import parse_catalogue
 from provision.faults import FAULTS
-from provision.faults.coverage import WITHOUT_FAULT, lint_coverage
+from provision.faults.coverage import WITHOUT_FAULT, lint_coverage, read_listed
 from provision.faults.page import page
 
 FEATURES, PAGE = Path("features"), Path("docs/faults.md")
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         BadInput: The catalogue cannot be read.
     """
     catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
-    written = page(catalogue, FAULTS.values())
+    written = page(catalogue, FAULTS.values(), dict(read_listed(FEATURES / WITHOUT_FAULT)))
     if arguments == ["page"]:
         PAGE.write_text(written, encoding="utf-8")
         return 0

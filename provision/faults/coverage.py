@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facts.catalogue import Catalogue
 from provision.faults.fault import Fault
 
 WITHOUT_FAULT = "without-fault.txt"
-"""Below ``features/``: ids of requirements that no fault breaks yet, one a line; ``#`` starts a comment."""
+"""Below ``features/``: ids of requirements that no fault breaks, one a line, each with its reason behind a ``#``."""
+
+
+def read_listed(file: Path) -> list[tuple[str, str]]:
+    """The entries of such a list: an id and its reason, which may be empty; there are none where there is no file."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    parted = [line.partition("#") for line in lines]
+    return [(word.strip(), reason.strip()) for word, _, reason in parted if word.strip()]
 
 
 def breaking(requirement: str, faults: Iterable[Fault]) -> list[Fault]:
@@ -26,9 +33,8 @@ def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]
         catalogue: All requirements.
         faults: All faults.
     """
-    faults = list(faults)
-    lines = listed_in.read_text(encoding="utf-8").splitlines() if listed_in.exists() else []
-    listed = [word for line in lines if (word := line.split("#", 1)[0].strip())]
+    faults, entries = list(faults), read_listed(listed_in)
+    listed = [requirement for requirement, _ in entries]
     for requirement in catalogue.requirements:
         by = breaking(requirement, faults)
         if not by and requirement not in listed:
@@ -40,6 +46,13 @@ def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]
             yield f"{listed_in.name}: {requirement} is not in the catalogue"
         if times > 1:
             yield f"{listed_in.name}: {requirement} is listed {times} times"
+    for requirement, reason in entries:
+        if not reason:
+            yield f"{listed_in.name}: {requirement} is listed without a reason: write it behind a #"
+    yield from _lint_definitions(catalogue, faults)
+
+
+def _lint_definitions(catalogue: Catalogue, faults: Sequence[Fault]) -> Iterator[str]:
     for fault in faults:
         for unknown in sorted(fault.judged - {*catalogue.requirements}):
             yield f"the fault {fault.name} names {unknown}, which is not in the catalogue"

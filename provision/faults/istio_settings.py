@@ -283,7 +283,7 @@ ISTIOS_OWN_TEMPLATE = Fault(
     description="The node's directory was put into Istio's own template for sidecars, so that every pod has it.",
     touches="ConfigMap istio-system/istio-sidecar-injector",
     undo="The entry is put back to the letter, and a pod is injected with it again.",
-    breaks=frozenset({"NEG-01", "NEG-04"}),
+    breaks=frozenset({"NEG-04"}),
     reach=reach.ISTIO,
     inject=_istios_own_template,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from facts.catalogue import Catalogue
 from provision.faults.coverage import breaking
@@ -27,12 +27,13 @@ is left out.
 """
 
 
-def page(catalogue: Catalogue, faults: Iterable[Fault]) -> str:
+def page(catalogue: Catalogue, faults: Iterable[Fault], without: Mapping[str, str]) -> str:
     """The page as Markdown.
 
     Args:
         catalogue: All requirements, in the order of the page.
         faults: All faults, in the order of the page.
+        without: By requirement that no fault breaks: why.
     """
     faults, order = list(faults), list(catalogue.requirements)
 
@@ -42,7 +43,7 @@ def page(catalogue: Catalogue, faults: Iterable[Fault]) -> str:
     lines = [_HEAD.format(sample=ids(SAMPLE)), "## What breaks what", "", "| requirement | is broken by |", "|---|---|"]
     for requirement in catalogue:
         names = ", ".join(f"[{fault.name}](#{fault.name.replace('.', '')})" for fault in breaking(requirement.id, faults))
-        lines.append(f"| {requirement.id} | {names or '–'} |")
+        lines.append(f"| {requirement.id} | {names or without.get(requirement.id, '–')} |")
     lines += ["", "## One by one"]
     for fault in faults:
         lines += ["", f"### {fault.name}", "", fault.description, "", f"- Breaks: {ids(fault.breaks)}"]

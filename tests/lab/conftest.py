@@ -82,9 +82,11 @@ class Lab:
         variables = {**os.environ, **environment}
         if operator is not None and operator.tools is not None:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
+        latest = self._reports / "latest"
+        latest.unlink(missing_ok=True)  # a run without a report must not be taken for the one before it
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, env=variables)
         said = done.stdout + done.stderr
-        file = self._reports / "latest" / "report.json"
+        file = latest / "report.json"
         assert file.is_file(), f"no report was written: {said}"
         report = json.loads(file.read_text(encoding="utf-8"))
         judged = {j["requirement"]["id"]: j for j in report["judged"]}

@@ -1,6 +1,7 @@
 """The faults that CI injects: each breaks exactly the requirements it names, and the install is whole again after them.
 
-All faults, and each followed by another look at the whole install, are ``test_matrix.py``: ``make test-faults``.
+Under each, all of the installation and the checklist is judged, which takes seconds. All faults, and what they break of
+identities and traffic, are ``test_matrix.py``: ``make test-faults``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from provision.faults import SHORT, Fault
 from tests.lab.certified import Certified
 from tests.lab.conftest import Lab
 
+SECONDS = ("--profile", "install,checklist")
 BAD = ("fail", "error", "not-evaluated", "skipped", "waived")
 
 
@@ -23,7 +25,7 @@ def told(run: Certified) -> str:
 
 def test_the_healthy_lab_passes(lab: Lab) -> None:
     """Before any fault: every requirement holds, and the exit code says so."""
-    run = lab.certify()
+    run = lab.certify(*SECONDS)
     assert run.having(*BAD) == set(), told(run)
     assert (run.result, run.exit_code) == ("pass", 0)
 
@@ -32,7 +34,7 @@ def test_the_healthy_lab_passes(lab: Lab) -> None:
 def test_a_fault_breaks_exactly_what_it_names(lab: Lab, fault: Fault) -> None:
     """While the fault lasts, its requirements fail, none of them as a mere error, and no other is touched."""
     with fault.inject(lab.scene):
-        run = lab.certify()
+        run = lab.certify(*SECONDS)
     assert run.having("fail") == fault.breaks & run.verdicts.keys(), told(run)
     assert run.having("error", "not-evaluated", "skipped", "waived") == set(), told(run)
     assert (run.result, run.exit_code) == ("fail", 1)
@@ -40,6 +42,6 @@ def test_a_fault_breaks_exactly_what_it_names(lab: Lab, fault: Fault) -> None:
 
 def test_the_lab_is_whole_again(lab: Lab) -> None:
     """After all faults were undone: as healthy as before."""
-    run = lab.certify()
+    run = lab.certify(*SECONDS)
     assert run.having(*BAD) == set(), told(run)
     assert (run.result, run.exit_code) == ("pass", 0)

@@ -48,14 +48,15 @@ def test_a_requirement_without_a_fault_is_named_until_it_is_listed(tmp_path: Pat
         "A-1 is broken by no fault: write one in provision/faults/, or nobody knows that it can fail"
     ]
     assert lint(tmp_path, "# a comment\nA-1  # not yet\n", covers) == []
+    assert lint(tmp_path, "A-1\n", covers) == ["without-fault.txt: A-1 is listed without a reason: write it behind a #"]
 
 
 @pytest.mark.parametrize(
     ("listed", "faults", "said"),
     [
-        ("A-1\n", [fault()], "A-1 is broken by f; take it off the list"),
-        ("B-1\n", [fault()], "B-1 is not in the catalogue"),
-        ("A-1\nA-1\n", [fault(breaks=IDS[1:])], "A-1 is listed 2 times"),
+        ("A-1 # w\n", [fault()], "A-1 is broken by f; take it off the list"),
+        ("B-1 # w\n", [fault()], "B-1 is not in the catalogue"),
+        ("A-1 # w\nA-1 # w\n", [fault(breaks=IDS[1:])], "A-1 is listed 2 times"),
         ("", [fault(reach=frozenset({"B-1"}))], "the fault f names B-1, which is not in the catalogue"),
         ("", [fault(blinds=frozenset({"A-1"}))], "both breaks A-1 and makes it impossible to tell"),
         ("", [fault(), fault("g", ())], "the fault g breaks nothing"),
@@ -69,9 +70,10 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, listed: str, faults: list
 
 def test_the_page_has_a_row_for_each_requirement_and_a_section_for_each_fault() -> None:
     faults = [fault("first-1.0", ("A-2", "A-1"), blinds=frozenset({"INST-12"})), fault("second", ("A-1",))]
-    lines = page(catalogue(), faults).splitlines()
+    lines = page(catalogue(), faults, {"INST-03": "nothing can"}).splitlines()
     assert "| A-1 | [first-1.0](#first-10), [second](#second) |" in lines
     assert "| INST-01 | – |" in lines
+    assert "| INST-03 | nothing can |" in lines
     begin = lines.index("### first-1.0")
     assert lines[begin + 2 : begin + 8] == [
         "It is broken.", "", "- Breaks: A-1, A-2", "- Cannot be told meanwhile: INST-12", "- Touches: it",
