@@ -189,12 +189,7 @@ class Teleport:
         Raises:
             CouldNotTell: There is no admin session, or it does not work.
         """
-        words = ["get", "workload_identity", "--format=json"]
-        result, evidence = self._ask(words, ObjectRef("Teleport", "workload_identity"), parse_workload_identities)
-        if is_not_there(result):
-            return ()
-        self._must_have_worked(result)
-        return parse_workload_identities(decoded(result.stdout), (evidence,))
+        return self._every("workload_identity", parse_workload_identities)
 
     def bot_instances(self) -> tuple[BotInstance, ...]:
         """All bot instances.
@@ -202,12 +197,14 @@ class Teleport:
         Raises:
             CouldNotTell: There is no admin session, or it does not work.
         """
-        words = ["get", "bot_instance", "--format=json"]
-        result, evidence = self._ask(words, ObjectRef("Teleport", "bot_instance"), parse_bot_instances)
+        return self._every("bot_instance", parse_bot_instances)
+
+    def _every(self, kind: str, parse: Callable[..., tuple[T, ...]]) -> tuple[T, ...]:
+        result, evidence = self._ask(["get", kind, "--format=json"], ObjectRef("Teleport", kind), parse)
         if is_not_there(result):
             return ()
         self._must_have_worked(result)
-        return parse_bot_instances(decoded(result.stdout), (evidence,))
+        return parse(decoded(result.stdout), (evidence,))
 
     def _resource(self, kind: str, name: str, parse: Callable[..., T]) -> T | Absent:
         subject = ObjectRef("Teleport", f"{kind}/{name}")
