@@ -64,7 +64,7 @@ READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
 """What looking needs. Create on pods is for server-side dry-runs; nothing is created with it."""
 
 _MADE: tuple[tuple[str, str], ...] = (
-    *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "pods", "services")),
+    *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "secrets", "pods", "services")),
     *(("networking.istio.io", kind) for kind in ("destinationrules", "envoyfilters", "virtualservices")),
     *(("security.istio.io", kind) for kind in ("authorizationpolicies", "peerauthentications")),
 )

@@ -14,6 +14,7 @@ import yaml
 
 from facts import envoy
 from facts.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe, parse_relay, parse_tls_client
+from facts.document import Absent, Reading
 from facts.envoy_traffic import COUNTERS, Counters, parse_counters
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes import Pod
@@ -243,7 +244,10 @@ class Intruders:
 
         def look() -> tuple[Certificate | None, Outcome]:
             nonlocal evidence
-            secrets = read_admin(self._cluster, pod, [envoy.ACTIVE_SECRETS])[envoy.ACTIVE_SECRETS]
+            try:
+                secrets = read_admin(self._cluster, pod, [envoy.ACTIVE_SECRETS])[envoy.ACTIVE_SECRETS]
+            except CouldNotTell as error:
+                raise NotYet(error.seen) from error  # the container runs before Envoy listens
             log = self._cluster.logs(pod.namespace, pod.name, PROXY, tail=200)
             evidence = (secrets.evidence, log.evidence)
             given = [s.chain[0] for s in envoy.parse_secrets(secrets.document) if s.name == envoy.LEAF and s.chain]
@@ -271,9 +275,18 @@ class Intruders:
             return pod
         if pod.ready:
             return self._ready(CLOSED)
-        assert pod.proxy is not None  # noqa: S101 - what has ended is there
-        log = self._cluster.logs(pod.namespace, pod.name, PROXY, previous=pod.proxy.restarts > 0, tail=50)
+        log = eventually(f"the last words of the agent in {pod.ref}", self._last_words, self._pods.pace(self._pods.patience))
         return Candidate(pod, None, of_agents_log(str(log.document)), (*pod.evidence, log.evidence))
+
+    def _last_words(self) -> Reading:
+        """The log of the last run of an agent that ends again and again, of which a new one may just have begun."""
+        pod = self._cluster.pod(self.namespace, CLOSED)
+        proxy = None if isinstance(pod, Absent) else pod.proxy
+        previous = proxy is not None and proxy.state != "terminated"
+        try:
+            return self._cluster.logs(self.namespace, CLOSED, PROXY, previous=previous, tail=50)
+        except CouldNotTell as error:
+            raise NotYet(error.seen) from error
 
     def stranger(self) -> Candidate | NotRun:
         """The workload that has no socket and looks for none but by the usual name."""
@@ -309,6 +322,13 @@ class Intruders:
         before = self._counters(server)
         words = ["python3", "-I", "/program/tls_client.py", server.ip, str(HTTP_PORT), *CLAIMS[claim]]
         done = self._cluster.exec_in(self.namespace, STRANGER, "app", words, parser="facts.attempts.parse_tls_client")
+        if done.exit_code:
+            raise CouldNotTell(
+                expected="the TLS client to end with an answer",
+                seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+                where=f"Pod {self.namespace}/{STRANGER}",
+                remedy="see whether its agent has written a certificate to /var/run/istiod",
+            )
         shown, protocol, outcome = parse_tls_client(done.stdout)
         counted = self._counters(server).since(before)
         evidence = (*stranger.evidence, *done.evidence, *counted.evidence)
@@ -329,11 +349,11 @@ class Intruders:
         def settled(pod: Pod) -> bool:
             nonlocal log, outcome
             container = pod.containers[0]
-            if not (container.state == "terminated" or container.ready):
+            if container.state not in ("running", "terminated"):
                 return False
             reading = self._cluster.logs(namespace, pod.name, container.name)
             log, outcome = (reading.evidence,), of_tbots_log(str(reading.document))
-            return container.state == "terminated" or outcome.kind is Kind.GRANTED
+            return container.state == "terminated" or outcome.kind in (Kind.GRANTED, Kind.JOIN)
 
         pod = self._until(namespace, self.joining_account, settled)
         if isinstance(pod, NotRun):

@@ -121,17 +121,17 @@ def former(intruders: Intruders) -> WorkloadIdentity:
     return intruders.former_rules()
 
 
-@given("a workload of that service account", target_fixture="refused")
+@given("a workload of the one that they leave out", target_fixture="refused")
 def refused(intruders: Intruders) -> Candidate | NotRun:
     return intruders.refused()
 
 
-@given("a workload of another one, which the same rules allow", target_fixture="allowed")
+@given("a workload of another service account, which the same rules allow", target_fixture="allowed")
 def allowed(intruders: Intruders) -> Candidate | NotRun:
     return intruders.allowed()
 
 
-@then("the other must have its identity, and the one be refused by the rules and not become Ready")
+@then("the one must have its identity, and the other be refused by the rules and not become Ready")
 def rules_are_enforced(
     refused: Candidate | NotRun,
     allowed: Candidate | NotRun,

@@ -43,9 +43,9 @@ Feature: Who gets no identity, and who is not let in
     run narrows the rules that are there, or adds one, by a service account of its own, and takes that back: what is certified
     is that this install enforces rules, not that it has any.
     Given rules of the workload identity that leave out one service account of the run
-    And a workload of that service account
-    And a workload of another one, which the same rules allow
-    Then the other must have its identity, and the one be refused by the rules and not become Ready
+    And a workload of another service account, which the same rules allow
+    And a workload of the one that they leave out
+    Then the one must have its identity, and the other be refused by the rules and not become Ready
     And the rules must be as they were
 
   @requirement:NEG-01 @safety:namespaced
