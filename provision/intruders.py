@@ -177,8 +177,8 @@ class Intruders:
         return f"refused-{self._objects.run_id.lower()}"
 
     @property
-    def joining_account(self) -> str:
-        """The service account that tries to join, and its pod: Teleport remembers whoever did by the name of the pod."""
+    def joining_pod(self) -> str:
+        """The pod that tries to join: Teleport would remember it by its name, longer than the run lasts."""
         return f"{JOINER}-{self._objects.run_id.lower()}"
 
     # --- NEG-02 ------------------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ class Intruders:
             log, outcome = (reading.evidence,), of_tbots_log(str(reading.document))
             return container.state == "terminated" or outcome.kind in (Kind.GRANTED, Kind.JOIN)
 
-        pod = self._until(namespace, self.joining_account, settled)
+        pod = self._until(namespace, self.joining_pod, settled)
         if isinstance(pod, NotRun):
             return pod
         instances = None
@@ -420,8 +420,14 @@ class Intruders:
         for name in config_maps_of(found):
             config_map = self._objects.get("v1", "ConfigMap", name, namespace=installed.namespace) or {}
             texts[name] = config_map.get("data") or {}
-        namespace = self._probes.namespace()
-        return joiner(found, texts, container=agent.container.name, name=self.joining_account, namespace=namespace)
+        return joiner(
+            found,
+            texts,
+            container=agent.container.name,
+            name=self.joining_pod,
+            account=JOINER,
+            namespace=self._probes.namespace(),
+        )
 
 
 def _has_ended(pod: Pod) -> bool:

@@ -19,7 +19,13 @@ _UNPRIVILEGED = {"runAsUser": 0, "allowPrivilegeEscalation": False, "capabilitie
 
 
 def joiner(
-    daemon_set: Mapping[str, Any], config_maps: Mapping[str, Mapping[str, str]], *, container: str, name: str, namespace: str
+    daemon_set: Mapping[str, Any],
+    config_maps: Mapping[str, Mapping[str, str]],
+    *,
+    container: str,
+    name: str,
+    account: str,
+    namespace: str,
 ) -> list[Document]:
     """The objects to apply: the service account, copies of tbot's ConfigMaps, and the pod, all in a namespace of the run.
 
@@ -31,7 +37,8 @@ def joiner(
         daemon_set: tbot's DaemonSet, as the API server has it.
         config_maps: The texts of the ConfigMaps that it mounts, by name and key.
         container: The container that runs tbot.
-        name: Of the service account and the pod.
+        name: Of the pod.
+        account: Of the service account.
         namespace: Of the run.
     """
     template = daemon_set["spec"]["template"]["spec"]
@@ -41,13 +48,16 @@ def joiner(
     kept = {key: copy.deepcopy(tbot[key]) for key in _KEPT_OF_CONTAINER if key in tbot}
     kept["volumeMounts"] = [m for m in kept.get("volumeMounts") or [] if m["name"] in there]
     kept["env"] = [e for e in kept.get("env") or [] if "secretKeyRef" not in (e.get("valueFrom") or {})]
-    metadata = {"name": name, "namespace": namespace}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**metadata, "labels": {"app": name, "sidecar.istio.io/inject": "false"}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"app": account, "sidecar.istio.io/inject": "false"},
+        },
         "spec": {
-            "serviceAccountName": name,
+            "serviceAccountName": account,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
             **({"hostAliases": template["hostAliases"]} if template.get("hostAliases") else {}),
@@ -64,6 +74,7 @@ def joiner(
         }
         for config_map, texts in config_maps.items()
     ]
+    metadata = {"name": account, "namespace": namespace}
     return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, *copies, pod]
 
 
