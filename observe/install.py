@@ -79,6 +79,13 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
 )
 """What probes and workloads of the run need besides. Applying server-side is a patch, which creates what is not there."""
 
+DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("list", "", "services"),
+    ("create", "networking.istio.io", "gateways"),
+    ("patch", "networking.istio.io", "gateways"),
+)
+"""What it takes besides to send something through the mesh's own ingress gateway."""
+
 NO_INGRESS = ("egressgateway", "eastwestgateway")
 """Values of the label ``istio`` on gateways that are not for what comes from outside."""
 
@@ -163,6 +170,8 @@ class Install:
         wanted = [*READ_ONLY_RIGHTS]
         if "namespaced" in self._allowed:
             wanted += NAMESPACED_RIGHTS
+        if "disruptive" in self._allowed:
+            wanted += DISRUPTIVE_RIGHTS
         if self._provisions:
             wanted += ADMIN_RIGHTS
 
