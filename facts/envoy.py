@@ -51,9 +51,9 @@ class Secret:
         name: ``default``, ``ROOTCA``, or another.
         version_info: The SDS server's version; ``uninitialized`` while it never answered.
         last_updated: UTC; None when not given.
-        chain: Certificates of a TLS certificate, leaf first; empty for other secrets.
-        validator: Of a validation context.
-        authorities: Of a validation context, by trust domain; under ``trusted_ca`` the only key is an empty text.
+        chain: Certificates of ``default``, leaf first; empty for other secrets, whatever they hold.
+        validator: Of ``ROOTCA``.
+        authorities: Of ``ROOTCA``, by trust domain; under ``trusted_ca`` the only key is an empty text.
     """
 
     name: str
@@ -139,12 +139,21 @@ def parse_secrets(document: Any) -> tuple[Secret, ...]:
         CouldNotTell: It is no dump, or a certificate in it is damaged.
     """
     found: list[Secret] = []
+    foreign: list[str] = []
+    whole = False
     for config in _configs(document, "secrets dump"):
-        if "secret" in config:
+        kind = maybe(config, "@type", "", "secrets dump").rpartition("/")[2]
+        if kind.endswith("SecretsConfigDump"):
+            whole = True
+            for key in ("dynamic_active_secrets", "dynamic_warming_secrets"):
+                found.extend(_secret(entry) for entry in mappings(config, key, "secrets dump"))
+        elif kind.endswith("SecretsConfigDump.DynamicSecret"):
             found.append(_secret(config))
-            continue
-        for key in ("dynamic_active_secrets", "dynamic_warming_secrets"):
-            found.extend(_secret(entry) for entry in mappings(config, key, "secrets dump"))
+        else:
+            foreign.append(kind or "something without a type")
+    if foreign and not whole:
+        # An answer to another question has no secrets either, and would look like a proxy that nobody has supplied.
+        raise damaged("secrets in the dump", ", ".join(sorted(set(foreign))), "secrets dump")
     return tuple(found)
 
 
@@ -278,10 +287,15 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
     where = f"secret {name}"
     secret = maybe(entry, "secret", dict[str, Any](), where)
     updated = maybe(entry, "last_updated", "", where)
-    chain_source = maybe(secret, "tls_certificate.certificate_chain", dict[str, Any](), where)
-    chain = parse_certificates(_inline(chain_source, where), where) if chain_source else ()
-    context = maybe(secret, "validation_context", dict[str, Any](), where)
-    validator, authorities = _authorities(context, where)
+    chain: tuple[Certificate, ...] = ()
+    validator: Validator = Validator.NONE
+    authorities: dict[str, tuple[Certificate, ...]] = {}
+    # Other secrets, such as a gateway's own for its clients, are nobody's identity: what they hold is not looked at.
+    if name == LEAF and (certificate := _content(secret, "tls_certificate", where)):
+        source = need(certificate, "certificate_chain", dict, where)
+        chain = parse_certificates(_inline(source, where), where)
+    if name == ROOT:
+        validator, authorities = _authorities(_content(secret, "validation_context", where), where)
     return Secret(
         name=name,
         version_info=maybe(entry, "version_info", "", where),
@@ -290,6 +304,14 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
         validator=validator,
         authorities=authorities,
     )
+
+
+def _content(secret: Mapping[str, Any], wanted: str, where: str) -> Any:
+    """What a secret holds, which must be of the kind that its name promises; nothing as long as nobody has supplied it."""
+    other = sorted(set(secret) - {"@type", "name", wanted})
+    if other:
+        raise damaged(f"a {wanted} in it", ", ".join(other), where)
+    return maybe(secret, wanted, dict[str, Any](), where)
 
 
 def _authorities(context: Any, where: str) -> tuple[Validator, dict[str, tuple[Certificate, ...]]]:

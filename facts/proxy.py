@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from facts import envoy
+from facts.document import damaged
 from facts.envoy import AgentMetrics, HttpNormalization, SdsStreams, Validator
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
@@ -192,6 +193,8 @@ def _identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: t
     active = {secret.name: secret for secret in envoy.parse_secrets(answers.active_secrets)}
     warming = {secret.name: secret for secret in envoy.parse_secrets(answers.warming_secrets)}
     leaf, root = active.get(envoy.LEAF), active.get(envoy.ROOT)
+    if leaf is not None and not leaf.chain:
+        raise damaged("a certificate in the active secret default", "none", "secret default")
     state = SecretState.ACTIVE if leaf else SecretState.WARMING if envoy.LEAF in warming else SecretState.ABSENT
     bootstrap = envoy.parse_bootstrap(answers.bootstrap)
     agent: AgentMetrics = envoy.parse_agent_metrics(answers.agent_metrics)

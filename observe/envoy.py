@@ -164,11 +164,12 @@ Answer = tuple[str, datetime]
 def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
     answers: dict[tuple[int, str], Answer] = {}
     with cluster.port_forward(pod.ref, *wanted) as opened:
-        # Everything is asked before anything is heard: the way there and back takes longer than the answers.
-        for port, paths in zip(opened, wanted.values(), strict=True):
-            port.ask(*(quote(path, safe=_PLAIN) for path in paths))
-        for port, (number, paths) in zip(opened, wanted.items(), strict=True):
-            for path in paths:
+        asked = [(port, number, list(paths)) for port, (number, paths) in zip(opened, wanted.items(), strict=True)]
+        # All ports work at the same time; each is asked for its next path as soon as it has answered.
+        for port, _number, paths in asked:
+            port.ask(_quoted(paths[0]))
+        for port, number, paths in asked:
+            for path, following in zip(paths, [*paths[1:], ""], strict=True):
                 status, body = port.answer(path)
                 if status != 200:
                     raise CouldNotTell(
@@ -178,14 +179,20 @@ def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[s
                         remedy="an Envoy older than 1.20 does not know every parameter",
                     )
                 answers[number, path] = (body, datetime.now(UTC))
+                if following:
+                    port.ask(_quoted(following))
     shown = f"kubectl port-forward -n {pod.namespace} pod/{pod.name} {{0}} & curl -g 'localhost:{{0}}{{1}}'"
     return {
         path: _record(cluster, pod, path, shown.format(number, path), answer) for (number, path), answer in answers.items()
     }
 
 
+def _quoted(path: str) -> str:
+    return quote(path, safe=_PLAIN)
+
+
 def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:
-    argv = ["pilot-agent", "request", f"--debug-port={port}", "GET", quote(path, safe=_PLAIN).removeprefix("/")]
+    argv = ["pilot-agent", "request", f"--debug-port={port}", "GET", _quoted(path).removeprefix("/")]
     done = cluster.execute(pod.ref, PROXY, argv)
     if done.exit_code != 0:
         raise CouldNotTell(

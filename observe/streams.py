@@ -323,20 +323,20 @@ class ForwardedPort:
         self.ask(path)
         return self.answer(path)
 
-    def ask(self, *paths: str) -> None:
-        """Sends GETs at once; `answer` takes their answers, in this order.
+    def ask(self, path: str) -> None:
+        """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on whoever sends several at once.
 
         Raises:
             CouldNotTell: The connection dropped.
         """
-        requests = "".join(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n" for path in paths)
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n"
         try:
-            self._wire.send(self._place, requests.encode("ascii"))
+            self._wire.send(self._place, request.encode("ascii"))
         except (websocket.WebSocketException, OSError) as error:
-            raise self._failed(error, paths[0]) from error
+            raise self._failed(error, path) from error
 
     def answer(self, path: str) -> tuple[int, str]:
-        """The next answer: status and body.
+        """The answer to what was asked: status and body.
 
         Args:
             path: What was asked for, for messages.

@@ -1,6 +1,6 @@
-"""Provisioning against a bare script, and the checks on a ready cluster, in one run: ``python -m tests.bench``.
+"""Provisioning against a bare script, checks on a ready cluster, sidecars against a loop: ``python -m tests.bench``.
 
-The two installations take turns, so that whatever else the machine does burdens both. The exit code says only whether
+What is compared takes turns, so that whatever else the machine does burdens both. The exit code says only whether
 everything could be timed.
 """
 
@@ -20,9 +20,10 @@ import typer
 from facts.errors import ConformanceError
 from facts.evidence import KeptInMemory
 from provision.install import remove
-from provision.sources import resolve
+from provision.sources import Sources, resolve
 from settings import Settings, load
 from tests.bench.figures import Figure, ratio, table
+from tests.bench.fleet import read_fleets
 from tests.bench.timed import ROOT, checks_run, script_installs, suite_installs
 
 OURS, BARE = "bench", "bench-bare"
@@ -31,49 +32,68 @@ FILE = ROOT / "reports" / "bench.json"
 
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 2,
+    fleet_on: Annotated[
+        str, typer.Option(help="Only read fleets of sidecars, on the kept cluster of this name; it stays.")
+    ] = "",
 ) -> None:
-    """Times provisioning against a bare script, and the checks on a ready cluster."""
-    ours, bare = load(kind_name=OURS), load(kind_name=BARE)
+    """Times provisioning against a bare script, the checks on a ready cluster, and the reading of many sidecars."""
+    ours = load(kind_name=fleet_on or OURS)
     sources = resolve(ours)
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    document: dict[str, object] = {}
+    if fleet_on:
+        fleets = read_fleets(ours, sources, rounds, _tell)
+    else:
+        bare = load(kind_name=BARE)
+        try:
+            document = _install_and_check(ours, bare, sources, rounds)
+            fleets = read_fleets(ours, sources, rounds, _tell)
+        finally:
+            _remove(ours, bare)
+    print("\n".join(["", *(fleet.line() for fleet in fleets)]))
+    print(f"machine: {os.cpu_count()} cores, load {load_before[0]:.1f} at the start and {os.getloadavg()[0]:.1f} at the end")
+    document |= {
+        "started": started.isoformat(),
+        "cores": os.cpu_count(),
+        "load": {"start": load_before, "end": os.getloadavg()},
+        "images": sources.origin,
+        "fleets": [fleet.as_document() for fleet in fleets],
+    }
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _install_and_check(ours: Settings, bare: Settings, sources: Sources, rounds: int) -> dict[str, object]:
+    """Times both installations in turn, then the checks; the suite's last cluster is left for what comes after."""
     provisioned, scripted = Figure("provisioning: conformance up"), Figure("provisioning: bare script")
     process = Figure("all checks on the ready cluster: the process of pytest")
     reported = Figure("all checks on the ready cluster: as pytest reports it")
     outcomes: set[str] = set()
-    started, load_before = datetime.now(UTC), os.getloadavg()
     script: tuple[Figure, Callable[[], float]] = (scripted, lambda: script_installs(bare, sources))
     suite: tuple[Figure, Callable[[], float]] = (provisioned, lambda: suite_installs(ours))
-    try:
-        for turn in reversed(range(rounds)):
-            # Each goes first in turn; the suite does in the last round but one, and its last cluster is the one to check.
-            for figure, install in (script, suite) if turn % 2 == 0 else (suite, script):
-                _remove(ours, bare)
-                figure.seconds.append(install())
-                _tell(figure)
-        with tempfile.TemporaryDirectory(prefix="bench-") as reports:
-            for _ in range(rounds):
-                checked = checks_run(ours, Path(reports))
-                process.seconds.append(checked.process)
-                reported.seconds.append(checked.reported)
-                outcomes.add(f"{checked.result}, {checked.passed} of {checked.judged} requirements pass")
-                _tell(process)
-    finally:
-        _remove(ours, bare)
+    for turn in reversed(range(rounds)):
+        # Each goes first in turn; the suite does in the last round but one, and its last cluster is the one to check.
+        for figure, install in (script, suite) if turn % 2 == 0 else (suite, script):
+            _remove(ours, bare)
+            figure.seconds.append(install())
+            _tell(figure)
+    with tempfile.TemporaryDirectory(prefix="bench-") as reports:
+        for _ in range(rounds):
+            checked = checks_run(ours, Path(reports))
+            process.seconds.append(checked.process)
+            reported.seconds.append(checked.reported)
+            outcomes.add(f"{checked.result}, {checked.passed} of {checked.judged} requirements pass")
+            _tell(process)
     figures = [provisioned, scripted, process, reported]
     fraction = ratio(provisioned, scripted)
     print(f"\n{table(figures)}\n")
     print(f"provisioning takes {fraction:.2f} times as long as the bare script (medians)")
     print(f"checks: {'; '.join(outcomes)}")
-    print(f"machine: {os.cpu_count()} cores, load {load_before[0]:.1f} at the start and {os.getloadavg()[0]:.1f} at the end")
-    document = {
-        "started": started.isoformat(),
-        "cores": os.cpu_count(),
-        "load": {"start": load_before, "end": os.getloadavg()},
-        "images": sources.origin,
+    return {
         "figures": [figure.as_document() for figure in figures],
         "ratio": round(fraction, 3),
         "checks": sorted(outcomes),
     }
-    FILE.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(figure: Figure) -> None:

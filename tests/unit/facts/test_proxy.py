@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from facts import envoy
+from facts.document import decoded
 from facts.envoy import AgentMetrics, HttpNormalization, Validator
 from facts.errors import CouldNotTell
 from facts.proxy import PodRef, ProxyAnswers, identify
@@ -223,6 +225,114 @@ def test_a_damaged_answer_is_not_guessed_at(field: str, damage: Any) -> None:
     with pytest.raises(CouldNotTell) as caught:
         identify(TEST_APP, replace(CAPTURED, **changed), dumps.READ_AT, ())
     assert "test-app-7564b6f44-l5nvp" in caught.value.where
+
+
+def _parts() -> dict[str, str]:
+    """The captured answers of a healthy proxy, as they came."""
+    names = ("active_secrets", "warming_secrets", "bootstrap", "sds_hosts", "server")
+    return {name: text(f"healthy/{name}.json") for name in names}
+
+
+@pytest.mark.parametrize("field", ["active_secrets", "bootstrap", "sds_hosts", "server"])
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9, 0.99])
+def test_an_answer_that_was_cut_off_is_told_as_that(field: str, part: float) -> None:
+    """Half a dump may still hold the half that looks healthy."""
+    whole = _parts()[field].rstrip()
+    cut: dict[str, Any] = {field: decoded(whole[: int(len(whole) * part)])}
+    with pytest.raises(CouldNotTell) as caught:
+        identify(TEST_APP, replace(CAPTURED, **cut), dumps.READ_AT, ())
+    assert str(TEST_APP) in caught.value.where
+    assert caught.value.expected
+    assert caught.value.seen
+
+
+def _changed(change: Callable[[Any], None], field: str = "active_secrets") -> ProxyAnswers:
+    answer = decoded(_parts()[field])
+    change(answer)
+    given: dict[str, Any] = {field: answer}
+    return replace(CAPTURED, **given)
+
+
+def _leaf(dump: Any) -> Any:
+    return next(c["secret"] for c in dump["configs"] if c["name"] == "default")
+
+
+def _root(dump: Any) -> Any:
+    return next(c["secret"] for c in dump["configs"] if c["name"] == "ROOTCA")
+
+
+def _hold(secret: Any, **instead: Any) -> None:
+    name = secret["name"]
+    secret.clear()
+    secret.update(name=name, **instead)
+
+
+UNKNOWN: dict[str, tuple[Callable[[Any], None], str]] = {
+    "default of another kind": (
+        lambda d: _hold(_leaf(d), generic_secret={"secret": {}}),
+        "tls_certificate",
+    ),
+    "default without a chain": (lambda d: _leaf(d)["tls_certificate"].pop("certificate_chain"), "certificate_chain"),
+    "default without content": (lambda d: _leaf(d).pop("tls_certificate"), "a certificate in the active secret default"),
+    "a chain in a file": (
+        lambda d: _leaf(d)["tls_certificate"].update(certificate_chain={"filename": "/etc/certs/chain.pem"}),
+        "inline_bytes",
+    ),
+    "ROOTCA of another kind": (
+        lambda d: _hold(_root(d), session_ticket_keys={"keys": []}),
+        "validation_context",
+    ),
+    "another validator": (
+        lambda d: _root(d)["validation_context"]["custom_validator_config"].update(name="envoy.tls.cert_validator.other"),
+        "envoy.tls.cert_validator.spiffe",
+    ),
+    "the answer to another question": (
+        lambda d: d.update(configs=[{"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump"}]),
+        "secrets in the dump",
+    ),
+    "secrets without a type": (lambda d: [c.pop("@type") for c in d["configs"]], "secrets in the dump"),
+    "a secret without a name": (lambda d: d["configs"][0].pop("name"), "the field name"),
+}
+
+
+@pytest.mark.parametrize("damage", UNKNOWN)
+def test_what_is_not_known_is_named_and_not_guessed_at(damage: str) -> None:
+    change, missing = UNKNOWN[damage]
+    with pytest.raises(CouldNotTell) as caught:
+        identify(TEST_APP, _changed(change), dumps.READ_AT, ())
+    assert missing in caught.value.expected
+    assert str(TEST_APP) in caught.value.where
+
+
+def test_a_bootstrap_of_another_shape_is_named() -> None:
+    for change, missing in (
+        (lambda d: d["configs"][0]["bootstrap"]["static_resources"].pop("clusters"), "static clusters"),
+        (lambda d: d["configs"][0]["bootstrap"]["node"].pop("user_agent_build_version"), "major_number"),
+        (lambda d: d.update(configs=[]), "a bootstrap in the dump"),
+    ):
+        with pytest.raises(CouldNotTell) as caught:
+            identify(TEST_APP, _changed(change, "bootstrap"), dumps.READ_AT, ())
+        assert missing in caught.value.expected
+
+
+def test_no_secrets_at_all_is_an_envoy_that_nobody_has_supplied() -> None:
+    """An empty dump is an answer: it is what Envoy says before it has asked."""
+    proxy = identify(TEST_APP, replace(CAPTURED, active_secrets={}), dumps.READ_AT, ())
+    assert (proxy.sds_mode, proxy.secret_state, proxy.leaf) == (SdsMode.SILENT, SecretState.ABSENT, None)
+    assert any("no SDS server has supplied it" in fact for fact in proxy.decided_by)
+
+
+def test_what_other_secrets_hold_does_not_matter() -> None:
+    """A gateway's own certificates for its clients are nobody's identity, and may be of any kind."""
+
+    def add(dump: Any) -> None:
+        kind = dump["configs"][0]["@type"]
+        dump["configs"].append(
+            {"@type": kind, "name": "kubernetes://web", "secret": {"tls_certificate": {"pkcs12": {"filename": "/x"}}}}
+        )
+
+    proxy = identify(TEST_APP, _changed(add), dumps.READ_AT, ())
+    assert (proxy.sds_mode, proxy.other_secrets) == (SdsMode.EXTERNAL, ("kubernetes://web",))
 
 
 def test_a_counter_that_is_missing_is_zero() -> None:

@@ -118,19 +118,22 @@ class ApiServer:
             if message.type is not WSMsgType.BINARY:
                 break
             channel = message.data[:1]
-            # Several requests may come at once, as whoever pipelines them sends them.
-            for request_line in (line for line in message.data[1:].decode().split("\r\n") if line.startswith("GET ")):
-                target = request_line.split(" ")[1]
-                self.asked.append(("FORWARDED", target, None))
-                canned = self.http.get(target, Canned("no such path", 404))
-                if canned.hang:
-                    await asyncio.sleep(30)
-                body = (canned.body if isinstance(canned.body, str) else json.dumps(canned.body)).encode()
-                head = f"HTTP/1.1 {canned.status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-                # In pieces that cut through headers and body, as a network does.
-                whole = head + body
-                for at in range(0, len(whole), 1000):
-                    await socket.send_bytes(channel + whole[at : at + 1000])
+            if ports[message.data[0] // 2] in self.refused:
+                continue
+            requests = [line for line in message.data[1:].decode().split("\r\n") if line.startswith("GET ")]
+            if len(requests) > 1:  # as Envoy does
+                break
+            target = requests[0].split(" ")[1]
+            self.asked.append(("FORWARDED", target, None))
+            canned = self.http.get(target, Canned("no such path", 404))
+            if canned.hang:
+                await asyncio.sleep(30)
+            body = (canned.body if isinstance(canned.body, str) else json.dumps(canned.body)).encode()
+            head = f"HTTP/1.1 {canned.status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            # In pieces that cut through headers and body, as a network does.
+            whole = head + body
+            for at in range(0, len(whole), 1000):
+                await socket.send_bytes(channel + whole[at : at + 1000])
         return socket
 
 
