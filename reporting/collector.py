@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from pytest_bdd.parser import Scenario, Step
 
-from facts.catalogue import Catalogue
+from facts.catalogue import Catalogue, Level
 from facts.errors import ConformanceError, CouldNotTell
-from facts.finding import Violated
+from facts.finding import Finding, Violated
 from judge.verdict import Ending, Waiver
 from reporting.assemble import RunPlan, assemble
 from reporting.endings import ending_of, failed_in_shared_fixture, told
@@ -104,6 +104,7 @@ class Collector:
         self._summary: Sequence[Line] = ()
         self._former_sigterm: Any = None
         self._shared_error: BaseException | None = None
+        self._only_findings: set[str] = set()
 
     @property
     def run_id(self) -> str:
@@ -296,8 +297,21 @@ class Collector:
             self.recorder.run_error(f"clean-up of {', '.join(map(repr, fixtures))} failed: {told(error)}")
         else:
             ending, reason = self._end_step(error)
+            if call.when == "call" and isinstance(error, Violated) and self._is_only_a_finding(error.finding):
+                self._only_findings.add(item.nodeid)
             self.recorder.lower(item.nodeid, ending, f"{call.when}: {reason}" if call.when != "call" else reason)
         return report
+
+    def _is_only_a_finding(self, finding: Finding) -> bool:
+        level = next((r.level for r in self._plan.chosen if r.id == finding.requirement), Level.MUST)
+        return level is Level.SHOULD and not self._plan.strict
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+        """Counts a SHOULD that does not hold as what it is: pytest's own word `failed` would deny the exit code."""
+        if report.when == "call" and report.failed and report.nodeid in self._only_findings:
+            return "findings", "▲", ("FINDING", {"yellow": True})
+        return None
 
     def pytest_runtest_logfinish(self) -> None:
         """The scenario is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -204,8 +205,13 @@ def test_a_rerun_of_failures_is_inconclusive_even_if_all_pass(project: Project) 
 def test_a_should_that_fails_is_a_finding_unless_strict(passing: Project) -> None:
     passing.scenario("Then A-3 is violated", tags="@requirement:A-3", name="c.feature")
 
-    assert passing.run().result.ret == 0
-    assert passing.run("features", "--strict-findings").result.ret == 1
+    found = passing.run()
+    assert found.result.ret == 0
+    assert re.search(r"=== 2 passed, 1 findings in ", found.text)
+    assert "FAILED" not in found.text
+    strict = passing.run("features", "--strict-findings")
+    assert strict.result.ret == 1
+    assert "1 failed, 2 passed" in strict.text
 
 
 def test_each_run_has_its_directory_and_latest_is_the_last(passing: Project) -> None:
