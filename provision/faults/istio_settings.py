@@ -66,6 +66,18 @@ SOCKETS = "/run/spire/sockets"
 ISTIOS_OWN_VOLUME = re.compile(r"- emptyDir:(?: \{\})?(\n\s+name: workload-socket\n)")
 """Of Istio's template for sidecars."""
 
+FROM_THE_SOCKET: Mapping[str, Any] = {
+    "resource_api_version": "V3",
+    "initial_fetch_timeout": "0s",
+    "api_config_source": {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}],
+    },
+}
+"""As Istio has it: where Envoy asks for secrets."""
+
 WORKLOADS_PORT = "8080"
 """On which the workloads of a run serve."""
 
@@ -197,10 +209,19 @@ def _istiod_trusted(scene: Scene) -> Iterator[None]:
         (pod, *_) = (p for p in cluster.pods("test-app", "app=test-app") if uses_the_socket(p))
         authorities = [a for held in read_proxy(cluster, pod).root_authorities.values() for a in held]
     trusted = "".join([root, *(a.pem for a in authorities)])
-    tls = {"common_tls_context": {"validation_context": {"trusted_ca": {"inline_string": trusted}}}}
-    typed = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", **tls}
+    # Istio puts this in place of its own transport socket as a whole, so it says again where the certificate comes from.
+    typed = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": True,
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificate_sds_secret_configs": [{"name": "default", "sds_config": FROM_THE_SOCKET}],
+            "validation_context": {"trusted_ca": {"inline_string": trusted}},
+        },
+    }
     value = {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": typed}}
-    patch = {"applyTo": "FILTER_CHAIN", "match": {"context": "SIDECAR_INBOUND"}}
+    match = {"context": "SIDECAR_INBOUND", "listener": {"filterChain": {"transportProtocol": "tls"}}}
+    patch = {"applyTo": "FILTER_CHAIN", "match": match}
     metadata = {"name": "istiod-trusted-as-well", "namespace": NAMESPACE}
     objects.apply(
         {

@@ -19,7 +19,7 @@ from provision.objects import SCRATCH
 from provision.resources import token_file
 
 INTRUDER = "joiner"
-"""With this and its own name a run calls the service account with which it tries to join."""
+"""Service account in the run's namespace with which the suite tries to join."""
 
 Inject = Callable[[Scene], AbstractContextManager[None]]
 Document = dict[str, Any]
@@ -109,7 +109,7 @@ def _token(change: Callable[[Document], Document]) -> Inject:
 def _widened(scene: Scene) -> Iterator[Operator]:
     """The token of a run that has a name: only then is the service account known that will try."""
     operator = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
-    intruder = f"{SCRATCH}{operator.run_id}:{INTRUDER}-{operator.run_id}"
+    intruder = f"{SCRATCH}{operator.run_id}:{INTRUDER}"
     allow = [{"service_account": account} for account in ("teleport-system:tbot", intruder)]
     with _token(_with_kubernetes(allow=allow))(scene):
         yield operator

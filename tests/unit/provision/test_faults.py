@@ -188,7 +188,7 @@ def test_a_run_with_a_name_lets_its_service_account_into_the_token(tmp_path: Pat
     broken, sound = (yaml.safe_load(stdin)["spec"]["kubernetes"]["allow"] for _, stdin in teleport.asked)
     assert sound == [{"service_account": "teleport-system:tbot"}]
     run_id = operator.run_id
-    assert broken == [*sound, {"service_account": f"conformance-{run_id}:joiner-{run_id}"}]
+    assert broken == [*sound, {"service_account": f"conformance-{run_id}:joiner"}]
 
 
 def test_an_older_stamp_is_put_on_the_same_program(tmp_path: Path) -> None:
