@@ -133,7 +133,14 @@ def _read(settings: Settings, sources: Sources, size: int, rounds: int, tell: Ca
 def _suite(settings: Settings, _sources: Sources, figures: FleetFigures) -> None:
     kubeconfig = directory_of(settings) / "kubeconfig"
     began = time.monotonic()
-    command = [sys.executable, "-m", "tests.bench.read", kubeconfig, context_name(settings.kind_name), NAMESPACE]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.bench.read",
+        kubeconfig,
+        context_name(settings.kind_name),
+        NAMESPACE,
+    ]
     answer: dict[str, Any] = json.loads(must_run(command, timeout=PATIENCE, cwd=ROOT).stdout)
     figures.process.seconds.append(time.monotonic() - began)
     figures.suite.seconds.append(answer["seconds"])

@@ -246,7 +246,7 @@ def test_an_answer_that_was_cut_off_is_told_as_that(field: str, part: float) -> 
     assert caught.value.seen
 
 
-def _changed(change: Callable[[Any], None], field: str = "active_secrets") -> ProxyAnswers:
+def _changed(change: Callable[[Any], object], field: str = "active_secrets") -> ProxyAnswers:
     answer = decoded(_parts()[field])
     change(answer)
     given: dict[str, Any] = {field: answer}
@@ -267,7 +267,7 @@ def _hold(secret: Any, **instead: Any) -> None:
     secret.update(name=name, **instead)
 
 
-UNKNOWN: dict[str, tuple[Callable[[Any], None], str]] = {
+UNKNOWN: dict[str, tuple[Callable[[Any], object], str]] = {
     "default of another kind": (
         lambda d: _hold(_leaf(d), generic_secret={"secret": {}}),
         "tls_certificate",
