@@ -43,7 +43,10 @@ CAPTURED, TEST_APP = _captured("healthy"), _pod("healthy")
     ("directory", "mode", "state", "chain", "csr"),
     [
         ("healthy", SdsMode.EXTERNAL, SecretState.ACTIVE, 1, 0),
+        ("classic", SdsMode.EXTERNAL, SecretState.ACTIVE, 1, 0),
+        ("gateway", SdsMode.EXTERNAL, SecretState.ACTIVE, 1, 0),
         ("istio_ca", SdsMode.ISTIO_CA, SecretState.ACTIVE, 2, 1),
+        ("files", SdsMode.FILES, SecretState.ACTIVE, 1, 0),
         ("race", SdsMode.RACE, SecretState.ACTIVE, 1, 1),
         ("race_waiting", SdsMode.SILENT, SecretState.WARMING, 0, 1),
         ("refused", SdsMode.SILENT, SecretState.WARMING, 0, 0),
@@ -60,6 +63,24 @@ def test_a_captured_takeover_carries_the_first_pods_identity() -> None:
     proxy = identify(_pod("takeover"), _captured("takeover"), dumps.READ_AT, ())
     assert proxy.pod.service_account == "delta"
     assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/modes/sa/gamma",)
+    assert proxy.file_credential
+
+
+def test_a_captured_file_carries_the_right_name_from_nobody_that_counts() -> None:
+    proxy = identify(_pod("files"), _captured("files"), dumps.READ_AT, ())
+    assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/modes/sa/zeta",)
+    assert proxy.validator is Validator.TRUSTED_CA
+    assert (proxy.csr_count, proxy.agent_certificate_held, proxy.file_credential) == (0, False, False)
+    assert "the agent never asked for a certificate" in proxy.decided_by
+
+
+@pytest.mark.parametrize("directory", ["classic", "gateway"])
+def test_neither_the_kind_of_sidecar_nor_a_gateway_makes_a_difference_to_what_is_read(directory: str) -> None:
+    proxy = identify(_pod(directory), _captured(directory), dumps.READ_AT, ())
+    pod = proxy.pod
+    assert proxy.spiffe_ids == (f"spiffe://teleport.conformance.test/ns/{pod.namespace}/sa/{pod.service_account}",)
+    assert list(proxy.root_authorities) == ["teleport.conformance.test"]
+    assert (proxy.streams.cx_active, proxy.streams.rq_active) == (1, 2)
     assert proxy.file_credential
 
 
