@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from facts.bundle import TrustBundle
+from facts.document import Reading
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds
 from facts.guide import Defect, GuideAnswer
@@ -26,6 +27,7 @@ CHECKLIST = 9
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
+NO_GATEWAY_API = "the cluster does not know the Gateway API"
 """As the catalogue words them."""
 
 ISTIODS = "gateway certificate issued by istiod"
@@ -84,6 +86,13 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Deployment]) -> Find
     if gateways:
         return None
     return not_applicable("TRF-05", NO_GATEWAY, where="Deployments of all namespaces", evidence=mesh.evidence)
+
+
+def needs_the_gateway_api(asked: Reading) -> Finding | None:
+    """TRF-05, for gateways of the Gateway API: what makes it not applicable, if anything."""
+    if asked.document is not None:
+        return None
+    return not_applicable("TRF-05", NO_GATEWAY_API, where="ApiGroup gateway.networking.k8s.io", evidence=[asked.evidence])
 
 
 def answered_once(requirement: str, pair: Pair, exchange: Exchange) -> Finding:

@@ -18,7 +18,7 @@ from facts.access import Right
 from facts.agent import Agent, KubeletAddress
 from facts.audit import AuditTrail
 from facts.bundle import TrustBundle
-from facts.document import Absent
+from facts.document import Absent, Reading
 from facts.errors import ConformanceError, CouldNotTell
 from facts.evidence import ObjectRef, Recorder
 from facts.guide import GuideAnswer
@@ -515,6 +515,13 @@ class Install:
             f"services {namespace}",
             lambda: self.cluster.services(namespace),
             lambda found: _all(s.evidence for s in found),
+        )
+
+    def gateway_api(self) -> Reading:
+        """What the API server says of the Gateway API; the reading's document is None where it does not know it."""
+        path, subject = "/apis/gateway.networking.k8s.io", ObjectRef("ApiGroup", "gateway.networking.k8s.io")
+        return self._once(
+            "gateway_api", lambda: self.cluster.api.get(path, subject, absent=True), lambda read: (read.evidence,)
         )
 
     def gateway_pods(self, gateway: Deployment) -> tuple[Pod, ...]:

@@ -1,65 +1,140 @@
-"""The mesh's ingress gateway, opened for a host of the run by what lies in a namespace of the run and goes with it."""
+"""Gateways in front of a workload of the run: the mesh's own, opened, and one that istiod deploys by the Gateway API.
+
+What opens or makes them lies in a namespace of the run, and goes with it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from facts import envoy
 from facts.envoy_traffic import HOSTS, ROUTES, hosts_of
 from facts.kubernetes import Pod
 from facts.services import Ingress
+from facts.svid import workload_id
 from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.render import MANIFESTS, documents
+from provision.workloads import DEFAULT_REVISION
 
 GATEWAY = MANIFESTS / "traffic" / "gateway.yaml"
+GATEWAY_API = MANIFESTS / "traffic" / "gateway-api.yaml"
+DEPLOYED = "door-istio"
+"""Name of what istiod makes for the Gateway ``door`` of the class ``istio``: Deployment, Service and service account."""
 
 
-def open_for(
-    host: str,
-    server: Pod,
-    ingress: Ingress,
-    pods: Sequence[Pod],
-    principal: str,
-    *,
-    objects: Objects,
-    cluster: Cluster,
-    pace: Pace,
-) -> None:
-    """Opens the gateway and waits until the proxies at both ends know of it.
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way in from outside.
 
-    Args:
-        host: Name to ask the gateway for.
-        server: The workload behind it, which is ``beta``.
-        ingress: The gateway.
-        pods: Its pods.
-        principal: Its identity, without the scheme.
+    Attributes:
+        url: Its address from inside the cluster.
+        host: The name to ask it for.
+        identity: The SPIFFE ID that its gateway must have.
+        pods: Of the gateway.
+    """
+
+    url: str
+    host: str
+    identity: str
+    pods: tuple[Pod, ...]
+
+    @property
+    def principal(self) -> str:
+        """The gateway's identity as policies write it."""
+        return self.identity.removeprefix("spiffe://")
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """Opens gateways in front of the workload ``beta``; what opens them lies in its namespace.
+
+    Attributes:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
-        pace: Patience.
-
-    Raises:
-        ProvisioningFailed: The API server refuses it.
-        CouldNotTell: A proxy does not learn of it in time.
+        server: The pod of beta.
+        trust_domain: Teleport's name.
+        pace: Patience for each wait.
     """
-    variables = {"NAMESPACE": server.namespace, "HOST": host, "GATEWAY_PRINCIPAL": principal}
-    gateway, *rest = documents(GATEWAY, variables)
-    gateway["spec"]["selector"] = dict(ingress.deployment.selector)
-    gateway["spec"]["servers"][0]["port"]["number"] = ingress.port
-    objects.apply_all([gateway, *rest])
 
-    def look() -> None:
-        for pod in pods:
-            answers = read_admin(cluster, pod, [ROUTES, HOSTS])
-            if host not in json.dumps(answers[ROUTES].document):
-                raise NotYet(f"{pod.ref} has no route for {host}")
-            if f"{server.ip}:8080" not in hosts_of(answers[HOSTS].document):
-                raise NotYet(f"{pod.ref} does not know {server.ref}")
-        listeners = read_admin(cluster, server, [envoy.INBOUND_LISTENERS])[envoy.INBOUND_LISTENERS].document
-        if principal not in json.dumps(listeners):
-            raise NotYet(f"{server.ref} has no policy for {principal}")
+    objects: Objects
+    cluster: Cluster
+    server: Pod
+    trust_domain: str
+    pace: Pace
 
-    eventually(f"the gateway {ingress.deployment.ref} is open for {host}", look, pace)
+    def open(self, ingress: Ingress, pods: Sequence[Pod]) -> Door:
+        """Opens the mesh's own ingress gateway.
+
+        Args:
+            ingress: The gateway.
+            pods: Its pods.
+
+        Raises:
+            ProvisioningFailed: The API server refuses it.
+            CouldNotTell: A proxy does not learn of it in time.
+        """
+        service, deployment = ingress.service, ingress.deployment
+        account = deployment.template.spec.service_account
+        door = Door(
+            url=f"http://{service.name}.{service.namespace}:{ingress.port}/",
+            host=f"{self.server.namespace}.invalid",
+            identity=workload_id(self.trust_domain, deployment.namespace, account),
+            pods=tuple(pods),
+        )
+        gateway, *rest = self._documents(GATEWAY, door)
+        gateway["spec"]["selector"] = dict(deployment.selector)
+        gateway["spec"]["servers"][0]["port"]["number"] = ingress.port
+        self.objects.apply_all([gateway, *rest])
+        self._await(door)
+        return door
+
+    def build(self, revision: str, socket_directory: str) -> Door:
+        """Has istiod deploy a gateway of the run's own, by the Gateway API, on the node's socket.
+
+        Args:
+            revision: Of Istio; ``default`` where it has none.
+            socket_directory: Directory of tbot's socket on the node.
+
+        Raises:
+            ProvisioningFailed: The API server refuses it.
+            CouldNotTell: istiod does not deploy it, or a proxy does not learn of it, in time.
+        """
+        namespace = self.server.namespace
+        identity = workload_id(self.trust_domain, namespace, DEPLOYED)
+        door = Door(f"http://{DEPLOYED}.{namespace}:80/", f"door.{namespace}.invalid", identity, ())
+        made = self._documents(GATEWAY_API, door, SOCKET_DIRECTORY=socket_directory)
+        if revision != DEFAULT_REVISION:
+            made[1]["metadata"]["labels"] = {"istio.io/rev": revision}
+        self.objects.apply_all(made)
+        remedy = f"kubectl describe gateway door -n {namespace}; istiod's log says why it does not deploy it"
+        self.objects.await_ready("Deployment", DEPLOYED, self.pace, namespace=namespace, remedy=remedy)
+        door = replace(door, pods=self.cluster.pods(namespace, "gateway.networking.k8s.io/gateway-name=door"))
+        self._await(door)
+        return door
+
+    def _documents(self, manifest: Path, door: Door, **more: str) -> list[dict[str, Any]]:
+        variables = {"NAMESPACE": self.server.namespace, "HOST": door.host, "GATEWAY_PRINCIPAL": door.principal}
+        return documents(manifest, variables | more)
+
+    def _await(self, door: Door) -> None:
+        """Waits until the proxies at both ends know of it."""
+
+        def look() -> None:
+            for pod in door.pods:
+                answers = read_admin(self.cluster, pod, [ROUTES, HOSTS])
+                if door.host not in json.dumps(answers[ROUTES].document):
+                    raise NotYet(f"{pod.ref} has no route for {door.host}")
+                if f"{self.server.ip}:8080" not in hosts_of(answers[HOSTS].document):
+                    raise NotYet(f"{pod.ref} does not know {self.server.ref}")
+            listeners = read_admin(self.cluster, self.server, [envoy.INBOUND_LISTENERS])[envoy.INBOUND_LISTENERS]
+            if door.principal not in json.dumps(listeners.document):
+                raise NotYet(f"{self.server.ref} has no policy for {door.principal}")
+
+        eventually(f"the gateway is open for {door.host}", look, self.pace)

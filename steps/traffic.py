@@ -14,15 +14,14 @@ from facts.evidence import Recorder
 from facts.finding import Finding
 from facts.guide import GuideAnswer
 from facts.ledger import Exchange
-from facts.services import Ingress
-from facts.svid import workload_id
 from judge import traffic as judge
 from judge.traffic import HTTP, TCP, Pair
+from observe.envoy import read_fleet
 from observe.install import Install
 from observe.traffic import exchange
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault
-from provision.ingress import open_for
+from provision.ingress import Door, Doorkeeper
 from provision.target import Target
 from provision.workloads import Workload, Workloads
 from settings import Settings
@@ -200,52 +199,43 @@ def refused_over_tcp(server: str, requirement: str, conversations: Conversations
 # The ingress gateway.
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An ingress gateway that was opened.
-
-    Attributes:
-        ingress: It.
-        host: The name to ask for.
-        identity: The SPIFFE ID that it must have.
-    """
-
-    ingress: Ingress
-    host: str
-    identity: str
-
-
 @given("an ingress gateway", target_fixture="inapplicable")
 def ingress_gateway(install: Install) -> Finding | None:
     return judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways())
 
 
-@given("beta behind it", target_fixture="opened")
-def opened(
-    inapplicable: Finding | None, install: Install, workloads: Workloads, target: Target, settings: Settings
-) -> Opened | None:
+@given("the Gateway API in this cluster", target_fixture="inapplicable")
+def gateway_api(install: Install) -> Finding | None:
+    return judge.needs_the_gateway_api(install.gateway_api())
+
+
+@pytest.fixture
+def doorkeeper(install: Install, workloads: Workloads, target: Target, settings: Settings) -> Doorkeeper:
+    """Opens gateways in front of beta."""
+    (beta,) = workloads.ready("beta")
+    return Doorkeeper(target.objects, install.cluster, beta, install.ping().cluster_name, Pace(settings.patience.svid))
+
+
+@given("beta behind it", target_fixture="door")
+def behind_the_meshs(inapplicable: Finding | None, install: Install, doorkeeper: Doorkeeper) -> Door | None:
     ingress = install.ingress()
     if inapplicable is not None or ingress is None:
         return None
-    (beta,) = workloads.ready("beta")
-    pods = install.gateway_pods(ingress.deployment)
-    account = ingress.deployment.template.spec.service_account
-    host = f"{beta.namespace}.invalid"
-    found = Opened(ingress, host, workload_id(install.ping().cluster_name, ingress.deployment.namespace, account))
-    open_for(
-        host, beta, ingress, pods, found.identity.removeprefix("spiffe://"),
-        objects=target.objects, cluster=install.cluster, pace=Pace(settings.patience.svid),
-    )  # fmt: skip
-    return found
+    return doorkeeper.open(ingress, install.gateway_pods(ingress.deployment))
+
+
+@given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="door")
+def behind_its_own(inapplicable: Finding | None, install: Install, doorkeeper: Doorkeeper) -> Door | None:
+    if inapplicable is not None:
+        return None
+    return doorkeeper.build(install.mesh().revision, install.socket_directory())
 
 
 @when(parsers.parse("plain sends {count:d} requests through the gateway to beta"), target_fixture="through")
-def sends_through(count: int, opened: Opened | None, conversations: Conversations) -> Asked | None:
-    if opened is None:
+def sends_through(count: int, door: Door | None, conversations: Conversations) -> Asked | None:
+    if door is None:
         return None
-    service = opened.ingress.service
-    url = f"http://{service.name}.{service.namespace}:{opened.ingress.port}/"
-    conversations.hold("plain", "beta", [url], count=count, host=opened.host)
+    conversations.hold("plain", "beta", [door.url], count=count, host=door.host)
     return conversations.between("plain", "beta")
 
 
@@ -255,12 +245,19 @@ def gateways(through: Asked | None, install: Install, conclude: Conclude) -> Non
     conclude(lambda: judge.gateways_are_certified(install.gateway_fleet(), install.bundle(), ledger))
 
 
+@then("that gateway must have an identity from tbot")
+def that_gateway(through: Asked | None, door: Door | None, install: Install, conclude: Conclude) -> None:
+    ledger = through.exchange.ledger if through else None
+    pods = door.pods if door else ()
+    conclude(lambda: judge.gateways_are_certified(read_fleet(install.cluster, pods), install.bundle(), ledger))
+
+
 @then("beta must have seen exactly the SPIFFE ID of the gateway each time")
-def seen_gateway(through: Asked | None, opened: Opened | None, install: Install, conclude: Conclude) -> None:
+def seen_gateway(through: Asked | None, door: Door | None, install: Install, conclude: Conclude) -> None:
     def judged() -> Finding:
-        if through is None or opened is None:
+        if through is None or door is None:
             return judge.no_way_in(install.ingress_gateways())
-        return judge.gateway_reaches(opened.identity, through.pair, through.exchange)
+        return judge.gateway_reaches(door.identity, through.pair, through.exchange)
 
     conclude(judged)
 

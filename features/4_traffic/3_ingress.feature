@@ -11,3 +11,14 @@ Feature: The ingress gateway belongs to the same trust
     When plain sends 5 requests through the gateway to beta
     Then every ingress gateway must have an identity from tbot
     And beta must have seen exactly the SPIFFE ID of the gateway each time
+
+  @requirement:TRF-05 @safety:namespaced
+  Scenario: A gateway of the Gateway API reaches a workload
+    istiod deploys such a gateway by itself, for a Gateway in the namespace of this run, and gives it a socket of its own in
+    place of tbot's. From Istio 1.31 on that can be put right beside the Gateway.
+
+    Given the Gateway API in this cluster
+    And beta behind a gateway that istiod deploys on the node's socket
+    When plain sends 5 requests through the gateway to beta
+    Then that gateway must have an identity from tbot
+    And beta must have seen exactly the SPIFFE ID of the gateway each time

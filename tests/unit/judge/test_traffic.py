@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from facts.document import Reading
 from facts.envoy_traffic import Counters
 from facts.finding import Finding
 from facts.guide import Defect
@@ -167,6 +168,11 @@ def test_nodes_and_gateways_that_are_not_there() -> None:
     assert judge.needs_two_nodes((), ("node-1", "node-2")) is None
     assert judge.needs_an_ingress_gateway(make.mesh(), [make.gateway()]) is None
     inapplicable(judge.needs_an_ingress_gateway(make.mesh(gateways=()), []) or _nothing(), "TRF-05")
+
+
+def test_a_cluster_without_the_gateway_api() -> None:
+    assert judge.needs_the_gateway_api(Reading({"kind": "APIGroup"}, "ev-group", NOW)) is None
+    inapplicable(judge.needs_the_gateway_api(Reading(None, "ev-group", NOW)) or _nothing(), "TRF-05", "ev-group")
 
 
 def test_one_node_makes_traffic_between_nodes_inapplicable() -> None:
