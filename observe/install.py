@@ -89,6 +89,9 @@ DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
 NO_INGRESS = ("egressgateway", "eastwestgateway")
 """Values of the label ``istio`` on gateways that are not for what comes from outside."""
 
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of what istiod deploys for a Gateway of the Gateway API, waypoints among it."""
+
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """What provisioning needs: the guide's cluster admin."""
 
@@ -499,8 +502,9 @@ class Install:
         )
 
     def ingress_gateways(self) -> tuple[Deployment, ...]:
-        """The mesh's ingress gateways: all its gateways but those that say that they are for something else."""
-        return tuple(d for d in self.mesh().gateways if d.template.labels.get("istio") not in NO_INGRESS)
+        """The mesh's ingress gateways, as its installation makes them: neither for something else nor of the Gateway API."""
+        labelled = ((d, d.template.labels) for d in self.mesh().gateways)
+        return tuple(d for d, labels in labelled if labels.get("istio") not in NO_INGRESS and GATEWAY_NAME not in labels)
 
     def ingress(self) -> Ingress | None:
         """The first ingress gateway that takes plain HTTP, with its Service; None where none does."""

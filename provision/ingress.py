@@ -18,6 +18,7 @@ from facts.services import Ingress
 from facts.svid import workload_id
 from observe.cluster import Cluster
 from observe.envoy import read_admin
+from observe.install import GATEWAY_NAME
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.render import MANIFESTS, documents
@@ -115,7 +116,7 @@ class Doorkeeper:
         self.objects.apply_all(made)
         remedy = f"kubectl describe gateway door -n {namespace}; istiod's log says why it does not deploy it"
         self.objects.await_ready("Deployment", DEPLOYED, self.pace, namespace=namespace, remedy=remedy)
-        door = replace(door, pods=self.cluster.pods(namespace, "gateway.networking.k8s.io/gateway-name=door"))
+        door = replace(door, pods=self.cluster.pods(namespace, f"{GATEWAY_NAME}=door"))
         self._await(door)
         return door
 
