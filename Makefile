@@ -84,5 +84,5 @@ test-faults: sources ## Every fault on one kept lab: healthy, broken exactly as 
 	$(BIN)/pytest -v tests/lab/test_matrix.py
 
 .PHONY: bench
-bench: sources ## Provisioning against a bare script, and the time of the checks; prints ratios of one run
+bench: sources ## Provisioning against a bare script, the time of the checks, sidecars against a loop; prints ratios of one run
 	$(BIN)/python -m tests.bench
