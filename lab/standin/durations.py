@@ -61,6 +61,19 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def moment(text: object) -> datetime:
+    """A moment as resources have it: RFC 3339, or a date alone; in UTC where no zone is given.
+
+    Raises:
+        Refusal: the text is none.
+    """
+    try:
+        parsed = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise Refusal(Kind.BAD_PARAMETER, f'cannot parse "{text}" as a time') from error
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
 def rfc3339_nano_now() -> str:
     """Now in UTC with nanoseconds, trailing zeros dropped as Go drops them."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)

@@ -82,8 +82,11 @@ def _status(admin: _Admin, _options: argparse.Namespace) -> None:
     print(f"Version: {status['version']} ({release.NOTICE})")
     print(f"CA pins: {status['ca_pin']}")
     print()
-    rows = [("spiffe", status["rotation"], "TLS", "active", "ECDSA P-256", "software")]
-    rows += [("", "", "TLS", "trusted", "ECDSA P-256", "software")] * (status["trusted"] - 1)
+    # Teleport has a key for JWTs beside each for X.509. The stand-in signs no JWTs: those rows are here for the form.
+    keys = [("JWT", "RSA 2048"), ("TLS", "ECDSA P-256")]
+    use = ["active", *["trusted"] * (status["trusted"] - 1)]
+    rows = [("", "", protocol, status_of, algorithm, "software") for status_of in use for protocol, algorithm in keys]
+    rows[0] = ("spiffe", status["rotation"], *rows[0][2:])
     _table(("authority", "rotation", "protocol", "status", "algorithm", "storage"), rows)
 
 

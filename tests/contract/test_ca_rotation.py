@@ -52,7 +52,11 @@ def test_a_rotation_reaches_every_stream(make_agent: MakeAgent, own_teleport: Te
         (new,) = trusted(init) - {old}
         assert trusted(init) == published(own_teleport) == {old, new}
         assert issuer(init) == old
-        assert "in progress (mode: manual, phase: init)" in own_teleport.must("status")
+        status = own_teleport.must("status")
+        assert "in progress (mode: manual, phase: init)" in status
+        column = next(line.index("protocol") for line in status.splitlines() if line.startswith("authority"))
+        keys = [tuple(line[column:].split()[:2]) for line in status.splitlines()[-4:]]
+        assert keys == [("JWT", "active"), ("TLS", "active"), ("JWT", "trusted"), ("TLS", "trusted")]
 
         rotate(own_teleport, "update_clients")
         clients = stream.answer()

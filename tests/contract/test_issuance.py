@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.contract import resources, sds_client
 from tests.contract.agent import Agent, openssl
 from tests.contract.conftest import Create, MakeAgent
 from tests.contract.driver import Teleport, wait_for_line
-from tests.contract.node import Pod
+from tests.contract.node import Node, Pod
 from tests.contract.sds_client import Certificate, Refused
 
 
@@ -98,13 +99,20 @@ def test_templates_of_names_hint_and_subject(tbot: Agent, pod: Pod, create: Crea
         ("/ns/{{ workload.kubernetes.namespace }}/{{workload.kubernetes.service_account}}", "/ns/shop/checkout"),
         ("/ns/{{ workload.kubernetes.namespace }}/sa/x/", "/ns/shop/sa/x/"),
         ("/uid/{{ workload.unix.uid }}/{{ workload.kubernetes.container.name }}", "/uid/1337/app"),
+        ("/{{ workload.kubernetes.container.type }}/app", "/TYPE_REGULAR/app"),
         ("/join/{{ join.kubernetes.service_account.name }}/{{ user.bot_name }}", "/join/tbot/istio-tbot"),
     ],
-    ids=["without sa", "trailing slash", "unix and container", "join and user"],
+    ids=["without sa", "trailing slash", "unix and container", "kind of container", "join and user"],
 )
 def test_the_path_is_what_the_template_says(tbot: Agent, pod: Pod, create: Create, spiffe_id: str, path: str) -> None:
     create(resources.identity(spiffe_id=spiffe_id))
     assert issued(tbot).spiffe_ids == [f"spiffe://teleport.example.com{path}"]
+
+
+def test_a_native_sidecar_is_another_kind_of_container(tbot: Agent, node: Node, pod: Pod, create: Create) -> None:
+    create(resources.identity(spiffe_id="/{{ workload.kubernetes.container.type }}/proxy"))
+    node.enter(os.getpid(), pod.cgroup("istio-proxy"))
+    assert issued(tbot).spiffe_ids == ["spiffe://teleport.example.com/TYPE_INIT/proxy"]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,31 @@ def test_a_join_token_that_is_not_there(make_agent: MakeAgent) -> None:
     assert "not found" in agent.refused()
 
 
+@pytest.mark.parametrize(("expires", "joins"), [("2020-01-01T00:00:00Z", False), ("2120-01-01T00:00:00Z", True)])
+def test_a_join_token_that_has_expired_is_gone(
+    make_agent: MakeAgent, teleport: Teleport, keys: ServiceAccountKeys, expires: str, *, joins: bool
+) -> None:
+    token = resources.token(keys, "istio-tbot-for-a-time")
+    token["metadata"]["expires"] = expires
+    teleport.must("create", "-f", stdin=resources.as_yaml(token))
+    agent = make_agent()
+    agent.config["onboarding"]["token"] = "istio-tbot-for-a-time"
+    if joins:
+        agent.start()
+        teleport.must("rm", "token/istio-tbot-for-a-time")
+    else:
+        assert "token expired or not found" in agent.refused()
+        assert teleport.tctl("get", "token/istio-tbot-for-a-time").returncode == 1
+
+
+def test_a_time_that_is_none_is_refused(teleport: Teleport, keys: ServiceAccountKeys) -> None:
+    token = resources.token(keys, "istio-tbot-for-a-time")
+    token["metadata"]["expires"] = "next week"
+    refused = teleport.tctl("create", "-f", stdin=resources.as_yaml(token))
+    assert refused.returncode == 1
+    assert 'cannot parse "next week"' in refused.stderr
+
+
 def test_a_bot_that_was_never_created(make_agent: MakeAgent, teleport: Teleport) -> None:
     teleport.must("rm", f"bot/{resources.BOT}")
     assert 'user "bot-istio-tbot" not found' in make_agent().refused()

@@ -59,7 +59,13 @@ def test_status(teleport: Teleport) -> None:
     assert any(line.startswith("Cluster") and line.endswith(resources.CLUSTER) for line in lines)
     assert any(line.startswith("Version") and "18.6.4" in line for line in lines)
     assert any(line.startswith("CA pin") and "sha256:" in line for line in lines)
-    assert any(line.startswith("spiffe") and "standby" in line for line in lines)
+    head, _rule, jwt, tls = lines[-4:]
+    assert head.split() == ["authority", "rotation", "protocol", "status", "algorithm", "storage"]
+    assert jwt.startswith("spiffe")
+    assert "standby" in jwt
+    column = head.index("protocol")
+    assert jwt[column:].split()[:2] == ["JWT", "active"]
+    assert (tls[:column].strip(), tls[column:].split()[:2]) == ("", ["TLS", "active"])
 
 
 def test_resources_come_back_as_they_were_given(teleport: Teleport, keys: ServiceAccountKeys) -> None:

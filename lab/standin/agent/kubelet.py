@@ -115,6 +115,7 @@ def pod_attributes(pod: Pod, container: Container | None) -> dict[str, Any]:
             "name": container["name"],
             "image": container.get("image", ""),
             "image_digest": digest,
+            "type": container["type"],
         }
     return attributes
 
@@ -131,10 +132,11 @@ def _decoded(body: str) -> list[Pod]:
 
 
 def _container(pod: Pod, container_id: str) -> Container | None:
+    """The status of a container and, as ``type``, which list of the pod it is in, in the words of Teleport's messages."""
     status = pod.get("status") or {}
     for entry in status.get("containerStatuses") or []:
         if _is(entry, container_id):
-            return dict(entry)
+            return {**entry, "type": "TYPE_REGULAR"}
     for entry in status.get("initContainerStatuses") or []:
         if not _is(entry, container_id):
             continue
@@ -142,7 +144,7 @@ def _container(pod: Pod, container_id: str) -> Container | None:
         own: Mapping[str, Any] = next((item for item in declared if item.get("name") == entry["name"]), {})
         if own.get("restartPolicy") != "Always":
             raise Refusal(Kind.ACCESS_DENIED, f'container "{entry["name"]}" is not a native sidecar')
-        return dict(entry)
+        return {**entry, "type": "TYPE_INIT"}
     return None
 
 

@@ -25,7 +25,7 @@ _KUBERNETES = {
     "pod_name": "string",
     "pod_uid": "string",
     "labels": "map",
-    "container": {"name": "string", "image": "string", "image_digest": "string"},
+    "container": {"name": "string", "image": "string", "image_digest": "string", "type": "string"},
 }
 _SCHEMA: Mapping[str, Any] = {
     "workload": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lab.standin import durations
@@ -48,7 +48,6 @@ class Inventory:
             Refusal: no such kind or name.
         """
         kind = kind_of(kind_name)
-        self._drop_expired_instances()
         documents = self._of_kind(kind.name)
         if name is None:
             return [documents[key] for key in sorted(documents)]
@@ -119,7 +118,14 @@ class Inventory:
         self._state.save()
 
     def _of_kind(self, kind: str) -> dict[str, Document]:
-        return self._state.resources.setdefault(kind, {})
+        """The resources of a kind. What has expired is gone, as it is from Teleport's storage.
+
+        Instances expire with their certificate, or every restart of a tbot without storage would leave one behind.
+        """
+        resources, now = self._state.resources.setdefault(kind, {}), durations.now()
+        for key in [key for key, entry in resources.items() if _expires(entry) <= now]:
+            del resources[key]
+        return resources
 
     def join_token(self, name: str, method: str) -> Mapping[str, Any]:
         """The ``spec`` of a join token.
@@ -159,7 +165,6 @@ class Inventory:
 
     def record_join(self, bot: str, wish: str, join: Mapping[str, Any], lifetime: timedelta) -> str:
         """Note that somebody joined as ``bot``; the id of the instance, ``wish`` if that one exists already."""
-        self._drop_expired_instances()
         instances = self._of_kind("bot_instance")
         instance = wish if f"{bot}/{wish}" in instances else str(uuid.uuid4())
         key = f"{bot}/{instance}"
@@ -198,9 +203,7 @@ class Inventory:
         status["latest_heartbeats"] = [*status.get("latest_heartbeats", []), entry][-_KEPT:]
         self._state.save()
 
-    def _drop_expired_instances(self) -> None:
-        # Instances go away with their certificate, or every restart of a tbot without storage would leave one behind.
-        moment = durations.rfc3339(durations.now())
-        instances = self._of_kind("bot_instance")
-        for key in [key for key, entry in instances.items() if entry["metadata"]["expires"] < moment]:
-            del instances[key]
+
+def _expires(document: Document) -> datetime:
+    text = document["metadata"].get("expires")
+    return durations.moment(text) if text else datetime.max.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.standin import shapes
+from lab.standin import durations, shapes
 from lab.standin.auth import expression
 from lab.standin.failure import Kind, Refusal, within
 
@@ -207,6 +207,9 @@ def checked(document: Any) -> tuple[ResourceKind, Document]:
         raise Refusal(Kind.BAD_PARAMETER, "spec: is required")
     kind.check(document)
     kept = {**metadata, "name": shapes.text(metadata, "name"), "revision": str(uuid.uuid4())}
+    if metadata.get("expires") is not None:
+        with within("metadata.expires"):
+            kept["expires"] = durations.rfc3339(durations.moment(metadata["expires"]))
     return kind, {**document, "metadata": kept, "spec": dict(shapes.mapping(document, "spec"))}
 
 

@@ -192,6 +192,11 @@ def test_status_in_rotation_and_in_the_older_spelling() -> None:
         "                                                    TLS      active\n"
     )
     assert parse_status(table).spiffe_phase == "init"
+    of_an_x509_key_alone = table.replace("JWT      active\n" + " " * 52 + "TLS", "TLS")
+    assert "JWT" not in of_an_x509_key_alone
+    assert parse_status(of_an_x509_key_alone) == parse_status(table)
+    for_a_person = "> Profile URL:   https://proxy.example:443\n  Cluster:       another.example\n\n" + table
+    assert parse_status(for_a_person) == parse_status(table)
     older = parse_status("Cluster  example.org\nVersion  16.4.0\nhost CA  never updated\n")
     assert (older.cluster_name, older.spiffe_rotation, older.spiffe_phase) == ("example.org", "", "")
     with pytest.raises(CouldNotTell):
