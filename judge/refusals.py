@@ -38,19 +38,13 @@ FAIL_OPEN_NAME = "socket"
 
 
 def fallback_is_recognised(
-    fallback: Sidecars,
-    guide: Sequence[GuideAnswer],
-    handshake: Handshake,
-    *,
-    bundle: TrustBundle,
-    istiod: IstioAuthorities,
+    fallback: Sidecars, guide: Sequence[GuideAnswer], bundle: TrustBundle, istiod: IstioAuthorities
 ) -> Finding:
     """NEG-01: ID-01, ID-03, ID-06 and ID-07 say no for a pod certified by istiod, with which the guide's checks are content.
 
     Args:
         fallback: A workload without the injection template.
         guide: What the guide's own checks of a pod answer for it.
-        handshake: Another workload of its kind, which it must let in: otherwise it is merely broken.
         bundle: Teleport's authorities.
         istiod: Istiod's authorities.
     """
@@ -61,22 +55,37 @@ def fallback_is_recognised(
         identity.no_request_went_to_istiod(fallback),
     )
     where = listed(str(pod.ref) for pod in fallback.pods)
-    evidence = [*(e for f in judged for e in f.evidence), *(e for a in guide for e in a.evidence), *handshake.evidence]
-    unclear = [f"the guide finds something: {a.asked}: {a.said}" for a in guide if not a.healthy]
-    if handshake.outcome.kind is not Kind.GRANTED:
-        unclear.append(f"it does not even let in its like: {handshake.outcome}")
-    if not unclear:
-        unclear += [f"{f.requirement} cannot be told: {f.seen}" for f in judged if f.holds is Holds.UNKNOWN]
-    if unclear:
+    evidence = [*(e for f in judged for e in f.evidence), *(e for a in guide for e in a.evidence)]
+    problems = [f"{f.requirement} holds for it: {f.seen}" for f in judged if f.holds is Holds.YES]
+    unclear = [f"{f.requirement} cannot be told: {f.seen}" for f in judged if f.holds not in (Holds.YES, Holds.NO)]
+    unclear += [f"the guide finds something: {a.asked}: {a.said}" for a in guide if not a.healthy]
+    if unclear and not problems:
         return could_not_tell("NEG-01", _unclear(unclear, where), evidence)
     return concluded(
         "NEG-01",
         expected="ID-01, ID-03, ID-06 and ID-07 not to hold, although the guide's own checks find nothing",
-        problems=[f"{f.requirement} holds for it: {f.seen}" for f in judged if f.holds is not Holds.NO],
+        problems=problems,
         so="; ".join(f"{f.requirement}: {f.seen}" for f in judged),
         where=where,
         evidence=evidence,
         guide_says="; ".join(a.said for a in guide),
+    )
+
+
+def lets_in_its_like(handshake: Handshake) -> Finding:
+    """NEG-01, what makes it a working pod: it shakes hands with another that istiod certified."""
+    where = f"{handshake.server}, dialled with {handshake.who}"
+    if handshake.outcome.kind is not Kind.GRANTED:
+        return could_not_tell(
+            "NEG-01", _unclear([f"it does not let in its like: {handshake.outcome}"], where), handshake.evidence
+        )
+    return concluded(
+        "NEG-01",
+        expected="mTLS between workloads that istiod certified",
+        problems=[],
+        so=f"{handshake.outcome}, {handshake.counted.inbound('ssl.handshake')} handshakes completed",
+        where=where,
+        evidence=handshake.evidence,
     )
 
 

@@ -289,7 +289,10 @@ class Intruders:
             raise NotYet(error.seen) from error
 
     def stranger(self) -> Candidate | NotRun:
-        """The workload that has no socket and looks for none but by the usual name."""
+        """The workload that has no socket and looks for it by the usual name."""
+        pod = self._until(self.namespace, STRANGER, lambda p: p.ready or not _has_no_socket(p))
+        if isinstance(pod, Pod) and not pod.ready:
+            return Candidate(pod, None, Outcome(Kind.OTHER, "", "its socket directory is not its own"), pod.evidence)
         return self._ready(STRANGER)
 
     def _ready(self, name: str) -> Candidate | NotRun:
@@ -428,6 +431,11 @@ class Intruders:
             account=JOINER,
             namespace=self._probes.namespace(),
         )
+
+
+def _has_no_socket(pod: Pod) -> bool:
+    volume = pod.spec.volume("workload-socket")
+    return volume is not None and volume.source == "emptyDir"
 
 
 def _has_ended(pod: Pod) -> bool:

@@ -73,11 +73,6 @@ def fallback(workloads: Workloads, cluster: Cluster) -> Sidecars:
     return Sidecars(pods, read_fleet(cluster, pods), pods[0].evidence)
 
 
-@given("another of its kind, which it lets in", target_fixture="like")
-def like(intruders: Intruders, fallback: Sidecars) -> Handshake:
-    return intruders.dial(fallback.pods[0], OF_ISTIOD)
-
-
 @when("the guide's commands are run on it:", target_fixture="answers")
 def answers(datatable: list[list[str]], fallback: Sidecars, install: Install) -> tuple[GuideAnswer, ...]:
     return tuple(install.guide(command, fallback.pods[0]) for (command,) in datatable)
@@ -85,12 +80,14 @@ def answers(datatable: list[list[str]], fallback: Sidecars, install: Install) ->
 
 @then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing")
 def fallback_is_recognised(
-    fallback: Sidecars, like: Handshake, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
+    fallback: Sidecars, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
 ) -> None:
-    finding = judge.fallback_is_recognised(
-        fallback, answers, like, bundle=install.bundle(), istiod=install.istio_authorities()
-    )
-    must_hold(recorder, finding)
+    must_hold(recorder, judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities()))
+
+
+@then("it must shake hands with another of its kind")
+def lets_in_its_like(fallback: Sidecars, intruders: Intruders, recorder: Recorder) -> None:
+    must_hold(recorder, judge.lets_in_its_like(intruders.dial(fallback.pods[0], OF_ISTIOD)))
 
 
 # NEG-02.

@@ -52,11 +52,11 @@ Feature: Who gets no identity, and who is not let in
   Scenario: A workload that fell back to istiod is told from one with an identity from Teleport
     It is Ready, and mTLS with its like works. The guide's checks of a pod find nothing; the judgments of the other features must.
     Given a workload without the injection template
-    And another of its kind, which it lets in
     When the guide's commands are run on it:
       | kubectl get pods -n test-app                                                                      |
       | kubectl exec -n test-app $POD_NAME -c istio-proxy -- ls -la /var/run/secrets/workload-spiffe-uds/ |
     Then ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing
+    And it must shake hands with another of its kind
 
   @requirement:NEG-07 @safety:read-only
   Scenario: Without tbot's socket a sidecar does not start

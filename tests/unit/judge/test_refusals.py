@@ -23,6 +23,7 @@ from judge.refusals import (
     cannot_join,
     fallback_is_recognised,
     install_fails_closed,
+    lets_in_its_like,
     other_name_fails_closed,
     outside_is_refused,
     peer_is_refused,
@@ -38,16 +39,14 @@ from tests.unit.judge.certificates import TRUST_DOMAIN, authority, svid
 # NEG-01
 
 
-def recognised(fallback: Sidecars, *guide: GuideAnswer, handshake: Handshake | None = None) -> Finding:
-    """The judgment on that workload, with a guide that is content and a peer of its kind unless others are given."""
-    like = handshake or attempts.handshake(outcome=attempts.GRANTED)
-    answers = guide or (make.guide(), make.guide())
-    return fallback_is_recognised(fallback, answers, like, bundle=make.bundle(), istiod=attempts.istiod())
+def recognised(fallback: Sidecars, *guide: GuideAnswer) -> Finding:
+    """The judgment on that workload, with a guide that is content unless another is given."""
+    return fallback_is_recognised(fallback, guide or (make.guide(), make.guide()), make.bundle(), attempts.istiod())
 
 
 def test_a_pod_of_istiods_is_recognised_although_the_guide_is_content() -> None:
     finding = recognised(attempts.fallback())
-    holds(finding, "NEG-01", "ev-guide", "ev-handshake", "ev-proxy-fallback")
+    holds(finding, "NEG-01", "ev-guide", "ev-proxy-fallback")
     assert [r for r in ("ID-01", "ID-03", "ID-06", "ID-07") if f"{r}: " not in finding.seen] == []
     assert finding.guide_says
 
@@ -68,9 +67,19 @@ def test_a_judgment_that_is_deceived(changes: dict[str, Any], requirement: str) 
 
 def test_a_pod_that_is_broken_otherwise_shows_nothing() -> None:
     unknown(recognised(attempts.fallback(), make.guide(healthy=False)), "NEG-01", "the guide finds something")
-    unknown(recognised(attempts.fallback(), handshake=attempts.handshake()), "NEG-01", "does not even let in its like")
     unread = Sidecars((attempts.pod("fallback"),), make.fleet(make.unread(attempts.pod("fallback"))), ("ev-pods",))
     unknown(recognised(unread), "NEG-01", "ID-01 cannot be told")
+
+
+def test_a_judgment_that_is_deceived_is_told_even_where_the_guide_finds_something() -> None:
+    its = attempts.pod("fallback")
+    deceived = Sidecars((its,), make.fleet(make.proxy(its)), ("ev-pods",))
+    violated(recognised(deceived, make.guide(healthy=False)), "NEG-01", "ID-01 holds for it")
+
+
+def test_workloads_of_istiods_shake_hands() -> None:
+    holds(lets_in_its_like(attempts.handshake(outcome=attempts.GRANTED)), "NEG-01", "ev-handshake")
+    unknown(lets_in_its_like(attempts.handshake()), "NEG-01", "does not let in its like")
 
 
 # NEG-02
