@@ -83,7 +83,7 @@ def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
 
 
 def mounts_are_read_only(
-    mounts: Sequence[SocketMount], pods: Sequence[Pod], injected: Sequence[Pod], evidence: Sequence[str]
+    mounts: Sequence[SocketMount], injected: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
 ) -> Finding:
     """ID-12: through the mount in effect, no proxy can write where its socket is.
 
@@ -92,10 +92,11 @@ def mounts_are_read_only(
 
     Args:
         mounts: The mount in effect of each pod that has the node's directory.
-        pods: Those pods.
-        injected: All injected pods.
+        injected: All injected pods; those whose socket is not the node's are of no concern here.
+        socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
     """
+    pods = [pod for pod in injected if not socket_volume_problem(pod, socket_directory)]
     where = f"{SOCKET_DIRECTORIES[0]} in {len(pods)} proxies"
     read = [*(e for m in mounts for e in m.evidence), *(e for p in pods for e in p.evidence), *evidence]
     if not injected:

@@ -180,6 +180,6 @@ def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
 @then("the mount in effect must be read-only in each")
 def read_only(socket_mounts: tuple[SocketMount, ...], install: Install, recorder: Recorder) -> None:
     finding = socket.mounts_are_read_only(
-        socket_mounts, install.pods_on_sockets(), install.injected_pods(), install.pods_evidence()
+        socket_mounts, install.injected_pods(), install.socket_directory(), install.pods_evidence()
     )
     must_hold(recorder, finding)

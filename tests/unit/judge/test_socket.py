@@ -102,7 +102,7 @@ def mounted(*mounts: VolumeMount, **changes: Any) -> Pod:
 
 
 def judged(*found: SocketMount, pods: tuple[Pod, ...] = (make.pod(),)) -> Finding:
-    return mounts_are_read_only(found, pods, pods, PODS)
+    return mounts_are_read_only(found, pods, SOCKETS, PODS)
 
 
 def test_a_mount_table_that_says_read_only() -> None:
@@ -165,6 +165,14 @@ def test_a_pod_whose_mounts_were_not_read_at_all() -> None:
 
 
 def test_meshes_without_the_socket() -> None:
-    inapplicable(mounts_are_read_only((), (), (), PODS), "ID-12", "ev-pods")
+    inapplicable(mounts_are_read_only((), (), SOCKETS, PODS), "ID-12", "ev-pods")
     away = make.pod(socket=make.EMPTY_DIR)
-    violated(mounts_are_read_only((), (), (away,), PODS), "ID-12", "none of 1 injected pods mounts")
+    violated(mounts_are_read_only((), (away,), SOCKETS, PODS), "ID-12", "none of 1 injected pods mounts")
+
+
+def test_an_emptydir_in_the_sockets_place_is_not_the_nodes_socket() -> None:
+    """It is writable in every sidecar without the template, and ID-01 fails that for what it is."""
+    away = make.pod("away", socket=make.EMPTY_DIR)
+    finding = judged(table(read_only=True), table(read_only=False, of=away), pods=(make.pod(), away))
+    holds(finding, "ID-12", "ev-pod-app")
+    assert finding.seen == "read-only in 1 proxies, by their mount tables"
