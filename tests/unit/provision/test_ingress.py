@@ -1,0 +1,120 @@
+"""Gateways in front of a workload: what opens them, and what is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from facts import envoy
+from facts.document import Reading
+from facts.envoy_traffic import HOSTS, ROUTES
+from facts.errors import CouldNotTell
+from facts.kubernetes import Pod
+from facts.services import Ingress, Service
+from observe.wait import Pace
+from provision import ingress
+from provision.ingress import Doorkeeper
+from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
+
+SERVER = replace(make.pod("beta", namespace="run", service_account="beta"), ip="10.0.0.9")
+GATEWAY = make.pod("gateway", namespace="istio-system")
+SELECTOR = {"app": "gate", "istio": "gate"}
+
+
+class FakeObjects:
+    """Keeps what is applied, and what was waited for."""
+
+    def __init__(self) -> None:
+        self.applied: dict[str, dict[str, Any]] = {}
+        self.awaited: list[str] = []
+
+    def apply_all(self, documents: list[dict[str, Any]]) -> None:
+        self.applied |= {document["kind"]: document for document in documents}
+
+    def await_ready(self, kind: str, name: str, *_pace: Pace, **_more: str) -> None:
+        self.awaited.append(f"{kind}/{name}")
+
+
+class FakeCluster:
+    """Knows one pod by any label."""
+
+    def pods(self, namespace: str, label_selector: str) -> tuple[Pod, ...]:
+        assert (namespace, label_selector) == ("run", "gateway.networking.k8s.io/gateway-name=door")
+        return (make.pod("door", namespace="run"),)
+
+
+@pytest.fixture
+def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What every proxy says, by path: everything that is waited for."""
+    address = {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 8080}}}
+    said: dict[str, Any] = {
+        ROUTES: {"domains": ["run.invalid", "door.run.invalid"]},
+        HOSTS: {"cluster_statuses": [{"host_statuses": [address]}]},
+        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/door-istio"],
+    }
+
+    def read(_cluster: object, _pod: Pod, paths: list[str]) -> dict[str, Reading]:
+        return {path: Reading(said[path], "ev", NOW) for path in paths}
+
+    monkeypatch.setattr(ingress, "read_admin", read)
+    return said
+
+
+@pytest.fixture
+def objects() -> FakeObjects:
+    return FakeObjects()
+
+
+@pytest.fixture
+def doorkeeper(objects: FakeObjects) -> Doorkeeper:
+    pace = Pace(0.1, 0.05, sleep=lambda _seconds: None)
+    return Doorkeeper(cast("Any", objects), cast("Any", FakeCluster()), SERVER, "teleport.test", pace)
+
+
+def meshs_own() -> Ingress:
+    deployment = make.gateway(namespace="istio-system", selector=SELECTOR)
+    spec = replace(deployment.template.spec, service_account="gate")
+    deployment = replace(deployment, template=replace(deployment.template, spec=spec))
+    return Ingress(deployment, Service("istio-system", "gate", SELECTOR, {"http": 8000}, ()), 8000)
+
+
+def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
+    doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any]
+) -> None:
+    door = doorkeeper.open(meshs_own(), [GATEWAY])
+    assert (door.url, door.host, door.pods) == ("http://gate.istio-system:8000/", "run.invalid", (GATEWAY,))
+    assert door.identity == "spiffe://teleport.test/ns/istio-system/sa/gate"
+    assert {d["metadata"]["namespace"] for d in objects.applied.values()} == {"run"}
+    gateway = objects.applied["Gateway"]["spec"]
+    assert gateway["selector"] == SELECTOR
+    assert gateway["servers"][0]["port"]["number"] == 8000
+    source = objects.applied["AuthorizationPolicy"]["spec"]["rules"][0]["from"][0]["source"]
+    assert source == {"principals": ["teleport.test/ns/istio-system/sa/gate"]}
+
+
+@pytest.mark.parametrize("revision", ["default", "canary"])
+def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
+    doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any], revision: str
+) -> None:
+    door = doorkeeper.build(revision, "/run/other")
+    assert door.identity == "spiffe://teleport.test/ns/run/sa/door-istio"
+    assert [pod.name for pod in door.pods] == ["door"]
+    assert objects.awaited == ["Deployment/door-istio"]
+    assert "path: /run/other\n" in objects.applied["ConfigMap"]["data"]["deployment"]
+    labels = objects.applied["Gateway"]["metadata"].get("labels")
+    assert labels == (None if revision == "default" else {"istio.io/rev": "canary"})
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [(ROUTES, "has no route for run.invalid"), (HOSTS, "does not know"), (envoy.INBOUND_LISTENERS, "has no policy for")],
+)
+def test_a_proxy_that_does_not_know_yet_is_waited_for(
+    doorkeeper: Doorkeeper, proxies: dict[str, Any], path: str, words: str
+) -> None:
+    proxies[path] = {}
+    with pytest.raises(CouldNotTell, match=words):
+        doorkeeper.open(meshs_own(), [GATEWAY])
