@@ -17,7 +17,7 @@ class Presence(StrEnum):
     FOUND = "found"
     """A finding shows it."""
     HIDDEN = "hidden"
-    """What catches it cannot hold before another defect, which was found, is mended."""
+    """What catches it cannot really hold before another defect, which was found, is mended."""
     UNKNOWN = "unknown"
     """What catches it did not come to an answer, or failed for another reason."""
     REPAIRED = "repaired"
@@ -86,12 +86,13 @@ def _not_found(
     catching = [by_id[i] for i in defect.caught_by if i in by_id]
     if defect.name in repaired:
         return ToldDefect(defect, Presence.REPAIRED, "it was repaired for this run")
+    # A pass proves nothing behind another defect: it was had on what there is, such as a gateway where there is no sidecar.
+    before = next((d for d in found if any(j.requirement.id in d.hides for j in catching)), None)
+    if before is not None:
+        return ToldDefect(defect, Presence.HIDDEN, f"it cannot be seen before the defect `{before.name}` is mended")
     open_ones = [j for j in catching if j.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
     if not open_ones:
         return ToldDefect(defect, Presence.ABSENT, f"{_ids(catching)} {catching[0].verdict.value}")
-    before = next((d for d in found if any(j.requirement.id in d.hides for j in open_ones)), None)
-    if before is not None:
-        return ToldDefect(defect, Presence.HIDDEN, f"it cannot be seen before the defect `{before.name}` is mended")
     said = [reason for j in open_ones for reason in j.reasons]
     return ToldDefect(defect, Presence.UNKNOWN, f"{_ids(open_ones)}: {said[0] if said else open_ones[0].verdict.value}")
 

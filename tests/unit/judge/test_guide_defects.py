@@ -81,6 +81,8 @@ def test_what_cannot_hold_before_another_defect_is_mended_is_hidden_behind_the_f
     assert found["node-selector"].presence is Presence.HIDDEN
     assert "the defect `bot` is mended" in found["node-selector"].seen
     assert told(judged(B=FAIL, C=FAIL), {"B": shown["B"]})["node-selector"].seen.endswith("`template` is mended")
+    passed = told(judged(A=FAIL, C=PASS, D=PASS), {"A": shown["A"]})["node-selector"]
+    assert passed.presence is Presence.HIDDEN, "a pass behind it proves nothing"
 
 
 def test_a_failure_that_shows_no_defect_and_hides_behind_none_says_nothing_of_it() -> None:
