@@ -339,6 +339,7 @@ SECOND = Fault(
     touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
     undo="It is removed, the entry put back to the letter, and tbot restarted.",
     breaks=frozenset({"NEG-03"}),
+    blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
     reach=reach.AGENT,
     inject=_second_identity,
 )
