@@ -90,9 +90,12 @@ def first_cause(report: Report, judged: Judged) -> ToldDefect | None:
 
 
 def guide_defects_of(report: Report) -> tuple[ToldDefect, ...]:
-    """What the guide gets wrong, as a list to be read; empty where none of it was found."""
-    found = any(told.presence is Presence.FOUND for told in report.guide_defects)
-    return report.guide_defects if found else ()
+    """What the guide gets wrong, as a list to be read: all of it where the guide was installed, else what was found of it.
+
+    Empty where none of it was found.
+    """
+    found = tuple(told for told in report.guide_defects if told.presence is Presence.FOUND)
+    return report.guide_defects if found and report.scope.install == "as-guide" else found
 
 
 def way_on(report: Report, told: ToldDefect) -> str:

@@ -93,6 +93,11 @@ def test_where_none_was_found_there_is_no_list(told: tuple[ToldDefect, ...]) -> 
     assert "What the guide gets wrong" not in lines(plain)
 
 
+def test_elsewhere_the_list_holds_what_was_found_alone() -> None:
+    elsewhere = with_defects(FOUND, *OTHERS, scope=Scope("existing", "staging"))
+    assert guide_defects_of(elsewhere) == (FOUND,)
+
+
 def test_only_where_this_run_installed_the_guide_a_repair_is_offered() -> None:
     elsewhere = with_defects(FOUND, scope=Scope("existing", "staging"))
     assert "--repair" not in to_html(elsewhere, BODIES)
