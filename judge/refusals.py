@@ -105,8 +105,6 @@ def outside_is_refused(
     where = f"sockets of {listed(p.node for p in beside)}"
     evidence = [*(e for p in (*outside, *beside) for e in p.evidence), *bundle.evidence]
     entered = [p for p in outside if isinstance(p, OutsideProbe)]
-    if outside and all(isinstance(p, NotRun) and p.by_policy for p in outside):
-        return not_applicable("NEG-02", NODES_CANNOT_BE_ENTERED, where=where, evidence=evidence)
     problems = [f"{p.node}: a process in no pod was given {p.leaf}" for p in entered if p.leaf is not None]
     problems += [
         f"{p.node}: a process in a pod is refused as one in no pod: nobody is attested ({p.reason})"
@@ -115,6 +113,8 @@ def outside_is_refused(
     ]
     # What is wrong is wrong even where the rest could not be told.
     if not problems:
+        if outside and all(isinstance(p, NotRun) and p.by_policy for p in outside):
+            return not_applicable("NEG-02", NODES_CANNOT_BE_ENTERED, where=where, evidence=evidence)
         unclear = [f"{p.what} did not run: {p.reason}" for p in outside if isinstance(p, NotRun)]
         unclear += [w for p in entered for w in _why_outside_proves_nothing(p)]
         unclear += [w for p in beside for w in _why_beside_proves_nothing(p, bundle)]

@@ -68,6 +68,9 @@ def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[str
     problems = []
     if probe.writable or _mode_lets_write(probe.directory, probe.uid, probe.gid):
         problems.append(f"{probe.node}: uid {probe.uid} may write in {directory} ({probe.directory})")
+    elif probe.directory.uid != ROOT or probe.directory.mode & 0o022:
+        # A mesh may run its proxies under other users: on some platforms each namespace has its own, all in root's group.
+        problems.append(f"{probe.node}: {directory} is not root's alone to write ({probe.directory})")
     problems += [
         f"{probe.node}: the socket {directory}/{entry.name} belongs to uid {entry.uid}: a proxy's agent made it"
         for entry in probe.entries or ()

@@ -109,7 +109,8 @@ class Intruders:
         made: list[dict[str, Any]] = []
         if "NEG-02" in self._wanted:
             made += self._outside()
-        if "NEG-06" in self._wanted:
+        # By another method it would not be refused for its service account, but join as the bot.
+        if "NEG-06" in self._wanted and self._install.agent().config.join_method == "kubernetes":
             made += self._joiner()
         if self._wanted & {"NEG-01", "NEG-03", "NEG-04", "NEG-05"}:
             self._to_remove = self.namespace  # before it is there, see Probes.namespace
@@ -345,6 +346,10 @@ class Intruders:
 
     def joiner(self) -> JoinAttempt | NotRun:
         """The tbot of another service account, when it has ended or has joined."""
+        agent = self._install.agent()
+        if agent.config.join_method != "kubernetes":
+            method = f"tbot joins by the method {agent.config.join_method or 'token'}, where this would join as the bot"
+            return NotRun(f"a tbot of {JOINER}", method, agent.evidence)
         namespace = self._probes.namespace()
         log: tuple[str, ...] = ()
         outcome = Outcome(Kind.TIMEOUT)
@@ -418,7 +423,14 @@ class Intruders:
     def _joiner(self) -> list[dict[str, Any]]:
         agent = self._install.agent()
         installed = agent.daemon_set
-        found = self._objects.get("apps/v1", "DaemonSet", installed.name, namespace=installed.namespace) or {}
+        found = self._objects.get("apps/v1", "DaemonSet", installed.name, namespace=installed.namespace)
+        if found is None:
+            raise CouldNotTell(
+                expected="tbot's DaemonSet, which the one that tries to join is made after",
+                seen="it is gone since it was read",
+                where=str(installed.ref),
+                remedy="run again when nobody changes tbot",
+            )
         texts = {}
         for name in config_maps_of(found):
             config_map = self._objects.get("v1", "ConfigMap", name, namespace=installed.namespace) or {}

@@ -16,7 +16,10 @@ from provision.objects import Objects
 from provision.phases import Cancelled
 
 _NO_REASON = "neither the pod nor its events say why"
-_IN_THE_WAY = ("ImagePull", "ErrImage", "InvalidImageName", "pull image", "NodeNotReady", "Unschedulable", _NO_REASON)
+_IN_THE_WAY = (
+    *("ImagePull", "ErrImage", "InvalidImageName", "pull image", "NodeNotReady", "Unschedulable", "FailedCreatePodSandBox"),
+    *("StartError", "OOMKilled", "Evicted", "executable file not found", _NO_REASON),
+)
 """Words for what keeps a pod from running and says nothing about what it was to find out."""
 
 _REFUSALS = ("HTTP 400", "HTTP 403", "HTTP 422")

@@ -222,9 +222,21 @@ class Workloads:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
-            while self._to_remove:
-                self._objects.delete("v1", "Namespace", self._to_remove[-1])
-                self._to_remove.pop()
+            failures = []
+            for name in reversed(self._to_remove.copy()):
+                try:
+                    self._objects.delete("v1", "Namespace", name)
+                    self._to_remove.remove(name)
+                except ProvisioningFailed as error:  # the others are to go all the same
+                    failures.append(error)
+            if failures:
+                left = " ".join(self._to_remove)
+                raise ProvisioningFailed(
+                    expected="to remove the namespaces of the run",
+                    seen="; ".join(error.seen for error in failures),
+                    where=left,
+                    remedy=f"kubectl delete namespace {left}",
+                ) from failures[0]
 
     def _namespace(self, quarter: str) -> str:
         return f"{SCRATCH}{self._objects.run_id.lower()}-{quarter}"

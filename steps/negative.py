@@ -53,6 +53,13 @@ def intruders(
         made.remove()
 
 
+@pytest.fixture
+def narrowed_rules(intruders: Intruders) -> Iterator[None]:
+    """Rules that are as they were when the scenario is over, also where it does not come to its last sentence."""
+    yield
+    intruders.restore_rules()
+
+
 def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
     """The requirements of the scenarios that this run will come to."""
     return {
@@ -114,7 +121,7 @@ def outside_is_refused(
 
 
 @given("rules of the workload identity that leave out one service account of the run", target_fixture="former")
-def former(intruders: Intruders) -> WorkloadIdentity:
+def former(narrowed_rules: None, intruders: Intruders) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
     return intruders.former_rules()
 
 

@@ -140,6 +140,12 @@ def test_nodes_that_cannot_be_entered() -> None:
     inapplicable(finding, "NEG-02", "ev-not-run-outside-node-1")
 
 
+def test_where_nobody_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
+    nobody = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
+    found = outside_is_refused([attempts.not_run()], [nobody], make.bundle())
+    violated(found, "NEG-02", "nobody is attested")
+
+
 def test_a_pod_that_something_else_kept_out_leaves_it_open() -> None:
     kept_out = attempts.not_run(reason="ImagePullBackOff", by_policy=False)
     unknown(outside_is_refused([kept_out], [make.sds_probe()], make.bundle()), "NEG-02", "ImagePullBackOff")

@@ -52,9 +52,13 @@ def test_directories_that_a_proxy_may_write_in(changes: dict[str, Any]) -> None:
     assert "node-1" not in finding.seen
 
 
-def test_bits_of_somebody_else_do_not_count() -> None:
-    holds(closed(make.socket_directory_probe(directory=make.seen_file(mode=0o775, gid=5))), "ID-08")
-    holds(closed(make.socket_directory_probe(directory=make.seen_file(mode=0o557, gid=1337))), "ID-08")
+@pytest.mark.parametrize(
+    "changes", [{"mode": 0o775, "gid": 5}, {"mode": 0o775}, {"uid": 10001}, {"mode": 0o557, "gid": 1337}]
+)
+def test_directories_that_another_user_may_write_in(changes: dict[str, Any]) -> None:
+    """Where proxies run under other users: in root's group, in any group that a pod may ask for, as the owner."""
+    finding = closed(make.socket_directory_probe(directory=make.seen_file(**changes)))
+    violated(finding, "ID-08", f"{SOCKETS} is not root's alone to write")
 
 
 def test_a_socket_of_a_proxys_user_was_taken_over() -> None:

@@ -289,10 +289,17 @@ class Install:
         return "socket"
 
 
-def intruders(objects: Objects, tctl: Tctl | None = None) -> Intruders:
+class JoinsOtherwise(Install):
+    """Its tbot joins by a method that knows nothing of service accounts."""
+
+    def agent(self) -> Agent:
+        return make.agent(config=make.tbot_config(join_method="iam"))
+
+
+def intruders(objects: Objects, tctl: Tctl | None = None, install: Install | None = None) -> Intruders:
     """Intruders of a run on that cluster."""
     rules = Rules(tctl, KeptInMemory())
-    parts: list[Any] = [objects, Cluster(), Install(), Probes(), rules]
+    parts: list[Any] = [objects, Cluster(), install or Install(), Probes(), rules]
     return Intruders(*parts, image="registry.example/python:1", patience=0.1)
 
 
@@ -304,6 +311,17 @@ def test_only_what_is_wanted_is_made() -> None:
     intruders(objects).begin(["NEG-04", "NEG-07", "ID-01"])
     pods = {name for name in objects.made if name.startswith("Pod/")}
     assert pods == {"Pod/stranger", "Pod/fail-closed"}
+
+
+def test_nobody_tries_to_join_where_he_would_be_let_in_as_the_bot() -> None:
+    objects = Objects()
+    made = intruders(objects, install=JoinsOtherwise())
+    made.begin({"NEG-06"})
+    assert objects.made == []
+    attempt = made.joiner()
+    assert isinstance(attempt, NotRun)
+    assert "by the method iam" in attempt.reason
+    assert attempt.evidence == ("ev-agent",)
 
 
 def test_rules_are_narrowed_only_when_who_is_in_no_pod_has_been_asked() -> None:

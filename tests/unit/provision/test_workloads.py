@@ -190,6 +190,23 @@ def test_everything_is_removed_also_when_the_making_was_interrupted() -> None:
     assert objects.deleted == [NAMESPACE]
 
 
+def test_a_namespace_that_could_not_be_removed_keeps_no_other_and_is_named() -> None:
+    class Busy(FakeObjects):
+        def delete(self, api_version: str, kind: str, name: str) -> None:
+            if name.endswith("-classic") and not self.deleted:
+                raise ProvisioningFailed(expected="yes", seen="HTTP 503: busy", where=name, remedy="none")
+            super().delete(api_version, kind, name)
+
+    objects = Busy()
+    workloads = made_on(objects, "node-1")
+    workloads.ready("alpha")
+    with pytest.raises(ProvisioningFailed, match=r"HTTP 503.*kubectl delete namespace conformance-run-classic"):
+        workloads.remove()
+    assert objects.deleted == [NAMESPACE]
+    workloads.remove()
+    assert set(objects.deleted) == {NAMESPACE, "conformance-run-classic"}
+
+
 def test_nothing_is_removed_that_was_not_made(objects: FakeObjects) -> None:
     made_on(objects, "node-1").remove()
     assert objects.deleted == []
