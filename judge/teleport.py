@@ -212,14 +212,14 @@ def rules_are_minimal(role: Role | Absent) -> Finding:
 
 def bot_has_no_other_role(bot: Bot | Absent, role: str) -> Finding:
     """INST-11, reach: what the bot may do is what its one role grants; a second role grants the rest of it."""
-    if isinstance(bot, Absent):
-        return _absent("INST-11", bot)
-    others = [name for name in bot.roles if name != role]
+    # That there is no bot is INST-10's to say.
+    roles = () if isinstance(bot, Absent) else bot.roles
+    others = [name for name in roles if name != role]
     return concluded(
         "INST-11",
         expected=f"the bot to have the role {role} and no other",
         problems=[f"it has {listed(others)} as well"] if others else [],
-        so=f"it has {listed(bot.roles)}",
+        so=str(bot) if isinstance(bot, Absent) else f"it has {listed(roles)}",
         where=_ref(bot),
         evidence=bot.evidence,
         remedy=f"give the bot the role {role} alone",

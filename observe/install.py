@@ -433,6 +433,13 @@ class Install:
             lambda found: found.evidence,
         )
 
+    def nodes_for_app(self) -> tuple[Node, ...]:
+        """All nodes, where a pod of the test application names labels of one; else nobody has to be asked for them."""
+        deployment = self.app_deployment()
+        templates = [] if isinstance(deployment, Absent) else [deployment.template.spec]
+        selectors = [spec.node_selector for spec in (*templates, *(pod.spec for pod in self.app_pods()))]
+        return self.nodes() if any(selectors) else ()
+
     def app_where(self) -> str:
         """The test application, as a person names it."""
         return f"pods with app={self.names.app} in {self.names.app_namespace}"

@@ -21,7 +21,7 @@ def app_pods(install: Install) -> tuple[Pod, ...]:
 @then("some node must fit their node selector")
 def placeable(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
     finding = judge.some_node_is_selected(
-        app_pods, install.app_deployment(), install.nodes(), install.app_where(), install.app_evidence()
+        app_pods, install.app_deployment(), install.nodes_for_app(), install.app_where(), install.app_evidence()
     )
     must_hold(recorder, finding)
 
