@@ -34,7 +34,7 @@ def up(
     source: Source = None,
     nodes: Annotated[int | None, typer.Option(help="Nodes of the cluster.")] = None,
     install: Annotated[str | None, typer.Option(help="What to install: recommended or as-guide.")] = None,
-    repair: Annotated[str | None, typer.Option(help="Repairs of as-guide, separated by commas.")] = None,
+    repair: Annotated[str | None, typer.Option(help="Repairs of the installation, separated by commas.")] = None,
 ) -> None:
     """Bring up a kind cluster with everything installed, and keep it."""
     settings = load(kind_name=kind_name, source=source, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True)

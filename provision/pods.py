@@ -15,6 +15,7 @@ from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.phases import Cancelled
 
+_LATE = "not there after"
 _NO_REASON = "neither the pod nor its events say why"
 _IN_THE_WAY = (
     *("ImagePull", "ErrImage", "InvalidImageName", "pull image", "NodeNotReady", "Unschedulable", "FailedCreatePodSandBox"),
@@ -111,7 +112,7 @@ class Pods:
                 if event.type == "Warning" and event.about == f"Pod/{last.name}"
             ]
             said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
-            reason = f"not there after {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
+            reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
             return _ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
 
     def _sleep(self, seconds: float) -> None:
@@ -127,4 +128,6 @@ def why(pod: Pod) -> str:
 
 
 def _ended(pod: Pod, reason: str, evidence: tuple[str, ...] = ()) -> Ended:
-    return Ended(reason, (*pod.evidence, *evidence), by_policy=not any(word in reason for word in _IN_THE_WAY))
+    # What was merely not there in time was refused by nobody, unless the node says that it cannot mount what the pod wants.
+    late = reason.startswith(_LATE) and "FailedMount" not in reason
+    return Ended(reason, (*pod.evidence, *evidence), by_policy=not late and not any(word in reason for word in _IN_THE_WAY))
