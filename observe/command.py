@@ -99,6 +99,9 @@ def run(
             errors="replace",
             env={**os.environ, **(env or {})},
             cwd=cwd,
+            # A terminal sends Ctrl-C to the whole group. When a command ends is this process's to decide: one that is killed
+            # beside it looks like one that failed.
+            process_group=0,
         )
     except OSError as error:
         raise CouldNotTell(

@@ -43,7 +43,7 @@ class Run:
         return json.loads((self.reports / "latest" / "report.json").read_text(encoding="utf-8"))
 
     def signal(self, number: signal.Signals) -> None:
-        """As a terminal does: to the run and to every command that it has started."""
+        """As a terminal does: to the whole process group."""
         os.killpg(self.process.pid, number)
 
     def must_end(self, exit_code: int) -> Any:

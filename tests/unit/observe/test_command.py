@@ -125,3 +125,9 @@ def test_evidence_is_redacted_and_may_be_shown_as_another_line() -> None:
     evidence = answered(0, "password: of-this-run").as_evidence(SUBJECT, shown_as="tctl status")
     assert "of-this-run" not in evidence.body
     assert (evidence.question, evidence.redactions) == ("tctl status", 1)
+
+
+def test_a_command_is_in_no_group_that_a_terminals_ctrl_c_reaches() -> None:
+    said = run(python("import os; print(os.getpgrp() == os.getpid())"), timeout=20)
+
+    assert said.stdout.strip() == "True"
