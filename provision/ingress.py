@@ -18,7 +18,7 @@ from facts.services import Ingress
 from facts.svid import workload_id
 from observe.cluster import Cluster
 from observe.envoy import read_admin
-from observe.install import GATEWAY_NAME
+from observe.proxies import GATEWAY_NAME
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.render import MANIFESTS, documents
