@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from facts.guide import Defect
+from facts.measure import Measure
 
 
 class Holds(StrEnum):
@@ -32,6 +33,7 @@ class Finding:
         guide_says: What the guide's own check answers here, where it has one.
         condition: For NOT_APPLICABLE, the catalogue's condition that is met.
         guide_defect: The defect of the guide that shows in it, if one does, whatever the answer is.
+        measures: The numbers that it rests on, each beside what was promised.
     """
 
     requirement: str
@@ -44,6 +46,7 @@ class Finding:
     guide_says: str = ""
     condition: str = ""
     guide_defect: Defect | None = None
+    measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:
         if self.holds in (Holds.YES, Holds.NOT_APPLICABLE) and not self.evidence:

@@ -171,7 +171,7 @@ def parse_ledger(document: Any, evidence: tuple[str, ...] = ()) -> Ledger:
     requests = tuple(_request(entry) for entry in mappings(document, "requests", WHERE))
     if not requests:
         raise damaged("at least one request", "none", WHERE)
-    return Ledger(_end(need(document, "client", dict, WHERE)), requests, evidence)
+    return Ledger(parse_end(need(document, "client", dict, WHERE)), requests, evidence)
 
 
 def _request(entry: Mapping[str, Any]) -> Request:
@@ -179,7 +179,7 @@ def _request(entry: Mapping[str, Any]) -> Request:
     error, detail = need(entry, "error", str, WHERE), need(entry, "detail", str, WHERE)
     request_id = need(entry, "id", str, WHERE)
     word = None if error else _word(body, request_id, status)
-    outcome = _of_error(error) if error else Outcome.ANSWERED if word else _of_answer(status, body)
+    outcome = of_error(error) if error else Outcome.ANSWERED if word else of_answer(status, body)
     return Request(
         id=request_id,
         url=need(entry, "url", str, WHERE),
@@ -202,18 +202,20 @@ def _word(body: str, request_id: str, status: int) -> Word | None:
     if not isinstance(said, Mapping) or said.get("id") != request_id or status not in (0, 200):
         return None
     return Word(
-        server=_end(need(said, "server", dict, WHERE)),
+        server=parse_end(need(said, "server", dict, WHERE)),
         arrivals=need(said, "arrivals", int, WHERE),
         target=need(said, "target", str, WHERE),
         peers=tuple(peer for header in texts(said, "peer", WHERE) for peer in parse_peers(header)),
     )
 
 
-def _end(document: Mapping[str, Any]) -> End:
+def parse_end(document: Mapping[str, Any]) -> End:
+    """Reads how an end of the traffic describes itself."""
     return End(*(need(document, key, str, WHERE) for key in ("pod", "namespace", "service_account", "node")))
 
 
-def _of_answer(status: int, body: str) -> Outcome:
+def of_answer(status: int, body: str) -> Outcome:
+    """What an answer is that does not come from the server."""
     if status == 403 and body.strip() == RBAC_WORDS:
         return Outcome.DENIED
     if status == 504 or (status == 503 and "reset reason: connection timeout" in body):
@@ -223,7 +225,8 @@ def _of_answer(status: int, body: str) -> Outcome:
     return Outcome.OTHER_ANSWER
 
 
-def _of_error(error: str) -> Outcome:
+def of_error(error: str) -> Outcome:
+    """What an error is, by the program's word for it."""
     return {
         "ECONNRESET": Outcome.RESET,
         "EPIPE": Outcome.RESET,

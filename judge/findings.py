@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds
 from facts.guide import Defect
+from facts.measure import Measure
 
 
 def concluded(
@@ -20,8 +21,9 @@ def concluded(
     remedy: str = "",
     guide_says: str = "",
     guide_defect: Defect | None = None,
+    measures: Sequence[Measure] = (),
 ) -> Finding:
-    """YES if there is no problem, else NO with all of them.
+    """YES if there is no problem and every measured number is within its budget, else NO with all of it.
 
     Args:
         requirement: Id in the catalogue.
@@ -33,7 +35,9 @@ def concluded(
         remedy: A remedy that fits better than the catalogue's.
         guide_says: What the guide's own check answered.
         guide_defect: The defect of the guide that shows here, if one does.
+        measures: The numbers that it rests on.
     """
+    problems = [*problems, *(str(m) for m in measures if not m.is_kept)]
     return Finding(
         requirement=requirement,
         holds=Holds.NO if problems else Holds.YES,
@@ -44,6 +48,7 @@ def concluded(
         remedy=remedy,
         guide_says=guide_says,
         guide_defect=guide_defect,
+        measures=tuple(measures),
     )
 
 

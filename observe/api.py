@@ -122,6 +122,10 @@ class Api:
         self._recorder = recorder
         self._timeout = timeout
 
+    def recording_to(self, recorder: Recorder) -> Api:
+        """The same API server over the same connections, whose readings go elsewhere."""
+        return Api(self.client, self.context, recorder, self._timeout)
+
     def close(self) -> None:
         """Closes all connections."""
         self.client.close()

@@ -5,6 +5,7 @@ Secrets are never listed or read.
 
 from __future__ import annotations
 
+import copy
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,13 @@ class Cluster:
         self.kubeconfig = kubeconfig
         self._patience = patience
         self._streams = Streams(self.api.client)
+
+    def recording_to(self, recorder: Recorder) -> Cluster:
+        """The same cluster over the same connections, whose readings go elsewhere. Only this one is to be closed."""
+        other = copy.copy(self)
+        other.recorder = recorder
+        other.api = self.api.recording_to(recorder)
+        return other
 
     def close(self) -> None:
         """Closes all connections."""

@@ -33,9 +33,9 @@ def exchange(cluster: Cluster, client: Pod, server: Pod, urls: Sequence[str], *,
     Raises:
         CouldNotTell: A proxy cannot be read, or the client cannot be run.
     """
-    before = _counted(cluster, client, server)
+    before = counted(cluster, client, server)
     ledger = ask(cluster, client, urls, count=count, host=host)
-    after = _counted(cluster, client, server)
+    after = counted(cluster, client, server)
     differences = [a.since(b) if a is not None and b is not None else None for a, b in zip(after, before, strict=True)]
     return Exchange(ledger, differences[0], differences[1])
 
@@ -60,7 +60,13 @@ def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, h
     return parse_ledger(decoded(done.stdout), done.evidence)
 
 
-def _counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
+def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
+    """What the proxy of each pod has counted so far; None for a pod without one.
+
+    Raises:
+        CouldNotTell: A proxy cannot be read.
+    """
+
     def one(pod: Pod) -> Counters | None:
         if pod.proxy is None:
             return None

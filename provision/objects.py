@@ -7,6 +7,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ SCRATCH = "conformance-"
 """Beginning of the name of each namespace that a run makes for pods of its own."""
 
 FIELD_MANAGER = "istio-teleport-conformance"
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""The annotation by which ``kubectl rollout restart`` makes a new template of the same one."""
 
 Document = Mapping[str, Any]
 
@@ -108,6 +112,15 @@ class Objects:
             _reference(api_version, kind, name, namespace),
             "patch", body=dict(change), content_type="application/strategic-merge-patch+json", field_manager=FIELD_MANAGER,
         )  # fmt: skip
+
+    def restart(self, kind: str, name: str, *, namespace: str) -> None:
+        """Restarts a Deployment or DaemonSet as ``kubectl rollout restart`` does, without waiting.
+
+        Raises:
+            ProvisioningFailed: See `apply`.
+        """
+        template = {"metadata": {"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="microseconds")}}}
+        self.patch("apps/v1", kind, name, {"spec": {"template": template}}, namespace=namespace)
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
         """An object, or None if there is none of that name.

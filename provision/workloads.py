@@ -27,11 +27,13 @@ from provision.render import MANIFESTS, documents
 from provision.rollout import pods_say
 
 TRAFFIC = MANIFESTS / "traffic"
-PROGRAM = "traffic.py"
+PROGRAMS = ("traffic.py", "load.py")
 CONTAINER = "traffic"
 MESH, CLASSIC = "mesh", "classic"
 AT_ONCE = 4
-FALLS_BACK = "proxyMetadata: {WORKLOAD_IDENTITY_SOCKET_FILE: socket}"
+SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
+ISTIOS_NAME = "socket"
+"""The file name with which Istio falls back to its own authority where it finds no socket."""
 DEFAULT_REVISION = "default"
 
 
@@ -56,6 +58,8 @@ class Workload:
         sidecar: What kind of sidecar it asks for.
         node: Which of the nodes that take workloads it runs on, counted from 0.
         quarter: Which of the run's namespaces it lives in: ``mesh``, which alone has policies, or another.
+        socket: File name of the socket that it asks for its identity; empty for the mesh's own.
+        proxy_image: Image of its proxy; empty for the mesh's own.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Workload:
     sidecar: Sidecar = Sidecar.AS_CONFIGURED
     node: int = 0
     quarter: str = MESH
+    socket: str = ""
+    proxy_image: str = ""
 
 
 CAST = (
@@ -245,9 +251,9 @@ class Workloads:
         """A namespace and what every workload in it needs."""
         namespace, *rest = self._documents("namespace.yaml", quarter)
         for_revision(namespace, self._mesh.revision)
-        program = {PROGRAM: (TRAFFIC / PROGRAM).read_text(encoding="utf-8")}
+        programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
         metadata = {"name": CONTAINER, "namespace": self._namespace(quarter)}
-        return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": program}]
+        return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
 
     def documents_of(self, workload: Workload) -> list[dict[str, Any]]:
         """A workload's objects, the pod last."""
@@ -262,10 +268,14 @@ class Workloads:
             case Sidecar.WITHOUT_TEMPLATE:
                 metadata["annotations"]["inject.istio.io/templates"] = "sidecar"
                 # Under any other name, which the mesh may have, Istio's agent does not fall back but ends.
-                metadata["annotations"]["proxy.istio.io/config"] = FALLS_BACK
+                metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(ISTIOS_NAME)
             case Sidecar.NONE:
                 del metadata["annotations"]
                 metadata["labels"]["sidecar.istio.io/inject"] = "false"
+        if workload.socket:
+            metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(workload.socket)
+        if workload.proxy_image:
+            metadata["annotations"]["sidecar.istio.io/proxyImage"] = workload.proxy_image
         return made
 
     def _documents(self, name: str, quarter: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:

@@ -77,14 +77,16 @@ class Http(http.server.BaseHTTPRequestHandler):
 
 
 class Tcp(socketserver.StreamRequestHandler):
-    """Answers a line, the id of a request, with a line."""
+    """Answers each line, the id of a request, with a line."""
 
     timeout = 30
 
     def handle(self):
-        """Says what arrived and how often; over TCP nobody says from whom."""
-        request_id = self.rfile.readline(256).decode("ascii", "replace").strip()
-        if request_id:
+        """Says what arrived and how often, line by line; over TCP nobody says from whom."""
+        while True:
+            request_id = self.rfile.readline(256).decode("ascii", "replace").strip()
+            if not request_id:
+                return
             said = {"server": SELF, "id": request_id, "arrivals": ARRIVALS.arrived(request_id), "target": "", "peer": []}
             self.wfile.write(json.dumps(said).encode() + b"\n")
 
@@ -114,9 +116,9 @@ def call(urls, count, timeout, host):
     return {"client": SELF, "requests": [request(url, timeout, host) for _ in range(count) for url in urls]}
 
 
-def request(url, timeout, host):
-    """One request over a connection of its own."""
-    entry = {
+def blank(url):
+    """An entry of a request that is about to be made."""
+    return {
         "id": uuid.uuid4().hex,
         "url": url,
         "at": datetime.datetime.now(datetime.timezone.utc).isoformat(),  # noqa: UP017 - any python3 will do
@@ -127,22 +129,33 @@ def request(url, timeout, host):
         "error": "",
         "detail": "",
     }
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    address, _, port = authority.rpartition(":")
+
+
+def request(url, timeout, host):
+    """One request over a connection of its own."""
+    entry = blank(url)
+    scheme, address, port, path = parts_of(url)
     began = time.monotonic()
     try:
         # By hand, so that an error before the connection is told from one after it.
-        with socket.create_connection((address, int(port)), timeout) as connection:
+        with socket.create_connection((address, port), timeout) as connection:
             entry["connection"] = "{}:{}".format(*connection.getsockname()[:2])
             if scheme == "tcp":
                 entry["body"] = over_tcp(connection, entry["id"])
             else:
-                entry["status"], entry["body"] = over_http(connection, host or authority, slash + path, entry["id"])
+                entry["status"], entry["body"] = over_http(connection, host or f"{address}:{port}", path, entry["id"])
     except (OSError, http.client.HTTPException) as error:
         entry["error"], entry["detail"] = kind_of(error), f"{type(error).__name__}: {error}"
     entry["seconds"] = round(time.monotonic() - began, 4)
     return entry
+
+
+def parts_of(url):
+    """Scheme, address, port and path."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    address, _, port = authority.rpartition(":")
+    return scheme, address, int(port), slash + path
 
 
 def over_http(connection, host, path, request_id):

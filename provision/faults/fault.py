@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,6 @@ STREAMS = 2
 
 VOLUME = "workload-socket"
 TEMPLATES = "inject.istio.io/templates"
-
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""The annotation by which ``kubectl rollout restart`` makes a new template of the same one."""
-
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 """Label of nodes."""
@@ -127,9 +122,7 @@ class Scene:
         self._restart("DaemonSet", "tbot", "teleport-system")
 
     def _restart(self, kind: str, name: str, namespace: str) -> None:
-        template = {"metadata": {"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="microseconds")}}}
-        change = {"spec": {"template": template}}
-        self.installation.objects.patch("apps/v1", kind, name, change, namespace=namespace)
+        self.installation.objects.restart(kind, name, namespace=namespace)
 
     def await_app(self) -> None:
         """Waits until the test application is rolled out and no pod of an older template is left.

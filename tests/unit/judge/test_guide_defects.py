@@ -40,8 +40,20 @@ def judged(**verdicts: Verdict) -> list[Judged]:
     ]
 
 
-def shows(requirement: str, defect: Defect | None, answer: Holds = Holds.NO, **more: str) -> Finding:
-    return Finding(requirement, answer, "a bot", f"{requirement} shows it", "token/x", ("ev",), guide_defect=defect, **more)
+def shows(
+    requirement: str, defect: Defect | None, answer: Holds = Holds.NO, remedy: str = "", condition: str = ""
+) -> Finding:
+    return Finding(
+        requirement,
+        answer,
+        "a bot",
+        f"{requirement} shows it",
+        "token/x",
+        ("ev",),
+        remedy=remedy,
+        condition=condition,
+        guide_defect=defect,
+    )
 
 
 def told(

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
 from facts.ledger import Ledger, Outcome, parse_ledger
-from provision.workloads import PROGRAM, TRAFFIC
+from facts.load import Clock, Load, parse_load
+from provision.workloads import TRAFFIC
 
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[tuple[int, int]]:
     http, tcp = _free_port(), _free_port()
     environment = {"POD": "beta", "NAMESPACE": "run", "SERVICE_ACCOUNT": "beta", "NODE": "node-1"}
-    command = [sys.executable, str(TRAFFIC / PROGRAM), "serve", "--http", str(http), "--tcp", str(tcp)]
+    command = [sys.executable, str(TRAFFIC / "traffic.py"), "serve", "--http", str(http), "--tcp", str(tcp)]
     server = subprocess.Popen(command, env=environment)
     try:
         _await_port(http)
@@ -33,7 +37,7 @@ def ports() -> Iterator[tuple[int, int]]:
 
 def call(*words: str) -> Ledger:
     environment = {"POD": "alpha", "NAMESPACE": "run", "SERVICE_ACCOUNT": "alpha", "NODE": "node-2"}
-    command = [sys.executable, str(TRAFFIC / PROGRAM), "call", *words]
+    command = [sys.executable, str(TRAFFIC / "traffic.py"), "call", *words]
     done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=20)
     return parse_ledger(json.loads(done.stdout))
 
@@ -95,3 +99,40 @@ def _await_port(port: int) -> None:
         else:
             return
     raise AssertionError(f"nothing listens on port {port}")
+
+
+def run_load(url: str, *words: str, seconds: float) -> Load:
+    environment = os.environ | {"POD": "alpha", "NAMESPACE": "run", "SERVICE_ACCOUNT": "alpha", "NODE": "node-2"}
+    command = [sys.executable, str(TRAFFIC / "load.py")]
+    asked = datetime.now(UTC)
+    begun = subprocess.run([*command, "begin", url, *words], env=environment, capture_output=True, check=True, timeout=20)
+    said = json.loads(begun.stdout)
+    clock = Clock.read("Pod run/alpha", datetime.fromisoformat(said["now"]), asked, datetime.now(UTC))
+    time.sleep(seconds)
+    done = subprocess.run([*command, "end", said["load"]], env=environment, capture_output=True, check=True, timeout=20)
+    return parse_load(json.loads(done.stdout), clock)
+
+
+def test_a_load_keeps_its_rate_and_every_request_is_accounted_for(ports: tuple[int, int]) -> None:
+    load = run_load(f"http://127.0.0.1:{ports[0]}/", "--rate", "50", seconds=1.0)
+
+    assert load.sent == load.connections >= 30
+    assert load.failed == ()
+    assert all(r.word is not None and r.word.server.pod == "beta" and r.word.arrivals == 1 for r in load.ledger.requests)
+    assert abs(load.clock.ahead) < 1
+    assert load.began < load.ended
+
+
+def test_a_kept_connection_is_one(ports: tuple[int, int]) -> None:
+    load = run_load(f"tcp://127.0.0.1:{ports[1]}", "--rate", "50", "--keep", seconds=0.6)
+
+    assert load.sent > load.connections == 1
+    assert load.failed == ()
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep",)], ids=["fresh", "kept"])
+def test_a_load_that_nobody_answers_fails_with_reasons(keep: tuple[str, ...]) -> None:
+    load = run_load(f"tcp://127.0.0.1:{_free_port()}", "--rate", "20", *keep, seconds=0.4)
+
+    assert len(load.failed) == load.sent > 0
+    assert {r.outcome for r in load.failed} == {Outcome.REFUSED}

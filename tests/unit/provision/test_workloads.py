@@ -11,7 +11,7 @@ import pytest
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.kubernetes import parse_pod
-from provision.workloads import CAST, CONTAINER, PROGRAM, TRAFFIC, MeshNames, Sidecar, Workloads
+from provision.workloads import CAST, CONTAINER, PROGRAMS, TRAFFIC, MeshNames, Sidecar, Workloads
 
 NAMESPACE = "conformance-run-mesh"
 MESH = MeshNames("teleport.test", "default", "spire")
@@ -215,7 +215,7 @@ def test_nothing_is_removed_that_was_not_made(objects: FakeObjects) -> None:
 def test_the_pod_runs_the_program_that_its_config_map_holds(workloads: Workloads, objects: FakeObjects) -> None:
     workloads.ready("alpha")
     (program,) = [c for c in objects.all_of_kind("ConfigMap") if c["metadata"]["namespace"] == NAMESPACE]
-    assert program["data"] == {PROGRAM: (TRAFFIC / PROGRAM).read_text()}
+    assert program["data"] == {name: (TRAFFIC / name).read_text() for name in PROGRAMS}
     (container,) = pods_of(workloads)["alpha"]["spec"]["containers"]
     assert container["name"] == CONTAINER
-    assert container["command"][2] == f"/traffic/{PROGRAM}"
+    assert container["command"][2] == "/traffic/traffic.py"

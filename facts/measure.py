@@ -1,0 +1,44 @@
+"""A number that a judgment has measured, beside what was promised of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One measured number.
+
+    Attributes:
+        name: What was measured, in a few words that are the same in every run, e.g. ``failed requests``.
+        value: The number.
+        unit: ``s`` for seconds, empty for a count.
+        at_most: What was promised as the upper limit; None where none was.
+        at_least: Likewise the lower one.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is within what was promised; a number without a promise always is."""
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+    @property
+    def promise(self) -> str:
+        """What was promised, in words; empty where nothing was."""
+        limits = (("at least", self.at_least), ("at most", self.at_most))
+        return " and ".join(f"{words} {self._number(limit)}" for words, limit in limits if limit is not None)
+
+    def __str__(self) -> str:
+        promise = f" ({self.promise})" if self.promise else ""
+        return f"{self.name}: {self._number(self.value)}{promise}"
+
+    def _number(self, value: float) -> str:
+        return f"{round(value, 2):g}{f' {self.unit}' if self.unit else ''}"

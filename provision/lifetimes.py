@@ -1,0 +1,149 @@
+"""Short-lived certificates for the time of a run: other lifetimes in tbot's configuration, and a second socket with a third.
+
+What has to be seen to happen every twenty minutes is let happen every twenty seconds. Nothing else in tbot is touched.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from facts.agent import Agent
+from facts.errors import ProvisioningFailed
+from observe.wait import Pace
+from provision.objects import Objects
+
+API = "workload-identity-api"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long certificates live.
+
+    Attributes:
+        ttl: Seconds from issue to expiry.
+        renewal: Seconds from one to the next.
+    """
+
+    ttl: int
+    renewal: int
+
+    def __str__(self) -> str:
+        return f"{self.ttl} s, renewed every {self.renewal} s"
+
+
+SHORT = Lifetimes(60, 20)
+"""Of every certificate from the mesh's own socket."""
+LONGER = Lifetimes(90, 30)
+"""Of certificates from the second socket, so that nothing takes one of them for a law of nature."""
+SECOND_SOCKET = "second"
+"""File name of the second socket, beside the mesh's own."""
+
+
+class ShortLived:
+    """tbot with short-lived certificates.
+
+    Args:
+        objects: The cluster, as something to change.
+        agent: tbot as it is installed.
+        pace: Patience for tbot's rollout.
+    """
+
+    def __init__(self, objects: Objects, agent: Agent, pace: Pace) -> None:
+        self._objects = objects
+        self._agent = agent
+        self._pace = pace
+        self._former: dict[str, str] = {}
+        self._ours: dict[str, str] = {}
+
+    def begin(self, first: Lifetimes = SHORT, second: Lifetimes | None = LONGER) -> None:
+        """Changes the configuration, restarts tbot and waits until it is ready.
+
+        Args:
+            first: For the services that are configured.
+            second: For a further socket called `SECOND_SOCKET`; None for no such socket.
+
+        Raises:
+            ProvisioningFailed: There is no configuration that can be changed, or the API server refuses.
+            CouldNotTell: tbot did not become ready in time.
+        """
+        data = self._data()
+        changed = {key: shortened(text, first, second) for key, text in data.items() if API in text}
+        if not changed:
+            raise ProvisioningFailed(
+                expected=f"a configuration of tbot with a service {API}",
+                seen=f"the keys {', '.join(data) or 'none'}, none with one",
+                where=self._where,
+                remedy="see whether tbot has its configuration from this ConfigMap",
+            )
+        self._former = {key: data[key] for key in changed}  # before it is changed: Ctrl-C may come right after
+        self._ours = changed
+        self._put(changed)
+
+    def end(self, *, wait: bool = True) -> None:
+        """Puts the configuration back to the letter and restarts tbot; nothing happens if it was not changed.
+
+        Args:
+            wait: Return only when tbot is ready again.
+
+        Raises:
+            ProvisioningFailed: Somebody else has changed it meanwhile, or the API server refuses.
+            CouldNotTell: tbot did not become ready in time.
+        """
+        if not self._former:
+            return
+        now = {key: text for key, text in self._data().items() if key in self._former}
+        if now not in (self._ours, self._former):
+            raise ProvisioningFailed(
+                expected="tbot's configuration as this run has left it",
+                seen="somebody has changed it meanwhile, so it was not put back",
+                where=self._where,
+                remedy="take out by hand what this run put in (lifetimes, the second socket), and restart tbot",
+            )
+        self._put(self._former, wait=wait)
+        self._former = {}
+
+    @property
+    def _where(self) -> str:
+        return f"ConfigMap {self._agent.daemon_set.namespace}/{self._agent.config_map}"
+
+    def _data(self) -> dict[str, str]:
+        found = self._objects.get("v1", "ConfigMap", self._agent.config_map, namespace=self._agent.daemon_set.namespace)
+        return dict((found or {}).get("data") or {})
+
+    def _put(self, texts: Mapping[str, str], *, wait: bool = True) -> None:
+        namespace, name = self._agent.daemon_set.namespace, self._agent.daemon_set.name
+        self._objects.patch("v1", "ConfigMap", self._agent.config_map, {"data": dict(texts)}, namespace=namespace)
+        self._objects.restart("DaemonSet", name, namespace=namespace)
+        if wait:
+            self._objects.await_ready("DaemonSet", name, self._pace, namespace=namespace)
+
+
+def shortened(text: str, first: Lifetimes, second: Lifetimes | None) -> str:
+    """Tbot's configuration with other lifetimes, and with a second socket beside the first service's.
+
+    Args:
+        text: The configuration, as YAML.
+        first: For the services that are there.
+        second: For the second socket; None for none.
+    """
+    document = yaml.safe_load(text)
+    services: list[dict[str, Any]] = document["services"]
+    served = [service for service in services if service.get("type") == API]
+    for service in served:
+        service.update(_fields(first))
+    if second is not None:
+        further = copy.deepcopy(served[0])
+        further.update(_fields(second), listen=f"{served[0]['listen'].rpartition('/')[0]}/{SECOND_SOCKET}")
+        further.pop("name", None)
+        services.append(further)
+    written: str = yaml.safe_dump(document, sort_keys=False)
+    return written
+
+
+def _fields(lifetimes: Lifetimes) -> dict[str, str]:
+    return {"credential_ttl": f"{lifetimes.ttl}s", "renewal_interval": f"{lifetimes.renewal}s"}

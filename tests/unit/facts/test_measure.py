@@ -1,0 +1,34 @@
+"""Measured numbers beside what was promised."""
+
+from __future__ import annotations
+
+import pytest
+
+from facts.finding import Holds
+from facts.measure import Measure
+from judge.findings import concluded
+
+
+@pytest.mark.parametrize(
+    ("measure", "kept", "told"),
+    [
+        (Measure("failed requests", 0, at_most=0), True, "failed requests: 0 (at most 0)"),
+        (Measure("failed requests", 2, at_most=0), False, "failed requests: 2 (at most 0)"),
+        (Measure("rotations", 2, at_least=3), False, "rotations: 2 (at least 3)"),
+        (Measure("new certificate after", 20.456, "s", at_most=25), True, "new certificate after: 20.46 s (at most 25 s)"),
+        (Measure("requests", 5123), True, "requests: 5123"),
+    ],
+)
+def test_a_number_is_told_with_its_promise(measure: Measure, kept: bool, told: str) -> None:
+    assert measure.is_kept is kept
+    assert str(measure) == told
+
+
+def test_a_number_out_of_its_budget_is_a_problem() -> None:
+    def found(failed: int) -> Holds:
+        measures = [Measure("failed requests", failed, at_most=0)]
+        return concluded(
+            "ROT-03", expected="none", problems=[], so="none", where="a", evidence=["ev"], measures=measures
+        ).holds
+
+    assert (found(0), found(1)) == (Holds.YES, Holds.NO)

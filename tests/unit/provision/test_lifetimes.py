@@ -1,0 +1,28 @@
+"""tbot's configuration with short lifetimes."""
+
+from __future__ import annotations
+
+import yaml
+
+from facts.tbot import parse_tbot_config
+from provision.lifetimes import LONGER, SECOND_SOCKET, SHORT, shortened
+from provision.render import MANIFESTS
+
+TEXT = yaml.safe_load((MANIFESTS / "tbot-config.yaml").read_text())["data"]["tbot.yaml"]
+
+
+def test_the_socket_gets_short_lifetimes_and_a_second_one_longer_ones() -> None:
+    before, after = parse_tbot_config(TEXT), parse_tbot_config(shortened(TEXT, SHORT, LONGER))
+
+    first, second = after.services
+    assert (first.credential_ttl, first.renewal_interval) == (60, 20)
+    assert (second.credential_ttl, second.renewal_interval) == (90, 30)
+    assert first.socket_path == before.services[0].socket_path
+    assert second.socket_path == first.socket_path.rpartition("/")[0] + "/" + SECOND_SOCKET
+    assert second.selector_name == first.selector_name
+    assert second.kubernetes == first.kubernetes
+    assert (after.token, after.proxy_server, after.unknown_keys) == (before.token, before.proxy_server, ())
+
+
+def test_no_second_socket_where_none_is_wanted() -> None:
+    assert len(parse_tbot_config(shortened(TEXT, SHORT, None)).services) == 1
