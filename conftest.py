@@ -23,12 +23,13 @@ from observe.tools import Tools
 from observe.wait import Pace
 from provision.directory import kept_kubeconfig
 from provision.install import PARTS, Installer
+from provision.lifetimes import ShortLived
 from provision.objects import is_scratch
 from provision.phases import STOPPED, PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
-from provision.workloads import CAST, MeshNames, Workload, Workloads
+from provision.workloads import CAST, LASTING, MeshNames, Workload, Workloads
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope
@@ -52,6 +53,7 @@ pytest_plugins = [
     "steps.identity",
     "steps.negative",
     "steps.traffic",
+    "steps.trial",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.
@@ -272,6 +274,27 @@ def gather(
 def workloads(gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Workloads]:
     """Workloads of the run, begun all at once and removed at the end."""
     made = gather(CAST)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="session")
+def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
+    """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the run."""
+    changed = ShortLived(target.objects, install.agent(), Pace(settings.patience.rollout))
+    yield changed
+    # A cluster that is removed next needs no tbot any more.
+    changed.end(wait=settings.cluster == "existing" or settings.keep or settings.reuse)
+
+
+@pytest.fixture(scope="session")
+def lasting(short_lived: ShortLived, gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Workloads]:
+    """Workloads that live from short-lived certificates; removed before these are long-lived again."""
+    if not short_lived.is_in_force:
+        raise LookupError("a step must ask for short lifetimes before it asks for workloads that live from them")
+    made = gather(LASTING)
     try:
         yield made
     finally:

@@ -59,9 +59,15 @@ class ShortLived:
         self._pace = pace
         self._former: dict[str, str] = {}
         self._ours: dict[str, str] = {}
+        self._lifetimes: tuple[Lifetimes, Lifetimes | None] | None = None
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether tbot has been given short lifetimes."""
+        return self._lifetimes is not None
 
     def begin(self, first: Lifetimes = SHORT, second: Lifetimes | None = LONGER) -> None:
-        """Changes the configuration, restarts tbot and waits until it is ready.
+        """Changes the configuration, restarts tbot and waits until it is ready; nothing happens if it is so already.
 
         Args:
             first: For the services that are configured.
@@ -71,6 +77,9 @@ class ShortLived:
             ProvisioningFailed: There is no configuration that can be changed, or the API server refuses.
             CouldNotTell: tbot did not become ready in time.
         """
+        if self._lifetimes == (first, second):
+            return
+        self.end(wait=False)
         data = self._data()
         changed = {key: shortened(text, first, second) for key, text in data.items() if API in text}
         if not changed:
@@ -83,6 +92,7 @@ class ShortLived:
         self._former = {key: data[key] for key in changed}  # before it is changed: Ctrl-C may come right after
         self._ours = changed
         self._put(changed)
+        self._lifetimes = (first, second)
 
     def end(self, *, wait: bool = True) -> None:
         """Puts the configuration back to the letter and restarts tbot; nothing happens if it was not changed.
@@ -105,7 +115,7 @@ class ShortLived:
                 remedy="take out by hand what this run put in (lifetimes, the second socket), and restart tbot",
             )
         self._put(self._former, wait=wait)
-        self._former = {}
+        self._former, self._lifetimes = {}, None
 
     @property
     def _where(self) -> str:

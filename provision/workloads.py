@@ -21,6 +21,7 @@ from facts.kubernetes import Pod
 from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
+from provision.lifetimes import SECOND_SOCKET
 from provision.objects import SCRATCH, Objects
 from provision.phases import Cancelled
 from provision.render import MANIFESTS, documents
@@ -29,7 +30,7 @@ from provision.rollout import pods_say
 TRAFFIC = MANIFESTS / "traffic"
 PROGRAMS = ("traffic.py", "load.py")
 CONTAINER = "traffic"
-MESH, CLASSIC = "mesh", "classic"
+MESH, CLASSIC, ENDURANCE = "mesh", "classic", "endurance"
 AT_ONCE = 4
 SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
 ISTIOS_NAME = "socket"
@@ -81,7 +82,17 @@ CAST = (
     Workload("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
     Workload("classic", "alpha", Sidecar.CLASSIC, quarter=CLASSIC),
 )
-"""All workloads: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on another node."""
+"""Workloads of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
+another node."""
+
+
+LASTING = (
+    Workload("alpha", "alpha", quarter=ENDURANCE),
+    Workload("beta", "beta", node=1, quarter=ENDURANCE),
+    Workload("gamma", "gamma", quarter=ENDURANCE, socket=SECOND_SOCKET),
+)
+"""Workloads of rotation and outages, in a namespace of their own, on two nodes; ``gamma`` takes its identity from the second
+socket, whose certificates live longer."""
 
 
 @dataclass(frozen=True, slots=True)
