@@ -68,6 +68,11 @@ class Running:
         self._clock = Clock.read(str(wanted.client.ref), theirs, self.began, datetime.now(UTC))
         self._ended: Load | None = None
 
+    @property
+    def load(self) -> Load | None:
+        """What it was, once it has ended."""
+        return self._ended
+
     def end(self) -> Load:
         """Ends it, and waits for its last answers; a second call answers the same.
 

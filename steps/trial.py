@@ -34,7 +34,6 @@ class Trial:
         self.watch = watch
         self.lifetimes = tuple(lifetimes)
         self._running = tuple(running)
-        self._loads: tuple[Load, ...] | None = None
 
     @property
     def slowest_renewal(self) -> int:
@@ -52,15 +51,14 @@ class Trial:
         Raises:
             CouldNotTell: A load has not gone on until now.
         """
-        if self._loads is None:
-            self._loads = tuple(running.end() for running in self._running)
-            self.watch.stop()
-        return self._loads
+        loads = tuple(running.end() for running in self._running)
+        self.watch.stop()
+        return loads
 
     @property
     def loads(self) -> tuple[Load, ...]:
         """The loads that have ended."""
-        return self._loads or ()
+        return tuple(running.load for running in self._running if running.load is not None)
 
     @property
     def histories(self) -> tuple[History, ...]:
@@ -93,12 +91,13 @@ def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[Be
 
         def begin(wanted: Sequence[Wanted], lifetimes: Sequence[Lifetimes]) -> Trial:
             pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server)}
-            watch = stack.enter_context(Watch(install.cluster, list(pods.values())))
+            watch = Watch(install.cluster, list(pods.values()))
+            running: tuple[Running, ...] = ()
+            # Drawn whatever becomes of the scenario, after everything has ended: where it fails, a person needs it most.
+            stack.callback(lambda: watch.timeline(str(request.node.name), Trial(watch, running, lifetimes).loads))
+            stack.enter_context(watch)
             running = stack.enter_context(under_load(install.cluster, wanted))
-            begun = Trial(watch, running, lifetimes)
-            # Drawn whatever becomes of the scenario: where it fails, the timeline is what a person needs most.
-            stack.callback(lambda: watch.timeline(str(request.node.name), begun.loads))
-            return begun
+            return Trial(watch, running, lifetimes)
 
         yield begin
 
