@@ -23,7 +23,7 @@ from typing import Any
 
 from lab.command import run
 from lab.components import components
-from lab.image_recipes import image_parts, network_image, python_image, stand_in_images
+from lab.image_recipes import image_parts, network_image, older_proxy_image, python_image, stand_in_images
 from lab.node_recipes import node_image, node_parts, preloaded
 from lab.parts import Part, keys
 from lab.recipes import (
@@ -31,7 +31,7 @@ from lab.recipes import (
     ISTIO_OVERLAY,
     KIND_PATCH,
     cluster_data_part,
-    envoy_part,
+    envoy_parts,
     go_part,
     node_rootfs_part,
     python_rootfs_part,
@@ -66,7 +66,7 @@ def all_parts(versions: Versions, store: Store) -> list[Part]:
         tools_part(versions),
         python_rootfs_part(versions, debs),
         node_rootfs_part(versions, debs),
-        envoy_part(versions),
+        *envoy_parts(versions),
         site_packages_part(versions),
         cluster_data_part(versions),
         python,
@@ -146,6 +146,7 @@ def _images(versions: Versions, by_name: dict[str, Record]) -> dict[str, dict[st
         "node-network": (network_image(versions), versions.network_image),
         "pilot": (f"{ISTIO_HUB}/pilot:{versions.istio}", versions.istio),
         "proxyv2": (f"{ISTIO_HUB}/proxyv2:{versions.istio}", versions.istio),
+        "proxyv2-older-envoy": (older_proxy_image(versions), versions.istio),
     }
     # The tag is the one that kubeadm asks for; what is in the image may be newer.
     contained = {"etcd": versions.etcd, "coredns": versions.coredns, "pause": versions.tools}

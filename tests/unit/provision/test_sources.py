@@ -63,6 +63,16 @@ def test_the_bundle_resolves_everything(tmp_path: Path, bundle: dict[str, Any]) 
     assert found.tbot_image != found.tbot_affected_image
 
 
+def test_the_older_proxy_is_there_only_if_the_bundle_has_it(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
+    assert resolve(given(tmp_path, source="upstream")).older_proxy_image is None
+    write(tmp_path, bundle)
+    assert resolve(given(tmp_path, source="bundle")).older_proxy_image is None
+    bundle["images"]["proxyv2-older-envoy"] = {"ref": "localhost/istio/proxyv2:1.31.0-lab-envoy-1.36"}
+    write(tmp_path, bundle)
+    found = resolve(given(tmp_path, source="bundle"))
+    assert found.older_proxy_image == "localhost/istio/proxyv2:1.31.0-lab-envoy-1.36"
+
+
 def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
     write(tmp_path, bundle)
     asked: list[str] = []
