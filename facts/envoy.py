@@ -249,7 +249,25 @@ def parse_normalization(document: Any) -> tuple[HttpNormalization, ...]:
     Raises:
         CouldNotTell: It is no dump.
     """
-    found: dict[HttpNormalization, None] = {}
+    where = "listeners dump"
+    found = {
+        HttpNormalization(
+            normalize_path=maybe(typed, "normalize_path", False, where),
+            merge_slashes=maybe(typed, "merge_slashes", False, where),
+            escaped_slashes=maybe(typed, "path_with_escaped_slashes_action", "", where) or "IMPLEMENTATION_SPECIFIC_DEFAULT",
+        ): None
+        for typed in network_filters(document)
+        if str(typed.get("@type", "")).endswith("HttpConnectionManager")
+    }
+    return tuple(found)
+
+
+def network_filters(document: Any) -> Iterator[dict[str, Any]]:
+    """The configuration of every network filter of a listeners dump, with its ``@type``.
+
+    Raises:
+        CouldNotTell: It is no dump.
+    """
     where = "listeners dump"
     for config in _configs(document, where):
         for listener in [config, *mappings(config, "dynamic_listeners", where)]:
@@ -257,16 +275,7 @@ def parse_normalization(document: Any) -> tuple[HttpNormalization, ...]:
             default = maybe(listener, "active_state.listener.default_filter_chain", dict[str, Any](), where)
             for chain in [*chains, default]:
                 for network_filter in mappings(chain, "filters", where):
-                    typed = maybe(network_filter, "typed_config", dict[str, Any](), where)
-                    if str(typed.get("@type", "")).endswith("HttpConnectionManager"):
-                        setting = HttpNormalization(
-                            normalize_path=maybe(typed, "normalize_path", False, where),
-                            merge_slashes=maybe(typed, "merge_slashes", False, where),
-                            escaped_slashes=maybe(typed, "path_with_escaped_slashes_action", "", where)
-                            or "IMPLEMENTATION_SPECIFIC_DEFAULT",
-                        )
-                        found[setting] = None
-    return tuple(found)
+                    yield maybe(network_filter, "typed_config", dict[str, Any](), where)
 
 
 def _configs(document: Any, where: str) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,9 @@ from typing import Any
 
 from facts.document import damaged, mappings, need, texts, when
 from facts.envoy_traffic import Counters
+from facts.kubernetes import Pod
+from facts.policies import Policy
+from facts.proxy import ProxyIdentity
 
 WHERE = "ledger of the traffic client"
 RBAC_WORDS = "RBAC: access denied"
@@ -144,11 +147,17 @@ class Exchange:
         ledger: The client's.
         client: What its proxy counted; None where it has none.
         server: What the server's proxy counted; None where it has none.
+        proxies: What the proxies at both ends held, read before and after: a certificate may have been renewed meanwhile.
+        policies: What the proxies on the way enforce; read only where a request was not answered.
+        policies_evidence: Ids of the readings of the policies.
     """
 
     ledger: Ledger
     client: Counters | None
     server: Counters | None
+    proxies: tuple[ProxyIdentity, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    policies_evidence: tuple[str, ...] = ()
 
     @property
     def asked(self) -> int:
@@ -159,7 +168,12 @@ class Exchange:
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
         counted = [e for counters in (self.client, self.server) if counters for e in counters.evidence]
-        return (*self.ledger.evidence, *counted)
+        held = [e for proxy in self.proxies for e in proxy.evidence]
+        return (*self.ledger.evidence, *counted, *held, *self.policies_evidence)
+
+    def held_by(self, pod: Pod) -> tuple[ProxyIdentity, ...]:
+        """What a pod's proxy held, before and after."""
+        return tuple(p for p in self.proxies if p.pod.uid == pod.uid)
 
 
 def parse_ledger(document: Any, evidence: tuple[str, ...] = ()) -> Ledger:

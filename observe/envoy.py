@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from facts import envoy, envoy_traffic
+from facts import envoy, envoy_traffic, policies
 from facts.document import Reading, decoded
 from facts.errors import CouldNotTell
 from facts.evidence import evidence_of
@@ -37,6 +37,8 @@ _PARSERS = {
     envoy.AGENT_METRICS: "facts.envoy.parse_agent_metrics",
     envoy.INBOUND_LISTENERS: "facts.envoy.parse_normalization",
     envoy.ALL_LISTENERS: "facts.envoy.parse_normalization",
+    policies.OF_SIDECAR: "facts.policies.parse_policies",
+    policies.OF_GATEWAY: "facts.policies.parse_policies",
     envoy_traffic.HOSTS: "facts.envoy_traffic.hosts_of",
     envoy_traffic.COUNTERS: "facts.envoy_traffic.parse_counters",
 }

@@ -1,17 +1,23 @@
-"""Traffic, watched: the ledger of a client, and what the proxies at both ends count while it is written."""
+"""Traffic, watched: the ledger of a client, and what the proxies at both ends hold and count while it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
 
 from facts.document import decoded
 from facts.envoy_traffic import COUNTERS, Counters, parse_counters
 from facts.errors import CouldNotTell
 from facts.kubernetes import Pod
-from facts.ledger import Exchange, Ledger, parse_ledger
+from facts.ledger import Exchange, Ledger, Outcome, parse_ledger
+from facts.policies import OF_GATEWAY, OF_SIDECAR, Policy, parse_policies
+from facts.proxy import ProxyIdentity
 from observe.cluster import Cluster
-from observe.envoy import read_admin
+from observe.envoy import read_admin, read_proxy
+
+T = TypeVar("T")
 
 CONTAINER = "traffic"
 PROGRAM = "/traffic/traffic.py"
@@ -19,8 +25,17 @@ PATIENCE = 3
 """Seconds that the client waits for a connection and for an answer."""
 
 
-def exchange(cluster: Cluster, client: Pod, server: Pod, urls: Sequence[str], *, count: int = 1, host: str = "") -> Exchange:
-    """Lets a client ask, and reads what both proxies counted meanwhile.
+def exchange(
+    cluster: Cluster,
+    client: Pod,
+    server: Pod,
+    urls: Sequence[str],
+    *,
+    count: int = 1,
+    host: str = "",
+    through: Sequence[Pod] = (),
+) -> Exchange:
+    """Lets a client ask, and reads what both proxies hold before and after, and what they counted meanwhile.
 
     Args:
         cluster: The cluster.
@@ -29,15 +44,22 @@ def exchange(cluster: Cluster, client: Pod, server: Pod, urls: Sequence[str], *,
         urls: What is asked for, each in its turn.
         count: How often.
         host: Name to ask for, where it is not the address.
+        through: The pods of a gateway on the way.
 
     Raises:
         CouldNotTell: A proxy cannot be read, or the client cannot be run.
     """
     before = counted(cluster, client, server)
+    held = [*_held(cluster, client, server, *through)]
     ledger = ask(cluster, client, urls, count=count, host=host)
     after = counted(cluster, client, server)
+    held += _held(cluster, client, server, *through)
     differences = [a.since(b) if a is not None and b is not None else None for a, b in zip(after, before, strict=True)]
-    return Exchange(ledger, differences[0], differences[1])
+    made = Exchange(ledger, differences[0], differences[1], tuple(held))
+    if all(request.outcome is Outcome.ANSWERED for request in ledger.requests):
+        return made
+    policies, evidence = _policies(cluster, [server, *through])
+    return replace(made, policies=policies, policies_evidence=evidence)
 
 
 def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, host: str = "") -> Ledger:
@@ -73,5 +95,28 @@ def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
         reading = read_admin(cluster, pod, [COUNTERS])[COUNTERS]
         return parse_counters(reading.document, (reading.evidence,))
 
-    with ThreadPoolExecutor(len(pods), thread_name_prefix="counters") as pool:
-        return tuple(pool.map(one, pods))
+    return _each(one, pods)
+
+
+def _held(cluster: Cluster, *pods: Pod) -> tuple[ProxyIdentity, ...]:
+    """What the proxy of each pod holds; a pod without one is left out."""
+    return _each(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
+
+
+def _each(look: Callable[[Pod], T], pods: Sequence[Pod]) -> tuple[T, ...]:
+    """A look at each pod, at all of them at once."""
+    with ThreadPoolExecutor(max(1, len(pods)), thread_name_prefix="look") as pool:
+        return tuple(pool.map(look, pods))
+
+
+def _policies(cluster: Cluster, pods: Sequence[Pod]) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
+    """What the proxies of the pods enforce, and the ids of the readings."""
+    found: list[Policy] = []
+    evidence = []
+    for pod in pods:
+        if pod.proxy is not None:
+            path = OF_GATEWAY if pod.is_gateway else OF_SIDECAR
+            reading = read_admin(cluster, pod, [path])[path]
+            found += parse_policies(reading.document, f"{pod.namespace}/{pod.name}")
+            evidence.append(reading.evidence)
+    return tuple(found), tuple(evidence)

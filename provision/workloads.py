@@ -58,7 +58,9 @@ class Workload:
         account: Its service account.
         sidecar: What kind of sidecar it asks for.
         node: Which of the nodes that take workloads it runs on, counted from 0.
-        quarter: Which of the run's namespaces it lives in: ``mesh``, which alone has policies, or another.
+        quarter: Which of the run's namespaces it lives in: ``mesh`` or another.
+        callers: The workloads that may call it, by name. A policy lets them in and nobody else, also where the mesh lets
+            nobody in by default; without callers it has none of its own.
         socket: File name of the socket that it asks for its identity; empty for the mesh's own.
         proxy_image: Image of its proxy; empty for the mesh's own.
     """
@@ -68,28 +70,29 @@ class Workload:
     sidecar: Sidecar = Sidecar.AS_CONFIGURED
     node: int = 0
     quarter: str = MESH
+    callers: tuple[str, ...] = ()
     socket: str = ""
     proxy_image: str = ""
 
 
 CAST = (
-    Workload("alpha", "alpha"),
-    Workload("beta", "beta"),
-    Workload("beta-far", "beta", node=1),
+    Workload("alpha", "alpha", callers=("beta", "gamma", "classic")),
+    Workload("beta", "beta", callers=("alpha",)),
+    Workload("beta-far", "beta", node=1, callers=("alpha",)),
     Workload("alpha-far", "alpha", node=1),
-    Workload("gamma", "gamma", node=1),
+    Workload("gamma", "gamma", node=1),  # it has a policy by path
     Workload("plain", "plain", Sidecar.NONE),
     Workload("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
-    Workload("classic", "alpha", Sidecar.CLASSIC, quarter=CLASSIC),
+    Workload("classic", "alpha", Sidecar.CLASSIC, quarter=CLASSIC, callers=("alpha",)),
 )
 """Workloads of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
 another node."""
 
 
 LASTING = (
-    Workload("alpha", "alpha", quarter=ENDURANCE),
-    Workload("beta", "beta", node=1, quarter=ENDURANCE),
-    Workload("gamma", "gamma", quarter=ENDURANCE, socket=SECOND_SOCKET),
+    Workload("alpha", "alpha", quarter=ENDURANCE, callers=("beta", "gamma")),
+    Workload("beta", "beta", node=1, quarter=ENDURANCE, callers=("alpha", "gamma")),
+    Workload("gamma", "gamma", quarter=ENDURANCE, callers=("alpha", "beta"), socket=SECOND_SOCKET),
 )
 """Workloads of rotation and outages, in a namespace of their own, on two nodes; ``gamma`` takes its identity from the second
 socket, whose certificates live longer."""
@@ -191,6 +194,8 @@ class Workloads:
                 self._objects.apply_all(self._furniture(quarter))
             if MESH in quarters:
                 self._objects.apply_all(self._documents("policies.yaml", MESH))
+            for workload in self._cast.values():
+                self._objects.apply_all(self._callers(workload))
             self._began = time.monotonic()
             pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="workload")
             self._making = {name: pool.submit(self._make, workload) for name, workload in self._cast.items()}
@@ -265,6 +270,16 @@ class Workloads:
         programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
         metadata = {"name": CONTAINER, "namespace": self._namespace(quarter)}
         return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
+
+    def _callers(self, workload: Workload) -> list[dict[str, Any]]:
+        """The policy that lets in a workload's callers; none where it has no callers."""
+        # By name: on a single node those of the other are not made.
+        callers = [self._cast[name] for name in workload.callers if name in self._cast]
+        principals = [f"{self._mesh.trust_domain}/ns/{self._namespace(c.quarter)}/sa/{c.account}" for c in callers]
+        made = self._documents("callers.yaml", workload.quarter, {"NAME": workload.name}) if callers else []
+        for policy in made:
+            policy["spec"]["rules"] = [{"from": [{"source": {"principals": list(dict.fromkeys(principals))}}]}]
+        return made
 
     def documents_of(self, workload: Workload) -> list[dict[str, Any]]:
         """A workload's objects, the pod last."""

@@ -14,8 +14,10 @@ from facts.evidence import Recorder
 from facts.finding import Finding
 from facts.guide import GuideAnswer
 from facts.ledger import Exchange
+from judge import gateways as gateways_judge
+from judge import paths as paths_judge
 from judge import traffic as judge
-from judge.traffic import HTTP, TCP, Pair
+from judge.exchanges import HTTP, TCP, Pair
 from observe.envoy import read_fleet
 from observe.install import Install
 from observe.traffic import exchange
@@ -44,11 +46,12 @@ class Conversations:
         self._install = install
         self._held: dict[tuple[str, str], Asked] = {}
 
-    def hold(self, client: str, server: str, urls: Sequence[str], *, count: int = 1, host: str = "") -> None:
-        """Lets a client ask."""
+    def hold(self, client: str, server: str, urls: Sequence[str], *, count: int = 1, door: Door | None = None) -> None:
+        """Lets a client ask, through a gateway if one is given."""
         calling, called = self._workloads.known_to(client, server)
         pair = Pair(calling, called, self._install.ping().cluster_name)
-        held = exchange(self._install.cluster, calling, called, urls, count=count, host=host)
+        host, through = (door.host, door.pods) if door else ("", ())
+        held = exchange(self._install.cluster, calling, called, urls, count=count, host=host, through=through)
         self._held[client, server] = Asked(pair, held)
 
     def address(self, server: str) -> str:
@@ -152,10 +155,12 @@ def answered(server: str, requirement: str, conversations: Conversations, conclu
 
 
 @then(parsers.re(r"(?P<server>\S+) must have seen exactly the SPIFFE ID of (?P<client>(?!the )\S+) each time"))
-def seen(client: str, server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+def seen(
+    client: str, server: str, requirement: str, conversations: Conversations, *, install: Install, conclude: Conclude
+) -> None:
     def judged() -> Finding:
         last = conversations.between(client, server)
-        return judge.caller_was_seen(requirement, last.pair, last.exchange)
+        return judge.caller_was_seen(requirement, last.pair, last.exchange, install.bundle())
 
     conclude(judged)
 
@@ -167,9 +172,9 @@ def handshakes(requirement: str, conversations: Conversations, recorder: Recorde
 
 
 @then(parsers.parse('{server} must have refused each of them with 403 and "RBAC: access denied"'))
-def denied(server: str, requirement: str, conversations: Conversations, recorder: Recorder) -> None:
+def denied(server: str, requirement: str, conversations: Conversations, install: Install, recorder: Recorder) -> None:
     last = conversations.last_with(server)
-    must_hold(recorder, judge.denied_by_policy(requirement, last.pair, last.exchange))
+    must_hold(recorder, judge.denied_by_policy(requirement, last.pair, last.exchange, install.bundle()))
 
 
 @then(parsers.parse("each of them must have been reset by the proxy of {server}"))
@@ -179,19 +184,23 @@ def reset(server: str, conversations: Conversations, recorder: Recorder) -> None
 
 
 @then(parsers.parse("{server} must have let in each of them for the principal of {client}"))
-def let_in(client: str, server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+def let_in(
+    client: str, server: str, requirement: str, conversations: Conversations, *, install: Install, conclude: Conclude
+) -> None:
     def judged() -> Finding:
         last = conversations.between(client, server)
-        return judge.let_in_over_tcp(requirement, last.pair, last.exchange)
+        return judge.let_in_over_tcp(requirement, last.pair, last.exchange, install.bundle())
 
     conclude(judged)
 
 
 @then(parsers.parse("{server} must have refused each of them by its policy"))
-def refused_over_tcp(server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
+def refused_over_tcp(
+    server: str, requirement: str, conversations: Conversations, install: Install, conclude: Conclude
+) -> None:
     def judged() -> Finding:
         last = conversations.last_with(server)
-        return judge.denied_over_tcp(requirement, last.pair, last.exchange)
+        return judge.denied_over_tcp(requirement, last.pair, last.exchange, install.bundle())
 
     conclude(judged)
 
@@ -201,12 +210,12 @@ def refused_over_tcp(server: str, requirement: str, conversations: Conversations
 
 @given("an ingress gateway", target_fixture="inapplicable")
 def ingress_gateway(install: Install) -> Finding | None:
-    return judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways())
+    return gateways_judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways())
 
 
 @given("the Gateway API in this cluster", target_fixture="inapplicable")
 def gateway_api(install: Install) -> Finding | None:
-    return judge.needs_the_gateway_api(install.gateway_api())
+    return gateways_judge.needs_the_gateway_api(install.gateway_api())
 
 
 @pytest.fixture
@@ -235,29 +244,29 @@ def behind_its_own(inapplicable: Finding | None, install: Install, doorkeeper: D
 def sends_through(count: int, door: Door | None, conversations: Conversations) -> Asked | None:
     if door is None:
         return None
-    conversations.hold("plain", "beta", [door.url], count=count, host=door.host)
+    conversations.hold("plain", "beta", [door.url], count=count, door=door)
     return conversations.between("plain", "beta")
 
 
 @then("every ingress gateway must have an identity from tbot")
 def gateways(through: Asked | None, install: Install, conclude: Conclude) -> None:
     ledger = through.exchange.ledger if through else None
-    conclude(lambda: judge.gateways_are_certified(install.gateway_fleet(), install.bundle(), ledger))
+    conclude(lambda: gateways_judge.gateways_are_certified(install.gateway_fleet(), install.bundle(), ledger))
 
 
 @then("that gateway must have an identity from tbot")
 def that_gateway(through: Asked | None, door: Door | None, install: Install, conclude: Conclude) -> None:
     ledger = through.exchange.ledger if through else None
     pods = door.pods if door else ()
-    conclude(lambda: judge.gateways_are_certified(read_fleet(install.cluster, pods), install.bundle(), ledger))
+    conclude(lambda: gateways_judge.gateways_are_certified(read_fleet(install.cluster, pods), install.bundle(), ledger))
 
 
 @then("beta must have seen exactly the SPIFFE ID of the gateway each time")
 def seen_gateway(through: Asked | None, door: Door | None, install: Install, conclude: Conclude) -> None:
     def judged() -> Finding:
         if through is None or door is None:
-            return judge.no_way_in(install.ingress_gateways())
-        return judge.gateway_reaches(door.identity, through.pair, through.exchange)
+            return gateways_judge.no_way_in(install.ingress_gateways())
+        return gateways_judge.gateway_reaches(door.identity, door.pods, through.pair, through.exchange, install.bundle())
 
     conclude(judged)
 
@@ -274,13 +283,13 @@ def asks_paths(datatable: list[list[str]], conversations: Conversations) -> Aske
 
 @then(parsers.parse("{inside} must have been let in and {outside} refused"))
 def paths_told_apart(inside: str, outside: str, paths: Asked, recorder: Recorder) -> None:
-    must_hold(recorder, judge.policy_tells_paths_apart(paths.pair, paths.exchange, inside, outside))
+    must_hold(recorder, paths_judge.policy_tells_paths_apart(paths.pair, paths.exchange, inside, outside))
 
 
 @then(parsers.parse("no request may have reached gamma under a path that leads outside {allowed}"))
 def no_way_around(allowed: str, paths: Asked, install: Install, recorder: Recorder) -> None:
     normalization = install.mesh().normalization
-    must_hold(recorder, judge.no_path_leads_outside(paths.pair, paths.exchange, allowed, normalization))
+    must_hold(recorder, paths_judge.no_path_leads_outside(paths.pair, paths.exchange, allowed, normalization))
 
 
 # What the guide's checklist does not see.
@@ -302,7 +311,8 @@ def inject(name: str, target: Target, undone: ExitStack) -> Fault:
 
 @given("two workloads that were started under it", target_fixture="newcomers")
 def start_newcomers(fault: Fault, gather: Callable[[Iterable[Workload]], Workloads], undone: ExitStack) -> Workloads:
-    newcomers = gather(Workload(name, name, quarter=fault.name) for name in ("alpha", "beta"))
+    pair = (("alpha", ()), ("beta", ("alpha",)))
+    newcomers = gather(Workload(name, name, quarter=fault.name, callers=callers) for name, callers in pair)
     undone.callback(newcomers.remove)
     newcomers.begin()
     return newcomers
@@ -330,5 +340,6 @@ def newcomers_ask(count: int, newcomers: Workloads, install: Install, settings: 
 
 
 @then("the guide must find nothing wrong, and every request must end for the name in a certificate")
-def unseen(fault: Fault, answers: tuple[GuideAnswer, ...], failed: Asked, recorder: Recorder) -> None:
-    must_hold(recorder, judge.unseen_by_the_checklist(fault.description, answers, failed.pair, failed.exchange))
+def unseen(fault: Fault, answers: tuple[GuideAnswer, ...], failed: Asked, install: Install, recorder: Recorder) -> None:
+    found = judge.unseen_by_the_checklist(fault.description, answers, failed.pair, failed.exchange, install.bundle())
+    must_hold(recorder, found)

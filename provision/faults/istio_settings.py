@@ -284,7 +284,7 @@ TEMPLATE_WITHOUT_SOCKET = Fault(
     description="The injection template no longer has the node's directory as a volume; the test application was restarted.",
     touches="ConfigMap istio-system/istio-sidecar-injector; Deployment test-app/test-app",
     undo="The entry is put back to the letter, and the test application restarted.",
-    breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD,
+    breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.TRAFFIC,
     reach=reach.ISTIO | reach.WORKLOADS,
     inject=_applied(EMPTY_TEMPLATE, "emptyDir"),
 )

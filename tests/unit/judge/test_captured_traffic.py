@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
+from facts.bundle import TrustBundle
 from facts.envoy_traffic import Counters, parse_counters
+from facts.finding import Finding
+from facts.kubernetes import Pod
 from facts.ledger import Exchange, Outcome, parse_ledger
+from facts.svid import workload_id
+from judge import gateways, paths
 from judge import traffic as judge
-from judge.traffic import Pair
+from judge.exchanges import Pair
 from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
+from tests.unit.judge.certificates import svid
 
 TRUST_DOMAIN = "teleport.conformance.test"
+BUNDLE = make.bundle(trust_domain=TRUST_DOMAIN)
 NAMESPACE = "conformance-run-mesh"
+Judgment = Callable[[str, Pair, Exchange, TrustBundle], Finding]
 
 
 def pair(client: str, server: str, namespace: str = NAMESPACE) -> Pair:
@@ -37,16 +48,33 @@ def captured(name: str) -> Exchange:
     return Exchange(ledger, counted(name, "client"), counted(name, "server"))
 
 
+def certified(name: str, ends: Pair, *others: Pod) -> Exchange:
+    """The same, with certificates made for the test, of which the client's has the digest that the server saw."""
+    found = captured(name)
+    seen = next((peer.hash for word in found.ledger.words for peer in word.peers), "")
+    proxies = []
+    for pod in (*ends.ends, *others):
+        leaf = svid(pod.namespace, pod.service_account, uri=workload_id(TRUST_DOMAIN, pod.namespace, pod.service_account))
+        proxies.append(make.proxy(pod, chain=(replace(leaf, sha256=seen or leaf.sha256),)))
+    return replace(found, proxies=tuple(proxies))
+
+
 def test_who_is_let_in_is_seen_and_shakes_hands_each_time() -> None:
-    found, ends = captured("allowed"), pair("alpha", "beta")
+    ends = pair("alpha", "beta")
+    found = certified("allowed", ends)
     holds(judge.answered_once("TRF-01", ends, found), "TRF-01")
-    holds(judge.caller_was_seen("TRF-01", ends, found), "TRF-01")
+    holds(judge.caller_was_seen("TRF-01", ends, found, BUNDLE), "TRF-01")
     holds(judge.every_request_was_a_handshake("TRF-01", ends, found), "TRF-01")
-    violated(judge.caller_was_seen("TRF-01", pair("gamma", "beta"), found), "TRF-01", "sa/alpha, not spiffe://")
+    violated(judge.caller_was_seen("TRF-01", pair("gamma", "beta"), found, BUNDLE), "TRF-01", "sa/alpha, not spiffe://")
+
+
+def judged(judgment: Judgment, requirement: str, client: str, server: str, name: str) -> Finding:
+    ends = pair(client, server)
+    return judgment(requirement, ends, certified(name, ends), BUNDLE)
 
 
 def test_who_is_refused_is_refused_by_the_policy() -> None:
-    holds(judge.denied_by_policy("TRF-02", pair("gamma", "beta"), captured("denied")), "TRF-02")
+    holds(judged(judge.denied_by_policy, "TRF-02", "gamma", "beta", "denied"), "TRF-02")
 
 
 def test_plain_text_is_reset() -> None:
@@ -54,17 +82,17 @@ def test_plain_text_is_reset() -> None:
 
 
 def test_tcp_is_told_apart_by_the_policy() -> None:
-    holds(judge.let_in_over_tcp("TRF-04", pair("alpha", "beta-far"), captured("tcp_allowed")), "TRF-04")
-    holds(judge.denied_over_tcp("TRF-04", pair("gamma", "beta"), captured("tcp_denied")), "TRF-04")
-    violated(
-        judge.denied_over_tcp("TRF-04", pair("alpha", "beta-far"), captured("tcp_allowed")), "TRF-04", "5 of 5: answered"
-    )
-    violated(judge.let_in_over_tcp("TRF-04", pair("gamma", "beta"), captured("tcp_denied")), "TRF-04", "5 of 5: connection")
+    holds(judged(judge.let_in_over_tcp, "TRF-04", "alpha", "beta-far", "tcp_allowed"), "TRF-04")
+    holds(judged(judge.denied_over_tcp, "TRF-04", "gamma", "beta", "tcp_denied"), "TRF-04")
+    violated(judged(judge.denied_over_tcp, "TRF-04", "alpha", "beta-far", "tcp_allowed"), "TRF-04", "5 of 5: answered")
+    violated(judged(judge.let_in_over_tcp, "TRF-04", "gamma", "beta", "tcp_denied"), "TRF-04", "5 of 5: connection")
 
 
 def test_the_gateway_is_seen() -> None:
     gateway = f"spiffe://{TRUST_DOMAIN}/ns/istio-system/sa/istio-ingressgateway-service-account"
-    holds(judge.gateway_reaches(gateway, pair("plain", "beta"), captured("gateway")), "TRF-05")
+    pod = make.pod("ingress", namespace="istio-system", service_account="istio-ingressgateway-service-account")
+    ends = pair("plain", "beta")
+    holds(gateways.gateway_reaches(gateway, [pod], ends, certified("gateway", ends, pod), BUNDLE), "TRF-05")
 
 
 def test_a_name_that_is_not_accepted_is_the_reason() -> None:
@@ -76,8 +104,8 @@ def test_a_name_that_is_not_accepted_is_the_reason() -> None:
 
 def test_paths_lead_outside_without_normalization() -> None:
     found, ends = captured("paths"), pair("alpha", "gamma")
-    holds(judge.policy_tells_paths_apart(ends, found, "/open/door", "/closed/door"), "TRF-07")
-    violated(judge.no_path_leads_outside(ends, found, "/open/", "NONE"), "TRF-07", "arrived as /open/..%2fclosed/door")
+    holds(paths.policy_tells_paths_apart(ends, found, "/open/door", "/closed/door"), "TRF-07")
+    violated(paths.no_path_leads_outside(ends, found, "/open/", "NONE"), "TRF-07", "arrived as /open/..%2fclosed/door")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.kubernetes import parse_pod
-from provision.workloads import CAST, CONTAINER, PROGRAMS, TRAFFIC, MeshNames, Sidecar, Workloads
+from provision.workloads import CAST, CONTAINER, PROGRAMS, TRAFFIC, MeshNames, Sidecar, Workload, Workloads
 
 NAMESPACE = "conformance-run-mesh"
 MESH = MeshNames("teleport.test", "default", "spire")
@@ -153,12 +153,39 @@ def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     workloads.ready("alpha")
     workloads.remove()
     policies = {p["metadata"]["name"]: p["spec"] for p in objects.all_of_kind("AuthorizationPolicy")}
-    sources = policies["callers-of-beta"]["rules"][0]["from"][0]["source"]
+    sources = policies["paths-of-gamma"]["rules"][0]["from"][0]["source"]
     assert sources == {"principals": [f"other.test/ns/{NAMESPACE}/sa/alpha"]}
     namespace = objects.all_of_kind("Namespace")[0]["metadata"]["labels"]
     assert namespace["istio.io/rev"] == "canary"
     assert "istio-injection" not in namespace
     assert pods_of(workloads)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
+
+
+def test_every_workload_that_is_called_lets_in_its_callers_and_nobody_else(
+    workloads: Workloads, objects: FakeObjects
+) -> None:
+    workloads.ready("alpha")
+    policies = {p["metadata"]["name"]: p for p in objects.all_of_kind("AuthorizationPolicy")}
+    assert set(policies) == {"paths-of-gamma", *(f"callers-of-{n}" for n in ("alpha", "beta", "beta-far", "classic"))}
+    let_in = {name: p["spec"]["rules"][0]["from"][0]["source"]["principals"] for name, p in policies.items()}
+    here, classic = f"teleport.test/ns/{NAMESPACE}/sa", "teleport.test/ns/conformance-run-classic/sa"
+    assert let_in["callers-of-alpha"] == [f"{here}/beta", f"{here}/gamma", f"{classic}/alpha"]
+    assert let_in["callers-of-beta"] == let_in["callers-of-beta-far"] == let_in["callers-of-classic"] == [f"{here}/alpha"]
+    assert policies["callers-of-classic"]["metadata"]["namespace"] == "conformance-run-classic"
+    assert policies["callers-of-beta-far"]["spec"]["selector"] == {"matchLabels": {"app": "beta-far"}}
+    assert all(p["spec"]["action"] == "ALLOW" for p in policies.values())
+
+
+def test_workloads_of_another_quarter_have_policies_of_their_own() -> None:
+    objects = FakeObjects()
+    two = (Workload("alpha", "alpha", quarter="q"), Workload("beta", "beta", quarter="q", callers=("alpha", "gone")))
+    cluster = cast("Any", FakeCluster(objects))
+    made = Workloads(cast("Any", objects), cluster, two, image="python:3", mesh=MESH, nodes=["node-1"], patience=5)
+    made.ready("beta")
+    made.remove()
+    (policy,) = objects.all_of_kind("AuthorizationPolicy")
+    principals = policy["spec"]["rules"][0]["from"][0]["source"]["principals"]
+    assert principals == ["teleport.test/ns/conformance-run-q/sa/alpha"]
 
 
 def test_a_refused_pod_is_said_in_the_api_servers_words() -> None:
