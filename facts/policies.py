@@ -15,7 +15,7 @@ from typing import Any
 from facts.document import mappings, maybe
 from facts.envoy import ALL_LISTENERS, INBOUND_LISTENERS, network_filters
 
-_MASK = "&mask=name,active_state.listener.filter_chains,active_state.listener.default_filter_chain"
+_MASK = "&mask=name,active_state"
 OF_SIDECAR = INBOUND_LISTENERS + _MASK
 OF_GATEWAY = ALL_LISTENERS + _MASK
 """What to ask for the policies of a proxy."""

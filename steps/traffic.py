@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from pytest_bdd import given, parsers, then, when
 
+from facts.bundle import TrustBundle
 from facts.errors import CouldNotTell
 from facts.evidence import Recorder
 from facts.finding import Finding
@@ -57,6 +58,10 @@ class Conversations:
     def address(self, server: str) -> str:
         """A server as its Service is called."""
         return f"{server}.{self._workloads.namespace(server)}"
+
+    def bundle(self) -> TrustBundle:
+        """The authorities that whoever talks here must be certified by."""
+        return self._install.bundle()
 
     def between(self, client: str, server: str) -> Asked:
         """What a client asked of a server."""
@@ -155,12 +160,10 @@ def answered(server: str, requirement: str, conversations: Conversations, conclu
 
 
 @then(parsers.re(r"(?P<server>\S+) must have seen exactly the SPIFFE ID of (?P<client>(?!the )\S+) each time"))
-def seen(
-    client: str, server: str, requirement: str, conversations: Conversations, *, install: Install, conclude: Conclude
-) -> None:
+def seen(client: str, server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
     def judged() -> Finding:
         last = conversations.between(client, server)
-        return judge.caller_was_seen(requirement, last.pair, last.exchange, install.bundle())
+        return judge.caller_was_seen(requirement, last.pair, last.exchange, conversations.bundle())
 
     conclude(judged)
 
@@ -172,9 +175,9 @@ def handshakes(requirement: str, conversations: Conversations, recorder: Recorde
 
 
 @then(parsers.parse('{server} must have refused each of them with 403 and "RBAC: access denied"'))
-def denied(server: str, requirement: str, conversations: Conversations, install: Install, recorder: Recorder) -> None:
+def denied(server: str, requirement: str, conversations: Conversations, recorder: Recorder) -> None:
     last = conversations.last_with(server)
-    must_hold(recorder, judge.denied_by_policy(requirement, last.pair, last.exchange, install.bundle()))
+    must_hold(recorder, judge.denied_by_policy(requirement, last.pair, last.exchange, conversations.bundle()))
 
 
 @then(parsers.parse("each of them must have been reset by the proxy of {server}"))
@@ -184,23 +187,19 @@ def reset(server: str, conversations: Conversations, recorder: Recorder) -> None
 
 
 @then(parsers.parse("{server} must have let in each of them for the principal of {client}"))
-def let_in(
-    client: str, server: str, requirement: str, conversations: Conversations, *, install: Install, conclude: Conclude
-) -> None:
+def let_in(client: str, server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
     def judged() -> Finding:
         last = conversations.between(client, server)
-        return judge.let_in_over_tcp(requirement, last.pair, last.exchange, install.bundle())
+        return judge.let_in_over_tcp(requirement, last.pair, last.exchange, conversations.bundle())
 
     conclude(judged)
 
 
 @then(parsers.parse("{server} must have refused each of them by its policy"))
-def refused_over_tcp(
-    server: str, requirement: str, conversations: Conversations, install: Install, conclude: Conclude
-) -> None:
+def refused_over_tcp(server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
     def judged() -> Finding:
         last = conversations.last_with(server)
-        return judge.denied_over_tcp(requirement, last.pair, last.exchange, install.bundle())
+        return judge.denied_over_tcp(requirement, last.pair, last.exchange, conversations.bundle())
 
     conclude(judged)
 
