@@ -102,6 +102,8 @@ def evidence_of(
 
 def hidden(evidence: Evidence, named_secrets: Collection[str]) -> Evidence:
     """The same reading with named secrets taken out of its body, question and subject. It keeps its id."""
+    if not named_secrets:
+        return evidence
     clean = without_named(evidence.body, named_secrets)
     return replace(
         hidden_in(replace(evidence, body=""), named_secrets),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from facts.evidence import ObjectRef, evidence_of, hidden
 from facts.finding import Finding, Holds
-from facts.redaction import MARK, hidden_in, redact
+from facts.redaction import MARK, RULES, Redacted, Rule, hidden_in, redact
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -174,3 +174,66 @@ FRAGMENTS = [
 def test_redacting_twice_changes_nothing_where_secrets_are_likely(text: str) -> None:
     once = redact(text)
     assert redact(once.text).text == once.text
+
+
+def with_every_rule(text: str) -> Redacted:
+    """What redacting is defined as: each rule applied, whether or not its needles are there."""
+    count = 0
+    for rule in RULES:
+        text, found = rule.applied(text)
+        count += found
+    return Redacted(text, count)
+
+
+LIKE_SECRETS = [
+    *FRAGMENTS,
+    "PASSWORD",
+    "pa\u017fsword",  # to a pattern that does not mind case, these letters are an s, an i and a k
+    "cl\u0131ent_secret",
+    "CL\u0130ENT_SECRET",
+    "client-\u212aey-data",
+    "join_secret",
+    "registration_secret",
+    "BEARER ",
+    "LS0tLS1CRUdJTiBSU0EgUFJJAA",
+    "-----BEGIN EC PRIVATE KEY-----",
+    "-----END EC PRIVATE KEY-----",
+    "\n  token: ",
+    "--token",
+    "--token=",
+    '"TELEPORT_BOT_TOKEN", "value": "',
+    "tbot+proxy+token://",
+    "@host",
+    "\n",
+    "b" * 20,
+    "straße",
+]
+
+
+@given(st.lists(st.sampled_from(LIKE_SECRETS), max_size=12).map("".join))
+def test_looking_for_needles_first_changes_nothing(text: str) -> None:
+    assert redact(text) == with_every_rule(text)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.needles[0])
+def test_every_needle_can_be_the_one_that_is_there(rule: Rule) -> None:
+    """Else the property above would hold for a rule that no text reaches."""
+    examples = {
+        "PRIVATE KEY-----": KEYS[0],
+        "LS0tLS1CRUdJTiB": base64.b64encode(KEYS[3].encode()).decode(),
+        ".eyJ": f"{'eyJ' + 'a' * 9}.{'eyJ' + 'a' * 9}.b",
+        "bearer": "BEARER abcdefghi",
+        "token:": f"user:\n  token: {'b' * 20}\n",
+        "--token": "--token=abc",
+        "TELEPORT_BOT_TOKEN": "TELEPORT_BOT_TOKEN=abc",
+        "+token://": "tbot+proxy+token://abc@host",
+        "client-key-data": "Client-Key-Data: abc",
+        "client_secret": "client_secret=abc",
+        "password": "PASSWORD: abc",
+        "join_secret": "join_secret: abc",
+        "registration_secret": "registration_secret: abc",
+    }
+    for needle in rule.needles:
+        assert rule.may_match(examples[needle])
+        assert rule.applied(examples[needle])[1] == 1
+        assert not any(other in examples[needle].lower() for other in rule.needles if other != needle)
