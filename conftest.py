@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from provision.phases import STOPPED, PhaseRecord
 from provision.probes import Probes
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
-from provision.workloads import CAST, LASTING, MeshNames, Workload, Workloads
+from provision.workloads import CAST, MeshNames, Workload, Workloads, lasting_in
 from reporting import run_facts
 from reporting.collector import Collector
 from reporting.model import Phase, Scope
@@ -54,6 +55,7 @@ pytest_plugins = [
     "steps.negative",
     "steps.traffic",
     "steps.trial",
+    "steps.rotation",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.
@@ -76,6 +78,9 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--audit-events", "audit_events", False),
     ("--profile", "profiles", False),
     ("--allow", "allow", False),
+    ("--observe", "observe", False),
+    ("--expiry-warning", "expiry_warning", False),
+    ("--must", "must", False),
     ("--strict-findings", "strict", True),
     ("--allow-partial", "allow_partial", True),
     ("--reports", "reports", False),
@@ -103,6 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings, refusal = load(**given), ""
         catalogue.chosen(settings.profiles)
+        catalogue = catalogue.raised(settings.must)
         waived = waivers(settings.waivers, catalogue, datetime.now(UTC).date())
         must_be_usable(settings)
     except (BadSettings, BadInput) as error:
@@ -280,21 +286,28 @@ def workloads(gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Wor
         made.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
-    """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the run."""
-    changed = ShortLived(target.objects, install.agent(), Pace(settings.patience.rollout))
+    """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the feature."""
+    changed = ShortLived(target.objects, install.cluster, install.agent(), Pace(settings.patience.rollout))
     yield changed
-    # A cluster that is removed next needs no tbot any more.
-    changed.end(wait=settings.cluster == "existing" or settings.keep or settings.reuse)
+    changed.end()
 
 
 @pytest.fixture(scope="session")
-def lasting(short_lived: ShortLived, gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Workloads]:
+def quarters() -> Iterator[str]:
+    """Namespaces for `lasting`, each another one: those of an earlier feature may still be on their way out."""
+    return (f"lasting-{number}" for number in count(1))
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    short_lived: ShortLived, gather: Callable[[Iterable[Workload]], Workloads], quarters: Iterator[str], target: Target
+) -> Iterator[Workloads]:
     """Workloads that live from short-lived certificates; removed before these are long-lived again."""
     if not short_lived.is_in_force:
         raise LookupError("a step must ask for short lifetimes before it asks for workloads that live from them")
-    made = gather(LASTING)
+    made = gather(lasting_in(next(quarters), target.older_proxy_image))
     try:
         yield made
     finally:

@@ -41,6 +41,7 @@ def _words(value: Any) -> Any:
 Profiles = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 Command = Annotated[str, AfterValidator(lambda line: shlex.join(shlex.split(line)))]
 Repairs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Requirements = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 SafetyClass = Literal["read-only", "namespaced", "disruptive"]
 SafetyClasses = Annotated[tuple[SafetyClass, ...], NoDecode, BeforeValidator(_words)]
 
@@ -185,6 +186,27 @@ class Settings(BaseSettings):
     profiles: Profiles = Field(default=("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
     allow: SafetyClasses = Field(
         (), description="Safety classes allowed on an existing cluster besides read-only: namespaced, disruptive."
+    )
+    observe: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds between two readings of every proxy for ROT-01; 0 for one.",
+    )
+    expiry_warning: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="ROT-06 reports certificates that end within so many seconds; 0 for half of what is left at renewal.",
+    )
+    authority_expiry_warning: float = Field(
+        default=30 * 86400,
+        ge=0,
+        allow_inf_nan=False,
+        description="ROT-06 reports trusted authorities that end within so many seconds.",
+    )
+    must: Requirements = Field(
+        default=(), description="Requirements of level SHOULD that fail this run all the same, e.g. `ROT-06`."
     )
     strict: bool = Field(default=False, description="A SHOULD that does not hold fails the run.")
     allow_partial: bool = Field(default=False, description="Exit 0 for the result `partial`.")

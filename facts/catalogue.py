@@ -5,8 +5,8 @@ The file is ``features/catalogue.yaml``; callers load it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -99,6 +99,24 @@ class Catalogue:
 
     def __contains__(self, requirement_id: object) -> bool:
         return requirement_id in self.requirements
+
+    def raised(self, ids: Iterable[str]) -> Catalogue:
+        """The same catalogue in which those requirements are of level MUST.
+
+        Raises:
+            BadInput: There is no such requirement.
+        """
+        raised = dict(self.requirements)
+        for each in ids:
+            if each not in raised:
+                raise BadInput(
+                    expected="the id of a requirement, such as ROT-06",
+                    seen=repr(each),
+                    where="--must",
+                    remedy="`conformance plan` lists the requirements of a profile",
+                )
+            raised[each] = replace(raised[each], level=Level.MUST)
+        return replace(self, requirements=raised)
 
     def chosen(self, profiles: tuple[str, ...]) -> tuple[Requirement, ...]:
         """The requirements of `profiles`, groups such as ``core`` resolved, in catalogue order.

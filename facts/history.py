@@ -85,6 +85,17 @@ class History:
         return tuple(Held(h.what, h.first_seen, h.last_seen) for h in self._held(lambda i: i.leaf) if h.what is not None)
 
     @property
+    def taken_up(self) -> tuple[datetime, ...]:
+        """When Envoy took up each of `svids`, by its own clock: the update that brought a certificate not seen before."""
+        first = {h.what.leaf.sha256: h for h in reversed(self.sightings) if h.what.leaf is not None}
+        return tuple(first[s.what.sha256].what.last_updated or s.first_seen for s in self.svids)
+
+    @property
+    def waiting(self) -> float:
+        """Seconds that the present certificate has been seen for; 0 before the first."""
+        return (self.svids[-1].last_seen - self.svids[-1].first_seen).total_seconds() if self.svids else 0.0
+
+    @property
     def authorities(self) -> tuple[Held[tuple[Certificate, ...]], ...]:
         """The authorities that it trusted, of all trust domains, one set after the other."""
         return self._held(lambda i: tuple(c for certificates in i.root_authorities.values() for c in certificates))

@@ -134,6 +134,51 @@ class DaemonSet:
         return self.is_current and 0 < self.desired == self.updated == self.ready
 
 
+@dataclass(frozen=True, slots=True)
+class CronJob:
+    """A CronJob.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name.
+        schedule: As it is written, e.g. ``*/45 * * * *``.
+        suspended: It starts nothing for now.
+        words: Everything that its containers are told to run, in one text.
+        evidence: Ids of the readings it was made from.
+    """
+
+    namespace: str
+    name: str
+    schedule: str
+    suspended: bool
+    words: str
+    evidence: tuple[str, ...]
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The CronJob as the subject of a reading."""
+        return ObjectRef("CronJob", self.name, self.namespace)
+
+
+def parse_cron_job(document: Any, evidence: tuple[str, ...] = ()) -> CronJob:
+    """Reads a batch/v1 CronJob.
+
+    Raises:
+        CouldNotTell: A field is missing or damaged.
+    """
+    where = named("CronJob", document)
+    template = need(document, "spec.jobTemplate.spec.template.spec", dict, where)
+    containers = parse_pod_spec(template, {}, where).containers
+    return CronJob(
+        namespace=maybe(document, "metadata.namespace", "", where),
+        name=need(document, "metadata.name", str, where),
+        schedule=need(document, "spec.schedule", str, where),
+        suspended=maybe(document, "spec.suspend", False, where),
+        words="\n".join(word for c in containers for word in (*c.command, *c.args)),
+        evidence=evidence,
+    )
+
+
 def parse_deployment(document: Any, evidence: tuple[str, ...] = ()) -> Deployment:
     """Reads an apps/v1 Deployment.
 

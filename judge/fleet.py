@@ -10,6 +10,7 @@ from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.guide import Defect
 from facts.kubernetes import Pod
+from facts.measure import Measure
 from facts.proxy import Fleet, ProxyIdentity
 from judge.findings import concluded, could_not_tell
 
@@ -33,6 +34,7 @@ def of_proxies(
     remedy: str = "",
     guide_says: str = "",
     guide_defect: Defect | None = None,
+    measures: Sequence[Measure] = (),
 ) -> Finding:
     """YES or NO as `concluded`; but nobody can tell where all that is wrong is that proxies could not be read.
 
@@ -48,6 +50,7 @@ def of_proxies(
         remedy: A remedy that fits better than the catalogue's.
         guide_says: What the guide's own check answered.
         guide_defect: The defect of the guide that shows in the problems, if one does.
+        measures: The numbers that it rests on.
     """
     known = {pod.uid: pod for pod in pods}
     ids = (*(e for pod in known.values() for e in pod.evidence), *fleet.evidence, *evidence)
@@ -71,6 +74,7 @@ def of_proxies(
         remedy=remedy,
         guide_says=guide_says,
         guide_defect=guide_defect,
+        measures=measures,
     )
 
 

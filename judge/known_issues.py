@@ -50,10 +50,13 @@ def _range(since: str, fixed: str) -> Affected:
     return Affected(Version.parse(since), Version.parse(fixed))
 
 
+NOT_RENEWED = "SVIDs pushed but not renewed"
+"""Name of the defect because of which certificates grow old while everything else looks as it should."""
+
 KNOWN_ISSUES: tuple[KnownIssue, ...] = (
     KnownIssue(
         component="tbot",
-        name="SVIDs pushed but not renewed",
+        name=NOT_RENEWED,
         # The defect came with federation support in the SDS handler; no release of the v16 line is known to be fixed.
         ranges=(_range("16.0.0", "17.7.14"), _range("18.0.0", "18.6.4")),
         symptom="tbot pushes the old certificate under a fresh version; hours after pod start new connections fail with 503",

@@ -34,7 +34,7 @@ from facts.kubernetes import (
 )
 from facts.services import Service, parse_service
 from facts.versions import Version, parse_server_version
-from facts.workloads import DaemonSet, Deployment, parse_daemon_set, parse_deployment
+from facts.workloads import CronJob, DaemonSet, Deployment, parse_cron_job, parse_daemon_set, parse_deployment
 from observe.api import Api, connect
 from observe.streams import ExecResult, ForwardedPort, Streams
 from settings import Timeouts
@@ -108,6 +108,10 @@ class Cluster:
     def daemon_set(self, namespace: str, name: str) -> DaemonSet | Absent:
         """One DaemonSet."""
         return self._object("/apis/apps/v1", "daemonsets", ObjectRef("DaemonSet", name, namespace), parse_daemon_set)
+
+    def cron_jobs(self) -> tuple[CronJob, ...]:
+        """All CronJobs."""
+        return self._objects("/apis/batch/v1", "cronjobs", None, "", parse_cron_job)
 
     def config_maps(self, namespace: str, label_selector: str = "") -> tuple[ConfigMap, ...]:
         """ConfigMaps of one namespace."""

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from facts import envoy, envoy_traffic, policies
+from facts import envoy, envoy_traffic, policies, pushes
 from facts.document import Reading, decoded
 from facts.errors import CouldNotTell
 from facts.evidence import evidence_of
 from facts.kubernetes import Pod
 from facts.pod_spec import PROXY
 from facts.proxy import Fleet, Normalization, PodRef, ProxyAnswers, ProxyIdentity, Unread, identify
+from facts.pushes import Pushes, parse_pushes
 from observe.cluster import Cluster
 
 ADMIN, AGENT = 15000, 15020
@@ -41,6 +42,7 @@ _PARSERS = {
     policies.OF_GATEWAY: "facts.policies.parse_policies",
     envoy_traffic.HOSTS: "facts.envoy_traffic.hosts_of",
     envoy_traffic.COUNTERS: "facts.envoy_traffic.parse_counters",
+    pushes.PUSHES: "facts.pushes.parse_pushes",
 }
 
 
@@ -122,6 +124,16 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
         proxies=tuple(f for f in found if isinstance(f, ProxyIdentity)),
         unread=tuple(f for f in found if isinstance(f, Unread)),
     )
+
+
+def read_pushes(cluster: Cluster, pod: Pod) -> Pushes | None:
+    """What was sent to one proxy, whether or not it was anything new; None where it keeps no such statistic.
+
+    Raises:
+        CouldNotTell: It cannot be read.
+    """
+    reading = read_admin(cluster, pod, [pushes.PUSHES])[pushes.PUSHES]
+    return parse_pushes(reading.document, (reading.evidence,))
 
 
 def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normalization | Unread, ...]:

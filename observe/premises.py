@@ -26,6 +26,7 @@ READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("get", "apps", "deployments"),
     ("get", "apps", "daemonsets"),
     ("list", "apps", "daemonsets"),
+    ("list", "batch", "cronjobs"),
     ("create", "", "pods"),
     ("create", "", "pods/portforward"),
     ("create", "", "pods/exec"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from facts.agent import Agent, KubeletAddress
@@ -14,15 +15,17 @@ from facts.istio_ca import CONFIG_MAP, IstioAuthorities, parse_istio_authorities
 from facts.kubernetes import Labelled, Node, Pod
 from facts.mesh import Mesh
 from facts.mounts import SocketMount
-from facts.proxy import Fleet, Normalization, Unread
+from facts.proxy import Fleet, Normalization, ProxyIdentity, Unread
+from facts.pushes import Pushes
 from facts.services import Ingress, Service, ingress_of
-from facts.workloads import Deployment
+from facts.workloads import CronJob, Deployment
 from observe.agent import read_agent
-from observe.envoy import read_fleet, read_normalizations
+from observe.envoy import read_fleet, read_normalizations, read_pushes
 from observe.mesh import read_mesh
 from observe.mounts import read_socket_mounts
 from observe.premises import Premises
 from observe.readings import all_of
+from observe.wait import wait_until
 
 NO_INGRESS = ("egressgateway", "eastwestgateway")
 """Values of the label ``istio`` on gateways that are not for what comes from outside."""
@@ -198,6 +201,28 @@ class Proxies(Premises):
             for p in self.injected_pods()
             if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
         )
+
+    def fleet_on_sockets_after(self, seconds: float) -> Fleet:
+        """The same proxies as in `fleet_on_sockets`, read once more when so many seconds have passed since then."""
+        first, pods = self.fleet_on_sockets(), self.pods_on_sockets()
+
+        def read() -> Fleet:
+            due = min((p.read_at for p in first.proxies), default=datetime.now(UTC)) + timedelta(seconds=seconds)
+            wait_until(due)
+            return read_fleet(self.cluster, pods, self._progress)
+
+        return self._once(f"fleet after {seconds:g} s", read, lambda fleet: fleet.evidence)
+
+    def pushes(self, proxies: Iterable[ProxyIdentity]) -> Mapping[str, Pushes | None]:
+        """What the Envoys of some proxies say of what was sent to them, by uid of the pod."""
+        wanted = {p.pod.uid for p in proxies}
+        pods = [pod for pod in self.pods_on_sockets() if pod.uid in wanted]
+        return {pod.uid: read_pushes(self.cluster, pod) for pod in pods}
+
+    def cron_jobs(self) -> tuple[CronJob, ...]:
+        """All CronJobs."""
+        self._need("app")
+        return self._once("cron_jobs", self.cluster.cron_jobs, lambda found: all_of(c.evidence for c in found))
 
     def socket_mounts(self) -> tuple[SocketMount, ...]:
         """The mount in effect of each pod of `pods_on_sockets`."""

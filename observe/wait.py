@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_fixed
@@ -37,6 +38,11 @@ class Pace:
     interval: float = 0.25
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+
+
+def wait_until(moment: datetime) -> None:
+    """Waits for a moment, where time itself is what is waited for; at once where it has passed."""
+    time.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()))
 
 
 def eventually(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "look at the last observation") -> T:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -43,20 +42,19 @@ class Watch:
             interval: Seconds from one look to the next.
         """
         self._cluster = cluster
-        self._pods = tuple(pods)
+        self._wanted = tuple(pods)
         self._interval = interval
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._histories = {pod.uid: History(PodRef.of(pod)) for pod in self._pods}
+        self._histories: dict[str, History] = {}
         self._actions: list[Action] = []
         self._happenings: list[Happening] = []
-        self._pool = ThreadPoolExecutor(max(1, len(self._pods)), thread_name_prefix="watch")
+        self._followers: list[threading.Thread] = []
         self._broken: list[BaseException] = []
         self._last: dict[str, tuple[Evidence, ...]] = {}
 
     def __enter__(self) -> Watch:
-        for pod in self._pods:
-            self._pool.submit(self._follow, pod)
+        self.follow(*self._wanted)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,12 +63,24 @@ class Watch:
     def stop(self) -> None:
         """Ends looking; a second call does nothing."""
         self._ended.set()
-        self._pool.shutdown(wait=True)
+        for follower in self._followers:
+            follower.join()
         with self._lock:
             for uid, last in self._last.items():
                 ids = tuple(self._cluster.recorder.record(evidence) for evidence in last)
                 self._histories[uid] = self._histories[uid].shown_by(ids)
             self._last.clear()
+
+    def follow(self, *pods: Pod) -> None:
+        """Looks at further pods from now on, beside those that are followed already."""
+        for pod in pods:
+            with self._lock:
+                if pod.uid in self._histories:
+                    continue
+                self._histories[pod.uid] = History(PodRef.of(pod))
+            follower = threading.Thread(target=self._follow, args=(pod,), name=f"watch {pod.name}", daemon=True)
+            self._followers.append(follower)
+            follower.start()
 
     @property
     def histories(self) -> tuple[History, ...]:
@@ -78,7 +88,7 @@ class Watch:
         with self._lock:
             if self._broken:
                 raise RuntimeError("a watch has ended by itself") from self._broken[0]
-            return tuple(self._histories[pod.uid] for pod in self._pods)
+            return tuple(self._histories.values())
 
     def history(self, pod: Pod) -> History:
         """What was seen of one pod so far."""
@@ -114,11 +124,14 @@ class Watch:
         with self._lock:
             self._happenings.append(Happening(of, at or datetime.now(UTC), words))
 
-    def timeline(self, title: str, loads: Sequence[Load] = (), clocks: Sequence[Clock] = ()) -> Timeline:
-        """What happened so far, drawn up and recorded, so that the page can draw it."""
+    def timeline(self, title: str, loads: Sequence[Load] = (), clocks: Sequence[Clock] = ()) -> Timeline | None:
+        """What happened so far, drawn up and recorded, so that the page can draw it; None where nothing was seen yet."""
         with self._lock:
             actions, happenings = tuple(self._actions), tuple(self._happenings)
-        drawn = draw_up(title, histories=self.histories, loads=loads, clocks=clocks, actions=actions, happenings=happenings)
+        histories = self.histories
+        if not (actions or happenings or loads or any(history.sightings for history in histories)):
+            return None
+        drawn = draw_up(title, histories=histories, loads=loads, clocks=clocks, actions=actions, happenings=happenings)
         record_timeline(self._cluster.recorder, drawn)
         return drawn
 
@@ -127,10 +140,9 @@ class Watch:
             while not self._ended.is_set():
                 self._look(pod)
                 self._ended.wait(self._interval)
-        except BaseException as error:  # it must not be lost in a thread that nobody asks
+        except BaseException as error:
             with self._lock:
                 self._broken.append(error)
-            raise
 
     def _look(self, pod: Pod) -> None:
         held = KeptInMemory()

@@ -1,4 +1,4 @@
-"""Short-lived certificates for the time of a run: other lifetimes in tbot's configuration, and a second socket with a third.
+"""Short-lived certificates for the time of a feature: other lifetimes in tbot's configuration, and a second socket besides.
 
 What has to be seen to happen every twenty minutes is let happen every twenty seconds. Nothing else in tbot is touched.
 """
@@ -14,8 +14,11 @@ import yaml
 
 from facts.agent import Agent
 from facts.errors import ProvisioningFailed
+from facts.evidence import KeptInMemory
+from observe.cluster import Cluster
 from observe.wait import Pace
 from provision.objects import Objects
+from provision.supply import await_supply, supplied
 
 API = "workload-identity-api"
 
@@ -49,14 +52,17 @@ class ShortLived:
 
     Args:
         objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at; what is seen of it here is evidence of nothing.
         agent: tbot as it is installed.
-        pace: Patience for tbot's rollout.
+        pace: Patience for tbot's rollout, and for the proxies to come back to it.
     """
 
-    def __init__(self, objects: Objects, agent: Agent, pace: Pace) -> None:
+    def __init__(self, objects: Objects, cluster: Cluster, agent: Agent, pace: Pace) -> None:
         self._objects = objects
+        self._cluster = cluster.recording_to(KeptInMemory())
         self._agent = agent
         self._pace = pace
+        self._supplied: frozenset[str] | None = None
         self._former: dict[str, str] = {}
         self._ours: dict[str, str] = {}
         self._lifetimes: tuple[Lifetimes, Lifetimes | None] | None = None
@@ -89,6 +95,8 @@ class ShortLived:
                 where=self._where,
                 remedy="see whether tbot has its configuration from this ConfigMap",
             )
+        if self._supplied is None:
+            self._supplied = supplied(self._cluster)
         self._former = {key: data[key] for key in changed}  # before it is changed: Ctrl-C may come right after
         self._ours = changed
         self._put(changed)
@@ -98,11 +106,11 @@ class ShortLived:
         """Puts the configuration back to the letter and restarts tbot; nothing happens if it was not changed.
 
         Args:
-            wait: Return only when tbot is ready again.
+            wait: Return only when tbot is ready again, and supplies every proxy that it supplied before.
 
         Raises:
             ProvisioningFailed: Somebody else has changed it meanwhile, or the API server refuses.
-            CouldNotTell: tbot did not become ready in time.
+            CouldNotTell: It was not so in time.
         """
         if not self._former:
             return
@@ -116,6 +124,8 @@ class ShortLived:
             )
         self._put(self._former, wait=wait)
         self._former, self._lifetimes = {}, None
+        if wait:
+            await_supply(self._cluster, self._pace, of=self._supplied)
 
     @property
     def _where(self) -> str:
@@ -141,18 +151,22 @@ def shortened(text: str, first: Lifetimes, second: Lifetimes | None) -> str:
         first: For the services that are there.
         second: For the second socket; None for none.
     """
-    document = yaml.safe_load(text)
+    document = with_lifetimes(yaml.safe_load(text), first)
     services: list[dict[str, Any]] = document["services"]
-    served = [service for service in services if service.get("type") == API]
-    for service in served:
-        service.update(_fields(first))
     if second is not None:
-        further = copy.deepcopy(served[0])
-        further.update(_fields(second), listen=f"{served[0]['listen'].rpartition('/')[0]}/{SECOND_SOCKET}")
+        served = next(service for service in services if service.get("type") == API)
+        further = copy.deepcopy(served)
+        further.update(_fields(second), listen=f"{served['listen'].rpartition('/')[0]}/{SECOND_SOCKET}")
         further.pop("name", None)
         services.append(further)
     written: str = yaml.safe_dump(document, sort_keys=False)
     return written
+
+
+def with_lifetimes(document: Mapping[str, Any], lifetimes: Lifetimes) -> dict[str, Any]:
+    """A configuration of tbot, decoded, in which the services that supply workloads have other lifetimes."""
+    services = [{**s, **_fields(lifetimes)} if s.get("type") == API else s for s in document["services"]]
+    return {**document, "services": services}
 
 
 def _fields(lifetimes: Lifetimes) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Target:
         kubectl: Binary.
         istioctl: Binary.
         workload_image: An image with ``python3`` for probes.
+        older_proxy_image: Istio's proxy with an Envoy of before 1.37; None where there is none.
         objects: The cluster as something to change, within the safety classes of the run.
         teleport: How to reach Teleport; called when it is needed.
         has_teleport: Whether Teleport is there to be asked; brings nothing up.
@@ -59,6 +60,7 @@ class Target:
     kubectl: Path
     istioctl: Path
     workload_image: str
+    older_proxy_image: str | None
     objects: Objects
     teleport: Callable[[], TeleportAddress]
     has_teleport: Callable[[], bool]
@@ -101,6 +103,7 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         kubectl=installer.sources.kubectl,
         istioctl=installer.sources.istioctl,
         workload_image=installer.sources.workload_image,
+        older_proxy_image=installer.sources.older_proxy_image,
         objects=installer.objects,
         teleport=teleport,
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
@@ -134,6 +137,7 @@ def already_there(settings: Settings, run_id: str) -> Target:
         kubectl=sources.kubectl,
         istioctl=sources.istioctl,
         workload_image=sources.workload_image,
+        older_proxy_image=sources.older_proxy_image,
         objects=Objects(settings.kubeconfig, settings.context, run_id, timeout=settings.patience.api, discovery=discovery),
         teleport=lambda: address,
         has_teleport=lambda: True,

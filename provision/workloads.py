@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -30,7 +30,7 @@ from provision.rollout import pods_say
 TRAFFIC = MANIFESTS / "traffic"
 PROGRAMS = ("traffic.py", "load.py")
 CONTAINER = "traffic"
-MESH, CLASSIC, ENDURANCE = "mesh", "classic", "endurance"
+MESH, CLASSIC = "mesh", "classic"
 AT_ONCE = 4
 SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
 ISTIOS_NAME = "socket"
@@ -90,12 +90,26 @@ another node."""
 
 
 LASTING = (
-    Workload("alpha", "alpha", quarter=ENDURANCE, callers=("beta", "gamma")),
-    Workload("beta", "beta", node=1, quarter=ENDURANCE, callers=("alpha", "gamma")),
-    Workload("gamma", "gamma", quarter=ENDURANCE, callers=("alpha", "beta"), socket=SECOND_SOCKET),
+    Workload("alpha", "alpha", callers=("beta", "gamma")),
+    Workload("beta", "beta", node=1, callers=("alpha", "gamma")),
+    Workload("gamma", "gamma", callers=("alpha", "beta"), socket=SECOND_SOCKET),
 )
-"""Workloads of rotation and outages, in a namespace of their own, on two nodes; ``gamma`` takes its identity from the second
-socket, whose certificates live longer."""
+"""Workloads of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
+live longer."""
+
+OLDER = Workload("older", "older", node=1)
+"""The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""
+
+
+def lasting_in(quarter: str, older_proxy_image: str | None) -> tuple[Workload, ...]:
+    """The workloads of rotation and outages in one of the run's namespaces.
+
+    Args:
+        quarter: The namespace, see `Workload`.
+        older_proxy_image: Image for `OLDER`; None where there is none, and no such workload.
+    """
+    older = (replace(OLDER, proxy_image=older_proxy_image),) if older_proxy_image else ()
+    return tuple(replace(workload, quarter=quarter) for workload in (*LASTING, *older))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,30 @@ from contextlib import ExitStack
 
 import pytest
 from pytest_bdd import given, parsers, when
+from pytest_bdd.parser import Scenario
 
 from facts.history import History
+from facts.kubernetes import Pod
 from facts.load import Load
 from observe.install import Install
 from observe.load import Running, Wanted, under_load
 from observe.wait import NotYet
 from observe.watch import Watch
-from provision.lifetimes import Lifetimes, ShortLived
+from provision.lifetimes import SECOND_SOCKET, Lifetimes, ShortLived
 from provision.workloads import Workloads
 from settings import Settings
 
 HTTP, TCP = 8080, 9090
 ONE_EACH = "one each"
+TOO_LATE = 10
+"""Seconds behind its interval after which nobody waits for a renewal any longer: no budget of a scenario is that wide."""
+
+SCENARIO = pytest.StashKey[str]()
+
+
+def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
+    """Keeps what the scenario is called, which the timeline has as its title."""
+    request.node.stash[SCENARIO] = scenario.name
 
 
 class Trial:
@@ -27,11 +38,15 @@ class Trial:
 
     Attributes:
         watch: Of the proxies at both ends of all loads.
+        pods: The pods of these proxies, as they were when it began.
         lifetimes: Of certificates from the mesh's own socket, and from the second one.
     """
 
-    def __init__(self, watch: Watch, running: Sequence[Running], lifetimes: Sequence[Lifetimes]) -> None:
+    def __init__(
+        self, watch: Watch, pods: Sequence[Pod], running: Sequence[Running], lifetimes: Sequence[Lifetimes]
+    ) -> None:
         self.watch = watch
+        self.pods = tuple(pods)
         self.lifetimes = tuple(lifetimes)
         self._running = tuple(running)
 
@@ -39,6 +54,36 @@ class Trial:
     def slowest_renewal(self) -> int:
         """Seconds after which every watched proxy must have a new certificate, if all is well."""
         return max(each.renewal for each in self.lifetimes)
+
+    def lifetimes_of(self, history: History) -> Lifetimes:
+        """Of the certificates that a proxy gets, by the socket that it asks."""
+        on_second = history.latest is not None and history.latest.socket_path.endswith(f"/{SECOND_SOCKET}")
+        return self.lifetimes[-1 if on_second else 0]
+
+    def await_renewals(self, count: int, patience: float) -> None:
+        """Waits until each proxy has had so many new certificates, or one of them has waited too long for its next.
+
+        Args:
+            count: How many.
+            patience: Seconds that looking may take besides.
+
+        Raises:
+            CouldNotTell: A proxy cannot be read.
+        """
+
+        def look(histories: Sequence[History]) -> None:
+            late = [h for h in histories if h.waiting > self.lifetimes_of(h).renewal + TOO_LATE]
+            behind = [f"{h.pod}: {len(h.svids) - 1}" for h in histories if len(h.svids) <= count]
+            if behind and not late:
+                raise NotYet(f"new certificates so far: {', '.join(behind)}")
+
+        longest = count * (self.slowest_renewal + TOO_LATE) + patience
+        self.watch.until(f"each proxy has had {count} new certificates, or is late", look, longest)
+
+    def also(self, *pods: Pod) -> None:
+        """Watches further proxies from now on."""
+        self.watch.follow(*pods)
+        self.pods = (*self.pods, *pods)
 
     @property
     def running(self) -> tuple[Running, ...]:
@@ -81,7 +126,8 @@ def short_lifetimes(
     return first, second
 
 
-Begin = Callable[[Sequence[Wanted], Sequence[Lifetimes]], Trial]
+Begin = Callable[[Sequence[Pod], Sequence[Wanted], Sequence[Lifetimes]], Trial]
+"""Takes the pods to watch, the loads between them, and how long their certificates live."""
 
 
 @pytest.fixture
@@ -89,17 +135,23 @@ def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[Be
     """Begins a trial, which ends with its scenario."""
     with ExitStack() as stack:
 
-        def begin(wanted: Sequence[Wanted], lifetimes: Sequence[Lifetimes]) -> Trial:
-            pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server)}
-            watch = Watch(install.cluster, list(pods.values()))
+        def begin(pods: Sequence[Pod], wanted: Sequence[Wanted], lifetimes: Sequence[Lifetimes]) -> Trial:
+            watch = Watch(install.cluster, pods)
             running: tuple[Running, ...] = ()
             # Drawn whatever becomes of the scenario, after everything has ended: where it fails, a person needs it most.
-            stack.callback(lambda: watch.timeline(str(request.node.name), Trial(watch, running, lifetimes).loads))
+            stack.callback(
+                lambda: watch.timeline(request.node.stash[SCENARIO], [r.load for r in running if r.load is not None])
+            )
             stack.enter_context(watch)
             running = stack.enter_context(under_load(install.cluster, wanted))
-            return Trial(watch, running, lifetimes)
+            return Trial(watch, pods, running, lifetimes)
 
         yield begin
+
+
+@given(parsers.parse("the proxies of {names}, watched"), target_fixture="trial")
+def watched(names: str, lifetimes: tuple[Lifetimes, ...], lasting: Workloads, begin_trial: Begin) -> Trial:
+    return begin_trial(lasting.ready(*names.replace(" and ", ", ").split(", ")), (), lifetimes)
 
 
 @given("this traffic, watched at both ends:", target_fixture="trial")
@@ -112,15 +164,10 @@ def traffic(datatable: list[list[str]], lifetimes: tuple[Lifetimes, ...], lastin
         address = f"{server}.{lasting.namespace(server)}"
         url = f"tcp://{address}:{TCP}" if keep else f"http://{address}:{HTTP}/"
         wanted.append(Wanted(calling, called, url, float(rate), keep))
-    return begin_trial(wanted, lifetimes)
+    pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server)}
+    return begin_trial(list(pods.values()), wanted, lifetimes)
 
 
-@when(parsers.parse("each of their proxies has had {count:d} new certificates"))
+@when(parsers.re(r"each of them has had time for (?P<count>\d+) new certificates?"), converters={"count": int})
 def renewed(count: int, trial: Trial, settings: Settings) -> None:
-    def look(histories: Sequence[History]) -> None:
-        behind = [f"{h.pod}: {len(h.svids) - 1}" for h in histories if len(h.svids) <= count]
-        if behind:
-            raise NotYet(f"new certificates so far: {', '.join(behind)}")
-
-    patience = count * trial.slowest_renewal + settings.patience.svid
-    trial.watch.until(f"each proxy has had {count} new certificates", look, patience)
+    trial.await_renewals(count, settings.patience.svid)

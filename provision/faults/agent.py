@@ -12,7 +12,8 @@ from observe.envoy import read_admin, read_proxy
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
 from provision.faults.config_maps import edited, edited_text
-from provision.faults.fault import STREAMS, Fault, Scene, uses_the_socket
+from provision.faults.fault import Fault, Scene
+from provision.supply import STREAMS, uses_the_socket
 
 NAMESPACE, TBOT = "teleport-system", "tbot"
 SECOND_IDENTITY = "istio-workloads-of-before"

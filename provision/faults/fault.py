@@ -8,23 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facts import envoy
-from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory, Recorder
-from facts.kubernetes import Pod
 from observe.cluster import Cluster
 from observe.command import must_run
-from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.faults.reach import SAMPLE
 from provision.install import Installation
 from provision.resources import Resources
+from provision.supply import VOLUME, await_supply
 from settings import Timeouts
 
-STREAMS = 2
-"""SDS streams that an Envoy holds on the socket: one for `default`, one for `ROOTCA`."""
-
-VOLUME = "workload-socket"
 TEMPLATES = "inject.istio.io/templates"
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -218,25 +212,7 @@ class Scene:
         pace = self.pace(self.patience.rollout)
         self.installation.objects.await_ready("DaemonSet", "tbot", pace, namespace="teleport-system")
         with self.looking() as cluster:
-            eventually("every Envoy has its SDS streams", lambda: _look_at_streams(cluster), pace)
-
-
-def _look_at_streams(cluster: Cluster) -> None:
-    for pod in cluster.pods():
-        if not uses_the_socket(pod):
-            continue
-        try:
-            seen = envoy.parse_streams(read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS].document)
-        except CouldNotTell as error:
-            raise NotYet(str(error)) from error
-        if seen.rq_active < STREAMS:
-            raise NotYet(f"{pod.ref} has {seen.rq_active} of {STREAMS} streams")
-
-
-def uses_the_socket(pod: Pod) -> bool:
-    """Whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
-    volume = pod.spec.volume("workload-socket")
-    return pod.proxy is not None and not pod.terminating and volume is not None and volume.source == "hostPath"
+            await_supply(cluster, pace)
 
 
 @dataclass(frozen=True, slots=True)

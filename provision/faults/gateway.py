@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from provision.faults.fault import VOLUME, Fault, Scene
+from provision.faults.fault import Fault, Scene
+from provision.supply import VOLUME
 
 NAMESPACE, GATEWAY = "istio-system", "istio-ingressgateway"
 MOUNT = "/var/run/secrets/workload-spiffe-uds"

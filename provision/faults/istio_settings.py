@@ -12,8 +12,9 @@ from observe.envoy import read_proxy
 from observe.wait import NotYet
 from provision.faults import reach
 from provision.faults.config_maps import edited, edited_text
-from provision.faults.fault import Fault, Scene, uses_the_socket
+from provision.faults.fault import Fault, Scene
 from provision.faults.guides_values import await_normalization
+from provision.supply import uses_the_socket
 from provision.variant import Variant
 
 NAMESPACE = "istio-system"

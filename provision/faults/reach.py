@@ -25,6 +25,9 @@ AGENT = frozenset({"INST-13", "INST-14", "INST-16", "CHK-5", "CHK-6", "CHK-8", "
 WORKLOADS = frozenset({"INST-08", "INST-13", "INST-15", "CHK-5", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
 """What is known by the injected pods and their proxies."""
 
+CERTIFICATES = frozenset({"ID-01", "ID-02", "ID-03", "ID-04", "ROT-01", "ROT-05", "ROT-06", "ROT-07"})
+"""What is known by the certificates in the proxies, and by how they are kept fresh."""
+
 NODES = frozenset({"INST-04", "INST-13", "INST-14", "CHK-5", "CHK-8"})
 """What is known by standing on a node."""
 

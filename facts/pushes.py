@@ -1,0 +1,57 @@
+"""What an Envoy says of the secrets that were sent to it, whether or not they brought anything new.
+
+Source: Envoy's statistics of an SDS subscription, ``sds.SECRET.*``. A proxy of Istio keeps them only where its pod asks for
+them (annotation ``sidecar.istio.io/statsInclusionPrefixes``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from facts.document import mappings, maybe, need, when
+from facts.errors import CouldNotTell
+
+PUSHES = r"/stats?format=json&filter=^sds\.default\."
+"""What to ask of Envoy's admin interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushes:
+    """What came for the secret ``default``.
+
+    Attributes:
+        version: The server's version of what came last, from ``version_text``.
+        evidence: Ids of the readings.
+    """
+
+    version: str
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> datetime | None:
+        """When the last one was sent: tbot's versions are times. None for another server's."""
+        return pushed_at(self.version)
+
+
+def pushed_at(version: str) -> datetime | None:
+    """When a version was sent, where it is a time, as tbot's are; None otherwise."""
+    try:
+        return when(version, "version")
+    except CouldNotTell:
+        return None
+
+
+def parse_pushes(document: Any, evidence: tuple[str, ...] = ()) -> Pushes | None:
+    """Reads an answer to `PUSHES`; None where the proxy keeps no such statistic.
+
+    Raises:
+        CouldNotTell: It is damaged.
+    """
+    where = "/stats: sds.default"
+    need(document, "stats", list, where)
+    for stat in mappings(document, "stats", where):
+        if maybe(stat, "name", "", where).endswith("version_text"):
+            return Pushes(need(stat, "value", str, where), evidence)
+    return None

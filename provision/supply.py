@@ -1,0 +1,64 @@
+"""Whether Envoys are supplied: the streams that they hold on tbot's sockets, and how their return is awaited.
+
+A tbot that is ready again is not the end of it: Envoy comes back to its socket in its own time, up to half a minute later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from facts import envoy
+from facts.errors import CouldNotTell
+from facts.kubernetes import Pod
+from observe.cluster import Cluster
+from observe.envoy import read_admin
+from observe.wait import NotYet, Pace, eventually
+
+STREAMS = 2
+"""SDS streams that an Envoy holds on the socket: one for `default`, one for `ROOTCA`."""
+
+VOLUME = "workload-socket"
+
+
+def uses_the_socket(pod: Pod) -> bool:
+    """Whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
+    volume = pod.spec.volume(VOLUME)
+    return pod.proxy is not None and not pod.terminating and volume is not None and volume.source == "hostPath"
+
+
+def supplied(cluster: Cluster) -> frozenset[str]:
+    """Uids of the pods whose Envoy has all its streams now."""
+    return frozenset(pod.uid for pod in cluster.pods() if uses_the_socket(pod) and not _lack(cluster, pod))
+
+
+def await_supply(cluster: Cluster, pace: Pace, *, of: Collection[str] | None = None) -> None:
+    """Waits until each Envoy on tbot's sockets has all its streams; each is asked until it has, once.
+
+    Args:
+        cluster: To look at.
+        pace: Patience.
+        of: Uids of the pods that count, those that are gone excepted; None for all.
+
+    Raises:
+        CouldNotTell: It was not so in time.
+    """
+    well: set[str] = set()
+
+    def look() -> None:
+        for pod in cluster.pods():
+            if pod.uid in well or not uses_the_socket(pod) or (of is not None and pod.uid not in of):
+                continue
+            if lacks := _lack(cluster, pod):
+                raise NotYet(lacks)
+            well.add(pod.uid)
+
+    eventually("every Envoy has its SDS streams", look, pace)
+
+
+def _lack(cluster: Cluster, pod: Pod) -> str:
+    """What a pod's Envoy lacks; empty where it has all its streams."""
+    try:
+        seen = envoy.parse_streams(read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS].document)
+    except CouldNotTell as error:
+        return str(error)
+    return "" if seen.rq_active >= STREAMS else f"{pod.ref} has {seen.rq_active} of {STREAMS} streams"
