@@ -84,6 +84,12 @@ class Load:
         return len(self.ledger.requests)
 
     @property
+    def achieved(self) -> float:
+        """Requests a second from the first to the last: less than `rate` where the client could not keep up with it."""
+        spread = (self.ledger.requests[-1].at - self.ledger.requests[0].at).total_seconds()
+        return (self.sent - 1) / spread if spread else self.rate
+
+    @property
     def failed(self) -> tuple[Request, ...]:
         """The requests that the server did not answer, in their order."""
         return tuple(r for r in self.ledger.requests if r.outcome is not Outcome.ANSWERED)

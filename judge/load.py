@@ -78,6 +78,7 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
             Measure("failed requests", len(failed), at_most=at_most),
             Measure("requests sent", sent, at_least=1),
             Measure("slowest request", slowest, "s"),
+            Measure("lowest rate of a load", min((t.load.achieved for t in counted), default=0.0), "/s"),
         ),
     )
 

@@ -120,7 +120,7 @@ def nothing_was_replaced(requirement: str, watched: Sequence[Watched]) -> Findin
             problems.append(f"{before.ref} is gone: {after.ref if isinstance(after, Pod) else after}")
             continue
         ran = {c.name: (c.restarts, c.container_id) for c in before.containers}
-        again = [c for c in after.containers if (c.restarts, c.container_id) != ran[c.name]]
+        again = [c for c in after.containers if (c.restarts, c.container_id) != ran.get(c.name)]
         problems += [f"{after.ref}: {c.name} has restarted {c.restarts} times" for c in again]
         if each.history.restarts:
             problems.append(f"{after.ref}: Envoy has started anew {each.history.restarts} times, by its uptime")

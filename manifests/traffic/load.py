@@ -111,9 +111,14 @@ def run(directory, wanted):
     ask = kept.request if keep else (lambda: traffic.request(url, wanted.timeout, ""))
     began, zero = now(), time.monotonic()
 
+    free = threading.Semaphore(workers)
+
     def one():
-        at = time.monotonic() - zero
-        ledger.add(at, ask())
+        try:
+            at = time.monotonic() - zero
+            ledger.add(at, ask())
+        finally:
+            free.release()
 
     stop, asked, next_at = directory / "stop", [], zero
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
@@ -122,11 +127,12 @@ def run(directory, wanted):
             if wait > 0:
                 time.sleep(min(wait, LOOKS))
                 continue
+            # Whoever is asked for more than he can do falls behind, and the ledger shows it: nothing is put off for later.
+            if not free.acquire(timeout=LOOKS):
+                continue
             asked.append(pool.submit(one))
-            if keep:
-                concurrent.futures.wait(asked[-1:])
-            # After a silence of the one connection the rate goes on; what could not be asked meanwhile is not asked at once.
-            next_at = max(next_at + 1 / rate, time.monotonic() - 1 / rate) if keep else next_at + 1 / rate
+            # After a silence the rate goes on; what could not be asked meanwhile is not asked at once.
+            next_at = max(next_at + 1 / rate, time.monotonic() - 1 / rate)
     for each in asked:
         each.result()
     kept.close()
@@ -190,7 +196,7 @@ def main():
     beginning.add_argument("--keep", action="store_true", help="one TCP connection for all")
     ending = commands.add_parser("end")
     ending.add_argument("load")
-    ending.add_argument("--patience", type=float, default=20.0, help="seconds for its last answers")
+    ending.add_argument("--patience", type=float, default=25.0, help="seconds for its last answers")
     chosen = parser.parse_args()
     if chosen.command == "begin":
         begin(chosen)
