@@ -8,6 +8,7 @@ from facts.bundle import TrustBundle
 from facts.document import Reading
 from facts.errors import CouldNotTell
 from facts.finding import Finding
+from facts.gateway_api import GatewayClass, istiods
 from facts.guide import Defect
 from facts.kubernetes import Pod
 from facts.ledger import Exchange, Ledger, Outcome
@@ -21,6 +22,7 @@ from judge.identity import own_identity_problems
 
 NO_GATEWAY = "the mesh has no ingress gateway"
 NO_GATEWAY_API = "the cluster does not know the Gateway API"
+NO_CLASS = "istiod serves no class of gateways of the Gateway API"
 """As the catalogue words them."""
 
 ISTIODS = "gateway certificate issued by istiod"
@@ -33,11 +35,21 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Deployment]) -> Find
     return not_applicable("TRF-05", NO_GATEWAY, where="Deployments of all namespaces", evidence=mesh.evidence)
 
 
-def needs_the_gateway_api(asked: Reading) -> Finding | None:
-    """TRF-05, for gateways of the Gateway API: what makes it not applicable, if anything."""
-    if asked.document is not None:
-        return None
-    return not_applicable("TRF-05", NO_GATEWAY_API, where="ApiGroup gateway.networking.k8s.io", evidence=[asked.evidence])
+def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Finding | None:
+    """TRF-05, for gateways of the Gateway API: what makes it not applicable, if anything.
+
+    Args:
+        asked: What the API server says of the Gateway API.
+        classes: The cluster's classes of gateways.
+    """
+    if asked.document is None:
+        return not_applicable("TRF-05", NO_GATEWAY_API, where="gateway.networking.k8s.io/v1", evidence=[asked.evidence])
+    if istiods(classes) is None:
+        evidence = dict.fromkeys((asked.evidence, *(e for c in classes for e in c.evidence)))
+        return not_applicable(
+            "TRF-05", NO_CLASS, where=listed([c.name for c in classes], "GatewayClasses"), evidence=evidence
+        )
+    return None
 
 
 def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | None) -> Finding:

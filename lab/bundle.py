@@ -7,6 +7,7 @@ Format (schema 1; paths are absolute):
     istio                hub, tag, version
     kind_patch           YAML file to merge into a kind cluster's configuration
     istio_overlay        IstioOperator file to pass to istioctl after the installation's own
+    gateway_api          List of the Gateway API's definitions, to apply before Istio is installed
     preloaded            references of the images that every node already has
     parts                name, version, size, sha256, key, seconds of each part
     stand_in             true: what is called Teleport here is a stand-in
@@ -27,11 +28,13 @@ from lab.image_recipes import image_parts, network_image, older_proxy_image, pyt
 from lab.node_recipes import node_image, node_parts, preloaded
 from lab.parts import Part, keys
 from lab.recipes import (
+    GATEWAY_API,
     ISTIO_HUB,
     ISTIO_OVERLAY,
     KIND_PATCH,
     cluster_data_part,
     envoy_parts,
+    gateway_api_part,
     go_part,
     node_rootfs_part,
     python_rootfs_part,
@@ -68,6 +71,7 @@ def all_parts(versions: Versions, store: Store) -> list[Part]:
         node_rootfs_part(versions, debs),
         *envoy_parts(versions),
         site_packages_part(versions),
+        gateway_api_part(versions),
         cluster_data_part(versions),
         python,
         *(go_part(component) for component in components(versions)),
@@ -117,6 +121,7 @@ def write(versions: Versions, records: Sequence[Record], store: Store) -> Path:
         "istio": {"hub": ISTIO_HUB, "tag": versions.istio, "version": versions.istio},
         "kind_patch": str(place("cluster-data", KIND_PATCH)),
         "istio_overlay": str(place("cluster-data", ISTIO_OVERLAY)),
+        "gateway_api": str(place("gateway-api", GATEWAY_API)),
         "preloaded": preloaded(versions, by_name, store),
         "parts": [
             {"name": r.name, "version": r.version, "size": r.size, "sha256": r.sha256, "key": r.key, "seconds": r.seconds}

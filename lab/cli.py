@@ -68,7 +68,9 @@ def build() -> None:
 def host() -> None:
     """Make sure that a Docker daemon answers; on Debian or Ubuntu, as root, install and start one if none does."""
     versions, store = load(), Store(cache_directory())
-    _ensure_docker(Host(store.directory, _say), versions, store)
+    machine = Host(store.directory, _say)
+    _ensure_docker(machine, versions, store)
+    machine.ensure_inotify()
 
 
 def _ensure_docker(host: Host, versions: Versions, store: Store) -> None:

@@ -19,6 +19,14 @@ from lab.versions import Versions
 COLD_BUILD_GIB = 20
 """Free disk space that a build from nothing needs, Go's own caches included."""
 
+INOTIFY_INSTANCES = 1024
+"""Enough for several clusters at a time: one of two nodes takes about fifty, and the usual limit is 128.
+
+Where none is left, the systemd of a node ends as soon as it starts.
+"""
+
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+
 # For the Docker daemon to answer, or to be gone.
 _DAEMON_SECONDS = 30.0
 
@@ -40,13 +48,15 @@ class Host:
     Args:
         cache: The cache directory; the daemon's data, log and process id are kept in it.
         say: Told in a sentence whatever is changed on the machine.
+        inotify: Where the kernel has its limit of inotify instances for each user.
     """
 
-    def __init__(self, cache: Path, say: Say) -> None:
+    def __init__(self, cache: Path, say: Say, inotify: Path = _INOTIFY) -> None:
         self._cache = cache
         self._say = say
         self._pid_file = cache / "dockerd.pid"
         self._log = cache / "dockerd.log"
+        self._inotify = inotify
         self.docker_data = cache / "docker"
 
     def own_daemon(self) -> int | None:
@@ -118,6 +128,26 @@ class Host:
         self._pid_file.unlink(missing_ok=True)
         return True
 
+    def ensure_inotify(self) -> None:
+        """Raise the limit of inotify instances where the lab's own daemon runs; elsewhere say what to type."""
+        limit = int(self._inotify.read_text(encoding="ascii"))
+        if limit >= INOTIFY_INSTANCES:
+            return
+        setting = f"fs.inotify.max_user_instances={INOTIFY_INSTANCES}"
+        reason = f"for more than one cluster at a time; it was {limit}"
+        if self.own_daemon() is not None:
+            try:
+                self._inotify.write_text(f"{INOTIFY_INSTANCES}\n", encoding="ascii")
+            except OSError as error:
+                self._say(f"could not set {setting} ({error.strerror}), {reason}")
+            else:
+                self._say(f"set {setting}, {reason}")
+            return
+        self._say(
+            f"this machine has fs.inotify.max_user_instances={limit}; for more than one cluster at a time type: "
+            f"sudo sysctl -w {setting}"
+        )
+
     def install(self, packages: Iterable[str]) -> None:
         """Install those of the packages whose commands are missing.
 
@@ -150,7 +180,7 @@ class Host:
             if os.geteuid() != 0:
                 raise LabError("expected to run as root: the lab's images are made with debootstrap. Try with sudo.")
             self.install(["debootstrap", "debian-archive-keyring"])
-        if names & {"tools", "kind", "etcd", "coredns", "kubernetes", "istio"}:
+        if names & {"tools", "kind", "etcd", "coredns", "kubernetes", "istio", "gateway-api"}:
             _require_go(versions.go)
         if names & {"kubernetes", "istio"}:
             self._require_room()

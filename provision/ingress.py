@@ -26,8 +26,6 @@ from provision.workloads import DEFAULT_REVISION
 
 GATEWAY = MANIFESTS / "traffic" / "gateway.yaml"
 GATEWAY_API = MANIFESTS / "traffic" / "gateway-api.yaml"
-DEPLOYED = "door-istio"
-"""Name of what istiod makes for the Gateway ``door`` of the class ``istio``: Deployment, Service and service account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +94,11 @@ class Doorkeeper:
         self._await(door)
         return door
 
-    def build(self, revision: str, socket_directory: str) -> Door:
+    def build(self, gateway_class: str, revision: str, socket_directory: str) -> Door:
         """Has istiod deploy a gateway of the run's own, by the Gateway API, on the node's socket.
 
         Args:
+            gateway_class: Class of gateways that istiod deploys.
             revision: Of Istio; ``default`` where it has none.
             socket_directory: Directory of tbot's socket on the node.
 
@@ -108,14 +107,16 @@ class Doorkeeper:
             CouldNotTell: istiod does not deploy it, or a proxy does not learn of it, in time.
         """
         namespace = self.server.namespace
-        identity = workload_id(self.trust_domain, namespace, DEPLOYED)
-        door = Door(f"http://{DEPLOYED}.{namespace}:80/", f"door.{namespace}.invalid", identity, ())
-        made = self._documents(GATEWAY_API, door, SOCKET_DIRECTORY=socket_directory)
+        # The name that istiod gives to all it makes for the Gateway `door`: Deployment, Service and service account.
+        deployed = f"door-{gateway_class}"
+        identity = workload_id(self.trust_domain, namespace, deployed)
+        door = Door(f"http://{deployed}.{namespace}:80/", f"door.{namespace}.invalid", identity, ())
+        made = self._documents(GATEWAY_API, door, SOCKET_DIRECTORY=socket_directory, GATEWAY_CLASS=gateway_class)
         if revision != DEFAULT_REVISION:
             made[1]["metadata"]["labels"] = {"istio.io/rev": revision}
         self.objects.apply_all(made)
         remedy = f"kubectl describe gateway door -n {namespace}; istiod's log says why it does not deploy it"
-        self.objects.await_ready("Deployment", DEPLOYED, self.pace, namespace=namespace, remedy=remedy)
+        self.objects.await_ready("Deployment", deployed, self.pace, namespace=namespace, remedy=remedy)
         door = replace(door, pods=self.cluster.pods(namespace, f"{GATEWAY_NAME}=door"))
         self._await(door)
         return door

@@ -11,7 +11,7 @@ from types import TracebackType
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.evidence import Recorder
 from observe.wait import NotYet, eventually
-from provision import agent, collect, istio, teleport
+from provision import agent, collect, gateway_api, istio, teleport
 from provision.directory import directory_of, make_directory, remove_directory
 from provision.kind import NETWORK, Kind, context_name
 from provision.objects import Document, Lacks, Objects
@@ -101,6 +101,8 @@ class Installer:
         self.run_id = run_id
         self._settings = settings
         self._recorder = recorder
+        # The guide does not mention the Gateway API.
+        self._definitions = None if self.variant.as_guide else self.sources.gateway_api
         self._patience = settings.patience
         self._keep = settings.keep or settings.reuse
         teleport.docker_must_answer()
@@ -119,13 +121,15 @@ class Installer:
             self._blaming_docker(
                 Phase("cluster", self._make_cluster),
                 Phase("nodes", self._await_nodes, needs=("cluster",)),
+                Phase("gateway-api", self._introduce_gateway_api, needs=("cluster",)),
                 Phase("teleport", self._start_teleport),
                 Phase("resources", self._create_resources, needs=("teleport",)),
                 Phase("token", self._create_token, needs=("teleport", "cluster")),
                 Phase("agent", self._install_agent, needs=("cluster", "resources", "token")),
                 # The gateway of Istio's own installation waits for tbot, so both must be on their way together.
                 Phase("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("agent",)),
-                Phase("istiod", self._await_istiod, needs=("cluster",), alongside=("istio",)),
+                # istiod takes up the Gateway API whenever it comes, so that it need not come before istioctl begins.
+                Phase("istiod", self._await_istiod, needs=("cluster", "gateway-api"), alongside=("istio",)),
                 Phase("app", self._deploy_app, needs=("istiod", "agent")),
             ),
             on_end=on_phase,
@@ -263,6 +267,10 @@ class Installer:
         for node in self.objects.all_of("v1", "Node"):
             self.objects.await_ready("Node", node["metadata"]["name"], pace, remedy="kubectl describe nodes")
 
+    def _introduce_gateway_api(self) -> None:
+        if self._definitions is not None:
+            gateway_api.introduce(self.objects, self._definitions)
+
     def _start_teleport(self) -> None:
         self._authority = self._existing_teleport() if self._settings.tctl else self._own_teleport()
         # Only in a Teleport of our own is a resource of the same name certainly ours.
@@ -391,6 +399,8 @@ class Installer:
 
         eventually("there is an istiod", look, pace, remedy="kubectl get pods -n istio-system")
         self.objects.await_ready("Deployment", "istiod", pace, namespace="istio-system")
+        if self._definitions is not None:
+            gateway_api.await_class(self.objects, pace)
 
     def _deploy_app(self) -> str:
         self.objects.apply_all(self.variant.documents("test-app-deployment.yaml", self.variables()))

@@ -52,6 +52,8 @@ class Sources:
         stand_in: Teleport and tbot are the lab's stand-in.
         kind_patch: YAML file to merge into kind's configuration, if the node image needs one.
         istio_overlay: IstioOperator file to install after ours, if Istio's images need one.
+        gateway_api: JSON list of the Gateway API's definitions, for a cluster that lacks them. None where there is none: the
+            public ones are no images, and whoever installs Istio from a registry decides on them himself.
         older_proxy_image: Istio's proxy with an Envoy of before 1.37, for a pod that asks for it with the annotation
             ``sidecar.istio.io/proxyImage``: there, a secret that is sent again unchanged looks like a new one. None where
             there is no such image.
@@ -72,6 +74,7 @@ class Sources:
     stand_in: bool = False
     kind_patch: Path | None = None
     istio_overlay: Path | None = None
+    gateway_api: Path | None = None
     older_proxy_image: str | None = None
 
 
@@ -203,13 +206,15 @@ def _from_bundle(file: Path) -> Sources:
             stand_in=bool(bundle["stand_in"]),
             kind_patch=file.parent / bundle["kind_patch"],
             istio_overlay=file.parent / bundle["istio_overlay"],
+            gateway_api=file.parent / bundle["gateway_api"] if "gateway_api" in bundle else None,
             older_proxy_image=images.get("proxyv2-older-envoy"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProvisioningFailed(
             expected="every component of the lab", seen=f"no {error}", where=str(file), remedy=remedy
         ) from error
-    for path in (sources.kind, sources.kubectl, sources.istioctl, sources.kind_patch, sources.istio_overlay):
+    named = (sources.kind_patch, sources.istio_overlay, sources.gateway_api)
+    for path in (sources.kind, sources.kubectl, sources.istioctl, *named):
         if path is not None and not path.is_file():
             raise ProvisioningFailed(
                 expected="the files that the lab's list names", seen="there is no such file", where=str(path), remedy=remedy

@@ -13,6 +13,7 @@ from facts.bundle import TrustBundle
 from facts.errors import CouldNotTell
 from facts.evidence import Recorder
 from facts.finding import Finding
+from facts.gateway_api import istiods
 from facts.guide import GuideAnswer
 from facts.ledger import Exchange
 from judge import gateways as gateways_judge
@@ -214,7 +215,7 @@ def ingress_gateway(install: Install) -> Finding | None:
 
 @given("the Gateway API in this cluster", target_fixture="inapplicable")
 def gateway_api(install: Install) -> Finding | None:
-    return gateways_judge.needs_the_gateway_api(install.gateway_api())
+    return gateways_judge.needs_the_gateway_api(install.gateway_api(), install.gateway_classes())
 
 
 @pytest.fixture
@@ -234,9 +235,10 @@ def behind_the_meshs(inapplicable: Finding | None, install: Install, doorkeeper:
 
 @given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="door")
 def behind_its_own(inapplicable: Finding | None, install: Install, doorkeeper: Doorkeeper) -> Door | None:
-    if inapplicable is not None:
+    served = istiods(install.gateway_classes())
+    if inapplicable is not None or served is None:
         return None
-    return doorkeeper.build(install.mesh().revision, install.socket_directory())
+    return doorkeeper.build(served.name, install.mesh().revision, install.socket_directory())
 
 
 @when(parsers.parse("plain sends {count:d} requests through the gateway to beta"), target_fixture="through")

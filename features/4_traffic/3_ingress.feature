@@ -15,7 +15,7 @@ Feature: The ingress gateway belongs to the same trust
   @requirement:TRF-05 @safety:namespaced
   Scenario: A gateway of the Gateway API reaches a workload
     istiod deploys such a gateway by itself, for a Gateway in the namespace of this run, and gives it a socket of its own in
-    place of tbot's. From Istio 1.31 on that can be put right beside the Gateway.
+    place of tbot's. A ConfigMap beside the Gateway puts that right.
 
     Given the Gateway API in this cluster
     And beta behind a gateway that istiod deploys on the node's socket

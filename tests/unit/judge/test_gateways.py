@@ -7,6 +7,7 @@ from typing import Any
 
 from facts.document import Reading
 from facts.finding import Finding
+from facts.gateway_api import CONTROLLER, GatewayClass
 from facts.guide import Defect
 from facts.ledger import Exchange, Outcome, Peer
 from facts.proxy import ProxyIdentity
@@ -23,8 +24,16 @@ def test_gateways_that_are_not_there() -> None:
 
 
 def test_a_cluster_without_the_gateway_api() -> None:
-    assert judge.needs_the_gateway_api(Reading({"kind": "APIGroup"}, "ev-group", NOW)) is None
-    inapplicable(judge.needs_the_gateway_api(Reading(None, "ev-group", NOW)) or _nothing(), "TRF-05", "ev-group")
+    inapplicable(judge.needs_the_gateway_api(Reading(None, "ev-group", NOW), []) or _nothing(), "TRF-05", "ev-group")
+
+
+def test_a_cluster_whose_gateways_istiod_does_not_deploy() -> None:
+    known = Reading({"kind": "APIResourceList"}, "ev-group", NOW)
+    waypoints = GatewayClass("istio-waypoint", "istio.io/mesh-controller", ("ev-classes",))
+    finding = judge.needs_the_gateway_api(known, [waypoints]) or _nothing()
+    inapplicable(finding, "TRF-05", "ev-group", "ev-classes")
+    inapplicable(judge.needs_the_gateway_api(known, []) or _nothing(), "TRF-05", "ev-group")
+    assert judge.needs_the_gateway_api(known, [waypoints, GatewayClass("istio", CONTROLLER, ("ev-classes",))]) is None
 
 
 def _nothing() -> Finding:

@@ -121,6 +121,47 @@ def test_our_daemon_is_known_by_its_data_directory_and_stopped(quiet: Host, tmp_
     assert not (tmp_path / "dockerd.pid").exists()
 
 
+@pytest.fixture
+def low(tmp_path: Path) -> Path:
+    """The kernel's limit as it comes."""
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("128\n")
+    return limit
+
+
+def test_beside_a_daemon_of_somebody_else_the_limit_of_inotify_is_only_spoken_of(tmp_path: Path, low: Path) -> None:
+    said: list[str] = []
+    Host(tmp_path, said.append, inotify=low).ensure_inotify()
+    assert low.read_text() == "128\n"
+    assert said[0].endswith("type: sudo sysctl -w fs.inotify.max_user_instances=1024")
+
+
+def test_beside_the_labs_own_daemon_the_limit_of_inotify_is_raised_once(
+    tmp_path: Path, low: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Host, "own_daemon", lambda _self: 1)
+    for _ in range(2):
+        Host(tmp_path, said.append, inotify=low).ensure_inotify()
+    assert low.read_text() == "1024\n"
+    assert said == ["set fs.inotify.max_user_instances=1024, for more than one cluster at a time; it was 128"]
+
+
+def test_a_limit_of_inotify_that_cannot_be_raised_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_self: Path, *_args: str, **_options: str) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    said: list[str] = []
+    monkeypatch.setattr(Host, "own_daemon", lambda _self: 1)
+    (tmp_path / "limit").write_text("128\n")
+    monkeypatch.setattr(Path, "write_text", refused)
+    Host(tmp_path, said.append, inotify=tmp_path / "limit").ensure_inotify()
+    assert said == [
+        "could not set fs.inotify.max_user_instances=1024 (Operation not permitted), for more than one cluster at a time; "
+        "it was 128"
+    ]
+
+
 def test_a_command_that_fails_shows_its_last_lines_and_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pytest.raises(LabError, match=r"ended with code 3:\nlast words\nThe whole output is in .*log"):

@@ -26,6 +26,7 @@ def test_lock_files_agree_with_the_list_of_versions() -> None:
         ({"kubernetes": "v1.34.5"}, "kubernetes/go.mod does not require k8s.io/kubernetes v1.34.5"),
         ({"kubernetes_staging": "v0.34.5"}, "not by v0.34.5"),
         ({"istio_module": "v0.0.0-20270101000000-000000000000"}, "istio/go.mod does not require istio.io/istio"),
+        ({"gateway_api": "v1.6.1"}, "does not compile Istio with sigs.k8s.io/gateway-api v1.6.1"),
         ({"go": "1.27"}, "go.mod is not for Go 1.27"),
     ],
 )

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
+from facts.access import Right
+from facts.document import Reading
 from facts.evidence import KeptInMemory
+from facts.gateway_api import CONTROLLER, GatewayClass
 from observe.install import Install
 from provision.objects import RUN_LABEL, is_scratch
 from settings import Names
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
 
 ROUTER = make.istio_proxy(is_init=False, args=("proxy", "router"))
 RUN = {RUN_LABEL: "20260301T120000Z-1a2b"}
@@ -32,15 +38,15 @@ class Cluster:
         return self._namespaces
 
 
-def install(cluster: Cluster) -> Install:
+def install(cluster: Cluster, *allowed: str, provisions: bool = False) -> Install:
     return Install(
         cluster=cast("Any", cluster),
         teleport=cast("Any", None),
         tools=cast("Any", None),
         names=Names(),
         recorder=cast("Any", _Anything()),
-        allowed=frozenset({"read-only"}),
-        provisions=False,
+        allowed=frozenset({"read-only", *allowed}),
+        provisions=provisions,
         is_scratch=is_scratch,
     )
 
@@ -85,3 +91,47 @@ def test_namespaces_are_read_after_the_pods_and_once() -> None:
     read.injected_pods()
     read.living_pods()
     assert cluster.asked == ["pods", "namespaces"]
+
+
+class WithGatewayApi(Cluster):
+    """A cluster that knows the Gateway API or does not, and has one class of it."""
+
+    def __init__(self, *, known: bool) -> None:
+        super().__init__()
+        self.api = self
+        self._known = known
+
+    def get(self, path: str, _subject: Any, *, absent: bool) -> Reading:
+        assert (path, absent) == ("/apis/gateway.networking.k8s.io/v1", True)
+        self.asked.append("gateway api")
+        return Reading({} if self._known else None, "ev", NOW)
+
+    def gateway_classes(self) -> tuple[GatewayClass, ...]:
+        self.asked.append("classes")
+        return (GatewayClass("istio", CONTROLLER),)
+
+    def can_i(self, verb: str, group: str, resource: str) -> Right:
+        return Right(verb, f"{resource}.{group}", "", allowed=True, evidence=())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_classes_of_gateways_are_asked_for_only_where_there_can_be_some(known: bool) -> None:
+    cluster = WithGatewayApi(known=known)
+    assert [c.name for c in install(cluster).gateway_classes()] == ["istio"] * known
+    assert cluster.asked == ["gateway api"] + ["classes"] * known
+
+
+@pytest.mark.parametrize(
+    ("known", "allowed", "provisions", "needed"),
+    [
+        (True, "namespaced", False, True),
+        (False, "namespaced", False, False),
+        (True, "read-only", False, False),
+        (True, "namespaced", True, False),  # an administrator has it anyway, and asks before there is a Gateway API
+    ],
+)
+def test_rights_on_gateways_are_needed_by_who_makes_one(known: bool, allowed: str, provisions: bool, needed: bool) -> None:
+    cluster = WithGatewayApi(known=known)
+    rights = {str(right) for right in install(cluster, allowed, provisions=provisions).rights()}
+    assert ("create gateways.gateway.networking.k8s.io" in rights) is needed
+    assert ("gateway api" in cluster.asked) is (allowed == "namespaced" and not provisions)

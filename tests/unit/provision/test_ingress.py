@@ -53,7 +53,7 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     said: dict[str, Any] = {
         ROUTES: {"domains": ["run.invalid", "door.run.invalid"]},
         HOSTS: {"cluster_statuses": [{"host_statuses": [address]}]},
-        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/door-istio"],
+        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/door-mine"],
     }
 
     def read(_cluster: object, _pod: Pod, paths: list[str]) -> dict[str, Reading]:
@@ -99,10 +99,11 @@ def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
 def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
     doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any], revision: str
 ) -> None:
-    door = doorkeeper.build(revision, "/run/other")
-    assert door.identity == "spiffe://teleport.test/ns/run/sa/door-istio"
+    door = doorkeeper.build("mine", revision, "/run/other")
+    assert door.identity == "spiffe://teleport.test/ns/run/sa/door-mine"
     assert [pod.name for pod in door.pods] == ["door"]
-    assert objects.awaited == ["Deployment/door-istio"]
+    assert objects.applied["Gateway"]["spec"]["gatewayClassName"] == "mine"
+    assert objects.awaited == ["Deployment/door-mine"]
     assert "path: /run/other\n" in objects.applied["ConfigMap"]["data"]["deployment"]
     labels = objects.applied["Gateway"]["metadata"].get("labels")
     assert labels == (None if revision == "default" else {"istio.io/rev": "canary"})

@@ -73,6 +73,19 @@ def test_the_older_proxy_is_there_only_if_the_bundle_has_it(tmp_path: Path, bund
     assert found.older_proxy_image == "localhost/istio/proxyv2:1.31.0-lab-envoy-1.36"
 
 
+def test_definitions_of_the_gateway_api_are_there_only_if_the_bundle_has_them(
+    tmp_path: Path, bundle: dict[str, Any], tools: Path
+) -> None:
+    assert resolve(given(tmp_path, source="upstream")).gateway_api is None
+    bundle["gateway_api"] = "gateway-api.json"
+    write(tmp_path, bundle)
+    with pytest.raises(ProvisioningFailed, match=r"gateway-api\.json"):
+        resolve(given(tmp_path, source="bundle"))
+    file = tmp_path / "cache" / "bundle" / "gateway-api.json"
+    file.touch()
+    assert resolve(given(tmp_path, source="bundle")).gateway_api == file
+
+
 def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
     write(tmp_path, bundle)
     asked: list[str] = []
