@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def amount(value: float, unit: str = "") -> str:
+    """A number as people read it, with its unit if it has one."""
+    number = f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
+    return f"{number} {unit}" if unit else number
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One measured number.
@@ -34,11 +40,8 @@ class Measure:
     def promise(self) -> str:
         """What was promised, in words; empty where nothing was."""
         limits = (("at least", self.at_least), ("at most", self.at_most))
-        return " and ".join(f"{words} {self._number(limit)}" for words, limit in limits if limit is not None)
+        return " and ".join(f"{words} {amount(limit, self.unit)}" for words, limit in limits if limit is not None)
 
     def __str__(self) -> str:
         promise = f" ({self.promise})" if self.promise else ""
-        return f"{self.name}: {self._number(self.value)}{promise}"
-
-    def _number(self, value: float) -> str:
-        return f"{round(value, 2):g}{f' {self.unit}' if self.unit else ''}"
+        return f"{self.name}: {amount(self.value, self.unit)}{promise}"

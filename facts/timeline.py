@@ -6,8 +6,8 @@ Everything in it was concluded from readings that are evidence of their own; no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from facts.document import mappings, maybe, need, texts, when
@@ -16,6 +16,9 @@ from facts.ledger import Outcome
 from facts.load import Clock, Load
 
 WHERE = "timeline"
+
+STILL_SILENT = timedelta(seconds=15)
+"""Looks that fail alike are one silence up to this far apart: a look that nobody answers takes some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,38 @@ class StreamHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A request that the server did not answer.
+class Silence:
+    """A while in which one proxy could not be read.
 
     Attributes:
-        at: When it began.
-        reason: What became of it.
+        pod: ``namespace/name``.
+        why: What was seen instead of an answer.
+        looks: How many looks failed.
+        first: When the first of them did.
+        last: When the last did.
     """
 
-    at: datetime
+    pod: str
+    why: str
+    looks: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Requests that began in the same second and failed alike. Each has its own row in the ledger.
+
+    Attributes:
+        first: When the first of them began.
+        last: When the last did.
+        count: How many.
+        reason: What became of them.
+    """
+
+    first: datetime
+    last: datetime
+    count: int
     reason: str
 
 
@@ -104,7 +130,7 @@ class LoadLine:
         sent: How many requests.
         connections: Over how many connections of the client's.
         answered: In each second since `began`, how many requests that began in it were answered.
-        failures: Each request that was not, in order.
+        failures: Those that were not, by second and reason, in order.
     """
 
     client: str
@@ -116,7 +142,12 @@ class LoadLine:
     sent: int
     connections: int
     answered: tuple[int, ...]
-    failures: tuple[Failure, ...]
+    failures: tuple[Failures, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many were not answered."""
+        return sum(f.count for f in self.failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +192,7 @@ class Timeline:
         svids: Certificates by proxy, in order.
         authorities: Trusted authorities by proxy, in order.
         streams: SDS streams by proxy, in order.
+        silences: When proxies could not be read.
         loads: Requests.
         actions: What the suite did, in order.
         happenings: What else was noticed, in order.
@@ -173,9 +205,21 @@ class Timeline:
     svids: tuple[SvidBar, ...] = ()
     authorities: tuple[Authorities, ...] = ()
     streams: tuple[StreamHealth, ...] = ()
+    silences: tuple[Silence, ...] = ()
     loads: tuple[LoadLine, ...] = ()
     actions: tuple[Action, ...] = ()
     happenings: tuple[Happening, ...] = ()
+
+    @property
+    def pods(self) -> tuple[str, ...]:
+        """The proxies in it, in the order in which they are named."""
+        named = (
+            *(s.pod for s in self.svids),
+            *(a.pod for a in self.authorities),
+            *(s.pod for s in self.streams),
+            *(s.pod for s in self.silences),
+        )
+        return tuple(dict.fromkeys(named))
 
     def as_document(self) -> dict[str, Any]:
         """As JSON has it; times are RFC 3339."""
@@ -209,6 +253,7 @@ def draw_up(
     noticed = tuple(sorted(happenings, key=lambda h: h.at))
     moments = [
         *(m for h in histories for s in h.sightings for m in (s.first_seen, s.last_seen)),
+        *(u.at for h in histories for u in h.unread),
         *(m for load in loads for m in (load.began, load.ended)),
         *(m for a in acted for m in (a.began, a.ended)),
         *(h.at for h in noticed),
@@ -242,6 +287,7 @@ def draw_up(
         streams=tuple(
             StreamHealth(_name(h), held.what, held.first_seen, held.last_seen) for h in histories for held in h.streams
         ),
+        silences=tuple(silence for h in histories for silence in _silences(h)),
         loads=tuple(_line(load) for load in loads),
         actions=acted,
         happenings=noticed,
@@ -290,6 +336,10 @@ def parse_timeline(document: Any) -> Timeline:
             StreamHealth(text(s, "pod"), need(s, "active", int, WHERE), at(s, "first_seen"), at(s, "last_seen"))
             for s in mappings(document, "streams", WHERE)
         ),
+        silences=tuple(
+            Silence(text(s, "pod"), text(s, "why"), need(s, "looks", int, WHERE), at(s, "first"), at(s, "last"))
+            for s in mappings(document, "silences", WHERE)
+        ),
         loads=tuple(
             LoadLine(
                 client=text(load, "client"),
@@ -301,7 +351,10 @@ def parse_timeline(document: Any) -> Timeline:
                 sent=need(load, "sent", int, WHERE),
                 connections=need(load, "connections", int, WHERE),
                 answered=tuple(need(load, "answered", list, WHERE)),
-                failures=tuple(Failure(at(f, "at"), text(f, "reason")) for f in mappings(load, "failures", WHERE)),
+                failures=tuple(
+                    Failures(at(f, "first"), at(f, "last"), need(f, "count", int, WHERE), text(f, "reason"))
+                    for f in mappings(load, "failures", WHERE)
+                ),
             )
             for load in mappings(document, "loads", WHERE)
         ),
@@ -319,11 +372,26 @@ def _name(history: History) -> str:
     return f"{history.pod.namespace}/{history.pod.name}"
 
 
+def _silences(history: History) -> list[Silence]:
+    found: list[Silence] = []
+    for unread in history.unread:
+        last = found[-1] if found else None
+        if last is not None and last.why == unread.why.seen and unread.at - last.last <= STILL_SILENT:
+            found[-1] = replace(last, looks=last.looks + 1, last=unread.at)
+        else:
+            found.append(Silence(_name(history), unread.why.seen, 1, unread.at, unread.at))
+    return found
+
+
 def _line(load: Load) -> LoadLine:
     answered = [0] * (max(0, int((load.ended - load.began).total_seconds())) + 1)
+    failed: dict[tuple[int, str], list[datetime]] = {}
     for request in load.ledger.requests:
+        second = min(len(answered) - 1, max(0, int((request.at - load.began).total_seconds())))
         if request.outcome is Outcome.ANSWERED:
-            answered[min(len(answered) - 1, max(0, int((request.at - load.began).total_seconds())))] += 1
+            answered[second] += 1
+        else:
+            failed.setdefault((second, str(request)), []).append(request.at)
     client = load.ledger.client
     return LoadLine(
         client=f"{client.namespace}/{client.pod}",
@@ -335,7 +403,7 @@ def _line(load: Load) -> LoadLine:
         sent=load.sent,
         connections=load.connections,
         answered=tuple(answered),
-        failures=tuple(Failure(r.at, str(r)) for r in load.failed),
+        failures=tuple(Failures(min(ats), max(ats), len(ats), reason) for (_second, reason), ats in failed.items()),
     )
 
 

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facts.catalogue import GuideDefect, Requirement
-from facts.errors import BadInput
+from facts.document import decoded
+from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
 from facts.redaction import redact
+from facts.timeline import parse_timeline
 from judge.guide_defects import tell
 from judge.verdict import Ending, Result, Waiver, judge_catalogue
 from reporting.gherkin_files import feature_paths, read_feature
-from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence
+from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
 from reporting.store import Store
 
 
@@ -60,6 +62,8 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     errors = [*store.run_errors, *_orphans(scenarios)]
     left_out, unreadable = _left_out(plan, {s.id for s in store.scenarios}, chosen)
     scenarios += left_out
+    evidence = store.evidence
+    timelines, damaged = _timelines(evidence)
     report = Report(
         run_id=plan.run_id,
         suite_version=plan.suite_version,
@@ -75,11 +79,12 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         scenarios=tuple(scenarios),
         run_findings=store.run_findings,
         run_evidence=store.run_evidence,
-        run_errors=tuple(dict.fromkeys((*errors, *unreadable))),
-        evidence=tuple(stored(e) for e in store.evidence),
+        run_errors=tuple(dict.fromkeys((*errors, *unreadable, *damaged))),
+        evidence=tuple(stored(e) for e in evidence),
         timeline=tuple(store.timeline),
         facts=store.facts,
         command_line=tuple(redact(word).text for word in plan.command_line),
+        timelines=timelines,
         waivers=tuple(plan.waivers.values()),
         inputs=_inputs(plan),
     )
@@ -102,6 +107,18 @@ def stored(evidence: Evidence) -> StoredEvidence:
         redactions=evidence.redactions,
         exit_code=evidence.exit_code,
     )
+
+
+def _timelines(evidence: Sequence[Evidence]) -> tuple[tuple[StoredTimeline, ...], list[str]]:
+    """The timelines among the evidence, and what is to be said of those that cannot be read."""
+    found, damaged = [], []
+    for each in evidence:
+        if each.parser == f"{parse_timeline.__module__}.{parse_timeline.__qualname__}":
+            try:
+                found.append(StoredTimeline(each.id, parse_timeline(decoded(each.body))))
+            except CouldNotTell as error:
+                damaged.append(f"{each.question} ({each.id}) cannot be drawn: {error}")
+    return tuple(found), damaged
 
 
 def _orphans(scenarios: Sequence[ScenarioRecord]) -> list[str]:

@@ -13,7 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from judge.verdict import Judged, Verdict
-from reporting.model import Phase, Report, ScenarioRecord, StoredEvidence
+from reporting.measured import measured
+from reporting.model import Phase, Report, ScenarioRecord, StoredEvidence, StoredTimeline
+from reporting.timeline_svg import draw
+from reporting.timeline_words import clocks_in_words, letters_of, offset, rows_of, sentence_of
 from reporting.words import (
     FINDING,
     authority_in_words,
@@ -86,6 +89,7 @@ class _Page:
         self._bodies = bodies
         self._readings: set[str] = set()
         self._scenarios: set[str] = set()
+        self._timelines: set[str] = set()
 
     def readings(self, ids: Iterable[str]) -> list[Shown]:
         shown = []
@@ -94,6 +98,11 @@ class _Page:
             shown.append(Shown(self._stored[evidence_id], "" if earlier else body[:CAP], earlier, len(body) > CAP))
             self._readings.add(evidence_id)
         return shown
+
+    def is_drawn(self, stored: StoredTimeline) -> bool:
+        drawn = stored.evidence in self._timelines
+        self._timelines.add(stored.evidence)
+        return drawn
 
     def is_new(self, scenario: ScenarioRecord) -> bool:
         new = scenario.id not in self._scenarios
@@ -137,6 +146,13 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         others=[s for s in report.scenarios if s.id not in told],
         authority=authority_in_words(report.authority),
         scope=scope_in_words(report.scope),
+        clocks_in_words=clocks_in_words,
+        draw=draw,
+        letters_of=letters_of,
+        measured=measured,
+        offset=offset,
+        rows_of=rows_of,
+        sentence_of=sentence_of,
         reasons_of=reasons_of,
         remedy_of=remedy_of,
         hints_of=hints_of,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from facts.measure import amount
 from judge.verdict import Judged, Verdict
+from reporting.measured import measured
 from reporting.model import Report, ScenarioRecord
 from reporting.words import hints_of, printable, reasons_of
 
@@ -72,11 +74,27 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
         name=printable(f"{requirement.id} {requirement.sentence}"),
         time=f"{sum(s.seconds for s in scenarios):.3f}",
     )
+    _measures(case, report, judged)
     if judged.verdict is not Verdict.PASS:
         hints = (f"Try: {hint}" for hint in hints_of(report, judged.reasons, (judged,)))
         kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
         _result(case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints)))
     ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
+
+
+def _measures(case: ET.Element, report: Report, judged: Judged) -> None:
+    """Each measured number as a property of the case, of several the least and the most; and what was promised."""
+    numbers = measured(report.findings_of(judged.requirement.id))
+    if not numbers:
+        return
+    properties = ET.SubElement(case, "properties")
+    for each in numbers:
+        unit = f" [{each.unit}]" if each.unit else ""
+        found = {"": each.most} if each.least == each.most else {", least": each.least, ", most": each.most}
+        for word, value in found.items():
+            ET.SubElement(properties, "property", name=printable(f"{each.name}{word}{unit}"), value=amount(value))
+        if each.promise:
+            ET.SubElement(properties, "property", name=printable(f"{each.name}, promised"), value=each.promise)
 
 
 def _told(scenario: ScenarioRecord) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
+from facts.timeline import Timeline
 from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
@@ -144,6 +145,19 @@ class StoredEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTimeline:
+    """A timeline as the report holds it.
+
+    Attributes:
+        evidence: Id of the evidence that it was kept as.
+        timeline: What happened.
+    """
+
+    evidence: str
+    timeline: Timeline
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """One phase of provisioning.
 
@@ -263,6 +277,7 @@ class Report:
         timeline: Phases of provisioning.
         facts: What was observed of the install.
         command_line: What was typed.
+        timelines: What happened in scenarios that watch, in the order in which they ended.
         guide_defects: What became of the guide's own defects that requirements of this run catch.
         waivers: Decisions that were handed in, also expired ones.
         inputs: SHA-256 of each file that defines what was promised, by its path.
@@ -288,6 +303,7 @@ class Report:
     timeline: tuple[Phase, ...]
     facts: RunFacts
     command_line: tuple[str, ...]
+    timelines: tuple[StoredTimeline, ...] = ()
     guide_defects: tuple[ToldDefect, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -301,6 +317,11 @@ class Report:
     def scenarios_of(self, requirement_id: str) -> tuple[ScenarioRecord, ...]:
         """The scenarios that carry the tag of a requirement."""
         return tuple(s for s in self.scenarios if requirement_id in s.requirements)
+
+    def timelines_of(self, scenario: ScenarioRecord) -> tuple[StoredTimeline, ...]:
+        """The timelines that a scenario has drawn up."""
+        own = set(scenario.all_evidence)
+        return tuple(t for t in self.timelines if t.evidence in own)
 
     def findings_of(self, requirement_id: str) -> tuple[Finding, ...]:
         """What was concluded on a requirement, in scenarios and after the run."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from judge.guide_defects import Presence
 from judge.verdict import Result, Verdict
+from reporting.measured import measured
 from reporting.model import Report
 from reporting.words import (
     FINDING,
@@ -67,6 +68,9 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
                 sign, markup = _SIGNS[word]
                 aside = "" if word in (Verdict.PASS, Verdict.FAIL) else f" [{word}]"
                 yield f"{sign} {judged.requirement.id:<8}{judged.requirement.sentence}{aside}", markup
+                numbers = measured(report.findings_of(judged.requirement.id))
+                if numbers:
+                    yield f"{'':<10}{'; '.join(map(str, numbers))}", {}
     yield from _to_mend(report)
     yield from _guide_defects(report)
     for error in report.run_errors:
