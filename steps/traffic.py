@@ -16,6 +16,7 @@ from facts.finding import Finding
 from facts.gateway_api import istiods
 from facts.guide import GuideAnswer
 from facts.ledger import Exchange
+from facts.paths import Bounds
 from judge import gateways as gateways_judge
 from judge import paths as paths_judge
 from judge import traffic as judge
@@ -128,7 +129,7 @@ def on_different_nodes(client: str, server: str, inapplicable: Finding | None, w
 
 
 @given("a policy that lets only alpha call beta")
-@given("a policy that lets alpha call gamma below /open/ alone")
+@given("policies that let alpha call gamma below /open/ alone, and there not below /open/vault/")
 def policy(workloads: Workloads) -> None:
     workloads.begin()  # it is there before any workload is
 
@@ -282,15 +283,15 @@ def asks_paths(datatable: list[list[str]], conversations: Conversations) -> Aske
     return conversations.between("alpha", "gamma")
 
 
-@then(parsers.parse("{inside} must have been let in and {outside} refused"))
-def paths_told_apart(inside: str, outside: str, paths: Asked, recorder: Recorder) -> None:
-    must_hold(recorder, paths_judge.policy_tells_paths_apart(paths.pair, paths.exchange, inside, outside))
+@then(parsers.parse("{inside} must have been let in, and {closed} and {vault} refused"))
+def paths_told_apart(inside: str, closed: str, vault: str, paths: Asked, recorder: Recorder) -> None:
+    must_hold(recorder, paths_judge.policy_tells_paths_apart(paths.pair, paths.exchange, inside, (closed, vault)))
 
 
-@then(parsers.parse("no request may have reached gamma under a path that leads outside {allowed}"))
-def no_way_around(allowed: str, paths: Asked, install: Install, recorder: Recorder) -> None:
-    normalization = install.mesh().normalization
-    must_hold(recorder, paths_judge.no_path_leads_outside(paths.pair, paths.exchange, allowed, normalization))
+@then(parsers.parse("no request may have reached gamma under a path that leads outside {allowed} or into {closed}"))
+def no_way_around(allowed: str, closed: str, paths: Asked, install: Install, recorder: Recorder) -> None:
+    bounds, normalization = Bounds(allowed, closed), install.mesh().normalization
+    must_hold(recorder, paths_judge.no_path_leads_outside(paths.pair, paths.exchange, bounds, normalization))
 
 
 # What the guide's checklist does not see.

@@ -12,6 +12,7 @@ from facts.envoy_traffic import Counters, parse_counters
 from facts.finding import Finding
 from facts.kubernetes import Pod
 from facts.ledger import Exchange, Outcome, parse_ledger
+from facts.paths import Bounds
 from facts.svid import workload_id
 from judge import gateways, paths
 from judge import traffic as judge
@@ -104,8 +105,11 @@ def test_a_name_that_is_not_accepted_is_the_reason() -> None:
 
 def test_paths_lead_outside_without_normalization() -> None:
     found, ends = captured("paths"), pair("alpha", "gamma")
-    holds(paths.policy_tells_paths_apart(ends, found, "/open/door", "/closed/door"), "TRF-07")
-    violated(paths.no_path_leads_outside(ends, found, "/open/", "NONE"), "TRF-07", "arrived as /open/..%2fclosed/door")
+    holds(paths.policy_tells_paths_apart(ends, found, "/open/door", ["/closed/door"]), "TRF-07")
+    bounds = Bounds("/open/", "/open/vault/")
+    violated(
+        paths.no_path_leads_outside(ends, found, bounds, "NONE"), "TRF-07", "/open/..%2fclosed/door (means /closed/door)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ LET_IN: dict[str, Callable[[Exchange], Finding]] = {
     "answered": lambda e: traffic.answered_once("TRF-01", PAIR, e),
     "seen": lambda e: traffic.caller_was_seen("TRF-01", PAIR, e, BUNDLE),
     "through a gateway": lambda e: gateways.gateway_reaches(GATEWAY, [ALPHA], PAIR, e, BUNDLE),
-    "by path": lambda e: paths.policy_tells_paths_apart(PAIR, e, "/", "/closed"),
+    "by path": lambda e: paths.policy_tells_paths_apart(PAIR, e, "/", ["/closed"]),
 }
 """Judgments about requests that must be let in."""
 

@@ -166,6 +166,7 @@ def test_every_workload_that_is_called_lets_in_its_callers_and_nobody_else(
 ) -> None:
     workloads.ready("alpha")
     policies = {p["metadata"]["name"]: p for p in objects.all_of_kind("AuthorizationPolicy")}
+    assert policies.pop("vault-of-gamma")["spec"]["action"] == "DENY"
     assert set(policies) == {"paths-of-gamma", *(f"callers-of-{n}" for n in ("alpha", "beta", "beta-far", "classic"))}
     let_in = {name: p["spec"]["rules"][0]["from"][0]["source"]["principals"] for name, p in policies.items()}
     here, classic = f"teleport.test/ns/{NAMESPACE}/sa", "teleport.test/ns/conformance-run-classic/sa"
