@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facts.admission import refused_by
 from facts.document import Absent
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes import Pod
@@ -17,14 +18,6 @@ from provision.phases import Cancelled
 
 _LATE = "not there after"
 _NO_REASON = "neither the pod nor its events say why"
-_IN_THE_WAY = (
-    *("ImagePull", "ErrImage", "InvalidImageName", "pull image", "NodeNotReady", "Unschedulable", "FailedCreatePodSandBox"),
-    *("StartError", "OOMKilled", "Evicted", "executable file not found", _NO_REASON),
-)
-"""Words for what keeps a pod from running and says nothing about what it was to find out."""
-
-_REFUSALS = ("HTTP 400", "HTTP 403", "HTTP 422")
-_NO_RIGHT = "cannot create resource", "cannot patch resource"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +63,8 @@ class Pods:
         try:
             self._objects.apply(document)
         except ProvisioningFailed as error:
-            by_policy = error.seen.startswith(_REFUSALS) and not any(word in error.seen for word in _NO_RIGHT)
             pods = self._cluster.pods(document["metadata"]["namespace"])
-            return Ended(error.seen, tuple(e for pod in pods for e in pod.evidence), by_policy)
+            return Ended(error.seen, tuple(e for pod in pods for e in pod.evidence), bool(refused_by(error.seen)))
         return None
 
     def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | Ended:
@@ -128,6 +120,4 @@ def why(pod: Pod) -> str:
 
 
 def _ended(pod: Pod, reason: str, evidence: tuple[str, ...] = ()) -> Ended:
-    # What was merely not there in time was refused by nobody, unless the node says that it cannot mount what the pod wants.
-    late = reason.startswith(_LATE) and "FailedMount" not in reason
-    return Ended(reason, (*pod.evidence, *evidence), by_policy=not late and not any(word in reason for word in _IN_THE_WAY))
+    return Ended(reason, (*pod.evidence, *evidence), bool(refused_by(reason)))

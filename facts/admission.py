@@ -1,0 +1,37 @@
+"""Who refused a pod: words by which a cluster or a node says that it takes no such pod.
+
+A closed list. Whatever is not on it (an image that cannot be pulled, a quota that is used up, a webhook that does not
+answer, a right that is lacking, a program that failed) kept a pod from running, and says nothing about what is admitted.
+
+Sources: Kubernetes' admission of pods (Pod Security, webhooks, ValidatingAdmissionPolicy, ``--allow-privileged``) and the
+kubelet's check of the type of a hostPath; OpenShift's security context constraints.
+"""
+
+from __future__ import annotations
+
+import re
+
+_REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"violates PodSecurity"), "Pod Security admission"),
+    (re.compile(r"ValidatingAdmissionPolicy '([^']+)'.* denied request", re.DOTALL), "ValidatingAdmissionPolicy"),
+    # The injector denies what it cannot inject: that is a broken template, and no policy.
+    (re.compile(r'admission webhook "(?!\S*sidecar-injector\.istio\.io")([^"]+)" denied the request'), "admission webhook"),
+    (re.compile(r"unable to validate against any security context constraint"), "SecurityContextConstraints"),
+    (
+        re.compile(r"privileged: Forbidden: disallowed by cluster policy"),
+        "the API server, which allows no privileged container",
+    ),
+    (re.compile(r"hostPath type check failed"), "the kubelet, for what lies at a hostPath"),
+)
+
+
+def refused_by(words: str) -> str:
+    """Who refused a pod for being such a pod; empty where nobody did.
+
+    Args:
+        words: Of the API server, of the pod, or of its events.
+    """
+    for pattern, who in _REFUSALS:
+        if found := pattern.search(words):
+            return " ".join([who, *(name for name in found.groups() if name)])
+    return ""
