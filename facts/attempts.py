@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from facts.document import damaged, need
@@ -82,13 +83,22 @@ class NotRun:
     by_policy: bool = False
 
 
+class Claim(StrEnum):
+    """What a client without a proxy shows to a workload's sidecar: sound certificates, none of which Teleport has issued."""
+
+    ISTIODS = "a certificate of istiod"
+    FORGED = "a forged certificate of this trust domain"
+    FOREIGN = "a certificate of another trust domain"
+
+
 @dataclass(frozen=True, slots=True)
 class Handshake:
     """One TLS connection of a client without a proxy to a workload's sidecar.
 
     Attributes:
-        who: The client, in words.
-        certificate: The certificate that it showed.
+        claim: What it wants to show.
+        chain: The certificates that it showed, its own first.
+        at: UTC.
         protocol: E.g. ``TLSv1.3``; empty when there was no handshake at all.
         outcome: How it ended, as the client saw it.
         counted: What the server's Envoy counted between a reading before and one after.
@@ -96,13 +106,24 @@ class Handshake:
         evidence: Ids of the readings.
     """
 
-    who: str
-    certificate: Certificate
+    claim: Claim
+    chain: tuple[Certificate, ...]
+    at: datetime
     protocol: str
     outcome: Outcome
     counted: Counters
     server: str
     evidence: tuple[str, ...]
+
+    @property
+    def certificate(self) -> Certificate:
+        """Its own certificate."""
+        return self.chain[0]
+
+    @property
+    def where(self) -> str:
+        """Server and client, as a person names them."""
+        return f"{self.server}, dialled with {self.claim}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +164,8 @@ def parse_relay(text: str) -> tuple[bool, str]:
     return own == node, need(document, "root", str, where)
 
 
-def parse_tls_client(text: str) -> tuple[Certificate, str, Outcome]:
-    """Reads what ``manifests/probes/tls_client.py`` prints: the certificate shown, the protocol, and how it ended.
+def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, Outcome]:
+    """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, the protocol, and how it ended.
 
     Raises:
         CouldNotTell: It printed something else.
@@ -154,7 +175,7 @@ def parse_tls_client(text: str) -> tuple[Certificate, str, Outcome]:
         document = json.loads(text)
     except ValueError as error:
         raise damaged("one JSON document", text.strip()[-300:] or "nothing", where) from error
-    shown = parse_certificates(need(document, "certificate", str, where), where)[0]
+    shown = parse_certificates(need(document, "certificate", str, where), where)
     return shown, need(document, "protocol", str, where), _outcome_of(document, where)
 
 

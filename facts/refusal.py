@@ -4,9 +4,9 @@ A TLS alert, a status of the SDS server, a refused join and a missing socket are
 part of the installation did its work. A timeout is none of them; it says nothing. What becomes of a request, a policy's 403
 among it, is in `facts.ledger`.
 
-Sources: the log line of an Envoy whose config stream ended, the TLS alert registry (RFC 8446, 6.2), gRPC's status codes,
-Istio's agent, and Teleport's error texts. How Teleport joins the layers of an error differs by version, so only parts of its
-sentences are looked for.
+Sources: the log line of an Envoy whose config stream ended, gRPC's status codes, Istio's agent, and Teleport's error texts;
+what TLS alerts mean is in `facts.tls_alerts`. How Teleport joins the layers of an error differs by version, so only parts of
+its sentences are looked for.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote
+
+from facts.tls_alerts import Objection, objection_of
 
 
 class Kind(StrEnum):
@@ -55,11 +57,6 @@ _REASONS: tuple[tuple[re.Pattern[str], Because], ...] = (
     (re.compile(r"did not match any allow rules"), Because.NO_ALLOW_RULE),
 )
 
-_ON_THE_CERTIFICATE = re.compile(
-    "bad_certificate|unsupported_certificate|certificate_(?:revoked|expired|unknown|required)|unknown_ca|access_denied"
-)
-"""Alerts by which a peer says that it does not accept the certificate."""
-
 # OpenSSL's name of the reason of an error.
 _ALERT = re.compile(r"\b(?:SSLV3|TLSV1|TLSV13)_ALERT_([A-Z_]+)")
 
@@ -87,9 +84,9 @@ class Outcome:
         return f"{self.kind}{code}: {' '.join(self.said.split())}" if self.said else f"{self.kind}{code}"
 
     @property
-    def is_on_the_certificate(self) -> bool:
-        """A TLS alert that names the certificate, and not for instance the protocol's version or a cipher."""
-        return self.kind is Kind.TLS_ALERT and bool(_ON_THE_CERTIFICATE.fullmatch(self.code))
+    def objection(self) -> Objection | None:
+        """What a TLS alert objects to; None where there was no alert."""
+        return objection_of(self.code) if self.kind is Kind.TLS_ALERT else None
 
 
 def of_exception(name: str, text: str) -> Outcome:

@@ -230,6 +230,8 @@ class BotInstance:
         last_heartbeat: UTC; None when there was none.
         join_method: How it joined.
         joined_at: UTC time of its first authentication; None when not given.
+        joined_as: The service account that it joined with, as ``namespace:name``; empty for other methods than kubernetes.
+        joined_from: The pod that it joined from; likewise.
         evidence: Ids of the readings.
     """
 
@@ -240,7 +242,13 @@ class BotInstance:
     last_heartbeat: datetime | None
     join_method: str
     joined_at: datetime | None
+    joined_as: str = ""
+    joined_from: str = ""
     evidence: tuple[str, ...] = ()
+
+    def is_of(self, service_account: str, pod: str) -> bool:
+        """Whether a service account (``namespace:name``) or a pod has joined as this; host names come with heartbeats."""
+        return service_account == self.joined_as or (bool(pod) and pod in (self.joined_from, self.hostname))
 
 
 def parse_ping(document: Any, evidence: tuple[str, ...] = ()) -> Ping:
@@ -417,6 +425,8 @@ def _bot_instance(entry: Any, evidence: tuple[str, ...]) -> BotInstance:
     beat = beats[-1] if beats else maybe(status, "initial_heartbeat", dict[str, Any](), where)
     version, recorded = maybe(beat, "version", "", where), maybe(beat, "recorded_at", "", where)
     joined = maybe(status, "initial_authentication.authenticated_at", "", where)
+    attributes = maybe(status, "initial_authentication.join_attrs.kubernetes", dict[str, Any](), where)
+    account = [maybe(attributes, f"service_account.{part}", "", where) for part in ("namespace", "name")]
     return BotInstance(
         id=maybe(instance, "spec.instance_id", "", where) or need(instance, "metadata.name", str, where),
         bot_name=need(instance, "spec.bot_name", str, where),
@@ -425,6 +435,8 @@ def _bot_instance(entry: Any, evidence: tuple[str, ...]) -> BotInstance:
         last_heartbeat=when(recorded, where) if recorded else None,
         join_method=maybe(beat, "join_method", "", where) or maybe(status, "initial_authentication.join_method", "", where),
         joined_at=when(joined, where) if joined else None,
+        joined_as=":".join(account) if all(account) else "",
+        joined_from=maybe(attributes, "pod.name", "", where),
         evidence=evidence,
     )
 

@@ -7,21 +7,24 @@ from collections.abc import Iterator, Sequence
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe
+from facts.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
 from facts.evidence import Recorder
 from facts.guide import GuideAnswer
 from facts.kubernetes import Pod
 from facts.probe import Refused, SdsProbe
 from facts.teleport import WorkloadIdentity
+from judge import fallback as fallback_judge
+from judge import peers
 from judge import refusals as judge
 from judge.identity import Sidecars
 from observe.cluster import Cluster
 from observe.envoy import read_fleet
 from observe.install import Install
 from observe.traffic import exchange
-from provision.intruders import OF_ISTIOD, Intruders
+from provision.intruders import Intruders
+from provision.intruders.ground import Ground
+from provision.intruders.rules import Rules
 from provision.probes import Probes
-from provision.rules import Rules
 from provision.target import Target
 from provision.workloads import Workloads
 from settings import Settings
@@ -41,7 +44,8 @@ def intruders(
 ) -> Iterator[Intruders]:
     """Pods that must not be let in, those of all chosen scenarios begun at once, and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
-    made = Intruders(target.objects, cluster, install, probes, rules, image=target.workload_image, patience=patience)
+    ground = Ground(target.objects, cluster, install, probes, image=target.workload_image, patience=patience)
+    made = Intruders(ground, rules)
     chosen = _chosen(request.session, settings.allowed_safety)
     try:
         made.begin(chosen)
@@ -57,7 +61,7 @@ def intruders(
 def narrowed_rules(intruders: Intruders) -> Iterator[None]:
     """Rules that are as they were when the scenario is over, also where it does not come to its last sentence."""
     yield
-    intruders.restore_rules()
+    intruders.ruled.restore()
 
 
 def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
@@ -89,12 +93,14 @@ def answers(datatable: list[list[str]], fallback: Sidecars, install: Install) ->
 def fallback_is_recognised(
     fallback: Sidecars, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
 ) -> None:
-    must_hold(recorder, judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities()))
+    must_hold(
+        recorder, fallback_judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities())
+    )
 
 
 @then("it must shake hands with another of its kind")
 def lets_in_its_like(fallback: Sidecars, intruders: Intruders, recorder: Recorder) -> None:
-    must_hold(recorder, judge.lets_in_its_like(intruders.dial(fallback.pods[0], OF_ISTIOD)))
+    must_hold(recorder, fallback_judge.lets_in_its_like(intruders.stranger.dial(fallback.pods[0], Claim.ISTIODS)))
 
 
 # NEG-02.
@@ -102,7 +108,7 @@ def lets_in_its_like(fallback: Sidecars, intruders: Intruders, recorder: Recorde
 
 @given("on every node that hosts injected pods, a process of the node that is in no pod", target_fixture="outside")
 def outside(intruders: Intruders) -> tuple[OutsideProbe | NotRun, ...]:
-    return intruders.outside()
+    return intruders.outside.asked()
 
 
 @given("beside it a process in a pod", target_fixture="beside")
@@ -122,17 +128,17 @@ def outside_is_refused(
 
 @given("rules of the workload identity that leave out one service account of the run", target_fixture="former")
 def former(narrowed_rules: None, intruders: Intruders) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
-    return intruders.former_rules()
+    return intruders.ruled.former()
 
 
 @given("a workload of the one that they leave out", target_fixture="refused")
 def refused(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.refused()
+    return intruders.ruled.refused()
 
 
 @given("a workload of another service account, which the same rules allow", target_fixture="allowed")
 def allowed(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.allowed()
+    return intruders.ruled.allowed()
 
 
 @then("the one must have its identity, and the other be refused by the rules and not become Ready")
@@ -148,7 +154,7 @@ def rules_are_enforced(
 
 @then("the rules must be as they were")
 def rules_are_restored(intruders: Intruders) -> None:
-    intruders.restore_rules()
+    intruders.ruled.restore()
 
 
 # NEG-04.
@@ -156,22 +162,22 @@ def rules_are_restored(intruders: Intruders) -> None:
 
 @given("a workload with an empty socket directory of its own, told another socket name", target_fixture="closed")
 def closed(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.fail_closed()
+    return intruders.socketless.under_another_name()
 
 
 @given("another that is told the usual name", target_fixture="open_")
 def open_(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.stranger()
+    return intruders.socketless.under_the_usual_name()
 
 
 @then("the agent of the one must end for want of a socket")
 def other_name_fails_closed(closed: Candidate | NotRun, recorder: Recorder) -> None:
-    must_hold(recorder, judge.other_name_fails_closed(closed))
+    must_hold(recorder, fallback_judge.other_name_fails_closed(closed))
 
 
 @then("the other must be Ready with a certificate of istiod")
 def usual_name_falls_back(open_: Candidate | NotRun, recorder: Recorder) -> None:
-    must_hold(recorder, judge.usual_name_falls_back(open_))
+    must_hold(recorder, fallback_judge.usual_name_falls_back(open_))
 
 
 # NEG-05.
@@ -184,19 +190,19 @@ def server(workloads: Workloads) -> Pod:
 
 @when(parsers.parse("it is dialled with {claim}"), target_fixture="handshake")
 def handshake(claim: str, server: Pod, intruders: Intruders) -> Handshake:
-    return intruders.dial(server, claim)
+    return intruders.stranger.dial(server, Claim(claim))
 
 
 @then("it must refuse that certificate")
 def peer_is_refused(handshake: Handshake, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.peer_is_refused(handshake, install.bundle()))
+    must_hold(recorder, peers.peer_is_refused(handshake, install.bundle(), install.istio_authorities()))
 
 
 @then("it must shake hands with a workload that tbot certified")
-def right_peer_is_let_in(server: Pod, workloads: Workloads, cluster: Cluster, recorder: Recorder) -> None:
-    alpha, beta = workloads.known_to("alpha", "beta")
-    url = f"http://beta.{beta.namespace}:8080/"
-    must_hold(recorder, judge.right_peer_is_let_in(exchange(cluster, alpha, beta, [url]), str(server.ref)))
+def right_peer_is_let_in(server: Pod, workloads: Workloads, install: Install, recorder: Recorder) -> None:
+    (alpha,) = workloads.known_to("alpha", "beta")[:1]
+    held = exchange(install.cluster, alpha, server, [f"http://beta.{server.namespace}:8080/"])
+    must_hold(recorder, peers.right_peer_is_let_in(held, alpha, server, install.bundle()))
 
 
 # NEG-06.
@@ -204,7 +210,7 @@ def right_peer_is_let_in(server: Pod, workloads: Workloads, cluster: Cluster, re
 
 @given("a tbot with the bot's own configuration and another service account", target_fixture="attempt")
 def attempt(intruders: Intruders) -> JoinAttempt | NotRun:
-    return intruders.joiner()
+    return intruders.joining.attempt()
 
 
 @then("Teleport must refuse it for its service account, and know no instance of it")
@@ -217,4 +223,4 @@ def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recor
 
 @then("tbot's socket and the proxies that use it must have a name for which Istio has no fallback")
 def install_fails_closed(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.install_fails_closed(install.agent(), install.fleet_on_sockets()))
+    must_hold(recorder, fallback_judge.install_fails_closed(install.agent(), install.fleet_on_sockets()))

@@ -11,7 +11,8 @@ import pytest
 from facts.attempts import OutsideProbe, parse_relay, parse_tls_client
 from facts.errors import CouldNotTell
 from facts.refusal import Kind, Outcome
-from provision.forgery import forged
+from facts.tls_alerts import Objection
+from provision.intruders.forgery import forged
 
 CLAIM = "spiffe://other.conformance.invalid/ns/run/sa/stranger"
 UID = "12345678-1234-1234-1234-123456789abc"
@@ -57,9 +58,9 @@ def client(**changes: Any) -> str:
 
 def test_the_tls_client_tells_what_it_showed_and_how_it_was_refused() -> None:
     shown, protocol, outcome = parse_tls_client(client())
-    assert shown.uri_sans == (CLAIM,)
+    assert shown[0].uri_sans == (CLAIM,)
     assert protocol == "TLSv1.3"
-    assert outcome.is_on_the_certificate
+    assert outcome.objection is Objection.UNSAID
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +165,21 @@ def test_captured_resources() -> None:
     instances = parse_bot_instances(document("teleport/bot_instances.json"))
     assert {str(i.version) for i in instances} == {"18.6.4"}
     assert all(i.last_heartbeat and i.hostname.startswith("tbot-") for i in instances)
+
+
+def test_a_bot_instance_is_known_by_its_service_account_before_it_has_a_host_name() -> None:
+    captured = parse_bot_instances(document("teleport/bot_instances.json"))
+    assert {(i.joined_as, i.joined_from) for i in captured} == {
+        ("teleport-system:tbot", "tbot-89f6m"),
+        ("teleport-system:tbot", "tbot-pcjhk"),
+    }
+    starting = replace(captured[0], hostname="")
+    assert starting.is_of("teleport-system:tbot", "joiner")
+    assert starting.is_of("run:joiner", "tbot-89f6m")
+    assert not starting.is_of("run:joiner", "joiner")
+    elsewhere = replace(captured[0], joined_as="", joined_from="", hostname="joiner")
+    assert elsewhere.is_of("run:joiner", "joiner")
+    assert not elsewhere.is_of("run:joiner", "")
 
 
 def test_ping_says_whether_it_is_a_stand_in() -> None:

@@ -14,6 +14,7 @@ from facts.refusal import (
     of_tbots_log,
     parse_ended_streams,
 )
+from facts.tls_alerts import Objection
 
 
 @pytest.mark.parametrize(
@@ -33,26 +34,35 @@ def test_an_exception_of_the_tls_client(name: str, text: str, kind: Kind) -> Non
 
 
 @pytest.mark.parametrize(
-    ("alert", "on_the_certificate"),
+    ("alert", "objection"),
     [
-        ("SSLV3_ALERT_CERTIFICATE_UNKNOWN", True),
-        ("TLSV1_ALERT_UNKNOWN_CA", True),
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", True),
-        ("SSLV3_ALERT_BAD_CERTIFICATE", True),
-        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", True),
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", False),
-        ("TLSV1_ALERT_PROTOCOL_VERSION", False),
-        ("TLSV1_ALERT_INTERNAL_ERROR", False),
+        ("SSLV3_ALERT_CERTIFICATE_UNKNOWN", Objection.UNSAID),
+        ("TLSV1_ALERT_UNKNOWN_CA", Objection.ISSUER),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", Objection.MISSING),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", Objection.SIGNATURE),
+        ("SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", Objection.KIND),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", Objection.DATES),
+        ("SSLV3_ALERT_CERTIFICATE_REVOKED", Objection.REVOKED),
+        ("TLSV1_ALERT_ACCESS_DENIED", Objection.BEARER),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", Objection.SOMETHING_ELSE),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", Objection.SOMETHING_ELSE),
+        ("TLSV1_ALERT_INTERNAL_ERROR", Objection.SOMETHING_ELSE),
+        ("TLSV1_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE", Objection.SOMETHING_ELSE),
+        ("TLSV1_ALERT_THAT_IS_NOT_YET_THERE", Objection.SOMETHING_ELSE),
     ],
 )
-def test_an_alert_is_on_the_certificate_only_where_it_names_it(alert: str, on_the_certificate: bool) -> None:
+def test_each_alert_is_told_by_what_it_objects_to(alert: str, objection: Objection) -> None:
     outcome = of_exception("SSLError", f"[SSL: {alert}] words (_ssl.c:2580)")
     assert outcome.kind is Kind.TLS_ALERT
-    assert outcome.is_on_the_certificate is on_the_certificate
+    assert outcome.objection is objection
 
 
-def test_a_refusal_without_an_alert_is_on_no_certificate() -> None:
-    assert not of_exception("ConnectionResetError", "certificate unknown").is_on_the_certificate
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ConnectionResetError", "certificate unknown"), ("TimeoutError", "timed out"), ("SSLEOFError", "certificate expired")],
+)
+def test_what_ended_without_an_alert_objects_to_nothing(name: str, text: str) -> None:
+    assert of_exception(name, text).objection is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from facts.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe
+from facts.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
 from facts.envoy_traffic import Counters
 from facts.istio_ca import IstioAuthorities
 from facts.kubernetes import Pod
@@ -74,8 +74,9 @@ def counted(**values: int) -> Counters:
 def handshake(**changes: Any) -> Handshake:
     """A certificate of istiod that was refused for what it is."""
     made = Handshake(
-        who="a certificate of istiod",
-        certificate=svid(RUN, "stranger", issuer="istiod"),
+        claim=Claim.ISTIODS,
+        chain=(svid(RUN, "stranger", issuer="istiod"),),
+        at=NOW,
         protocol="TLSv1.3",
         outcome=UNKNOWN_CERTIFICATE,
         counted=counted(fail_verify_error=1),

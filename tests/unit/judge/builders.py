@@ -301,7 +301,7 @@ def bot_instance(hostname: str = "tbot-1", version: str = "18.6.4", **changes: A
     """A running tbot, as its heartbeat tells."""
     made = BotInstance(
         f"instance-{hostname}", "istio-tbot", Version.parse(version), hostname, NOW, "kubernetes", NOW,
-        (f"ev-heartbeat-{hostname}",),
+        "teleport-system:tbot", hostname, (f"ev-heartbeat-{hostname}",),
     )  # fmt: skip
     return replace(made, **changes)
 

@@ -33,6 +33,7 @@ class Rules:
         self._lock = threading.Lock()
         self._resource = ""
         self._former: dict[str, Any] | None = None
+        self._narrowed: dict[str, Any] | None = None
 
     def leave_out(self, name: str, service_account: str) -> WorkloadIdentity:
         """Lets the rules allow whom they allow now, but for service accounts of one name.
@@ -53,18 +54,28 @@ class Rules:
             former, evidence = self._read()
             self._former = former  # before it is changed: Ctrl-C may come right after Teleport has taken the change
             self._write(without(former, service_account))
+            self._narrowed, _ = self._read()
             return parse_workload_identity(former, (evidence,))
 
     def restore(self) -> None:
-        """Puts the resource back as it was; nothing happens if it was not changed.
+        """Puts the resource back as it was, and sees that Teleport has it so; nothing happens if it was not changed.
+
+        What somebody else has changed meanwhile is not overwritten: the condition that is then left concerns nobody but a
+        service account of the run.
 
         Raises:
-            ProvisioningFailed: tctl refused; says what the resource was like.
+            ProvisioningFailed: tctl refused, or the resource is not as it was; says what it was like.
         """
         with self._lock:
-            if self._former is not None:
+            if self._former is None:
+                return
+            present, _ = self._read()
+            if self._narrowed is None or present == self._narrowed:
                 self._write(self._former)
-                self._former = None
+                present, _ = self._read()
+            if present != self._former:
+                raise self._left(f"another one, which somebody else may have given: {json.dumps(present)}")
+            self._former = self._narrowed = None
 
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])
@@ -96,15 +107,26 @@ class Rules:
         return answer, evidence
 
     def _failed(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
-        remedy = "read tctl's own words"
-        if self._former is not None:
-            remedy += f"; to put it back: tctl create --force, with {json.dumps(self._former)}"
+        remedy = ["read tctl's own words", *self._way_back()]
         return ProvisioningFailed(
             expected=expected,
             seen=f"exit code {answer.exit_code}: {answer.tail()}",
             where=f"Teleport {self._resource}",
-            remedy=remedy,
+            remedy="; ".join(remedy),
         )
+
+    def _left(self, seen: str) -> ProvisioningFailed:
+        return ProvisioningFailed(
+            expected="the workload identity as it was before this run",
+            seen=seen,
+            where=f"Teleport {self._resource}",
+            remedy="; ".join([f"take out what is about {ACCOUNT} of this run, if it is there", *self._way_back()]),
+        )
+
+    def _way_back(self) -> list[str]:
+        if self._former is None:
+            return []
+        return [f"to put it back: tctl create --force, with {json.dumps(self._former)}"]
 
 
 def without(identity: dict[str, Any], service_account: str) -> dict[str, Any]:

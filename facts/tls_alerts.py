@@ -1,0 +1,58 @@
+"""TLS alerts, by what the side that sends one objects to.
+
+Sources: RFC 8446, section 6.2; RFC 5246, section 7.2, for those that only earlier versions have; RFC 7301 and RFC 6066. The
+names are those of the registry, as OpenSSL has them in its error codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Objection(StrEnum):
+    """What is wrong in the eyes of the side that sends an alert."""
+
+    ISSUER = "it trusts nobody who has issued the certificate"
+    UNSAID = "the certificate is not acceptable, for a reason that it does not name"
+    SIGNATURE = "the certificate is damaged, or a signature of it does not verify"
+    KIND = "the certificate is of a kind that it does not take"
+    DATES = "the certificate has expired or is not valid yet"
+    REVOKED = "the certificate was revoked"
+    BEARER = "the certificate is valid, and its bearer is not let in"
+    MISSING = "it was shown no certificate"
+    SOMETHING_ELSE = "something else than the certificate"
+
+
+ALERTS: Mapping[str, Objection] = {
+    "unknown_ca": Objection.ISSUER,
+    "certificate_unknown": Objection.UNSAID,
+    "bad_certificate": Objection.SIGNATURE,
+    "unsupported_certificate": Objection.KIND,
+    "certificate_expired": Objection.DATES,
+    "certificate_revoked": Objection.REVOKED,
+    "access_denied": Objection.BEARER,
+    "certificate_required": Objection.MISSING,
+    "no_certificate": Objection.MISSING,
+    # Of handshakes that ended before the certificate, or for a reason that has nothing to do with it.
+    **dict.fromkeys(
+        (
+            *("close_notify", "unexpected_message", "bad_record_mac", "record_overflow", "decompression_failure"),
+            *("handshake_failure", "illegal_parameter", "decode_error", "decrypt_error", "export_restriction"),
+            *("protocol_version", "insufficient_security", "internal_error", "inappropriate_fallback", "user_cancelled"),
+            *("no_renegotiation", "missing_extension", "unsupported_extension", "certificate_unobtainable"),
+            *("unrecognized_name", "bad_certificate_status_response", "unknown_psk_identity", "no_application_protocol"),
+        ),
+        Objection.SOMETHING_ELSE,
+    ),
+}
+"""Every alert, by its name. ``decrypt_error`` is about a signature of the handshake, not about one of the certificate."""
+
+
+def objection_of(alert: str) -> Objection:
+    """What an alert means; one that is in no registry says nothing about the certificate.
+
+    Args:
+        alert: Its name, in lower case.
+    """
+    return ALERTS.get(alert, Objection.SOMETHING_ELSE)

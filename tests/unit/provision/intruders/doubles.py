@@ -1,0 +1,54 @@
+"""A Teleport with one workload identity, and tbot as the manifests have it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+from observe.command import CommandResult
+from provision.render import MANIFESTS, documents
+
+VARIABLES = {
+    "TRUST_DOMAIN": "teleport.example.com",
+    "PROXY_SERVER": "teleport.example.com:443",
+    "SOCKET_DIRECTORY": "/run/spire/sockets",
+    "TBOT_IMAGE": "registry.example/tbot:18.6.4",
+    "WORKLOAD_IMAGE": "registry.example/python:1",
+}
+
+IDENTITY: dict[str, Any] = {
+    "kind": "workload_identity",
+    "version": "v1",
+    "metadata": {"name": "istio-workloads", "labels": {"env": "dev"}, "revision": "r1"},
+    "spec": {"spiffe": {"id": "/ns/x"}},
+}
+NOT_REFUSED = {"attribute": "workload.kubernetes.service_account", "not_eq": {"value": "refused-1"}}
+
+
+class Tctl:
+    """A Teleport with one workload identity; `says` is the exit code of what changes it; it may forget what it was told."""
+
+    def __init__(self, says: int = 0) -> None:
+        self.holds: dict[str, Any] = IDENTITY
+        self.says = says
+        self.forgets = False
+
+    def __call__(self, words: Sequence[str], stdin: str) -> CommandResult:
+        out = ""
+        if words[0] == "get":
+            out = json.dumps([self.holds])
+        elif self.says == 0 and not self.forgets:
+            self.holds = yaml.safe_load(stdin)
+        return CommandResult(("tctl", *words), 0 if words[0] == "get" else self.says, out, "no", datetime.now(UTC))
+
+
+def installed(**changes: Any) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+    """Tbot's DaemonSet and ConfigMap as the manifests have them."""
+    (daemon_set,) = documents(MANIFESTS / "tbot-daemonset.yaml", VARIABLES)
+    (config,) = documents(MANIFESTS / "tbot-config.yaml", VARIABLES)
+    daemon_set["spec"]["template"]["spec"].update(changes)
+    return daemon_set, {config["metadata"]["name"]: config["data"]}
