@@ -112,7 +112,7 @@ class Pod:
     @property
     def is_gateway(self) -> bool:
         """Its proxy runs as a router (gateway or waypoint), not beside an application."""
-        return self.proxy is not None and self.proxy.args[:2] in (("proxy", "router"), ("proxy", "waypoint"))
+        return self.proxy is not None and self.proxy.is_router
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from facts.document import damaged, maybe, need, parse_yaml, text_map, texts
 from facts.kubernetes import ConfigMap
-from facts.workloads import Deployment
+from facts.workloads import DaemonSet, Deployment
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
 
@@ -75,7 +75,7 @@ class Mesh:
         config: Mesh configuration.
         injector: Injection templates.
         istiod: Deployments of istiod of this revision.
-        gateways: Deployments of gateways, in any namespace: their template has a container ``istio-proxy``.
+        gateways: Deployments and DaemonSets of gateways, in any namespace, as their templates tell.
         evidence: Ids of all readings.
     """
 
@@ -84,7 +84,7 @@ class Mesh:
     config: MeshConfig
     injector: Injector
     istiod: tuple[Deployment, ...]
-    gateways: tuple[Deployment, ...]
+    gateways: tuple[Deployment | DaemonSet, ...]
     evidence: tuple[str, ...]
 
     @property

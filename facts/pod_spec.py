@@ -136,6 +136,11 @@ class Container:
         """The value of an environment variable, empty when it is not set."""
         return (self.env or {}).get(name, "")
 
+    @property
+    def is_router(self) -> bool:
+        """It runs Istio's proxy as a router (gateway or waypoint), not beside an application."""
+        return self.args[:2] in (("proxy", "router"), ("proxy", "waypoint"))
+
 
 @dataclass(frozen=True, slots=True)
 class Toleration:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from facts.document import mappings, maybe, need, text_map
+from facts.gateways import Gateway
 from facts.kubernetes import named
-from facts.workloads import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +61,22 @@ class Ingress:
     """An ingress gateway and the Service in front of it.
 
     Attributes:
-        deployment: The gateway.
+        gateway: The gateway.
         service: The Service.
         port: Its port for plain HTTP.
     """
 
-    deployment: Deployment
+    gateway: Gateway
     service: Service
     port: int
 
 
-def ingress_of(deployment: Deployment, services: tuple[Service, ...]) -> Ingress | None:
+def ingress_of(gateway: Gateway, services: tuple[Service, ...]) -> Ingress | None:
     """The Service through which a gateway takes plain HTTP: port 80, or one whose name says HTTP; None without one."""
     for service in services:
-        if service.namespace == deployment.namespace and service.selects(deployment.template.labels):
+        if service.namespace == gateway.namespace and service.selects(gateway.labels):
             named_http = [port for name, port in service.ports.items() if name.split("-")[0] in ("http", "http2")]
             port = 80 if 80 in service.ports.values() else next(iter(named_http), 0)
             if port:
-                return Ingress(deployment, service, port)
+                return Ingress(gateway, service, port)
     return None

@@ -12,7 +12,10 @@ from typing import Any
 from facts.document import maybe, need, text_map
 from facts.evidence import ObjectRef
 from facts.kubernetes import Condition, condition_holds, conditions_of, named
-from facts.pod_spec import PodSpec, parse_pod_spec
+from facts.pod_spec import PROXY, PodSpec, parse_pod_spec
+
+TEMPLATES = "inject.istio.io/templates"
+"""Annotation that names the injection templates of a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,14 @@ class PodTemplate:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     spec: PodSpec
+
+    @property
+    def is_gateway(self) -> bool:
+        """Its proxy is a router, or the injector is to make it one; beside an application it is a sidecar."""
+        proxy = self.spec.container(PROXY)
+        if proxy is not None and proxy.args:
+            return proxy.is_router
+        return "gateway" in [name.strip() for name in self.annotations.get(TEMPLATES, "").split(",")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from facts.document import Reading
 from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.gateway_api import GatewayClass, istiods
+from facts.gateways import Gateway
 from facts.guide import Defect
 from facts.kubernetes import Pod
 from facts.ledger import Exchange, Ledger, Outcome
 from facts.mesh import Mesh
 from facts.proxy import Fleet, ProxyIdentity
 from facts.sds_mode import SdsMode
-from facts.workloads import Deployment
 from judge.exchanges import Pair, about, certified, outcomes_but, strangers, turned_away_by_others
 from judge.findings import concluded, could_not_tell, listed, not_applicable
 from judge.identity import own_identity_problems
@@ -28,11 +28,18 @@ NO_CLASS = "istiod serves no class of gateways of the Gateway API"
 ISTIODS = "gateway certificate issued by istiod"
 
 
-def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Deployment]) -> Finding | None:
-    """TRF-05: what makes it not applicable, if anything."""
+def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> Finding | None:
+    """TRF-05: what makes it not applicable, if anything.
+
+    Args:
+        mesh: The mesh.
+        gateways: Its ingress gateways.
+        pods: The reading of all pods.
+    """
     if gateways:
         return None
-    return not_applicable("TRF-05", NO_GATEWAY, where="Deployments of all namespaces", evidence=mesh.evidence)
+    where = "Deployments, DaemonSets and pods of all namespaces"
+    return not_applicable("TRF-05", NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Finding | None:
@@ -112,7 +119,7 @@ def gateway_reaches(gateway: str, pods: Sequence[Pod], pair: Pair, exchange: Exc
     )
 
 
-def no_way_in(gateways: Sequence[Deployment]) -> Finding:
+def no_way_in(gateways: Sequence[Gateway]) -> Finding:
     """TRF-05, second part, where no Service leads plain HTTP to a gateway: nobody can tell."""
     where = listed(g.ref for g in gateways)
     error = CouldNotTell(

@@ -13,7 +13,7 @@ from facts.mesh import Mesh, image_tag
 from facts.proxy import Normalization, Unread
 from facts.teleport import Ping
 from facts.versions import Tool
-from facts.workloads import Deployment
+from facts.workloads import DaemonSet, Deployment
 from judge.application import socket_volume_problem
 from judge.findings import concluded, could_not_tell, listed, not_applicable
 
@@ -47,10 +47,25 @@ def availability_problems(deployments: Sequence[Deployment]) -> list[str]:
     return problems
 
 
+def _incomplete(daemon_sets: Sequence[DaemonSet]) -> list[str]:
+    """DaemonSets that do not run their current template on every node that they want."""
+    problems = []
+    for daemon_set in daemon_sets:
+        if not daemon_set.is_current:
+            problems.append(f"{daemon_set.ref}: its controller has not seen generation {daemon_set.generation} yet")
+        elif daemon_set.desired == 0:
+            problems.append(f"{daemon_set.ref} is wanted on no node")
+        elif not daemon_set.is_complete:
+            up = f"ready on {daemon_set.ready} of {daemon_set.desired} nodes"
+            problems.append(f"{daemon_set.ref}: {up}, of the current template on {daemon_set.updated}")
+    return problems
+
+
 def control_plane_is_available(mesh: Mesh) -> Finding:
-    """INST-05, first part: every Deployment of Istio is available at its current generation."""
+    """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation."""
     deployments = (*mesh.istiod, *mesh.gateways)
-    problems = availability_problems(deployments)
+    problems = availability_problems([d for d in deployments if isinstance(d, Deployment)])
+    problems += _incomplete([d for d in deployments if isinstance(d, DaemonSet)])
     if not mesh.istiod:
         problems.insert(0, f"there is no istiod in {mesh.namespace}")
     return concluded(

@@ -25,6 +25,7 @@ from facts.kubernetes import Labelled, Pod
 from facts.mesh import Mesh
 from facts.proxy import ProxyIdentity
 from facts.sds_mode import SdsMode
+from facts.workloads import TEMPLATES
 from judge.application import socket_volume_problem
 from judge.findings import not_applicable
 from judge.fleet import of_proxies
@@ -41,7 +42,6 @@ from judge.identity import (
 )
 from judge.istio import NO_WORKLOAD
 
-TEMPLATES = "inject.istio.io/templates"
 INJECT = "sidecar.istio.io/inject"
 
 

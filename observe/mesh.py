@@ -6,8 +6,7 @@ from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes import ConfigMap
 from facts.mesh import Mesh, parse_injector, parse_mesh_config
-from facts.pod_spec import PROXY
-from facts.workloads import Deployment
+from facts.workloads import DaemonSet, Deployment
 from observe.cluster import Cluster
 from settings import Names
 
@@ -34,14 +33,15 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
     mesh_map = _must_be(cluster.config_map(namespace, f"istio{suffix}"))
     injector_map = _must_be(cluster.config_map(namespace, f"istio-sidecar-injector{suffix}"))
     config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
-    listed = tuple(dict.fromkeys(e for d in everywhere for e in d.evidence))
+    workloads: tuple[Deployment | DaemonSet, ...] = (*everywhere, *cluster.daemon_sets())
+    listed = tuple(dict.fromkeys(e for w in workloads for e in w.evidence))
     return Mesh(
         namespace=namespace,
         revision=revision,
         config=config,
         injector=injector,
         istiod=tuple(d for d in istiod if d.labels.get("istio.io/rev", DEFAULT_REVISION) == revision),
-        gateways=tuple(d for d in everywhere if d.template.spec.container(PROXY) is not None),
+        gateways=tuple(w for w in workloads if w.template.is_gateway),
         evidence=(*listed, *config.evidence, *injector.evidence),
     )
 

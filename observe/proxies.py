@@ -10,6 +10,7 @@ from facts.agent import Agent, KubeletAddress
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.gateway_api import GatewayClass
+from facts.gateways import Gateway, gateways_of
 from facts.injection import DryRun
 from facts.istio_ca import CONFIG_MAP, IstioAuthorities, parse_istio_authorities
 from facts.kubernetes import Labelled, Node, Pod
@@ -26,12 +27,6 @@ from observe.mounts import read_socket_mounts
 from observe.premises import Premises
 from observe.readings import all_of
 from observe.wait import wait_until
-
-NO_INGRESS = ("egressgateway", "eastwestgateway")
-"""Values of the label ``istio`` on gateways that are not for what comes from outside."""
-
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-"""Label of what istiod deploys for a Gateway of the Gateway API, waypoints among it."""
 
 
 class Proxies(Premises):
@@ -249,10 +244,9 @@ class Proxies(Premises):
 
         return self._once("istio_authorities", read, lambda found: found.evidence)
 
-    def ingress_gateways(self) -> tuple[Deployment, ...]:
-        """The mesh's ingress gateways, as its installation makes them: neither for something else nor of the Gateway API."""
-        labelled = ((d, d.template.labels) for d in self.mesh().gateways)
-        return tuple(d for d, labels in labelled if labels.get("istio") not in NO_INGRESS and GATEWAY_NAME not in labels)
+    def ingress_gateways(self) -> tuple[Gateway, ...]:
+        """The mesh's ingress gateways, whatever runs them; none that istiod has deployed for the Gateway API."""
+        return tuple(g for g in gateways_of(self.mesh().gateways, self.injected_pods()) if g.is_ingress)
 
     def ingress(self) -> Ingress | None:
         """The first ingress gateway that takes plain HTTP, with its Service; None where none does."""
@@ -275,13 +269,9 @@ class Proxies(Premises):
             return ()
         return self._once("gateway_classes", self.cluster.gateway_classes, lambda found: all_of(c.evidence for c in found))
 
-    def gateway_pods(self, gateway: Deployment) -> tuple[Pod, ...]:
+    def gateway_pods(self, gateway: Gateway) -> tuple[Pod, ...]:
         """The pods of a gateway, on their way out excepted."""
-        return tuple(
-            p
-            for p in self.injected_pods()
-            if p.namespace == gateway.namespace and gateway.selector.items() <= p.labels.items()
-        )
+        return tuple(p for p in self.injected_pods() if gateway.has(p))
 
     def gateway_fleet(self) -> Fleet:
         """The identities of the ingress gateways' proxies."""

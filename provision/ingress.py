@@ -13,12 +13,12 @@ from typing import Any
 
 from facts import envoy
 from facts.envoy_traffic import HOSTS, ROUTES, hosts_of
+from facts.gateways import GATEWAY_NAME
 from facts.kubernetes import Pod
 from facts.services import Ingress
 from facts.svid import workload_id
 from observe.cluster import Cluster
 from observe.envoy import read_admin
-from observe.proxies import GATEWAY_NAME
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.render import MANIFESTS, documents
@@ -79,16 +79,15 @@ class Doorkeeper:
             ProvisioningFailed: The API server refuses it.
             CouldNotTell: A proxy does not learn of it in time.
         """
-        service, deployment = ingress.service, ingress.deployment
-        account = deployment.template.spec.service_account
+        service, its = ingress.service, ingress.gateway
         door = Door(
             url=f"http://{service.name}.{service.namespace}:{ingress.port}/",
             host=f"{self.server.namespace}.invalid",
-            identity=workload_id(self.trust_domain, deployment.namespace, account),
+            identity=workload_id(self.trust_domain, its.namespace, its.service_account),
             pods=tuple(pods),
         )
         gateway, *rest = self._documents(GATEWAY, door)
-        gateway["spec"]["selector"] = dict(deployment.selector)
+        gateway["spec"]["selector"] = dict(its.selector)
         gateway["spec"]["servers"][0]["port"]["number"] = ingress.port
         self.objects.apply_all([gateway, *rest])
         self._await(door)

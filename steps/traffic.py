@@ -211,7 +211,7 @@ def refused_over_tcp(server: str, requirement: str, conversations: Conversations
 
 @given("an ingress gateway", target_fixture="inapplicable")
 def ingress_gateway(install: Install) -> Finding | None:
-    return gateways_judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways())
+    return gateways_judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways(), install.pods_evidence())
 
 
 @given("the Gateway API in this cluster", target_fixture="inapplicable")
@@ -231,7 +231,7 @@ def behind_the_meshs(inapplicable: Finding | None, install: Install, doorkeeper:
     ingress = install.ingress()
     if inapplicable is not None or ingress is None:
         return None
-    return doorkeeper.open(ingress, install.gateway_pods(ingress.deployment))
+    return doorkeeper.open(ingress, install.gateway_pods(ingress.gateway))
 
 
 @given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="door")

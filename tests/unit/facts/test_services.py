@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
+from facts.gateways import Gateway
 from facts.services import Service, ingress_of, parse_service
 from tests.unit.judge import builders as make
 
 LABELS = {"app": "istio-ingressgateway", "istio": "ingressgateway", "pod-template-hash": "x"}
 
 
-def gateway() -> Any:
-    made = make.gateway(namespace="istio-system")
-    return replace(made, template=replace(made.template, labels=LABELS))
+def gateway() -> Gateway:
+    return make.ingress_gateway(labels=LABELS)
 
 
 def service(**changes: Any) -> Service:

@@ -16,6 +16,7 @@ from facts.document import Absent
 from facts.envoy import HttpNormalization, SdsStreams, Validator
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from facts.gateways import Gateway, gateways_of
 from facts.guide import GuideAnswer
 from facts.injection import DryRun
 from facts.istio_ca import IstioAuthorities
@@ -171,9 +172,18 @@ def deployment(name: str = "istiod", *containers: Container, **changes: Any) -> 
 # Istio.
 
 
+ROUTER = ("proxy", "router")
+
+
 def gateway(image: str = "registry.example/istio/proxyv2:1.31.0", **changes: Any) -> Deployment:
     """The ingress gateway."""
-    return deployment("istio-ingressgateway", container("istio-proxy", image), **changes)
+    return deployment("istio-ingressgateway", container("istio-proxy", image, args=ROUTER), **changes)
+
+
+def ingress_gateway(**changes: Any) -> Gateway:
+    """The ingress gateway, whatever runs it."""
+    (made,) = gateways_of([gateway()], [])
+    return replace(made, **changes)
 
 
 def mesh_config(**changes: Any) -> MeshConfig:

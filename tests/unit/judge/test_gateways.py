@@ -19,8 +19,8 @@ from tests.unit.judge.exchanges import CALLED, CALLER, GATEWAY, HELD, PAIR, exch
 
 
 def test_gateways_that_are_not_there() -> None:
-    assert judge.needs_an_ingress_gateway(make.mesh(), [make.gateway()]) is None
-    inapplicable(judge.needs_an_ingress_gateway(make.mesh(gateways=()), []) or _nothing(), "TRF-05")
+    assert judge.needs_an_ingress_gateway(make.mesh(), [make.ingress_gateway()], ["ev-pods"]) is None
+    inapplicable(judge.needs_an_ingress_gateway(make.mesh(gateways=()), [], ["ev-pods"]) or _nothing(), "TRF-05", "ev-pods")
 
 
 def test_a_cluster_without_the_gateway_api() -> None:
@@ -88,4 +88,4 @@ class TestGateway:
         violated(self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate is not Teleport's")
 
     def test_without_a_way_in_nobody_can_tell(self) -> None:
-        unknown(judge.no_way_in([make.gateway()]), "TRF-05", "none has one")
+        unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "none has one")

@@ -65,6 +65,21 @@ def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: s
     violated(finding, "INST-05", "Deployment istio-system/istiod", words, evidence=("ev-mesh",))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"observed_generation": 2}, "its controller has not seen generation 3 yet"),
+        ({"desired": 0, "updated": 0, "ready": 0}, "is wanted on no node"),
+        ({"desired": 2, "updated": 2}, "ready on 1 of 2 nodes, of the current template on 2"),
+        ({"desired": 2, "ready": 2}, "ready on 2 of 2 nodes, of the current template on 1"),
+    ],
+)
+def test_a_gateway_on_every_node_is_a_gateway_too(changes: dict[str, Any], words: str) -> None:
+    gate = make.daemon_set(make.gateway().template.spec, namespace="edge", name="gate")
+    holds(control_plane_is_available(make.mesh(gateways=(gate,))), "INST-05", "ev-mesh")
+    violated(control_plane_is_available(make.mesh(gateways=(replace(gate, **changes),))), "INST-05", "edge/gate", words)
+
+
 def test_a_gateway_that_is_not_available_is_named() -> None:
     broken = make.gateway(conditions=(UNAVAILABLE,), available=0)
     violated(control_plane_is_available(make.mesh(gateways=(broken,))), "INST-05", "istio-ingressgateway: 0 of 1")

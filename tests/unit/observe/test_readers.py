@@ -155,7 +155,7 @@ def test_the_mesh_as_installed(cluster: Cluster, healthy: ApiServer, recorder: K
     assert [d.name for d in mesh.gateways] == ["istio-ingressgateway"]
     assert dict(mesh.image_tags) == {"istiod": "1.31.0-lab"}
     assert "spire" in mesh.templates
-    assert len(mesh.evidence) == 3
+    assert len(mesh.evidence) == 4  # Deployments, DaemonSets and two ConfigMaps
     assert set(mesh.evidence) <= set(recorder.evidence)
 
 

@@ -11,6 +11,7 @@ from facts import envoy
 from facts.document import Reading
 from facts.envoy_traffic import HOSTS, ROUTES
 from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
 from facts.kubernetes import Pod
 from facts.services import Ingress, Service
 from observe.wait import Pace
@@ -75,10 +76,9 @@ def doorkeeper(objects: FakeObjects) -> Doorkeeper:
 
 
 def meshs_own() -> Ingress:
-    deployment = make.gateway(namespace="istio-system", selector=SELECTOR)
-    spec = replace(deployment.template.spec, service_account="gate")
-    deployment = replace(deployment, template=replace(deployment.template, spec=spec))
-    return Ingress(deployment, Service("istio-system", "gate", SELECTOR, {"http": 8000}, ()), 8000)
+    ref = ObjectRef("DaemonSet", "gate", "istio-system")
+    gateway = make.ingress_gateway(ref=ref, selector=SELECTOR, service_account="gate")
+    return Ingress(gateway, Service("istio-system", "gate", SELECTOR, {"http": 8000}, ()), 8000)
 
 
 def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
