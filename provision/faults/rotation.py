@@ -18,7 +18,7 @@ from provision.lifetimes import Lifetimes, with_lifetimes
 from provision.render import MANIFESTS, documents
 from provision.supply import uses_the_socket
 
-CRON_JOB = MANIFESTS / "as-guide" / "cert-refresh-cronjob.yaml"
+CRON_JOB = MANIFESTS / "troubleshooting" / "cert-refresh-cronjob.yaml"
 LONG_LIVED = Lifetimes(600, 20)
 """Due every twenty seconds, and good for ten minutes: time to see that it is not renewed while it is still valid."""
 SHORT_LIVED = Lifetimes(60, 20)
