@@ -23,6 +23,8 @@ from tests.lab.matrix import Row, printed
 
 ROOT = Path(__file__).parents[2]
 NAME = "test-lab"
+LONGEST = 3600
+"""Seconds after which a run of the suite hangs; what takes minutes to judge takes them one after the other."""
 MATRIX = pytest.StashKey[list[Row]]()
 
 
@@ -84,7 +86,7 @@ class Lab:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
         latest = self._reports / "latest"
         latest.unlink(missing_ok=True)  # a run without a report must not be taken for the one before it
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, env=variables)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=False, env=variables)
         said = done.stdout + done.stderr
         file = latest / "report.json"
         assert file.is_file(), f"no report was written: {said}"

@@ -1,28 +1,44 @@
-"""The matrix of faults and requirements: which faults can be judged, and what was seen under each, for a terminal."""
+"""The matrix of faults and requirements: what was seen under each fault, for a terminal."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from provision.faults import FAULTS, Fault
+from provision.faults import Fault
 from tests.lab.certified import Certified
 
-ROOT = Path(__file__).parents[2]
+STAGES = ("inject", "judge", "undo", "judge again")
 
-_LISTED = ROOT / "features" / "not-evaluated.txt"
 
-INJECTS_FAULTS = frozenset({"TRF-06"})
-"""It breaks an installation itself, and only one that its own run has made; an existing one, as this, it leaves alone."""
+@dataclass(slots=True)
+class Spent:
+    """Where the time of one fault went.
 
-NOT_EVALUATED = INJECTS_FAULTS | {
-    line.split("#")[0].strip() for line in (_LISTED.read_text(encoding="utf-8").splitlines() if _LISTED.exists() else ())
-}
-"""Requirements that are not judged here: without a scenario yet, or with one that needs an installation of its own."""
+    Attributes:
+        seconds: By stage.
+    """
 
-READY = [fault for fault in FAULTS.values() if fault.breaks - NOT_EVALUATED]
-"""Faults that break something that has a scenario."""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def on(self, stage: str) -> Iterator[None]:
+        """Counts for a stage what happens inside."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - began
+
+    @property
+    def total(self) -> float:
+        """All stages together."""
+        return sum(self.seconds.values())
+
+    def __str__(self) -> str:
+        return " + ".join(f"{self.seconds.get(stage, 0.0):.0f}" for stage in STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class Row:
         blind: Requirements that could not be told under it.
         otherwise: What was not as predicted, under it or after it.
         judged: How many requirements were judged under it.
-        seconds: From the injection to the end of the last look.
+        spent: From the injection to the end of the last look.
     """
 
     fault: Fault
@@ -43,26 +59,26 @@ class Row:
     blind: frozenset[str]
     otherwise: tuple[str, ...]
     judged: int
-    seconds: float
+    spent: Spent
 
 
 def printed(rows: Iterable[Row]) -> Iterator[str]:
     """The matrix as lines for a terminal."""
     rows = list(rows)
     width = max((len(row.fault.name) for row in rows), default=0)
+    yield f"(seconds: all, and to {', '.join(STAGES)})"
     for row in rows:
         blind = f"; cannot be told: {' '.join(sorted(row.blind))}" if row.blind else ""
         sign = "×" if row.otherwise else "√"
+        took = f"{row.spent.total:5.1f} s = {row.spent!s:<16}"
         if row.fault.standing:
             held = " ".join(sorted(row.fault.breaks - row.broken)) or "nothing"
-            yield f"{sign} {row.fault.name:<{width}} {'':>8} {row.seconds:5.1f} s  holds while it is taken away: {held}"
+            yield f"{sign} {row.fault.name:<{width}} {'':>8} {took}  holds while it is taken away: {held}"
         else:
             of = f"{len(row.broken)} of {row.judged}"
-            yield f"{sign} {row.fault.name:<{width}} {of:>8} {row.seconds:5.1f} s  {' '.join(sorted(row.broken))}{blind}"
+            yield f"{sign} {row.fault.name:<{width}} {of:>8} {took}  {' '.join(sorted(row.broken))}{blind}"
         yield from (f"    {line}" for line in row.otherwise)
-    for fault in FAULTS.values():
-        if fault not in READY:
-            yield f"– {fault.name:<{width}} its requirements are not evaluated yet: {' '.join(sorted(fault.breaks))}"
+    yield f"{len(rows)} faults, {sum(row.spent.total for row in rows):.0f} s"
 
 
 def differences(expected: Mapping[str, str], seen: Certified, when: str) -> Iterator[str]:

@@ -1,25 +1,40 @@
-"""All faults, one after the other on one lab: healthy, broken exactly as predicted, healthy again. Takes about 20 minutes.
+"""All faults of some profiles, one after the other on one lab: healthy, broken exactly as predicted, healthy again.
 
-Under a fault the suite judges what the fault breaks, its reach and the sample (``provision/faults/reach.py``); after it,
-what it had broken. The whole is judged at the beginning and at the end.
+Which faults, and what is judged when, is in ``plan.py``; ``--profile`` chooses, pytest's ``-k`` chooses among these.
 """
 
 from __future__ import annotations
 
-import time
+from contextlib import ExitStack
 
 import pytest
 
-from facts.errors import ConformanceError
+from facts.errors import BadInput, ConformanceError
 from provision.faults import FAULTS, Fault
 from tests.lab.certified import Certified
-from tests.lab.conftest import MATRIX, Lab
-from tests.lab.matrix import NOT_EVALUATED, READY, Row, differences
+from tests.lab.conftest import MATRIX, ROOT, Lab
+from tests.lab.matrix import Row, Spent, differences
+from tests.lab.plan import BY_DEFAULT, Plan, planned
 
 EVERYTHING = ("--profile", "all", "--allow", "disruptive")
 
 QUICK = {"CONFORMANCE_TIMEOUTS__POD_READY": "60"}
-"""A probe that is refused waits for a quarter of this; a healthy one has its answer in 3 s."""
+"""A probe that nobody answers waits for a quarter of this; a healthy one has its answer in 3 s."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a fault."""
+    if "fault" in metafunc.fixturenames:
+        metafunc.parametrize("fault", whole_plan(metafunc.config).faults, ids=lambda fault: fault.name)
+
+
+def whole_plan(config: pytest.Config) -> Plan:
+    """The plan of the profiles that the command line names."""
+    given: str | None = config.getoption("conformance_profiles")
+    try:
+        return planned(given.split(",") if given else BY_DEFAULT, ROOT / "features", FAULTS.values())
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture(scope="module")
@@ -29,46 +44,51 @@ def matrix(pytestconfig: pytest.Config) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def chosen(request: pytest.FixtureRequest) -> frozenset[str]:
-    """The requirements to judge at the beginning and at the end: everything, or what the faults chosen with ``-k`` need."""
-    names = [item.name for item in request.session.items]
-    faults = [fault for fault in READY if any(name.endswith(f"[{fault.name}]") for name in names)]
-    return frozenset() if faults == READY else frozenset(r for f in faults for r in f.judged) - NOT_EVALUATED
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """The plan for the faults that were chosen."""
+    whole = whole_plan(request.config)
+    items = [item.name for item in request.session.items]
+    return whole.only({f.name for f in whole.faults if any(item.endswith(f"[{f.name}]") for item in items)})
 
 
 @pytest.fixture(scope="module")
-def healthy(lab: Lab, chosen: frozenset[str]) -> Certified:
+def healthy(lab: Lab, plan: Plan) -> Certified:
     """What is said of the healthy lab."""
-    return lab.certify(*EVERYTHING, requirements=chosen)
+    return lab.certify(*EVERYTHING, requirements=plan.before)
 
 
-def test_the_healthy_lab(healthy: Certified, chosen: frozenset[str]) -> None:
+def test_the_healthy_lab(healthy: Certified, plan: Plan) -> None:
     """Before any fault everything holds but what faults break that stand here already, because the lab follows the guide."""
-    standing = {r for fault in FAULTS.values() if fault.standing for r in fault.breaks - NOT_EVALUATED}
-    expected = {r: "fail" for r in standing if r in chosen or not chosen}
-    assert list(differences(expected, healthy, "before")) == []
-    wrong = healthy.having("fail", "error", "skipped", "waived") - standing
-    assert wrong == set(), "\n".join(f"{r}: {'; '.join(healthy.reasons.get(r, ()))}" for r in sorted(wrong))
-    assert chosen or healthy.having("not-evaluated") <= NOT_EVALUATED
+    standing = {r for fault in FAULTS.values() if fault.standing for r in fault.breaks}
+    assert list(differences(dict.fromkeys(standing & plan.before, "fail"), healthy, "before")) == []
+    held = {r: "pass" for r in plan.before - standing if healthy.verdicts.get(r) != "not-applicable"}
+    assert list(differences(held, healthy, "before")) == []
 
 
-@pytest.mark.parametrize("fault", READY, ids=lambda fault: fault.name)
-def test_a_fault_breaks_what_it_names_and_is_undone(lab: Lab, healthy: Certified, matrix: list[Row], fault: Fault) -> None:
+def test_a_fault_breaks_what_it_names_and_is_undone(
+    lab: Lab, plan: Plan, healthy: Certified, matrix: list[Row], fault: Fault
+) -> None:
     """Exactly its requirements fail, what it blinds cannot be told, all else stands; and after it, all stands again.
 
     With a fault that stands on the healthy lab it is the other way round: its requirements hold while it is taken away.
     """
-    judged = fault.judged - NOT_EVALUATED
+    judged = plan.under(fault)
     broken_is = "pass" if fault.standing else "fail"
     under = {r: broken_is if r in fault.breaks else "error" if r in fault.blinds else healthy.verdicts[r] for r in judged}
-    after = {r: healthy.verdicts[r] for r in (fault.breaks | fault.blinds) - NOT_EVALUATED}
-    began = time.monotonic()
+    after = {r: healthy.verdicts[r] for r in plan.after(fault)}
+    spent = Spent()
     otherwise: list[str] = []
     seen = undone = None
     try:
-        with fault.inject(lab.scene) as operator:
-            seen = lab.certify(*EVERYTHING, requirements=under, operator=operator, **QUICK)
-        undone = lab.certify(*EVERYTHING, requirements=after)
+        with ExitStack() as stack:
+            with spent.on("inject"):
+                operator = stack.enter_context(fault.inject(lab.scene))
+            with spent.on("judge"):
+                seen = lab.certify(*EVERYTHING, requirements=under, operator=operator, **QUICK)
+            with spent.on("undo"):
+                stack.close()
+        with spent.on("judge again"):
+            undone = lab.certify(*EVERYTHING, requirements=after)
     except ConformanceError as error:
         otherwise.append(str(error))
     if seen is not None:
@@ -77,10 +97,11 @@ def test_a_fault_breaks_what_it_names_and_is_undone(lab: Lab, healthy: Certified
         otherwise += differences(after, undone, "after it")
     broken = frozenset(seen.having("fail") & judged) if seen else frozenset()
     blind = frozenset(seen.having("error") & judged) if seen else frozenset()
-    matrix.append(Row(fault, broken, blind, tuple(otherwise), len(judged), time.monotonic() - began))
+    matrix.append(Row(fault, broken, blind, tuple(otherwise), len(judged), spent))
     assert otherwise == []
 
 
-def test_the_lab_is_whole_again(lab: Lab, healthy: Certified, chosen: frozenset[str]) -> None:
-    """After all faults every verdict is the one of the beginning."""
-    assert list(differences(healthy.verdicts, lab.certify(*EVERYTHING, requirements=chosen), "at the end")) == []
+def test_the_lab_is_whole_again(lab: Lab, plan: Plan, healthy: Certified) -> None:
+    """After all faults every verdict is the one of the beginning, and what takes minutes to judge holds."""
+    expected = {r: healthy.verdicts.get(r, "pass") for r in plan.at_end}
+    assert list(differences(expected, lab.certify(*EVERYTHING, requirements=plan.at_end), "at the end")) == []
