@@ -48,6 +48,7 @@ FAULTS: dict[str, Fault] = {
         istio_settings.EVERYBODY_LET_IN,
         istio_settings.PORT_LEFT_OUT,
         gateway.WITHOUT_OVERLAY,
+        teleport_resources.PLACEHOLDER_LEFT,
         teleport_resources.UNMADE_BOT,
         teleport_resources.OTHER_ACCOUNT,
         teleport_resources.WIDENED,

@@ -153,17 +153,24 @@ def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
 
 
 @contextmanager
+def away(scene: Scene) -> Iterator[None]:
+    """With no tbot on any node; on exit it is called back, and not waited for."""
+    _patch(scene, {"nodeSelector": NOWHERE})
+    try:
+        eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
+        yield
+    finally:
+        _patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
+
+
+@contextmanager
 def _late(scene: Scene) -> Iterator[None]:
     """Tbot away, the test application restarted meanwhile, and tbot back."""
     objects = scene.installation.objects
     try:
-        _patch(scene, {"nodeSelector": NOWHERE})
-        try:
-            eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
+        with away(scene):
             scene.begin_restart_of_app()
             eventually("a sidecar has found no socket", lambda: _look_for_fallback(scene), _patient(scene))
-        finally:
-            _patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
         scene.await_agent()
         scene.await_app()
         yield

@@ -124,18 +124,27 @@ def _guides_template(scene: Scene) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def injected_with(scene: Scene, text: str, source: str) -> Iterator[None]:
+    """A template with which pods are accepted and have another volume; what runs has its own until it is restarted."""
+    try:
+        with edited(scene, NAMESPACE, INJECTOR, "config", _with_template(text)):
+            scene.await_socket_volume(source)
+            yield
+    finally:
+        scene.await_socket_volume("hostPath", read_only=True)
+
+
 def _applied(text: str, source: str) -> Callable[[Scene], AbstractContextManager[None]]:
-    """A template with which pods are accepted and have another volume, and the test application restarted with it."""
+    """Such a template, and the test application restarted with it."""
 
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
         try:
-            with edited(scene, NAMESPACE, INJECTOR, "config", _with_template(text)):
-                scene.await_socket_volume(source)
+            with injected_with(scene, text, source):
                 scene.restart_app()
                 yield
         finally:
-            scene.await_socket_volume("hostPath", read_only=True)
             scene.restart_app()
 
     return inject

@@ -27,7 +27,14 @@ def _kubelet_closed(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _directory_for_all(scene: Scene) -> Iterator[None]:
-    node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
+    with directory_for_all(scene, scene.nodes()[0]):
+        yield
+
+
+@contextmanager
+def directory_for_all(scene: Scene, node: str) -> Iterator[None]:
+    """The socket directory of a node with mode 0777."""
+    directory = scene.installation.variables["SOCKET_DIRECTORY"]
     former = scene.on_node(node, "stat", "-c", "%a", directory).strip()
     scene.on_node(node, "chmod", "0777", directory)
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from facts.jwks import LITERAL_PLACEHOLDER
 from provision.faults import reach
 from provision.faults.fault import Fault, Operator, Scene
 from provision.objects import SCRATCH
@@ -221,6 +222,17 @@ FOREIGN_JWKS = Fault(
     breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
     reach=reach.RESOURCES,
     inject=_token(_with_foreign_keys),
+)
+
+PLACEHOLDER_LEFT = Fault(
+    name="placeholder-in-the-token",
+    description="The join token was created from the template as it is: its JWKS is the literal placeholder; tbot runs on"
+    " until it has to join again.",
+    touches="Teleport token/istio-tbot-k8s-join",
+    undo="The token is created again with this cluster's JWKS.",
+    breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
+    reach=reach.RESOURCES,
+    inject=_token(_with_kubernetes(static_jwks={"jwks": LITERAL_PLACEHOLDER})),
 )
 
 UNMADE_BOT = Fault(

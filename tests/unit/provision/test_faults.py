@@ -123,6 +123,7 @@ def test_the_tokens_keys_are_others_and_then_the_clusters_own_again(tmp_path: Pa
         ("role-for-every-label", "role", "allow.workload_identity_labels", {"*": ["*"]}),
         ("role-for-production", "role", "allow.workload_identity_labels", {"env": ["prod"]}),
         ("role-taken-from-bot", "bot", "roles", []),
+        ("placeholder-in-the-token", "token", "kubernetes.static_jwks.jwks", "PASTE_JWKS_HERE"),
         ("token-for-a-bot-nobody-made", "token", "bot_name", "istio-tbot-of-the-guide"),
         ("token-for-another-service-account", "token", "kubernetes.allow", [{"service_account": "default:tbot"}]),
     ],
