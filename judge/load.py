@@ -35,6 +35,11 @@ class Traffic:
     load: Load
 
     @property
+    def is_control(self) -> bool:
+        """It passes no proxy: what becomes of it tells of the machines and the network, and of no certificate."""
+        return all(pod.proxy is None for pod in self.pair.ends)
+
+    @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
         return (*self.pair.evidence, *self.load.evidence)
@@ -44,28 +49,32 @@ class Traffic:
 
 
 def fresh(traffic: Iterable[Traffic]) -> tuple[Traffic, ...]:
-    """The loads with a connection for each request."""
-    return tuple(t for t in traffic if not t.load.keeps_connection)
+    """The loads between proxies with a connection for each request."""
+    return tuple(t for t in traffic if not t.load.keeps_connection and not t.is_control)
 
 
 def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) -> Finding:
     """Of all requests no more than so many were not answered by the server that was asked, and each has its reason.
+
+    Nobody can tell where the budget is kept but for timeouts, while requests outside the mesh timed out as well.
 
     Args:
         requirement: Id in the catalogue.
         traffic: The loads; those over a kept connection do not count, because they show nothing.
         at_most: The budget.
     """
-    counted = fresh(traffic)
+    counted, controls = fresh(traffic), [t for t in traffic if t.is_control]
     failed = [r for t in counted for r in t.load.failed]
+    too_late = [r for r in failed if r.outcome is Outcome.TIMEOUT]
+    outside = [r for t in controls for r in t.load.failed]
+    if len(failed) > at_most >= len(failed) - len(too_late) and any(r.outcome is Outcome.TIMEOUT for r in outside):
+        return could_not_tell(requirement, _starved(counted, controls, at_most), [e for t in traffic for e in t.evidence])
     sent = sum(t.load.sent for t in counted)
     answered = sum(r.outcome is Outcome.ANSWERED for t in counted for r in t.load.ledger.requests)
     problems = [] if answered + len(failed) == sent else [f"{sent} sent, {answered} answered and {len(failed)} failed"]
     problems += [w for t in counted for w in _answered_by_others(t)]
     if len(failed) > at_most:
-        problems += [
-            f"{t}: {times} of {t.load.sent}: {why}" for t in counted for why, times in reasons(t.load.failed).items()
-        ]
+        problems += [words for t in counted for words in _failures(t)]
     slowest = max((r.seconds for t in counted for r in t.load.ledger.requests), default=0.0)
     return concluded(
         requirement,
@@ -79,7 +88,17 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
             Measure("requests sent", sent, at_least=1),
             Measure("slowest request", slowest, "s"),
             Measure("lowest rate of a load", min((t.load.achieved for t in counted), default=0.0), "/s"),
+            *([Measure("failed requests outside the mesh", len(outside))] if controls else []),
         ),
+    )
+
+
+def _starved(counted: Sequence[Traffic], controls: Sequence[Traffic], at_most: int) -> CouldNotTell:
+    return CouldNotTell(
+        expected=f"at most {at_most} failed requests, where requests outside the mesh are answered",
+        seen="; ".join(w for t in (*counted, *controls) for w in _failures(t)),
+        where=listed(t.pair.where for t in (*counted, *controls)),
+        remedy="the nodes or the network were too busy to answer anybody: certify where they have time to spare",
     )
 
 

@@ -16,8 +16,9 @@ from observe.cluster import Cluster
 from observe.traffic import CONTAINER, counted
 
 PROGRAM = "/traffic/load.py"
-PATIENCE = 3
-"""Seconds that the client waits for a connection and for an answer."""
+PATIENCE = 10
+"""Seconds that the client waits for a connection and for an answer. A busy node answers late, and that is no refusal: how
+late is a number of its own."""
 LONGEST = 900
 """Seconds after which a load stops by itself, should nobody end it."""
 

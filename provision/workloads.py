@@ -93,9 +93,11 @@ LASTING = (
     Workload("alpha", "alpha", callers=("beta", "gamma")),
     Workload("beta", "beta", node=1, callers=("alpha", "gamma")),
     Workload("gamma", "gamma", callers=("alpha", "beta"), socket=SECOND_SOCKET),
+    Workload("plain", "plain", Sidecar.NONE),
+    Workload("control", "plain", Sidecar.NONE, node=1),
 )
 """Workloads of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
-live longer."""
+live longer. ``plain`` and ``control`` are outside the mesh, and show what the nodes and the network do to requests."""
 
 OLDER = Workload("older", "older", node=1)
 """The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""

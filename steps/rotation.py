@@ -28,9 +28,8 @@ from steps.trial import Trial
 def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
     """The loads, ended, with who their ends are."""
     name = install.ping().cluster_name
-    pods = {pod.name: pod for pod in trial.pods}
     return tuple(
-        Traffic(Pair(pods[r.wanted.client.name], pods[r.wanted.server.name], name), load)
+        Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
         for r, load in zip(trial.running, trial.end(), strict=True)
     )
 

@@ -164,7 +164,7 @@ def traffic(datatable: list[list[str]], lifetimes: tuple[Lifetimes, ...], lastin
         address = f"{server}.{lasting.namespace(server)}"
         url = f"tcp://{address}:{TCP}" if keep else f"http://{address}:{HTTP}/"
         wanted.append(Wanted(calling, called, url, float(rate), keep))
-    pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server)}
+    pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server) if pod.proxy is not None}
     return begin_trial(list(pods.values()), wanted, lifetimes)
 
 

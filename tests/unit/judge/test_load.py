@@ -133,6 +133,48 @@ def test_an_answer_of_somebody_else_and_a_repetition_are_no_answers() -> None:
     )
 
 
+PLAIN, CONTROL = (make.pod(name, namespace="run", injected=False) for name in ("plain", "control"))
+OUTSIDE = Pair(PLAIN, CONTROL, TRUST_DOMAIN)
+
+
+def late(seconds: float) -> Request:
+    return request(seconds, None, outcome=Outcome.TIMEOUT, status=0, words="TimeoutError: timed out")
+
+
+def outside(*requests: Request) -> Traffic:
+    return replace(load(*requests), pair=OUTSIDE)
+
+
+def test_requests_outside_the_mesh_count_neither_way() -> None:
+    lost_outside = outside(request(0), request(1, None))
+    finding = failed_requests("ROT-03", [load(), lost_outside], 0)
+    holds(finding, "ROT-03")
+    assert finding.seen.startswith("100 sent")
+    assert "failed requests outside the mesh: 1" in map(str, finding.measures)
+    assert len(each_was_a_handshake("ROT-03", [load(), lost_outside])) == 1
+    holds(peers_saw_each_certificate("ROT-03", [load(), lost_outside], [RENEWED]), "ROT-03")
+
+
+def test_timeouts_tell_nothing_where_requests_outside_the_mesh_time_out_as_well() -> None:
+    finding = failed_requests("ROT-03", [load(request(0), late(1)), outside(request(0), late(1), request(2))], 0)
+    unknown(finding, "ROT-03", "alpha to beta: 1 of 2: timeout", "plain to control: 1 of 3: timeout")
+
+
+@pytest.mark.parametrize(
+    ("inside", "beside"),
+    [
+        pytest.param((late(1),), (request(1),), id="all was well outside"),
+        pytest.param((late(1),), (request(1, None),), id="outside something else was wrong"),
+        pytest.param((late(1), request(2, None)), (late(1),), id="not all of it are timeouts"),
+    ],
+)
+def test_what_failed_inside_counts_where_the_outside_does_not_explain_it(
+    inside: tuple[Request, ...], beside: tuple[Request, ...]
+) -> None:
+    traffic = [load(request(0), *inside), outside(request(0), *beside)]
+    violated(failed_requests("ROT-03", traffic, 0), "ROT-03", f"failed requests: {len(inside)} (at most 0)")
+
+
 # Handshakes.
 
 
