@@ -16,7 +16,7 @@ from judge.verdict import Judged, Verdict
 from reporting.measured import measured
 from reporting.model import Phase, Report, ScenarioRecord, StoredEvidence, StoredTimeline
 from reporting.timeline_svg import draw
-from reporting.timeline_words import clocks_in_words, letters_of, offset, rows_of, sentence_of
+from reporting.timeline_words import at_home, clocks_in_words, home_of, letters_of, offset, rows_of, sentence_of
 from reporting.words import (
     FINDING,
     authority_in_words,
@@ -127,6 +127,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
     )
     environment.filters.update(
         anchor=_anchor,
+        at_home=at_home,
         code=_code,
         duration=_duration,
         utc=_utc,
@@ -149,6 +150,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         clocks_in_words=clocks_in_words,
         draw=draw,
         letters_of=letters_of,
+        home_of=home_of,
         measured=measured,
         offset=offset,
         rows_of=rows_of,

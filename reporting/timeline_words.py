@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,6 +92,19 @@ def letters_of(timeline: Timeline) -> Mapping[str, str]:
         digest: ascii_uppercase[number] if number < len(ascii_uppercase) else f"A{number}"
         for number, digest in enumerate(digests)
     }
+
+
+def home_of(timeline: Timeline) -> str:
+    """The namespace that all proxies and clients in a timeline live in; empty where there are several."""
+    namespaces = {name.partition("/")[0] for name in (*timeline.pods, *(load.client for load in timeline.loads))}
+    return namespaces.pop() if len(namespaces) == 1 else ""
+
+
+def at_home(text: str, home: str) -> str:
+    """A text in which pods and Services of that namespace are called by their names alone; SPIFFE IDs stay as they are."""
+    if not home:
+        return text
+    return re.sub(rf"(?<![\w/-]){re.escape(home)}/|\.{re.escape(home)}(?=[:/])", "", text)
 
 
 def load_in_words(load: LoadLine) -> str:

@@ -21,7 +21,7 @@ from reporting.model import Report, StepState, StoredTimeline
 from reporting.store import Store
 from reporting.svg import LETTER, Label, Rows
 from reporting.timeline_svg import draw, spans_of
-from reporting.timeline_words import clocks_in_words, letters_of, rows_of, sentence_of
+from reporting.timeline_words import at_home, clocks_in_words, letters_of, rows_of, sentence_of
 from tests.unit.reporting import sample
 from tests.unit.reporting.test_writers import Page
 from tests.unit.reporting.timelines import after, calling, outage, renewing, rotation
@@ -247,3 +247,20 @@ class TestAssembly:
 
         assert told.timelines == ()
         assert f"timeline of x ({broken.id}) cannot be drawn: expected" in told.run_errors[0]
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("run-1/alpha → http://beta.run-1:8080/: 9 sent", "alpha → http://beta:8080/: 9 sent"),
+        ("Pod run-1/alpha 9 ms ahead", "Pod alpha 9 ms ahead"),
+        ("spiffe://example/ns/run-1/sa/alpha", "spiffe://example/ns/run-1/sa/alpha"),
+        ("another-run-1/alpha", "another-run-1/alpha"),
+    ],
+)
+def test_where_all_live_in_one_namespace_it_is_said_once(text: str, short: str) -> None:
+    assert at_home(text, "run-1") == short
+    assert at_home(text, "") == text
