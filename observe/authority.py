@@ -53,6 +53,10 @@ class Authority(Proxies):
 
         return self._once("bundle", read, lambda bundle: bundle.evidence)
 
+    def authority_changed(self) -> None:
+        """To be said by whoever takes Teleport's SPIFFE authority to another phase: it, and who follows it, is read anew."""
+        self.outdated("bundle", "status", "pods", "fleet", "audit_trail")
+
     def admin_session(self) -> ClusterStatus | NoSession:
         """The cluster that the admin tctl talks to, or that it talks to none."""
         return self._once("status", lambda: self.teleport().status(), lambda status: status.evidence)

@@ -1,7 +1,7 @@
 """Readings that are made once: when first asked for, and attached wherever they are used.
 
 A reading that failed is not tried again in the same run: every requirement that needs it gets the same *could not tell*, and
-a cluster that does not answer costs one timeout, not twenty-five.
+a cluster that does not answer costs one timeout, not twenty-five. Who changes what was read says so with `outdated`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,16 @@ class Readings:
         with self._lock:
             kept = self._read.get(key)
             return None if kept is None or isinstance(kept, ConformanceError) else kept[0]
+
+    def outdated(self, *keys: str) -> None:
+        """Forgets readings whose subject somebody has changed since: who asks for them again gets new ones.
+
+        Args:
+            keys: Of the readings; with each go those that are it and something more: ``fleet after 5 s`` with ``fleet``.
+        """
+        with self._lock:
+            for kept in [k for k in self._read if any(k == key or k.startswith(f"{key} ") for key in keys)]:
+                del self._read[kept]
 
     def _once(self, key: str, read: Callable[[], T], evidence: Callable[[T], Iterable[str]]) -> T:
         """A reading by its key: made at the first call, attached to the running step at every later one."""

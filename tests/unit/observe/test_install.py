@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -135,3 +136,32 @@ def test_rights_on_gateways_are_needed_by_who_makes_one(known: bool, allowed: st
     rights = {str(right) for right in install(cluster, allowed, provisions=provisions).rights()}
     assert ("create gateways.gateway.networking.k8s.io" in rights) is needed
     assert ("gateway api" in cluster.asked) is (allowed == "namespaced" and not provisions)
+
+
+def test_what_somebody_has_changed_is_read_anew() -> None:
+    cluster = Cluster(make.pod("before"))
+    read = install(cluster)
+    assert [p.name for p in read.all_pods()] == ["before"]
+    cluster._pods = (make.pod("after"),)
+    assert [p.name for p in read.all_pods()] == ["before"]
+    read.authority_changed()
+    assert [p.name for p in read.all_pods()] == ["after"]
+    assert cluster.asked == ["pods", "pods"]
+
+
+def test_what_follows_from_an_outdated_reading_goes_with_it() -> None:
+    read = install(Cluster())
+    made: list[str] = []
+
+    def note(key: str) -> str:
+        made.append(key)
+        return key
+
+    keys = ("fleet", "fleet after 5 s", "fleets")
+    for key in (*keys, *keys):
+        read._once(key, partial(note, key), lambda _: ())
+    read.outdated("fleet")
+    assert read.seen("fleet") is None
+    for key in keys:
+        read._once(key, partial(note, key), lambda _: ())
+    assert made == [*keys, "fleet", "fleet after 5 s"]
