@@ -93,3 +93,29 @@ def test_phases_have_an_order_and_a_way_back(own_teleport: Teleport) -> None:
     assert published(own_teleport) == during, "a rotation survives a restart"
     rotate(own_teleport, "standby")
     assert published(own_teleport) == before
+
+
+def test_standby_comes_after_update_servers_and_not_before(own_teleport: Teleport) -> None:
+    for phase in ("init", "update_clients"):
+        rotate(own_teleport, phase)
+        assert own_teleport.tctl("auth", "rotate", "--type=spiffe", "--manual", "--phase=standby").returncode == 1
+        assert f"in progress (mode: manual, phase: {phase})" in own_teleport.must("status")
+    for phase in ("update_servers", "standby"):
+        rotate(own_teleport, phase)
+    assert len(published(own_teleport)) == 1
+
+
+def test_nobody_is_waited_for_and_who_was_away_comes_back_to_the_new_authority(
+    make_agent: MakeAgent, own_teleport: Teleport, pod: Pod
+) -> None:
+    agent = make_agent(teleport=own_teleport).start()
+    with SdsStream(agent.socket, "default", "ROOTCA") as stream:
+        (old,) = trusted(stream.answer())
+    agent.stop()
+    for phase in ("init", "update_clients", "update_servers", "standby"):
+        rotate(own_teleport, phase)
+    agent.start()
+    with SdsStream(agent.socket, "default", "ROOTCA") as stream:
+        back = stream.answer()
+    assert trusted(back) == published(own_teleport) == {issuer(back)}
+    assert issuer(back) != old
