@@ -56,6 +56,7 @@ pytest_plugins = [
     "steps.traffic",
     "steps.trial",
     "steps.rotation",
+    "steps.ca_rotation",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.

@@ -12,6 +12,7 @@ from pytest_bdd.parser import Scenario
 from facts.history import History
 from facts.kubernetes import Pod
 from facts.load import Load
+from facts.proxy import ProxyIdentity
 from observe.install import Install
 from observe.load import Running, Wanted, under_load
 from observe.wait import NotYet
@@ -79,6 +80,25 @@ class Trial:
 
         longest = count * (self.slowest_renewal + TOO_LATE) + patience
         self.watch.until(f"each proxy has had {count} new certificates, or is late", look, longest)
+
+    def await_each(self, what: str, lacks: Callable[[ProxyIdentity], str], patience: float) -> None:
+        """Waits until every watched proxy was seen to be as it is looked for.
+
+        Args:
+            what: What is waited for.
+            lacks: How a proxy is not so; empty where it is.
+            patience: Seconds.
+
+        Raises:
+            CouldNotTell: One was not in time.
+        """
+
+        def look(histories: Sequence[History]) -> None:
+            said = [(h.pod, lacks(h.latest) if h.latest else "was not read yet") for h in histories]
+            if behind := [f"{pod} {words}" for pod, words in said if words]:
+                raise NotYet("; ".join(behind))
+
+        self.watch.until(what, look, patience)
 
     def also(self, *pods: Pod) -> None:
         """Watches further proxies from now on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.faults import (
     agent,
+    ca,
     control_plane,
     gateway,
     guides_values,
@@ -73,6 +74,7 @@ FAULTS: dict[str, Fault] = {
         rotation.BEYOND_TTL,
         rotation.FROZEN,
         rotation.GUIDES_CRON_JOB,
+        ca.BUNDLE_FROZEN,
         workloads.GUIDES_NODE_SELECTOR,
         guides_values.PATHS_AS_SENT,
         guides_values.USUAL_NAME,

@@ -115,7 +115,7 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
         ),
         (
             ("--profile", "cor"),
-            "expected one of the profiles all, checklist, core, identity, install, rotation, traffic;"
+            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, rotation, traffic;"
             " saw 'cor' (--profile). Try: ",
         ),
         (("--source", "mirror"), "saw source = mirror without one (settings: registry). Try: give --registry HOST/PREFIX"),

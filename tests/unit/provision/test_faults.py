@@ -14,7 +14,8 @@ import yaml
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.jwks import parse_jwks
-from provision.faults import FAULTS, Fault, Operator, Scene
+from observe.wait import NotYet, Pace, eventually
+from provision.faults import FAULTS, Fault, Operator, Scene, ca
 from provision.faults.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
 from provision.faults.operator import _restamp, _with_minor
 from provision.faults.teleport_resources import jwks_of_another_cluster
@@ -219,3 +220,75 @@ def test_tctl_is_run_as_nobody() -> None:
 def test_the_foreign_keys_are_such_as_an_api_server_publishes() -> None:
     parsed = parse_jwks(jwks_of_another_cluster())
     assert len(parsed.key_ids) == 1
+
+
+class _Bundle:
+    """Teleport's bundle, which has as many authorities as is set; nobody can read it where there are none."""
+
+    authorities: tuple[object, ...] = (object(),)
+
+    def __init__(self, _proxy: str, **_options: Any) -> None: ...
+
+    def bundle(self) -> Any:
+        if not self.authorities:
+            raise ProvisioningFailed(expected="", seen="no bundle", where="", remedy="")
+        return self
+
+
+class _Node:
+    """A scene in which tbot dials one address, and what was done on its node."""
+
+    patience = Timeouts()
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        alias = {"ip": "10.9.8.7", "hostnames": ["teleport.example.com"]}
+        tbot = {"spec": {"template": {"spec": {"hostAliases": [alias]}}}}
+        objects = SimpleNamespace(get=lambda *_, **__: tbot)
+        self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", insecure=True))
+
+    def on_node(self, node: str, *argv: str) -> str:
+        assert (node, argv[:2]) == ("node-1", ("sh", "-ec"))
+        self.done.append("cut" if " -I " in argv[2] else "mended")
+        assert "10.9.8.7" in argv[2]
+        return ""
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> _Node:
+    monkeypatch.setattr(ca, "Teleport", _Bundle)
+    monkeypatch.setattr(ca, "INTERVAL", 0.005)
+    monkeypatch.setattr(_Bundle, "authorities", (object(),))
+    return _Node()
+
+
+def _await_done(node: _Node, done: list[str]) -> None:
+    def look() -> None:
+        if node.done != done:
+            raise NotYet(str(node.done))
+
+    eventually(f"{done} was done", look, Pace(timeout=5, interval=0.005))
+
+
+def test_the_network_is_cut_while_a_rotation_is_under_way(network: _Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = ca.Cut(cast("Any", network), "node-1")
+    cut.begin()
+    for authorities, done in ((2, ["cut"]), (1, ["cut", "mended"]), (2, ["cut", "mended", "cut"])):
+        monkeypatch.setattr(_Bundle, "authorities", (object(),) * authorities)
+        _await_done(network, done)
+    cut.end()
+    assert network.done == ["cut", "mended", "cut", "mended"]
+
+
+def test_a_rotation_that_nobody_could_follow_is_told_and_the_network_mended(
+    network: _Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = ca.Cut(cast("Any", network), "node-1")
+    cut.begin()
+    monkeypatch.setattr(_Bundle, "authorities", (object(), object()))
+    _await_done(network, ["cut"])
+    monkeypatch.setattr(_Bundle, "authorities", ())
+    cut._follower.join(5)
+    with pytest.raises(RuntimeError, match="was not followed to the end"):
+        cut.end()
+    assert network.done == ["cut", "mended"]

@@ -1,0 +1,185 @@
+"""A rotation of Teleport's SPIFFE authority, taken phase by phase through an admin tctl, which ends in standby in any case.
+
+Only the phase ``standby`` takes something away: an authority that somebody may still need. So it is what is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from facts.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, Wanted, told
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import KeptInMemory, ObjectRef, Recorder
+from facts.proxy import ProxyIdentity
+from facts.teleport import NoSession
+from observe.cluster import Cluster
+from observe.envoy import read_proxy
+from observe.teleport import Teleport
+from observe.wait import NotYet, Pace, eventually
+from provision.supply import uses_the_socket
+
+ROTATE = ("auth", "rotate", "--manual", "--type=spiffe")
+AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
+
+Lacks = Callable[[ProxyIdentity], str]
+"""How a proxy is not as it is waited for; empty where it is."""
+
+
+class Rotation:
+    """One rotation at a time.
+
+    Args:
+        teleport: With an admin tctl.
+        cluster: To look at; what is seen of it while waiting is evidence of nothing.
+        recorder: Takes what tctl said.
+        pace: Patience for the proxies at the beginning and at the end.
+    """
+
+    def __init__(self, teleport: Teleport, cluster: Cluster, recorder: Recorder, pace: Pace) -> None:
+        self._teleport = teleport
+        self._cluster = cluster.recording_to(KeptInMemory())
+        self._recorder = recorder
+        self._pace = pace
+        self._uids: frozenset[str] = frozenset()
+        self._generations: Generations | None = None
+        self._entered = False
+
+    def begin(self, uids: Collection[str]) -> Generations:
+        """Sees that no rotation is under way, and that every proxy stands by the present authority; changes nothing.
+
+        Args:
+            uids: Of the pods whose proxies must follow, besides all that use the node's socket.
+
+        Returns:
+            The authorities as they are.
+
+        Raises:
+            NotGiven: There is no admin session.
+            CouldNotTell: A rotation is under way, or a proxy stands by another authority.
+        """
+        phase = self._phase()
+        if phase != STANDBY:
+            raise CouldNotTell(
+                expected="no rotation of the SPIFFE authority to be under way",
+                seen=f"it is in the phase {phase or 'of nothing that tctl status names'}",
+                where="tctl status",
+                remedy=f"end that one first: tctl {' '.join(ROTATE)} --phase=…",
+            )
+        generations = Generations(self._teleport.bundle().authorities)
+        wanted = Wanted(STANDBY, (OLD,), OLD)
+        every = "every proxy trusts Teleport's authority alone, and has its certificate from it"
+        remedy = "a proxy that is behind already would be lost in a rotation: see ID-06 and ROT-07"
+        found = self._await(every, lambda proxy: wanted.lacks(proxy, generations), self._pace, uids, remedy)
+        self._uids, self._generations = frozenset({*uids, *found}), generations
+        return generations
+
+    def enter(self, phase: str) -> None:
+        """Takes Teleport to a phase.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+        """
+        self._entered = True  # before it is so: Ctrl-C may come right after Teleport has taken it
+        words = [*ROTATE, f"--phase={phase}"]
+        answer = self._teleport.tctl(words)
+        self._recorder.record(answer.as_evidence(AUTHORITY, shown_as=f"tctl {' '.join(words)}"))
+        if answer.exit_code:
+            raise ProvisioningFailed(
+                expected=f"Teleport's rotation to enter the phase {phase}",
+                seen=f"exit code {answer.exit_code}: {answer.tail()}",
+                where=answer.line,
+                remedy="see where the rotation stands: tctl status",
+            )
+
+    def is_followed(self, wanted: Wanted, generations: Generations, timeout: float, *, but_on: str = "") -> bool:
+        """Waits until every proxy has followed; whether that was so in time.
+
+        Args:
+            wanted: What the phase has to make of them.
+            generations: The authorities.
+            timeout: Seconds.
+            but_on: A node whose proxies are not waited for.
+        """
+
+        def lacks(proxy: ProxyIdentity) -> str:
+            return "" if but_on and proxy.pod.node == but_on else wanted.lacks(proxy, generations)
+
+        try:
+            self._await(f"every proxy has followed {wanted.phase}", lacks, Pace(timeout), self._uids)
+        except CouldNotTell:  # which the step reads again and the judgment says, proxy by proxy
+            return False
+        return True
+
+    def end(self) -> bool:
+        """Brings the rotation to its end, back to the old authority where it was left in the middle.
+
+        A rotation that not every proxy can follow is left in ``rollback``, where both authorities are good, and that is
+        said.
+
+        Returns:
+            Whether there was anything to see to.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+            CouldNotTell: A proxy has not followed in time; says which, and what is left to do.
+        """
+        if self._generations is None or not self._entered:
+            return False
+        generations = self._generations.with_new(self._teleport.bundle().authorities)
+        phase = self._phase()
+        if phase != STANDBY:
+            if phase != ROLLBACK:
+                self.enter(ROLLBACK)
+            then = f"tctl {' '.join(ROTATE)} --phase=standby"
+            left = f"Teleport is left in {ROLLBACK}; once no proxy needs the new authority: {then}"
+            self._await(
+                "no proxy needs the new authority", lambda p: _needs_new(p, generations), self._pace, self._uids, left
+            )
+            self.enter(STANDBY)
+        present = Generations(self._teleport.bundle().authorities)
+        wanted = Wanted(STANDBY, (OLD,), OLD)
+        left = "Teleport is in standby; restart what is behind once tbot serves it again (see ROT-07)"
+        every = "every proxy trusts Teleport's present authority alone, and has its certificate from it"
+        self._await(every, lambda proxy: wanted.lacks(proxy, present), self._pace, self._uids, left)
+        self._entered = False
+        return True
+
+    def _phase(self) -> str:
+        status = self._teleport.status()
+        if isinstance(status, NoSession):
+            raise CouldNotTell(
+                expected="tctl status to say where the SPIFFE authority stands",
+                seen=status.said,
+                where="tctl status",
+                remedy="log in again with `tsh login`" if status.expired else "check the session with `tctl status`",
+            )
+        return status.spiffe_phase
+
+    def _await(
+        self, what: str, lacks: Lacks, pace: Pace, uids: Collection[str], remedy: str = "look at the last observation"
+    ) -> frozenset[str]:
+        """Waits until each proxy is as it is looked for; each is asked until it is, once. Returns the uids of their pods."""
+        well: set[str] = set()
+
+        def look() -> None:
+            for pod in self._cluster.pods():
+                if pod.uid in well or pod.terminating or not (pod.uid in uids or uses_the_socket(pod)):
+                    continue
+                try:
+                    said = lacks(read_proxy(self._cluster, pod))
+                except CouldNotTell as error:
+                    raise NotYet(str(error)) from error
+                if said:
+                    raise NotYet(f"{pod.ref} on {pod.node} {said}")
+                well.add(pod.uid)
+
+        eventually(what, look, pace, remedy=remedy)
+        return frozenset(well)
+
+
+def _needs_new(proxy: ProxyIdentity, generations: Generations) -> str:
+    """How a proxy needs the new authority to be trusted; empty where it can do without."""
+    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
+    if issuer != OLD:
+        return f"has a certificate of {told([issuer])}"
+    return "" if OLD in trusted else f"trusts {told(trusted)}"
