@@ -25,19 +25,24 @@ console = Console(highlight=False, markup=False)
 errors = Console(highlight=False, markup=False, stderr=True)
 
 Name = Annotated[str | None, typer.Option("--kind-name", help="Name of the kind cluster.")]
+Istio = Annotated[str | None, typer.Option(help="Which Istio of the lab's: default or older.")]
 Source = Annotated[str | None, typer.Option(help="Where images come from: auto, upstream, mirror or bundle.")]
 
 
 @app.command()
 def up(
+    *,
     kind_name: Name = None,
     source: Source = None,
+    istio: Istio = None,
     nodes: Annotated[int | None, typer.Option(help="Nodes of the cluster.")] = None,
     install: Annotated[str | None, typer.Option(help="What to install: recommended or as-guide.")] = None,
     repair: Annotated[str | None, typer.Option(help="Repairs of the installation, separated by commas.")] = None,
 ) -> None:
     """Bring up a kind cluster with everything installed, and keep it."""
-    settings = load(kind_name=kind_name, source=source, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True)
+    settings = load(
+        kind_name=kind_name, source=source, istio=istio, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True
+    )
     installer = Installer(settings, KeptInMemory(), f"up-{secrets.token_hex(3)}", on_phase=_tell)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
     with installer:
@@ -61,9 +66,9 @@ def down(kind_name: Name = None, source: Source = None) -> None:
 
 
 @app.command()
-def images(source: Source = None) -> None:
+def images(source: Source = None, istio: Istio = None) -> None:
     """Show where each image and binary would come from."""
-    sources = resolve(load(source=source))
+    sources = resolve(load(source=source, istio=istio))
     table = Table("component", "comes from", box=None)
     for field in sources.__dataclass_fields__:
         value = getattr(sources, field)

@@ -70,6 +70,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--reuse", "reuse", True),
     ("--source", "source", False),
     ("--registry", "registry", False),
+    ("--istio", "istio", False),
     ("--install", "install", False),
     ("--repair", "repairs", False),
     ("--trust-domain", "trust_domain", False),

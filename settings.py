@@ -150,6 +150,10 @@ class Settings(BaseSettings):
         description="Where images and binaries come from: public registries, a mirror, or what the lab built.",
     )
     registry: str = Field(default="", description="HOST/PREFIX of the mirror.")
+    istio: Literal["default", "older"] = Field(
+        default="default",
+        description="Which Istio of the lab's: `older` is what `python -m lab build --istio older` built.",
+    )
     cache: Path = Field(default_factory=cache_directory, description="Directory of what is kept between runs.")
 
     install: Literal["recommended", "as-guide"] = Field(

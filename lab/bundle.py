@@ -1,9 +1,11 @@
 """The result of a build: `bundle/bundle.json` in the cache, which tells a suite all it needs to know of the lab.
 
+With another Istio than the default one it is `bundle/istio-EDITION/bundle.json`, which stands beside it and is as complete.
+
 Format (schema 1; paths are absolute):
     kubernetes_version   version of every Kubernetes binary
     binaries             kind, kubectl, istioctl → path, version (as the binary itself says), sha256, size
-    images               short name → ref, version (of what is in it), id (Docker's)
+    images               short name → ref, version (of what is in it), id (Docker's); of Istio's, those of the one below
     istio                hub, tag, version
     kind_patch           YAML file to merge into a kind cluster's configuration
     istio_overlay        IstioOperator file to pass to istioctl after the installation's own
@@ -23,9 +25,17 @@ from pathlib import Path
 from typing import Any
 
 from lab.command import run
-from lab.components import components
-from lab.image_recipes import image_parts, network_image, older_proxy_image, python_image, stand_in_images
-from lab.node_recipes import node_image, node_parts, preloaded
+from lab.components import components, istio_component
+from lab.image_recipes import (
+    image_parts,
+    istio_image,
+    istio_images_part,
+    network_image,
+    older_proxy_image,
+    python_image,
+    stand_in_images,
+)
+from lab.node_recipes import node_image, node_parts, other_node_part, preloaded
 from lab.parts import Part, keys
 from lab.recipes import (
     GATEWAY_API,
@@ -42,11 +52,9 @@ from lab.recipes import (
     tools_part,
 )
 from lab.store import Record, Store, file_digest, write_json
-from lab.versions import Versions
+from lab.versions import Istio, Versions
 
 SCHEMA = 1
-
-_BINARIES = {"kind": "kind", "kubectl": "kubernetes", "istioctl": "istio"}
 
 _VERSION_COMMANDS: dict[str, tuple[list[str], Callable[[str], str]]] = {
     "kind": (["version", "-q"], lambda text: "v" + text.strip().removeprefix("v")),
@@ -58,11 +66,17 @@ _VERSION_COMMANDS: dict[str, tuple[list[str], Callable[[str], str]]] = {
 }
 
 
-def all_parts(versions: Versions, store: Store) -> list[Part]:
-    """Every part of the lab, in the order in which they are tried; each comes after those it needs.
+def all_parts(versions: Versions, istio: Istio, store: Store) -> list[Part]:
+    """Every part of the lab with this Istio, in the order in which they are tried; each comes after those it needs.
 
-    What finds out soonest that this machine cannot build the lab comes first.
+    What finds out soonest that this machine cannot build the lab comes first. With another Istio than the default one, its
+    parts come on top of the whole lab: nothing of that is built differently for it.
     """
+    parts = _default_parts(versions, store)
+    return parts if istio == versions.istio else [*parts, *_parts_of_another(istio, versions)]
+
+
+def _default_parts(versions: Versions, store: Store) -> list[Part]:
     debs = store.directory / "debs"
     python, *images = image_parts(versions)
     return [
@@ -71,8 +85,8 @@ def all_parts(versions: Versions, store: Store) -> list[Part]:
         node_rootfs_part(versions, debs),
         *envoy_parts(versions),
         site_packages_part(versions),
-        gateway_api_part(versions),
-        cluster_data_part(versions),
+        gateway_api_part(versions.istio),
+        cluster_data_part(versions.istio),
         python,
         *(go_part(component) for component in components(versions)),
         *images,
@@ -80,28 +94,39 @@ def all_parts(versions: Versions, store: Store) -> list[Part]:
     ]
 
 
-def bundle_file(store: Store) -> Path:
-    """Where the result is described."""
-    return store.directory / "bundle" / "bundle.json"
+def _parts_of_another(istio: Istio, versions: Versions) -> list[Part]:
+    return [
+        gateway_api_part(istio),
+        cluster_data_part(istio),
+        go_part(istio_component(istio)),
+        istio_images_part(versions, istio),
+        other_node_part(versions, istio),
+    ]
 
 
-def is_current(parts: Sequence[Part], store: Store) -> bool:
+def bundle_file(istio: Istio, store: Store) -> Path:
+    """Where the result with this Istio is described."""
+    directory = store.directory / "bundle"
+    return (directory / f"istio-{istio.edition}" if istio.edition else directory) / "bundle.json"
+
+
+def is_current(parts: Sequence[Part], istio: Istio, store: Store) -> bool:
     """Whether the bundle was written from exactly these parts."""
     try:
-        document = json.loads(bundle_file(store).read_text(encoding="utf-8"))
+        document = json.loads(bundle_file(istio, store).read_text(encoding="utf-8"))
         written = {part["name"]: part["key"] for part in document["parts"]}
         return bool(document["schema"] == SCHEMA and written == keys(parts))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
 
-def write(versions: Versions, records: Sequence[Record], store: Store) -> Path:
-    """Put the binaries and the data files in place and describe them, last, in `bundle.json`.
+def write(versions: Versions, istio: Istio, records: Sequence[Record], store: Store) -> Path:
+    """Put the binaries and the data files in place and describe them, last, in the `bundle.json` of this Istio.
 
     Raises:
         LabError: A binary does not run.
     """
-    directory = bundle_file(store).parent
+    directory = bundle_file(istio, store).parent
     by_name = {record.name: record for record in records}
 
     def place(part: str, name: str, below: str = "") -> Path:
@@ -113,24 +138,26 @@ def write(versions: Versions, records: Sequence[Record], store: Store) -> Path:
         os.link(store.part_directory(part, by_name[part].key) / name, draft)
         return draft.replace(target)
 
+    binaries = {"kind": "kind", "kubectl": "kubernetes", "istioctl": istio.part("istio")}
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "kubernetes_version": versions.kubernetes,
-        "binaries": {name: _describe(name, place(part, name, "bin")) for name, part in _BINARIES.items()},
-        "images": _images(versions, by_name),
-        "istio": {"hub": ISTIO_HUB, "tag": versions.istio, "version": versions.istio},
-        "kind_patch": str(place("cluster-data", KIND_PATCH)),
-        "istio_overlay": str(place("cluster-data", ISTIO_OVERLAY)),
-        "gateway_api": str(place("gateway-api", GATEWAY_API)),
-        "preloaded": preloaded(versions, by_name, store),
+        "binaries": {name: _describe(name, place(part, name, "bin")) for name, part in binaries.items()},
+        "images": _images(versions, istio, by_name),
+        "istio": {"hub": ISTIO_HUB, "tag": istio.version, "version": istio.version},
+        "kind_patch": str(place(istio.part("cluster-data"), KIND_PATCH)),
+        "istio_overlay": str(place(istio.part("cluster-data"), ISTIO_OVERLAY)),
+        "gateway_api": str(place(istio.part("gateway-api"), GATEWAY_API)),
+        "preloaded": preloaded(versions, istio, by_name, store),
         "parts": [
             {"name": r.name, "version": r.version, "size": r.size, "sha256": r.sha256, "key": r.key, "seconds": r.seconds}
             for r in records
         ],
         "stand_in": True,
     }
-    write_json(bundle_file(store), document)
-    return bundle_file(store)
+    file = bundle_file(istio, store)
+    write_json(file, document)
+    return file
 
 
 def _describe(name: str, path: Path) -> dict[str, object]:
@@ -143,15 +170,15 @@ def _describe(name: str, path: Path) -> dict[str, object]:
     }
 
 
-def _images(versions: Versions, by_name: dict[str, Record]) -> dict[str, dict[str, str]]:
+def _images(versions: Versions, istio: Istio, by_name: dict[str, Record]) -> dict[str, dict[str, str]]:
     ids = {ref: id_ for record in by_name.values() for ref, id_ in record.images.items()}
     named = {
-        "node": (node_image(versions), versions.kubernetes),
+        "node": (node_image(versions, istio), versions.kubernetes),
         "python": (python_image(versions), versions.python_image),
         "node-network": (network_image(versions), versions.network_image),
-        "pilot": (f"{ISTIO_HUB}/pilot:{versions.istio}", versions.istio),
-        "proxyv2": (f"{ISTIO_HUB}/proxyv2:{versions.istio}", versions.istio),
-        "proxyv2-older-envoy": (older_proxy_image(versions), versions.istio),
+        "pilot": (istio_image("pilot", istio), istio.version),
+        "proxyv2": (istio_image("proxyv2", istio), istio.version),
+        "proxyv2-older-envoy": (older_proxy_image(versions, istio), istio.version),
     }
     # The tag is the one that kubeadm asks for; what is in the image may be newer.
     contained = {"etcd": versions.etcd, "coredns": versions.coredns, "pause": versions.tools}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -25,7 +25,7 @@ from lab.parts import keys, outdated
 from lab.progress import Display
 from lab.recipes import tools_part
 from lab.store import Store, cache_directory
-from lab.versions import Versions, load
+from lab.versions import Istio, Versions, load
 
 app = typer.Typer(
     help="A real kind cluster with Istio, built without a container registry.",
@@ -42,24 +42,37 @@ def _say(text: str) -> None:
     _out.print(text, soft_wrap=True, markup=False)
 
 
+Edition = Annotated[
+    Literal["default", "older"],
+    typer.Option(
+        "--istio", envvar="CONFORMANCE_ISTIO", help="With which Istio; the older one comes on top of the default one."
+    ),
+]
+
+
+def _chosen(versions: Versions, edition: str) -> Istio:
+    return versions.istio_older if edition == "older" else versions.istio
+
+
 @app.command()
-def build() -> None:
+def build(edition: Edition = "default") -> None:
     """Build what is missing or out of date, and describe the result in bundle/bundle.json of the cache."""
     versions, store = load(), Store(cache_directory())
-    parts = bundle.all_parts(versions, store)
+    istio = _chosen(versions, edition)
+    parts = bundle.all_parts(versions, istio, store)
     began = time.monotonic()
     with store.lock("build", _say):
         host = Host(store.directory, _say)
         _ensure_docker(host, versions, store)
         stale = outdated(parts, store)
-        if not stale and bundle.is_current(parts, store):
-            _say(f"nothing to build; {bundle.bundle_file(store)}")
+        if not stale and bundle.is_current(parts, istio, store):
+            _say(f"nothing to build; {bundle.bundle_file(istio, store)}")
             return
         host.require_for_build(versions, [part.name for part in stale])
         store.sweep()
         with Display(_out) as display:
             records = build_parts(parts, store, display)
-        written = bundle.write(versions, records, store)
+        written = bundle.write(versions, istio, records, store)
         docker.remove_untagged()
     _say(f"built {len(stale)} of {len(parts)} parts in {time.monotonic() - began:.0f} s; {written}")
 
@@ -89,10 +102,11 @@ def _ensure_docker(host: Host, versions: Versions, store: Store) -> None:
 
 
 @app.command()
-def status() -> None:
+def status(edition: Edition = "default") -> None:
     """List every part with its version, size, SHA-256 and state."""
     versions, store = load(), Store(cache_directory())
-    parts = bundle.all_parts(versions, store)
+    istio = _chosen(versions, edition)
+    parts = bundle.all_parts(versions, istio, store)
     stale = {part.name for part in outdated(parts, store)}
     found = keys(parts)
     table = Table("part", "version", "size", "sha256", "seconds", "state", box=None, pad_edge=False)
@@ -107,10 +121,11 @@ def status() -> None:
         size = f"{record.size / 2**20:.0f} MiB"
         table.add_row(part.name, record.version, size, record.sha256[:16], f"{record.seconds:.0f}", state)
     _out.print(table)
-    whole = not stale and bundle.is_current(parts, store)
+    whole = not stale and bundle.is_current(parts, istio, store)
     _say(f"cache: {store.directory}")
     _say(f"Docker: {'answers' if docker.reachable() else 'does not answer (type: python -m lab host)'}")
-    _say(f"bundle: {bundle.bundle_file(store) if whole else 'not up to date (type: python -m lab build)'}")
+    older = " --istio older" if istio.edition else ""
+    _say(f"bundle: {bundle.bundle_file(istio, store) if whole else f'not up to date (type: python -m lab build{older})'}")
 
 
 @app.command()

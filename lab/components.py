@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lab.versions import Versions
+from lab.versions import Istio, Versions
+
+ISTIO_MODULE = "istio.io/istio"
+"""Istio's Go module."""
+
+GATEWAY_API_MODULE = "sigs.k8s.io/gateway-api"
+"""Module of the Gateway API; the one that Istio is compiled with also holds the definitions for a cluster."""
 
 BUILD_DATE = "1970-01-01T00:00:00Z"
 """Stamped instead of the time of the build, so that the same inputs give the same bytes."""
@@ -22,6 +28,8 @@ class Component:
         commands: Binary name → main package.
         stamps: Variable path → value, passed to the linker.
         staging: Version of the modules that its go.mod requires at v0.0.0; "" when there are none.
+        raised: Module path → version, of dependencies that are taken newer than its go.mod asks for.
+        named: Module path → version, of dependencies that the list of versions names as well.
     """
 
     name: str
@@ -30,6 +38,8 @@ class Component:
     commands: dict[str, str]
     stamps: dict[str, str]
     staging: str = ""
+    raised: dict[str, str] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
 
 
 def _kubernetes(versions: Versions) -> Component:
@@ -63,24 +73,27 @@ def _kubernetes(versions: Versions) -> Component:
     )
 
 
-def _istio(versions: Versions) -> Component:
-    stamped = "istio.io/istio/pkg/version"
+def istio_component(istio: Istio) -> Component:
+    """Istio's commands."""
+    stamped = f"{ISTIO_MODULE}/pkg/version"
     return Component(
-        name="istio",
-        module="istio.io/istio",
-        version=versions.istio_module,
+        name=istio.part("istio"),
+        module=ISTIO_MODULE,
+        version=istio.module,
         commands={
-            "pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery",
-            "pilot-agent": "istio.io/istio/pilot/cmd/pilot-agent",
-            "istioctl": "istio.io/istio/istioctl/cmd/istioctl",
+            "pilot-discovery": f"{ISTIO_MODULE}/pilot/cmd/pilot-discovery",
+            "pilot-agent": f"{ISTIO_MODULE}/pilot/cmd/pilot-agent",
+            "istioctl": f"{ISTIO_MODULE}/istioctl/cmd/istioctl",
         },
         stamps={
-            f"{stamped}.buildVersion": versions.istio,
-            f"{stamped}.buildTag": versions.istio,
-            f"{stamped}.buildGitRevision": versions.istio_module.rsplit("-", 1)[-1],
+            f"{stamped}.buildVersion": istio.version,
+            f"{stamped}.buildTag": istio.version,
+            f"{stamped}.buildGitRevision": istio.module.rsplit("-", 1)[-1],
             f"{stamped}.buildStatus": "Modified",
             f"{stamped}.buildHub": "localhost/istio",
         },
+        raised=istio.raised,
+        named={GATEWAY_API_MODULE: istio.gateway_api},
     )
 
 
@@ -93,10 +106,15 @@ _BUILDERS: tuple[Callable[[Versions], Component], ...] = (
     lambda v: _single("etcd", "go.etcd.io/etcd/server/v3", v.etcd),
     lambda v: _single("coredns", "github.com/coredns/coredns", v.coredns),
     _kubernetes,
-    _istio,
+    lambda v: istio_component(v.istio),
 )
 
 
 def components(versions: Versions) -> tuple[Component, ...]:
-    """All components, the quick ones first."""
+    """What is compiled by default, the quick ones first."""
     return tuple(build(versions) for build in _BUILDERS)
+
+
+def all_components(versions: Versions) -> tuple[Component, ...]:
+    """Those, and what is compiled on request."""
+    return (*components(versions), istio_component(versions.istio_older))

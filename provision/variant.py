@@ -27,10 +27,12 @@ class Variant:
     Attributes:
         as_guide: The guide to the letter, in place of the recommended manifests.
         repairs: What is put right in it all the same, in the order of the registry.
+        older_istio: With the lab's older Istio.
     """
 
     as_guide: bool = False
     repairs: tuple[Repair, ...] = ()
+    older_istio: bool = False
 
     @property
     def teleport_files(self) -> tuple[str, ...]:
@@ -52,7 +54,8 @@ class Variant:
     def options(self) -> tuple[str, ...]:
         """What asks for it on the command line; nothing for the recommended one."""
         repairs = ("--repair", ",".join(repair.name for repair in self.repairs)) if self.repairs else ()
-        return (*(("--install", "as-guide") if self.as_guide else ()), *repairs)
+        istio = ("--istio", "older") if self.older_istio else ()
+        return (*(("--install", "as-guide") if self.as_guide else ()), *repairs, *istio)
 
     def file(self, name: str) -> Path:
         """Where a manifest is."""
@@ -76,7 +79,8 @@ class Variant:
 
     def __str__(self) -> str:
         how = "as the guide says" if self.as_guide else "as recommended"
-        return f"{how}{', repaired: ' if self.repairs else ''}{', '.join(r.name for r in self.repairs)}"
+        istio = ", with the older Istio" if self.older_istio else ""
+        return f"{how}{', repaired: ' if self.repairs else ''}{', '.join(r.name for r in self.repairs)}{istio}"
 
 
 RECOMMENDED = Variant()
@@ -84,7 +88,8 @@ RECOMMENDED = Variant()
 
 def variant_of(settings: Settings) -> Variant:
     """The installation that the settings ask for; `provision.usable` has refused what there is not."""
-    return Variant(settings.install == "as-guide", tuple(r for r in REPAIRS.values() if r.name in settings.repairs))
+    repairs = tuple(r for r in REPAIRS.values() if r.name in settings.repairs)
+    return Variant(settings.install == "as-guide", repairs, older_istio=settings.istio == "older")
 
 
 def note_variant(directory: Path, variant: Variant) -> None:
@@ -104,12 +109,15 @@ def must_be_kept_as(directory: Path, variant: Variant, kind_name: str) -> None:
         BadInput: It was installed otherwise, or nobody can tell how.
     """
     file = directory / KEPT_AS
+    there: Variant | None
     try:
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else _plain(RECOMMENDED)
-        former = str(Variant(kept["as_guide"], tuple(REPAIRS[name] for name in kept["repairs"])))
+        repairs = tuple(REPAIRS[name] for name in kept["repairs"])
+        there = Variant(kept["as_guide"], repairs, older_istio=kept.get("older_istio", False))
+        former = str(there)
     except (OSError, ValueError, TypeError, LookupError):
-        kept, former = None, f"in a way that {KEPT_AS} does not tell"
-    if kept != _plain(variant):
+        there, former = None, f"in a way that {KEPT_AS} does not tell"
+    if there != variant:
         raise BadInput(
             expected=f"a kept cluster that was installed {variant}",
             seen=f"one that was installed {former}",
@@ -119,4 +127,5 @@ def must_be_kept_as(directory: Path, variant: Variant, kind_name: str) -> None:
 
 
 def _plain(variant: Variant) -> dict[str, Any]:
-    return {"as_guide": variant.as_guide, "repairs": [repair.name for repair in variant.repairs]}
+    repairs = [repair.name for repair in variant.repairs]
+    return {"as_guide": variant.as_guide, "repairs": repairs, "older_istio": variant.older_istio}

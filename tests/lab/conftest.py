@@ -53,7 +53,7 @@ class Lab:
             *("--audit-events", str(operator.audit_events or self._copy_of_audit_log())),
             *(("--run-id", operator.run_id) if operator.run_id else ()),
             # kubectl and istioctl are taken from the PATH where images come from public registries.
-            *(("--source", "upstream") if operator.tools else ()),
+            *(("--source", "upstream", "--istio", "default") if operator.tools else ()),
         )
 
     def _copy_of_audit_log(self) -> Path:

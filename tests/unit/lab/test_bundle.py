@@ -10,11 +10,11 @@ import jsonschema
 import pytest
 
 from lab import bundle
-from lab.image_recipes import KUBEADM_NAMES, older_proxy_image, stand_in_images
+from lab.image_recipes import KUBEADM_NAMES, istio_image, older_proxy_image, stand_in_images
+from lab.node_recipes import node_image
 from lab.parts import keys
-from lab.recipes import ISTIO_HUB
 from lab.store import Record, Store
-from lab.versions import Versions, load
+from lab.versions import Istio, Versions, load
 
 _ASKED = "registry.example/{}:v1"
 _KUBERNETES = ("kube-apiserver", "kube-proxy", "pause", "etcd", "coredns")
@@ -61,30 +61,32 @@ _SCHEMA = _object(
 
 
 def _images_of(name: str, versions: Versions) -> list[str]:
+    both = (versions.istio, versions.istio_older)
     return {
+        **{istio.part("istio-images"): _images_of_istio(versions, istio) for istio in both},
+        **{istio.part("node-image"): [node_image(versions, istio)] for istio in both},
         "python-image": [f"localhost/conformance/python:{versions.python_image}"],
         "network-image": [f"localhost/conformance/node-network:{versions.network_image}"],
         "kubernetes-images": [f"localhost/conformance/{image}:v1" for image in _KUBERNETES],
-        "istio-images": [
-            *(f"{ISTIO_HUB}/{image}:{versions.istio}" for image in ("pilot", "proxyv2")),
-            older_proxy_image(versions),
-        ],
         "stand-in-base": ["localhost/stand-in/base:1"],
         "stand-in-images": [ref for ref, _, _ in stand_in_images(versions).values()],
-        "node-image": [f"localhost/conformance/node:{versions.kubernetes}"],
     }.get(name, [])
+
+
+def _images_of_istio(versions: Versions, istio: Istio) -> list[str]:
+    return [*(istio_image(name, istio) for name in ("pilot", "proxyv2")), older_proxy_image(versions, istio)]
 
 
 _SCRIPTS = {
     "kind": "echo 0.33.0",
     "kubectl": """echo '{"clientVersion": {"gitVersion": "v1.34.4"}}'""",
-    "istioctl": """echo '{"clientVersion": {"version": "1.31.0-lab"}}'""",
+    "istioctl": """echo '{"clientVersion": {"version": "PART"}}'""",
 }
 
 
-def _finish_all(store: Store, versions: Versions) -> list[Record]:
-    """Put a finished build of every part into the store, as far as the bundle looks into it."""
-    parts = bundle.all_parts(versions, store)
+def _finish_all(store: Store, versions: Versions, istio: Istio) -> list[Record]:
+    """Put a finished build of every part into the store, as far as the bundle looks into it; istioctl says its part."""
+    parts = bundle.all_parts(versions, istio, store)
     found = keys(parts)
     records = []
     for part in parts:
@@ -92,7 +94,7 @@ def _finish_all(store: Store, versions: Versions) -> list[Record]:
         record = Record(part.name, part.version, found[part.name], 1, "0" * 64, 0.5, images)
         with store.drafting(part.name) as draft:
             for name in ("kind", "kubectl", "istioctl"):
-                (draft / name).write_text(f"#!/bin/sh\n{_SCRIPTS[name]}\n")
+                (draft / name).write_text(f"#!/bin/sh\n{_SCRIPTS[name].replace('PART', part.name)}\n")
                 (draft / name).chmod(0o755)
             names = {f"localhost/conformance/{image}:v1": _ASKED.format(image) for image in _KUBERNETES}
             (draft / KUBEADM_NAMES).write_text(json.dumps(names))
@@ -108,13 +110,17 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def _written(store: Store) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(bundle.write(load(), _finish_all(store, load()), store).read_text())
+def _written(store: Store, *, older: bool = False) -> dict[str, Any]:
+    versions = load()
+    istio = versions.istio_older if older else versions.istio
+    file = bundle.write(versions, istio, _finish_all(store, versions, istio), store)
+    document: dict[str, Any] = json.loads(file.read_text())
     return document
 
 
-def test_the_bundle_has_the_documented_form(store: Store) -> None:
-    jsonschema.validate(_written(store), _SCHEMA)
+@pytest.mark.parametrize("older", [False, True])
+def test_the_bundle_has_the_documented_form(store: Store, *, older: bool) -> None:
+    jsonschema.validate(_written(store, older=older), _SCHEMA)
 
 
 def test_binaries_say_their_own_version_and_lie_at_paths_that_stay(store: Store) -> None:
@@ -122,7 +128,7 @@ def test_binaries_say_their_own_version_and_lie_at_paths_that_stay(store: Store)
     assert {name: item["version"] for name, item in document["binaries"].items()} == {
         "kind": "v0.33.0",
         "kubectl": "v1.34.4",
-        "istioctl": "1.31.0-lab",
+        "istioctl": "istio",
     }
     assert document["binaries"]["kind"]["path"] == str(store.directory / "bundle" / "bin" / "kind")
     assert Path(document["kind_patch"]).is_file()
@@ -149,18 +155,46 @@ def test_an_image_under_a_foreign_tag_has_the_version_of_its_content(store: Stor
     assert _written(store)["images"]["etcd"]["version"] == load().etcd
 
 
+def test_the_bundle_with_the_older_istio_stands_beside_the_other_and_differs_in_istio_alone(store: Store) -> None:
+    versions, default = load(), _written(store)
+    older = _written(store, older=True)
+    assert older["binaries"]["istioctl"]["version"] == "istio-older"
+    assert older["istio"] == {**default["istio"], **dict.fromkeys(("tag", "version"), versions.istio_older.version)}
+    differ = {name for name, image in older["images"].items() if image["ref"] != default["images"][name]["ref"]}
+    assert differ == {"node", "pilot", "proxyv2", "proxyv2-older-envoy"}
+    assert {older["images"][name]["ref"] for name in differ - {"node"}} <= set(older["preloaded"])
+    assert set(default["preloaded"]) < set(older["preloaded"])
+    for path in (older["istio_overlay"], older["gateway_api"], older["binaries"]["kind"]["path"]):
+        assert Path(path).parts[: len(store.directory.parts) + 2] == (*store.directory.parts, "bundle", "istio-older")
+    assert json.loads(bundle.bundle_file(versions.istio, store).read_text()) == default
+
+
+def test_the_older_istio_changes_nothing_in_what_is_built_by_default(store: Store) -> None:
+    versions = load()
+    default = keys(bundle.all_parts(versions, versions.istio, store))
+    older = keys(bundle.all_parts(versions, versions.istio_older, store))
+    assert default.items() < older.items()
+    assert {*older} - {*default} == {
+        *("istio-older", "istio-images-older", "node-image-older"),
+        *("gateway-api-older", "cluster-data-older"),
+    }
+
+
 def test_the_bundle_is_current_until_a_part_changes(store: Store) -> None:
-    parts = bundle.all_parts(load(), store)
-    assert not bundle.is_current(parts, store)
+    istio = load().istio
+    parts = bundle.all_parts(load(), istio, store)
+    assert not bundle.is_current(parts, istio, store)
     _written(store)
-    assert bundle.is_current(parts, store)
-    bundle.bundle_file(store).write_text(bundle.bundle_file(store).read_text().replace(keys(parts)["kind"], "0" * 64))
-    assert not bundle.is_current(parts, store)
+    assert bundle.is_current(parts, istio, store)
+    file = bundle.bundle_file(istio, store)
+    file.write_text(file.read_text().replace(keys(parts)["kind"], "0" * 64))
+    assert not bundle.is_current(parts, istio, store)
 
 
-def test_every_part_comes_after_those_it_needs(store: Store) -> None:
+@pytest.mark.parametrize("istio", [load().istio, load().istio_older], ids=lambda istio: istio.version)
+def test_every_part_comes_after_those_it_needs(store: Store, istio: Istio) -> None:
     seen: set[str] = set()
-    for part in bundle.all_parts(load(), store):
+    for part in bundle.all_parts(load(), istio, store):
         assert seen.issuperset(part.needs), part.name
         assert part.name not in seen
         seen.add(part.name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from lab import pins
 from lab.errors import LabError
-from lab.versions import load
+from lab.versions import VERSIONS_FILE, load
 
 
 def test_go_modules_agree_with_the_list_of_versions() -> None:
@@ -25,14 +27,31 @@ def test_lock_files_agree_with_the_list_of_versions() -> None:
     [
         ({"kubernetes": "v1.34.5"}, "kubernetes/go.mod does not require k8s.io/kubernetes v1.34.5"),
         ({"kubernetes_staging": "v0.34.5"}, "not by v0.34.5"),
-        ({"istio_module": "v0.0.0-20270101000000-000000000000"}, "istio/go.mod does not require istio.io/istio"),
-        ({"gateway_api": "v1.6.1"}, "does not compile Istio with sigs.k8s.io/gateway-api v1.6.1"),
         ({"go": "1.27"}, "go.mod is not for Go 1.27"),
     ],
 )
 def test_a_version_that_was_changed_alone_is_named(change: dict[str, str], named: str) -> None:
     found = pins.module_disagreements(replace(load(), **change))  # type: ignore[arg-type]
     assert any(named in sentence for sentence in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"module": "v0.0.0-20270101000000-000000000000"}, "does not require istio.io/istio v0.0.0-20270101000000"),
+        ({"gateway_api": "v1.6"}, "with sigs.k8s.io/gateway-api v1.6"),
+        ({"raised": {"istio.io/api": "v1.30.80"}}, "with istio.io/api v1.30.80"),
+    ],
+)
+@pytest.mark.parametrize(("key", "name"), [("istio", "istio"), ("istio_older", "istio-older")])
+def test_a_version_of_either_istio_that_was_changed_alone_is_named(
+    key: str, name: str, change: dict[str, Any], named: str
+) -> None:
+    versions = load()
+    changed = replace(versions, **{key: replace(getattr(versions, key), **change)})
+    (sentence,) = pins.module_disagreements(changed)
+    assert named in sentence
+    assert f"/{name}/go.mod does not" in sentence
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
@@ -52,6 +71,16 @@ def test_every_package_of_the_locks_has_a_checksum() -> None:
         pinned = [index for index, line in enumerate(lines) if "==" in line]
         assert pinned
         assert all(lines[index + 1].strip().startswith("--hash=sha256:") for index in pinned)
+
+
+def test_an_incomplete_istio_is_explained(tmp_path: Path) -> None:
+    file = tmp_path / "versions.yaml"
+    document = yaml.safe_load(VERSIONS_FILE.read_text(encoding="utf-8"))
+    document["lab"]["istio"].pop("gateway_api")
+    document["lab"]["istio_older"]["module"] = 1.31
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(LabError, match=r"\['istio\.gateway_api', 'istio_older\.module'\]"):
+        load(file)
 
 
 @pytest.mark.parametrize("content", ["", "lab: [", "lab: {kind: v1}", "lab: {go: 1.26}"])

@@ -149,8 +149,34 @@ def test_a_missing_binary_is_named(tmp_path: Path, tools: Path) -> None:
 
 
 def test_a_missing_bundle_says_how_to_build_it(tmp_path: Path) -> None:
-    with pytest.raises(ProvisioningFailed, match="make lab"):
+    with pytest.raises(ProvisioningFailed, match="build it: make lab"):
         resolve(given(tmp_path, source="bundle"))
+    with pytest.raises(ProvisioningFailed, match="build it: CONFORMANCE_ISTIO=older make lab"):
+        resolve(given(tmp_path, istio="older"))
+
+
+@pytest.mark.parametrize("source", ["auto", "bundle"])
+def test_the_older_istio_comes_from_a_bundle_of_its_own_whatever_registry_answers(
+    tmp_path: Path, bundle: dict[str, Any], source: str
+) -> None:
+    write(tmp_path, bundle)
+    directory = tmp_path / "cache" / "bundle" / "istio-older"
+    directory.mkdir()
+    for name in ("kind", "kubectl", "istioctl", "kind-patch.yaml"):
+        (directory / name).touch()
+    bundle["istio"]["tag"] = "1.30.0-lab"
+    (directory / "bundle.json").write_text(json.dumps(bundle))
+    older = given(tmp_path, istio="older", source=source)
+    found = resolve(older, registry_answers=lambda _host: True)
+    assert (found.origin, found.istio_tag, found.istioctl) == ("bundle", "1.30.0-lab", directory / "istioctl")
+    assert wants_bundle(older, registry_answers=lambda _host: True)
+    assert resolve(given(tmp_path, source="bundle")).istio_tag == "1.31.0-lab"
+
+
+@pytest.mark.parametrize("source", ["upstream", "mirror"])
+def test_the_older_istio_is_the_labs_alone(tmp_path: Path, tools: Path, source: str) -> None:
+    with pytest.raises(BadInput, match=f"only the lab has; saw source = {source}.*leave out --istio"):
+        resolve(given(tmp_path, istio="older", source=source, registry="mirror.example/all"))
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,12 @@ def test_a_mirror_needs_an_address() -> None:
         must_be_usable(settings.load(source="mirror"))
 
 
+def test_the_labs_older_istio_comes_from_no_registry() -> None:
+    must_be_usable(settings.load(istio="older"))
+    with pytest.raises(BadInput, match="leave out --source"):
+        must_be_usable(settings.load(istio="older", source="upstream"))
+
+
 @pytest.mark.parametrize("context", ["", "another"])
 def test_an_existing_cluster_needs_a_context_of_the_kubeconfig(context: str, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"

@@ -19,6 +19,7 @@ from settings import Names, load
 from tests.unit.provision.test_manifests import VARIABLES
 
 GUIDE = Variant(as_guide=True)
+OLDER = Variant(older_istio=True)
 FILES = (
     "istio-config.yaml",
     "tbot-rbac.yaml",
@@ -204,10 +205,13 @@ def test_the_settings_choose_and_the_registry_orders() -> None:
     assert [repair.name for repair in chosen.repairs] == ["bot", "node-selector"]
     assert chosen.options == ("--install", "as-guide", "--repair", "bot,node-selector")
     assert str(chosen) == "as the guide says, repaired: bot, node-selector"
+    older = variant_of(load(repairs="socket-name", istio="older"))
+    assert older.options == ("--repair", "socket-name", "--istio", "older")
+    assert str(older) == "as recommended, repaired: socket-name, with the older Istio"
     assert (RECOMMENDED.options, str(RECOMMENDED), str(GUIDE)) == ((), "as recommended", "as the guide says")
 
 
-@pytest.mark.parametrize("variant", [RECOMMENDED, GUIDE, repaired("bot", "template")])
+@pytest.mark.parametrize("variant", [RECOMMENDED, GUIDE, repaired("bot", "template"), OLDER])
 def test_a_kept_cluster_is_used_again_as_what_it_is(tmp_path: Path, variant: Variant) -> None:
     note_variant(tmp_path, variant)
     must_be_kept_as(tmp_path, variant, "a")
@@ -223,6 +227,19 @@ def test_a_kept_cluster_is_not_installed_over(tmp_path: Path) -> None:
     note_variant(tmp_path, repaired("bot"))
     with pytest.raises(BadInput, match=r"saw one .* repaired: bot \(kind cluster a.*conformance down --kind-name a"):
         must_be_kept_as(tmp_path, repaired("bot", "template"), "a")
+
+
+def test_a_kept_cluster_has_the_istio_that_it_was_made_with(tmp_path: Path) -> None:
+    note_variant(tmp_path, OLDER)
+    with pytest.raises(BadInput, match=r"installed as recommended; saw one .* with the older Istio"):
+        must_be_kept_as(tmp_path, RECOMMENDED, "a")
+
+
+def test_a_cluster_that_does_not_name_its_istio_has_the_default_one(tmp_path: Path) -> None:
+    (tmp_path / KEPT_AS).write_text(json.dumps({"as_guide": False, "repairs": []}), encoding="utf-8")
+    must_be_kept_as(tmp_path, RECOMMENDED, "a")
+    with pytest.raises(BadInput, match="with the older Istio; saw one that was installed as recommended"):
+        must_be_kept_as(tmp_path, OLDER, "a")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"as_guide": True, "repairs": ["gone"]})])
