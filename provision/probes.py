@@ -24,7 +24,7 @@ from facts.probe import (
     parse_node_probe,
     parse_socket_directory_probe,
 )
-from facts.refusal import parse_ended_streams
+from facts.refusal import Kind, Outcome, parse_ended_streams
 from observe.cluster import Cluster
 from observe.envoy import read_admin
 from observe.wait import NotYet, eventually
@@ -36,6 +36,9 @@ PROBES = MANIFESTS / "probes"
 SERVICE_ACCOUNT = "probe"
 AT_ONCE = 8
 SLICE = 0.5
+REFUSALS = 6
+"""So many streams in a row that the server itself has ended with the same words are its answer. A probe has two, and Envoy
+comes again after half a second or more: a server that has just not heard of the pod yet has time to."""
 
 T = TypeVar("T")
 
@@ -181,7 +184,7 @@ class Probes:
         return self._pods.make(document) or self._pods.until(namespace, name, there)
 
     def _asked(self, node: str, pod: Pod) -> SdsProbe | Refused:
-        """What Envoy holds as soon as it holds a certificate, or after the patience of one probe."""
+        """What Envoy holds as soon as it holds a certificate, or why it has none: refused for good, or nobody answered."""
         evidence: tuple[str, ...] = ()
 
         def look() -> SdsProbe:
@@ -195,6 +198,9 @@ class Probes:
             secrets = {s.name: s for s in envoy.parse_secrets(answers[envoy.ACTIVE_SECRETS].document)}
             leaf = secrets[envoy.LEAF].chain[0] if envoy.LEAF in secrets and secrets[envoy.LEAF].chain else None
             if leaf is None:
+                ended, log = self._ended_streams(pod)
+                if refused_for_good(ended):
+                    return _without(node, pod, str(ended[-1]), (*evidence, log))
                 raise NotYet("the socket has not supplied the secret default")
             at = answers[envoy.ACTIVE_SECRETS].read_at
             return SdsProbe(node, pod.namespace, pod.service_account, leaf, "", at, (*pod.evidence, *evidence))
@@ -204,11 +210,28 @@ class Probes:
         except CouldNotTell as error:
             if not evidence:
                 return Refused(node, f"its Envoy could not be asked: {error.seen}", pod.evidence, by_policy=False)
-            log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
-            ended = parse_ended_streams(str(log.document))
-            reason = str(ended[-1].outcome) if ended else error.seen
-            found = (*pod.evidence, *evidence, log.evidence)
-            return SdsProbe(node, pod.namespace, pod.service_account, None, reason, datetime.now(UTC), found)
+            ended, log = self._ended_streams(pod)
+            return _without(node, pod, str(ended[-1]) if ended else error.seen, (*evidence, log))
+
+    def _ended_streams(self, pod: Pod) -> tuple[list[Outcome], str]:
+        """How the streams of a probe have ended, oldest first, and the reading that says so."""
+        log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
+        return [stream.outcome for stream in parse_ended_streams(str(log.document))], log.evidence
+
+
+def _without(node: str, pod: Pod, reason: str, evidence: tuple[str, ...]) -> SdsProbe:
+    found = (*pod.evidence, *evidence)
+    return SdsProbe(node, pod.namespace, pod.service_account, None, reason, datetime.now(UTC), found)
+
+
+def refused_for_good(ended: Sequence[Outcome]) -> bool:
+    """Whether the SDS server has refused a probe so often, each time alike, that it will not be asked further.
+
+    Args:
+        ended: How its streams have ended, oldest first.
+    """
+    last = ended[-REFUSALS:]
+    return len(last) == REFUSALS and last[0].kind is Kind.SDS and len({*last}) == 1
 
 
 def label_of(node: str) -> str:

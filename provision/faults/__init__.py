@@ -12,6 +12,7 @@ from provision.faults import (
     nodes,
     operator,
     rotation,
+    takeover,
     teleport_resources,
     workloads,
 )
@@ -68,6 +69,7 @@ FAULTS: dict[str, Fault] = {
         agent.STALE_BUNDLE,
         agent.LATE,
         agent.SECOND,
+        takeover.TAKEOVER,
         rotation.NOT_RENEWED,
         rotation.EXPIRED,
         rotation.NOT_IN_FORCE,

@@ -216,7 +216,8 @@ MAXIMUM_LOWERED = Fault(
 
 FOREIGN_JWKS = Fault(
     name="jwks-of-another-cluster",
-    description="The join token was made with another cluster's JWKS; tbot runs on until it has to join again.",
+    description="The join token holds keys that this cluster does not sign with, another cluster's or its own of before a"
+    " change; tbot runs on until it has to join again.",
     touches="Teleport token/istio-tbot-k8s-join",
     undo="The token is created again with this cluster's JWKS.",
     breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),

@@ -78,10 +78,12 @@ class Lab:
         """
         chosen = " or ".join(f'requirement(id="{requirement}")' for requirement in sorted(requirements))
         command = [
-            *(sys.executable, "-m", "pytest", "features", "-p", "no:cacheprovider", "--reports", str(self._reports)),
+            *(sys.executable, "-m", "pytest", "features", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
+            *("--reports", str(self._reports)),
             *(*self.options(operator), *options, *(("-m", chosen) if chosen else ())),
         ]
         variables = {**os.environ, **environment}
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred runs would compile the same modules a hundred times
         if operator is not None and operator.tools is not None:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
         latest = self._reports / "latest"

@@ -68,17 +68,22 @@ def printed(rows: Iterable[Row]) -> Iterator[str]:
     width = max((len(row.fault.name) for row in rows), default=0)
     yield f"(seconds: all, and to {', '.join(STAGES)})"
     for row in rows:
-        blind = f"; cannot be told: {' '.join(sorted(row.blind))}" if row.blind else ""
-        sign = "×" if row.otherwise else "√"
-        took = f"{row.spent.total:5.1f} s = {row.spent!s:<16}"
-        if row.fault.standing:
-            held = " ".join(sorted(row.fault.breaks - row.broken)) or "nothing"
-            yield f"{sign} {row.fault.name:<{width}} {'':>8} {took}  holds while it is taken away: {held}"
-        else:
-            of = f"{len(row.broken)} of {row.judged}"
-            yield f"{sign} {row.fault.name:<{width}} {of:>8} {took}  {' '.join(sorted(row.broken))}{blind}"
-        yield from (f"    {line}" for line in row.otherwise)
+        yield from lines_of(row, width)
     yield f"{len(rows)} faults, {sum(row.spent.total for row in rows):.0f} s"
+
+
+def lines_of(row: Row, width: int = 0) -> Iterator[str]:
+    """One row as lines for a terminal, the name of its fault filled up to a width."""
+    blind = f"; cannot be told: {' '.join(sorted(row.blind))}" if row.blind else ""
+    sign = "×" if row.otherwise else "√"
+    took = f"{row.spent.total:5.1f} s = {row.spent!s:<16}"
+    if row.fault.standing:
+        held = " ".join(sorted(row.fault.breaks - row.broken)) or "nothing"
+        yield f"{sign} {row.fault.name:<{width}} {'':>8} {took}  holds while it is taken away: {held}"
+    else:
+        of = f"{len(row.broken)} of {row.judged}"
+        yield f"{sign} {row.fault.name:<{width}} {of:>8} {took}  {' '.join(sorted(row.broken))}{blind}"
+    yield from (f"    {line}" for line in row.otherwise)
 
 
 def differences(expected: Mapping[str, str], seen: Certified, when: str) -> Iterator[str]:

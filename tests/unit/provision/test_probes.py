@@ -11,9 +11,10 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from facts.errors import CouldNotTell
+from facts.refusal import Outcome, of_sds
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Absent, Objects
-from provision.probes import Probes
+from provision.probes import REFUSALS, Probes, refused_for_good
 
 
 def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
@@ -88,3 +89,24 @@ def test_a_namespace_is_awaited_until_it_is_gone(looks: int, monkeypatch: pytest
     else:
         with pytest.raises(CouldNotTell, match=r"Namespace mine is gone.*finalizers.*kubectl get namespace mine"):
             objects.await_departures(pace)
+
+
+DENIED, FROZEN = of_sds(7, "did not pass rule evaluation"), of_sds(14, "connection timeout")
+
+
+@pytest.mark.parametrize(
+    ("ended", "for_good"),
+    [
+        ([DENIED] * REFUSALS, True),
+        ([FROZEN, *[DENIED] * REFUSALS], True),
+        ([DENIED] * (REFUSALS - 1), False),
+        ([FROZEN] * REFUSALS, False),
+        ([*[DENIED] * REFUSALS, of_sds(7, "access denied")], False),
+        ([*[DENIED] * REFUSALS, FROZEN], False),
+        ([], False),
+    ],
+)
+def test_a_probe_is_refused_for_good_when_the_server_has_said_so_again_and_again(
+    ended: list[Outcome], *, for_good: bool
+) -> None:
+    assert refused_for_good(ended) is for_good
