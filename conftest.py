@@ -57,6 +57,8 @@ pytest_plugins = [
     "steps.trial",
     "steps.rotation",
     "steps.ca_rotation",
+    "steps.resilience",
+    "steps.nodes",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.

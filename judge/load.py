@@ -65,10 +65,9 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
     """
     counted, controls = fresh(traffic), [t for t in traffic if t.is_control]
     failed = [r for t in counted for r in t.load.failed]
-    too_late = [r for r in failed if r.outcome is Outcome.TIMEOUT]
     outside = [r for t in controls for r in t.load.failed]
-    if len(failed) > at_most >= len(failed) - len(too_late) and any(r.outcome is Outcome.TIMEOUT for r in outside):
-        return could_not_tell(requirement, _starved(counted, controls, at_most), [e for t in traffic for e in t.evidence])
+    if tell_nothing(failed, controls, at_most):
+        return could_not_tell(requirement, starved(traffic, at_most), [e for t in traffic for e in t.evidence])
     sent = sum(t.load.sent for t in counted)
     answered = sum(r.outcome is Outcome.ANSWERED for t in counted for r in t.load.ledger.requests)
     problems = [] if answered + len(failed) == sent else [f"{sent} sent, {answered} answered and {len(failed)} failed"]
@@ -93,11 +92,20 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
     )
 
 
-def _starved(counted: Sequence[Traffic], controls: Sequence[Traffic], at_most: int) -> CouldNotTell:
+def tell_nothing(failed: Sequence[Request], controls: Iterable[Traffic], at_most: int) -> bool:
+    """Whether failures are within the budget but for timeouts, while requests outside the mesh timed out as well."""
+    too_late = [r for r in failed if r.outcome is Outcome.TIMEOUT]
+    outside = (r for t in controls for r in t.load.failed)
+    return len(failed) > at_most >= len(failed) - len(too_late) and any(r.outcome is Outcome.TIMEOUT for r in outside)
+
+
+def starved(traffic: Sequence[Traffic], at_most: int) -> CouldNotTell:
+    """Why `tell_nothing` leaves nothing to be told."""
+    counted = [t for t in traffic if t.is_control or not t.load.keeps_connection]
     return CouldNotTell(
         expected=f"at most {at_most} failed requests, where requests outside the mesh are answered",
-        seen="; ".join(w for t in (*counted, *controls) for w in _failures(t)),
-        where=listed(t.pair.where for t in (*counted, *controls)),
+        seen="; ".join(w for t in counted for w in _failures(t)),
+        where=listed(t.pair.where for t in counted),
         remedy="the nodes or the network were too busy to answer anybody: certify where they have time to spare",
     )
 

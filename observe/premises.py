@@ -51,11 +51,13 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
 """What probes and workloads of the run need besides. Applying server-side is a patch, which creates what is not there."""
 
 DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("patch", "apps", "daemonsets"),
+    ("patch", "apps", "deployments"),
     ("list", "", "services"),
     ("create", "networking.istio.io", "gateways"),
     ("patch", "networking.istio.io", "gateways"),
 )
-"""What it takes besides to send something through the mesh's own ingress gateway."""
+"""What it takes besides to take tbot or istiod away for a while, and to send something through the mesh's own gateway."""
 
 GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "gateway.networking.k8s.io", "gatewayclasses"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pytest_bdd import given, parsers, when
@@ -99,6 +100,26 @@ class Trial:
                 raise NotYet("; ".join(behind))
 
         self.watch.until(what, look, patience)
+
+    def give_each_time(self, what: str, has: Callable[[History], bool], seconds: float) -> None:
+        """Waits until each proxy is as it is looked for, or the time for that is over: judgments say which it was.
+
+        Args:
+            what: Of a proxy, as in "has a new certificate".
+            has: Whether it is so.
+            seconds: How long.
+
+        Raises:
+            CouldNotTell: A proxy cannot be read.
+        """
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+
+        def look(histories: Sequence[History]) -> None:
+            lacking = [str(h.pod) for h in histories if not has(h)]
+            if lacking and datetime.now(UTC) < until:
+                raise NotYet(", ".join(lacking))
+
+        self.watch.until(f"each proxy {what}, or is late", look, seconds + TOO_LATE)
 
     def also(self, *pods: Pod) -> None:
         """Watches further proxies from now on."""

@@ -268,6 +268,8 @@ def _patient(scene: Scene) -> Pace:
     return scene.pace(scene.patience.rollout)
 
 
+DAEMON_SET = "DaemonSet teleport-system/tbot"
+
 MISSPELT = Fault(
     name="attestor-misspelt",
     description="tbot's configuration says attestor instead of attestors; tbot would ignore it, once it is restarted.",

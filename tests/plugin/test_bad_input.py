@@ -115,8 +115,8 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
         ),
         (
             ("--profile", "cor"),
-            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, rotation, traffic;"
-            " saw 'cor' (--profile). Try: ",
+            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
+            " traffic; saw 'cor' (--profile). Try: ",
         ),
         (("--source", "mirror"), "saw source = mirror without one (settings: registry). Try: give --registry HOST/PREFIX"),
         (EXISTING, "expected one of the contexts staging; saw none (kubeconfig). Try: name one of them with --context"),
