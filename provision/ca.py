@@ -91,6 +91,30 @@ class Rotation:
                 remedy="see where the rotation stands: tctl status",
             )
 
+    def published(self, wanted: Wanted, generations: Generations, timeout: float) -> Generations:
+        """Waits until Teleport publishes what a phase asks for; its proxy may be a moment behind the Auth service.
+
+        Args:
+            wanted: What the phase asks for.
+            generations: The authorities, as far as they are known.
+            timeout: Seconds.
+
+        Returns:
+            The authorities, those among them that have come with the phase; as they were known where nothing came in time.
+        """
+
+        def look() -> Generations:
+            published = self._teleport.bundle().authorities
+            known = generations if generations.new else generations.with_new(published)
+            if (named := known.named(published)) != wanted.trusted:
+                raise NotYet(f"it publishes {told(named)}")
+            return known
+
+        try:
+            return eventually(f"Teleport publishes {told(wanted.trusted)}", look, Pace(timeout))
+        except CouldNotTell:  # which is read again and judged, as with `is_followed`
+            return generations
+
     def is_followed(self, wanted: Wanted, generations: Generations, timeout: float, *, but_on: str = "") -> bool:
         """Waits until every proxy has followed; whether that was so in time.
 
@@ -125,7 +149,8 @@ class Rotation:
         """
         if self._generations is None or not self._entered:
             return False
-        generations = self._generations.with_new(self._teleport.bundle().authorities)
+        published = self._teleport.bundle().authorities
+        present, generations = Generations(published), self._generations.with_new(published)
         phase = self._phase()
         if phase != STANDBY:
             if phase != ROLLBACK:
@@ -136,7 +161,7 @@ class Rotation:
                 "no proxy needs the new authority", lambda p: _needs_new(p, generations), self._pace, self._uids, left
             )
             self.enter(STANDBY)
-        present = Generations(self._teleport.bundle().authorities)
+            present = Generations(self._generations.old)
         wanted = Wanted(STANDBY, (OLD,), OLD)
         left = "Teleport is in standby; restart what is behind once tbot serves it again (see ROT-07)"
         every = "every proxy trusts Teleport's present authority alone, and has its certificate from it"

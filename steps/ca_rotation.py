@@ -76,7 +76,7 @@ class Course:
         self.plan += plan
         for wanted in plan:
             entered = datetime.now(UTC)
-            with self._trial.watch.acting(f"Teleport's SPIFFE authority enters {wanted.phase}"):
+            with self._trial.watch.acting(f"the authority enters {wanted.phase}"):
                 self._rotation.enter(wanted.phase)
             if not self._follow(wanted, entered, but_on):
                 return False
@@ -98,17 +98,15 @@ class Course:
             )
 
     def _follow(self, wanted: Wanted, entered: datetime, but_on: str) -> bool:
-        self._install.authority_changed()
-        bundle = self._install.bundle()
-        if not self.generations.new:
-            self.generations = self.generations.with_new(bundle.authorities)
-        known, longest = self.generations, self._trial.slowest_renewal + TOO_LATE
+        longest = self._trial.slowest_renewal + TOO_LATE
+        self.generations = known = self._rotation.published(wanted, self.generations, longest)
         followed = self._rotation.is_followed(wanted, known, longest, but_on=but_on)
         waited = (datetime.now(UTC) - entered).total_seconds()
         if followed:
             what = f"each watched proxy was seen to have followed {wanted.phase}"
             self._trial.await_each(what, lambda p: "" if p.pod.node == but_on else wanted.lacks(p, known), longest)
-        status, fleet = self._install.admin_session(), self._fleet()
+        self._install.authority_changed()
+        status, bundle, fleet = self._install.admin_session(), self._install.bundle(), self._fleet()
         self.stages.append(Stage(wanted, entered, waited, known, status, bundle, fleet))
         return followed
 
@@ -190,7 +188,7 @@ def let_back(trial: Trial, absence: Absence, rotation: Rotation, course: Course,
     back = datetime.now(UTC)
     with trial.watch.acting("tbot is let back"):
         absence.end()
-        rotation.end()
+    rotation.end()
     return Early(deserted, ended, back)
 
 

@@ -139,10 +139,12 @@ def test_it_does_not_begin_where_somebody_is_behind_already(rotation: Rotation, 
 def test_each_phase_is_told_by_whether_it_was_followed(
     rotation: Rotation, teleport: Teleport, mesh: Mesh, recorder: KeptInMemory
 ) -> None:
-    generations = rotation.begin([])
+    generations, init = rotation.begin([]), Wanted("init", (OLD, NEW), OLD)
+    assert rotation.published(init, generations, 0.05) == generations, "Teleport has not been told yet"
     rotation.enter("init")
-    generations = generations.with_new(teleport.active)
-    assert rotation.is_followed(Wanted("init", (OLD, NEW), OLD), generations, 0.05)
+    generations = rotation.published(init, generations, 0.05)
+    assert generations.new == (AFTER,)
+    assert rotation.is_followed(init, generations, 0.05)
     mesh.cut_off.add("web")
     rotation.enter("update_clients")
     clients = Wanted("update_clients", (OLD, NEW), NEW)
@@ -206,6 +208,16 @@ def test_a_pod_that_has_gone_meanwhile_holds_up_nothing(rotation: Rotation, mesh
     mesh.present = [PODS[0], replace(PODS[1], terminating=True)]
     mesh.cut_off.add("web")
     assert rotation.end()
+
+
+def test_a_proxy_of_teleport_that_is_a_moment_behind_is_waited_for(
+    rotation: Rotation, teleport: Teleport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generations = rotation.begin([])
+    rotation.enter("init")
+    late = [make.bundle(authorities=(BEFORE,)), make.bundle(authorities=teleport.active)]
+    monkeypatch.setattr(teleport, "bundle", lambda: late.pop(0))
+    assert rotation.published(Wanted("init", (OLD, NEW), OLD), generations, 5).new == (AFTER,)
 
 
 def test_a_phase_that_teleport_refuses_says_so(rotation: Rotation, teleport: Teleport) -> None:
