@@ -96,8 +96,12 @@ class Load:
 
     @property
     def connections(self) -> int:
-        """How many connections of the client there were."""
-        return len({r.connection for r in self.ledger.requests if r.connection})
+        """How many connections of the client there were.
+
+        A port that the client's kernel gives out again is another connection, unless there is to be but one.
+        """
+        made = [r.connection for r in self.ledger.requests if r.connection]
+        return len(set(made)) if self.keeps_connection else len(made)
 
     @property
     def evidence(self) -> tuple[str, ...]:

@@ -120,6 +120,12 @@ def test_every_row_has_one_outcome_on_the_suites_clock() -> None:
     assert load.between(after(1), after(2)) == load.ledger.requests[2:]
 
 
+def test_a_port_that_is_given_out_again_is_another_connection_unless_one_is_kept() -> None:
+    again = (1000, *ANSWERED[1:])
+    assert parse_load(ledger(ANSWERED, again), CLOCK).connections == 2
+    assert parse_load(ledger(ANSWERED, again, keep=True), CLOCK).connections == 1
+
+
 @pytest.mark.parametrize(
     ("damage", "seen"),
     [
