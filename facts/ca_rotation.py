@@ -117,10 +117,10 @@ class Stage:
         said = ((proxy.pod, self.wanted.lacks(proxy, self.generations)) for proxy in self.fleet.proxies)
         return tuple((pod, lacks) for pod, lacks in said if lacks)
 
-    @property
-    def has_been_followed(self) -> bool:
-        """Whether every proxy has."""
-        return not self.behind and not self.fleet.unread
+    def has_been_followed(self, *, but_on: str = "") -> bool:
+        """Whether every proxy has, those on one node aside if it is given."""
+        pods = (*(pod for pod, _ in self.behind), *(unread.pod for unread in self.fleet.unread))
+        return all(pod.node == but_on for pod in pods)
 
     @property
     def evidence(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from facts.history import Held, History
@@ -26,6 +27,7 @@ class Outage:
         shown_by: What it was seen by, as a sentence.
         evidence: Ids of the readings that it was seen in.
         suffering: Pods that live from it, as they were shortly before it was told to come back.
+        anew: Where it comes back node by node: when that began on each node, by the node's name.
     """
 
     of: str
@@ -36,6 +38,7 @@ class Outage:
     shown_by: str
     evidence: tuple[str, ...]
     suffering: tuple[Pod, ...] = ()
+    anew: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def lasted(self) -> float:

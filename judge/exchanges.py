@@ -103,6 +103,12 @@ def refused_certificates(pair: Pair, exchange: Exchange) -> dict[str, int]:
     return {words: times for words, times in found.items() if times}
 
 
+def a_certificate_was_refused(pair: Pair, exchange: Exchange) -> bool:
+    """Whether a proxy at either end did not accept a certificate for its issuer or its dates."""
+    why = REFUSED_CERTIFICATES["fail_verify_error"]
+    return any(words.endswith(why) for words in refused_certificates(pair, exchange))
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was found of one side of the matter.

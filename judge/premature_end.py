@@ -15,11 +15,9 @@ from facts.ledger import Exchange, Outcome, Request
 from facts.load import reasons
 from facts.measure import Measure
 from judge.ca_rotation import each_phase_was_followed
-from judge.exchanges import REFUSED_CERTIFICATES, refused_certificates
+from judge.exchanges import a_certificate_was_refused
 from judge.findings import concluded, listed
 from judge.load import Traffic, fresh
-
-FOR_ITS_ISSUER = REFUSED_CERTIFICATES["fail_verify_error"]
 
 
 def it_is_foreseen(requirement: str, early: Sequence[Stage], node: str) -> Finding:
@@ -112,9 +110,8 @@ def _not_as_foretold(traffic: Traffic, early: Early) -> list[str]:
         return [f"{traffic}: no request has failed"]
     problems = []
     exchange = Exchange(load.ledger, client=load.client, server=load.server)
-    refused = refused_certificates(traffic.pair, exchange)
-    if not any(words.endswith(FOR_ITS_ISSUER) for words in refused):
-        problems.append(f"{traffic}: no proxy has refused a certificate {FOR_ITS_ISSUER}")
+    if not a_certificate_was_refused(traffic.pair, exchange):
+        problems.append(f"{traffic}: no proxy has refused a certificate for its issuer or its dates")
     last = max(r.at for r in lost)
     if not any(r.outcome is Outcome.ANSWERED for r in load.between(last, load.ended)):
         problems.append(f"{traffic}: no request was answered after those that failed")

@@ -165,6 +165,8 @@ def lost_directory_is_found(history: History, after: Pod, relocation: Relocation
     problems = []
     if latest is None or not stream_problems(latest):
         problems.append(f"{history.pod} has its streams, so it does not hold the lost directory")
+    elif without is None:
+        problems.append(f"{history.pod} was without its streams before the directory was lost")
     if not after.ready:
         problems.append(f"{history.pod} is not Ready, so that nobody needs to look at its streams")
     failures = latest.streams.cx_connect_fail if latest else 0
@@ -194,6 +196,8 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
         within: Seconds from the order to restart it.
     """
     problems = [f"{pod.ref} is not Ready: {_why(pod)}" for pod in restart.after if not pod.ready]
+    if restart.back is None:
+        problems.append("not every pod was seen to run anew and to be Ready in time")
     there = {pod.uid for pod in restart.after}
     owners = {(p.namespace, p.owner) for p in restart.after if p.owner}
     problems += [

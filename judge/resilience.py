@@ -13,13 +13,18 @@ from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.history import Held, History
 from facts.kubernetes import Pod
+from facts.ledger import Exchange, Outcome
 from facts.load import reasons
 from facts.measure import Measure
 from facts.outage import Effect, Outage, effect_of, held_at, renewed_at, resupplied_at
 from facts.proxy import ProxyIdentity
 from facts.sds_mode import SecretState
+from judge.exchanges import a_certificate_was_refused
 from judge.findings import concluded, could_not_tell, listed
 from judge.load import Traffic, fresh, starved, tell_nothing
+
+NO_REFUSALS = frozenset({Outcome.TIMEOUT, Outcome.UNRESOLVED, Outcome.OTHER_ANSWER, Outcome.OTHER_ERROR})
+"""What becomes of a request without anybody having refused a handshake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,9 @@ def untouched(requirement: str, suffered: Suffered, at_most: int) -> Finding:
 
 
 def refused_after(requirement: str, suffered: Suffered, within: float) -> Finding:
-    """Once a certificate at either end had ended, each load was refused so soon, and not once answered later.
+    """Once a certificate at either end had ended, each load was refused so soon for it, and not once answered later.
 
-    A request that is refused before that end is none of this; `untouched` says so.
+    A request that is refused before that end is none of this; `untouched` says so. A timeout is no refusal.
 
     Args:
         requirement: Id in the catalogue.
@@ -118,13 +123,19 @@ def refused_after(requirement: str, suffered: Suffered, within: float) -> Findin
     """
     if error := suffered.too_short(requirement, within):
         return error
-    problems = []
+    unclear = [r for _, e in suffered.effects for r in e.refused if r.outcome in NO_REFUSALS]
+    if tell_nothing(unclear, [t for t in suffered.traffic if t.is_control], 0):
+        return could_not_tell(requirement, starved(suffered.traffic, 0), suffered.evidence)
+    problems = [f"{times} times no refusal, but {why}" for why, times in reasons(unclear).items()]
     first: list[float] = []
     last: list[float] = []
     for traffic, effect in suffered.effects:
         if effect.first_refused is None:
             problems.append(f"{traffic}: nothing was refused after {effect.end:%T} UTC, when a certificate of theirs ended")
             continue
+        load = traffic.load
+        if not a_certificate_was_refused(traffic.pair, Exchange(load.ledger, client=load.client, server=load.server)):
+            problems.append(f"{traffic}: no proxy has refused a certificate for its issuer or its dates")
         first.append(_seconds(effect.end, effect.first_refused))
         last.append(_seconds(effect.end, effect.last_answered) if effect.last_answered else 0.0)
     words = reasons(r for _, e in suffered.effects for r in e.refused)
@@ -187,6 +198,8 @@ def kept_its_last(requirement: str, suffered: Suffered) -> Finding:
     """Each Envoy kept the last certificate that it was given, to its end and beyond, and its pod was Ready all the same."""
     outage = suffered.outage
     problems = [f"{pod.ref} was not Ready" for pod in outage.suffering if not pod.ready]
+    there = {pod.uid for pod in outage.suffering}
+    problems += [f"{h.pod} was not there" for h in suffered.histories if h.pod.uid not in there]
     said: list[str] = []
     beyond: list[float] = []
     for history in suffered.histories:
@@ -209,12 +222,14 @@ def kept_its_last(requirement: str, suffered: Suffered) -> Finding:
         so=f"{'; '.join(said)}; {len(outage.suffering)} pods were Ready then",
         where=listed(str(h.pod) for h in suffered.histories),
         evidence=(*suffered.evidence, *(e for pod in outage.suffering for e in pod.evidence)),
-        measures=tuple([Measure("certificates kept past their end, at most for", max(beyond), "s")] if beyond else []),
+        measures=tuple(
+            [Measure("certificates kept past their end, at least for", min(beyond), "s", at_least=0)] if beyond else []
+        ),
     )
 
 
 def renewed_soon(requirement: str, histories: Sequence[History], outage: Outage, within: float) -> Finding:
-    """Each proxy has a certificate from a tbot that was restarted, over another connection, so soon after that was ordered.
+    """Each proxy has a certificate from a tbot that was restarted, over another connection, so soon after that on its node.
 
     Args:
         requirement: Id in the catalogue.
@@ -224,7 +239,7 @@ def renewed_soon(requirement: str, histories: Sequence[History], outage: Outage,
     """
     fresh_at = {h.pod: resupplied_at(h, outage.ordered) for h in histories}
     problems = [f"{pod} has had no certificate over another connection" for pod, at in fresh_at.items() if not at]
-    took = {pod: _seconds(outage.ordered, at) for pod, at in fresh_at.items() if at}
+    took = {pod: _seconds(outage.anew.get(pod.node, outage.ordered), at) for pod, at in fresh_at.items() if at}
     return concluded(
         requirement,
         expected=f"a new certificate in each proxy within {within:g} s",

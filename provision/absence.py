@@ -12,6 +12,7 @@ from observe.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.supply import await_supply, supplied
+from provision.undo import put_back
 
 Document = dict[str, Any]
 
@@ -60,8 +61,11 @@ class Absence:
         """
         if self._former is None:
             return
-        self._patch(_with_affinity(put_back(self._former["template"]["spec"].get("affinity"))))
-        self._patch({"updateStrategy": self._former["updateStrategy"]})
+        affinity = _with_affinity(former_affinity(self._former["template"]["spec"].get("affinity")))
+        strategy = {"updateStrategy": self._former["updateStrategy"]}
+        by_hand = f"kubectl edit daemonset {self._name} -n {self._namespace} (the node affinity, and updateStrategy)"
+        put_back("tbot may run on every node", lambda: self._patch(affinity), self._pace, by_hand=by_hand)
+        put_back("tbot is updated as before", lambda: self._patch(strategy), self._pace, by_hand=by_hand)
         self._objects.await_ready("DaemonSet", self._name, self._pace, namespace=self._namespace)
         self._former = None
         await_supply(self._cluster, self._pace, of=self._supplied)
@@ -103,7 +107,7 @@ def kept_off(affinity: Document, node: str) -> Document:
     return changed
 
 
-def put_back(affinity: Document | None) -> Document | None:
+def former_affinity(affinity: Document | None) -> Document | None:
     """A patch that takes a node's exclusion out of an affinity again; the API server keeps what a patch does not name.
 
     Args:

@@ -13,7 +13,7 @@ from facts.evidence import KeptInMemory, ObjectRef, Recorder
 from facts.proxy import ProxyIdentity
 from facts.teleport import NoSession
 from observe.cluster import Cluster
-from observe.envoy import read_proxy
+from observe.envoy import read_fleet
 from observe.teleport import Teleport
 from observe.wait import NotYet, Pace, eventually
 from provision.supply import uses_the_socket
@@ -57,6 +57,22 @@ class Rotation:
             NotGiven: There is no admin session.
             CouldNotTell: A rotation is under way, or a proxy stands by another authority.
         """
+        self.must_be_possible()
+        generations = Generations(self._teleport.bundle().authorities)
+        wanted = Wanted(STANDBY, (OLD,), OLD)
+        every = "every proxy trusts Teleport's authority alone, and has its certificate from it"
+        remedy = "a proxy that is behind already would be lost in a rotation: see ID-06 and ROT-07"
+        found = self._await(every, lambda proxy: wanted.lacks(proxy, generations), self._pace, uids, remedy)
+        self._uids, self._generations = frozenset({*uids, *found}), generations
+        return generations
+
+    def must_be_possible(self) -> None:
+        """Sees that there is an admin session, and that no rotation is under way.
+
+        Raises:
+            NotGiven: There is no admin session.
+            CouldNotTell: It does not work, or a rotation is under way.
+        """
         phase = self._phase()
         if phase != STANDBY:
             raise CouldNotTell(
@@ -65,13 +81,6 @@ class Rotation:
                 where="tctl status",
                 remedy=f"end that one first: tctl {' '.join(ROTATE)} --phase=…",
             )
-        generations = Generations(self._teleport.bundle().authorities)
-        wanted = Wanted(STANDBY, (OLD,), OLD)
-        every = "every proxy trusts Teleport's authority alone, and has its certificate from it"
-        remedy = "a proxy that is behind already would be lost in a rotation: see ID-06 and ROT-07"
-        found = self._await(every, lambda proxy: wanted.lacks(proxy, generations), self._pace, uids, remedy)
-        self._uids, self._generations = frozenset({*uids, *found}), generations
-        return generations
 
     def enter(self, phase: str) -> None:
         """Takes Teleport to a phase.
@@ -183,20 +192,20 @@ class Rotation:
     def _await(
         self, what: str, lacks: Lacks, pace: Pace, uids: Collection[str], remedy: str = "look at the last observation"
     ) -> frozenset[str]:
-        """Waits until each proxy is as it is looked for; each is asked until it is, once. Returns the uids of their pods."""
+        """Waits until each proxy is as it is looked for, several asked at once; returns the uids of their pods."""
         well: set[str] = set()
 
         def look() -> None:
-            for pod in self._cluster.pods():
-                if pod.uid in well or pod.terminating or not (pod.uid in uids or uses_the_socket(pod)):
-                    continue
-                try:
-                    said = lacks(read_proxy(self._cluster, pod))
-                except CouldNotTell as error:
-                    raise NotYet(str(error)) from error
-                if said:
-                    raise NotYet(f"{pod.ref} on {pod.node} {said}")
-                well.add(pod.uid)
+            alive = (p for p in self._cluster.pods() if not (p.uid in well or p.terminating or p.has_ended))
+            fleet = read_fleet(self._cluster, [p for p in alive if p.uid in uids or uses_the_socket(p)])
+            behind = [f"{u.pod}: {u.why}" for u in fleet.unread]
+            for proxy in fleet.proxies:
+                if said := lacks(proxy):
+                    behind.append(f"{proxy.pod} on {proxy.pod.node} {said}")
+                else:
+                    well.add(proxy.pod.uid)
+            if behind:
+                raise NotYet("; ".join(behind))
 
         eventually(what, look, pace, remedy=remedy)
         return frozenset(well)

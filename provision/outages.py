@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from facts.agent import Agent
-from facts.errors import ProvisioningFailed
+from facts.document import when
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.kubernetes import Pod
 from facts.outage import Outage
@@ -24,6 +26,7 @@ from observe.wait import NotYet, Pace, eventually
 from provision.machines import Machines
 from provision.objects import Objects
 from provision.supply import await_supply, supplied
+from provision.undo import put_back
 
 NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
 """A node selector that no node has."""
@@ -114,7 +117,10 @@ class Outages:
         eventually("every tbot is another one than before", look, self._pace)
         back = datetime.now(UTC)
         shown_by = "each of its pods is another one, and Ready"
-        return Outage("tbot", ordered, ordered, ordered, back, shown_by, tuple(_evidence(self._tbots(self._cluster))))
+        pods = self._tbots(self._cluster)
+        # A rollout takes one node after the other: on the last one it begins when it is over on all others.
+        anew = {pod.node: when(pod.created_at, str(pod.ref)) for pod in pods}
+        return Outage("tbot", ordered, ordered, ordered, back, shown_by, tuple(_evidence(pods)), anew=anew)
 
     @contextmanager
     def without_tbot(self, then: Callable[[], None] = lambda: None) -> Iterator[UnderWay]:
@@ -137,10 +143,16 @@ class Outages:
             going.gone = datetime.now(UTC)
             going.evidence += self._daemon_set_evidence()
             yield going
+            _must_still_hold(look, going)
 
     def _bring_back_tbot(self, going: UnderWay) -> None:
         going.recalled = datetime.now(UTC)
-        self._send_tbot(dict.fromkeys(NOWHERE))
+        daemon_set, key = self._agent.daemon_set, next(iter(NOWHERE)).replace("/", "~1")
+        by_hand = (
+            f"kubectl patch daemonset {daemon_set.name} -n {daemon_set.namespace} --type json"
+            f""" -p '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{key}"}}]'"""
+        )
+        put_back("tbot may run again", lambda: self._send_tbot(dict.fromkeys(NOWHERE)), self._pace, by_hand=by_hand)
         self._await_tbot()
         going.back = datetime.now(UTC)
         going.evidence += _evidence(self._tbots(self._cluster))
@@ -185,11 +197,16 @@ class Outages:
             going.gone = datetime.now(UTC)
             going.evidence += _evidence(self._cluster.deployments(self._istiod[0].namespace))
             yield going
+            _must_still_hold(look, going)
 
     def _bring_back_istiod(self, going: UnderWay, pod: Mapping[str, Any]) -> None:
         going.recalled = datetime.now(UTC)
-        for deployment in self._istiod:
-            self._scale(deployment, deployment.desired)
+        with ExitStack() as stack:  # each of them, whatever becomes of the others
+            for deployment in self._istiod:
+                name, namespace, replicas = deployment.name, deployment.namespace, deployment.desired
+                by_hand = f"kubectl scale deployment {name} -n {namespace} --replicas {replicas}"
+                scale = partial(self._scale, deployment, replicas)
+                stack.callback(put_back, f"{name} has {replicas} replicas", scale, self._pace, by_hand=by_hand)
         for deployment in self._istiod:
             self._objects.await_ready("Deployment", deployment.name, self._pace, namespace=deployment.namespace)
 
@@ -226,6 +243,19 @@ class Outages:
     def _await_tbot(self) -> None:
         daemon_set = self._agent.daemon_set
         self._objects.await_ready("DaemonSet", daemon_set.name, self._pace, namespace=daemon_set.namespace)
+
+
+def _must_still_hold(look: Callable[[], None], going: UnderWay) -> None:
+    """Sees that what was taken away has stayed away, before it is told to come back."""
+    try:
+        look()
+    except NotYet as back:
+        raise CouldNotTell(
+            expected=f"{going.of} to stay away until it is told to come back",
+            seen=f"{back}",
+            where=going.of,
+            remedy="see who brings it back meanwhile: an operator, GitOps, a colleague",
+        ) from back
 
 
 def _must_be(wanted: str, machines: Machines) -> str:

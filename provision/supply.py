@@ -18,12 +18,14 @@ STREAMS = 2
 """SDS streams that an Envoy holds on the socket: one for `default`, one for `ROOTCA`."""
 
 VOLUME = "workload-socket"
+CSI_DRIVER = "csi.spiffe.io"
 
 
 def uses_the_socket(pod: Pod) -> bool:
     """Whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
-    volume = pod.spec.volume(VOLUME)
-    return pod.proxy is not None and not pod.terminating and volume is not None and volume.source == "hostPath"
+    if pod.proxy is None or pod.terminating or pod.has_ended:
+        return False
+    return any((v.name == VOLUME and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
 
 
 def supplied(cluster: Cluster) -> frozenset[str]:

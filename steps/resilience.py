@@ -123,7 +123,7 @@ def gone_on(seconds: int, trial: Trial) -> None:
     wait_until(latest + timedelta(seconds=seconds))
 
 
-@then(parsers.parse("each proxy must have a certificate from the new tbot within {within:d} s of the restart's beginning"))
+@then(parsers.parse("each proxy must have a certificate from the new tbot within {within:d} s of the restart on its node"))
 def renewed(within: int, requirement: str, trial: Trial, outage: Outage, recorder: Recorder) -> None:
     must_hold(recorder, judge.renewed_soon(requirement, trial.histories, outage, within))
 

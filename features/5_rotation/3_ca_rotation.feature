@@ -9,7 +9,8 @@ Feature: Teleport's SPIFFE authority is replaced while its certificates are in u
 
   @requirement:ROT-04 @safety:disruptive
   Scenario: A whole rotation, phase by phase, costs no request
-    Given tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
+    Given an admin session of Teleport, which rotates nothing
+    And tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
     And this traffic, watched at both ends:
       | client | server  | requests a second | connections |
       | alpha  | beta    | 20                | one each    |
@@ -34,7 +35,8 @@ Feature: Teleport's SPIFFE authority is replaced while its certificates are in u
 
   @requirement:ROT-04 @safety:disruptive
   Scenario: A rotation that is rolled back leaves the old authority, and costs no request either
-    Given tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
+    Given an admin session of Teleport, which rotates nothing
+    And tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
     And this traffic, watched at both ends:
       | client | server  | requests a second | connections |
       | alpha  | beta    | 20                | one each    |

@@ -19,7 +19,7 @@ Feature: Identities outlast what they come from
     When tbot is restarted on every node
     And each proxy has had 40 s for a certificate from the new tbot
     And the traffic has ended
-    Then each proxy must have a certificate from the new tbot within 40 s of the restart's beginning
+    Then each proxy must have a certificate from the new tbot within 40 s of the restart on its node
     And at most 0 requests may have failed
     And each request must have been a handshake of its own between the proxies
     And no pod, no container and no Envoy may have been replaced or restarted

@@ -66,8 +66,13 @@ def test_a_stage_knows_who_is_behind() -> None:
     followed = make.proxy(chain=(svid(issuer="after"),), root_authorities={TRUST_DOMAIN: (AFTER, BEFORE)})
     late = make.proxy(make.pod("late"), chain=(svid(issuer="before"),), root_authorities={TRUST_DOMAIN: (AFTER, BEFORE)})
     stage = Stage(UPDATE_CLIENTS, NOW, 1, BOTH, make.status(), make.bundle(), make.fleet(followed))
-    assert stage.has_been_followed
+    assert stage.has_been_followed()
     assert stage.evidence == ("ev-status", "ev-bundle", "ev-proxy-app")
-    behind = replace(stage, fleet=make.fleet(followed, late)).behind
+    with_late = replace(stage, fleet=make.fleet(followed, late))
+    behind = with_late.behind
     assert [(pod.name, words) for pod, words in behind] == [("late", "has a certificate of the old, not of the new")]
-    assert not replace(stage, fleet=make.fleet(followed, make.unread())).has_been_followed
+    assert not with_late.has_been_followed()
+    assert with_late.has_been_followed(but_on=late.pod.node)
+    unread = replace(stage, fleet=make.fleet(followed, make.unread()))
+    assert not unread.has_been_followed()
+    assert not unread.has_been_followed(but_on="another")

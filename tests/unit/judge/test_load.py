@@ -165,6 +165,7 @@ def test_timeouts_tell_nothing_where_requests_outside_the_mesh_time_out_as_well(
     [
         pytest.param((late(1),), (request(1),), id="all was well outside"),
         pytest.param((late(1),), (request(1, None),), id="outside something else was wrong"),
+        pytest.param((late(1),), (late(12),), id="outside it was another time"),
         pytest.param((late(1), request(2, None)), (late(1),), id="not all of it are timeouts"),
     ],
 )

@@ -140,6 +140,8 @@ def test_who_holds_the_lost_directory_is_told_by_its_streams() -> None:
     assert measured(finding)[0] == "time until it was told: 2 s (at most 10 s)"
     assert "has 0 of 2 live streams" in finding.seen
     violated(judge.lost_directory_is_found(held(2, 2, 2), POD, RELOCATION, 10), "RES-05", "has its streams")
+    before = replace(RELOCATION, lost=RELOCATION.lost + timedelta(minutes=1))
+    violated(judge.lost_directory_is_found(held(2, 0, 0), POD, before, 10), "RES-05", "before the directory was lost")
     violated(judge.lost_directory_is_found(held(2, 0), replace(POD, ready=False), RELOCATION, 10), "RES-05", "is not Ready")
     violated(judge.lost_directory_is_found(held(2, 2, 2, 0), POD, RELOCATION, 1), "RES-05", "2 s (at most 1 s)")
 
@@ -177,6 +179,7 @@ def test_one_that_started_before_tbot_is_named() -> None:
         ({"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))}, "is in mode istio-ca"),
         ({"proxies": make.fleet(make.proxy(POD, streams=make.streams(rq_active=0)))}, "has 0 of 2 live streams"),
         ({"back": at(200)}, "200 s (at most 180 s)"),
+        ({"back": None}, "not every pod was seen to run anew"),
     ],
 )
 def test_who_is_not_well_is_told(changes: dict[str, Any], words: str) -> None:

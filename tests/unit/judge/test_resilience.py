@@ -23,7 +23,7 @@ from judge.resilience import Suffered
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, svid
-from tests.unit.judge.test_load import ALPHA, BETA, PAIR, counters, request
+from tests.unit.judge.test_load import ALPHA, BETA, PAIR, counters, late, outside, request
 
 GONE, RECALLED = 5.0, 40.0
 """When tbot was gone and when it was told to come back; the certificates end at 20 and at 24 s."""
@@ -37,7 +37,9 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-OUTAGE = Outage("tbot", at(3), at(GONE), at(RECALLED), at(44), "none of its pods is left", ("ev-outage",))
+OUTAGE = Outage(
+    "tbot", at(3), at(GONE), at(RECALLED), at(44), "none of its pods is left", ("ev-outage",), suffering=(ALPHA, BETA)
+)
 
 
 def history(pod: Pod, *held: tuple[Certificate, Sequence[float]], **changes: Any) -> History:
@@ -71,7 +73,8 @@ def traffic(answers: Callable[[int], bool]) -> Traffic:
         made = request(half / 2, ALPHAS if answers(half // 2) else None)
         requests.append(made if answers(half // 2) else replace(made, outcome=Outcome.TLS_ERROR, words="it has expired"))
     ledger = Ledger(End("alpha", "run", "alpha", "n1"), tuple(requests), ("ev-ledger",))
-    return Traffic(PAIR, Load(ledger, 2, False, at(0), at(60), Clock("alpha", 0, 0), client=counters()))
+    refused = counters(**{"ssl.fail_verify_error": 38})
+    return Traffic(PAIR, Load(ledger, 2, False, at(0), at(60), Clock("alpha", 0, 0), client=refused))
 
 
 def suffered(answers: Callable[[int], bool], **changes: Any) -> Suffered:
@@ -149,6 +152,27 @@ def test_whoever_is_answered_after_the_end_is_told(under: Suffered, within: floa
     violated(judge.refused_after("RES-02", under, within), "RES-02", words)
 
 
+def closed(outcome: Outcome = Outcome.TLS_ERROR, refusals: int = 38) -> Traffic:
+    """As `CLOSED`, but for what became of one request after the end, and what the proxy counted."""
+    made = traffic(lambda s: s < 21 or s >= 56)
+    wanted = [replace(r, outcome=outcome, words="") if r.at == at(30) else r for r in made.load.ledger.requests]
+    ledger = replace(made.load.ledger, requests=tuple(wanted))
+    return replace(made, load=replace(made.load, ledger=ledger, client=counters(**{"ssl.fail_verify_error": refusals})))
+
+
+def test_a_timeout_is_no_refusal_and_tells_nothing_where_the_nodes_were_busy() -> None:
+    under = replace(CLOSED, traffic=(closed(Outcome.TIMEOUT),))
+    violated(judge.refused_after("RES-02", under, 3), "RES-02", "1 times no refusal, but timeout")
+    beside = outside(request(25), late(31))
+    busy = replace(under, traffic=(*under.traffic, beside))
+    unknown(judge.refused_after("RES-02", busy, 3), "RES-02", "plain to control: 1 of 2: timeout")
+
+
+def test_what_no_proxy_refused_a_certificate_for_may_have_any_cause() -> None:
+    nobody = replace(CLOSED, traffic=(closed(refusals=0),))
+    violated(judge.refused_after("RES-02", nobody, 3), "RES-02", "no proxy has refused a certificate for its issuer or its")
+
+
 def test_who_is_answered_because_of_the_recall_was_refused_before_it() -> None:
     slow = replace(request(39.9, ALPHAS), seconds=1.5)
     made = traffic(lambda s: s < 21 or s >= 42)
@@ -187,7 +211,11 @@ def test_answered_again_soon_after_the_recall() -> None:
 def test_each_envoy_keeps_its_last_certificate() -> None:
     finding = judge.kept_its_last("RES-02", CLOSED)
     holds(finding, "RES-02", "ev-alpha-0")
-    assert measured(finding) == ["certificates kept past their end, at most for: 19 s"]
+    assert measured(finding) == ["certificates kept past their end, at least for: 16 s (at least 0 s)"]
+    unseen = replace(CLOSED, histories=(history(ALPHA, (ALPHAS, (0, 10))), HISTORIES[1]))
+    violated(judge.kept_its_last("RES-02", unseen), "RES-02", "at least for: -10 s (at least 0 s)")
+    gone = replace(CLOSED, outage=replace(OUTAGE, suffering=(ALPHA,)))
+    violated(judge.kept_its_last("RES-02", gone), "RES-02", "Pod run/beta was not there")
     unready = replace(CLOSED, outage=replace(OUTAGE, suffering=(ALPHA, replace(BETA, ready=False))))
     violated(judge.kept_its_last("RES-02", unready), "RES-02", "Pod run/beta was not Ready", evidence=("ev-pod-beta",))
     emptied = history(ALPHA, (ALPHAS, (0, 10)), secret_state=SecretState.WARMING)
@@ -205,6 +233,8 @@ def test_a_new_certificate_soon_after_a_restart() -> None:
         "time until tbot itself was back: 41 s",
     ]
     violated(judge.renewed_soon("RES-01", again, OUTAGE, 51), "RES-01", "52 s (at most 51 s)")
+    later = replace(OUTAGE, anew={make.NODE: at(30)})
+    holds(judge.renewed_soon("RES-01", again, later, 25), "RES-01")
     # Renewed, but over the connection of before: not by the new tbot.
     violated(
         judge.renewed_soon("RES-01", HISTORIES, OUTAGE, 52), "RES-01", "Pod run/alpha has had no certificate over another"

@@ -77,7 +77,7 @@ class Mesh:
         self._held: dict[str, ProxyIdentity] = {}
         self.cut_off: set[str] = set()
         self.present = list(PODS)
-        monkeypatch.setattr(ca, "read_proxy", lambda _cluster, pod: self.read(pod))
+        monkeypatch.setattr(ca, "read_fleet", lambda _cluster, pods: make.fleet(*(self.read(pod) for pod in pods)))
 
     def recording_to(self, _recorder: Any) -> Any:
         return self

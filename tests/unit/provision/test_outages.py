@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -121,6 +122,7 @@ def test_a_restart_is_over_when_every_tbot_is_another_one() -> None:
     outage = outages(cluster).restart_tbot()
     assert outage.ordered == outage.recalled <= outage.back
     assert set(outage.evidence) == {"ev-pod-tbot-0-2", "ev-pod-tbot-1-2"}
+    assert outage.anew == {make.NODE: datetime(2026, 3, 1, 10, tzinfo=UTC)}
 
 
 def test_istiod_is_away_and_scaled_back_to_what_it_was() -> None:
@@ -128,6 +130,39 @@ def test_istiod_is_away_and_scaled_back_to_what_it_was() -> None:
     with outages(cluster).without_istiod(POD):
         assert cluster.replicas == 0
     assert cluster.replicas == make.mesh().istiod[0].desired
+
+
+def test_who_comes_back_too_early_was_not_away() -> None:
+    cluster = Cluster()
+    with pytest.raises(CouldNotTell, match="istiod to stay away"), outages(cluster).without_istiod(POD):
+        cluster.replicas = 1
+    with pytest.raises(CouldNotTell, match="tbot to stay away"), outages(cluster).without_tbot():
+        cluster.selector = {}
+
+
+def test_what_the_api_server_does_not_take_at_once_is_put_back_all_the_same() -> None:
+    cluster = Cluster()
+    patch, refused = cluster.patch, iter([True])
+
+    def once(*words: Any, namespace: str) -> None:
+        if next(refused, False):
+            raise ProvisioningFailed(expected="", seen="timeout", where="the API server", remedy="")
+        patch(*words, namespace=namespace)
+
+    with outages(cluster).without_tbot():
+        cluster.patch = once  # type: ignore[assignment,method-assign]
+    assert cluster.selector == {}
+
+
+def test_what_cannot_be_put_back_is_said_with_the_command_that_does() -> None:
+    cluster = Cluster()
+
+    def never(*_words: Any, namespace: str) -> None:
+        raise ProvisioningFailed(expected="", seen="forbidden", where=namespace, remedy="")
+
+    by_hand = "kubectl scale deployment istiod -n istio-system --replicas 1"
+    with pytest.raises(CouldNotTell, match=by_hand), outages(cluster).without_istiod(POD):
+        cluster.patch = never  # type: ignore[assignment,method-assign]
 
 
 class Docker:
