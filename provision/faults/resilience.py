@@ -143,7 +143,7 @@ TAKEN_AWAY = Fault(
     name="socket-that-a-sidecar-may-take-away",
     description="The socket directory of one node has mode 0777, and the injection template leaves Istio's mount of it"
     " writable: where tbot is killed, a new pod takes the dead socket away, makes its own, and is the node's SDS server.",
-    touches=f"{nodes.DIRECTORY_FOR_ALL.touches}; {istio_settings.VOLUMES_ONLY.touches}",
+    touches=f"{nodes.DIRECTORY_FOR_ALL.touches}; {istio_settings.VOLUMES_ONLY.touches}; DaemonSet teleport-system/tbot",
     undo=f"{nodes.DIRECTORY_FOR_ALL.undo} tbot is restarted. {istio_settings.VOLUMES_ONLY.undo}",
     # Either of the two alone keeps the socket where it is.
     breaks=frozenset({"ID-08", "ID-12", "RES-06"}),
