@@ -144,7 +144,7 @@ class Objects:
         return items
 
     def delete(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> None:
-        """Asks for an object's deletion; nothing happens if there is none.
+        """Asks for an object's deletion, and with a namespace's for that of its pods; nothing happens if there is none.
 
         Raises:
             ProvisioningFailed: See `apply`.
@@ -153,6 +153,10 @@ class Objects:
             self._leaving.append(name)
         with contextlib.suppress(Absent):
             self._ask(_reference(api_version, kind, name, namespace), "delete")
+        if kind == "Namespace":
+            # Kubernetes waits five seconds before it looks at what is in it, and then for the pods, which take longest.
+            for pod in self.all_of("v1", "Pod", namespace=name):
+                self.delete("v1", "Pod", pod["metadata"]["name"], namespace=name)
 
     def await_departures(self, pace: Pace) -> None:
         """Waits until every namespace whose deletion was asked for is gone, with all that was in it.

@@ -77,6 +77,22 @@ class Slow:
         return {}
 
 
+def test_the_pods_of_a_namespace_are_sent_off_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By itself Kubernetes begins with them after five seconds."""
+    asked: list[tuple[str, str, str | None]] = []
+
+    def ask(document: Any, verb: str, **_arguments: Any) -> dict[str, Any]:
+        metadata = document["metadata"]
+        asked.append((verb, document["kind"], metadata.get("name") or None))
+        return {"items": [{"metadata": {"name": name}} for name in ("a", "b")]} if verb == "get" else {}
+
+    objects = Objects(None, "none", "run", timeout=1, discovery=tmp_path / "discovery.json")
+    monkeypatch.setattr(objects, "_ask", ask)
+    objects.delete("v1", "Namespace", "mine")
+    gone = [("delete", "Pod", "a"), ("delete", "Pod", "b")]
+    assert asked == [("delete", "Namespace", "mine"), ("get", "Pod", None), *gone]
+
+
 @pytest.mark.parametrize("looks", [3, -1])
 def test_a_namespace_is_awaited_until_it_is_gone(looks: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     objects = Objects(None, "none", "run", timeout=1, discovery=tmp_path / "discovery.json")
