@@ -10,6 +10,7 @@ Format (schema 1; paths are absolute):
     kind_patch           YAML file to merge into a kind cluster's configuration
     istio_overlay        IstioOperator file to pass to istioctl after the installation's own
     gateway_api          List of the Gateway API's definitions, to apply before Istio is installed
+    faketime             library with which a program in one of the images can be started under another clock
     preloaded            references of the images that every node already has
     parts                name, version, size, sha256, key, seconds of each part
     stand_in             true: what is called Teleport here is a stand-in
@@ -38,12 +39,14 @@ from lab.image_recipes import (
 from lab.node_recipes import node_image, node_parts, other_node_part, preloaded
 from lab.parts import Part, keys
 from lab.recipes import (
+    FAKETIME,
     GATEWAY_API,
     ISTIO_HUB,
     ISTIO_OVERLAY,
     KIND_PATCH,
     cluster_data_part,
     envoy_parts,
+    faketime_part,
     gateway_api_part,
     go_part,
     node_rootfs_part,
@@ -86,6 +89,7 @@ def _default_parts(versions: Versions, store: Store) -> list[Part]:
         *envoy_parts(versions),
         site_packages_part(versions),
         gateway_api_part(versions.istio),
+        faketime_part(versions),
         cluster_data_part(versions.istio),
         python,
         *(go_part(component) for component in components(versions)),
@@ -136,7 +140,9 @@ def write(versions: Versions, istio: Istio, records: Sequence[Record], store: St
         draft = target.with_name(f"{name}.draft")
         draft.unlink(missing_ok=True)
         os.link(store.part_directory(part, by_name[part].key) / name, draft)
-        return draft.replace(target)
+        draft.replace(target)
+        draft.unlink(missing_ok=True)  # two names of one file: to rename the one into the other does nothing
+        return target
 
     binaries = {"kind": "kind", "kubectl": "kubernetes", "istioctl": istio.part("istio")}
     document: dict[str, Any] = {
@@ -148,6 +154,7 @@ def write(versions: Versions, istio: Istio, records: Sequence[Record], store: St
         "kind_patch": str(place(istio.part("cluster-data"), KIND_PATCH)),
         "istio_overlay": str(place(istio.part("cluster-data"), ISTIO_OVERLAY)),
         "gateway_api": str(place(istio.part("gateway-api"), GATEWAY_API)),
+        "faketime": str(place("faketime", FAKETIME)),
         "preloaded": preloaded(versions, istio, by_name, store),
         "parts": [
             {"name": r.name, "version": r.version, "size": r.size, "sha256": r.sha256, "key": r.key, "seconds": r.seconds}

@@ -27,6 +27,7 @@ ISTIO_HUB = "localhost/istio"
 KIND_PATCH = "kind-patch.yaml"
 ISTIO_OVERLAY = "istio-overlay.yaml"
 GATEWAY_API = "gateway-api.json"
+FAKETIME = "libfaketime.so.1"
 
 _TOOLS = ("pause", "runcw")
 
@@ -162,6 +163,23 @@ def _rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs:
         shutil.rmtree(root)
 
     return Part(name, versions.debian, "fetch", build, inputs=[packages, _LEFT_OUT])
+
+
+def faketime_part(versions: Versions) -> Part:
+    """Take libfaketime out of its package: with it, a program in one of the images can be started under another clock."""
+
+    def build(shop: Workshop) -> None:
+        root, unpacked = shop.output / "root", shop.output / "unpacked"
+        download: list[str | Path] = ["debootstrap", "--variant=minbase", "--download-only", "--include=libfaketime"]
+        shop.run([*download, versions.debian, root, *_mirror(versions.debian)])
+        (package,) = (root / "var" / "cache" / "apt" / "archives").glob("libfaketime_*.deb")
+        shop.run(["dpkg-deb", "--extract", package, unpacked])
+        (library,) = unpacked.glob(f"usr/lib/*/faketime/{FAKETIME}")
+        shutil.copyfile(library, shop.output / FAKETIME)
+        for directory in (root, unpacked):
+            shutil.rmtree(directory)
+
+    return Part("faketime", versions.debian, "fetch", build)
 
 
 def cluster_data_part(istio: Istio) -> Part:

@@ -56,6 +56,8 @@ class Sources:
         istio_overlay: IstioOperator file to install after ours, if Istio's images need one.
         gateway_api: JSON list of the Gateway API's definitions, for a cluster that lacks them. None where there is none: the
             public ones are no images, and whoever installs Istio from a registry decides on them himself.
+        faketime: libfaketime for the programs in the images, to start one under another clock. None where there is none: it
+            does nothing for a program in Go, as Teleport's own are.
         older_proxy_image: Istio's proxy with an Envoy of before 1.37, for a pod that asks for it with the annotation
             ``sidecar.istio.io/proxyImage``: there, a secret that is sent again unchanged looks like a new one. None where
             there is no such image.
@@ -77,6 +79,7 @@ class Sources:
     kind_patch: Path | None = None
     istio_overlay: Path | None = None
     gateway_api: Path | None = None
+    faketime: Path | None = None
     older_proxy_image: str | None = None
 
 
@@ -215,13 +218,14 @@ def _from_bundle(file: Path, *, make: str) -> Sources:
             kind_patch=file.parent / bundle["kind_patch"],
             istio_overlay=file.parent / bundle["istio_overlay"],
             gateway_api=file.parent / bundle["gateway_api"] if "gateway_api" in bundle else None,
+            faketime=file.parent / bundle["faketime"] if "faketime" in bundle else None,
             older_proxy_image=images.get("proxyv2-older-envoy"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProvisioningFailed(
             expected="every component of the lab", seen=f"no {error}", where=str(file), remedy=remedy
         ) from error
-    named = (sources.kind_patch, sources.istio_overlay, sources.gateway_api)
+    named = (sources.kind_patch, sources.istio_overlay, sources.gateway_api, sources.faketime)
     for path in (sources.kind, sources.kubectl, sources.istioctl, *named):
         if path is not None and not path.is_file():
             raise ProvisioningFailed(

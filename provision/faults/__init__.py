@@ -5,6 +5,7 @@ from __future__ import annotations
 from provision.faults import (
     agent,
     ca,
+    clock,
     control_plane,
     gateway,
     guides_values,
@@ -71,6 +72,7 @@ FAULTS: dict[str, Fault] = {
         agent.LATE,
         agent.SECOND,
         takeover.TAKEOVER,
+        clock.CLOCK_AHEAD,
         rotation.NOT_RENEWED,
         rotation.EXPIRED,
         rotation.NOT_IN_FORCE,

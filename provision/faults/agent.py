@@ -37,7 +37,7 @@ def _affected_tbot(scene: Scene) -> Iterator[None]:
     sources = scene.installation.sources
 
     def put(image: str) -> None:
-        _patch(scene, {"containers": [{"name": TBOT, "image": image}]})
+        patch(scene, {"containers": [{"name": TBOT, "image": image}]})
 
     put(sources.tbot_affected_image)
     try:
@@ -56,7 +56,7 @@ def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
     (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
 
     def put(token: dict[str, Any]) -> None:
-        _patch(scene, {"volumes": [{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}]})
+        patch(scene, {"volumes": [{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}]})
 
     put({**sound, "audience": scene.installation.variables["PROXY_SERVER"]})
     try:
@@ -155,12 +155,12 @@ def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
 @contextmanager
 def away(scene: Scene) -> Iterator[None]:
     """With no tbot on any node; on exit it is called back, and not waited for."""
-    _patch(scene, {"nodeSelector": NOWHERE})
+    patch(scene, {"nodeSelector": NOWHERE})
     try:
         eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
         yield
     finally:
-        _patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
+        patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
 
 
 @contextmanager
@@ -259,7 +259,15 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
         eventually(f"no Envoy on {node or 'some node'} has any of its {STREAMS} streams", look, _patient(scene))
 
 
-def _patch(scene: Scene, spec: dict[str, Any]) -> None:
+def dialled(scene: Scene) -> str:
+    """The address under which tbot reaches Teleport, which is in no DNS."""
+    found = scene.installation.objects.get("apps/v1", "DaemonSet", TBOT, namespace=NAMESPACE) or {}
+    (alias,) = found["spec"]["template"]["spec"]["hostAliases"]
+    return str(alias["ip"])
+
+
+def patch(scene: Scene, spec: dict[str, Any]) -> None:
+    """Changes the specification of tbot's pods, which replaces them; not waited for."""
     change = {"spec": {"template": {"spec": spec}}}
     scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=NAMESPACE)
 

@@ -30,7 +30,7 @@ class Cut:
         """
         self._scene = scene
         self._node = node
-        self._address = _dialled_by_tbot(scene)
+        self._address = agent.dialled(scene)
         self._ended = threading.Event()
         self._is_cut = False
         self._broken: BaseException | None = None
@@ -79,13 +79,6 @@ class Cut:
             script = f"{gone}; if iptables -w -S | grep -F {self._address}; then exit 1; fi"
         self._scene.on_node(self._node, "sh", "-ec", script)
         self._is_cut = cut
-
-
-def _dialled_by_tbot(scene: Scene) -> str:
-    """The address under which tbot reaches Teleport, which is in no DNS."""
-    found = scene.installation.objects.get("apps/v1", "DaemonSet", agent.TBOT, namespace=agent.NAMESPACE) or {}
-    (alias,) = found["spec"]["template"]["spec"]["hostAliases"]
-    return str(alias["ip"])
 
 
 @contextmanager

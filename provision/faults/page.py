@@ -20,8 +20,8 @@ fail, all others that are judged must stand as they stood on the healthy lab, an
 Judged under a fault are the requirements that it breaks, those that are known by reading the same things (its reach), and
 the same sample every time: {sample}.
 A run takes the faults of what is judged in seconds: the profiles install, checklist, identity and traffic. `make test-faults
-PROFILES=rotation` takes those of rotation; a fault belongs to the last profile that it breaks something of. What takes
-minutes to judge is judged under the faults that name it, and once when all have been undone.
+PROFILES=rotation` takes those of rotation, and so on; a fault belongs to the last profile that it breaks something of. What
+takes minutes to judge is judged under the faults that name it, and once when all have been undone.
 "Cannot be told" means that what the requirement is known by cannot be read while the fault lasts: such a run says so, and
 neither passes nor fails it.
 

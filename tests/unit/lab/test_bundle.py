@@ -54,6 +54,7 @@ _SCHEMA = _object(
     kind_patch=_TEXT,
     istio_overlay=_TEXT,
     gateway_api=_TEXT,
+    faketime=_TEXT,
     preloaded={"type": "array", "items": _TEXT, "uniqueItems": True},
     parts={"type": "array", "items": _PART},
     stand_in={"const": True},
@@ -98,7 +99,7 @@ def _finish_all(store: Store, versions: Versions, istio: Istio) -> list[Record]:
                 (draft / name).chmod(0o755)
             names = {f"localhost/conformance/{image}:v1": _ASKED.format(image) for image in _KUBERNETES}
             (draft / KUBEADM_NAMES).write_text(json.dumps(names))
-            for name in ("kind-patch.yaml", "istio-overlay.yaml", "gateway-api.json"):
+            for name in ("kind-patch.yaml", "istio-overlay.yaml", "gateway-api.json", "libfaketime.so.1"):
                 (draft / name).write_text("{}")
             store.commit(draft, record)
         records.append(record)

@@ -86,6 +86,17 @@ def test_definitions_of_the_gateway_api_are_there_only_if_the_bundle_has_them(
     assert resolve(given(tmp_path, source="bundle")).gateway_api == file
 
 
+def test_another_clock_is_there_only_if_the_bundle_has_it(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
+    assert resolve(given(tmp_path, source="upstream")).faketime is None
+    bundle["faketime"] = "libfaketime.so.1"
+    write(tmp_path, bundle)
+    with pytest.raises(ProvisioningFailed, match=r"libfaketime\.so\.1"):
+        resolve(given(tmp_path, source="bundle"))
+    file = tmp_path / "cache" / "bundle" / "libfaketime.so.1"
+    file.touch()
+    assert resolve(given(tmp_path, source="bundle")).faketime == file
+
+
 def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
     write(tmp_path, bundle)
     asked: list[str] = []
