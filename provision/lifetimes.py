@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from facts.agent import Agent
-from facts.errors import ProvisioningFailed
+from facts.document import Absent
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from observe.cluster import Cluster
 from observe.wait import Pace
@@ -81,10 +82,12 @@ class ShortLived:
 
         Raises:
             ProvisioningFailed: There is no configuration that can be changed, or the API server refuses.
-            CouldNotTell: tbot did not become ready in time.
+            CouldNotTell: tbot is not ready as it is, and then nothing was changed; or it did not become ready in time.
         """
         if self._lifetimes == (first, second):
             return
+        if self._supplied is None:
+            self._must_be_well()
         self.end(wait=False)
         data = self._data()
         changed = {key: shortened(text, first, second) for key, text in data.items() if API in text}
@@ -126,6 +129,17 @@ class ShortLived:
         self._former, self._lifetimes = {}, None
         if wait:
             await_supply(self._cluster, self._pace, of=self._supplied)
+
+    def _must_be_well(self) -> None:
+        """Sees that tbot is Ready on every node: one that is not renews nothing, and another configuration mends nothing."""
+        seen = self._cluster.daemon_set(self._agent.daemon_set.namespace, self._agent.daemon_set.name)
+        if isinstance(seen, Absent) or seen.ready < seen.desired or not seen.desired:
+            raise CouldNotTell(
+                expected="tbot Ready on every node, before it is given short lifetimes",
+                seen=str(seen) if isinstance(seen, Absent) else f"{seen.ready} of {seen.desired} Ready",
+                where=str(self._agent.daemon_set.ref),
+                remedy="see INST-13 and INST-14",
+            )
 
     @property
     def _where(self) -> str:

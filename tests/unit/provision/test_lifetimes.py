@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
 import yaml
 
+from facts.errors import CouldNotTell
 from facts.tbot import parse_tbot_config
-from provision.lifetimes import LONGER, SECOND_SOCKET, SHORT, shortened
+from observe.wait import Pace
+from provision.lifetimes import LONGER, SECOND_SOCKET, SHORT, ShortLived, shortened
 from provision.render import MANIFESTS
+from tests.unit.judge import builders as make
 
 TEXT = yaml.safe_load((MANIFESTS / "tbot-config.yaml").read_text())["data"]["tbot.yaml"]
 
@@ -26,3 +33,22 @@ def test_the_socket_gets_short_lifetimes_and_a_second_one_longer_ones() -> None:
 
 def test_no_second_socket_where_none_is_wanted() -> None:
     assert len(parse_tbot_config(shortened(TEXT, SHORT, None)).services) == 1
+
+
+class Cluster:
+    """A cluster in which one tbot is not Ready."""
+
+    def recording_to(self, _recorder: object) -> Cluster:
+        return self
+
+    def daemon_set(self, _namespace: str, _name: str) -> Any:
+        return replace(make.agent().daemon_set, desired=2, ready=1)
+
+
+def test_a_tbot_that_is_not_well_is_left_as_it_is() -> None:
+    untouched = cast("Any", None)
+    short = ShortLived(untouched, cast("Any", Cluster()), make.agent(), Pace(1, 0.01))
+    with pytest.raises(CouldNotTell, match="1 of 2 Ready"):
+        short.begin()
+    assert not short.is_in_force
+    short.end()
