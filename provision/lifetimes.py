@@ -13,13 +13,12 @@ from typing import Any
 import yaml
 
 from facts.agent import Agent
-from facts.document import Absent
-from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
 from observe.cluster import Cluster
 from observe.wait import Pace
 from provision.objects import Objects
-from provision.supply import await_supply, supplied
+from provision.supply import await_supply, supplied, tbot_must_be_ready
 
 API = "workload-identity-api"
 
@@ -87,7 +86,7 @@ class ShortLived:
         if self._lifetimes == (first, second):
             return
         if self._supplied is None:
-            self._must_be_well()
+            tbot_must_be_ready(self._cluster, self._agent)
         self.end(wait=False)
         data = self._data()
         changed = {key: shortened(text, first, second) for key, text in data.items() if API in text}
@@ -129,17 +128,6 @@ class ShortLived:
         self._former, self._lifetimes = {}, None
         if wait:
             await_supply(self._cluster, self._pace, of=self._supplied)
-
-    def _must_be_well(self) -> None:
-        """Sees that tbot is Ready on every node: one that is not renews nothing, and another configuration mends nothing."""
-        seen = self._cluster.daemon_set(self._agent.daemon_set.namespace, self._agent.daemon_set.name)
-        if isinstance(seen, Absent) or seen.ready < seen.desired or not seen.desired:
-            raise CouldNotTell(
-                expected="tbot Ready on every node, before it is given short lifetimes",
-                seen=str(seen) if isinstance(seen, Absent) else f"{seen.ready} of {seen.desired} Ready",
-                where=str(self._agent.daemon_set.ref),
-                remedy="see INST-13 and INST-14",
-            )
 
     @property
     def _where(self) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from facts import envoy
+from facts.agent import Agent
+from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes import Pod
 from observe.cluster import Cluster
@@ -26,6 +28,22 @@ def uses_the_socket(pod: Pod) -> bool:
     if pod.proxy is None or pod.terminating or pod.has_ended:
         return False
     return any((v.name == VOLUME and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
+
+
+def tbot_must_be_ready(cluster: Cluster, agent: Agent) -> None:
+    """Sees that tbot is Ready on every node: one that is not supplies nobody, so that there is nothing to wait for.
+
+    Raises:
+        CouldNotTell: It is not.
+    """
+    seen = cluster.daemon_set(agent.daemon_set.namespace, agent.daemon_set.name)
+    if isinstance(seen, Absent) or seen.ready < seen.desired or not seen.desired:
+        raise CouldNotTell(
+            expected="tbot Ready on every node",
+            seen=str(seen) if isinstance(seen, Absent) else f"{seen.ready} of {seen.desired} Ready",
+            where=str(agent.daemon_set.ref),
+            remedy="see INST-13 and INST-14; without it nothing shows here",
+        )
 
 
 def supplied(cluster: Cluster) -> frozenset[str]:

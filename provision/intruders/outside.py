@@ -12,6 +12,7 @@ from facts.probe import Refused, SdsProbe
 from provision.intruders.ground import Ground, config_map, program
 from provision.probes import PROBES, label_of
 from provision.render import documents, render
+from provision.supply import tbot_must_be_ready
 
 
 class Outside:
@@ -48,7 +49,12 @@ class Outside:
         return made
 
     def asked(self) -> tuple[OutsideProbe | NotRun, ...]:
-        """What a process of each node, in no pod, got from the node's socket."""
+        """What a process of each node, in no pod, got from the node's socket.
+
+        Raises:
+            CouldNotTell: tbot is not Ready, so that whoever asks is not answered.
+        """
+        tbot_must_be_ready(self._ground.cluster, self._ground.install.agent())
         return tuple(self._asked_on(node) for node in self._ground.nodes())
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:

@@ -114,7 +114,7 @@ def run_load(url: str, *words: str, seconds: float) -> Load:
 
 
 def test_a_load_keeps_its_rate_and_every_request_is_accounted_for(ports: tuple[int, int]) -> None:
-    load = run_load(f"http://127.0.0.1:{ports[0]}/", "--rate", "50", seconds=1.0)
+    load = run_load(f"http://127.0.0.1:{ports[0]}/", "--rate", "50", seconds=2.0)
 
     assert load.sent == load.connections >= 30
     assert load.failed == ()
@@ -124,7 +124,7 @@ def test_a_load_keeps_its_rate_and_every_request_is_accounted_for(ports: tuple[i
 
 
 def test_a_kept_connection_is_one(ports: tuple[int, int]) -> None:
-    load = run_load(f"tcp://127.0.0.1:{ports[1]}", "--rate", "50", "--keep", seconds=0.6)
+    load = run_load(f"tcp://127.0.0.1:{ports[1]}", "--rate", "50", "--keep", seconds=2.0)
 
     assert load.sent > load.connections == 1
     assert load.failed == ()

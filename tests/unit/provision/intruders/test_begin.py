@@ -13,6 +13,7 @@ from facts.evidence import KeptInMemory
 from facts.kubernetes import Pod
 from facts.mesh import Mesh
 from facts.teleport import Ping
+from facts.workloads import DaemonSet
 from provision.intruders import Intruders
 from provision.intruders.ground import Ground
 from provision.intruders.rules import Rules
@@ -52,6 +53,9 @@ class Cluster:
 
     def pods(self, _namespace: str) -> tuple[Pod, ...]:
         return (make.pod("outside", namespace="conformance-run-1"),)
+
+    def daemon_set(self, _namespace: str, _name: str) -> DaemonSet:
+        return make.agent().daemon_set
 
 
 class Probes:
