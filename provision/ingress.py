@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from facts import envoy
 from facts.envoy_traffic import HOSTS, ROUTES, hosts_of
@@ -22,7 +23,9 @@ from observe.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
 from provision.render import MANIFESTS, documents
-from provision.workloads import DEFAULT_REVISION
+from provision.workloads import CONTAINER, DEFAULT_REVISION
+
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
 
 GATEWAY = MANIFESTS / "traffic" / "gateway.yaml"
 GATEWAY_API = MANIFESTS / "traffic" / "gateway-api.yaml"
@@ -57,6 +60,7 @@ class Doorkeeper:
     Attributes:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
+        client: The pod that will ask, from outside the mesh.
         server: The pod of beta.
         trust_domain: Teleport's name.
         pace: Patience for each wait.
@@ -64,6 +68,7 @@ class Doorkeeper:
 
     objects: Objects
     cluster: Cluster
+    client: Pod
     server: Pod
     trust_domain: str
     pace: Pace
@@ -125,7 +130,7 @@ class Doorkeeper:
         return documents(manifest, variables | more)
 
     def _await(self, door: Door) -> None:
-        """Waits until the proxies at both ends know of it."""
+        """Waits until the proxies at both ends know of it, and the client's node leads to it."""
 
         def look() -> None:
             for pod in door.pods:
@@ -139,3 +144,12 @@ class Doorkeeper:
                 raise NotYet(f"{self.server.ref} has no policy for {door.principal}")
 
         eventually(f"the gateway is open for {door.host}", look, self.pace)
+        eventually(f"{self.client.ref} can connect to {door.url}", lambda: self._connect(door), self.pace)
+
+    def _connect(self, door: Door) -> None:
+        """Opens a connection and closes it: a node learns of a new Service and of its pods in its own time."""
+        address = urlsplit(door.url)
+        argv = ["python3", "-c", CONNECT, str(address.hostname), str(address.port)]
+        done = self.cluster.execute(self.client.ref, CONTAINER, argv)
+        if done.exit_code:
+            raise NotYet(done.stderr.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")

@@ -222,8 +222,9 @@ def gateway_api(install: Install) -> Finding | None:
 @pytest.fixture
 def doorkeeper(install: Install, workloads: Workloads, target: Target, settings: Settings) -> Doorkeeper:
     """Opens gateways in front of beta."""
-    (beta,) = workloads.ready("beta")
-    return Doorkeeper(target.objects, install.cluster, beta, install.ping().cluster_name, Pace(settings.patience.svid))
+    plain, beta = workloads.ready("plain", "beta")
+    pace, name = Pace(settings.patience.svid), install.ping().cluster_name
+    return Doorkeeper(target.objects, install.cluster, client=plain, server=beta, trust_domain=name, pace=pace)
 
 
 @given("beta behind it", target_fixture="door")

@@ -14,12 +14,14 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.kubernetes import Pod
 from facts.services import Ingress, Service
+from observe.streams import ExecResult
 from observe.wait import Pace
 from provision import ingress
 from provision.ingress import Doorkeeper
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 
+PLAIN = make.pod("plain", namespace="run", injected=False)
 SERVER = replace(make.pod("beta", namespace="run", service_account="beta"), ip="10.0.0.9")
 GATEWAY = make.pod("gateway", namespace="istio-system")
 SELECTOR = {"app": "gate", "istio": "gate"}
@@ -40,7 +42,16 @@ class FakeObjects:
 
 
 class FakeCluster:
-    """Knows one pod by any label."""
+    """Knows one pod by any label, and leads to a door, or does not yet."""
+
+    def __init__(self, *refuses: str) -> None:
+        self.refuses = list(refuses)
+
+    def execute(self, pod: ObjectRef, _container: str, argv: list[str]) -> ExecResult:
+        assert pod == PLAIN.ref
+        assert argv[-1] in {"80", "8000"}
+        words = self.refuses.pop() if self.refuses else ""
+        return ExecResult(tuple(argv), "", f"Traceback\n{words}", 1 if words else 0, ())
 
     def pods(self, namespace: str, label_selector: str) -> tuple[Pod, ...]:
         assert (namespace, label_selector) == ("run", "gateway.networking.k8s.io/gateway-name=door")
@@ -71,8 +82,13 @@ def objects() -> FakeObjects:
 
 @pytest.fixture
 def doorkeeper(objects: FakeObjects) -> Doorkeeper:
+    return keeper(objects, FakeCluster())
+
+
+def keeper(objects: FakeObjects, cluster: FakeCluster) -> Doorkeeper:
     pace = Pace(0.1, 0.05, sleep=lambda _seconds: None)
-    return Doorkeeper(cast("Any", objects), cast("Any", FakeCluster()), SERVER, "teleport.test", pace)
+    anything: Any = cluster
+    return Doorkeeper(cast("Any", objects), anything, client=PLAIN, server=SERVER, trust_domain="teleport.test", pace=pace)
 
 
 def meshs_own() -> Ingress:
@@ -119,3 +135,14 @@ def test_a_proxy_that_does_not_know_yet_is_waited_for(
     proxies[path] = {}
     with pytest.raises(CouldNotTell, match=words):
         doorkeeper.open(meshs_own(), [GATEWAY])
+
+
+def test_a_door_that_the_clients_node_does_not_lead_to_yet_is_waited_for(
+    objects: FakeObjects, proxies: dict[str, Any]
+) -> None:
+    refused = "ConnectionRefusedError: [Errno 111] Connection refused"
+    cluster = FakeCluster(refused)
+    assert keeper(objects, cluster).open(meshs_own(), [GATEWAY]).pods == (GATEWAY,)
+    assert cluster.refuses == []
+    with pytest.raises(CouldNotTell, match="Errno 111"):
+        keeper(objects, FakeCluster(*[refused] * 1_000_000)).open(meshs_own(), [GATEWAY])
