@@ -43,6 +43,7 @@ ROOT = Path(__file__).parent
 FEATURES = ROOT / "features"
 COLLECTOR = pytest.StashKey[Collector]()
 SETTINGS = pytest.StashKey[Settings]()
+PROFILES = pytest.StashKey[frozenset[str]]()
 
 pytest_plugins = [
     "steps.prerequisites",
@@ -111,12 +112,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     try:
         settings, refusal = load(**given), ""
-        catalogue.chosen(settings.profiles)
+        profiles = frozenset(r.profile for r in catalogue.chosen(settings.profiles))
         catalogue = catalogue.raised(settings.must)
         waived = waivers(settings.waivers, catalogue, datetime.now(UTC).date())
         must_be_usable(settings)
     except (BadSettings, BadInput) as error:
-        settings, refusal, waived = defaults(**given), str(error), {}
+        settings, refusal, waived, profiles = defaults(**given), str(error), {}, frozenset()
     collector = Collector(
         catalogue=catalogue,
         profiles=settings.profiles,
@@ -133,6 +134,7 @@ def pytest_configure(config: pytest.Config) -> None:
         refusal=refusal,
     )
     config.stash[SETTINGS] = settings
+    config.stash[PROFILES] = profiles
     config.stash[COLLECTOR] = collector
     config.pluginmanager.register(collector)
 
@@ -244,6 +246,7 @@ def install(
         names=settings.names,
         recorder=recorder,
         allowed=settings.allowed_safety,
+        profiles=pytestconfig.stash[PROFILES],
         provisions=target.provisions,
         audit_events=audit_events,
         is_scratch=is_scratch,

@@ -30,6 +30,7 @@ class Install(Authority):
         names: What things are called; the guide's, or discovered ones.
         recorder: Takes readings that are made again by attaching them.
         allowed: Safety classes of this run; they decide which rights it needs.
+        profiles: Those that are certified, by name; they decide which rights it needs besides.
         provisions: Whether this run installs, and so needs admin rights.
         audit_events: Where Teleport's audit events are; called when first needed, None where nobody said.
         is_scratch: Whether a namespace is one that a run made for pods of its own, which are no part of the install.
@@ -47,6 +48,7 @@ class Install(Authority):
         recorder: Recorder,
         allowed: frozenset[str],
         provisions: bool,
+        profiles: frozenset[str] = frozenset(),
         audit_events: Callable[[], AuditEvents | None] = lambda: None,
         is_scratch: Callable[[Labelled], bool] = lambda _namespace: False,
         progress: Callable[[int, int], None] | None = None,
@@ -60,6 +62,7 @@ class Install(Authority):
             need=need,
             allowed=allowed,
             provisions=provisions,
+            profiles=profiles,
             is_scratch=is_scratch,
             progress=progress,
             teleport=teleport,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from facts.access import Right
@@ -51,13 +51,20 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
 """What probes and workloads of the run need besides. Applying server-side is a patch, which creates what is not there."""
 
 DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
-    ("patch", "apps", "daemonsets"),
-    ("patch", "apps", "deployments"),
     ("list", "", "services"),
     ("create", "networking.istio.io", "gateways"),
     ("patch", "networking.istio.io", "gateways"),
 )
-"""What it takes besides to take tbot or istiod away for a while, and to send something through the mesh's own gateway."""
+"""What it takes besides to send something through the mesh's own ingress gateway."""
+
+_TBOT, _ISTIOD = ("patch", "apps", "daemonsets"), ("patch", "apps", "deployments")
+
+OUTAGE_RIGHTS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "rotation": (_TBOT,),
+    "ca-rotation": (_TBOT,),
+    "resilience": (_TBOT, _ISTIOD),
+}
+"""What each profile takes besides to restart tbot, or to take it or istiod away for a while."""
 
 GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "gateway.networking.k8s.io", "gatewayclasses"),
@@ -79,6 +86,7 @@ class Premises(Readings):
         recorder: Takes readings that are made again by attaching them.
         need: Called with the part of the installation that a reading is about, before it is made.
         allowed: Safety classes of this run; they decide which rights it needs.
+        profiles: Those that are certified, by name; they decide which rights it needs besides.
         provisions: Whether this run installs, and so needs admin rights.
     """
 
@@ -92,6 +100,7 @@ class Premises(Readings):
         need: Callable[[str], None],
         allowed: frozenset[str],
         provisions: bool,
+        profiles: frozenset[str],
     ) -> None:
         super().__init__(recorder, need)
         self.cluster = cluster
@@ -99,6 +108,7 @@ class Premises(Readings):
         self._tools = tools
         self._allowed = allowed
         self._provisions = provisions
+        self._profiles = profiles
 
     @property
     def where(self) -> str:
@@ -142,6 +152,7 @@ class Premises(Readings):
                 wanted += GATEWAY_API_RIGHTS
         if "disruptive" in self._allowed:
             wanted += DISRUPTIVE_RIGHTS
+            wanted += dict.fromkeys(right for p in sorted(self._profiles) for right in OUTAGE_RIGHTS.get(p, ()))
         if self._provisions:
             wanted += ADMIN_RIGHTS
 

@@ -39,7 +39,7 @@ class Cluster:
         return self._namespaces
 
 
-def install(cluster: Cluster, *allowed: str, provisions: bool = False) -> Install:
+def install(cluster: Cluster, *allowed: str, provisions: bool = False, profiles: frozenset[str] = frozenset()) -> Install:
     return Install(
         cluster=cast("Any", cluster),
         teleport=cast("Any", None),
@@ -48,6 +48,7 @@ def install(cluster: Cluster, *allowed: str, provisions: bool = False) -> Instal
         recorder=cast("Any", _Anything()),
         allowed=frozenset({"read-only", *allowed}),
         provisions=provisions,
+        profiles=profiles,
         is_scratch=is_scratch,
     )
 
@@ -113,6 +114,20 @@ class WithGatewayApi(Cluster):
 
     def can_i(self, verb: str, group: str, resource: str) -> Right:
         return Right(verb, f"{resource}.{group}", "", allowed=True, evidence=())
+
+
+@pytest.mark.parametrize(
+    ("profiles", "kinds"),
+    [
+        ({"install", "traffic"}, set()),
+        ({"rotation", "ca-rotation"}, {"daemonsets.apps"}),
+        ({"resilience"}, {"daemonsets.apps", "deployments.apps"}),
+    ],
+)
+def test_rights_to_take_something_away_are_needed_by_the_profiles_that_do(profiles: set[str], kinds: set[str]) -> None:
+    opened = install(WithGatewayApi(known=False), "disruptive", profiles=frozenset(profiles))
+    patched = [r.resource for r in opened.rights() if r.verb == "patch" and r.resource.endswith(".apps")]
+    assert sorted(patched) == sorted(kinds)
 
 
 @pytest.mark.parametrize("known", [True, False])
