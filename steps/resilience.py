@@ -72,10 +72,7 @@ def restarted(trial: Trial, outages: Outages) -> Outage:
     target_fixture="outage",
 )
 def without_tbot(spare: int, trial: Trial, outages: Outages, install: Install) -> Outage:
-    with away(trial, outages.without_tbot()) as going:
-        wait_until(_last_end(trial) + timedelta(seconds=spare))
-        going.suffering = _as_they_are(trial, install)
-    return going.outage
+    return _past_the_end(spare, trial, outages.without_tbot(), install)
 
 
 @when(
@@ -83,10 +80,7 @@ def without_tbot(spare: int, trial: Trial, outages: Outages, install: Install) -
     target_fixture="outage",
 )
 def without_teleport(spare: int, trial: Trial, outages: Outages, install: Install) -> Outage:
-    with away(trial, outages.without_teleport()) as going:
-        wait_until(_last_end(trial) + timedelta(seconds=spare))
-        going.suffering = _as_they_are(trial, install)
-    return going.outage
+    return _past_the_end(spare, trial, outages.without_teleport(), install)
 
 
 @when(
@@ -156,6 +150,14 @@ def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, recor
 @then(parsers.parse("each must have had at least {count:d} new certificates without istiod"))
 def renewed_meanwhile(count: int, requirement: str, trial: Trial, outage: Outage, recorder: Recorder) -> None:
     must_hold(recorder, judge.renewed_meanwhile(requirement, trial.histories, outage, count))
+
+
+def _past_the_end(spare: int, trial: Trial, taken: AbstractContextManager[UnderWay], install: Install) -> Outage:
+    """An outage that lasts until so many seconds after the end of the last certificate."""
+    with away(trial, taken) as going:
+        wait_until(_last_end(trial) + timedelta(seconds=spare))
+        going.suffering = _as_they_are(trial, install)
+    return going.outage
 
 
 def _tbots(install: Install) -> tuple[Pod, ...]:
