@@ -116,11 +116,17 @@ class Objects:
     def restart(self, kind: str, name: str, *, namespace: str) -> None:
         """Restarts a Deployment or DaemonSet as ``kubectl rollout restart`` does, without waiting.
 
+        A DaemonSet with the update strategy OnDelete replaces no pod by itself, so its pods are deleted, all at once.
+
         Raises:
             ProvisioningFailed: See `apply`.
         """
         template = {"metadata": {"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="microseconds")}}}
-        self.patch("apps/v1", kind, name, {"spec": {"template": template}}, namespace=namespace)
+        spec = self.patch("apps/v1", kind, name, {"spec": {"template": template}}, namespace=namespace)["spec"]
+        if spec.get("updateStrategy", {}).get("type") == "OnDelete":
+            labels = ",".join(f"{key}={value}" for key, value in spec["selector"]["matchLabels"].items())
+            for pod in self.all_of("v1", "Pod", namespace=namespace, label_selector=labels):
+                self.delete("v1", "Pod", pod["metadata"]["name"], namespace=namespace)
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
         """An object, or None if there is none of that name.
