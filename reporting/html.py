@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         anchor=_anchor,
         at_home=at_home,
         code=_code,
+        content=_content,
         duration=_duration,
         utc=_utc,
         sign=lambda word: _LOOKS[word][0],
@@ -200,6 +202,11 @@ def _code(text: str) -> Markup:
     if len(parts) % 2 == 0:  # a backtick that stands alone
         return escape(text)
     return Markup().join(escape(p) if i % 2 == 0 else Markup("<code>{}</code>").format(p) for i, p in enumerate(parts))
+
+
+def _content(text: str) -> Markup:
+    """A text as the content of an element: quotes mean nothing there, and readings in JSON are a sixth of them, escaped."""
+    return Markup(html.escape(printable(text), quote=False))  # noqa: S704  what has a meaning in content is escaped
 
 
 def _duration(seconds: float) -> str:

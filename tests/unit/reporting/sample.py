@@ -68,7 +68,7 @@ def step(state: StepState, *findings: Finding, evidence: tuple[Evidence, ...] = 
     return StepRecord("Then", f"it is {state.value}", "", state, 0.125, tuple(e.id for e in evidence), findings, error)
 
 
-ONE, TWO, LONG = reading("one"), reading("two", "<script>alert(1)</script> \x00"), reading("long", "x" * 70_000)
+ONE, TWO, LONG = reading("one"), reading("two", '<script>alert(1)</script> "quoted" \x00'), reading("long", "x" * 70_000)
 BODIES = {e.id: e.body for e in (ONE, TWO, LONG)}
 
 

@@ -90,6 +90,7 @@ class TestHtml:
     def test_everything_is_escaped(self, html: str) -> None:
         assert "<script>" not in html
         assert "&lt;script&gt;alert(1)" in html
+        assert '&lt;/script&gt; "quoted"' in html, "quotes in what was read stay, for they mean nothing there"
         assert "<b>holds</b>" not in html
         assert "\x00" not in html
 
