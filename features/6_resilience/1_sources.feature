@@ -2,7 +2,8 @@
 Feature: Identities outlast what they come from
   Of what issues identities each part is taken away under traffic and brought back. Until a certificate ends nobody notices: Envoy
   keeps the last one that it was given, and needs neither tbot nor Teleport for it, and istiod never. When it has ended, every new
-  handshake is refused, while the pods stay Ready. How long it takes until all is well again is measured, not assumed.
+  handshake is refused, while the pods stay Ready, and a connection that was made before goes on. How long it takes until all is
+  well again is measured, not assumed.
   The load outside the mesh shows what the nodes and the network do to requests by themselves. In a rehearsal the Teleport that is
   taken away is the lab's stand-in.
   Source: Envoy, secret discovery service; Teleport, tbot's credential_ttl and renewal_interval; guide, Troubleshooting.
@@ -31,6 +32,7 @@ Feature: Identities outlast what they come from
       | client | server  | requests a second | connections |
       | alpha  | beta    | 20                | one each    |
       | beta   | alpha   | 20                | one each    |
+      | alpha  | beta    | 5                 | one for all |
       | plain  | control | 10                | one each    |
     When tbot is away from every node until 8 s after the last certificate has ended, and comes back
     And each proxy has had 45 s for a new certificate
@@ -40,6 +42,7 @@ Feature: Identities outlast what they come from
     And from 3 s after that end on, each request must have been refused until the recall
     And each Envoy must have kept the last certificate that it was given, and its pod have been Ready
     And every request must be answered again within 45 s of the order to come back
+    And the connection that was kept must have shown nothing of this
     And no pod, no container and no Envoy may have been replaced or restarted
 
   @requirement:RES-03 @safety:disruptive
@@ -50,6 +53,7 @@ Feature: Identities outlast what they come from
       | client | server  | requests a second | connections |
       | alpha  | beta    | 20                | one each    |
       | beta   | alpha   | 20                | one each    |
+      | alpha  | beta    | 5                 | one for all |
       | plain  | control | 10                | one each    |
     When Teleport answers nobody until 8 s after the last certificate has ended, and then answers again
     And each proxy has had 45 s for a new certificate
@@ -59,6 +63,7 @@ Feature: Identities outlast what they come from
     And from 3 s after that end on, each request must have been refused until the recall
     And each Envoy must have kept the last certificate that it was given, and its pod have been Ready
     And every request must be answered again within 45 s of the order to come back
+    And the connection that was kept must have shown nothing of this
     And no tbot may have been replaced or restarted
     And no pod, no container and no Envoy may have been replaced or restarted
 
