@@ -184,7 +184,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
     if settings.cluster == "existing":
         found = already_there(settings, run_id)
         yield found
-        found.objects.await_departures(Pace(settings.patience.teardown))
+        _await_departures(found, settings)
         return
 
     def ended(phase: PhaseRecord) -> None:
@@ -199,7 +199,12 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         made = made_here(installer, settings.patience, recorder)
         yield made
         if settings.keep or settings.reuse:
-            made.objects.await_departures(Pace(settings.patience.teardown))
+            _await_departures(made, settings)
+
+
+def _await_departures(target: Target, settings: Settings) -> None:
+    if settings.patience.teardown:
+        target.objects.await_departures(Pace(settings.patience.teardown))
 
 
 @pytest.fixture(scope="session")

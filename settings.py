@@ -74,7 +74,9 @@ class Timeouts(BaseModel):
         default=90, gt=0, description="A Teleport container answers its ping endpoint after its start."
     )
     svid: float = Field(default=60, gt=0, description="A sidecar holds its first identity after its pod started.")
-    teardown: float = Field(default=60, gt=0, description="Everything that the run made is gone after it was deleted.")
+    teardown: float = Field(
+        default=60, ge=0, description="Everything that the run made is gone after it was deleted; 0: nobody waits for that."
+    )
 
     def scaled(self, factor: float) -> Timeouts:
         """All timeouts multiplied by `factor`."""

@@ -149,8 +149,15 @@ class Objects:
         items: list[dict[str, Any]] = found.get("items", [])
         return items
 
-    def delete(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> None:
+    def delete(self, api_version: str, kind: str, name: str, *, namespace: str = "", grace: int | None = None) -> None:
         """Asks for an object's deletion, and with a namespace's for that of its pods; nothing happens if there is none.
+
+        Args:
+            api_version: Of the object.
+            kind: Of the object.
+            name: Of the object.
+            namespace: Of the object; empty for what is in none.
+            grace: Seconds that a pod has to end, in place of its own.
 
         Raises:
             ProvisioningFailed: See `apply`.
@@ -158,11 +165,12 @@ class Objects:
         if kind == "Namespace":
             self._leaving.append(name)
         with contextlib.suppress(Absent):
-            self._ask(_reference(api_version, kind, name, namespace), "delete")
+            self._ask(_reference(api_version, kind, name, namespace), "delete", grace_period_seconds=grace)
         if kind == "Namespace":
             # Kubernetes waits five seconds before it looks at what is in it, and then for the pods, which take longest.
             for pod in self.all_of("v1", "Pod", namespace=name):
-                self.delete("v1", "Pod", pod["metadata"]["name"], namespace=name)
+                # No workload of a run has anything to finish; a gateway that istiod deploys has half a minute by itself.
+                self.delete("v1", "Pod", pod["metadata"]["name"], namespace=name, grace=1)
 
     def await_departures(self, pace: Pace) -> None:
         """Waits until every namespace whose deletion was asked for is gone, with all that was in it.

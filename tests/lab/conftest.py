@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from facts.evidence import KeptInMemory
+from observe.wait import NotYet, eventually
 from provision.faults import Operator, Scene
 from provision.install import Installer
+from provision.objects import RUN_LABEL, SCRATCH
 from provision.teleport import OwnTeleport
 from settings import load
 from tests.lab.certified import Certified
@@ -23,6 +25,8 @@ from tests.lab.matrix import Row, printed
 
 ROOT = Path(__file__).parents[2]
 NAME = "test-lab"
+AT_ONCE = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}
+"""How the test application is rolled out, of whose two pods nobody needs one: both are replaced at the same time."""
 LONGEST = 3600
 """Seconds after which a run of the suite hangs; what takes minutes to judge takes them one after the other."""
 MATRIX = pytest.StashKey[list[Row]]()
@@ -82,7 +86,8 @@ class Lab:
             *("--reports", str(self._reports)),
             *(*self.options(operator), *options, *(("-m", chosen) if chosen else ())),
         ]
-        variables = {**os.environ, **environment}
+        # Pods on their way out are nobody's any more, and the next run need not wait for their namespaces.
+        variables = {**os.environ, "CONFORMANCE_TIMEOUTS__TEARDOWN": "0", **environment}
         variables.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred runs would compile the same modules a hundred times
         if operator is not None and operator.tools is not None:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
@@ -102,6 +107,21 @@ class Lab:
             said=said,
         )
 
+    def await_departures(self) -> None:
+        """Waits until nothing is left of the namespaces that the runs had made for themselves.
+
+        Raises:
+            CouldNotTell: One is still there.
+        """
+        objects = self.scene.installation.objects
+
+        def look() -> None:
+            names = [n["metadata"]["name"] for n in objects.all_of("v1", "Namespace", label_selector=RUN_LABEL)]
+            if left := [name for name in names if name.startswith(SCRATCH)]:
+                raise NotYet(", ".join(left))
+
+        eventually("no namespace of a run is left", look, self.scene.pace(self.scene.patience.teardown))
+
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
@@ -114,4 +134,5 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         assert isinstance(installation.authority, OwnTeleport)
         tctl = ("docker", "exec", "-i", installation.authority.container.name, "tctl")
         operator = Operator(installation.kubeconfig, installation.context, tctl)
+        installation.objects.patch("apps/v1", "Deployment", "test-app", AT_ONCE, namespace="test-app")
         yield Lab(Scene(installation, operator, settings.patience, recorder), tmp_path_factory.mktemp("reports"))

@@ -18,7 +18,7 @@ from tests.lab.plan import BY_DEFAULT, Plan, planned
 
 EVERYTHING = ("--profile", "all", "--allow", "disruptive")
 
-QUICK = {"CONFORMANCE_TIMEOUTS__POD_READY": "60"}
+QUICK = {"CONFORMANCE_TIMEOUTS__POD_READY": "40"}
 """A probe that nobody answers waits for a quarter of this; a healthy one has its answer in 3 s."""
 
 
@@ -104,6 +104,7 @@ def test_a_fault_breaks_what_it_names_and_is_undone(
 
 
 def test_the_lab_is_whole_again(lab: Lab, plan: Plan, healthy: Certified) -> None:
-    """After all faults every verdict is the one of the beginning, and what takes minutes to judge holds."""
+    """After all faults every verdict is the one of the beginning, what takes minutes to judge holds, and nothing is left."""
     expected = {r: healthy.verdicts[r] if r in plan.before else "pass" for r in plan.at_end}
     assert list(differences(expected, lab.certify(*EVERYTHING, requirements=plan.at_end), "at the end")) == []
+    lab.await_departures()

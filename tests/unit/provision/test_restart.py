@@ -28,8 +28,8 @@ class Asked(Objects):
         assert (api_version, kind, namespace, label_selector) == ("v1", "Pod", "teleport-system", "app=tbot")
         return [{"metadata": {"name": name}} for name in ("tbot-a", "tbot-b")]
 
-    def delete(self, _api_version: str, kind: str, name: str, *, namespace: str = "") -> None:
-        assert (kind, namespace) == ("Pod", "teleport-system")
+    def delete(self, api_version: str, kind: str, name: str, *, namespace: str = "", grace: int | None = None) -> None:
+        assert (api_version, kind, namespace, grace) == ("v1", "Pod", "teleport-system", None)
         self.deleted.append(name)
 
 
