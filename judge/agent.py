@@ -216,7 +216,7 @@ class Component:
     """
 
     name: str
-    where: str
+    where: tuple[str, ...]
     version: Version | None
     said: str
     evidence: tuple[str, ...]
@@ -279,7 +279,7 @@ def _components(
     name: str, told: Mapping[tuple[Version | None, str], Sequence[str]], evidence: Iterable[str]
 ) -> list[Component]:
     ids = tuple(dict.fromkeys(evidence))
-    return [Component(name, listed(where), version, said, ids) for (version, said), where in told.items()]
+    return [Component(name, tuple(where), version, said, ids) for (version, said), where in told.items()]
 
 
 def _exact(image: str) -> Version | None:
@@ -304,22 +304,25 @@ def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Fi
     problems, remedies = [], []
     floats = bool(tbot_image) and "@" not in tbot_image and _exact(tbot_image) is None
     defect = Defect.TBOT_TAG if floats else None
+    # A tag and a heartbeat may both tell the version of one pod, which is one problem.
+    running: dict[tuple[str, Version], list[Component]] = {}
     for component in components:
-        if component.version is None:
-            continue
-        for issue in known_issues_of(component.name, component.version):
+        if component.version is not None:
+            running.setdefault((component.name, component.version), []).append(component)
+    for (name, version), told in running.items():
+        for issue in known_issues_of(name, version):
             problems.append(
-                f"{component.name} {component.version} ({component.where}) has the defect '{issue.name}': {issue.symptom}"
+                f"{name} {version} ({_where(told)}) has the defect '{issue.name}': {issue.symptom}"
                 f" ({listed(issue.references)})"
             )
-            remedies.append(f"upgrade {component.name} to {issue.fixed_in}")
+            remedies.append(f"upgrade {name} to {issue.fixed_in}")
     evidence = [e for c in components for e in c.evidence]
     floating = [c for c in components if c.version is None]
     if floating and not problems:
         error = CouldNotTell(
             expected="the exact version of every component",
             seen=listed(f"{c.name}: {c.said}" for c in floating),
-            where=listed(c.where for c in floating),
+            where=_where(floating),
             remedy="pin the exact version, or give an admin tctl so that heartbeats can be read",
         )
         return could_not_tell("INST-16", error, evidence, guide_defect=defect)
@@ -329,8 +332,12 @@ def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Fi
         problems=problems,
         so=(f"the tag of {tbot_image} floats; " if floats else "")
         + listed(f"{c.name} {c.version} ({c.said})" for c in components),
-        where=listed(c.where for c in components),
+        where=_where(components),
         evidence=evidence,
         remedy="; ".join(dict.fromkeys(remedies)),
         guide_defect=defect,
     )
+
+
+def _where(components: Iterable[Component]) -> str:
+    return listed(where for c in components for where in c.where)

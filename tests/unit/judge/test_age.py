@@ -170,7 +170,7 @@ def test_a_dead_stream_is_told_from_both() -> None:
 
 
 def test_where_nothing_tells_it_that_is_said() -> None:
-    finding = judged(old(30, version_info="7"), agent(), versions=[Component("tbot", "x", None, "floats", ())])
+    finding = judged(old(30, version_info="7"), agent(), versions=[Component("tbot", ("x",), None, "floats", ())])
     violated(finding, "ROT-07", "an Envoy 1.40.0 does not say")
 
 

@@ -361,6 +361,14 @@ def test_an_affected_tbot_by_its_tag() -> None:
     assert "DaemonSet teleport-system/tbot" in finding.seen
 
 
+def test_what_a_tag_and_a_heartbeat_tell_of_one_pod_is_told_once() -> None:
+    affected = on_two_nodes("tbot-distroless:18.6.3")
+    finding = no_known_defect(tbot_components(affected, [make.bot_instance("tbot-1", "18.6.3")]))
+    violated(finding, "INST-16", "tbot 18.6.3 (DaemonSet teleport-system/tbot, Pod teleport-system/tbot-1) has the defect")
+    assert finding.seen.count("has the defect") == 1
+    assert finding.where == "DaemonSet teleport-system/tbot, Pod teleport-system/tbot-1"
+
+
 def test_an_affected_version_that_no_pod_runs_yet() -> None:
     coming = make.agent(make.tbot_pod(image="tbot:18.6.4"), runs=make.tbot_container(image="tbot:18.6.3"))
     finding = no_known_defect(tbot_components(coming, None))
