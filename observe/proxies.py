@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,9 +49,15 @@ class Proxies(Premises):
     # Istio and tbot.
 
     def mesh(self) -> Mesh:
-        """Istio, as it is installed."""
+        """Istio, as it is installed; gateways that a run has had deployed for itself are not among its gateways."""
         self._need("istio")
-        return self._once("mesh", lambda: read_mesh(self.cluster, self.names), lambda mesh: mesh.evidence)
+        return self._once("mesh", self._read_mesh, lambda mesh: mesh.evidence)
+
+    def _read_mesh(self) -> Mesh:
+        mesh = read_mesh(self.cluster, self.names)
+        # A list of its own: the one that pods are held against must be younger than they are.
+        scratch = self._scratch(self.cluster.namespaces())
+        return replace(mesh, gateways=tuple(g for g in mesh.gateways if g.namespace not in scratch))
 
     def injection_template(self) -> str:
         """Name of the injection template that mounts the node's socket."""
@@ -102,11 +109,14 @@ class Proxies(Premises):
         self._need("cluster")
         return self._once("namespaces", self.cluster.namespaces, lambda found: all_of(n.evidence for n in found))
 
+    def _scratch(self, namespaces: Iterable[Labelled]) -> frozenset[str]:
+        """Namespaces of runs. They are listed after what may be in them: one that is not there yet holds nothing."""
+        return frozenset(n.name for n in namespaces if self._is_scratch(n))
+
     def living_pods(self) -> tuple[Pod, ...]:
         """Pods of the install that have not ended and are not on their way out; a run's own pods are not among them."""
         pods = self.all_pods()
-        # Read after the pods: a namespace that is not there yet holds none of them.
-        scratch = {n.name for n in self.namespaces() if self._is_scratch(n)}
+        scratch = self._scratch(self.namespaces())
         return tuple(p for p in pods if not (p.terminating or p.has_ended or p.namespace in scratch))
 
     def injected_pods(self) -> tuple[Pod, ...]:

@@ -11,6 +11,7 @@ from facts.access import Right
 from facts.document import Reading
 from facts.evidence import KeptInMemory
 from facts.gateway_api import CONTROLLER, GatewayClass
+from observe import proxies
 from observe.install import Install
 from provision.objects import RUN_LABEL, is_scratch
 from settings import Names
@@ -93,6 +94,17 @@ def test_namespaces_are_read_after_the_pods_and_once() -> None:
     read.injected_pods()
     read.living_pods()
     assert cluster.asked == ["pods", "namespaces"]
+
+
+def test_a_gateway_that_a_run_had_deployed_for_itself_is_none_of_the_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be on its way out while the next run looks; and the list that pods are held against is read after them."""
+    own = make.gateway(namespace="conformance-20260301t120000z-1a2b-mesh")
+    monkeypatch.setattr(proxies, "read_mesh", lambda *_: make.mesh(gateways=(own, make.gateway())))
+    cluster = Cluster(namespaces=(make.namespace(), make.namespace(own.namespace, labels=RUN)))
+    read = install(cluster)
+    assert [g.namespace for g in read.mesh().gateways] == ["istio-system"]
+    read.living_pods()
+    assert cluster.asked == ["namespaces", "pods", "namespaces"]
 
 
 class WithGatewayApi(Cluster):
