@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,28 +74,19 @@ def test_the_older_proxy_is_there_only_if_the_bundle_has_it(tmp_path: Path, bund
     assert found.older_proxy_image == "localhost/istio/proxyv2:1.31.0-lab-envoy-1.36"
 
 
-def test_definitions_of_the_gateway_api_are_there_only_if_the_bundle_has_them(
-    tmp_path: Path, bundle: dict[str, Any], tools: Path
+@pytest.mark.parametrize(("part", "name"), [("gateway_api", "gateway-api.json"), ("faketime", "libfaketime.so.1")])
+def test_what_the_lab_alone_has_is_there_only_if_the_bundle_has_it(
+    tmp_path: Path, bundle: dict[str, Any], tools: Path, part: str, name: str
 ) -> None:
-    assert resolve(given(tmp_path, source="upstream")).gateway_api is None
-    bundle["gateway_api"] = "gateway-api.json"
+    """Definitions of the Gateway API, and the library that gives a process another clock."""
+    assert getattr(resolve(given(tmp_path, source="upstream")), part) is None
+    bundle[part] = name
     write(tmp_path, bundle)
-    with pytest.raises(ProvisioningFailed, match=r"gateway-api\.json"):
+    with pytest.raises(ProvisioningFailed, match=re.escape(name)):
         resolve(given(tmp_path, source="bundle"))
-    file = tmp_path / "cache" / "bundle" / "gateway-api.json"
+    file = tmp_path / "cache" / "bundle" / name
     file.touch()
-    assert resolve(given(tmp_path, source="bundle")).gateway_api == file
-
-
-def test_another_clock_is_there_only_if_the_bundle_has_it(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
-    assert resolve(given(tmp_path, source="upstream")).faketime is None
-    bundle["faketime"] = "libfaketime.so.1"
-    write(tmp_path, bundle)
-    with pytest.raises(ProvisioningFailed, match=r"libfaketime\.so\.1"):
-        resolve(given(tmp_path, source="bundle"))
-    file = tmp_path / "cache" / "bundle" / "libfaketime.so.1"
-    file.touch()
-    assert resolve(given(tmp_path, source="bundle")).faketime == file
+    assert getattr(resolve(given(tmp_path, source="bundle")), part) == file
 
 
 def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
