@@ -37,7 +37,7 @@ lint: venv ## ruff, mypy --strict, the import contract, and the features and fau
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m reporting.feature_lint features
+	$(BIN)/python -m reporting.features.feature_lint features
 	$(BIN)/python -m provision.faults lint
 
 .PHONY: docs

@@ -15,9 +15,9 @@ from rich.table import Table
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
 from facts.evidence import KeptInMemory
-from provision.install import Installer, remove
-from provision.phases import PhaseRecord
-from provision.sources import resolve, wants_bundle
+from provision.clusters.sources import resolve, wants_bundle
+from provision.installing.install import Installer, remove
+from provision.installing.phases import PhaseRecord
 from settings import BadSettings, Settings, described, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)

@@ -16,26 +16,26 @@ import yaml
 
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
-from observe.audit import AuditEvents, EventFiles
-from observe.cluster import Cluster
 from observe.install import Install
-from observe.teleport import Teleport
+from observe.kubernetes.cluster import Cluster
+from observe.teleport.audit import AuditEvents, EventFiles
+from observe.teleport.session import Teleport
 from observe.tools import Tools
 from observe.wait import Pace
-from provision.directory import kept_kubeconfig
-from provision.install import PARTS, Installer
-from provision.lifetimes import ShortLived
+from provision.clusters.directory import kept_kubeconfig
+from provision.disruption.lifetimes import ShortLived
+from provision.installing.install import PARTS, Installer
+from provision.installing.phases import STOPPED, PhaseRecord
 from provision.objects import is_scratch
-from provision.phases import STOPPED, PhaseRecord
-from provision.probes import Probes
+from provision.pods.probes import Probes
+from provision.pods.test_pods import CAST, MeshNames, Workload, Workloads, lasting_in
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
-from provision.workloads import CAST, MeshNames, Workload, Workloads, lasting_in
-from reporting import run_facts
-from reporting.collector import Collector
+from reporting.collecting import run_facts
+from reporting.collecting.collector import Collector
+from reporting.collecting.progress import Progress
+from reporting.collecting.store import Store
 from reporting.model import Phase, Scope
-from reporting.progress import Progress
-from reporting.store import Store
 from reporting.waivers import waivers
 from settings import BadSettings, Settings, defaults, load
 
@@ -46,20 +46,20 @@ SETTINGS = pytest.StashKey[Settings]()
 PROFILES = pytest.StashKey[frozenset[str]]()
 
 pytest_plugins = [
-    "steps.prerequisites",
-    "steps.istio",
-    "steps.teleport",
-    "steps.tbot",
-    "steps.application",
+    "steps.install.prerequisites",
+    "steps.install.istio",
+    "steps.install.teleport",
+    "steps.install.tbot",
+    "steps.install.application",
     "steps.checklist",
-    "steps.identity",
-    "steps.negative",
+    "steps.identity.proxies",
+    "steps.identity.negative",
     "steps.traffic",
     "steps.trial",
-    "steps.rotation",
-    "steps.ca_rotation",
-    "steps.resilience",
-    "steps.nodes",
+    "steps.rotation.renewal",
+    "steps.rotation.ca_rotation",
+    "steps.resilience.sources",
+    "steps.resilience.nodes",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.

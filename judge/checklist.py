@@ -8,27 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from facts.agent import Agent
-from facts.bundle import TrustBundle
 from facts.document import Absent
-from facts.envoy import Validator
 from facts.finding import Finding
 from facts.guide import GuideAnswer
-from facts.injection import DryRun
-from facts.jwks import Jwks
-from facts.kubernetes import Pod
-from facts.mesh import Mesh
-from facts.proxy import Fleet
-from facts.sds_mode import SdsMode
-from facts.teleport import Bot, JoinToken, Ping, Role, WorkloadIdentity
-from facts.workloads import Deployment
-from judge.agent import node_problems, where_ready
-from judge.application import missing_pods, socket_volume_problem
+from facts.istio.injection import DryRun
+from facts.istio.mesh import Mesh
+from facts.kubernetes.jwks import Jwks
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.workloads import Deployment
+from facts.proxies.envoy import Validator
+from facts.proxies.identity import Fleet
+from facts.proxies.sds_mode import SdsMode
+from facts.teleport.bundle import TrustBundle
+from facts.teleport.resources import Bot, JoinToken, Ping, Role, WorkloadIdentity
+from facts.teleport.tbot import Agent
 from judge.findings import concluded, listed, not_applicable
 from judge.fleet import of_proxies
-from judge.identity import own_identity_problems, stream_problems, supply_problems
-from judge.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
-from judge.teleport import role_problems, template_problems, token_problems
+from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
+from judge.install.application import missing_pods, socket_volume_problem
+from judge.install.istio import NO_WORKLOAD, acceptance_problems, availability_problems, trust_domain_problems
+from judge.install.tbot import node_problems, where_ready
+from judge.install.teleport import role_problems, template_problems, token_problems
 
 
 def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str) -> Finding:

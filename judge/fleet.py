@@ -9,9 +9,9 @@ from facts.document import when
 from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.guide import Defect
-from facts.kubernetes import Pod
+from facts.kubernetes.objects import Pod
 from facts.measure import Measure
-from facts.proxy import Fleet, ProxyIdentity
+from facts.proxies.identity import Fleet, ProxyIdentity
 from judge.findings import concluded, could_not_tell
 
 STARTING = timedelta(seconds=60)

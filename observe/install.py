@@ -9,13 +9,13 @@ from collections.abc import Callable
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, Recorder
 from facts.guide import GuideAnswer
-from facts.kubernetes import Labelled, Pod
-from facts.teleport import WorkloadIdentity
-from observe.audit import AuditEvents
-from observe.authority import Authority
-from observe.cluster import Cluster
+from facts.kubernetes.objects import Labelled, Pod
+from facts.teleport.resources import WorkloadIdentity
 from observe.guide import GuideCommand, NoPodToAsk, about, conclusion
-from observe.teleport import Teleport
+from observe.kubernetes.cluster import Cluster
+from observe.teleport.audit import AuditEvents
+from observe.teleport.authority import Authority
+from observe.teleport.session import Teleport
 from observe.tools import Tools
 from settings import Names
 

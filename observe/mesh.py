@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.kubernetes import ConfigMap
-from facts.mesh import Mesh, parse_injector, parse_mesh_config
-from facts.workloads import DaemonSet, Deployment
-from observe.cluster import Cluster
+from facts.istio.mesh import Mesh, parse_injector, parse_mesh_config
+from facts.kubernetes.objects import ConfigMap
+from facts.kubernetes.workloads import DaemonSet, Deployment
+from observe.kubernetes.cluster import Cluster
 from settings import Names
 
 DEFAULT_REVISION = "default"

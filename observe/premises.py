@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from facts.access import Right
 from facts.document import Reading
 from facts.evidence import ObjectRef, Recorder
-from facts.jwks import Jwks
-from facts.kubernetes import Node
+from facts.kubernetes.access import Right
+from facts.kubernetes.jwks import Jwks
+from facts.kubernetes.objects import Node
 from facts.versions import Tool, Version
-from observe.cluster import Cluster
+from observe.kubernetes.cluster import Cluster
 from observe.readings import Readings, all_of
 from observe.tools import Tools
 from settings import Names

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facts.errors import ProvisioningFailed
-from facts.kubernetes import Labelled
+from facts.kubernetes.objects import Labelled
 from observe.wait import NotYet, Pace, eventually
 from provision import rollout
 

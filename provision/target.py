@@ -10,14 +10,14 @@ from pathlib import Path
 
 from facts.errors import NotGiven
 from facts.evidence import Recorder
-from observe.audit import AuditEvents
 from observe.command import CommandResult, run
+from observe.teleport.audit import AuditEvents
 from observe.tools import Tctl
+from provision.clusters.sources import resolve
 from provision.faults import Operator, Scene
-from provision.install import Installer
+from provision.installing.install import Installer
+from provision.installing.teleport import OwnTeleport
 from provision.objects import Objects
-from provision.sources import resolve
-from provision.teleport import OwnTeleport
 from settings import Settings, Timeouts
 
 

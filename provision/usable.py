@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from facts.errors import BadInput
-from observe.api import must_have_context
-from provision.directory import directory_of, kept_kubeconfig
-from provision.repairs import REPAIRS
-from provision.variant import must_be_kept_as, variant_of
+from observe.kubernetes.api import must_have_context
+from provision.clusters.directory import directory_of, kept_kubeconfig
+from provision.installing.repairs import REPAIRS
+from provision.installing.variant import must_be_kept_as, variant_of
 from settings import Names, Settings
 
 

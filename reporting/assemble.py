@@ -13,13 +13,13 @@ from facts.catalogue import GuideDefect, Requirement
 from facts.document import decoded
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
+from facts.over_time.timeline import parse_timeline
 from facts.redaction import redact
-from facts.timeline import parse_timeline
 from judge.guide_defects import tell
 from judge.verdict import Ending, Result, Waiver, judge_catalogue
-from reporting.gherkin_files import feature_paths, read_feature
+from reporting.collecting.store import Store
+from reporting.features.gherkin_files import feature_paths, read_feature
 from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
-from reporting.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
-from facts.timeline import Timeline
+from facts.over_time.timeline import Timeline
 from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 

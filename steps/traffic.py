@@ -9,26 +9,26 @@ from dataclasses import dataclass
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.bundle import TrustBundle
 from facts.errors import CouldNotTell
 from facts.evidence import Recorder
 from facts.finding import Finding
-from facts.gateway_api import istiods
 from facts.guide import GuideAnswer
-from facts.ledger import Exchange
-from facts.paths import Bounds
-from judge import gateways as gateways_judge
-from judge import paths as paths_judge
-from judge import traffic as judge
-from judge.exchanges import HTTP, TCP, Pair
-from observe.envoy import read_fleet
+from facts.istio.gateway_api import istiods
+from facts.teleport.bundle import TrustBundle
+from facts.traffic.ledger import Exchange
+from facts.traffic.paths import Bounds
+from judge.traffic import callers as judge
+from judge.traffic import gateways as gateways_judge
+from judge.traffic import paths as paths_judge
+from judge.traffic.exchanges import HTTP, TCP, Pair
 from observe.install import Install
-from observe.traffic import exchange
+from observe.proxies.envoy import read_fleet
+from observe.traffic.requests import exchange
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault
-from provision.ingress import Door, Doorkeeper
+from provision.pods.ingress_access import Door, Doorkeeper
+from provision.pods.test_pods import Workload, Workloads
 from provision.target import Target
-from provision.workloads import Workload, Workloads
 from settings import Settings
 from steps.conclusions import must_hold
 

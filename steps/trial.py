@@ -10,16 +10,16 @@ import pytest
 from pytest_bdd import given, parsers, when
 from pytest_bdd.parser import Scenario
 
-from facts.history import History
-from facts.kubernetes import Pod
-from facts.load import Load
-from facts.proxy import ProxyIdentity
+from facts.kubernetes.objects import Pod
+from facts.over_time.history import History
+from facts.proxies.identity import ProxyIdentity
+from facts.traffic.load import Load
 from observe.install import Install
-from observe.load import Running, Wanted, under_load
+from observe.proxies.watch import Watch
+from observe.traffic.load import Running, Wanted, under_load
 from observe.wait import NotYet
-from observe.watch import Watch
-from provision.lifetimes import SECOND_SOCKET, Lifetimes, ShortLived
-from provision.workloads import Workloads
+from provision.disruption.lifetimes import SECOND_SOCKET, Lifetimes, ShortLived
+from provision.pods.test_pods import Workloads
 from settings import Settings
 
 HTTP, TCP = 8080, 9090

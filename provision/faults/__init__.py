@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from provision.faults import (
-    agent,
-    ca,
-    clock,
-    control_plane,
-    gateway,
-    guides_values,
-    istio_settings,
-    nodes,
-    operator,
-    resilience,
-    rotation,
-    takeover,
-    teleport_resources,
-    workloads,
-)
 from provision.faults.fault import Fault, Operator, Scene
+from provision.faults.istio import control_plane, gateway, guides_values, istio_settings, workloads
+from provision.faults.surroundings import nodes, operator, resilience
+from provision.faults.tbot import daemon_set as agent
+from provision.faults.tbot import rotation, takeover
+from provision.faults.teleport import ca, clock
+from provision.faults.teleport import resources as teleport_resources
 
 SHORT = (
     istio_settings.TRUST_DOMAIN,

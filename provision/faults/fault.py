@@ -10,13 +10,13 @@ from typing import Any
 
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory, Recorder
-from observe.cluster import Cluster
 from observe.command import must_run
+from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
+from provision.disruption.supply import VOLUME, await_supply
 from provision.faults.reach import SAMPLE
-from provision.install import Installation
-from provision.resources import Resources
-from provision.supply import VOLUME, await_supply
+from provision.installing.install import Installation
+from provision.installing.resources import Resources
 from settings import Timeouts
 
 TEMPLATES = "inject.istio.io/templates"

@@ -19,8 +19,8 @@ import typer
 
 from facts.errors import ConformanceError
 from facts.evidence import KeptInMemory
-from provision.install import remove
-from provision.sources import Sources, resolve
+from provision.clusters.sources import Sources, resolve
+from provision.installing.install import remove
 from settings import Settings, load
 from tests.bench.figures import Figure, ratio, table
 from tests.bench.fleet import read_fleets

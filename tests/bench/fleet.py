@@ -14,11 +14,11 @@ from typing import Any
 
 from observe.command import must_run
 from observe.wait import NotYet, Pace, eventually
-from provision.directory import directory_of
-from provision.kind import context_name
+from provision.clusters.directory import directory_of
+from provision.clusters.kind import context_name
+from provision.clusters.sources import Sources
 from provision.objects import SCRATCH, Objects
 from provision.render import documents
-from provision.sources import Sources
 from settings import Settings
 from tests.bench.figures import Figure, ratio
 from tests.bench.timed import PATIENCE, ROOT

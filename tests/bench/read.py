@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 
 from facts.evidence import KeptInMemory
-from observe.cluster import Cluster
-from observe.envoy import read_fleet
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_fleet
 from settings import Timeouts
 
 

@@ -16,13 +16,14 @@ import yaml
 
 from observe.command import must_run, run
 from observe.wait import Pace
-from provision import agent, teleport
-from provision.directory import directory_of
-from provision.kind import cluster_config, context_name
+from provision.clusters.directory import directory_of
+from provision.clusters.kind import cluster_config, context_name
+from provision.clusters.sources import Sources
+from provision.installing import tbot as agent
+from provision.installing import teleport
+from provision.installing.resources import TOKEN_TEMPLATE
+from provision.installing.variant import RECOMMENDED
 from provision.render import MANIFESTS, documents, render
-from provision.resources import TOKEN_TEMPLATE
-from provision.sources import Sources
-from provision.variant import RECOMMENDED
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]

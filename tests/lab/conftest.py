@@ -16,9 +16,9 @@ import pytest
 from facts.evidence import KeptInMemory
 from observe.wait import NotYet, eventually
 from provision.faults import Operator, Scene
-from provision.install import Installer
+from provision.installing.install import Installer
+from provision.installing.teleport import OwnTeleport
 from provision.objects import RUN_LABEL, SCRATCH
-from provision.teleport import OwnTeleport
 from settings import load
 from tests.lab.certified import Certified
 from tests.lab.matrix import Row, printed

@@ -17,7 +17,7 @@ from facts.catalogue import Catalogue, parse_catalogue
 from provision.faults import Fault
 from provision.faults.coverage import read_listed
 from provision.faults.reach import SAMPLE
-from reporting.gherkin_files import feature_paths, read_feature
+from reporting.features.gherkin_files import feature_paths, read_feature
 
 BY_DEFAULT = ("install", "checklist", "identity", "traffic")
 """The profiles of a run that is told none; what they promise can be judged in seconds."""

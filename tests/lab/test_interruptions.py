@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from observe.wait import NotYet, Pace, eventually
-from provision.directory import directory_of
+from provision.clusters.directory import directory_of
 from settings import load
 from tests.lab.conftest import ROOT, Lab
 from tests.lab.docker_proxy import DockerProxy

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pytest_bdd.feature import features
 
-import reporting.collector  # noqa: F401  imported once here, not anew by every run below
-from reporting.document import from_json
+import reporting.collecting.collector  # noqa: F401  imported once here, not anew by every run below
 from reporting.model import Report, ScenarioRecord, StepState
+from reporting.writing.document import from_json
 
 INI = """
 [pytest]
@@ -35,7 +35,7 @@ from pathlib import Path
 import pytest, yaml
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput
-from reporting.collector import Collector
+from reporting.collecting.collector import Collector
 from pytest_bdd.feature import features
 
 from reporting.model import Scope

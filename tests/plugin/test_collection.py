@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from judge.verdict import Ending, Result
-from reporting.words import scope_in_words
+from reporting.writing.words import scope_in_words
 from tests.plugin.small_project import Project
 
 pytest_plugins = ["pytester"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from judge.verdict import Ending, Result
-from reporting.document import from_json
 from reporting.model import StepState
+from reporting.writing.document import from_json
 from tests.plugin.small_project import Project
 
 pytest_plugins = ["pytester"]
@@ -266,7 +266,7 @@ def test_a_report_that_finds_no_place_at_all_is_one_sentence(passing: Project, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere")
 
-    monkeypatch.setattr("reporting.collector.publish", full)
+    monkeypatch.setattr("reporting.collecting.collector.publish", full)
 
     ran = passing.run()
 
@@ -316,7 +316,7 @@ def test_a_defect_in_a_writer_is_exit_code_3_and_no_verdict(passing: Project, mo
     def broken(*_: object) -> str:
         raise TypeError("template")
 
-    monkeypatch.setattr("reporting.publish.to_html", broken)
+    monkeypatch.setattr("reporting.writing.publish.to_html", broken)
 
     ran = passing.run()
 

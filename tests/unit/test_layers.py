@@ -32,9 +32,9 @@ def test_root_modules_import_only_what_stands_below_them(module: str, forbidden:
     assert imported(ROOT / module) & forbidden == set()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "steps").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "steps").rglob("*.py")), ids=lambda path: path.stem)
 def test_no_step_is_a_coroutine_which_would_pass_without_running(path: Path) -> None:
-    module = import_module("steps" if path.stem == "__init__" else f"steps.{path.stem}")
+    module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
     coroutines = [name for name, value in vars(module).items() if inspect.iscoroutinefunction(value)]
     assert coroutines == []
 

@@ -6,7 +6,7 @@ import copy
 from datetime import UTC, datetime
 from typing import Any
 
-from facts.proxy import PodRef, ProxyAnswers, ProxyIdentity, identify
+from facts.proxies.identity import PodRef, ProxyAnswers, ProxyIdentity, identify
 from tests.data import document, text
 from tests.unit.facts.authorities import Authority, inline
 

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.errors import CouldNotTell
-from facts.kubernetes import ConfigMap, parse_config_map
-from facts.mesh import Injector, Mesh, image_tag, parse_injector, parse_mesh_config
-from facts.tbot import join_secrets, parse_duration, parse_tbot_config
-from facts.teleport import (
+from facts.istio.mesh import Injector, Mesh, image_tag, parse_injector, parse_mesh_config
+from facts.kubernetes.objects import ConfigMap, parse_config_map
+from facts.teleport.resources import (
     parse_bot,
     parse_bot_instances,
     parse_join_token,
@@ -23,6 +22,7 @@ from facts.teleport import (
     parse_status,
     parse_workload_identity,
 )
+from facts.teleport.tbot_config import join_secrets, parse_duration, parse_tbot_config
 from tests.data import document, text
 
 TBOT = parse_config_map(document("cluster/config_map_tbot.json")).data["tbot.yaml"]

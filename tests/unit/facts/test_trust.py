@@ -9,9 +9,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from facts.bundle import parse_bundle
 from facts.errors import CouldNotTell
-from facts.jwks import is_placeholder, parse_jwks, verify
+from facts.kubernetes.jwks import is_placeholder, parse_jwks, verify
+from facts.teleport.bundle import parse_bundle
 from tests.data import document
 from tests.unit.facts.authorities import Authority
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from facts.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
-from facts.envoy_traffic import Counters
-from facts.istio_ca import IstioAuthorities
-from facts.kubernetes import Pod
-from facts.ledger import End, Exchange, Ledger, Outcome, Request
-from facts.refusal import Because, Kind
-from facts.refusal import Outcome as Ending
-from judge.identity import Sidecars
+from facts.istio.istio_ca import IstioAuthorities
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy_traffic import Counters
+from facts.traffic.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
+from facts.traffic.ledger import End, Exchange, Ledger, Outcome, Request
+from facts.traffic.refusal import Because, Kind
+from facts.traffic.refusal import Outcome as Ending
+from judge.identity.proxies import Sidecars
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, authority, svid
 

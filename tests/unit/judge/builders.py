@@ -9,29 +9,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from facts.access import Right
-from facts.agent import Agent
-from facts.bundle import TrustBundle
 from facts.document import Absent
-from facts.envoy import HttpNormalization, SdsStreams, Validator
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
-from facts.gateways import Gateway, gateways_of
 from facts.guide import GuideAnswer
-from facts.injection import DryRun
-from facts.istio_ca import IstioAuthorities
-from facts.jwks import Jwks, Signature
-from facts.kubernetes import Condition, Labelled, Node, Pod
-from facts.mesh import Injector, Mesh, MeshConfig
-from facts.pod_spec import Container, PodSpec, ProjectedToken, Volume, VolumeMount
-from facts.probe import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
-from facts.proxy import Fleet, Normalization, PodRef, ProxyIdentity, Unread
-from facts.sds_mode import SdsMode, SecretState
-from facts.tbot import KubernetesAttestor, TbotConfig, WorkloadApi
-from facts.teleport import Bot, BotInstance, ClusterStatus, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
+from facts.istio.gateways import Gateway, gateways_of
+from facts.istio.injection import DryRun
+from facts.istio.istio_ca import IstioAuthorities
+from facts.istio.mesh import Injector, Mesh, MeshConfig
+from facts.kubernetes.access import Right
+from facts.kubernetes.jwks import Jwks, Signature
+from facts.kubernetes.objects import Condition, Labelled, Node, Pod
+from facts.kubernetes.pod_spec import Container, PodSpec, ProjectedToken, Volume, VolumeMount
+from facts.kubernetes.probes import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
+from facts.kubernetes.workloads import DaemonSet, Deployment, PodTemplate
+from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
+from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread
+from facts.proxies.sds_mode import SdsMode, SecretState
+from facts.teleport.bundle import TrustBundle
+from facts.teleport.resources import Bot, BotInstance, ClusterStatus, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
+from facts.teleport.tbot import Agent
+from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.versions import Tool, Version
-from facts.workloads import DaemonSet, Deployment, PodTemplate
-from judge.identity import Sidecars
+from judge.identity.proxies import Sidecars
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 NODE = "node-1"

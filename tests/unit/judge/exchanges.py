@@ -6,9 +6,9 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from facts.envoy_traffic import Counters
-from facts.ledger import End, Exchange, Ledger, Outcome, Peer, Request, Word
-from judge.exchanges import Pair
+from facts.proxies.envoy_traffic import Counters
+from facts.traffic.ledger import End, Exchange, Ledger, Outcome, Peer, Request, Word
+from judge.traffic.exchanges import Pair
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from facts.bundle import TrustBundle
-from facts.envoy_traffic import Counters, parse_counters
 from facts.finding import Finding
-from facts.kubernetes import Pod
-from facts.ledger import Exchange, Outcome, parse_ledger
-from facts.paths import Bounds
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy_traffic import Counters, parse_counters
 from facts.svid import workload_id
-from judge import gateways, paths
-from judge import traffic as judge
-from judge.exchanges import Pair
+from facts.teleport.bundle import TrustBundle
+from facts.traffic.ledger import Exchange, Outcome, parse_ledger
+from facts.traffic.paths import Bounds
+from judge.traffic import callers as judge
+from judge.traffic import gateways, paths
+from judge.traffic.exchanges import Pair
 from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from facts.envoy import Validator
 from facts.finding import Finding, Holds
-from facts.kubernetes import Pod
-from facts.proxy import Fleet, ProxyIdentity
-from facts.sds_mode import SdsMode
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy import Validator
+from facts.proxies.identity import Fleet, ProxyIdentity
+from facts.proxies.sds_mode import SdsMode
 from judge.checklist import (
     identity_created,
     istio_installed,

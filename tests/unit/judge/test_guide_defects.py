@@ -10,16 +10,16 @@ import pytest
 from facts.catalogue import About, GuideDefect, Level, Requirement
 from facts.finding import Finding, Holds
 from facts.guide import Defect
-from facts.kubernetes import Pod
-from facts.pod_spec import Container
-from facts.workloads import Deployment
-from judge.agent import no_known_defect, tbot_components
-from judge.application import some_node_is_selected
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import Container
+from facts.kubernetes.workloads import Deployment
 from judge.guide_defects import Presence, ToldDefect, tell
-from judge.istio import injected_pod_is_accepted
-from judge.teleport import bot_has_role
+from judge.install.application import some_node_is_selected
+from judge.install.istio import injected_pod_is_accepted
+from judge.install.tbot import no_known_defect, tbot_components
+from judge.install.teleport import bot_has_role
 from judge.verdict import Judged, Verdict
-from provision.repairs import REPAIRS
+from provision.installing.repairs import REPAIRS
 from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import ROOT, catalogue, holds, unknown, violated
@@ -130,7 +130,7 @@ def test_the_catalogue_describes_every_defect_and_what_stops_something_can_be_re
 
 
 def test_every_defect_is_recognised_by_some_judgment() -> None:
-    judgments = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "judge").glob("*.py"))
+    judgments = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "judge").rglob("*.py"))
     assert [d for d in Defect if f"Defect.{d.name}" not in judgments] == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facts.evidence import KeptInMemory
-from observe.cluster import Cluster
+from observe.kubernetes.cluster import Cluster
 from settings import Timeouts
 from tests.unit.observe.api_server import CONTEXT, ApiServer, running
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from facts.access import Right
 from facts.document import Reading
 from facts.evidence import KeptInMemory
-from facts.gateway_api import CONTROLLER, GatewayClass
-from observe import proxies
+from facts.istio.gateway_api import CONTROLLER, GatewayClass
+from facts.kubernetes.access import Right
 from observe.install import Install
+from observe.proxies import observed as proxies
 from provision.objects import RUN_LABEL, is_scratch
 from settings import Names
 from tests.unit.judge import builders as make

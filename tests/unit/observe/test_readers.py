@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from facts import envoy
 from facts.errors import CouldNotTell
 from facts.evidence import KeptInMemory
 from facts.finding import Finding, Holds
-from facts.kubernetes import Pod
-from facts.proxy import Normalization
-from facts.sds_mode import SdsMode
-from observe.agent import read_agent
-from observe.cluster import Cluster
+from facts.kubernetes.objects import Pod
+from facts.proxies import envoy
+from facts.proxies.identity import Normalization
+from facts.proxies.sds_mode import SdsMode
 from observe.command import CommandResult
-from observe.envoy import read_fleet, read_normalizations, read_proxy
+from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.streams import ERROR, STDOUT
 from observe.mesh import read_mesh
-from observe.streams import ERROR, STDOUT
+from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy
+from observe.teleport.tbot import read_agent
 from observe.tools import Tools
 from settings import Names
 from tests.data import document, text
@@ -85,11 +85,11 @@ def test_one_proxy_is_read_over_one_connection(
     ]
     kept = [recorder.evidence[i] for i in proxy.evidence]
     assert {k.parser for k in kept} >= {
-        "facts.envoy.parse_secrets",
-        "facts.envoy.parse_bootstrap",
-        "facts.envoy.parse_streams",
+        "facts.proxies.envoy.parse_secrets",
+        "facts.proxies.envoy.parse_bootstrap",
+        "facts.proxies.envoy.parse_streams",
     }
-    metrics = next(k for k in kept if k.parser == "facts.envoy.parse_agent_metrics")
+    metrics = next(k for k in kept if k.parser == "facts.proxies.envoy.parse_agent_metrics")
     assert "envoy_cluster_x" not in metrics.body + metrics.question
     assert "app_metric" not in metrics.body
     assert metrics.question.endswith("| grep ^istio_agent_")

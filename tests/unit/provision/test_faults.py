@@ -13,16 +13,17 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
-from facts.jwks import parse_jwks
+from facts.kubernetes.jwks import parse_jwks
 from observe.wait import NotYet, Pace, eventually
-from provision.faults import FAULTS, Fault, Operator, Scene, ca
-from provision.faults.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
-from provision.faults.operator import _restamp, _with_minor
-from provision.faults.teleport_resources import jwks_of_another_cluster
+from provision.faults import FAULTS, Fault, Operator, Scene
+from provision.faults.istio.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
+from provision.faults.surroundings.operator import _restamp, _with_minor
+from provision.faults.teleport import ca
+from provision.faults.teleport.resources import jwks_of_another_cluster
+from provision.installing.variant import RECOMMENDED
 from provision.render import VARIABLE_NAMES
-from provision.variant import RECOMMENDED
 from settings import Timeouts
-from tests.unit.provision.test_resources import JWKS, Teleport
+from tests.unit.provision.installing.test_resources import JWKS, Teleport
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import agent
+from provision.installing import tbot as agent
+from provision.installing.resources import PLACEHOLDER, TOKEN_TEMPLATE
+from provision.installing.variant import RECOMMENDED
 from provision.render import MANIFESTS, VARIABLE_NAMES, documents, render
-from provision.resources import PLACEHOLDER, TOKEN_TEMPLATE
-from provision.variant import RECOMMENDED
 from settings import Names
 
 VARIABLES = {

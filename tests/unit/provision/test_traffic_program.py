@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from facts.ledger import Ledger, Outcome, parse_ledger
-from facts.load import Clock, Load, parse_load
-from provision.workloads import TRAFFIC
+from facts.traffic.ledger import Ledger, Outcome, parse_ledger
+from facts.traffic.load import Clock, Load, parse_load
+from provision.pods.test_pods import TRAFFIC
 
 
 @pytest.fixture(scope="module")

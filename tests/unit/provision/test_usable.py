@@ -9,8 +9,8 @@ import pytest
 
 import settings
 from facts.errors import BadInput
+from provision.installing.variant import RECOMMENDED, note_variant
 from provision.usable import must_be_a_new_run, must_be_installable, must_be_usable
-from provision.variant import RECOMMENDED, note_variant
 
 
 @pytest.mark.parametrize(

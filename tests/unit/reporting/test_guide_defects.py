@@ -12,11 +12,11 @@ from facts.finding import Finding
 from facts.guide import Defect
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Verdict
-from reporting.document import from_json, to_json
-from reporting.html import to_html
 from reporting.model import Report, Scope
-from reporting.terminal import summary
-from reporting.words import guide_defects_of, hints_of, scope_in_words, to_mend
+from reporting.writing.document import from_json, to_json
+from reporting.writing.html import to_html
+from reporting.writing.terminal import summary
+from reporting.writing.words import guide_defects_of, hints_of, scope_in_words, to_mend
 from tests.unit.reporting.sample import BODIES, report
 from tests.unit.reporting.test_writers import Page
 

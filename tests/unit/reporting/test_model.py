@@ -11,8 +11,8 @@ import pytest
 from facts.errors import BadInput
 from facts.finding import Holds
 from judge.verdict import Authority, Result
-from reporting.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
 from reporting.model import RunFacts
+from reporting.writing.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
 from tests.unit.reporting.sample import ONE, finding, report
 
 
@@ -22,7 +22,7 @@ def test_a_report_comes_back_from_its_json_as_it_was() -> None:
 
 def test_the_committed_schema_is_that_of_the_model() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), (
-        "run: python -m reporting.document > reporting/report.schema.json"
+        "run: python -m reporting.writing.document > reporting/writing/report.schema.json"
     )
 
 

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.evidence import Evidence, ObjectRef, evidence_of
-from facts.timeline import Action, Failures, Timeline, draw_up, parse_timeline
+from facts.over_time.timeline import Action, Failures, Timeline, draw_up, parse_timeline
 from reporting.assemble import RunPlan, assemble, stored
-from reporting.html import to_html
+from reporting.collecting.store import Store
 from reporting.model import Report, StepState, StoredTimeline
-from reporting.store import Store
-from reporting.svg import LETTER, Label, Rows
-from reporting.timeline_svg import draw, spans_of
-from reporting.timeline_words import at_home, clocks_in_words, letters_of, rows_of, sentence_of
+from reporting.writing.html import to_html
+from reporting.writing.svg import LETTER, Label, Rows
+from reporting.writing.timeline_svg import draw, spans_of
+from reporting.writing.timeline_words import at_home, clocks_in_words, letters_of, rows_of, sentence_of
 from tests.unit.reporting import sample
 from tests.unit.reporting.test_writers import Page
 from tests.unit.reporting.timelines import after, calling, outage, renewing, rotation
@@ -44,7 +44,7 @@ def kept(timeline: Timeline) -> Evidence:
         ObjectRef("Timeline", timeline.title),
         json.dumps(timeline.as_document()),
         read_at=timeline.ended,
-        parser="facts.timeline.parse_timeline",
+        parser="facts.over_time.timeline.parse_timeline",
     )
 
 
@@ -240,7 +240,11 @@ class TestAssembly:
 
     def test_one_that_cannot_be_read_is_said_and_not_dropped(self) -> None:
         broken = evidence_of(
-            "timeline of x", ObjectRef("Timeline", "x"), "{}", read_at=sample.NOW, parser="facts.timeline.parse_timeline"
+            "timeline of x",
+            ObjectRef("Timeline", "x"),
+            "{}",
+            read_at=sample.NOW,
+            parser="facts.over_time.timeline.parse_timeline",
         )
 
         told = self.assembled(broken)

@@ -16,14 +16,14 @@ import pytest
 
 from facts.finding import Holds
 from judge.verdict import Authority, Ending, Verdict
-from reporting.document import from_json
-from reporting.html import CAP, to_html
-from reporting.junit import to_junit
-from reporting.last_look import last_look
 from reporting.model import Report, RunFacts, StepState
-from reporting.publish import publish
-from reporting.terminal import summary
-from reporting.words import reasons_of, remedy_of, scope_in_words, word_of
+from reporting.writing.document import from_json
+from reporting.writing.html import CAP, to_html
+from reporting.writing.junit import to_junit
+from reporting.writing.last_look import last_look
+from reporting.writing.publish import publish
+from reporting.writing.terminal import summary
+from reporting.writing.words import reasons_of, remedy_of, scope_in_words, word_of
 from tests.unit.reporting.sample import BODIES, LONG, ONE, TWO, finding, report, scenario, step
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from facts.errors import CouldNotTell
-from facts.history import History
-from facts.load import COLUMNS, Clock, Load, parse_load
-from facts.proxy import PodRef, Unread
-from facts.timeline import Action, Happening, Timeline, draw_up
+from facts.over_time.history import History
+from facts.over_time.timeline import Action, Happening, Timeline, draw_up
+from facts.proxies.identity import PodRef, Unread
+from facts.traffic.load import COLUMNS, Clock, Load, parse_load
 from tests.unit.judge import builders as make
 
 BEGAN = datetime(2026, 11, 24, 8, 30, 0, 400_000, tzinfo=UTC)

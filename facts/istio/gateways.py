@@ -1,0 +1,94 @@
+"""Gateways of a mesh, whatever runs them: an Envoy of Istio that is a router and stands beside no application.
+
+What runs one is a Deployment or a DaemonSet of Istio's charts, one written by hand that the injector fills in, or a workload
+of another kind, which only its pods tell. An application with an ``istio-proxy`` in its template, as ``istioctl
+kube-inject`` makes it, is none.
+
+Sources: Istio's gateway charts and injection template ``gateway``; the arguments of its proxy (``proxy router``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from facts.evidence import ObjectRef
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.workloads import DaemonSet, Deployment
+
+NOT_INGRESS = ("egress", "eastwest")
+"""How values of the label ``istio`` begin on gateways that are not for what comes from outside."""
+
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of what istiod deploys for a Gateway of the Gateway API, waypoints among it."""
+
+_OF_ONE_ROLLOUT = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "rollouts-pod-template-hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway.
+
+    Attributes:
+        ref: What runs it: a Deployment, a DaemonSet, another controller, or a Pod that stands alone.
+        labels: Of its pods.
+        selector: Labels by which its pods are told from others of the namespace.
+        service_account: Of its pods.
+        evidence: Ids of the readings.
+    """
+
+    ref: ObjectRef
+    labels: Mapping[str, str]
+    selector: Mapping[str, str]
+    service_account: str
+    evidence: tuple[str, ...]
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return self.ref.namespace
+
+    @property
+    def is_ingress(self) -> bool:
+        """It takes what comes from outside, and the installation made it: no waypoint, and none of the Gateway API."""
+        return not self.labels.get("istio", "").startswith(NOT_INGRESS) and GATEWAY_NAME not in self.labels
+
+    def has(self, pod: Pod) -> bool:
+        """Whether a pod is one of its pods."""
+        return pod.namespace == self.namespace and bool(self.selector) and self.selector.items() <= pod.labels.items()
+
+
+def gateways_of(workloads: Iterable[Deployment | DaemonSet], pods: Iterable[Pod]) -> tuple[Gateway, ...]:
+    """The gateways among workloads, and those that only their pods tell.
+
+    Args:
+        workloads: All Deployments and DaemonSets that are gateways by their template.
+        pods: All pods of the mesh.
+    """
+    found = [
+        Gateway(w.ref, w.template.labels, w.selector, w.template.spec.service_account or "default", w.evidence)
+        for w in workloads
+    ]
+    others: dict[tuple[str, str], list[Pod]] = {}
+    for pod in pods:
+        if pod.is_gateway and not any(gateway.has(pod) for gateway in found):
+            others.setdefault((pod.namespace, _controller(pod)), []).append(pod)
+    return (*found, *(_told_by(owner, its) for (_namespace, owner), its in others.items()))
+
+
+def _controller(pod: Pod) -> str:
+    """What runs a pod, as ``Kind/name``: of a ReplicaSet the Deployment that it belongs to."""
+    kind, _, name = (pod.owner or f"Pod/{pod.name}").partition("/")
+    rollout = pod.labels.get("pod-template-hash")
+    if kind == "ReplicaSet" and rollout and name.endswith(f"-{rollout}"):
+        return f"Deployment/{name.removesuffix(f'-{rollout}')}"
+    return f"{kind}/{name}"
+
+
+def _told_by(controller: str, pods: Sequence[Pod]) -> Gateway:
+    kind, _, name = controller.partition("/")
+    pod = pods[0]
+    labels = {key: value for key, value in pod.labels.items() if key not in _OF_ONE_ROLLOUT}
+    shared = {k: v for k, v in labels.items() if all(p.labels.get(k) == v for p in pods)}
+    evidence = tuple(dict.fromkeys(e for p in pods for e in p.evidence))
+    return Gateway(ObjectRef(kind, name, pod.namespace), labels, shared, pod.service_account, evidence)

@@ -1,0 +1,175 @@
+"""An Istio install, as found: its mesh configuration, its injector, its control plane and its gateways.
+
+Source: Istio's MeshConfig reference; the ConfigMaps ``istio`` and ``istio-sidecar-injector`` that its charts write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facts.document import damaged, maybe, need, parse_yaml, text_map, texts
+from facts.kubernetes.objects import ConfigMap
+from facts.kubernetes.workloads import DaemonSet, Deployment
+
+DEFAULT_TRUST_DOMAIN = "cluster.local"
+
+# In a template, which is text: the volume that Istio looks for the socket in, taken from the node or from a CSI driver.
+# Istio's own templates may have a volume of that name, too; theirs is an emptyDir.
+_NODES_SOCKET = re.compile(
+    r"""name:[ ]*["']?workload-socket["']?\s+(?:hostPath|csi):"""
+    r"""|(?:hostPath|csi):(?:\s+\w+:[^\n]*)+?\s+name:[ ]*["']?workload-socket\b"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """What ``mesh`` in the ConfigMap ``istio`` says, with Istio's own defaults where it says nothing.
+
+    Attributes:
+        trust_domain: Istio's default is ``cluster.local``.
+        trust_domain_aliases: Further trust domains whose peers are accepted.
+        normalization: ``pathNormalization.normalization``; Istio's default is ``DEFAULT``, which acts as ``BASE``.
+        proxy_metadata: ``defaultConfig.proxyMetadata``.
+        access_log_file: ``accessLogFile``, empty for none.
+        evidence: Ids of the readings.
+    """
+
+    trust_domain: str
+    trust_domain_aliases: tuple[str, ...]
+    normalization: str
+    proxy_metadata: Mapping[str, str]
+    access_log_file: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Injector:
+    """What the ConfigMap ``istio-sidecar-injector`` says.
+
+    Attributes:
+        templates: Text of each injection template by name; aliases are not among them.
+        default_templates: Names used where a pod names none.
+        hub: ``global.hub`` of the values.
+        tag: ``global.tag`` of the values.
+        evidence: Ids of the readings.
+    """
+
+    templates: Mapping[str, str]
+    default_templates: tuple[str, ...]
+    hub: str
+    tag: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """An Istio install.
+
+    Attributes:
+        namespace: Where istiod runs.
+        revision: Its revision; ``default`` where it has none.
+        config: Mesh configuration.
+        injector: Injection templates.
+        istiod: Deployments of istiod of this revision.
+        gateways: Deployments and DaemonSets of gateways, in any namespace, as their templates tell.
+        evidence: Ids of all readings.
+    """
+
+    namespace: str
+    revision: str
+    config: MeshConfig
+    injector: Injector
+    istiod: tuple[Deployment, ...]
+    gateways: tuple[Deployment | DaemonSet, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def trust_domain(self) -> str:
+        """The mesh's trust domain."""
+        return self.config.trust_domain
+
+    @property
+    def trust_domain_aliases(self) -> tuple[str, ...]:
+        """The mesh's trust domain aliases."""
+        return self.config.trust_domain_aliases
+
+    @property
+    def normalization(self) -> str:
+        """The mesh's path normalization."""
+        return self.config.normalization
+
+    @property
+    def templates(self) -> Mapping[str, str]:
+        """The injection templates."""
+        return self.injector.templates
+
+    def socket_template(self, named: str) -> str:
+        """Name of the injection template that mounts the node's socket.
+
+        Args:
+            named: What it is expected to be called. It is taken if there is one of that name, or if it cannot be told which
+                other one it is: then what is judged is that the expected one is missing.
+        """
+        mounting = [name for name, text in self.templates.items() if _NODES_SOCKET.search(text)]
+        return mounting[0] if named not in self.templates and len(mounting) == 1 else named
+
+    @property
+    def default_templates(self) -> tuple[str, ...]:
+        """The templates used where a pod names none."""
+        return self.injector.default_templates
+
+    @property
+    def image_tags(self) -> Mapping[str, str]:
+        """Tag of each istiod Deployment's image; empty where the image has none (a digest)."""
+        return {d.name: image_tag(c.image) for d in self.istiod for c in d.template.spec.containers if c.name == "discovery"}
+
+
+def image_tag(image: str) -> str:
+    """The tag of an image reference, empty when it has none: ``host:5000/a/b:1.2@sha256:…`` has the tag ``1.2``."""
+    last = image.partition("@")[0].rpartition("/")[2]
+    return last.partition(":")[2]
+
+
+def parse_mesh_config(config_map: ConfigMap) -> MeshConfig:
+    """Reads the ConfigMap ``istio``.
+
+    Raises:
+        CouldNotTell: It has no key ``mesh``, or that is not a YAML mapping.
+    """
+    where = f"ConfigMap {config_map.namespace}/{config_map.name}, key mesh"
+    mesh = parse_yaml(need(config_map.data, ["mesh"], str, where), where) or {}
+    if not isinstance(mesh, Mapping):
+        raise damaged("a mapping", type(mesh).__name__, where)
+    return MeshConfig(
+        trust_domain=maybe(mesh, "trustDomain", "", where) or DEFAULT_TRUST_DOMAIN,
+        trust_domain_aliases=texts(mesh, "trustDomainAliases", where),
+        normalization=maybe(mesh, "pathNormalization.normalization", "", where) or "DEFAULT",
+        proxy_metadata=text_map(mesh, "defaultConfig.proxyMetadata", where),
+        access_log_file=maybe(mesh, "accessLogFile", "", where),
+        evidence=config_map.evidence,
+    )
+
+
+def parse_injector(config_map: ConfigMap) -> Injector:
+    """Reads the ConfigMap ``istio-sidecar-injector``.
+
+    Raises:
+        CouldNotTell: It has no key ``config`` or ``values``, or one of them is damaged.
+    """
+    where = f"ConfigMap {config_map.namespace}/{config_map.name}"
+    config = parse_yaml(need(config_map.data, ["config"], str, where), f"{where}, key config")
+    try:
+        values: Any = json.loads(need(config_map.data, ["values"], str, where))
+    except ValueError as error:
+        raise damaged("JSON in key values", str(error), where) from error
+    return Injector(
+        templates={name: str(text) for name, text in need(config, "templates", dict, where).items()},
+        default_templates=texts(config, "defaultTemplates", where),
+        hub=maybe(values, "global.hub", "", where),
+        tag=str(maybe(values, "global", dict[str, Any](), where).get("tag", "")),
+        evidence=config_map.evidence,
+    )

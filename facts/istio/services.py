@@ -1,0 +1,82 @@
+"""What the Kubernetes API says about Services, and about the ingress gateway behind one.
+
+Source: the Kubernetes API reference, core/v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facts.document import mappings, maybe, need, text_map
+from facts.istio.gateways import Gateway
+from facts.kubernetes.objects import named
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name.
+        selector: Labels of its pods; empty for one without pods of its own.
+        ports: Number by name; a single port may have an empty name.
+        evidence: Ids of the readings it was made from.
+    """
+
+    namespace: str
+    name: str
+    selector: Mapping[str, str]
+    ports: Mapping[str, int]
+    evidence: tuple[str, ...]
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether pods with these labels are behind it."""
+        return bool(self.selector) and self.selector.items() <= labels.items()
+
+
+def parse_service(document: Any, evidence: tuple[str, ...] = ()) -> Service:
+    """Reads a core/v1 Service.
+
+    Raises:
+        CouldNotTell: A field is missing or damaged.
+    """
+    where = named("Service", document)
+    return Service(
+        namespace=maybe(document, "metadata.namespace", "", where),
+        name=need(document, "metadata.name", str, where),
+        selector=text_map(document, "spec.selector", where),
+        ports={
+            maybe(port, "name", "", where): need(port, "port", int, where)
+            for port in mappings(document, "spec.ports", where)
+        },
+        evidence=evidence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """An ingress gateway and the Service in front of it.
+
+    Attributes:
+        gateway: The gateway.
+        service: The Service.
+        port: Its port for plain HTTP.
+    """
+
+    gateway: Gateway
+    service: Service
+    port: int
+
+
+def ingress_of(gateway: Gateway, services: tuple[Service, ...]) -> Ingress | None:
+    """The Service through which a gateway takes plain HTTP: port 80, or one whose name says HTTP; None without one."""
+    for service in services:
+        if service.namespace == gateway.namespace and service.selects(gateway.labels):
+            named_http = [port for name, port in service.ports.items() if name.split("-")[0] in ("http", "http2")]
+            port = 80 if 80 in service.ports.values() else next(iter(named_http), 0)
+            if port:
+                return Ingress(gateway, service, port)
+    return None

@@ -1,0 +1,235 @@
+"""ProxyIdentity: everything that matters about one sidecar's identity, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from facts.document import damaged
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
+from facts.kubernetes.objects import Pod
+from facts.proxies import envoy
+from facts.proxies.envoy import AgentMetrics, HttpNormalization, SdsStreams, Validator
+from facts.proxies.sds_mode import SdsMode, SecretState, decide
+from facts.svid import Certificate
+from facts.versions import Version
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """The pod that a proxy runs in, as the API server knows it."""
+
+    namespace: str
+    name: str
+    uid: str
+    service_account: str
+    node: str
+    is_gateway: bool = False
+
+    @classmethod
+    def of(cls, pod: Pod) -> PodRef:
+        """Of a pod."""
+        return cls(pod.namespace, pod.name, pod.uid, pod.service_account, pod.node, pod.is_gateway)
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The pod as the subject of a reading."""
+        return ObjectRef("Pod", self.name, self.namespace, self.uid)
+
+    def __str__(self) -> str:
+        return f"Pod {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyIdentity:
+    """One sidecar or gateway.
+
+    Attributes:
+        pod: The pod it runs in.
+        sds_mode: Where its identity comes from.
+        decided_by: The facts that decided `sds_mode`, as sentences.
+        secret_state: Of the secret ``default``.
+        chain: Certificates of ``default``, leaf first; empty unless it is active.
+        version_info: Of ``default``; moves with every push, so it proves nothing about rotation.
+        last_updated: Of ``default``, UTC; likewise.
+        validator: What ``ROOTCA`` makes Envoy validate with.
+        root_authorities: Authorities of ``ROOTCA`` by trust domain; the key is empty under ``trusted_ca``.
+        root_version_info: Of ``ROOTCA``.
+        other_secrets: Names of all other secrets, warming ones with `` (warming)`` behind.
+        has_files_cluster: The bootstrap has the cluster ``sds-files-grpc``.
+        file_credential: Node metadata ``file-credential`` is true.
+        socket_path: Path that Envoy dials for secrets.
+        streams: The connection to the SDS server.
+        csr_count: Certificate requests that the agent sent to istiod.
+        agent_certificate_held: The agent holds a certificate of its own.
+        envoy_version: Of the Envoy binary.
+        uptime: Seconds since Envoy started, up to 5 s old.
+        read_at: UTC time of the last of the readings.
+        evidence: Ids of the readings.
+    """
+
+    pod: PodRef
+    sds_mode: SdsMode
+    decided_by: tuple[str, ...]
+    secret_state: SecretState
+    chain: tuple[Certificate, ...]
+    version_info: str
+    last_updated: datetime | None
+    validator: Validator
+    root_authorities: Mapping[str, tuple[Certificate, ...]]
+    root_version_info: str
+    other_secrets: tuple[str, ...]
+    has_files_cluster: bool
+    file_credential: bool
+    socket_path: str
+    streams: SdsStreams
+    csr_count: int
+    agent_certificate_held: bool
+    envoy_version: Version
+    uptime: int
+    read_at: datetime
+    evidence: tuple[str, ...]
+
+    @property
+    def leaf(self) -> Certificate | None:
+        """The certificate that the proxy presents; None unless the secret is active."""
+        return self.chain[0] if self.chain else None
+
+    @property
+    def spiffe_ids(self) -> tuple[str, ...]:
+        """All URI SANs of the leaf; empty without a leaf."""
+        return self.chain[0].uri_sans if self.chain else ()
+
+    @property
+    def chain_length(self) -> int:
+        """Certificates in ``default``: 1 from tbot, 2 from istiod."""
+        return len(self.chain)
+
+    @property
+    def started_at(self) -> datetime:
+        """UTC time at which Envoy started, to about 5 s."""
+        return self.read_at - timedelta(seconds=self.uptime)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A pod whose proxy could not be read: it is listed, never dropped.
+
+    Attributes:
+        pod: The pod.
+        why: Why not.
+        at: UTC time of the attempt.
+    """
+
+    pod: PodRef
+    why: CouldNotTell
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All proxies that were asked for, in the order of the pods."""
+
+    proxies: tuple[ProxyIdentity, ...]
+    unread: tuple[Unread, ...]
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of all readings."""
+        return tuple(i for proxy in self.proxies for i in proxy.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Path normalization in force in one proxy's inbound HTTP listeners.
+
+    Attributes:
+        pod: The pod it runs in.
+        settings: Every distinct setting; none when it serves no HTTP.
+        evidence: Ids of the readings.
+    """
+
+    pod: PodRef
+    settings: tuple[HttpNormalization, ...]
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAnswers:
+    """The decoded answers that a ProxyIdentity is made of, so that it can be made again from stored evidence."""
+
+    active_secrets: Any
+    warming_secrets: Any
+    bootstrap: Any
+    sds_hosts: Any
+    server: Any
+    agent_metrics: str
+
+
+def identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: tuple[str, ...]) -> ProxyIdentity:
+    """Puts one proxy's identity together.
+
+    Args:
+        pod: The pod, as the API server knows it.
+        answers: The answers of its Envoy and its agent.
+        read_at: UTC time of the last answer.
+        evidence: Ids of the readings.
+
+    Raises:
+        CouldNotTell: An answer is damaged, or they contradict each other.
+    """
+    try:
+        return _identify(pod, answers, read_at, evidence)
+    except CouldNotTell as error:
+        raise CouldNotTell(
+            expected=error.expected, seen=error.seen, where=f"{pod}: {error.where}", remedy=error.remedy
+        ) from error
+
+
+def _identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: tuple[str, ...]) -> ProxyIdentity:
+    active = {secret.name: secret for secret in envoy.parse_secrets(answers.active_secrets)}
+    warming = {secret.name: secret for secret in envoy.parse_secrets(answers.warming_secrets)}
+    leaf, root = active.get(envoy.LEAF), active.get(envoy.ROOT)
+    if leaf is not None and not leaf.chain:
+        raise damaged("a certificate in the active secret default", "none", "secret default")
+    state = SecretState.ACTIVE if leaf else SecretState.WARMING if envoy.LEAF in warming else SecretState.ABSENT
+    bootstrap = envoy.parse_bootstrap(answers.bootstrap)
+    agent: AgentMetrics = envoy.parse_agent_metrics(answers.agent_metrics)
+    decision = decide(
+        bootstrap=bootstrap,
+        state=state,
+        leaf=leaf,
+        root=root,
+        agent=agent,
+        own_path=f"/ns/{pod.namespace}/sa/{pod.service_account}",
+    )
+    known = (envoy.LEAF, envoy.ROOT)
+    return ProxyIdentity(
+        pod=pod,
+        sds_mode=decision.mode,
+        decided_by=decision.decided_by,
+        secret_state=state,
+        chain=leaf.chain if leaf else (),
+        version_info=leaf.version_info if leaf else "",
+        last_updated=leaf.last_updated if leaf else None,
+        validator=root.validator if root else Validator.NONE,
+        root_authorities=root.authorities if root else {},
+        root_version_info=root.version_info if root else "",
+        other_secrets=(
+            *(name for name in active if name not in known),
+            *(f"{name} (warming)" for name in warming if name not in known),
+        ),
+        has_files_cluster=bootstrap.has_files_cluster,
+        file_credential=bootstrap.file_credential,
+        socket_path=bootstrap.socket_path,
+        streams=envoy.parse_streams(answers.sds_hosts),
+        csr_count=agent.csr_count,
+        agent_certificate_held=agent.certificate_held,
+        envoy_version=bootstrap.envoy_version,
+        uptime=envoy.parse_uptime(answers.server),
+        read_at=read_at,
+        evidence=evidence,
+    )

@@ -1,0 +1,94 @@
+"""A container's mount table, and where the socket's directory is mounted in it.
+
+Source: proc(5), ``/proc/PID/mountinfo``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from facts.document import damaged
+from facts.proxies.identity import PodRef
+
+SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
+"""Where Istio looks for the socket, and where that leads in images in which ``/var/run`` is a link to ``/run``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of a mount table.
+
+    Attributes:
+        id: Of the mount.
+        parent: Id of the mount that it is mounted on.
+        root: The part of the file system that is mounted.
+        path: Where; links are resolved in it.
+        read_only: The mount or its file system is read-only: nothing can be written through it.
+        filesystem: Kind of the file system.
+    """
+
+    id: int
+    parent: int
+    root: str
+    path: str
+    read_only: bool
+    filesystem: str
+
+
+@dataclass(frozen=True, slots=True)
+class SocketMount:
+    """The mount through which one proxy reaches its socket.
+
+    Attributes:
+        pod: The pod it runs in.
+        mount: The mount; None where it could not be told.
+        why: Why not; empty where it could.
+        evidence: Ids of the readings.
+    """
+
+    pod: PodRef
+    mount: Mount | None
+    why: str
+    evidence: tuple[str, ...]
+
+
+def parse_mountinfo(text: str) -> tuple[Mount, ...]:
+    """Reads a mount table.
+
+    Raises:
+        CouldNotTell: A line of it is damaged, or there is none.
+    """
+    mounts = tuple(_mount(line) for line in text.splitlines() if line.strip())
+    if not mounts:
+        raise damaged("a mount table", "nothing", "mountinfo")
+    return mounts
+
+
+def _mount(line: str) -> Mount:
+    before, dash, after = line.partition(" - ")
+    fields, kind = before.split(), after.split()
+    if not dash or len(fields) < 6 or len(kind) < 3 or not (fields[0].isdigit() and fields[1].isdigit()):
+        raise damaged("six fields, a hyphen and three fields", repr(line), "mountinfo")
+    options = {*fields[5].split(","), *kind[2].split(",")}
+    if not options & {"ro", "rw"}:
+        raise damaged("ro or rw among a mount's options", repr(line), "mountinfo")
+    return Mount(int(fields[0]), int(fields[1]), _unescaped(fields[3]), _unescaped(fields[4]), "ro" in options, kind[0])
+
+
+def _unescaped(path: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)
+
+
+def socket_mount(mounts: tuple[Mount, ...]) -> Mount | None:
+    """The mount on top where Istio looks for the socket; None where nothing is mounted there.
+
+    An entry below ``/var/run`` proves that this is no link, and then Istio looks there; else it is what lies below ``/run``.
+    """
+    for path in SOCKET_DIRECTORIES:
+        here = [m for m in mounts if m.path == path]
+        covered = {m.parent for m in here}
+        on_top = [m for m in here if m.id not in covered]
+        if on_top:
+            return on_top[-1]
+    return None

@@ -1,0 +1,74 @@
+"""Authorization policies as an Envoy enforces them: whose they are, and whether they let in or turn away.
+
+Source: Istio writes each rule of an AuthorizationPolicy into an RBAC filter under the name
+``ns[NAMESPACE]-policy[NAME]-rule[N]``; those of the action CUSTOM, which asks somebody else, under the same name behind a
+prefix, as shadow rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facts.document import mappings, maybe
+from facts.proxies.envoy import ALL_LISTENERS, INBOUND_LISTENERS, network_filters
+
+_MASK = "&mask=name,active_state"
+OF_SIDECAR = INBOUND_LISTENERS + _MASK
+OF_GATEWAY = ALL_LISTENERS + _MASK
+"""What to ask for the policies of a proxy."""
+
+_NAME = re.compile(r"(?P<custom>istio-ext-authz-.*)?ns\[(?P<namespace>[^]]*)\]-policy\[(?P<name>[^]]*)\]")
+WHERE = "listeners dump"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An AuthorizationPolicy in force in one proxy.
+
+    Attributes:
+        enforced_by: The proxy's pod, as ``namespace/name``.
+        namespace: Of the policy.
+        name: Of the policy.
+        action: ``ALLOW``, ``DENY`` or ``CUSTOM``.
+    """
+
+    enforced_by: str
+    namespace: str
+    name: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"AuthorizationPolicy {self.namespace}/{self.name} ({self.action})"
+
+
+def parse_policies(document: Any, enforced_by: str) -> tuple[Policy, ...]:
+    """Reads the policies of all RBAC filters of a listeners dump, over HTTP and over TCP.
+
+    Args:
+        document: The decoded answer to `OF_SIDECAR` or `OF_GATEWAY`.
+        enforced_by: The proxy's pod, as ``namespace/name``.
+
+    Raises:
+        CouldNotTell: It is no dump.
+    """
+    found: dict[Policy, None] = {}
+    for typed in network_filters(document):
+        of_requests = (maybe(f, "typed_config", dict[str, Any](), WHERE) for f in mappings(typed, "http_filters", WHERE))
+        for rbac in (typed, *of_requests):
+            if str(rbac.get("@type", "")).endswith(".RBAC"):
+                found |= dict.fromkeys(_of_filter(rbac, enforced_by))
+    return tuple(found)
+
+
+def _of_filter(rbac: Mapping[str, Any], enforced_by: str) -> Iterator[Policy]:
+    for key in ("rules", "shadow_rules"):
+        for full in maybe(rbac, [key, "policies"], dict[str, Any](), WHERE):
+            named = _NAME.match(full)
+            # What is only tried out turns nobody away.
+            if named is None or (key == "shadow_rules") is not bool(named["custom"]):
+                continue
+            action = "CUSTOM" if named["custom"] else maybe(rbac, [key, "action"], "ALLOW", WHERE)
+            yield Policy(enforced_by, named["namespace"], named["name"], action)

@@ -1,0 +1,1 @@
+"""Teleport and tbot: resources, trust bundle, audit events, tbot's DaemonSet and configuration."""

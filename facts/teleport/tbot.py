@@ -1,0 +1,130 @@
+"""tbot on the nodes: what its DaemonSet and its configuration say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume
+from facts.kubernetes.workloads import DaemonSet
+from facts.teleport.tbot_config import TbotConfig
+
+KUBELET_PORT = 10250
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletAddress:
+    """Where a tbot finds the kubelet of its own node.
+
+    Attributes:
+        field: Field of the pod that holds the host: ``status.hostIP`` or ``spec.nodeName``.
+        port: TCP port.
+        host_network: Dialled from the node's own network.
+    """
+
+    field: str = "status.hostIP"
+    port: int = KUBELET_PORT
+    host_network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """tbot as it is installed.
+
+    Attributes:
+        daemon_set: Its DaemonSet.
+        pods: Its pods by node; a pod that is not scheduled is in no node and is not here.
+        unscheduled: Pods without a node.
+        container: The container of the template that runs tbot.
+        config: Its configuration file.
+        config_map: Name of the ConfigMap that the file comes from.
+        evidence: Ids of all readings.
+    """
+
+    daemon_set: DaemonSet
+    pods: Mapping[str, Pod]
+    unscheduled: tuple[Pod, ...]
+    container: Container
+    config: TbotConfig
+    config_map: str
+    evidence: tuple[str, ...]
+
+    @property
+    def host_pid(self) -> bool:
+        """It shares the node's process ids, without which it cannot attest callers."""
+        return self.daemon_set.template.spec.host_pid
+
+    @property
+    def host_network(self) -> bool:
+        """It shares the node's network."""
+        return self.daemon_set.template.spec.host_network
+
+    @property
+    def node_name(self) -> str:
+        """TELEPORT_NODE_NAME of its container, a reference to another variable resolved; empty where it is not set."""
+        named = self.container.variable("TELEPORT_NODE_NAME")
+        referred = re.fullmatch(r"\$\((\w+)\)", named)
+        return self.container.variable(referred[1]) if referred else named
+
+    @property
+    def kubelet_address(self) -> KubeletAddress:
+        """Where it dials its kubelet; the node's address where it names none, which works on the node's network alone."""
+        attestors = [s.kubernetes for s in self.config.services if s.kubernetes is not None]
+        field = self.node_name.removeprefix("fieldRef:")
+        return KubeletAddress(
+            field=field if field in ("spec.nodeName", "status.hostIP") else "status.hostIP",
+            port=attestors[0].secure_port if attestors else KUBELET_PORT,
+            host_network=self.host_network,
+        )
+
+    @property
+    def privileged(self) -> bool:
+        """Its container is privileged."""
+        return self.container.privileged
+
+    @property
+    def image(self) -> str:
+        """Image as specified, tag or digest included."""
+        return self.container.image
+
+    @property
+    def service_account(self) -> str:
+        """As ``namespace:name``, the way a join token names it."""
+        return f"{self.daemon_set.namespace}:{self.daemon_set.template.spec.service_account or 'default'}"
+
+    @property
+    def tokens(self) -> tuple[ProjectedToken, ...]:
+        """Projected service-account tokens of the pod; the one for Teleport has the cluster's name as its audience."""
+        return tuple(t for v in self.daemon_set.template.spec.volumes for t in v.tokens)
+
+    @property
+    def join_token_file(self) -> ProjectedToken | None:
+        """The projected token that tbot joins with: its path is what the configuration or KUBERNETES_TOKEN_PATH names."""
+        path = self.config.token_path or self.container.variable("KUBERNETES_TOKEN_PATH")
+        for mount in self.container.mounts:
+            if path.startswith(mount.path.rstrip("/") + "/"):
+                volume = self.daemon_set.template.spec.volume(mount.name)
+                for token in volume.tokens if volume else ():
+                    if f"{mount.path.rstrip('/')}/{token.path}" == path:
+                        return token
+        return None
+
+    @property
+    def socket_volume(self) -> Volume | None:
+        """The volume that holds the socket of the first workload-identity-api service."""
+        path = self.config.services[0].socket_path if self.config.services else ""
+        mounts = [m for m in self.container.mounts if path.startswith(m.path.rstrip("/") + "/")]
+        if not mounts:
+            return None
+        return self.daemon_set.template.spec.volume(max(mounts, key=lambda m: len(m.path)).name)
+
+    @property
+    def socket_on_node(self) -> str:
+        """Path on the node of that socket, empty when its volume is no hostPath."""
+        volume = self.socket_volume
+        if volume is None or volume.source != "hostPath":
+            return ""
+        mount = next(m for m in self.container.mounts if m.name == volume.name)
+        return volume.path.rstrip("/") + self.config.services[0].socket_path.removeprefix(mount.path.rstrip("/"))

@@ -1,0 +1,191 @@
+"""Attempts of the run to be let in where it must not be, each with how it ended and what shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from facts.document import damaged, need
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy_traffic import Counters
+from facts.proxies.identity import ProxyIdentity
+from facts.svid import Certificate, parse_certificates
+from facts.teleport.resources import BotInstance
+from facts.traffic.refusal import Kind, Outcome, of_exception
+
+_POD_IN_ROOT = re.compile(r"pod[0-9a-f]{8}[-_]")
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideProbe:
+    """A process of a node, in no pod, that asked the node's socket for an identity.
+
+    Attributes:
+        node: The node.
+        in_the_nodes_mounts: The process has the mount namespace of the node's first process.
+        cgroup_root: Root of its first cgroup mount: what tbot looks for a pod in.
+        leaf: The certificate it was given; None if it was given none.
+        outcome: How its stream ended.
+        read_at: UTC.
+        evidence: Ids of the readings.
+    """
+
+    node: str
+    in_the_nodes_mounts: bool
+    cgroup_root: str
+    leaf: Certificate | None
+    outcome: Outcome
+    read_at: datetime
+    evidence: tuple[str, ...]
+
+    @property
+    def is_outside(self) -> bool:
+        """It is in no pod by anything that tbot can see."""
+        return self.in_the_nodes_mounts and not _POD_IN_ROOT.search(self.cgroup_root)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A workload of the run that wants an identity, as it was when it was Ready or when something kept it from that.
+
+    Attributes:
+        pod: Its pod.
+        proxy: Its proxy's identity; None where Envoy does not run.
+        outcome: How its attempt to get an identity ended.
+        evidence: Ids of the readings.
+    """
+
+    pod: Pod
+    proxy: ProxyIdentity | None
+    outcome: Outcome
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """An attempt that could not be made: the cluster did not admit its pod, or the pod did not get that far.
+
+    Attributes:
+        what: The pod.
+        reason: The cluster's own words.
+        evidence: Ids of the readings.
+        by_policy: The cluster or the node refused such a pod; otherwise something else was in the way.
+    """
+
+    what: str
+    reason: str
+    evidence: tuple[str, ...]
+    by_policy: bool = False
+
+
+class Claim(StrEnum):
+    """What a client without a proxy shows to a workload's sidecar: sound certificates, none of which Teleport has issued."""
+
+    ISTIODS = "a certificate of istiod"
+    FORGED = "a forged certificate of this trust domain"
+    FOREIGN = "a certificate of another trust domain"
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """One TLS connection of a client without a proxy to a workload's sidecar.
+
+    Attributes:
+        claim: What it wants to show.
+        chain: The certificates that it showed, its own first.
+        at: UTC.
+        protocol: E.g. ``TLSv1.3``; empty when there was no handshake at all.
+        outcome: How it ended, as the client saw it.
+        counted: What the server's Envoy counted between a reading before and one after.
+        server: The server's pod.
+        evidence: Ids of the readings.
+    """
+
+    claim: Claim
+    chain: tuple[Certificate, ...]
+    at: datetime
+    protocol: str
+    outcome: Outcome
+    counted: Counters
+    server: str
+    evidence: tuple[str, ...]
+
+    @property
+    def certificate(self) -> Certificate:
+        """Its own certificate."""
+        return self.chain[0]
+
+    @property
+    def where(self) -> str:
+        """Server and client, as a person names them."""
+        return f"{self.server}, dialled with {self.claim}"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAttempt:
+    """A tbot with the bot's own configuration and another service account.
+
+    Attributes:
+        service_account: As ``namespace:name``.
+        pod: Its pod.
+        outcome: How its joining ended, as it says itself.
+        instances: What Teleport knows of that tbot: bot instances with its host name; None without an admin session.
+        evidence: Ids of the readings.
+    """
+
+    service_account: str
+    pod: Pod
+    outcome: Outcome
+    instances: tuple[BotInstance, ...] | None
+    evidence: tuple[str, ...]
+
+
+def parse_relay(text: str) -> tuple[bool, str]:
+    """Reads what a relay prints first: whether it has the node's mounts, and its cgroup root.
+
+    Args:
+        text: The log of ``manifests/probes/relay.py``.
+
+    Raises:
+        CouldNotTell: It printed something else, such as why it could not go over.
+    """
+    where = "log of the relay"
+    first = text.strip().partition("\n")[0]
+    try:
+        document = json.loads(first)
+    except ValueError as error:
+        raise damaged("what the relay has become, as JSON", text.strip()[-300:] or "nothing", where) from error
+    own, node = need(document, "mounts", str, where), need(document, "mounts_of_node", str, where)
+    return own == node, need(document, "root", str, where)
+
+
+def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, Outcome]:
+    """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, the protocol, and how it ended.
+
+    Raises:
+        CouldNotTell: It printed something else.
+    """
+    where = "the TLS client"
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise damaged("one JSON document", text.strip()[-300:] or "nothing", where) from error
+    shown = parse_certificates(need(document, "certificate", str, where), where)
+    return shown, need(document, "protocol", str, where), _outcome_of(document, where)
+
+
+def _outcome_of(document: Mapping[str, Any], where: str) -> Outcome:
+    error, answer = need(document, "error", str, where), need(document, "answer", str, where)
+    if error:
+        return of_exception(error, need(document, "text", str, where))
+    if re.match(r"HTTP/1\.\d \d{3}", answer):
+        # Whatever its status: who answers a request has taken the certificate.
+        return Outcome(Kind.GRANTED, "", answer.partition("\r\n")[0])
+    if not answer:
+        return Outcome(Kind.CLOSED, "", "closed without an answer")
+    return Outcome(Kind.OTHER, "", answer[:200])

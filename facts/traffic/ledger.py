@@ -1,0 +1,280 @@
+"""The ledger of the traffic client: one entry for each request, each with one outcome out of a closed list.
+
+The program, ``manifests/traffic/traffic.py``, writes down what happened; what that was is decided here. Who called is the
+server's word. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of its local replies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from facts.document import damaged, mappings, need, texts, when
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy_traffic import Counters
+from facts.proxies.identity import ProxyIdentity
+from facts.proxies.policies import Policy
+
+WHERE = "ledger of the traffic client"
+RBAC_WORDS = "RBAC: access denied"
+
+
+class Outcome(StrEnum):
+    """What became of a request. Each is told from all others; a timeout is none of the refusals."""
+
+    ANSWERED = "answered by the server"
+    DENIED = "403 RBAC: access denied"
+    TLS_ERROR = "503 for a TLS error"
+    """In the words of the proxy that could not shake hands; many say no more than the next."""
+    NO_UPSTREAM = "503 without a connection to the server"
+    """The proxy that answers had none, for whatever reason: what it counts of its handshakes says more."""
+    OTHER_ANSWER = "another answer"
+    RESET = "connection reset"
+    """By a peer that had taken it; one that nobody takes is refused."""
+    CLOSED = "connection closed without an answer"
+    REFUSED = "connection refused"
+    UNRESOLVED = "name not resolved"
+    TIMEOUT = "timeout"
+    OTHER_ERROR = "another error"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of the traffic, as its pod knows itself."""
+
+    pod: str
+    namespace: str
+    service_account: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One element of ``x-forwarded-client-cert``: the peer whose certificate a proxy has verified.
+
+    Attributes:
+        by: URI SANs of the proxy's own certificate.
+        uris: URI SANs of the peer's certificate.
+        hash: SHA-256 of the peer's certificate, hexadecimal; empty where the proxy does not say it.
+    """
+
+    by: tuple[str, ...]
+    uris: tuple[str, ...]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the server said of a request.
+
+    Attributes:
+        server: The server.
+        arrivals: How often this request had arrived there by then; more than once means that a proxy asked again.
+        target: The path as it arrived; empty over TCP.
+        peers: The proxies' certificates on the way, nearest last; none over TCP.
+    """
+
+    server: End
+    arrivals: int
+    target: str
+    peers: tuple[Peer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One entry.
+
+    Attributes:
+        id: Unique in all ledgers.
+        url: As it was asked for.
+        at: UTC time at which it began.
+        seconds: That it took.
+        connection: The client's own address of its connection; empty where there was none.
+        outcome: What became of it.
+        status: HTTP status; 0 where there is none.
+        words: What a proxy or the system said, where the server did not answer.
+        word: What the server said, where it did.
+    """
+
+    id: str
+    url: str
+    at: datetime
+    seconds: float
+    connection: str
+    outcome: Outcome
+    status: int
+    words: str
+    word: Word | None
+
+    def __str__(self) -> str:
+        if self.outcome in (Outcome.ANSWERED, Outcome.DENIED):
+            return self.outcome.value
+        status = f"HTTP {self.status}" if self.outcome is Outcome.OTHER_ANSWER else ""
+        words = ": ".join(part for part in (status, self.words) if part)
+        return f"{self.outcome.value} ({words})" if words else self.outcome.value
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Everything that one client asked in one go.
+
+    Attributes:
+        client: The client.
+        requests: In the order in which they were made; at least one.
+        evidence: Ids of the readings.
+    """
+
+    client: End
+    requests: tuple[Request, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """What servers said."""
+        return tuple(r.word for r in self.requests if r.word is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one client asked of one server in one go, and what the proxies at both ends counted meanwhile.
+
+    Attributes:
+        ledger: The client's.
+        client: What its proxy counted; None where it has none.
+        server: What the server's proxy counted; None where it has none.
+        proxies: What the proxies at both ends held, read before and after: a certificate may have been renewed meanwhile.
+        policies: What the proxies on the way enforce; read only where a request was not answered.
+        policies_evidence: Ids of the readings of the policies.
+    """
+
+    ledger: Ledger
+    client: Counters | None
+    server: Counters | None
+    proxies: tuple[ProxyIdentity, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    policies_evidence: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """How many requests were made."""
+        return len(self.ledger.requests)
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of all readings."""
+        counted = [e for counters in (self.client, self.server) if counters for e in counters.evidence]
+        held = [e for proxy in self.proxies for e in proxy.evidence]
+        return (*self.ledger.evidence, *counted, *held, *self.policies_evidence)
+
+    def held_by(self, pod: Pod) -> tuple[ProxyIdentity, ...]:
+        """What a pod's proxy held, before and after."""
+        return tuple(p for p in self.proxies if p.pod.uid == pod.uid)
+
+
+def parse_ledger(document: Any, evidence: tuple[str, ...] = ()) -> Ledger:
+    """Reads a ledger.
+
+    Raises:
+        CouldNotTell: It is not what the program writes.
+    """
+    requests = tuple(_request(entry) for entry in mappings(document, "requests", WHERE))
+    if not requests:
+        raise damaged("at least one request", "none", WHERE)
+    return Ledger(parse_end(need(document, "client", dict, WHERE)), requests, evidence)
+
+
+def _request(entry: Mapping[str, Any]) -> Request:
+    status, body = need(entry, "status", int, WHERE), need(entry, "body", str, WHERE)
+    error, detail = need(entry, "error", str, WHERE), need(entry, "detail", str, WHERE)
+    request_id = need(entry, "id", str, WHERE)
+    word = None if error else _word(body, request_id, status)
+    outcome = of_error(error) if error else Outcome.ANSWERED if word else of_answer(status, body)
+    return Request(
+        id=request_id,
+        url=need(entry, "url", str, WHERE),
+        at=when(need(entry, "at", str, WHERE), WHERE),
+        seconds=need(entry, "seconds", float, WHERE),
+        connection=need(entry, "connection", str, WHERE),
+        outcome=outcome,
+        status=status,
+        words="" if word else detail or body.strip()[:300],
+        word=word,
+    )
+
+
+def _word(body: str, request_id: str, status: int) -> Word | None:
+    """What the server said of this very request; None where somebody else answered."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(said, Mapping) or said.get("id") != request_id or status not in (0, 200):
+        return None
+    return Word(
+        server=parse_end(need(said, "server", dict, WHERE)),
+        arrivals=need(said, "arrivals", int, WHERE),
+        target=need(said, "target", str, WHERE),
+        peers=tuple(peer for header in texts(said, "peer", WHERE) for peer in parse_peers(header)),
+    )
+
+
+def parse_end(document: Mapping[str, Any]) -> End:
+    """Reads how an end of the traffic describes itself."""
+    return End(*(need(document, key, str, WHERE) for key in ("pod", "namespace", "service_account", "node")))
+
+
+def of_answer(status: int, body: str) -> Outcome:
+    """What an answer is that does not come from the server."""
+    if status == 403 and body.strip() == RBAC_WORDS:
+        return Outcome.DENIED
+    if status == 504 or (status == 503 and "reset reason: connection timeout" in body):
+        return Outcome.TIMEOUT
+    if status == 503:
+        return Outcome.TLS_ERROR if re.search(r"\bTLS[ _]error\b", body) else Outcome.NO_UPSTREAM
+    return Outcome.OTHER_ANSWER
+
+
+def of_error(error: str) -> Outcome:
+    """What an error is, by the program's word for it."""
+    return {
+        "ECONNRESET": Outcome.RESET,
+        "EPIPE": Outcome.RESET,
+        "closed": Outcome.CLOSED,
+        "ECONNREFUSED": Outcome.REFUSED,
+        "unresolved": Outcome.UNRESOLVED,
+        "timeout": Outcome.TIMEOUT,
+        "ETIMEDOUT": Outcome.TIMEOUT,
+    }.get(error, Outcome.OTHER_ERROR)
+
+
+def parse_peers(header: str) -> tuple[Peer, ...]:
+    """Reads a value of the header ``x-forwarded-client-cert``: elements with commas between, pairs with semicolons between.
+
+    Raises:
+        CouldNotTell: It is not such a value.
+    """
+    return tuple(_peer(element) for element in _split(header, ","))
+
+
+def _peer(element: str) -> Peer:
+    pairs: dict[str, list[str]] = {}
+    for pair in _split(element, ";"):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise damaged("pairs of a key and a value", repr(pair), "x-forwarded-client-cert")
+        if value.startswith('"'):
+            value = value[1:-1].replace('\\"', '"')
+        pairs.setdefault(key.strip().lower(), []).append(value)
+    return Peer(tuple(pairs.get("by", ())), tuple(pairs.get("uri", ())), next(iter(pairs.get("hash", ())), ""))
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """Parts of a text, where a separator between double quotes separates nothing."""
+    for part in re.findall(rf'((?:[^"{separator}]|"(?:[^"\\]|\\.)*")+)', text):
+        if part.strip():
+            yield part.strip()

@@ -1,0 +1,197 @@
+"""How an attempt to be let in ended: granted, or refused, and by which of the things that refuse.
+
+A TLS alert, a status of the SDS server, a refused join and a missing socket are different outcomes: each says that another
+part of the installation did its work. A timeout is none of them; it says nothing. What becomes of a request, a policy's 403
+among it, is in `facts.traffic.ledger`.
+
+Sources: the log line of an Envoy whose config stream ended, gRPC's status codes, Istio's agent, and Teleport's error texts;
+what TLS alerts mean is in `facts.traffic.tls_alerts`. How Teleport joins the layers of an error differs by version, so only
+parts of its sentences are looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote
+
+from facts.traffic.tls_alerts import Objection, objection_of
+
+
+class Kind(StrEnum):
+    """What an attempt ended with."""
+
+    GRANTED = "granted"
+    TLS_ALERT = "refused by a TLS alert"
+    SDS = "refused by the SDS server"
+    JOIN = "refused by Teleport's join token"
+    NO_SOCKET = "there is no socket to ask"
+    CLOSED = "the other side closed the connection without a word"
+    TIMEOUT = "no answer in time"
+    OTHER = "ended otherwise"
+
+
+class Because(StrEnum):
+    """Why an SDS server or Teleport refused, as far as its words tell."""
+
+    NO_POD = "the caller is attested as no pod"
+    NO_RULE = "no rule of the workload identity allows the caller"
+    NO_ALLOW_RULE = "the join token allows another service account"
+    UNSAID = "for another reason"
+
+
+GRPC_STATUS = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
+    "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+"""Names of the gRPC status codes, by code."""
+
+# What Envoy itself writes for a stream that never reached the server, or that the server left without a word.
+_NOT_THE_SERVERS = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+
+_REASONS: tuple[tuple[re.Pattern[str], Because], ...] = (
+    (re.compile(r"workload\.kubernetes\S*\"? (?:is )?unset"), Because.NO_POD),
+    (re.compile(r"did not pass rule evaluation|no matching rule found"), Because.NO_RULE),
+    (re.compile(r"did not match any allow rules"), Because.NO_ALLOW_RULE),
+)
+
+# OpenSSL's name of the reason of an error.
+_ALERT = re.compile(r"\b(?:SSLV3|TLSV1|TLSV13)_ALERT_([A-Z_]+)")
+
+_UNREACHED = re.compile(r"No such file or directory|No_such_file_or_directory|Connection refused|Connection_refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended.
+
+    Attributes:
+        kind: What it ended with.
+        code: Name of the alert or of the gRPC status; empty where there is none.
+        said: The words of whoever ended it.
+        because: What those words mean, for the SDS server and for Teleport.
+    """
+
+    kind: Kind
+    code: str = ""
+    said: str = ""
+    because: Because = Because.UNSAID
+
+    def __str__(self) -> str:
+        code = f" ({self.code})" if self.code else ""
+        return f"{self.kind}{code}: {' '.join(self.said.split())}" if self.said else f"{self.kind}{code}"
+
+    @property
+    def objection(self) -> Objection | None:
+        """What a TLS alert objects to; None where there was no alert."""
+        return objection_of(self.code) if self.kind is Kind.TLS_ALERT else None
+
+
+def of_exception(name: str, text: str) -> Outcome:
+    """The outcome of a TLS connection that a Python client saw end with an exception instead of an answer.
+
+    Args:
+        name: Class of the exception, e.g. ``SSLError``.
+        text: Its text.
+    """
+    said = f"{name}: {text}" if text else name
+    if alert := _ALERT.search(text):
+        return Outcome(Kind.TLS_ALERT, alert[1].lower(), said)
+    if name == "TimeoutError":
+        return Outcome(Kind.TIMEOUT, "", said)
+    if name in ("ConnectionResetError", "BrokenPipeError", "SSLEOFError", "SSLZeroReturnError"):
+        return Outcome(Kind.CLOSED, "", said)
+    return Outcome(Kind.OTHER, "", said)
+
+
+def of_sds(code: int, message: str) -> Outcome:
+    """The outcome of an SDS stream that ended.
+
+    Args:
+        code: gRPC status code; 14 is what Envoy writes when it reached no server.
+        message: gRPC status message.
+    """
+    status = GRPC_STATUS[code] if 0 <= code < len(GRPC_STATUS) else str(code)
+    if status in _NOT_THE_SERVERS:
+        return Outcome(Kind.NO_SOCKET if _UNREACHED.search(message) else Kind.OTHER, status, message)
+    if status == "UNIMPLEMENTED":
+        return Outcome(Kind.OTHER, status, message)
+    return Outcome(Kind.SDS, status, message, reason_of(message))
+
+
+def reason_of(words: str) -> Because:
+    """What the words of an SDS server or of Teleport mean."""
+    return next((because for pattern, because in _REASONS if pattern.search(words)), Because.UNSAID)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """A config stream of Envoy that ended, as its log tells.
+
+    Attributes:
+        cluster: The static cluster that was asked, e.g. ``sds-grpc``.
+        outcome: How it ended.
+    """
+
+    cluster: str
+    outcome: Outcome
+
+
+# The message may have several lines; the next entry begins with a time, in Envoy's format or in that of Istio's agent.
+_STREAM_ENDED = re.compile(
+    r"StreamSecrets gRPC config stream to (?P<cluster>\S+) closed(?: since \d+s ago)?: (?P<code>\d+), (?P<message>.*?)"
+    r"(?=\n(?:\[?\d{4}-\d\d-\d\d[ T])|\Z)",
+    re.DOTALL,
+)
+_TRAILER = re.compile(r"(?:\{via_upstream\})?(?:\s+\(previously \d+, .*\))?(?:\tthread=\d+)?\s*\Z", re.DOTALL)
+
+
+def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
+    """Reads the ends of SDS streams out of an Envoy's log, oldest first.
+
+    Envoy logs a status that the server gave at once, and one of its own (14) only when it lasts.
+
+    Args:
+        log: The end of the log, as Envoy or as Istio's agent writes it.
+    """
+    return tuple(
+        # As it came over the wire: gRPC writes line breaks in a message with a percent sign.
+        StreamEnded(found["cluster"], of_sds(int(found["code"]), unquote(_TRAILER.sub("", found["message"]))))
+        for found in _STREAM_ENDED.finditer(log)
+    )
+
+
+_AGENT_FOUND_NONE = re.compile(r"non-default SDS socket path.*no socket found", re.IGNORECASE)
+_JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
+_BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
+
+
+def of_agents_log(log: str) -> Outcome:
+    """How the start of an Istio agent ended that was told another socket name than the usual one.
+
+    Args:
+        log: The end of its log.
+    """
+    found = next((line for line in reversed(log.splitlines()) if _AGENT_FOUND_NONE.search(line)), "")
+    if found:
+        return Outcome(Kind.NO_SOCKET, "", found.strip())
+    return Outcome(Kind.OTHER, "", log.strip()[-300:])
+
+
+def of_tbots_log(log: str) -> Outcome:
+    """How a tbot's attempt to join ended.
+
+    Args:
+        log: Its whole log.
+    """
+    if reason_of(log) is Because.NO_ALLOW_RULE:
+        # The layers of the error may stand on lines of their own; the innermost is the one that counts.
+        line = next(line for line in log.splitlines() if reason_of(line) is Because.NO_ALLOW_RULE)
+        return Outcome(Kind.JOIN, "", line.strip()[-300:], Because.NO_ALLOW_RULE)
+    if joined := _JOINED.search(log):
+        return Outcome(Kind.GRANTED, "", joined[0])
+    error = _BOTS_ERROR.search(log)
+    # Whatever follows the first line that says ERROR belongs to it.
+    return Outcome(Kind.OTHER, "", (log[error.start() :] if error else log).strip()[:400])

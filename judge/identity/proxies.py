@@ -1,0 +1,383 @@
+"""Judgments about the identity of each sidecar: ID-01 to ID-07.
+
+What is wrong with one proxy is said by a function of its own (`mode_problems`, `name_problems` …), which the guide's
+checklist and the sweep over the whole mesh (`judge.identity.sweep`) use as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from facts.document import Absent
+from facts.errors import CouldNotTell
+from facts.finding import Finding
+from facts.istio.istio_ca import IstioAuthorities
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy import Validator
+from facts.proxies.identity import Fleet, ProxyIdentity
+from facts.proxies.sds_mode import SdsMode
+from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify_chain, workload_id
+from facts.teleport.bundle import TrustBundle
+from facts.teleport.resources import DEFAULT_MAXIMUM_TTL, WorkloadIdentity
+from facts.teleport.tbot import Agent
+from judge.findings import could_not_tell, listed, not_applicable
+from judge.fleet import each_of, of_proxies
+from judge.install.istio import NO_WORKLOAD
+
+STREAMS = 2
+"""Envoy opens a stream for each secret: its certificate and its trust bundle."""
+
+BACKDATED = timedelta(minutes=1)
+"""Teleport puts the start of each SVID this far into the past."""
+
+SKEW = timedelta(seconds=30)
+"""What a peer's clock may be off; a certificate must be valid that long already and still. Less than `BACKDATED`."""
+
+
+# --- one proxy -------------------------------------------------------------------------------------------------------
+
+
+def mode_problems(proxy: ProxyIdentity) -> list[str]:
+    """Why a proxy's secrets do not come from the external socket."""
+    if proxy.sds_mode is SdsMode.EXTERNAL:
+        return []
+    return [f"{proxy.pod} is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"]
+
+
+def stream_problems(proxy: ProxyIdentity) -> list[str]:
+    """Why no new secret would reach a proxy, whatever it holds now."""
+    streams = proxy.streams
+    if streams.cx_active and streams.rq_active >= STREAMS:
+        return []
+    return [
+        f"{proxy.pod} has {streams.rq_active} of {STREAMS} live streams on its socket:"
+        f" {streams.cx_active} connected, {streams.cx_connect_fail} failed to connect"
+    ]
+
+
+def request_problems(proxy: ProxyIdentity) -> list[str]:
+    """Signs that a proxy's agent asked istiod for a certificate since it started."""
+    problems = []
+    if proxy.csr_count:
+        problems.append(f"{proxy.pod} sent {proxy.csr_count} certificate requests to istiod")
+    if proxy.agent_certificate_held:
+        problems.append(f"the agent of {proxy.pod} holds a certificate of its own")
+    return problems
+
+
+def supply_problems(proxy: ProxyIdentity) -> list[str]:
+    """Why the external socket does not supply a proxy, for now and in time to come."""
+    return mode_problems(proxy) or stream_problems(proxy) + request_problems(proxy)
+
+
+def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[str]:
+    """Why the only URI SAN of a proxy's certificate is not its pod's own SPIFFE ID."""
+    if proxy.leaf is None:
+        return [_without_certificate(proxy)]
+    own = workload_id(trust_domain, proxy.pod.namespace, proxy.pod.service_account)
+    return [] if proxy.spiffe_ids == (own,) else [f"{proxy.pod} carries {listed(proxy.spiffe_ids)}, its own is {own}"]
+
+
+def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+    """Why a proxy's certificate does not descend from Teleport's authorities now."""
+    if proxy.leaf is None:
+        return [_without_certificate(proxy)]
+    chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at)
+    return [] if chain.ok else [f"{proxy.pod}: its certificate is not Teleport's: {chain.reason}"]
+
+
+def own_identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+    """Why a proxy's certificate is not its own, issued by Teleport and valid now."""
+    if proxy.leaf is None:
+        return [_without_certificate(proxy)]
+    return name_problems(proxy, bundle.trust_domain) + issuer_problems(proxy, bundle)
+
+
+def istiod_problems(proxy: ProxyIdentity, istiod: IstioAuthorities) -> list[str]:
+    """Whether a proxy's certificate descends from istiod's authority.
+
+    Times do not count: an istiod certificate that has expired is one all the same.
+    """
+    if proxy.leaf is not None and is_signed_by(proxy.leaf, istiod.authorities, proxy.chain[1:]):
+        return [f"{proxy.pod}: its certificate descends from istiod's authority"]
+    return []
+
+
+def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[str]:
+    """What keeps a proxy's certificate from being a well-formed X509-SVID leaf that is valid now and no longer than allowed.
+
+    Sources: X509-SVID sections 2 to 5, RFC 5280 sections 4.2.1.6 and 4.2.1.9.
+    """
+    if proxy.leaf is None:
+        return [_without_certificate(proxy)]
+    leaf, at = proxy.leaf, proxy.read_at
+    wrong = [*_leaf_problems(leaf)]
+    if at < leaf.not_before + SKEW:
+        wrong.append(f"at {at:%F %T} UTC it is valid from {leaf.not_before:%F %T} UTC: too late for a clock {_off()}")
+    if at > leaf.not_after - SKEW:
+        wrong.append(f"at {at:%F %T} UTC it is valid until {leaf.not_after:%F %T} UTC: too short for a clock {_off()}")
+    if (lives := leaf.not_after - leaf.not_before) > longest:
+        wrong.append(f"it lives {lives.total_seconds():.0f} s, at most {longest.total_seconds():.0f} s are configured")
+    return [f"{proxy.pod}: {'; '.join(wrong)}"] if wrong else []
+
+
+def _leaf_problems(leaf: Certificate) -> list[str]:
+    wrong = []
+    if leaf.is_ca:
+        wrong.append("it is a CA")
+    if len(leaf.uri_sans) != 1:
+        wrong.append(f"it has {len(leaf.uri_sans)} URI names")
+    if not leaf.subject and not leaf.san_critical:
+        wrong.append("its subject is empty and its alternative name not critical")
+    if not leaf.key_usage:
+        wrong.append("it has no key usage")
+    elif not leaf.key_usage_critical:
+        wrong.append("its key usage is not critical")
+    if leaf.key_usage and "digital_signature" not in leaf.key_usage:
+        wrong.append("its key may not sign")
+    if signs := leaf.key_usage & {"key_cert_sign", "crl_sign"}:
+        wrong.append(f"its key may do what only an authority may: {listed(signs)}")
+    if missing := {"server_auth", "client_auth"} - leaf.extended_key_usage:
+        wrong.append(f"its extended key usage lacks {listed(missing)}")
+    return wrong
+
+
+def _off() -> str:
+    return f"that is {SKEW.total_seconds():.0f} s off"
+
+
+def grammar_problems(proxy: ProxyIdentity) -> list[str]:
+    """How the names in a proxy's certificate break the SPIFFE-ID grammar; a workload's ID has a path."""
+    if not proxy.spiffe_ids:
+        return [_without_certificate(proxy) if proxy.leaf is None else f"{proxy.pod} carries no URI name"]
+    wrong = [(name, malformation(name)) for name in proxy.spiffe_ids]
+    wrong += [(n, "it has no path") for n in proxy.spiffe_ids if not malformation(n) and not SpiffeId.parse(n).path]
+    return [f"{proxy.pod} carries {name!r}: {why}" for name, why in wrong if why]
+
+
+def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+    """How what a proxy validates its peers with differs from Teleport's current authorities."""
+    if proxy.validator is Validator.NONE:
+        return [f"{proxy.pod} holds no authority to validate its peers with"]
+    if proxy.validator is Validator.TRUSTED_CA:
+        names = listed(a.subject or "an authority without a name" for a in proxy.root_authorities.get("", ()))
+        return [f"{proxy.pod} validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator"]
+    problems = []
+    if foreign := set(proxy.root_authorities) - {bundle.trust_domain}:
+        problems.append(f"{proxy.pod} trusts the trust domains {listed(foreign)} as well")
+    held = {a.sha256: a for a in proxy.root_authorities.get(bundle.trust_domain, ())}
+    if more := [a for sha256, a in held.items() if sha256 not in bundle.fingerprints]:
+        problems.append(f"{proxy.pod} trusts {_named(more)}, which Teleport does not publish")
+    if fewer := [a for a in bundle.authorities if a.sha256 not in held]:
+        problems.append(f"{proxy.pod} lacks {_named(fewer)}, which Teleport publishes")
+    return problems
+
+
+def _named(authorities: Sequence[Certificate]) -> str:
+    return listed(f"{a.subject or 'an authority without a name'} (SHA-256 {a.sha256[:16]}…)" for a in authorities)
+
+
+def _without_certificate(proxy: ProxyIdentity) -> str:
+    return f"{proxy.pod} holds no certificate: {listed(proxy.decided_by)}"
+
+
+# --- how long a certificate may live ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """The longest that an SVID may live.
+
+    Attributes:
+        longest: From the start of its validity to the end, what Teleport backdates included.
+        said: What it follows from, in words.
+        evidence: Ids of the readings.
+    """
+
+    longest: timedelta
+    said: str
+    evidence: tuple[str, ...]
+
+
+def effective_lifetime(agent: Agent, identity: WorkloadIdentity | Absent | None) -> Lifetime:
+    """The lesser of what tbot asks for and what the workload identity allows, plus what Teleport backdates.
+
+    Args:
+        agent: tbot as it is installed.
+        identity: The workload identity; None where nobody could ask for it: then only what tbot asks for is known.
+
+    Raises:
+        CouldNotTell: tbot has no service that issues.
+    """
+    if not agent.config.services:
+        raise CouldNotTell(
+            expected="a service of type workload-identity-api, whose credential_ttl bounds each certificate",
+            seen="none",
+            where=f"ConfigMap {agent.config_map}",
+            remedy="configure the service; see INST-13",
+        )
+    asked = agent.config.services[0].credential_ttl
+    said = f"tbot asks for {asked:.0f} s"
+    evidence = agent.evidence
+    if isinstance(identity, WorkloadIdentity):
+        allowed = identity.maximum_ttl or DEFAULT_MAXIMUM_TTL
+        said += f", the workload identity allows {allowed:.0f} s"
+        asked = min(asked, allowed)
+        evidence += identity.evidence
+    else:
+        said += ", what the workload identity allows is not known"
+    said += f", Teleport backdates {BACKDATED.total_seconds():.0f} s"
+    return Lifetime(timedelta(seconds=asked) + BACKDATED, said, evidence)
+
+
+# --- the requirements ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecars:
+    """Sidecars under judgement.
+
+    Attributes:
+        pods: Their pods, as the API server has them.
+        fleet: Their proxies.
+        evidence: The list of all pods, which also shows that there is none.
+    """
+
+    pods: Sequence[Pod]
+    fleet: Fleet
+    evidence: tuple[str, ...]
+
+
+def secrets_come_from_the_socket(sidecars: Sidecars) -> Finding:
+    """ID-01: the external socket supplies both secrets over live streams, and no request ever went to istiod."""
+    proxies = sidecars.fleet.proxies
+    owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
+
+    def problems(proxy: ProxyIdentity) -> list[str]:
+        found = supply_problems(proxy)
+        # The pod whose agent took the socket over uses the key that it hands out.
+        owner = owners.get((proxy.pod.node, proxy.leaf.key_sha256)) if proxy.leaf else None
+        if proxy.sds_mode is SdsMode.TAKEOVER and owner is not None:
+            found = [f"{problem}; the key is that of {owner}, whose agent serves the node's socket" for problem in found]
+        return found
+
+    return _judged(
+        "ID-01",
+        sidecars,
+        problems,
+        expected="secrets from the external socket over live streams, and no certificate request to istiod",
+        so=lambda p: f"{p.streams.rq_active} streams; {'; '.join(p.decided_by)}",
+    )
+
+
+def names_are_the_pods_own(sidecars: Sidecars, bundle: TrustBundle) -> Finding:
+    """ID-02: the only URI SAN is the SPIFFE ID of the pod's namespace and service account in Teleport's trust domain."""
+    return _judged(
+        "ID-02",
+        sidecars,
+        lambda p: name_problems(p, bundle.trust_domain),
+        expected=f"exactly spiffe://{bundle.trust_domain}/ns/NAMESPACE/sa/SERVICE_ACCOUNT of each pod",
+        so=lambda p: listed(p.spiffe_ids),
+        evidence=bundle.evidence,
+    )
+
+
+def teleport_issued(sidecars: Sidecars, bundle: TrustBundle, istiod: IstioAuthorities) -> Finding:
+    """ID-03: the chain leads to an authority that Teleport publishes, and to none of istiod's."""
+    return _judged(
+        "ID-03",
+        sidecars,
+        lambda p: issuer_problems(p, bundle) + istiod_problems(p, istiod),
+        expected="certificates of Teleport's SPIFFE authority, and none of istiod's",
+        so=lambda p: f"issued by {p.leaf.issuer or 'an authority without a name'}" if p.leaf else "",
+        evidence=(*bundle.evidence, *istiod.evidence),
+    )
+
+
+def leaves_are_svids(sidecars: Sidecars, lifetime: Lifetime) -> Finding:
+    """ID-04: each certificate is an X509-SVID leaf, valid now, and lives no longer than was configured."""
+    return _judged(
+        "ID-04",
+        sidecars,
+        lambda p: profile_problems(p, lifetime.longest),
+        expected=f"X509-SVID leaves, valid now, of at most {lifetime.longest.total_seconds():.0f} s ({lifetime.said})",
+        so=lambda p: f"valid {p.leaf.not_before:%T} to {p.leaf.not_after:%F %T} UTC" if p.leaf else "",
+        evidence=lifetime.evidence,
+    )
+
+
+def names_are_well_formed(sidecars: Sidecars) -> Finding:
+    """ID-05: each name follows the grammar of the SPIFFE-ID specification, section 2."""
+    return _judged(
+        "ID-05",
+        sidecars,
+        grammar_problems,
+        expected="names that follow the SPIFFE-ID specification, with a path",
+        so=lambda p: listed(p.spiffe_ids),
+    )
+
+
+def authorities_are_teleports(sidecars: Sidecars, bundle: TrustBundle) -> Finding:
+    """ID-06: peers are validated by the SPIFFE validator, against exactly what Teleport publishes."""
+    return _judged(
+        "ID-06",
+        sidecars,
+        lambda p: authority_problems(p, bundle),
+        expected=f"the SPIFFE validator with exactly the {len(bundle.authorities)} authorities of {bundle.trust_domain}",
+        so=lambda p: f"{len(p.root_authorities[bundle.trust_domain])} authorities",
+        evidence=bundle.evidence,
+    )
+
+
+def no_request_went_to_istiod(sidecars: Sidecars) -> Finding:
+    """ID-07: since it started, no agent has sent a signing request to istiod or come by a certificate of its own."""
+    return _judged(
+        "ID-07",
+        sidecars,
+        request_problems,
+        expected="no certificate request to istiod, by the agents' own count",
+        so=lambda _p: "0 requests",
+    )
+
+
+def _judged(
+    requirement: str,
+    sidecars: Sidecars,
+    problems: Callable[[ProxyIdentity], Sequence[str]],
+    *,
+    expected: str,
+    so: Callable[[ProxyIdentity], str],
+    evidence: Sequence[str] = (),
+) -> Finding:
+    where = f"{len(sidecars.pods)} sidecars"
+    if not sidecars.pods:
+        return not_applicable(requirement, NO_WORKLOAD, where=where, evidence=sidecars.evidence)
+    proxies = sidecars.fleet.proxies
+    found = [p for proxy in proxies for p in problems(proxy)]
+    if missing := _not_asked(sidecars):
+        error = CouldNotTell(
+            expected=expected,
+            seen=f"{listed(missing)} were not asked",
+            where=where,
+            remedy="run again; a pod must be in the fleet that is judged",
+        )
+        return could_not_tell(requirement, error, sidecars.evidence)
+    return of_proxies(
+        requirement,
+        sidecars.pods,
+        sidecars.fleet,
+        expected=expected,
+        problems=found,
+        so="" if found else each_of(proxies, so),
+        where=where,
+        evidence=(*sidecars.evidence, *evidence),
+    )
+
+
+def _not_asked(sidecars: Sidecars) -> list[str]:
+    """Pods without an answer or a reason: nothing may be proven by leaving them out."""
+    fleet = sidecars.fleet
+    asked = {p.pod.uid for p in fleet.proxies} | {u.pod.uid for u in fleet.unread}
+    return [str(pod.ref) for pod in sidecars.pods if pod.uid not in asked]

@@ -1,0 +1,187 @@
+"""Judgments about whom tbot and Teleport must refuse: NEG-02, NEG-03 and NEG-06.
+
+A refusal counts only with its reason: one that everybody meets, or that is for something else, shows nothing. So each goes
+with somebody who asks for the same and must be let in, and what ended otherwise than by a refusal is *could not tell*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from facts.errors import CouldNotTell
+from facts.finding import Finding
+from facts.kubernetes.probes import Refused, SdsProbe
+from facts.proxies.identity import ProxyIdentity
+from facts.svid import verify_chain, workload_id
+from facts.teleport.bundle import TrustBundle
+from facts.teleport.resources import WorkloadIdentity
+from facts.teleport.tbot import Agent
+from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
+from facts.traffic.refusal import Because, Kind, reason_of
+from judge.findings import concluded, could_not_tell, listed, not_applicable
+
+NODES_CANNOT_BE_ENTERED = "the cluster admits no pod that enters its node"
+OTHER_JOIN_METHOD = "tbot joins by another method than kubernetes"
+"""Conditions of the catalogue."""
+
+
+# --- NEG-02 ----------------------------------------------------------------------------------------------------------
+
+
+def outside_is_refused(
+    outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], bundle: TrustBundle
+) -> Finding:
+    """NEG-02: on each node a process in no pod is refused for that, while one in a pod is given its identity.
+
+    Args:
+        outside: What processes in no pod got, one for each node.
+        beside: What probes in pods got from the same sockets at the same time.
+        bundle: Teleport's authorities.
+    """
+    where = f"sockets of {listed(p.node for p in beside)}"
+    evidence = [*(e for p in (*outside, *beside) for e in p.evidence), *bundle.evidence]
+    entered = [p for p in outside if isinstance(p, OutsideProbe)]
+    problems = [f"{p.node}: a process in no pod was given {p.leaf}" for p in entered if p.leaf is not None]
+    problems += [
+        f"{p.node}: a process in a pod is refused as one in no pod: nobody is attested ({p.reason})"
+        for p in beside
+        if isinstance(p, SdsProbe) and p.leaf is None and reason_of(p.reason) is Because.NO_POD
+    ]
+    # What is wrong is wrong even where the rest could not be told.
+    if not problems:
+        if outside and all(isinstance(p, NotRun) and p.by_policy for p in outside):
+            return not_applicable("NEG-02", NODES_CANNOT_BE_ENTERED, where=where, evidence=evidence)
+        unclear = [f"{p.what} did not run: {p.reason}" for p in outside if isinstance(p, NotRun)]
+        unclear += [w for p in entered for w in _why_outside_proves_nothing(p)]
+        unclear += [w for p in beside for w in _why_beside_proves_nothing(p, bundle)]
+        if unclear or not entered:
+            return could_not_tell("NEG-02", shows_nothing(unclear or ["no node hosts an injected pod"], where), evidence)
+    return concluded(
+        "NEG-02",
+        expected="a process in no pod to be refused for being in none, where one in a pod is given its identity",
+        problems=problems,
+        so=listed(f"{p.node}: {p.outcome}" for p in entered),
+        where=where,
+        evidence=evidence,
+    )
+
+
+def _why_outside_proves_nothing(probe: OutsideProbe) -> list[str]:
+    if not probe.is_outside:
+        return [f"{probe.node}: the process is still in a pod: its cgroup root is {probe.cgroup_root}"]
+    if probe.outcome.kind is not Kind.SDS or probe.outcome.because not in (Because.NO_POD, Because.NO_RULE):
+        return [f"{probe.node}: the process was not refused for being in no pod: {probe.outcome}"]
+    return []
+
+
+def _why_beside_proves_nothing(probe: SdsProbe | Refused, bundle: TrustBundle) -> list[str]:
+    if isinstance(probe, Refused) or probe.leaf is None:
+        return [f"{probe.node}: a process in a pod got nothing either: {probe.reason}"]
+    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
+    if not chain.ok:
+        return [f"{probe.node}: a process in a pod got a certificate that is not Teleport's: {chain.reason}"]
+    own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
+    if probe.leaf.uri_sans != (own,):
+        return [f"{probe.node}: a process in a pod got {listed(probe.leaf.uri_sans, 'no name')}, its own is {own}"]
+    return []
+
+
+# --- NEG-03 ----------------------------------------------------------------------------------------------------------
+
+
+def rules_are_enforced(
+    refused: Candidate | NotRun, allowed: Candidate | NotRun, former: WorkloadIdentity, bundle: TrustBundle
+) -> Finding:
+    """NEG-03: a service account that the rules leave out gets nothing, and its pod is not Ready when one beside it is.
+
+    Args:
+        refused: The workload of that account.
+        allowed: The workload of another account, started at the same time under the same rules.
+        former: The workload identity as the install has it, without the run's own condition.
+        bundle: Teleport's authorities.
+    """
+    where = "workloads of the run, under rules that leave out one service account"
+    evidence = [*refused.evidence, *allowed.evidence, *former.evidence, *bundle.evidence]
+    if isinstance(refused, NotRun):
+        return could_not_tell("NEG-03", shows_nothing([f"{refused.what}: {refused.reason}"], where), evidence)
+    problems = []
+    if refused.proxy is not None and refused.proxy.leaf is not None:
+        problems.append(f"{refused.proxy.pod} holds {refused.proxy.leaf}")
+    if refused.pod.ready:
+        problems.append(f"{refused.pod.ref} is Ready")
+    unclear = [] if refused.outcome.because is Because.NO_RULE else [f"{refused.pod.ref} was not refused: {refused.outcome}"]
+    if isinstance(allowed, NotRun):
+        unclear.append(f"{allowed.what}, which the rules allow, did not start either: {allowed.reason}")
+    elif not _has_own_identity(allowed.proxy, bundle):
+        unclear.append(f"{allowed.pod.ref}, which the rules allow, has no identity of its own from Teleport either")
+    if unclear and not problems:
+        return could_not_tell("NEG-03", shows_nothing(unclear, where), evidence)
+    own = f"the install's own has {len(former.rules)}" if former.rules else "the install's own has none: it issues to all"
+    return concluded(
+        "NEG-03",
+        expected="no identity and no Ready pod for a service account that the rules leave out",
+        problems=problems,
+        so=f"{refused.pod.ref}: {refused.outcome}; not Ready when {allowed_name(allowed)} was (rules: {own})",
+        where=where,
+        evidence=evidence,
+    )
+
+
+def allowed_name(allowed: Candidate | NotRun) -> str:
+    """The workload that is let in, in words."""
+    return allowed.what if isinstance(allowed, NotRun) else str(allowed.pod.ref)
+
+
+def _has_own_identity(proxy: ProxyIdentity | None, bundle: TrustBundle) -> bool:
+    if proxy is None or proxy.leaf is None:
+        return False
+    own = workload_id(bundle.trust_domain, proxy.pod.namespace, proxy.pod.service_account)
+    return proxy.spiffe_ids == (own,) and verify_chain(proxy.leaf, bundle.authorities, proxy.read_at).ok
+
+
+# --- NEG-06 ----------------------------------------------------------------------------------------------------------
+
+
+def cannot_join(attempt: JoinAttempt | NotRun, agent: Agent) -> Finding:
+    """NEG-06: Teleport refuses the join for its service account, and knows no bot instance of it.
+
+    Args:
+        attempt: A tbot with the bot's configuration and another service account.
+        agent: tbot as it is installed, which joined with the same configuration.
+    """
+    where = f"join token {agent.config.token}"
+    evidence = [*attempt.evidence, *agent.evidence]
+    if agent.config.join_method != "kubernetes":
+        return not_applicable("NEG-06", OTHER_JOIN_METHOD, where=where, evidence=evidence)
+    if isinstance(attempt, NotRun):
+        return could_not_tell("NEG-06", shows_nothing([f"{attempt.what} did not run: {attempt.reason}"], where), evidence)
+    problems = [f"Teleport has the bot instance {i.id} of it" for i in attempt.instances or ()]
+    if attempt.outcome.kind is Kind.GRANTED:
+        problems.append(f"{attempt.service_account} joined as the bot: {attempt.outcome.said}")
+    if not problems:
+        unclear = []
+        if attempt.outcome.because is not Because.NO_ALLOW_RULE:
+            unclear.append(f"its join did not get as far as the service account: {attempt.outcome}")
+        if not any(pod.ready for pod in agent.pods.values()):
+            unclear.append("no tbot with the right service account is Ready either")
+        if unclear:
+            return could_not_tell("NEG-06", shows_nothing(unclear, where), evidence)
+    instances = "no admin session to list its instances" if attempt.instances is None else "no bot instance of it"
+    return concluded(
+        "NEG-06",
+        expected=f"{attempt.service_account} to be refused by the join token's allow rules",
+        problems=problems,
+        so=f"{attempt.outcome}; {instances}",
+        where=where,
+        evidence=evidence,
+    )
+
+
+def shows_nothing(what: Iterable[str], where: str) -> CouldNotTell:
+    """Why an attempt proves nothing: what ended otherwise than it must, or for another reason."""
+    return CouldNotTell(
+        expected="a refusal with its reason, and the same granted to whom it is due",
+        seen="; ".join(what),
+        where=where,
+        remedy="look at the other findings of this run first: where nobody is let in, nothing is shown by a refusal",
+    )

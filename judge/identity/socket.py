@@ -1,0 +1,165 @@
+"""Judgments about who may touch the node's socket: ID-08, its directory, and ID-12, its mount in the proxies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from facts.errors import CouldNotTell
+from facts.finding import Finding
+from facts.guide import Defect
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import VolumeMount
+from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
+from facts.proxies.mounts import SOCKET_DIRECTORIES, SocketMount
+from judge.findings import concluded, could_not_tell, listed, not_applicable
+from judge.install.application import SOCKET_VOLUME, socket_volume_problem
+from judge.install.istio import NO_WORKLOAD
+
+ROOT = 0
+
+
+def directories_are_closed(
+    probes: Sequence[SocketDirectoryProbe | Refused], pods: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
+) -> Finding:
+    """ID-08: the user of Istio's proxies may not write in the directory, and no proxy that is root mounts it writable.
+
+    Args:
+        probes: One for each node that has the directory.
+        pods: Injected pods.
+        socket_directory: Directory on the node in which tbot listens.
+        evidence: The list of pods.
+    """
+    ran = [p for p in probes if isinstance(p, SocketDirectoryProbe)]
+    problems = [problem for p in ran for problem in _directory_problems(p, socket_directory)]
+    problems += [
+        f"the proxy of {pod.ref} is root and mounts {socket_directory} writable: to its owner the mode does not matter"
+        for pod in pods
+        if pod.proxy is not None
+        and pod.proxy.run_as_user == ROOT
+        and not socket_volume_problem(pod, socket_directory)
+        and _specified_read_only(pod)[0] is not True
+    ]
+    expected = f"{socket_directory} of each node closed to the user of Istio's proxies, and the socket in it not theirs"
+    where = f"{socket_directory} on nodes {listed(p.node for p in probes)}"
+    read = [*(e for p in probes for e in p.evidence), *evidence]
+    untold = [f"{p.node}: the probe did not run: {p.reason}" for p in probes if isinstance(p, Refused)]
+    untold += [f"{p.node}: the probe's own mount is read-only" for p in ran if p.mount_read_only]
+    if not probes:
+        untold.append("neither tbot nor an injected pod runs on any node")
+    if untold and not problems:
+        error = CouldNotTell(
+            expected=expected,
+            seen="; ".join(untold),
+            where=where,
+            remedy="see why the probe pod could not stand where workloads stand (INST-04)",
+        )
+        return could_not_tell("ID-08", error, read)
+    return concluded(
+        "ID-08",
+        expected=expected,
+        problems=[*problems, *untold],
+        so=listed(f"{p.node}: {p.directory}" for p in ran),
+        where=where,
+        evidence=read,
+    )
+
+
+def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[str]:
+    problems = []
+    if probe.writable or _mode_lets_write(probe.directory, probe.uid, probe.gid):
+        problems.append(f"{probe.node}: uid {probe.uid} may write in {directory} ({probe.directory})")
+    elif probe.directory.uid != ROOT or probe.directory.mode & 0o022:
+        # A mesh may run its proxies under other users: on some platforms each namespace has its own, all in root's group.
+        problems.append(f"{probe.node}: {directory} is not root's alone to write ({probe.directory})")
+    problems += [
+        f"{probe.node}: the socket {directory}/{entry.name} belongs to uid {entry.uid}: a proxy's agent made it"
+        for entry in probe.entries or ()
+        if entry.is_socket and entry.uid == probe.uid
+    ]
+    return problems
+
+
+def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
+    """By the mode alone, whatever the mount: the owner's bit, else the group's, else the others'."""
+    shift = 6 if directory.uid == uid else 3 if directory.gid == gid else 0
+    return bool(directory.mode >> shift & 0o2)
+
+
+def mounts_are_read_only(
+    mounts: Sequence[SocketMount], injected: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
+) -> Finding:
+    """ID-12: through the mount in effect, no proxy can write where its socket is.
+
+    What the mount table says counts. Where it cannot be read (an image without ``cat``), the specification decides if it is
+    unambiguous; two mounts of which one is read-only are not, since the runtime chooses which lies on top.
+
+    Args:
+        mounts: The mount in effect of each pod that has the node's directory.
+        injected: All injected pods; those whose socket is not the node's are of no concern here.
+        socket_directory: Directory on the node in which tbot listens.
+        evidence: The list of pods.
+    """
+    pods = [pod for pod in injected if not socket_volume_problem(pod, socket_directory)]
+    where = f"{SOCKET_DIRECTORIES[0]} in {len(pods)} proxies"
+    read = [*(e for m in mounts for e in m.evidence), *(e for p in pods for e in p.evidence), *evidence]
+    if not injected:
+        return not_applicable("ID-12", NO_WORKLOAD, where=where, evidence=read)
+    known = {m.pod.uid: m for m in mounts}
+    problems, untold, specified, open_ones = [], [], 0, list[Pod]()
+    for pod in pods:
+        seen = known.get(pod.uid)
+        if seen is not None and seen.mount is not None:
+            if not seen.mount.read_only:
+                problems.append(f"{pod.ref} mounts it writable ({seen.mount.path} in its mount table)")
+                open_ones.append(pod)
+            continue
+        read_only, reason = _specified_read_only(pod)
+        if read_only is None:
+            untold.append(f"{pod.ref}: {reason}; its mount table: {seen.why if seen else 'not read'}")
+            open_ones.append(pod)
+        elif read_only:
+            specified += 1
+        else:
+            problems.append(f"{pod.ref} mounts it writable ({reason})")
+    if not pods:
+        problems.append(f"none of {len(injected)} injected pods mounts the directory of tbot's socket")
+    expected = "the socket's directory mounted read-only in effect"
+    twice = any(len({mount.read_only for mount in _mounts(pod)}) > 1 for pod in open_ones)
+    defect = Defect.WRITABLE_MOUNT if twice else None
+    if untold and not problems:
+        error = CouldNotTell(
+            expected=expected,
+            seen="; ".join(untold),
+            where=where,
+            remedy="mount it once and readOnly, as manifests/istio-config.yaml does; or use an image that has cat",
+        )
+        return could_not_tell("ID-12", error, read, guide_defect=defect)
+    told = f"read-only in {len(pods)} proxies"
+    return concluded(
+        "ID-12",
+        expected=expected,
+        problems=[*problems, *untold],
+        so=told + (f", of {specified} by their specification alone" if specified else ", by their mount tables"),
+        where=where,
+        evidence=read,
+        guide_defect=defect,
+    )
+
+
+def _mounts(pod: Pod) -> list[VolumeMount]:
+    return [m for m in (pod.proxy.mounts if pod.proxy else ()) if m.path.rstrip("/") in SOCKET_DIRECTORIES]
+
+
+def _specified_read_only(pod: Pod) -> tuple[bool | None, str]:
+    """What a pod's specification says of the mount in effect, and why; None where two mounts contradict each other."""
+    volume = pod.spec.volume(SOCKET_VOLUME)
+    mounts = _mounts(pod)
+    if volume is not None and volume.source == "csi" and volume.read_only:
+        return True, "a read-only CSI volume"
+    if not mounts:
+        return None, f"it is not mounted at {SOCKET_DIRECTORIES[0]}"
+    if all(m.read_only for m in mounts):
+        return True, "every mount of it is readOnly"
+    if not any(m.read_only for m in mounts):
+        return False, "no mount of it is readOnly"
+    return None, f"it is mounted at {listed(m.path for m in mounts)}, and only one of these is readOnly"

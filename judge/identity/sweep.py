@@ -1,0 +1,180 @@
+"""The sweep over the whole mesh: ID-11, every proxy, gateways included, and every workload that is meant to have one.
+
+A workload is *meant to use* Teleport's authority if one of these is so:
+
+1. Its pod names the injection template in its annotation ``inject.istio.io/templates``.
+2. It has a proxy and names no template, and the template is one of the mesh's default ones.
+3. It has a proxy, and its namespace carries that annotation, where Istio does not read it.
+4. It has a proxy, and another pod of its namespace uses the node's socket.
+5. It has no proxy although its namespace injects and it did not opt out, and another pod of its namespace uses the socket.
+
+It *lacks the template* if the node's socket is not mounted in its proxy, or there is no proxy. A pod that opted out of
+injection (``sidecar.istio.io/inject: "false"``, or the node's own network) is meant to be outside of the mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facts.finding import Finding
+from facts.guide import Defect
+from facts.istio.istio_ca import IstioAuthorities
+from facts.istio.mesh import Mesh
+from facts.kubernetes.objects import Labelled, Pod
+from facts.kubernetes.workloads import TEMPLATES
+from facts.proxies.identity import ProxyIdentity
+from facts.proxies.sds_mode import SdsMode
+from facts.teleport.bundle import TrustBundle
+from judge.findings import not_applicable
+from judge.fleet import of_proxies
+from judge.identity.proxies import (
+    Lifetime,
+    Sidecars,
+    authority_problems,
+    grammar_problems,
+    issuer_problems,
+    istiod_problems,
+    name_problems,
+    profile_problems,
+    supply_problems,
+)
+from judge.install.application import socket_volume_problem
+from judge.install.istio import NO_WORKLOAD
+
+INJECT = "sidecar.istio.io/inject"
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A pod that is meant to use Teleport's authority and lacks the template, and why that is thought."""
+
+    pod: Pod
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What each proxy of the mesh is held against.
+
+    Attributes:
+        bundle: Teleport's authorities.
+        istiod: Istiod's own.
+        lifetime: The longest that an SVID may live.
+    """
+
+    bundle: TrustBundle
+    istiod: IstioAuthorities
+    lifetime: Lifetime
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of all readings."""
+        return (*self.bundle.evidence, *self.istiod.evidence, *self.lifetime.evidence)
+
+
+def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, list[str]]:
+    """What is wrong with one proxy, by the requirement among ID-01 to ID-06 that it fails."""
+    bundle, longest = expectation.bundle, expectation.lifetime.longest
+    told: dict[str, list[str]] = {
+        "ID-01": supply_problems(proxy),
+        "ID-02": name_problems(proxy, bundle.trust_domain),
+        "ID-03": issuer_problems(proxy, bundle) + istiod_problems(proxy, expectation.istiod),
+        "ID-04": profile_problems(proxy, longest),
+        "ID-05": grammar_problems(proxy),
+        "ID-06": authority_problems(proxy, bundle),
+    }
+    return {requirement: problems for requirement, problems in told.items() if problems}
+
+
+def lacking_template(
+    pods: Sequence[Pod], namespaces: Sequence[Labelled], mesh: Mesh, template: str, socket_directory: str
+) -> tuple[Lacking, ...]:
+    """The pods that are meant to use Teleport's authority and lack the template, by the rule of this module.
+
+    Args:
+        pods: All pods that live.
+        namespaces: All namespaces.
+        mesh: The mesh.
+        template: Name of the injection template.
+        socket_directory: Directory on the node in which tbot listens.
+    """
+    by_name = {n.name: n for n in namespaces}
+    on_socket: dict[str, str] = {}
+    for pod in pods:
+        if pod.is_injected and not socket_volume_problem(pod, socket_directory):
+            on_socket.setdefault(pod.namespace, pod.name)
+    found = []
+    for pod in pods:
+        if pod.is_injected and not socket_volume_problem(pod, socket_directory):
+            continue
+        why = _why_meant(pod, by_name.get(pod.namespace), mesh, template, on_socket.get(pod.namespace, ""))
+        if why:
+            found.append(Lacking(pod, why))
+    return tuple(found)
+
+
+def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh, template: str, sibling: str) -> str:
+    """Why a pod is meant to use Teleport's authority; empty where it is not."""
+    named = _names(pod.annotations.get(TEMPLATES, ""))
+    if template in named:
+        return f"it asks for the template {template}"
+    if pod.is_injected:
+        if not named and not pod.is_gateway and template in mesh.injector.default_templates:
+            return f"the template {template} is one of the mesh's default ones"
+        if namespace is not None and template in _names(namespace.annotations.get(TEMPLATES, "")):
+            return "its namespace has the annotation, which Istio reads from pods alone"
+        return f"{sibling} beside it uses the node's socket" if sibling else ""
+    if sibling and namespace is not None and _injects(namespace) and not _opted_out(pod):
+        return f"its namespace injects, and {sibling} beside it uses the node's socket"
+    return ""
+
+
+def _names(annotation: str) -> list[str]:
+    return [name.strip() for name in annotation.split(",") if name.strip()]
+
+
+def _injects(namespace: Labelled) -> bool:
+    return namespace.labels.get("istio-injection") == "enabled" or "istio.io/rev" in namespace.labels
+
+
+def _opted_out(pod: Pod) -> bool:
+    return pod.spec.host_network or "false" in (pod.labels.get(INJECT), pod.annotations.get(INJECT))
+
+
+def mesh_is_teleports(proxies: Sidecars, expectation: Expectation, lacking: Sequence[Lacking], template: str) -> Finding:
+    """ID-11: every proxy meets ID-01 to ID-06, and nothing that is meant to use the socket lacks the template.
+
+    Args:
+        proxies: All proxies of the mesh, gateways included.
+        expectation: What they are held against.
+        lacking: What lacks the template.
+        template: Its name.
+    """
+    where = f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces"
+    evidence = (*proxies.evidence, *expectation.evidence, *(e for each in lacking for e in each.pod.evidence))
+    if not proxies.pods and not lacking:
+        return not_applicable("ID-11", NO_WORKLOAD, where=where, evidence=evidence)
+    without = {each.pod.uid: f"lacks the template {template}: {each.why}" for each in lacking}
+    problems = []
+    for proxy in proxies.fleet.proxies:
+        failed = failures_of(proxy, expectation)
+        if failed:
+            kind = "gateway " if proxy.pod.is_gateway else ""
+            reason = without.pop(proxy.pod.uid, "")
+            also = f"; it {reason}" if reason else ""
+            problems.append(f"{kind}{proxy.pod} fails {', '.join(failed)}: {next(iter(failed.values()))[0]}{also}")
+    problems += [f"{each.pod.ref} {without[each.pod.uid]}" for each in lacking if each.pod.uid in without]
+    gateways = sum(p.pod.is_gateway for p in proxies.fleet.proxies)
+    istiods = any(p.pod.is_gateway and p.sds_mode is SdsMode.ISTIO_CA for p in proxies.fleet.proxies)
+    return of_proxies(
+        "ID-11",
+        proxies.pods,
+        proxies.fleet,
+        expected="every proxy of the mesh with its own identity from Teleport, and no workload without the template",
+        problems=problems,
+        so=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
+        where=where,
+        evidence=evidence,
+        guide_defect=Defect.GATEWAY if istiods else None,
+    )

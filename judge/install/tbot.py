@@ -1,0 +1,343 @@
+"""Judgments about tbot: INST-13, INST-14 and INST-16."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from facts.document import when
+from facts.errors import CouldNotTell
+from facts.finding import Finding
+from facts.guide import Defect
+from facts.istio.mesh import Mesh, image_tag
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.probes import Refused, SdsProbe
+from facts.svid import verify_chain, workload_id
+from facts.teleport.bundle import TrustBundle
+from facts.teleport.resources import BotInstance
+from facts.teleport.tbot import Agent
+from facts.versions import Version
+from judge.findings import concluded, could_not_tell, listed
+from judge.install.application import SETTLED, SOCKET_VOLUME
+from judge.install.known_issues import known_issues_of
+from judge.install.probes import concluded_from, refusals
+
+LONGEST_TOKEN = 1800
+"""Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
+
+OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
+"""Where a pod learns the name or the address of the node that it runs on."""
+
+
+def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[str]:
+    """Nodes with injected pods on which no Ready tbot pod of the current template runs.
+
+    Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it: nothing is proven by no nodes.
+    Without a readiness probe, as the guide has it, a tbot that cannot join is Ready as well, between one end and the next.
+
+    Args:
+        agent: tbot as it is installed.
+        nodes: Injected pods by node.
+        now: UTC time of the judgment.
+    """
+    problems = []
+    for node in sorted(nodes):
+        pod = agent.pods.get(node)
+        if pod is None:
+            problems.append(f"no tbot on node {node}, which hosts {len(nodes[node])} injected pods")
+        elif not pod.ready or pod.terminating:
+            waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "not Ready")
+            problems.append(f"tbot on node {node} is not Ready: {waiting}")
+    problems += [
+        f"tbot on node {node} is Ready only between one end and the next: {why}"
+        for node in sorted(nodes or agent.pods)
+        if node in agent.pods and agent.pods[node].ready and (why := _ended_of_late(agent, agent.pods[node], now))
+    ]
+    daemon_set = agent.daemon_set
+    if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
+        problems.append(f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; none hosts an injected pod")
+    if not daemon_set.is_current:
+        problems.append(f"its controller has not seen generation {daemon_set.generation} yet")
+    elif daemon_set.updated < daemon_set.desired:
+        problems.append(
+            f"{daemon_set.desired - daemon_set.updated} of {daemon_set.desired} tbot pods are of an older template"
+        )
+    return problems
+
+
+def _ended_of_late(agent: Agent, pod: Pod, now: datetime) -> str:
+    """How the tbot of a pod without a readiness probe has ended of late; empty if it has not, or not with an error."""
+    container = pod.spec.container(agent.container.name)
+    if container is None or container.readiness_probe or not container.last_exit_code or not container.last_ended:
+        return ""
+    ago = now - when(container.last_ended, str(pod.ref))
+    return f"it ended with exit code {container.last_exit_code} {ago.total_seconds():.0f} s ago" if ago < SETTLED else ""
+
+
+def where_ready(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> str:
+    """Where tbot is Ready when there is no problem, in words."""
+    return f"Ready on {listed(nodes, f'all {agent.daemon_set.desired} nodes; none of them hosts an injected pod')}"
+
+
+def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
+    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
+    return concluded(
+        "INST-13",
+        expected="a Ready tbot pod on every node that hosts injected pods",
+        problems=node_problems(agent, nodes, now),
+        so=where_ready(agent, nodes),
+        where=str(agent.daemon_set.ref),
+        evidence=(*agent.evidence, *evidence),
+    )
+
+
+def configuration_problems(
+    agent: Agent, cluster_name: str, socket_directories: Sequence[str], kubernetes_type: str = "static_jwks"
+) -> list[str]:
+    """Settings that break joining or attestation, each with what it does.
+
+    Args:
+        agent: tbot as it is installed.
+        cluster_name: Teleport's own.
+        kubernetes_type: Of the join token; with ``in_cluster`` Teleport takes the pod's usual token, of any lifetime.
+        socket_directories: Directories on the node that injected pods mount as their workload-socket.
+    """
+    config = agent.config
+    # Keys inside a service have its index in their path.
+    problems = [
+        f"unknown key {key}: tbot {'ignores it without a word' if '[' in key else 'does not start with it'}"
+        for key in config.unknown_keys
+    ]
+    if not config.services:
+        return [*problems, "there is no service of type workload-identity-api, so there is no socket"]
+    service = config.services[0]
+    if service.kubernetes is None or not service.kubernetes.enabled:
+        problems.append("attestors.kubernetes is not enabled: every template of workload.kubernetes.* is unset")
+    if not (service.selector_name or service.selector_labels):
+        problems.append("the selector names nothing: nothing is issued")
+    if not agent.host_pid:
+        problems.append("hostPID is not set: tbot cannot tell who calls")
+    problems += _node_name_problems(agent)
+    if not service.socket_path:
+        problems.append(f"listen is {service.listen}: only a unix socket tells who calls")
+    elif not agent.socket_on_node:
+        problems.append(f"{service.socket_path} is on no hostPath volume: no pod can reach it")
+    else:
+        directory = agent.socket_on_node.rpartition("/")[0]
+        others = [d for d in socket_directories if d.rstrip("/") != directory]
+        if others:
+            problems.append(f"tbot listens in {directory} on the node, injected pods mount {listed(others)}")
+    return problems + ([] if kubernetes_type == "in_cluster" else _token_file_problems(agent, cluster_name))
+
+
+def _node_name_problems(agent: Agent) -> list[str]:
+    name = agent.node_name
+    # With the node's network an empty name dials this host, as localhost does.
+    if name in OWN_NODE or (agent.host_network and name in ("", "localhost", "127.0.0.1")):
+        return []
+    if not name:
+        return ["TELEPORT_NODE_NAME is not set and hostNetwork is off: the kubelet's address becomes https://:10250"]
+    return [f"TELEPORT_NODE_NAME is {name}, not the name or address of the node that the pod runs on"]
+
+
+def _token_file_problems(agent: Agent, cluster_name: str) -> list[str]:
+    token = agent.join_token_file
+    if agent.config.join_method != "kubernetes":
+        return []
+    if token is None:
+        return ["the token tbot joins with is not a projected service-account token: Teleport refuses unbound tokens"]
+    problems = []
+    if token.audience != cluster_name:
+        problems.append(
+            f"the token's audience is {token.audience or 'the default'}, Teleport wants its cluster name {cluster_name}"
+        )
+    if token.expiration_seconds > LONGEST_TOKEN:
+        problems.append(f"the token lives {token.expiration_seconds} s, Teleport refuses more than {LONGEST_TOKEN} s")
+    return problems
+
+
+def configuration_is_sound(
+    agent: Agent,
+    cluster_name: str,
+    pods: Sequence[Pod],
+    evidence: Sequence[str],
+    kubernetes_type: str = "static_jwks",
+) -> Finding:
+    """INST-13, second part: no setting that breaks joining or attestation."""
+    directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
+    return concluded(
+        "INST-13",
+        expected="no setting of tbot that breaks joining or attestation",
+        problems=configuration_problems(agent, cluster_name, sorted(directories), kubernetes_type),
+        so="hostPID, attestor, node name, audience, token lifetime and socket path fit",
+        where=f"{agent.daemon_set.ref} and ConfigMap {agent.config_map}",
+        evidence=(*agent.evidence, *evidence),
+    )
+
+
+def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
+    """INST-14: each probe was given the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
+    problems = refusals(probes)
+    for probe in probes:
+        if isinstance(probe, Refused):
+            continue
+        if probe.leaf is None:
+            problems.append(f"{probe.node}: no identity: {probe.reason}")
+        else:
+            own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
+            if probe.leaf.uri_sans != (own,):
+                problems.append(f"{probe.node}: the socket gave {listed(probe.leaf.uri_sans)}, not {own}")
+            chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
+            if not chain.ok:
+                problems.append(f"{probe.node}: not issued by Teleport: {chain.reason}")
+    return concluded_from(
+        "INST-14",
+        probes,
+        expected="on each node, the probe's own identity from Teleport",
+        problems=problems if probes else ["no node hosts an injected pod, so no socket was asked"],
+        so=listed(f"{p.node}: {listed(p.leaf.uri_sans)}" for p in probes if isinstance(p, SdsProbe) and p.leaf),
+        where=f"sockets of {listed(p.node for p in probes)}",
+        evidence=[*(e for p in probes for e in p.evidence), *bundle.evidence],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component with what is known of its version.
+
+    Attributes:
+        name: ``tbot`` or ``istio``.
+        where: The objects that run it.
+        version: Exact version; None where only a floating tag is known.
+        said: What tells the version, or does not.
+        evidence: Ids of the readings.
+    """
+
+    name: str
+    where: tuple[str, ...]
+    version: Version | None
+    said: str
+    evidence: tuple[str, ...]
+
+
+def tbot_components(agent: Agent, instances: Sequence[BotInstance] | None) -> list[Component]:
+    """The versions of tbot that run: of each pod by its image's exact tag and by its heartbeat, whichever tell.
+
+    A pod of which neither tells is a component without a version: under a floating tag two nodes may well run two versions.
+
+    Args:
+        agent: tbot as it is installed.
+        instances: Instances of its bot; None where no admin session is there to ask.
+    """
+    evidence = [*agent.evidence]
+    told: dict[tuple[Version | None, str], list[str]] = {}
+    # Where a digest says what runs, a tag beside it is only a name: there the heartbeat alone tells the version.
+    if not agent.pods or _exact(agent.image) is not None:
+        told[_exact(agent.image), f"image {agent.image}"] = [str(agent.daemon_set.ref)]
+    for pod in agent.pods.values():
+        runs = pod.spec.container(agent.container.name)
+        image = runs.image if runs else agent.image
+        version, beats = _exact(image), _heartbeats(pod, instances or (), host_network=agent.host_network)
+        if version is not None or not beats:
+            told.setdefault((version, f"image {image}"), []).append(str(pod.ref))
+        for beat in beats:
+            told.setdefault((beat.version, "heartbeat"), []).append(str(pod.ref))
+            evidence += beat.evidence
+    return _components("tbot", told, evidence)
+
+
+def _heartbeats(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> list[BotInstance]:
+    """Instances that may be the tbot that runs in a pod now: the pod's latest, or all on its node since it runs."""
+    own = [i for i in instances if i.version is not None and i.hostname == pod.name]
+    if own:
+        return [max(own, key=lambda i: i.last_heartbeat or datetime.min.replace(tzinfo=UTC))]
+    if not host_network:
+        return []
+    # The host's name is that of the node: Teleport remembers instances of earlier pods there, and others may run beside it.
+    began = when(pod.created_at, str(pod.ref))
+    return [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
+
+
+def istio_components(mesh: Mesh, pods: Sequence[Pod]) -> list[Component]:
+    """The versions of Istio that run: of istiod and of each injected pod's proxy, by the images' tags.
+
+    Args:
+        mesh: The mesh.
+        pods: Injected pods, gateways among them.
+    """
+    images = [(str(d.ref), c.image) for d in mesh.istiod for c in d.template.spec.containers if c.name == "discovery"]
+    images += [(str(p.ref), p.proxy.image) for p in pods if p.proxy is not None]
+    told: dict[tuple[Version | None, str], list[str]] = {}
+    for where, image in images:
+        told.setdefault((_exact(image), f"image {image}"), []).append(where)
+    return _components("istio", told, [*mesh.evidence, *(e for p in pods for e in p.evidence)])
+
+
+def _components(
+    name: str, told: Mapping[tuple[Version | None, str], Sequence[str]], evidence: Iterable[str]
+) -> list[Component]:
+    ids = tuple(dict.fromkeys(evidence))
+    return [Component(name, tuple(where), version, said, ids) for (version, said), where in told.items()]
+
+
+def _exact(image: str) -> Version | None:
+    """The version that an image's tag names; None for one that floats (``18``, ``18.6``), for none, or beside a digest."""
+    tag = "" if "@" in image else image_tag(image)
+    if not re.match(r"v?\d+\.\d+\.\d+", tag):
+        return None
+    try:
+        return Version.parse(tag)
+    except CouldNotTell:
+        return None
+
+
+def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Finding:
+    """INST-16: no version with a known identity defect; a version that nobody can tell is an error, not a pass.
+
+    Args:
+        components: With their versions.
+        tbot_image: As tbot's DaemonSet names it. A tag that floats is harmless while heartbeats tell sound versions; which
+            ones they tell is decided by whoever pulls next.
+    """
+    problems, remedies = [], []
+    floats = bool(tbot_image) and "@" not in tbot_image and _exact(tbot_image) is None
+    defect = Defect.TBOT_TAG if floats else None
+    # A tag and a heartbeat may both tell the version of one pod, which is one problem.
+    running: dict[tuple[str, Version], list[Component]] = {}
+    for component in components:
+        if component.version is not None:
+            running.setdefault((component.name, component.version), []).append(component)
+    for (name, version), told in running.items():
+        for issue in known_issues_of(name, version):
+            problems.append(
+                f"{name} {version} ({_where(told)}) has the defect '{issue.name}': {issue.symptom}"
+                f" ({listed(issue.references)})"
+            )
+            remedies.append(f"upgrade {name} to {issue.fixed_in}")
+    evidence = [e for c in components for e in c.evidence]
+    floating = [c for c in components if c.version is None]
+    if floating and not problems:
+        error = CouldNotTell(
+            expected="the exact version of every component",
+            seen=listed(f"{c.name}: {c.said}" for c in floating),
+            where=_where(floating),
+            remedy="pin the exact version, or give an admin tctl so that heartbeats can be read",
+        )
+        return could_not_tell("INST-16", error, evidence, guide_defect=defect)
+    return concluded(
+        "INST-16",
+        expected="no version with a known identity defect",
+        problems=problems,
+        so=(f"the tag of {tbot_image} floats; " if floats else "")
+        + listed(f"{c.name} {c.version} ({c.said})" for c in components),
+        where=_where(components),
+        evidence=evidence,
+        remedy="; ".join(dict.fromkeys(remedies)),
+        guide_defect=defect,
+    )
+
+
+def _where(components: Iterable[Component]) -> str:
+    return listed(where for c in components for where in c.where)

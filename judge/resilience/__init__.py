@@ -1,0 +1,1 @@
+"""Judgments of chapter 6, resilience: RES-01 to RES-08."""

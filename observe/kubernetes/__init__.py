@@ -1,0 +1,1 @@
+"""The API server: one request, one answer, one piece of evidence."""

@@ -1,0 +1,293 @@
+"""The way to the API server: one request, one answer, one piece of evidence; and what each refusal means to a person.
+
+TLS and authentication are the kubernetes client's own; bodies stay raw JSON. One ApiClient serves all threads: its pool
+of connections is thread-safe, and what is not (the client's ``stream`` swaps a method of the shared client during an
+exec) is not used here, see `observe.kubernetes.streams`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+import yaml
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+
+from facts.document import Reading, decoded, need
+from facts.errors import BadInput, CouldNotTell
+from facts.evidence import ObjectRef, Recorder, evidence_of
+
+USER_AGENT = "istio-teleport-conformance"
+
+# What the kubernetes client raises over a kubeconfig that is not one; most of it is not its own ConfigException.
+_MISSHAPEN = (TypeError, AttributeError, LookupError)
+_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, *_MISSHAPEN)
+
+
+def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
+    """Names of the contexts in a kubeconfig.
+
+    Args:
+        kubeconfig: The file; None means ``$KUBECONFIG``, else ``~/.kube/config``.
+
+    Raises:
+        BadInput: The file is missing or damaged.
+    """
+    where = str(kubeconfig) if kubeconfig else "$KUBECONFIG or ~/.kube/config"
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise BadInput(
+            expected="a kubeconfig",
+            seen="that is no file" if kubeconfig.exists() else "there is no such file",
+            where=where,
+            remedy="name an existing file with --kubeconfig",
+        )
+    try:
+        # The client's own list of contexts wants a current one, which a kubeconfig need not have and we never use.
+        merged = KubeConfigMerger(str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)).config
+        return tuple(str(context.value["name"]) for context in merged.value["contexts"]) if merged else ()
+    except _UNUSABLE as error:
+        raise _bad_kubeconfig(where, error) from error
+
+
+def must_have_context(kubeconfig: Path | None, context: str) -> None:
+    """Checks that a context exists; the current one is never assumed.
+
+    Raises:
+        BadInput: It does not; lists those that do.
+    """
+    known = contexts(kubeconfig)
+    if context not in known:
+        raise BadInput(
+            expected=f"one of the contexts {', '.join(sorted(known))}" if known else "a kubeconfig with contexts",
+            seen=repr(context) if known and context else "none",
+            where=str(kubeconfig or "$KUBECONFIG or ~/.kube/config"),
+            remedy="name one of them with --context" if known else "name the file with --kubeconfig",
+        )
+
+
+def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
+    """A client for a context. Nothing is asked of the cluster yet; a credential plug-in of the kubeconfig runs.
+
+    Raises:
+        BadInput: The kubeconfig or the context cannot be used.
+    """
+    must_have_context(kubeconfig, context)
+    configuration = client.Configuration()
+    # The deadline of a request is one attempt's; repeating it behind the caller's back would hide a flaky API server.
+    configuration.retries = urllib3.Retry(total=0, redirect=0)
+    configuration.connection_pool_maxsize = 16
+    try:
+        config.load_kube_config(
+            config_file=str(kubeconfig) if kubeconfig else None,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except _UNUSABLE as error:
+        raise _bad_kubeconfig(str(kubeconfig or "kubeconfig"), error) from error
+    made = client.ApiClient(configuration)
+    made.user_agent = USER_AGENT
+    return made
+
+
+def _bad_kubeconfig(where: str, error: Exception) -> BadInput:
+    return BadInput(
+        expected="a kubeconfig that can be read",
+        seen="something else" if isinstance(error, _MISSHAPEN) else " ".join(str(error).split()),
+        where=where,
+        remedy="check it with `kubectl --kubeconfig … config view`, and that its credential plug-in works",
+    )
+
+
+class Api:
+    """Requests to one API server, each recorded.
+
+    Attributes:
+        host: Address of the API server.
+        context: Name of the context, for messages.
+        client: The kubernetes client's ApiClient; its configuration also opens streams.
+    """
+
+    def __init__(self, api_client: client.ApiClient, context: str, recorder: Recorder, timeout: float) -> None:
+        self.client = api_client
+        self.host: str = api_client.configuration.host
+        self.context = context
+        self._recorder = recorder
+        self._timeout = timeout
+
+    def recording_to(self, recorder: Recorder) -> Api:
+        """The same API server over the same connections, whose readings go elsewhere."""
+        return Api(self.client, self.context, recorder, self._timeout)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.client.close()
+
+    def must_answer(self) -> None:
+        """Sees that there is an API server, and that it takes the credentials.
+
+        Raises:
+            CouldNotTell: Neither is so.
+        """
+        status, body, _read_at = self.request("GET", "/version", None)
+        if status == 401:
+            self._must_be_fine(status, body, "GET /version")
+
+    def get(
+        self,
+        path: str,
+        subject: ObjectRef,
+        *,
+        parser: str = "",
+        query: Mapping[str, str] | None = None,
+        absent: bool = False,
+        text: bool = False,
+    ) -> Reading:
+        """One GET.
+
+        Args:
+            path: E.g. ``/api/v1/nodes``.
+            subject: What is asked; uid and resourceVersion are filled in from an answer that is an object.
+            parser: Dotted name of the parser that the answer goes through.
+            query: Query parameters.
+            absent: 404 is an answer: the reading's document is None then.
+            text: The answer is text and stays so, even where it happens to be JSON (a log).
+
+        Raises:
+            CouldNotTell: No answer, or a refusal; says what to do about it.
+        """
+        target = f"{path}?{urlencode(query)}" if query else path
+        status, body, read_at = self.request("GET", target, None)
+        question = f"GET {target}"
+        if status == 404 and absent:
+            recorded = evidence_of(question, subject, body, read_at=read_at, exit_code=None)
+            return Reading(None, self._recorder.record(recorded), read_at)
+        self._must_be_fine(status, body, question)
+        return self._reading(question, subject, body, read_at, parser=parser, text=text)
+
+    def post(
+        self,
+        path: str,
+        document: Mapping[str, Any],
+        subject: ObjectRef,
+        *,
+        parser: str = "",
+        query: Mapping[str, str] | None = None,
+        refusals: frozenset[int] = frozenset(),
+        hidden_at: str = "",
+    ) -> tuple[int, Reading]:
+        """One POST that changes nothing: a review, or a dry run.
+
+        Args:
+            path: E.g. ``/apis/authorization.k8s.io/v1/selfsubjectaccessreviews``.
+            document: The body.
+            subject: What is asked.
+            parser: Dotted name of the parser that the answer goes through.
+            query: Query parameters.
+            refusals: Status codes that are an answer.
+            hidden_at: Path of a field of the answer that is a secret: the caller gets it, the evidence does not.
+
+        Returns:
+            The status code and the reading.
+
+        Raises:
+            CouldNotTell: No answer, or another refusal.
+        """
+        target = f"{path}?{urlencode(query)}" if query else path
+        question = f"POST {target} {json.dumps(document, sort_keys=True)}"
+        status, body, read_at = self.request("POST", target, document)
+        if status not in refusals:
+            self._must_be_fine(status, body, question)
+        if not hidden_at:
+            return status, self._reading(question, subject, body, read_at, parser=parser)
+        whole = decoded(body)
+        value = need(whole, hidden_at, str, question.partition(" {")[0])
+        reading = self._reading(question, subject, body, read_at, parser=parser, named_secrets=(value,))
+        return status, Reading(whole, reading.evidence, read_at)
+
+    def _reading(
+        self,
+        question: str,
+        subject: ObjectRef,
+        body: str,
+        read_at: datetime,
+        *,
+        parser: str = "",
+        named_secrets: Iterable[str] = (),
+        text: bool = False,
+    ) -> Reading:
+        """Records an answer and decodes it: what parsers see is what the evidence holds, redacted."""
+        document = decoded(body)
+        metadata = document.get("metadata") if isinstance(document, Mapping) else None
+        if isinstance(metadata, Mapping):
+            subject = ObjectRef(
+                subject.kind,
+                subject.name,
+                subject.namespace,
+                subject.uid or str(metadata.get("uid", "")),
+                subject.resource_version or str(metadata.get("resourceVersion", "")),
+            )
+        recorded = evidence_of(question, subject, body, read_at=read_at, parser=parser, named_secrets=named_secrets)
+        seen = recorded.body if text else decoded(recorded.body)
+        return Reading(seen, self._recorder.record(recorded), read_at)
+
+    def request(self, method: str, target: str, document: Mapping[str, Any] | None) -> tuple[int, str, datetime]:
+        """One HTTP request: status, body, time. Not recorded.
+
+        Raises:
+            CouldNotTell: There is no answer.
+        """
+        if not self.client.configuration.verify_ssl:
+            # The kubeconfig says so, and its owner knows; urllib3 would say it again at each request.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        headers = {"Accept": "application/json, */*"}
+        if document is not None:
+            headers["Content-Type"] = "application/json"
+        parameters = self.client.param_serialize(
+            method, target, header_params=headers, body=document, auth_settings=["BearerToken"]
+        )
+        try:
+            response = self.client.call_api(*parameters, _request_timeout=self._timeout)
+            body = response.read() or b""
+        except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
+            raise CouldNotTell(
+                expected=f"an answer of the API server within {self._timeout:g} s",
+                seen=_cause(error),
+                where=f"{method} {self.host}{target} (context {self.context})",
+                remedy=f"check that `kubectl --context {self.context} version` answers, VPN and proxy included",
+            ) from error
+        return int(response.status), body.decode(errors="replace"), datetime.now(UTC)
+
+    def _must_be_fine(self, status: int, body: str, question: str) -> None:
+        if 200 <= status < 300:
+            return
+        document = decoded(body)
+        words = str(document.get("message", "")) if isinstance(document, Mapping) else body.strip()[:300]
+        expected, remedy = {
+            401: (
+                "the API server to accept the credentials",
+                f"log in again; `kubectl --context {self.context} auth whoami` must answer",
+            ),
+            403: ("the right to ask this", "ask for the right that is named, or use an identity that has it (see INST-02)"),
+            404: ("the object", "check its name and namespace in the settings (`conformance.toml`, [names])"),
+            429: ("the API server to take the request", "the API server is overloaded; run again when it is not"),
+        }.get(status, ("the API server to answer the request", "read the API server's words; its log may say more"))
+        raise CouldNotTell(
+            expected=expected,
+            seen=f"HTTP {status}: {words}",
+            where=f"{question.partition(' {')[0]} (context {self.context})",
+            remedy=remedy,
+        )
+
+
+def _cause(error: Exception) -> str:
+    """The innermost words: urllib3 wraps the reason several times over."""
+    reason = getattr(error, "reason", None)
+    return f"{type(reason).__name__}: {reason}" if isinstance(reason, Exception) else f"{type(error).__name__}: {error}"

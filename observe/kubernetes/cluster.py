@@ -1,0 +1,309 @@
+"""A Kubernetes cluster, read: every answer is evidence, every object a typed fact, nothing is changed.
+
+Secrets are never listed or read.
+"""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from facts.document import Absent, Reading, maybe, need, parse_items
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.istio.gateway_api import GatewayClass, parse_gateway_class
+from facts.istio.injection import DryRun, parse_dry_run
+from facts.istio.services import Service, parse_service
+from facts.kubernetes.access import Right, parse_review
+from facts.kubernetes.jwks import Jwks, parse_jwks
+from facts.kubernetes.objects import (
+    ConfigMap,
+    Event,
+    Labelled,
+    Node,
+    Pod,
+    parse_config_map,
+    parse_event,
+    parse_namespace,
+    parse_node,
+    parse_pod,
+)
+from facts.kubernetes.workloads import CronJob, DaemonSet, Deployment, parse_cron_job, parse_daemon_set, parse_deployment
+from facts.versions import Version, parse_server_version
+from observe.kubernetes.api import Api, connect
+from observe.kubernetes.streams import ExecResult, ForwardedPort, Streams
+from settings import Timeouts
+
+T = TypeVar("T")
+
+
+class Cluster:
+    """One cluster, through one context. Safe to use from several threads.
+
+    Attributes:
+        api: Requests to its API server.
+        context: Name of the context.
+        recorder: Where the readings go.
+    """
+
+    def __init__(self, kubeconfig: Path | None, context: str, recorder: Recorder, patience: Timeouts) -> None:
+        """Opens a cluster; nothing is asked of it yet.
+
+        Raises:
+            BadInput: The kubeconfig or the context cannot be used; lists the contexts there are.
+        """
+        self.api = Api(connect(kubeconfig, context), context, recorder, patience.api)
+        self.context = context
+        self.recorder = recorder
+        self.kubeconfig = kubeconfig
+        self._patience = patience
+        self._streams = Streams(self.api.client)
+
+    def recording_to(self, recorder: Recorder) -> Cluster:
+        """The same cluster over the same connections, whose readings go elsewhere. Only this one is to be closed."""
+        other = copy.copy(self)
+        other.recorder = recorder
+        other.api = self.api.recording_to(recorder)
+        return other
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.api.close()
+
+    def must_answer(self) -> None:
+        """Asks for the least there is, so that a cluster that cannot be used costs one timeout.
+
+        Raises:
+            CouldNotTell: The API server does not answer, or does not know who asks.
+        """
+        self.api.must_answer()
+
+    # --- objects -----------------------------------------------------------------------------------------------------
+
+    def pods(self, namespace: str | None = None, label_selector: str = "") -> tuple[Pod, ...]:
+        """Pods of one namespace, or of all."""
+        return self._objects("/api/v1", "pods", namespace, label_selector, parse_pod)
+
+    def pod(self, namespace: str, name: str) -> Pod | Absent:
+        """One pod."""
+        return self._object("/api/v1", "pods", ObjectRef("Pod", name, namespace), parse_pod)
+
+    def deployments(self, namespace: str | None = None, label_selector: str = "") -> tuple[Deployment, ...]:
+        """Deployments of one namespace, or of all."""
+        return self._objects("/apis/apps/v1", "deployments", namespace, label_selector, parse_deployment)
+
+    def deployment(self, namespace: str, name: str) -> Deployment | Absent:
+        """One Deployment."""
+        return self._object("/apis/apps/v1", "deployments", ObjectRef("Deployment", name, namespace), parse_deployment)
+
+    def daemon_sets(self, namespace: str | None = None, label_selector: str = "") -> tuple[DaemonSet, ...]:
+        """DaemonSets of one namespace, or of all."""
+        return self._objects("/apis/apps/v1", "daemonsets", namespace, label_selector, parse_daemon_set)
+
+    def daemon_set(self, namespace: str, name: str) -> DaemonSet | Absent:
+        """One DaemonSet."""
+        return self._object("/apis/apps/v1", "daemonsets", ObjectRef("DaemonSet", name, namespace), parse_daemon_set)
+
+    def cron_jobs(self) -> tuple[CronJob, ...]:
+        """All CronJobs."""
+        return self._objects("/apis/batch/v1", "cronjobs", None, "", parse_cron_job)
+
+    def config_maps(self, namespace: str, label_selector: str = "") -> tuple[ConfigMap, ...]:
+        """ConfigMaps of one namespace."""
+        return self._objects("/api/v1", "configmaps", namespace, label_selector, parse_config_map)
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | Absent:
+        """One ConfigMap."""
+        return self._object("/api/v1", "configmaps", ObjectRef("ConfigMap", name, namespace), parse_config_map)
+
+    def services(self, namespace: str) -> tuple[Service, ...]:
+        """Services of one namespace."""
+        return self._objects("/api/v1", "services", namespace, "", parse_service)
+
+    def gateway_classes(self) -> tuple[GatewayClass, ...]:
+        """Classes of gateways of the Gateway API, in a cluster that knows it."""
+        return self._objects("/apis/gateway.networking.k8s.io/v1", "gatewayclasses", None, "", parse_gateway_class)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes."""
+        return self._objects("/api/v1", "nodes", None, "", parse_node)
+
+    def namespaces(self, label_selector: str = "") -> tuple[Labelled, ...]:
+        """All namespaces, or those with a label."""
+        return self._objects("/api/v1", "namespaces", None, label_selector, parse_namespace)
+
+    def events(self, namespace: str) -> tuple[Event, ...]:
+        """Events of a namespace, as they are listed."""
+        return self._objects("/api/v1", "events", namespace, "", parse_event)
+
+    # --- the cluster itself ------------------------------------------------------------------------------------------
+
+    def version(self) -> tuple[Version, tuple[str, ...]]:
+        """Version of the API server, and the ids of the reading."""
+        ref = ObjectRef("Cluster", self.context)
+        reading = self.api.get("/version", ref, parser=_name_of(parse_server_version))
+        return parse_server_version(reading.document), (reading.evidence,)
+
+    def jwks(self) -> Jwks:
+        """Keys that sign service-account tokens now."""
+        reading = self.api.get("/openid/v1/jwks", ObjectRef("Cluster", self.context), parser=_name_of(parse_jwks))
+        return parse_jwks(reading.document, (reading.evidence,))
+
+    def can_i(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> Right:
+        """Whether the identity in use has a right (SelfSubjectAccessReview).
+
+        Args:
+            verb: ``get``, ``list``, ``create`` …
+            group: API group; empty for core.
+            resource: Plural name, with a subresource behind a slash: ``pods/log``; or a path: ``/openid/v1/jwks``.
+            namespace: Empty for all namespaces, or for what has none.
+            name: Of one object; empty for all.
+        """
+        if resource.startswith("/"):
+            return self._review({"nonResourceAttributes": {"verb": verb, "path": resource}}, f"{verb} {resource}", "")
+        plural, _slash, subresource = resource.partition("/")
+        asked = {
+            "verb": verb,
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+            "namespace": namespace,
+            "name": name,
+        }
+        attributes = {key: value for key, value in asked.items() if value}
+        return self._review({"resourceAttributes": attributes}, f"{verb} {resource}", namespace)
+
+    def _review(self, spec: Mapping[str, Any], right: str, namespace: str) -> Right:
+        _status, reading = self.api.post(
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec},
+            ObjectRef("SelfSubjectAccessReview", right, namespace),
+            parser=_name_of(parse_review),
+        )
+        return parse_review(reading.document, (reading.evidence,))
+
+    def dry_run_pod(self, namespace: str, document: Mapping[str, Any]) -> DryRun:
+        """What the API server would make of a pod, injection and admission included; nothing is made.
+
+        Raises:
+            CouldNotTell: It does not come to a decision: no right to create pods, no such namespace, no answer.
+        """
+        name = maybe(document, "metadata.name", "", "a pod") or maybe(document, "metadata.generateName", "", "a pod")
+        where = f"server-side dry run of Pod {namespace}/{name}"
+        status, reading = self.api.post(
+            f"/api/v1/namespaces/{namespace}/pods",
+            document,
+            ObjectRef("Pod", name, namespace),
+            parser=_name_of(parse_dry_run),
+            query={"dryRun": "All"},
+            # 400 and 403: an admission webhook or PodSecurity; 422: validation; 500: the webhook does not answer.
+            refusals=frozenset({400, 403, 422, 500}),
+        )
+        dry_run = parse_dry_run(reading.document, (reading.evidence,), where)
+        if status == 403 and "cannot create resource" in dry_run.message:
+            raise CouldNotTell(
+                expected="the right to create pods, which a dry run needs",
+                seen=dry_run.message,
+                where=where,
+                remedy="grant it (a dry run makes nothing), or leave out the requirements that need it",
+            )
+        return dry_run
+
+    # --- pods from inside --------------------------------------------------------------------------------------------
+
+    def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 2000) -> Reading:
+        """The end of a container's log, as text.
+
+        Args:
+            namespace: Of the pod.
+            pod: Its name.
+            container: Its container.
+            previous: Of the run before the last restart.
+            tail: Lines.
+
+        Raises:
+            CouldNotTell: There is no log, e.g. because the container has not started.
+        """
+        query = {"container": container, "tailLines": str(tail)} | ({"previous": "true"} if previous else {})
+        return self.api.get(
+            f"/api/v1/namespaces/{namespace}/pods/{pod}/log", ObjectRef("Pod", pod, namespace), query=query, text=True
+        )
+
+    def token_request(self, namespace: str, service_account: str, audience: str, seconds: int = 600) -> tuple[str, str]:
+        """A fresh token of a service account (safety: namespaced, for an own service account).
+
+        Returns:
+            The token, which is a secret and in no evidence, and the id of the evidence that it was issued.
+
+        Raises:
+            CouldNotTell: The API server does not issue it.
+        """
+        ref = ObjectRef("ServiceAccount", service_account, namespace)
+        _status, reading = self.api.post(
+            f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token",
+            {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"audiences": [audience] if audience else [], "expirationSeconds": seconds},
+            },
+            ref,
+            hidden_at="status.token",
+        )
+        return need(reading.document, "status.token", str, f"token of {ref}"), reading.evidence
+
+    def exec_in(self, namespace: str, pod: str, container: str, argv: Sequence[str], *, parser: str = "") -> ExecResult:
+        """Runs a program in a container; the caller sees to it that it only looks.
+
+        Raises:
+            CouldNotTell: It could not be run or heard to its end. A non-zero exit is an answer.
+        """
+        ref = ObjectRef("Pod", pod, namespace)
+        done = self.execute(ref, container, argv)
+        body = done.stdout
+        if done.stderr.strip() and not (parser and done.exit_code == 0):
+            body += f"\n--- standard error ---\n{done.stderr}"
+        question = f"kubectl exec -n {namespace} {pod} -c {container} -- {shlex.join(argv)}"
+        recorded = evidence_of(question, ref, body, read_at=datetime.now(UTC), parser=parser, exit_code=done.exit_code)
+        return replace(done, evidence=(self.recorder.record(recorded),))
+
+    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str]) -> ExecResult:
+        """As `exec_in`, for a reader that records the answer itself."""
+        return self._streams.execute(pod, container, argv, timeout=self._patience.command)
+
+    @contextmanager
+    def port_forward(self, pod: ObjectRef, *ports: int) -> Iterator[tuple[ForwardedPort, ...]]:
+        """Opens ports of a pod over one connection; several pods may be open at once, in several threads.
+
+        Raises:
+            CouldNotTell: The API server does not open the stream.
+        """
+        with self._streams.forward(pod, ports, timeout=self._patience.admin) as opened:
+            yield opened
+
+    # --- how lists and objects are read ------------------------------------------------------------------------------
+
+    def _objects(
+        self, group: str, plural: str, namespace: str | None, selector: str, parse: Callable[..., T]
+    ) -> tuple[T, ...]:
+        path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
+        subject = ObjectRef("List", plural, namespace or "")
+        query = {"labelSelector": selector} if selector else None
+        reading = self.api.get(path, subject, query=query, parser=_name_of(parse))
+        return parse_items(reading.document, parse, (reading.evidence,), path)
+
+    def _object(self, group: str, plural: str, ref: ObjectRef, parse: Callable[..., T]) -> T | Absent:
+        scope = f"/namespaces/{ref.namespace}" if ref.namespace else ""
+        reading = self.api.get(f"{group}{scope}/{plural}/{ref.name}", ref, parser=_name_of(parse), absent=True)
+        if reading.document is None:
+            return Absent(ref, (reading.evidence,))
+        return parse(reading.document, evidence=(reading.evidence,))
+
+
+def _name_of(parser: Callable[..., Any]) -> str:
+    return f"{parser.__module__}.{parser.__qualname__}"

@@ -1,0 +1,228 @@
+"""Envoy's admin interface and Istio's agent, read from outside.
+
+By port-forward; by exec of `pilot-agent request` as fallback. Only GETs. Everything about one proxy goes through one
+forwarded port, and a dump is asked for by parts.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from facts.document import Reading, decoded
+from facts.errors import CouldNotTell
+from facts.evidence import evidence_of
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import PROXY
+from facts.proxies import envoy, envoy_traffic, policies, pushes
+from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyAnswers, ProxyIdentity, Unread, identify
+from facts.proxies.pushes import Pushes, parse_pushes
+from observe.kubernetes.cluster import Cluster
+
+ADMIN, AGENT = 15000, 15020
+AT_ONCE = 8
+_PLAIN = "/?&=,.$"
+
+IDENTITY = (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS, envoy.BOOTSTRAP, envoy.SDS_HOSTS, envoy.SERVER)
+"""What a proxy's identity is read from, besides the agent's metrics."""
+
+_PARSERS = {
+    envoy.ACTIVE_SECRETS: "facts.proxies.envoy.parse_secrets",
+    envoy.WARMING_SECRETS: "facts.proxies.envoy.parse_secrets",
+    envoy.BOOTSTRAP: "facts.proxies.envoy.parse_bootstrap",
+    envoy.SDS_HOSTS: "facts.proxies.envoy.parse_streams",
+    envoy.SERVER: "facts.proxies.envoy.parse_uptime",
+    envoy.AGENT_METRICS: "facts.proxies.envoy.parse_agent_metrics",
+    envoy.INBOUND_LISTENERS: "facts.proxies.envoy.parse_normalization",
+    envoy.ALL_LISTENERS: "facts.proxies.envoy.parse_normalization",
+    policies.OF_SIDECAR: "facts.proxies.policies.parse_policies",
+    policies.OF_GATEWAY: "facts.proxies.policies.parse_policies",
+    envoy_traffic.HOSTS: "facts.proxies.envoy_traffic.hosts_of",
+    envoy_traffic.COUNTERS: "facts.proxies.envoy_traffic.parse_counters",
+    pushes.PUSHES: "facts.proxies.pushes.parse_pushes",
+}
+
+
+def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Reading]:
+    """Asks one Envoy for several paths of its admin interface, through one forwarded port.
+
+    Args:
+        cluster: The cluster.
+        pod: A pod with an istio-proxy.
+        paths: E.g. ``/stats?format=json``; brackets and carets are written plainly.
+
+    Returns:
+        The reading of each path.
+
+    Raises:
+        CouldNotTell: Neither way leads to it, or it refuses a path.
+    """
+    return _read(cluster, pod, {ADMIN: paths})
+
+
+def read_agent_metrics(cluster: Cluster, pod: Pod) -> Reading:
+    """The metrics of Istio's agent in one pod; Envoy's and the application's, which come merged, are left out.
+
+    Raises:
+        CouldNotTell: Neither way leads to them.
+    """
+    return _read(cluster, pod, {AGENT: [envoy.AGENT_METRICS]})[envoy.AGENT_METRICS]
+
+
+def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
+    """Reads everything that matters about one proxy's identity.
+
+    Raises:
+        CouldNotTell: It cannot be read, or what it says is contradictory.
+    """
+    answers = _read(cluster, pod, {ADMIN: IDENTITY, AGENT: [envoy.AGENT_METRICS]})
+    return identify(
+        PodRef.of(pod),
+        ProxyAnswers(
+            active_secrets=answers[envoy.ACTIVE_SECRETS].document,
+            warming_secrets=answers[envoy.WARMING_SECRETS].document,
+            bootstrap=answers[envoy.BOOTSTRAP].document,
+            sds_hosts=answers[envoy.SDS_HOSTS].document,
+            server=answers[envoy.SERVER].document,
+            agent_metrics=answers[envoy.AGENT_METRICS].document,
+        ),
+        # The uptime is subtracted from this time, so it has to be that of the answer that holds it.
+        answers[envoy.SERVER].read_at,
+        (*pod.evidence, *(reading.evidence for reading in answers.values())),
+    )
+
+
+def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, int], None] | None = None) -> Fleet:
+    """Reads many proxies, several at once.
+
+    Args:
+        cluster: The cluster.
+        pods: Pods with an istio-proxy.
+        progress: Called with how many are done and how many there are.
+
+    Returns:
+        Every pod is in it: read, or unread with the reason.
+    """
+    wanted = list(pods)
+
+    def one(pod: Pod) -> ProxyIdentity | Unread:
+        try:
+            return read_proxy(cluster, pod)
+        except CouldNotTell as error:
+            return Unread(PodRef.of(pod), error, datetime.now(UTC))
+
+    found: list[ProxyIdentity | Unread] = []
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-proxy") as pool:
+        for outcome in pool.map(one, wanted):
+            found.append(outcome)
+            if progress is not None:
+                progress(len(found), len(wanted))
+    return Fleet(
+        proxies=tuple(f for f in found if isinstance(f, ProxyIdentity)),
+        unread=tuple(f for f in found if isinstance(f, Unread)),
+    )
+
+
+def read_pushes(cluster: Cluster, pod: Pod) -> Pushes | None:
+    """What was sent to one proxy, whether or not it was anything new; None where it keeps no such statistic.
+
+    Raises:
+        CouldNotTell: It cannot be read.
+    """
+    reading = read_admin(cluster, pod, [pushes.PUSHES])[pushes.PUSHES]
+    return parse_pushes(reading.document, (reading.evidence,))
+
+
+def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normalization | Unread, ...]:
+    """Path normalization in force in the inbound HTTP listeners of each proxy (of a gateway: in all of them).
+
+    Returns:
+        Every pod is in it: read, or unread with the reason.
+    """
+
+    def one(pod: Pod) -> Normalization | Unread:
+        path = envoy.ALL_LISTENERS if pod.is_gateway else envoy.INBOUND_LISTENERS
+        try:
+            reading = read_admin(cluster, pod, [path])[path]
+            return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
+        except CouldNotTell as error:
+            return Unread(PodRef.of(pod), error, datetime.now(UTC))
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-listeners") as pool:
+        return tuple(pool.map(one, pods))
+
+
+def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
+    """The readings of the paths that are wanted of each port: by one port-forward, or by exec where that fails."""
+    try:
+        return _by_port_forward(cluster, pod, wanted)
+    except CouldNotTell as refused:
+        try:
+            return {path: _by_exec(cluster, pod, port, path) for port, paths in wanted.items() for path in paths}
+        except CouldNotTell as also_refused:
+            raise CouldNotTell(
+                expected=f"the proxy's ports {', '.join(map(str, wanted))}",
+                seen=f"by port-forward: {refused.seen}; by exec: {also_refused.seen}",
+                where=str(pod.ref),
+                remedy="see whether its istio-proxy runs, and whether this identity may open port-forwards (see INST-02)",
+            ) from refused
+
+
+Answer = tuple[str, datetime]
+"""A body and the UTC time at which it was complete."""
+
+
+def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
+    answers: dict[tuple[int, str], Answer] = {}
+    with cluster.port_forward(pod.ref, *wanted) as opened:
+        asked = [(port, number, list(paths)) for port, (number, paths) in zip(opened, wanted.items(), strict=True)]
+        # All ports work at the same time; each is asked for its next path as soon as it has answered.
+        for port, _number, paths in asked:
+            port.ask(_quoted(paths[0]))
+        for port, number, paths in asked:
+            for path, following in zip(paths, [*paths[1:], ""], strict=True):
+                status, body = port.answer(path)
+                if status != 200:
+                    raise CouldNotTell(
+                        expected="HTTP 200",
+                        seen=f"HTTP {status}: {body.strip()[:200]}",
+                        where=f"{pod.ref}: GET {path}",
+                        remedy="an Envoy older than 1.20 does not know every parameter",
+                    )
+                answers[number, path] = (body, datetime.now(UTC))
+                if following:
+                    port.ask(_quoted(following))
+    shown = f"kubectl port-forward -n {pod.namespace} pod/{pod.name} {{0}} & curl -g 'localhost:{{0}}{{1}}'"
+    return {
+        path: _record(cluster, pod, path, shown.format(number, path), answer) for (number, path), answer in answers.items()
+    }
+
+
+def _quoted(path: str) -> str:
+    return quote(path, safe=_PLAIN)
+
+
+def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:
+    argv = ["pilot-agent", "request", f"--debug-port={port}", "GET", _quoted(path).removeprefix("/")]
+    done = cluster.execute(pod.ref, PROXY, argv)
+    if done.exit_code != 0:
+        raise CouldNotTell(
+            expected="pilot-agent to answer",
+            seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+            where=f"{pod.ref}: {shlex.join(argv)}",
+            remedy="see whether Envoy runs in that pod",
+        )
+    shown = f"kubectl exec -n {pod.namespace} {pod.name} -c {PROXY} -- {shlex.join(argv)}"
+    return _record(cluster, pod, path, shown, (done.stdout, datetime.now(UTC)))
+
+
+def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer) -> Reading:
+    body, read_at = answer
+    if path == envoy.AGENT_METRICS:
+        body = "".join(line for line in body.splitlines(keepends=True) if line.startswith("istio_agent_"))
+        question += " | grep ^istio_agent_"
+    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_PARSERS.get(path, ""))
+    return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)

@@ -1,0 +1,97 @@
+"""Teleport's audit events, read from where they are kept: only those about the certificates at hand are looked at.
+
+An audit log is long, and what stands in it about others is nobody's business here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from facts.errors import CouldNotTell, NotGiven
+from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.teleport.audit import ISSUED, AuditTrail, parse_issued
+
+
+class AuditEvents(Protocol):
+    """A source of audit events."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+
+    def lines(self) -> Iterator[str]:
+        """All events, one JSON object a line, oldest file first.
+
+        Raises:
+            CouldNotTell: The source cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EventFiles:
+    """Audit events in a file, or in the files ``*.log`` below a directory (Teleport writes one a day)."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def lines(self) -> Iterator[str]:
+        """All lines; see `AuditEvents.lines`."""
+        try:
+            # Teleport's events.log is a link to the newest of them.
+            files = sorted({p.resolve() for p in self.path.rglob("*.log")}) if self.path.is_dir() else [self.path]
+            for file in files:
+                with file.open(encoding="utf-8", errors="replace") as opened:
+                    yield from opened
+        except OSError as error:
+            raise CouldNotTell(
+                expected="audit events of Teleport, one JSON object a line",
+                seen=str(error),
+                where=f"setting audit_events: {self.path}",
+                remedy="name the file or directory that Teleport's events are written to, readable for this user",
+            ) from error
+
+
+def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Recorder) -> AuditTrail:
+    """The audited issuances of some serials.
+
+    Args:
+        source: Where the events are; None where nobody said.
+        serials: As `facts.svid.Certificate.serial` spells them.
+        recorder: Takes the lines that are about them.
+
+    Raises:
+        NotGiven: There is no source.
+        CouldNotTell: It cannot be read, or one of the lines is no event.
+    """
+    if source is None:
+        raise NotGiven(
+            expected="the audit events of Teleport",
+            seen="no source was given",
+            where="setting audit_events",
+            remedy="give a file of JSON lines, or the directory that Teleport writes them to, with --audit-events",
+        )
+    spelt = tuple(_with_colons(serial) for serial in serials)
+    # A last line without its end is still being written.
+    found = [line for line in source.lines() if ISSUED in line and line.endswith("\n") and any(s in line for s in spelt)]
+    recorded = evidence_of(
+        f"grep -F {ISSUED} {source.name} | grep -F {' '.join(f'-e {s}' for s in spelt)}",
+        ObjectRef("Teleport", "audit events"),
+        "".join(found),
+        read_at=datetime.now(UTC),
+        parser="facts.teleport.audit.parse_issued",
+    )
+    return AuditTrail(source.name, parse_issued(recorded.body), (recorder.record(recorded),))
+
+
+def _with_colons(serial: str) -> str:
+    """A serial as Teleport's events spell it: pairs of digits with colons between, leading zero included."""
+    even = serial.zfill(len(serial) + len(serial) % 2)
+    return ":".join(even[at : at + 2] for at in range(0, len(even), 2))

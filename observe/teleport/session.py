@@ -1,0 +1,300 @@
+"""Teleport, read: its public endpoints, which need no session, and its resources through an admin tctl."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from facts.document import Absent, decoded
+from facts.errors import BadInput, CouldNotTell
+from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.teleport.bundle import TrustBundle, parse_bundle
+from facts.teleport.resources import (
+    Bot,
+    BotInstance,
+    ClusterStatus,
+    JoinToken,
+    NoSession,
+    Ping,
+    Role,
+    WorkloadIdentity,
+    parse_bot,
+    parse_bot_instances,
+    parse_join_token,
+    parse_ping,
+    parse_role,
+    parse_status,
+    parse_workload_identities,
+    parse_workload_identity,
+)
+from observe.command import CommandResult
+from observe.tools import Tctl, no_admin_session
+
+T = TypeVar("T")
+
+_NOT_THERE = re.compile(r"^ERROR:.*(?:not found|doesn't exist|does not exist)", re.IGNORECASE | re.MULTILINE)
+"""tctl's own words for a resource that is not there. Docker, kubectl and shells say `not found` of other things."""
+
+_CANNOT_RUN = (126, 127)
+"""Exit codes of who was to run tctl and could not."""
+
+_NO_SESSION = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)
+
+
+def is_not_there(result: CommandResult) -> bool:
+    """Whether tctl says that the resource it was asked for does not exist."""
+    return result.exit_code not in (0, *_CANNOT_RUN) and bool(_NOT_THERE.search(result.stderr))
+
+
+class Teleport:
+    """One Teleport cluster.
+
+    Attributes:
+        proxy: HOST:PORT of its proxy.
+        has_admin: An admin tctl was given.
+    """
+
+    def __init__(
+        self,
+        proxy: str,
+        *,
+        recorder: Recorder,
+        timeout: float,
+        tctl: Tctl | None = None,
+        insecure: bool = False,
+        ca: Path | None = None,
+    ) -> None:
+        """Opens a Teleport; nothing is asked of it yet.
+
+        Args:
+            proxy: HOST or HOST:PORT; the port is 443 where none is given.
+            recorder: Where the readings go.
+            timeout: Seconds for one request.
+            tctl: How to run an admin tctl; None where there is none.
+            insecure: The proxy's certificate is not verified.
+            ca: Certificates to verify the proxy with; the system's where none are given.
+
+        Raises:
+            BadInput: The address or the CA file cannot be used.
+        """
+        host, _colon, port = proxy.removeprefix("https://").rstrip("/").partition(":")
+        if not host or (port and not port.isdigit()):
+            raise BadInput(
+                expected="HOST or HOST:PORT of Teleport's proxy",
+                seen=repr(proxy),
+                where="--teleport-proxy",
+                remedy="give the address that tbot's configuration has as proxy_server",
+            )
+        try:
+            self._tls = ssl.create_default_context(cafile=str(ca) if ca else None)
+        except (OSError, ssl.SSLError) as error:
+            raise BadInput(
+                expected="certificates in PEM",
+                seen=str(error),
+                where=str(ca),
+                remedy="name a file that holds the proxy's CA",
+            ) from error
+        if insecure:
+            self._tls.check_hostname = False
+            self._tls.verify_mode = ssl.CERT_NONE
+        self._host, self._port = host, int(port or 443)
+        self.proxy = f"{self._host}:{self._port}"
+        self._recorder = recorder
+        self._timeout = timeout
+        self._tctl = tctl
+
+    @property
+    def has_admin(self) -> bool:
+        """An admin tctl was given."""
+        return self._tctl is not None
+
+    # --- public endpoints --------------------------------------------------------------------------------------------
+
+    def ping(self) -> Ping:
+        """What the proxy says of itself.
+
+        Raises:
+            CouldNotTell: It does not answer, or its answer names no cluster.
+        """
+        document, evidence = self._get("/webapi/ping", parse_ping)
+        return parse_ping(document, (evidence,))
+
+    def bundle(self) -> TrustBundle:
+        """The SPIFFE trust bundle. The document does not name its trust domain, so neither does the fact.
+
+        Raises:
+            CouldNotTell: It does not answer, or its answer is no bundle.
+        """
+        document, evidence = self._get("/webapi/spiffe/bundle.json", parse_bundle)
+        return parse_bundle(document, evidence=(evidence,))
+
+    # --- through an admin tctl ---------------------------------------------------------------------------------------
+
+    def tctl(self, words: Sequence[str], stdin: str = "") -> CommandResult:
+        """Runs tctl; nothing is recorded, but that the names of tokens that are secrets must be hidden.
+
+        A non-zero exit is an answer.
+
+        Args:
+            words: Arguments, without the program.
+            stdin: Standard input.
+
+        Raises:
+            CouldNotTell: There is no admin session, or tctl did not end in time.
+        """
+        if self._tctl is None:
+            raise no_admin_session(f"tctl {' '.join(words)}")
+        result = self._tctl(words, stdin)
+        self._recorder.hide(*_join_secrets(result.stdout))
+        return result
+
+    def status(self) -> ClusterStatus | NoSession:
+        """What ``tctl status`` says; that it does not work is an answer too, for this is what it is there to tell.
+
+        Raises:
+            CouldNotTell: There is no admin session, tctl did not end in time, or its words are not understood.
+        """
+        result, evidence = self._ask(["status"], ObjectRef("Teleport", "status"), parse_status)
+        if result.exit_code != 0:
+            said = f"exit code {result.exit_code}: {result.tail()}"
+            return NoSession(said, bool(_NO_SESSION.search(result.stderr)), (evidence,))
+        return parse_status(result.stdout, (evidence,))
+
+    def token(self, name: str) -> JoinToken | Absent:
+        """A join token."""
+        return self._resource("token", name, parse_join_token)
+
+    def role(self, name: str) -> Role | Absent:
+        """A role."""
+        return self._resource("role", name, parse_role)
+
+    def bot(self, name: str) -> Bot | Absent:
+        """A bot."""
+        return self._resource("bot", name, parse_bot)
+
+    def workload_identity(self, name: str) -> WorkloadIdentity | Absent:
+        """A workload_identity resource."""
+        return self._resource("workload_identity", name, parse_workload_identity)
+
+    def workload_identities(self) -> tuple[WorkloadIdentity, ...]:
+        """All workload_identity resources.
+
+        Raises:
+            CouldNotTell: There is no admin session, or it does not work.
+        """
+        return self._every("workload_identity", parse_workload_identities)
+
+    def bot_instances(self) -> tuple[BotInstance, ...]:
+        """All bot instances.
+
+        Raises:
+            CouldNotTell: There is no admin session, or it does not work.
+        """
+        return self._every("bot_instance", parse_bot_instances)
+
+    def _every(self, kind: str, parse: Callable[..., tuple[T, ...]]) -> tuple[T, ...]:
+        result, evidence = self._ask(["get", kind, "--format=json"], ObjectRef("Teleport", kind), parse)
+        if is_not_there(result):
+            return ()
+        self._must_have_worked(result)
+        return parse(decoded(result.stdout), (evidence,))
+
+    def _resource(self, kind: str, name: str, parse: Callable[..., T]) -> T | Absent:
+        subject = ObjectRef("Teleport", f"{kind}/{name}")
+        result, evidence = self._ask(["get", f"{kind}/{name}", "--format=json"], subject, parse)
+        nothing = result.exit_code == 0 and decoded(result.stdout) == []
+        if nothing or is_not_there(result):
+            return Absent(subject, (evidence,))
+        self._must_have_worked(result)
+        return parse(decoded(result.stdout), evidence=(evidence,))
+
+    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., Any]) -> tuple[CommandResult, str]:
+        result = self.tctl(words)
+        recorded = result.as_evidence(
+            subject,
+            parser=_name_of(parse) if result.exit_code == 0 else "",
+            shown_as=f"tctl {' '.join(words)}",
+        )
+        return result, self._recorder.record(recorded)
+
+    @staticmethod
+    def _must_have_worked(result: CommandResult) -> None:
+        if result.exit_code == 0:
+            return
+        expired = bool(_NO_SESSION.search(result.stderr))
+        raise CouldNotTell(
+            expected="tctl to answer",
+            seen=f"exit code {result.exit_code}: {result.tail()}",
+            where=result.line,
+            remedy="log in again with `tsh login`"
+            if expired
+            else "check the session with `tctl status`, and what it may read",
+        )
+
+    # --- HTTP --------------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, parse: Callable[..., Any]) -> tuple[Any, str]:
+        url = f"https://{self.proxy}{path}"
+        connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        try:
+            connection.request("GET", path, headers={"Accept": "application/json"})
+            response = connection.getresponse()
+            body = response.read().decode(errors="replace")
+        except ssl.SSLCertVerificationError as error:
+            raise CouldNotTell(
+                expected="a certificate of Teleport's proxy that can be verified",
+                seen=error.verify_message,
+                where=url,
+                remedy="give its CA, or --teleport-insecure for a self-signed test installation",
+            ) from error
+        except (http.client.HTTPException, OSError) as error:
+            raise CouldNotTell(
+                expected=f"an answer of Teleport's proxy within {self._timeout:g} s",
+                seen=f"{type(error).__name__}: {error}",
+                where=url,
+                remedy="check the address (--teleport-proxy) and that this machine may reach it",
+            ) from error
+        finally:
+            connection.close()
+        recorded = evidence_of(
+            f"GET {url}",
+            ObjectRef("Teleport", self.proxy),
+            body,
+            read_at=datetime.now(UTC),
+            parser=_name_of(parse) if response.status == 200 else "",
+        )
+        evidence = self._recorder.record(recorded)
+        if response.status != 200:
+            raise CouldNotTell(
+                expected="HTTP 200",
+                seen=f"HTTP {response.status}: {body.strip()[:200]}",
+                where=url,
+                remedy="is this the web address of Teleport's proxy, and a release with SPIFFE bundles (15.2 or later)?",
+            )
+        return decoded(recorded.body), evidence
+
+
+def _name_of(parser: Callable[..., Any]) -> str:
+    return f"{parser.__module__}.{parser.__qualname__}"
+
+
+def _join_secrets(text: str) -> list[str]:
+    """Names of tokens with join method `token`, where the name is the secret. tctl prints YAML unless asked for JSON."""
+    try:
+        documents = [*yaml.safe_load_all(text)] if "kind:" in text else decoded(text)
+    except yaml.YAMLError:
+        return []
+    found = []
+    for resource in documents if isinstance(documents, list) else ():
+        if isinstance(resource, dict) and resource.get("kind") == "token":
+            spec = resource.get("spec") or {}
+            if spec.get("join_method", "token") in ("", "token"):
+                found.append(str((resource.get("metadata") or {}).get("name", "")))
+    return found

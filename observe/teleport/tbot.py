@@ -1,0 +1,115 @@
+"""tbot, read: its DaemonSet, its pods, its configuration. Found through the DaemonSet, not by names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from facts.document import Absent
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import ConfigMap
+from facts.kubernetes.pod_spec import Container, VolumeMount
+from facts.kubernetes.workloads import DaemonSet
+from facts.teleport.tbot import Agent
+from facts.teleport.tbot_config import join_secrets, parse_tbot_config
+from observe.kubernetes.cluster import Cluster
+from settings import Names
+
+
+def read_agent(cluster: Cluster, names: Names) -> Agent:
+    """Reads tbot as it is installed.
+
+    Args:
+        cluster: The cluster.
+        names: Where its DaemonSet is looked for first; otherwise every DaemonSet with an image called tbot is.
+
+    Raises:
+        CouldNotTell: There is no DaemonSet of tbot, or several, or its configuration cannot be found.
+    """
+    daemon_set = _daemon_set(cluster, names)
+    container, mount, path = _configured(daemon_set)
+    volume = daemon_set.template.spec.volume(mount.name)
+    if volume is None or not volume.config_map:
+        raise _no_config(daemon_set, f"{path} is in the volume {mount.name}, which is no ConfigMap")
+    config_map = cluster.config_map(daemon_set.namespace, volume.config_map)
+    if isinstance(config_map, Absent):
+        raise _no_config(daemon_set, str(config_map))
+    cluster.recorder.hide(*(secret for text in config_map.data.values() for secret in join_secrets(text)))
+    config = parse_tbot_config(
+        _text(config_map, mount, path, daemon_set),
+        config_map.evidence,
+        f"ConfigMap {config_map.namespace}/{config_map.name}",
+    )
+    selector = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
+    pods = [
+        pod
+        for pod in cluster.pods(daemon_set.namespace, selector)
+        if pod.owner == f"DaemonSet/{daemon_set.name}" and not pod.terminating
+    ]
+    evidence = [*daemon_set.evidence, *config_map.evidence, *(e for pod in pods for e in pod.evidence)]
+    return Agent(
+        daemon_set=daemon_set,
+        pods={pod.node: pod for pod in pods if pod.node},
+        unscheduled=tuple(pod for pod in pods if not pod.node),
+        container=container,
+        config=config,
+        config_map=config_map.name,
+        evidence=tuple(dict.fromkeys(evidence)),
+    )
+
+
+def _daemon_set(cluster: Cluster, names: Names) -> DaemonSet:
+    named = cluster.daemon_set(names.tbot_namespace, names.tbot)
+    if not isinstance(named, Absent):
+        return named
+    found = [
+        d
+        for d in cluster.daemon_sets()
+        if any(c.image.partition("@")[0].rpartition("/")[2].startswith("tbot") for c in d.template.spec.containers)
+    ]
+    if len(found) == 1:
+        return found[0]
+    raise CouldNotTell(
+        expected="one DaemonSet of tbot",
+        seen=", ".join(f"{d.namespace}/{d.name}" for d in found) or "none",
+        where=f"{names.tbot_namespace}/{names.tbot}, and every DaemonSet with an image called tbot",
+        remedy="install tbot (step 7 of the guide), or name it in the settings (`names.tbot_namespace`, `names.tbot`)",
+    )
+
+
+def _configured(daemon_set: DaemonSet) -> tuple[Container, VolumeMount, str]:
+    """The container that runs tbot, the mount that its configuration is in, and the configuration's path."""
+    for container in daemon_set.template.spec.containers:
+        path = next(_config_paths(container), "")
+        inside = [m for m in container.mounts if path.startswith(m.path.rstrip("/") + "/") or m.path == path]
+        if path and inside:
+            return container, max(inside, key=lambda m: len(m.path)), path
+    raise _no_config(daemon_set, "no container has `-c FILE`, `--config=FILE` or TBOT_CONFIG_PATH with a mounted file")
+
+
+def _config_paths(container: Container) -> Iterator[str]:
+    words = [*container.command, *container.args]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in ("-c", "--config"):
+            yield following
+        elif word.startswith("--config="):
+            yield word.removeprefix("--config=")
+    if container.variable("TBOT_CONFIG_PATH"):
+        yield container.variable("TBOT_CONFIG_PATH")
+
+
+def _text(config_map: ConfigMap, mount: VolumeMount, path: str, daemon_set: DaemonSet) -> str:
+    key = mount.sub_path or path.removeprefix(mount.path.rstrip("/") + "/")
+    if key not in config_map.data:
+        raise _no_config(
+            daemon_set, f"ConfigMap {config_map.name} has no key {key}, it has {', '.join(config_map.data) or 'none'}"
+        )
+    return config_map.data[key]
+
+
+def _no_config(daemon_set: DaemonSet, seen: str) -> CouldNotTell:
+    return CouldNotTell(
+        expected="tbot's configuration file in a ConfigMap that its DaemonSet mounts",
+        seen=seen,
+        where=str(daemon_set.ref),
+        remedy="mount it as the guide does (step 7); a configuration by command-line flags cannot be read yet",
+    )

@@ -1,0 +1,122 @@
+"""Traffic, watched: the ledger of a client, and what the proxies at both ends hold and count while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from facts.document import decoded
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy_traffic import COUNTERS, Counters, parse_counters
+from facts.proxies.identity import ProxyIdentity
+from facts.proxies.policies import OF_GATEWAY, OF_SIDECAR, Policy, parse_policies
+from facts.traffic.ledger import Exchange, Ledger, Outcome, parse_ledger
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_admin, read_proxy
+
+T = TypeVar("T")
+
+CONTAINER = "traffic"
+PROGRAM = "/traffic/traffic.py"
+PATIENCE = 3
+"""Seconds that the client waits for a connection and for an answer."""
+
+
+def exchange(
+    cluster: Cluster,
+    client: Pod,
+    server: Pod,
+    urls: Sequence[str],
+    *,
+    count: int = 1,
+    host: str = "",
+    through: Sequence[Pod] = (),
+) -> Exchange:
+    """Lets a client ask, and reads what both proxies hold before and after, and what they counted meanwhile.
+
+    Args:
+        cluster: The cluster.
+        client: A workload of the run.
+        server: The pod that is asked.
+        urls: What is asked for, each in its turn.
+        count: How often.
+        host: Name to ask for, where it is not the address.
+        through: The pods of a gateway on the way.
+
+    Raises:
+        CouldNotTell: A proxy cannot be read, or the client cannot be run.
+    """
+    before = counted(cluster, client, server)
+    held = [*_held(cluster, client, server, *through)]
+    ledger = ask(cluster, client, urls, count=count, host=host)
+    after = counted(cluster, client, server)
+    held += _held(cluster, client, server, *through)
+    differences = [a.since(b) if a is not None and b is not None else None for a, b in zip(after, before, strict=True)]
+    made = Exchange(ledger, differences[0], differences[1], tuple(held))
+    if all(request.outcome is Outcome.ANSWERED for request in ledger.requests):
+        return made
+    policies, evidence = _policies(cluster, [server, *through])
+    return replace(made, policies=policies, policies_evidence=evidence)
+
+
+def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, host: str = "") -> Ledger:
+    """Lets a client ask each URL in its turn, `count` times.
+
+    Raises:
+        CouldNotTell: The client cannot be run, or prints no ledger.
+    """
+    options = ["--count", str(count), "--timeout", str(PATIENCE), *(["--host", host] if host else [])]
+    argv = ["python3", PROGRAM, "call", *urls, *options]
+    parser = f"{parse_ledger.__module__}.{parse_ledger.__qualname__}"
+    done = cluster.exec_in(client.namespace, client.name, CONTAINER, argv, parser=parser)
+    if done.exit_code != 0:
+        raise CouldNotTell(
+            expected="the traffic client to print its ledger",
+            seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+            where=str(client.ref),
+            remedy="see whether the workload image has python3",
+        )
+    return parse_ledger(decoded(done.stdout), done.evidence)
+
+
+def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
+    """What the proxy of each pod has counted so far; None for a pod without one.
+
+    Raises:
+        CouldNotTell: A proxy cannot be read.
+    """
+
+    def one(pod: Pod) -> Counters | None:
+        if pod.proxy is None:
+            return None
+        reading = read_admin(cluster, pod, [COUNTERS])[COUNTERS]
+        return parse_counters(reading.document, (reading.evidence,))
+
+    return _each(one, pods)
+
+
+def _held(cluster: Cluster, *pods: Pod) -> tuple[ProxyIdentity, ...]:
+    """What the proxy of each pod holds; a pod without one is left out."""
+    return _each(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
+
+
+def _each(look: Callable[[Pod], T], pods: Sequence[Pod]) -> tuple[T, ...]:
+    """A look at each pod, at all of them at once."""
+    with ThreadPoolExecutor(max(1, len(pods)), thread_name_prefix="look") as pool:
+        return tuple(pool.map(look, pods))
+
+
+def _policies(cluster: Cluster, pods: Sequence[Pod]) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
+    """What the proxies of the pods enforce, and the ids of the readings."""
+    found: list[Policy] = []
+    evidence = []
+    for pod in pods:
+        if pod.proxy is not None:
+            path = OF_GATEWAY if pod.is_gateway else OF_SIDECAR
+            reading = read_admin(cluster, pod, [path])[path]
+            found += parse_policies(reading.document, f"{pod.namespace}/{pod.name}")
+            evidence.append(reading.evidence)
+    return tuple(found), tuple(evidence)

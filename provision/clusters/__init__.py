@@ -1,0 +1,1 @@
+"""kind clusters, and where binaries and images come from."""

@@ -1,0 +1,220 @@
+"""The kind cluster: made, used again, removed. Its kubeconfig is a private file of its own, never ``~/.kube/config``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytest_kind.cluster import KindCluster
+
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import ObjectRef, Recorder
+from observe.command import CommandResult, run
+from observe.wait import NotYet, Pace, converges
+from provision.clusters.remedies import remedy_for
+from provision.clusters.sources import Sources
+
+NETWORK = "kind"
+"""The Docker network that kind puts every node in."""
+
+LATECOMERS = Pace(timeout=10, interval=0.5)
+"""How long to look for nodes that Docker still makes although the kind that asked for them has been ended."""
+
+LOOKS = 4
+"""How often to find none in a row: Docker may say that it has removed a container which it is about to start."""
+
+LONGEST_ERROR = 900
+"""Characters of kind's words that are repeated; all of them are in the evidence."""
+
+
+def context_name(cluster: str) -> str:
+    """The context that kind writes for a cluster."""
+    return f"kind-{cluster}"
+
+
+def cluster_config(name: str, nodes: int, image: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration for kind: one control plane that takes pods, the rest workers.
+
+    Args:
+        name: Of the cluster.
+        nodes: Number of nodes, at least one.
+        image: Node image.
+        patch: What the node image needs besides; mappings are merged, lists are appended.
+    """
+    config: dict[str, Any] = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "name": name,
+        "networking": {"apiServerAddress": "127.0.0.1"},
+        "nodes": [
+            {"role": "control-plane", "image": image},
+            *({"role": "worker", "image": image} for _ in range(nodes - 1)),
+        ],
+    }
+    if nodes > 1:
+        # Of a single node kind removes the control plane's taint itself, and fails if it is not there.
+        config["kubeadmConfigPatches"] = ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"]
+    merged: dict[str, Any] = _merged(config, patch)
+    return merged
+
+
+def _merged(base: Any, patch: Any) -> Any:
+    if isinstance(base, dict) and isinstance(patch, Mapping):
+        return {**base, **{key: _merged(base[key], value) if key in base else value for key, value in patch.items()}}
+    if isinstance(base, list) and isinstance(patch, list):
+        return base + patch
+    return patch
+
+
+class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
+    """A kind cluster as pytest-kind knows it, made through our own command runner.
+
+    pytest-kind's own ``create`` has no deadline, loses kind's words when it fails, and cannot use a cluster again whose
+    kubeconfig file is gone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        sources: Sources,
+        recorder: Recorder,
+        *,
+        nodes: int,
+        timeout: float,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepares; nothing is made yet.
+
+        Args:
+            name: Of the cluster.
+            directory: Private directory for its files.
+            sources: kind, kubectl and the node image.
+            recorder: Takes what kind says.
+            nodes: Number of nodes.
+            timeout: Seconds for ``kind create cluster``.
+            stop: Whether to give up creating it.
+        """
+        super().__init__(name, kubeconfig=directory / "kubeconfig", kind_path=sources.kind, kubectl_path=sources.kubectl)
+        # pytest-kind makes ./.pytest-kind/<name> for downloads that never happen here.
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+            self.path.parent.rmdir()
+        self._directory = directory
+        self._sources = sources
+        self._recorder = recorder
+        self._nodes = nodes
+        self._timeout = timeout
+        self._stop = stop
+        self.made_here = False
+        """Whether this process made the cluster, or tried to: then it is this process's to remove."""
+        self._cut_short = False
+
+    def exists(self) -> bool:
+        """Whether a cluster of that name is there."""
+        return self.name in self._kind("get", "clusters", timeout=30).stdout.split()
+
+    def make(self, *, reuse: bool) -> None:
+        """Creates the cluster, or takes the one that is there.
+
+        Args:
+            reuse: Use a cluster of that name if there is one; else its presence is an error.
+
+        Raises:
+            ProvisioningFailed: kind failed, or the name is taken.
+        """
+        self.kubeconfig_path.touch(mode=0o600)
+        self.kubeconfig_path.chmod(0o600)
+        if self.exists():
+            if not reuse:
+                raise ProvisioningFailed(
+                    expected=f"no kind cluster called {self.name}",
+                    seen="there is one",
+                    where="kind get clusters",
+                    remedy=_taken(self.name),
+                )
+            self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=30)
+        else:
+            self._create()
+        # The cluster is there now, so that this only opens pytest-kind's own connection to it.
+        super().create()
+
+    def _create(self) -> None:
+        patch = yaml.safe_load(self._sources.kind_patch.read_text()) if self._sources.kind_patch else {}
+        config = self._directory / "kind.yaml"
+        config.write_text(yaml.safe_dump(cluster_config(self.name, self._nodes, self._sources.node_image, patch)))
+        self.made_here = True
+        try:
+            self._kind(
+                "create", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, "--config", config,
+                timeout=self._timeout, stop=self._stop,
+            )  # fmt: skip
+        except CouldNotTell:
+            self._cut_short = True
+            raise
+        except ProvisioningFailed as error:
+            self._cut_short = "exit code -" in error.seen  # by a signal that went to all processes of the run
+            # Somebody else took the name in the meantime: theirs must not be removed with ours.
+            self.made_here = "already exist for a cluster" not in error.seen
+            raise
+
+    def remove(self) -> None:
+        """Deletes the cluster and its kubeconfig; nothing happens if there is none.
+
+        Raises:
+            ProvisioningFailed: kind could not delete it.
+        """
+        removed = self._delete()
+        if self._cut_short:
+
+            def look() -> None:
+                nonlocal removed
+                here = self._delete()
+                removed += here
+                if here or removed < self._nodes:
+                    raise NotYet(f"{removed} of {self._nodes} nodes have come")
+
+            with contextlib.suppress(CouldNotTell):  # they never come, which is as good
+                converges("all nodes have come and gone", look, LATECOMERS, times=LOOKS)
+        self.kubeconfig_path.unlink(missing_ok=True)
+
+    def _delete(self) -> int:
+        """Deletes what there is of the cluster; how many nodes that was."""
+        nodes = len(self._kind("get", "nodes", "--name", self.name, timeout=30).stdout.split())
+        self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=120)
+        return nodes
+
+    def _kind(self, *arguments: str | Path, timeout: float, stop: Callable[[], bool] = lambda: False) -> CommandResult:
+        result = run([self.kind_path, *arguments], timeout=timeout, stop=stop)
+        if arguments[0] != "get" or result.exit_code:
+            self._recorder.record(
+                result.as_evidence(ObjectRef("Host", "kind"), shown_as=f"kind {result.line.split(' ', 1)[1]}")
+            )
+        if result.exit_code:
+            raise ProvisioningFailed(
+                expected=f"`kind {arguments[0]} {arguments[1]}` to succeed",
+                seen=f"exit code {result.exit_code}: {_error_in(result.stderr or result.stdout)}",
+                where=f"kind cluster {self.name}",
+                remedy=_remedy(result.stderr, self.name),
+            )
+        return result
+
+
+def _taken(name: str) -> str:
+    return f"use it with --reuse, remove it with `conformance down --kind-name {name}`, or choose another --kind-name"
+
+
+def _remedy(said: str, name: str) -> str:
+    if "already exist for a cluster" in said:
+        return _taken(name)
+    by_hand = "read kind's own words; `kind create cluster` by hand with --retain keeps the nodes for inspection"
+    return remedy_for(said, otherwise=by_hand)
+
+
+def _error_in(said: str) -> str:
+    """The error in kind's words as one line: it comes after the progress, and may hold a whole log."""
+    line = " ".join(said[max(said.rfind("ERROR:"), 0) :].split())
+    return line if len(line) <= LONGEST_ERROR else f"{line[: LONGEST_ERROR // 3]} … {line[-2 * LONGEST_ERROR // 3 :]}"

@@ -1,0 +1,219 @@
+"""A rotation of Teleport's SPIFFE authority, taken phase by phase through an admin tctl, which ends in standby in any case.
+
+Only the phase ``standby`` takes something away: an authority that somebody may still need. So it is what is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import KeptInMemory, ObjectRef, Recorder
+from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, Wanted, told
+from facts.proxies.identity import ProxyIdentity
+from facts.teleport.resources import NoSession
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_fleet
+from observe.teleport.session import Teleport
+from observe.wait import NotYet, Pace, eventually
+from provision.disruption.supply import uses_the_socket
+
+ROTATE = ("auth", "rotate", "--manual", "--type=spiffe")
+AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
+
+Lacks = Callable[[ProxyIdentity], str]
+"""How a proxy is not as it is waited for; empty where it is."""
+
+
+class Rotation:
+    """One rotation at a time.
+
+    Args:
+        teleport: With an admin tctl.
+        cluster: To look at; what is seen of it while waiting is evidence of nothing.
+        recorder: Takes what tctl said.
+        pace: Patience for the proxies at the beginning and at the end.
+    """
+
+    def __init__(self, teleport: Teleport, cluster: Cluster, recorder: Recorder, pace: Pace) -> None:
+        self._teleport = teleport
+        self._cluster = cluster.recording_to(KeptInMemory())
+        self._recorder = recorder
+        self._pace = pace
+        self._uids: frozenset[str] = frozenset()
+        self._generations: Generations | None = None
+        self._entered = False
+
+    def begin(self, uids: Collection[str]) -> Generations:
+        """Sees that no rotation is under way, and that every proxy stands by the present authority; changes nothing.
+
+        Args:
+            uids: Of the pods whose proxies must follow, besides all that use the node's socket.
+
+        Returns:
+            The authorities as they are.
+
+        Raises:
+            NotGiven: There is no admin session.
+            CouldNotTell: A rotation is under way, or a proxy stands by another authority.
+        """
+        self.must_be_possible()
+        generations = Generations(self._teleport.bundle().authorities)
+        wanted = Wanted(STANDBY, (OLD,), OLD)
+        every = "every proxy trusts Teleport's authority alone, and has its certificate from it"
+        remedy = "a proxy that is behind already would be lost in a rotation: see ID-06 and ROT-07"
+        found = self._await(every, lambda proxy: wanted.lacks(proxy, generations), self._pace, uids, remedy)
+        self._uids, self._generations = frozenset({*uids, *found}), generations
+        return generations
+
+    def must_be_possible(self) -> None:
+        """Sees that there is an admin session, and that no rotation is under way.
+
+        Raises:
+            NotGiven: There is no admin session.
+            CouldNotTell: It does not work, or a rotation is under way.
+        """
+        phase = self._phase()
+        if phase != STANDBY:
+            raise CouldNotTell(
+                expected="no rotation of the SPIFFE authority to be under way",
+                seen=f"it is in the phase {phase or 'of nothing that tctl status names'}",
+                where="tctl status",
+                remedy=f"end that one first: tctl {' '.join(ROTATE)} --phase=…",
+            )
+
+    def enter(self, phase: str) -> None:
+        """Takes Teleport to a phase.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+        """
+        self._entered = True  # before it is so: Ctrl-C may come right after Teleport has taken it
+        words = [*ROTATE, f"--phase={phase}"]
+        answer = self._teleport.tctl(words)
+        self._recorder.record(answer.as_evidence(AUTHORITY, shown_as=f"tctl {' '.join(words)}"))
+        if answer.exit_code:
+            raise ProvisioningFailed(
+                expected=f"Teleport's rotation to enter the phase {phase}",
+                seen=f"exit code {answer.exit_code}: {answer.tail()}",
+                where=answer.line,
+                remedy="see where the rotation stands: tctl status",
+            )
+
+    def published(self, wanted: Wanted, generations: Generations, timeout: float) -> Generations:
+        """Waits until Teleport publishes what a phase asks for; its proxy may be a moment behind the Auth service.
+
+        Args:
+            wanted: What the phase asks for.
+            generations: The authorities, as far as they are known.
+            timeout: Seconds.
+
+        Returns:
+            The authorities, those among them that have come with the phase; as they were known where nothing came in time.
+        """
+
+        def look() -> Generations:
+            published = self._teleport.bundle().authorities
+            known = generations if generations.new else generations.with_new(published)
+            if (named := known.named(published)) != wanted.trusted:
+                raise NotYet(f"it publishes {told(named)}")
+            return known
+
+        try:
+            return eventually(f"Teleport publishes {told(wanted.trusted)}", look, Pace(timeout))
+        except CouldNotTell:  # which is read again and judged, as with `is_followed`
+            return generations
+
+    def is_followed(self, wanted: Wanted, generations: Generations, timeout: float, *, but_on: str = "") -> bool:
+        """Waits until every proxy has followed; whether that was so in time.
+
+        Args:
+            wanted: What the phase has to make of them.
+            generations: The authorities.
+            timeout: Seconds.
+            but_on: A node whose proxies are not waited for.
+        """
+
+        def lacks(proxy: ProxyIdentity) -> str:
+            return "" if but_on and proxy.pod.node == but_on else wanted.lacks(proxy, generations)
+
+        try:
+            self._await(f"every proxy has followed {wanted.phase}", lacks, Pace(timeout), self._uids)
+        except CouldNotTell:  # which the step reads again and the judgment says, proxy by proxy
+            return False
+        return True
+
+    def end(self) -> bool:
+        """Brings the rotation to its end, back to the old authority where it was left in the middle.
+
+        A rotation that not every proxy can follow is left in ``rollback``, where both authorities are good, and that is
+        said.
+
+        Returns:
+            Whether there was anything to see to.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+            CouldNotTell: A proxy has not followed in time; says which, and what is left to do.
+        """
+        if self._generations is None or not self._entered:
+            return False
+        published = self._teleport.bundle().authorities
+        present, generations = Generations(published), self._generations.with_new(published)
+        phase = self._phase()
+        if phase != STANDBY:
+            if phase != ROLLBACK:
+                self.enter(ROLLBACK)
+            then = f"tctl {' '.join(ROTATE)} --phase=standby"
+            left = f"Teleport is left in {ROLLBACK}; once no proxy needs the new authority: {then}"
+            self._await(
+                "no proxy needs the new authority", lambda p: _needs_new(p, generations), self._pace, self._uids, left
+            )
+            self.enter(STANDBY)
+            present = Generations(self._generations.old)
+        wanted = Wanted(STANDBY, (OLD,), OLD)
+        left = "Teleport is in standby; restart what is behind once tbot serves it again (see ROT-07)"
+        every = "every proxy trusts Teleport's present authority alone, and has its certificate from it"
+        self._await(every, lambda proxy: wanted.lacks(proxy, present), self._pace, self._uids, left)
+        self._entered = False
+        return True
+
+    def _phase(self) -> str:
+        status = self._teleport.status()
+        if isinstance(status, NoSession):
+            raise CouldNotTell(
+                expected="tctl status to say where the SPIFFE authority stands",
+                seen=status.said,
+                where="tctl status",
+                remedy="log in again with `tsh login`" if status.expired else "check the session with `tctl status`",
+            )
+        return status.spiffe_phase
+
+    def _await(
+        self, what: str, lacks: Lacks, pace: Pace, uids: Collection[str], remedy: str = "look at the last observation"
+    ) -> frozenset[str]:
+        """Waits until each proxy is as it is looked for, several asked at once; returns the uids of their pods."""
+        well: set[str] = set()
+
+        def look() -> None:
+            alive = (p for p in self._cluster.pods() if not (p.uid in well or p.terminating or p.has_ended))
+            fleet = read_fleet(self._cluster, [p for p in alive if p.uid in uids or uses_the_socket(p)])
+            behind = [f"{u.pod}: {u.why}" for u in fleet.unread]
+            for proxy in fleet.proxies:
+                if said := lacks(proxy):
+                    behind.append(f"{proxy.pod} on {proxy.pod.node} {said}")
+                else:
+                    well.add(proxy.pod.uid)
+            if behind:
+                raise NotYet("; ".join(behind))
+
+        eventually(what, look, pace, remedy=remedy)
+        return frozenset(well)
+
+
+def _needs_new(proxy: ProxyIdentity, generations: Generations) -> str:
+    """How a proxy needs the new authority to be trusted; empty where it can do without."""
+    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
+    if issuer != OLD:
+        return f"has a certificate of {told([issuer])}"
+    return "" if OLD in trusted else f"trusts {told(trusted)}"

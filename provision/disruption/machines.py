@@ -1,0 +1,141 @@
+"""The machines of a cluster that the suite has made: its nodes and its Teleport, all of them containers of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from facts.errors import CouldNotTell, NotGiven
+from facts.evidence import ObjectRef, Recorder
+from observe.command import CommandResult, must_run
+from provision.installing.teleport import CLUSTER_LABEL
+from provision.objects import Objects
+
+OF_KIND = "kind://docker/"
+"""How the provider's id of a node begins that kind has made with Docker; then come the cluster and the node."""
+
+
+def kind_cluster_of(provider_ids: list[str]) -> str:
+    """The kind cluster that nodes belong to; empty where they are not all of one."""
+    clusters = {p.removeprefix(OF_KIND).partition("/")[0] if p.startswith(OF_KIND) else "" for p in provider_ids}
+    return clusters.pop() if len(clusters) == 1 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """What can be done to the machines of a cluster.
+
+    Attributes:
+        nodes: Names of the nodes, which are those of their containers.
+        teleport: Name of Teleport's container.
+        recorder: Takes what Docker says of them.
+        timeout: Seconds for one command.
+    """
+
+    nodes: tuple[str, ...]
+    teleport: str
+    recorder: Recorder
+    timeout: float
+
+    def on_node(self, node: str, *argv: str) -> str:
+        """What a command on a node says.
+
+        Raises:
+            CouldNotTell: It failed.
+        """
+        return self._docker("exec", node, *argv).stdout
+
+    def read(self, node: str, *argv: str) -> tuple[str, str]:
+        """What a command on a node says, without blanks at its ends, and the id of the reading.
+
+        Raises:
+            CouldNotTell: It failed.
+        """
+        said = self._docker("exec", node, *argv)
+        return said.stdout.strip(), self.recorder.record(said.as_evidence(ObjectRef("Node", node)))
+
+    def processes(self, node: str, container_id: str) -> tuple[str, ...]:
+        """Ids, on the node, of all processes of a container.
+
+        Args:
+            node: The node.
+            container_id: As the runtime calls it, ``containerd://`` and 64 hex digits.
+
+        Raises:
+            CouldNotTell: There is none.
+        """
+        name = container_id.rpartition("/")[2]
+        # A process may end between the listing and the reading of /proc; grep's exit code would speak of that.
+        found = self.on_node(node, "sh", "-c", 'grep -ls "$0" /proc/[0-9]*/cgroup; true', name).split()
+        if not name or not found:
+            raise CouldNotTell(
+                expected="a process of the container on the node",
+                seen="none whose cgroup names it",
+                where=f"node {node}, container {container_id or 'without an id'}",
+                remedy="see whether its pod runs there: kubectl get pods -A -o wide",
+            )
+        return tuple(path.split("/")[2] for path in found)
+
+    def state(self, container: str) -> tuple[str, str]:
+        """Docker's word for the state of a container, such as ``running`` or ``paused``, and the id of the reading."""
+        said = self._docker("inspect", "--format", "{{.State.Status}}", container)
+        return said.stdout.strip(), self.recorder.record(said.as_evidence(ObjectRef("Container", container)))
+
+    @contextmanager
+    def paused(self, container: str) -> Iterator[None]:
+        """A container whose processes all stand still: it keeps its address, and whoever calls it waits in vain."""
+        try:
+            self._docker("pause", container)
+            yield
+        finally:
+            # Also where a signal came between the order and its answer.
+            if self.state(container)[0] == "paused":
+                self._docker("unpause", container)
+
+    def restart(self, node: str) -> str:
+        """Restarts a node; returns when its container runs again, with the id of the reading that says since when."""
+        self._docker("restart", "--time", "5", node, patience=4)
+        said = self._docker("inspect", "--format", "{{.State.StartedAt}}", node)
+        return self.recorder.record(said.as_evidence(ObjectRef("Container", node)))
+
+    def _docker(self, *argv: str, patience: float = 1) -> CommandResult:
+        remedy = "see whether Docker runs: docker ps --all"
+        return must_run(["docker", *argv], timeout=patience * self.timeout, remedy=remedy)
+
+
+def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machines:
+    """The machines of a cluster.
+
+    Args:
+        objects: The cluster.
+        recorder: Takes what Docker says of them.
+        timeout: Seconds for one command.
+
+    Raises:
+        NotGiven: The suite has not made this cluster, or not on this machine.
+    """
+    found = objects.all_of("v1", "Node")
+    cluster = kind_cluster_of([str(n["spec"].get("providerID", "")) for n in found])
+    if not cluster:
+        raise _not_ours("nodes of which kind has made none, or not all")
+    try:
+        said = must_run(
+            ["docker", "ps", "--all", "--filter", f"label={CLUSTER_LABEL}={cluster}", "--format", "{{.Names}}"],
+            timeout=timeout,
+        )
+    except CouldNotTell as error:
+        raise _not_ours(f"a kind cluster called {cluster}, and no Docker that could be asked: {error.seen}") from error
+    names = said.stdout.split()
+    if len(names) != 1:
+        raise _not_ours(f"a kind cluster called {cluster} with {len(names)} containers of Teleport on this machine")
+    return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout)
+
+
+def _not_ours(seen: str) -> NotGiven:
+    return NotGiven(
+        expected="a cluster that the suite has made on this machine, nodes and Teleport included",
+        seen=seen,
+        where="what the run was given",
+        remedy="certify this on a kind cluster of the suite's: pytest features/6_resilience",
+    )

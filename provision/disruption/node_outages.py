@@ -1,0 +1,207 @@
+"""Outages of a single node: tbot killed there, its socket's directory lost, the node restarted.
+
+Only where the nodes are the suite's own machines. Each is put back however it is left, as those of
+`provision.disruption.outages`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from facts.document import Absent
+from facts.errors import CouldNotTell
+from facts.evidence import KeptInMemory
+from facts.kubernetes.objects import Pod
+from facts.over_time.outage import NodeRestart, Relocation
+from facts.proxies.sds_mode import SdsMode
+from facts.teleport.tbot import Agent
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_fleet, read_proxy
+from observe.wait import NotYet, Pace, eventually
+from provision.disruption.machines import Machines
+from provision.disruption.outages import Outages, UnderWay
+from provision.disruption.supply import await_supply, uses_the_socket
+from provision.objects import Objects
+
+_LOST, _OURS = ".lost", ".ours"
+_PUT_BACK = f'[ ! -d "$0{_LOST}" ] || {{ [ ! -e "$0" ] || mv "$0" "$0{_OURS}"; mv "$0{_LOST}" "$0"; rm -rf "$0{_OURS}"; }}'
+"""The directory of before back in its place, and the one that came instead gone; nothing where none was lost."""
+
+
+class NodeOutages:
+    """What can be done to one node.
+
+    Args:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        agent: tbot as it is installed.
+        outages: Of everything.
+        machines: The nodes.
+        pace: Patience for whatever comes back.
+    """
+
+    def __init__(
+        self, objects: Objects, cluster: Cluster, *, agent: Agent, outages: Outages, machines: Machines, pace: Pace
+    ) -> None:
+        self._objects = objects
+        self._cluster = cluster
+        self._unrecorded = cluster.recording_to(KeptInMemory())
+        self._agent = agent
+        self._outages = outages
+        self._machines = machines
+        self._pace = pace
+        self._directory, _slash, self._socket = agent.socket_on_node.rpartition("/")
+
+    @contextmanager
+    def without_tbot_beside_its_socket(self, node: str) -> Iterator[UnderWay]:
+        """No tbot on any node; on this one it is killed with SIGKILL and leaves its socket behind."""
+        machines, (tbot,) = self._machines, self._tbots(node)
+        processes = machines.processes(node, tbot.containers[0].container_id)
+
+        def look() -> None:
+            if any(p.uid == tbot.uid and not p.terminating for p in self._tbots(node)):
+                raise NotYet("nobody has told it to go")
+
+        def kill() -> None:
+            # Not before: the kubelet would only start it again.
+            eventually(f"tbot on {node} is on its way out", look, self._pace)
+            machines.on_node(node, "kill", "-KILL", *processes)
+
+        with ExitStack() as undo:
+            undo.callback(machines.on_node, node, "sh", "-c", 'kill -CONT "$@" 2>/dev/null; true', "sh", *processes)
+            # Stopped until then, or it would take its socket away when it is told to go.
+            machines.on_node(node, "kill", "-STOP", *processes)
+            with self._outages.without_tbot(kill) as going:
+                going.evidence.append(machines.read(node, "stat", "--format", "%F %n", self._agent.socket_on_node)[1])
+                yield going
+
+    @contextmanager
+    def with_another_directory(self, node: str, patience: float) -> Iterator[Relocation]:
+        """The node's socket directory taken away, and tbot replaced there: it has to make another directory.
+
+        Args:
+            node: The node.
+            patience: Seconds that tbot has for that.
+        """
+        machines = self._machines
+        inode, before = machines.read(node, "stat", "--format", "%i", self._directory)
+        with ExitStack() as undo:
+            undo.callback(self._put_back, node)
+            machines.on_node(node, "mv", self._directory, f"{self._directory}{_LOST}")
+            lost = datetime.now(UTC)
+            replaced, back, words = self._replace_tbot(node, patience)
+            there, now = machines.read(node, "sh", "-c", 'stat --format %i "$0" 2>/dev/null; true', self._directory)
+            evidence = (before, now, *(e for p in self._cluster.pods(*self._tbot) for e in p.evidence))
+            yield Relocation(node, lost, replaced, back, words, (inode, there), evidence)
+
+    def _put_back(self, node: str) -> None:
+        self._machines.on_node(node, "sh", "-c", _PUT_BACK, self._directory)
+        _replaced, back, words = self._replace_tbot(node, self._pace.timeout)
+        if back is None:
+            raise CouldNotTell(
+                expected="tbot to be Ready again, with the directory of before",
+                seen=words,
+                where=f"node {node}",
+                remedy=f"look at tbot's pod there; the directory is {self._directory}",
+            )
+
+    def _replace_tbot(self, node: str, patience: float) -> tuple[datetime, datetime | None, str]:
+        """When tbot was told to go, when another was Ready, if it was, and what kept it from that."""
+        former = {pod.uid for pod in self._tbots(node)}
+        for pod in self._tbots(node):
+            self._objects.delete("v1", "Pod", pod.name, namespace=pod.namespace)
+        replaced = datetime.now(UTC)
+
+        def look() -> None:
+            new = [pod for pod in self._tbots(node) if pod.uid not in former]
+            if not any(pod.ready for pod in new):
+                raise NotYet("; ".join(c.message for pod in new for c in pod.conditions if c.message) or "no other tbot")
+
+        try:
+            eventually(f"another tbot is Ready on {node}", look, replace(self._pace, timeout=patience))
+        except CouldNotTell as error:
+            return replaced, None, error.seen
+        return replaced, datetime.now(UTC), ""
+
+    @contextmanager
+    def restarted(self, node: str, patience: float) -> Iterator[NodeRestart]:
+        """The node, restarted; entered when its pods are all back, or when they have had their time.
+
+        On exit pods of the install that came back with another source of identities than tbot are replaced.
+
+        Args:
+            node: The node.
+            patience: Seconds that its pods have.
+        """
+        before = self._on(node, self._cluster)
+        mode = self._machines.on_node(node, "stat", "--format", "%a", self._directory).strip()
+        with ExitStack() as undo:
+            undo.callback(self._make_whole, node, mode, before)
+            ordered = datetime.now(UTC)
+            started = self._machines.restart(node)
+            up = datetime.now(UTC)
+            back = self._await_return(node, before, patience)
+            after = self._on(node, self._cluster)
+            fleet = read_fleet(self._cluster, [p for p in after if uses_the_socket(p)])
+            yield NodeRestart(node, ordered, up, back, before, after, fleet, (started,))
+
+    def _await_return(self, node: str, before: Sequence[Pod], patience: float) -> datetime | None:
+        ran = {c.container_id for pod in before for c in pod.containers}
+
+        def look() -> None:
+            for pod in self._on(node, self._unrecorded):
+                main = [c for c in pod.containers if not c.is_init or c.restart_policy == "Always"]
+                if any(not c.container_id or c.container_id in ran for c in main):
+                    raise NotYet(f"{pod.ref} does not run anew yet")
+                if not pod.ready:
+                    raise NotYet(f"{pod.ref} is not Ready")
+
+        try:
+            eventually(f"every pod on {node} runs anew and is Ready", look, replace(self._pace, timeout=patience))
+        except CouldNotTell:
+            return None
+        return datetime.now(UTC)
+
+    def _make_whole(self, node: str, mode: str, before: Sequence[Pod]) -> None:
+        """The socket's directory there, if nobody has made it, and pods that live from something else than tbot replaced."""
+        self._machines.on_node(node, "mkdir", "--parents", f"--mode={mode}", self._directory)
+        self._objects.await_ready("Node", node, self._pace)
+        self._objects.await_ready("DaemonSet", self._agent.daemon_set.name, self._pace, namespace=self._tbot[0])
+        owned = [p for p in before if p.owner and uses_the_socket(p)]
+        wanted = Counter((p.namespace, p.owner) for p in owned)
+        for pod in owned:
+            if not self._is_supplied_by_tbot(pod):
+                self._objects.delete("v1", "Pod", pod.name, namespace=pod.namespace)
+
+        def look() -> None:
+            there = Counter((p.namespace, p.owner) for p in self._unrecorded.pods() if p.ready and uses_the_socket(p))
+            if lacking := wanted - there:
+                raise NotYet(", ".join(f"{n} of {owner} in {namespace}" for (namespace, owner), n in lacking.items()))
+
+        eventually("every pod that lived on the node has its place again", look, self._pace)
+        await_supply(self._unrecorded, self._pace)
+
+    def _is_supplied_by_tbot(self, pod: Pod) -> bool:
+        now = self._unrecorded.pod(pod.namespace, pod.name)
+        if isinstance(now, Absent) or not now.ready:
+            return False
+        try:
+            return read_proxy(self._unrecorded, now).sds_mode is SdsMode.EXTERNAL
+        except CouldNotTell:
+            return False
+
+    @property
+    def _tbot(self) -> tuple[str, str]:
+        """Namespace and label selector of tbot's pods."""
+        daemon_set = self._agent.daemon_set
+        return daemon_set.namespace, ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
+
+    def _tbots(self, node: str) -> tuple[Pod, ...]:
+        return tuple(pod for pod in self._unrecorded.pods(*self._tbot) if pod.node == node)
+
+    def _on(self, node: str, cluster: Cluster) -> tuple[Pod, ...]:
+        return tuple(p for p in cluster.pods() if p.node == node and not (p.terminating or p.has_ended))

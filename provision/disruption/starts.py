@@ -1,0 +1,117 @@
+"""Pods of the run that start while something is missing, looked at while it is missing and again when it is back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from facts.document import Absent, Reading
+from facts.errors import CouldNotTell
+from facts.evidence import KeptInMemory
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import PROXY
+from facts.over_time.outage import Start
+from facts.proxies.identity import ProxyIdentity
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_proxy
+from observe.wait import NotYet, Pace, eventually
+from provision.pods.running import why
+from provision.pods.test_pods import Workloads
+
+T = TypeVar("T")
+
+
+class Starts:
+    """Workloads that are started together.
+
+    Args:
+        workloads: They.
+        cluster: The cluster, as something to look at.
+        pace: Patience with each.
+    """
+
+    def __init__(self, workloads: Workloads, cluster: Cluster, pace: Pace) -> None:
+        self._workloads = workloads
+        self._cluster = cluster
+        self._pace = pace
+        self._began = datetime.now(UTC)
+
+    def begin(self) -> None:
+        """Starts them, without waiting."""
+        self._began = datetime.now(UTC)
+        self._workloads.begin()
+
+    def meanwhile(self, name: str) -> tuple[ProxyIdentity | None, str, tuple[str, ...]]:
+        """What became of a workload before it was Ready: its proxy where Envoy runs, else the last words of its agent.
+
+        Raises:
+            CouldNotTell: Neither came about in time.
+        """
+
+        def look(cluster: Cluster) -> tuple[ProxyIdentity | None, str, tuple[str, ...]]:
+            pod = self._pod(name, cluster)
+            proxy = pod.proxy
+            if proxy is not None and proxy.last_exit_code is not None:
+                log = _last_words(pod, cluster)
+                return None, str(log.document).strip()[-2000:], (*pod.evidence, log.evidence)
+            if proxy is None or proxy.state != "running":
+                raise NotYet(why(pod))
+            try:
+                identity = read_proxy(cluster, pod)
+            except CouldNotTell as error:
+                raise NotYet(error.seen) from error  # the container runs before Envoy listens
+            return identity, "", (*pod.evidence, *identity.evidence)
+
+        return self._eventually(f"the proxy of {name} runs, or its agent has ended", look)
+
+    def once_ready(self, name: str, before: tuple[ProxyIdentity | None, str, tuple[str, ...]]) -> Start:
+        """A workload when it is Ready, or when it has had its time.
+
+        Args:
+            name: Of the workload.
+            before: What became of it meanwhile.
+        """
+
+        def look(cluster: Cluster) -> Pod:
+            pod = self._pod(name, cluster)
+            if not pod.ready:
+                raise NotYet(why(pod))
+            return pod
+
+        meanwhile, words, evidence = before
+        try:
+            pod = self._eventually(f"the workload {name} is Ready", look)
+        except CouldNotTell:
+            pod = self._pod(name, self._cluster)
+            return Start(pod, self._began, words, meanwhile, None, None, (*evidence, *pod.evidence))
+        ready = datetime.now(UTC)
+        proxy = read_proxy(self._cluster, pod)
+        return Start(pod, self._began, words, meanwhile, ready, proxy, (*evidence, *pod.evidence, *proxy.evidence))
+
+    def _eventually(self, what: str, look: Callable[[Cluster], T]) -> T:
+        """Waits; of all looks only the one that sees it is evidence."""
+
+        def kept() -> T:
+            held = KeptInMemory()
+            seen = look(self._cluster.recording_to(held))
+            for evidence in held.evidence.values():
+                self._cluster.recorder.record(evidence)
+            return seen
+
+        return eventually(what, kept, self._pace)
+
+    def _pod(self, name: str, cluster: Cluster) -> Pod:
+        seen = cluster.pod(self._workloads.namespace(name), name)
+        if isinstance(seen, Absent):
+            raise NotYet(str(seen))
+        return seen
+
+
+def _last_words(pod: Pod, cluster: Cluster) -> Reading:
+    """The log of the last run of an agent that ends again and again, of which a new one may just have begun."""
+    previous = pod.proxy is not None and pod.proxy.state != "terminated"
+    try:
+        return cluster.logs(pod.namespace, pod.name, PROXY, previous=previous, tail=50)
+    except CouldNotTell as error:
+        raise NotYet(error.seen) from error

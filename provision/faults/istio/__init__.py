@@ -1,0 +1,1 @@
+"""Faults of Istio and of workloads in its mesh."""

@@ -1,0 +1,1 @@
+"""Faults of nodes and outages, and of the tools that the certifying person has in hand."""

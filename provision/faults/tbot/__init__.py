@@ -1,0 +1,1 @@
+"""Faults of tbot: its DaemonSet, its renewals, its socket."""

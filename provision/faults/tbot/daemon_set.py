@@ -1,0 +1,363 @@
+"""Faults of tbot: its configuration, its pods and its release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.proxies import envoy
+from observe.proxies.envoy import read_admin, read_proxy
+from observe.wait import NotYet, Pace, eventually
+from provision.disruption.supply import STREAMS, uses_the_socket
+from provision.faults import reach
+from provision.faults.config_maps import edited, edited_text
+from provision.faults.fault import Fault, Scene
+
+NAMESPACE, TBOT = "teleport-system", "tbot"
+SECOND_IDENTITY = "istio-workloads-of-before"
+NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
+"""A node selector that no node has."""
+
+LOOKED_FOR_SOCKET = "CA Endpoint"
+"""What Istio's agent logs when it has found no socket at its start: it turns to istiod."""
+
+TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
+
+
+@contextmanager
+def _misspelt(scene: Scene) -> Iterator[None]:
+    with edited_text(scene, NAMESPACE, "tbot-config", "tbot.yaml", lambda text: text.replace("attestors:", "attestor:")):
+        yield
+
+
+@contextmanager
+def _affected_tbot(scene: Scene) -> Iterator[None]:
+    sources = scene.installation.sources
+
+    def put(image: str) -> None:
+        patch(scene, {"containers": [{"name": TBOT, "image": image}]})
+
+    put(sources.tbot_affected_image)
+    try:
+        scene.await_agent()
+        yield
+    finally:
+        put(sources.tbot_image)
+        scene.await_agent()
+
+
+@contextmanager
+def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
+    objects = scene.installation.objects
+    found = objects.get("apps/v1", "DaemonSet", TBOT, namespace=NAMESPACE) or {}
+    volumes = found.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
+    (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
+
+    def put(token: dict[str, Any]) -> None:
+        patch(scene, {"volumes": [{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}]})
+
+    put({**sound, "audience": scene.installation.variables["PROXY_SERVER"]})
+    try:
+        _await_cut_off(scene)
+        yield
+    finally:
+        put(sound)
+        scene.await_agent()
+
+
+@contextmanager
+def _not_tolerated(scene: Scene) -> Iterator[None]:
+    objects, node = scene.installation.objects, scene.nodes()[0]
+    former = (objects.get("v1", "Node", node) or {})["spec"].get("taints", [])
+
+    def put(taints: list[dict[str, str]]) -> None:
+        objects.patch("v1", "Node", node, {"spec": {"taints": taints}})  # a list that is replaced as a whole
+
+    put([*former, TAINT])
+    try:
+        for pod in _pods_on(scene, node):
+            objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=NAMESPACE)
+        _await_cut_off(scene, node)
+        yield
+    finally:
+        put(former)
+        scene.await_agent()
+
+
+@contextmanager
+def _frozen(scene: Scene) -> Iterator[None]:
+    node = scene.nodes()[0]
+    processes = _processes(scene, node)
+    scene.on_node(node, "kill", "-STOP", *processes)
+    try:
+        eventually(f"tbot on {node} is no longer Ready", lambda: _look_for_frozen(scene, node), _patient(scene))
+        yield
+    finally:
+        scene.on_node(node, "kill", "-CONT", *processes)
+        scene.await_agent()
+
+
+@contextmanager
+def _stale_bundle(scene: Scene) -> Iterator[None]:
+    """One node's tbot stands still while Teleport begins a CA rotation; then the rotation is taken back."""
+    node, teleport = scene.nodes()[0], scene.installation.authority
+    processes = _processes(scene, node)
+
+    def rotate(phase: str) -> None:
+        answer = teleport.tctl(["auth", "rotate", "--manual", "--type=spiffe", f"--phase={phase}"])
+        if answer.exit_code:
+            raise ProvisioningFailed(
+                expected=f"Teleport's rotation to enter the phase {phase}",
+                seen=f"exit code {answer.exit_code}: {answer.tail()}",
+                where=answer.line,
+                remedy="see where the rotation stands: tctl status",
+            )
+
+    scene.on_node(node, "kill", "-STOP", *processes)
+    try:
+        rotate("init")
+        try:
+            _await_authorities(scene, 2, but_on=node)
+            eventually(f"tbot on {node} is no longer Ready", lambda: _look_for_frozen(scene, node), _patient(scene))
+            yield
+        finally:
+            rotate("rollback")
+            rotate("standby")
+    finally:
+        scene.on_node(node, "kill", "-CONT", *processes)
+        scene.await_agent()
+        _await_authorities(scene, 1)
+
+
+def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
+    """Waits until every proxy that uses the socket trusts so many authorities.
+
+    Args:
+        scene: The scene.
+        number: How many.
+        but_on: A node whose proxies do not count.
+    """
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            for pod in cluster.pods():
+                if uses_the_socket(pod) and pod.node != but_on:
+                    held = read_proxy(cluster, pod).root_authorities
+                    if any(len(authorities) != number for authorities in held.values()):
+                        raise NotYet(f"{pod.ref} trusts {[len(a) for a in held.values()]}")
+
+        where = f"every proxy that is not on {but_on}" if but_on else "every proxy"
+        eventually(f"{where} trusts {number} authorities", look, _patient(scene))
+
+
+@contextmanager
+def away(scene: Scene) -> Iterator[None]:
+    """With no tbot on any node; on exit it is called back, and not waited for."""
+    patch(scene, {"nodeSelector": NOWHERE})
+    try:
+        eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
+        yield
+    finally:
+        patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
+
+
+@contextmanager
+def _late(scene: Scene) -> Iterator[None]:
+    """Tbot away, the test application restarted meanwhile, and tbot back."""
+    objects = scene.installation.objects
+    try:
+        with away(scene):
+            scene.begin_restart_of_app()
+            eventually("a sidecar has found no socket", lambda: _look_for_fallback(scene), _patient(scene))
+        scene.await_agent()
+        scene.await_app()
+        yield
+    finally:
+        objects.await_ready("DaemonSet", TBOT, _patient(scene), namespace=NAMESPACE)
+        scene.restart_app()
+
+
+def _look_for_none(scene: Scene) -> None:
+    if pods := scene.installation.objects.all_of("v1", "Pod", namespace=NAMESPACE, label_selector="app=tbot"):
+        raise NotYet(f"{len(pods)} pods")
+
+
+def _look_for_fallback(scene: Scene) -> None:
+    with scene.looking() as cluster:
+        waiting = [p for p in cluster.pods("test-app", "app=test-app") if not p.ready and p.proxy is not None]
+        for pod in waiting:
+            if pod.proxy is not None and pod.proxy.state == "running":
+                log = str(cluster.logs(pod.namespace, pod.name, "istio-proxy").document)
+                if LOOKED_FOR_SOCKET in log:
+                    return
+    raise NotYet(f"{len(waiting)} new pods, none of whose agents has looked for its socket")
+
+
+@contextmanager
+def _second_identity(scene: Scene) -> Iterator[None]:
+    (sound,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
+    second = {**sound, "metadata": {**sound["metadata"], "name": SECOND_IDENTITY}}
+    labels = {key: [value] for key, value in sound["metadata"]["labels"].items()}
+    teleport = scene.teleport
+
+    def by_labels(config: dict[str, Any]) -> dict[str, Any]:
+        (service,) = config["services"]
+        return {**config, "services": [{**service, "selector": {"labels": labels}}]}
+
+    try:
+        with edited(scene, NAMESPACE, "tbot-config", "tbot.yaml", by_labels):
+            teleport.create(second)
+            scene.restart_agent()
+            yield
+    finally:
+        teleport.remove()
+        scene.restart_agent()
+
+
+def _processes(scene: Scene, node: str) -> list[str]:
+    """Process ids on the node of everything in tbot's container there."""
+    (pod,) = _pods_on(scene, node)
+    (container,) = (c["containerID"].rpartition("/")[2] for c in pod["status"]["containerStatuses"] if c["name"] == TBOT)
+    # A process may end between the listing and the reading of /proc; grep's exit code would speak of that.
+    found = scene.on_node(node, "sh", "-c", f"grep -ls {container} /proc/[0-9]*/cgroup; true").split()
+    if not found:
+        raise CouldNotTell(
+            expected="a process of tbot on the node",
+            seen=f"none whose cgroup names the container {container}",
+            where=f"node {node}",
+            remedy="see whether tbot runs there: kubectl get pods -n teleport-system -o wide",
+        )
+    return [path.split("/")[2] for path in found]
+
+
+def _pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
+    pods = scene.installation.objects.all_of("v1", "Pod", namespace=NAMESPACE, label_selector="app=tbot")
+    return [p for p in pods if p["spec"].get("nodeName") == node and "deletionTimestamp" not in p["metadata"]]
+
+
+def _look_for_frozen(scene: Scene, node: str) -> None:
+    (pod,) = _pods_on(scene, node)
+    if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]):
+        raise NotYet("its readiness probe has not failed often enough")
+
+
+def _await_cut_off(scene: Scene, node: str = "") -> None:
+    """Waits until the Envoys of a node, or of any node, have lost all their streams."""
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            streams: dict[str, list[int]] = {}
+            for pod in cluster.pods("test-app", "app=test-app"):
+                answer = read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS]
+                streams.setdefault(pod.node, []).append(envoy.parse_streams(answer.document).rq_active)
+            off = [where for where, active in streams.items() if not any(active)]
+            if not off or (node and node not in off):
+                raise NotYet(f"streams by node: {streams}")
+
+        eventually(f"no Envoy on {node or 'some node'} has any of its {STREAMS} streams", look, _patient(scene))
+
+
+def dialled(scene: Scene) -> str:
+    """The address under which tbot reaches Teleport, which is in no DNS."""
+    found = scene.installation.objects.get("apps/v1", "DaemonSet", TBOT, namespace=NAMESPACE) or {}
+    (alias,) = found["spec"]["template"]["spec"]["hostAliases"]
+    return str(alias["ip"])
+
+
+def patch(scene: Scene, spec: dict[str, Any]) -> None:
+    """Changes the specification of tbot's pods, which replaces them; not waited for."""
+    change = {"spec": {"template": {"spec": spec}}}
+    scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=NAMESPACE)
+
+
+def _patient(scene: Scene) -> Pace:
+    return scene.pace(scene.patience.rollout)
+
+
+DAEMON_SET = "DaemonSet teleport-system/tbot"
+
+MISSPELT = Fault(
+    name="attestor-misspelt",
+    description="tbot's configuration says attestor instead of attestors; tbot would ignore it, once it is restarted.",
+    touches="ConfigMap teleport-system/tbot-config",
+    undo="The entry is put back to the letter.",
+    breaks=frozenset({"INST-13"}),
+    reach=reach.AGENT,
+    inject=_misspelt,
+)
+
+AFFECTED_TBOT = Fault(
+    name="affected-tbot",
+    description="tbot is a release that pushes certificates without renewing them.",
+    touches="DaemonSet teleport-system/tbot",
+    undo="The image is put back; every Envoy has its streams again.",
+    breaks=frozenset({"INST-16"}),
+    reach=reach.AGENT,
+    inject=_affected_tbot,
+)
+
+AUDIENCE_OF_THE_PROXY = Fault(
+    name="audience-of-the-proxy",
+    description="tbot's token is for the address of Teleport's proxy, not for the cluster's name: the first tbot that is"
+    " replaced cannot join.",
+    touches="DaemonSet teleport-system/tbot",
+    undo="The volume is put back; every Envoy has its streams again.",
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
+    reach=reach.AGENT | reach.WORKLOADS,
+    inject=_audience_of_the_proxy,
+)
+
+NOT_TOLERATED = Fault(
+    name="taint-that-tbot-does-not-tolerate",
+    description="A node with workloads got a taint that tbot does not tolerate, and tbot left it.",
+    touches="Node; DaemonSet teleport-system/tbot",
+    undo="The taint is taken away; every Envoy has its streams again.",
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
+    reach=reach.AGENT | reach.WORKLOADS,
+    inject=_not_tolerated,
+)
+
+FROZEN = Fault(
+    name="tbot-frozen",
+    description="tbot on one node is stopped with SIGSTOP: its socket takes connections and answers nobody.",
+    touches="the process of tbot on one node",
+    undo="SIGCONT; tbot is Ready again.",
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
+    reach=reach.AGENT | reach.WORKLOADS | {"ID-01"},
+    inject=_frozen,
+)
+
+STALE_BUNDLE = Fault(
+    name="tbot-frozen-during-ca-rotation",
+    description="tbot on one node stood still while Teleport began to rotate its SPIFFE authority: its proxies do not know"
+    " the new one.",
+    touches="the process of tbot on one node; Teleport's SPIFFE authority",
+    undo="The rotation is rolled back and ended, tbot goes on, and every proxy trusts what it trusted before.",
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
+    reach=reach.AGENT | reach.WORKLOADS,
+    inject=_stale_bundle,
+)
+
+LATE = Fault(
+    name="pod-started-before-tbot",
+    description="A pod of the test application started while there was no tbot, which came later: 2/2, with the right"
+    " identity, and a certificate of istiod unused beside it.",
+    touches="DaemonSet teleport-system/tbot; Deployment test-app/test-app",
+    undo="The test application is restarted, now that tbot is there.",
+    breaks=frozenset({"CHK-9", "ID-01", "ID-07", "ID-11"}),
+    reach=reach.AGENT | reach.WORKLOADS | {"ID-02", "ID-03", "ID-06"},
+    inject=_late,
+)
+
+SECOND = Fault(
+    name="second-identity-without-rules",
+    description="tbot selects by labels, and a second workload identity with the same labels has no rules.",
+    touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
+    undo="It is removed, the entry put back to the letter, and tbot restarted.",
+    breaks=frozenset({"NEG-03"}),
+    blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
+    reach=reach.AGENT,
+    inject=_second_identity,
+)

@@ -1,0 +1,111 @@
+"""The fault that looks like health: a pod that wears another service account's identity, together with its key.
+
+Three slips meet, each of which goes unnoticed alone: a socket directory that everybody may write to, a mount of it that is
+writable, and a tbot that is away for a moment while pods start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from facts.kubernetes.objects import Pod
+from facts.proxies.sds_mode import SdsMode
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_proxy
+from observe.wait import NotYet, eventually
+from provision.faults import reach
+from provision.faults.fault import TEMPLATES, Fault, Scene
+from provision.faults.istio.istio_settings import VOLUMES_ONLY_TEMPLATE, injected_with
+from provision.faults.surroundings.nodes import directory_for_all
+from provision.faults.tbot import daemon_set as agent
+
+NAMESPACE, FIRST = "test-app", "first-comer"
+"""Where the test application lives, and the workload whose agent finds no socket and makes one."""
+GATEWAY = "istio=ingressgateway"
+
+
+@contextmanager
+def _takeover(scene: Scene) -> Iterator[None]:
+    objects, patience = scene.installation.objects, scene.pace(scene.patience.rollout)
+    node = _node(scene)
+    try:
+        with injected_with(scene, VOLUMES_ONLY_TEMPLATE, "hostPath"), directory_for_all(scene, node):
+            with agent.away(scene), scene.looking() as cluster:
+                for document in _first_comer(scene, node):
+                    objects.apply(document)
+                eventually(f"{FIRST} is Ready", lambda: _look_for_first(cluster), patience)
+                (former,) = _pods_of_app(cluster, node)
+                objects.delete("v1", "Pod", former.name, namespace=NAMESPACE)
+                eventually("its successor is taken over", lambda: _look_for_taken(cluster, node, former), patience)
+            scene.await_agent()
+            yield
+    finally:
+        for kind in ("Pod", "ServiceAccount"):
+            objects.delete("v1", kind, FIRST, namespace=NAMESPACE)
+        scene.restart_app()
+
+
+def _node(scene: Scene) -> str:
+    """A node on which the test application runs and the gateway does not: that would be taken over as well."""
+    with scene.looking() as cluster:
+        gateways = {pod.node for pod in cluster.pods("istio-system", GATEWAY)}
+        return next(n for n in scene.nodes() if n not in gateways and _pods_of_app(cluster, n))
+
+
+def _pods_of_app(cluster: Cluster, node: str) -> list[Pod]:
+    return [p for p in cluster.pods(NAMESPACE, "app=test-app") if p.node == node and not p.terminating]
+
+
+def _first_comer(scene: Scene, node: str) -> list[dict[str, Any]]:
+    container = {
+        "name": "sleeps",
+        "image": scene.installation.sources.workload_image,
+        "command": ["sleep", "infinity"],
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "allowPrivilegeEscalation": False},
+    }
+    metadata = {"name": FIRST, "namespace": NAMESPACE}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**metadata, "annotations": {TEMPLATES: "sidecar,spire"}},
+            "spec": {
+                "nodeName": node,
+                "serviceAccountName": FIRST,
+                "terminationGracePeriodSeconds": 2,
+                "containers": [container],
+            },
+        },
+    ]
+
+
+def _look_for_first(cluster: Cluster) -> None:
+    pods = [pod for pod in cluster.pods(NAMESPACE) if pod.name == FIRST]
+    if not pods or not pods[0].ready:
+        raise NotYet(f"{FIRST} is {pods[0].phase if pods else 'not there'}")
+
+
+def _look_for_taken(cluster: Cluster, node: str, gone: Pod) -> None:
+    pods = [pod for pod in _pods_of_app(cluster, node) if pod.uid != gone.uid]
+    if not pods or not pods[0].ready:
+        raise NotYet("it is not Ready" if pods else f"there is none on {node}")
+    mode = read_proxy(cluster, pods[0]).sds_mode
+    if mode is not SdsMode.TAKEOVER:
+        raise NotYet(f"its mode is {mode.value}")
+
+
+TAKEOVER = Fault(
+    name="takeover",
+    description="On one node the socket directory has mode 0777 and mounts of it are writable. While tbot was away a pod"
+    " made the node's socket its own; the next one, of another service account, is 2/2 with the identity and the key of the"
+    " first, and logs all that the guide calls healthy.",
+    touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
+    " DaemonSet teleport-system/tbot; Deployment test-app/test-app; Pod test-app/first-comer",
+    undo="The first pod is deleted, mode and template are put back to the letter, and the test application is restarted.",
+    breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD,
+    reach=reach.AGENT | reach.WORKLOADS | {"ID-05", "INST-07"},
+    inject=_takeover,
+)

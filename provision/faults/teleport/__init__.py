@@ -1,0 +1,1 @@
+"""Faults of Teleport: its resources, its clock, its CA rotation."""

@@ -1,0 +1,105 @@
+"""Faults of a rotation of Teleport's SPIFFE authority: what keeps a change of it from those who have to follow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from facts.evidence import KeptInMemory
+from observe.teleport.session import Teleport
+from provision.faults import reach
+from provision.faults.fault import Fault, Scene
+from provision.faults.tbot import daemon_set as agent
+
+INTERVAL = 0.1
+"""Seconds between two looks at Teleport's bundle: an eighth of what a phase takes at the least."""
+
+RULES = ("FORWARD -d", "OUTPUT -d", "FORWARD -s", "INPUT -s")
+"""What a node's pods and the node itself send to an address, and what comes from it."""
+
+
+class Cut:
+    """The network between one node and Teleport: cut while Teleport publishes more than one authority, whole otherwise."""
+
+    def __init__(self, scene: Scene, node: str) -> None:
+        """Nothing is cut yet.
+
+        Args:
+            scene: The scene.
+            node: The node.
+        """
+        self._scene = scene
+        self._node = node
+        self._address = agent.dialled(scene)
+        self._ended = threading.Event()
+        self._is_cut = False
+        self._broken: BaseException | None = None
+        self._follower = threading.Thread(target=self._follow, name=f"cut {node}", daemon=True)
+
+    def begin(self) -> None:
+        """Follows Teleport from now on."""
+        self._follower.start()
+
+    def end(self) -> None:
+        """Mends the network, and follows no longer.
+
+        Raises:
+            RuntimeError: It was not followed to the end, so that nobody knows when the network was cut.
+        """
+        self._ended.set()
+        self._follower.join()
+        if self._is_cut:
+            self._set(cut=False)
+        if self._broken is not None:
+            raise RuntimeError("Teleport's bundle was not followed to the end") from self._broken
+
+    def _follow(self) -> None:
+        authority = self._scene.installation.authority
+        try:
+            while not self._ended.wait(INTERVAL):
+                teleport = Teleport(
+                    authority.proxy,
+                    recorder=KeptInMemory(),
+                    timeout=self._scene.patience.api,
+                    insecure=authority.insecure,
+                )
+                under_way = len(teleport.bundle().authorities) > 1
+                if under_way is not self._is_cut:
+                    self._set(cut=under_way)
+        except BaseException as error:
+            self._broken = error
+
+    def _set(self, *, cut: bool) -> None:
+        self._is_cut = True  # before it is: what may be there is taken away in the end
+        rules = [f"{rule} {self._address} -j DROP" for rule in RULES]
+        if cut:
+            script = "; ".join(f"iptables -w -I {rule}" for rule in rules)
+        else:
+            gone = "; ".join(f"iptables -w -D {rule} 2> /dev/null || true" for rule in rules)
+            script = f"{gone}; if iptables -w -S | grep -F {self._address}; then exit 1; fi"
+        self._scene.on_node(self._node, "sh", "-ec", script)
+        self._is_cut = cut
+
+
+@contextmanager
+def _bundle_frozen(scene: Scene) -> Iterator[None]:
+    cut = Cut(scene, scene.nodes()[0])
+    cut.begin()
+    try:
+        yield
+    finally:
+        cut.end()
+        scene.await_agent()
+
+
+BUNDLE_FROZEN = Fault(
+    name="bundle-frozen",
+    description="The network between tbot on one node and Teleport is cut as soon as a rotation of the SPIFFE authority has"
+    " begun, and whole again when that is over: the proxies there do not hear of what comes in between.",
+    touches="iptables of one node",
+    undo="The rules are deleted; every Envoy has its streams again.",
+    breaks=frozenset({"ROT-04"}),
+    reach=reach.CERTIFICATES,
+    inject=_bundle_frozen,
+)

@@ -1,0 +1,59 @@
+"""The Gateway API in a cluster of the suite's own: its kinds of objects, and the class that istiod then serves.
+
+A cluster that somebody else made is never given them: there, a gateway of this kind is certified only where it can exist.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from facts.errors import ProvisioningFailed
+from facts.istio.gateway_api import CONTROLLER, parse_gateway_class
+from observe.wait import NotYet, Pace, eventually
+from provision.objects import Objects
+
+DEFINITIONS = "apiextensions.k8s.io/v1"
+
+
+def introduce(objects: Objects, file: Path) -> None:
+    """Applies the definitions, unless the cluster has some already, in whatever version.
+
+    Args:
+        objects: The cluster.
+        file: JSON list of them.
+
+    Raises:
+        ProvisioningFailed: The file cannot be used, or the API server refuses them.
+    """
+    try:
+        items = json.loads(file.read_text(encoding="utf-8"))["items"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ProvisioningFailed(
+            expected="a list of the Gateway API's definitions",
+            seen=str(error),
+            where=str(file),
+            remedy="build the lab again: make lab",
+        ) from error
+    names = [item["metadata"]["name"] for item in items if item["kind"] == "CustomResourceDefinition"]
+    if all(objects.get(DEFINITIONS, "CustomResourceDefinition", name) is None for name in names):
+        objects.apply_all(items)
+
+
+def await_class(objects: Objects, pace: Pace) -> None:
+    """Waits until istiod serves a class of gateways, which it does once it leads and knows the kinds.
+
+    Raises:
+        CouldNotTell: It does not in time.
+    """
+
+    def look() -> None:
+        try:
+            found = objects.all_of("gateway.networking.k8s.io/v1", "GatewayClass")
+        except ProvisioningFailed as error:  # a new kind is served a moment after its definition was taken
+            raise NotYet(error.seen) from error
+        classes = [parse_gateway_class(document) for document in found]
+        if not any(each.controller == CONTROLLER for each in classes):
+            raise NotYet(f"there are {', '.join(each.name for each in classes) or 'none'}")
+
+    eventually("istiod serves a GatewayClass", look, pace, remedy="kubectl logs -n istio-system deployment/istiod")

@@ -1,0 +1,72 @@
+"""Istio, installed with istioctl from the manifest, as the guide does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+from facts.errors import ProvisioningFailed
+from facts.evidence import ObjectRef, Recorder
+from observe.command import run
+from provision.clusters.sources import Sources
+from provision.installing.variant import Variant
+
+CONFIG = "istio-config.yaml"
+
+
+def install(
+    sources: Sources,
+    variant: Variant,
+    variables: Mapping[str, str],
+    recorder: Recorder,
+    directory: Path,
+    *,
+    kubeconfig: Path,
+    context: str,
+    timeout: float,
+    stop: Callable[[], bool],
+) -> None:
+    """Runs ``istioctl install`` to its end: istiod and the ingress gateway are ready then.
+
+    With the overlay the gateway waits for tbot's socket on its node, so tbot must come up beside it.
+
+    Args:
+        sources: istioctl and where Istio's images come from.
+        variant: The installation.
+        variables: For the manifest.
+        recorder: Takes what istioctl says.
+        directory: Private directory for the rendered manifest.
+        kubeconfig: Of the cluster.
+        context: In it.
+        timeout: Seconds for all of it.
+        stop: Whether to give up.
+
+    Raises:
+        ProvisioningFailed: istioctl failed.
+    """
+    rendered = directory / CONFIG
+    documents = variant.documents(CONFIG, variables)
+    rendered.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
+    files = [rendered, *([sources.istio_overlay] if sources.istio_overlay else [])]
+    images = {"hub": sources.istio_hub, "tag": sources.istio_tag}
+    answer = run(
+        [
+            sources.istioctl, "install", "-y", "--kubeconfig", kubeconfig, "--context", context,
+            "--readiness-timeout", f"{timeout:.0f}s",
+            *(word for file in files for word in ("-f", file)),
+            *(word for name, value in images.items() if value for word in ("--set", f"{name}={value}")),
+        ],
+        # istioctl's own deadline comes first, because it says what is not ready.
+        timeout=timeout + 15,
+        stop=stop,
+    )  # fmt: skip
+    recorder.record(answer.as_evidence(ObjectRef("Host", "istioctl"), shown_as=f"istioctl {answer.line.split(' ', 1)[1]}"))
+    if answer.exit_code:
+        raise ProvisioningFailed(
+            expected="`istioctl install` to succeed",
+            seen=f"exit code {answer.exit_code}: {answer.tail()}",
+            where=f"context {context}",
+            remedy="read istioctl's own words; the gateway waits for tbot's socket, so see whether tbot is ready",
+        )

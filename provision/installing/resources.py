@@ -1,0 +1,199 @@
+"""The resources in Teleport: role, bot, workload identity, and the join token with this cluster's keys."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facts.document import decoded, text_map
+from facts.errors import ProvisioningFailed
+from facts.evidence import ObjectRef, Recorder
+from observe.command import CommandResult
+from observe.teleport.session import is_not_there
+from provision.installing.teleport import CLUSTER_LABEL, Teleport
+from provision.installing.variant import RECOMMENDED, Variant
+from provision.objects import RUN_LABEL
+from provision.render import MANIFESTS
+
+PLACEHOLDER = "PASTE_JWKS_HERE"
+TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
+TOKEN_FILE = "istio-tbot-token.yaml"
+
+# tctl's words for what it has certainly not made; after any other failure it may have.
+_REFUSED = ("already exists", "access denied")
+
+
+class Resources:
+    """Resources that a run makes in a Teleport, and removes again where the Teleport outlives the run."""
+
+    def __init__(
+        self, teleport: Teleport, run_id: str, recorder: Recorder, *, replace: bool, cluster: str = "", reuse: bool = False
+    ) -> None:
+        """Nothing is made yet.
+
+        Args:
+            teleport: Where.
+            run_id: Value of their label.
+            recorder: Takes what tctl says.
+            replace: Replace resources of the same name; else their presence is an error.
+            cluster: Name of the kind cluster that they are for, as a further label; none if empty.
+            reuse: Replace resources of the same name that an earlier run made for the same cluster.
+        """
+        self._teleport = teleport
+        self._run_id = run_id
+        self._recorder = recorder
+        self._replace = replace
+        self._cluster = cluster
+        self._reuse = reuse
+        self._lock = threading.Lock()
+        self._made: list[str] = []
+
+    def create_all(self, variant: Variant) -> None:
+        """Creates what an installation has in Teleport besides the join token: role, workload identity and, as a rule, bot.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+        """
+        for name in variant.teleport_files:
+            for document in variant.documents(name, {}):
+                self.create(document)
+
+    def create_token(self, jwks: str, directory: Path) -> None:
+        """Creates the join token for the cluster whose keys are given; the file with them is gone afterwards.
+
+        Args:
+            jwks: The cluster's answer at ``/openid/v1/jwks``.
+            directory: Private directory to put the file in.
+
+        Raises:
+            ProvisioningFailed: The keys cannot be used, or tctl refused.
+        """
+        with token_file(directory, jwks) as file:
+            self.create(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+    def create(self, document: dict[str, Any]) -> None:
+        """Creates one resource, labelled with the run.
+
+        Raises:
+            ProvisioningFailed: tctl refused.
+            CouldNotTell: tctl did not end in time.
+        """
+        name = _name_of(document)
+        ours = {RUN_LABEL: self._run_id, **({CLUSTER_LABEL: self._cluster} if self._cluster else {})}
+        labels = {**document["metadata"].get("labels", {}), **ours}
+        labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
+        with self._lock:  # before it is made, so that clean-up finds it at any moment
+            self._made.append(name)
+        force = self._replace or (self._reuse and self._was_kept(name))
+        answer = self._ask(["create", *(["--force"] if force else [])], name, yaml.safe_dump(labelled))
+        if answer.exit_code:
+            if any(refused in answer.stderr + answer.stdout for refused in _REFUSED):
+                with self._lock:
+                    self._made.remove(name)
+            remedy = "read tctl's own words; what is not ours is never replaced: remove or rename it first"
+            raise self._failed(f"Teleport to take {name}", answer, remedy)
+
+    def remove(self) -> None:
+        """Removes what was made here, last first, and nothing else.
+
+        Raises:
+            ProvisioningFailed: tctl refused for another reason than that it is gone.
+        """
+        while self._made:
+            name = self._made[-1]
+            if self._labels(name).get(RUN_LABEL) == self._run_id:
+                self._remove(name)
+            self._made.pop()
+
+    def remove_kept(self) -> None:
+        """Removes what earlier runs made for the same kind cluster, and nothing else.
+
+        Raises:
+            ProvisioningFailed: tctl refused for another reason than that it is gone.
+        """
+        documents = [d for file in RECOMMENDED.teleport_files for d in RECOMMENDED.documents(file, {})]
+        token = yaml.safe_load(TOKEN_TEMPLATE.read_text(encoding="utf-8"))
+        for name in reversed([_name_of(document) for document in (*documents, token)]):
+            if self._was_kept(name):
+                self._remove(name)
+
+    def _was_kept(self, name: str) -> bool:
+        """Whether a resource is there that a run of this suite made for this kind cluster."""
+        labels = self._labels(name)
+        return RUN_LABEL in labels and labels.get(CLUSTER_LABEL) == self._cluster
+
+    def _labels(self, name: str) -> dict[str, str]:
+        """The labels of a resource; none if it is not there."""
+        answer = self._ask(["get", name, "--format=json"], name)
+        if is_not_there(answer):
+            return {}
+        if answer.exit_code:
+            raise self._failed(f"Teleport to say whose {name} is", answer, f"see whether it is ours: tctl get {name}")
+        found = decoded(answer.stdout)
+        resources = found if isinstance(found, list) else [found]
+        return text_map(resources[0], "metadata.labels", name) if resources else {}
+
+    def _remove(self, name: str) -> None:
+        answer = self._ask(["rm", name], name)
+        if answer.exit_code and not is_not_there(answer):
+            raise self._failed(f"Teleport to remove {name}", answer, f"remove it by hand: tctl rm {name}")
+
+    def _failed(self, expected: str, answer: CommandResult, remedy: str) -> ProvisioningFailed:
+        return ProvisioningFailed(
+            expected=expected,
+            seen=f"exit code {answer.exit_code}: {answer.tail()}",
+            where=f"Teleport {self._teleport.cluster_name}",
+            remedy=remedy,
+        )
+
+    def _ask(self, argv: list[str], name: str, stdin: str = "") -> CommandResult:
+        answer = self._teleport.tctl(argv, stdin)
+        subject = ObjectRef("Teleport", f"{self._teleport.cluster_name} {name}")
+        self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(argv)}"))
+        return answer
+
+
+def _name_of(document: dict[str, Any]) -> str:
+    return f"{document['kind']}/{document['metadata']['name']}"
+
+
+@contextlib.contextmanager
+def token_file(directory: Path, jwks: str) -> Iterator[Path]:
+    """The join token's file, filled in from its template: only its owner can read it, and it is deleted in any case.
+
+    Raises:
+        ProvisioningFailed: `jwks` is not a set of keys.
+    """
+    text = TOKEN_TEMPLATE.read_text(encoding="utf-8").replace(PLACEHOLDER, _one_line(jwks))
+    with tempfile.TemporaryDirectory(dir=directory, prefix="token-") as private:
+        file = Path(private) / TOKEN_FILE
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text)
+        yield file
+
+
+def _one_line(jwks: str) -> str:
+    """The keys as one line of JSON that fits between the template's single quotes."""
+    try:
+        parsed = json.loads(jwks)
+        keys = parsed["keys"]
+    except (ValueError, KeyError, TypeError) as error:
+        keys = []
+        parsed = {"keys": [], "error": str(error)}
+    line = json.dumps(parsed, separators=(",", ":"))
+    if not keys or "'" in line:
+        raise ProvisioningFailed(
+            expected="a JSON Web Key Set with at least one key",
+            seen=f"{jwks[:80]!r}",
+            where="GET /openid/v1/jwks",
+            remedy="see whether the API server publishes its service account keys: kubectl get --raw /openid/v1/jwks",
+        )
+    return line

@@ -1,0 +1,73 @@
+"""NEG-02: a process of each node that is in no pod, and a probe in a pod beside it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+from facts.kubernetes.probes import Refused, SdsProbe
+from facts.traffic.attempts import NotRun, OutsideProbe, parse_relay
+from provision.disruption.supply import tbot_must_be_ready
+from provision.negative.probe import Ground, config_map, program
+from provision.pods.probes import PROBES, label_of
+from provision.render import documents, render
+
+
+class Outside:
+    """Processes that are in no pod.
+
+    Args:
+        ground: Where they live.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The objects to make, for every node that hosts injected pods."""
+        install = self._ground.install
+        namespace, socket = self._ground.probes.namespace(), self._ground.socket()
+        path = PROBES / "envoy.yaml"
+        config = render(path.read_text(encoding="utf-8"), {"SOCKET_NAME": socket["socket_name"]}, where=str(path))
+        made = [
+            config_map(namespace, "relay", program("relay.py")),
+            config_map(namespace, "outside", {"envoy.yaml": yaml.safe_dump(yaml.safe_load(config))}),
+        ]
+        for node in self._ground.nodes():
+            variables = {
+                "NAMESPACE": namespace,
+                "NODE": node,
+                "NODE_LABEL": label_of(node),
+                "IMAGE": self._ground.image,
+                "PROXY_IMAGE": install.proxy_image(),
+                "SOCKET_DIRECTORY": socket["socket_directory"],
+                "SOCKET_NAME": socket["socket_name"],
+            }
+            made += documents(PROBES / "outside.yaml", variables)
+        return made
+
+    def asked(self) -> tuple[OutsideProbe | NotRun, ...]:
+        """What a process of each node, in no pod, got from the node's socket.
+
+        Raises:
+            CouldNotTell: tbot is not Ready, so that whoever asks is not answered.
+        """
+        tbot_must_be_ready(self._ground.cluster, self._ground.install.agent())
+        return tuple(self._asked_on(node) for node in self._ground.nodes())
+
+    def beside(self) -> tuple[SdsProbe | Refused, ...]:
+        """What a probe in a pod gets from the same sockets right afterwards."""
+        image = self._ground.install.proxy_image()
+        return self._ground.probes.of_sockets(nodes=self._ground.nodes(), image=image, **self._ground.socket())
+
+    def _asked_on(self, node: str) -> OutsideProbe | NotRun:
+        pod = self._ground.until(self._ground.probes.namespace(), f"outside-{label_of(node)}", lambda p: p.ready)
+        if isinstance(pod, NotRun):
+            return pod
+        relay = self._ground.cluster.logs(pod.namespace, pod.name, "relay")
+        inside, root = parse_relay(str(relay.document))
+        leaf, outcome, evidence = self._ground.answered(pod)
+        found = (*pod.evidence, relay.evidence, *evidence)
+        return OutsideProbe(node, inside, root, leaf, outcome, datetime.now(UTC), found)

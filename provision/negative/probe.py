@@ -1,0 +1,141 @@
+"""What intruders of every kind share: where they live, how they are made, and how one waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import PROXY
+from facts.proxies import envoy
+from facts.svid import Certificate
+from facts.traffic.attempts import Candidate, NotRun
+from facts.traffic.refusal import Kind, Outcome, parse_ended_streams
+from observe.install import Install
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_admin, read_proxy
+from observe.wait import NotYet, eventually
+from provision.objects import SCRATCH, Objects
+from provision.pods.probes import PROBES, Probes
+from provision.pods.running import Ended, Pods
+from provision.pods.test_pods import for_revision
+from provision.render import documents
+
+SDS_CLUSTER = "sds-grpc"
+
+
+class Ground:
+    """Makes intruders in two namespaces of the run, one with injection and one without, and waits for them.
+
+    Args:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        install: What they try to get into.
+        probes: For their namespace without injection, and for probes that must be let in.
+        image: An image with ``python3``.
+        patience: Seconds that a pod has.
+    """
+
+    def __init__(
+        self, objects: Objects, cluster: Cluster, install: Install, probes: Probes, *, image: str, patience: float
+    ) -> None:
+        self.objects = objects
+        self.cluster = cluster
+        self.install = install
+        self.probes = probes
+        self.image = image
+        self.pods = Pods(objects, cluster, patience)
+        self._to_remove = ""
+        self._not_made: dict[str, Ended] = {}
+
+    @property
+    def namespace(self) -> str:
+        """The namespace with injection."""
+        return f"{SCRATCH}{self.objects.run_id.lower()}-intruders"
+
+    def open(self) -> None:
+        """Makes the namespace with injection; that of the probes goes and comes with the probes."""
+        self._to_remove = self.namespace  # before it is there, see Probes.namespace
+        (namespace,) = self.documents("injected_namespace.yaml")
+        for_revision(namespace, self.install.mesh().revision)
+        self.objects.apply(namespace)
+
+    def close(self) -> None:
+        """Removes that namespace and everything in it; nothing happens if there is none."""
+        if self._to_remove:
+            self.objects.delete("v1", "Namespace", self._to_remove)
+            self._to_remove = ""
+
+    def documents(self, manifest: str, **variables: str) -> list[dict[str, Any]]:
+        """The objects of a manifest of the intruders'."""
+        return documents(PROBES / manifest, {"NAMESPACE": self.namespace, "IMAGE": self.image, **variables})
+
+    def make(self, made: Iterable[dict[str, Any]]) -> None:
+        """Makes objects, without waiting; a pod that is not admitted is told to who waits for it.
+
+        Raises:
+            ProvisioningFailed: The API server refused something that is no pod.
+        """
+        for document in made:
+            if document["kind"] != "Pod":
+                self.objects.apply(document)
+            elif (refused := self.pods.make(document)) is not None:
+                self._not_made[document["metadata"]["name"]] = refused
+
+    def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | NotRun:
+        """A pod when it is as wanted, or why it will not be."""
+        ended = self._not_made.get(name) or self.pods.until(namespace, name, there)
+        return NotRun(name, ended.reason, ended.evidence, ended.by_policy) if isinstance(ended, Ended) else ended
+
+    def ready(self, name: str) -> Candidate | NotRun:
+        """A workload when it is Ready, with what its proxy holds."""
+        pod = self.until(self.namespace, name, lambda p: p.ready)
+        if isinstance(pod, NotRun):
+            return pod
+        proxy = read_proxy(self.cluster, pod)
+        return Candidate(pod, proxy, Outcome(Kind.GRANTED), (*pod.evidence, *proxy.evidence))
+
+    def answered(self, pod: Pod) -> tuple[Certificate | None, Outcome, tuple[str, ...]]:
+        """What the SDS server has given to an Envoy, or why it has given nothing; or that it did not answer in time."""
+        evidence: tuple[str, ...] = ()
+
+        def look() -> tuple[Certificate | None, Outcome]:
+            nonlocal evidence
+            try:
+                secrets = read_admin(self.cluster, pod, [envoy.ACTIVE_SECRETS])[envoy.ACTIVE_SECRETS]
+            except CouldNotTell as error:
+                raise NotYet(error.seen) from error  # the container runs before Envoy listens
+            log = self.cluster.logs(pod.namespace, pod.name, PROXY, tail=200)
+            evidence = (secrets.evidence, log.evidence)
+            given = [s.chain[0] for s in envoy.parse_secrets(secrets.document) if s.name == envoy.LEAF and s.chain]
+            if given:
+                return given[0], Outcome(Kind.GRANTED)
+            ended = [s.outcome for s in parse_ended_streams(str(log.document)) if s.cluster == SDS_CLUSTER]
+            if refusals := [outcome for outcome in ended if outcome.kind is Kind.SDS]:
+                return None, refusals[-1]
+            raise NotYet(str(ended[-1]) if ended else "no certificate, and no word why")
+
+        try:
+            leaf, outcome = eventually(f"an answer of the SDS server to {pod.ref}", look, self.pods.pace(self.pods.patience))
+        except CouldNotTell as error:
+            return None, Outcome(Kind.TIMEOUT, "", error.seen), evidence
+        return leaf, outcome, evidence
+
+    def nodes(self) -> list[str]:
+        """Names of the nodes that host injected pods."""
+        return sorted(self.install.injected_by_node())
+
+    def socket(self) -> dict[str, str]:
+        """Where the node's socket is, as variables of manifests."""
+        return {"socket_directory": self.install.socket_directory(), "socket_name": self.install.socket_name()}
+
+
+def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:
+    """A ConfigMap, as an object to apply."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
+
+
+def program(name: str) -> dict[str, str]:
+    """A program of the probes, as the data of a ConfigMap."""
+    return {name: (PROBES / name).read_text(encoding="utf-8")}

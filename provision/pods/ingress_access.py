@@ -1,0 +1,155 @@
+"""Gateways in front of a workload of the run: the mesh's own, opened, and one that istiod deploys by the Gateway API.
+
+What opens or makes them lies in a namespace of the run, and goes with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from facts.istio.gateways import GATEWAY_NAME
+from facts.istio.services import Ingress
+from facts.kubernetes.objects import Pod
+from facts.proxies import envoy
+from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of
+from facts.svid import workload_id
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_admin
+from observe.wait import NotYet, Pace, eventually
+from provision.objects import Objects
+from provision.pods.test_pods import CONTAINER, DEFAULT_REVISION
+from provision.render import MANIFESTS, documents
+
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
+
+GATEWAY = MANIFESTS / "traffic" / "gateway.yaml"
+GATEWAY_API = MANIFESTS / "traffic" / "gateway-api.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way in from outside.
+
+    Attributes:
+        url: Its address from inside the cluster.
+        host: The name to ask it for.
+        identity: The SPIFFE ID that its gateway must have.
+        pods: Of the gateway.
+    """
+
+    url: str
+    host: str
+    identity: str
+    pods: tuple[Pod, ...]
+
+    @property
+    def principal(self) -> str:
+        """The gateway's identity as policies write it."""
+        return self.identity.removeprefix("spiffe://")
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """Opens gateways in front of the workload ``beta``; what opens them lies in its namespace.
+
+    Attributes:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        client: The pod that will ask, from outside the mesh.
+        server: The pod of beta.
+        trust_domain: Teleport's name.
+        pace: Patience for each wait.
+    """
+
+    objects: Objects
+    cluster: Cluster
+    client: Pod
+    server: Pod
+    trust_domain: str
+    pace: Pace
+
+    def open(self, ingress: Ingress, pods: Sequence[Pod]) -> Door:
+        """Opens the mesh's own ingress gateway.
+
+        Args:
+            ingress: The gateway.
+            pods: Its pods.
+
+        Raises:
+            ProvisioningFailed: The API server refuses it.
+            CouldNotTell: A proxy does not learn of it in time.
+        """
+        service, its = ingress.service, ingress.gateway
+        door = Door(
+            url=f"http://{service.name}.{service.namespace}:{ingress.port}/",
+            host=f"{self.server.namespace}.invalid",
+            identity=workload_id(self.trust_domain, its.namespace, its.service_account),
+            pods=tuple(pods),
+        )
+        gateway, *rest = self._documents(GATEWAY, door)
+        gateway["spec"]["selector"] = dict(its.selector)
+        gateway["spec"]["servers"][0]["port"]["number"] = ingress.port
+        self.objects.apply_all([gateway, *rest])
+        self._await(door)
+        return door
+
+    def build(self, gateway_class: str, revision: str, socket_directory: str) -> Door:
+        """Has istiod deploy a gateway of the run's own, by the Gateway API, on the node's socket.
+
+        Args:
+            gateway_class: Class of gateways that istiod deploys.
+            revision: Of Istio; ``default`` where it has none.
+            socket_directory: Directory of tbot's socket on the node.
+
+        Raises:
+            ProvisioningFailed: The API server refuses it.
+            CouldNotTell: istiod does not deploy it, or a proxy does not learn of it, in time.
+        """
+        namespace = self.server.namespace
+        # The name that istiod gives to all it makes for the Gateway `door`: Deployment, Service and service account.
+        deployed = f"door-{gateway_class}"
+        identity = workload_id(self.trust_domain, namespace, deployed)
+        door = Door(f"http://{deployed}.{namespace}:80/", f"door.{namespace}.invalid", identity, ())
+        made = self._documents(GATEWAY_API, door, SOCKET_DIRECTORY=socket_directory, GATEWAY_CLASS=gateway_class)
+        if revision != DEFAULT_REVISION:
+            made[1]["metadata"]["labels"] = {"istio.io/rev": revision}
+        self.objects.apply_all(made)
+        remedy = f"kubectl describe gateway door -n {namespace}; istiod's log says why it does not deploy it"
+        self.objects.await_ready("Deployment", deployed, self.pace, namespace=namespace, remedy=remedy)
+        door = replace(door, pods=self.cluster.pods(namespace, f"{GATEWAY_NAME}=door"))
+        self._await(door)
+        return door
+
+    def _documents(self, manifest: Path, door: Door, **more: str) -> list[dict[str, Any]]:
+        variables = {"NAMESPACE": self.server.namespace, "HOST": door.host, "GATEWAY_PRINCIPAL": door.principal}
+        return documents(manifest, variables | more)
+
+    def _await(self, door: Door) -> None:
+        """Waits until the proxies at both ends know of it, and the client's node leads to it."""
+
+        def look() -> None:
+            for pod in door.pods:
+                answers = read_admin(self.cluster, pod, [ROUTES, HOSTS])
+                if door.host not in json.dumps(answers[ROUTES].document):
+                    raise NotYet(f"{pod.ref} has no route for {door.host}")
+                if f"{self.server.ip}:8080" not in hosts_of(answers[HOSTS].document):
+                    raise NotYet(f"{pod.ref} does not know {self.server.ref}")
+            listeners = read_admin(self.cluster, self.server, [envoy.INBOUND_LISTENERS])[envoy.INBOUND_LISTENERS]
+            if door.principal not in json.dumps(listeners.document):
+                raise NotYet(f"{self.server.ref} has no policy for {door.principal}")
+
+        eventually(f"the gateway is open for {door.host}", look, self.pace)
+        eventually(f"{self.client.ref} can connect to {door.url}", lambda: self._connect(door), self.pace)
+
+    def _connect(self, door: Door) -> None:
+        """Opens a connection and closes it: a node learns of a new Service and of its pods in its own time."""
+        address = urlsplit(door.url)
+        argv = ["python3", "-c", CONNECT, str(address.hostname), str(address.port)]
+        done = self.cluster.execute(self.client.ref, CONTAINER, argv)
+        if done.exit_code:
+            raise NotYet(done.stderr.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")

@@ -1,0 +1,123 @@
+"""Pods of the run: made, and waited for until they are as wanted or have ended otherwise; given up at once on Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facts.document import Absent
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes.admission import refused_by
+from facts.kubernetes.objects import Pod
+from observe.kubernetes.cluster import Cluster
+from observe.wait import NotYet, Pace, eventually
+from provision.installing.phases import Cancelled
+from provision.objects import Objects
+
+_LATE = "not there after"
+_NO_REASON = "neither the pod nor its events say why"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A pod that was not made, ended otherwise than wanted, or did not get there in time.
+
+    Attributes:
+        reason: In the words of the cluster.
+        evidence: Ids of the readings.
+        by_policy: The cluster or the node refused such a pod; otherwise something else was in the way.
+    """
+
+    reason: str
+    evidence: tuple[str, ...]
+    by_policy: bool
+
+
+class Pods:
+    """Makes pods and waits for them.
+
+    Args:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        patience: Seconds for one pod.
+    """
+
+    def __init__(self, objects: Objects, cluster: Cluster, patience: float) -> None:
+        self.patience = patience
+        self._objects = objects
+        self._cluster = cluster
+        self._interrupted = threading.Event()
+
+    def pace(self, timeout: float) -> Pace:
+        """A pace that `interrupt` ends at once."""
+        return Pace(timeout, 0.2, sleep=self._sleep)
+
+    def interrupt(self) -> None:
+        """Ends every wait."""
+        self._interrupted.set()
+
+    def make(self, document: Mapping[str, Any]) -> Ended | None:
+        """Makes a pod; says why where the API server does not take it."""
+        try:
+            self._objects.apply(document)
+        except ProvisioningFailed as error:
+            pods = self._cluster.pods(document["metadata"]["namespace"])
+            return Ended(error.seen, tuple(e for pod in pods for e in pod.evidence), bool(refused_by(error.seen)))
+        return None
+
+    def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | Ended:
+        """Waits until a pod is there, or has ended otherwise, or time is over.
+
+        Args:
+            namespace: Of the pod.
+            name: Of the pod.
+            there: Whether it is as wanted.
+
+        Raises:
+            CouldNotTell: There is no such pod.
+        """
+        last: Pod | None = None
+
+        def look() -> Pod | Ended:
+            nonlocal last
+            seen = self._cluster.pod(namespace, name)
+            if isinstance(seen, Absent):
+                raise NotYet(str(seen))
+            last = seen
+            if there(last):
+                return last
+            if last.phase in ("Failed", "Succeeded"):
+                return _ended(last, why(last))
+            raise NotYet(why(last))
+
+        try:
+            return eventually(f"the pod {namespace}/{name}", look, self.pace(self.patience))
+        except CouldNotTell:
+            if last is None:
+                raise
+            # A volume that cannot be mounted shows in the pod's events alone.
+            warnings = [
+                event
+                for event in self._cluster.events(namespace)
+                if event.type == "Warning" and event.about == f"Pod/{last.name}"
+            ]
+            said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
+            reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
+            return _ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._interrupted.wait(seconds):
+            raise Cancelled
+
+
+def why(pod: Pod) -> str:
+    """What a pod says about its own state."""
+    said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
+    said += [c.message for c in pod.conditions if c.status != "True" and c.message]
+    return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase
+
+
+def _ended(pod: Pod, reason: str, evidence: tuple[str, ...] = ()) -> Ended:
+    return Ended(reason, (*pod.evidence, *evidence), bool(refused_by(reason)))

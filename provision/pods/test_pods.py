@@ -1,0 +1,383 @@
+"""Workloads of the run: clients and servers with and without sidecars, for what only traffic or a pod of one's own can show.
+
+All of them start at the same time and each is awaited when a step asks for it. They live in namespaces of the run, which are
+removed at the end. Their manifests and their program are in ``manifests/traffic/``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from facts.document import Absent
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy_traffic import HOSTS, hosts_of
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_admin
+from observe.wait import NotYet, Pace, eventually
+from provision.disruption.lifetimes import SECOND_SOCKET
+from provision.installing.phases import Cancelled
+from provision.objects import SCRATCH, Objects
+from provision.render import MANIFESTS, documents
+from provision.rollout import pods_say
+
+TRAFFIC = MANIFESTS / "traffic"
+PROGRAMS = ("traffic.py", "load.py")
+CONTAINER = "traffic"
+MESH, CLASSIC = "mesh", "classic"
+AT_ONCE = 4
+SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
+ISTIOS_NAME = "socket"
+"""The file name with which Istio falls back to its own authority where it finds no socket."""
+DEFAULT_REVISION = "default"
+
+
+class Sidecar(StrEnum):
+    """What kind of sidecar a workload asks for."""
+
+    AS_CONFIGURED = "as the mesh is configured"
+    NATIVE = "native"
+    CLASSIC = "classic"
+    WITHOUT_TEMPLATE = "without the template"
+    """With Istio's own template alone: istiod certifies it."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload of the run: one pod and its Service.
+
+    Attributes:
+        name: Of the pod and of the Service.
+        account: Its service account.
+        sidecar: What kind of sidecar it asks for.
+        node: Which of the nodes that take workloads it runs on, counted from 0.
+        quarter: Which of the run's namespaces it lives in: ``mesh`` or another.
+        callers: The workloads that may call it, by name. A policy lets them in and nobody else, also where the mesh lets
+            nobody in by default; without callers it has none of its own.
+        socket: File name of the socket that it asks for its identity; empty for the mesh's own.
+        proxy_image: Image of its proxy; empty for the mesh's own.
+    """
+
+    name: str
+    account: str
+    sidecar: Sidecar = Sidecar.AS_CONFIGURED
+    node: int = 0
+    quarter: str = MESH
+    callers: tuple[str, ...] = ()
+    socket: str = ""
+    proxy_image: str = ""
+
+
+CAST = (
+    Workload("alpha", "alpha", callers=("beta", "gamma", "classic")),
+    Workload("beta", "beta", callers=("alpha",)),
+    Workload("beta-far", "beta", node=1, callers=("alpha",)),
+    Workload("alpha-far", "alpha", node=1),
+    Workload("gamma", "gamma", node=1),  # it has a policy by path
+    Workload("plain", "plain", Sidecar.NONE),
+    Workload("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
+    Workload("classic", "alpha", Sidecar.CLASSIC, quarter=CLASSIC, callers=("alpha",)),
+)
+"""Workloads of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
+another node."""
+
+
+LASTING = (
+    Workload("alpha", "alpha", callers=("beta", "gamma")),
+    Workload("beta", "beta", node=1, callers=("alpha", "gamma")),
+    Workload("gamma", "gamma", callers=("alpha", "beta"), socket=SECOND_SOCKET),
+    Workload("plain", "plain", Sidecar.NONE),
+    Workload("control", "plain", Sidecar.NONE, node=1),
+)
+"""Workloads of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
+live longer. ``plain`` and ``control`` are outside the mesh, and show what the nodes and the network do to requests."""
+
+OLDER = Workload("older", "older", node=1)
+"""The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""
+
+
+def lasting_in(quarter: str, older_proxy_image: str | None) -> tuple[Workload, ...]:
+    """The workloads of rotation and outages in one of the run's namespaces.
+
+    Args:
+        quarter: The namespace, see `Workload`.
+        older_proxy_image: Image for `OLDER`; None where there is none, and no such workload.
+    """
+    older = (replace(OLDER, proxy_image=older_proxy_image),) if older_proxy_image else ()
+    return tuple(replace(workload, quarter=quarter) for workload in (*LASTING, *older))
+
+
+@dataclass(frozen=True, slots=True)
+class MeshNames:
+    """What the workloads have to know of the mesh, as it was found.
+
+    Attributes:
+        trust_domain: Istio's.
+        revision: Istio's; ``default`` where it has none.
+        template: Injection template that mounts the socket.
+    """
+
+    trust_domain: str
+    revision: str
+    template: str
+
+
+class Workloads:
+    """The workloads of the run, made when first asked for.
+
+    Args:
+        objects: The cluster, as something to change.
+        cluster: The cluster, as something to look at.
+        cast: The workloads.
+        image: An image with ``python3``.
+        mesh: What was found of the mesh.
+        nodes: Names of the nodes that take workloads; where there is one, the workloads of the other one are not made.
+        patience: Seconds that a workload has from its start until it is Ready.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        cluster: Cluster,
+        cast: Iterable[Workload] = CAST,
+        *,
+        image: str,
+        mesh: MeshNames,
+        nodes: Sequence[str],
+        patience: float,
+    ) -> None:
+        self._objects = objects
+        self._cluster = cluster
+        self._image = image
+        self._mesh = mesh
+        self._nodes = tuple(nodes)
+        self._patience = patience
+        far = len(self._nodes) > 1
+        # On a single node everything stands together, but for what exists only to stand elsewhere.
+        self._cast = {w.name: w for w in cast if far or not w.name.endswith("-far")}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._pool: ThreadPoolExecutor | None = None
+        self._making: dict[str, Future[None]] = {}
+        self._ready: dict[str, Pod] = {}
+        self._known: set[tuple[str, str]] = set()
+        self._to_remove: list[str] = []
+        self._began = 0.0
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Nodes that take workloads."""
+        return self._nodes
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the workloads that are made here."""
+        return tuple(self._cast)
+
+    def workload(self, name: str) -> Workload:
+        """A workload as it is wanted.
+
+        Raises:
+            CouldNotTell: There is none of that name; where one node takes workloads, none is on another.
+        """
+        if name not in self._cast:
+            raise CouldNotTell(
+                expected=f"one of the workloads {', '.join(self._cast)}",
+                seen=f"none is called {name}",
+                where=f"{len(self._nodes)} nodes that take workloads",
+                remedy="a workload on another node needs a second node that takes workloads",
+            )
+        return self._cast[name]
+
+    def namespace(self, name: str) -> str:
+        """The namespace that a workload lives in."""
+        return self._namespace(self.workload(name).quarter)
+
+    def begin(self) -> None:
+        """Starts all workloads without waiting for them; a second call does nothing."""
+        with self._lock:
+            if self._pool is not None:
+                return
+            quarters = tuple(dict.fromkeys(w.quarter for w in self._cast.values()))
+            for quarter in quarters:
+                self._to_remove.append(self._namespace(quarter))  # before it is there, see Probes.namespace
+                self._objects.apply_all(self._furniture(quarter))
+            if MESH in quarters:
+                self._objects.apply_all(self._documents("policies.yaml", MESH))
+            for workload in self._cast.values():
+                self._objects.apply_all(self._callers(workload))
+            self._began = time.monotonic()
+            pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="workload")
+            self._making = {name: pool.submit(self._make, workload) for name, workload in self._cast.items()}
+
+    def ready(self, *names: str) -> tuple[Pod, ...]:
+        """The pods of workloads, each as soon as it is Ready.
+
+        Raises:
+            CouldNotTell: The API server refuses one, or one does not become Ready in time; says what it waits for.
+        """
+        for name in names:
+            self.workload(name)
+        try:
+            self.begin()
+            return tuple(self._await(name) for name in names)
+        except ProvisioningFailed as error:
+            raise CouldNotTell(
+                expected="the API server to accept the workloads of the run",
+                seen=error.seen,
+                where=error.where,
+                remedy="see INST-07 for the injection template; a policy of the cluster may refuse the pods as well",
+            ) from error
+
+    def known_to(self, client: str, *servers: str) -> tuple[Pod, ...]:
+        """The pods of a client and of servers, as soon as all are Ready and the client's proxy knows where the servers are.
+
+        Raises:
+            CouldNotTell: See `ready`; or the client's proxy does not learn it in time.
+        """
+        calling, *called = self.ready(client, *servers)
+        if calling.proxy is not None and not self._known >= {(client, server) for server in servers}:
+            wanted = {f"{pod.ip}:{port}" for pod in called for port in (8080, 9090)}
+
+            def look() -> None:
+                missing = wanted - hosts_of(read_admin(self._cluster, calling, [HOSTS])[HOSTS].document)
+                if missing:
+                    raise NotYet(f"it does not know {', '.join(sorted(missing))}")
+
+            eventually(f"the proxy of {calling.ref} knows {', '.join(servers)}", look, self._pace(self._patience))
+            self._known |= {(client, server) for server in servers}
+        return (calling, *called)
+
+    def remove(self) -> None:
+        """Removes the namespaces and everything in them; returns when the API server has taken the order."""
+        self._ended.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            failures = []
+            for name in reversed(self._to_remove.copy()):
+                try:
+                    self._objects.delete("v1", "Namespace", name)
+                    self._to_remove.remove(name)
+                except ProvisioningFailed as error:  # the others are to go all the same
+                    failures.append(error)
+            if failures:
+                left = " ".join(self._to_remove)
+                raise ProvisioningFailed(
+                    expected="to remove the namespaces of the run",
+                    seen="; ".join(error.seen for error in failures),
+                    where=left,
+                    remedy=f"kubectl delete namespace {left}",
+                ) from failures[0]
+
+    def _namespace(self, quarter: str) -> str:
+        return f"{SCRATCH}{self._objects.run_id.lower()}-{quarter}"
+
+    def _furniture(self, quarter: str) -> list[dict[str, Any]]:
+        """A namespace and what every workload in it needs."""
+        namespace, *rest = self._documents("namespace.yaml", quarter)
+        for_revision(namespace, self._mesh.revision)
+        programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
+        metadata = {"name": CONTAINER, "namespace": self._namespace(quarter)}
+        return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
+
+    def _callers(self, workload: Workload) -> list[dict[str, Any]]:
+        """The policy that lets in a workload's callers; none where it has no callers."""
+        # By name: on a single node those of the other are not made.
+        callers = [self._cast[name] for name in workload.callers if name in self._cast]
+        principals = [f"{self._mesh.trust_domain}/ns/{self._namespace(c.quarter)}/sa/{c.account}" for c in callers]
+        made = self._documents("callers.yaml", workload.quarter, {"NAME": workload.name}) if callers else []
+        for policy in made:
+            policy["spec"]["rules"] = [{"from": [{"source": {"principals": list(dict.fromkeys(principals))}}]}]
+        return made
+
+    def documents_of(self, workload: Workload) -> list[dict[str, Any]]:
+        """A workload's objects, the pod last."""
+        made = self._documents("workload.yaml", workload.quarter, {"NAME": workload.name, "ACCOUNT": workload.account})
+        pod = made[-1]
+        metadata = pod["metadata"]
+        pod["spec"]["nodeName"] = self._nodes[workload.node % len(self._nodes)]
+        match workload.sidecar:
+            case Sidecar.NATIVE | Sidecar.CLASSIC:
+                native = "true" if workload.sidecar is Sidecar.NATIVE else "false"
+                metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = native
+            case Sidecar.WITHOUT_TEMPLATE:
+                metadata["annotations"]["inject.istio.io/templates"] = "sidecar"
+                # Under any other name, which the mesh may have, Istio's agent does not fall back but ends.
+                metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(ISTIOS_NAME)
+            case Sidecar.NONE:
+                del metadata["annotations"]
+                metadata["labels"]["sidecar.istio.io/inject"] = "false"
+        if workload.socket:
+            metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(workload.socket)
+        if workload.proxy_image:
+            metadata["annotations"]["sidecar.istio.io/proxyImage"] = workload.proxy_image
+        return made
+
+    def _documents(self, name: str, quarter: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        variables = {
+            "NAMESPACE": self._namespace(quarter),
+            "TRUST_DOMAIN": self._mesh.trust_domain,
+            "TEMPLATE": self._mesh.template,
+            "WORKLOAD_IMAGE": self._image,
+        }
+        return documents(TRAFFIC / name, variables | dict(more or {}))
+
+    def _make(self, workload: Workload) -> None:
+        for document in self.documents_of(workload):
+            if self._ended.is_set():
+                raise Cancelled
+            self._objects.apply(document)
+
+    def _await(self, name: str) -> Pod:
+        if name in self._ready:
+            self._cluster.recorder.attach(self._ready[name].evidence)
+            return self._ready[name]
+        where = f"Pod {self.namespace(name)}/{name}"
+        remedy = "look at its conditions and at the log of its istio-proxy; tbot refuses whom it does not know (see INST-14)"
+        eventually(f"{where} is Ready", lambda: self._look(name), self._pace(self._left()), remedy=remedy)
+        pod = self._cluster.pod(self.namespace(name), name)
+        if isinstance(pod, Absent):
+            raise CouldNotTell(
+                expected=f"{where} to stay", seen="somebody has removed it", where=where, remedy="see who, and run again"
+            )
+        self._ready[name] = pod
+        return pod
+
+    def _look(self, name: str) -> None:
+        """Looks at a pod without keeping what is seen: only the pod that is Ready is evidence of anything."""
+        making = self._making[name]
+        if not making.done():
+            raise NotYet("it is being made")
+        making.result()
+        seen = self._objects.get("v1", "Pod", name, namespace=self.namespace(name))
+        if seen is None:
+            raise NotYet("it does not exist")
+        conditions = {c["type"]: c for c in seen.get("status", {}).get("conditions", [])}
+        if conditions.get("Ready", {}).get("status") != "True":
+            raise NotYet(pods_say([seen]) or conditions.get("Ready", {}).get("message") or "not scheduled yet")
+
+    def _left(self) -> float:
+        """What is left of the patience, which all workloads share, since they start together; one look in any case."""
+        return max(0.0, self._patience - (time.monotonic() - self._began))
+
+    def _pace(self, timeout: float) -> Pace:
+        return Pace(timeout, 0.2, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            raise Cancelled
+
+
+def for_revision(namespace: dict[str, Any], revision: str) -> None:
+    """Labels an injected namespace for a revision of Istio; the default one takes the label that is there."""
+    if revision != DEFAULT_REVISION:
+        labels = namespace["metadata"]["labels"]
+        del labels["istio-injection"]
+        labels["istio.io/rev"] = revision

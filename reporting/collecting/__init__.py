@@ -1,0 +1,1 @@
+"""The pytest plugin that collects, and the evidence store that it fills."""

@@ -1,0 +1,427 @@
+"""The pytest plugin that collects: scenarios, steps, findings and everything that went wrong, on pytest-bdd's hooks.
+
+`conftest` registers one `Collector`. It stays silent in runs that collect no feature file, such as the suite's own tests.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from pytest_bdd.parser import Scenario, Step
+
+from facts.catalogue import Catalogue, Level
+from facts.errors import ConformanceError, CouldNotTell
+from facts.finding import Finding, Violated
+from judge.verdict import Ending, Waiver
+from reporting.assemble import RunPlan, assemble
+from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
+from reporting.collecting.feature_files import FeatureModule, marks_of, planned
+from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
+from reporting.collecting.store import Store
+from reporting.model import Report, Scope, StepState
+from reporting.writing.publish import another_place, must_take_a_report, no_place, publish
+from reporting.writing.terminal import Line, summary
+
+_MARKS = (
+    ("requirement", "id", "id of a requirement in the catalogue; tag @requirement:ID"),
+    ("profile", "name", "profile that the scenario belongs to; tag @profile:NAME"),
+    ("safety", "kind", "read-only, namespaced or disruptive; tag @safety:KIND"),
+)
+
+
+class Collector:
+    """Collects a run and writes its report.
+
+    Args:
+        catalogue: All requirements.
+        profiles: Chosen profiles or groups of them.
+        allowed_safety: Safety classes that this run allows.
+        reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
+        suite_version: Version of the suite.
+        scope: Cluster kind, context and namespaces; the rest is filled in here.
+        command_line: What was typed.
+        strict: Whether a SHOULD that does not hold fails the run.
+        allow_partial: Whether a partial result exits with 0.
+        waivers: By requirement id.
+        features_dir: Directory of the feature files, to know what a run left out.
+        run_id: Name of the run; made here if empty.
+        refusal: Why the run cannot start, as a sentence for the user; empty if it can. Such a run ends with pytest's exit
+            code for wrong usage before any fixture is set up, and its report says why.
+
+    Raises:
+        BadInput: A profile does not exist.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        profiles: tuple[str, ...],
+        allowed_safety: frozenset[str],
+        reports_dir: Path,
+        suite_version: str,
+        scope: Scope,
+        command_line: Sequence[str],
+        strict: bool = False,
+        allow_partial: bool = False,
+        waivers: Mapping[str, Waiver] | None = None,
+        features_dir: Path | None = None,
+        run_id: str = "",
+        refusal: str = "",
+    ) -> None:
+        now = datetime.now(UTC)
+        self.recorder = Store()
+        self.report: Report | None = None
+        self._plan = RunPlan(
+            run_id=run_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+            suite_version=suite_version,
+            started=now,
+            chosen=catalogue.chosen(profiles),
+            scope=replace(scope, profiles=profiles, safety=tuple(c for c in SAFETY_CLASSES if c in allowed_safety)),
+            strict=strict,
+            allow_partial=allow_partial,
+            waivers=waivers or {},
+            command_line=tuple(command_line),
+            features=features_dir,
+            root=Path.cwd(),
+            guide_defects=catalogue.guide_defects,
+        )
+        self._order = tuple(catalogue.requirements)
+        self._allowed = allowed_safety
+        self._reports_dir = reports_dir
+        self._refusal = refusal
+        self._saw_features = False
+        self._summary: Sequence[Line] = ()
+        self._former_sigterm: Any = None
+        self._shared_error: BaseException | None = None
+        self._only_findings: set[str] = set()
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run, also of its directory below the reports."""
+        return self._plan.run_id
+
+    # Setting up.
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Declares the marks and takes note of how pytest was called."""
+        for name, argument, meaning in _MARKS:
+            config.addinivalue_line("markers", f"{name}({argument}): {meaning}")
+        # Ctrl-C while pytest words a failure is still Ctrl-C; with warnings as errors, pluggy makes an internal error of it.
+        config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")
+        if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+            raise pytest.UsageError(
+                "expected a run in one process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: drop it"
+            )
+        option = config.getoption
+        self._plan = replace(
+            self._plan,
+            root=config.rootpath,
+            scope=replace(
+                self._plan.scope,
+                paths=() if self._all_features_in(config) else tuple(config.args),
+                keyword=option("keyword", "") or "",
+                markers=option("markexpr", "") or "",
+                # Not --ff, which runs them first, and then everything.
+                rerun_of_failures=bool(option("lf", False)),
+            ),
+        )
+
+    def _all_features_in(self, config: pytest.Config) -> bool:
+        """Whether one of the paths that pytest was given is the directory of the features, or one above it."""
+        if self._plan.features is None:
+            return False
+        features = self._plan.features.resolve()
+        return any((config.invocation_params.dir / arg).resolve() in (features, *features.parents) for arg in config.args)
+
+    def pytest_sessionstart(self) -> None:
+        """Lets SIGTERM end a run as Ctrl-C does: with clean-up and a report."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            raise KeyboardInterrupt("terminated by SIGTERM")
+
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            self._former_sigterm = signal.signal(signal.SIGTERM, stop)
+
+    # Collection.
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collects feature files."""
+        if file_path.suffix != ".feature":
+            return None
+        self._saw_features = True
+        module: pytest.Collector = FeatureModule.from_parent(parent, path=file_path)
+        return module
+
+    def pytest_bdd_apply_tag(self, tag: str, function: Callable[..., object]) -> bool | None:
+        """Turns ``@requirement:ID``, ``@profile:NAME`` and ``@safety:KIND`` into marks; other tags stay pytest-bdd's."""
+        key, _, value = tag.partition(":")
+        for name, argument, _meaning in _MARKS:
+            if key == name and value:
+                getattr(pytest.mark, name)(**{argument: value})(function)
+                return True
+        return None
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be read is an error of the run."""
+        if report.failed:
+            self.recorder.run_error(f"{report.nodeid or 'collection'} could not be read: {report.longreprtext.strip()}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Makes every scenario known, before anything deselects it, and deselects those of other profiles."""
+        profiles = {r.profile for r in self._plan.chosen}
+        kept: list[pytest.Item] = []
+        other: list[pytest.Item] = []
+        for item in items:
+            scenario = planned(item, self._order)
+            if scenario is not None:
+                self.recorder.plan(scenario)
+            (other if scenario is not None and scenario.profile not in profiles else kept).append(item)
+        if other:
+            config.hook.pytest_deselected(items=other)
+            items[:] = kept
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Notes what was deselected: its requirements were not evaluated."""
+        selected = {item.nodeid for item in session.items}
+        for scenario in self.recorder.scenarios:
+            reason = "never started" if scenario.id in selected else "not selected for this run"
+            self.recorder.plan(replace(scenario, reason=reason))
+
+    # Running.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Ends a run that cannot start, or whose report could not be written, before anything is made."""
+        if not self._saw_features:
+            return
+        if not self._refusal and not session.config.getoption("collectonly", False):
+            try:
+                must_take_a_report(self._reports_dir)
+            except OSError as error:
+                self._refusal = no_place(self._reports_dir, error)
+        if self._refusal:
+            self.recorder.run_error(self._refusal)
+            raise pytest.UsageError(self._refusal)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Opens the scenario; refuses it before any fixture runs if the safety policy does not allow it."""
+        if self.recorder.knows(item.nodeid):
+            self.recorder.begin_scenario(item.nodeid)
+            if why := forbidden(marks_of(item, "safety"), self._allowed):
+                raise SkippedByPolicy(why)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Readings of a fixture that scenarios share belong to the run."""
+        if fixturedef.scope == "function":
+            return (yield)
+        try:
+            with self.recorder.shared_setup():
+                return (yield)
+        except CouldNotTell:
+            raise
+        except (Exception, pytest.fail.Exception) as error:
+            if error is not self._shared_error:  # a fixture that asked for this one passes the same error on
+                self._shared_error = error
+                self._say(f"set-up of {fixturedef.argname!r} failed: ", told(error))
+            raise
+        finally:
+            # Finalizers run in reverse order, so this one runs right before the fixture's own clean-up.
+            fixturedef.addfinalizer(self.recorder.leave_scenario)
+
+    def end(self, session: pytest.Session, why: str) -> None:
+        """Ends the run after the scenario that is under way, because nothing more can be judged."""
+        self._say("", why)
+        session.shouldfail = "nothing more can be judged"
+
+    def _say(self, occasion: str, what: str) -> None:
+        """Notes an error of the run, unless it has been noted on another occasion."""
+        if not any(what in noted for noted in self.recorder.run_errors):
+            self.recorder.run_error(occasion + what)
+
+    def pytest_bdd_before_scenario(self, request: pytest.FixtureRequest) -> None:
+        """The first step follows. Opens the scenario again if a shared fixture that was replaced has closed it."""
+        self.recorder.begin_scenario(request.node.nodeid)
+
+    def pytest_bdd_before_step(self, scenario: Scenario, step: Step) -> None:
+        """Readings and findings go to this step from here on."""
+        self.recorder.begin_step(next(i for i, each in enumerate(scenario.steps) if each is step))
+
+    def pytest_bdd_after_step(self) -> None:
+        """The step passed."""
+        self.recorder.end_step(StepState.PASSED)
+
+    def pytest_bdd_step_error(self, exception: Exception) -> None:
+        """The step found a violation, or broke."""
+        self._end_step(exception)
+
+    def pytest_bdd_step_func_lookup_error(self, scenario: Scenario, step: Step, exception: Exception) -> None:
+        """The step is undefined: nobody can tell."""
+        self.pytest_bdd_before_step(scenario, step)
+        self.recorder.end_step(StepState.BROKE, str(exception))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Takes the ending of each phase from the exception itself: a report's outcome is bent by marks such as xfail."""
+        report = yield
+        self._take_secrets_out(report)
+        error = call.excinfo.value if call.excinfo is not None else None
+        if not self.recorder.knows(item.nodeid):
+            if error is not None and not isinstance(error, pytest.skip.Exception):
+                self.recorder.run_error(f"{item.nodeid}: {told(error)}")
+            return report
+        self.recorder.add_time(item.nodeid, call.duration)
+        if isinstance(error, ConformanceError | Violated):
+            # It says what is expected, seen and to be done; a traceback would only hide it.
+            report.longrepr = self.recorder.told(str(error))
+        if error is None:
+            if call.when == "call":
+                self._completed(item.nodeid)
+        elif call.when == "teardown" and (fixtures := failed_in_shared_fixture(error)):
+            self._ending(error)
+            self.recorder.run_error(f"clean-up of {', '.join(map(repr, fixtures))} failed: {told(error)}")
+        else:
+            ending, reason = self._end_step(error)
+            if call.when == "call" and isinstance(error, Violated) and self._is_only_a_finding(error.finding):
+                self._only_findings.add(item.nodeid)
+            self.recorder.lower(item.nodeid, ending, f"{call.when}: {reason}" if call.when != "call" else reason)
+        return report
+
+    def _is_only_a_finding(self, finding: Finding) -> bool:
+        level = next((r.level for r in self._plan.chosen if r.id == finding.requirement), Level.MUST)
+        return level is Level.SHOULD and not self._plan.strict
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+        """Counts a SHOULD that does not hold as what it is: pytest's own word `failed` would deny the exit code."""
+        if report.when == "call" and report.failed and report.nodeid in self._only_findings:
+            return "findings", "▲", ("FINDING", {"yellow": True})
+        return None
+
+    def pytest_runtest_logfinish(self) -> None:
+        """The scenario is over."""
+        self.recorder.leave_scenario()
+
+    def _take_secrets_out(self, report: pytest.TestReport) -> None:
+        """What pytest prints of a failure, and of what was written while it ran, passes the same filter as the report."""
+        if report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
+            report.longrepr = told
+        report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
+
+    def _completed(self, node_id: str) -> None:
+        if self.recorder.all_steps_passed(node_id):
+            self.recorder.lower(node_id, Ending.COMPLETED)
+        else:
+            self.recorder.lower(node_id, Ending.BROKE, "it ended without an error before its last step")
+
+    def _end_step(self, error: BaseException) -> tuple[Ending, str]:
+        ending, reason = self._ending(error)
+        by_ending = {Ending.VIOLATED: StepState.VIOLATED, Ending.BROKE: StepState.BROKE}
+        self.recorder.end_step(by_ending.get(ending, StepState.SKIPPED), reason)
+        return ending, reason
+
+    def _ending(self, error: BaseException) -> tuple[Ending, str]:
+        """How the scenario ends by this error; a violation that was raised without being concluded is concluded here."""
+        if isinstance(error, Violated) and not self.recorder.has_finding(error.finding):
+            try:
+                self.recorder.conclude(error.finding)
+            except (KeyError, ValueError) as refused:
+                return Ending.BROKE, f"{refused}; the finding was: {error}"
+        return ending_of(error)
+
+    # The end.
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C, SIGTERM or pytest.exit: what was under way ends as broken."""
+        why = f"interrupted: {str(excinfo.value) or 'Ctrl-C'}"
+        self.recorder.interrupt(why)
+        self.recorder.run_error(why)
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """An error in pytest or a plugin."""
+        why = f"internal error: {told(excinfo.value)}"
+        self.recorder.interrupt(why)
+        self.recorder.run_error(why)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Writes the report after the last clean-up and before the summary, and sets the exit code."""
+        try:
+            yield
+        except BaseException as error:
+            # pytest cleans up here after an interruption; an error in it, or a second Ctrl-C, must not cost the report.
+            self.recorder.run_error(f"clean-up failed: {told(error)}")
+        finally:
+            if self._former_sigterm is not None:
+                signal.signal(signal.SIGTERM, self._former_sigterm)
+        if self._saw_features and not session.config.getoption("collectonly", False):
+            self._tell(session)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_unconfigure(self) -> Generator[None]:
+        """An error after the report (pytest looks for what was left unclosed) must not pass for a failed install."""
+        try:
+            yield
+        except Exception as error:
+            if self.report is None:
+                raise
+            why = f"expected nothing to be left after the run; saw a defect in the suite: {told(error)}"
+            sys.stderr.write(f"{self.recorder.told(why)}\n")
+
+    def _tell(self, session: pytest.Session) -> None:
+        ended = session.exitstatus
+        try:
+            report, path = self._written(session)
+        except OSError as error:
+            self._give_up(session, no_place(self._reports_dir, error))
+        except Exception as error:
+            # A defect in a writer; left alone, it would make pytest exit with 1, which means that the install failed.
+            self._give_up(session, f"expected to write the report; saw a defect in the suite: {told(error)}")
+        else:
+            self.report = report
+            # A run that was refused has nothing to say but why, and pytest says that last.
+            self._summary = [(f"report:    {path / 'report.html'}", {})] if self._refusal else summary(report, path)
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                session.exitstatus = report.exit_code
+            elif ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
+                sys.stderr.write(f"The report of what was seen until then is {path / 'report.html'}\n")
+
+    def _written(self, session: pytest.Session) -> tuple[Report, Path]:
+        """Writes the report where it is wanted or, if that fails, where temporary files go."""
+        report = assemble(self._plan, self.recorder)
+        bodies = {e.id: e.body for e in self.recorder.evidence}
+        try:
+            return publish(report, bodies, self._reports_dir, self.recorder.hidden)
+        except OSError as error:
+            rescued = publish(report, bodies, another_place(), self.recorder.hidden)
+            if not self._refusal:
+                self._give_up(
+                    session, f"{no_place(self._reports_dir, error)}. The report of this run is {rescued[1] / 'report.html'}"
+                )
+            return rescued
+
+    def _give_up(self, session: pytest.Session, why: str) -> None:
+        sys.stderr.write(f"\n{self.recorder.told(why)}\n")
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """Prints the verdicts after everything that pytest has to say: the result is what one reads last."""
+        yield
+        for line, markup in self._summary:
+            terminalreporter.write_line(line, **markup)

@@ -1,0 +1,1 @@
+"""Feature files, read without pytest, and the lint that holds them against the catalogue."""

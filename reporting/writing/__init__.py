@@ -1,0 +1,1 @@
+"""Writers: the page, the JSON document, JUnit, the terminal, and the timeline as a drawing."""

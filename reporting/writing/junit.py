@@ -1,0 +1,115 @@
+"""``junit.xml`` for CI systems: one case per requirement, because the requirement is what passes or fails."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from facts.measure import amount
+from judge.verdict import Judged, Verdict
+from reporting.model import Report, ScenarioRecord
+from reporting.writing.measured import measured
+from reporting.writing.words import hints_of, printable, reasons_of
+
+_ELEMENTS = {
+    Verdict.FAIL: "failure",
+    Verdict.ERROR: "error",
+    Verdict.NOT_EVALUATED: "error",
+    Verdict.WAIVED: "skipped",
+    Verdict.SKIPPED: "skipped",
+    Verdict.NOT_APPLICABLE: "skipped",
+}
+
+
+def to_junit(report: Report) -> str:
+    """The report as JUnit XML.
+
+    One suite per profile, one case per requirement. *not-evaluated* is an error and no skip: most readers show a skip green.
+    What went wrong outside any requirement, failed provisioning above all, is an error case in a suite of its own.
+    """
+    root = ET.Element("testsuites", name="conformance")
+    profiles = dict.fromkeys(j.requirement.profile for j in report.judged)
+    if report.run_errors:
+        suite = _suite(root, "run", report)
+        for number, error in enumerate(report.run_errors, 1):
+            case = ET.SubElement(suite, "testcase", classname="run", name=f"run error {number}", time="0")
+            _result(case, "error", "run-error", error)
+        _count(suite)
+    for profile in profiles:
+        suite = _suite(root, profile, report)
+        for judged in report.judged:
+            if judged.requirement.profile == profile:
+                _case(suite, report, judged)
+        _count(suite)
+    for key in ("tests", "failures", "errors", "skipped"):
+        root.set(key, str(sum(int(s.get(key, "0")) for s in root)))
+    root.set("time", f"{(report.ended - report.started).total_seconds():.3f}")
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
+    suite = ET.SubElement(root, "testsuite", name=name, timestamp=report.started.isoformat(timespec="seconds"))
+    properties = ET.SubElement(suite, "properties")
+    for key, value in (
+        ("result", report.result.value),
+        ("authority", report.authority.value),
+        ("headline", report.headline),
+        ("run_id", report.run_id),
+        ("suite_version", report.suite_version),
+        ("cluster", report.scope.cluster),
+        ("context", report.scope.context),
+        ("safety", ",".join(report.scope.safety)),
+    ):
+        ET.SubElement(properties, "property", name=key, value=printable(value))
+    return suite
+
+
+def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
+    requirement = judged.requirement
+    scenarios = report.scenarios_of(requirement.id)
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=requirement.profile,
+        name=printable(f"{requirement.id} {requirement.sentence}"),
+        time=f"{sum(s.seconds for s in scenarios):.3f}",
+    )
+    _measures(case, report, judged)
+    if judged.verdict is not Verdict.PASS:
+        hints = (f"Try: {hint}" for hint in hints_of(report, judged.reasons, (judged,)))
+        kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
+        _result(case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints)))
+    ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
+
+
+def _measures(case: ET.Element, report: Report, judged: Judged) -> None:
+    """Each measured number as a property of the case, of several the least and the most; and what was promised."""
+    numbers = measured(report.findings_of(judged.requirement.id))
+    if not numbers:
+        return
+    properties = ET.SubElement(case, "properties")
+    for each in numbers:
+        unit = f" [{each.unit}]" if each.unit else ""
+        found = {"": each.most} if each.least == each.most else {", least": each.least, ", most": each.most}
+        for word, value in found.items():
+            ET.SubElement(properties, "property", name=printable(f"{each.name}{word}{unit}"), value=amount(value))
+        if each.promise:
+            ET.SubElement(properties, "property", name=printable(f"{each.name}, promised"), value=each.promise)
+
+
+def _told(scenario: ScenarioRecord) -> str:
+    steps = (f"  {s.state.value:<9}{s.seconds:8.3f}s  {s.keyword} {s.text}" for s in scenario.steps)
+    return "\n".join((f"{scenario.id}: {scenario.ending.value}", *steps))
+
+
+def _result(case: ET.Element, element: str, kind: str, text: str) -> None:
+    result = ET.SubElement(case, element, message=printable(text.splitlines()[0]), type=kind)
+    result.text = printable(text)
+
+
+def _count(suite: ET.Element) -> None:
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    for key, element in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(key, str(len([c for c in cases if c.find(element) is not None])))
+    suite.set("time", f"{sum(float(c.get('time', '0')) for c in cases):.3f}")

@@ -1,0 +1,66 @@
+"""The last look before anything is written: no secret leaves in any file. What is found here is a defect, and is said so."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from facts.redaction import redact
+from reporting.model import Report
+from reporting.writing.document import from_plain, to_plain
+
+
+def last_look(
+    report: Report, bodies: Mapping[str, str], named_secrets: Collection[str] = ()
+) -> tuple[Report, dict[str, str]]:
+    """Redacts the report and the bodies of its evidence once more.
+
+    Args:
+        report: The report.
+        bodies: Bodies of its evidence, by id.
+        named_secrets: Values that this run was told to hide.
+
+    Returns:
+        Both without secrets. Each place where one was found is a run error of the report, which lowers its result.
+    """
+    found: dict[str, int] = {}
+    clean_bodies = {}
+    for evidence_id, body in bodies.items():
+        clean = redact(body, named_secrets)
+        clean_bodies[evidence_id] = clean.text
+        if clean.count:
+            found[f"evidence {evidence_id}"] = clean.count
+    clean_plain = _cleaned(to_plain(report), "report", found, named_secrets)
+    if not found:
+        return report, clean_bodies
+    report = from_plain(clean_plain)
+    evidence = tuple(
+        replace(
+            e,
+            sha256=hashlib.sha256(clean_bodies[e.id].encode()).hexdigest(),
+            size=len(clean_bodies[e.id].encode()),
+            redactions=e.redactions + found[f"evidence {e.id}"],
+        )
+        if f"evidence {e.id}" in found
+        else e
+        for e in report.evidence
+    )
+    errors = tuple(
+        f"{count} secret(s) had reached {place} and were taken out at the last moment" for place, count in found.items()
+    )
+    return replace(report, evidence=evidence).with_run_errors(errors), clean_bodies
+
+
+def _cleaned(value: Any, place: str, found: dict[str, int], named: Collection[str]) -> Any:
+    if isinstance(value, str):
+        clean = redact(value, named)
+        if clean.count:
+            found[place] = found.get(place, 0) + clean.count
+        return clean.text
+    if isinstance(value, list):
+        return [_cleaned(each, f"{place}.{i}", found, named) for i, each in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _cleaned(each, f"{place}.{key}", found, named) for key, each in value.items()}
+    return value

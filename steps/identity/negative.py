@@ -1,0 +1,226 @@
+"""Sentences of ``features/3_identity``: NEG-01 to NEG-07."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from pytest_bdd import given, parsers, then, when
+
+from facts.evidence import Recorder
+from facts.guide import GuideAnswer
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.probes import Refused, SdsProbe
+from facts.teleport.resources import WorkloadIdentity
+from facts.traffic.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
+from judge.identity import fallback as fallback_judge
+from judge.identity import refusals as judge
+from judge.identity.proxies import Sidecars
+from judge.traffic import peers
+from observe.install import Install
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import read_fleet
+from observe.traffic.requests import exchange
+from provision.negative import Intruders
+from provision.negative.probe import Ground
+from provision.negative.rules import Rules
+from provision.pods.probes import Probes
+from provision.pods.test_pods import Workloads
+from provision.target import Target
+from settings import Settings
+from steps.conclusions import must_hold
+
+
+@pytest.fixture(scope="session")
+def intruders(
+    request: pytest.FixtureRequest,
+    target: Target,
+    cluster: Cluster,
+    *,
+    install: Install,
+    probes: Probes,
+    settings: Settings,
+    recorder: Recorder,
+) -> Iterator[Intruders]:
+    """Pods that must not be let in, those of all chosen scenarios begun at once, and removed at the end."""
+    rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
+    ground = Ground(target.objects, cluster, install, probes, image=target.workload_image, patience=patience)
+    made = Intruders(ground, rules)
+    chosen = _chosen(request.session, settings.allowed_safety)
+    try:
+        made.begin(chosen)
+        if chosen & {"NEG-01", "NEG-05"}:
+            workloads: Workloads = request.getfixturevalue("workloads")
+            workloads.begin()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def narrowed_rules(intruders: Intruders) -> Iterator[None]:
+    """Rules that are as they were when the scenario is over, also where it does not come to its last sentence."""
+    yield
+    intruders.ruled.restore()
+
+
+def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
+    """The requirements of the scenarios that this run will come to."""
+    return {
+        mark.kwargs["id"]
+        for item in session.items
+        if all(mark.kwargs["kind"] in allowed for mark in item.iter_markers("safety"))
+        for mark in item.iter_markers("requirement")
+    }
+
+
+# NEG-01.
+
+
+@given("a workload without the injection template", target_fixture="fallback")
+def fallback(workloads: Workloads, cluster: Cluster) -> Sidecars:
+    # All of them, since the guide looks at every pod of the namespace.
+    pods = workloads.ready(*workloads.names(), "fallback")[-1:]
+    return Sidecars(pods, read_fleet(cluster, pods), pods[0].evidence)
+
+
+@when("the guide's commands are run on it:", target_fixture="answers")
+def answers(datatable: list[list[str]], fallback: Sidecars, install: Install) -> tuple[GuideAnswer, ...]:
+    return tuple(install.guide(command, fallback.pods[0]) for (command,) in datatable)
+
+
+@then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing")
+def fallback_is_recognised(
+    fallback: Sidecars, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
+) -> None:
+    must_hold(
+        recorder, fallback_judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities())
+    )
+
+
+@then("it must shake hands with another of its kind")
+def lets_in_its_like(fallback: Sidecars, intruders: Intruders, recorder: Recorder) -> None:
+    must_hold(recorder, fallback_judge.lets_in_its_like(intruders.stranger.dial(fallback.pods[0], Claim.ISTIODS)))
+
+
+# NEG-02.
+
+
+@given("on every node that hosts injected pods, a process of the node that is in no pod", target_fixture="outside")
+def outside(intruders: Intruders) -> tuple[OutsideProbe | NotRun, ...]:
+    return intruders.outside.asked()
+
+
+@given("beside it a process in a pod", target_fixture="beside")
+def beside(intruders: Intruders) -> tuple[SdsProbe | Refused, ...]:
+    return intruders.beside()
+
+
+@then("the process in a pod must get its identity, and the other be refused for being in none")
+def outside_is_refused(
+    outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], install: Install, recorder: Recorder
+) -> None:
+    must_hold(recorder, judge.outside_is_refused(outside, beside, install.bundle()))
+
+
+# NEG-03.
+
+
+@given("rules of the workload identity that leave out one service account of the run", target_fixture="former")
+def former(narrowed_rules: None, intruders: Intruders) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
+    return intruders.ruled.former()
+
+
+@given("a workload of the one that they leave out", target_fixture="refused")
+def refused(intruders: Intruders) -> Candidate | NotRun:
+    return intruders.ruled.refused()
+
+
+@given("a workload of another service account, which the same rules allow", target_fixture="allowed")
+def allowed(intruders: Intruders) -> Candidate | NotRun:
+    return intruders.ruled.allowed()
+
+
+@then("the one must have its identity, and the other be refused by the rules and not become Ready")
+def rules_are_enforced(
+    refused: Candidate | NotRun,
+    allowed: Candidate | NotRun,
+    former: WorkloadIdentity,
+    install: Install,
+    recorder: Recorder,
+) -> None:
+    must_hold(recorder, judge.rules_are_enforced(refused, allowed, former, install.bundle()))
+
+
+@then("the rules must be as they were")
+def rules_are_restored(intruders: Intruders) -> None:
+    intruders.ruled.restore()
+
+
+# NEG-04.
+
+
+@given("a workload with an empty socket directory of its own, told another socket name", target_fixture="closed")
+def closed(intruders: Intruders) -> Candidate | NotRun:
+    return intruders.socketless.under_another_name()
+
+
+@given("another that is told the usual name", target_fixture="open_")
+def open_(intruders: Intruders) -> Candidate | NotRun:
+    return intruders.socketless.under_the_usual_name()
+
+
+@then("the agent of the one must end for want of a socket")
+def other_name_fails_closed(closed: Candidate | NotRun, recorder: Recorder) -> None:
+    must_hold(recorder, fallback_judge.other_name_fails_closed(closed))
+
+
+@then("the other must be Ready with a certificate of istiod")
+def usual_name_falls_back(open_: Candidate | NotRun, recorder: Recorder) -> None:
+    must_hold(recorder, fallback_judge.usual_name_falls_back(open_))
+
+
+# NEG-05.
+
+
+@given("a workload that takes mTLS alone", target_fixture="server")
+def server(workloads: Workloads) -> Pod:
+    return workloads.ready("beta")[0]
+
+
+@when(parsers.parse("it is dialled with {claim}"), target_fixture="handshake")
+def handshake(claim: str, server: Pod, intruders: Intruders) -> Handshake:
+    return intruders.stranger.dial(server, Claim(claim))
+
+
+@then("it must refuse that certificate")
+def peer_is_refused(handshake: Handshake, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, peers.peer_is_refused(handshake, install.bundle(), install.istio_authorities()))
+
+
+@then("it must shake hands with a workload that tbot certified")
+def right_peer_is_let_in(server: Pod, workloads: Workloads, install: Install, recorder: Recorder) -> None:
+    (alpha,) = workloads.known_to("alpha", "beta")[:1]
+    held = exchange(install.cluster, alpha, server, [f"http://beta.{server.namespace}:8080/"])
+    must_hold(recorder, peers.right_peer_is_let_in(held, alpha, server, install.bundle()))
+
+
+# NEG-06.
+
+
+@given("a tbot with the bot's own configuration and another service account", target_fixture="attempt")
+def attempt(intruders: Intruders) -> JoinAttempt | NotRun:
+    return intruders.joining.attempt()
+
+
+@then("Teleport must refuse it for its service account, and know no instance of it")
+def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.cannot_join(attempt, install.agent()))
+
+
+# NEG-07.
+
+
+@then("tbot's socket and the proxies that use it must have a name for which Istio has no fallback")
+def install_fails_closed(install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, fallback_judge.install_fails_closed(install.agent(), install.fleet_on_sockets()))

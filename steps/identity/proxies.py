@@ -1,0 +1,185 @@
+"""Sentences of ``features/3_identity``: ID-01 to ID-12."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_bdd import given, parsers, then
+
+from facts.evidence import Recorder
+from facts.finding import Finding
+from facts.kubernetes.probes import Refused, SocketDirectoryProbe
+from facts.proxies.identity import Fleet
+from facts.proxies.mounts import SocketMount
+from facts.teleport.audit import AuditTrail
+from facts.teleport.bundle import TrustBundle
+from judge.identity import issuance, socket, sweep
+from judge.identity import proxies as judge
+from judge.identity.proxies import Lifetime, Sidecars
+from judge.identity.sweep import Expectation, Lacking
+from observe.install import Install
+from observe.proxies.envoy import read_fleet
+from provision.pods.probes import Probes
+from provision.pods.test_pods import Sidecar, Workloads
+from steps.conclusions import must_hold
+
+
+@given("every sidecar of the mesh, as its own Envoy describes it", target_fixture="sidecars")
+def sidecars(install: Install) -> Sidecars:
+    return Sidecars(install.sidecar_pods(), install.sidecar_fleet(), install.pods_evidence())
+
+
+@given("every proxy of the mesh, gateways included, as its own Envoy describes it", target_fixture="proxies")
+def proxies(install: Install) -> Sidecars:
+    return Sidecars(install.injected_pods(), install.fleet(), install.pods_evidence())
+
+
+@given("Teleport's own SPIFFE bundle", target_fixture="bundle")
+def bundle(install: Install) -> TrustBundle:
+    return install.bundle()
+
+
+@given("the longest life that tbot and the workload identity allow a certificate", target_fixture="lifetime")
+def lifetime(install: Install) -> Lifetime:
+    return judge.effective_lifetime(install.agent(), install.known_workload_identity())
+
+
+@then("each must take both secrets from the external socket over live streams, and none from istiod")
+def external(sidecars: Sidecars, recorder: Recorder) -> None:
+    must_hold(recorder, judge.secrets_come_from_the_socket(sidecars))
+
+
+@then("the only name in each certificate must be the SPIFFE ID of the pod's namespace and service account")
+def own_name(sidecars: Sidecars, bundle: TrustBundle, recorder: Recorder) -> None:
+    must_hold(recorder, judge.names_are_the_pods_own(sidecars, bundle))
+
+
+@then("each certificate must verify against the bundle, and descend from no authority of istiod's")
+def from_teleport(sidecars: Sidecars, bundle: TrustBundle, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.teleport_issued(sidecars, bundle, install.istio_authorities()))
+
+
+@then("each certificate must be an X509-SVID leaf that is valid now and lives no longer")
+def leaves(sidecars: Sidecars, lifetime: Lifetime, recorder: Recorder) -> None:
+    must_hold(recorder, judge.leaves_are_svids(sidecars, lifetime))
+
+
+@then("the names in each certificate must follow the grammar of SPIFFE IDs")
+def well_formed(sidecars: Sidecars, recorder: Recorder) -> None:
+    must_hold(recorder, judge.names_are_well_formed(sidecars))
+
+
+@then("each must validate its peers with the SPIFFE validator, against exactly the authorities of the bundle")
+def authorities(sidecars: Sidecars, bundle: TrustBundle, recorder: Recorder) -> None:
+    must_hold(recorder, judge.authorities_are_teleports(sidecars, bundle))
+
+
+@then("the agent of each must have sent no signing request, by its own count")
+def no_request(sidecars: Sidecars, recorder: Recorder) -> None:
+    must_hold(recorder, judge.no_request_went_to_istiod(sidecars))
+
+
+@given("the audit events of Teleport", target_fixture="trail")
+def trail(install: Install) -> AuditTrail:
+    return install.audit_trail()
+
+
+@then("each certificate must have been audited as issued to the pod that uses it")
+def audited(sidecars: Sidecars, trail: AuditTrail, recorder: Recorder) -> None:
+    must_hold(recorder, issuance.certificates_are_audited(sidecars, trail))
+
+
+# The whole mesh.
+
+
+@given("what Teleport, istiod and the configured lifetimes have each proxy held against", target_fixture="expectation")
+def expectation(install: Install) -> Expectation:
+    longest = judge.effective_lifetime(install.agent(), install.known_workload_identity())
+    return Expectation(install.bundle(), install.istio_authorities(), longest)
+
+
+@given("the workloads that are meant to use the socket and lack the injection template", target_fixture="lacking")
+def lacking(install: Install) -> tuple[Lacking, ...]:
+    return sweep.lacking_template(
+        install.living_pods(),
+        install.namespaces(),
+        install.mesh(),
+        install.injection_template(),
+        install.socket_directory(),
+    )
+
+
+@then("every proxy must meet ID-01 to ID-06, and no workload may lack the template")
+def swept(
+    proxies: Sidecars, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
+) -> None:
+    must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.injection_template()))
+
+
+# Workloads of the run.
+
+
+@pytest.fixture
+def one_node() -> Finding | None:
+    """Why what needs two nodes does not apply; most scenarios have no such condition."""
+    return None
+
+
+@given("two nodes that take workloads", target_fixture="one_node")
+def two_nodes(install: Install) -> Finding | None:
+    return issuance.needs_two_nodes(install.workload_nodes(), [e for node in install.nodes() for e in node.evidence])
+
+
+@given(
+    parsers.parse('the workloads "{first}" and "{second}" of the run, as their own Envoys describe them'),
+    target_fixture="own",
+)
+def own(first: str, second: str, one_node: Finding | None, workloads: Workloads, install: Install) -> Sidecars:
+    if one_node is not None:
+        return Sidecars((), Fleet((), ()), one_node.evidence)
+    pods = workloads.ready(first, second)
+    return Sidecars(pods, read_fleet(install.cluster, pods), ())
+
+
+@then("each must carry a name, a key and a serial of its own")
+@then("both must carry the name of their service account, each with a key and a serial of its own")
+def told_apart(own: Sidecars, one_node: Finding | None, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, one_node or issuance.identities_are_told_apart(own, install.ping().cluster_name))
+
+
+@then("each must meet ID-01 to ID-07, and be of the kind that it asked for")
+def alike(own: Sidecars, expectation: Expectation, workloads: Workloads, recorder: Recorder) -> None:
+    classic = {pod.uid for pod in own.pods if workloads.workload(pod.name).sidecar is Sidecar.CLASSIC}
+    must_hold(recorder, issuance.kinds_are_certified_alike(own, classic, expectation))
+
+
+# The node's socket.
+
+
+@given(
+    "a probe pod on every node with the socket, as the user of Istio's proxies, that only asks what it might do",
+    target_fixture="directories",
+)
+def directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
+    nodes = {*install.injected_by_node(), *install.agent().pods}
+    return probes.of_socket_directories(sorted(nodes), install.socket_directory())
+
+
+@then("no probe may write in the socket's directory")
+def closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
+    finding = socket.directories_are_closed(
+        directories, install.injected_pods(), install.socket_directory(), install.pods_evidence()
+    )
+    must_hold(recorder, finding)
+
+
+@given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
+def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
+    return install.socket_mounts()
+
+
+@then("the mount in effect must be read-only in each")
+def read_only(socket_mounts: tuple[SocketMount, ...], install: Install, recorder: Recorder) -> None:
+    finding = socket.mounts_are_read_only(
+        socket_mounts, install.injected_pods(), install.socket_directory(), install.pods_evidence()
+    )
+    must_hold(recorder, finding)

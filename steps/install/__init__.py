@@ -1,0 +1,1 @@
+"""Steps of chapter 1, the installation steps."""

@@ -1,0 +1,75 @@
+"""Sentences of ``features/1_install/4_tbot.feature``: INST-13, INST-14 and INST-16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from pytest_bdd import given, then
+
+from facts.evidence import Recorder
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.probes import Refused, SdsProbe
+from facts.teleport.resources import BotInstance
+from facts.teleport.tbot import Agent
+from judge.install import tbot as judge
+from observe.install import Install
+from provision.pods.probes import Probes
+from steps.conclusions import must_hold
+
+
+@given("tbot's DaemonSet, its pods and its configuration", target_fixture="agent")
+def agent(install: Install) -> Agent:
+    return install.agent()
+
+
+@given("the nodes that host injected pods", target_fixture="hosts")
+def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
+    return install.injected_by_node()
+
+
+@then("a ready tbot pod must run on each of those nodes")
+def ready(agent: Agent, hosts: Mapping[str, Sequence[Pod]], install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.ready_on_every_node(agent, hosts, datetime.now(UTC), install.pods_evidence()))
+
+
+@then("tbot's configuration must have no setting that breaks joining or attestation")
+def sound(agent: Agent, install: Install, recorder: Recorder) -> None:
+    finding = judge.configuration_is_sound(
+        agent,
+        install.ping().cluster_name,
+        install.injected_pods(),
+        (*install.pods_evidence(), *install.join_evidence()),
+        install.kubernetes_type(),
+    )
+    must_hold(recorder, finding)
+
+
+@given(
+    "a probe pod on every node that hosts injected pods, asking the socket for its identity over SDS",
+    target_fixture="sds_probes",
+)
+def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ...]:
+    return probes.of_sockets(
+        nodes=sorted(install.injected_by_node()),
+        image=install.proxy_image(),
+        socket_directory=install.socket_directory(),
+        socket_name=install.socket_name(),
+    )
+
+
+@then("every probe must have been given the identity of its own service account by Teleport")
+def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.probes_got_their_own_identity(sds_probes, install.bundle()))
+
+
+@given("tbot's version as its bot instances report it", target_fixture="instances")
+def instances(install: Install) -> tuple[BotInstance, ...] | None:
+    return install.bot_instances()
+
+
+@then("no version must be one with a known identity defect")
+def no_defect(agent: Agent, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
+    istio = judge.istio_components(install.mesh(), install.injected_pods())
+    components = [*judge.tbot_components(agent, instances), *istio]
+    must_hold(recorder, judge.no_known_defect(components, agent.image))

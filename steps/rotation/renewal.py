@@ -1,0 +1,152 @@
+"""Sentences of ``features/5_rotation``: the age of certificates (ROT-01, 05 to 07), and their renewal (ROT-02, ROT-03)."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_bdd import given, parsers, then, when
+
+from facts.evidence import Recorder
+from facts.kubernetes.workloads import CronJob
+from facts.proxies.identity import Fleet
+from judge.identity.proxies import Sidecars
+from judge.install.tbot import Component, tbot_components
+from judge.rotation import age, restarts
+from judge.rotation import renewal as judge
+from judge.rotation.renewal import Watched
+from judge.traffic import load as load_judge
+from judge.traffic.exchanges import Pair
+from judge.traffic.load import Traffic
+from observe.install import Install
+from observe.proxies.envoy import read_pushes
+from provision.pods.test_pods import OLDER, Workloads
+from settings import Settings
+from steps.conclusions import must_hold
+from steps.trial import Trial
+
+
+@pytest.fixture
+def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
+    """The loads, ended, with who their ends are."""
+    name = install.ping().cluster_name
+    return tuple(
+        Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
+        for r, load in zip(trial.running, trial.end(), strict=True)
+    )
+
+
+@pytest.fixture
+def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
+    """The proxies as they were watched, until now."""
+    trial.end()
+    cluster = install.cluster
+    return tuple(
+        Watched(
+            history=history,
+            renewal=trial.lifetimes_of(history).renewal,
+            before=pod,
+            after=cluster.pod(pod.namespace, pod.name),
+            pushes=read_pushes(cluster, pod),
+        )
+        for pod, history in zip(trial.pods, trial.histories, strict=True)
+    )
+
+
+# Read-only.
+
+
+@given("every proxy that tbot supplies, as its own Envoy describes it", target_fixture="supplied")
+def supplied(install: Install) -> Sidecars:
+    return Sidecars(install.pods_on_sockets(), install.fleet_on_sockets(), install.pods_evidence())
+
+
+@given("the same proxies once more, if that is asked for", target_fixture="later")
+def later(install: Install, settings: Settings) -> Fleet | None:
+    return install.fleet_on_sockets_after(settings.observe) if settings.observe else None
+
+
+@then("each certificate must be due for renewal well before its end, and none may be overdue")
+def due(supplied: Sidecars, later: Fleet | None, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, age.renewed_before_expiry(supplied, install.agent(), later))
+
+
+@given("tbot's version as its image and its bot instances report it", target_fixture="versions")
+def versions(install: Install) -> list[Component]:
+    return tbot_components(install.agent(), install.bot_instances())
+
+
+@then("no certificate may be older than tbot's renewal interval and a margin")
+def not_overdue(supplied: Sidecars, versions: list[Component], install: Install, recorder: Recorder) -> None:
+    late = age.overdue(supplied, install.agent())
+    must_hold(recorder, age.none_is_overdue(supplied, install.agent(), versions, install.pushes(late)))
+
+
+@then("no certificate and no trusted authority may end within its warning threshold")
+def not_soon(supplied: Sidecars, install: Install, settings: Settings, recorder: Recorder) -> None:
+    thresholds = settings.expiry_warning, settings.authority_expiry_warning
+    must_hold(recorder, age.nothing_expires_soon(supplied, install.agent(), *thresholds))
+
+
+@given("all CronJobs of the cluster", target_fixture="cron_jobs")
+def cron_jobs(install: Install) -> tuple[CronJob, ...]:
+    return install.cron_jobs()
+
+
+@then("none may restart workloads of the mesh")
+def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, recorder: Recorder) -> None:
+    namespaces = {pod.namespace for pod in install.injected_pods()}
+    must_hold(recorder, restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.pods_evidence()))
+
+
+# Under way.
+
+
+@given("the proxy with an Envoy of before 1.37, where there is one, watched as well")
+def older(lasting: Workloads, trial: Trial) -> None:
+    if OLDER.name in lasting.names():
+        trial.also(*lasting.ready(OLDER.name))
+
+
+@when("the traffic has ended")
+def ended(trial: Trial) -> None:
+    trial.end()
+
+
+@then(
+    parsers.re(
+        r"each must have had at least (?P<count>\d+) new certificates?,"
+        r" each within one renewal interval plus (?P<spare>\d+) s"
+    ),
+    converters={"count": int, "spare": int},
+)
+def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
+    must_hold(recorder, judge.renewed_in_time(requirement, watched_proxies, count, spare))
+
+
+@then("each new certificate must have another serial, another key and a later end")
+def new(requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
+    must_hold(recorder, judge.each_is_new(requirement, watched_proxies))
+
+
+@then("no pod, no container and no Envoy may have been replaced or restarted")
+def same(requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
+    must_hold(recorder, judge.nothing_was_replaced(requirement, watched_proxies))
+
+
+@then(parsers.parse("at most {at_most:d} requests may have failed"))
+def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], recorder: Recorder) -> None:
+    must_hold(recorder, load_judge.failed_requests(requirement, traffic, at_most))
+
+
+@then("each request must have been a handshake of its own between the proxies")
+def handshakes(requirement: str, traffic: tuple[Traffic, ...], recorder: Recorder) -> None:
+    must_hold(recorder, *load_judge.each_was_a_handshake(requirement, traffic))
+
+
+@then("each server must have seen every certificate of its caller, and no other")
+def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, recorder: Recorder) -> None:
+    must_hold(recorder, load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
+
+
+@then("the connection that was kept must have shown nothing of this")
+def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, recorder: Recorder) -> None:
+    must_hold(recorder, load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))

@@ -1,0 +1,23 @@
+"""Istiod's own authorities, as it puts them into every namespace."""
+
+from __future__ import annotations
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.istio.istio_ca import parse_istio_authorities
+from facts.kubernetes.objects import ConfigMap
+from tests.unit.facts.authorities import Authority
+
+
+def test_every_root_is_read() -> None:
+    one, two = Authority("cluster.local"), Authority("cluster.local")
+    found = parse_istio_authorities(ConfigMap("n", "m", "u", "1", {"root-cert.pem": one.pem + two.pem}, ("ev-1",)))
+    assert [a.sha256 for a in found.authorities] == [one.certificate.sha256, two.certificate.sha256]
+    assert found.evidence == ("ev-1",)
+
+
+@pytest.mark.parametrize("data", [{}, {"root-cert.pem": " \n"}, {"root-cert.pem": "nonsense"}])
+def test_without_a_root_nothing_is_shown(data: dict[str, str]) -> None:
+    with pytest.raises(CouldNotTell, match="root-cert"):
+        parse_istio_authorities(ConfigMap("n", "m", "u", "1", data, ()))

@@ -1,0 +1,56 @@
+"""Policies in an Envoy's listeners: whose they are, and what they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.proxies.policies import Policy, parse_policies
+
+HTTP = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+TCP = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
+MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+BETA = "run/beta"
+
+
+def rules(*names: str, action: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {"policies": {name: {"permissions": [], "principals": []} for name in names}}
+    return found | ({"action": action} if action else {})
+
+
+def listeners(*filters: dict[str, Any]) -> dict[str, Any]:
+    chain = {"filters": [{"name": "f", "typed_config": typed} for typed in filters]}
+    return {"configs": [{"name": "virtualInbound", "active_state": {"listener": {"filter_chains": [chain]}}}]}
+
+
+def manager(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"@type": MANAGER, "http_filters": [{"name": "f", "typed_config": typed} for typed in filters]}
+
+
+def test_policies_over_http_and_tcp_each_once() -> None:
+    lets_in = rules("ns[run]-policy[callers-of-beta]-rule[0]", "ns[run]-policy[callers-of-beta]-rule[1]")
+    denies = rules("ns[istio-system]-policy[nothing]-rule[0]", action="DENY")
+    document = listeners({"@type": TCP, "rules": denies}, manager({"@type": HTTP, "rules": lets_in}, {"@type": "router"}))
+    assert parse_policies(document, BETA) == (
+        Policy(BETA, "istio-system", "nothing", "DENY"),
+        Policy(BETA, "run", "callers-of-beta", "ALLOW"),
+    )
+    assert str(parse_policies(document, BETA)[0]) == "AuthorizationPolicy istio-system/nothing (DENY)"
+
+
+def test_a_policy_that_asks_somebody_else_is_told_from_one_that_is_tried_out() -> None:
+    custom = rules("istio-ext-authz-opa-ns[shop]-policy[ask]-rule[0]", action="DENY")
+    tried = rules("ns[shop]-policy[perhaps]-rule[0]", action="DENY")
+    document = listeners(manager({"@type": HTTP, "shadow_rules": custom}, {"@type": HTTP, "shadow_rules": tried}))
+    assert parse_policies(document, BETA) == (Policy(BETA, "shop", "ask", "CUSTOM"),)
+
+
+def test_a_proxy_without_policies_and_what_is_none_of_istios() -> None:
+    assert parse_policies(listeners(manager()), BETA) == ()
+    assert parse_policies({"configs": []}, BETA) == ()
+    by_hand = {"@type": HTTP, "rules": rules("by-an-envoy-filter", action="DENY")}
+    assert parse_policies(listeners(manager(by_hand)), BETA) == ()
+    with pytest.raises(CouldNotTell):
+        parse_policies("denied", BETA)

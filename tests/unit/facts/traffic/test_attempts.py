@@ -1,0 +1,83 @@
+"""What the programs of the intruders print."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.traffic.attempts import OutsideProbe, parse_relay, parse_tls_client
+from facts.traffic.refusal import Kind, Outcome
+from facts.traffic.tls_alerts import Objection
+from provision.negative.forgery import forged
+
+CLAIM = "spiffe://other.conformance.invalid/ns/run/sa/stranger"
+UID = "12345678-1234-1234-1234-123456789abc"
+
+
+def relay(**changes: str) -> str:
+    """What the relay prints when it has gone over to the node's mounts."""
+    return json.dumps({"mounts": "mnt:[1]", "mounts_of_node": "mnt:[1]", "root": "/"} | changes)
+
+
+def test_a_relay_tells_what_it_has_become() -> None:
+    assert parse_relay(relay() + "\n" + '{"error": "later"}\n') == (True, "/")
+    assert parse_relay(relay(mounts="mnt:[2]")) == (False, "/")
+
+
+@pytest.mark.parametrize("text", ["", "PermissionError: [Errno 1] Operation not permitted: '/proc/1/ns/mnt'", "{}"])
+def test_a_relay_that_could_not_go_over(text: str) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_relay(text)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "root", "outside"),
+    [
+        (True, "/", True),
+        (True, "/system.slice/kubelet.service", True),
+        (True, f"/kubepods/burstable/pod{UID}/{'a' * 64}", False),
+        (True, f"/kubelet-kubepods-pod{UID.replace('-', '_')}.slice/cri-containerd-{'a' * 64}.scope", False),
+        (False, "/", False),
+    ],
+)
+def test_a_process_is_outside_where_tbot_can_see_no_pod(mounts: bool, root: str, outside: bool) -> None:
+    probe = OutsideProbe("node-1", mounts, root, None, Outcome(Kind.SDS), datetime.now(UTC), ("ev",))
+    assert probe.is_outside is outside
+
+
+def client(**changes: Any) -> str:
+    """What the TLS client prints after it was refused."""
+    said = {"certificate": forged(CLAIM).certificate, "protocol": "TLSv1.3", "answer": ""}
+    said |= {"error": "SSLError", "text": "[SSL: SSLV3_ALERT_CERTIFICATE_UNKNOWN] sslv3 alert certificate unknown"}
+    return json.dumps(said | changes)
+
+
+def test_the_tls_client_tells_what_it_showed_and_how_it_was_refused() -> None:
+    shown, protocol, outcome = parse_tls_client(client())
+    assert shown[0].uri_sans == (CLAIM,)
+    assert protocol == "TLSv1.3"
+    assert outcome.objection is Objection.UNSAID
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "kind"),
+    [
+        ("HTTP/1.1 200 OK\r\n\r\nhello", "", Kind.GRANTED),
+        ("HTTP/1.1 403 Forbidden\r\n\r\nRBAC: access denied", "", Kind.GRANTED),
+        ("", "", Kind.CLOSED),
+        ("something else", "", Kind.OTHER),
+        ("", "TimeoutError", Kind.TIMEOUT),
+    ],
+)
+def test_an_answer_whatever_its_status_means_that_the_certificate_was_taken(answer: str, error: str, kind: Kind) -> None:
+    assert parse_tls_client(client(answer=answer, error=error, text=""))[2].kind is kind
+
+
+@pytest.mark.parametrize("text", ["", "Traceback (most recent call last)", "{}"])
+def test_a_tls_client_that_did_not_run(text: str) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_tls_client(text)

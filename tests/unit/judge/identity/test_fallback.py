@@ -1,0 +1,174 @@
+"""NEG-01, NEG-04 and NEG-07: what becomes of workloads without the socket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from facts.finding import Finding
+from facts.guide import Defect, GuideAnswer
+from facts.proxies.envoy import Validator
+from facts.proxies.identity import Fleet
+from facts.proxies.sds_mode import SdsMode
+from facts.traffic.refusal import Kind
+from facts.traffic.refusal import Outcome as Ending
+from judge.identity.fallback import (
+    fallback_is_recognised,
+    install_fails_closed,
+    lets_in_its_like,
+    other_name_fails_closed,
+    usual_name_falls_back,
+)
+from judge.identity.proxies import Sidecars
+from tests.unit.judge import attempts
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.certificates import TRUST_DOMAIN, authority, svid
+
+# NEG-01
+
+
+def recognised(fallback: Sidecars, *guide: GuideAnswer) -> Finding:
+    """The judgment on that workload, with a guide that is content unless another is given."""
+    return fallback_is_recognised(fallback, guide or (make.guide(), make.guide()), make.bundle(), attempts.istiod())
+
+
+def test_a_pod_of_istiods_is_recognised_although_the_guide_is_content() -> None:
+    finding = recognised(attempts.fallback())
+    holds(finding, "NEG-01", "ev-guide", "ev-proxy-fallback")
+    assert [r for r in ("ID-01", "ID-03", "ID-06", "ID-07") if f"{r}: " not in finding.seen] == []
+    assert finding.guide_says
+
+
+@pytest.mark.parametrize(
+    ("changes", "requirement"),
+    [
+        ({"sds_mode": SdsMode.EXTERNAL, "csr_count": 0, "agent_certificate_held": False}, "ID-01 holds for it"),
+        ({"chain": (svid("conformance-1", "fallback"),)}, "ID-03 holds for it"),
+        ({"validator": Validator.SPIFFE, "root_authorities": {TRUST_DOMAIN: (authority(),)}}, "ID-06 holds for it"),
+        ({"csr_count": 0, "agent_certificate_held": False}, "ID-07 holds for it"),
+    ],
+    ids=["ID-01", "ID-03", "ID-06", "ID-07"],
+)
+def test_a_judgment_that_is_deceived(changes: dict[str, Any], requirement: str) -> None:
+    violated(recognised(attempts.fallback(**changes)), "NEG-01", requirement)
+
+
+def test_a_pod_that_is_broken_otherwise_shows_nothing() -> None:
+    unknown(recognised(attempts.fallback(), make.guide(healthy=False)), "NEG-01", "the guide finds something")
+    unread = Sidecars((attempts.pod("fallback"),), make.fleet(make.unread(attempts.pod("fallback"))), ("ev-pods",))
+    unknown(recognised(unread), "NEG-01", "ID-01 cannot be told")
+
+
+def test_a_judgment_that_is_deceived_is_told_even_where_the_guide_finds_something() -> None:
+    its = attempts.pod("fallback")
+    deceived = Sidecars((its,), make.fleet(make.proxy(its)), ("ev-pods",))
+    violated(recognised(deceived, make.guide(healthy=False)), "NEG-01", "ID-01 holds for it")
+
+
+def test_workloads_of_istiods_shake_hands() -> None:
+    holds(lets_in_its_like(attempts.handshake(outcome=attempts.GRANTED)), "NEG-01", "ev-handshake")
+    unknown(lets_in_its_like(attempts.handshake()), "NEG-01", "does not let in its like")
+
+
+# NEG-04
+
+
+def test_another_name_without_a_socket_ends_the_agent() -> None:
+    holds(other_name_fails_closed(attempts.closed()), "NEG-04", "ev-closed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pod": attempts.pod("fail-closed", socket=make.EMPTY_DIR)}, "the pod is Ready"),
+        ({"proxy": make.istiod_proxy()}, "its Envoy runs, in mode istio-ca"),
+        ({"pod": attempts.pod("fail-closed", ready=False)}, "its workload-socket is hostPath"),
+        ({"pod": attempts.pod("fail-closed", ready=False, socket=None)}, "its workload-socket is missing"),
+    ],
+    ids=["ready", "Envoy", "the node's socket", "no volume"],
+)
+def test_another_name_that_does_not_fail_closed(changes: dict[str, Any], words: str) -> None:
+    violated(other_name_fails_closed(attempts.closed(**changes)), "NEG-04", words)
+
+
+def test_an_agent_that_ended_for_another_reason_shows_nothing() -> None:
+    ended = attempts.closed(outcome=Ending(Kind.OTHER, "", "cannot reach istiod"))
+    unknown(other_name_fails_closed(ended), "NEG-04", "cannot reach istiod")
+    unknown(other_name_fails_closed(attempts.not_run("fail-closed", "Pending")), "NEG-04", "Pending")
+
+
+def test_the_usual_name_falls_back_to_istiod() -> None:
+    finding = usual_name_falls_back(attempts.fallen_back())
+    holds(finding, "NEG-04", "ev-stranger")
+    assert "istio-ca" in finding.seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"proxy": make.proxy(attempts.pod("stranger"))}, "it is in mode external"),
+        ({"proxy": None}, "its Envoy does not run"),
+        ({"pod": attempts.pod("stranger", ready=False, socket=make.EMPTY_DIR)}, "it is not Ready"),
+        ({"pod": attempts.pod("stranger")}, "its workload-socket is hostPath"),
+    ],
+    ids=["external", "no Envoy", "not Ready", "the node's socket"],
+)
+def test_the_usual_name_that_does_not_fall_back(changes: dict[str, Any], words: str) -> None:
+    violated(usual_name_falls_back(attempts.fallen_back(**changes)), "NEG-04", words)
+
+
+def test_a_fall_back_that_did_not_run_shows_nothing() -> None:
+    unknown(usual_name_falls_back(attempts.not_run("stranger", "Pending")), "NEG-04", "Pending")
+
+
+# NEG-07
+
+
+OTHER = "workload.sock"
+
+
+def agent_on(name: str) -> Any:
+    """Tbot with a socket of that name."""
+    return make.agent(config=make.tbot_config(services=(make.workload_api(listen=f"unix://{make.SOCKETS}/{name}"),)))
+
+
+def proxies_on(*names: str) -> Fleet:
+    """Proxies that look for sockets of those names."""
+    return make.fleet(
+        *(make.proxy(make.pod(f"app-{n}"), socket_path=f".{make.SOCKET_MOUNT}/{name}") for n, name in enumerate(names))
+    )
+
+
+def test_a_socket_of_another_name_fails_closed() -> None:
+    finding = install_fails_closed(agent_on(OTHER), proxies_on(OTHER, OTHER))
+    holds(finding, "NEG-07", "ev-agent", "ev-proxy-app-0", "ev-proxy-app-1")
+    assert finding.guide_says
+
+
+@pytest.mark.parametrize(
+    ("name", "proxies", "words"),
+    [
+        ("socket", proxies_on("socket"), "tbot's socket is called `socket`: a proxy that starts without it falls back"),
+        ("socket", proxies_on(), "tbot's socket is called `socket`"),
+        (OTHER, proxies_on(OTHER, "socket"), "Pod test-app/app-1 looks for `socket`"),
+    ],
+    ids=["the guide's", "no proxy", "one proxy"],
+)
+def test_a_name_that_fails_open(name: str, proxies: Fleet, words: str) -> None:
+    finding = install_fails_closed(agent_on(name), proxies)
+    violated(finding, "NEG-07", words)
+    assert finding.guide_defect is (Defect.SOCKET_NAME if name == "socket" else None)
+
+
+def test_a_tbot_that_listens_on_no_socket_of_the_node() -> None:
+    elsewhere = replace(agent_on(OTHER), container=make.tbot_container(mounts=()))
+    violated(install_fails_closed(elsewhere, proxies_on(OTHER)), "NEG-07", "listens on no socket of the node")
+
+
+def test_proxies_that_cannot_be_read_leave_it_open() -> None:
+    partly = make.fleet(make.proxy(socket_path=f".{make.SOCKET_MOUNT}/{OTHER}"), make.unread())
+    unknown(install_fails_closed(agent_on(OTHER), partly), "NEG-07", "forbidden")
+    unknown(install_fails_closed(agent_on(OTHER), make.fleet()), "NEG-07", "no proxy mounts")

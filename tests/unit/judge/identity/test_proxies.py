@@ -1,0 +1,343 @@
+"""The identity of each sidecar: ID-01 to ID-07, each with what it must see and what its neighbours see instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from facts.errors import CouldNotTell
+from facts.finding import Finding, Holds
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy import Validator
+from facts.proxies.identity import PodRef, ProxyIdentity
+from facts.proxies.sds_mode import SdsMode
+from judge.identity.proxies import (
+    Lifetime,
+    Sidecars,
+    authorities_are_teleports,
+    effective_lifetime,
+    leaves_are_svids,
+    names_are_the_pods_own,
+    names_are_well_formed,
+    no_request_went_to_istiod,
+    secrets_come_from_the_socket,
+    teleport_issued,
+)
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import NOW, SIGNS, TRUST_DOMAIN, authority, svid
+
+LIFETIME = Lifetime(timedelta(minutes=61), "tbot asks for 3600 s", ("ev-agent",))
+
+Judgment = Callable[[Sidecars], Finding]
+ALL: dict[str, Judgment] = {
+    "ID-01": secrets_come_from_the_socket,
+    "ID-02": lambda sidecars: names_are_the_pods_own(sidecars, make.bundle()),
+    "ID-03": lambda sidecars: teleport_issued(sidecars, make.bundle(), make.istiod()),
+    "ID-04": lambda sidecars: leaves_are_svids(sidecars, LIFETIME),
+    "ID-05": names_are_well_formed,
+    "ID-06": lambda sidecars: authorities_are_teleports(sidecars, make.bundle()),
+    "ID-07": no_request_went_to_istiod,
+}
+
+
+def failing(*found: ProxyIdentity, pods: tuple[Pod, ...] = ()) -> set[str]:
+    """The requirements that do not hold for those proxies; none of them may be undecided."""
+    findings = {name: judge(make.sidecars(*found, pods=pods)) for name, judge in ALL.items()}
+    assert Holds.UNKNOWN not in {f.holds for f in findings.values()}
+    return {name for name, finding in findings.items() if finding.holds is Holds.NO}
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_healthy_sidecars(item: str) -> None:
+    a, b = make.proxy(make.pod("a")), make.proxy(make.pod("b", service_account="other", node="node-2"))
+    holds(ALL[item](make.sidecars(a, b)), item, "ev-pods", "ev-pod-a", "ev-proxy-a", "ev-proxy-b")
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_a_mesh_without_sidecars(item: str) -> None:
+    inapplicable(ALL[item](make.sidecars()), item, "ev-pods")
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_what_cannot_be_read_is_not_dropped(item: str) -> None:
+    a, b = make.pod("a"), make.pod("b")
+    finding = ALL[item](make.sidecars(make.proxy(a), make.unread(b)))
+    unknown(finding, item, "Pod test-app/b could not be read: forbidden", evidence=("ev-proxy-a", "ev-pod-b"))
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_a_pod_that_is_not_in_the_fleet_is_not_passed_over(item: str) -> None:
+    left_out = Sidecars([make.pod("a"), make.pod("b")], make.fleet(make.proxy(make.pod("a"))), ("ev-pods",))
+    unknown(ALL[item](left_out), item, "Pod test-app/b were not asked")
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_a_crashing_proxy_has_no_identity_and_a_starting_one_is_still_open(item: str) -> None:
+    down = make.istio_proxy(ready=False, started=False, state="waiting", reason="CrashLoopBackOff", restarts=2)
+    crashing = make.pod("b", proxy=down, ready=False, created_at="2026-03-01T11:59:30Z")
+    finding = ALL[item](make.sidecars(make.unread(crashing), pods=[crashing]))
+    violated(finding, item, "Pod test-app/b holds no identity: its istio-proxy is not up (CrashLoopBackOff)")
+    waiting = make.istio_proxy(ready=False, started=False, state="waiting", reason="PodInitializing")
+    starting = make.pod("b", proxy=waiting, ready=False, created_at="2026-03-01T11:59:30Z")
+    unknown(ALL[item](make.sidecars(make.unread(starting), pods=[starting])), item, "Pod test-app/b could not be read")
+    stuck = replace(starting, created_at="2026-03-01T11:50:00Z")
+    violated(ALL[item](make.sidecars(make.unread(stuck), pods=[stuck])), item, "not up (PodInitializing)")
+
+
+# Whole situations: exactly these requirements fail.
+
+
+def test_a_pod_without_the_template_is_istiods_whatever_it_is_called() -> None:
+    """2/2, the right name, mTLS with its like. Its certificate lives a day, too."""
+    day = svid(issuer="istiod", minutes=24 * 60)
+    assert failing(make.istiod_proxy()) == {"ID-01", "ID-03", "ID-06", "ID-07"}
+    assert failing(make.istiod_proxy(chain=(day, authority("istiod", uri="")))) == {
+        "ID-01", "ID-03", "ID-04", "ID-06", "ID-07",
+    }  # fmt: skip
+
+
+def test_a_pod_that_started_before_tbot_has_the_right_identity_and_an_istiod_certificate_beside_it() -> None:
+    raced = make.proxy(sds_mode=SdsMode.RACE, csr_count=1, agent_certificate_held=True, has_files_cluster=False)
+    assert failing(raced) == {"ID-01", "ID-07"}
+
+
+def _taken() -> tuple[Pod, Pod, ProxyIdentity, ProxyIdentity]:
+    first, second = make.pod("first", service_account="gamma"), make.pod("second", service_account="delta")
+    shared = svid("test-app", "gamma", issuer="istiod")
+    served = make.istiod_proxy(first, chain=(shared, authority("istiod", uri="")))
+    taken = make.istiod_proxy(
+        second,
+        sds_mode=SdsMode.TAKEOVER,
+        decided_by=("the URI SAN is not the pod's own",),
+        chain=(shared, authority("istiod", uri="")),
+        version_info="2026-03-01T11:50:00Z/12",
+        csr_count=0,
+        agent_certificate_held=False,
+        has_files_cluster=True,
+        file_credential=True,
+    )
+    return first, second, served, taken
+
+
+def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_gave_it() -> None:
+    first, second, served, taken = _taken()
+    assert failing(taken, pods=(second,)) == {"ID-01", "ID-02", "ID-03", "ID-06"}
+    finding = secrets_come_from_the_socket(make.sidecars(served, taken, pods=[first, second]))
+    violated(finding, "ID-01", "Pod test-app/second is in mode takeover", "the key is that of Pod test-app/first")
+    name = names_are_the_pods_own(make.sidecars(served, taken, pods=[first, second]), make.bundle())
+    violated(name, "ID-02", f"second carries spiffe://{TRUST_DOMAIN}/ns/test-app/sa/gamma, its own is")
+    assert "first carries" not in name.seen
+
+
+def test_another_nodes_pod_with_that_key_is_not_blamed() -> None:
+    _first, _second, served, taken = _taken()
+    elsewhere = replace(served, pod=replace(served.pod, node="node-2"))
+    assert "the key is that of" not in secrets_come_from_the_socket(make.sidecars(elsewhere, taken)).seen
+
+
+def test_a_pod_that_nobody_has_supplied() -> None:
+    silent = make.proxy(
+        sds_mode=SdsMode.SILENT, chain=(), validator=Validator.NONE, root_authorities={}, streams=make.streams(rq_active=0)
+    )
+    assert failing(silent) == {"ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06"}
+
+
+# ID-01
+
+
+@pytest.mark.parametrize("mode", [m for m in SdsMode if m is not SdsMode.EXTERNAL])
+def test_every_mode_but_the_external_socket(mode: SdsMode) -> None:
+    finding = secrets_come_from_the_socket(make.sidecars(make.proxy(sds_mode=mode, decided_by=("why", "and why"))))
+    violated(finding, "ID-01", f"is in mode {mode.value}: why; and why")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"streams": make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)}, "0 connected, 66 failed to connect"),
+        ({"streams": make.streams(rq_active=1)}, "1 of 2 live streams"),
+        ({"csr_count": 3}, "sent 3 certificate requests"),
+        ({"agent_certificate_held": True}, "holds a certificate of its own"),
+    ],
+)
+def test_the_right_mode_and_yet_not_supplied(changes: dict[str, Any], words: str) -> None:
+    violated(secrets_come_from_the_socket(make.sidecars(make.proxy(**changes))), "ID-01", words)
+
+
+# ID-02 and ID-05
+
+
+@pytest.mark.parametrize(
+    ("uris", "fails"),
+    [
+        ((f"spiffe://{TRUST_DOMAIN}/ns/test-app/test-app",), {"ID-02"}),
+        ((f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa/test-app/",), {"ID-02", "ID-05"}),
+        ((f"spiffe://{TRUST_DOMAIN}/ns//sa/test-app",), {"ID-02", "ID-05"}),
+        ((f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa/Test-App",), {"ID-02"}),
+        (("spiffe://cluster.local/ns/test-app/sa/test-app",), {"ID-02"}),
+        ((f"spiffe://{TRUST_DOMAIN.upper()}/ns/test-app/sa/test-app",), {"ID-02", "ID-05"}),
+        ((f"spiffe://{TRUST_DOMAIN}",), {"ID-02", "ID-05"}),
+        ((f"spiffe://{TRUST_DOMAIN}/{'x' * 2048}",), {"ID-02", "ID-05"}),
+        ((f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa/test-app", "spiffe://other/a"), {"ID-02", "ID-04"}),
+        ((), {"ID-02", "ID-04", "ID-05"}),
+    ],
+    ids=["no /sa/", "slash", "empty segment", "case", "domain", "upper", "no path", "long", "two names", "no name"],
+)
+def test_names(uris: tuple[str, ...], fails: set[str]) -> None:
+    assert failing(make.proxy(chain=(svid(uris=uris),))) == fails
+
+
+def test_a_service_account_that_only_looks_alike_is_another() -> None:
+    """The pod's own, as the API server has it, decides: not its labels, not its name."""
+    pod = make.pod(service_account="test-app-2")
+    finding = names_are_the_pods_own(make.sidecars(make.proxy(pod, chain=(svid(),)), pods=[pod]), make.bundle())
+    violated(finding, "ID-02", "/sa/test-app, its own is spiffe://teleport.example.com/ns/test-app/sa/test-app-2")
+
+
+# ID-03
+
+
+def test_a_certificate_of_neither() -> None:
+    finding = ALL["ID-03"](make.sidecars(make.proxy(chain=(svid(issuer="rogue"), authority("rogue")))))
+    violated(finding, "ID-03", "none of the 1 authorities signed it", evidence=("ev-bundle", "ev-istiod"))
+    assert "istiod's authority" not in finding.seen
+
+
+def test_istiod_under_an_authority_of_teleports_is_still_istiod() -> None:
+    """Where both have one root, the first half alone would let every istiod certificate pass."""
+    shared = make.istiod(authorities=(authority(),))
+    finding = teleport_issued(make.sidecars(make.proxy()), make.bundle(), shared)
+    violated(finding, "ID-03", "descends from istiod's authority")
+    assert "not Teleport's" not in finding.seen
+
+
+def test_an_expired_istiod_certificate_is_istiods_all_the_same() -> None:
+    old = svid(issuer="istiod", starts=NOW - timedelta(days=2))
+    finding = ALL["ID-03"](make.sidecars(make.istiod_proxy(chain=(old, authority("istiod", uri="")))))
+    violated(finding, "ID-03", "none of the 1 authorities signed it", "descends from istiod's authority")
+
+
+def test_any_of_teleports_authorities_will_do() -> None:
+    two = make.bundle(authorities=(authority("old"), authority()))
+    holds(teleport_issued(make.sidecars(make.proxy()), two, make.istiod()), "ID-03", "ev-bundle")
+
+
+# ID-04
+
+
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        (svid(is_ca=True), "it is a CA"),
+        (svid(usage=None), "it has no key usage"),
+        (svid(usage_critical=False), "its key usage is not critical"),
+        (svid(usage=frozenset({"key_encipherment"})), "its key may not sign"),
+        (svid(usage=SIGNS | {"key_cert_sign"}), "only an authority may: key_cert_sign"),
+        (svid(usage=SIGNS | {"crl_sign"}), "only an authority may: crl_sign"),
+        (svid(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "lacks client_auth"),
+        (svid(extended=()), "lacks client_auth, server_auth"),
+        (svid(san_critical=False), "its alternative name not critical"),
+        (svid(starts=NOW + timedelta(minutes=1)), "too late for a clock that is 30 s off"),
+        (svid(starts=NOW - timedelta(seconds=10)), "too late"),
+        (svid(minutes=5), "too short"),
+        (svid(minutes=10.25), "it is valid until 2026-03-01 12:00:15 UTC: too short"),
+        (svid(minutes=62), "it lives 3720 s, at most 3660 s are configured"),
+    ],
+)
+def test_leaves_that_are_no_svids(certificate: Any, words: str) -> None:
+    finding = leaves_are_svids(make.sidecars(make.proxy(chain=(certificate,))), LIFETIME)
+    violated(finding, "ID-04", "Pod test-app/app: ", words, evidence=("ev-agent",))
+
+
+def test_a_certificate_just_issued_is_valid_for_a_clock_that_is_off() -> None:
+    """Teleport backdates a minute, which is more than the margin."""
+    fresh = svid(starts=NOW - timedelta(minutes=1), minutes=61)
+    holds(leaves_are_svids(make.sidecars(make.proxy(chain=(fresh,))), LIFETIME), "ID-04")
+
+
+def test_the_longest_life_is_the_lesser_of_the_two_and_the_minute() -> None:
+    def longest(ttl: float, maximum: float | None) -> float:
+        agent = make.agent(config=make.tbot_config(services=(make.workload_api(credential_ttl=ttl),)))
+        return effective_lifetime(agent, make.identity(maximum_ttl=maximum)).longest.total_seconds()
+
+    assert longest(3600, None) == 3660
+    assert longest(3600, 600) == 660
+    assert longest(600, 3600) == 660
+    assert longest(200_000, None) == 86_460
+
+
+def test_what_the_identity_allows_may_be_unknown() -> None:
+    lifetime = effective_lifetime(make.agent(), None)
+    assert lifetime.longest == timedelta(minutes=61)
+    assert "is not known" in lifetime.said
+    assert "is not known" not in effective_lifetime(make.agent(), make.identity()).said
+    assert "ev-identity" in effective_lifetime(make.agent(), make.identity()).evidence
+
+
+def test_without_a_service_nobody_knows_the_longest_life() -> None:
+    with pytest.raises(CouldNotTell, match="credential_ttl"):
+        effective_lifetime(make.agent(config=make.tbot_config(services=())), None)
+
+
+# ID-06
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"root_authorities": {TRUST_DOMAIN: (authority(), authority("rogue"))}}, "trusts CN=rogue"),
+        ({"root_authorities": {TRUST_DOMAIN: (authority("old"),)}}, "lacks CN=teleport"),
+        ({"root_authorities": {TRUST_DOMAIN: ()}}, "lacks CN=teleport"),
+        ({"root_authorities": {}}, "lacks CN=teleport"),
+        ({"root_authorities": {TRUST_DOMAIN: (authority(),), "other": (authority("o"),)}}, "trust domains other as well"),
+        ({"root_authorities": {"cluster.local": (authority(),)}}, "trust domains cluster.local as well"),
+        (
+            {"validator": Validator.TRUSTED_CA, "root_authorities": {"": (authority(),)}},
+            "a plain trusted_ca (CN=teleport), not with the SPIFFE validator",
+        ),
+        ({"validator": Validator.NONE, "root_authorities": {}}, "holds no authority"),
+    ],
+)
+def test_authorities(changes: dict[str, Any], words: str) -> None:
+    proxy = make.proxy(**changes)
+    violated(authorities_are_teleports(make.sidecars(proxy), make.bundle()), "ID-06", words, evidence=("ev-bundle",))
+    assert failing(proxy) == {"ID-06"}
+
+
+def test_both_authorities_of_a_rotation_are_wanted() -> None:
+    both = make.bundle(authorities=(authority("old"), authority()))
+    swapped = make.proxy(root_authorities={TRUST_DOMAIN: (authority(), authority("old"))})
+    holds(authorities_are_teleports(make.sidecars(swapped), both), "ID-06")
+    violated(authorities_are_teleports(make.sidecars(make.proxy()), both), "ID-06", "lacks CN=old")
+
+
+# ID-07
+
+
+def test_requests() -> None:
+    violated(no_request_went_to_istiod(make.sidecars(make.proxy(csr_count=1))), "ID-07", "sent 1 certificate requests")
+    held = make.proxy(agent_certificate_held=True)
+    violated(no_request_went_to_istiod(make.sidecars(held)), "ID-07", "holds a certificate of its own")
+
+
+# How it is told.
+
+
+def test_of_many_sidecars_the_first_are_named_where_all_is_well_and_each_where_not() -> None:
+    many = [make.proxy(make.pod(f"p{n:02}")) for n in range(30)]
+    assert ALL["ID-02"](make.sidecars(*many)).seen.endswith("and 20 more")
+    bad = [replace(p, chain=()) for p in many]
+    assert ALL["ID-02"](make.sidecars(*bad)).seen.count("holds no certificate") == 30
+
+
+def test_one_bad_sidecar_among_many_is_named() -> None:
+    good = [make.proxy(make.pod(f"p{n:02}")) for n in range(30)]
+    bad = make.istiod_proxy(make.pod("bad"))
+    assert PodRef.of(make.pod("bad")) == bad.pod
+    violated(ALL["ID-03"](make.sidecars(*good, bad)), "ID-03", "Pod test-app/bad: its certificate is not Teleport's")

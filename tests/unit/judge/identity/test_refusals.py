@@ -1,0 +1,200 @@
+"""NEG-02, NEG-03 and NEG-06: a refusal counts only with its reason, and with somebody who is let in."""
+
+from __future__ import annotations
+
+import pytest
+
+from facts.kubernetes.probes import Refused, SdsProbe
+from facts.teleport.resources import AllowRule
+from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
+from facts.traffic.refusal import Kind
+from facts.traffic.refusal import Outcome as Ending
+from judge.identity.refusals import cannot_join, outside_is_refused, rules_are_enforced
+from tests.unit.judge import attempts
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import svid
+
+# NEG-02
+
+
+def test_a_process_in_no_pod_is_refused_for_that_where_one_in_a_pod_is_given_its_identity() -> None:
+    finding = outside_is_refused([attempts.outside()], [make.sds_probe()], make.bundle())
+    holds(finding, "NEG-02", "ev-outside-node-1", "ev-sds-node-1", "ev-bundle")
+    assert "workload.kubernetes is unset" in finding.seen
+
+
+def test_rules_may_refuse_it_before_the_template_does() -> None:
+    holds(outside_is_refused([attempts.outside(outcome=attempts.NO_RULE)], [make.sds_probe()], make.bundle()), "NEG-02")
+
+
+def test_a_process_in_no_pod_with_an_identity() -> None:
+    given = attempts.outside(leaf=svid(), outcome=attempts.GRANTED)
+    words = "node-1: a process in no pod was given spiffe://"
+    violated(outside_is_refused([given], [make.sds_probe()], make.bundle()), "NEG-02", words)
+    # Nor does it help that elsewhere nothing could be told.
+    violated(outside_is_refused([given, attempts.not_run()], [make.refused()], make.bundle()), "NEG-02", words)
+
+
+def test_where_nobody_is_attested_a_refusal_is_none() -> None:
+    alike = make.sds_probe(leaf=None, reason="refused by the SDS server: workload.kubernetes is unset")
+    finding = outside_is_refused([attempts.outside()], [alike], make.bundle())
+    violated(finding, "NEG-02", "node-1: a process in a pod is refused as one in no pod: nobody is attested")
+
+
+@pytest.mark.parametrize(
+    ("outside", "beside", "words"),
+    [
+        (
+            attempts.outside(outcome=attempts.TIMEOUT),
+            make.sds_probe(),
+            "was not refused for being in no pod: no answer in time",
+        ),
+        (attempts.outside(outcome=Ending(Kind.NO_SOCKET)), make.sds_probe(), "there is no socket to ask"),
+        (
+            attempts.outside(outcome=Ending(Kind.SDS, "INTERNAL", "?")),
+            make.sds_probe(),
+            "refused by the SDS server (INTERNAL)",
+        ),
+        (attempts.outside(in_the_nodes_mounts=False), make.sds_probe(), "still in a pod"),
+        (attempts.outside(cgroup_root="/kubepods/pod12345678-aa"), make.sds_probe(), "still in a pod"),
+        (attempts.outside(), make.refused(), "a process in a pod got nothing either: violates PodSecurity"),
+        (attempts.outside(), make.sds_probe(leaf=None, reason="no answer"), "got nothing either: no answer"),
+        (attempts.outside(), make.sds_probe(leaf=svid(issuer="istiod")), "a certificate that is not Teleport's"),
+        (
+            attempts.outside(),
+            make.sds_probe(leaf=svid("else", "where")),
+            "got spiffe://teleport.example.com/ns/else/sa/where",
+        ),
+    ],
+    ids=["timeout", "no socket", "other status", "not entered", "still a pod", "no pod", "no answer", "foreign", "misnamed"],
+)
+def test_what_shows_nothing_about_being_in_no_pod(outside: OutsideProbe, beside: SdsProbe | Refused, words: str) -> None:
+    unknown(outside_is_refused([outside], [beside], make.bundle()), "NEG-02", words)
+
+
+def test_nodes_that_cannot_be_entered() -> None:
+    finding = outside_is_refused([attempts.not_run()], [make.sds_probe()], make.bundle())
+    inapplicable(finding, "NEG-02", "ev-not-run-outside-node-1")
+
+
+def test_where_nobody_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
+    nobody = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
+    found = outside_is_refused([attempts.not_run()], [nobody], make.bundle())
+    violated(found, "NEG-02", "nobody is attested")
+
+
+def test_a_pod_that_something_else_kept_out_leaves_it_open() -> None:
+    kept_out = attempts.not_run(reason="ImagePullBackOff", by_policy=False)
+    unknown(outside_is_refused([kept_out], [make.sds_probe()], make.bundle()), "NEG-02", "ImagePullBackOff")
+
+
+def test_one_node_of_two_that_cannot_be_entered_leaves_it_open() -> None:
+    finding = outside_is_refused([attempts.outside(), attempts.not_run()], [make.sds_probe()], make.bundle())
+    unknown(finding, "NEG-02", "outside-node-1 did not run")
+
+
+def test_no_node_is_no_proof() -> None:
+    unknown(outside_is_refused([], [], make.bundle()), "NEG-02", "no node hosts an injected pod")
+
+
+# NEG-03
+
+
+def test_rules_are_enforced_where_one_is_refused_and_another_served() -> None:
+    finding = rules_are_enforced(attempts.refused(), attempts.allowed(), make.identity(), make.bundle())
+    holds(finding, "NEG-03", "ev-refused", "ev-allowed", "ev-identity", "ev-bundle")
+    assert "no matching rule found" in finding.seen
+    assert "the install's own has none: it issues to all" in finding.seen
+
+
+def test_an_install_with_rules_of_its_own_is_told_from_one_without() -> None:
+    identity = make.identity(rules=(AllowRule("true", ()),))
+    finding = rules_are_enforced(attempts.refused(), attempts.allowed(), identity, make.bundle())
+    assert "the install's own has 1" in finding.seen
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        (
+            attempts.refused(proxy=make.proxy(attempts.pod("refused")), outcome=attempts.GRANTED),
+            "Pod conformance-1/refused holds spiffe://",
+        ),
+        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused is Ready"),
+    ],
+    ids=["identity", "Ready"],
+)
+def test_rules_that_are_not_enforced(refused: Candidate, words: str) -> None:
+    violated(rules_are_enforced(refused, attempts.allowed(), make.identity(), make.bundle()), "NEG-03", words)
+
+
+@pytest.mark.parametrize(
+    ("refused", "allowed", "words"),
+    [
+        (attempts.not_run("refused", "Pending"), attempts.allowed(), "refused: Pending"),
+        (attempts.refused(outcome=attempts.TIMEOUT), attempts.allowed(), "was not refused: no answer in time"),
+        (attempts.refused(outcome=attempts.NO_POD), attempts.allowed(), "workload.kubernetes is unset"),
+        (attempts.refused(), attempts.not_run("allowed", "Init:1/2"), "did not start either: Init:1/2"),
+        (attempts.refused(), attempts.allowed(proxy=None), "has no identity of its own"),
+        (
+            attempts.refused(),
+            attempts.allowed(proxy=make.istiod_proxy(attempts.pod("allowed"))),
+            "has no identity of its own",
+        ),
+    ],
+    ids=["no pod", "timeout", "other reason", "nobody starts", "no Envoy", "istiod"],
+)
+def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Candidate | NotRun, words: str) -> None:
+    finding = rules_are_enforced(refused, allowed, make.identity(), make.bundle())
+    unknown(finding, "NEG-03", words)
+
+
+# NEG-06
+
+
+def test_another_service_account_is_refused_by_the_allow_rules() -> None:
+    finding = cannot_join(attempts.join_attempt(), make.agent())
+    holds(finding, "NEG-06", "ev-joiner", "ev-agent")
+    assert "no bot instance of it" in finding.seen
+
+
+def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:
+    finding = cannot_join(attempts.join_attempt(instances=None), make.agent())
+    holds(finding, "NEG-06")
+    assert "no admin session" in finding.seen
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (attempts.join_attempt(outcome=Ending(Kind.GRANTED, "", "Listener opened")), "joined as the bot: Listener opened"),
+        (attempts.join_attempt(instances=(make.bot_instance("joiner"),)), "Teleport has the bot instance instance-joiner"),
+    ],
+    ids=["it says so", "Teleport says so"],
+)
+def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) -> None:
+    violated(cannot_join(attempt, make.agent()), "NEG-06", words)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (attempts.join_attempt(outcome=Ending(Kind.OTHER, "", "validating jwt signature")), "validating jwt signature"),
+        (attempts.join_attempt(outcome=attempts.TIMEOUT), "no answer in time"),
+        (attempts.not_run("joiner", "ImagePullBackOff"), "joiner did not run: ImagePullBackOff"),
+    ],
+    ids=["another reason", "timeout", "no pod"],
+)
+def test_a_join_that_failed_for_another_reason_shows_nothing(attempt: JoinAttempt | NotRun, words: str) -> None:
+    unknown(cannot_join(attempt, make.agent()), "NEG-06", words)
+
+
+def test_where_nobody_joins_a_refusal_is_none() -> None:
+    nobody = make.agent(make.tbot_pod(ready=False))
+    unknown(cannot_join(attempts.join_attempt(), nobody), "NEG-06", "no tbot with the right service account is Ready")
+
+
+def test_a_bot_that_joins_by_other_means() -> None:
+    other = make.agent(config=make.tbot_config(join_method="iam"))
+    inapplicable(cannot_join(attempts.join_attempt(), other), "NEG-06", "ev-joiner")

@@ -1,0 +1,182 @@
+"""Who may touch the node's socket: ID-08 and ID-12."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from facts.finding import Finding
+from facts.guide import Defect
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import Volume, VolumeMount
+from facts.kubernetes.probes import Refused, SocketDirectoryProbe
+from facts.proxies.identity import PodRef
+from facts.proxies.mounts import Mount, SocketMount
+from judge.identity.socket import directories_are_closed, mounts_are_read_only
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
+
+PODS = ("ev-pods",)
+
+# ID-08
+
+
+def closed(*probes: SocketDirectoryProbe | Refused, pods: tuple[Pod, ...] = ()) -> Finding:
+    return directories_are_closed(probes, pods, SOCKETS, PODS)
+
+
+def test_directories_of_root_that_others_may_only_read() -> None:
+    finding = closed(make.socket_directory_probe(), make.socket_directory_probe("node-2"), pods=(make.pod(),))
+    holds(finding, "ID-08", "ev-directory-node-1", "ev-directory-node-2", "ev-pods")
+    assert finding.seen == "node-1: mode 0755, owner 0:0, node-2: mode 0755, owner 0:0"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"writable": True, "directory": make.seen_file(mode=0o777)},
+        {"writable": True},
+        {"directory": make.seen_file(mode=0o777), "mount_read_only": True},
+        {"directory": make.seen_file(mode=0o1777)},
+        {"directory": make.seen_file(mode=0o775, gid=1337)},
+        {"directory": make.seen_file(mode=0o755, uid=1337)},
+    ],
+    ids=["0777", "by an ACL", "0777 behind a read-only mount", "sticky", "of the group", "of the user"],
+)
+def test_directories_that_a_proxy_may_write_in(changes: dict[str, Any]) -> None:
+    finding = closed(make.socket_directory_probe("node-2", **changes), make.socket_directory_probe())
+    violated(finding, "ID-08", f"node-2: uid 1337 may write in {SOCKETS}", evidence=("ev-directory-node-2",))
+    assert "node-1" not in finding.seen
+
+
+@pytest.mark.parametrize(
+    "changes", [{"mode": 0o775, "gid": 5}, {"mode": 0o775}, {"uid": 10001}, {"mode": 0o557, "gid": 1337}]
+)
+def test_directories_that_another_user_may_write_in(changes: dict[str, Any]) -> None:
+    """Where proxies run under other users: in root's group, in any group that a pod may ask for, as the owner."""
+    finding = closed(make.socket_directory_probe(directory=make.seen_file(**changes)))
+    violated(finding, "ID-08", f"{SOCKETS} is not root's alone to write")
+
+
+def test_a_socket_of_a_proxys_user_was_taken_over() -> None:
+    """Also when the directory has been closed again since."""
+    taken = make.socket_directory_probe(entries=(make.seen_file("socket", 0o666, uid=1337, gid=1337, is_socket=True),))
+    violated(closed(taken), "ID-08", f"the socket {SOCKETS}/socket belongs to uid 1337")
+
+
+def test_a_probe_that_did_not_run_or_saw_through_a_read_only_mount_tells_nothing() -> None:
+    unknown(closed(make.refused(), make.socket_directory_probe("node-2")), "ID-08", "node-1: the probe did not run")
+    unknown(closed(make.socket_directory_probe(mount_read_only=True)), "ID-08", "mount is read-only")
+    unknown(closed(), "ID-08", "neither tbot nor an injected pod")
+    bad = make.socket_directory_probe("node-2", writable=True)
+    violated(closed(make.refused(), bad), "ID-08", "node-2: uid 1337", "node-1: the probe did not run")
+
+
+def test_a_proxy_that_is_root_owns_the_directory() -> None:
+    """Interception by TPROXY: the proxy is root, and a mount that is not read-only lets it replace the socket."""
+    writable = (VolumeMount("workload-socket", SOCKET_MOUNT),)
+    root = make.pod(proxy=make.istio_proxy(run_as_user=0, mounts=writable))
+    violated(closed(make.socket_directory_probe(), pods=(root,)), "ID-08", "the proxy of Pod test-app/app is root")
+    holds(closed(make.socket_directory_probe(), pods=(make.pod(proxy=make.istio_proxy(run_as_user=0)),)), "ID-08")
+    other = make.pod(proxy=make.istio_proxy(run_as_user=1337, mounts=writable))
+    holds(closed(make.socket_directory_probe(), pods=(other,)), "ID-08")
+    away = make.pod(socket=make.EMPTY_DIR, proxy=make.istio_proxy(run_as_user=0, mounts=writable))
+    holds(closed(make.socket_directory_probe(), pods=(away,)), "ID-08")
+
+
+# ID-12
+
+
+def table(*, read_only: bool, of: Pod | None = None) -> SocketMount:
+    of = of or make.pod()
+    mount = Mount(2, 1, "/run/spire/sockets", "/run/secrets/workload-spiffe-uds", read_only, "ext4")
+    return SocketMount(PodRef.of(of), mount, "", (f"ev-mounts-{of.name}",))
+
+
+def untold(of: Pod | None = None) -> SocketMount:
+    of = of or make.pod()
+    return SocketMount(PodRef.of(of), None, "there is no cat", (f"ev-mounts-{of.name}",))
+
+
+def mounted(*mounts: VolumeMount, **changes: Any) -> Pod:
+    return make.pod(proxy=make.istio_proxy(mounts=mounts), **changes)
+
+
+def judged(*found: SocketMount, pods: tuple[Pod, ...] = (make.pod(),)) -> Finding:
+    return mounts_are_read_only(found, pods, SOCKETS, PODS)
+
+
+def test_a_mount_table_that_says_read_only() -> None:
+    a, b = make.pod("a"), make.pod("b")
+    finding = judged(table(read_only=True, of=a), table(read_only=True, of=b), pods=(a, b))
+    holds(finding, "ID-12", "ev-mounts-a", "ev-mounts-b", "ev-pod-a", "ev-pods")
+    assert finding.seen == "read-only in 2 proxies, by their mount tables"
+
+
+def test_a_mount_table_outweighs_what_was_specified() -> None:
+    violated(judged(table(read_only=False)), "ID-12", "Pod test-app/app mounts it writable (/run/secrets")
+    rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
+    holds(judged(table(read_only=True, of=rw), pods=(rw,)), "ID-12")
+
+
+def test_an_image_without_cat_is_judged_by_its_specification_where_that_is_clear() -> None:
+    finding = judged(untold())
+    holds(finding, "ID-12", "ev-pod-app")
+    assert finding.seen == "read-only in 1 proxies, of 1 by their specification alone"
+    rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
+    plain = judged(untold(rw), pods=(rw,))
+    violated(plain, "ID-12", "no mount of it is readOnly")
+    assert plain.guide_defect is None
+    csi = mounted(
+        VolumeMount("workload-socket", SOCKET_MOUNT),
+        socket=Volume("workload-socket", "csi", driver="csi.spiffe.io", read_only=True),
+    )
+    holds(judged(untold(csi), pods=(csi,)), "ID-12")
+
+
+def test_two_mounts_of_which_one_is_read_only_are_not_clear() -> None:
+    """The guide's template: which one lies on top is the runtime's choice."""
+    guide = mounted(
+        VolumeMount("workload-socket", SOCKET_MOUNT),
+        VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds", read_only=True),
+    )
+    finding = judged(untold(guide), pods=(guide,))
+    unknown(finding, "ID-12", "only one of these is readOnly", "its mount table: there is no cat")
+    seen = judged(table(read_only=False, of=guide), pods=(guide,))
+    violated(seen, "ID-12", "mounts it writable")
+    assert finding.guide_defect is seen.guide_defect is Defect.WRITABLE_MOUNT
+    assert judged(table(read_only=True, of=guide), pods=(guide,)).guide_defect is None
+
+
+def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> None:
+    guide = mounted(
+        VolumeMount("workload-socket", SOCKET_MOUNT),
+        VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds", read_only=True),
+    )
+    bad = replace(make.pod("b"), uid="uid-b")
+    finding = judged(untold(guide), table(read_only=False, of=bad), pods=(guide, bad))
+    violated(finding, "ID-12", "Pod test-app/b mounts it writable", "only one of these is readOnly")
+
+
+def test_a_pod_whose_mounts_were_not_read_at_all() -> None:
+    guide = mounted(
+        VolumeMount("workload-socket", SOCKET_MOUNT), VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds")
+    )
+    violated(judged(pods=(guide,)), "ID-12", "no mount of it is readOnly")
+
+
+def test_meshes_without_the_socket() -> None:
+    inapplicable(mounts_are_read_only((), (), SOCKETS, PODS), "ID-12", "ev-pods")
+    away = make.pod(socket=make.EMPTY_DIR)
+    violated(mounts_are_read_only((), (away,), SOCKETS, PODS), "ID-12", "none of 1 injected pods mounts")
+
+
+def test_an_emptydir_in_the_sockets_place_is_not_the_nodes_socket() -> None:
+    """It is writable in every sidecar without the template, and ID-01 fails that for what it is."""
+    away = make.pod("away", socket=make.EMPTY_DIR)
+    finding = judged(table(read_only=True), table(read_only=False, of=away), pods=(make.pod(), away))
+    holds(finding, "ID-12", "ev-pod-app")
+    assert finding.seen == "read-only in 1 proxies, by their mount tables"

@@ -1,0 +1,260 @@
+"""INST-05 to INST-08: Istio's control plane, trust domain, injection and path normalization."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from facts.kubernetes.objects import Condition
+from facts.kubernetes.workloads import Deployment
+from facts.proxies.envoy import HttpNormalization
+from judge.install.istio import (
+    NORMALIZED,
+    control_plane_is_available,
+    images_carry_istioctls_version,
+    injected_pod_is_accepted,
+    injected_socket_is_the_nodes,
+    normalization_is_in_force,
+    trust_domain_is_teleports,
+)
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.builders import SOCKETS
+from tests.unit.judge.certificates import TRUST_DOMAIN
+
+UNAVAILABLE = Condition("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+ROLLING = Condition("Progressing", "True", "ReplicaSetUpdated", 'ReplicaSet "istiod-2" is progressing.')
+AVAILABLE = Condition("Available", "True")
+FINE = Condition("Progressing", "True", "NewReplicaSetAvailable", "it has successfully progressed")
+UNSAID = Condition("Available", "False")
+
+
+def test_istiod_and_gateway_are_available() -> None:
+    finding = control_plane_is_available(make.mesh())
+    holds(finding, "INST-05", "ev-mesh")
+    assert finding.seen == "istio-ingressgateway 1/1, istiod 1/1"
+
+
+@pytest.mark.parametrize(
+    ("istiod", "words"),
+    [
+        (make.deployment(observed_generation=1), "its controller has not seen generation 2 yet"),
+        (make.deployment(conditions=(UNAVAILABLE,), available=0), "0 of 1 available (Deployment does not have minimum"),
+        (make.deployment(conditions=(UNAVAILABLE, FINE), available=0), "(Deployment does not have minimum availability.)"),
+        (make.deployment(conditions=(UNSAID,), available=0), "0 of 1 available (no reason given)"),
+        (make.deployment(conditions=(), available=0), "0 of 1 available (no reason given)"),
+        (make.deployment(desired=0, updated=0, available=0), "is scaled to 0"),
+        (make.deployment(desired=3, updated=1, available=3), "2 of 3 replicas are of an older template"),
+        (make.deployment(conditions=(AVAILABLE, ROLLING)), "current template is not available yet (ReplicaSetUpdated"),
+    ],
+    ids=[
+        "unseen change",
+        "unavailable",
+        "only what is not so",
+        "without a message",
+        "no condition",
+        "scaled to 0",
+        "older template",
+        "old replica hides the new one",
+    ],
+)
+def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: str) -> None:
+    finding = control_plane_is_available(make.mesh(istiod=(istiod,)))
+    violated(finding, "INST-05", "Deployment istio-system/istiod", words, evidence=("ev-mesh",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"observed_generation": 2}, "its controller has not seen generation 3 yet"),
+        ({"desired": 0, "updated": 0, "ready": 0}, "is wanted on no node"),
+        ({"desired": 2, "updated": 2}, "ready on 1 of 2 nodes, of the current template on 2"),
+        ({"desired": 2, "ready": 2}, "ready on 2 of 2 nodes, of the current template on 1"),
+    ],
+)
+def test_a_gateway_on_every_node_is_a_gateway_too(changes: dict[str, Any], words: str) -> None:
+    gate = make.daemon_set(make.gateway().template.spec, namespace="edge", name="gate")
+    holds(control_plane_is_available(make.mesh(gateways=(gate,))), "INST-05", "ev-mesh")
+    violated(control_plane_is_available(make.mesh(gateways=(replace(gate, **changes),))), "INST-05", "edge/gate", words)
+
+
+def test_a_gateway_that_is_not_available_is_named() -> None:
+    broken = make.gateway(conditions=(UNAVAILABLE,), available=0)
+    violated(control_plane_is_available(make.mesh(gateways=(broken,))), "INST-05", "istio-ingressgateway: 0 of 1")
+
+
+def test_a_deployment_without_a_deadline_has_no_progress_to_tell() -> None:
+    holds(control_plane_is_available(make.mesh(istiod=(make.deployment(conditions=(AVAILABLE,)),))), "INST-05")
+
+
+def test_without_istiod_a_gateway_proves_nothing() -> None:
+    violated(control_plane_is_available(make.mesh(istiod=())), "INST-05", "there is no istiod in istio-system")
+    finding = images_carry_istioctls_version(make.mesh(istiod=(), gateways=()), [], make.tool("istioctl", "1.31.0"))
+    violated(finding, "INST-05", "there is no image of Istio")
+
+
+@pytest.mark.parametrize("tag", ["1.31.0", "1.31.0-distroless"])
+def test_images_of_istioctls_version(tag: str) -> None:
+    mesh = make.mesh(
+        istiod=(make.deployment("istiod", make.container("discovery", f"host:5000/istio/pilot:{tag}@sha256:abc")),),
+        gateways=(make.gateway("auto"),),
+    )
+    holds(images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0")), "INST-05", "ev-mesh", "ev-istioctl")
+
+
+def test_a_container_that_is_not_istios_may_have_any_image() -> None:
+    waits = make.container("wait-for-socket", "busybox:1.36", is_init=True)
+    mesh = make.mesh(gateways=(make.deployment("gateway", waits, make.container("istio-proxy", "proxyv2:1.31.0")),))
+    holds(images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0")), "INST-05")
+
+
+def test_each_image_of_another_version_is_named() -> None:
+    mesh = make.mesh(gateways=(make.gateway("proxyv2:1.30.3"),), injector=make.injector(tag="1.30.2"))
+    finding = images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0"))
+    violated(finding, "INST-05", "istio-ingressgateway runs proxyv2:1.30.3", "the injector puts 1.30.2 into pods")
+    assert "istiod runs" not in finding.seen
+    assert "1.31.0" in finding.remedy
+
+
+def test_an_image_by_digest_alone_tells_no_version() -> None:
+    pinned = make.mesh(gateways=(make.gateway("proxyv2@sha256:abc"),))
+    finding = images_carry_istioctls_version(pinned, [], make.tool("istioctl", "1.31.0"))
+    unknown(finding, "INST-05", "istio-ingressgateway runs proxyv2@sha256:abc", evidence=("ev-mesh", "ev-istioctl"))
+    wrong = replace(pinned, injector=make.injector(tag="1.30.2"))
+    violated(images_carry_istioctls_version(wrong, [], make.tool("istioctl", "1.31.0")), "INST-05", "1.30.2")
+
+
+def test_the_trust_domain_is_teleports_cluster_name() -> None:
+    holds(trust_domain_is_teleports(make.mesh(), make.ping()), "INST-06", "ev-mesh-config", "ev-ping")
+
+
+@pytest.mark.parametrize("other", ["cluster.local", "Teleport.example.com", "teleport.example.com.", "example.com"])
+def test_any_other_trust_domain_is_a_violation(other: str) -> None:
+    finding = trust_domain_is_teleports(make.mesh(config=make.mesh_config(trust_domain=other)), make.ping())
+    violated(finding, "INST-06", f"Istio's trust domain is {other}", TRUST_DOMAIN, evidence=("ev-mesh-config", "ev-ping"))
+    assert TRUST_DOMAIN in finding.remedy
+
+
+def test_an_alias_does_not_make_up_for_the_trust_domain() -> None:
+    aliased = make.mesh_config(trust_domain="cluster.local", trust_domain_aliases=(TRUST_DOMAIN,))
+    violated(trust_domain_is_teleports(make.mesh(config=aliased), make.ping()), "INST-06", "cluster.local")
+
+
+def test_an_injected_pod_is_accepted() -> None:
+    finding = injected_pod_is_accepted(make.dry_run())
+    holds(finding, "INST-07", "ev-dry-run")
+    assert finding.seen.endswith("as native sidecar")
+    classic = make.pod(proxy=make.istio_proxy(is_init=False, restart_policy=""))
+    finding = injected_pod_is_accepted(make.dry_run(pod=classic))
+    holds(finding, "INST-07", "ev-dry-run")
+    assert finding.seen == "accepted, with one istio-proxy"
+
+
+def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
+    words = 'spec.initContainers[1].name: Duplicate value: "istio-proxy"'
+    refused = make.dry_run(accepted=False, pod=None, message=words)
+    violated(injected_pod_is_accepted(refused), "INST-07", "refuses", words, evidence=("ev-dry-run",))
+    violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "no injected pod to look at")
+
+
+@pytest.mark.parametrize("half", [{"accepted": False}, {"pod": None}])
+def test_half_an_acceptance_is_none(half: dict[str, Any]) -> None:
+    violated(injected_pod_is_accepted(make.dry_run(**half)), "INST-07", "refuses the injected pod")
+
+
+def test_a_pod_that_was_not_injected_is_accepted_and_still_a_violation() -> None:
+    plain = make.dry_run(pod=make.pod(injected=False))
+    violated(injected_pod_is_accepted(plain), "INST-07", "without an istio-proxy")
+    violated(injected_socket_is_the_nodes(make.dry_run(pod=make.pod(injected=False, socket=None)), SOCKETS), "INST-07")
+
+
+def test_two_proxies_in_one_pod() -> None:
+    twice = make.pod()
+    twice = replace(twice, spec=replace(twice.spec, containers=(*twice.containers, make.container("istio-proxy"))))
+    violated(injected_pod_is_accepted(make.dry_run(pod=twice)), "INST-07", "2 containers called istio-proxy")
+
+
+@pytest.mark.parametrize(("native", "asked"), [(True, "classic"), (False, "native")])
+def test_a_sidecar_of_another_kind_than_was_asked_for(native: bool, asked: str) -> None:
+    proxy = make.istio_proxy() if native else make.istio_proxy(is_init=False, restart_policy="")
+    answer = make.dry_run(pod=make.pod(proxy=proxy))
+    holds(injected_pod_is_accepted(answer, native), "INST-07", "ev-dry-run")
+    violated(injected_pod_is_accepted(answer, not native), "INST-07", f"asked for a {asked} sidecar")
+
+
+def test_the_injected_pod_mounts_the_nodes_socket() -> None:
+    holds(injected_socket_is_the_nodes(make.dry_run(), SOCKETS), "INST-07", "ev-dry-run")
+
+
+def test_an_injected_pod_with_an_empty_directory() -> None:
+    finding = injected_socket_is_the_nodes(make.dry_run(pod=make.pod(socket=make.EMPTY_DIR)), SOCKETS)
+    violated(finding, "INST-07", "emptyDir as workload-socket", evidence=("ev-dry-run",))
+
+
+@pytest.mark.parametrize("configured", sorted(NORMALIZED))
+def test_every_normalization_is_told_from_every_other_that_acts_differently(configured: str) -> None:
+    mesh = make.mesh(config=make.mesh_config(normalization=configured))
+    for acting, settings in NORMALIZED.items():
+        finding = normalization_is_in_force(mesh, [make.normalization("a", HttpNormalization(*settings))], ["ev-pods"])
+        if settings == NORMALIZED[configured]:
+            holds(finding, "INST-08", "ev-mesh-config", "ev-normalization-a", "ev-pods")
+        else:
+            violated(finding, "INST-08", "Pod test-app/a has normalize_path", settings[2], evidence=("ev-normalization-a",))
+            assert configured in finding.expected, acting
+
+
+def test_envoys_own_default_is_not_what_istio_sets() -> None:
+    by_default = HttpNormalization(False, False, "IMPLEMENTATION_SPECIFIC_DEFAULT")
+    finding = normalization_is_in_force(make.mesh(), [make.normalization("a", by_default)], ["ev-pods"])
+    violated(finding, "INST-08", "IMPLEMENTATION_SPECIFIC_DEFAULT")
+
+
+def test_one_old_listener_beside_a_current_one_is_named() -> None:
+    current, old = HttpNormalization(False, False, "KEEP_UNCHANGED"), HttpNormalization(True, False, "KEEP_UNCHANGED")
+    proxies = [make.normalization("a"), make.normalization("b", current, old)]
+    finding = normalization_is_in_force(make.mesh(), proxies, ["ev-pods"])
+    violated(finding, "INST-08", "Pod test-app/b has normalize_path True")
+    assert "test-app/a" not in finding.seen
+
+
+def test_without_any_workload_normalization_does_not_apply() -> None:
+    inapplicable(normalization_is_in_force(make.mesh(), [], ["ev-pods"]), "INST-08", "ev-pods", "ev-mesh-config")
+
+
+def test_a_gateway_that_serves_no_host_is_no_workload() -> None:
+    idle = replace(make.normalization("gateway", is_gateway=True), settings=())
+    inapplicable(normalization_is_in_force(make.mesh(), [idle], ["ev-pods"]), "INST-08", "ev-normalization-gateway")
+
+
+def test_a_sidecar_without_http_listeners_is_not_taken_for_no_workload() -> None:
+    silent = replace(make.normalization("b"), settings=())
+    finding = normalization_is_in_force(make.mesh(), [make.normalization("a"), silent], ["ev-pods"])
+    unknown(finding, "INST-08", "no HTTP connection manager in Pod test-app/b", evidence=("ev-normalization-b",))
+    unknown(normalization_is_in_force(make.mesh(), [silent], ["ev-pods"]), "INST-08", "Pod test-app/b")
+    differs = make.normalization("a", HttpNormalization(True, False, "KEEP_UNCHANGED"))
+    violated(normalization_is_in_force(make.mesh(), [differs, silent], ["ev-pods"]), "INST-08", "test-app/a")
+
+
+def test_a_normalization_that_istio_does_not_have() -> None:
+    mesh = make.mesh(config=make.mesh_config(normalization="none"))
+    finding = normalization_is_in_force(mesh, [make.normalization("a")], ["ev-pods"])
+    unknown(finding, "INST-08", "none", evidence=("ev-mesh-config",))
+
+
+def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> None:
+    old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
+    finding = images_carry_istioctls_version(make.mesh(), [make.pod(), old], make.tool("istioctl", "1.31.0"))
+    violated(finding, "INST-05", "Pod test-app/old runs registry.example/istio/proxyv2:1.28.0", evidence=("ev-pod-old",))
+    assert "test-app/app" not in finding.seen
+    holds(images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", "1.31.0")), "INST-05")
+
+
+def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None:
+    normal, differs = make.normalization("a"), make.normalization("b", HttpNormalization(True, False, "KEEP_UNCHANGED"))
+    gone = make.unread(make.pod("gone"))
+    unknown(
+        normalization_is_in_force(make.mesh(), [normal, gone], ["ev-pods"]), "INST-08", "test-app/gone could not be read"
+    )
+    violated(normalization_is_in_force(make.mesh(), [normal, gone, differs], ["ev-pods"]), "INST-08", "test-app/b has")

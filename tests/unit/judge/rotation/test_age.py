@@ -1,0 +1,181 @@
+"""The age of certificates and what is left of their life: ROT-01, ROT-06 and ROT-07."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from facts.proxies.pushes import Pushes
+from facts.teleport.tbot import Agent
+from facts.versions import Version
+from judge.install.tbot import Component, tbot_components
+from judge.rotation.age import none_is_overdue, nothing_expires_soon, overdue, pace_of, renewed_before_expiry
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import NOW, authority, svid
+
+MONTH = 30 * 86400
+
+
+def old(minutes: float, name: str = "app", *, lives: float = 61, key: str = "leaf", **changes: Any) -> Any:
+    """A proxy whose certificate was issued so long ago; it starts a minute earlier."""
+    of = make.pod(name)
+    leaf = svid(starts=NOW - timedelta(minutes=minutes + 1), minutes=lives, key=key)
+    issue = NOW - timedelta(minutes=minutes)
+    return make.proxy(of, **{"chain": (leaf,), "version_info": f"{issue.isoformat()}", **changes})
+
+
+def agent(renewal: float = 1200, ttl: float = 3600) -> Agent:
+    config = make.tbot_config(services=(make.workload_api(renewal_interval=renewal, credential_ttl=ttl),))
+    return make.agent(config=config)
+
+
+AFFECTED = make.agent(runs=make.tbot_container(image="registry.example/tbot:18.6.3"))
+
+
+# How it is to be renewed.
+
+
+def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> None:
+    first = make.workload_api()
+    second = make.workload_api(listen="unix:///run/spire/sockets/second", renewal_interval=30, credential_ttl=90)
+    both = make.agent(config=make.tbot_config(services=(first, second)))
+    on = {
+        name: make.proxy(socket_path=f"./var/run/secrets/workload-spiffe-uds/{name}") for name in ("socket", "second", "x")
+    }
+
+    paces = {name: pace_of(proxy, proxy.chain[0], both) for name, proxy in on.items()}
+
+    assert {name: pace.renewal.total_seconds() for name, pace in paces.items()} == {"socket": 1200, "second": 30, "x": 1770}
+    assert "not known" in paces["x"].said
+    assert (paces["socket"].margin, paces["second"].margin) == (timedelta(seconds=120), timedelta(seconds=30))
+
+
+# ROT-01.
+
+
+def test_a_certificate_in_its_first_third_is_due_in_time() -> None:
+    finding = renewed_before_expiry(make.sidecars(old(9)), agent())
+    holds(finding, "ROT-01", "ev-proxy-app", "ev-agent", "ev-pods")
+    assert "540 s old, 3060 s left; tbot renews every 1200 s" in finding.seen
+    assert [str(m) for m in finding.measures] == ["shortest remaining life: 3060 s"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "config", "words"),
+    [
+        (old(9), agent(renewal=7200), "lives 3600 s and tbot renews every 7200 s"),
+        (old(0.1, lives=2), agent(renewal=40, ttl=60), "less than 30 s after it was due"),
+        (old(70), agent(), "its certificate expired 600 s ago and was not renewed"),
+        (old(30), agent(), "1800 s old, 1320 s are allowed"),
+        (make.proxy(chain=()), agent(), "holds no certificate that could be renewed"),
+    ],
+)
+def test_what_will_not_be_renewed_in_time_is_told(proxy: Any, config: Agent, words: str) -> None:
+    violated(renewed_before_expiry(make.sidecars(proxy), config), "ROT-01", words)
+
+
+def test_two_readings_want_what_was_due_in_between() -> None:
+    first, same = old(19), replace(old(19), read_at=NOW + timedelta(minutes=10))
+    renewed = replace(old(-1, key="new"), read_at=NOW + timedelta(minutes=10))
+    longer = replace(old(-1, key="leaf"), read_at=NOW + timedelta(minutes=10))
+
+    violated(renewed_before_expiry(make.sidecars(first), agent(), make.fleet(same)), "ROT-01", "1740 s old")
+    violated(renewed_before_expiry(make.sidecars(first), agent(), make.fleet(longer)), "ROT-01", "the old one's key")
+    finding = renewed_before_expiry(make.sidecars(first), agent(), make.fleet(renewed))
+    holds(finding, "ROT-01")
+    assert "of 1 proxies read again after 600 s, 1 had a new certificate" in finding.seen
+
+
+def test_a_second_reading_that_failed_everywhere_tells_nothing() -> None:
+    unknown(renewed_before_expiry(make.sidecars(old(9)), agent(), make.fleet(make.unread())), "ROT-01", "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("judged", "requirement"),
+    [
+        (renewed_before_expiry, "ROT-01"),
+        (lambda sidecars, tbot: nothing_expires_soon(sidecars, tbot, 0, MONTH), "ROT-06"),
+        (lambda sidecars, tbot: none_is_overdue(sidecars, tbot, (), {}), "ROT-07"),
+    ],
+)
+def test_without_workloads_without_a_service_and_without_an_answer(judged: Any, requirement: str) -> None:
+    inapplicable(judged(make.sidecars(), agent()), requirement, "ev-pods")
+    unknown(judged(make.sidecars(old(1)), make.agent(config=make.tbot_config(services=()))), requirement, "none")
+    unknown(judged(make.sidecars(make.unread()), agent()), requirement, "forbidden")
+
+
+# ROT-06.
+
+
+def test_what_ends_within_the_threshold_is_named() -> None:
+    holds(nothing_expires_soon(make.sidecars(old(39)), agent(), 0, MONTH), "ROT-06", "ev-proxy-app")
+    violated(nothing_expires_soon(make.sidecars(old(41)), agent(), 0, MONTH), "ROT-06", "ends in 1140 s, less than 1200 s")
+    holds(nothing_expires_soon(make.sidecars(old(41)), agent(), 600, MONTH), "ROT-06")
+    violated(nothing_expires_soon(make.sidecars(old(62)), agent(), 0, MONTH), "ROT-06", "expired 120 s ago")
+    violated(nothing_expires_soon(make.sidecars(make.proxy(chain=())), agent(), 0, MONTH), "ROT-06", "no certificate")
+
+
+def test_an_authority_that_ends_soon_is_named_as_well() -> None:
+    ends = authority(days=10, starts=NOW - timedelta(days=1))
+    proxy = old(1, root_authorities={"td": (ends,)})
+    violated(nothing_expires_soon(make.sidecars(proxy), agent(), 0, MONTH), "ROT-06", f"the authority {ends.serial}")
+
+
+# ROT-07.
+
+
+def judged(proxy: Any, tbot: Agent = AFFECTED, pushes: Pushes | None = None, versions: Any = None) -> Any:
+    told = tbot_components(tbot, ()) if versions is None else versions
+    return none_is_overdue(make.sidecars(proxy), tbot, told, {proxy.pod.uid: pushes})
+
+
+def test_a_young_certificate_is_not_overdue_whatever_the_release() -> None:
+    finding = judged(old(21))
+    holds(finding, "ROT-07", "ev-proxy-app")
+    assert [str(m) for m in finding.measures] == ["oldest certificate: 1260 s (at most 1320 s)"]
+    assert overdue(make.sidecars(old(21), old(30, "late")), AFFECTED)[0].pod.name == "late"
+
+
+def test_before_envoy_1_37_the_version_tells_that_it_was_pushed() -> None:
+    pushed = old(30, version_info=(NOW - timedelta(minutes=10)).isoformat(), envoy_version=Version(1, 36, 4))
+    finding = judged(pushed)
+    violated(
+        finding, "ROT-07", "1800 s old, 1320 s are allowed", "pushed but not renewed: the last push came at 11:50:00 UTC"
+    )
+    assert "tbot 18.6.3 has the defect 'SVIDs pushed but not renewed': upgrade to 18.6.4 or 17.7.14" in finding.seen
+    assert finding.remedy.startswith("upgrade to 18.6.4 or 17.7.14")
+
+
+def test_from_envoy_1_37_on_a_statistic_tells_it() -> None:
+    pushes = Pushes((NOW - timedelta(minutes=10)).isoformat(), ("ev-pushes",))
+    violated(judged(old(30), pushes=pushes), "ROT-07", "pushed but not renewed", evidence=("ev-pushes",))
+
+
+def test_where_no_push_came_the_release_is_not_to_blame() -> None:
+    pushes = Pushes((NOW - timedelta(minutes=30)).isoformat(), ("ev-pushes",))
+    finding = judged(old(30), agent(), pushes)
+    violated(finding, "ROT-07", "not pushed: its streams live, and nothing has come since")
+    assert "defect" not in finding.seen
+    assert "renewal_interval in tbot's configuration" in finding.remedy
+
+
+def test_a_dead_stream_is_told_from_both() -> None:
+    finding = judged(old(30, streams=make.streams(rq_active=0, cx_connect_fail=66)), agent())
+    violated(finding, "ROT-07", "not pushed: 0 of 2 live streams on its socket, 66 failed to connect")
+    assert "INST-14" in finding.remedy
+
+
+def test_where_nothing_tells_it_that_is_said() -> None:
+    finding = judged(old(30, version_info="7"), agent(), versions=[Component("tbot", ("x",), None, "floats", ())])
+    violated(finding, "ROT-07", "an Envoy 1.40.0 does not say")
+
+
+def test_pushed_by_a_release_that_nobody_knows() -> None:
+    pushed = old(30, version_info=(NOW - timedelta(minutes=10)).isoformat())
+    finding = judged(pushed, agent(), versions=())
+    violated(finding, "ROT-07", "pushed but not renewed")
+    assert "find out tbot's version" in finding.remedy

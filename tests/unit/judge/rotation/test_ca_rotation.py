@@ -1,0 +1,152 @@
+"""A rotation of Teleport's SPIFFE authority: ROT-04."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from facts.over_time.ca_rotation import NEW, OLD, Generations, Stage, Wanted
+from facts.proxies.identity import Unread
+from facts.svid import Certificate
+from facts.teleport.resources import NoSession
+from judge.rotation.ca_rotation import each_phase_was_followed, peers_saw_the_change
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
+from tests.unit.judge.traffic.test_load import history, load, request
+
+BEFORE, AFTER = authority("before"), authority("after")
+BOTH = Generations((BEFORE,), (AFTER,))
+PLAN = (
+    Wanted("init", (OLD, NEW), OLD),
+    Wanted("update_clients", (OLD, NEW), NEW),
+    Wanted("standby", (NEW,), NEW),
+)
+SIGNER = {OLD: "before", NEW: "after"}
+
+
+def proxy(name: str, wanted: Wanted, **changes: Any) -> Any:
+    """A proxy that has followed."""
+    trusted = tuple(a for each in wanted.trusted for a in BOTH.of(each))
+    leaf = svid(issuer=SIGNER[wanted.issuer])
+    return make.proxy(make.pod(name), **{"chain": (leaf,), "root_authorities": {TRUST_DOMAIN: trusted}, **changes})
+
+
+def stage(wanted: Wanted, waited: float = 2, **changes: Any) -> Stage:
+    """A phase that Teleport and two proxies have followed."""
+    rotation = "standby" if wanted.phase == "standby" else f"in progress (mode: manual, phase: {wanted.phase})"
+    made = Stage(
+        wanted,
+        NOW,
+        waited,
+        BOTH,
+        make.status(spiffe_rotation=rotation),
+        make.bundle(authorities=tuple(a for each in wanted.trusted for a in BOTH.of(each))),
+        make.fleet(proxy("app", wanted), proxy("web", wanted)),
+    )
+    return replace(made, **changes)
+
+
+STAGES = [stage(wanted, waited) for wanted, waited in zip(PLAN, (2, 3.5, 1), strict=True)]
+INIT, CLIENTS, _STANDBY = PLAN
+
+
+# Phases.
+
+
+def test_each_phase_was_followed_and_the_time_is_measured() -> None:
+    finding = each_phase_was_followed("ROT-04", STAGES, PLAN, 30, 5)
+    holds(finding, "ROT-04", "ev-status", "ev-bundle", "ev-proxy-app", "ev-proxy-web")
+    assert "in each of 2 proxies" in finding.seen
+    assert [str(m) for m in finding.measures] == [
+        "time until init was followed: 2 s (at most 35 s)",
+        "time until update_clients was followed: 3.5 s (at most 35 s)",
+        "time until standby was followed: 1 s (at most 35 s)",
+    ]
+
+
+def test_one_that_was_followed_late_breaks_the_budget() -> None:
+    late = [stage(INIT, 36), *STAGES[1:]]
+    violated(each_phase_was_followed("ROT-04", late, PLAN, 30, 5), "ROT-04", "init was followed: 36 s (at most 35 s)")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fleet": make.fleet(proxy("app", CLIENTS), proxy("web", INIT))},
+         "update_clients: Pod test-app/web on node-1 has a certificate of the old, not of the new"),
+        ({"fleet": make.fleet(proxy("app", CLIENTS, root_authorities={TRUST_DOMAIN: (BEFORE,)}))},
+         "trusts the old, not the old and the new"),
+        ({"bundle": make.bundle(authorities=(BEFORE,))}, "update_clients: Teleport publishes the old, not the old and"),
+        ({"status": make.status(spiffe_rotation="standby")}, "update_clients: tctl status says standby"),
+        ({"status": make.status(spiffe_rotation="")}, "tctl status says nothing of the SPIFFE authority"),
+        ({"status": NoSession("expired", expired=True)}, "tctl status does not work: expired"),
+    ],
+)  # fmt: skip
+def test_who_is_behind_is_named(changes: dict[str, Any], words: str) -> None:
+    stages = [STAGES[0], stage(CLIENTS, **changes)]
+    violated(each_phase_was_followed("ROT-04", stages, PLAN[:2], 30, 5), "ROT-04", words)
+
+
+def test_a_phase_that_was_not_entered_is_missed() -> None:
+    stuck = [STAGES[0], stage(CLIENTS, fleet=make.fleet(proxy("app", INIT)))]
+    violated(
+        each_phase_was_followed("ROT-04", stuck, PLAN, 30, 5), "ROT-04",
+        "standby was not entered, because not everybody had followed update_clients",
+    )  # fmt: skip
+
+
+def test_a_proxy_that_cannot_be_read_leaves_it_open() -> None:
+    lost: Unread = make.unread(make.pod("lost"))
+    unread = [stage(INIT, fleet=make.fleet(proxy("app", INIT), lost)), *STAGES[1:]]
+    unknown(each_phase_was_followed("ROT-04", unread, PLAN, 30, 5), "ROT-04", "Pod test-app/lost")
+    behind = [stage(INIT, fleet=make.fleet(proxy("app", CLIENTS), lost)), *STAGES[1:]]
+    violated(each_phase_was_followed("ROT-04", behind, PLAN, 30, 5), "ROT-04", "Pod test-app/app")
+
+
+# What peers were shown.
+
+
+def leaf(name: str, issuer: str) -> Certificate:
+    return svid("run", "alpha", key=name, issuer=issuer)
+
+
+FIRST, SECOND, THIRD = leaf("one", "before"), leaf("two", "before"), leaf("three", "after")
+HELD = history((FIRST, (-1, 1.9)), (SECOND, (2, 4.9)), (THIRD, (5, 10)))
+
+
+def test_peers_were_shown_certificates_of_whoever_signed() -> None:
+    shown = load(*(request(n / 10, FIRST if n < 20 else SECOND if n < 50 else THIRD) for n in range(100)))
+    finding = peers_saw_the_change("ROT-04", [shown], [HELD], BOTH)
+    holds(finding, "ROT-04", "ev-ledger", "ev-look-5-0")
+    assert "certificates of old → new" in finding.seen
+    assert [m.value for m in finding.measures] == [2]
+
+
+def test_one_certificate_of_an_authority_is_enough() -> None:
+    """A certificate that lives for less than a second may be missed by whoever watches, or never be shown."""
+    shown = load(*(request(n / 10, FIRST if n < 50 else THIRD) for n in range(100)))
+    holds(peers_saw_the_change("ROT-04", [shown], [HELD], BOTH), "ROT-04")
+
+
+def test_an_authority_whose_certificates_no_peer_saw_is_named() -> None:
+    shown = load(*(request(n / 10, FIRST) for n in range(100)))
+    violated(
+        peers_saw_the_change("ROT-04", [shown], [HELD], BOTH), "ROT-04",
+        "alpha to beta: certificates of old → new were held, and the server saw those of old",
+    )  # fmt: skip
+
+
+def test_one_that_never_changed_is_no_rotation() -> None:
+    shown = load(*(request(n / 10, FIRST) for n in range(100)))
+    still = history((FIRST, (-1, 10)))
+    violated(peers_saw_the_change("ROT-04", [shown], [still], BOTH), "ROT-04", "its client's proxy held those of old alone")
+
+
+def test_a_certificate_of_a_strangers_authority_is_named() -> None:
+    strange = leaf("one", "strange")
+    shown = load(*(request(n / 10, strange if n < 50 else THIRD) for n in range(100)))
+    held = history((strange, (-1, 4.9)), (THIRD, (5, 10)))
+    violated(peers_saw_the_change("ROT-04", [shown], [held], BOTH), "ROT-04", "had a certificate of neither authority")

@@ -1,0 +1,91 @@
+"""TRF-05: who certifies gateways, and whom the server behind one sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from facts.document import Reading
+from facts.finding import Finding
+from facts.guide import Defect
+from facts.istio.gateway_api import CONTROLLER, GatewayClass
+from facts.proxies.identity import ProxyIdentity
+from facts.traffic.ledger import Exchange, Outcome, Peer
+from judge.traffic import gateways as judge
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import NOW
+from tests.unit.judge.exchanges import CALLED, CALLER, GATEWAY, HELD, PAIR, exchange, request, word
+
+
+def test_gateways_that_are_not_there() -> None:
+    assert judge.needs_an_ingress_gateway(make.mesh(), [make.ingress_gateway()], ["ev-pods"]) is None
+    inapplicable(judge.needs_an_ingress_gateway(make.mesh(gateways=()), [], ["ev-pods"]) or _nothing(), "TRF-05", "ev-pods")
+
+
+def test_a_cluster_without_the_gateway_api() -> None:
+    inapplicable(judge.needs_the_gateway_api(Reading(None, "ev-group", NOW), []) or _nothing(), "TRF-05", "ev-group")
+
+
+def test_a_cluster_whose_gateways_istiod_does_not_deploy() -> None:
+    known = Reading({"kind": "APIResourceList"}, "ev-group", NOW)
+    waypoints = GatewayClass("istio-waypoint", "istio.io/mesh-controller", ("ev-classes",))
+    finding = judge.needs_the_gateway_api(known, [waypoints]) or _nothing()
+    inapplicable(finding, "TRF-05", "ev-group", "ev-classes")
+    inapplicable(judge.needs_the_gateway_api(known, []) or _nothing(), "TRF-05", "ev-group")
+    assert judge.needs_the_gateway_api(known, [waypoints, GatewayClass("istio", CONTROLLER, ("ev-classes",))]) is None
+
+
+def _nothing() -> Finding:
+    raise AssertionError("it applies")
+
+
+class TestGateway:
+    pod = make.pod("ingress", namespace="istio-system", service_account="istio-ingressgateway-service-account")
+
+    def judged(self, *found: Any, through: Exchange | None = None) -> Finding:
+        return judge.gateways_are_certified(make.fleet(*found), make.bundle(), through.ledger if through else None)
+
+    def test_a_gateway_that_teleport_certifies(self) -> None:
+        holds(self.judged(make.proxy(self.pod), through=exchange()), "TRF-05")
+
+    def test_the_guides_gateway_is_called_what_it_is(self) -> None:
+        refused = exchange(request(Outcome.TLS_ERROR), request(Outcome.TLS_ERROR))
+        finding = self.judged(make.istiod_proxy(self.pod), through=refused)
+        violated(
+            finding,
+            "TRF-05",
+            "gateway certificate issued by istiod",
+            "through it: 2 of 2: 503 for a TLS error",
+            evidence=("ev-ledger",),
+        )
+        assert finding.guide_defect is Defect.GATEWAY
+
+    def test_another_identity_or_none(self) -> None:
+        elsewhere = make.proxy(make.pod("other", namespace="istio-system", service_account="other"))
+        finding = self.judged(replace(elsewhere, pod=make.proxy(self.pod).pod))
+        violated(finding, "TRF-05", f"its own is {GATEWAY}")
+        assert finding.guide_defect is None
+        violated(self.judged(make.proxy(self.pod, chain=())), "TRF-05", "holds no certificate")
+        violated(self.judged(), "TRF-05", "no pod of a gateway runs")
+
+    def test_a_gateway_that_cannot_be_read(self) -> None:
+        unknown(self.judged(make.unread(self.pod)), "TRF-05")
+
+    def reached(self, *, certificate: str = "", of: ProxyIdentity | None = None, caller: str = GATEWAY) -> Finding:
+        """A request through the gateway, which has its identity from Teleport unless another is given."""
+        held = of or make.proxy(self.pod)
+        seen = word(peers=(Peer((CALLED,), (caller,), certificate or held.chain[0].sha256),))
+        through = exchange(request(said=seen), proxies=(*HELD, held))
+        return judge.gateway_reaches(GATEWAY, [self.pod], PAIR, through, make.bundle())
+
+    def test_the_server_sees_the_gateway(self) -> None:
+        holds(self.reached(), "TRF-05", "ev-ledger", "ev-proxy-ingress", "ev-pod-ingress", "ev-bundle")
+        violated(self.reached(caller=CALLER), "TRF-05", f"saw {CALLER}, not {GATEWAY}")
+        violated(self.reached(certificate="0f5a"), "TRF-05", "is not the caller's own")
+
+    def test_a_gateway_of_istiods_that_is_let_in_all_the_same(self) -> None:
+        violated(self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate is not Teleport's")
+
+    def test_without_a_way_in_nobody_can_tell(self) -> None:
+        unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "none has one")

@@ -1,0 +1,146 @@
+"""NEG-05: a certificate that Teleport has not issued is refused for that, and for nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from facts.finding import Finding
+from facts.traffic.attempts import Claim, Handshake
+from facts.traffic.ledger import Outcome
+from facts.traffic.refusal import Kind
+from facts.traffic.refusal import Outcome as Ending
+from judge.traffic import peers
+from tests.unit.judge import attempts
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, svid
+
+ISTIODS = svid(attempts.RUN, "stranger", issuer="istiod")
+FORGED = svid(attempts.RUN, "stranger", issuer="nobody")
+FOREIGN = svid(attempts.RUN, "stranger", issuer="nobody", uri="spiffe://other.invalid/ns/run/sa/stranger")
+
+
+def judged(handshake: Handshake) -> Finding:
+    """The judgment of a handshake."""
+    return peers.peer_is_refused(handshake, make.bundle(), attempts.istiod())
+
+
+def alert(name: str) -> Ending:
+    """What the client sees of an alert."""
+    return Ending(Kind.TLS_ALERT, name, f"SSLError: {name}")
+
+
+@pytest.mark.parametrize(
+    ("claim", "shown", "counter"),
+    [
+        (Claim.ISTIODS, ISTIODS, "fail_verify_error"),
+        (Claim.FORGED, FORGED, "fail_verify_error"),
+        (Claim.FOREIGN, FOREIGN, "fail_verify_error"),
+        (Claim.FOREIGN, FOREIGN, "fail_verify_san"),
+    ],
+)
+@pytest.mark.parametrize("name", ["certificate_unknown", "unknown_ca", "bad_certificate"])
+def test_a_certificate_of_somebody_elses_is_refused_by_both_ends_word(
+    claim: Claim, shown: Any, counter: str, name: str
+) -> None:
+    refused = attempts.handshake(claim=claim, chain=(shown,), outcome=alert(name), counted=attempts.counted(**{counter: 1}))
+    finding = judged(refused)
+    holds(finding, "NEG-05", "ev-handshake", "ev-bundle", "ev-istiod")
+    assert str(claim) in finding.where
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outcome": attempts.GRANTED}, "the server took spiffe://"),
+        ({"counted": attempts.counted(handshake=1)}, "counts 1 completed handshakes"),
+    ],
+    ids=["answered", "completed"],
+)
+def test_a_foreign_certificate_that_is_taken(changes: dict[str, Any], words: str) -> None:
+    violated(judged(attempts.handshake(**changes)), "NEG-05", words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("certificate_expired", "another reason, the certificate has expired or is not valid yet"),
+        ("certificate_revoked", "another reason, the certificate was revoked"),
+        ("certificate_required", "another reason, it was shown no certificate"),
+        ("unsupported_certificate", "another reason, the certificate is of a kind that it does not take"),
+        ("access_denied", "another reason, the certificate is valid, and its bearer is not let in"),
+        ("protocol_version", "another reason, something else than the certificate"),
+        ("handshake_failure", "another reason, something else than the certificate"),
+    ],
+)
+def test_an_alert_for_another_reason_shows_nothing(name: str, words: str) -> None:
+    unknown(judged(attempts.handshake(outcome=alert(name))), "NEG-05", words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outcome": attempts.TIMEOUT}, "no alert on its certificate: no answer in time"),
+        ({"outcome": Ending(Kind.CLOSED)}, "closed the connection without a word"),
+        ({"counted": attempts.counted()}, "counts no certificate, and none whose issuer it could not verify"),
+        (
+            {"counted": attempts.counted(fail_verify_san=1)},
+            "1 with a name that is not accepted, and none whose issuer",
+        ),
+        ({"counted": attempts.counted(fail_verify_no_cert=1)}, "counts 1 not shown"),
+        ({"counted": replace(attempts.counted(), values={})}, "counts no handshakes"),
+    ],
+    ids=["timeout", "closed", "not counted", "misnamed", "not shown", "no counters"],
+)
+def test_a_refusal_by_chance_shows_nothing(changes: dict[str, Any], words: str) -> None:
+    unknown(judged(attempts.handshake(**changes)), "NEG-05", words)
+
+
+@pytest.mark.parametrize(
+    ("claim", "shown", "words"),
+    [
+        (Claim.ISTIODS, FORGED, "issued by CN=nobody"),
+        (Claim.FORGED, ISTIODS, "issued by CN=istiod"),
+        (Claim.FOREIGN, FORGED, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
+        (Claim.FORGED, FOREIGN, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
+        (Claim.FORGED, svid(attempts.RUN, "stranger"), "which Teleport has issued"),
+    ],
+)
+def test_a_client_that_shows_something_else_than_it_claims_shows_nothing(claim: Claim, shown: Any, words: str) -> None:
+    unknown(judged(attempts.handshake(claim=claim, chain=(shown,))), "NEG-05", words)
+
+
+def test_a_certificate_that_is_out_of_date_is_refused_for_that() -> None:
+    unknown(judged(attempts.handshake(at=NOW + timedelta(days=1))), "NEG-05", "which is refused for its dates")
+
+
+def test_a_certificate_of_teleports_that_is_taken_is_no_problem() -> None:
+    taken = attempts.handshake(chain=(svid(attempts.RUN, "stranger"),), outcome=attempts.GRANTED)
+    unknown(judged(taken), "NEG-05", "which Teleport has issued")
+
+
+ALPHA, BETA = (attempts.pod(name) for name in ("alpha", "beta"))
+
+
+def let_in(outcome: Outcome = Outcome.ANSWERED, **changes: Any) -> Finding:
+    """The judgment of what alpha asked of beta."""
+    held = replace(attempts.exchange(outcome, handshake=1), proxies=(make.proxy(ALPHA), make.proxy(BETA)))
+    return peers.right_peer_is_let_in(replace(held, **changes), ALPHA, BETA, make.bundle())
+
+
+def test_the_right_certificate_is_taken() -> None:
+    holds(let_in(), "NEG-05", "ev-ledger", "ev-counted", "ev-bundle")
+
+
+def test_a_server_that_takes_nobody() -> None:
+    violated(let_in(Outcome.TLS_ERROR, server=attempts.counted()), "NEG-05", "TLS error", "no completed handshake")
+
+
+def test_two_that_istiod_certified_take_each_other_and_show_nothing_of_teleport() -> None:
+    proxies = (make.istiod_proxy(ALPHA), make.istiod_proxy(BETA))
+    violated(let_in(proxies=proxies), "NEG-05", "its certificate is not Teleport's")
+    unknown(let_in(proxies=()), "NEG-05", "nobody has read what the proxy of")

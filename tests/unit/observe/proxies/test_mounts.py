@@ -1,0 +1,56 @@
+"""The mount table of each proxy's container, by exec of one fixed command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.evidence import KeptInMemory
+from facts.kubernetes.objects import Pod
+from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.streams import ERROR, STDERR, STDOUT
+from observe.proxies.mounts import read_socket_mounts
+from tests.unit.judge import builders as make
+from tests.unit.observe.api_server import ApiServer
+
+TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid - tmpfs tmpfs rw\n"
+SUCCESS = (ERROR, json.dumps({"status": "Success"}).encode())
+POD: Pod = make.pod()
+
+
+def test_the_mount_in_effect(cluster: Cluster, server: ApiServer, recorder: KeptInMemory) -> None:
+    server.frames = [(STDOUT, TABLE), SUCCESS]
+    (found,) = read_socket_mounts(cluster, [POD])
+    assert found.mount is not None
+    assert found.mount.read_only
+    assert found.pod.name == POD.name
+    kept = recorder.evidence[found.evidence[0]]
+    assert kept.question == "kubectl exec -n test-app app -c istio-proxy -- cat /proc/self/mountinfo"
+    assert kept.parser == "facts.proxies.mounts.parse_mountinfo"
+
+
+def test_an_image_without_cat_says_so(cluster: Cluster, server: ApiServer) -> None:
+    refusal = {"status": "Failure", "message": 'exec: "cat": executable file not found in $PATH'}
+    server.frames = [(ERROR, json.dumps(refusal).encode())]
+    (found,) = read_socket_mounts(cluster, [POD])
+    assert found.mount is None
+    assert "executable file not found" in found.why
+
+
+def test_a_table_that_could_not_be_printed_or_has_no_such_mount(cluster: Cluster, server: ApiServer) -> None:
+    ended = {"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "1"}]}}
+    server.frames = [(STDERR, b"cat: Permission denied"), (ERROR, json.dumps(ended).encode())]
+    (found,) = read_socket_mounts(cluster, [POD])
+    assert (found.mount, found.why) == (None, "exit code 1: cat: Permission denied")
+    assert found.evidence
+    server.frames = [(STDOUT, b"1 0 0:1 / / rw - overlay overlay rw\n"), SUCCESS]
+    (found,) = read_socket_mounts(cluster, [POD])
+    assert found.why == "nothing is mounted there"
+
+
+def test_a_damaged_table_is_not_guessed_at(cluster: Cluster, server: ApiServer) -> None:
+    server.frames = [(STDOUT, b"nonsense\n"), SUCCESS]
+    with pytest.raises(CouldNotTell):
+        read_socket_mounts(cluster, [POD])

@@ -1,0 +1,105 @@
+"""Audit events, from files and only as far as they are about the certificates at hand."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import pytest
+
+from facts.errors import CouldNotTell, NotGiven
+from facts.evidence import KeptInMemory
+from observe.teleport.audit import EventFiles, read_trail
+from provision.installing.teleport import ContainerEvents
+from tests.unit.facts.teleport.test_audit import event
+
+SERIAL, OTHER = "a29", "b30"
+
+
+def line(serial: str, **changes: Any) -> str:
+    even = serial.zfill(len(serial) + len(serial) % 2)
+    spelt = ":".join(even[i : i + 2] for i in range(0, len(even), 2))
+    return json.dumps(event(serial_number=spelt, **changes)) + "\n"
+
+
+def log(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_only_what_is_about_the_certificates_is_kept(tmp_path: Path, recorder: KeptInMemory) -> None:
+    others = line(OTHER) + json.dumps({"event": "user.login", "user": "somebody", "serial": "0a:29"}) + "\n"
+    path = log(tmp_path, "events.json", others + line(SERIAL) + "not json, and not looked at\n")
+    trail = read_trail(EventFiles(path), [SERIAL], recorder)
+    assert [e.serial for e in trail.issued] == [SERIAL]
+    kept = recorder.evidence[trail.evidence[0]]
+    assert "somebody" not in kept.body
+    assert kept.parser == "facts.teleport.audit.parse_issued"
+    assert kept.question == f"grep -F spiffe.svid.issued {path} | grep -F -e 0a:29"
+
+
+def test_none_is_an_answer(tmp_path: Path, recorder: KeptInMemory) -> None:
+    trail = read_trail(EventFiles(log(tmp_path, "events.log", line(OTHER))), [SERIAL], recorder)
+    assert trail.issued == ()
+    assert trail.evidence
+
+
+def test_a_directory_of_days_with_a_link_to_the_newest(tmp_path: Path, recorder: KeptInMemory) -> None:
+    log(tmp_path, "host/2026-03-01.00:00:00.log", line(SERIAL))
+    newest = log(tmp_path, "host/2026-03-02.00:00:00.log", line(OTHER))
+    (tmp_path / "events.log").symlink_to(newest)
+    trail = read_trail(EventFiles(tmp_path), [SERIAL, OTHER], recorder)
+    assert [e.serial for e in trail.issued] == [SERIAL, OTHER]
+
+
+def test_a_line_that_is_still_being_written_is_left_for_later(tmp_path: Path, recorder: KeptInMemory) -> None:
+    path = log(tmp_path, "events.log", line(SERIAL) + line(OTHER).rstrip("\n"))
+    assert [e.serial for e in read_trail(EventFiles(path), [SERIAL, OTHER], recorder).issued] == [SERIAL]
+
+
+def test_no_source_is_not_given_and_a_missing_one_could_not_be_read(tmp_path: Path, recorder: KeptInMemory) -> None:
+    with pytest.raises(NotGiven, match="--audit-events"):
+        read_trail(None, [SERIAL], recorder)
+    with pytest.raises(CouldNotTell, match="No such file") as caught:
+        read_trail(EventFiles(tmp_path / "none"), [SERIAL], recorder)
+    assert not isinstance(caught.value, NotGiven)
+
+
+class Container:
+    """A Teleport's container, as far as its audit log is copied out of it."""
+
+    name = "lab-teleport"
+
+    def __init__(self, files: dict[str, str] | None) -> None:
+        self._files = files
+
+    def get_archive(self, path: str) -> tuple[list[bytes], dict[str, Any]]:
+        assert path == "/var/lib/teleport/log"
+        if self._files is None:
+            raise docker.errors.NotFound("no such directory")
+        packed = BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for name, text in self._files.items():
+                member = tarfile.TarInfo(f"log/{name}")
+                member.size = len(text.encode())
+                archive.addfile(member, BytesIO(text.encode()))
+            link = tarfile.TarInfo("log/events.log")
+            link.type, link.linkname = tarfile.SYMTYPE, "2026-03-01.log"
+            archive.addfile(link)
+        whole = packed.getvalue()
+        return [whole[:700], whole[700:]], {}
+
+
+def test_events_of_a_container_without_a_shell(recorder: KeptInMemory) -> None:
+    events = ContainerEvents(Container({"2026-03-01.log": line(SERIAL), "records/a.tar": "x"}))
+    trail = read_trail(events, [SERIAL], recorder)
+    assert [e.serial for e in trail.issued] == [SERIAL]
+    assert trail.source == "lab-teleport:/var/lib/teleport/log"
+    with pytest.raises(CouldNotTell, match="no such directory"):
+        read_trail(ContainerEvents(Container(None)), [SERIAL], recorder)

@@ -1,0 +1,266 @@
+"""Teleport, read over HTTPS and through tctl."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from facts.document import Absent
+from facts.errors import BadInput, CouldNotTell
+from facts.evidence import KeptInMemory, ObjectRef
+from facts.teleport.resources import ClusterStatus, JoinToken, NoSession, selects
+from observe.command import CommandResult
+from observe.teleport.session import Teleport
+from tests.data import document, text
+
+PAGES: dict[str, tuple[int, str]] = {
+    "/webapi/ping": (200, text("teleport/ping.json")),
+    "/webapi/spiffe/bundle.json": (200, text("teleport/bundle.json")),
+}
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, body = self.server.pages.get(self.path, (404, "nothing here"))  # type: ignore[attr-defined]
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: Any) -> None:  # the test's output is not its log
+        return
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "proxy")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "proxy.pem"
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+@pytest.fixture
+def proxy(certificate: Path) -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), _Proxy)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.pages = dict(PAGES)  # type: ignore[attr-defined]
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _open(proxy: HTTPServer, recorder: KeptInMemory, **options: Any) -> Teleport:
+    return Teleport(f"127.0.0.1:{proxy.server_port}", recorder=recorder, timeout=5, **options)
+
+
+def test_the_public_endpoints_need_no_session(proxy: HTTPServer, recorder: KeptInMemory, certificate: Path) -> None:
+    teleport = _open(proxy, recorder, ca=certificate)
+    ping, bundle = teleport.ping(), teleport.bundle()
+    assert (ping.cluster_name, ping.stand_in) == ("teleport.conformance.test", True)
+    assert len(bundle.authorities) == 1
+    kept = recorder.evidence[bundle.evidence[0]]
+    assert kept.question == f"GET https://127.0.0.1:{proxy.server_port}/webapi/spiffe/bundle.json"
+    assert kept.parser == "facts.teleport.bundle.parse_bundle"
+    assert not teleport.has_admin
+
+
+def test_an_unverifiable_proxy_says_so_unless_told_otherwise(proxy: HTTPServer, recorder: KeptInMemory) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        _open(proxy, recorder).ping()
+    assert "--teleport-insecure" in caught.value.remedy
+    assert _open(proxy, recorder, insecure=True).ping().cluster_name
+
+
+def test_a_web_server_that_is_no_teleport(proxy: HTTPServer, recorder: KeptInMemory) -> None:
+    teleport = _open(proxy, recorder, insecure=True)
+    proxy.pages.clear()  # type: ignore[attr-defined]
+    with pytest.raises(CouldNotTell) as caught:
+        teleport.bundle()
+    assert "HTTP 404" in caught.value.seen
+    proxy.pages["/webapi/ping"] = (200, "<html>")  # type: ignore[attr-defined]
+    with pytest.raises(CouldNotTell):
+        teleport.ping()
+
+
+def test_nobody_there(recorder: KeptInMemory) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        Teleport("127.0.0.1:1", recorder=recorder, timeout=2).ping()
+    assert "https://127.0.0.1:1/webapi/ping" in caught.value.where
+
+
+@pytest.mark.parametrize("address", ["", "host:port", "https://"])
+def test_an_address_that_is_none(recorder: KeptInMemory, address: str) -> None:
+    with pytest.raises(BadInput):
+        Teleport(address, recorder=recorder, timeout=2)
+
+
+def test_the_default_port_and_a_missing_ca_file(recorder: KeptInMemory, tmp_path: Path) -> None:
+    assert Teleport("https://example.teleport.sh/", recorder=recorder, timeout=2).proxy == "example.teleport.sh:443"
+    with pytest.raises(BadInput):
+        Teleport("example.teleport.sh", recorder=recorder, timeout=2, ca=tmp_path / "none.pem")
+
+
+class _Tctl:
+    """A tctl in a container, with captured answers."""
+
+    def __init__(self, **answers: tuple[int, str, str]) -> None:
+        self.answers = answers
+
+    def __call__(self, words: Sequence[str], _stdin: str) -> CommandResult:
+        key = words[0] if words[0] == "status" else words[1].partition("/")[0]
+        code, out, err = self.answers[key]
+        return CommandResult(("docker", "exec", "t", "tctl", *words), code, out, err, datetime.now(UTC))
+
+
+def _with(recorder: KeptInMemory, **answers: tuple[int, str, str]) -> Teleport:
+    return Teleport("example.org", recorder=recorder, timeout=2, tctl=_Tctl(**answers))
+
+
+def test_resources_through_tctl_show_as_tctl(recorder: KeptInMemory) -> None:
+    teleport = _with(
+        recorder,
+        token=(0, text("teleport/token.json"), ""),
+        status=(0, text("teleport/status.txt"), ""),
+        bot_instance=(0, text("teleport/bot_instances.json"), ""),
+    )
+    token = teleport.token("istio-tbot-k8s-join")
+    assert isinstance(token, JoinToken)
+    kept = recorder.evidence[token.evidence[0]]
+    assert kept.question == "tctl get token/istio-tbot-k8s-join --format=json"
+    assert (kept.parser, kept.exit_code) == ("facts.teleport.resources.parse_join_token", 0)
+    status = teleport.status()
+    assert isinstance(status, ClusterStatus)
+    assert status.cluster_name == "teleport.conformance.test"
+    assert len(teleport.bot_instances()) == 2
+    assert teleport.has_admin
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (1, "", 'ERROR: provision_token "x" doesn\'t exist\n'),
+        (1, "", "ERROR: role x is not found\n"),
+        (1, "", "ERROR: bot x not found\n"),
+        (0, "[]", ""),
+    ],
+)
+def test_a_resource_that_does_not_exist_is_an_answer(recorder: KeptInMemory, answer: tuple[int, str, str]) -> None:
+    found = _with(recorder, bot=answer).bot("x")
+    assert isinstance(found, Absent)
+    assert str(found) == "Teleport bot/x does not exist"
+    assert found.evidence == tuple(recorder.evidence)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (127, "", "sh: 1: tctl: not found\n"),
+        (126, "", 'OCI runtime exec failed: exec: "tctl": executable file not found in $PATH: unknown\n'),
+        (1, "", "Error response from daemon: No such container: teleport, it does not exist\n"),
+        (1, "", 'Error from server (NotFound): deployments.apps "teleport" not found\n'),
+    ],
+)
+def test_a_tctl_that_cannot_be_run_says_nothing_about_resources(
+    recorder: KeptInMemory, answer: tuple[int, str, str]
+) -> None:
+    with pytest.raises(CouldNotTell):
+        _with(recorder, bot=answer).bot("x")
+    with pytest.raises(CouldNotTell):
+        _with(recorder, bot_instance=answer).bot_instances()
+
+
+def test_all_workload_identities_for_a_selector_by_labels(recorder: KeptInMemory) -> None:
+    one = document("teleport/workload_identity.json")
+    listed = one if isinstance(one, list) else [one]
+    found = _with(recorder, workload_identity=(0, json.dumps(listed), "")).workload_identities()
+    assert [i.name for i in found] == ["istio-workloads"]
+    assert selects({"env": ("dev", "test")}, found[0].labels)
+    assert not selects({"env": ("prod",)}, found[0].labels)
+    assert not selects({}, found[0].labels)
+    assert selects({"*": ("*",)}, found[0].labels)
+
+
+def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
+    expired = (1, "", "ERROR: your credentials have expired, please login using tsh login\n")
+    with pytest.raises(CouldNotTell) as caught:
+        _with(recorder, role=expired).role("x")
+    assert "tsh login" in caught.value.remedy
+    denied = (1, "", 'ERROR: access denied to perform action "read" on "role"\n')
+    with pytest.raises(CouldNotTell) as caught:
+        _with(recorder, role=denied).role("x")
+    assert "what it may read" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "expired"),
+    [
+        ("ERROR: your credentials have expired, please login using tsh login\n", True),
+        ("ERROR: could not connect to the Auth Service: /var/lib/teleport/admin.sock: Permission denied\n", False),
+    ],
+)
+def test_that_the_session_does_not_work_is_what_status_tells(recorder: KeptInMemory, said: str, *, expired: bool) -> None:
+    session = _with(recorder, status=(1, "", said)).status()
+    assert isinstance(session, NoSession)
+    assert said.strip() in session.said
+    assert session.expired is expired
+    assert session.evidence == tuple(recorder.evidence)
+
+
+def test_without_a_session_the_error_says_what_to_give(recorder: KeptInMemory) -> None:
+    teleport = Teleport("example.org", recorder=recorder, timeout=2)
+    with pytest.raises(CouldNotTell) as caught:
+        teleport.status()
+    assert "--tctl" in caught.value.remedy
+
+
+def test_the_name_of_a_secret_token_is_in_no_evidence(recorder: KeptInMemory) -> None:
+    secret = {"kind": "token", "metadata": {"name": "a-secret-token-name"}, "spec": {"roles": ["Node"]}}
+    answer = (0, json.dumps([secret, *document("teleport/token.json")]), "")
+    with pytest.raises(CouldNotTell):
+        _with(recorder, token=answer).token("istio-tbot-k8s-join")
+    (kept,) = recorder.evidence.values()
+    assert "a-secret-token-name" not in kept.body
+    assert "istio-tbot-k8s-join" in kept.body
+
+
+def test_the_guides_own_command_prints_yaml_and_keeps_no_secret_either(recorder: KeptInMemory) -> None:
+    name = "a-secret-token-name"
+    said = f"kind: token\nmetadata:\n  name: {name}\nspec:\n  join_method: token\n  roles:\n  - Bot\nversion: v2\n"
+    result = _with(recorder, token=(0, said, "")).tctl(["get", f"token/{name}"])
+    recorder.record(result.as_evidence(ObjectRef("Command", "tctl"), shown_as=f"tctl get token/{name}"))
+    assert name not in repr(recorder.evidence)
+    by_kubernetes = said.replace("join_method: token", "join_method: kubernetes")
+    result = _with(recorder, token=(0, by_kubernetes.replace(name, "not-a-secret"), "")).tctl(["get", "token/not-a-secret"])
+    recorder.record(result.as_evidence(ObjectRef("Command", "tctl")))
+    assert "name: not-a-secret" in [*recorder.evidence.values()][-1].body

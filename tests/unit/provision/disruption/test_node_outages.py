@@ -1,0 +1,103 @@
+"""What is done to a node is put back, in the right order, however it is left."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from facts.evidence import KeptInMemory
+from facts.kubernetes.objects import Pod
+from observe.wait import Pace
+from provision.disruption.node_outages import NodeOutages
+from provision.disruption.outages import Outages
+from tests.unit.judge import builders as make
+from tests.unit.provision.disruption.test_outages import Cluster as Mesh
+
+NODE = make.NODE
+PROCESSES = ("11", "12")
+
+
+class Cluster(Mesh):
+    """The same with a tbot that is replaced where its pod is deleted, and that can be told to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recreates = True
+        self.deleted = 0
+
+    def delete(self, _version: str, kind: str, _name: str, *, namespace: str) -> None:
+        assert (kind, namespace) == ("Pod", "teleport-system")
+        self.deleted += 1
+
+    def pods(self, namespace: str = "", selector: str = "") -> tuple[Pod, ...]:
+        found = super().pods(namespace, selector)[:1]
+        if self.deleted:
+            return (make.pod(f"tbot-{self.deleted}", namespace=namespace),) if self.recreates else ()
+        return found
+
+
+class Machines:
+    """Writes down what is done to a node."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def on_node(self, node: str, *argv: str) -> str:
+        assert node == NODE
+        self.done.append(" ".join(argv[:2]) if argv[0] == "kill" else argv[0])
+        return "755"
+
+    def read(self, node: str, *argv: str) -> tuple[str, str]:
+        self.on_node(node, *argv)
+        return ("2" if argv[0] == "sh" else "1"), f"ev-{len(self.done)}"
+
+    def processes(self, _node: str, container_id: str) -> tuple[str, ...]:
+        assert container_id
+        return PROCESSES
+
+
+def on(cluster: Cluster, machines: Machines) -> NodeOutages:
+    changed, looked_at, done = cast("Any", cluster), cast("Any", cluster), cast("Any", machines)
+    agent = make.agent()
+    pace = Pace(0.3, 0.01)
+    outages = Outages(changed, looked_at, agent=agent, istiod=(), machines=lambda: done, pace=pace)
+    return NodeOutages(changed, looked_at, agent=agent, outages=outages, machines=done, pace=pace)
+
+
+def test_tbot_is_stopped_sent_away_and_killed_and_its_socket_is_seen() -> None:
+    cluster, machines = Cluster(), Machines()
+    with on(cluster, machines).without_tbot_beside_its_socket(NODE) as going:
+        assert machines.done == ["kill -STOP", "kill -KILL", "stat"]
+    assert machines.done[-1] == "sh"  # whoever is still stopped goes on
+    assert cluster.selector == {}
+    assert "ev-3" in going.outage.evidence
+
+
+def test_another_directory_and_then_the_one_of_before() -> None:
+    cluster, machines = Cluster(), Machines()
+    with on(cluster, machines).with_another_directory(NODE, 0.3) as relocation:
+        assert machines.done == ["stat", "mv", "sh"]
+        assert relocation.inodes == ("1", "2")
+        assert relocation.back is not None
+    assert machines.done[3:] == ["sh"]
+    assert cluster.deleted == 2
+
+
+def test_a_tbot_that_does_not_come_back_is_told_and_the_directory_put_back() -> None:
+    cluster, machines = Cluster(), Machines()
+    cluster.recreates = False
+    with on(cluster, machines).with_another_directory(NODE, 0.1) as relocation:
+        assert relocation.back is None
+        assert "no other tbot" in relocation.words
+        cluster.recreates = True
+    assert machines.done[-1] == "sh"
+
+
+def test_ctrl_c_puts_the_directory_back() -> None:
+    cluster, machines = Cluster(), Machines()
+    with pytest.raises(KeyboardInterrupt), on(cluster, machines).with_another_directory(NODE, 0.3):
+        raise KeyboardInterrupt
+    assert machines.done[-1] == "sh"
+    assert cluster.deleted == 2
+    assert isinstance(cluster.recorder, KeptInMemory)

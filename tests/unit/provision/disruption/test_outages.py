@@ -1,0 +1,228 @@
+"""Outages put back what they took, however they are left, and say when it was away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
+from facts.evidence import KeptInMemory
+from facts.kubernetes.objects import Pod
+from observe.wait import Pace
+from provision.disruption.machines import Machines, kind_cluster_of, machines_of
+from provision.disruption.outages import NOWHERE, Outages
+from tests.unit.judge import builders as make
+
+POD = {"metadata": {"name": "would-be", "namespace": "run"}}
+
+
+class Cluster:
+    """tbot on two nodes and one istiod, as objects to change and to look at."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.selector: dict[str, str] = {}
+        self.replicas = 1
+        self.recorder = KeptInMemory()
+        self.done: list[str] = []
+
+    # To change.
+
+    def patch(self, _version: str, kind: str, name: str, change: Mapping[str, Any], *, namespace: str) -> None:
+        self.done.append(f"{kind} {namespace}/{name}")
+        if kind == "Deployment":
+            self.replicas = change["spec"]["replicas"]
+            return
+        wanted = change["spec"]["template"]["spec"]["nodeSelector"]
+        self.selector = {k: v for k, v in {**self.selector, **wanted}.items() if v is not None}
+        self.generation += 1
+
+    def restart(self, _kind: str, _name: str, *, namespace: str) -> None:
+        assert namespace == "teleport-system"
+        self.generation += 1
+
+    def await_ready(self, _kind: str, _name: str, _pace: Pace, *, namespace: str) -> None:
+        assert namespace
+
+    def would_create(self, pod: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.replicas:
+            raise ProvisioningFailed(expected="", seen="no endpoints", where="", remedy="")
+        return pod
+
+    # To look at.
+
+    def recording_to(self, _recorder: object) -> Cluster:
+        return self
+
+    def pods(self, namespace: str, selector: str) -> tuple[Pod, ...]:
+        if "istiod" in selector:
+            return tuple(make.pod(f"istiod-{n}", namespace=namespace) for n in range(self.replicas))
+        if NOWHERE.items() <= self.selector.items():
+            return ()
+        return tuple(make.pod(f"tbot-{n}-{self.generation}", namespace=namespace) for n in range(2))
+
+    def daemon_set(self, _namespace: str, _name: str) -> Any:
+        return make.agent().daemon_set
+
+    def deployments(self, _namespace: str) -> tuple[Any, ...]:
+        return make.mesh().istiod
+
+
+def outages(cluster: Cluster, machines: Any = None) -> Outages:
+    return Outages(
+        cast("Any", cluster),
+        cast("Any", cluster),
+        agent=make.agent(),
+        istiod=make.mesh().istiod,
+        machines=lambda: machines,
+        pace=Pace(1, 0.01),
+    )
+
+
+def test_tbot_is_away_from_every_node_and_comes_back() -> None:
+    cluster = Cluster()
+    with outages(cluster).without_tbot() as going:
+        assert cluster.pods("teleport-system", "app=tbot") == ()
+        with pytest.raises(LookupError, match="still away"):
+            _ = going.outage
+    assert cluster.selector == {}
+    outage = going.outage
+    assert outage.of == "tbot"
+    assert outage.ordered <= outage.gone <= outage.recalled <= outage.back
+    assert set(outage.evidence) >= {"ev-pod-tbot-0-3", "ev-pod-tbot-1-3"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, CouldNotTell])
+def test_what_was_taken_is_put_back_when_it_is_cut_short(error: type[BaseException]) -> None:
+    cluster = Cluster()
+    raised = error() if error is KeyboardInterrupt else CouldNotTell(expected="", seen="", where="", remedy="")
+    with pytest.raises(error), outages(cluster).without_tbot():
+        raise raised
+    assert cluster.selector == {}
+    with pytest.raises(error), outages(cluster).without_istiod(POD):
+        raise raised
+    assert cluster.replicas == 1
+
+
+def test_a_tbot_that_will_not_go_is_sent_back_all_the_same() -> None:
+    cluster = Cluster()
+    stays = cluster.pods("teleport-system", "app=tbot")
+    cluster.pods = lambda *_: stays  # type: ignore[method-assign]
+    with pytest.raises(CouldNotTell, match="no tbot is left"), outages(cluster).without_tbot():
+        pass
+    assert cluster.selector == {}
+
+
+def test_a_restart_is_over_when_every_tbot_is_another_one() -> None:
+    cluster = Cluster()
+    outage = outages(cluster).restart_tbot()
+    assert outage.ordered == outage.recalled <= outage.back
+    assert set(outage.evidence) == {"ev-pod-tbot-0-2", "ev-pod-tbot-1-2"}
+    assert outage.anew == {make.NODE: datetime(2026, 3, 1, 10, tzinfo=UTC)}
+
+
+def test_istiod_is_away_and_scaled_back_to_what_it_was() -> None:
+    cluster = Cluster()
+    with outages(cluster).without_istiod(POD):
+        assert cluster.replicas == 0
+    assert cluster.replicas == make.mesh().istiod[0].desired
+
+
+def test_who_comes_back_too_early_was_not_away() -> None:
+    cluster = Cluster()
+    with pytest.raises(CouldNotTell, match="istiod to stay away"), outages(cluster).without_istiod(POD):
+        cluster.replicas = 1
+    with pytest.raises(CouldNotTell, match="tbot to stay away"), outages(cluster).without_tbot():
+        cluster.selector = {}
+
+
+def test_what_the_api_server_does_not_take_at_once_is_put_back_all_the_same() -> None:
+    cluster = Cluster()
+    patch, refused = cluster.patch, iter([True])
+
+    def once(*words: Any, namespace: str) -> None:
+        if next(refused, False):
+            raise ProvisioningFailed(expected="", seen="timeout", where="the API server", remedy="")
+        patch(*words, namespace=namespace)
+
+    with outages(cluster).without_tbot():
+        cluster.patch = once  # type: ignore[assignment,method-assign]
+    assert cluster.selector == {}
+
+
+def test_what_cannot_be_put_back_is_said_with_the_command_that_does() -> None:
+    cluster = Cluster()
+
+    def never(*_words: Any, namespace: str) -> None:
+        raise ProvisioningFailed(expected="", seen="forbidden", where=namespace, remedy="")
+
+    by_hand = "kubectl scale deployment istiod -n istio-system --replicas 1"
+    with pytest.raises(CouldNotTell, match=by_hand), outages(cluster).without_istiod(POD):
+        cluster.patch = never  # type: ignore[assignment,method-assign]
+
+
+class Docker:
+    """A container that is paused and goes on."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.words = "running"
+        self.refuses = refuses
+        self.teleport = "teleport"
+
+    def state(self, _container: str) -> tuple[str, str]:
+        return self.words, f"ev-{self.words}"
+
+    @contextmanager
+    def paused(self, _container: str) -> Any:
+        self.words = "running" if self.refuses else "paused"
+        try:
+            yield
+        finally:
+            self.words = "running"
+
+
+def test_teleport_stands_still_and_goes_on() -> None:
+    docker = Docker()
+    with outages(Cluster(), docker).without_teleport() as going:
+        assert docker.words == "paused"
+    assert going.outage.evidence == ("ev-paused", "ev-running")
+    with pytest.raises(KeyboardInterrupt), outages(Cluster(), docker).without_teleport():
+        raise KeyboardInterrupt
+    assert docker.words == "running"
+    with (
+        pytest.raises(ProvisioningFailed, match="it is running"),
+        outages(Cluster(), Docker(refuses=True)).without_teleport(),
+    ):
+        pass
+
+
+class Nodes:
+    """Nodes with ids of their provider."""
+
+    def __init__(self, *provider_ids: str) -> None:
+        self.found = [{"metadata": {"name": f"n{i}"}, "spec": {"providerID": p}} for i, p in enumerate(provider_ids)]
+
+    def all_of(self, _version: str, _kind: str) -> list[dict[str, Any]]:
+        return self.found
+
+
+def test_only_a_cluster_of_the_suite_has_machines() -> None:
+    assert kind_cluster_of(["kind://docker/a/a-control-plane", "kind://docker/a/a-worker"]) == "a"
+    assert kind_cluster_of(["kind://docker/a/a-control-plane", "aws:///eu/i-1"]) == ""
+    assert kind_cluster_of([]) == ""
+    with pytest.raises(NotGiven, match="nodes of which kind has made none"):
+        machines_of(cast("Any", Nodes("aws:///eu/i-1")), KeptInMemory(), 5)
+
+
+def test_a_container_that_was_paused_goes_on_also_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    machines = Machines(("n0",), "teleport", KeptInMemory(), 5)
+    monkeypatch.setattr(Machines, "_docker", lambda _self, *argv: done.append(argv[0]))
+    monkeypatch.setattr(Machines, "state", lambda *_: ("paused", "ev"))
+    with pytest.raises(KeyboardInterrupt), machines.paused("teleport"):
+        raise KeyboardInterrupt
+    assert done == ["pause", "unpause"]

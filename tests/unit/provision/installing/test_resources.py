@@ -1,0 +1,238 @@
+"""The join token's file exists only as long as it is used, and only its owner can read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import KeptInMemory
+from observe.command import CommandResult, run
+from provision.installing import resources
+from provision.installing.teleport import CLUSTER_LABEL
+from provision.installing.variant import RECOMMENDED
+from provision.objects import RUN_LABEL
+
+JWKS = json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": "AQ", "e": "AQAB"}]}, indent=2)
+ROOT = Path(__file__).resolve().parents[4]
+
+
+class Teleport:
+    """A tctl with a memory: of the resources that are there, and of what it was asked.
+
+    Attributes:
+        there: Resources by kind and name.
+        asked: Arguments and standard input of each call.
+        refusal: What it answers to every call but `get`, in place of doing it; None to do it.
+    """
+
+    cluster_name = "teleport.test"
+    proxy = proxy_for_pods = "127.0.0.1:3080"
+    insecure = True
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.there: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[tuple[str, ...], str]] = []
+        self.refusal = refusal
+
+    def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
+        self.asked.append((tuple(argv), stdin))
+        said, error = "", self.refusal if self.refusal and argv[0] != "get" else ""
+        if not error:
+            said, error = getattr(self, argv[0])(list(argv[1:]), stdin)
+        return CommandResult(("tctl", *argv), int(bool(error)), said, error, datetime.now(UTC))
+
+    def create(self, options: list[str], stdin: str) -> tuple[str, str]:
+        document = yaml.safe_load(stdin)
+        name = f"{document['kind']}/{document['metadata']['name']}"
+        if name in self.there and "--force" not in options:
+            return "", f"ERROR: {name} already exists"
+        self.there[name] = document
+        return "", ""
+
+    def get(self, words: list[str], _stdin: str) -> tuple[str, str]:
+        if words[0] not in self.there:
+            return "", f"ERROR: {words[0]} doesn't exist"
+        return json.dumps([self.there[words[0]]]), ""
+
+    def rm(self, words: list[str], _stdin: str) -> tuple[str, str]:
+        return ("", "") if self.there.pop(words[0], None) else ("", f"ERROR: {words[0]} not found")
+
+    def removed(self) -> list[str]:
+        """What it was asked to remove."""
+        return [argv[1] for argv, _ in self.asked if argv[0] == "rm"]
+
+
+def test_the_file_is_private_filled_in_and_gone_afterwards(tmp_path: Path) -> None:
+    with resources.token_file(tmp_path, JWKS) as file:
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.parent.stat().st_mode & 0o077 == 0
+        token = yaml.safe_load(file.read_text())
+        assert json.loads(token["spec"]["kubernetes"]["static_jwks"]["jwks"]) == json.loads(JWKS)
+        assert "PASTE" not in json.dumps(token)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_gone_after_a_failure_too(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), resources.token_file(tmp_path, JWKS):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_git_ignores_the_file_wherever_it_is() -> None:
+    for path in (resources.TOKEN_FILE, f"manifests/{resources.TOKEN_FILE}"):
+        assert run(["git", "-C", ROOT, "check-ignore", path], timeout=10).exit_code == 0
+
+
+@pytest.mark.parametrize("jwks", ["", "no json", "{}", '{"keys":[]}', "[]", '{"keys":[{"kid":"it\'s"}]}'])
+def test_what_is_no_key_set_is_refused(tmp_path: Path, jwks: str) -> None:
+    with pytest.raises(ProvisioningFailed, match="JSON Web Key Set"), resources.token_file(tmp_path, jwks):
+        pytest.fail("no file must be made")
+    assert list(tmp_path.iterdir()) == []
+
+
+ALL = [
+    "role/istio-workload-identity-issuer",
+    "bot/istio-tbot",
+    "workload_identity/istio-workloads",
+    "token/istio-tbot-k8s-join",
+]
+
+
+def made(teleport: Teleport, run: str = "run-1", *, replace: bool = False, reuse: bool = False) -> resources.Resources:
+    return resources.Resources(teleport, run, KeptInMemory(), replace=replace, cluster="dev", reuse=reuse)
+
+
+def everything(teleport: Teleport, tmp_path: Path, run: str = "run-1", *, reuse: bool = False) -> resources.Resources:
+    mine = made(teleport, run, reuse=reuse)
+    mine.create_all(RECOMMENDED)
+    mine.create_token(JWKS, tmp_path)
+    return mine
+
+
+def test_resources_are_created_labelled_and_in_an_order_in_which_each_finds_the_others() -> None:
+    teleport, recorder = Teleport(), KeptInMemory()
+    resources.Resources(teleport, "run-1", recorder, replace=False).create_all(RECOMMENDED)
+    created = [yaml.safe_load(stdin) for _, stdin in teleport.asked]
+    assert {argv for argv, _ in teleport.asked} == {("create",)}
+    assert [document["kind"] for document in created] == ["role", "bot", "workload_identity"]
+    assert {document["metadata"]["labels"][RUN_LABEL] for document in created} == {"run-1"}
+    assert created[2]["metadata"]["labels"]["env"] == "dev"
+    assert [str(e.subject) for e in recorder.evidence.values()][1] == "Teleport teleport.test bot/istio-tbot"
+
+
+def test_only_where_they_are_ours_resources_are_replaced(tmp_path: Path) -> None:
+    teleport = Teleport()
+    made(teleport, replace=True).create_token(JWKS, tmp_path)
+    assert teleport.asked[0][0] == ("create", "--force")
+
+
+def test_a_refusal_holds_tctls_own_words() -> None:
+    with pytest.raises(ProvisioningFailed, match="already exists"):
+        made(Teleport("ERROR: role already exists")).create_all(RECOMMENDED)
+
+
+def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
+    teleport = Teleport()
+    mine = everything(teleport, tmp_path)
+    mine.remove()
+    mine.remove()
+    assert teleport.removed() == [*reversed(ALL)]
+    assert teleport.there == {}
+
+
+@pytest.mark.parametrize("said", ["ERROR: role already exists", "ERROR: access denied to perform action create"])
+def test_what_was_refused_is_somebody_elses_and_stays(said: str) -> None:
+    teleport = Teleport(said)
+    mine = made(teleport)
+    with pytest.raises(ProvisioningFailed):
+        mine.create_all(RECOMMENDED)
+    teleport.asked.clear()
+    mine.remove()
+    assert teleport.asked == []
+
+
+@pytest.mark.parametrize(
+    "cut_short", [CouldNotTell(expected="an answer", seen="none", where="tctl", remedy="wait"), KeyboardInterrupt()]
+)
+@pytest.mark.parametrize("came_through", [True, False])
+def test_what_was_under_way_when_tctl_was_cut_short_is_removed_if_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, cut_short: BaseException, *, came_through: bool
+) -> None:
+    teleport = Teleport()
+    mine = made(teleport)
+
+    def cut(options: list[str], stdin: str) -> tuple[str, str]:
+        if came_through:
+            Teleport.create(teleport, options, stdin)
+        raise cut_short
+
+    monkeypatch.setattr(teleport, "create", cut, raising=False)
+    with pytest.raises(type(cut_short)):
+        mine.create_all(RECOMMENDED)
+    mine.remove()
+    assert teleport.there == {}
+    assert teleport.removed() == ([ALL[0]] if came_through else [])
+
+
+def test_what_somebody_put_in_the_place_of_ours_stays(tmp_path: Path) -> None:
+    teleport = Teleport()
+    mine = everything(teleport, tmp_path)
+    theirs = {"kind": "role", "metadata": {"name": "istio-workload-identity-issuer", "labels": {"team": "platform"}}}
+    teleport.there[ALL[0]] = theirs
+    mine.remove()
+    assert teleport.there == {ALL[0]: theirs}
+
+
+@pytest.mark.parametrize(("said", "fails"), [("ERROR: bot not found", False), ("ERROR: access denied", True)])
+def test_what_cannot_be_removed_is_said_unless_it_is_gone(tmp_path: Path, said: str, *, fails: bool) -> None:
+    teleport = Teleport()
+    mine = everything(teleport, tmp_path)
+    teleport.refusal = said
+    if fails:
+        with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):
+            mine.remove()
+    else:
+        mine.remove()
+
+
+def test_a_second_run_on_the_kept_cluster_replaces_what_the_first_one_made(tmp_path: Path) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    everything(teleport, tmp_path, "run-2", reuse=True)
+    assert {d["metadata"]["labels"][RUN_LABEL] for d in teleport.there.values()} == {"run-2"}
+
+
+def test_without_reuse_nothing_is_replaced_that_an_earlier_run_made(tmp_path: Path) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    with pytest.raises(ProvisioningFailed, match="already exists"):
+        everything(teleport, tmp_path, "run-2")
+
+
+@pytest.mark.parametrize("labels", [{}, {"team": "platform"}, {RUN_LABEL: "run-0", CLUSTER_LABEL: "another"}])
+def test_what_is_not_of_this_cluster_is_neither_replaced_nor_removed(tmp_path: Path, labels: dict[str, str]) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    theirs = {"kind": "token", "metadata": {"name": "istio-tbot-k8s-join", "labels": labels}}
+    teleport.there[ALL[3]] = theirs
+    second = made(teleport, "run-2", reuse=True)
+    with pytest.raises(ProvisioningFailed, match="already exists"):
+        second.create_token(JWKS, tmp_path)
+    second.remove_kept()
+    assert teleport.there == {ALL[3]: theirs}
+
+
+def test_what_an_earlier_run_kept_is_removed_last_first(tmp_path: Path) -> None:
+    teleport = Teleport()
+    everything(teleport, tmp_path)
+    made(teleport, "").remove_kept()
+    assert teleport.removed() == [*reversed(ALL)]
+    made(teleport, "").remove_kept()
+    assert teleport.removed() == [*reversed(ALL)]

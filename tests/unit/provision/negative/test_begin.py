@@ -1,0 +1,188 @@
+"""What is made for whom, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from facts.errors import NotGiven, ProvisioningFailed
+from facts.evidence import KeptInMemory
+from facts.istio.mesh import Mesh
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.workloads import DaemonSet
+from facts.teleport.resources import Ping
+from facts.teleport.tbot import Agent
+from facts.traffic.attempts import NotRun
+from provision.negative import Intruders
+from provision.negative.probe import Ground
+from provision.negative.rules import Rules
+from settings import Names
+from tests.unit.judge import builders as make
+from tests.unit.provision.negative.doubles import IDENTITY, Tctl, installed
+
+
+class Objects:
+    """Takes every object but pods of the names that it refuses."""
+
+    run_id = "Run-1"
+
+    def __init__(self, *refuses: str) -> None:
+        self.refuses = refuses
+        self.made: list[str] = []
+        self.removed: list[str] = []
+
+    def apply(self, document: dict[str, Any]) -> dict[str, Any]:
+        name = document["metadata"]["name"]
+        if document["kind"] == "Pod" and name in self.refuses:
+            raise ProvisioningFailed(expected="it", seen="HTTP 403: violates PodSecurity", where=name, remedy="")
+        self.made.append(f"{document['kind']}/{name}")
+        return document
+
+    def get(self, _version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any]:
+        del namespace
+        daemon_set, config_maps = installed()
+        return daemon_set if kind == "DaemonSet" else {"data": config_maps[name]}
+
+    def delete(self, _version: str, kind: str, name: str) -> None:
+        self.removed.append(f"{kind}/{name}")
+
+
+class Cluster:
+    """Has no pods."""
+
+    def pods(self, _namespace: str) -> tuple[Pod, ...]:
+        return (make.pod("outside", namespace="conformance-run-1"),)
+
+    def daemon_set(self, _namespace: str, _name: str) -> DaemonSet:
+        return make.agent().daemon_set
+
+
+class Probes:
+    """Has a namespace, and finds nothing."""
+
+    def namespace(self) -> str:
+        return "conformance-run-1"
+
+    def of_sockets(self, **_arguments: object) -> tuple[()]:
+        return ()
+
+
+class Install:
+    """As the guide installs it, on one node."""
+
+    names = Names()
+
+    def agent(self) -> Agent:
+        return make.agent()
+
+    def mesh(self) -> Mesh:
+        return make.mesh()
+
+    def ping(self) -> Ping:
+        return make.ping()
+
+    def injected_by_node(self) -> dict[str, list[Pod]]:
+        return {"node-1": [make.pod()]}
+
+    def proxy_image(self) -> str:
+        return "registry.example/proxyv2:1"
+
+    def socket_directory(self) -> str:
+        return "/run/spire/sockets"
+
+    def socket_name(self) -> str:
+        return "socket"
+
+
+class JoinsOtherwise(Install):
+    """Its tbot joins by a method that knows nothing of service accounts."""
+
+    def agent(self) -> Agent:
+        return make.agent(config=make.tbot_config(join_method="iam"))
+
+
+def intruders(objects: Objects, tctl: Tctl | None = None, install: Install | None = None) -> Intruders:
+    """Intruders of a run on that cluster."""
+    parts: list[Any] = [objects, Cluster(), install or Install(), Probes()]
+    ground = Ground(*parts, image="registry.example/python:1", patience=0.1)
+    return Intruders(ground, Rules(tctl, KeptInMemory()))
+
+
+REFUSED = "Pod/refused"
+
+
+def test_only_what_is_wanted_is_made() -> None:
+    objects = Objects()
+    intruders(objects).begin(["NEG-04", "NEG-07", "ID-01"])
+    pods = {name for name in objects.made if name.startswith("Pod/")}
+    assert pods == {"Pod/stranger", "Pod/fail-closed"}
+
+
+def test_nobody_tries_to_join_where_he_would_be_let_in_as_the_bot() -> None:
+    objects = Objects()
+    made = intruders(objects, install=JoinsOtherwise())
+    made.begin({"NEG-06"})
+    assert objects.made == []
+    attempt = made.joining.attempt()
+    assert isinstance(attempt, NotRun)
+    assert "by the method iam" in attempt.reason
+    assert attempt.evidence == ("ev-agent",)
+
+
+def test_rules_are_narrowed_only_when_who_is_in_no_pod_has_been_asked() -> None:
+    objects, tctl = Objects(), Tctl()
+    made = intruders(objects, tctl)
+    made.begin(["NEG-02", "NEG-03"])
+    assert tctl.holds is IDENTITY
+    assert REFUSED not in objects.made
+    made.beside()
+    assert tctl.holds["spec"]["rules"]["allow"]
+    assert REFUSED in objects.made
+    assert made.ruled.former().rules == ()
+    made.ruled.restore()
+    assert "rules" not in tctl.holds["spec"]
+
+
+def test_rules_are_narrowed_at_once_where_nobody_asks_from_outside() -> None:
+    objects, tctl = Objects(), Tctl()
+    intruders(objects, tctl).begin(["NEG-03"])
+    assert tctl.holds["spec"]["rules"]["allow"]
+    assert {REFUSED, "Pod/allowed"} <= {*objects.made}
+
+
+def test_rules_that_cannot_be_narrowed_concern_nobody_else() -> None:
+    objects = Objects()
+    made = intruders(objects)
+    made.begin(["NEG-03", "NEG-04"])
+    assert "Pod/fail-closed" in objects.made
+    assert REFUSED not in objects.made
+    with pytest.raises(NotGiven):
+        made.ruled.former()
+
+
+def test_a_pod_that_the_cluster_does_not_admit_is_told_as_that() -> None:
+    made = intruders(Objects("outside-node-1"))
+    made.begin(["NEG-02"])
+    (outside,) = made.outside.asked()
+    assert isinstance(outside, NotRun)
+    assert outside.by_policy
+    assert "violates PodSecurity" in outside.reason
+    assert outside.evidence
+
+
+def test_everything_is_put_back_and_removed() -> None:
+    objects, tctl = Objects(), Tctl()
+    made = intruders(objects, tctl)
+    made.begin(["NEG-03"])
+    made.remove()
+    assert "rules" not in tctl.holds["spec"]
+    assert objects.removed == ["Namespace/conformance-run-1-intruders"]
+
+
+def test_nothing_was_made_and_nothing_is_removed() -> None:
+    objects = Objects()
+    made = intruders(objects)
+    made.begin(["ID-01"])
+    made.remove()
+    assert (objects.made, objects.removed) == ([], [])

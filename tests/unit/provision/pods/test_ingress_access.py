@@ -1,0 +1,148 @@
+"""Gateways in front of a workload: what opens them, and what is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from facts.document import Reading
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
+from facts.istio.services import Ingress, Service
+from facts.kubernetes.objects import Pod
+from facts.proxies import envoy
+from facts.proxies.envoy_traffic import HOSTS, ROUTES
+from observe.kubernetes.streams import ExecResult
+from observe.wait import Pace
+from provision.pods import ingress_access as ingress
+from provision.pods.ingress_access import Doorkeeper
+from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
+
+PLAIN = make.pod("plain", namespace="run", injected=False)
+SERVER = replace(make.pod("beta", namespace="run", service_account="beta"), ip="10.0.0.9")
+GATEWAY = make.pod("gateway", namespace="istio-system")
+SELECTOR = {"app": "gate", "istio": "gate"}
+
+
+class FakeObjects:
+    """Keeps what is applied, and what was waited for."""
+
+    def __init__(self) -> None:
+        self.applied: dict[str, dict[str, Any]] = {}
+        self.awaited: list[str] = []
+
+    def apply_all(self, documents: list[dict[str, Any]]) -> None:
+        self.applied |= {document["kind"]: document for document in documents}
+
+    def await_ready(self, kind: str, name: str, *_pace: Pace, **_more: str) -> None:
+        self.awaited.append(f"{kind}/{name}")
+
+
+class FakeCluster:
+    """Knows one pod by any label, and leads to a door, or does not yet."""
+
+    def __init__(self, *refuses: str) -> None:
+        self.refuses = list(refuses)
+
+    def execute(self, pod: ObjectRef, _container: str, argv: list[str]) -> ExecResult:
+        assert pod == PLAIN.ref
+        assert argv[-1] in {"80", "8000"}
+        words = self.refuses.pop() if self.refuses else ""
+        return ExecResult(tuple(argv), "", f"Traceback\n{words}", 1 if words else 0, ())
+
+    def pods(self, namespace: str, label_selector: str) -> tuple[Pod, ...]:
+        assert (namespace, label_selector) == ("run", "gateway.networking.k8s.io/gateway-name=door")
+        return (make.pod("door", namespace="run"),)
+
+
+@pytest.fixture
+def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What every proxy says, by path: everything that is waited for."""
+    address = {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 8080}}}
+    said: dict[str, Any] = {
+        ROUTES: {"domains": ["run.invalid", "door.run.invalid"]},
+        HOSTS: {"cluster_statuses": [{"host_statuses": [address]}]},
+        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/door-mine"],
+    }
+
+    def read(_cluster: object, _pod: Pod, paths: list[str]) -> dict[str, Reading]:
+        return {path: Reading(said[path], "ev", NOW) for path in paths}
+
+    monkeypatch.setattr(ingress, "read_admin", read)
+    return said
+
+
+@pytest.fixture
+def objects() -> FakeObjects:
+    return FakeObjects()
+
+
+@pytest.fixture
+def doorkeeper(objects: FakeObjects) -> Doorkeeper:
+    return keeper(objects, FakeCluster())
+
+
+def keeper(objects: FakeObjects, cluster: FakeCluster) -> Doorkeeper:
+    pace = Pace(0.1, 0.05, sleep=lambda _seconds: None)
+    anything: Any = cluster
+    return Doorkeeper(cast("Any", objects), anything, client=PLAIN, server=SERVER, trust_domain="teleport.test", pace=pace)
+
+
+def meshs_own() -> Ingress:
+    ref = ObjectRef("DaemonSet", "gate", "istio-system")
+    gateway = make.ingress_gateway(ref=ref, selector=SELECTOR, service_account="gate")
+    return Ingress(gateway, Service("istio-system", "gate", SELECTOR, {"http": 8000}, ()), 8000)
+
+
+def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
+    doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any]
+) -> None:
+    door = doorkeeper.open(meshs_own(), [GATEWAY])
+    assert (door.url, door.host, door.pods) == ("http://gate.istio-system:8000/", "run.invalid", (GATEWAY,))
+    assert door.identity == "spiffe://teleport.test/ns/istio-system/sa/gate"
+    assert {d["metadata"]["namespace"] for d in objects.applied.values()} == {"run"}
+    gateway = objects.applied["Gateway"]["spec"]
+    assert gateway["selector"] == SELECTOR
+    assert gateway["servers"][0]["port"]["number"] == 8000
+    source = objects.applied["AuthorizationPolicy"]["spec"]["rules"][0]["from"][0]["source"]
+    assert source == {"principals": ["teleport.test/ns/istio-system/sa/gate"]}
+
+
+@pytest.mark.parametrize("revision", ["default", "canary"])
+def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
+    doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any], revision: str
+) -> None:
+    door = doorkeeper.build("mine", revision, "/run/other")
+    assert door.identity == "spiffe://teleport.test/ns/run/sa/door-mine"
+    assert [pod.name for pod in door.pods] == ["door"]
+    assert objects.applied["Gateway"]["spec"]["gatewayClassName"] == "mine"
+    assert objects.awaited == ["Deployment/door-mine"]
+    assert "path: /run/other\n" in objects.applied["ConfigMap"]["data"]["deployment"]
+    labels = objects.applied["Gateway"]["metadata"].get("labels")
+    assert labels == (None if revision == "default" else {"istio.io/rev": "canary"})
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [(ROUTES, "has no route for run.invalid"), (HOSTS, "does not know"), (envoy.INBOUND_LISTENERS, "has no policy for")],
+)
+def test_a_proxy_that_does_not_know_yet_is_waited_for(
+    doorkeeper: Doorkeeper, proxies: dict[str, Any], path: str, words: str
+) -> None:
+    proxies[path] = {}
+    with pytest.raises(CouldNotTell, match=words):
+        doorkeeper.open(meshs_own(), [GATEWAY])
+
+
+def test_a_door_that_the_clients_node_does_not_lead_to_yet_is_waited_for(
+    objects: FakeObjects, proxies: dict[str, Any]
+) -> None:
+    refused = "ConnectionRefusedError: [Errno 111] Connection refused"
+    cluster = FakeCluster(refused)
+    assert keeper(objects, cluster).open(meshs_own(), [GATEWAY]).pods == (GATEWAY,)
+    assert cluster.refuses == []
+    with pytest.raises(CouldNotTell, match="Errno 111"):
+        keeper(objects, FakeCluster(*[refused] * 1_000_000)).open(meshs_own(), [GATEWAY])

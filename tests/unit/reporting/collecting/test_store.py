@@ -1,0 +1,230 @@
+"""The store knows where a reading belongs, from any thread, and endings only ever get worse."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from facts.evidence import Recorder
+from facts.finding import Holds
+from judge.verdict import Authority, Ending
+from reporting.collecting.store import Store
+from reporting.model import Phase, StepState
+from tests.unit.reporting.sample import NOW, ONE, TWO, finding, reading, scenario, step
+
+THREE = reading("three")
+
+
+def running() -> Store:
+    """A store in the first of two steps of a scenario for A-1."""
+    store = Store()
+    store.plan(replace(scenario("A-1", step(StepState.NOT_RUN), step(StepState.NOT_RUN)), ending=Ending.NOT_RUN))
+    store.begin_scenario("features/a.feature::S A-1")
+    store.begin_step(0)
+    return store
+
+
+def test_it_is_a_recorder() -> None:
+    recorder: Recorder = Store()
+
+    assert recorder.record(ONE) == ONE.id
+
+
+def test_readings_go_to_the_step_then_to_the_scenario_then_to_the_run() -> None:
+    store = running()
+
+    store.record(ONE)
+    store.end_step(StepState.PASSED)
+    store.record(TWO)
+    store.leave_scenario()
+    store.record(THREE)
+
+    (record,) = store.scenarios
+    assert record.steps[0].evidence == (ONE.id,)
+    assert record.evidence == (TWO.id,)
+    assert store.run_evidence == (THREE.id,)
+
+
+def test_shared_setup_inside_a_step_belongs_to_the_run_and_attaching_it_to_the_step() -> None:
+    store = running()
+
+    with store.shared_setup(), store.shared_setup():
+        store.record(ONE)
+    store.record(TWO)
+    store.attach([ONE.id, ONE.id])
+
+    assert store.run_evidence == (ONE.id,)
+    assert store.scenarios[0].steps[0].evidence == (TWO.id, ONE.id)
+    assert [e.id for e in store.evidence] == [ONE.id, TWO.id]
+
+
+def test_what_belongs_to_the_run_goes_there_while_a_step_runs_and_takes_nothing_of_the_step_with_it() -> None:
+    store = running()
+    provisioning = store.for_the_run()
+    of_the_run = [reading(f"run-{i}") for i in range(200)]
+    of_the_step = [reading(f"step-{i}") for i in range(200)]
+
+    thread = threading.Thread(target=lambda: [provisioning.record(e) for e in of_the_run])
+    thread.start()
+    for each in of_the_step:
+        store.record(each)
+    thread.join()
+    provisioning.attach([of_the_step[0].id])
+    provisioning.conclude(finding("Z-9", Holds.NO, of_the_run[0]))
+    provisioning.hide("a-token-that-joins")
+
+    assert store.scenarios[0].steps[0].evidence == tuple(e.id for e in of_the_step)
+    assert store.run_evidence == (*(e.id for e in of_the_run), of_the_step[0].id)
+    assert [f.requirement for f in store.run_findings] == ["Z-9"]
+    assert store.told("a-token-that-joins") == "[redacted]"
+
+
+def test_a_finding_brings_its_evidence_and_is_kept_once() -> None:
+    store = running()
+    store.record(ONE)
+    store.end_step(StepState.PASSED)
+    store.begin_step(1)
+
+    store.conclude(finding("A-1", Holds.YES, ONE))
+    store.conclude(finding("A-1", Holds.YES, ONE))
+
+    assert store.scenarios[0].steps[1].evidence == (ONE.id,)
+    assert len(store.scenarios[0].steps[1].findings) == 1
+
+
+def test_what_was_never_recorded_cannot_be_attached_or_cited() -> None:
+    store = running()
+
+    with pytest.raises(KeyError, match="never recorded"):
+        store.attach([ONE.id])
+    with pytest.raises(KeyError, match="never recorded"):
+        store.conclude(finding("A-1", Holds.YES, ONE))
+    assert store.scenarios[0].all_findings == ()
+
+
+def test_a_finding_on_a_requirement_without_tag_is_refused_in_a_scenario_and_taken_outside() -> None:
+    store = running()
+    store.record(ONE)
+
+    with pytest.raises(ValueError, match="tagged A-1"):
+        store.conclude(finding("Z-9", Holds.NO, ONE))
+    store.leave_scenario()
+    store.conclude(finding("Z-9", Holds.NO, ONE))
+
+    assert [f.requirement for f in store.run_findings] == ["Z-9"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "state"), [(Holds.YES, StepState.PASSED), (Holds.NO, StepState.VIOLATED), (Holds.UNKNOWN, StepState.BROKE)]
+)
+def test_a_step_that_returned_is_what_it_concluded(holds: Holds, state: StepState) -> None:
+    store = running()
+    store.record(ONE)
+
+    store.conclude(finding("A-1", holds, ONE))
+    store.end_step(StepState.PASSED)
+
+    assert store.scenarios[0].steps[0].state is state
+
+
+def test_an_ending_only_gets_worse_and_keeps_every_reason() -> None:
+    store = running()
+    name = store.scenarios[0].id
+
+    for ending, reason in ((Ending.VIOLATED, "it is so"), (Ending.COMPLETED, ""), (Ending.BROKE, "clean-up")):
+        store.lower(name, ending, reason)
+
+    assert store.scenarios[0].ending is Ending.VIOLATED
+    assert store.scenarios[0].reason == "it is so; clean-up"
+
+
+def test_an_interruption_breaks_the_step_and_scenario_under_way_and_no_other() -> None:
+    store = running()
+    for name in ("B-1", "B-2"):
+        store.plan(replace(scenario(name, step(StepState.NOT_RUN)), ending=Ending.NOT_RUN, reason="never started"))
+    store.begin_scenario("features/a.feature::S B-2")
+    store.lower("features/a.feature::S B-2", Ending.NOT_RUN, "no session was given")
+    store.begin_scenario("features/a.feature::S A-1")
+
+    store.interrupt("interrupted: Ctrl-C")
+
+    running_then, not_started, over = store.scenarios
+    assert (running_then.ending, running_then.steps[0].state) == (Ending.BROKE, StepState.BROKE)
+    assert (not_started.ending, not_started.reason) == (Ending.NOT_RUN, "never started")
+    assert (over.ending, over.reason) == (Ending.NOT_RUN, "no session was given")
+
+
+def test_errors_reasons_and_messages_are_redacted_when_they_arrive() -> None:
+    store, secret = running(), "Authorization: Bearer abcdefgh12345678"
+
+    store.end_step(StepState.BROKE, secret)
+    store.lower(store.scenarios[0].id, Ending.BROKE, secret)
+    store.run_error(secret)
+    store.note_phase(Phase("Istio", NOW, 1.0, False, secret))
+
+    assert "abcdefgh" not in f"{store.scenarios} {store.run_errors} {store.timeline}"
+
+
+def test_what_is_to_be_hidden_is_in_nothing_that_is_told_of_before_or_after() -> None:
+    store, secret = running(), "a-token-that-joins"
+    name = store.scenarios[0].id
+
+    def tell() -> None:
+        kept = reading(secret, f"token: {secret}")
+        store.record(kept)
+        store.conclude(replace(finding("A-1", Holds.NO, kept), where=f"Teleport token/{secret}"))
+        store.note_run_fact("authority_detail", secret)
+        store.note_phase(Phase("resources", NOW, 1.0, False, secret))
+        store.run_error(secret)
+        store.lower(name, Ending.BROKE, secret)
+        store.end_step(StepState.BROKE, secret)
+
+    tell()
+    store.hide(secret, "")
+    store.begin_step(1)
+    tell()
+
+    told = (store.scenarios, store.evidence, store.run_findings, store.run_errors, [*store.timeline], store.facts)
+    assert secret not in repr(told)
+    assert store.told(f"x {secret}") == "x [redacted]"
+    assert {e.redactions for e in store.evidence} == {1}
+    assert len(store.scenarios[0].steps[0].findings) == len(store.scenarios[0].steps[1].findings) == 1
+
+
+def test_phases_are_told_by_their_start_and_say_why_they_failed() -> None:
+    store = Store()
+
+    store.note_phase(Phase("inner", NOW + timedelta(seconds=1), 1.0, False, "no image"))
+    store.note_phase(Phase("outer", NOW, 3.0, True))
+
+    assert [(p.name, p.ok, p.message) for p in store.timeline] == [("outer", True, ""), ("inner", False, "no image")]
+
+
+def test_run_facts_are_those_of_the_model() -> None:
+    store = Store()
+
+    store.note_run_fact("authority", Authority.STAND_IN)
+    store.note_image("tbot", "tbot:1", "sha256:ab")
+
+    assert store.facts.authority is Authority.STAND_IN
+    assert store.facts.images[0].digest == "sha256:ab"
+    with pytest.raises(KeyError):
+        store.note_run_fact("istio", "1.30")
+    with pytest.raises(KeyError):
+        store.note_run_fact("images", ())
+
+
+def test_threads_lose_nothing() -> None:
+    store = running()
+    readings = [[reading(f"{t}-{i}") for i in range(50)] for t in range(8)]
+
+    threads = [threading.Thread(target=lambda batch=batch: [store.record(e) for e in batch]) for batch in readings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(store.evidence) == len(store.scenarios[0].steps[0].evidence) == 400
