@@ -27,8 +27,8 @@ from provision.disruption.lifetimes import ShortLived
 from provision.installing.install import PARTS, Installer
 from provision.installing.phases import STOPPED, PhaseRecord
 from provision.objects import is_scratch
+from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, TestPods, long_running_in
 from provision.pods.probes import Probes
-from provision.pods.test_pods import CAST, MeshNames, Workload, Workloads, lasting_in
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
 from reporting.collecting import run_facts
@@ -234,7 +234,7 @@ def install(
     def teleport() -> Teleport:
         address = target.teleport()
         return Teleport(
-            address.proxy or opened.agent().config.proxy_server,
+            address.proxy or opened.tbot().config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,
             tctl=target.tctl,
@@ -273,12 +273,12 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
 @pytest.fixture(scope="session")
 def gather(
     target: Target, cluster: Cluster, install: Install, settings: Settings
-) -> Callable[[Iterable[Workload]], Workloads]:
+) -> Callable[[Iterable[TestPod]], TestPods]:
     """Makes workloads out of how they are wanted; whoever calls it removes them."""
-    target.need("agent")
+    target.need("tbot")
     mesh = install.mesh()
     return partial(
-        Workloads,
+        TestPods,
         target.objects,
         cluster,
         image=target.workload_image,
@@ -289,9 +289,9 @@ def gather(
 
 
 @pytest.fixture(scope="session")
-def workloads(gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Workloads]:
+def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestPods]:
     """Workloads of the run, begun all at once and removed at the end."""
-    made = gather(CAST)
+    made = gather(TEST_PODS)
     try:
         yield made
     finally:
@@ -301,25 +301,28 @@ def workloads(gather: Callable[[Iterable[Workload]], Workloads]) -> Iterator[Wor
 @pytest.fixture(scope="module")
 def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
     """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the feature."""
-    changed = ShortLived(target.objects, install.cluster, install.agent(), Pace(settings.patience.rollout))
+    changed = ShortLived(target.objects, install.cluster, install.tbot(), Pace(settings.patience.rollout))
     yield changed
     changed.end()
 
 
 @pytest.fixture(scope="session")
-def quarters() -> Iterator[str]:
-    """Namespaces for `lasting`, each another one: those of an earlier feature may still be on their way out."""
-    return (f"lasting-{number}" for number in count(1))
+def namespaces_of_features() -> Iterator[str]:
+    """Namespaces for `long_running`, each another one: those of an earlier feature may still be on their way out."""
+    return (f"long-running-{number}" for number in count(1))
 
 
 @pytest.fixture(scope="module")
-def lasting(
-    short_lived: ShortLived, gather: Callable[[Iterable[Workload]], Workloads], quarters: Iterator[str], target: Target
-) -> Iterator[Workloads]:
+def long_running(
+    short_lived: ShortLived,
+    gather: Callable[[Iterable[TestPod]], TestPods],
+    namespaces_of_features: Iterator[str],
+    target: Target,
+) -> Iterator[TestPods]:
     """Workloads that live from short-lived certificates; removed before these are long-lived again."""
     if not short_lived.is_in_force:
         raise LookupError("a step must ask for short lifetimes before it asks for workloads that live from them")
-    made = gather(lasting_in(next(quarters), target.older_proxy_image))
+    made = gather(long_running_in(next(namespaces_of_features), target.older_proxy_image))
     try:
         yield made
     finally:
@@ -335,8 +338,8 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     run_facts.note_cluster(recorder, install.cluster.api.host, version[0] if version else None, install.seen("nodes") or ())
     if (mesh := install.seen("mesh")) is not None:
         run_facts.note_mesh(recorder, mesh)
-    if (agent := install.seen("agent")) is not None:
-        run_facts.note_agent(recorder, agent, install.seen("bot_instances") or ())
+    if (tbot := install.seen("tbot")) is not None:
+        run_facts.note_tbot(recorder, tbot, install.seen("bot_instances") or ())
     if (fleet := install.seen("fleet")) is not None:
         run_facts.note_fleet(recorder, fleet)
     if (pods := install.seen("pods")) is not None:

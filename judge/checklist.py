@@ -21,7 +21,7 @@ from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, JoinToken, Ping, Role, WorkloadIdentity
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from judge.findings import concluded, listed, not_applicable
 from judge.fleet import of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
@@ -44,7 +44,7 @@ def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun,
         "CHK-1",
         expected=f"istiod available with trust domain {ping.cluster_name} and a template {template} that injects",
         problems=problems,
-        so=f"istiod available, trust domain {mesh.trust_domain}, template {template} injects",
+        confirmed=f"istiod available, trust domain {mesh.trust_domain}, template {template} injects",
         where=f"Istio in {mesh.namespace}",
         evidence=(*guide.evidence, *mesh.evidence, *ping.evidence, *dry_run.evidence),
         guide_says=guide.said,
@@ -59,7 +59,7 @@ def token_created(
         "CHK-2",
         expected=f"a token with which {service_account} of this cluster can join",
         problems=token_problems(token, live, service_account, bot, role),
-        so=f"it holds this cluster's keys and allows {service_account}",
+        confirmed=f"it holds this cluster's keys and allows {service_account}",
         where=guide.asked,
         evidence=(*guide.evidence, *token.evidence, *live.evidence, *bot.evidence),
         guide_says=guide.said,
@@ -72,7 +72,7 @@ def role_created(guide: GuideAnswer, role: Role | Absent, identity: WorkloadIden
         "CHK-3",
         expected="a role that grants the workload identity and nothing wider",
         problems=role_problems(role, identity),
-        so="its labels and rules fit the identity",
+        confirmed="its labels and rules fit the identity",
         where=guide.asked,
         evidence=(*guide.evidence, *role.evidence, *identity.evidence),
         guide_says=guide.said,
@@ -86,7 +86,7 @@ def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) ->
         "CHK-4",
         expected="a workload identity that builds IDs in Istio's form",
         problems=problems,
-        so="" if isinstance(identity, Absent) else identity.spiffe_id,
+        confirmed="" if isinstance(identity, Absent) else identity.spiffe_id,
         where=guide.asked,
         evidence=(*guide.evidence, *identity.evidence),
         guide_says=guide.said,
@@ -94,16 +94,16 @@ def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) ->
 
 
 def tbot_running(
-    guide: GuideAnswer, agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
+    guide: GuideAnswer, tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
 ) -> Finding:
     """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
     return concluded(
         "CHK-5",
         expected="a Ready tbot pod on every node that hosts injected pods",
-        problems=node_problems(agent, nodes, now),
-        so=where_ready(agent, nodes),
-        where=str(agent.daemon_set.ref),
-        evidence=(*guide.evidence, *agent.evidence, *evidence),
+        problems=node_problems(tbot, nodes, now),
+        confirmed=where_ready(tbot, nodes),
+        where=str(tbot.daemon_set.ref),
+        evidence=(*guide.evidence, *tbot.evidence, *evidence),
         guide_says=guide.said,
     )
 
@@ -135,7 +135,7 @@ def tbot_issues(
         fleet,
         expected="every sidecar on tbot's nodes to hold its own identity from Teleport",
         problems=problems,
-        so=listed(f"{p.pod.node}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
+        confirmed=listed(f"{p.pod.node}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
         where=f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}",
         evidence=(*bundle.evidence, *evidence),
     )
@@ -155,7 +155,7 @@ def test_app_running(
         fleet,
         expected="the test application Ready, with its own identity from Teleport",
         problems=[*_without_proxy(pods, fleet), *problems],
-        so=listed(f"{p.pod.name}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
+        confirmed=listed(f"{p.pod.name}: {listed(p.spiffe_ids)}" for p in fleet.proxies),
         where=_pods(pods),
         evidence=(*bundle.evidence, *deployment.evidence),
     )
@@ -172,7 +172,7 @@ def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_
         fleet,
         expected=f"the node's socket directory {socket_directory} in the pod, with live SDS streams",
         problems=[*_without_proxy(pods, fleet), *problems],
-        so=listed(f"{p.pod.name}: {p.streams.rq_active} streams" for p in fleet.proxies),
+        confirmed=listed(f"{p.pod.name}: {p.streams.rq_active} streams" for p in fleet.proxies),
         where=_pods(pods),
     )
 
@@ -191,7 +191,7 @@ def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) 
         fleet,
         expected="secrets from the external socket, and no certificate request to istiod",
         problems=problems,
-        so=listed(f"{p.pod.name}: {'; '.join(p.decided_by)}" for p in fleet.proxies),
+        confirmed=listed(f"{p.pod.name}: {'; '.join(p.decided_by)}" for p in fleet.proxies),
         where=_pods(pods),
     )
 
@@ -204,12 +204,12 @@ def _of_proxies(
     *,
     expected: str,
     problems: Sequence[str],
-    so: str,
+    confirmed: str,
     where: str,
     evidence: Iterable[str] = (),
 ) -> Finding:
     return of_proxies(
-        requirement, pods, fleet, expected=expected, problems=problems, so=so, where=where,
+        requirement, pods, fleet, expected=expected, problems=problems, confirmed=confirmed, where=where,
         evidence=(*guide.evidence, *evidence), guide_says=guide.said,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ def concluded(
     *,
     expected: str,
     problems: Sequence[str],
-    so: str,
+    confirmed: str,
     where: str,
     evidence: Iterable[str],
     remedy: str = "",
@@ -29,7 +29,7 @@ def concluded(
         requirement: Id in the catalogue.
         expected: What must be so.
         problems: What is not so, one sentence each.
-        so: What is so when there is no problem.
+        confirmed: What is so when there is no problem.
         where: What was judged.
         evidence: Ids of the readings; doubles are dropped.
         remedy: A remedy that fits better than the catalogue's.
@@ -42,7 +42,7 @@ def concluded(
         requirement=requirement,
         holds=Holds.NO if problems else Holds.YES,
         expected=expected,
-        seen="; ".join(problems) if problems else so,
+        seen="; ".join(problems) if problems else confirmed,
         where=where,
         evidence=tuple(dict.fromkeys(evidence)),
         remedy=remedy,

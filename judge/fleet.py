@@ -28,7 +28,7 @@ def of_proxies(
     *,
     expected: str,
     problems: Sequence[str],
-    so: str,
+    confirmed: str,
     where: str,
     evidence: Iterable[str],
     remedy: str = "",
@@ -44,7 +44,7 @@ def of_proxies(
         fleet: Their proxies.
         expected: What must be so.
         problems: What is not so, of the proxies that were read.
-        so: What is so when there is no problem.
+        confirmed: What is so when there is no problem.
         where: What was judged.
         evidence: Ids of further readings.
         remedy: A remedy that fits better than the catalogue's.
@@ -68,7 +68,7 @@ def of_proxies(
         requirement,
         expected=expected,
         problems=[*problems, *down, *unread],
-        so=so,
+        confirmed=confirmed,
         where=where,
         evidence=ids,
         remedy=remedy,

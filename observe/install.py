@@ -110,8 +110,8 @@ class Install(Authority):
         with contextlib.suppress(CouldNotTell):
             if part == "istio":
                 found = {"istio_namespace": self.mesh().namespace}
-            elif part == "agent":
-                found = {"tbot_namespace": self.agent().daemon_set.namespace}
+            elif part == "tbot":
+                found = {"tbot_namespace": self.tbot().daemon_set.namespace}
         return self.names.model_copy(update=found)
 
     def _found_identity_name(self) -> str:
@@ -124,4 +124,4 @@ class Install(Authority):
         return next((p.name for p in self.app_pods()), "")
 
     def _first_tbot_pod(self) -> str:
-        return next((p.name for p in self.agent().pods.values()), "")
+        return next((p.name for p in self.tbot().pods.values()), "")

@@ -30,7 +30,7 @@ def token(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
         guide,
         install.token(),
         install.jwks(),
-        service_account=install.agent().service_account,
+        service_account=install.tbot().service_account,
         bot=install.bot(),
         role=install.role_name(),
     )
@@ -50,7 +50,7 @@ def identity(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
 @then("a ready tbot pod must run on every node that hosts injected pods")
 def tbot(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
     finding = judge.tbot_running(
-        guide, install.agent(), install.injected_by_node(), datetime.now(UTC), install.pods_evidence()
+        guide, install.tbot(), install.injected_by_node(), datetime.now(UTC), install.pods_evidence()
     )
     must_hold(recorder, finding)
 

@@ -26,8 +26,8 @@ from observe.proxies.envoy import read_fleet
 from observe.traffic.requests import exchange
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault
-from provision.pods.ingress_access import Door, Doorkeeper
-from provision.pods.test_pods import Workload, Workloads
+from provision.pods.clients_and_servers import TestPod, TestPods
+from provision.pods.ingress_access import IngressAccess, IngressSetup
 from provision.target import Target
 from settings import Settings
 from steps.conclusions import must_hold
@@ -44,22 +44,24 @@ class Asked:
 class Conversations:
     """What the clients of one scenario ask, by client and server."""
 
-    def __init__(self, workloads: Workloads, install: Install) -> None:
-        self._workloads = workloads
+    def __init__(self, test_pods: TestPods, install: Install) -> None:
+        self._test_pods = test_pods
         self._install = install
         self._held: dict[tuple[str, str], Asked] = {}
 
-    def hold(self, client: str, server: str, urls: Sequence[str], *, count: int = 1, door: Door | None = None) -> None:
+    def hold(
+        self, client: str, server: str, urls: Sequence[str], *, count: int = 1, access: IngressAccess | None = None
+    ) -> None:
         """Lets a client ask, through a gateway if one is given."""
-        calling, called = self._workloads.known_to(client, server)
+        calling, called = self._test_pods.known_to(client, server)
         pair = Pair(calling, called, self._install.ping().cluster_name)
-        host, through = (door.host, door.pods) if door else ("", ())
+        host, through = (access.host, access.pods) if access else ("", ())
         held = exchange(self._install.cluster, calling, called, urls, count=count, host=host, through=through)
         self._held[client, server] = Asked(pair, held)
 
     def address(self, server: str) -> str:
         """A server as its Service is called."""
-        return f"{server}.{self._workloads.namespace(server)}"
+        return f"{server}.{self._test_pods.namespace(server)}"
 
     def bundle(self) -> TrustBundle:
         """The authorities that whoever talks here must be certified by."""
@@ -94,9 +96,9 @@ def inapplicable() -> Finding | None:
 
 
 @pytest.fixture
-def conversations(workloads: Workloads, install: Install) -> Conversations:
+def conversations(test_pods: TestPods, install: Install) -> Conversations:
     """What is asked in this scenario."""
-    return Conversations(workloads, install)
+    return Conversations(test_pods, install)
 
 
 @pytest.fixture
@@ -111,14 +113,14 @@ def two_nodes(install: Install) -> Finding | None:
 
 
 @given(parsers.parse('the workloads "{client}" and "{server}"'))
-def two_workloads(client: str, server: str, workloads: Workloads) -> None:
-    workloads.known_to(client, server)
+def two_workloads(client: str, server: str, test_pods: TestPods) -> None:
+    test_pods.known_to(client, server)
 
 
 @given(parsers.parse('the workloads "{client}" and "{server}" on different nodes'))
-def on_different_nodes(client: str, server: str, inapplicable: Finding | None, workloads: Workloads) -> None:
+def on_different_nodes(client: str, server: str, inapplicable: Finding | None, test_pods: TestPods) -> None:
     if inapplicable is None:
-        one, other = workloads.known_to(client, server)
+        one, other = test_pods.known_to(client, server)
         if one.node == other.node:
             raise CouldNotTell(
                 expected="the workloads on two nodes",
@@ -130,8 +132,8 @@ def on_different_nodes(client: str, server: str, inapplicable: Finding | None, w
 
 @given("a policy that lets only alpha call beta")
 @given("policies that let alpha call gamma below /open/ alone, and there not below /open/vault/")
-def policy(workloads: Workloads) -> None:
-    workloads.begin()  # it is there before any workload is
+def policy(test_pods: TestPods) -> None:
+    test_pods.begin()  # it is there before any workload is
 
 
 @when(parsers.re(r"(?P<client>\S+) sends (?P<count>\d+) requests to (?P<server>\S+)"), converters={"count": int})
@@ -147,8 +149,8 @@ def opens(client: str, count: int, server: str, inapplicable: Finding | None, co
 
 
 @when(parsers.parse("{client} sends {count:d} requests in plain text to the address of {server}"))
-def sends_plain(client: str, count: int, server: str, workloads: Workloads, conversations: Conversations) -> None:
-    (pod,) = workloads.ready(server)
+def sends_plain(client: str, count: int, server: str, test_pods: TestPods, conversations: Conversations) -> None:
+    (pod,) = test_pods.ready(server)
     conversations.hold(client, server, [f"http://{pod.ip}:{HTTP}/"], count=count)
 
 
@@ -220,34 +222,34 @@ def gateway_api(install: Install) -> Finding | None:
 
 
 @pytest.fixture
-def doorkeeper(install: Install, workloads: Workloads, target: Target, settings: Settings) -> Doorkeeper:
+def ingress_setup(install: Install, test_pods: TestPods, target: Target, settings: Settings) -> IngressSetup:
     """Opens gateways in front of beta."""
-    plain, beta = workloads.ready("plain", "beta")
+    plain, beta = test_pods.ready("plain", "beta")
     pace, name = Pace(settings.patience.svid), install.ping().cluster_name
-    return Doorkeeper(target.objects, install.cluster, client=plain, server=beta, trust_domain=name, pace=pace)
+    return IngressSetup(target.objects, install.cluster, client=plain, server=beta, trust_domain=name, pace=pace)
 
 
-@given("beta behind it", target_fixture="door")
-def behind_the_meshs(inapplicable: Finding | None, install: Install, doorkeeper: Doorkeeper) -> Door | None:
+@given("beta behind it", target_fixture="access")
+def behind_the_meshs(inapplicable: Finding | None, install: Install, ingress_setup: IngressSetup) -> IngressAccess | None:
     ingress = install.ingress()
     if inapplicable is not None or ingress is None:
         return None
-    return doorkeeper.open(ingress, install.gateway_pods(ingress.gateway))
+    return ingress_setup.open(ingress, install.gateway_pods(ingress.gateway))
 
 
-@given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="door")
-def behind_its_own(inapplicable: Finding | None, install: Install, doorkeeper: Doorkeeper) -> Door | None:
+@given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="access")
+def behind_its_own(inapplicable: Finding | None, install: Install, ingress_setup: IngressSetup) -> IngressAccess | None:
     served = istiods(install.gateway_classes())
     if inapplicable is not None or served is None:
         return None
-    return doorkeeper.build(served.name, install.mesh().revision, install.socket_directory())
+    return ingress_setup.build(served.name, install.mesh().revision, install.socket_directory())
 
 
 @when(parsers.parse("plain sends {count:d} requests through the gateway to beta"), target_fixture="through")
-def sends_through(count: int, door: Door | None, conversations: Conversations) -> Asked | None:
-    if door is None:
+def sends_through(count: int, access: IngressAccess | None, conversations: Conversations) -> Asked | None:
+    if access is None:
         return None
-    conversations.hold("plain", "beta", [door.url], count=count, door=door)
+    conversations.hold("plain", "beta", [access.url], count=count, access=access)
     return conversations.between("plain", "beta")
 
 
@@ -258,18 +260,18 @@ def gateways(through: Asked | None, install: Install, conclude: Conclude) -> Non
 
 
 @then("that gateway must have an identity from tbot")
-def that_gateway(through: Asked | None, door: Door | None, install: Install, conclude: Conclude) -> None:
+def that_gateway(through: Asked | None, access: IngressAccess | None, install: Install, conclude: Conclude) -> None:
     ledger = through.exchange.ledger if through else None
-    pods = door.pods if door else ()
+    pods = access.pods if access else ()
     conclude(lambda: gateways_judge.gateways_are_certified(read_fleet(install.cluster, pods), install.bundle(), ledger))
 
 
 @then("beta must have seen exactly the SPIFFE ID of the gateway each time")
-def seen_gateway(through: Asked | None, door: Door | None, install: Install, conclude: Conclude) -> None:
+def seen_gateway(through: Asked | None, access: IngressAccess | None, install: Install, conclude: Conclude) -> None:
     def judged() -> Finding:
-        if through is None or door is None:
+        if through is None or access is None:
             return gateways_judge.no_way_in(install.ingress_gateways())
-        return gateways_judge.gateway_reaches(door.identity, door.pods, through.pair, through.exchange, install.bundle())
+        return gateways_judge.gateway_reaches(access.identity, access.pods, through.pair, through.exchange, install.bundle())
 
     conclude(judged)
 
@@ -313,9 +315,9 @@ def inject(name: str, target: Target, undone: ExitStack) -> Fault:
 
 
 @given("two workloads that were started under it", target_fixture="newcomers")
-def start_newcomers(fault: Fault, gather: Callable[[Iterable[Workload]], Workloads], undone: ExitStack) -> Workloads:
+def start_newcomers(fault: Fault, gather: Callable[[Iterable[TestPod]], TestPods], undone: ExitStack) -> TestPods:
     pair = (("alpha", ()), ("beta", ("alpha",)))
-    newcomers = gather(Workload(name, name, quarter=fault.name, callers=callers) for name, callers in pair)
+    newcomers = gather(TestPod(name, name, namespace=fault.name, callers=callers) for name, callers in pair)
     undone.callback(newcomers.remove)
     newcomers.begin()
     return newcomers
@@ -328,7 +330,7 @@ def run_checklist(datatable: list[list[str]], install: Install) -> tuple[GuideAn
 
 
 @when(parsers.parse("one of them sends {count:d} requests to the other"), target_fixture="failed")
-def newcomers_ask(count: int, newcomers: Workloads, install: Install, settings: Settings) -> Asked:
+def newcomers_ask(count: int, newcomers: TestPods, install: Install, settings: Settings) -> Asked:
     conversations = Conversations(newcomers, install)
     url = f"http://{conversations.address('beta')}:{HTTP}/"
 

@@ -19,7 +19,7 @@ from observe.proxies.watch import Watch
 from observe.traffic.load import Running, Wanted, under_load
 from observe.wait import NotYet
 from provision.disruption.lifetimes import SECOND_SOCKET, Lifetimes, ShortLived
-from provision.pods.test_pods import Workloads
+from provision.pods.clients_and_servers import TestPods
 from settings import Settings
 
 HTTP, TCP = 8080, 9090
@@ -191,18 +191,20 @@ def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[Be
 
 
 @given(parsers.parse("the proxies of {names}, watched"), target_fixture="trial")
-def watched(names: str, lifetimes: tuple[Lifetimes, ...], lasting: Workloads, begin_trial: Begin) -> Trial:
-    return begin_trial(lasting.ready(*names.replace(" and ", ", ").split(", ")), (), lifetimes)
+def watched(names: str, lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: Begin) -> Trial:
+    return begin_trial(long_running.ready(*names.replace(" and ", ", ").split(", ")), (), lifetimes)
 
 
 @given("this traffic, watched at both ends:", target_fixture="trial")
-def traffic(datatable: list[list[str]], lifetimes: tuple[Lifetimes, ...], lasting: Workloads, begin_trial: Begin) -> Trial:
+def traffic(
+    datatable: list[list[str]], lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: Begin
+) -> Trial:
     _title, *rows = datatable
     wanted = []
     for client, server, rate, connections in rows:
-        calling, called = lasting.known_to(client, server)
+        calling, called = long_running.known_to(client, server)
         keep = connections != ONE_EACH
-        address = f"{server}.{lasting.namespace(server)}"
+        address = f"{server}.{long_running.namespace(server)}"
         url = f"tcp://{address}:{TCP}" if keep else f"http://{address}:{HTTP}/"
         wanted.append(Wanted(calling, called, url, float(rate), keep))
     pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server) if pod.proxy is not None}

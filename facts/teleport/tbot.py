@@ -30,7 +30,7 @@ class KubeletAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class Tbot:
     """tbot as it is installed.
 
     Attributes:

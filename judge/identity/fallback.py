@@ -13,12 +13,12 @@ from facts.istio.istio_ca import IstioAuthorities
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, Handshake, NotRun
 from facts.traffic.refusal import Kind
 from judge.findings import concluded, could_not_tell, listed
 from judge.identity import proxies as identity
-from judge.identity.proxies import Sidecars
+from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import shows_nothing
 
 FAIL_OPEN_NAME = "socket"
@@ -29,7 +29,7 @@ FAIL_OPEN_NAME = "socket"
 
 
 def fallback_is_recognised(
-    fallback: Sidecars, guide: Sequence[GuideAnswer], bundle: TrustBundle, istiod: IstioAuthorities
+    fallback: ObservedProxies, guide: Sequence[GuideAnswer], bundle: TrustBundle, istiod: IstioAuthorities
 ) -> Finding:
     """NEG-01: ID-01, ID-03, ID-06 and ID-07 say no for a pod certified by istiod, with which the guide's checks are content.
 
@@ -56,7 +56,7 @@ def fallback_is_recognised(
         "NEG-01",
         expected="ID-01, ID-03, ID-06 and ID-07 not to hold, although the guide's own checks find nothing",
         problems=problems,
-        so="; ".join(f"{f.requirement}: {f.seen}" for f in judged),
+        confirmed="; ".join(f"{f.requirement}: {f.seen}" for f in judged),
         where=where,
         evidence=evidence,
         guide_says="; ".join(a.said for a in guide),
@@ -74,7 +74,7 @@ def lets_in_its_like(handshake: Handshake) -> Finding:
         "NEG-01",
         expected="mTLS between workloads that istiod certified",
         problems=[],
-        so=f"{handshake.outcome}, {handshake.counted.inbound('ssl.handshake')} handshakes completed",
+        confirmed=f"{handshake.outcome}, {handshake.counted.inbound('ssl.handshake')} handshakes completed",
         where=where,
         evidence=handshake.evidence,
     )
@@ -101,7 +101,7 @@ def other_name_fails_closed(candidate: Candidate | NotRun) -> Finding:
         "NEG-04",
         expected=expected,
         problems=problems,
-        so=f"not Ready, and Envoy never ran: {candidate.outcome}",
+        confirmed=f"not Ready, and Envoy never ran: {candidate.outcome}",
         where=where,
         evidence=candidate.evidence,
     )
@@ -121,7 +121,7 @@ def usual_name_falls_back(candidate: Candidate | NotRun) -> Finding:
         "NEG-04",
         expected="a Ready pod whose certificate comes from istiod, without a word",
         problems=problems,
-        so=f"Ready in mode {SdsMode.ISTIO_CA.value}: {'; '.join(proxy.decided_by) if proxy else ''}",
+        confirmed=f"Ready in mode {SdsMode.ISTIO_CA.value}: {'; '.join(proxy.decided_by) if proxy else ''}",
         where=str(candidate.pod.ref),
         evidence=candidate.evidence,
     )
@@ -137,16 +137,16 @@ def _not_own_volume(candidate: Candidate) -> list[str]:
 # --- NEG-07 ----------------------------------------------------------------------------------------------------------
 
 
-def install_fails_closed(agent: Agent, proxies: Fleet) -> Finding:
+def install_fails_closed(tbot: Tbot, proxies: Fleet) -> Finding:
     """NEG-07: tbot's socket and every proxy that is to use it have the same name, and it is not the one of the fallback.
 
     Args:
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         proxies: The proxies that mount tbot's socket directory.
     """
-    name = agent.socket_on_node.rpartition("/")[2]
-    where = f"{agent.daemon_set.ref} and {len(proxies.proxies)} proxies on its sockets"
-    evidence = [*agent.evidence, *proxies.evidence]
+    name = tbot.socket_on_node.rpartition("/")[2]
+    where = f"{tbot.daemon_set.ref} and {len(proxies.proxies)} proxies on its sockets"
+    evidence = [*tbot.evidence, *proxies.evidence]
     problems = []
     if not name:
         problems.append("tbot listens on no socket of the node")
@@ -166,7 +166,7 @@ def install_fails_closed(agent: Agent, proxies: Fleet) -> Finding:
         "NEG-07",
         expected=f"a socket of another name than `{FAIL_OPEN_NAME}`, in tbot's configuration and in every proxy",
         problems=problems,
-        so=f"tbot listens on `{name}`, and {len(proxies.proxies)} proxies start with nothing else",
+        confirmed=f"tbot listens on `{name}`, and {len(proxies.proxies)} proxies start with nothing else",
         where=where,
         evidence=evidence,
         guide_says=f"the guide calls it `{FAIL_OPEN_NAME}`",

@@ -10,14 +10,14 @@ from facts.proxies.identity import ProxyIdentity
 from facts.teleport.audit import AuditTrail, IssuedSvid
 from judge.findings import listed, not_applicable
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import Sidecars, name_problems, request_problems
+from judge.identity.proxies import ObservedProxies, name_problems, request_problems
 from judge.identity.sweep import Expectation, failures_of
 from judge.install.istio import NO_WORKLOAD
 
 ONE_NODE = "fewer than two nodes take workloads"
 
 
-def identities_are_told_apart(sidecars: Sidecars, trust_domain: str) -> Finding:
+def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> Finding:
     """ID-09: each its own name, the same for one service account and never for two; no key and no serial twice.
 
     Args:
@@ -42,7 +42,9 @@ def identities_are_told_apart(sidecars: Sidecars, trust_domain: str) -> Finding:
         sidecars.fleet,
         expected="a name for each service account, and a key and a serial for each workload",
         problems=problems,
-        so=each_of(proxies, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"),
+        confirmed=each_of(
+            proxies, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"
+        ),
         where=f"{len(sidecars.pods)} workloads of the run on {listed(p.node for p in sidecars.pods)}",
         evidence=sidecars.evidence,
     )
@@ -60,7 +62,7 @@ def needs_two_nodes(taking: Sequence[str], evidence: Sequence[str]) -> Finding |
     return not_applicable("ID-09", ONE_NODE, where=listed(taking, "no node takes workloads"), evidence=evidence)
 
 
-def kinds_are_certified_alike(sidecars: Sidecars, classic: Collection[str], expectation: Expectation) -> Finding:
+def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str], expectation: Expectation) -> Finding:
     """ID-09, third part: whatever kind of sidecar a pod has, it meets ID-01 to ID-06 and its agent never asked istiod.
 
     Args:
@@ -85,13 +87,15 @@ def kinds_are_certified_alike(sidecars: Sidecars, classic: Collection[str], expe
         sidecars.fleet,
         expected="sidecars of either kind that meet ID-01 to ID-07",
         problems=problems,
-        so=each_of(sidecars.fleet.proxies, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar"),
+        confirmed=each_of(
+            sidecars.fleet.proxies, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar"
+        ),
         where=listed(pod.ref for pod in sidecars.pods),
         evidence=(*sidecars.evidence, *expectation.evidence),
     )
 
 
-def certificates_are_audited(sidecars: Sidecars, trail: AuditTrail) -> Finding:
+def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Finding:
     """ID-10: each serial in use is in Teleport's audit log as issued, with the attributes of the pod that uses it.
 
     Args:
@@ -110,7 +114,7 @@ def certificates_are_audited(sidecars: Sidecars, trail: AuditTrail) -> Finding:
         sidecars.fleet,
         expected="an audit event for each certificate in use, with the attributes of the pod that uses it",
         problems=[problem for p in sidecars.fleet.proxies for problem in _trail_problems(p, by_serial)],
-        so=each_of(sidecars.fleet.proxies, lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}"),
+        confirmed=each_of(sidecars.fleet.proxies, lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}"),
         where=where,
         evidence=(*sidecars.evidence, *trail.evidence),
     )

@@ -21,7 +21,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import DEFAULT_MAXIMUM_TTL, WorkloadIdentity
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from judge.findings import could_not_tell, listed, not_applicable
 from judge.fleet import each_of, of_proxies
 from judge.install.istio import NO_WORKLOAD
@@ -201,26 +201,26 @@ class Lifetime:
     evidence: tuple[str, ...]
 
 
-def effective_lifetime(agent: Agent, identity: WorkloadIdentity | Absent | None) -> Lifetime:
+def effective_lifetime(tbot: Tbot, identity: WorkloadIdentity | Absent | None) -> Lifetime:
     """The lesser of what tbot asks for and what the workload identity allows, plus what Teleport backdates.
 
     Args:
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         identity: The workload identity; None where nobody could ask for it: then only what tbot asks for is known.
 
     Raises:
         CouldNotTell: tbot has no service that issues.
     """
-    if not agent.config.services:
+    if not tbot.config.services:
         raise CouldNotTell(
             expected="a service of type workload-identity-api, whose credential_ttl bounds each certificate",
             seen="none",
-            where=f"ConfigMap {agent.config_map}",
+            where=f"ConfigMap {tbot.config_map}",
             remedy="configure the service; see INST-13",
         )
-    asked = agent.config.services[0].credential_ttl
+    asked = tbot.config.services[0].credential_ttl
     said = f"tbot asks for {asked:.0f} s"
-    evidence = agent.evidence
+    evidence = tbot.evidence
     if isinstance(identity, WorkloadIdentity):
         allowed = identity.maximum_ttl or DEFAULT_MAXIMUM_TTL
         said += f", the workload identity allows {allowed:.0f} s"
@@ -236,7 +236,7 @@ def effective_lifetime(agent: Agent, identity: WorkloadIdentity | Absent | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Sidecars:
+class ObservedProxies:
     """Sidecars under judgement.
 
     Attributes:
@@ -250,7 +250,7 @@ class Sidecars:
     evidence: tuple[str, ...]
 
 
-def secrets_come_from_the_socket(sidecars: Sidecars) -> Finding:
+def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no request ever went to istiod."""
     proxies = sidecars.fleet.proxies
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
@@ -268,87 +268,87 @@ def secrets_come_from_the_socket(sidecars: Sidecars) -> Finding:
         sidecars,
         problems,
         expected="secrets from the external socket over live streams, and no certificate request to istiod",
-        so=lambda p: f"{p.streams.rq_active} streams; {'; '.join(p.decided_by)}",
+        confirmed=lambda p: f"{p.streams.rq_active} streams; {'; '.join(p.decided_by)}",
     )
 
 
-def names_are_the_pods_own(sidecars: Sidecars, bundle: TrustBundle) -> Finding:
+def names_are_the_pods_own(sidecars: ObservedProxies, bundle: TrustBundle) -> Finding:
     """ID-02: the only URI SAN is the SPIFFE ID of the pod's namespace and service account in Teleport's trust domain."""
     return _judged(
         "ID-02",
         sidecars,
         lambda p: name_problems(p, bundle.trust_domain),
         expected=f"exactly spiffe://{bundle.trust_domain}/ns/NAMESPACE/sa/SERVICE_ACCOUNT of each pod",
-        so=lambda p: listed(p.spiffe_ids),
+        confirmed=lambda p: listed(p.spiffe_ids),
         evidence=bundle.evidence,
     )
 
 
-def teleport_issued(sidecars: Sidecars, bundle: TrustBundle, istiod: IstioAuthorities) -> Finding:
+def teleport_issued(sidecars: ObservedProxies, bundle: TrustBundle, istiod: IstioAuthorities) -> Finding:
     """ID-03: the chain leads to an authority that Teleport publishes, and to none of istiod's."""
     return _judged(
         "ID-03",
         sidecars,
         lambda p: issuer_problems(p, bundle) + istiod_problems(p, istiod),
         expected="certificates of Teleport's SPIFFE authority, and none of istiod's",
-        so=lambda p: f"issued by {p.leaf.issuer or 'an authority without a name'}" if p.leaf else "",
+        confirmed=lambda p: f"issued by {p.leaf.issuer or 'an authority without a name'}" if p.leaf else "",
         evidence=(*bundle.evidence, *istiod.evidence),
     )
 
 
-def leaves_are_svids(sidecars: Sidecars, lifetime: Lifetime) -> Finding:
+def leaves_are_svids(sidecars: ObservedProxies, lifetime: Lifetime) -> Finding:
     """ID-04: each certificate is an X509-SVID leaf, valid now, and lives no longer than was configured."""
     return _judged(
         "ID-04",
         sidecars,
         lambda p: profile_problems(p, lifetime.longest),
         expected=f"X509-SVID leaves, valid now, of at most {lifetime.longest.total_seconds():.0f} s ({lifetime.said})",
-        so=lambda p: f"valid {p.leaf.not_before:%T} to {p.leaf.not_after:%F %T} UTC" if p.leaf else "",
+        confirmed=lambda p: f"valid {p.leaf.not_before:%T} to {p.leaf.not_after:%F %T} UTC" if p.leaf else "",
         evidence=lifetime.evidence,
     )
 
 
-def names_are_well_formed(sidecars: Sidecars) -> Finding:
+def names_are_well_formed(sidecars: ObservedProxies) -> Finding:
     """ID-05: each name follows the grammar of the SPIFFE-ID specification, section 2."""
     return _judged(
         "ID-05",
         sidecars,
         grammar_problems,
         expected="names that follow the SPIFFE-ID specification, with a path",
-        so=lambda p: listed(p.spiffe_ids),
+        confirmed=lambda p: listed(p.spiffe_ids),
     )
 
 
-def authorities_are_teleports(sidecars: Sidecars, bundle: TrustBundle) -> Finding:
+def authorities_are_teleports(sidecars: ObservedProxies, bundle: TrustBundle) -> Finding:
     """ID-06: peers are validated by the SPIFFE validator, against exactly what Teleport publishes."""
     return _judged(
         "ID-06",
         sidecars,
         lambda p: authority_problems(p, bundle),
         expected=f"the SPIFFE validator with exactly the {len(bundle.authorities)} authorities of {bundle.trust_domain}",
-        so=lambda p: f"{len(p.root_authorities[bundle.trust_domain])} authorities",
+        confirmed=lambda p: f"{len(p.root_authorities[bundle.trust_domain])} authorities",
         evidence=bundle.evidence,
     )
 
 
-def no_request_went_to_istiod(sidecars: Sidecars) -> Finding:
+def no_request_went_to_istiod(sidecars: ObservedProxies) -> Finding:
     """ID-07: since it started, no agent has sent a signing request to istiod or come by a certificate of its own."""
     return _judged(
         "ID-07",
         sidecars,
         request_problems,
         expected="no certificate request to istiod, by the agents' own count",
-        so=lambda _p: "0 requests",
+        confirmed=lambda _p: "0 requests",
     )
 
 
 def _judged(
     requirement: str,
-    sidecars: Sidecars,
+    sidecars: ObservedProxies,
     problems: Callable[[ProxyIdentity], Sequence[str]],
     *,
     expected: str,
-    so: Callable[[ProxyIdentity], str],
+    confirmed: Callable[[ProxyIdentity], str],
     evidence: Sequence[str] = (),
 ) -> Finding:
     where = f"{len(sidecars.pods)} sidecars"
@@ -370,13 +370,13 @@ def _judged(
         sidecars.fleet,
         expected=expected,
         problems=found,
-        so="" if found else each_of(proxies, so),
+        confirmed="" if found else each_of(proxies, confirmed),
         where=where,
         evidence=(*sidecars.evidence, *evidence),
     )
 
 
-def _not_asked(sidecars: Sidecars) -> list[str]:
+def _not_asked(sidecars: ObservedProxies) -> list[str]:
     """Pods without an answer or a reason: nothing may be proven by leaving them out."""
     fleet = sidecars.fleet
     asked = {p.pod.uid for p in fleet.proxies} | {u.pod.uid for u in fleet.unread}

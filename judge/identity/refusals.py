@@ -15,7 +15,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import WorkloadIdentity
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import Because, Kind, reason_of
 from judge.findings import concluded, could_not_tell, listed, not_applicable
@@ -60,7 +60,7 @@ def outside_is_refused(
         "NEG-02",
         expected="a process in no pod to be refused for being in none, where one in a pod is given its identity",
         problems=problems,
-        so=listed(f"{p.node}: {p.outcome}" for p in entered),
+        confirmed=listed(f"{p.node}: {p.outcome}" for p in entered),
         where=where,
         evidence=evidence,
     )
@@ -121,7 +121,7 @@ def rules_are_enforced(
         "NEG-03",
         expected="no identity and no Ready pod for a service account that the rules leave out",
         problems=problems,
-        so=f"{refused.pod.ref}: {refused.outcome}; not Ready when {allowed_name(allowed)} was (rules: {own})",
+        confirmed=f"{refused.pod.ref}: {refused.outcome}; not Ready when {allowed_name(allowed)} was (rules: {own})",
         where=where,
         evidence=evidence,
     )
@@ -142,16 +142,16 @@ def _has_own_identity(proxy: ProxyIdentity | None, bundle: TrustBundle) -> bool:
 # --- NEG-06 ----------------------------------------------------------------------------------------------------------
 
 
-def cannot_join(attempt: JoinAttempt | NotRun, agent: Agent) -> Finding:
+def cannot_join(attempt: JoinAttempt | NotRun, tbot: Tbot) -> Finding:
     """NEG-06: Teleport refuses the join for its service account, and knows no bot instance of it.
 
     Args:
         attempt: A tbot with the bot's configuration and another service account.
-        agent: tbot as it is installed, which joined with the same configuration.
+        tbot: tbot as it is installed, which joined with the same configuration.
     """
-    where = f"join token {agent.config.token}"
-    evidence = [*attempt.evidence, *agent.evidence]
-    if agent.config.join_method != "kubernetes":
+    where = f"join token {tbot.config.token}"
+    evidence = [*attempt.evidence, *tbot.evidence]
+    if tbot.config.join_method != "kubernetes":
         return not_applicable("NEG-06", OTHER_JOIN_METHOD, where=where, evidence=evidence)
     if isinstance(attempt, NotRun):
         return could_not_tell("NEG-06", shows_nothing([f"{attempt.what} did not run: {attempt.reason}"], where), evidence)
@@ -162,7 +162,7 @@ def cannot_join(attempt: JoinAttempt | NotRun, agent: Agent) -> Finding:
         unclear = []
         if attempt.outcome.because is not Because.NO_ALLOW_RULE:
             unclear.append(f"its join did not get as far as the service account: {attempt.outcome}")
-        if not any(pod.ready for pod in agent.pods.values()):
+        if not any(pod.ready for pod in tbot.pods.values()):
             unclear.append("no tbot with the right service account is Ready either")
         if unclear:
             return could_not_tell("NEG-06", shows_nothing(unclear, where), evidence)
@@ -171,7 +171,7 @@ def cannot_join(attempt: JoinAttempt | NotRun, agent: Agent) -> Finding:
         "NEG-06",
         expected=f"{attempt.service_account} to be refused by the join token's allow rules",
         problems=problems,
-        so=f"{attempt.outcome}; {instances}",
+        confirmed=f"{attempt.outcome}; {instances}",
         where=where,
         evidence=evidence,
     )

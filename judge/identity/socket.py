@@ -58,7 +58,7 @@ def directories_are_closed(
         "ID-08",
         expected=expected,
         problems=[*problems, *untold],
-        so=listed(f"{p.node}: {p.directory}" for p in ran),
+        confirmed=listed(f"{p.node}: {p.directory}" for p in ran),
         where=where,
         evidence=read,
     )
@@ -139,7 +139,7 @@ def mounts_are_read_only(
         "ID-12",
         expected=expected,
         problems=[*problems, *untold],
-        so=told + (f", of {specified} by their specification alone" if specified else ", by their mount tables"),
+        confirmed=told + (f", of {specified} by their specification alone" if specified else ", by their mount tables"),
         where=where,
         evidence=read,
         guide_defect=defect,

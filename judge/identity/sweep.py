@@ -30,7 +30,7 @@ from judge.findings import not_applicable
 from judge.fleet import of_proxies
 from judge.identity.proxies import (
     Lifetime,
-    Sidecars,
+    ObservedProxies,
     authority_problems,
     grammar_problems,
     issuer_problems,
@@ -142,7 +142,9 @@ def _opted_out(pod: Pod) -> bool:
     return pod.spec.host_network or "false" in (pod.labels.get(INJECT), pod.annotations.get(INJECT))
 
 
-def mesh_is_teleports(proxies: Sidecars, expectation: Expectation, lacking: Sequence[Lacking], template: str) -> Finding:
+def mesh_is_teleports(
+    proxies: ObservedProxies, expectation: Expectation, lacking: Sequence[Lacking], template: str
+) -> Finding:
     """ID-11: every proxy meets ID-01 to ID-06, and nothing that is meant to use the socket lacks the template.
 
     Args:
@@ -173,7 +175,7 @@ def mesh_is_teleports(proxies: Sidecars, expectation: Expectation, lacking: Sequ
         proxies.fleet,
         expected="every proxy of the mesh with its own identity from Teleport, and no workload without the template",
         problems=problems,
-        so=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
+        confirmed=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
         where=where,
         evidence=evidence,
         guide_defect=Defect.GATEWAY if istiods else None,

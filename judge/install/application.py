@@ -70,7 +70,7 @@ def some_node_is_selected(
         "INST-15",
         expected="a node that the node selector of the test application fits",
         problems=problems,
-        so=f"a node has {listed(asked.values())}" if wanted else "it has no node selector",
+        confirmed=f"a node has {listed(asked.values())}" if wanted else "it has no node selector",
         where=where,
         evidence=(*evidence, *deployment.evidence, *(e for n in nodes for e in n.evidence)),
         remedy="take the nodeSelector out of the pod template, or let it name a node of this cluster",
@@ -93,7 +93,7 @@ def pods_run_with_a_proxy(
         "INST-15",
         expected="every pod of the test application Ready, with a started istio-proxy",
         problems=problems,
-        so=f"{len(pods)} of {len(pods)} Ready, with istio-proxy",
+        confirmed=f"{len(pods)} of {len(pods)} Ready, with istio-proxy",
         where=where,
         evidence=(*evidence, *deployment.evidence),
     )
@@ -106,7 +106,7 @@ def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where:
         "INST-15",
         expected=f"workload-socket to be the node's directory {socket_directory}",
         problems=problems if pods else ["there is no pod"],
-        so=f"{len(pods)} of {len(pods)} mount {socket_directory}",
+        confirmed=f"{len(pods)} of {len(pods)} mount {socket_directory}",
         where=where,
         evidence=evidence,
     )
@@ -139,7 +139,7 @@ def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence:
         "INST-15",
         expected=f"no restart of istio-proxy in the last {SETTLED.total_seconds() / 60:.0f} minutes",
         problems=problems if pods else ["there is no pod"],
-        so=f"{sum(proxy.restarts for _pod, proxy in restarted)} restarts, all of them earlier"
+        confirmed=f"{sum(proxy.restarts for _pod, proxy in restarted)} restarts, all of them earlier"
         if restarted
         else "0 restarts",
         where=where,

@@ -32,7 +32,7 @@ def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Fin
         "INST-01",
         expected="kubectl 1.27 or later, within one minor version of the API server",
         problems=problems,
-        so=f"kubectl {kubectl.version}, API server {server}",
+        confirmed=f"kubectl {kubectl.version}, API server {server}",
         where=kubectl.name,
         evidence=(*kubectl.evidence, *evidence),
         remedy=f"install kubectl {fitting.major}.{fitting.minor}",
@@ -45,7 +45,7 @@ def istioctl_fits(istioctl: Tool) -> Finding:
         "INST-01",
         expected="istioctl 1.28 or later",
         problems=[f"istioctl is {istioctl.version}"] if istioctl.version.stands_for < ISTIOCTL_AT_LEAST else [],
-        so=f"istioctl {istioctl.version}",
+        confirmed=f"istioctl {istioctl.version}",
         where=istioctl.name,
         evidence=istioctl.evidence,
         remedy="install istioctl 1.28 or later, the same version as the control plane",
@@ -60,7 +60,7 @@ def tctl_fits(tctl: Tool, ping: Ping) -> Finding:
         "INST-01",
         expected="tctl within one major version of Teleport",
         problems=[f"tctl is {tctl.version}, Teleport is {server}"] if apart else [],
-        so=f"tctl {tctl.version}, Teleport {server}",
+        confirmed=f"tctl {tctl.version}, Teleport {server}",
         where=tctl.name,
         evidence=(*tctl.evidence, *ping.evidence),
         remedy=f"install tctl {server.major}",
@@ -74,7 +74,7 @@ def rights_suffice(rights: Sequence[Right], where: str) -> Finding:
         "INST-02",
         expected=f"all of the {len(rights)} rights that this run needs",
         problems=[f"denied: {listed(denied)}"] if denied else [],
-        so=f"{len(rights)} of {len(rights)} allowed",
+        confirmed=f"{len(rights)} of {len(rights)} allowed",
         where=where,
         evidence=[e for r in rights for e in r.evidence],
     )
@@ -93,7 +93,7 @@ def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Fin
         "INST-03",
         expected="a cluster name and its SPIFFE bundle with an authority that is valid now",
         problems=problems,
-        so=f"cluster {ping.cluster_name}, Teleport {ping.server_version}, {len(valid)} valid authorities",
+        confirmed=f"cluster {ping.cluster_name}, Teleport {ping.server_version}, {len(valid)} valid authorities",
         where="Teleport's public endpoints",
         evidence=(*ping.evidence, *bundle.evidence),
     )
@@ -102,19 +102,19 @@ def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Fin
 def admin_session_works(session: ClusterStatus | NoSession, ping: Ping) -> Finding:
     """INST-03, admin half: `tctl status` answers, and for the same cluster as the public endpoints."""
     if isinstance(session, NoSession):
-        problems, so = [f"the session that was given does not work: {session.said}"], ""
+        problems, confirmed = [f"the session that was given does not work: {session.said}"], ""
         remedy = (
             "log in again with `tsh login`" if session.expired else "run the given tctl by hand until `tctl status` answers"
         )
     else:
         other = session.cluster_name != ping.cluster_name
         problems = [f"tctl talks to {session.cluster_name}, the proxy belongs to {ping.cluster_name}"] if other else []
-        so, remedy = f"tctl status answers for {session.cluster_name}", "log in to the Teleport that tbot joins"
+        confirmed, remedy = f"tctl status answers for {session.cluster_name}", "log in to the Teleport that tbot joins"
     return concluded(
         "INST-03",
         expected="an admin session on the same Teleport cluster",
         problems=problems,
-        so=so,
+        confirmed=confirmed,
         where="tctl status",
         evidence=(*session.evidence, *ping.evidence),
         remedy=remedy,
@@ -128,7 +128,7 @@ def nodes_admit_probes(probes: Sequence[NodeProbe | Refused]) -> Finding:
         probes,
         expected="a pod with hostPath and hostPID to run on every node",
         problems=refusals(probes) if probes else [NO_NODE],
-        so=f"{len(probes)} of {len(probes)} nodes ran one",
+        confirmed=f"{len(probes)} of {len(probes)} nodes ran one",
         where=_nodes(probes),
         evidence=[e for p in probes for e in p.evidence],
     )
@@ -147,7 +147,7 @@ def kubelets_answer(probes: Sequence[NodeProbe | Refused]) -> Finding:
         probes,
         expected="every kubelet to answer its own node's pods",
         problems=problems if probes else [NO_NODE],
-        so=listed(f"{p.kubelet_address} answered {p.kubelet_status}" for p in probes if isinstance(p, NodeProbe)),
+        confirmed=listed(f"{p.kubelet_address} answered {p.kubelet_status}" for p in probes if isinstance(p, NodeProbe)),
         where=_nodes(probes),
         evidence=[e for p in probes for e in p.evidence],
     )
@@ -184,7 +184,7 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
         probes,
         expected="pod and container ids in mountinfo that the API server knows",
         problems=problems if probes else [NO_NODE],
-        so=listed(counts),
+        confirmed=listed(counts),
         where=_nodes(probes),
         evidence=[*(e for p in probes for e in p.evidence), *(e for p in pods for e in p.evidence)],
     )

@@ -16,7 +16,7 @@ def concluded_from(
     *,
     expected: str,
     problems: Sequence[str],
-    so: str,
+    confirmed: str,
     where: str,
     evidence: Iterable[str],
 ) -> Finding:
@@ -27,7 +27,7 @@ def concluded_from(
         probes: What they found, `Refused` among them.
         expected: What must be so.
         problems: What is not so, refusals by policy among them.
-        so: What is so when there is no problem.
+        confirmed: What is so when there is no problem.
         where: What was judged.
         evidence: Ids of the readings.
     """
@@ -40,7 +40,7 @@ def concluded_from(
             remedy="take what is named out of the way: the image must be there to pull, and INST-02 lists the rights",
         )
         return could_not_tell(requirement, error, evidence)
-    return concluded(requirement, expected=expected, problems=problems, so=so, where=where, evidence=evidence)
+    return concluded(requirement, expected=expected, problems=problems, confirmed=confirmed, where=where, evidence=evidence)
 
 
 def refusals(probes: Iterable[object], said: str = "the probe did not run") -> list[str]:

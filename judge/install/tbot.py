@@ -17,7 +17,7 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import BotInstance
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.findings import concluded, could_not_tell, listed
 from judge.install.application import SETTLED, SOCKET_VOLUME
@@ -31,20 +31,20 @@ OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Where a pod learns the name or the address of the node that it runs on."""
 
 
-def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[str]:
+def node_problems(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[str]:
     """Nodes with injected pods on which no Ready tbot pod of the current template runs.
 
     Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it: nothing is proven by no nodes.
     Without a readiness probe, as the guide has it, a tbot that cannot join is Ready as well, between one end and the next.
 
     Args:
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         nodes: Injected pods by node.
         now: UTC time of the judgment.
     """
     problems = []
     for node in sorted(nodes):
-        pod = agent.pods.get(node)
+        pod = tbot.pods.get(node)
         if pod is None:
             problems.append(f"no tbot on node {node}, which hosts {len(nodes[node])} injected pods")
         elif not pod.ready or pod.terminating:
@@ -52,10 +52,10 @@ def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetim
             problems.append(f"tbot on node {node} is not Ready: {waiting}")
     problems += [
         f"tbot on node {node} is Ready only between one end and the next: {why}"
-        for node in sorted(nodes or agent.pods)
-        if node in agent.pods and agent.pods[node].ready and (why := _ended_of_late(agent, agent.pods[node], now))
+        for node in sorted(nodes or tbot.pods)
+        if node in tbot.pods and tbot.pods[node].ready and (why := _ended_of_late(tbot, tbot.pods[node], now))
     ]
-    daemon_set = agent.daemon_set
+    daemon_set = tbot.daemon_set
     if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
         problems.append(f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; none hosts an injected pod")
     if not daemon_set.is_current:
@@ -67,44 +67,44 @@ def node_problems(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetim
     return problems
 
 
-def _ended_of_late(agent: Agent, pod: Pod, now: datetime) -> str:
+def _ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
     """How the tbot of a pod without a readiness probe has ended of late; empty if it has not, or not with an error."""
-    container = pod.spec.container(agent.container.name)
+    container = pod.spec.container(tbot.container.name)
     if container is None or container.readiness_probe or not container.last_exit_code or not container.last_ended:
         return ""
     ago = now - when(container.last_ended, str(pod.ref))
     return f"it ended with exit code {container.last_exit_code} {ago.total_seconds():.0f} s ago" if ago < SETTLED else ""
 
 
-def where_ready(agent: Agent, nodes: Mapping[str, Sequence[Pod]]) -> str:
+def where_ready(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]]) -> str:
     """Where tbot is Ready when there is no problem, in words."""
-    return f"Ready on {listed(nodes, f'all {agent.daemon_set.desired} nodes; none of them hosts an injected pod')}"
+    return f"Ready on {listed(nodes, f'all {tbot.daemon_set.desired} nodes; none of them hosts an injected pod')}"
 
 
-def ready_on_every_node(agent: Agent, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
+def ready_on_every_node(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
     """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
     return concluded(
         "INST-13",
         expected="a Ready tbot pod on every node that hosts injected pods",
-        problems=node_problems(agent, nodes, now),
-        so=where_ready(agent, nodes),
-        where=str(agent.daemon_set.ref),
-        evidence=(*agent.evidence, *evidence),
+        problems=node_problems(tbot, nodes, now),
+        confirmed=where_ready(tbot, nodes),
+        where=str(tbot.daemon_set.ref),
+        evidence=(*tbot.evidence, *evidence),
     )
 
 
 def configuration_problems(
-    agent: Agent, cluster_name: str, socket_directories: Sequence[str], kubernetes_type: str = "static_jwks"
+    tbot: Tbot, cluster_name: str, socket_directories: Sequence[str], kubernetes_type: str = "static_jwks"
 ) -> list[str]:
     """Settings that break joining or attestation, each with what it does.
 
     Args:
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         cluster_name: Teleport's own.
         kubernetes_type: Of the join token; with ``in_cluster`` Teleport takes the pod's usual token, of any lifetime.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
     """
-    config = agent.config
+    config = tbot.config
     # Keys inside a service have its index in their path.
     problems = [
         f"unknown key {key}: tbot {'ignores it without a word' if '[' in key else 'does not start with it'}"
@@ -117,34 +117,34 @@ def configuration_problems(
         problems.append("attestors.kubernetes is not enabled: every template of workload.kubernetes.* is unset")
     if not (service.selector_name or service.selector_labels):
         problems.append("the selector names nothing: nothing is issued")
-    if not agent.host_pid:
+    if not tbot.host_pid:
         problems.append("hostPID is not set: tbot cannot tell who calls")
-    problems += _node_name_problems(agent)
+    problems += _node_name_problems(tbot)
     if not service.socket_path:
         problems.append(f"listen is {service.listen}: only a unix socket tells who calls")
-    elif not agent.socket_on_node:
+    elif not tbot.socket_on_node:
         problems.append(f"{service.socket_path} is on no hostPath volume: no pod can reach it")
     else:
-        directory = agent.socket_on_node.rpartition("/")[0]
+        directory = tbot.socket_on_node.rpartition("/")[0]
         others = [d for d in socket_directories if d.rstrip("/") != directory]
         if others:
             problems.append(f"tbot listens in {directory} on the node, injected pods mount {listed(others)}")
-    return problems + ([] if kubernetes_type == "in_cluster" else _token_file_problems(agent, cluster_name))
+    return problems + ([] if kubernetes_type == "in_cluster" else _token_file_problems(tbot, cluster_name))
 
 
-def _node_name_problems(agent: Agent) -> list[str]:
-    name = agent.node_name
+def _node_name_problems(tbot: Tbot) -> list[str]:
+    name = tbot.node_name
     # With the node's network an empty name dials this host, as localhost does.
-    if name in OWN_NODE or (agent.host_network and name in ("", "localhost", "127.0.0.1")):
+    if name in OWN_NODE or (tbot.host_network and name in ("", "localhost", "127.0.0.1")):
         return []
     if not name:
         return ["TELEPORT_NODE_NAME is not set and hostNetwork is off: the kubelet's address becomes https://:10250"]
     return [f"TELEPORT_NODE_NAME is {name}, not the name or address of the node that the pod runs on"]
 
 
-def _token_file_problems(agent: Agent, cluster_name: str) -> list[str]:
-    token = agent.join_token_file
-    if agent.config.join_method != "kubernetes":
+def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[str]:
+    token = tbot.join_token_file
+    if tbot.config.join_method != "kubernetes":
         return []
     if token is None:
         return ["the token tbot joins with is not a projected service-account token: Teleport refuses unbound tokens"]
@@ -159,7 +159,7 @@ def _token_file_problems(agent: Agent, cluster_name: str) -> list[str]:
 
 
 def configuration_is_sound(
-    agent: Agent,
+    tbot: Tbot,
     cluster_name: str,
     pods: Sequence[Pod],
     evidence: Sequence[str],
@@ -170,10 +170,10 @@ def configuration_is_sound(
     return concluded(
         "INST-13",
         expected="no setting of tbot that breaks joining or attestation",
-        problems=configuration_problems(agent, cluster_name, sorted(directories), kubernetes_type),
-        so="hostPID, attestor, node name, audience, token lifetime and socket path fit",
-        where=f"{agent.daemon_set.ref} and ConfigMap {agent.config_map}",
-        evidence=(*agent.evidence, *evidence),
+        problems=configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type),
+        confirmed="hostPID, attestor, node name, audience, token lifetime and socket path fit",
+        where=f"{tbot.daemon_set.ref} and ConfigMap {tbot.config_map}",
+        evidence=(*tbot.evidence, *evidence),
     )
 
 
@@ -197,7 +197,7 @@ def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: 
         probes,
         expected="on each node, the probe's own identity from Teleport",
         problems=problems if probes else ["no node hosts an injected pod, so no socket was asked"],
-        so=listed(f"{p.node}: {listed(p.leaf.uri_sans)}" for p in probes if isinstance(p, SdsProbe) and p.leaf),
+        confirmed=listed(f"{p.node}: {listed(p.leaf.uri_sans)}" for p in probes if isinstance(p, SdsProbe) and p.leaf),
         where=f"sockets of {listed(p.node for p in probes)}",
         evidence=[*(e for p in probes for e in p.evidence), *bundle.evidence],
     )
@@ -222,24 +222,24 @@ class Component:
     evidence: tuple[str, ...]
 
 
-def tbot_components(agent: Agent, instances: Sequence[BotInstance] | None) -> list[Component]:
+def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list[Component]:
     """The versions of tbot that run: of each pod by its image's exact tag and by its heartbeat, whichever tell.
 
     A pod of which neither tells is a component without a version: under a floating tag two nodes may well run two versions.
 
     Args:
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         instances: Instances of its bot; None where no admin session is there to ask.
     """
-    evidence = [*agent.evidence]
+    evidence = [*tbot.evidence]
     told: dict[tuple[Version | None, str], list[str]] = {}
     # Where a digest says what runs, a tag beside it is only a name: there the heartbeat alone tells the version.
-    if not agent.pods or _exact(agent.image) is not None:
-        told[_exact(agent.image), f"image {agent.image}"] = [str(agent.daemon_set.ref)]
-    for pod in agent.pods.values():
-        runs = pod.spec.container(agent.container.name)
-        image = runs.image if runs else agent.image
-        version, beats = _exact(image), _heartbeats(pod, instances or (), host_network=agent.host_network)
+    if not tbot.pods or _exact(tbot.image) is not None:
+        told[_exact(tbot.image), f"image {tbot.image}"] = [str(tbot.daemon_set.ref)]
+    for pod in tbot.pods.values():
+        runs = pod.spec.container(tbot.container.name)
+        image = runs.image if runs else tbot.image
+        version, beats = _exact(image), _heartbeats(pod, instances or (), host_network=tbot.host_network)
         if version is not None or not beats:
             told.setdefault((version, f"image {image}"), []).append(str(pod.ref))
         for beat in beats:
@@ -330,7 +330,7 @@ def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Fi
         "INST-16",
         expected="no version with a known identity defect",
         problems=problems,
-        so=(f"the tag of {tbot_image} floats; " if floats else "")
+        confirmed=(f"the tag of {tbot_image} floats; " if floats else "")
         + listed(f"{c.name} {c.version} ({c.said})" for c in components),
         where=_where(components),
         evidence=evidence,

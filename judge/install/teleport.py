@@ -41,7 +41,7 @@ def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, eviden
         "INST-09",
         expected="a service-account token issued just now to verify with the extracted JWKS",
         problems=[] if signature.ok else [f"it does not: {signature.reason}"],
-        so=f"it verifies with the key {signature.key_id}",
+        confirmed=f"it verifies with the key {signature.key_id}",
         where=f"JWKS in {_ref(token)}",
         evidence=(*token.evidence, *evidence),
     )
@@ -62,7 +62,7 @@ def method_is_kubernetes(token: JoinToken | Absent) -> Finding:
         "INST-10",
         expected="join method kubernetes, type static_jwks (in_cluster and oidc will do), role Bot",
         problems=problems,
-        so=f"method kubernetes, type {token.kubernetes_type}, role Bot",
+        confirmed=f"method kubernetes, type {token.kubernetes_type}, role Bot",
         where=_ref(token),
         evidence=token.evidence,
     )
@@ -83,7 +83,7 @@ def allows_only_tbot(token: JoinToken | Absent, service_account: str) -> Finding
         "INST-10",
         expected=f"the token to allow exactly {service_account}",
         problems=problems,
-        so=f"it allows {listed(token.allow)}",
+        confirmed=f"it allows {listed(token.allow)}",
         where=_ref(token),
         evidence=token.evidence,
     )
@@ -112,7 +112,7 @@ def holds_every_key(token: JoinToken | Absent, live: Jwks, requirement: str = "I
         requirement,
         expected=f"the token to hold the cluster's keys {listed(live.key_ids)}",
         problems=_key_problems(token, live),
-        so=f"it holds {listed(live.key_ids)}",
+        confirmed=f"it holds {listed(live.key_ids)}",
         where=_ref(token),
         evidence=(*token.evidence, *live.evidence),
     )
@@ -135,7 +135,7 @@ def bot_has_role(token: JoinToken | Absent, bot: Bot | Absent, role: str) -> Fin
         "INST-10",
         expected=f"the token to name a bot that exists and has the role {role}",
         problems=problems,
-        so=f"the bot {token.bot_name} has the role {role}",
+        confirmed=f"the bot {token.bot_name} has the role {role}",
         where=_ref(token),
         evidence=(*token.evidence, *bot.evidence),
         remedy=remedy,
@@ -153,7 +153,7 @@ def labels_match_exactly(role: Role | Absent, identity: WorkloadIdentity | Absen
         "INST-11",
         expected=f"the role to select by labels of the identity ({_pairs(identity.labels)}), each with its one value",
         problems=_label_problems(role, identity),
-        so=f"it selects by {_selection(role)}",
+        confirmed=f"it selects by {_selection(role)}",
         where=f"{_ref(role)} and {_ref(identity)}",
         evidence=(*role.evidence, *identity.evidence),
     )
@@ -204,7 +204,7 @@ def rules_are_minimal(role: Role | Absent) -> Finding:
         "INST-11",
         expected=f"list and read on {KIND}, and no other rule",
         problems=_rule_problems(role),
-        so=f"list and read on {KIND}",
+        confirmed=f"list and read on {KIND}",
         where=_ref(role),
         evidence=role.evidence,
     )
@@ -219,7 +219,7 @@ def bot_has_no_other_role(bot: Bot | Absent, role: str) -> Finding:
         "INST-11",
         expected=f"the bot to have the role {role} and no other",
         problems=[f"it has {listed(others)} as well"] if others else [],
-        so=str(bot) if isinstance(bot, Absent) else f"it has {listed(roles)}",
+        confirmed=str(bot) if isinstance(bot, Absent) else f"it has {listed(roles)}",
         where=_ref(bot),
         evidence=bot.evidence,
         remedy=f"give the bot the role {role} alone",
@@ -239,7 +239,7 @@ def id_template_is_istios(identity: WorkloadIdentity | Absent, template: str = I
         "INST-12",
         expected=f"the SPIFFE ID template {template}",
         problems=template_problems(identity.spiffe_id, template),
-        so=identity.spiffe_id,
+        confirmed=identity.spiffe_id,
         where=_ref(identity),
         evidence=identity.evidence,
     )
@@ -288,7 +288,7 @@ def _absent(requirement: str, absent: Absent) -> Finding:
         requirement,
         expected=f"{absent.subject} to exist",
         problems=["it does not exist"],
-        so="",
+        confirmed="",
         where=str(absent.subject),
         evidence=absent.evidence,
     )

@@ -65,12 +65,14 @@ class Suffered:
 
     def too_short(self, requirement: str, within: float) -> Finding | None:
         """That nobody can tell what becomes of traffic after a certificate's end, where the outage was over before."""
-        lasting = [t for t, e in self.effects if (self.outage.recalled - e.end).total_seconds() <= within or not e.after_end]
-        if len(self.effects) == len(fresh(self.traffic)) and self.effects and not lasting:
+        outlasted = [
+            t for t, e in self.effects if (self.outage.recalled - e.end).total_seconds() <= within or not e.after_end
+        ]
+        if len(self.effects) == len(fresh(self.traffic)) and self.effects and not outlasted:
             return None
         error = CouldNotTell(
             expected=f"an outage that goes on for more than {within:g} s after the certificates of each load have ended",
-            seen=f"{self.outage}, and {listed(lasting, 'no load')} still had certificates then, or no requests",
+            seen=f"{self.outage}, and {listed(outlasted, 'no load')} still had certificates then, or no requests",
             where=self.where,
             remedy="look at the timeline of the scenario",
         )
@@ -100,7 +102,7 @@ def untouched(requirement: str, suffered: Suffered, at_most: int) -> Finding:
         requirement,
         expected=f"at most {at_most} failed requests before a certificate of theirs had ended",
         problems=problems,
-        so=f"{suffered.outage}; {sum(len(e.until_end) for _, e in effects)} requests before that, {failed} failed",
+        confirmed=f"{suffered.outage}; {sum(len(e.until_end) for _, e in effects)} requests before that, {failed} failed",
         where=suffered.where,
         evidence=suffered.evidence,
         measures=(
@@ -144,7 +146,7 @@ def refused_after(requirement: str, suffered: Suffered, within: float) -> Findin
         requirement,
         expected=f"each handshake to be refused from {within:g} s after the end of a certificate on",
         problems=problems,
-        so=f"{suffered.outage}; refused after the end: " + "; ".join(f"{n}: {why}" for why, n in words.items()),
+        confirmed=f"{suffered.outage}; refused after the end: " + "; ".join(f"{n}: {why}" for why, n in words.items()),
         where=suffered.where,
         evidence=suffered.evidence,
         measures=(
@@ -179,7 +181,7 @@ def recovered(requirement: str, suffered: Suffered, within: float) -> Finding:
         requirement,
         expected=f"every request to be answered again within {within:g} s of {outage.of}'s being told to come back",
         problems=problems,
-        so=f"{outage.of} was back after {_seconds(outage.recalled, outage.back):.0f} s; "
+        confirmed=f"{outage.of} was back after {_seconds(outage.recalled, outage.back):.0f} s; "
         + ", ".join(f"{t} after {_seconds(outage.recalled, e.recovered):.1f} s" for t, e in suffered.effects if e.recovered),
         where=suffered.where,
         evidence=suffered.evidence,
@@ -220,7 +222,7 @@ def kept_its_last(requirement: str, suffered: Suffered) -> Finding:
         requirement,
         expected="each Envoy to keep its last certificate for as long as nobody gives it another",
         problems=problems,
-        so=f"{'; '.join(said)}; {len(outage.suffering)} pods were Ready then",
+        confirmed=f"{'; '.join(said)}; {len(outage.suffering)} pods were Ready then",
         where=listed(str(h.pod) for h in suffered.histories),
         evidence=(*suffered.evidence, *(e for pod in outage.suffering for e in pod.evidence)),
         measures=tuple(
@@ -245,7 +247,7 @@ def renewed_soon(requirement: str, histories: Sequence[History], outage: Outage,
         requirement,
         expected=f"a new certificate in each proxy within {within:g} s",
         problems=problems,
-        so=f"{outage.of} was back after {_seconds(outage.ordered, outage.back):.0f} s ({outage.shown_by}); "
+        confirmed=f"{outage.of} was back after {_seconds(outage.ordered, outage.back):.0f} s ({outage.shown_by}); "
         + "; ".join(f"{pod} after {seconds:.1f} s" for pod, seconds in took.items()),
         where=listed(str(h.pod) for h in histories),
         evidence=[*(e for h in histories for e in h.evidence), *outage.evidence],
@@ -270,7 +272,7 @@ def renewed_meanwhile(requirement: str, histories: Sequence[History], outage: Ou
         requirement,
         expected=f"at least {count} new certificates in each proxy without {outage.of}",
         problems=[f"{pod} has had {n}" for pod, n in new.items() if n < count],
-        so=f"{outage}; " + "; ".join(f"{pod} has had {n}" for pod, n in new.items()),
+        confirmed=f"{outage}; " + "; ".join(f"{pod} has had {n}" for pod, n in new.items()),
         where=listed(str(h.pod) for h in histories),
         evidence=[*(e for h in histories for e in h.evidence), *outage.evidence],
         measures=(
@@ -295,7 +297,7 @@ def none_was_replaced(requirement: str, before: Sequence[Pod], after: Sequence[P
         requirement,
         expected="the same pods, and no restart of a container",
         problems=problems,
-        so=f"{len(after)} pods with the uid that they had, no restart",
+        confirmed=f"{len(after)} pods with the uid that they had, no restart",
         where=listed(pod.ref for pod in before),
         evidence=[e for pod in (*before, *after) for e in pod.evidence],
     )

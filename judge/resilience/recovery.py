@@ -64,7 +64,7 @@ def late_start_is_found(start: Start, outage: Outage, bundle: TrustBundle) -> Fi
         "RES-04",
         expected="a pod that started before tbot to be told from others, for all that looks right about it",
         problems=problems,
-        so=f"Ready, {listed(proxy.spiffe_ids)}, issued by Teleport, and yet in mode {proxy.sds_mode.value}: "
+        confirmed=f"Ready, {listed(proxy.spiffe_ids)}, issued by Teleport, and yet in mode {proxy.sds_mode.value}: "
         f"{'; '.join(proxy.decided_by)}",
         where=where,
         evidence=(*start.evidence, *outage.evidence, *bundle.evidence),
@@ -92,7 +92,7 @@ def stale_socket_ends_the_agent(start: Start, outage: Outage) -> Finding:
         "RES-06",
         expected="an agent that ends, again and again, and no Envoy",
         problems=problems,
-        so=f"Envoy never ran: {said.strip()[-300:]}",
+        confirmed=f"Envoy never ran: {said.strip()[-300:]}",
         where=where,
         evidence=(*start.evidence, *outage.evidence),
     )
@@ -120,7 +120,7 @@ def well_by_itself(requirement: str, start: Start, since: datetime, bundle: Trus
         requirement,
         expected=f"the pod Ready within {within:g} s, with its own identity from tbot",
         problems=problems,
-        so=f"Ready with {listed(proxy.spiffe_ids if proxy else ())}, after {restarts} restarts of its proxy",
+        confirmed=f"Ready with {listed(proxy.spiffe_ids if proxy else ())}, after {restarts} restarts of its proxy",
         where=str(start.pod.ref),
         evidence=(*start.evidence, *bundle.evidence),
         measures=(
@@ -142,7 +142,7 @@ def directory_is_made_again(relocation: Relocation, within: float) -> Finding:
         "RES-05",
         expected=f"another directory, and tbot Ready within {within:g} s of the order to replace it",
         problems=problems,
-        so=f"the directory has the inode {now}, it had {before}; tbot is Ready",
+        confirmed=f"the directory has the inode {now}, it had {before}; tbot is Ready",
         where=f"node {relocation.node}",
         evidence=relocation.evidence,
         measures=(_measure("time until tbot was Ready", relocation.replaced, relocation.back, within),)
@@ -174,7 +174,7 @@ def lost_directory_is_found(history: History, after: Pod, relocation: Relocation
         "RES-05",
         expected="a proxy that holds the lost directory to be told by its streams",
         problems=problems,
-        so=f"Ready, and yet {'; '.join(stream_problems(latest)) if latest else ''}",
+        confirmed=f"Ready, and yet {'; '.join(stream_problems(latest)) if latest else ''}",
         where=str(history.pod),
         evidence=(*history.evidence, *after.evidence, *relocation.evidence),
         guide_says="2/2, Running",
@@ -215,7 +215,7 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
         "RES-08",
         expected=f"every pod on the node Ready within {within:g} s, each proxy with its own identity from tbot",
         problems=problems,
-        so=f"{len(restart.after)} pods Ready, {len(restart.proxies.proxies)} of them with their own identity{named}",
+        confirmed=f"{len(restart.after)} pods Ready, {len(restart.proxies.proxies)} of them with their own identity{named}",
         where=f"node {restart.node}",
         evidence=(
             *restart.evidence,

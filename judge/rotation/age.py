@@ -15,10 +15,10 @@ from facts.measure import Measure
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from judge.findings import could_not_tell, not_applicable
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import BACKDATED, SKEW, STREAMS, Sidecars
+from judge.identity.proxies import BACKDATED, SKEW, STREAMS, ObservedProxies
 from judge.install.istio import NO_WORKLOAD
 from judge.install.known_issues import NOT_RENEWED, known_issues_of
 from judge.install.tbot import Component
@@ -60,13 +60,13 @@ class Pace:
         return self.lives - self.renewal
 
 
-def pace_of(proxy: ProxyIdentity, leaf: Certificate, agent: Agent) -> Pace:
+def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> Pace:
     """How a proxy's certificate is to be renewed: as the service is configured that its socket belongs to.
 
     Where tbot's configuration has several services and none of them has that socket, half of the certificate's life.
     """
     lives = leaf.not_after - issued(leaf)
-    services = agent.config.services
+    services = tbot.config.services
     name = proxy.socket_path.rpartition("/")[2]
     own = [s for s in services if s.socket_path.rpartition("/")[2] == name] or (services if len(services) == 1 else ())
     if own:
@@ -91,12 +91,12 @@ def _seconds(span: timedelta) -> str:
 # --- ROT-01 ----------------------------------------------------------------------------------------------------------
 
 
-def renewed_before_expiry(sidecars: Sidecars, agent: Agent, later: Fleet | None = None) -> Finding:
+def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | None = None) -> Finding:
     """ROT-01: each certificate is due for renewal well before its end, and none is overdue or has ended.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         later: The same proxies, read once more after a while; None for one reading.
     """
     proxies = sidecars.fleet.proxies
@@ -105,7 +105,7 @@ def renewed_before_expiry(sidecars: Sidecars, agent: Agent, later: Fleet | None 
     renewed = 0
     for first in proxies:
         second = again.get(first.pod.uid, first)
-        problems += _schedule_problems(first, agent) or _schedule_problems(second, agent)
+        problems += _schedule_problems(first, tbot) or _schedule_problems(second, tbot)
         if first.leaf and second.leaf and second.leaf.sha256 != first.leaf.sha256:
             renewed += 1
             problems += _successor_problems(second, first.leaf, second.leaf)
@@ -120,10 +120,10 @@ def renewed_before_expiry(sidecars: Sidecars, agent: Agent, later: Fleet | None 
     return _judged(
         "ROT-01",
         sidecars,
-        agent,
+        tbot,
         problems,
         expected="every certificate due for renewal well before its end, by its age and what is left of its life",
-        so=each_of(proxies, lambda p: _told(p, agent)) + observed,
+        confirmed=each_of(proxies, lambda p: _told(p, tbot)) + observed,
         evidence=later.evidence if later else (),
         measures=[Measure("shortest remaining life", min(remains).total_seconds(), "s")] if remains else [],
     )
@@ -134,19 +134,19 @@ def _between(first: ProxyIdentity, again: Mapping[str, ProxyIdentity]) -> timede
     return second.read_at - first.read_at if second else timedelta()
 
 
-def _told(proxy: ProxyIdentity, agent: Agent) -> str:
+def _told(proxy: ProxyIdentity, tbot: Tbot) -> str:
     if proxy.leaf is None:
         return "no certificate"
-    pace = pace_of(proxy, proxy.leaf, agent)
+    pace = pace_of(proxy, proxy.leaf, tbot)
     left = proxy.leaf.not_after - proxy.read_at
     return f"{_seconds(_age(proxy, proxy.leaf))} old, {_seconds(left)} left; {pace.said}"
 
 
-def _schedule_problems(proxy: ProxyIdentity, agent: Agent) -> list[str]:
+def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[str]:
     """Why a proxy's certificate will not be, or was not, renewed before its end."""
     if proxy.leaf is None:
         return [f"{proxy.pod} holds no certificate that could be renewed"]
-    pace = pace_of(proxy, proxy.leaf, agent)
+    pace = pace_of(proxy, proxy.leaf, tbot)
     left = proxy.leaf.not_after - proxy.read_at
     if left <= timedelta():
         return [f"{proxy.pod}: its certificate expired {_seconds(-left)} ago and was not renewed; {pace.said}"]
@@ -177,12 +177,12 @@ def _successor_problems(proxy: ProxyIdentity, old: Certificate, new: Certificate
 # --- ROT-06 ----------------------------------------------------------------------------------------------------------
 
 
-def nothing_expires_soon(sidecars: Sidecars, agent: Agent, warning: float, authorities_warning: float) -> Finding:
+def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, authorities_warning: float) -> Finding:
     """ROT-06: no certificate and no trusted authority ends within the warning threshold.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         warning: Seconds before the end of a certificate; 0 for half of what is left of its life when it is renewed.
         authorities_warning: Seconds before the end of an authority.
     """
@@ -192,7 +192,7 @@ def nothing_expires_soon(sidecars: Sidecars, agent: Agent, warning: float, autho
         if proxy.leaf is None:
             problems.append(f"{proxy.pod} holds no certificate")
             continue
-        pace = pace_of(proxy, proxy.leaf, agent)
+        pace = pace_of(proxy, proxy.leaf, tbot)
         threshold = timedelta(seconds=warning) if warning else max(pace.left_at_renewal / 2, timedelta())
         left = proxy.leaf.not_after - proxy.read_at
         left_of_all.append(left)
@@ -208,10 +208,10 @@ def nothing_expires_soon(sidecars: Sidecars, agent: Agent, warning: float, autho
     return _judged(
         "ROT-06",
         sidecars,
-        agent,
+        tbot,
         problems,
         expected=f"no certificate that ends within {limit}, and no authority that ends within {authorities_warning:g} s",
-        so=each_of(sidecars.fleet.proxies, lambda p: _told(p, agent)),
+        confirmed=each_of(sidecars.fleet.proxies, lambda p: _told(p, tbot)),
         measures=[
             Measure("shortest remaining life", min(left_of_all).total_seconds(), "s", at_least=warning or None)
         ] if left_of_all else [],
@@ -234,19 +234,19 @@ class Cause:
     is_tbots: bool = False
 
 
-def overdue(sidecars: Sidecars, agent: Agent) -> tuple[ProxyIdentity, ...]:
+def overdue(sidecars: ObservedProxies, tbot: Tbot) -> tuple[ProxyIdentity, ...]:
     """The proxies whose certificate is older than its renewal interval and the margin."""
-    return tuple(p for p in sidecars.fleet.proxies if p.leaf and _overdue(p, p.leaf, pace_of(p, p.leaf, agent)))
+    return tuple(p for p in sidecars.fleet.proxies if p.leaf and _overdue(p, p.leaf, pace_of(p, p.leaf, tbot)))
 
 
 def none_is_overdue(
-    sidecars: Sidecars, agent: Agent, versions: Sequence[Component], pushes: Mapping[str, Pushes | None]
+    sidecars: ObservedProxies, tbot: Tbot, versions: Sequence[Component], pushes: Mapping[str, Pushes | None]
 ) -> Finding:
     """ROT-07: no certificate is older than tbot's renewal interval and a margin; if one is, why.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         versions: Of tbot, as far as they are known.
         pushes: By uid of the pod, for those that are overdue: what their Envoys say of what was sent to them.
     """
@@ -262,10 +262,10 @@ def none_is_overdue(
     )
     problems: list[str] = []
     remedies: list[str] = []
-    for proxy in overdue(sidecars, agent):
+    for proxy in overdue(sidecars, tbot):
         if proxy.leaf is None:
             continue
-        pace = pace_of(proxy, proxy.leaf, agent)
+        pace = pace_of(proxy, proxy.leaf, tbot)
         cause = _cause(proxy, proxy.leaf, pushes.get(proxy.pod.uid))
         (problem,) = _overdue(proxy, proxy.leaf, pace)
         problems.append(f"{problem}; {cause.words}")
@@ -274,16 +274,16 @@ def none_is_overdue(
     if defect and remedies:
         problems.append(defect)
     ages = [_age(p, p.leaf) for p in sidecars.fleet.proxies if p.leaf]
-    limits = {pace_of(p, p.leaf, agent).oldest for p in sidecars.fleet.proxies if p.leaf}
+    limits = {pace_of(p, p.leaf, tbot).oldest for p in sidecars.fleet.proxies if p.leaf}
     at_most = next(iter(limits)).total_seconds() if len(limits) == 1 else None
     read = (*(e for each in pushes.values() if each for e in each.evidence), *(e for c in versions for e in c.evidence))
     return _judged(
         "ROT-07",
         sidecars,
-        agent,
+        tbot,
         problems,
         expected="no certificate older than tbot's renewal interval and a margin",
-        so=each_of(sidecars.fleet.proxies, lambda p: _told(p, agent)),
+        confirmed=each_of(sidecars.fleet.proxies, lambda p: _told(p, tbot)),
         evidence=read,
         remedy="; ".join(dict.fromkeys(remedies)),
         measures=[Measure("oldest certificate", max(ages).total_seconds(), "s", at_most=at_most)] if ages else [],
@@ -327,12 +327,12 @@ def _remedy(proxy: ProxyIdentity, cause: Cause, defect: str) -> str:
 
 def _judged(
     requirement: str,
-    sidecars: Sidecars,
-    agent: Agent,
+    sidecars: ObservedProxies,
+    tbot: Tbot,
     problems: Sequence[str],
     *,
     expected: str,
-    so: str,
+    confirmed: str,
     evidence: Sequence[str] = (),
     remedy: str = "",
     measures: Sequence[Measure] = (),
@@ -340,11 +340,11 @@ def _judged(
     where = f"{len(sidecars.pods)} proxies on tbot's socket"
     if not sidecars.pods:
         return not_applicable(requirement, NO_WORKLOAD, where=where, evidence=sidecars.evidence)
-    if not agent.config.services:
+    if not tbot.config.services:
         error = CouldNotTell(
             expected="a service of type workload-identity-api, which renews the certificates",
             seen="none",
-            where=f"ConfigMap {agent.config_map}",
+            where=f"ConfigMap {tbot.config_map}",
             remedy="configure the service; see INST-13",
         )
         return could_not_tell(requirement, error, sidecars.evidence)
@@ -354,9 +354,9 @@ def _judged(
         sidecars.fleet,
         expected=expected,
         problems=problems,
-        so=so,
+        confirmed=confirmed,
         where=where,
-        evidence=(*sidecars.evidence, *agent.evidence, *evidence),
+        evidence=(*sidecars.evidence, *tbot.evidence, *evidence),
         remedy=remedy,
         measures=measures,
     )

@@ -45,7 +45,7 @@ def each_phase_was_followed(
         requirement,
         expected=expected,
         problems=problems,
-        so=f"so it was, in Teleport's bundle and in each of {min(len(s.fleet.proxies) for s in stages)} proxies",
+        confirmed=f"so it was, in Teleport's bundle and in each of {min(len(s.fleet.proxies) for s in stages)} proxies",
         where=where,
         evidence=evidence,
         measures=tuple(
@@ -100,7 +100,7 @@ def peers_saw_the_change(
         requirement,
         expected="each server to be shown certificates of whoever signed, as that changed",
         problems=problems,
-        so=f"certificates of {' and of '.join(said)}, in this order, at every server",
+        confirmed=f"certificates of {' and of '.join(said)}, in this order, at every server",
         where=listed(t.pair.where for t in fresh(traffic)),
         evidence=[*(e for t in traffic for e in t.evidence), *(e for h in histories for e in h.evidence)],
         measures=(Measure("authorities that peers were shown, one after the other, by all loads", shown, at_least=1),),

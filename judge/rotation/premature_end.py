@@ -42,7 +42,7 @@ def it_is_foreseen(requirement: str, early: Sequence[Stage], node: str) -> Findi
         requirement,
         expected=f"every proxy on {node}, and no other, to be found behind in {', '.join(s.wanted.phase for s in early)}",
         problems=problems,
-        so=f"so it was; in {last.wanted.phase}, " + "; ".join(f"{pod} {lacks}" for pod, lacks in last.behind),
+        confirmed=f"so it was; in {last.wanted.phase}, " + "; ".join(f"{pod} {lacks}" for pod, lacks in last.behind),
         where=f"node {node}",
         evidence=[e for stage in early for e in stage.evidence],
         measures=(Measure("proxies that were found to be behind", len(last.behind), at_least=1),),
@@ -86,7 +86,7 @@ def it_costs_requests(requirement: str, traffic: Sequence[Traffic], early: Early
         requirement,
         expected=f"requests to and from {node} to fail from the early end until tbot is back, and no others",
         problems=problems,
-        so="; ".join(f"{t}: {_told(t)}" for t in counted),
+        confirmed="; ".join(f"{t}: {_told(t)}" for t in counted),
         where=listed(t.pair.where for t in counted),
         evidence=[e for t in counted for e in t.evidence],
         measures=(

@@ -35,7 +35,7 @@ def nothing_restarts_workloads(jobs: Sequence[CronJob], namespaces: Collection[s
         "ROT-05",
         expected="no CronJob that restarts workloads of the mesh",
         problems=problems,
-        so=f"none of {len(jobs)} CronJobs restarts workloads of the mesh"
+        confirmed=f"none of {len(jobs)} CronJobs restarts workloads of the mesh"
         + (f", but for {listed(suspended)}, suspended" if suspended else ""),
         where=f"CronJobs of all namespaces; injected pods in {listed(namespaces)}",
         evidence=[*(e for job in jobs for e in job.evidence), *evidence],

@@ -59,7 +59,7 @@ def answered_once(requirement: str, pair: Pair, exchange: Exchange) -> Finding:
         expected=f"{pair.server.ref} to answer each of {exchange.asked} requests, once",
         problems=problems,
         unclear=others.words,
-        so=f"{exchange.asked} of {exchange.asked} answered, each had arrived once",
+        confirmed=f"{exchange.asked} of {exchange.asked} answered, each had arrived once",
     )
 
 
@@ -85,7 +85,7 @@ def caller_was_seen(requirement: str, pair: Pair, exchange: Exchange, bundle: Tr
         expected=f"the server to see {pair.caller}, certified by Teleport, in each of {exchange.asked} requests",
         problems=[*problems, *seen.problems, *ends.problems],
         unclear=[*others.words, *seen.unclear, *ends.unclear],
-        so=f"{pair.caller} in the client's own certificate of Teleport, {exchange.asked} of {exchange.asked} times, "
+        confirmed=f"{pair.caller} in the client's own certificate of Teleport, {exchange.asked} of {exchange.asked} times, "
         f"told by the proxy of {pair.called}",
         evidence=bundle.evidence,
     )
@@ -120,7 +120,7 @@ def every_request_was_a_handshake(requirement: str, pair: Pair, exchange: Exchan
         exchange,
         expected=expected,
         problems=problems,
-        so=", ".join(f"{counted[name]} {what}" for name, (what, _) in wanted.items()),
+        confirmed=", ".join(f"{counted[name]} {what}" for name, (what, _) in wanted.items()),
     )
 
 
@@ -136,7 +136,7 @@ def denied_by_policy(requirement: str, pair: Pair, exchange: Exchange, bundle: T
         expected=f"each of {exchange.asked} requests refused with {Outcome.DENIED.value}",
         problems=[*problems, *ends.problems],
         unclear=ends.unclear,
-        so=f"{exchange.asked} of {exchange.asked} refused with {Outcome.DENIED.value}, counted by the server's proxy",
+        confirmed=f"{exchange.asked} of {exchange.asked} refused with {Outcome.DENIED.value}, counted by the server's proxy",
         evidence=bundle.evidence,
     )
 
@@ -154,7 +154,7 @@ def let_in_over_tcp(requirement: str, pair: Pair, exchange: Exchange, bundle: Tr
         expected=f"each of {exchange.asked} connections let in by the policy for {pair.caller}, certified by Teleport",
         problems=[*problems, *ends.problems],
         unclear=[*others.words, *ends.unclear],
-        so=f"{exchange.asked} of {exchange.asked} answered, let in by the policy for {pair.caller}; both ends hold "
+        confirmed=f"{exchange.asked} of {exchange.asked} answered, let in by the policy for {pair.caller}; both ends hold "
         "certificates of Teleport",
         evidence=bundle.evidence,
     )
@@ -172,7 +172,7 @@ def denied_over_tcp(requirement: str, pair: Pair, exchange: Exchange, bundle: Tr
         expected=f"each of {exchange.asked} connections ended by the policy, which does not name {pair.caller}",
         problems=[*problems, *ends.problems],
         unclear=ends.unclear,
-        so=f"{exchange.asked} of {exchange.asked} ended without an answer, denied by the server's policy",
+        confirmed=f"{exchange.asked} of {exchange.asked} ended without an answer, denied by the server's policy",
         evidence=bundle.evidence,
     )
 
@@ -189,7 +189,7 @@ def plain_text_was_refused(pair: Pair, exchange: Exchange) -> Finding:
         exchange,
         expected=f"each of {exchange.asked} requests in plain text reset by the server's proxy",
         problems=problems,
-        so=f"{exchange.asked} of {exchange.asked} reset; the server's proxy takes no such connection",
+        confirmed=f"{exchange.asked} of {exchange.asked} reset; the server's proxy takes no such connection",
     )
 
 
@@ -218,7 +218,7 @@ def unseen_by_the_checklist(
         "TRF-06",
         expected=f"{CHECKLIST} healthy items of the guide, and every request ended for the name in a certificate ({defect})",
         problems=list(dict.fromkeys(problems)),
-        so=f"{len(answers)} items healthy; TRF-01 fails: {judged[0].seen}; {listed(refused)}",
+        confirmed=f"{len(answers)} items healthy; TRF-01 fails: {judged[0].seen}; {listed(refused)}",
         where=pair.where,
         evidence=[*pair.evidence, *(e for a in answers for e in a.evidence), *exchange.evidence, *bundle.evidence],
     )

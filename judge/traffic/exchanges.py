@@ -209,7 +209,7 @@ def about(
     *,
     expected: str,
     problems: Sequence[str],
-    so: str,
+    confirmed: str,
     unclear: Sequence[str] = (),
     evidence: Iterable[str] = (),
     guide_defect: Defect | None = None,
@@ -222,7 +222,7 @@ def about(
         exchange: Between them.
         expected: What must be so.
         problems: What is not so.
-        so: What is so when there is no problem.
+        confirmed: What is so when there is no problem.
         unclear: What could not be told.
         evidence: Ids of further readings.
         guide_defect: The defect of the guide that shows here, if one does.
@@ -237,7 +237,7 @@ def about(
         requirement,
         expected=expected,
         problems=list(dict.fromkeys([*problems, *because])),
-        so=so,
+        confirmed=confirmed,
         where=pair.where,
         evidence=read,
         guide_defect=guide_defect,

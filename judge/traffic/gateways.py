@@ -80,7 +80,7 @@ def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | 
         "TRF-05",
         expected="each ingress gateway to have its identity from tbot",
         problems=problems,
-        so=listed(f"{p.pod}: {listed(p.spiffe_ids)}, issued by Teleport" for p in fleet.proxies),
+        confirmed=listed(f"{p.pod}: {listed(p.spiffe_ids)}, issued by Teleport" for p in fleet.proxies),
         where=where,
         evidence=evidence,
         guide_defect=Defect.GATEWAY if any(p.sds_mode is SdsMode.ISTIO_CA for p in fleet.proxies) else None,
@@ -114,7 +114,7 @@ def gateway_reaches(gateway: str, pods: Sequence[Pod], pair: Pair, exchange: Exc
         expected=f"each of {exchange.asked} requests through the gateway to arrive under the identity {gateway}",
         problems=[*problems, *seen.problems, *ends.problems],
         unclear=[*others.words, *seen.unclear, *ends.unclear],
-        so=f"{exchange.asked} of {exchange.asked} arrived under the identity {gateway}, in the gateway's own certificate",
+        confirmed=f"{exchange.asked} of {exchange.asked} arrived as {gateway}, in the gateway's own certificate",
         evidence=(*bundle.evidence, *(e for pod in pods for e in pod.evidence)),
     )
 

@@ -83,7 +83,7 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
         requirement,
         expected=f"at most {at_most} failed requests",
         problems=problems,
-        so=f"{sent} sent = {answered} answered + {len(failed)} failed; {listed(counted)}",
+        confirmed=f"{sent} sent = {answered} answered + {len(failed)} failed; {listed(counted)}",
         where=listed(t.pair.where for t in counted),
         evidence=[e for t in counted for e in t.evidence],
         measures=(
@@ -183,7 +183,7 @@ def peers_saw_each_certificate(requirement: str, traffic: Sequence[Traffic], his
         requirement,
         expected="each server to see every certificate of its caller, and no other",
         problems=problems,
-        so=f"{shown} certificates seen by peers, by the SHA-256 that their proxies report",
+        confirmed=f"{shown} certificates seen by peers, by the SHA-256 that their proxies report",
         where=listed(t.pair.where for t in counted),
         evidence=[*(e for t in counted for e in t.evidence), *(e for h in histories for e in h.evidence)],
         measures=(
@@ -240,7 +240,7 @@ def kept_connection_shows_nothing(requirement: str, traffic: Sequence[Traffic], 
         requirement,
         expected="one connection and one handshake, answered under certificates that no handshake has ever shown",
         problems=problems,
-        so="; ".join(said),
+        confirmed="; ".join(said),
         where=listed(t.pair.where for t in kept),
         evidence=[*(e for t in kept for e in t.evidence), *(e for h in histories for e in h.evidence)],
         measures=(

@@ -36,7 +36,7 @@ def policy_tells_paths_apart(pair: Pair, exchange: Exchange, inside: str, outsid
         expected=f"{inside} let in and {listed(outside)} refused by the policies",
         problems=problems,
         unclear=unclear,
-        so=f"{inside} let in, {listed(outside)} refused",
+        confirmed=f"{inside} let in, {listed(outside)} refused",
     )
 
 
@@ -67,7 +67,7 @@ def no_path_leads_outside(pair: Pair, exchange: Exchange, bounds: Bounds, normal
         expected=f"no request to arrive under a path outside {bounds}",
         problems=[*([f"pathNormalization is {normalization}"] if holes else []), *holes],
         unclear=outcomes_but(exchange.ledger, told),
-        so="; ".join(
+        confirmed="; ".join(
             [
                 f"under {normalization}, {refused} of {exchange.asked} refused, the others stayed inside {bounds}",
                 *_uncommon(exchange, bounds),

@@ -51,7 +51,7 @@ def peer_is_refused(handshake: Handshake, bundle: TrustBundle, istiod: IstioAuth
         "NEG-05",
         expected=f"{handshake.claim} to be refused for the certificate, at both ends",
         problems=problems,
-        so=f"{handshake.outcome}; that is, {said}; at the server {counted}, none completed",
+        confirmed=f"{handshake.outcome}; that is, {said}; at the server {counted}, none completed",
         where=handshake.where,
         evidence=evidence,
     )
@@ -139,7 +139,7 @@ def right_peer_is_let_in(exchange: Exchange, client: Pod, server: Pod, bundle: T
         "NEG-05",
         expected="a handshake with a workload that tbot certified",
         problems=problems,
-        so=f"{exchange.asked} of {exchange.asked} requests answered, {completed} handshakes completed",
+        confirmed=f"{exchange.asked} of {exchange.asked} requests answered, {completed} handshakes completed",
         where=where,
         evidence=evidence,
     )

@@ -20,13 +20,13 @@ from facts.kubernetes.workloads import CronJob, Deployment
 from facts.proxies.identity import Fleet, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
 from facts.proxies.pushes import Pushes
-from facts.teleport.tbot import Agent, KubeletAddress
+from facts.teleport.tbot import KubeletAddress, Tbot
 from observe.mesh import read_mesh
 from observe.premises import Premises
 from observe.proxies.envoy import read_fleet, read_normalizations, read_pushes
 from observe.proxies.mounts import read_socket_mounts
 from observe.readings import all_of
-from observe.teleport.tbot import read_agent
+from observe.teleport.tbot import read_tbot
 from observe.wait import wait_until
 
 
@@ -63,25 +63,25 @@ class Proxies(Premises):
         """Name of the injection template that mounts the node's socket."""
         return self.mesh().socket_template(self.names.injection_template)
 
-    def agent(self) -> Agent:
+    def tbot(self) -> Tbot:
         """tbot, as it is installed."""
-        self._need("agent")
-        return self._once("agent", lambda: read_agent(self.cluster, self.names), lambda agent: agent.evidence)
+        self._need("tbot")
+        return self._once("tbot", lambda: read_tbot(self.cluster, self.names), lambda tbot: tbot.evidence)
 
     def kubelet_address(self) -> KubeletAddress:
         """Where tbot dials its kubelet; as the guide's tbot would, where there is none yet to be read."""
         try:
-            return self.agent().kubelet_address
+            return self.tbot().kubelet_address
         except CouldNotTell:  # which the requirements on tbot say; a node can be fit for one that is still to come
             return KubeletAddress()
 
     def socket_directory(self) -> str:
         """Directory on the node in which tbot listens."""
-        return self.agent().socket_on_node.rpartition("/")[0] or self.names.socket_directory
+        return self.tbot().socket_on_node.rpartition("/")[0] or self.names.socket_directory
 
     def socket_name(self) -> str:
         """File name of tbot's socket."""
-        return self.agent().socket_on_node.rpartition("/")[2] or self.names.socket_name
+        return self.tbot().socket_on_node.rpartition("/")[2] or self.names.socket_name
 
     def dry_run(self, sidecar: str) -> DryRun:
         """Has the API server inject and validate a pod with the guide's templates, without creating it.

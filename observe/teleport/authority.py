@@ -137,7 +137,7 @@ class Authority(Proxies):
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
         """Instances of tbot's bot; None without an admin tctl."""
-        self._need("agent")
+        self._need("tbot")
         if not self.teleport().has_admin:
             return None
         token = self.token()
@@ -177,12 +177,12 @@ class Authority(Proxies):
         )
 
     def _token_name(self) -> str:
-        return self.agent().config.token or self.names.token
+        return self.tbot().config.token or self.names.token
 
     def _identity_name(self) -> str:
-        services = self.agent().config.services
+        services = self.tbot().config.services
         return (services[0].selector_name if services else "") or self.names.workload_identity
 
     def _identity_labels(self) -> Mapping[str, tuple[str, ...]]:
-        services = self.agent().config.services
+        services = self.tbot().config.services
         return {} if not services or services[0].selector_name else services[0].selector_labels

@@ -9,13 +9,13 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.pod_spec import Container, VolumeMount
 from facts.kubernetes.workloads import DaemonSet
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_config import join_secrets, parse_tbot_config
 from observe.kubernetes.cluster import Cluster
 from settings import Names
 
 
-def read_agent(cluster: Cluster, names: Names) -> Agent:
+def read_tbot(cluster: Cluster, names: Names) -> Tbot:
     """Reads tbot as it is installed.
 
     Args:
@@ -46,7 +46,7 @@ def read_agent(cluster: Cluster, names: Names) -> Agent:
         if pod.owner == f"DaemonSet/{daemon_set.name}" and not pod.terminating
     ]
     evidence = [*daemon_set.evidence, *config_map.evidence, *(e for pod in pods for e in pod.evidence)]
-    return Agent(
+    return Tbot(
         daemon_set=daemon_set,
         pods={pod.node: pod for pod in pods if pod.node},
         unscheduled=tuple(pod for pod in pods if not pod.node),

@@ -7,7 +7,7 @@ from typing import Any
 
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import await_supply, supplied
@@ -25,14 +25,14 @@ class Absence:
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at; what is seen of it here is evidence of nothing.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         pace: Patience for its pod to go and to come back, and for the proxies to come back to it.
     """
 
-    def __init__(self, objects: Objects, cluster: Cluster, agent: Agent, pace: Pace) -> None:
+    def __init__(self, objects: Objects, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
         self._objects = objects
         self._cluster = cluster.recording_to(KeptInMemory())
-        self._name, self._namespace = agent.daemon_set.name, agent.daemon_set.namespace
+        self._name, self._namespace = tbot.daemon_set.name, tbot.daemon_set.namespace
         self._pace = pace
         self._former: Document | None = None
         self._supplied: frozenset[str] = frozenset()

@@ -14,7 +14,7 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import Pace
 from provision.disruption.supply import await_supply, supplied, tbot_must_be_ready
@@ -53,14 +53,14 @@ class ShortLived:
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at; what is seen of it here is evidence of nothing.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         pace: Patience for tbot's rollout, and for the proxies to come back to it.
     """
 
-    def __init__(self, objects: Objects, cluster: Cluster, agent: Agent, pace: Pace) -> None:
+    def __init__(self, objects: Objects, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
         self._objects = objects
         self._cluster = cluster.recording_to(KeptInMemory())
-        self._agent = agent
+        self._tbot = tbot
         self._pace = pace
         self._supplied: frozenset[str] | None = None
         self._former: dict[str, str] = {}
@@ -86,7 +86,7 @@ class ShortLived:
         if self._lifetimes == (first, second):
             return
         if self._supplied is None:
-            tbot_must_be_ready(self._cluster, self._agent)
+            tbot_must_be_ready(self._cluster, self._tbot)
         self.end(wait=False)
         data = self._data()
         changed = {key: shortened(text, first, second) for key, text in data.items() if API in text}
@@ -131,15 +131,15 @@ class ShortLived:
 
     @property
     def _where(self) -> str:
-        return f"ConfigMap {self._agent.daemon_set.namespace}/{self._agent.config_map}"
+        return f"ConfigMap {self._tbot.daemon_set.namespace}/{self._tbot.config_map}"
 
     def _data(self) -> dict[str, str]:
-        found = self._objects.get("v1", "ConfigMap", self._agent.config_map, namespace=self._agent.daemon_set.namespace)
+        found = self._objects.get("v1", "ConfigMap", self._tbot.config_map, namespace=self._tbot.daemon_set.namespace)
         return dict((found or {}).get("data") or {})
 
     def _put(self, texts: Mapping[str, str], *, wait: bool = True) -> None:
-        namespace, name = self._agent.daemon_set.namespace, self._agent.daemon_set.name
-        self._objects.patch("v1", "ConfigMap", self._agent.config_map, {"data": dict(texts)}, namespace=namespace)
+        namespace, name = self._tbot.daemon_set.namespace, self._tbot.daemon_set.name
+        self._objects.patch("v1", "ConfigMap", self._tbot.config_map, {"data": dict(texts)}, namespace=namespace)
         self._objects.restart("DaemonSet", name, namespace=namespace)
         if wait:
             self._objects.await_ready("DaemonSet", name, self._pace, namespace=namespace)

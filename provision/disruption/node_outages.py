@@ -18,7 +18,7 @@ from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.over_time.outage import NodeRestart, Relocation
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet, read_proxy
 from observe.wait import NotYet, Pace, eventually
@@ -38,23 +38,23 @@ class NodeOutages:
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         outages: Of everything.
         machines: The nodes.
         pace: Patience for whatever comes back.
     """
 
     def __init__(
-        self, objects: Objects, cluster: Cluster, *, agent: Agent, outages: Outages, machines: Machines, pace: Pace
+        self, objects: Objects, cluster: Cluster, *, tbot: Tbot, outages: Outages, machines: Machines, pace: Pace
     ) -> None:
         self._objects = objects
         self._cluster = cluster
         self._unrecorded = cluster.recording_to(KeptInMemory())
-        self._agent = agent
+        self._tbot = tbot
         self._outages = outages
         self._machines = machines
         self._pace = pace
-        self._directory, _slash, self._socket = agent.socket_on_node.rpartition("/")
+        self._directory, _slash, self._socket = tbot.socket_on_node.rpartition("/")
 
     @contextmanager
     def without_tbot_beside_its_socket(self, node: str) -> Iterator[UnderWay]:
@@ -76,7 +76,7 @@ class NodeOutages:
             # Stopped until then, or it would take its socket away when it is told to go.
             machines.on_node(node, "kill", "-STOP", *processes)
             with self._outages.without_tbot(kill) as going:
-                going.evidence.append(machines.read(node, "stat", "--format", "%F %n", self._agent.socket_on_node)[1])
+                going.evidence.append(machines.read(node, "stat", "--format", "%F %n", self._tbot.socket_on_node)[1])
                 yield going
 
     @contextmanager
@@ -95,7 +95,7 @@ class NodeOutages:
             lost = datetime.now(UTC)
             replaced, back, words = self._replace_tbot(node, patience)
             there, now = machines.read(node, "sh", "-c", 'stat --format %i "$0" 2>/dev/null; true', self._directory)
-            evidence = (before, now, *(e for p in self._cluster.pods(*self._tbot) for e in p.evidence))
+            evidence = (before, now, *(e for p in self._cluster.pods(*self._selected) for e in p.evidence))
             yield Relocation(node, lost, replaced, back, words, (inode, there), evidence)
 
     def _put_back(self, node: str) -> None:
@@ -170,7 +170,7 @@ class NodeOutages:
         """The socket's directory there, if nobody has made it, and pods that live from something else than tbot replaced."""
         self._machines.on_node(node, "mkdir", "--parents", f"--mode={mode}", self._directory)
         self._objects.await_ready("Node", node, self._pace)
-        self._objects.await_ready("DaemonSet", self._agent.daemon_set.name, self._pace, namespace=self._tbot[0])
+        self._objects.await_ready("DaemonSet", self._tbot.daemon_set.name, self._pace, namespace=self._selected[0])
         owned = [p for p in before if p.owner and uses_the_socket(p)]
         wanted = Counter((p.namespace, p.owner) for p in owned)
         for pod in owned:
@@ -195,13 +195,13 @@ class NodeOutages:
             return False
 
     @property
-    def _tbot(self) -> tuple[str, str]:
+    def _selected(self) -> tuple[str, str]:
         """Namespace and label selector of tbot's pods."""
-        daemon_set = self._agent.daemon_set
+        daemon_set = self._tbot.daemon_set
         return daemon_set.namespace, ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
 
     def _tbots(self, node: str) -> tuple[Pod, ...]:
-        return tuple(pod for pod in self._unrecorded.pods(*self._tbot) if pod.node == node)
+        return tuple(pod for pod in self._unrecorded.pods(*self._selected) if pod.node == node)
 
     def _on(self, node: str, cluster: Cluster) -> tuple[Pod, ...]:
         return tuple(p for p in cluster.pods() if p.node == node and not (p.terminating or p.has_ended))

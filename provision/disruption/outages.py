@@ -20,7 +20,7 @@ from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import Deployment
 from facts.over_time.outage import Outage
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.machines import Machines
@@ -68,7 +68,7 @@ class Outages:
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
-        agent: tbot as it is installed.
+        tbot: tbot as it is installed.
         istiod: Deployments of istiod.
         machines: Finds the machines, where they are the suite's own.
         pace: Patience for whatever goes or comes back.
@@ -79,7 +79,7 @@ class Outages:
         objects: Objects,
         cluster: Cluster,
         *,
-        agent: Agent,
+        tbot: Tbot,
         istiod: Sequence[Deployment],
         machines: Callable[[], Machines],
         pace: Pace,
@@ -87,7 +87,7 @@ class Outages:
         self._objects = objects
         self._cluster = cluster
         self._unrecorded = cluster.recording_to(KeptInMemory())
-        self._agent = agent
+        self._tbot = tbot
         self._istiod = tuple(istiod)
         self._machines = machines
         self._pace = pace
@@ -106,7 +106,7 @@ class Outages:
         """tbot, restarted node by node as ``kubectl rollout restart`` does; over when each node has another one."""
         before = {pod.uid for pod in self._tbots(self._unrecorded)}
         ordered = datetime.now(UTC)
-        self._objects.restart("DaemonSet", self._agent.daemon_set.name, namespace=self._agent.daemon_set.namespace)
+        self._objects.restart("DaemonSet", self._tbot.daemon_set.name, namespace=self._tbot.daemon_set.namespace)
         self._await_tbot()
 
         def look() -> None:
@@ -147,7 +147,7 @@ class Outages:
 
     def _bring_back_tbot(self, going: UnderWay) -> None:
         going.recalled = datetime.now(UTC)
-        daemon_set, key = self._agent.daemon_set, next(iter(NOWHERE)).replace("/", "~1")
+        daemon_set, key = self._tbot.daemon_set, next(iter(NOWHERE)).replace("/", "~1")
         by_hand = (
             f"kubectl patch daemonset {daemon_set.name} -n {daemon_set.namespace} --type json"
             f""" -p '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{key}"}}]'"""
@@ -228,20 +228,20 @@ class Outages:
         return self._unrecorded.pods(deployment.namespace, _selector(deployment.selector))
 
     def _tbots(self, cluster: Cluster) -> tuple[Pod, ...]:
-        daemon_set = self._agent.daemon_set
+        daemon_set = self._tbot.daemon_set
         return cluster.pods(daemon_set.namespace, _selector(daemon_set.selector))
 
     def _daemon_set_evidence(self) -> tuple[str, ...]:
-        daemon_set = self._agent.daemon_set
+        daemon_set = self._tbot.daemon_set
         return self._cluster.daemon_set(daemon_set.namespace, daemon_set.name).evidence
 
     def _send_tbot(self, selector: Mapping[str, str | None]) -> None:
         change = {"spec": {"template": {"spec": {"nodeSelector": dict(selector)}}}}
-        daemon_set = self._agent.daemon_set
+        daemon_set = self._tbot.daemon_set
         self._objects.patch("apps/v1", "DaemonSet", daemon_set.name, change, namespace=daemon_set.namespace)
 
     def _await_tbot(self) -> None:
-        daemon_set = self._agent.daemon_set
+        daemon_set = self._tbot.daemon_set
         self._objects.await_ready("DaemonSet", daemon_set.name, self._pace, namespace=daemon_set.namespace)
 
 

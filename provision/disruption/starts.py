@@ -16,8 +16,8 @@ from facts.proxies.identity import ProxyIdentity
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.wait import NotYet, Pace, eventually
+from provision.pods.clients_and_servers import TestPods
 from provision.pods.running import why
-from provision.pods.test_pods import Workloads
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ class Starts:
         pace: Patience with each.
     """
 
-    def __init__(self, workloads: Workloads, cluster: Cluster, pace: Pace) -> None:
-        self._workloads = workloads
+    def __init__(self, test_pods: TestPods, cluster: Cluster, pace: Pace) -> None:
+        self._test_pods = test_pods
         self._cluster = cluster
         self._pace = pace
         self._began = datetime.now(UTC)
@@ -40,7 +40,7 @@ class Starts:
     def begin(self) -> None:
         """Starts them, without waiting."""
         self._began = datetime.now(UTC)
-        self._workloads.begin()
+        self._test_pods.begin()
 
     def meanwhile(self, name: str) -> tuple[ProxyIdentity | None, str, tuple[str, ...]]:
         """What became of a workload before it was Ready: its proxy where Envoy runs, else the last words of its agent.
@@ -102,7 +102,7 @@ class Starts:
         return eventually(what, kept, self._pace)
 
     def _pod(self, name: str, cluster: Cluster) -> Pod:
-        seen = cluster.pod(self._workloads.namespace(name), name)
+        seen = cluster.pod(self._test_pods.namespace(name), name)
         if isinstance(seen, Absent):
             raise NotYet(str(seen))
         return seen

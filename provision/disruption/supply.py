@@ -11,7 +11,7 @@ from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
@@ -30,18 +30,18 @@ def uses_the_socket(pod: Pod) -> bool:
     return any((v.name == VOLUME and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
 
 
-def tbot_must_be_ready(cluster: Cluster, agent: Agent) -> None:
+def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
     """Sees that tbot is Ready on every node: one that is not supplies nobody, so that there is nothing to wait for.
 
     Raises:
         CouldNotTell: It is not.
     """
-    seen = cluster.daemon_set(agent.daemon_set.namespace, agent.daemon_set.name)
+    seen = cluster.daemon_set(tbot.daemon_set.namespace, tbot.daemon_set.name)
     if isinstance(seen, Absent) or seen.ready < seen.desired or not seen.desired:
         raise CouldNotTell(
             expected="tbot Ready on every node",
             seen=str(seen) if isinstance(seen, Absent) else f"{seen.ready} of {seen.desired} Ready",
-            where=str(agent.daemon_set.ref),
+            where=str(tbot.daemon_set.ref),
             remedy="see INST-13 and INST-14; without it nothing shows here",
         )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from provision.faults.fault import Fault, Operator, Scene
 from provision.faults.istio import control_plane, gateway, guides_values, istio_settings, workloads
 from provision.faults.surroundings import nodes, operator, resilience
-from provision.faults.tbot import daemon_set as agent
-from provision.faults.tbot import rotation, takeover
+from provision.faults.tbot import daemon_set, rotation, takeover
 from provision.faults.teleport import ca, clock
 from provision.faults.teleport import resources as teleport_resources
 
@@ -16,7 +15,7 @@ SHORT = (
     teleport_resources.WITHOUT_SA,
     teleport_resources.FOREIGN_JWKS,
     workloads.WITHOUT_TEMPLATE,
-    agent.AFFECTED_TBOT,
+    daemon_set.AFFECTED_TBOT,
 )
 """Those that CI injects."""
 
@@ -54,13 +53,13 @@ FAULTS: dict[str, Fault] = {
         teleport_resources.WITHOUT_SA_IN_USE,
         teleport_resources.FOR_EVERYBODY,
         teleport_resources.MAXIMUM_LOWERED,
-        agent.MISSPELT,
-        agent.NOT_TOLERATED,
-        agent.AUDIENCE_OF_THE_PROXY,
-        agent.FROZEN,
-        agent.STALE_BUNDLE,
-        agent.LATE,
-        agent.SECOND,
+        daemon_set.MISSPELT,
+        daemon_set.NOT_TOLERATED,
+        daemon_set.AUDIENCE_OF_THE_PROXY,
+        daemon_set.FROZEN,
+        daemon_set.STALE_BUNDLE,
+        daemon_set.LATE,
+        daemon_set.SECOND,
         takeover.TAKEOVER,
         clock.CLOCK_AHEAD,
         rotation.NOT_RENEWED,

@@ -14,8 +14,7 @@ from observe.wait import NotYet, eventually
 from provision.clusters.directory import directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
-from provision.installing import collect, gateway_api, istio, teleport
-from provision.installing import tbot as agent
+from provision.installing import collect, gateway_api, istio, tbot, teleport
 from provision.installing.phases import Phase, PhaseRecord, Phases
 from provision.installing.resources import Resources
 from provision.installing.teleport import OwnTeleport, Teleport
@@ -29,7 +28,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("cluster", "nodes"),
     "teleport": ("teleport",),
     "resources": ("resources", "token"),
-    "agent": ("agent",),
+    "tbot": ("tbot",),
     "istiod": ("istiod",),
     "istio": ("istio",),
     "app": ("app",),
@@ -38,7 +37,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 GATEWAY = "istio-ingressgateway"
 
-_NAMESPACES = {"agent": "teleport-system", "istio": "istio-system", "istiod": "istio-system", "app": "test-app"}
+_NAMESPACES = {"tbot": "teleport-system", "istio": "istio-system", "istiod": "istio-system", "app": "test-app"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +125,12 @@ class Installer:
                 Phase("teleport", self._start_teleport),
                 Phase("resources", self._create_resources, needs=("teleport",)),
                 Phase("token", self._create_token, needs=("teleport", "cluster")),
-                Phase("agent", self._install_agent, needs=("cluster", "resources", "token")),
+                Phase("tbot", self._install_agent, needs=("cluster", "resources", "token")),
                 # The gateway of Istio's own installation waits for tbot, so both must be on their way together.
-                Phase("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("agent",)),
+                Phase("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("tbot",)),
                 # istiod takes up the Gateway API whenever it comes, so that it need not come before istioctl begins.
                 Phase("istiod", self._await_istiod, needs=("cluster", "gateway-api"), alongside=("istio",)),
-                Phase("app", self._deploy_app, needs=("istiod", "agent")),
+                Phase("app", self._deploy_app, needs=("istiod", "tbot")),
             ),
             on_end=on_phase,
             on_failure=self._collect,
@@ -315,25 +314,25 @@ class Installer:
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
-        made = agent.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
+        made = tbot.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
         self.objects.apply_all(made)
         # A cluster of our own has no node that tbot stays away from, but some may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
         if self.variant.as_guide:
             # The guide has no probe: a tbot that is about to end is available as well.
-            return self._settled("agent", "DaemonSet", agent.NAME, lacks=lambda found: ready(found) or self._silent_agents())
+            return self._settled("tbot", "DaemonSet", tbot.NAME, lacks=lambda found: ready(found) or self._silent_agents())
         self.objects.await_ready(
-            "DaemonSet", agent.NAME, self._phases.pace(self._patience.rollout), namespace=agent.NAMESPACE, lacks=ready,
-            remedy=f"kubectl logs -n {agent.NAMESPACE} daemonset/{agent.NAME}",
+            "DaemonSet", tbot.NAME, self._phases.pace(self._patience.rollout), namespace=tbot.NAMESPACE, lacks=ready,
+            remedy=f"kubectl logs -n {tbot.NAMESPACE} daemonset/{tbot.NAME}",
         )  # fmt: skip
         return ""
 
     def _silent_agents(self) -> str:
         """The tbot pods that do not say yet that they listen; empty if all do."""
-        pods = self.objects.all_of("v1", "Pod", namespace=agent.NAMESPACE, label_selector=f"app={agent.NAME}")
+        pods = self.objects.all_of("v1", "Pod", namespace=tbot.NAMESPACE, label_selector=f"app={tbot.NAME}")
         names = [pod["metadata"]["name"] for pod in pods]
-        log = f"/api/v1/namespaces/{agent.NAMESPACE}/pods/{{}}/log?container={agent.NAME}"
-        silent = [name for name in names if agent.LISTENING not in self.objects.raw(log.format(name))]
+        log = f"/api/v1/namespaces/{tbot.NAMESPACE}/pods/{{}}/log?container={tbot.NAME}"
+        silent = [name for name in names if tbot.LISTENING not in self.objects.raw(log.format(name))]
         return f"{', '.join(silent)} have not said that they listen" if silent else ""
 
     def _settled(self, phase: str, kind: str, name: str, *, lacks: Lacks | None = None) -> str:
@@ -347,7 +346,7 @@ class Installer:
 
         def hopeless(document: Document, pods: Sequence[Document]) -> str:
             placed = any(pod["spec"].get("nodeName") for pod in pods)
-            waits = "its sidecar waits for tbot, which is not ready" if placed and "agent" in self._not_ready else ""
+            waits = "its sidecar waits for tbot, which is not ready" if placed and "tbot" in self._not_ready else ""
             return cannot_become_ready(document, pods) or waits
 
         pace, namespace = self._phases.pace(self._patience.rollout), _NAMESPACES[phase]
@@ -363,10 +362,10 @@ class Installer:
         def gateway_waits_in_vain() -> bool:
             if not self._phases.has_ended("istiod"):
                 return False
-            if self._phases.failure_of("agent") is not None:
+            if self._phases.failure_of("tbot") is not None:
                 return True
             # With the guide's own gateway istioctl waits for nothing of tbot's.
-            return self.variant.gateway_needs_tbot and "agent" in self._not_ready and self._has_gateway()
+            return self.variant.gateway_needs_tbot and "tbot" in self._not_ready and self._has_gateway()
 
         try:
             istio.install(
@@ -376,7 +375,7 @@ class Installer:
             )  # fmt: skip
         except CouldNotTell as error:
             if gateway_waits_in_vain():
-                failure = self._phases.failure_of("agent")
+                failure = self._phases.failure_of("tbot")
                 if failure is not None:
                     raise failure from error
                 return self._remarked(

@@ -12,21 +12,21 @@ from typing import Any
 from facts.kubernetes.probes import Refused, SdsProbe
 from provision.negative.joining import Joining
 from provision.negative.outside import Outside
-from provision.negative.probe import Ground
+from provision.negative.probe import ProbeNamespaces
 from provision.negative.ruled import Ruled
 from provision.negative.rules import Rules
 from provision.negative.socketless import Socketless
-from provision.negative.untrusted_client import Stranger
+from provision.negative.untrusted_client import UntrustedClient
 
 IDS = ("NEG-01", "NEG-02", "NEG-03", "NEG-04", "NEG-05", "NEG-06")
 """The requirements that need an intruder."""
 
 
-class Intruders:
+class NegativeProbes:
     """The intruders of a run, by what they try.
 
     Args:
-        ground: Where they live.
+        probe_namespaces: Where they live.
         rules: Of the workload identity.
 
     Attributes:
@@ -37,14 +37,14 @@ class Intruders:
         joining: A tbot of another service account.
     """
 
-    def __init__(self, ground: Ground, rules: Rules) -> None:
-        self._ground = ground
+    def __init__(self, probe_namespaces: ProbeNamespaces, rules: Rules) -> None:
+        self._namespaces = probe_namespaces
         self._wanted: set[str] = set()
-        self.outside = Outside(ground)
-        self.ruled = Ruled(ground, rules)
-        self.socketless = Socketless(ground)
-        self.stranger = Stranger(ground)
-        self.joining = Joining(ground)
+        self.outside = Outside(probe_namespaces)
+        self.ruled = Ruled(probe_namespaces, rules)
+        self.socketless = Socketless(probe_namespaces)
+        self.stranger = UntrustedClient(probe_namespaces)
+        self.joining = Joining(probe_namespaces)
 
     def begin(self, wanted: Iterable[str]) -> None:
         """Makes what some requirements need, without waiting for it.
@@ -63,12 +63,12 @@ class Intruders:
         if "NEG-06" in self._wanted:
             made += self.joining.documents()
         if self._wanted & {"NEG-01", "NEG-03", "NEG-04", "NEG-05"}:
-            self._ground.open()
+            self._namespaces.open()
         if self._wanted & {"NEG-01", "NEG-04", "NEG-05"}:
             made += self.stranger.documents()
         if "NEG-04" in self._wanted:
             made += self.socketless.documents()
-        self._ground.make(made)
+        self._namespaces.make(made)
         if "NEG-02" not in self._wanted:
             self._begin_under_rules()
 
@@ -87,8 +87,8 @@ class Intruders:
 
     def remove(self) -> None:
         """Puts the rules back and removes the namespace; that of the probes goes with the probes."""
-        self._ground.pods.interrupt()
+        self._namespaces.pods.interrupt()
         try:
             self.ruled.restore()
         finally:
-            self._ground.close()
+            self._namespaces.close()

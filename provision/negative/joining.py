@@ -10,7 +10,7 @@ from facts.teleport.resources import BotInstance
 from facts.traffic.attempts import JoinAttempt, NotRun
 from facts.traffic.refusal import Kind, Outcome, of_tbots_log
 from provision.negative.joiner import config_maps_of, joiner
-from provision.negative.probe import Ground
+from provision.negative.probe import ProbeNamespaces
 
 JOINER = "joiner"
 METHOD = "kubernetes"
@@ -21,16 +21,16 @@ class Joining:
     """A tbot that tries to join.
 
     Args:
-        ground: Where it lives.
+        probe_namespaces: Where it lives.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, probe_namespaces: ProbeNamespaces) -> None:
+        self._namespaces = probe_namespaces
 
     @property
     def _pod(self) -> str:
         """Name of its pod: Teleport would remember it by that, longer than the run lasts."""
-        return f"{JOINER}-{self._ground.objects.run_id.lower()}"
+        return f"{JOINER}-{self._namespaces.objects.run_id.lower()}"
 
     def documents(self) -> list[dict[str, Any]]:
         """The objects to make; none where tbot joins by another method.
@@ -38,10 +38,10 @@ class Joining:
         Raises:
             CouldNotTell: tbot is gone.
         """
-        agent, objects = self._ground.install.agent(), self._ground.objects
-        if agent.config.join_method != METHOD:
+        tbot, objects = self._namespaces.install.tbot(), self._namespaces.objects
+        if tbot.config.join_method != METHOD:
             return []
-        installed = agent.daemon_set
+        installed = tbot.daemon_set
         found = objects.get("apps/v1", "DaemonSet", installed.name, namespace=installed.namespace)
         if found is None:
             raise CouldNotTell(
@@ -57,19 +57,19 @@ class Joining:
         return joiner(
             found,
             texts,
-            container=agent.container.name,
+            container=tbot.container.name,
             name=self._pod,
             account=JOINER,
-            namespace=self._ground.probes.namespace(),
+            namespace=self._namespaces.probes.namespace(),
         )
 
     def attempt(self) -> JoinAttempt | NotRun:
         """The tbot of another service account, when it has ended or has joined."""
-        agent = self._ground.install.agent()
-        if agent.config.join_method != METHOD:
-            method = f"tbot joins by the method {agent.config.join_method or 'token'}, where this would join as the bot"
-            return NotRun(f"a tbot of {JOINER}", method, agent.evidence)
-        namespace = self._ground.probes.namespace()
+        tbot = self._namespaces.install.tbot()
+        if tbot.config.join_method != METHOD:
+            method = f"tbot joins by the method {tbot.config.join_method or 'token'}, where this would join as the bot"
+            return NotRun(f"a tbot of {JOINER}", method, tbot.evidence)
+        namespace = self._namespaces.probes.namespace()
         log: tuple[str, ...] = ()
         outcome = Outcome(Kind.TIMEOUT)
 
@@ -78,11 +78,11 @@ class Joining:
             container = pod.containers[0]
             if container.state not in ("running", "terminated"):
                 return False
-            reading = self._ground.cluster.logs(namespace, pod.name, container.name)
+            reading = self._namespaces.cluster.logs(namespace, pod.name, container.name)
             log, outcome = (reading.evidence,), of_tbots_log(str(reading.document))
             return container.state == "terminated" or outcome.kind in (Kind.GRANTED, Kind.JOIN)
 
-        pod = self._ground.until(namespace, self._pod, settled)
+        pod = self._namespaces.until(namespace, self._pod, settled)
         if isinstance(pod, NotRun):
             return pod
         account = f"{namespace}:{pod.service_account}"
@@ -91,7 +91,7 @@ class Joining:
 
     def _instances(self, account: str, pod: str) -> tuple[tuple[BotInstance, ...] | None, tuple[str, ...]]:
         """The bot instances that Teleport has of it by now, and the reading of all; None without an admin session."""
-        teleport = self._ground.install.teleport()
+        teleport = self._namespaces.install.teleport()
         if not teleport.has_admin:
             return None, ()
         everyone = teleport.bot_instances()

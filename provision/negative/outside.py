@@ -10,7 +10,7 @@ import yaml
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.traffic.attempts import NotRun, OutsideProbe, parse_relay
 from provision.disruption.supply import tbot_must_be_ready
-from provision.negative.probe import Ground, config_map, program
+from provision.negative.probe import ProbeNamespaces, config_map, program
 from provision.pods.probes import PROBES, label_of
 from provision.render import documents, render
 
@@ -19,28 +19,28 @@ class Outside:
     """Processes that are in no pod.
 
     Args:
-        ground: Where they live.
+        probe_namespaces: Where they live.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, probe_namespaces: ProbeNamespaces) -> None:
+        self._namespaces = probe_namespaces
 
     def documents(self) -> list[dict[str, Any]]:
         """The objects to make, for every node that hosts injected pods."""
-        install = self._ground.install
-        namespace, socket = self._ground.probes.namespace(), self._ground.socket()
+        install = self._namespaces.install
+        namespace, socket = self._namespaces.probes.namespace(), self._namespaces.socket()
         path = PROBES / "envoy.yaml"
         config = render(path.read_text(encoding="utf-8"), {"SOCKET_NAME": socket["socket_name"]}, where=str(path))
         made = [
             config_map(namespace, "relay", program("relay.py")),
             config_map(namespace, "outside", {"envoy.yaml": yaml.safe_dump(yaml.safe_load(config))}),
         ]
-        for node in self._ground.nodes():
+        for node in self._namespaces.nodes():
             variables = {
                 "NAMESPACE": namespace,
                 "NODE": node,
                 "NODE_LABEL": label_of(node),
-                "IMAGE": self._ground.image,
+                "IMAGE": self._namespaces.image,
                 "PROXY_IMAGE": install.proxy_image(),
                 "SOCKET_DIRECTORY": socket["socket_directory"],
                 "SOCKET_NAME": socket["socket_name"],
@@ -54,20 +54,20 @@ class Outside:
         Raises:
             CouldNotTell: tbot is not Ready, so that whoever asks is not answered.
         """
-        tbot_must_be_ready(self._ground.cluster, self._ground.install.agent())
-        return tuple(self._asked_on(node) for node in self._ground.nodes())
+        tbot_must_be_ready(self._namespaces.cluster, self._namespaces.install.tbot())
+        return tuple(self._asked_on(node) for node in self._namespaces.nodes())
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
         """What a probe in a pod gets from the same sockets right afterwards."""
-        image = self._ground.install.proxy_image()
-        return self._ground.probes.of_sockets(nodes=self._ground.nodes(), image=image, **self._ground.socket())
+        image = self._namespaces.install.proxy_image()
+        return self._namespaces.probes.of_sockets(nodes=self._namespaces.nodes(), image=image, **self._namespaces.socket())
 
     def _asked_on(self, node: str) -> OutsideProbe | NotRun:
-        pod = self._ground.until(self._ground.probes.namespace(), f"outside-{label_of(node)}", lambda p: p.ready)
+        pod = self._namespaces.until(self._namespaces.probes.namespace(), f"outside-{label_of(node)}", lambda p: p.ready)
         if isinstance(pod, NotRun):
             return pod
-        relay = self._ground.cluster.logs(pod.namespace, pod.name, "relay")
+        relay = self._namespaces.cluster.logs(pod.namespace, pod.name, "relay")
         inside, root = parse_relay(str(relay.document))
-        leaf, outcome, evidence = self._ground.answered(pod)
+        leaf, outcome, evidence = self._namespaces.answered(pod)
         found = (*pod.evidence, relay.evidence, *evidence)
         return OutsideProbe(node, inside, root, leaf, outcome, datetime.now(UTC), found)

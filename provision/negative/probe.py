@@ -17,15 +17,15 @@ from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
 from observe.wait import NotYet, eventually
 from provision.objects import SCRATCH, Objects
+from provision.pods.clients_and_servers import for_revision
 from provision.pods.probes import PROBES, Probes
 from provision.pods.running import Ended, Pods
-from provision.pods.test_pods import for_revision
 from provision.render import documents
 
 SDS_CLUSTER = "sds-grpc"
 
 
-class Ground:
+class ProbeNamespaces:
     """Makes intruders in two namespaces of the run, one with injection and one without, and waits for them.
 
     Args:

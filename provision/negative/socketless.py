@@ -11,7 +11,7 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.traffic.attempts import Candidate, NotRun
 from facts.traffic.refusal import Kind, Outcome, of_agents_log
 from observe.wait import NotYet, eventually
-from provision.negative.probe import Ground
+from provision.negative.probe import ProbeNamespaces
 from provision.negative.untrusted_client import STRANGER
 
 CLOSED = "fail-closed"
@@ -23,37 +23,37 @@ class Socketless:
     """Workloads without a socket.
 
     Args:
-        ground: Where they live.
+        probe_namespaces: Where they live.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, probe_namespaces: ProbeNamespaces) -> None:
+        self._namespaces = probe_namespaces
 
     def documents(self) -> list[dict[str, Any]]:
         """The objects of the workload with another socket name; the other one is the stranger."""
-        return self._ground.documents("fail_closed.yaml", SOCKET_NAME=OTHER_SOCKET)
+        return self._namespaces.documents("fail_closed.yaml", SOCKET_NAME=OTHER_SOCKET)
 
     def under_another_name(self) -> Candidate | NotRun:
         """The workload whose agent looks for a socket of another name, when that agent has ended, or is content."""
-        pod = self._ground.until(self._ground.namespace, CLOSED, lambda p: p.ready or _has_ended(p))
+        pod = self._namespaces.until(self._namespaces.namespace, CLOSED, lambda p: p.ready or _has_ended(p))
         if isinstance(pod, NotRun):
             return pod
         if pod.ready:
-            return self._ground.ready(CLOSED)
-        pods = self._ground.pods
+            return self._namespaces.ready(CLOSED)
+        pods = self._namespaces.pods
         log = eventually(f"the last words of the agent in {pod.ref}", self._last_words, pods.pace(pods.patience))
         return Candidate(pod, None, of_agents_log(str(log.document)), (*pod.evidence, log.evidence))
 
     def under_the_usual_name(self) -> Candidate | NotRun:
         """The workload that has no socket and looks for it by the usual name."""
-        pod = self._ground.until(self._ground.namespace, STRANGER, lambda p: p.ready or not _has_no_socket(p))
+        pod = self._namespaces.until(self._namespaces.namespace, STRANGER, lambda p: p.ready or not _has_no_socket(p))
         if isinstance(pod, Pod) and not pod.ready:
             return Candidate(pod, None, Outcome(Kind.OTHER, "", "its socket directory is not its own"), pod.evidence)
-        return self._ground.ready(STRANGER)
+        return self._namespaces.ready(STRANGER)
 
     def _last_words(self) -> Reading:
         """The log of the last run of an agent that ends again and again, of which a new one may just have begun."""
-        cluster, namespace = self._ground.cluster, self._ground.namespace
+        cluster, namespace = self._namespaces.cluster, self._namespaces.namespace
         pod = cluster.pod(namespace, CLOSED)
         proxy = None if isinstance(pod, Absent) else pod.proxy
         previous = proxy is not None and proxy.state != "terminated"

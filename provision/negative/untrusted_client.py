@@ -13,7 +13,7 @@ from facts.svid import workload_id
 from facts.traffic.attempts import Claim, Handshake, NotRun, parse_tls_client
 from observe.proxies.envoy import read_admin
 from provision.negative.forgery import forged
-from provision.negative.probe import Ground, config_map, program
+from provision.negative.probe import ProbeNamespaces, config_map, program
 
 STRANGER = "stranger"
 OTHER_DOMAIN = "other.conformance.invalid"
@@ -27,20 +27,20 @@ FILES: Mapping[Claim, tuple[str, str]] = {
 """Where the stranger has what it may show: the files of the certificate and of its key."""
 
 
-class Stranger:
+class UntrustedClient:
     """A client that shows what it wants.
 
     Args:
-        ground: Where it lives.
+        probe_namespaces: Where it lives.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, probe_namespaces: ProbeNamespaces) -> None:
+        self._namespaces = probe_namespaces
 
     def documents(self) -> list[dict[str, Any]]:
         """The objects to make, forged certificates among them."""
-        namespace = self._ground.namespace
-        claims = {"impostor": self._ground.install.ping().cluster_name, "foreigner": OTHER_DOMAIN}
+        namespace = self._namespaces.namespace
+        claims = {"impostor": self._namespaces.install.ping().cluster_name, "foreigner": OTHER_DOMAIN}
         secret: dict[str, str] = {}
         for name, trust_domain in claims.items():
             made = forged(workload_id(trust_domain, namespace, STRANGER))
@@ -49,7 +49,7 @@ class Stranger:
         return [
             config_map(namespace, STRANGER, program("tls_client.py")),
             {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": secret},
-            *self._ground.documents("stranger.yaml"),
+            *self._namespaces.documents("stranger.yaml"),
         ]
 
     def dial(self, server: Pod, claim: Claim) -> Handshake:
@@ -62,8 +62,8 @@ class Stranger:
         Raises:
             CouldNotTell: The stranger is not there, or the server counts nothing.
         """
-        namespace, cluster = self._ground.namespace, self._ground.cluster
-        stranger = self._ground.until(namespace, STRANGER, lambda p: p.ready)
+        namespace, cluster = self._namespaces.namespace, self._namespaces.cluster
+        stranger = self._namespaces.until(namespace, STRANGER, lambda p: p.ready)
         if isinstance(stranger, NotRun):
             raise CouldNotTell(
                 expected="a pod of the run to dial from",
@@ -88,5 +88,5 @@ class Stranger:
         return Handshake(claim, chain, at, protocol, outcome, counted, str(server.ref), evidence)
 
     def _counters(self, server: Pod) -> Counters:
-        reading = read_admin(self._ground.cluster, server, [COUNTERS])[COUNTERS]
+        reading = read_admin(self._namespaces.cluster, server, [COUNTERS])[COUNTERS]
         return parse_counters(reading.document, (reading.evidence,))

@@ -22,7 +22,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import Objects
-from provision.pods.test_pods import CONTAINER, DEFAULT_REVISION
+from provision.pods.clients_and_servers import CONTAINER, DEFAULT_REVISION
 from provision.render import MANIFESTS, documents
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
@@ -32,7 +32,7 @@ GATEWAY_API = MANIFESTS / "traffic" / "gateway-api.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class IngressAccess:
     """A way in from outside.
 
     Attributes:
@@ -54,7 +54,7 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class IngressSetup:
     """Opens gateways in front of the workload ``beta``; what opens them lies in its namespace.
 
     Attributes:
@@ -73,7 +73,7 @@ class Doorkeeper:
     trust_domain: str
     pace: Pace
 
-    def open(self, ingress: Ingress, pods: Sequence[Pod]) -> Door:
+    def open(self, ingress: Ingress, pods: Sequence[Pod]) -> IngressAccess:
         """Opens the mesh's own ingress gateway.
 
         Args:
@@ -85,20 +85,20 @@ class Doorkeeper:
             CouldNotTell: A proxy does not learn of it in time.
         """
         service, its = ingress.service, ingress.gateway
-        door = Door(
+        access = IngressAccess(
             url=f"http://{service.name}.{service.namespace}:{ingress.port}/",
             host=f"{self.server.namespace}.invalid",
             identity=workload_id(self.trust_domain, its.namespace, its.service_account),
             pods=tuple(pods),
         )
-        gateway, *rest = self._documents(GATEWAY, door)
+        gateway, *rest = self._documents(GATEWAY, access)
         gateway["spec"]["selector"] = dict(its.selector)
         gateway["spec"]["servers"][0]["port"]["number"] = ingress.port
         self.objects.apply_all([gateway, *rest])
-        self._await(door)
-        return door
+        self._await(access)
+        return access
 
-    def build(self, gateway_class: str, revision: str, socket_directory: str) -> Door:
+    def build(self, gateway_class: str, revision: str, socket_directory: str) -> IngressAccess:
         """Has istiod deploy a gateway of the run's own, by the Gateway API, on the node's socket.
 
         Args:
@@ -111,44 +111,44 @@ class Doorkeeper:
             CouldNotTell: istiod does not deploy it, or a proxy does not learn of it, in time.
         """
         namespace = self.server.namespace
-        # The name that istiod gives to all it makes for the Gateway `door`: Deployment, Service and service account.
-        deployed = f"door-{gateway_class}"
+        # The name that istiod gives to all it makes for the Gateway `ingress`: Deployment, Service and service account.
+        deployed = f"ingress-{gateway_class}"
         identity = workload_id(self.trust_domain, namespace, deployed)
-        door = Door(f"http://{deployed}.{namespace}:80/", f"door.{namespace}.invalid", identity, ())
-        made = self._documents(GATEWAY_API, door, SOCKET_DIRECTORY=socket_directory, GATEWAY_CLASS=gateway_class)
+        access = IngressAccess(f"http://{deployed}.{namespace}:80/", f"ingress.{namespace}.invalid", identity, ())
+        made = self._documents(GATEWAY_API, access, SOCKET_DIRECTORY=socket_directory, GATEWAY_CLASS=gateway_class)
         if revision != DEFAULT_REVISION:
             made[1]["metadata"]["labels"] = {"istio.io/rev": revision}
         self.objects.apply_all(made)
-        remedy = f"kubectl describe gateway door -n {namespace}; istiod's log says why it does not deploy it"
+        remedy = f"kubectl describe gateway ingress -n {namespace}; istiod's log says why it does not deploy it"
         self.objects.await_ready("Deployment", deployed, self.pace, namespace=namespace, remedy=remedy)
-        door = replace(door, pods=self.cluster.pods(namespace, f"{GATEWAY_NAME}=door"))
-        self._await(door)
-        return door
+        access = replace(access, pods=self.cluster.pods(namespace, f"{GATEWAY_NAME}=ingress"))
+        self._await(access)
+        return access
 
-    def _documents(self, manifest: Path, door: Door, **more: str) -> list[dict[str, Any]]:
-        variables = {"NAMESPACE": self.server.namespace, "HOST": door.host, "GATEWAY_PRINCIPAL": door.principal}
+    def _documents(self, manifest: Path, access: IngressAccess, **more: str) -> list[dict[str, Any]]:
+        variables = {"NAMESPACE": self.server.namespace, "HOST": access.host, "GATEWAY_PRINCIPAL": access.principal}
         return documents(manifest, variables | more)
 
-    def _await(self, door: Door) -> None:
+    def _await(self, access: IngressAccess) -> None:
         """Waits until the proxies at both ends know of it, and the client's node leads to it."""
 
         def look() -> None:
-            for pod in door.pods:
+            for pod in access.pods:
                 answers = read_admin(self.cluster, pod, [ROUTES, HOSTS])
-                if door.host not in json.dumps(answers[ROUTES].document):
-                    raise NotYet(f"{pod.ref} has no route for {door.host}")
+                if access.host not in json.dumps(answers[ROUTES].document):
+                    raise NotYet(f"{pod.ref} has no route for {access.host}")
                 if f"{self.server.ip}:8080" not in hosts_of(answers[HOSTS].document):
                     raise NotYet(f"{pod.ref} does not know {self.server.ref}")
             listeners = read_admin(self.cluster, self.server, [envoy.INBOUND_LISTENERS])[envoy.INBOUND_LISTENERS]
-            if door.principal not in json.dumps(listeners.document):
-                raise NotYet(f"{self.server.ref} has no policy for {door.principal}")
+            if access.principal not in json.dumps(listeners.document):
+                raise NotYet(f"{self.server.ref} has no policy for {access.principal}")
 
-        eventually(f"the gateway is open for {door.host}", look, self.pace)
-        eventually(f"{self.client.ref} can connect to {door.url}", lambda: self._connect(door), self.pace)
+        eventually(f"the gateway is open for {access.host}", look, self.pace)
+        eventually(f"{self.client.ref} can connect to {access.url}", lambda: self._connect(access), self.pace)
 
-    def _connect(self, door: Door) -> None:
+    def _connect(self, access: IngressAccess) -> None:
         """Opens a connection and closes it: a node learns of a new Service and of its pods in its own time."""
-        address = urlsplit(door.url)
+        address = urlsplit(access.url)
         argv = ["python3", "-c", CONNECT, str(address.hostname), str(address.port)]
         done = self.cluster.execute(self.client.ref, CONTAINER, argv)
         if done.exit_code:

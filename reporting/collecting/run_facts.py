@@ -8,7 +8,7 @@ from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Node, Pod
 from facts.proxies.identity import Fleet
 from facts.teleport.resources import BotInstance, Ping
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.verdict import Authority
 from reporting.collecting.store import Store
@@ -40,10 +40,10 @@ def note_mesh(store: Store, mesh: Mesh) -> None:
         store.note_run_fact("istio_version", ", ".join(versions))
 
 
-def note_agent(store: Store, agent: Agent, instances: Sequence[BotInstance]) -> None:
+def note_tbot(store: Store, tbot: Tbot, instances: Sequence[BotInstance]) -> None:
     """tbot, by the heartbeats of its instances, else by its image's tag."""
     beats = sorted({str(i.version) for i in instances if i.version is not None})
-    store.note_run_fact("tbot_version", ", ".join(beats) or image_tag(agent.image) or "unknown")
+    store.note_run_fact("tbot_version", ", ".join(beats) or image_tag(tbot.image) or "unknown")
 
 
 def note_fleet(store: Store, fleet: Fleet) -> None:

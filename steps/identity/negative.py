@@ -15,24 +15,24 @@ from facts.teleport.resources import WorkloadIdentity
 from facts.traffic.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
 from judge.identity import fallback as fallback_judge
 from judge.identity import refusals as judge
-from judge.identity.proxies import Sidecars
+from judge.identity.proxies import ObservedProxies
 from judge.traffic import peers
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
 from observe.traffic.requests import exchange
-from provision.negative import Intruders
-from provision.negative.probe import Ground
+from provision.negative import NegativeProbes
+from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules
+from provision.pods.clients_and_servers import TestPods
 from provision.pods.probes import Probes
-from provision.pods.test_pods import Workloads
 from provision.target import Target
 from settings import Settings
 from steps.conclusions import must_hold
 
 
 @pytest.fixture(scope="session")
-def intruders(
+def negative_probes(
     request: pytest.FixtureRequest,
     target: Target,
     cluster: Cluster,
@@ -41,27 +41,29 @@ def intruders(
     probes: Probes,
     settings: Settings,
     recorder: Recorder,
-) -> Iterator[Intruders]:
+) -> Iterator[NegativeProbes]:
     """Pods that must not be let in, those of all chosen scenarios begun at once, and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
-    ground = Ground(target.objects, cluster, install, probes, image=target.workload_image, patience=patience)
-    made = Intruders(ground, rules)
+    probe_namespaces = ProbeNamespaces(
+        target.objects, cluster, install, probes, image=target.workload_image, patience=patience
+    )
+    made = NegativeProbes(probe_namespaces, rules)
     chosen = _chosen(request.session, settings.allowed_safety)
     try:
         made.begin(chosen)
         if chosen & {"NEG-01", "NEG-05"}:
-            workloads: Workloads = request.getfixturevalue("workloads")
-            workloads.begin()
+            test_pods: TestPods = request.getfixturevalue("test_pods")
+            test_pods.begin()
         yield made
     finally:
         made.remove()
 
 
 @pytest.fixture
-def narrowed_rules(intruders: Intruders) -> Iterator[None]:
+def narrowed_rules(negative_probes: NegativeProbes) -> Iterator[None]:
     """Rules that are as they were when the scenario is over, also where it does not come to its last sentence."""
     yield
-    intruders.ruled.restore()
+    negative_probes.ruled.restore()
 
 
 def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
@@ -78,20 +80,20 @@ def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
 
 
 @given("a workload without the injection template", target_fixture="fallback")
-def fallback(workloads: Workloads, cluster: Cluster) -> Sidecars:
+def fallback(test_pods: TestPods, cluster: Cluster) -> ObservedProxies:
     # All of them, since the guide looks at every pod of the namespace.
-    pods = workloads.ready(*workloads.names(), "fallback")[-1:]
-    return Sidecars(pods, read_fleet(cluster, pods), pods[0].evidence)
+    pods = test_pods.ready(*test_pods.names(), "fallback")[-1:]
+    return ObservedProxies(pods, read_fleet(cluster, pods), pods[0].evidence)
 
 
 @when("the guide's commands are run on it:", target_fixture="answers")
-def answers(datatable: list[list[str]], fallback: Sidecars, install: Install) -> tuple[GuideAnswer, ...]:
+def answers(datatable: list[list[str]], fallback: ObservedProxies, install: Install) -> tuple[GuideAnswer, ...]:
     return tuple(install.guide(command, fallback.pods[0]) for (command,) in datatable)
 
 
 @then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing")
 def fallback_is_recognised(
-    fallback: Sidecars, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
+    fallback: ObservedProxies, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
 ) -> None:
     must_hold(
         recorder, fallback_judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities())
@@ -99,21 +101,21 @@ def fallback_is_recognised(
 
 
 @then("it must shake hands with another of its kind")
-def lets_in_its_like(fallback: Sidecars, intruders: Intruders, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.lets_in_its_like(intruders.stranger.dial(fallback.pods[0], Claim.ISTIODS)))
+def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, recorder: Recorder) -> None:
+    must_hold(recorder, fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], Claim.ISTIODS)))
 
 
 # NEG-02.
 
 
 @given("on every node that hosts injected pods, a process of the node that is in no pod", target_fixture="outside")
-def outside(intruders: Intruders) -> tuple[OutsideProbe | NotRun, ...]:
-    return intruders.outside.asked()
+def outside(negative_probes: NegativeProbes) -> tuple[OutsideProbe | NotRun, ...]:
+    return negative_probes.outside.asked()
 
 
 @given("beside it a process in a pod", target_fixture="beside")
-def beside(intruders: Intruders) -> tuple[SdsProbe | Refused, ...]:
-    return intruders.beside()
+def beside(negative_probes: NegativeProbes) -> tuple[SdsProbe | Refused, ...]:
+    return negative_probes.beside()
 
 
 @then("the process in a pod must get its identity, and the other be refused for being in none")
@@ -127,18 +129,18 @@ def outside_is_refused(
 
 
 @given("rules of the workload identity that leave out one service account of the run", target_fixture="former")
-def former(narrowed_rules: None, intruders: Intruders) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
-    return intruders.ruled.former()
+def former(narrowed_rules: None, negative_probes: NegativeProbes) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
+    return negative_probes.ruled.former()
 
 
 @given("a workload of the one that they leave out", target_fixture="refused")
-def refused(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.ruled.refused()
+def refused(negative_probes: NegativeProbes) -> Candidate | NotRun:
+    return negative_probes.ruled.refused()
 
 
 @given("a workload of another service account, which the same rules allow", target_fixture="allowed")
-def allowed(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.ruled.allowed()
+def allowed(negative_probes: NegativeProbes) -> Candidate | NotRun:
+    return negative_probes.ruled.allowed()
 
 
 @then("the one must have its identity, and the other be refused by the rules and not become Ready")
@@ -153,21 +155,21 @@ def rules_are_enforced(
 
 
 @then("the rules must be as they were")
-def rules_are_restored(intruders: Intruders) -> None:
-    intruders.ruled.restore()
+def rules_are_restored(negative_probes: NegativeProbes) -> None:
+    negative_probes.ruled.restore()
 
 
 # NEG-04.
 
 
 @given("a workload with an empty socket directory of its own, told another socket name", target_fixture="closed")
-def closed(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.socketless.under_another_name()
+def closed(negative_probes: NegativeProbes) -> Candidate | NotRun:
+    return negative_probes.socketless.under_another_name()
 
 
 @given("another that is told the usual name", target_fixture="open_")
-def open_(intruders: Intruders) -> Candidate | NotRun:
-    return intruders.socketless.under_the_usual_name()
+def open_(negative_probes: NegativeProbes) -> Candidate | NotRun:
+    return negative_probes.socketless.under_the_usual_name()
 
 
 @then("the agent of the one must end for want of a socket")
@@ -184,13 +186,13 @@ def usual_name_falls_back(open_: Candidate | NotRun, recorder: Recorder) -> None
 
 
 @given("a workload that takes mTLS alone", target_fixture="server")
-def server(workloads: Workloads) -> Pod:
-    return workloads.ready("beta")[0]
+def server(test_pods: TestPods) -> Pod:
+    return test_pods.ready("beta")[0]
 
 
 @when(parsers.parse("it is dialled with {claim}"), target_fixture="handshake")
-def handshake(claim: str, server: Pod, intruders: Intruders) -> Handshake:
-    return intruders.stranger.dial(server, Claim(claim))
+def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Handshake:
+    return negative_probes.stranger.dial(server, Claim(claim))
 
 
 @then("it must refuse that certificate")
@@ -199,8 +201,8 @@ def peer_is_refused(handshake: Handshake, install: Install, recorder: Recorder) 
 
 
 @then("it must shake hands with a workload that tbot certified")
-def right_peer_is_let_in(server: Pod, workloads: Workloads, install: Install, recorder: Recorder) -> None:
-    (alpha,) = workloads.known_to("alpha", "beta")[:1]
+def right_peer_is_let_in(server: Pod, test_pods: TestPods, install: Install, recorder: Recorder) -> None:
+    (alpha,) = test_pods.known_to("alpha", "beta")[:1]
     held = exchange(install.cluster, alpha, server, [f"http://beta.{server.namespace}:8080/"])
     must_hold(recorder, peers.right_peer_is_let_in(held, alpha, server, install.bundle()))
 
@@ -209,13 +211,13 @@ def right_peer_is_let_in(server: Pod, workloads: Workloads, install: Install, re
 
 
 @given("a tbot with the bot's own configuration and another service account", target_fixture="attempt")
-def attempt(intruders: Intruders) -> JoinAttempt | NotRun:
-    return intruders.joining.attempt()
+def attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
+    return negative_probes.joining.attempt()
 
 
 @then("Teleport must refuse it for its service account, and know no instance of it")
 def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.cannot_join(attempt, install.agent()))
+    must_hold(recorder, judge.cannot_join(attempt, install.tbot()))
 
 
 # NEG-07.
@@ -223,4 +225,4 @@ def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recor
 
 @then("tbot's socket and the proxies that use it must have a name for which Istio has no fallback")
 def install_fails_closed(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.install_fails_closed(install.agent(), install.fleet_on_sockets()))
+    must_hold(recorder, fallback_judge.install_fails_closed(install.tbot(), install.fleet_on_sockets()))

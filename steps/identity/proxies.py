@@ -14,23 +14,23 @@ from facts.teleport.audit import AuditTrail
 from facts.teleport.bundle import TrustBundle
 from judge.identity import issuance, socket, sweep
 from judge.identity import proxies as judge
-from judge.identity.proxies import Lifetime, Sidecars
+from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation, Lacking
 from observe.install import Install
 from observe.proxies.envoy import read_fleet
+from provision.pods.clients_and_servers import Sidecar, TestPods
 from provision.pods.probes import Probes
-from provision.pods.test_pods import Sidecar, Workloads
 from steps.conclusions import must_hold
 
 
 @given("every sidecar of the mesh, as its own Envoy describes it", target_fixture="sidecars")
-def sidecars(install: Install) -> Sidecars:
-    return Sidecars(install.sidecar_pods(), install.sidecar_fleet(), install.pods_evidence())
+def sidecars(install: Install) -> ObservedProxies:
+    return ObservedProxies(install.sidecar_pods(), install.sidecar_fleet(), install.pods_evidence())
 
 
 @given("every proxy of the mesh, gateways included, as its own Envoy describes it", target_fixture="proxies")
-def proxies(install: Install) -> Sidecars:
-    return Sidecars(install.injected_pods(), install.fleet(), install.pods_evidence())
+def proxies(install: Install) -> ObservedProxies:
+    return ObservedProxies(install.injected_pods(), install.fleet(), install.pods_evidence())
 
 
 @given("Teleport's own SPIFFE bundle", target_fixture="bundle")
@@ -40,41 +40,41 @@ def bundle(install: Install) -> TrustBundle:
 
 @given("the longest life that tbot and the workload identity allow a certificate", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
-    return judge.effective_lifetime(install.agent(), install.known_workload_identity())
+    return judge.effective_lifetime(install.tbot(), install.known_workload_identity())
 
 
 @then("each must take both secrets from the external socket over live streams, and none from istiod")
-def external(sidecars: Sidecars, recorder: Recorder) -> None:
+def external(sidecars: ObservedProxies, recorder: Recorder) -> None:
     must_hold(recorder, judge.secrets_come_from_the_socket(sidecars))
 
 
 @then("the only name in each certificate must be the SPIFFE ID of the pod's namespace and service account")
-def own_name(sidecars: Sidecars, bundle: TrustBundle, recorder: Recorder) -> None:
+def own_name(sidecars: ObservedProxies, bundle: TrustBundle, recorder: Recorder) -> None:
     must_hold(recorder, judge.names_are_the_pods_own(sidecars, bundle))
 
 
 @then("each certificate must verify against the bundle, and descend from no authority of istiod's")
-def from_teleport(sidecars: Sidecars, bundle: TrustBundle, install: Install, recorder: Recorder) -> None:
+def from_teleport(sidecars: ObservedProxies, bundle: TrustBundle, install: Install, recorder: Recorder) -> None:
     must_hold(recorder, judge.teleport_issued(sidecars, bundle, install.istio_authorities()))
 
 
 @then("each certificate must be an X509-SVID leaf that is valid now and lives no longer")
-def leaves(sidecars: Sidecars, lifetime: Lifetime, recorder: Recorder) -> None:
+def leaves(sidecars: ObservedProxies, lifetime: Lifetime, recorder: Recorder) -> None:
     must_hold(recorder, judge.leaves_are_svids(sidecars, lifetime))
 
 
 @then("the names in each certificate must follow the grammar of SPIFFE IDs")
-def well_formed(sidecars: Sidecars, recorder: Recorder) -> None:
+def well_formed(sidecars: ObservedProxies, recorder: Recorder) -> None:
     must_hold(recorder, judge.names_are_well_formed(sidecars))
 
 
 @then("each must validate its peers with the SPIFFE validator, against exactly the authorities of the bundle")
-def authorities(sidecars: Sidecars, bundle: TrustBundle, recorder: Recorder) -> None:
+def authorities(sidecars: ObservedProxies, bundle: TrustBundle, recorder: Recorder) -> None:
     must_hold(recorder, judge.authorities_are_teleports(sidecars, bundle))
 
 
 @then("the agent of each must have sent no signing request, by its own count")
-def no_request(sidecars: Sidecars, recorder: Recorder) -> None:
+def no_request(sidecars: ObservedProxies, recorder: Recorder) -> None:
     must_hold(recorder, judge.no_request_went_to_istiod(sidecars))
 
 
@@ -84,7 +84,7 @@ def trail(install: Install) -> AuditTrail:
 
 
 @then("each certificate must have been audited as issued to the pod that uses it")
-def audited(sidecars: Sidecars, trail: AuditTrail, recorder: Recorder) -> None:
+def audited(sidecars: ObservedProxies, trail: AuditTrail, recorder: Recorder) -> None:
     must_hold(recorder, issuance.certificates_are_audited(sidecars, trail))
 
 
@@ -93,7 +93,7 @@ def audited(sidecars: Sidecars, trail: AuditTrail, recorder: Recorder) -> None:
 
 @given("what Teleport, istiod and the configured lifetimes have each proxy held against", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
-    longest = judge.effective_lifetime(install.agent(), install.known_workload_identity())
+    longest = judge.effective_lifetime(install.tbot(), install.known_workload_identity())
     return Expectation(install.bundle(), install.istio_authorities(), longest)
 
 
@@ -110,7 +110,7 @@ def lacking(install: Install) -> tuple[Lacking, ...]:
 
 @then("every proxy must meet ID-01 to ID-06, and no workload may lack the template")
 def swept(
-    proxies: Sidecars, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
+    proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
 ) -> None:
     must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.injection_template()))
 
@@ -133,22 +133,22 @@ def two_nodes(install: Install) -> Finding | None:
     parsers.parse('the workloads "{first}" and "{second}" of the run, as their own Envoys describe them'),
     target_fixture="own",
 )
-def own(first: str, second: str, one_node: Finding | None, workloads: Workloads, install: Install) -> Sidecars:
+def own(first: str, second: str, one_node: Finding | None, test_pods: TestPods, install: Install) -> ObservedProxies:
     if one_node is not None:
-        return Sidecars((), Fleet((), ()), one_node.evidence)
-    pods = workloads.ready(first, second)
-    return Sidecars(pods, read_fleet(install.cluster, pods), ())
+        return ObservedProxies((), Fleet((), ()), one_node.evidence)
+    pods = test_pods.ready(first, second)
+    return ObservedProxies(pods, read_fleet(install.cluster, pods), ())
 
 
 @then("each must carry a name, a key and a serial of its own")
 @then("both must carry the name of their service account, each with a key and a serial of its own")
-def told_apart(own: Sidecars, one_node: Finding | None, install: Install, recorder: Recorder) -> None:
+def told_apart(own: ObservedProxies, one_node: Finding | None, install: Install, recorder: Recorder) -> None:
     must_hold(recorder, one_node or issuance.identities_are_told_apart(own, install.ping().cluster_name))
 
 
 @then("each must meet ID-01 to ID-07, and be of the kind that it asked for")
-def alike(own: Sidecars, expectation: Expectation, workloads: Workloads, recorder: Recorder) -> None:
-    classic = {pod.uid for pod in own.pods if workloads.workload(pod.name).sidecar is Sidecar.CLASSIC}
+def alike(own: ObservedProxies, expectation: Expectation, test_pods: TestPods, recorder: Recorder) -> None:
+    classic = {pod.uid for pod in own.pods if test_pods.workload(pod.name).sidecar is Sidecar.CLASSIC}
     must_hold(recorder, issuance.kinds_are_certified_alike(own, classic, expectation))
 
 
@@ -160,7 +160,7 @@ def alike(own: Sidecars, expectation: Expectation, workloads: Workloads, recorde
     target_fixture="directories",
 )
 def directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
-    nodes = {*install.injected_by_node(), *install.agent().pods}
+    nodes = {*install.injected_by_node(), *install.tbot().pods}
     return probes.of_socket_directories(sorted(nodes), install.socket_directory())
 
 

@@ -11,16 +11,16 @@ from facts.evidence import Recorder
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from judge.install import tbot as judge
 from observe.install import Install
 from provision.pods.probes import Probes
 from steps.conclusions import must_hold
 
 
-@given("tbot's DaemonSet, its pods and its configuration", target_fixture="agent")
-def agent(install: Install) -> Agent:
-    return install.agent()
+@given("tbot's DaemonSet, its pods and its configuration", target_fixture="tbot")
+def tbot(install: Install) -> Tbot:
+    return install.tbot()
 
 
 @given("the nodes that host injected pods", target_fixture="hosts")
@@ -29,14 +29,14 @@ def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
 
 
 @then("a ready tbot pod must run on each of those nodes")
-def ready(agent: Agent, hosts: Mapping[str, Sequence[Pod]], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.ready_on_every_node(agent, hosts, datetime.now(UTC), install.pods_evidence()))
+def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
-def sound(agent: Agent, install: Install, recorder: Recorder) -> None:
+def sound(tbot: Tbot, install: Install, recorder: Recorder) -> None:
     finding = judge.configuration_is_sound(
-        agent,
+        tbot,
         install.ping().cluster_name,
         install.injected_pods(),
         (*install.pods_evidence(), *install.join_evidence()),
@@ -69,7 +69,7 @@ def instances(install: Install) -> tuple[BotInstance, ...] | None:
 
 
 @then("no version must be one with a known identity defect")
-def no_defect(agent: Agent, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
+def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
     istio = judge.istio_components(install.mesh(), install.injected_pods())
-    components = [*judge.tbot_components(agent, instances), *istio]
-    must_hold(recorder, judge.no_known_defect(components, agent.image))
+    components = [*judge.tbot_components(tbot, instances), *istio]
+    must_hold(recorder, judge.no_known_defect(components, tbot.image))

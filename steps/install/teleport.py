@@ -52,7 +52,7 @@ def method(joining: tuple[JoinToken | Absent, Bot | Absent], recorder: Recorder)
 
 @then("the token must allow exactly tbot's service account")
 def allow_list(joining: tuple[JoinToken | Absent, Bot | Absent], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.allows_only_tbot(joining[0], install.agent().service_account))
+    must_hold(recorder, judge.allows_only_tbot(joining[0], install.tbot().service_account))
 
 
 @then("the token must hold every key of this cluster")

@@ -22,19 +22,19 @@ from provision.disruption.machines import Machines, machines_of
 from provision.disruption.node_outages import NodeOutages
 from provision.disruption.outages import Outages
 from provision.disruption.starts import Starts
-from provision.pods.test_pods import Workload, Workloads
+from provision.pods.clients_and_servers import TestPod, TestPods
 from provision.target import Target
 from settings import Settings
 from steps.conclusions import must_hold
 from steps.trial import SCENARIO, Begin, Trial
 
-LATE = Workload("late", "late", quarter="late")
-BESIDE = Workload("beside", "beside", node=1, quarter="late")
+LATE = TestPod("late", "late", namespace="late")
+BESIDE = TestPod("beside", "beside", node=1, namespace="late")
 """One that starts where tbot has taken its socket away, and one where a killed tbot has left it."""
-HOLDER = Workload("holder", "holder", node=1, quarter="held")
-NEWCOMER = Workload("newcomer", "newcomer", node=1, quarter="new")
+HOLDER = TestPod("holder", "holder", node=1, namespace="held")
+NEWCOMER = TestPod("newcomer", "newcomer", node=1, namespace="new")
 
-Gather = Callable[[Iterable[Workload]], Workloads]
+Gather = Callable[[Iterable[TestPod]], TestPods]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def machines(target: Target, install: Install, settings: Settings, recorder: Rec
     Raises:
         NotGiven: They are not its own, or there is only one that takes workloads.
     """
-    install.agent()
+    install.tbot()
     found = machines_of(target.objects, recorder, settings.patience.command)
     if len(install.workload_nodes()) < 2:
         raise NotGiven(
@@ -76,11 +76,11 @@ def everywhere(
     target: Target, install: Install, settings: Settings, machines: Machines
 ) -> Iterator[tuple[Outages, NodeOutages]]:
     """What can be taken from all nodes and from one; when the feature is over, every Envoy that was supplied is so again."""
-    agent, pace = install.agent(), Pace(settings.patience.rollout)
+    tbot, pace = install.tbot(), Pace(settings.patience.rollout)
     outages = Outages(
         target.objects,
         install.cluster,
-        agent=agent,
+        tbot=tbot,
         istiod=install.mesh().istiod,
         machines=lambda: machines,
         pace=pace,
@@ -88,16 +88,16 @@ def everywhere(
     with outages.whole_again():
         yield (
             outages,
-            NodeOutages(target.objects, install.cluster, agent=agent, outages=outages, machines=machines, pace=pace),
+            NodeOutages(target.objects, install.cluster, tbot=tbot, outages=outages, machines=machines, pace=pace),
         )
 
 
 @pytest.fixture(scope="module")
-def gathered(gather: Gather) -> Iterator[Callable[..., Workloads]]:
+def gathered(gather: Gather) -> Iterator[Callable[..., TestPods]]:
     """Workloads that start when they are told to; all are removed when the feature is over."""
     with ExitStack() as stack:
 
-        def make(*cast: Workload) -> Workloads:
+        def make(*cast: TestPod) -> TestPods:
             made = gather(cast)
             stack.callback(made.remove)
             return made
@@ -113,7 +113,7 @@ def standing() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="module")
-def node(gathered: Callable[..., Workloads], install: Install) -> str:  # noqa: ARG001 - workloads need what it brings up
+def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - workloads need what it brings up
     """Name of the node that things are done to."""
     nodes = install.workload_nodes()
     return nodes[HOLDER.node % len(nodes)]
@@ -122,7 +122,7 @@ def node(gathered: Callable[..., Workloads], install: Install) -> str:  # noqa: 
 @pytest.fixture(scope="module")
 def started(
     everywhere: tuple[Outages, NodeOutages],
-    gathered: Callable[..., Workloads],
+    gathered: Callable[..., TestPods],
     install: Install,
     settings: Settings,
     node: str,
@@ -180,12 +180,12 @@ def ready_after(within: int, start: Start, started: Started, install: Install, r
 
 
 @given("a pod on a node of the suite's, watched", target_fixture="trial")
-def holder(machines: Machines, holders: Workloads, begin_trial: Begin) -> Trial:  # noqa: ARG001 - whose node it must be
+def holder(machines: Machines, holders: TestPods, begin_trial: Begin) -> Trial:  # noqa: ARG001 - whose node it must be
     return begin_trial(holders.ready(HOLDER.name), (), ())
 
 
 @pytest.fixture(scope="module")
-def holders(gathered: Callable[..., Workloads]) -> Workloads:
+def holders(gathered: Callable[..., TestPods]) -> TestPods:
     """The pod that is on a node before something becomes of it."""
     return gathered(HOLDER)
 
@@ -210,7 +210,7 @@ def made_again(within: int, relocation: Relocation, recorder: Recorder) -> None:
 
 
 @when("another pod is started on that node", target_fixture="start")
-def another(trial: Trial, gathered: Callable[..., Workloads], install: Install, settings: Settings) -> Start:
+def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
     starts = Starts(gathered(NEWCOMER), install.cluster, Pace(settings.patience.pod_ready, 0.5))
     with trial.watch.acting("a pod is started"):
         starts.begin()

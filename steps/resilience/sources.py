@@ -19,7 +19,7 @@ from observe.install import Install
 from observe.wait import Pace, wait_until
 from provision.disruption.machines import machines_of
 from provision.disruption.outages import Outages, UnderWay
-from provision.pods.test_pods import Workloads
+from provision.pods.clients_and_servers import TestPods
 from provision.target import Target
 from settings import Settings
 from steps.conclusions import must_hold
@@ -32,7 +32,7 @@ def outages(target: Target, install: Install, settings: Settings, recorder: Reco
     made = Outages(
         target.objects,
         install.cluster,
-        agent=install.agent(),
+        tbot=install.tbot(),
         istiod=install.mesh().istiod,
         machines=lambda: machines_of(target.objects, recorder, settings.patience.command),
         pace=Pace(settings.patience.rollout),
@@ -87,8 +87,8 @@ def without_teleport(spare: int, trial: Trial, outages: Outages, install: Instal
     parsers.parse("istiod is away until each proxy has had time for {count:d} new certificates, and comes back"),
     target_fixture="outage",
 )
-def without_istiod(count: int, trial: Trial, outages: Outages, lasting: Workloads) -> Outage:
-    pod = lasting.documents_of(lasting.workload("alpha"))[-1]
+def without_istiod(count: int, trial: Trial, outages: Outages, long_running: TestPods) -> Outage:
+    pod = long_running.documents_of(long_running.workload("alpha"))[-1]
     pod["metadata"]["name"] = "would-be"
     with away(trial, outages.without_istiod(pod)) as going:
         gone = going.gone
@@ -161,7 +161,7 @@ def _past_the_end(spare: int, trial: Trial, taken: AbstractContextManager[UnderW
 
 
 def _tbots(install: Install) -> tuple[Pod, ...]:
-    daemon_set = install.agent().daemon_set
+    daemon_set = install.tbot().daemon_set
     labels = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
     return install.cluster.pods(daemon_set.namespace, labels)
 

@@ -41,7 +41,7 @@ def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterat
 @pytest.fixture
 def absence(target: Target, install: Install, settings: Settings, rotation: Rotation) -> Iterator[Absence]:  # noqa: ARG001
     """tbot, which is back on every node before the rotation is ended, which all have to follow."""
-    made = Absence(target.objects, install.cluster, install.agent(), Pace(settings.patience.rollout))
+    made = Absence(target.objects, install.cluster, install.tbot(), Pace(settings.patience.rollout))
     yield made
     made.end()
 

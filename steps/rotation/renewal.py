@@ -8,7 +8,7 @@ from pytest_bdd import given, parsers, then, when
 from facts.evidence import Recorder
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
-from judge.identity.proxies import Sidecars
+from judge.identity.proxies import ObservedProxies
 from judge.install.tbot import Component, tbot_components
 from judge.rotation import age, restarts
 from judge.rotation import renewal as judge
@@ -18,7 +18,7 @@ from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
 from observe.install import Install
 from observe.proxies.envoy import read_pushes
-from provision.pods.test_pods import OLDER, Workloads
+from provision.pods.clients_and_servers import OLDER, TestPods
 from settings import Settings
 from steps.conclusions import must_hold
 from steps.trial import Trial
@@ -55,8 +55,8 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 
 @given("every proxy that tbot supplies, as its own Envoy describes it", target_fixture="supplied")
-def supplied(install: Install) -> Sidecars:
-    return Sidecars(install.pods_on_sockets(), install.fleet_on_sockets(), install.pods_evidence())
+def supplied(install: Install) -> ObservedProxies:
+    return ObservedProxies(install.pods_on_sockets(), install.fleet_on_sockets(), install.pods_evidence())
 
 
 @given("the same proxies once more, if that is asked for", target_fixture="later")
@@ -65,25 +65,25 @@ def later(install: Install, settings: Settings) -> Fleet | None:
 
 
 @then("each certificate must be due for renewal well before its end, and none may be overdue")
-def due(supplied: Sidecars, later: Fleet | None, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, age.renewed_before_expiry(supplied, install.agent(), later))
+def due(supplied: ObservedProxies, later: Fleet | None, install: Install, recorder: Recorder) -> None:
+    must_hold(recorder, age.renewed_before_expiry(supplied, install.tbot(), later))
 
 
 @given("tbot's version as its image and its bot instances report it", target_fixture="versions")
 def versions(install: Install) -> list[Component]:
-    return tbot_components(install.agent(), install.bot_instances())
+    return tbot_components(install.tbot(), install.bot_instances())
 
 
 @then("no certificate may be older than tbot's renewal interval and a margin")
-def not_overdue(supplied: Sidecars, versions: list[Component], install: Install, recorder: Recorder) -> None:
-    late = age.overdue(supplied, install.agent())
-    must_hold(recorder, age.none_is_overdue(supplied, install.agent(), versions, install.pushes(late)))
+def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, recorder: Recorder) -> None:
+    late = age.overdue(supplied, install.tbot())
+    must_hold(recorder, age.none_is_overdue(supplied, install.tbot(), versions, install.pushes(late)))
 
 
 @then("no certificate and no trusted authority may end within its warning threshold")
-def not_soon(supplied: Sidecars, install: Install, settings: Settings, recorder: Recorder) -> None:
+def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, recorder: Recorder) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    must_hold(recorder, age.nothing_expires_soon(supplied, install.agent(), *thresholds))
+    must_hold(recorder, age.nothing_expires_soon(supplied, install.tbot(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")
@@ -101,9 +101,9 @@ def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, recorder: Reco
 
 
 @given("the proxy with an Envoy of before 1.37, where there is one, watched as well")
-def older(lasting: Workloads, trial: Trial) -> None:
-    if OLDER.name in lasting.names():
-        trial.also(*lasting.ready(OLDER.name))
+def older(long_running: TestPods, trial: Trial) -> None:
+    if OLDER.name in long_running.names():
+        trial.also(*long_running.ready(OLDER.name))
 
 
 @when("the traffic has ended")

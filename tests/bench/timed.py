@@ -19,8 +19,7 @@ from observe.wait import Pace
 from provision.clusters.directory import directory_of
 from provision.clusters.kind import cluster_config, context_name
 from provision.clusters.sources import Sources
-from provision.installing import tbot as agent
-from provision.installing import teleport
+from provision.installing import tbot, teleport
 from provision.installing.resources import TOKEN_TEMPLATE
 from provision.installing.variant import RECOMMENDED
 from provision.render import MANIFESTS, documents, render
@@ -130,11 +129,11 @@ def _write_files(directory: Path, settings: Settings, sources: Sources) -> list[
         "WORKLOAD_IMAGE": sources.workload_image,
     }
     patch = yaml.safe_load(sources.kind_patch.read_text(encoding="utf-8")) if sources.kind_patch else {}
-    tbot = agent.objects(RECOMMENDED, variables, insecure=True, host_aliases={name: _ADDRESS})
+    tbot_objects = tbot.objects(RECOMMENDED, variables, insecure=True, host_aliases={name: _ADDRESS})
     for file, made in {
         "kind.yaml": [cluster_config(settings.kind_name, settings.nodes, sources.node_image, patch)],
         "teleport.yaml": [teleport.config(name)],
-        "tbot.yaml": tbot,
+        "tbot.yaml": tbot_objects,
         "test-app-deployment.yaml": documents(MANIFESTS / "test-app-deployment.yaml", variables),
     }.items():
         (directory / file).write_text(yaml.safe_dump_all(made), encoding="utf-8")

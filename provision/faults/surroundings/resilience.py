@@ -11,7 +11,7 @@ from provision.faults import reach
 from provision.faults.fault import Fault, Scene
 from provision.faults.istio import istio_settings
 from provision.faults.surroundings import nodes
-from provision.faults.tbot import daemon_set as agent
+from provision.faults.tbot import daemon_set
 from provision.installing.teleport import PROXY_PORT
 
 SLOW = 50
@@ -22,14 +22,14 @@ SOCKETS = "sockets"
 
 
 def _daemon_set(scene: Scene) -> dict[str, Any]:
-    found = scene.installation.objects.get("apps/v1", "DaemonSet", agent.TBOT, namespace=agent.NAMESPACE)
+    found = scene.installation.objects.get("apps/v1", "DaemonSet", daemon_set.TBOT, namespace=daemon_set.NAMESPACE)
     if found is None:
-        raise LookupError(f"no DaemonSet {agent.NAMESPACE}/{agent.TBOT}")
+        raise LookupError(f"no DaemonSet {daemon_set.NAMESPACE}/{daemon_set.TBOT}")
     return found
 
 
 def _patch(scene: Scene, spec: dict[str, Any]) -> None:
-    scene.installation.objects.patch("apps/v1", "DaemonSet", agent.TBOT, {"spec": spec}, namespace=agent.NAMESPACE)
+    scene.installation.objects.patch("apps/v1", "DaemonSet", daemon_set.TBOT, {"spec": spec}, namespace=daemon_set.NAMESPACE)
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def _lives_by_teleport(scene: Scene) -> Iterator[None]:
         raise ProvisioningFailed(
             expected="a Teleport of this run's own, whose address tbot's pods are given",
             seen="none",
-            where=agent.DAEMON_SET,
+            where=daemon_set.DAEMON_SET,
             remedy="inject this fault into the lab",
         )
     probe = {
@@ -72,7 +72,7 @@ def _lives_by_teleport(scene: Scene) -> Iterator[None]:
     }
 
     def put(liveness: dict[str, Any] | None) -> None:
-        _patch(scene, {"template": {"spec": {"containers": [{"name": agent.TBOT, "livenessProbe": liveness}]}}})
+        _patch(scene, {"template": {"spec": {"containers": [{"name": daemon_set.TBOT, "livenessProbe": liveness}]}}})
 
     put(probe)
     try:
@@ -115,7 +115,7 @@ def _for_all_and_writable(scene: Scene) -> Iterator[None]:
 SLOW_TO_START = Fault(
     name="tbot-slow-to-start",
     description=f"Something in tbot's pod takes {SLOW} s before tbot starts, which nobody notices while all goes well.",
-    touches=agent.DAEMON_SET,
+    touches=daemon_set.DAEMON_SET,
     undo="The init container is taken out again, and every Envoy has its streams.",
     breaks=frozenset({"RES-01", "RES-02"}),
     reach=reach.AGENT,
@@ -125,7 +125,7 @@ SLOW_TO_START = Fault(
 LIVES_BY_TELEPORT = Fault(
     name="tbot-killed-without-teleport",
     description="A liveness probe of tbot's asks Teleport: where Teleport does not answer, the kubelet kills tbot as well.",
-    touches=agent.DAEMON_SET,
+    touches=daemon_set.DAEMON_SET,
     undo="The probe is taken out again, and every Envoy has its streams.",
     breaks=frozenset({"RES-03"}),
     reach=reach.AGENT,
@@ -135,7 +135,7 @@ LIVES_BY_TELEPORT = Fault(
 MAKES_NO_DIRECTORY = Fault(
     name="directory-that-tbot-does-not-make",
     description="tbot's volume wants the socket's directory to be there already: nobody makes it again where it is lost.",
-    touches=agent.DAEMON_SET,
+    touches=daemon_set.DAEMON_SET,
     undo="The volume's type is put back, and every Envoy has its streams.",
     breaks=frozenset({"RES-05", "RES-08"}),
     reach=reach.AGENT,
@@ -157,9 +157,9 @@ TAKEN_AWAY = Fault(
 NOT_RENEWED = Fault(
     name="affected-tbot-without-istiod",
     description="tbot is a release that pushes certificates without renewing them; that istiod is away does not matter.",
-    touches=agent.AFFECTED_TBOT.touches,
-    undo=agent.AFFECTED_TBOT.undo,
+    touches=daemon_set.AFFECTED_TBOT.touches,
+    undo=daemon_set.AFFECTED_TBOT.undo,
     breaks=frozenset({"INST-16", "RES-07"}),
     reach=reach.AGENT,
-    inject=agent.AFFECTED_TBOT.inject,
+    inject=daemon_set.AFFECTED_TBOT.inject,
 )

@@ -16,7 +16,7 @@ from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
 from provision.faults.config_maps import edited
 from provision.faults.fault import Fault, Scene
-from provision.faults.tbot import daemon_set as agent
+from provision.faults.tbot import daemon_set
 from provision.render import MANIFESTS, documents
 
 CRON_JOB = MANIFESTS / "troubleshooting" / "cert-refresh-cronjob.yaml"
@@ -37,7 +37,7 @@ def _with(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
     def change(config: dict[str, Any]) -> dict[str, Any]:
         return with_lifetimes(config, lifetimes)
 
-    with edited(scene, agent.NAMESPACE, "tbot-config", "tbot.yaml", change):
+    with edited(scene, daemon_set.NAMESPACE, "tbot-config", "tbot.yaml", change):
         yield
 
 
@@ -45,7 +45,7 @@ def _with(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
 def _affected(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
     try:
         # The release comes with the restart that puts the lifetimes into force.
-        with _with(scene, lifetimes), agent.AFFECTED_TBOT.inject(scene):
+        with _with(scene, lifetimes), daemon_set.AFFECTED_TBOT.inject(scene):
             yield
     finally:
         scene.restart_agent()
@@ -114,7 +114,7 @@ def _frozen(scene: Scene) -> Iterator[None]:
     try:
         with _with(scene, LONG_LIVED):
             scene.restart_agent()
-            with agent.FROZEN.inject(scene):
+            with daemon_set.FROZEN.inject(scene):
                 _await_each(scene, "on that node is older than its renewal interval", _is_too_old, node=scene.nodes()[0])
                 yield
     finally:

@@ -19,7 +19,7 @@ from provision.faults import reach
 from provision.faults.fault import TEMPLATES, Fault, Scene
 from provision.faults.istio.istio_settings import VOLUMES_ONLY_TEMPLATE, injected_with
 from provision.faults.surroundings.nodes import directory_for_all
-from provision.faults.tbot import daemon_set as agent
+from provision.faults.tbot import daemon_set
 
 NAMESPACE, FIRST = "test-app", "first-comer"
 """Where the test application lives, and the workload whose agent finds no socket and makes one."""
@@ -32,7 +32,7 @@ def _takeover(scene: Scene) -> Iterator[None]:
     node = _node(scene)
     try:
         with injected_with(scene, VOLUMES_ONLY_TEMPLATE, "hostPath"), directory_for_all(scene, node):
-            with agent.away(scene), scene.looking() as cluster:
+            with daemon_set.away(scene), scene.looking() as cluster:
                 for document in _first_comer(scene, node):
                     objects.apply(document)
                 eventually(f"{FIRST} is Ready", lambda: _look_for_first(cluster), patience)

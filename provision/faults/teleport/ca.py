@@ -10,7 +10,7 @@ from facts.evidence import KeptInMemory
 from observe.teleport.session import Teleport
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene
-from provision.faults.tbot import daemon_set as agent
+from provision.faults.tbot import daemon_set
 
 INTERVAL = 0.1
 """Seconds between two looks at Teleport's bundle: an eighth of what a phase takes at the least."""
@@ -31,7 +31,7 @@ class Cut:
         """
         self._scene = scene
         self._node = node
-        self._address = agent.dialled(scene)
+        self._address = daemon_set.dialled(scene)
         self._ended = threading.Event()
         self._is_cut = False
         self._broken: BaseException | None = None

@@ -16,7 +16,7 @@ from observe.wait import eventually
 from provision.clusters.kind import NETWORK
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene
-from provision.faults.tbot import daemon_set as agent
+from provision.faults.tbot import daemon_set
 from provision.installing.teleport import OwnTeleport, ping
 
 AHEAD = "+10m"
@@ -56,10 +56,10 @@ def _restart(scene: Scene, teleport: OwnTeleport) -> None:
     must_run(["docker", "restart", "--time", "5", teleport.container.name], timeout=scene.patience.teleport_up)
     eventually("Teleport answers its ping endpoint", lambda: ping(teleport.proxy, insecure=True), pace)
     # Docker gives it the lowest address that is free, which need not be the one that it had.
-    address, former = teleport.join_network(NETWORK, pace), agent.dialled(scene)
+    address, former = teleport.join_network(NETWORK, pace), daemon_set.dialled(scene)
     if address != former:
         aliases = [{"ip": address, "hostnames": [teleport.cluster_name]}, {"ip": former, "$patch": "delete"}]
-        agent.patch(scene, {"hostAliases": aliases})
+        daemon_set.patch(scene, {"hostAliases": aliases})
 
 
 CLOCK_AHEAD = Fault(

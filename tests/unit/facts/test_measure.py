@@ -30,7 +30,7 @@ def test_a_number_out_of_its_budget_is_a_problem() -> None:
     def found(failed: int) -> Holds:
         measures = [Measure("failed requests", failed, at_most=0)]
         return concluded(
-            "ROT-03", expected="none", problems=[], so="none", where="a", evidence=["ev"], measures=measures
+            "ROT-03", expected="none", problems=[], confirmed="none", where="a", evidence=["ev"], measures=measures
         ).holds
 
     assert (found(0), found(1)) == (Holds.YES, Holds.NO)

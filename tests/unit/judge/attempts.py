@@ -12,7 +12,7 @@ from facts.traffic.attempts import Candidate, Claim, Handshake, JoinAttempt, Not
 from facts.traffic.ledger import End, Exchange, Ledger, Outcome, Request
 from facts.traffic.refusal import Because, Kind
 from facts.traffic.refusal import Outcome as Ending
-from judge.identity.proxies import Sidecars
+from judge.identity.proxies import ObservedProxies
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, authority, svid
 
@@ -93,10 +93,10 @@ def exchange(outcome: Outcome = Outcome.ANSWERED, **values: int) -> Exchange:
     return Exchange(Ledger(client, (request,), ("ev-ledger",)), None, counted(**values))
 
 
-def fallback(**changes: Any) -> Sidecars:
+def fallback(**changes: Any) -> ObservedProxies:
     """A workload of the run without the template, certified by istiod."""
     its = pod("fallback", socket=make.EMPTY_DIR)
-    return Sidecars((its,), make.fleet(make.istiod_proxy(its, **changes)), ("ev-pods",))
+    return ObservedProxies((its,), make.fleet(make.istiod_proxy(its, **changes)), ("ev-pods",))
 
 
 def istiod() -> IstioAuthorities:

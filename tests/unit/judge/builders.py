@@ -28,10 +28,10 @@ from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, 
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, BotInstance, ClusterStatus, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.versions import Tool, Version
-from judge.identity.proxies import Sidecars
+from judge.identity.proxies import ObservedProxies
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 NODE = "node-1"
@@ -407,7 +407,7 @@ def daemon_set(spec: PodSpec, **changes: Any) -> DaemonSet:
     return replace(made, **changes)
 
 
-def agent(
+def tbot(
     *pods: Pod,
     runs: Container | None = None,
     config: TbotConfig | None = None,
@@ -415,7 +415,7 @@ def agent(
     host_pid: bool = True,
     host_network: bool = False,
     **status: Any,
-) -> Agent:
+) -> Tbot:
     """The agent on one node, as the guide installs it; `status` changes the DaemonSet."""
     runs = runs or tbot_container()
     spec = pod_spec(
@@ -426,7 +426,7 @@ def agent(
         host_pid=host_pid,
         host_network=host_network,
     )
-    return Agent(
+    return Tbot(
         daemon_set=daemon_set(spec, **status),
         pods={p.node: p for p in pods or (tbot_pod(),)},
         unscheduled=(),
@@ -498,11 +498,11 @@ def istiod(**changes: Any) -> IstioAuthorities:
     return replace(IstioAuthorities((authority("istiod", uri=""),), ("ev-istiod",)), **changes)
 
 
-def sidecars(*found: ProxyIdentity | Unread, pods: Sequence[Pod] = ()) -> Sidecars:
+def sidecars(*found: ProxyIdentity | Unread, pods: Sequence[Pod] = ()) -> ObservedProxies:
     """Those proxies with their pods, made up where they are not given; the list of all pods is ``ev-pods``."""
     known = {p.uid: p for p in pods}
     wanted = [known.get(f.pod.uid) or _pod_of(f.pod) for f in found]
-    return Sidecars(wanted, fleet(*found), ("ev-pods",))
+    return ObservedProxies(wanted, fleet(*found), ("ev-pods",))
 
 
 def _pod_of(ref: PodRef) -> Pod:

@@ -121,17 +121,17 @@ def test_resources_that_do_not_exist() -> None:
 
 
 def test_tbot_runs_where_injected_pods_run() -> None:
-    holds(tbot_running(GUIDE, make.agent(), HOSTS, NOW, PODS), "CHK-5", "ev-guide", "ev-agent", "ev-pods")
+    holds(tbot_running(GUIDE, make.tbot(), HOSTS, NOW, PODS), "CHK-5", "ev-guide", "ev-agent", "ev-pods")
 
 
 def test_a_node_without_tbot_does_not_show_in_the_guides_list() -> None:
-    finding = tbot_running(GUIDE, make.agent(), {**HOSTS, "node-2": [make.pod("b", node="node-2")]}, NOW, PODS)
+    finding = tbot_running(GUIDE, make.tbot(), {**HOSTS, "node-2": [make.pod("b", node="node-2")]}, NOW, PODS)
     violated(finding, "CHK-5", "no tbot on node node-2", evidence=("ev-guide", "ev-agent", "ev-pods"))
     assert finding.guide_says == "the guide is content"
 
 
 def test_no_injected_pod_does_not_make_a_tbot_that_is_down_run() -> None:
-    violated(tbot_running(GUIDE, make.agent(ready=0), {}, NOW, PODS), "CHK-5", "tbot is Ready on 0 of 1 nodes")
+    violated(tbot_running(GUIDE, make.tbot(ready=0), {}, NOW, PODS), "CHK-5", "tbot is Ready on 0 of 1 nodes")
 
 
 # CHK-6 to CHK-9: each is judged over the same kinds of proxies.

@@ -164,10 +164,10 @@ FLOATING, EXACT = "registry.test/tbot-distroless:18", "registry.test/tbot-distro
 def test_a_floating_tag_is_the_guides_whether_or_not_heartbeats_tell_the_version(image: str) -> None:
     container = make.container("tbot", image)
     pods = {"node-1": make.pod("tbot-1", injected=False)}
-    agent = replace(make.agent(), container=container, pods={k: with_container(p, container) for k, p in pods.items()})
-    silent = no_known_defect(tbot_components(agent, None), image)
+    tbot = replace(make.tbot(), container=container, pods={k: with_container(p, container) for k, p in pods.items()})
+    silent = no_known_defect(tbot_components(tbot, None), image)
     unknown(silent, "INST-16", image)
-    heard = no_known_defect(tbot_components(agent, [make.bot_instance("tbot-1")]), image)
+    heard = no_known_defect(tbot_components(tbot, [make.bot_instance("tbot-1")]), image)
     holds(heard, "INST-16")
     assert f"the tag of {image} floats" in heard.seen
     assert silent.guide_defect is heard.guide_defect is Defect.TBOT_TAG
@@ -175,7 +175,7 @@ def test_a_floating_tag_is_the_guides_whether_or_not_heartbeats_tell_the_version
 
 @pytest.mark.parametrize("image", [EXACT, f"{EXACT}@sha256:{'a' * 64}", f"registry.test/tbot@sha256:{'a' * 64}"])
 def test_an_exact_tag_and_a_digest_float_not(image: str) -> None:
-    finding = no_known_defect(tbot_components(make.agent(), [make.bot_instance("tbot-1")]), image)
+    finding = no_known_defect(tbot_components(make.tbot(), [make.bot_instance("tbot-1")]), image)
     assert finding.guide_defect is None
     assert "floats" not in finding.seen
 

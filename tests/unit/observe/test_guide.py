@@ -44,7 +44,7 @@ def test_every_command_of_the_checklist_is_known_and_only_reads(text: str) -> No
     assert command.words[1] in ("get", "logs", "exec")
     if command.words[1] == "exec":
         assert command.words[command.words.index("--") + 1] == "ls"
-    assert command.about == about(text) in ("istio", "resources", "agent", "app")
+    assert command.about == about(text) in ("istio", "resources", "tbot", "app")
 
 
 @pytest.mark.parametrize("text", COMMANDS)

@@ -24,7 +24,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
 from observe.mesh import read_mesh
 from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy
-from observe.teleport.tbot import read_agent
+from observe.teleport.tbot import read_tbot
 from observe.tools import Tools
 from settings import Names
 from tests.data import document, text
@@ -209,21 +209,21 @@ def test_istio_in_another_namespace_is_found_by_istiods_label(cluster: Cluster, 
 
 
 def test_tbot_as_installed(cluster: Cluster, healthy: ApiServer) -> None:
-    agent = read_agent(cluster, Names())
-    assert agent.socket_on_node == "/run/spire/sockets/socket"
-    assert agent.service_account == "teleport-system:tbot"
-    assert agent.join_token_file is not None
-    assert agent.join_token_file.audience == "teleport.conformance.test"
-    assert sorted(agent.pods) == ["dev5-control-plane", "dev5-worker"]
-    assert agent.host_pid
-    assert agent.config_map == "tbot-config"
+    tbot = read_tbot(cluster, Names())
+    assert tbot.socket_on_node == "/run/spire/sockets/socket"
+    assert tbot.service_account == "teleport-system:tbot"
+    assert tbot.join_token_file is not None
+    assert tbot.join_token_file.audience == "teleport.conformance.test"
+    assert sorted(tbot.pods) == ["dev5-control-plane", "dev5-worker"]
+    assert tbot.host_pid
+    assert tbot.config_map == "tbot-config"
 
 
 def test_tbot_under_another_name_is_found_by_its_image(cluster: Cluster, healthy: ApiServer) -> None:
-    assert read_agent(cluster, Names(tbot_namespace="elsewhere", tbot="agent")).daemon_set.name == "tbot"
+    assert read_tbot(cluster, Names(tbot_namespace="elsewhere", tbot="tbot")).daemon_set.name == "tbot"
     healthy.answer(f"GET {APPS}/daemonsets", {"items": []})
     with pytest.raises(CouldNotTell) as caught:
-        read_agent(cluster, Names(tbot_namespace="elsewhere"))
+        read_tbot(cluster, Names(tbot_namespace="elsewhere"))
     assert caught.value.seen == "none"
 
 
@@ -242,14 +242,14 @@ def test_the_configuration_is_found_through_the_daemon_set(cluster: Cluster, hea
         container["args"] = ["start", f"--config={config}"]
 
     healthy.answer(path, _daemon_set(other_way))
-    assert read_agent(cluster, Names()).config.token == "istio-tbot-k8s-join"
+    assert read_tbot(cluster, Names()).config.token == "istio-tbot-k8s-join"
 
     def by_flags(spec: Any) -> None:
         spec["containers"][0]["args"] = ["start", "workload-identity-api"]
 
     healthy.answer(path, _daemon_set(by_flags))
     with pytest.raises(CouldNotTell) as caught:
-        read_agent(cluster, Names())
+        read_tbot(cluster, Names())
     assert "no container has" in caught.value.seen
 
 
@@ -266,9 +266,9 @@ def test_a_join_token_that_is_a_secret_is_in_nothing_that_is_kept(
     healthy.answer("GET /api/v1/namespaces/teleport-system/configmaps/tbot-config", taken)
     if damage:
         with pytest.raises(CouldNotTell):
-            read_agent(cluster, Names())
+            read_tbot(cluster, Names())
     else:
-        assert read_agent(cluster, Names()).config.token == secret, "tctl is asked for it by its name"
+        assert read_tbot(cluster, Names()).config.token == secret, "tctl is asked for it by its name"
     kept = next(e for e in recorder.evidence.values() if "tbot-config" in e.question)
     assert kept.redactions == 2
     recorder.conclude(Finding("INST-10", Holds.NO, "it", f"Teleport token/{secret}", "x"))
@@ -278,7 +278,7 @@ def test_a_join_token_that_is_a_secret_is_in_nothing_that_is_kept(
 def test_a_config_map_that_is_not_there(cluster: Cluster, healthy: ApiServer) -> None:
     healthy.answers.pop("GET /api/v1/namespaces/teleport-system/configmaps/tbot-config")
     with pytest.raises(CouldNotTell) as caught:
-        read_agent(cluster, Names())
+        read_tbot(cluster, Names())
     assert "ConfigMap teleport-system/tbot-config does not exist" in caught.value.seen
 
 

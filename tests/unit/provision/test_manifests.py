@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.installing import tbot as agent
+from provision.installing import tbot
 from provision.installing.resources import PLACEHOLDER, TOKEN_TEMPLATE
 from provision.installing.variant import RECOMMENDED
 from provision.render import MANIFESTS, VARIABLE_NAMES, documents, render
@@ -128,7 +128,7 @@ class TestAgent:
     """What only code changes in tbot's manifests."""
 
     def made(self, *, insecure: bool = False, aliases: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
-        found = agent.objects(RECOMMENDED, VARIABLES, insecure=insecure, host_aliases=aliases or {})
+        found = tbot.objects(RECOMMENDED, VARIABLES, insecure=insecure, host_aliases=aliases or {})
         return {document["kind"]: document for document in found}
 
     def test_a_proxy_that_nobody_can_verify_is_said_to_tbot(self) -> None:
@@ -144,7 +144,7 @@ class TestAgent:
     def test_another_configuration_restarts_tbot(self) -> None:
         def digest(*, insecure: bool) -> str:
             annotations = self.made(insecure=insecure)["DaemonSet"]["spec"]["template"]["metadata"]["annotations"]
-            return str(annotations[agent.CONFIG_DIGEST])
+            return str(annotations[tbot.CONFIG_DIGEST])
 
         assert digest(insecure=True) == digest(insecure=True)
         assert digest(insecure=True) != digest(insecure=False)

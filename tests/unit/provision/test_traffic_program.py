@@ -17,7 +17,7 @@ import pytest
 
 from facts.traffic.ledger import Ledger, Outcome, parse_ledger
 from facts.traffic.load import Clock, Load, parse_load
-from provision.pods.test_pods import TRAFFIC
+from provision.pods.clients_and_servers import TRAFFIC
 
 
 @pytest.fixture(scope="module")

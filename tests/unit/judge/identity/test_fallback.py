@@ -21,7 +21,7 @@ from judge.identity.fallback import (
     other_name_fails_closed,
     usual_name_falls_back,
 )
-from judge.identity.proxies import Sidecars
+from judge.identity.proxies import ObservedProxies
 from tests.unit.judge import attempts
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
@@ -30,7 +30,7 @@ from tests.unit.judge.certificates import TRUST_DOMAIN, authority, svid
 # NEG-01
 
 
-def recognised(fallback: Sidecars, *guide: GuideAnswer) -> Finding:
+def recognised(fallback: ObservedProxies, *guide: GuideAnswer) -> Finding:
     """The judgment on that workload, with a guide that is content unless another is given."""
     return fallback_is_recognised(fallback, guide or (make.guide(), make.guide()), make.bundle(), attempts.istiod())
 
@@ -58,13 +58,13 @@ def test_a_judgment_that_is_deceived(changes: dict[str, Any], requirement: str) 
 
 def test_a_pod_that_is_broken_otherwise_shows_nothing() -> None:
     unknown(recognised(attempts.fallback(), make.guide(healthy=False)), "NEG-01", "the guide finds something")
-    unread = Sidecars((attempts.pod("fallback"),), make.fleet(make.unread(attempts.pod("fallback"))), ("ev-pods",))
+    unread = ObservedProxies((attempts.pod("fallback"),), make.fleet(make.unread(attempts.pod("fallback"))), ("ev-pods",))
     unknown(recognised(unread), "NEG-01", "ID-01 cannot be told")
 
 
 def test_a_judgment_that_is_deceived_is_told_even_where_the_guide_finds_something() -> None:
     its = attempts.pod("fallback")
-    deceived = Sidecars((its,), make.fleet(make.proxy(its)), ("ev-pods",))
+    deceived = ObservedProxies((its,), make.fleet(make.proxy(its)), ("ev-pods",))
     violated(recognised(deceived, make.guide(healthy=False)), "NEG-01", "ID-01 holds for it")
 
 
@@ -132,7 +132,7 @@ OTHER = "workload.sock"
 
 def agent_on(name: str) -> Any:
     """Tbot with a socket of that name."""
-    return make.agent(config=make.tbot_config(services=(make.workload_api(listen=f"unix://{make.SOCKETS}/{name}"),)))
+    return make.tbot(config=make.tbot_config(services=(make.workload_api(listen=f"unix://{make.SOCKETS}/{name}"),)))
 
 
 def proxies_on(*names: str) -> Fleet:

@@ -18,7 +18,7 @@ from facts.proxies.identity import PodRef, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from judge.identity.proxies import (
     Lifetime,
-    Sidecars,
+    ObservedProxies,
     authorities_are_teleports,
     effective_lifetime,
     leaves_are_svids,
@@ -34,7 +34,7 @@ from tests.unit.judge.certificates import NOW, SIGNS, TRUST_DOMAIN, authority, s
 
 LIFETIME = Lifetime(timedelta(minutes=61), "tbot asks for 3600 s", ("ev-agent",))
 
-Judgment = Callable[[Sidecars], Finding]
+Judgment = Callable[[ObservedProxies], Finding]
 ALL: dict[str, Judgment] = {
     "ID-01": secrets_come_from_the_socket,
     "ID-02": lambda sidecars: names_are_the_pods_own(sidecars, make.bundle()),
@@ -73,7 +73,7 @@ def test_what_cannot_be_read_is_not_dropped(item: str) -> None:
 
 @pytest.mark.parametrize("item", ALL)
 def test_a_pod_that_is_not_in_the_fleet_is_not_passed_over(item: str) -> None:
-    left_out = Sidecars([make.pod("a"), make.pod("b")], make.fleet(make.proxy(make.pod("a"))), ("ev-pods",))
+    left_out = ObservedProxies([make.pod("a"), make.pod("b")], make.fleet(make.proxy(make.pod("a"))), ("ev-pods",))
     unknown(ALL[item](left_out), item, "Pod test-app/b were not asked")
 
 
@@ -263,8 +263,8 @@ def test_a_certificate_just_issued_is_valid_for_a_clock_that_is_off() -> None:
 
 def test_the_longest_life_is_the_lesser_of_the_two_and_the_minute() -> None:
     def longest(ttl: float, maximum: float | None) -> float:
-        agent = make.agent(config=make.tbot_config(services=(make.workload_api(credential_ttl=ttl),)))
-        return effective_lifetime(agent, make.identity(maximum_ttl=maximum)).longest.total_seconds()
+        tbot = make.tbot(config=make.tbot_config(services=(make.workload_api(credential_ttl=ttl),)))
+        return effective_lifetime(tbot, make.identity(maximum_ttl=maximum)).longest.total_seconds()
 
     assert longest(3600, None) == 3660
     assert longest(3600, 600) == 660
@@ -273,16 +273,16 @@ def test_the_longest_life_is_the_lesser_of_the_two_and_the_minute() -> None:
 
 
 def test_what_the_identity_allows_may_be_unknown() -> None:
-    lifetime = effective_lifetime(make.agent(), None)
+    lifetime = effective_lifetime(make.tbot(), None)
     assert lifetime.longest == timedelta(minutes=61)
     assert "is not known" in lifetime.said
-    assert "is not known" not in effective_lifetime(make.agent(), make.identity()).said
-    assert "ev-identity" in effective_lifetime(make.agent(), make.identity()).evidence
+    assert "is not known" not in effective_lifetime(make.tbot(), make.identity()).said
+    assert "ev-identity" in effective_lifetime(make.tbot(), make.identity()).evidence
 
 
 def test_without_a_service_nobody_knows_the_longest_life() -> None:
     with pytest.raises(CouldNotTell, match="credential_ttl"):
-        effective_lifetime(make.agent(config=make.tbot_config(services=())), None)
+        effective_lifetime(make.tbot(config=make.tbot_config(services=())), None)
 
 
 # ID-06

@@ -154,13 +154,13 @@ def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Ca
 
 
 def test_another_service_account_is_refused_by_the_allow_rules() -> None:
-    finding = cannot_join(attempts.join_attempt(), make.agent())
+    finding = cannot_join(attempts.join_attempt(), make.tbot())
     holds(finding, "NEG-06", "ev-joiner", "ev-agent")
     assert "no bot instance of it" in finding.seen
 
 
 def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:
-    finding = cannot_join(attempts.join_attempt(instances=None), make.agent())
+    finding = cannot_join(attempts.join_attempt(instances=None), make.tbot())
     holds(finding, "NEG-06")
     assert "no admin session" in finding.seen
 
@@ -174,7 +174,7 @@ def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:
     ids=["it says so", "Teleport says so"],
 )
 def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) -> None:
-    violated(cannot_join(attempt, make.agent()), "NEG-06", words)
+    violated(cannot_join(attempt, make.tbot()), "NEG-06", words)
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,14 @@ def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) ->
     ids=["another reason", "timeout", "no pod"],
 )
 def test_a_join_that_failed_for_another_reason_shows_nothing(attempt: JoinAttempt | NotRun, words: str) -> None:
-    unknown(cannot_join(attempt, make.agent()), "NEG-06", words)
+    unknown(cannot_join(attempt, make.tbot()), "NEG-06", words)
 
 
 def test_where_nobody_joins_a_refusal_is_none() -> None:
-    nobody = make.agent(make.tbot_pod(ready=False))
+    nobody = make.tbot(make.tbot_pod(ready=False))
     unknown(cannot_join(attempts.join_attempt(), nobody), "NEG-06", "no tbot with the right service account is Ready")
 
 
 def test_a_bot_that_joins_by_other_means() -> None:
-    other = make.agent(config=make.tbot_config(join_method="iam"))
+    other = make.tbot(config=make.tbot_config(join_method="iam"))
     inapplicable(cannot_join(attempts.join_attempt(), other), "NEG-06", "ev-joiner")

@@ -10,7 +10,7 @@ import pytest
 
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.teleport.tbot import Agent, KubeletAddress
+from facts.teleport.tbot import KubeletAddress, Tbot
 from judge.install.tbot import (
     configuration_is_sound,
     istio_components,
@@ -31,24 +31,24 @@ EVIDENCE = ("ev-pods",)
 
 
 def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
-    finding = ready_on_every_node(make.agent(), HOSTS, NOW, EVIDENCE)
+    finding = ready_on_every_node(make.tbot(), HOSTS, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent", "ev-pods")
     assert finding.seen == "Ready on node-1"
 
 
 @pytest.mark.parametrize(
-    ("agent", "words"),
+    ("tbot", "words"),
     [
-        (make.agent(make.tbot_pod(node="node-2")), "no tbot on node node-1, which hosts 1 injected pods"),
-        (make.agent(make.tbot_pod(ready=False)), "tbot on node node-1 is not Ready: not Ready"),
-        (make.agent(make.tbot_pod(terminating=True)), "tbot on node node-1 is not Ready"),
-        (make.agent(desired=2, updated=1), "1 of 2 tbot pods are of an older template"),
-        (make.agent(generation=4), "its controller has not seen generation 4 yet"),
+        (make.tbot(make.tbot_pod(node="node-2")), "no tbot on node node-1, which hosts 1 injected pods"),
+        (make.tbot(make.tbot_pod(ready=False)), "tbot on node node-1 is not Ready: not Ready"),
+        (make.tbot(make.tbot_pod(terminating=True)), "tbot on node node-1 is not Ready"),
+        (make.tbot(desired=2, updated=1), "1 of 2 tbot pods are of an older template"),
+        (make.tbot(generation=4), "its controller has not seen generation 4 yet"),
     ],
     ids=["tainted node", "not ready", "terminating", "older template", "unseen change"],
 )
-def test_a_node_without_a_ready_tbot_of_the_current_template(agent: Agent, words: str) -> None:
-    finding = ready_on_every_node(agent, HOSTS, NOW, EVIDENCE)
+def test_a_node_without_a_ready_tbot_of_the_current_template(tbot: Tbot, words: str) -> None:
+    finding = ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE)
     violated(finding, "INST-13", words, evidence=("ev-agent", "ev-pods"))
     assert finding.where == "DaemonSet teleport-system/tbot"
 
@@ -57,15 +57,15 @@ def test_a_tbot_that_crashes_is_named_with_its_reason() -> None:
     crashing = make.tbot_container(ready=False, state="waiting", reason="CrashLoopBackOff")
     pod = make.tbot_pod(ready=False)
     pod = replace(pod, spec=replace(pod.spec, containers=(crashing,)))
-    violated(ready_on_every_node(make.agent(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: CrashLoopBackOff")
+    violated(ready_on_every_node(make.tbot(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: CrashLoopBackOff")
 
 
-def crashed(*, ago: float, code: int = 1, **changes: Any) -> Agent:
+def crashed(*, ago: float, code: int = 1, **changes: Any) -> Tbot:
     """A tbot that is Ready now and ended so many seconds ago."""
     ended = f"{NOW - timedelta(seconds=ago):%Y-%m-%dT%H:%M:%SZ}"
     container = make.tbot_container(restarts=3, last_exit_code=code, last_ended=ended, **changes)
     pod = make.tbot_pod()
-    return make.agent(replace(pod, spec=replace(pod.spec, containers=(container,))))
+    return make.tbot(replace(pod, spec=replace(pod.spec, containers=(container,))))
 
 
 @pytest.mark.parametrize("hosts", [HOSTS, {}])
@@ -75,41 +75,41 @@ def test_without_a_probe_ready_is_no_answer_of_a_tbot_that_ends_again_and_again(
 
 
 @pytest.mark.parametrize(
-    "agent", [crashed(ago=3600), crashed(ago=40, code=0), crashed(ago=40, readiness_probe=True)],
+    "tbot", [crashed(ago=3600), crashed(ago=40, code=0), crashed(ago=40, readiness_probe=True)],
     ids=["long ago", "ended without an error", "its probe says that it serves"],
 )  # fmt: skip
-def test_a_tbot_that_runs_again_is_ready(agent: Agent) -> None:
-    holds(ready_on_every_node(agent, HOSTS, NOW, EVIDENCE), "INST-13")
+def test_a_tbot_that_runs_again_is_ready(tbot: Tbot) -> None:
+    holds(ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE), "INST-13")
 
 
 def test_a_tbot_that_is_down_where_no_injected_pod_runs_does_no_harm() -> None:
-    holds(ready_on_every_node(make.agent(desired=2, updated=2, ready=1), HOSTS, NOW, EVIDENCE), "INST-13")
+    holds(ready_on_every_node(make.tbot(desired=2, updated=2, ready=1), HOSTS, NOW, EVIDENCE), "INST-13")
 
 
 def test_a_running_tbot_that_is_not_ready_has_no_other_reason_than_its_state() -> None:
     pod = make.tbot_pod(ready=False)
     pod = replace(pod, spec=replace(pod.spec, containers=(make.tbot_container(ready=False),)))
-    violated(ready_on_every_node(make.agent(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: running")
+    violated(ready_on_every_node(make.tbot(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: running")
 
 
 def test_where_no_node_hosts_an_injected_pod_tbot_must_be_ready_wherever_it_is_wanted() -> None:
-    finding = ready_on_every_node(make.agent(), {}, NOW, EVIDENCE)
+    finding = ready_on_every_node(make.tbot(), {}, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent")
     assert finding.seen == "Ready on all 1 nodes; none of them hosts an injected pod"
     statuses: tuple[dict[str, Any], ...] = ({"ready": 0}, {"desired": 0, "updated": 0, "ready": 0})
     for status in statuses:
-        violated(ready_on_every_node(make.agent(**status), {}, NOW, EVIDENCE), "INST-13", "tbot is Ready on 0 of")
+        violated(ready_on_every_node(make.tbot(**status), {}, NOW, EVIDENCE), "INST-13", "tbot is Ready on 0 of")
 
 
 # INST-13, how it is set up
 
 
-def judged(agent: Agent, *pods: Pod) -> Any:
-    return configuration_is_sound(agent, TRUST_DOMAIN, pods or (make.pod(),), EVIDENCE)
+def judged(tbot: Tbot, *pods: Pod) -> Any:
+    return configuration_is_sound(tbot, TRUST_DOMAIN, pods or (make.pod(),), EVIDENCE)
 
 
 def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
-    holds(judged(make.agent()), "INST-13", "ev-agent", "ev-pods")
+    holds(judged(make.tbot()), "INST-13", "ev-agent", "ev-pods")
 
 
 @pytest.mark.parametrize(
@@ -126,23 +126,23 @@ def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
 )
 def test_a_setting_of_the_service_that_breaks_it(service: dict[str, Any], words: str) -> None:
     config = make.tbot_config(services=(make.workload_api(**service),))
-    violated(judged(make.agent(config=config)), "INST-13", words, evidence=("ev-agent",))
+    violated(judged(make.tbot(config=config)), "INST-13", words, evidence=("ev-agent",))
 
 
 def test_a_selector_by_labels_names_something() -> None:
     config = make.tbot_config(services=(make.workload_api(selector_name="", selector_labels={"env": ("dev",)}),))
-    holds(judged(make.agent(config=config)), "INST-13")
+    holds(judged(make.tbot(config=config)), "INST-13")
 
 
 def test_without_the_service_there_is_no_socket() -> None:
     config = make.tbot_config(services=(), unknown_keys=("servces",))
-    violated(judged(make.agent(config=config)), "INST-13", "there is no socket", "unknown key servces")
+    violated(judged(make.tbot(config=config)), "INST-13", "there is no socket", "unknown key servces")
 
 
 def test_misspelt_keys_are_ignored_inside_a_service_and_fatal_outside() -> None:
     config = make.tbot_config(unknown_keys=("services[0].attestor", "proxy_sever"))
     violated(
-        judged(make.agent(config=config)),
+        judged(make.tbot(config=config)),
         "INST-13",
         "unknown key services[0].attestor: tbot ignores it without a word",
         "unknown key proxy_sever: tbot does not start with it",
@@ -150,7 +150,7 @@ def test_misspelt_keys_are_ignored_inside_a_service_and_fatal_outside() -> None:
 
 
 def test_without_the_nodes_processes_tbot_cannot_tell_who_calls() -> None:
-    violated(judged(make.agent(host_pid=False)), "INST-13", "hostPID is not set")
+    violated(judged(make.tbot(host_pid=False)), "INST-13", "hostPID is not set")
 
 
 def with_node_name(name: str, **more: str) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def with_node_name(name: str, **more: str) -> dict[str, Any]:
     ids=["address", "by another variable", "host network without a name", "host network by localhost"],
 )
 def test_ways_in_which_tbot_finds_its_own_kubelet(given: dict[str, Any]) -> None:
-    holds(judged(make.agent(**given)), "INST-13")
+    holds(judged(make.tbot(**given)), "INST-13")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_ways_in_which_tbot_finds_its_own_kubelet(given: dict[str, Any]) -> None
     ],
 )
 def test_ways_in_which_tbot_misses_its_own_kubelet(given: dict[str, Any], words: str) -> None:
-    violated(judged(make.agent(**given)), "INST-13", words, evidence=("ev-agent",))
+    violated(judged(make.tbot(**given)), "INST-13", words, evidence=("ev-agent",))
 
 
 @pytest.mark.parametrize(
@@ -196,27 +196,27 @@ def test_ways_in_which_tbot_misses_its_own_kubelet(given: dict[str, Any], words:
     ],
 )
 def test_where_a_tbot_dials_its_kubelet(given: dict[str, Any], address: KubeletAddress) -> None:
-    assert make.agent(**given).kubelet_address == address
+    assert make.tbot(**given).kubelet_address == address
 
 
 def test_a_kubelet_on_another_port() -> None:
     config = make.tbot_config(services=(make.workload_api(kubernetes=make.attestor(secure_port=10251)),))
-    assert make.agent(config=config).kubelet_address.port == 10251
+    assert make.tbot(config=config).kubelet_address.port == 10251
 
 
 def test_the_guides_variable_names_are_not_the_ones_that_tbot_reads() -> None:
     env = {"KUBERNETES_TOKEN_PATH": "/var/run/secrets/tokens/join-token", "NODE_NAME": "fieldRef:spec.nodeName"}
-    violated(judged(make.agent(runs=make.tbot_container(env=env))), "INST-13", "TELEPORT_NODE_NAME is not set")
+    violated(judged(make.tbot(runs=make.tbot_container(env=env))), "INST-13", "TELEPORT_NODE_NAME is not set")
 
 
 def test_a_socket_on_another_kind_of_volume_reaches_no_pod() -> None:
-    hidden = make.agent(volumes=make.tbot_volumes(sockets="emptyDir"))
+    hidden = make.tbot(volumes=make.tbot_volumes(sockets="emptyDir"))
     violated(judged(hidden), "INST-13", "/run/spire/sockets/socket is on no hostPath volume")
 
 
 def test_pods_that_mount_another_directory_than_tbots() -> None:
     elsewhere = replace(make.NODES_SOCKET, path="/run/other")
-    finding = judged(make.agent(), make.pod(), make.pod("b", socket=elsewhere), make.pod("c", socket=make.EMPTY_DIR))
+    finding = judged(make.tbot(), make.pod(), make.pod("b", socket=elsewhere), make.pod("c", socket=make.EMPTY_DIR))
     violated(finding, "INST-13", "tbot listens in /run/spire/sockets on the node, injected pods mount /run/other")
 
 
@@ -229,11 +229,11 @@ def test_pods_that_mount_another_directory_than_tbots() -> None:
     ],
 )
 def test_a_join_token_file_that_teleport_refuses(volume: dict[str, Any], words: str) -> None:
-    violated(judged(make.agent(volumes=make.tbot_volumes(**volume))), "INST-13", words, evidence=("ev-agent",))
+    violated(judged(make.tbot(volumes=make.tbot_volumes(**volume))), "INST-13", words, evidence=("ev-agent",))
 
 
 def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
-    holds(judged(make.agent(volumes=make.tbot_volumes(seconds=1800))), "INST-13")
+    holds(judged(make.tbot(volumes=make.tbot_volumes(seconds=1800))), "INST-13")
 
 
 @pytest.mark.parametrize(
@@ -241,23 +241,23 @@ def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
 )
 def test_a_token_that_is_not_projected_for_teleport(path: str) -> None:
     env = {"KUBERNETES_TOKEN_PATH": path, "TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}
-    finding = judged(make.agent(runs=make.tbot_container(env=env)))
+    finding = judged(make.tbot(runs=make.tbot_container(env=env)))
     violated(finding, "INST-13", "is not a projected service-account token")
 
 
 def test_the_configurations_own_token_path_comes_first() -> None:
     runs = make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"})
     config = make.tbot_config(token_path="/var/run/secrets/tokens/join-token")
-    holds(judged(make.agent(runs=runs, config=config)), "INST-13")
+    holds(judged(make.tbot(runs=runs, config=config)), "INST-13")
 
 
 def test_another_join_method_needs_no_projected_token() -> None:
     config = make.tbot_config(join_method="iam")
-    holds(judged(make.agent(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
+    holds(judged(make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
 
 
 def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
-    usual = make.agent(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
+    usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
     evidence = ("ev-pods", "ev-token")
     holds(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "in_cluster"), "INST-13", "ev-token")
     violated(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "oidc"), "INST-13", "not a projected")
@@ -323,16 +323,16 @@ def test_an_identity_of_an_authority_that_teleport_has_given_up() -> None:
 # INST-16
 
 
-def on_two_nodes(*images: str, **given: Any) -> Agent:
+def on_two_nodes(*images: str, **given: Any) -> Tbot:
     pods = [make.tbot_pod(f"tbot-{n}", node=f"node-{n}", image=image) for n, image in enumerate(images, 1)]
-    return make.agent(*pods, runs=make.tbot_container(image=images[0]), **given)
+    return make.tbot(*pods, runs=make.tbot_container(image=images[0]), **given)
 
 
 FLOATING = "registry.example/tbot-distroless:18"
 
 
 def test_exact_tags_of_versions_without_a_defect() -> None:
-    components = [*tbot_components(make.agent(), None), *istio_components(make.mesh(), [make.pod()])]
+    components = [*tbot_components(make.tbot(), None), *istio_components(make.mesh(), [make.pod()])]
     finding = no_known_defect(components)
     holds(finding, "INST-16", "ev-agent", "ev-mesh", "ev-pod-app")
     assert "tbot 18.6.4 (image registry.example/tbot-distroless:18.6.4)" in finding.seen
@@ -347,9 +347,9 @@ def test_beside_a_digest_a_tag_tells_no_version() -> None:
 
 
 def test_on_the_nodes_network_no_newer_neighbour_hides_an_affected_tbot() -> None:
-    agent = on_two_nodes(FLOATING, host_network=True)
+    tbot = on_two_nodes(FLOATING, host_network=True)
     beats = [make.bot_instance("node-1", "18.5.0"), make.bot_instance("node-1", "18.7.0", last_heartbeat=NOW + timedelta(1))]
-    violated(no_known_defect(tbot_components(agent, beats)), "INST-16", "tbot 18.5.0")
+    violated(no_known_defect(tbot_components(tbot, beats)), "INST-16", "tbot 18.5.0")
 
 
 def test_an_affected_tbot_by_its_tag() -> None:
@@ -370,13 +370,13 @@ def test_what_a_tag_and_a_heartbeat_tell_of_one_pod_is_told_once() -> None:
 
 
 def test_an_affected_version_that_no_pod_runs_yet() -> None:
-    coming = make.agent(make.tbot_pod(image="tbot:18.6.4"), runs=make.tbot_container(image="tbot:18.6.3"))
+    coming = make.tbot(make.tbot_pod(image="tbot:18.6.4"), runs=make.tbot_container(image="tbot:18.6.3"))
     finding = no_known_defect(tbot_components(coming, None))
     violated(finding, "INST-16", "tbot 18.6.3 (DaemonSet teleport-system/tbot)")
 
 
 def test_a_pod_of_a_floating_template_with_a_tag_of_its_own() -> None:
-    old = make.agent(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18"))
+    old = make.tbot(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18"))
     finding = no_known_defect(tbot_components(old, None))
     violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-1)")
 
@@ -384,7 +384,7 @@ def test_a_pod_of_a_floating_template_with_a_tag_of_its_own() -> None:
 def test_a_pod_without_the_container_is_taken_to_run_the_templates() -> None:
     bare = make.tbot_pod()
     bare = replace(bare, spec=replace(bare.spec, containers=()))
-    holds(no_known_defect(tbot_components(make.agent(bare), None)), "INST-16")
+    holds(no_known_defect(tbot_components(make.tbot(bare), None)), "INST-16")
 
 
 def test_one_pod_that_still_runs_the_affected_version() -> None:
@@ -427,12 +427,12 @@ def test_two_versions_under_one_floating_tag() -> None:
 
 
 def test_a_heartbeat_that_contradicts_the_tag_is_believed() -> None:
-    finding = no_known_defect(tbot_components(make.agent(), [make.bot_instance("tbot-1", "18.6.3")]))
+    finding = no_known_defect(tbot_components(make.tbot(), [make.bot_instance("tbot-1", "18.6.3")]))
     violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-1)")
 
 
 def test_a_tag_that_contradicts_the_heartbeat_is_believed_too() -> None:
-    tagged = make.agent(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18.6.4"))
+    tagged = make.tbot(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18.6.4"))
     violated(no_known_defect(tbot_components(tagged, [make.bot_instance("tbot-1")])), "INST-16", "tbot 18.6.3")
 
 
@@ -446,13 +446,13 @@ def test_of_several_instances_of_a_pod_the_latest_heartbeat_counts(earlier: date
 
 def test_on_the_nodes_network_only_a_heartbeat_since_the_pod_began_is_its_own() -> None:
     """The host's name is then the node's; Teleport still remembers the instance of the pod before."""
-    agent = on_two_nodes(FLOATING, host_network=True)
+    tbot = on_two_nodes(FLOATING, host_network=True)
     old = make.bot_instance("node-1", "18.6.3", last_heartbeat=NOW - timedelta(hours=3))
-    unknown(no_known_defect(tbot_components(agent, [old])), "INST-16", FLOATING)
-    holds(no_known_defect(tbot_components(agent, [old, make.bot_instance("node-1")])), "INST-16", "ev-heartbeat-node-1")
+    unknown(no_known_defect(tbot_components(tbot, [old])), "INST-16", FLOATING)
+    holds(no_known_defect(tbot_components(tbot, [old, make.bot_instance("node-1")])), "INST-16", "ev-heartbeat-node-1")
     for silent in (make.bot_instance("node-1", last_heartbeat=None), replace(make.bot_instance("node-1"), version=None)):
-        unknown(no_known_defect(tbot_components(agent, [silent])), "INST-16", FLOATING)
-    unknown(no_known_defect(tbot_components(agent, [make.bot_instance("node-2")])), "INST-16", FLOATING)
+        unknown(no_known_defect(tbot_components(tbot, [silent])), "INST-16", FLOATING)
+    unknown(no_known_defect(tbot_components(tbot, [make.bot_instance("node-2")])), "INST-16", FLOATING)
 
 
 def test_off_the_nodes_network_a_tbot_of_the_node_itself_is_another() -> None:

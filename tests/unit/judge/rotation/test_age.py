@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from facts.proxies.pushes import Pushes
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.install.tbot import Component, tbot_components
 from judge.rotation.age import none_is_overdue, nothing_expires_soon, overdue, pace_of, renewed_before_expiry
@@ -28,12 +28,12 @@ def old(minutes: float, name: str = "app", *, lives: float = 61, key: str = "lea
     return make.proxy(of, **{"chain": (leaf,), "version_info": f"{issue.isoformat()}", **changes})
 
 
-def agent(renewal: float = 1200, ttl: float = 3600) -> Agent:
+def tbot(renewal: float = 1200, ttl: float = 3600) -> Tbot:
     config = make.tbot_config(services=(make.workload_api(renewal_interval=renewal, credential_ttl=ttl),))
-    return make.agent(config=config)
+    return make.tbot(config=config)
 
 
-AFFECTED = make.agent(runs=make.tbot_container(image="registry.example/tbot:18.6.3"))
+AFFECTED = make.tbot(runs=make.tbot_container(image="registry.example/tbot:18.6.3"))
 
 
 # How it is to be renewed.
@@ -42,7 +42,7 @@ AFFECTED = make.agent(runs=make.tbot_container(image="registry.example/tbot:18.6
 def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> None:
     first = make.workload_api()
     second = make.workload_api(listen="unix:///run/spire/sockets/second", renewal_interval=30, credential_ttl=90)
-    both = make.agent(config=make.tbot_config(services=(first, second)))
+    both = make.tbot(config=make.tbot_config(services=(first, second)))
     on = {
         name: make.proxy(socket_path=f"./var/run/secrets/workload-spiffe-uds/{name}") for name in ("socket", "second", "x")
     }
@@ -58,7 +58,7 @@ def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> No
 
 
 def test_a_certificate_in_its_first_third_is_due_in_time() -> None:
-    finding = renewed_before_expiry(make.sidecars(old(9)), agent())
+    finding = renewed_before_expiry(make.sidecars(old(9)), tbot())
     holds(finding, "ROT-01", "ev-proxy-app", "ev-agent", "ev-pods")
     assert "540 s old, 3060 s left; tbot renews every 1200 s" in finding.seen
     assert [str(m) for m in finding.measures] == ["shortest remaining life: 3060 s"]
@@ -67,14 +67,14 @@ def test_a_certificate_in_its_first_third_is_due_in_time() -> None:
 @pytest.mark.parametrize(
     ("proxy", "config", "words"),
     [
-        (old(9), agent(renewal=7200), "lives 3600 s and tbot renews every 7200 s"),
-        (old(0.1, lives=2), agent(renewal=40, ttl=60), "less than 30 s after it was due"),
-        (old(70), agent(), "its certificate expired 600 s ago and was not renewed"),
-        (old(30), agent(), "1800 s old, 1320 s are allowed"),
-        (make.proxy(chain=()), agent(), "holds no certificate that could be renewed"),
+        (old(9), tbot(renewal=7200), "lives 3600 s and tbot renews every 7200 s"),
+        (old(0.1, lives=2), tbot(renewal=40, ttl=60), "less than 30 s after it was due"),
+        (old(70), tbot(), "its certificate expired 600 s ago and was not renewed"),
+        (old(30), tbot(), "1800 s old, 1320 s are allowed"),
+        (make.proxy(chain=()), tbot(), "holds no certificate that could be renewed"),
     ],
 )
-def test_what_will_not_be_renewed_in_time_is_told(proxy: Any, config: Agent, words: str) -> None:
+def test_what_will_not_be_renewed_in_time_is_told(proxy: Any, config: Tbot, words: str) -> None:
     violated(renewed_before_expiry(make.sidecars(proxy), config), "ROT-01", words)
 
 
@@ -83,15 +83,15 @@ def test_two_readings_want_what_was_due_in_between() -> None:
     renewed = replace(old(-1, key="new"), read_at=NOW + timedelta(minutes=10))
     longer = replace(old(-1, key="leaf"), read_at=NOW + timedelta(minutes=10))
 
-    violated(renewed_before_expiry(make.sidecars(first), agent(), make.fleet(same)), "ROT-01", "1740 s old")
-    violated(renewed_before_expiry(make.sidecars(first), agent(), make.fleet(longer)), "ROT-01", "the old one's key")
-    finding = renewed_before_expiry(make.sidecars(first), agent(), make.fleet(renewed))
+    violated(renewed_before_expiry(make.sidecars(first), tbot(), make.fleet(same)), "ROT-01", "1740 s old")
+    violated(renewed_before_expiry(make.sidecars(first), tbot(), make.fleet(longer)), "ROT-01", "the old one's key")
+    finding = renewed_before_expiry(make.sidecars(first), tbot(), make.fleet(renewed))
     holds(finding, "ROT-01")
     assert "of 1 proxies read again after 600 s, 1 had a new certificate" in finding.seen
 
 
 def test_a_second_reading_that_failed_everywhere_tells_nothing() -> None:
-    unknown(renewed_before_expiry(make.sidecars(old(9)), agent(), make.fleet(make.unread())), "ROT-01", "forbidden")
+    unknown(renewed_before_expiry(make.sidecars(old(9)), tbot(), make.fleet(make.unread())), "ROT-01", "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -103,32 +103,32 @@ def test_a_second_reading_that_failed_everywhere_tells_nothing() -> None:
     ],
 )
 def test_without_workloads_without_a_service_and_without_an_answer(judged: Any, requirement: str) -> None:
-    inapplicable(judged(make.sidecars(), agent()), requirement, "ev-pods")
-    unknown(judged(make.sidecars(old(1)), make.agent(config=make.tbot_config(services=()))), requirement, "none")
-    unknown(judged(make.sidecars(make.unread()), agent()), requirement, "forbidden")
+    inapplicable(judged(make.sidecars(), tbot()), requirement, "ev-pods")
+    unknown(judged(make.sidecars(old(1)), make.tbot(config=make.tbot_config(services=()))), requirement, "none")
+    unknown(judged(make.sidecars(make.unread()), tbot()), requirement, "forbidden")
 
 
 # ROT-06.
 
 
 def test_what_ends_within_the_threshold_is_named() -> None:
-    holds(nothing_expires_soon(make.sidecars(old(39)), agent(), 0, MONTH), "ROT-06", "ev-proxy-app")
-    violated(nothing_expires_soon(make.sidecars(old(41)), agent(), 0, MONTH), "ROT-06", "ends in 1140 s, less than 1200 s")
-    holds(nothing_expires_soon(make.sidecars(old(41)), agent(), 600, MONTH), "ROT-06")
-    violated(nothing_expires_soon(make.sidecars(old(62)), agent(), 0, MONTH), "ROT-06", "expired 120 s ago")
-    violated(nothing_expires_soon(make.sidecars(make.proxy(chain=())), agent(), 0, MONTH), "ROT-06", "no certificate")
+    holds(nothing_expires_soon(make.sidecars(old(39)), tbot(), 0, MONTH), "ROT-06", "ev-proxy-app")
+    violated(nothing_expires_soon(make.sidecars(old(41)), tbot(), 0, MONTH), "ROT-06", "ends in 1140 s, less than 1200 s")
+    holds(nothing_expires_soon(make.sidecars(old(41)), tbot(), 600, MONTH), "ROT-06")
+    violated(nothing_expires_soon(make.sidecars(old(62)), tbot(), 0, MONTH), "ROT-06", "expired 120 s ago")
+    violated(nothing_expires_soon(make.sidecars(make.proxy(chain=())), tbot(), 0, MONTH), "ROT-06", "no certificate")
 
 
 def test_an_authority_that_ends_soon_is_named_as_well() -> None:
     ends = authority(days=10, starts=NOW - timedelta(days=1))
     proxy = old(1, root_authorities={"td": (ends,)})
-    violated(nothing_expires_soon(make.sidecars(proxy), agent(), 0, MONTH), "ROT-06", f"the authority {ends.serial}")
+    violated(nothing_expires_soon(make.sidecars(proxy), tbot(), 0, MONTH), "ROT-06", f"the authority {ends.serial}")
 
 
 # ROT-07.
 
 
-def judged(proxy: Any, tbot: Agent = AFFECTED, pushes: Pushes | None = None, versions: Any = None) -> Any:
+def judged(proxy: Any, tbot: Tbot = AFFECTED, pushes: Pushes | None = None, versions: Any = None) -> Any:
     told = tbot_components(tbot, ()) if versions is None else versions
     return none_is_overdue(make.sidecars(proxy), tbot, told, {proxy.pod.uid: pushes})
 
@@ -157,25 +157,25 @@ def test_from_envoy_1_37_on_a_statistic_tells_it() -> None:
 
 def test_where_no_push_came_the_release_is_not_to_blame() -> None:
     pushes = Pushes((NOW - timedelta(minutes=30)).isoformat(), ("ev-pushes",))
-    finding = judged(old(30), agent(), pushes)
+    finding = judged(old(30), tbot(), pushes)
     violated(finding, "ROT-07", "not pushed: its streams live, and nothing has come since")
     assert "defect" not in finding.seen
     assert "renewal_interval in tbot's configuration" in finding.remedy
 
 
 def test_a_dead_stream_is_told_from_both() -> None:
-    finding = judged(old(30, streams=make.streams(rq_active=0, cx_connect_fail=66)), agent())
+    finding = judged(old(30, streams=make.streams(rq_active=0, cx_connect_fail=66)), tbot())
     violated(finding, "ROT-07", "not pushed: 0 of 2 live streams on its socket, 66 failed to connect")
     assert "INST-14" in finding.remedy
 
 
 def test_where_nothing_tells_it_that_is_said() -> None:
-    finding = judged(old(30, version_info="7"), agent(), versions=[Component("tbot", ("x",), None, "floats", ())])
+    finding = judged(old(30, version_info="7"), tbot(), versions=[Component("tbot", ("x",), None, "floats", ())])
     violated(finding, "ROT-07", "an Envoy 1.40.0 does not say")
 
 
 def test_pushed_by_a_release_that_nobody_knows() -> None:
     pushed = old(30, version_info=(NOW - timedelta(minutes=10)).isoformat())
-    finding = judged(pushed, agent(), versions=())
+    finding = judged(pushed, tbot(), versions=())
     violated(finding, "ROT-07", "pushed but not renewed")
     assert "find out tbot's version" in finding.remedy

@@ -79,13 +79,13 @@ def test_a_forwarded_port_answers_many_requests_over_one_connection(cluster: Clu
 
 def test_two_ports_over_one_connection_do_not_mix(cluster: Cluster, server: ApiServer) -> None:
     server.http = {f"/{n}": Canned(f"{n}" * 3000) for n in range(6)}
-    with cluster.port_forward(POD, 15000, 15020) as (admin, agent):
+    with cluster.port_forward(POD, 15000, 15020) as (admin, tbot):
         admin.ask("/0")
-        agent.ask("/3")
-        assert agent.answer("/3") == (200, "3" * 3000)
+        tbot.ask("/3")
+        assert tbot.answer("/3") == (200, "3" * 3000)
         assert admin.answer("/0") == (200, "0" * 3000)
         assert [admin.get(path)[1] for path in ("/1", "/2")] == ["1" * 3000, "2" * 3000]
-        assert agent.get("/4")[1] == "4" * 3000
+        assert tbot.get("/4")[1] == "4" * 3000
         assert admin.get("/5")[1] == "5" * 3000
     assert [a[1] for a in server.asked if a[0] == "WS"] == [
         "/api/v1/namespaces/n/pods/p/portforward?ports=15000&ports=15020"
@@ -94,9 +94,9 @@ def test_two_ports_over_one_connection_do_not_mix(cluster: Cluster, server: ApiS
 
 def test_of_two_ports_the_one_that_nobody_listens_on_does_not_silence_the_other(cluster: Cluster, server: ApiServer) -> None:
     server.http, server.refused = {"/a": Canned("here")}, frozenset({15020})
-    with cluster.port_forward(POD, 15000, 15020) as (admin, agent):
+    with cluster.port_forward(POD, 15000, 15020) as (admin, tbot):
         with pytest.raises(CouldNotTell) as caught:
-            agent.get("/a")
+            tbot.get("/a")
         assert "connection refused" in caught.value.seen
         assert "port 15020 of Pod n/p" in caught.value.where
         assert admin.get("/a") == (200, "here")

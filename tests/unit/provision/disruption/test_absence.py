@@ -78,7 +78,7 @@ def awaited(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[str]]:
 
 
 def tbot(objects: Objects) -> Absence:
-    return Absence(cast("Any", objects), cast("Any", Cluster()), make.agent(), QUICK)
+    return Absence(cast("Any", objects), cast("Any", Cluster()), make.tbot(), QUICK)
 
 
 PODS: dict[str, Any] = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}

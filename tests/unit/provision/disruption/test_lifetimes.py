@@ -42,12 +42,12 @@ class Cluster:
         return self
 
     def daemon_set(self, _namespace: str, _name: str) -> Any:
-        return replace(make.agent().daemon_set, desired=2, ready=1)
+        return replace(make.tbot().daemon_set, desired=2, ready=1)
 
 
 def test_a_tbot_that_is_not_well_is_left_as_it_is() -> None:
     untouched = cast("Any", None)
-    short = ShortLived(untouched, cast("Any", Cluster()), make.agent(), Pace(1, 0.01))
+    short = ShortLived(untouched, cast("Any", Cluster()), make.tbot(), Pace(1, 0.01))
     with pytest.raises(CouldNotTell, match="1 of 2 Ready"):
         short.begin()
     assert not short.is_in_force

@@ -59,10 +59,10 @@ class Machines:
 
 def on(cluster: Cluster, machines: Machines) -> NodeOutages:
     changed, looked_at, done = cast("Any", cluster), cast("Any", cluster), cast("Any", machines)
-    agent = make.agent()
+    tbot = make.tbot()
     pace = Pace(0.3, 0.01)
-    outages = Outages(changed, looked_at, agent=agent, istiod=(), machines=lambda: done, pace=pace)
-    return NodeOutages(changed, looked_at, agent=agent, outages=outages, machines=done, pace=pace)
+    outages = Outages(changed, looked_at, tbot=tbot, istiod=(), machines=lambda: done, pace=pace)
+    return NodeOutages(changed, looked_at, tbot=tbot, outages=outages, machines=done, pace=pace)
 
 
 def test_tbot_is_stopped_sent_away_and_killed_and_its_socket_is_seen() -> None:

@@ -66,7 +66,7 @@ class Cluster:
         return tuple(make.pod(f"tbot-{n}-{self.generation}", namespace=namespace) for n in range(2))
 
     def daemon_set(self, _namespace: str, _name: str) -> Any:
-        return make.agent().daemon_set
+        return make.tbot().daemon_set
 
     def deployments(self, _namespace: str) -> tuple[Any, ...]:
         return make.mesh().istiod
@@ -76,7 +76,7 @@ def outages(cluster: Cluster, machines: Any = None) -> Outages:
     return Outages(
         cast("Any", cluster),
         cast("Any", cluster),
-        agent=make.agent(),
+        tbot=make.tbot(),
         istiod=make.mesh().istiod,
         machines=lambda: machines,
         pace=Pace(1, 0.01),

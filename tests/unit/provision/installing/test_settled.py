@@ -144,7 +144,7 @@ def test_where_tbot_is_not_ready_a_placed_sidecar_waits_for_it_in_vain(
     an_installer: Callable[..., Installer], collected: list[str]
 ) -> None:
     installer = an_installer((DOWN, pod(node=""), ""), (DOWN, pod(), ""))
-    installer._not_ready["agent"] = "it is not ready"
+    installer._not_ready["tbot"] = "it is not ready"
     assert installer._deploy_app().endswith("its sidecar waits for tbot, which is not ready")
 
 
@@ -180,10 +180,10 @@ class TestGateway:
     @pytest.mark.parametrize(
         "case",
         [
-            {"repairs": "gateway", "not_ready": {"agent": "no bot"}, "istiod": True, "given_up": True},
-            {"repairs": "gateway", "not_ready": {"agent": "no bot"}, "istiod": False, "given_up": False},
+            {"repairs": "gateway", "not_ready": {"tbot": "no bot"}, "istiod": True, "given_up": True},
+            {"repairs": "gateway", "not_ready": {"tbot": "no bot"}, "istiod": False, "given_up": False},
             {"repairs": "gateway", "not_ready": {}, "istiod": True, "given_up": False},
-            {"repairs": "", "not_ready": {"agent": "no bot"}, "istiod": True, "given_up": False},
+            {"repairs": "", "not_ready": {"tbot": "no bot"}, "istiod": True, "given_up": False},
         ],
     )
     @pytest.mark.usefixtures("collected")
@@ -202,6 +202,6 @@ class TestGateway:
     ) -> None:
         installer = an_installer((DOWN, None, ""), repairs="gateway")
         failure = ProvisioningFailed(expected="tbot", seen="no image", where="phase agent", remedy="pull it")
-        monkeypatch.setattr(installer._phases, "failure_of", lambda name: failure if name == "agent" else None)
+        monkeypatch.setattr(installer._phases, "failure_of", lambda name: failure if name == "tbot" else None)
         with pytest.raises(ProvisioningFailed, match="no image"):
             self.installed(installer, monkeypatch)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from facts.errors import BadInput
-from provision.installing import tbot as agent
+from provision.installing import tbot
 from provision.installing.repairs import REPAIRS
 from provision.installing.variant import AS_GUIDE, KEPT_AS, RECOMMENDED, Variant, must_be_kept_as, note_variant, variant_of
 from provision.render import MANIFESTS
@@ -111,7 +111,7 @@ def test_the_defects_are_there() -> None:
 
 
 def test_what_only_the_lab_needs_is_put_into_the_guides_tbot_as_well() -> None:
-    made = agent.objects(GUIDE, VARIABLES, insecure=True, host_aliases={"teleport.test": "172.18.0.4"})
+    made = tbot.objects(GUIDE, VARIABLES, insecure=True, host_aliases={"teleport.test": "172.18.0.4"})
     by_kind = {document["kind"]: document for document in made}
     assert yaml.safe_load(by_kind["ConfigMap"]["data"]["tbot.yaml"])["insecure"] is True
     assert by_kind["DaemonSet"]["spec"]["template"]["spec"]["hostAliases"][0]["ip"] == "172.18.0.4"

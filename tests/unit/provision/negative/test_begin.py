@@ -12,10 +12,10 @@ from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet
 from facts.teleport.resources import Ping
-from facts.teleport.tbot import Agent
+from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import NotRun
-from provision.negative import Intruders
-from provision.negative.probe import Ground
+from provision.negative import NegativeProbes
+from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules
 from settings import Names
 from tests.unit.judge import builders as make
@@ -55,7 +55,7 @@ class Cluster:
         return (make.pod("outside", namespace="conformance-run-1"),)
 
     def daemon_set(self, _namespace: str, _name: str) -> DaemonSet:
-        return make.agent().daemon_set
+        return make.tbot().daemon_set
 
 
 class Probes:
@@ -73,8 +73,8 @@ class Install:
 
     names = Names()
 
-    def agent(self) -> Agent:
-        return make.agent()
+    def tbot(self) -> Tbot:
+        return make.tbot()
 
     def mesh(self) -> Mesh:
         return make.mesh()
@@ -98,15 +98,15 @@ class Install:
 class JoinsOtherwise(Install):
     """Its tbot joins by a method that knows nothing of service accounts."""
 
-    def agent(self) -> Agent:
-        return make.agent(config=make.tbot_config(join_method="iam"))
+    def tbot(self) -> Tbot:
+        return make.tbot(config=make.tbot_config(join_method="iam"))
 
 
-def intruders(objects: Objects, tctl: Tctl | None = None, install: Install | None = None) -> Intruders:
+def negative_probes(objects: Objects, tctl: Tctl | None = None, install: Install | None = None) -> NegativeProbes:
     """Intruders of a run on that cluster."""
     parts: list[Any] = [objects, Cluster(), install or Install(), Probes()]
-    ground = Ground(*parts, image="registry.example/python:1", patience=0.1)
-    return Intruders(ground, Rules(tctl, KeptInMemory()))
+    probe_namespaces = ProbeNamespaces(*parts, image="registry.example/python:1", patience=0.1)
+    return NegativeProbes(probe_namespaces, Rules(tctl, KeptInMemory()))
 
 
 REFUSED = "Pod/refused"
@@ -114,14 +114,14 @@ REFUSED = "Pod/refused"
 
 def test_only_what_is_wanted_is_made() -> None:
     objects = Objects()
-    intruders(objects).begin(["NEG-04", "NEG-07", "ID-01"])
+    negative_probes(objects).begin(["NEG-04", "NEG-07", "ID-01"])
     pods = {name for name in objects.made if name.startswith("Pod/")}
     assert pods == {"Pod/stranger", "Pod/fail-closed"}
 
 
 def test_nobody_tries_to_join_where_he_would_be_let_in_as_the_bot() -> None:
     objects = Objects()
-    made = intruders(objects, install=JoinsOtherwise())
+    made = negative_probes(objects, install=JoinsOtherwise())
     made.begin({"NEG-06"})
     assert objects.made == []
     attempt = made.joining.attempt()
@@ -132,7 +132,7 @@ def test_nobody_tries_to_join_where_he_would_be_let_in_as_the_bot() -> None:
 
 def test_rules_are_narrowed_only_when_who_is_in_no_pod_has_been_asked() -> None:
     objects, tctl = Objects(), Tctl()
-    made = intruders(objects, tctl)
+    made = negative_probes(objects, tctl)
     made.begin(["NEG-02", "NEG-03"])
     assert tctl.holds is IDENTITY
     assert REFUSED not in objects.made
@@ -146,14 +146,14 @@ def test_rules_are_narrowed_only_when_who_is_in_no_pod_has_been_asked() -> None:
 
 def test_rules_are_narrowed_at_once_where_nobody_asks_from_outside() -> None:
     objects, tctl = Objects(), Tctl()
-    intruders(objects, tctl).begin(["NEG-03"])
+    negative_probes(objects, tctl).begin(["NEG-03"])
     assert tctl.holds["spec"]["rules"]["allow"]
     assert {REFUSED, "Pod/allowed"} <= {*objects.made}
 
 
 def test_rules_that_cannot_be_narrowed_concern_nobody_else() -> None:
     objects = Objects()
-    made = intruders(objects)
+    made = negative_probes(objects)
     made.begin(["NEG-03", "NEG-04"])
     assert "Pod/fail-closed" in objects.made
     assert REFUSED not in objects.made
@@ -162,7 +162,7 @@ def test_rules_that_cannot_be_narrowed_concern_nobody_else() -> None:
 
 
 def test_a_pod_that_the_cluster_does_not_admit_is_told_as_that() -> None:
-    made = intruders(Objects("outside-node-1"))
+    made = negative_probes(Objects("outside-node-1"))
     made.begin(["NEG-02"])
     (outside,) = made.outside.asked()
     assert isinstance(outside, NotRun)
@@ -173,7 +173,7 @@ def test_a_pod_that_the_cluster_does_not_admit_is_told_as_that() -> None:
 
 def test_everything_is_put_back_and_removed() -> None:
     objects, tctl = Objects(), Tctl()
-    made = intruders(objects, tctl)
+    made = negative_probes(objects, tctl)
     made.begin(["NEG-03"])
     made.remove()
     assert "rules" not in tctl.holds["spec"]
@@ -182,7 +182,7 @@ def test_everything_is_put_back_and_removed() -> None:
 
 def test_nothing_was_made_and_nothing_is_removed() -> None:
     objects = Objects()
-    made = intruders(objects)
+    made = negative_probes(objects)
     made.begin(["ID-01"])
     made.remove()
     assert (objects.made, objects.removed) == ([], [])

@@ -17,7 +17,7 @@ from facts.proxies.envoy_traffic import HOSTS, ROUTES
 from observe.kubernetes.streams import ExecResult
 from observe.wait import Pace
 from provision.pods import ingress_access as ingress
-from provision.pods.ingress_access import Doorkeeper
+from provision.pods.ingress_access import IngressSetup
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 
@@ -42,7 +42,7 @@ class FakeObjects:
 
 
 class FakeCluster:
-    """Knows one pod by any label, and leads to a door, or does not yet."""
+    """Knows one pod by any label, and leads to a gateway, or does not yet."""
 
     def __init__(self, *refuses: str) -> None:
         self.refuses = list(refuses)
@@ -54,8 +54,8 @@ class FakeCluster:
         return ExecResult(tuple(argv), "", f"Traceback\n{words}", 1 if words else 0, ())
 
     def pods(self, namespace: str, label_selector: str) -> tuple[Pod, ...]:
-        assert (namespace, label_selector) == ("run", "gateway.networking.k8s.io/gateway-name=door")
-        return (make.pod("door", namespace="run"),)
+        assert (namespace, label_selector) == ("run", "gateway.networking.k8s.io/gateway-name=ingress")
+        return (make.pod("ingress", namespace="run"),)
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What every proxy says, by path: everything that is waited for."""
     address = {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 8080}}}
     said: dict[str, Any] = {
-        ROUTES: {"domains": ["run.invalid", "door.run.invalid"]},
+        ROUTES: {"domains": ["run.invalid", "ingress.run.invalid"]},
         HOSTS: {"cluster_statuses": [{"host_statuses": [address]}]},
-        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/door-mine"],
+        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/ingress-mine"],
     }
 
     def read(_cluster: object, _pod: Pod, paths: list[str]) -> dict[str, Reading]:
@@ -81,14 +81,14 @@ def objects() -> FakeObjects:
 
 
 @pytest.fixture
-def doorkeeper(objects: FakeObjects) -> Doorkeeper:
+def ingress_setup(objects: FakeObjects) -> IngressSetup:
     return keeper(objects, FakeCluster())
 
 
-def keeper(objects: FakeObjects, cluster: FakeCluster) -> Doorkeeper:
+def keeper(objects: FakeObjects, cluster: FakeCluster) -> IngressSetup:
     pace = Pace(0.1, 0.05, sleep=lambda _seconds: None)
     anything: Any = cluster
-    return Doorkeeper(cast("Any", objects), anything, client=PLAIN, server=SERVER, trust_domain="teleport.test", pace=pace)
+    return IngressSetup(cast("Any", objects), anything, client=PLAIN, server=SERVER, trust_domain="teleport.test", pace=pace)
 
 
 def meshs_own() -> Ingress:
@@ -98,11 +98,11 @@ def meshs_own() -> Ingress:
 
 
 def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
-    doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any]
+    ingress_setup: IngressSetup, objects: FakeObjects, proxies: dict[str, Any]
 ) -> None:
-    door = doorkeeper.open(meshs_own(), [GATEWAY])
-    assert (door.url, door.host, door.pods) == ("http://gate.istio-system:8000/", "run.invalid", (GATEWAY,))
-    assert door.identity == "spiffe://teleport.test/ns/istio-system/sa/gate"
+    access = ingress_setup.open(meshs_own(), [GATEWAY])
+    assert (access.url, access.host, access.pods) == ("http://gate.istio-system:8000/", "run.invalid", (GATEWAY,))
+    assert access.identity == "spiffe://teleport.test/ns/istio-system/sa/gate"
     assert {d["metadata"]["namespace"] for d in objects.applied.values()} == {"run"}
     gateway = objects.applied["Gateway"]["spec"]
     assert gateway["selector"] == SELECTOR
@@ -113,13 +113,13 @@ def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
 
 @pytest.mark.parametrize("revision", ["default", "canary"])
 def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
-    doorkeeper: Doorkeeper, objects: FakeObjects, proxies: dict[str, Any], revision: str
+    ingress_setup: IngressSetup, objects: FakeObjects, proxies: dict[str, Any], revision: str
 ) -> None:
-    door = doorkeeper.build("mine", revision, "/run/other")
-    assert door.identity == "spiffe://teleport.test/ns/run/sa/door-mine"
-    assert [pod.name for pod in door.pods] == ["door"]
+    access = ingress_setup.build("mine", revision, "/run/other")
+    assert access.identity == "spiffe://teleport.test/ns/run/sa/ingress-mine"
+    assert [pod.name for pod in access.pods] == ["ingress"]
     assert objects.applied["Gateway"]["spec"]["gatewayClassName"] == "mine"
-    assert objects.awaited == ["Deployment/door-mine"]
+    assert objects.awaited == ["Deployment/ingress-mine"]
     assert "path: /run/other\n" in objects.applied["ConfigMap"]["data"]["deployment"]
     labels = objects.applied["Gateway"]["metadata"].get("labels")
     assert labels == (None if revision == "default" else {"istio.io/rev": "canary"})
@@ -130,14 +130,14 @@ def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
     [(ROUTES, "has no route for run.invalid"), (HOSTS, "does not know"), (envoy.INBOUND_LISTENERS, "has no policy for")],
 )
 def test_a_proxy_that_does_not_know_yet_is_waited_for(
-    doorkeeper: Doorkeeper, proxies: dict[str, Any], path: str, words: str
+    ingress_setup: IngressSetup, proxies: dict[str, Any], path: str, words: str
 ) -> None:
     proxies[path] = {}
     with pytest.raises(CouldNotTell, match=words):
-        doorkeeper.open(meshs_own(), [GATEWAY])
+        ingress_setup.open(meshs_own(), [GATEWAY])
 
 
-def test_a_door_that_the_clients_node_does_not_lead_to_yet_is_waited_for(
+def test_a_gateway_that_the_clients_node_does_not_lead_to_yet_is_waited_for(
     objects: FakeObjects, proxies: dict[str, Any]
 ) -> None:
     refused = "ConnectionRefusedError: [Errno 111] Connection refused"

@@ -11,7 +11,7 @@ import pytest
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import parse_pod
-from provision.pods.test_pods import CAST, CONTAINER, PROGRAMS, TRAFFIC, MeshNames, Sidecar, Workload, Workloads
+from provision.pods.clients_and_servers import CONTAINER, PROGRAMS, TEST_PODS, TRAFFIC, MeshNames, Sidecar, TestPod, TestPods
 
 NAMESPACE = "conformance-run-mesh"
 MESH = MeshNames("teleport.test", "default", "spire")
@@ -68,9 +68,9 @@ class FakeCluster:
         return parse_pod(self.objects.get("v1", "Pod", name, namespace=namespace))
 
 
-def made_on(objects: FakeObjects, *nodes: str, mesh: MeshNames = MESH, patience: float = 5) -> Workloads:
+def made_on(objects: FakeObjects, *nodes: str, mesh: MeshNames = MESH, patience: float = 5) -> TestPods:
     cluster = cast("Any", FakeCluster(objects))
-    return Workloads(cast("Any", objects), cluster, image="python:3", mesh=mesh, nodes=nodes, patience=patience)
+    return TestPods(cast("Any", objects), cluster, image="python:3", mesh=mesh, nodes=nodes, patience=patience)
 
 
 @pytest.fixture
@@ -79,22 +79,22 @@ def objects() -> FakeObjects:
 
 
 @pytest.fixture
-def workloads(objects: FakeObjects) -> Iterator[Workloads]:
+def test_pods(objects: FakeObjects) -> Iterator[TestPods]:
     made = made_on(objects, "node-1", "node-2")
     yield made
     made.remove()
 
 
-def pods_of(workloads: Workloads) -> dict[str, dict[str, Any]]:
-    return {name: workloads.documents_of(workloads.workload(name))[-1] for name in workloads.names()}
+def pods_of(test_pods: TestPods) -> dict[str, dict[str, Any]]:
+    return {name: test_pods.documents_of(test_pods.workload(name))[-1] for name in test_pods.names()}
 
 
-def test_everything_starts_at_once_and_each_is_awaited_by_name(workloads: Workloads, objects: FakeObjects) -> None:
-    (alpha, beta) = workloads.ready("alpha", "beta")
+def test_everything_starts_at_once_and_each_is_awaited_by_name(test_pods: TestPods, objects: FakeObjects) -> None:
+    (alpha, beta) = test_pods.ready("alpha", "beta")
     assert (alpha.namespace, alpha.service_account, alpha.node) == (NAMESPACE, "alpha", "node-1")
     assert beta.service_account == "beta"
-    workloads.ready(*workloads.names())
-    assert {p["metadata"]["name"] for p in objects.all_of_kind("Pod")} == {w.name for w in CAST}
+    test_pods.ready(*test_pods.names())
+    assert {p["metadata"]["name"] for p in objects.all_of_kind("Pod")} == {w.name for w in TEST_PODS}
     assert {n["metadata"]["name"] for n in objects.all_of_kind("Namespace")} == {NAMESPACE, "conformance-run-classic"}
     assert {n["metadata"]["namespace"] for n in objects.all_of_kind("PeerAuthentication")} == {
         NAMESPACE,
@@ -104,13 +104,13 @@ def test_everything_starts_at_once_and_each_is_awaited_by_name(workloads: Worklo
     assert max(i for i, kind in enumerate(kinds) if kind == "AuthorizationPolicy") < kinds.index("Pod")
 
 
-def test_a_pod_that_was_awaited_is_read_once(workloads: Workloads) -> None:
-    assert workloads.ready("alpha")[0] is workloads.ready("alpha")[0]
+def test_a_pod_that_was_awaited_is_read_once(test_pods: TestPods) -> None:
+    assert test_pods.ready("alpha")[0] is test_pods.ready("alpha")[0]
 
 
-def test_the_kinds_of_sidecar_are_asked_for_on_the_pod(workloads: Workloads) -> None:
-    pods = pods_of(workloads)
-    kinds = {w.name: w.sidecar for w in CAST}
+def test_the_kinds_of_sidecar_are_asked_for_on_the_pod(test_pods: TestPods) -> None:
+    pods = pods_of(test_pods)
+    kinds = {w.name: w.sidecar for w in TEST_PODS}
     for name, pod in pods.items():
         annotations, labels = pod["metadata"].get("annotations", {}), pod["metadata"]["labels"]
         templates = annotations.get("inject.istio.io/templates")
@@ -131,8 +131,8 @@ def test_the_kinds_of_sidecar_are_asked_for_on_the_pod(workloads: Workloads) -> 
     assert " " not in pods["alpha"]["metadata"]["annotations"]["sidecar.istio.io/statsInclusionSuffixes"]
 
 
-def test_the_same_account_stands_on_both_nodes(workloads: Workloads) -> None:
-    pods = pods_of(workloads)
+def test_the_same_account_stands_on_both_nodes(test_pods: TestPods) -> None:
+    pods = pods_of(test_pods)
     assert [(pods[n]["spec"]["nodeName"], pods[n]["spec"]["serviceAccountName"]) for n in ("beta", "beta-far")] == [
         ("node-1", "beta"),
         ("node-2", "beta"),
@@ -149,22 +149,22 @@ def test_on_one_node_nothing_stands_on_another() -> None:
 
 def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     objects = FakeObjects()
-    workloads = made_on(objects, "node-1", mesh=MeshNames("other.test", "canary", "tbot"))
-    workloads.ready("alpha")
-    workloads.remove()
+    test_pods = made_on(objects, "node-1", mesh=MeshNames("other.test", "canary", "tbot"))
+    test_pods.ready("alpha")
+    test_pods.remove()
     policies = {p["metadata"]["name"]: p["spec"] for p in objects.all_of_kind("AuthorizationPolicy")}
     sources = policies["paths-of-gamma"]["rules"][0]["from"][0]["source"]
     assert sources == {"principals": [f"other.test/ns/{NAMESPACE}/sa/alpha"]}
     namespace = objects.all_of_kind("Namespace")[0]["metadata"]["labels"]
     assert namespace["istio.io/rev"] == "canary"
     assert "istio-injection" not in namespace
-    assert pods_of(workloads)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
+    assert pods_of(test_pods)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
 
 
 def test_every_workload_that_is_called_lets_in_its_callers_and_nobody_else(
-    workloads: Workloads, objects: FakeObjects
+    test_pods: TestPods, objects: FakeObjects
 ) -> None:
-    workloads.ready("alpha")
+    test_pods.ready("alpha")
     policies = {p["metadata"]["name"]: p for p in objects.all_of_kind("AuthorizationPolicy")}
     assert policies.pop("vault-of-gamma")["spec"]["action"] == "DENY"
     assert set(policies) == {"paths-of-gamma", *(f"callers-of-{n}" for n in ("alpha", "beta", "beta-far", "classic"))}
@@ -179,9 +179,12 @@ def test_every_workload_that_is_called_lets_in_its_callers_and_nobody_else(
 
 def test_workloads_of_another_quarter_have_policies_of_their_own() -> None:
     objects = FakeObjects()
-    two = (Workload("alpha", "alpha", quarter="q"), Workload("beta", "beta", quarter="q", callers=("alpha", "gone")))
+    two = (
+        TestPod("alpha", "alpha", namespace="q"),
+        TestPod("beta", "beta", namespace="q", callers=("alpha", "gone")),
+    )
     cluster = cast("Any", FakeCluster(objects))
-    made = Workloads(cast("Any", objects), cluster, two, image="python:3", mesh=MESH, nodes=["node-1"], patience=5)
+    made = TestPods(cast("Any", objects), cluster, two, image="python:3", mesh=MESH, nodes=["node-1"], patience=5)
     made.ready("beta")
     made.remove()
     (policy,) = objects.all_of_kind("AuthorizationPolicy")
@@ -190,18 +193,18 @@ def test_workloads_of_another_quarter_have_policies_of_their_own() -> None:
 
 
 def test_a_refused_pod_is_said_in_the_api_servers_words() -> None:
-    workloads = made_on(FakeObjects(refuses="beta"), "node-1")
+    test_pods = made_on(FakeObjects(refuses="beta"), "node-1")
     with pytest.raises(CouldNotTell, match="HTTP 422: invalid"):
-        workloads.ready("beta")
-    workloads.ready("alpha")
-    workloads.remove()
+        test_pods.ready("beta")
+    test_pods.ready("alpha")
+    test_pods.remove()
 
 
 def test_a_pod_that_does_not_become_ready_says_what_it_waits_for() -> None:
-    workloads = made_on(FakeObjects(ready=False), "node-1", patience=0.3)
+    test_pods = made_on(FakeObjects(ready=False), "node-1", patience=0.3)
     with pytest.raises(CouldNotTell, match="containers with unready status"):
-        workloads.ready("alpha")
-    workloads.remove()
+        test_pods.ready("alpha")
+    test_pods.remove()
 
 
 def test_everything_is_removed_also_when_the_making_was_interrupted() -> None:
@@ -211,10 +214,10 @@ def test_everything_is_removed_also_when_the_making_was_interrupted() -> None:
             raise KeyboardInterrupt
 
     objects = Interrupted()
-    workloads = made_on(objects, "node-1")
+    test_pods = made_on(objects, "node-1")
     with pytest.raises(KeyboardInterrupt):
-        workloads.ready("alpha")
-    workloads.remove()
+        test_pods.ready("alpha")
+    test_pods.remove()
     assert objects.deleted == [NAMESPACE]
 
 
@@ -226,12 +229,12 @@ def test_a_namespace_that_could_not_be_removed_keeps_no_other_and_is_named() -> 
             super().delete(api_version, kind, name)
 
     objects = Busy()
-    workloads = made_on(objects, "node-1")
-    workloads.ready("alpha")
+    test_pods = made_on(objects, "node-1")
+    test_pods.ready("alpha")
     with pytest.raises(ProvisioningFailed, match=r"HTTP 503.*kubectl delete namespace conformance-run-classic"):
-        workloads.remove()
+        test_pods.remove()
     assert objects.deleted == [NAMESPACE]
-    workloads.remove()
+    test_pods.remove()
     assert set(objects.deleted) == {NAMESPACE, "conformance-run-classic"}
 
 
@@ -240,10 +243,10 @@ def test_nothing_is_removed_that_was_not_made(objects: FakeObjects) -> None:
     assert objects.deleted == []
 
 
-def test_the_pod_runs_the_program_that_its_config_map_holds(workloads: Workloads, objects: FakeObjects) -> None:
-    workloads.ready("alpha")
+def test_the_pod_runs_the_program_that_its_config_map_holds(test_pods: TestPods, objects: FakeObjects) -> None:
+    test_pods.ready("alpha")
     (program,) = [c for c in objects.all_of_kind("ConfigMap") if c["metadata"]["namespace"] == NAMESPACE]
     assert program["data"] == {name: (TRAFFIC / name).read_text() for name in PROGRAMS}
-    (container,) = pods_of(workloads)["alpha"]["spec"]["containers"]
+    (container,) = pods_of(test_pods)["alpha"]["spec"]["containers"]
     assert container["name"] == CONTAINER
     assert container["command"][2] == "/traffic/traffic.py"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from facts.document import Absent
 from facts.errors import CouldNotTell, ProvisioningFailed
@@ -50,7 +50,7 @@ class Sidecar(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class TestPod:
     """A workload of the run: one pod and its Service.
 
     Attributes:
@@ -58,60 +58,62 @@ class Workload:
         account: Its service account.
         sidecar: What kind of sidecar it asks for.
         node: Which of the nodes that take workloads it runs on, counted from 0.
-        quarter: Which of the run's namespaces it lives in: ``mesh`` or another.
+        namespace: Which of the run's namespaces it lives in: ``mesh`` or another.
         callers: The workloads that may call it, by name. A policy lets them in and nobody else, also where the mesh lets
             nobody in by default; without callers it has none of its own.
         socket: File name of the socket that it asks for its identity; empty for the mesh's own.
         proxy_image: Image of its proxy; empty for the mesh's own.
     """
 
+    __test__: ClassVar[bool] = False  # for pytest: it is no test class
+
     name: str
     account: str
     sidecar: Sidecar = Sidecar.AS_CONFIGURED
     node: int = 0
-    quarter: str = MESH
+    namespace: str = MESH
     callers: tuple[str, ...] = ()
     socket: str = ""
     proxy_image: str = ""
 
 
-CAST = (
-    Workload("alpha", "alpha", callers=("beta", "gamma", "classic")),
-    Workload("beta", "beta", callers=("alpha",)),
-    Workload("beta-far", "beta", node=1, callers=("alpha",)),
-    Workload("alpha-far", "alpha", node=1),
-    Workload("gamma", "gamma", node=1),  # it has a policy by path
-    Workload("plain", "plain", Sidecar.NONE),
-    Workload("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
-    Workload("classic", "alpha", Sidecar.CLASSIC, quarter=CLASSIC, callers=("alpha",)),
+TEST_PODS = (
+    TestPod("alpha", "alpha", callers=("beta", "gamma", "classic")),
+    TestPod("beta", "beta", callers=("alpha",)),
+    TestPod("beta-far", "beta", node=1, callers=("alpha",)),
+    TestPod("alpha-far", "alpha", node=1),
+    TestPod("gamma", "gamma", node=1),  # it has a policy by path
+    TestPod("plain", "plain", Sidecar.NONE),
+    TestPod("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
+    TestPod("classic", "alpha", Sidecar.CLASSIC, namespace=CLASSIC, callers=("alpha",)),
 )
 """Workloads of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
 another node."""
 
 
-LASTING = (
-    Workload("alpha", "alpha", callers=("beta", "gamma")),
-    Workload("beta", "beta", node=1, callers=("alpha", "gamma")),
-    Workload("gamma", "gamma", callers=("alpha", "beta"), socket=SECOND_SOCKET),
-    Workload("plain", "plain", Sidecar.NONE),
-    Workload("control", "plain", Sidecar.NONE, node=1),
+LONG_RUNNING = (
+    TestPod("alpha", "alpha", callers=("beta", "gamma")),
+    TestPod("beta", "beta", node=1, callers=("alpha", "gamma")),
+    TestPod("gamma", "gamma", callers=("alpha", "beta"), socket=SECOND_SOCKET),
+    TestPod("plain", "plain", Sidecar.NONE),
+    TestPod("control", "plain", Sidecar.NONE, node=1),
 )
 """Workloads of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
 live longer. ``plain`` and ``control`` are outside the mesh, and show what the nodes and the network do to requests."""
 
-OLDER = Workload("older", "older", node=1)
+OLDER = TestPod("older", "older", node=1)
 """The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""
 
 
-def lasting_in(quarter: str, older_proxy_image: str | None) -> tuple[Workload, ...]:
+def long_running_in(namespace: str, older_proxy_image: str | None) -> tuple[TestPod, ...]:
     """The workloads of rotation and outages in one of the run's namespaces.
 
     Args:
-        quarter: The namespace, see `Workload`.
+        namespace: The namespace, see `Workload`.
         older_proxy_image: Image for `OLDER`; None where there is none, and no such workload.
     """
     older = (replace(OLDER, proxy_image=older_proxy_image),) if older_proxy_image else ()
-    return tuple(replace(workload, quarter=quarter) for workload in (*LASTING, *older))
+    return tuple(replace(workload, namespace=namespace) for workload in (*LONG_RUNNING, *older))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class MeshNames:
     template: str
 
 
-class Workloads:
+class TestPods:
     """The workloads of the run, made when first asked for.
 
     Args:
@@ -142,11 +144,13 @@ class Workloads:
         patience: Seconds that a workload has from its start until it is Ready.
     """
 
+    __test__: ClassVar[bool] = False
+
     def __init__(
         self,
         objects: Objects,
         cluster: Cluster,
-        cast: Iterable[Workload] = CAST,
+        cast: Iterable[TestPod] = TEST_PODS,
         *,
         image: str,
         mesh: MeshNames,
@@ -180,7 +184,7 @@ class Workloads:
         """Names of the workloads that are made here."""
         return tuple(self._cast)
 
-    def workload(self, name: str) -> Workload:
+    def workload(self, name: str) -> TestPod:
         """A workload as it is wanted.
 
         Raises:
@@ -197,18 +201,18 @@ class Workloads:
 
     def namespace(self, name: str) -> str:
         """The namespace that a workload lives in."""
-        return self._namespace(self.workload(name).quarter)
+        return self._namespace(self.workload(name).namespace)
 
     def begin(self) -> None:
         """Starts all workloads without waiting for them; a second call does nothing."""
         with self._lock:
             if self._pool is not None:
                 return
-            quarters = tuple(dict.fromkeys(w.quarter for w in self._cast.values()))
-            for quarter in quarters:
-                self._to_remove.append(self._namespace(quarter))  # before it is there, see Probes.namespace
-                self._objects.apply_all(self._furniture(quarter))
-            if MESH in quarters:
+            namespaces_of_features = tuple(dict.fromkeys(w.namespace for w in self._cast.values()))
+            for namespace in namespaces_of_features:
+                self._to_remove.append(self._namespace(namespace))  # before it is there, see Probes.namespace
+                self._objects.apply_all(self._furniture(namespace))
+            if MESH in namespaces_of_features:
                 self._objects.apply_all(self._documents("policies.yaml", MESH))
             for workload in self._cast.values():
                 self._objects.apply_all(self._callers(workload))
@@ -276,30 +280,30 @@ class Workloads:
                     remedy=f"kubectl delete namespace {left}",
                 ) from failures[0]
 
-    def _namespace(self, quarter: str) -> str:
-        return f"{SCRATCH}{self._objects.run_id.lower()}-{quarter}"
+    def _namespace(self, namespace: str) -> str:
+        return f"{SCRATCH}{self._objects.run_id.lower()}-{namespace}"
 
-    def _furniture(self, quarter: str) -> list[dict[str, Any]]:
+    def _furniture(self, namespace: str) -> list[dict[str, Any]]:
         """A namespace and what every workload in it needs."""
-        namespace, *rest = self._documents("namespace.yaml", quarter)
-        for_revision(namespace, self._mesh.revision)
+        made, *rest = self._documents("namespace.yaml", namespace)
+        for_revision(made, self._mesh.revision)
         programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
-        metadata = {"name": CONTAINER, "namespace": self._namespace(quarter)}
-        return [namespace, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
+        metadata = {"name": CONTAINER, "namespace": self._namespace(namespace)}
+        return [made, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
 
-    def _callers(self, workload: Workload) -> list[dict[str, Any]]:
+    def _callers(self, workload: TestPod) -> list[dict[str, Any]]:
         """The policy that lets in a workload's callers; none where it has no callers."""
         # By name: on a single node those of the other are not made.
         callers = [self._cast[name] for name in workload.callers if name in self._cast]
-        principals = [f"{self._mesh.trust_domain}/ns/{self._namespace(c.quarter)}/sa/{c.account}" for c in callers]
-        made = self._documents("callers.yaml", workload.quarter, {"NAME": workload.name}) if callers else []
+        principals = [f"{self._mesh.trust_domain}/ns/{self._namespace(c.namespace)}/sa/{c.account}" for c in callers]
+        made = self._documents("callers.yaml", workload.namespace, {"NAME": workload.name}) if callers else []
         for policy in made:
             policy["spec"]["rules"] = [{"from": [{"source": {"principals": list(dict.fromkeys(principals))}}]}]
         return made
 
-    def documents_of(self, workload: Workload) -> list[dict[str, Any]]:
+    def documents_of(self, workload: TestPod) -> list[dict[str, Any]]:
         """A workload's objects, the pod last."""
-        made = self._documents("workload.yaml", workload.quarter, {"NAME": workload.name, "ACCOUNT": workload.account})
+        made = self._documents("workload.yaml", workload.namespace, {"NAME": workload.name, "ACCOUNT": workload.account})
         pod = made[-1]
         metadata = pod["metadata"]
         pod["spec"]["nodeName"] = self._nodes[workload.node % len(self._nodes)]
@@ -320,16 +324,16 @@ class Workloads:
             metadata["annotations"]["sidecar.istio.io/proxyImage"] = workload.proxy_image
         return made
 
-    def _documents(self, name: str, quarter: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    def _documents(self, name: str, namespace: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         variables = {
-            "NAMESPACE": self._namespace(quarter),
+            "NAMESPACE": self._namespace(namespace),
             "TRUST_DOMAIN": self._mesh.trust_domain,
             "TEMPLATE": self._mesh.template,
             "WORKLOAD_IMAGE": self._image,
         }
         return documents(TRAFFIC / name, variables | dict(more or {}))
 
-    def _make(self, workload: Workload) -> None:
+    def _make(self, workload: TestPod) -> None:
         for document in self.documents_of(workload):
             if self._ended.is_set():
                 raise Cancelled
