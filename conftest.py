@@ -19,7 +19,7 @@ from facts.errors import BadInput, ConformanceError
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.audit import AuditEvents, EventFiles
-from observe.teleport.session import Teleport
+from observe.teleport.session import TeleportSession
 from observe.tools import Tools
 from observe.wait import Pace
 from provision.clusters.directory import kept_kubeconfig
@@ -231,9 +231,9 @@ def install(
         recorder=recorder,
     )
 
-    def teleport() -> Teleport:
+    def teleport() -> TeleportSession:
         address = target.teleport()
-        return Teleport(
+        return TeleportSession(
             address.proxy or opened.tbot().config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,

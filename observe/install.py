@@ -15,7 +15,7 @@ from observe.guide import GuideCommand, NoPodToAsk, about, conclusion
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.audit import AuditEvents
 from observe.teleport.authority import Authority
-from observe.teleport.session import Teleport
+from observe.teleport.session import TeleportSession
 from observe.tools import Tools
 from settings import Names
 
@@ -42,7 +42,7 @@ class Install(Authority):
         self,
         *,
         cluster: Cluster,
-        teleport: Callable[[], Teleport],
+        teleport: Callable[[], TeleportSession],
         tools: Tools,
         names: Names,
         recorder: Recorder,

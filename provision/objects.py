@@ -48,7 +48,7 @@ def is_scratch(namespace: Labelled) -> bool:
     return RUN_LABEL in namespace.labels and namespace.name.startswith(SCRATCH)
 
 
-class Absent(ProvisioningFailed):
+class NotThere(ProvisioningFailed):
     """The API server has no object of that name, or none in that namespace."""
 
 
@@ -136,7 +136,7 @@ class Objects:
         """
         try:
             return self._ask(_reference(api_version, kind, name, namespace), "get")
-        except Absent:
+        except NotThere:
             return None
 
     def all_of(self, api_version: str, kind: str, *, namespace: str = "", label_selector: str = "") -> list[dict[str, Any]]:
@@ -164,7 +164,7 @@ class Objects:
         """
         if kind == "Namespace":
             self._leaving.append(name)
-        with contextlib.suppress(Absent):
+        with contextlib.suppress(NotThere):
             self._ask(_reference(api_version, kind, name, namespace), "delete", grace_period_seconds=grace)
         if kind == "Namespace":
             # Kubernetes waits five seconds before it looks at what is in it, and then for the pods, which take longest.
@@ -331,7 +331,7 @@ def _failures_named(where: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        refused = Absent if error.status == 404 else ProvisioningFailed
+        refused = NotThere if error.status == 404 else ProvisioningFailed
         raise refused(
             expected="the API server to accept the request",
             seen=f"HTTP {error.status}: {_message(error)}",

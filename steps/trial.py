@@ -16,7 +16,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.traffic.load import Load
 from observe.install import Install
 from observe.proxies.watch import Watch
-from observe.traffic.load import Running, Wanted, under_load
+from observe.traffic.load import PlannedLoad, Running, under_load
 from observe.wait import NotYet
 from provision.disruption.lifetimes import SECOND_SOCKET, Lifetimes, ShortLived
 from provision.pods.clients_and_servers import TestPods
@@ -167,7 +167,7 @@ def short_lifetimes(
     return first, second
 
 
-Begin = Callable[[Sequence[Pod], Sequence[Wanted], Sequence[Lifetimes]], Trial]
+Begin = Callable[[Sequence[Pod], Sequence[PlannedLoad], Sequence[Lifetimes]], Trial]
 """Takes the pods to watch, the loads between them, and how long their certificates live."""
 
 
@@ -176,7 +176,7 @@ def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[Be
     """Begins a trial, which ends with its scenario."""
     with ExitStack() as stack:
 
-        def begin(pods: Sequence[Pod], wanted: Sequence[Wanted], lifetimes: Sequence[Lifetimes]) -> Trial:
+        def begin(pods: Sequence[Pod], wanted: Sequence[PlannedLoad], lifetimes: Sequence[Lifetimes]) -> Trial:
             watch = Watch(install.cluster, pods)
             running: tuple[Running, ...] = ()
             # Drawn whatever becomes of the scenario, after everything has ended: where it fails, a person needs it most.
@@ -206,7 +206,7 @@ def traffic(
         keep = connections != ONE_EACH
         address = f"{server}.{long_running.namespace(server)}"
         url = f"tcp://{address}:{TCP}" if keep else f"http://{address}:{HTTP}/"
-        wanted.append(Wanted(calling, called, url, float(rate), keep))
+        wanted.append(PlannedLoad(calling, called, url, float(rate), keep))
     pods = {pod.uid: pod for each in wanted for pod in (each.client, each.server) if pod.proxy is not None}
     return begin_trial(list(pods.values()), wanted, lifetimes)
 

@@ -61,7 +61,7 @@ class Generations:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PhaseExpectation:
     """What a phase has to make of the trust domain.
 
     Attributes:
@@ -103,7 +103,7 @@ class Stage:
         fleet: The proxies.
     """
 
-    wanted: Wanted
+    wanted: PhaseExpectation
     entered: datetime
     waited: float
     generations: Generations

@@ -16,7 +16,7 @@ from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate, parse_certificates
 from facts.teleport.resources import BotInstance
-from facts.traffic.refusal import Kind, Outcome, of_exception
+from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_exception
 
 _POD_IN_ROOT = re.compile(r"pod[0-9a-f]{8}[-_]")
 
@@ -39,7 +39,7 @@ class OutsideProbe:
     in_the_nodes_mounts: bool
     cgroup_root: str
     leaf: Certificate | None
-    outcome: Outcome
+    outcome: AttemptOutcome
     read_at: datetime
     evidence: tuple[str, ...]
 
@@ -62,7 +62,7 @@ class Candidate:
 
     pod: Pod
     proxy: ProxyIdentity | None
-    outcome: Outcome
+    outcome: AttemptOutcome
     evidence: tuple[str, ...]
 
 
@@ -83,7 +83,7 @@ class NotRun:
     by_policy: bool = False
 
 
-class Claim(StrEnum):
+class ShownCertificate(StrEnum):
     """What a client without a proxy shows to a workload's sidecar: sound certificates, none of which Teleport has issued."""
 
     ISTIODS = "a certificate of istiod"
@@ -106,11 +106,11 @@ class Handshake:
         evidence: Ids of the readings.
     """
 
-    claim: Claim
+    claim: ShownCertificate
     chain: tuple[Certificate, ...]
     at: datetime
     protocol: str
-    outcome: Outcome
+    outcome: AttemptOutcome
     counted: Counters
     server: str
     evidence: tuple[str, ...]
@@ -140,7 +140,7 @@ class JoinAttempt:
 
     service_account: str
     pod: Pod
-    outcome: Outcome
+    outcome: AttemptOutcome
     instances: tuple[BotInstance, ...] | None
     evidence: tuple[str, ...]
 
@@ -164,7 +164,7 @@ def parse_relay(text: str) -> tuple[bool, str]:
     return own == node, need(document, "root", str, where)
 
 
-def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, Outcome]:
+def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, AttemptOutcome]:
     """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, the protocol, and how it ended.
 
     Raises:
@@ -179,13 +179,13 @@ def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, Outcome]:
     return shown, need(document, "protocol", str, where), _outcome_of(document, where)
 
 
-def _outcome_of(document: Mapping[str, Any], where: str) -> Outcome:
+def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:
     error, answer = need(document, "error", str, where), need(document, "answer", str, where)
     if error:
         return of_exception(error, need(document, "text", str, where))
     if re.match(r"HTTP/1\.\d \d{3}", answer):
         # Whatever its status: who answers a request has taken the certificate.
-        return Outcome(Kind.GRANTED, "", answer.partition("\r\n")[0])
+        return AttemptOutcome(AttemptEnd.GRANTED, "", answer.partition("\r\n")[0])
     if not answer:
-        return Outcome(Kind.CLOSED, "", "closed without an answer")
-    return Outcome(Kind.OTHER, "", answer[:200])
+        return AttemptOutcome(AttemptEnd.CLOSED, "", "closed without an answer")
+    return AttemptOutcome(AttemptEnd.OTHER, "", answer[:200])

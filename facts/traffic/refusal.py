@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
-class Kind(StrEnum):
+class AttemptEnd(StrEnum):
     """What an attempt ended with."""
 
     GRANTED = "granted"
@@ -64,7 +64,7 @@ _UNREACHED = re.compile(r"No such file or directory|No_such_file_or_directory|Co
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """How one attempt ended.
 
     Attributes:
@@ -74,7 +74,7 @@ class Outcome:
         because: What those words mean, for the SDS server and for Teleport.
     """
 
-    kind: Kind
+    kind: AttemptEnd
     code: str = ""
     said: str = ""
     because: Because = Because.UNSAID
@@ -86,10 +86,10 @@ class Outcome:
     @property
     def objection(self) -> Objection | None:
         """What a TLS alert objects to; None where there was no alert."""
-        return objection_of(self.code) if self.kind is Kind.TLS_ALERT else None
+        return objection_of(self.code) if self.kind is AttemptEnd.TLS_ALERT else None
 
 
-def of_exception(name: str, text: str) -> Outcome:
+def of_exception(name: str, text: str) -> AttemptOutcome:
     """The outcome of a TLS connection that a Python client saw end with an exception instead of an answer.
 
     Args:
@@ -98,15 +98,15 @@ def of_exception(name: str, text: str) -> Outcome:
     """
     said = f"{name}: {text}" if text else name
     if alert := _ALERT.search(text):
-        return Outcome(Kind.TLS_ALERT, alert[1].lower(), said)
+        return AttemptOutcome(AttemptEnd.TLS_ALERT, alert[1].lower(), said)
     if name == "TimeoutError":
-        return Outcome(Kind.TIMEOUT, "", said)
+        return AttemptOutcome(AttemptEnd.TIMEOUT, "", said)
     if name in ("ConnectionResetError", "BrokenPipeError", "SSLEOFError", "SSLZeroReturnError"):
-        return Outcome(Kind.CLOSED, "", said)
-    return Outcome(Kind.OTHER, "", said)
+        return AttemptOutcome(AttemptEnd.CLOSED, "", said)
+    return AttemptOutcome(AttemptEnd.OTHER, "", said)
 
 
-def of_sds(code: int, message: str) -> Outcome:
+def of_sds(code: int, message: str) -> AttemptOutcome:
     """The outcome of an SDS stream that ended.
 
     Args:
@@ -115,10 +115,10 @@ def of_sds(code: int, message: str) -> Outcome:
     """
     status = GRPC_STATUS[code] if 0 <= code < len(GRPC_STATUS) else str(code)
     if status in _NOT_THE_SERVERS:
-        return Outcome(Kind.NO_SOCKET if _UNREACHED.search(message) else Kind.OTHER, status, message)
+        return AttemptOutcome(AttemptEnd.NO_SOCKET if _UNREACHED.search(message) else AttemptEnd.OTHER, status, message)
     if status == "UNIMPLEMENTED":
-        return Outcome(Kind.OTHER, status, message)
-    return Outcome(Kind.SDS, status, message, reason_of(message))
+        return AttemptOutcome(AttemptEnd.OTHER, status, message)
+    return AttemptOutcome(AttemptEnd.SDS, status, message, reason_of(message))
 
 
 def reason_of(words: str) -> Because:
@@ -136,7 +136,7 @@ class StreamEnded:
     """
 
     cluster: str
-    outcome: Outcome
+    outcome: AttemptOutcome
 
 
 # The message may have several lines; the next entry begins with a time, in Envoy's format or in that of Istio's agent.
@@ -168,7 +168,7 @@ _JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API
 _BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
 
 
-def of_agents_log(log: str) -> Outcome:
+def of_agents_log(log: str) -> AttemptOutcome:
     """How the start of an Istio agent ended that was told another socket name than the usual one.
 
     Args:
@@ -176,11 +176,11 @@ def of_agents_log(log: str) -> Outcome:
     """
     found = next((line for line in reversed(log.splitlines()) if _AGENT_FOUND_NONE.search(line)), "")
     if found:
-        return Outcome(Kind.NO_SOCKET, "", found.strip())
-    return Outcome(Kind.OTHER, "", log.strip()[-300:])
+        return AttemptOutcome(AttemptEnd.NO_SOCKET, "", found.strip())
+    return AttemptOutcome(AttemptEnd.OTHER, "", log.strip()[-300:])
 
 
-def of_tbots_log(log: str) -> Outcome:
+def of_tbots_log(log: str) -> AttemptOutcome:
     """How a tbot's attempt to join ended.
 
     Args:
@@ -189,9 +189,9 @@ def of_tbots_log(log: str) -> Outcome:
     if reason_of(log) is Because.NO_ALLOW_RULE:
         # The layers of the error may stand on lines of their own; the innermost is the one that counts.
         line = next(line for line in log.splitlines() if reason_of(line) is Because.NO_ALLOW_RULE)
-        return Outcome(Kind.JOIN, "", line.strip()[-300:], Because.NO_ALLOW_RULE)
+        return AttemptOutcome(AttemptEnd.JOIN, "", line.strip()[-300:], Because.NO_ALLOW_RULE)
     if joined := _JOINED.search(log):
-        return Outcome(Kind.GRANTED, "", joined[0])
+        return AttemptOutcome(AttemptEnd.GRANTED, "", joined[0])
     error = _BOTS_ERROR.search(log)
     # Whatever follows the first line that says ERROR belongs to it.
-    return Outcome(Kind.OTHER, "", (log[error.start() :] if error else log).strip()[:400])
+    return AttemptOutcome(AttemptEnd.OTHER, "", (log[error.start() :] if error else log).strip()[:400])

@@ -15,7 +15,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, Handshake, NotRun
-from facts.traffic.refusal import Kind
+from facts.traffic.refusal import AttemptEnd
 from judge.findings import concluded, could_not_tell, listed
 from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
@@ -66,7 +66,7 @@ def fallback_is_recognised(
 def lets_in_its_like(handshake: Handshake) -> Finding:
     """NEG-01, what makes it a working pod: it shakes hands with another that istiod certified."""
     where = handshake.where
-    if handshake.outcome.kind is not Kind.GRANTED:
+    if handshake.outcome.kind is not AttemptEnd.GRANTED:
         return could_not_tell(
             "NEG-01", shows_nothing([f"it does not let in its like: {handshake.outcome}"], where), handshake.evidence
         )
@@ -95,7 +95,7 @@ def other_name_fails_closed(candidate: Candidate | NotRun) -> Finding:
     if candidate.proxy is not None:
         problems.append(f"its Envoy runs, in mode {candidate.proxy.sds_mode.value}")
     problems += _not_own_volume(candidate)
-    if not problems and candidate.outcome.kind is not Kind.NO_SOCKET:
+    if not problems and candidate.outcome.kind is not AttemptEnd.NO_SOCKET:
         return could_not_tell("NEG-04", shows_nothing([f"its agent {candidate.outcome}"], where), candidate.evidence)
     return concluded(
         "NEG-04",

@@ -17,7 +17,7 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
-from facts.traffic.refusal import Because, Kind, reason_of
+from facts.traffic.refusal import AttemptEnd, Because, reason_of
 from judge.findings import concluded, could_not_tell, listed, not_applicable
 
 NODES_CANNOT_BE_ENTERED = "the cluster admits no pod that enters its node"
@@ -69,7 +69,7 @@ def outside_is_refused(
 def _why_outside_proves_nothing(probe: OutsideProbe) -> list[str]:
     if not probe.is_outside:
         return [f"{probe.node}: the process is still in a pod: its cgroup root is {probe.cgroup_root}"]
-    if probe.outcome.kind is not Kind.SDS or probe.outcome.because not in (Because.NO_POD, Because.NO_RULE):
+    if probe.outcome.kind is not AttemptEnd.SDS or probe.outcome.because not in (Because.NO_POD, Because.NO_RULE):
         return [f"{probe.node}: the process was not refused for being in no pod: {probe.outcome}"]
     return []
 
@@ -156,7 +156,7 @@ def cannot_join(attempt: JoinAttempt | NotRun, tbot: Tbot) -> Finding:
     if isinstance(attempt, NotRun):
         return could_not_tell("NEG-06", shows_nothing([f"{attempt.what} did not run: {attempt.reason}"], where), evidence)
     problems = [f"Teleport has the bot instance {i.id} of it" for i in attempt.instances or ()]
-    if attempt.outcome.kind is Kind.GRANTED:
+    if attempt.outcome.kind is AttemptEnd.GRANTED:
         problems.append(f"{attempt.service_account} joined as the bot: {attempt.outcome.said}")
     if not problems:
         unclear = []

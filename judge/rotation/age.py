@@ -31,7 +31,7 @@ A_PUSH = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RenewalPace:
     """How long a certificate lives, and when it is to be renewed.
 
     Attributes:
@@ -60,7 +60,7 @@ class Pace:
         return self.lives - self.renewal
 
 
-def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> Pace:
+def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> RenewalPace:
     """How a proxy's certificate is to be renewed: as the service is configured that its socket belongs to.
 
     Where tbot's configuration has several services and none of them has that socket, half of the certificate's life.
@@ -71,8 +71,8 @@ def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> Pace:
     own = [s for s in services if s.socket_path.rpartition("/")[2] == name] or (services if len(services) == 1 else ())
     if own:
         renewal = timedelta(seconds=own[0].renewal_interval)
-        return Pace(lives, renewal, f"tbot renews every {renewal.total_seconds():.0f} s")
-    return Pace(lives, lives / 2, "the renewal interval is not known, so half of the certificate's life is taken")
+        return RenewalPace(lives, renewal, f"tbot renews every {renewal.total_seconds():.0f} s")
+    return RenewalPace(lives, lives / 2, "the renewal interval is not known, so half of the certificate's life is taken")
 
 
 def issued(leaf: Certificate) -> datetime:
@@ -158,7 +158,7 @@ def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[str]:
     return _overdue(proxy, proxy.leaf, pace)
 
 
-def _overdue(proxy: ProxyIdentity, leaf: Certificate, pace: Pace) -> list[str]:
+def _overdue(proxy: ProxyIdentity, leaf: Certificate, pace: RenewalPace) -> list[str]:
     age = _age(proxy, leaf)
     if age <= pace.oldest:
         return []
@@ -222,7 +222,7 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class OverdueReason:
     """Why a certificate is older than it should be.
 
     Attributes:
@@ -290,11 +290,11 @@ def none_is_overdue(
     )
 
 
-def _cause(proxy: ProxyIdentity, leaf: Certificate, pushes: Pushes | None) -> Cause:
+def _cause(proxy: ProxyIdentity, leaf: Certificate, pushes: Pushes | None) -> OverdueReason:
     """Why a certificate was not renewed, by what the proxy shows."""
     streams = proxy.streams
     if streams.rq_active < STREAMS:
-        return Cause(
+        return OverdueReason(
             f"not pushed: {streams.rq_active} of {STREAMS} live streams on its socket,"
             f" {streams.cx_connect_fail} failed to connect"
         )
@@ -302,18 +302,18 @@ def _cause(proxy: ProxyIdentity, leaf: Certificate, pushes: Pushes | None) -> Ca
     times = [t for t in (pushed_at(proxy.version_info), pushes.last if pushes else None) if t is not None]
     last = max(times, default=None)
     if last is not None and last - issued(leaf) > A_PUSH:
-        return Cause(
+        return OverdueReason(
             f"pushed but not renewed: the last push came at {last:%T} UTC with the certificate of before", is_tbots=True
         )
     if pushes is not None:
-        return Cause("not pushed: its streams live, and nothing has come since that certificate")
-    return Cause(
+        return OverdueReason("not pushed: its streams live, and nothing has come since that certificate")
+    return OverdueReason(
         f"its streams live; whether anything was pushed since, an Envoy {proxy.envoy_version} does not say"
         " without the statistic sds.default.version_text"
     )
 
 
-def _remedy(proxy: ProxyIdentity, cause: Cause, defect: str) -> str:
+def _remedy(proxy: ProxyIdentity, cause: OverdueReason, defect: str) -> str:
     if defect:
         return defect.partition(": ")[2] + " (restarting pods or moving to a CSI driver does not mend it)"
     if cause.is_tbots:

@@ -8,7 +8,7 @@ from itertools import groupby
 from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.measure import Measure
-from facts.over_time.ca_rotation import ANOTHER, Generations, Stage, Wanted, told
+from facts.over_time.ca_rotation import ANOTHER, Generations, PhaseExpectation, Stage, told
 from facts.over_time.history import History
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
@@ -18,7 +18,7 @@ from judge.traffic.load import Traffic, fresh
 
 
 def each_phase_was_followed(
-    requirement: str, stages: Sequence[Stage], plan: Sequence[Wanted], renewal: float, spare: float
+    requirement: str, stages: Sequence[Stage], plan: Sequence[PhaseExpectation], renewal: float, spare: float
 ) -> Finding:
     """Teleport was taken through the phases, and in each what it publishes and what every proxy holds is what it asks for.
 

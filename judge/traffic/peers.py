@@ -12,9 +12,9 @@ from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.svid import SpiffeId, is_signed_by, malformation, verify_chain
 from facts.teleport.bundle import TrustBundle
-from facts.traffic.attempts import Claim, Handshake
+from facts.traffic.attempts import Handshake, ShownCertificate
 from facts.traffic.ledger import Exchange, Outcome
-from facts.traffic.refusal import Kind
+from facts.traffic.refusal import AttemptEnd
 from facts.traffic.tls_alerts import Objection
 from judge.findings import concluded, could_not_tell, listed
 from judge.identity.refusals import shows_nothing
@@ -35,7 +35,7 @@ def peer_is_refused(handshake: Handshake, bundle: TrustBundle, istiod: IstioAuth
     evidence = [*handshake.evidence, *bundle.evidence, *istiod.evidence]
     completed = handshake.counted.inbound("ssl.handshake")
     problems = []
-    if handshake.outcome.kind is Kind.GRANTED:
+    if handshake.outcome.kind is AttemptEnd.GRANTED:
         problems.append(f"the server took {handshake.certificate}: {handshake.outcome}")
     if completed:
         problems.append(f"the server's Envoy counts {completed} completed handshakes")
@@ -65,10 +65,10 @@ def _why_the_claim_is_none(handshake: Handshake, bundle: TrustBundle, istiod: Is
         found.append(f"at {at:%F %T} UTC it showed {shown}, which is refused for its dates")
     if _is_teleports(handshake, bundle, istiod):
         found.append(f"it showed {shown}, which Teleport has issued")
-    if (handshake.claim is Claim.ISTIODS) is not _is_istiods(handshake, istiod):
+    if (handshake.claim is ShownCertificate.ISTIODS) is not _is_istiods(handshake, istiod):
         found.append(f"it showed {shown}, issued by {shown.issuer or 'an authority without a name'}")
-    if (handshake.claim is Claim.FOREIGN) is (_trust_domain(handshake) == bundle.trust_domain) and (
-        handshake.claim is not Claim.ISTIODS  # whose trust domain is the mesh's own, whatever that is
+    if (handshake.claim is ShownCertificate.FOREIGN) is (_trust_domain(handshake) == bundle.trust_domain) and (
+        handshake.claim is not ShownCertificate.ISTIODS  # whose trust domain is the mesh's own, whatever that is
     ):
         found.append(f"it showed {shown}, where Teleport's trust domain is {bundle.trust_domain}")
     return found

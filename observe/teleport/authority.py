@@ -26,7 +26,7 @@ from facts.teleport.resources import (
 from observe.proxies.observed import Proxies
 from observe.readings import all_of
 from observe.teleport.audit import AuditEvents, read_trail
-from observe.teleport.session import Teleport
+from observe.teleport.session import TeleportSession
 
 
 class Authority(Proxies):
@@ -39,13 +39,13 @@ class Authority(Proxies):
     """
 
     def __init__(
-        self, *, teleport: Callable[[], Teleport], audit_events: Callable[[], AuditEvents | None], **mesh: Any
+        self, *, teleport: Callable[[], TeleportSession], audit_events: Callable[[], AuditEvents | None], **mesh: Any
     ) -> None:
         super().__init__(**mesh)
         self._teleport = teleport
         self._audit_events = audit_events
 
-    def teleport(self) -> Teleport:
+    def teleport(self) -> TeleportSession:
         """The reader of Teleport."""
         self._need("teleport")
         return self._once("teleport", self._teleport, lambda _: ())

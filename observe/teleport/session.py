@@ -53,7 +53,7 @@ def is_not_there(result: CommandResult) -> bool:
     return result.exit_code not in (0, *_CANNOT_RUN) and bool(_NOT_THERE.search(result.stderr))
 
 
-class Teleport:
+class TeleportSession:
     """One Teleport cluster.
 
     Attributes:

@@ -24,7 +24,7 @@ LONGEST = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlannedLoad:
     """A load as it is wanted.
 
     Attributes:
@@ -50,7 +50,7 @@ class Running:
         began: UTC, on the suite's clock.
     """
 
-    def __init__(self, cluster: Cluster, wanted: Wanted) -> None:
+    def __init__(self, cluster: Cluster, wanted: PlannedLoad) -> None:
         """Begins it.
 
         Raises:
@@ -104,7 +104,7 @@ class Running:
 
 
 @contextmanager
-def under_load(cluster: Cluster, wanted: Sequence[Wanted]) -> Iterator[tuple[Running, ...]]:
+def under_load(cluster: Cluster, wanted: Sequence[PlannedLoad]) -> Iterator[tuple[Running, ...]]:
     """Loads, each begun on entry, and ended on exit at the latest.
 
     Raises:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection
 
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory, ObjectRef, Recorder
-from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, Wanted, told
+from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, told
 from facts.proxies.identity import ProxyIdentity
 from facts.teleport.resources import NoSession
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
-from observe.teleport.session import Teleport
+from observe.teleport.session import TeleportSession
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import uses_the_socket
 
@@ -35,7 +35,7 @@ class Rotation:
         pace: Patience for the proxies at the beginning and at the end.
     """
 
-    def __init__(self, teleport: Teleport, cluster: Cluster, recorder: Recorder, pace: Pace) -> None:
+    def __init__(self, teleport: TeleportSession, cluster: Cluster, recorder: Recorder, pace: Pace) -> None:
         self._teleport = teleport
         self._cluster = cluster.recording_to(KeptInMemory())
         self._recorder = recorder
@@ -59,7 +59,7 @@ class Rotation:
         """
         self.must_be_possible()
         generations = Generations(self._teleport.bundle().authorities)
-        wanted = Wanted(STANDBY, (OLD,), OLD)
+        wanted = PhaseExpectation(STANDBY, (OLD,), OLD)
         every = "every proxy trusts Teleport's authority alone, and has its certificate from it"
         remedy = "a proxy that is behind already would be lost in a rotation: see ID-06 and ROT-07"
         found = self._await(every, lambda proxy: wanted.lacks(proxy, generations), self._pace, uids, remedy)
@@ -100,7 +100,7 @@ class Rotation:
                 remedy="see where the rotation stands: tctl status",
             )
 
-    def published(self, wanted: Wanted, generations: Generations, timeout: float) -> Generations:
+    def published(self, wanted: PhaseExpectation, generations: Generations, timeout: float) -> Generations:
         """Waits until Teleport publishes what a phase asks for; its proxy may be a moment behind the Auth service.
 
         Args:
@@ -124,7 +124,7 @@ class Rotation:
         except CouldNotTell:  # which is read again and judged, as with `is_followed`
             return generations
 
-    def is_followed(self, wanted: Wanted, generations: Generations, timeout: float, *, but_on: str = "") -> bool:
+    def is_followed(self, wanted: PhaseExpectation, generations: Generations, timeout: float, *, but_on: str = "") -> bool:
         """Waits until every proxy has followed; whether that was so in time.
 
         Args:
@@ -171,7 +171,7 @@ class Rotation:
             )
             self.enter(STANDBY)
             present = Generations(self._generations.old)
-        wanted = Wanted(STANDBY, (OLD,), OLD)
+        wanted = PhaseExpectation(STANDBY, (OLD,), OLD)
         left = "Teleport is in standby; restart what is behind once tbot serves it again (see ROT-07)"
         every = "every proxy trusts Teleport's present authority alone, and has its certificate from it"
         self._await(every, lambda proxy: wanted.lacks(proxy, present), self._pace, self._uids, left)

@@ -15,9 +15,9 @@ from provision.clusters.directory import directory_of, make_directory, remove_di
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
 from provision.installing import collect, gateway_api, istio, tbot, teleport
-from provision.installing.phases import Phase, PhaseRecord, Phases
+from provision.installing.phases import Part, PhaseRecord, Phases
 from provision.installing.resources import Resources
-from provision.installing.teleport import OwnTeleport, Teleport
+from provision.installing.teleport import OwnTeleport, TeleportCluster
 from provision.installing.variant import Variant, note_variant, variant_of
 from provision.objects import Document, Lacks, Objects
 from provision.rollout import cannot_become_ready, daemonset_lacks
@@ -62,7 +62,7 @@ class Installation:
     kubeconfig: Path
     context: str
     objects: Objects
-    authority: Teleport
+    authority: TeleportCluster
     variant: Variant
     variables: Mapping[str, str]
     directory: Path
@@ -114,23 +114,23 @@ class Installer:
             self.kubeconfig, self.context, run_id,
             timeout=self._patience.api, discovery=self._directory / f"discovery-{run_id}.json",
         )  # fmt: skip
-        self._authority: Teleport | None = None
+        self._authority: TeleportCluster | None = None
         self._resources: Resources | None = None
         self._not_ready: dict[str, str] = {}
         self._phases = Phases(
             self._blaming_docker(
-                Phase("cluster", self._make_cluster),
-                Phase("nodes", self._await_nodes, needs=("cluster",)),
-                Phase("gateway-api", self._introduce_gateway_api, needs=("cluster",)),
-                Phase("teleport", self._start_teleport),
-                Phase("resources", self._create_resources, needs=("teleport",)),
-                Phase("token", self._create_token, needs=("teleport", "cluster")),
-                Phase("tbot", self._install_agent, needs=("cluster", "resources", "token")),
+                Part("cluster", self._make_cluster),
+                Part("nodes", self._await_nodes, needs=("cluster",)),
+                Part("gateway-api", self._introduce_gateway_api, needs=("cluster",)),
+                Part("teleport", self._start_teleport),
+                Part("resources", self._create_resources, needs=("teleport",)),
+                Part("token", self._create_token, needs=("teleport", "cluster")),
+                Part("tbot", self._install_agent, needs=("cluster", "resources", "token")),
                 # The gateway of Istio's own installation waits for tbot, so both must be on their way together.
-                Phase("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("tbot",)),
+                Part("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("tbot",)),
                 # istiod takes up the Gateway API whenever it comes, so that it need not come before istioctl begins.
-                Phase("istiod", self._await_istiod, needs=("cluster", "gateway-api"), alongside=("istio",)),
-                Phase("app", self._deploy_app, needs=("istiod", "tbot")),
+                Part("istiod", self._await_istiod, needs=("cluster", "gateway-api"), alongside=("istio",)),
+                Part("app", self._deploy_app, needs=("istiod", "tbot")),
             ),
             on_end=on_phase,
             on_failure=self._collect,
@@ -157,7 +157,7 @@ class Installer:
         """
         self._phases.ensure(*_phases_of(parts))
 
-    def authority(self) -> Teleport:
+    def authority(self) -> TeleportCluster:
         """The Teleport cluster, brought up if it is not."""
         self.ensure("teleport")
         assert self._authority is not None  # noqa: S101 - what the phase that has just succeeded is for
@@ -235,7 +235,7 @@ class Installer:
     ) -> None:
         self.tear_down()
 
-    def _blaming_docker(self, *phases: Phase) -> list[Phase]:
+    def _blaming_docker(self, *phases: Part) -> list[Part]:
         """Phases that, when they fail, first see whether Docker has gone: that says more than what follows from it."""
 
         def blaming(act: Callable[[], str | None]) -> Callable[[], str | None]:
@@ -280,7 +280,7 @@ class Installer:
             replace=own, cluster=self._settings.kind_name, reuse=self._settings.reuse,
         )  # fmt: skip
 
-    def _existing_teleport(self) -> Teleport:
+    def _existing_teleport(self) -> TeleportCluster:
         settings = self._settings
         existing = teleport.connect(
             settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure,
@@ -289,7 +289,7 @@ class Installer:
         teleport.note_existing(self._directory, existing)
         return existing
 
-    def _own_teleport(self) -> Teleport:
+    def _own_teleport(self) -> TeleportCluster:
         name, cluster_name = self._settings.kind_name, self._settings.trust_domain
         pace, command_timeout = self._phases.pace(self._patience.teleport_up), self._patience.command
         if self._settings.reuse:

@@ -24,7 +24,7 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class Part:
     """One part of the installation.
 
     Attributes:
@@ -64,7 +64,7 @@ class Phases:
 
     def __init__(
         self,
-        phases: Iterable[Phase],
+        phases: Iterable[Part],
         *,
         on_end: Callable[[PhaseRecord], None] = lambda _record: None,
         on_failure: Callable[[str], None] = lambda _name: None,
@@ -149,7 +149,7 @@ class Phases:
         if self._stopping.wait(seconds):
             raise Cancelled
 
-    def _run(self, phase: Phase) -> None:
+    def _run(self, phase: Part) -> None:
         self._await(phase.needs)
         if self.stopping():
             raise Cancelled

@@ -18,7 +18,7 @@ from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from observe.command import CommandResult
 from observe.teleport.session import is_not_there
-from provision.installing.teleport import CLUSTER_LABEL, Teleport
+from provision.installing.teleport import CLUSTER_LABEL, TeleportCluster
 from provision.installing.variant import RECOMMENDED, Variant
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS
@@ -35,7 +35,14 @@ class Resources:
     """Resources that a run makes in a Teleport, and removes again where the Teleport outlives the run."""
 
     def __init__(
-        self, teleport: Teleport, run_id: str, recorder: Recorder, *, replace: bool, cluster: str = "", reuse: bool = False
+        self,
+        teleport: TeleportCluster,
+        run_id: str,
+        recorder: Recorder,
+        *,
+        replace: bool,
+        cluster: str = "",
+        reuse: bool = False,
     ) -> None:
         """Nothing is made yet.
 

@@ -42,7 +42,7 @@ DOCKER_SECONDS = 30
 testcontainers_config.ryuk_disabled = True
 
 
-class Teleport(Protocol):
+class TeleportCluster(Protocol):
     """A Teleport cluster that resources can be made in."""
 
     @property

@@ -8,7 +8,7 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.teleport.resources import BotInstance
 from facts.traffic.attempts import JoinAttempt, NotRun
-from facts.traffic.refusal import Kind, Outcome, of_tbots_log
+from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_tbots_log
 from provision.negative.joiner import config_maps_of, joiner
 from provision.negative.probe import ProbeNamespaces
 
@@ -71,7 +71,7 @@ class Joining:
             return NotRun(f"a tbot of {JOINER}", method, tbot.evidence)
         namespace = self._namespaces.probes.namespace()
         log: tuple[str, ...] = ()
-        outcome = Outcome(Kind.TIMEOUT)
+        outcome = AttemptOutcome(AttemptEnd.TIMEOUT)
 
         def settled(pod: Pod) -> bool:
             nonlocal log, outcome
@@ -80,7 +80,7 @@ class Joining:
                 return False
             reading = self._namespaces.cluster.logs(namespace, pod.name, container.name)
             log, outcome = (reading.evidence,), of_tbots_log(str(reading.document))
-            return container.state == "terminated" or outcome.kind in (Kind.GRANTED, Kind.JOIN)
+            return container.state == "terminated" or outcome.kind in (AttemptEnd.GRANTED, AttemptEnd.JOIN)
 
         pod = self._namespaces.until(namespace, self._pod, settled)
         if isinstance(pod, NotRun):

@@ -11,7 +11,7 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.proxies import envoy
 from facts.svid import Certificate
 from facts.traffic.attempts import Candidate, NotRun
-from facts.traffic.refusal import Kind, Outcome, parse_ended_streams
+from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_streams
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
@@ -94,13 +94,13 @@ class ProbeNamespaces:
         if isinstance(pod, NotRun):
             return pod
         proxy = read_proxy(self.cluster, pod)
-        return Candidate(pod, proxy, Outcome(Kind.GRANTED), (*pod.evidence, *proxy.evidence))
+        return Candidate(pod, proxy, AttemptOutcome(AttemptEnd.GRANTED), (*pod.evidence, *proxy.evidence))
 
-    def answered(self, pod: Pod) -> tuple[Certificate | None, Outcome, tuple[str, ...]]:
+    def answered(self, pod: Pod) -> tuple[Certificate | None, AttemptOutcome, tuple[str, ...]]:
         """What the SDS server has given to an Envoy, or why it has given nothing; or that it did not answer in time."""
         evidence: tuple[str, ...] = ()
 
-        def look() -> tuple[Certificate | None, Outcome]:
+        def look() -> tuple[Certificate | None, AttemptOutcome]:
             nonlocal evidence
             try:
                 secrets = read_admin(self.cluster, pod, [envoy.ACTIVE_SECRETS])[envoy.ACTIVE_SECRETS]
@@ -110,16 +110,16 @@ class ProbeNamespaces:
             evidence = (secrets.evidence, log.evidence)
             given = [s.chain[0] for s in envoy.parse_secrets(secrets.document) if s.name == envoy.LEAF and s.chain]
             if given:
-                return given[0], Outcome(Kind.GRANTED)
+                return given[0], AttemptOutcome(AttemptEnd.GRANTED)
             ended = [s.outcome for s in parse_ended_streams(str(log.document)) if s.cluster == SDS_CLUSTER]
-            if refusals := [outcome for outcome in ended if outcome.kind is Kind.SDS]:
+            if refusals := [outcome for outcome in ended if outcome.kind is AttemptEnd.SDS]:
                 return None, refusals[-1]
             raise NotYet(str(ended[-1]) if ended else "no certificate, and no word why")
 
         try:
             leaf, outcome = eventually(f"an answer of the SDS server to {pod.ref}", look, self.pods.pace(self.pods.patience))
         except CouldNotTell as error:
-            return None, Outcome(Kind.TIMEOUT, "", error.seen), evidence
+            return None, AttemptOutcome(AttemptEnd.TIMEOUT, "", error.seen), evidence
         return leaf, outcome, evidence
 
     def nodes(self) -> list[str]:

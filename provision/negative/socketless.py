@@ -9,7 +9,7 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.traffic.attempts import Candidate, NotRun
-from facts.traffic.refusal import Kind, Outcome, of_agents_log
+from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_agents_log
 from observe.wait import NotYet, eventually
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.untrusted_client import STRANGER
@@ -48,7 +48,9 @@ class Socketless:
         """The workload that has no socket and looks for it by the usual name."""
         pod = self._namespaces.until(self._namespaces.namespace, STRANGER, lambda p: p.ready or not _has_no_socket(p))
         if isinstance(pod, Pod) and not pod.ready:
-            return Candidate(pod, None, Outcome(Kind.OTHER, "", "its socket directory is not its own"), pod.evidence)
+            return Candidate(
+                pod, None, AttemptOutcome(AttemptEnd.OTHER, "", "its socket directory is not its own"), pod.evidence
+            )
         return self._namespaces.ready(STRANGER)
 
     def _last_words(self) -> Reading:

@@ -10,7 +10,7 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import COUNTERS, Counters, parse_counters
 from facts.svid import workload_id
-from facts.traffic.attempts import Claim, Handshake, NotRun, parse_tls_client
+from facts.traffic.attempts import Handshake, NotRun, ShownCertificate, parse_tls_client
 from observe.proxies.envoy import read_admin
 from provision.negative.forgery import forged
 from provision.negative.probe import ProbeNamespaces, config_map, program
@@ -19,10 +19,10 @@ STRANGER = "stranger"
 OTHER_DOMAIN = "other.conformance.invalid"
 HTTP_PORT = 8080
 
-FILES: Mapping[Claim, tuple[str, str]] = {
-    Claim.ISTIODS: ("/var/run/istiod/cert-chain.pem", "/var/run/istiod/key.pem"),
-    Claim.FORGED: ("/var/run/forged/impostor.pem", "/var/run/forged/impostor.key"),
-    Claim.FOREIGN: ("/var/run/forged/foreigner.pem", "/var/run/forged/foreigner.key"),
+FILES: Mapping[ShownCertificate, tuple[str, str]] = {
+    ShownCertificate.ISTIODS: ("/var/run/istiod/cert-chain.pem", "/var/run/istiod/key.pem"),
+    ShownCertificate.FORGED: ("/var/run/forged/impostor.pem", "/var/run/forged/impostor.key"),
+    ShownCertificate.FOREIGN: ("/var/run/forged/foreigner.pem", "/var/run/forged/foreigner.key"),
 }
 """Where the stranger has what it may show: the files of the certificate and of its key."""
 
@@ -52,7 +52,7 @@ class UntrustedClient:
             *self._namespaces.documents("stranger.yaml"),
         ]
 
-    def dial(self, server: Pod, claim: Claim) -> Handshake:
+    def dial(self, server: Pod, claim: ShownCertificate) -> Handshake:
         """Dials a server's proxy and shows it a certificate.
 
         Args:

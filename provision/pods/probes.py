@@ -24,7 +24,7 @@ from facts.kubernetes.probes import (
 )
 from facts.proxies import envoy
 from facts.teleport.tbot import KubeletAddress
-from facts.traffic.refusal import Kind, Outcome, parse_ended_streams
+from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_streams
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, eventually
@@ -213,7 +213,7 @@ class Probes:
             ended, log = self._ended_streams(pod)
             return _without(node, pod, str(ended[-1]) if ended else error.seen, (*evidence, log))
 
-    def _ended_streams(self, pod: Pod) -> tuple[list[Outcome], str]:
+    def _ended_streams(self, pod: Pod) -> tuple[list[AttemptOutcome], str]:
         """How the streams of a probe have ended, oldest first, and the reading that says so."""
         log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
         return [stream.outcome for stream in parse_ended_streams(str(log.document))], log.evidence
@@ -224,14 +224,14 @@ def _without(node: str, pod: Pod, reason: str, evidence: tuple[str, ...]) -> Sds
     return SdsProbe(node, pod.namespace, pod.service_account, None, reason, datetime.now(UTC), found)
 
 
-def refused_for_good(ended: Sequence[Outcome]) -> bool:
+def refused_for_good(ended: Sequence[AttemptOutcome]) -> bool:
     """Whether the SDS server has refused a probe so often, each time alike, that it will not be asked further.
 
     Args:
         ended: How its streams have ended, oldest first.
     """
     last = ended[-REFUSALS:]
-    return len(last) == REFUSALS and last[0].kind is Kind.SDS and len({*last}) == 1
+    return len(last) == REFUSALS and last[0].kind is AttemptEnd.SDS and len({*last}) == 1
 
 
 def label_of(node: str) -> str:

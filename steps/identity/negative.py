@@ -12,7 +12,7 @@ from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import WorkloadIdentity
-from facts.traffic.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
+from facts.traffic.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe, ShownCertificate
 from judge.identity import fallback as fallback_judge
 from judge.identity import refusals as judge
 from judge.identity.proxies import ObservedProxies
@@ -102,7 +102,9 @@ def fallback_is_recognised(
 
 @then("it must shake hands with another of its kind")
 def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], Claim.ISTIODS)))
+    must_hold(
+        recorder, fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS))
+    )
 
 
 # NEG-02.
@@ -192,7 +194,7 @@ def server(test_pods: TestPods) -> Pod:
 
 @when(parsers.parse("it is dialled with {claim}"), target_fixture="handshake")
 def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Handshake:
-    return negative_probes.stranger.dial(server, Claim(claim))
+    return negative_probes.stranger.dial(server, ShownCertificate(claim))
 
 
 @then("it must refuse that certificate")

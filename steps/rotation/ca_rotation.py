@@ -10,7 +10,7 @@ from pytest_bdd import given, parsers, then, when
 
 from facts.errors import CouldNotTell
 from facts.evidence import Recorder
-from facts.over_time.ca_rotation import STANDBY, Generations, Stage, Wanted
+from facts.over_time.ca_rotation import STANDBY, Generations, PhaseExpectation, Stage
 from facts.proxies.identity import Fleet
 from judge.rotation import ca_rotation as judge
 from judge.rotation import premature_end as early_judge
@@ -59,12 +59,12 @@ class Course:
         self._rotation = rotation
         self._install = install
         self._trial = trial
-        self.plan: list[Wanted] = []
+        self.plan: list[PhaseExpectation] = []
         self.stages: list[Stage] = []
         pods = (*install.pods_on_sockets(), *trial.pods)
         self.generations: Generations = rotation.begin([pod.uid for pod in pods])
 
-    def enter(self, plan: Sequence[Wanted], *, but_on: str = "") -> bool:
+    def enter(self, plan: Sequence[PhaseExpectation], *, but_on: str = "") -> bool:
         """Enters phases, each as soon as every proxy has followed the one before; goes no further than that.
 
         Args:
@@ -83,7 +83,7 @@ class Course:
                 return False
         return True
 
-    def must_enter(self, plan: Sequence[Wanted], *, but_on: str = "") -> None:
+    def must_enter(self, plan: Sequence[PhaseExpectation], *, but_on: str = "") -> None:
         """The same, where what comes after it would show nothing.
 
         Raises:
@@ -98,7 +98,7 @@ class Course:
                 remedy="see ROT-04, which is about rotations that nobody hinders",
             )
 
-    def _follow(self, wanted: Wanted, entered: datetime, but_on: str) -> bool:
+    def _follow(self, wanted: PhaseExpectation, entered: datetime, but_on: str) -> bool:
         longest = self._trial.slowest_renewal + TOO_LATE
         self.generations = known = self._rotation.published(wanted, self.generations, longest)
         followed = self._rotation.is_followed(wanted, known, longest, but_on=but_on)
@@ -120,9 +120,9 @@ class Course:
         return Fleet((*installed.proxies, *ours.proxies), (*installed.unread, *ours.unread))
 
 
-def _plan(table: Sequence[Sequence[str]]) -> list[Wanted]:
+def _plan(table: Sequence[Sequence[str]]) -> list[PhaseExpectation]:
     _title, *rows = table
-    return [Wanted(phase, tuple(trusted.split(" and ")), signs) for phase, trusted, signs in rows]
+    return [PhaseExpectation(phase, tuple(trusted.split(" and ")), signs) for phase, trusted, signs in rows]
 
 
 @given("an admin session of Teleport, which rotates nothing")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from facts.evidence import KeptInMemory
-from observe.teleport.session import Teleport
+from observe.teleport.session import TeleportSession
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene
 from provision.faults.tbot import daemon_set
@@ -58,7 +58,7 @@ class Cut:
         authority = self._scene.installation.authority
         try:
             while not self._ended.wait(INTERVAL):
-                teleport = Teleport(
+                teleport = TeleportSession(
                     authority.proxy,
                     recorder=KeptInMemory(),
                     timeout=self._scene.patience.api,

@@ -8,22 +8,22 @@ from typing import Any
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import Counters
-from facts.traffic.attempts import Candidate, Claim, Handshake, JoinAttempt, NotRun, OutsideProbe
+from facts.traffic.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe, ShownCertificate
 from facts.traffic.ledger import End, Exchange, Ledger, Outcome, Request
-from facts.traffic.refusal import Because, Kind
-from facts.traffic.refusal import Outcome as Ending
+from facts.traffic.refusal import AttemptEnd, Because
+from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.identity.proxies import ObservedProxies
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, authority, svid
 
 RUN = "conformance-1"
-NO_POD = Ending(Kind.SDS, "INVALID_ARGUMENT", "workload.kubernetes is unset", Because.NO_POD)
-NO_RULE = Ending(Kind.SDS, "PERMISSION_DENIED", "no matching rule found", Because.NO_RULE)
-NO_ALLOW_RULE = Ending(Kind.JOIN, "", "kubernetes token did not match any allow rules", Because.NO_ALLOW_RULE)
-NO_SOCKET = Ending(Kind.NO_SOCKET, "", "agent configured for non-default SDS socket path: … but no socket found")
-UNKNOWN_CERTIFICATE = Ending(Kind.TLS_ALERT, "certificate_unknown", "SSLError: …")
-GRANTED = Ending(Kind.GRANTED)
-TIMEOUT = Ending(Kind.TIMEOUT)
+NO_POD = Ending(AttemptEnd.SDS, "INVALID_ARGUMENT", "workload.kubernetes is unset", Because.NO_POD)
+NO_RULE = Ending(AttemptEnd.SDS, "PERMISSION_DENIED", "no matching rule found", Because.NO_RULE)
+NO_ALLOW_RULE = Ending(AttemptEnd.JOIN, "", "kubernetes token did not match any allow rules", Because.NO_ALLOW_RULE)
+NO_SOCKET = Ending(AttemptEnd.NO_SOCKET, "", "agent configured for non-default SDS socket path: … but no socket found")
+UNKNOWN_CERTIFICATE = Ending(AttemptEnd.TLS_ALERT, "certificate_unknown", "SSLError: …")
+GRANTED = Ending(AttemptEnd.GRANTED)
+TIMEOUT = Ending(AttemptEnd.TIMEOUT)
 
 
 def outside(node: str = make.NODE, **changes: Any) -> OutsideProbe:
@@ -74,7 +74,7 @@ def counted(**values: int) -> Counters:
 def handshake(**changes: Any) -> Handshake:
     """A certificate of istiod that was refused for what it is."""
     made = Handshake(
-        claim=Claim.ISTIODS,
+        claim=ShownCertificate.ISTIODS,
         chain=(svid(RUN, "stranger", issuer="istiod"),),
         at=NOW,
         protocol="TLSv1.3",

@@ -257,7 +257,7 @@ class _Node:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> _Node:
-    monkeypatch.setattr(ca, "Teleport", _Bundle)
+    monkeypatch.setattr(ca, "TeleportSession", _Bundle)
     monkeypatch.setattr(ca, "INTERVAL", 0.005)
     monkeypatch.setattr(_Bundle, "authorities", (object(),))
     return _Node()

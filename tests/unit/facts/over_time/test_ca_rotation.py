@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from facts.over_time.ca_rotation import ANOTHER, NEW, NONE, OLD, Generations, Stage, Wanted, told
+from facts.over_time.ca_rotation import ANOTHER, NEW, NONE, OLD, Generations, PhaseExpectation, Stage, told
 from facts.svid import Certificate
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 BEFORE, AFTER, STRANGE = authority("before"), authority("after"), authority("strange")
 BOTH = Generations((BEFORE,), (AFTER,))
-UPDATE_CLIENTS = Wanted("update_clients", (OLD, NEW), NEW)
+UPDATE_CLIENTS = PhaseExpectation("update_clients", (OLD, NEW), NEW)
 
 
 def test_what_is_published_and_was_not_there_before_is_new() -> None:

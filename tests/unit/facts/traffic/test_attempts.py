@@ -10,7 +10,7 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.traffic.attempts import OutsideProbe, parse_relay, parse_tls_client
-from facts.traffic.refusal import Kind, Outcome
+from facts.traffic.refusal import AttemptEnd, AttemptOutcome
 from facts.traffic.tls_alerts import Objection
 from provision.negative.forgery import forged
 
@@ -45,7 +45,7 @@ def test_a_relay_that_could_not_go_over(text: str) -> None:
     ],
 )
 def test_a_process_is_outside_where_tbot_can_see_no_pod(mounts: bool, root: str, outside: bool) -> None:
-    probe = OutsideProbe("node-1", mounts, root, None, Outcome(Kind.SDS), datetime.now(UTC), ("ev",))
+    probe = OutsideProbe("node-1", mounts, root, None, AttemptOutcome(AttemptEnd.SDS), datetime.now(UTC), ("ev",))
     assert probe.is_outside is outside
 
 
@@ -66,14 +66,16 @@ def test_the_tls_client_tells_what_it_showed_and_how_it_was_refused() -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "kind"),
     [
-        ("HTTP/1.1 200 OK\r\n\r\nhello", "", Kind.GRANTED),
-        ("HTTP/1.1 403 Forbidden\r\n\r\nRBAC: access denied", "", Kind.GRANTED),
-        ("", "", Kind.CLOSED),
-        ("something else", "", Kind.OTHER),
-        ("", "TimeoutError", Kind.TIMEOUT),
+        ("HTTP/1.1 200 OK\r\n\r\nhello", "", AttemptEnd.GRANTED),
+        ("HTTP/1.1 403 Forbidden\r\n\r\nRBAC: access denied", "", AttemptEnd.GRANTED),
+        ("", "", AttemptEnd.CLOSED),
+        ("something else", "", AttemptEnd.OTHER),
+        ("", "TimeoutError", AttemptEnd.TIMEOUT),
     ],
 )
-def test_an_answer_whatever_its_status_means_that_the_certificate_was_taken(answer: str, error: str, kind: Kind) -> None:
+def test_an_answer_whatever_its_status_means_that_the_certificate_was_taken(
+    answer: str, error: str, kind: AttemptEnd
+) -> None:
     assert parse_tls_client(client(answer=answer, error=error, text=""))[2].kind is kind
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from facts.traffic.refusal import (
+    AttemptEnd,
+    AttemptOutcome,
     Because,
-    Kind,
-    Outcome,
     of_agents_log,
     of_exception,
     of_sds,
@@ -20,16 +20,16 @@ from facts.traffic.tls_alerts import Objection
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
-        ("TimeoutError", "timed out", Kind.TIMEOUT),
-        ("ConnectionResetError", "[Errno 104] Connection reset by peer", Kind.CLOSED),
-        ("SSLEOFError", "EOF occurred in violation of protocol", Kind.CLOSED),
-        ("SSLError", "[SSL: SSLV3_ALERT_CERTIFICATE_UNKNOWN] sslv3 alert certificate unknown", Kind.TLS_ALERT),
-        ("SSLError", "[SSL: WRONG_VERSION_NUMBER] wrong version number", Kind.OTHER),
-        ("ConnectionRefusedError", "[Errno 111] Connection refused", Kind.OTHER),
-        ("FileNotFoundError", "[Errno 2] No such file or directory", Kind.OTHER),
+        ("TimeoutError", "timed out", AttemptEnd.TIMEOUT),
+        ("ConnectionResetError", "[Errno 104] Connection reset by peer", AttemptEnd.CLOSED),
+        ("SSLEOFError", "EOF occurred in violation of protocol", AttemptEnd.CLOSED),
+        ("SSLError", "[SSL: SSLV3_ALERT_CERTIFICATE_UNKNOWN] sslv3 alert certificate unknown", AttemptEnd.TLS_ALERT),
+        ("SSLError", "[SSL: WRONG_VERSION_NUMBER] wrong version number", AttemptEnd.OTHER),
+        ("ConnectionRefusedError", "[Errno 111] Connection refused", AttemptEnd.OTHER),
+        ("FileNotFoundError", "[Errno 2] No such file or directory", AttemptEnd.OTHER),
     ],
 )
-def test_an_exception_of_the_tls_client(name: str, text: str, kind: Kind) -> None:
+def test_an_exception_of_the_tls_client(name: str, text: str, kind: AttemptEnd) -> None:
     assert of_exception(name, text).kind is kind
 
 
@@ -53,7 +53,7 @@ def test_an_exception_of_the_tls_client(name: str, text: str, kind: Kind) -> Non
 )
 def test_each_alert_is_told_by_what_it_objects_to(alert: str, objection: Objection) -> None:
     outcome = of_exception("SSLError", f"[SSL: {alert}] words (_ssl.c:2580)")
-    assert outcome.kind is Kind.TLS_ALERT
+    assert outcome.kind is AttemptEnd.TLS_ALERT
     assert outcome.objection is objection
 
 
@@ -68,18 +68,23 @@ def test_what_ended_without_an_alert_objects_to_nothing(name: str, text: str) ->
 @pytest.mark.parametrize(
     ("code", "message", "kind", "because"),
     [
-        (3, "workload identity failed evaluation\n\tworkload.kubernetes is unset", Kind.SDS, Because.NO_POD),
-        (2, 'attribute "workload.kubernetes.namespace" unset', Kind.SDS, Because.NO_POD),
-        (7, "attributes did not pass rule evaluation: no matching rule found", Kind.SDS, Because.NO_RULE),
-        (3, "unknown resource names: [default]", Kind.SDS, Because.UNSAID),
-        (14, "upstream connect error, delayed connect error: No such file or directory", Kind.NO_SOCKET, Because.UNSAID),
-        (14, "upstream connect error or disconnect/reset before headers", Kind.OTHER, Because.UNSAID),
-        (4, "", Kind.OTHER, Because.UNSAID),
-        (12, "method not implemented", Kind.OTHER, Because.UNSAID),
-        (99, "what", Kind.SDS, Because.UNSAID),
+        (3, "workload identity failed evaluation\n\tworkload.kubernetes is unset", AttemptEnd.SDS, Because.NO_POD),
+        (2, 'attribute "workload.kubernetes.namespace" unset', AttemptEnd.SDS, Because.NO_POD),
+        (7, "attributes did not pass rule evaluation: no matching rule found", AttemptEnd.SDS, Because.NO_RULE),
+        (3, "unknown resource names: [default]", AttemptEnd.SDS, Because.UNSAID),
+        (
+            14,
+            "upstream connect error, delayed connect error: No such file or directory",
+            AttemptEnd.NO_SOCKET,
+            Because.UNSAID,
+        ),
+        (14, "upstream connect error or disconnect/reset before headers", AttemptEnd.OTHER, Because.UNSAID),
+        (4, "", AttemptEnd.OTHER, Because.UNSAID),
+        (12, "method not implemented", AttemptEnd.OTHER, Because.UNSAID),
+        (99, "what", AttemptEnd.SDS, Because.UNSAID),
     ],
 )
-def test_an_sds_stream(code: int, message: str, kind: Kind, because: Because) -> None:
+def test_an_sds_stream(code: int, message: str, kind: AttemptEnd, because: Because) -> None:
     outcome = of_sds(code, message)
     assert (outcome.kind, outcome.because) == (kind, because)
 
@@ -109,7 +114,7 @@ def test_ends_of_streams_are_read_over_several_lines_and_by_cluster() -> None:
         "sds-grpc", "PERMISSION_DENIED", Because.NO_RULE,
     )  # fmt: skip
     assert refused.outcome.said.endswith("no matching rule found")
-    assert (unreached.cluster, unreached.outcome.kind) == ("outside", Kind.NO_SOCKET)
+    assert (unreached.cluster, unreached.outcome.kind) == ("outside", AttemptEnd.NO_SOCKET)
 
 
 def test_the_agents_format_is_read_without_its_trailer() -> None:
@@ -132,9 +137,9 @@ def test_a_log_without_such_a_line_has_no_ended_stream() -> None:
 
 
 def test_an_outcome_in_words_is_one_line() -> None:
-    words = str(Outcome(Kind.SDS, "PERMISSION_DENIED", "one\n\ttwo"))
+    words = str(AttemptOutcome(AttemptEnd.SDS, "PERMISSION_DENIED", "one\n\ttwo"))
     assert words == "refused by the SDS server (PERMISSION_DENIED): one two"
-    assert str(Outcome(Kind.TIMEOUT)) == "no answer in time"
+    assert str(AttemptOutcome(AttemptEnd.TIMEOUT)) == "no answer in time"
 
 
 AGENT_ENDS = (
@@ -146,29 +151,29 @@ AGENT_ENDS = (
 
 def test_an_agent_without_a_socket_of_another_name() -> None:
     outcome = of_agents_log(AGENT_ENDS)
-    assert outcome.kind is Kind.NO_SOCKET
+    assert outcome.kind is AttemptEnd.NO_SOCKET
     assert outcome.said.endswith("but no socket found")
 
 
 @pytest.mark.parametrize("log", ["", "error: failed to connect to istiod", "2026\tinfo\tStarting default Istio SDS Server"])
 def test_an_agent_that_ended_for_another_reason(log: str) -> None:
-    assert of_agents_log(log).kind is Kind.OTHER
+    assert of_agents_log(log).kind is AttemptEnd.OTHER
 
 
 @pytest.mark.parametrize(
     ("log", "kind", "because"),
     [
-        ("INFO starting\nERROR: kubernetes token did not match any allow rules\n", Kind.JOIN, Because.NO_ALLOW_RULE),
-        ("INFO starting\nERROR: joining\n\tkubernetes OIDC token did not match any allow rules configured\n", Kind.JOIN,
+        ("INFO starting\nERROR: kubernetes token did not match any allow rules\n", AttemptEnd.JOIN, Because.NO_ALLOW_RULE),
+        ("INFO starting\nERROR: join\n\tkubernetes OIDC token did not match any allow rules configured\n", AttemptEnd.JOIN,
          Because.NO_ALLOW_RULE),
-        ("INFO [TBOT:IDEN] Fetched new bot identity instance:x\n", Kind.GRANTED, Because.UNSAID),
-        ("INFO [TBOT:SVC:] Listener opened for Workload API endpoint addr:/x\n", Kind.GRANTED, Because.UNSAID),
-        ("INFO starting\nERROR: reviewing kubernetes token with static_jwks\n\tvalidating jwt signature\n", Kind.OTHER,
+        ("INFO [TBOT:IDEN] Fetched new bot identity instance:x\n", AttemptEnd.GRANTED, Because.UNSAID),
+        ("INFO [TBOT:SVC:] Listener opened for Workload API endpoint addr:/x\n", AttemptEnd.GRANTED, Because.UNSAID),
+        ("INFO starting\nERROR: reviewing kubernetes token with static_jwks\n\tvalidating jwt signature\n", AttemptEnd.OTHER,
          Because.UNSAID),
-        ("INFO starting\n", Kind.OTHER, Because.UNSAID),
+        ("INFO starting\n", AttemptEnd.OTHER, Because.UNSAID),
     ],
 )  # fmt: skip
-def test_a_tbot_that_tried_to_join(log: str, kind: Kind, because: Because) -> None:
+def test_a_tbot_that_tried_to_join(log: str, kind: AttemptEnd, because: Because) -> None:
     outcome = of_tbots_log(log)
     assert (outcome.kind, outcome.because) == (kind, because)
 

@@ -12,8 +12,8 @@ from facts.guide import Defect, GuideAnswer
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
-from facts.traffic.refusal import Kind
-from facts.traffic.refusal import Outcome as Ending
+from facts.traffic.refusal import AttemptEnd
+from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.identity.fallback import (
     fallback_is_recognised,
     install_fails_closed,
@@ -95,7 +95,7 @@ def test_another_name_that_does_not_fail_closed(changes: dict[str, Any], words: 
 
 
 def test_an_agent_that_ended_for_another_reason_shows_nothing() -> None:
-    ended = attempts.closed(outcome=Ending(Kind.OTHER, "", "cannot reach istiod"))
+    ended = attempts.closed(outcome=Ending(AttemptEnd.OTHER, "", "cannot reach istiod"))
     unknown(other_name_fails_closed(ended), "NEG-04", "cannot reach istiod")
     unknown(other_name_fails_closed(attempts.not_run("fail-closed", "Pending")), "NEG-04", "Pending")
 

@@ -7,8 +7,8 @@ import pytest
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import AllowRule
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
-from facts.traffic.refusal import Kind
-from facts.traffic.refusal import Outcome as Ending
+from facts.traffic.refusal import AttemptEnd
+from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.identity.refusals import cannot_join, outside_is_refused, rules_are_enforced
 from tests.unit.judge import attempts
 from tests.unit.judge import builders as make
@@ -50,9 +50,9 @@ def test_where_nobody_is_attested_a_refusal_is_none() -> None:
             make.sds_probe(),
             "was not refused for being in no pod: no answer in time",
         ),
-        (attempts.outside(outcome=Ending(Kind.NO_SOCKET)), make.sds_probe(), "there is no socket to ask"),
+        (attempts.outside(outcome=Ending(AttemptEnd.NO_SOCKET)), make.sds_probe(), "there is no socket to ask"),
         (
-            attempts.outside(outcome=Ending(Kind.SDS, "INTERNAL", "?")),
+            attempts.outside(outcome=Ending(AttemptEnd.SDS, "INTERNAL", "?")),
             make.sds_probe(),
             "refused by the SDS server (INTERNAL)",
         ),
@@ -168,7 +168,10 @@ def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:
 @pytest.mark.parametrize(
     ("attempt", "words"),
     [
-        (attempts.join_attempt(outcome=Ending(Kind.GRANTED, "", "Listener opened")), "joined as the bot: Listener opened"),
+        (
+            attempts.join_attempt(outcome=Ending(AttemptEnd.GRANTED, "", "Listener opened")),
+            "joined as the bot: Listener opened",
+        ),
         (attempts.join_attempt(instances=(make.bot_instance("joiner"),)), "Teleport has the bot instance instance-joiner"),
     ],
     ids=["it says so", "Teleport says so"],
@@ -180,7 +183,10 @@ def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) ->
 @pytest.mark.parametrize(
     ("attempt", "words"),
     [
-        (attempts.join_attempt(outcome=Ending(Kind.OTHER, "", "validating jwt signature")), "validating jwt signature"),
+        (
+            attempts.join_attempt(outcome=Ending(AttemptEnd.OTHER, "", "validating jwt signature")),
+            "validating jwt signature",
+        ),
         (attempts.join_attempt(outcome=attempts.TIMEOUT), "no answer in time"),
         (attempts.not_run("joiner", "ImagePullBackOff"), "joiner did not run: ImagePullBackOff"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from facts.over_time.ca_rotation import NEW, OLD, Generations, Stage, Wanted
+from facts.over_time.ca_rotation import NEW, OLD, Generations, PhaseExpectation, Stage
 from facts.proxies.identity import Unread
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
@@ -20,21 +20,21 @@ from tests.unit.judge.traffic.test_load import history, load, request
 BEFORE, AFTER = authority("before"), authority("after")
 BOTH = Generations((BEFORE,), (AFTER,))
 PLAN = (
-    Wanted("init", (OLD, NEW), OLD),
-    Wanted("update_clients", (OLD, NEW), NEW),
-    Wanted("standby", (NEW,), NEW),
+    PhaseExpectation("init", (OLD, NEW), OLD),
+    PhaseExpectation("update_clients", (OLD, NEW), NEW),
+    PhaseExpectation("standby", (NEW,), NEW),
 )
 SIGNER = {OLD: "before", NEW: "after"}
 
 
-def proxy(name: str, wanted: Wanted, **changes: Any) -> Any:
+def proxy(name: str, wanted: PhaseExpectation, **changes: Any) -> Any:
     """A proxy that has followed."""
     trusted = tuple(a for each in wanted.trusted for a in BOTH.of(each))
     leaf = svid(issuer=SIGNER[wanted.issuer])
     return make.proxy(make.pod(name), **{"chain": (leaf,), "root_authorities": {TRUST_DOMAIN: trusted}, **changes})
 
 
-def stage(wanted: Wanted, waited: float = 2, **changes: Any) -> Stage:
+def stage(wanted: PhaseExpectation, waited: float = 2, **changes: Any) -> Stage:
     """A phase that Teleport and two proxies have followed."""
     rotation = "standby" if wanted.phase == "standby" else f"in progress (mode: manual, phase: {wanted.phase})"
     made = Stage(

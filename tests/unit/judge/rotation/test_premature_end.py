@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facts.over_time.ca_rotation import NEW, OLD, Stage, Wanted
+from facts.over_time.ca_rotation import NEW, OLD, PhaseExpectation, Stage
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.traffic.ledger import End, Ledger, Outcome, Request
@@ -23,7 +23,7 @@ from tests.unit.judge.rotation.test_ca_rotation import AFTER, BEFORE, CLIENTS, S
 from tests.unit.judge.traffic.test_load import at, request
 
 NEAR, FAR = "node-near", "node-far"
-STANDBY = Wanted("standby", (NEW,), NEW)
+STANDBY = PhaseExpectation("standby", (NEW,), NEW)
 
 
 def proxy(name: str, node: str, trusts: tuple[Any, ...], issuer: str) -> ProxyIdentity:
@@ -34,7 +34,7 @@ def proxy(name: str, node: str, trusts: tuple[Any, ...], issuer: str) -> ProxyId
 LEFT = proxy("left", FAR, (BEFORE, AFTER), OLD)
 
 
-def early(wanted: Wanted, *proxies: ProxyIdentity) -> Stage:
+def early(wanted: PhaseExpectation, *proxies: ProxyIdentity) -> Stage:
     return stage(wanted, fleet=make.fleet(*proxies))
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding
-from facts.traffic.attempts import Claim, Handshake
+from facts.traffic.attempts import Handshake, ShownCertificate
 from facts.traffic.ledger import Outcome
-from facts.traffic.refusal import Kind
-from facts.traffic.refusal import Outcome as Ending
+from facts.traffic.refusal import AttemptEnd
+from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.traffic import peers
 from tests.unit.judge import attempts
 from tests.unit.judge import builders as make
@@ -31,21 +31,21 @@ def judged(handshake: Handshake) -> Finding:
 
 def alert(name: str) -> Ending:
     """What the client sees of an alert."""
-    return Ending(Kind.TLS_ALERT, name, f"SSLError: {name}")
+    return Ending(AttemptEnd.TLS_ALERT, name, f"SSLError: {name}")
 
 
 @pytest.mark.parametrize(
     ("claim", "shown", "counter"),
     [
-        (Claim.ISTIODS, ISTIODS, "fail_verify_error"),
-        (Claim.FORGED, FORGED, "fail_verify_error"),
-        (Claim.FOREIGN, FOREIGN, "fail_verify_error"),
-        (Claim.FOREIGN, FOREIGN, "fail_verify_san"),
+        (ShownCertificate.ISTIODS, ISTIODS, "fail_verify_error"),
+        (ShownCertificate.FORGED, FORGED, "fail_verify_error"),
+        (ShownCertificate.FOREIGN, FOREIGN, "fail_verify_error"),
+        (ShownCertificate.FOREIGN, FOREIGN, "fail_verify_san"),
     ],
 )
 @pytest.mark.parametrize("name", ["certificate_unknown", "unknown_ca", "bad_certificate"])
 def test_a_certificate_of_somebody_elses_is_refused_by_both_ends_word(
-    claim: Claim, shown: Any, counter: str, name: str
+    claim: ShownCertificate, shown: Any, counter: str, name: str
 ) -> None:
     refused = attempts.handshake(claim=claim, chain=(shown,), outcome=alert(name), counted=attempts.counted(**{counter: 1}))
     finding = judged(refused)
@@ -85,7 +85,7 @@ def test_an_alert_for_another_reason_shows_nothing(name: str, words: str) -> Non
     ("changes", "words"),
     [
         ({"outcome": attempts.TIMEOUT}, "no alert on its certificate: no answer in time"),
-        ({"outcome": Ending(Kind.CLOSED)}, "closed the connection without a word"),
+        ({"outcome": Ending(AttemptEnd.CLOSED)}, "closed the connection without a word"),
         ({"counted": attempts.counted()}, "counts no certificate, and none whose issuer it could not verify"),
         (
             {"counted": attempts.counted(fail_verify_san=1)},
@@ -103,14 +103,16 @@ def test_a_refusal_by_chance_shows_nothing(changes: dict[str, Any], words: str) 
 @pytest.mark.parametrize(
     ("claim", "shown", "words"),
     [
-        (Claim.ISTIODS, FORGED, "issued by CN=nobody"),
-        (Claim.FORGED, ISTIODS, "issued by CN=istiod"),
-        (Claim.FOREIGN, FORGED, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
-        (Claim.FORGED, FOREIGN, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
-        (Claim.FORGED, svid(attempts.RUN, "stranger"), "which Teleport has issued"),
+        (ShownCertificate.ISTIODS, FORGED, "issued by CN=nobody"),
+        (ShownCertificate.FORGED, ISTIODS, "issued by CN=istiod"),
+        (ShownCertificate.FOREIGN, FORGED, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
+        (ShownCertificate.FORGED, FOREIGN, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
+        (ShownCertificate.FORGED, svid(attempts.RUN, "stranger"), "which Teleport has issued"),
     ],
 )
-def test_a_client_that_shows_something_else_than_it_claims_shows_nothing(claim: Claim, shown: Any, words: str) -> None:
+def test_a_client_that_shows_something_else_than_it_claims_shows_nothing(
+    claim: ShownCertificate, shown: Any, words: str
+) -> None:
     unknown(judged(attempts.handshake(claim=claim, chain=(shown,))), "NEG-05", words)
 
 

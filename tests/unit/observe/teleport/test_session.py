@@ -23,7 +23,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.evidence import KeptInMemory, ObjectRef
 from facts.teleport.resources import ClusterStatus, JoinToken, NoSession, selects
 from observe.command import CommandResult
-from observe.teleport.session import Teleport
+from observe.teleport.session import TeleportSession
 from tests.data import document, text
 
 PAGES: dict[str, tuple[int, str]] = {
@@ -80,8 +80,8 @@ def proxy(certificate: Path) -> Iterator[HTTPServer]:
     server.server_close()
 
 
-def _open(proxy: HTTPServer, recorder: KeptInMemory, **options: Any) -> Teleport:
-    return Teleport(f"127.0.0.1:{proxy.server_port}", recorder=recorder, timeout=5, **options)
+def _open(proxy: HTTPServer, recorder: KeptInMemory, **options: Any) -> TeleportSession:
+    return TeleportSession(f"127.0.0.1:{proxy.server_port}", recorder=recorder, timeout=5, **options)
 
 
 def test_the_public_endpoints_need_no_session(proxy: HTTPServer, recorder: KeptInMemory, certificate: Path) -> None:
@@ -115,20 +115,20 @@ def test_a_web_server_that_is_no_teleport(proxy: HTTPServer, recorder: KeptInMem
 
 def test_nobody_there(recorder: KeptInMemory) -> None:
     with pytest.raises(CouldNotTell) as caught:
-        Teleport("127.0.0.1:1", recorder=recorder, timeout=2).ping()
+        TeleportSession("127.0.0.1:1", recorder=recorder, timeout=2).ping()
     assert "https://127.0.0.1:1/webapi/ping" in caught.value.where
 
 
 @pytest.mark.parametrize("address", ["", "host:port", "https://"])
 def test_an_address_that_is_none(recorder: KeptInMemory, address: str) -> None:
     with pytest.raises(BadInput):
-        Teleport(address, recorder=recorder, timeout=2)
+        TeleportSession(address, recorder=recorder, timeout=2)
 
 
 def test_the_default_port_and_a_missing_ca_file(recorder: KeptInMemory, tmp_path: Path) -> None:
-    assert Teleport("https://example.teleport.sh/", recorder=recorder, timeout=2).proxy == "example.teleport.sh:443"
+    assert TeleportSession("https://example.teleport.sh/", recorder=recorder, timeout=2).proxy == "example.teleport.sh:443"
     with pytest.raises(BadInput):
-        Teleport("example.teleport.sh", recorder=recorder, timeout=2, ca=tmp_path / "none.pem")
+        TeleportSession("example.teleport.sh", recorder=recorder, timeout=2, ca=tmp_path / "none.pem")
 
 
 class _Tctl:
@@ -143,8 +143,8 @@ class _Tctl:
         return CommandResult(("docker", "exec", "t", "tctl", *words), code, out, err, datetime.now(UTC))
 
 
-def _with(recorder: KeptInMemory, **answers: tuple[int, str, str]) -> Teleport:
-    return Teleport("example.org", recorder=recorder, timeout=2, tctl=_Tctl(**answers))
+def _with(recorder: KeptInMemory, **answers: tuple[int, str, str]) -> TeleportSession:
+    return TeleportSession("example.org", recorder=recorder, timeout=2, tctl=_Tctl(**answers))
 
 
 def test_resources_through_tctl_show_as_tctl(recorder: KeptInMemory) -> None:
@@ -238,7 +238,7 @@ def test_that_the_session_does_not_work_is_what_status_tells(recorder: KeptInMem
 
 
 def test_without_a_session_the_error_says_what_to_give(recorder: KeptInMemory) -> None:
-    teleport = Teleport("example.org", recorder=recorder, timeout=2)
+    teleport = TeleportSession("example.org", recorder=recorder, timeout=2)
     with pytest.raises(CouldNotTell) as caught:
         teleport.status()
     assert "--tctl" in caught.value.remedy

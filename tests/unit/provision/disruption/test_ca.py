@@ -11,7 +11,7 @@ import pytest
 
 from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
 from facts.evidence import KeptInMemory
-from facts.over_time.ca_rotation import NEW, OLD, Wanted
+from facts.over_time.ca_rotation import NEW, OLD, PhaseExpectation
 from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
@@ -139,7 +139,7 @@ def test_it_does_not_begin_where_somebody_is_behind_already(rotation: Rotation, 
 def test_each_phase_is_told_by_whether_it_was_followed(
     rotation: Rotation, teleport: Teleport, mesh: Mesh, recorder: KeptInMemory
 ) -> None:
-    generations, init = rotation.begin([]), Wanted("init", (OLD, NEW), OLD)
+    generations, init = rotation.begin([]), PhaseExpectation("init", (OLD, NEW), OLD)
     assert rotation.published(init, generations, 0.05) == generations, "Teleport has not been told yet"
     rotation.enter("init")
     generations = rotation.published(init, generations, 0.05)
@@ -147,7 +147,7 @@ def test_each_phase_is_told_by_whether_it_was_followed(
     assert rotation.is_followed(init, generations, 0.05)
     mesh.cut_off.add("web")
     rotation.enter("update_clients")
-    clients = Wanted("update_clients", (OLD, NEW), NEW)
+    clients = PhaseExpectation("update_clients", (OLD, NEW), NEW)
     assert not rotation.is_followed(clients, generations, 0.05)
     assert rotation.is_followed(clients, generations, 0.05, but_on="node-web")
     assert [e.question for e in recorder.evidence.values()] == [
@@ -217,7 +217,7 @@ def test_a_proxy_of_teleport_that_is_a_moment_behind_is_waited_for(
     rotation.enter("init")
     late = [make.bundle(authorities=(BEFORE,)), make.bundle(authorities=teleport.active)]
     monkeypatch.setattr(teleport, "bundle", lambda: late.pop(0))
-    assert rotation.published(Wanted("init", (OLD, NEW), OLD), generations, 5).new == (AFTER,)
+    assert rotation.published(PhaseExpectation("init", (OLD, NEW), OLD), generations, 5).new == (AFTER,)
 
 
 def test_a_phase_that_teleport_refuses_says_so(rotation: Rotation, teleport: Teleport) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from facts.errors import CouldNotTell, ProvisioningFailed
 from observe.wait import NotYet, eventually
-from provision.installing.phases import Cancelled, Phase, PhaseRecord, Phases
+from provision.installing.phases import Cancelled, Part, PhaseRecord, Phases
 
 WAIT = 5.0
 
@@ -37,7 +37,7 @@ def refuse() -> None:
 def test_a_phase_runs_after_what_it_needs_and_only_once() -> None:
     diary = Diary()
     phases = Phases(
-        [Phase("c", diary.act("c"), needs=("a", "b")), Phase("a", diary.act("a")), Phase("b", diary.act("b"), needs=("a",))]
+        [Part("c", diary.act("c"), needs=("a", "b")), Part("a", diary.act("a")), Part("b", diary.act("b"), needs=("a",))]
     )
     phases.ensure("c")
     phases.ensure("b", "c")
@@ -53,7 +53,7 @@ def test_independent_phases_run_at_the_same_time() -> None:
     def meet() -> None:
         both.wait(WAIT)
 
-    phases = Phases([Phase("a", meet), Phase("b", meet)])
+    phases = Phases([Part("a", meet), Part("b", meet)])
     phases.ensure("a", "b")
     phases.stop()
 
@@ -64,7 +64,7 @@ def test_what_runs_alongside_is_begun_but_not_waited_for() -> None:
     def act() -> None:
         assert release.wait(WAIT)
 
-    phases = Phases([Phase("a", lambda: None, alongside=("b",)), Phase("b", act)])
+    phases = Phases([Part("a", lambda: None, alongside=("b",)), Part("b", act)])
     phases.ensure("a")
     assert not phases.has_ended("b")
     release.set()
@@ -73,7 +73,7 @@ def test_what_runs_alongside_is_begun_but_not_waited_for() -> None:
 
 
 def test_two_phases_may_run_alongside_each_other() -> None:
-    phases = Phases([Phase("a", lambda: None, alongside=("b",)), Phase("b", lambda: None, alongside=("a",))])
+    phases = Phases([Part("a", lambda: None, alongside=("b",)), Part("b", lambda: None, alongside=("a",))])
     phases.ensure("a", "b")
     phases.stop()
 
@@ -83,9 +83,9 @@ def test_a_failure_names_its_phase_and_leaves_the_independent_alone() -> None:
     collected: list[str] = []
     phases = Phases(
         [
-            Phase("broken", refuse),
-            Phase("dependent", diary.act("dependent"), needs=("broken",)),
-            Phase("independent", diary.act("independent")),
+            Part("broken", refuse),
+            Part("dependent", diary.act("dependent"), needs=("broken",)),
+            Part("independent", diary.act("independent")),
         ],
         on_failure=collected.append,
     )
@@ -106,7 +106,7 @@ def test_a_disk_that_is_full_is_told_with_what_to_try() -> None:
     def act() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/cache/kind.yaml")
 
-    phases = Phases([Phase("a", act)])
+    phases = Phases([Part("a", act)])
     with pytest.raises(ProvisioningFailed, match=r"No space left .*phase a: /cache/kind.yaml.*CONFORMANCE_CACHE"):
         phases.ensure("a")
     phases.stop()
@@ -116,7 +116,7 @@ def test_an_error_of_another_kind_is_told_in_words() -> None:
     def act() -> None:
         raise KeyError("key")
 
-    phases = Phases([Phase("a", act)])
+    phases = Phases([Part("a", act)])
     with pytest.raises(ProvisioningFailed, match="KeyError: 'key'"):
         phases.ensure("a")
     phases.stop()
@@ -133,7 +133,7 @@ def test_stopping_ends_a_wait_and_everything_after_it() -> None:
     def wait() -> None:
         eventually("the end of days", look, phases.pace(600))
 
-    phases = Phases([Phase("a", wait), Phase("b", lambda: None, needs=("a",))], on_end=ended.append)
+    phases = Phases([Part("a", wait), Part("b", lambda: None, needs=("a",))], on_end=ended.append)
     phases.begin("b")
     assert waiting.wait(WAIT)
     phases.stop()
@@ -152,7 +152,7 @@ def test_an_error_while_stopping_is_no_failure() -> None:
 
     started, stopped = threading.Event(), threading.Event()
     collected: list[str] = []
-    phases = Phases([Phase("a", act)], on_failure=collected.append)
+    phases = Phases([Part("a", act)], on_failure=collected.append)
     phases.begin("a")
     assert started.wait(WAIT)
     stopper = threading.Thread(target=phases.stop)
@@ -166,7 +166,7 @@ def test_an_error_while_stopping_is_no_failure() -> None:
 
 
 def test_a_phase_that_succeeds_may_still_remark_something() -> None:
-    phases = Phases([Phase("a", lambda: "it is not ready"), Phase("b", lambda: None, needs=("a",))])
+    phases = Phases([Part("a", lambda: "it is not ready"), Part("b", lambda: None, needs=("a",))])
     phases.ensure("b")
     phases.stop()
     assert [(record.ok, record.message) for record in phases.timeline] == [(True, "it is not ready"), (True, "")]
@@ -174,11 +174,11 @@ def test_a_phase_that_succeeds_may_still_remark_something() -> None:
 
 def test_a_graph_that_cannot_be_run_is_refused() -> None:
     with pytest.raises(ValueError, match="no phase is called 'z'"):
-        Phases([Phase("a", lambda: None, needs=("z",))])
+        Phases([Part("a", lambda: None, needs=("z",))])
     with pytest.raises(ValueError, match="no phase is called 'z'"):
-        Phases([Phase("a", lambda: None, alongside=("z",))])
+        Phases([Part("a", lambda: None, alongside=("z",))])
     with pytest.raises(ValueError, match="need each other: a -> b -> a"):
-        Phases([Phase("a", lambda: None, needs=("b",)), Phase("b", lambda: None, needs=("a",))])
+        Phases([Part("a", lambda: None, needs=("b",)), Part("b", lambda: None, needs=("a",))])
 
 
 def test_the_first_failure_is_told_without_waiting_for_the_rest() -> None:
@@ -187,7 +187,7 @@ def test_the_first_failure_is_told_without_waiting_for_the_rest() -> None:
     def act() -> None:
         assert release.wait(WAIT)
 
-    phases = Phases([Phase("slow", act), Phase("broken", refuse), Phase("all", lambda: None, needs=("slow", "broken"))])
+    phases = Phases([Part("slow", act), Part("broken", refuse), Part("all", lambda: None, needs=("slow", "broken"))])
     with pytest.raises(ProvisioningFailed, match="phase broken"):
         phases.ensure("all")
     assert not phases.has_ended("slow")
@@ -199,7 +199,7 @@ def test_a_failure_that_is_handed_on_stays_the_first_phases() -> None:
     def hand_on() -> None:
         raise phases.failure_of("a") or AssertionError
 
-    phases = Phases([Phase("a", refuse), Phase("b", hand_on)])
+    phases = Phases([Part("a", refuse), Part("b", hand_on)])
     with pytest.raises(ProvisioningFailed):
         phases.ensure("a")
     with pytest.raises(ProvisioningFailed) as failure:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.traffic.refusal import Outcome, of_sds
+from facts.traffic.refusal import AttemptOutcome, of_sds
 from observe.wait import NotYet, Pace, eventually
-from provision.objects import Absent, Objects
+from provision.objects import NotThere, Objects
 from provision.pods.probes import REFUSALS, Probes, refused_for_good
 
 
@@ -70,7 +70,7 @@ class Slow:
         if verb == "get":
             self.looks -= 1
             if not self.looks:
-                raise Absent(expected="it", seen="HTTP 404", where="Namespace mine", remedy="")
+                raise NotThere(expected="it", seen="HTTP 404", where="Namespace mine", remedy="")
             return {
                 "status": {"conditions": [{"status": "True", "message": "Some content in the namespace has finalizers"}]}
             }
@@ -123,6 +123,6 @@ DENIED, FROZEN = of_sds(7, "did not pass rule evaluation"), of_sds(14, "connecti
     ],
 )
 def test_a_probe_is_refused_for_good_when_the_server_has_said_so_again_and_again(
-    ended: list[Outcome], *, for_good: bool
+    ended: list[AttemptOutcome], *, for_good: bool
 ) -> None:
     assert refused_for_good(ended) is for_good
