@@ -7,10 +7,13 @@ import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from facts.finding import Finding
 from facts.redaction import hidden_in, redact, without_named
+
+
+if TYPE_CHECKING:
+    from facts.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)

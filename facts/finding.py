@@ -1,12 +1,20 @@
-"""A finding: what a judgment says about one requirement, with the readings that it stands on."""
+"""A finding: the outcome of one judgment on one requirement, as a sum over the subjects that it looked at.
+
+What is wrong is a list of problems, each of one subject and, where a judgment can tell, of one cause. The sentence that
+people read is made from them here and nowhere else (`Finding.seen`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from facts.guide import Defect
+from facts.evidence import ObjectRef
 from facts.measure import Measure
+
+SHOWN = 10
+"""Subjects that a sentence names; the finding itself has all of them."""
 
 
 class Holds(StrEnum):
@@ -19,6 +27,37 @@ class Holds(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """One statement about one subject.
+
+    Attributes:
+        subject: The object that it is about.
+        said: The statement, without the subject's name.
+    """
+
+    subject: ObjectRef
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with one subject, or that could not be told of it.
+
+    Attributes:
+        subject: The object: this pod, this Deployment, this token. Its kind is empty where there is no object, and its name
+            says what was looked at.
+        said: What is wrong, in one sentence without the subject's name.
+        cause: Id of the cause (``judge/causes.yaml``); empty where the judgment cannot tell it.
+        evidence: Ids of the readings that decide it, the decisive one first.
+    """
+
+    subject: ObjectRef
+    said: str
+    cause: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome of one judgment.
 
@@ -26,26 +65,34 @@ class Finding:
         requirement: Id in the catalogue, e.g. ``INST-06``.
         holds: The answer.
         expected: What must be so.
-        seen: What is so.
-        where: The object that was judged.
-        evidence: Ids of the readings it stands on; a YES without any is refused.
-        remedy: What to do about it; empty means the catalogue's remedy.
-        guide_says: What the guide's own check answers here, where it has one.
+        where: What was judged, as a person names it.
+        problems: What is wrong, by subject; only for NO.
+        unclear: What could not be told, by subject: all that an UNKNOWN says, and what a NO leaves open.
+        held: What was confirmed, by subject.
+        left_out: The subjects that were not judged, each with the reason.
+        notes: What shows beside the answer and breaks nothing here, such as a floating tag.
+        confirmed: What was confirmed, in one sentence; empty where `held` says it.
+        evidence: Ids of all readings that it stands on; a YES without any is refused.
+        settle: For UNKNOWN, what would settle it.
+        guide_says: The answer of the guide's own check, where it has one.
         condition: For NOT_APPLICABLE, the catalogue's condition that is met.
-        guide_defect: The defect of the guide that shows in it, if one does, whatever the answer is.
-        measures: The numbers that it rests on, each beside what was promised.
+        measures: The numbers that it rests on, each beside its budget.
     """
 
     requirement: str
     holds: Holds
     expected: str
-    seen: str
     where: str
+    problems: tuple[Problem, ...] = ()
+    unclear: tuple[Problem, ...] = ()
+    held: tuple[Remark, ...] = ()
+    left_out: tuple[Remark, ...] = ()
+    notes: tuple[Problem, ...] = ()
+    confirmed: str = ""
     evidence: tuple[str, ...] = ()
-    remedy: str = ""
+    settle: str = ""
     guide_says: str = ""
     condition: str = ""
-    guide_defect: Defect | None = None
     measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,6 +100,52 @@ class Finding:
             raise ValueError(f"{self.requirement}: a finding that claims something needs evidence ({self.seen})")
         if (self.holds is Holds.NOT_APPLICABLE) != bool(self.condition):
             raise ValueError(f"{self.requirement}: not-applicable needs the condition that is met, and only it has one")
+        if (self.holds is Holds.NO) != bool(self.problems):
+            raise ValueError(f"{self.requirement}: a NO needs a problem, and only a NO has one ({self.seen})")
+
+    @property
+    def seen(self) -> str:
+        """What is so, as one sentence."""
+        match self.holds:
+            case Holds.NO:
+                return told((*self.problems, *self.unclear), self.where)
+            case Holds.UNKNOWN:
+                return told(self.unclear, self.where)
+            case Holds.YES:
+                return self.confirmed or told(self.held, self.where)
+        return self.condition
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Ids of the causes of its problems, each once."""
+        return tuple(dict.fromkeys(problem.cause for problem in self.problems if problem.cause))
+
+    def showing(self, cause: str) -> tuple[Problem, ...]:
+        """Everything in it that shows a cause, whatever the answer is."""
+        return tuple(p for p in (*self.problems, *self.unclear, *self.notes) if p.cause == cause)
+
+
+def told(statements: Iterable[Remark | Problem], where: str = "") -> str:
+    """Statements as one sentence: by subject, subjects of which the same is said together.
+
+    Args:
+        statements: In the order in which they are told.
+        where: What was judged: a single subject of that name is not named again.
+    """
+    by_subject: dict[str, dict[str, None]] = {}
+    for each in statements:
+        by_subject.setdefault(str(each.subject), {})[each.said] = None
+    if [*by_subject] == [where]:
+        return "; ".join(by_subject[where])
+    alike: dict[str, list[str]] = {}
+    for subject, said in by_subject.items():
+        alike.setdefault("; ".join(said), []).append(subject)
+    parts = [f"{_some(subjects)}: {said}" for said, subjects in alike.items()]
+    return "; ".join(parts[:SHOWN]) + (f"; and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
+
+
+def _some(subjects: list[str]) -> str:
+    return ", ".join(subjects[:SHOWN]) + (f" and {len(subjects) - SHOWN} more" if len(subjects) > SHOWN else "")
 
 
 class Violated(AssertionError):

@@ -1,93 +1,128 @@
-"""How a judgment is put into words: one place that turns a list of problems into a finding."""
+"""The one place where problems become a finding: a claim is what has to hold, and `Claim.judged` is the answer to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from facts.errors import CouldNotTell
-from facts.finding import Finding, Holds
-from facts.guide import Defect
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 
 
-def concluded(
-    requirement: str,
-    *,
-    expected: str,
-    problems: Sequence[str],
-    confirmed: str,
-    where: str,
-    evidence: Iterable[str],
-    remedy: str = "",
-    guide_says: str = "",
-    guide_defect: Defect | None = None,
-    measures: Sequence[Measure] = (),
-) -> Finding:
-    """YES if there is no problem and every measured number is within its budget, else NO with all of it.
+class Subject(Protocol):
+    """A fact about one object, with the readings that it was made from."""
 
-    Args:
+    @property
+    def ref(self) -> ObjectRef:
+        """The object."""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+
+
+def problem(of: Subject, said: str, cause: str = "") -> Problem:
+    """A problem of an object, decided by the readings that the object was made from."""
+    return Problem(of.ref, said, cause, of.evidence)
+
+
+def place(name: str) -> ObjectRef:
+    """A subject that is no object of an API, by the words a person has for it, such as ``nodes node-1, node-2``."""
+    return ObjectRef("", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What has to hold, of what, and the readings that show it.
+
+    Attributes:
         requirement: Id in the catalogue.
         expected: What must be so.
-        problems: What is not so, one sentence each.
-        confirmed: What is so when there is no problem.
-        where: What was judged.
-        evidence: Ids of the readings; doubles are dropped.
-        remedy: A remedy that fits better than the catalogue's.
-        guide_says: What the guide's own check answered.
-        guide_defect: The defect of the guide that shows here, if one does.
-        measures: The numbers that it rests on.
+        where: What is judged, as a person names it.
+        evidence: Ids of the readings; doubles are dropped in the finding.
+        guide_says: The answer of the guide's own check, where it has one.
     """
-    problems = [*problems, *(str(m) for m in measures if not m.is_kept)]
-    return Finding(
-        requirement=requirement,
-        holds=Holds.NO if problems else Holds.YES,
-        expected=expected,
-        seen="; ".join(problems) if problems else confirmed,
-        where=where,
-        evidence=tuple(dict.fromkeys(evidence)),
-        remedy=remedy,
-        guide_says=guide_says,
-        guide_defect=guide_defect,
-        measures=tuple(measures),
-    )
 
+    requirement: str
+    expected: str
+    where: str
+    evidence: Iterable[str] = ()
+    guide_says: str = ""
 
-def could_not_tell(
-    requirement: str,
-    error: CouldNotTell,
-    evidence: Iterable[str] = (),
-    *,
-    guide_says: str = "",
-    guide_defect: Defect | None = None,
-) -> Finding:
-    """A reading failed: the requirement's verdict is *error*."""
-    return Finding(
-        requirement=requirement,
-        holds=Holds.UNKNOWN,
-        expected=error.expected,
-        seen=error.seen,
-        where=error.where,
-        evidence=tuple(dict.fromkeys(evidence)),
-        remedy=error.remedy,
-        guide_says=guide_says,
-        guide_defect=guide_defect,
-    )
+    def judged(
+        self,
+        problems: Iterable[Problem] = (),
+        confirmed: str = "",
+        *,
+        held: Iterable[Remark] = (),
+        unclear: Iterable[Problem] = (),
+        left_out: Iterable[Remark] = (),
+        notes: Iterable[Problem] = (),
+        measures: Sequence[Measure] = (),
+        settle: str = "",
+    ) -> Finding:
+        """NO with every problem and every number beyond its budget; else UNKNOWN if anything is unclear; else YES.
 
+        Args:
+            problems: What is wrong, by subject.
+            confirmed: What is so where nothing is wrong; may be left out where `held` says it.
+            held: What was confirmed, by subject.
+            unclear: What could not be told, by subject.
+            left_out: Subjects that were not judged, each with the reason.
+            notes: What shows beside the answer and breaks nothing here.
+            measures: The numbers that it rests on.
+            settle: What would settle what is unclear.
+        """
+        wrong = (*problems, *(self.problem(str(m)) for m in measures if not m.is_kept))
+        open_ones = tuple(dict.fromkeys(unclear))
+        return Finding(
+            requirement=self.requirement,
+            holds=Holds.NO if wrong else Holds.UNKNOWN if open_ones else Holds.YES,
+            expected=self.expected,
+            where=self.where,
+            problems=tuple(dict.fromkeys(wrong)),
+            unclear=open_ones,
+            held=tuple(held),
+            left_out=tuple(left_out),
+            notes=tuple(notes),
+            confirmed="" if wrong or open_ones else confirmed,
+            evidence=tuple(dict.fromkeys(self.evidence)),
+            settle=settle if open_ones and not wrong else "",
+            guide_says=self.guide_says,
+            measures=tuple(measures),
+        )
 
-def not_applicable(
-    requirement: str, condition: str, *, where: str, evidence: Iterable[str], guide_says: str = ""
-) -> Finding:
-    """A condition of the catalogue is met, shown by evidence."""
-    return Finding(
-        requirement=requirement,
-        holds=Holds.NOT_APPLICABLE,
-        expected="the requirement to apply",
-        seen=condition,
-        where=where,
-        evidence=tuple(dict.fromkeys(evidence)),
-        guide_says=guide_says,
-        condition=condition,
-    )
+    def unknown(self, error: CouldNotTell) -> Finding:
+        """UNKNOWN, because a reading could not be made or understood; the error says what was expected of it, and where."""
+        return Finding(
+            requirement=self.requirement,
+            holds=Holds.UNKNOWN,
+            expected=error.expected,
+            where=error.where,
+            unclear=(Problem(place(error.where), error.seen),),
+            evidence=tuple(dict.fromkeys(self.evidence)),
+            settle=error.remedy,
+            guide_says=self.guide_says,
+        )
+
+    def not_applicable(self, condition: str) -> Finding:
+        """NOT_APPLICABLE: a condition of the catalogue is met, and the evidence shows it."""
+        return Finding(
+            requirement=self.requirement,
+            holds=Holds.NOT_APPLICABLE,
+            expected="the requirement to apply",
+            where=self.where,
+            evidence=tuple(dict.fromkeys(self.evidence)),
+            guide_says=self.guide_says,
+            condition=condition,
+        )
+
+    def problem(self, said: str, cause: str = "", evidence: tuple[str, ...] = ()) -> Problem:
+        """A problem of what is judged as a whole."""
+        return Problem(place(self.where), said, cause, evidence)
 
 
 def listed(things: Iterable[object], nothing: str = "none") -> str:

@@ -1,4 +1,4 @@
-"""How a requirement on proxies is concluded over many of them: what is wrong, what is not up, what could not be read."""
+"""Requirements on many proxies at once: what is wrong, what is not up, what could not be read."""
 
 from __future__ import annotations
 
@@ -6,82 +6,62 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from facts.document import when
-from facts.errors import CouldNotTell
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
 from facts.proxies.identity import Fleet, ProxyIdentity
-from judge.findings import concluded, could_not_tell
+from judge.findings import Claim, problem
 
 STARTING = timedelta(seconds=60)
 """A pod younger than this whose proxy is not up yet is starting; one that is older and still not up has no identity."""
 
-SHOWN = 10
-"""As many proxies are named where all is well; the evidence has the rest."""
-
 
 def of_proxies(
-    requirement: str,
+    claim: Claim,
     pods: Iterable[Pod],
     fleet: Fleet,
+    problems: Iterable[Problem],
     *,
-    expected: str,
-    problems: Sequence[str],
-    confirmed: str,
-    where: str,
-    evidence: Iterable[str],
-    remedy: str = "",
-    guide_says: str = "",
-    guide_defect: Defect | None = None,
+    confirmed: str = "",
+    held: Iterable[Remark] = (),
+    notes: Iterable[Problem] = (),
     measures: Sequence[Measure] = (),
 ) -> Finding:
-    """YES or NO as `concluded`; but nobody can tell where all that is wrong is that proxies could not be read.
+    """Judge a claim about a fleet, its unread proxies included: one that is down has no identity, any other is unclear.
 
     Args:
-        requirement: Id in the catalogue.
+        claim: The claim.
         pods: The pods of the fleet, as the API server has them.
         fleet: Their proxies.
-        expected: What must be so.
-        problems: What is not so, of the proxies that were read.
-        confirmed: What is so when there is no problem.
-        where: What was judged.
-        evidence: Ids of further readings.
-        remedy: A remedy that fits better than the catalogue's.
-        guide_says: What the guide's own check answered.
-        guide_defect: The defect of the guide that shows in the problems, if one does.
+        problems: What is wrong with the proxies that were read.
+        confirmed: What is so where nothing is wrong.
+        held: What was confirmed, by proxy.
+        notes: What shows beside the answer.
         measures: The numbers that it rests on.
     """
     known = {pod.uid: pod for pod in pods}
-    ids = (*(e for pod in known.values() for e in pod.evidence), *fleet.evidence, *evidence)
     down, unread = [], []
     for each in fleet.unread:
         pod = known.get(each.pod.uid)
         if pod is not None and not _is_up(pod) and not _is_starting(pod, each.at):
-            down.append(f"{each.pod} holds no identity: its istio-proxy is not up{_waiting(pod)}")
+            down.append(problem(pod, f"holds no identity: its istio-proxy is not up{_waiting(pod)}"))
         else:
-            unread.append(f"{each.pod} could not be read: {each.why.seen}")
-    if unread and not problems and not down:
-        error = CouldNotTell(expected=expected, seen="; ".join(unread), where=where, remedy=fleet.unread[0].why.remedy)
-        return could_not_tell(requirement, error, ids, guide_says=guide_says)
-    return concluded(
-        requirement,
-        expected=expected,
-        problems=[*problems, *down, *unread],
-        confirmed=confirmed,
-        where=where,
-        evidence=ids,
-        remedy=remedy,
-        guide_says=guide_says,
-        guide_defect=guide_defect,
+            unread.append(Problem(each.pod.ref, f"could not be read: {each.why.seen}"))
+    read = (*(e for pod in known.values() for e in pod.evidence), *fleet.evidence, *claim.evidence)
+    return Claim(claim.requirement, claim.expected, claim.where, read, claim.guide_says).judged(
+        [*problems, *down],
+        confirmed,
+        held=held,
+        unclear=unread,
+        notes=notes,
         measures=measures,
+        settle=fleet.unread[0].why.remedy if unread else "",
     )
 
 
-def each_of(proxies: Sequence[ProxyIdentity], said: Callable[[ProxyIdentity], str]) -> str:
-    """What is so of each proxy, as a person lists it; of many, the first of them and how many more."""
-    lines = [f"{proxy.pod}: {said(proxy)}" for proxy in proxies]
-    return "; ".join(lines[:SHOWN]) + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
+def each_of(proxies: Iterable[ProxyIdentity], said: Callable[[ProxyIdentity], str]) -> list[Remark]:
+    """What is so of each proxy."""
+    return [Remark(proxy.ref, said(proxy)) for proxy in proxies]
 
 
 def _is_up(pod: Pod) -> bool:

@@ -94,6 +94,11 @@ class ProxyIdentity:
     evidence: tuple[str, ...]
 
     @property
+    def ref(self) -> ObjectRef:
+        """Its pod, as the subject of a finding."""
+        return self.pod.ref
+
+    @property
     def leaf(self) -> Certificate | None:
         """The certificate that the proxy presents; None unless the secret is active."""
         return self.chain[0] if self.chain else None

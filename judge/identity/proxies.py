@@ -7,12 +7,12 @@ checklist and the sweep over the whole mesh (`judge.identity.sweep`) use as well
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.finding import Finding
+from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy import Validator
@@ -22,7 +22,7 @@ from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import DEFAULT_MAXIMUM_TTL, WorkloadIdentity
 from facts.teleport.tbot import Tbot
-from judge.findings import could_not_tell, listed, not_applicable
+from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.install.istio import NO_WORKLOAD
 
@@ -35,92 +35,104 @@ BACKDATED = timedelta(minutes=1)
 SKEW = timedelta(seconds=30)
 """What a peer's clock may be off; a certificate must be valid that long already and still. Less than `BACKDATED`."""
 
+CAUSES_OF_MODES = {
+    SdsMode.RACE: "pod-started-before-tbot",
+    SdsMode.TAKEOVER: "socket-taken-over",
+}
+"""Causes that a mode tells by itself. For a certificate of istiod's there are several; the pod's specification tells which."""
+
 
 # --- one proxy -------------------------------------------------------------------------------------------------------
 
 
-def mode_problems(proxy: ProxyIdentity) -> list[str]:
+def mode_problems(proxy: ProxyIdentity) -> list[Problem]:
     """Why a proxy's secrets do not come from the external socket."""
     if proxy.sds_mode is SdsMode.EXTERNAL:
         return []
-    return [f"{proxy.pod} is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"]
+    said = f"in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"
+    return [problem(proxy, said, CAUSES_OF_MODES.get(proxy.sds_mode, ""))]
 
 
-def stream_problems(proxy: ProxyIdentity) -> list[str]:
+def stream_problems(proxy: ProxyIdentity) -> list[Problem]:
     """Why no new secret would reach a proxy, whatever it holds now."""
     streams = proxy.streams
     if streams.cx_active and streams.rq_active >= STREAMS:
         return []
-    return [
-        f"{proxy.pod} has {streams.rq_active} of {STREAMS} live streams on its socket:"
+    said = (
+        f"{streams.rq_active} of {STREAMS} live streams on its socket:"
         f" {streams.cx_active} connected, {streams.cx_connect_fail} failed to connect"
-    ]
+    )
+    return [problem(proxy, said)]
 
 
-def request_problems(proxy: ProxyIdentity) -> list[str]:
+def request_problems(proxy: ProxyIdentity) -> list[Problem]:
     """Signs that a proxy's agent asked istiod for a certificate since it started."""
-    problems = []
+    found = []
     if proxy.csr_count:
-        problems.append(f"{proxy.pod} sent {proxy.csr_count} certificate requests to istiod")
+        found.append(problem(proxy, f"sent {proxy.csr_count} certificate requests to istiod"))
     if proxy.agent_certificate_held:
-        problems.append(f"the agent of {proxy.pod} holds a certificate of its own")
-    return problems
+        found.append(problem(proxy, "its agent holds a certificate of its own"))
+    return found
 
 
-def supply_problems(proxy: ProxyIdentity) -> list[str]:
+def supply_problems(proxy: ProxyIdentity) -> list[Problem]:
     """Why the external socket does not supply a proxy, for now and in time to come."""
     return mode_problems(proxy) or stream_problems(proxy) + request_problems(proxy)
 
 
-def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[str]:
+def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[Problem]:
     """Why the only URI SAN of a proxy's certificate is not its pod's own SPIFFE ID."""
     if proxy.leaf is None:
-        return [_without_certificate(proxy)]
+        return [without_certificate(proxy)]
     own = workload_id(trust_domain, proxy.pod.namespace, proxy.pod.service_account)
-    return [] if proxy.spiffe_ids == (own,) else [f"{proxy.pod} carries {listed(proxy.spiffe_ids)}, its own is {own}"]
+    return [] if proxy.spiffe_ids == (own,) else [problem(proxy, f"carries {listed(proxy.spiffe_ids)}, its own is {own}")]
 
 
-def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
     """Why a proxy's certificate does not descend from Teleport's authorities now."""
     if proxy.leaf is None:
-        return [_without_certificate(proxy)]
+        return [without_certificate(proxy)]
     chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at)
-    return [] if chain.ok else [f"{proxy.pod}: its certificate is not Teleport's: {chain.reason}"]
+    return [] if chain.ok else [problem(proxy, f"its certificate is not Teleport's: {chain.reason}")]
 
 
-def own_identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+def own_identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
     """Why a proxy's certificate is not its own, issued by Teleport and valid now."""
     if proxy.leaf is None:
-        return [_without_certificate(proxy)]
+        return [without_certificate(proxy)]
     return name_problems(proxy, bundle.trust_domain) + issuer_problems(proxy, bundle)
 
 
-def istiod_problems(proxy: ProxyIdentity, istiod: IstioAuthorities) -> list[str]:
+def istiod_problems(proxy: ProxyIdentity, istiod: IstioAuthorities) -> list[Problem]:
     """Whether a proxy's certificate descends from istiod's authority.
 
     Times do not count: an istiod certificate that has expired is one all the same.
     """
     if proxy.leaf is not None and is_signed_by(proxy.leaf, istiod.authorities, proxy.chain[1:]):
-        return [f"{proxy.pod}: its certificate descends from istiod's authority"]
+        return [problem(proxy, "its certificate descends from istiod's authority")]
     return []
 
 
-def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[str]:
+def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[Problem]:
     """What keeps a proxy's certificate from being a well-formed X509-SVID leaf that is valid now and no longer than allowed.
 
     Sources: X509-SVID sections 2 to 5, RFC 5280 sections 4.2.1.6 and 4.2.1.9.
     """
     if proxy.leaf is None:
-        return [_without_certificate(proxy)]
+        return [without_certificate(proxy)]
     leaf, at = proxy.leaf, proxy.read_at
-    wrong = [*_leaf_problems(leaf)]
+    found = [problem(proxy, wrong) for wrong in _leaf_problems(leaf)]
     if at < leaf.not_before + SKEW:
-        wrong.append(f"at {at:%F %T} UTC it is valid from {leaf.not_before:%F %T} UTC: too late for a clock {_off()}")
+        said = f"at {at:%F %T} UTC it is valid from {leaf.not_before:%F %T} UTC: too late for a clock {_off()}"
+        found.append(problem(proxy, said, "issuer-clock-off"))
     if at > leaf.not_after - SKEW:
-        wrong.append(f"at {at:%F %T} UTC it is valid until {leaf.not_after:%F %T} UTC: too short for a clock {_off()}")
+        said = f"at {at:%F %T} UTC it is valid until {leaf.not_after:%F %T} UTC: too short for a clock {_off()}"
+        found.append(problem(proxy, said))
     if (lives := leaf.not_after - leaf.not_before) > longest:
-        wrong.append(f"it lives {lives.total_seconds():.0f} s, at most {longest.total_seconds():.0f} s are configured")
-    return [f"{proxy.pod}: {'; '.join(wrong)}"] if wrong else []
+        said = f"it lives {lives.total_seconds():.0f} s, at most {longest.total_seconds():.0f} s are configured"
+        # A certificate of istiod's has a life of its own, which tbot's configuration says nothing about.
+        found.append(problem(proxy, said, "lifetime-above-maximum" if proxy.sds_mode is SdsMode.EXTERNAL else ""))
+    return found
 
 
 def _leaf_problems(leaf: Certificate) -> list[str]:
@@ -148,39 +160,40 @@ def _off() -> str:
     return f"that is {SKEW.total_seconds():.0f} s off"
 
 
-def grammar_problems(proxy: ProxyIdentity) -> list[str]:
+def grammar_problems(proxy: ProxyIdentity) -> list[Problem]:
     """How the names in a proxy's certificate break the SPIFFE-ID grammar; a workload's ID has a path."""
     if not proxy.spiffe_ids:
-        return [_without_certificate(proxy) if proxy.leaf is None else f"{proxy.pod} carries no URI name"]
+        return [without_certificate(proxy) if proxy.leaf is None else problem(proxy, "carries no URI name")]
     wrong = [(name, malformation(name)) for name in proxy.spiffe_ids]
     wrong += [(n, "it has no path") for n in proxy.spiffe_ids if not malformation(n) and not SpiffeId.parse(n).path]
-    return [f"{proxy.pod} carries {name!r}: {why}" for name, why in wrong if why]
+    return [problem(proxy, f"carries {name!r}: {why}") for name, why in wrong if why]
 
 
-def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[str]:
+def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
     """How what a proxy validates its peers with differs from Teleport's current authorities."""
     if proxy.validator is Validator.NONE:
-        return [f"{proxy.pod} holds no authority to validate its peers with"]
+        return [problem(proxy, "holds no authority to validate its peers with")]
     if proxy.validator is Validator.TRUSTED_CA:
         names = listed(a.subject or "an authority without a name" for a in proxy.root_authorities.get("", ()))
-        return [f"{proxy.pod} validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator"]
-    problems = []
+        return [problem(proxy, f"validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator")]
+    found = []
     if foreign := set(proxy.root_authorities) - {bundle.trust_domain}:
-        problems.append(f"{proxy.pod} trusts the trust domains {listed(foreign)} as well")
+        found.append(problem(proxy, f"trusts the trust domains {listed(foreign)} as well"))
     held = {a.sha256: a for a in proxy.root_authorities.get(bundle.trust_domain, ())}
     if more := [a for sha256, a in held.items() if sha256 not in bundle.fingerprints]:
-        problems.append(f"{proxy.pod} trusts {_named(more)}, which Teleport does not publish")
+        found.append(problem(proxy, f"trusts {_named(more)}, which Teleport does not publish"))
     if fewer := [a for a in bundle.authorities if a.sha256 not in held]:
-        problems.append(f"{proxy.pod} lacks {_named(fewer)}, which Teleport publishes")
-    return problems
+        found.append(problem(proxy, f"lacks {_named(fewer)}, which Teleport publishes"))
+    return found
 
 
 def _named(authorities: Sequence[Certificate]) -> str:
     return listed(f"{a.subject or 'an authority without a name'} (SHA-256 {a.sha256[:16]}…)" for a in authorities)
 
 
-def _without_certificate(proxy: ProxyIdentity) -> str:
-    return f"{proxy.pod} holds no certificate: {listed(proxy.decided_by)}"
+def without_certificate(proxy: ProxyIdentity) -> Problem:
+    """That a proxy presents no certificate."""
+    return problem(proxy, f"holds no certificate: {listed(proxy.decided_by)}")
 
 
 # --- how long a certificate may live ---------------------------------------------------------------------------------
@@ -249,18 +262,25 @@ class ObservedProxies:
     fleet: Fleet
     evidence: tuple[str, ...]
 
+    @property
+    def not_asked(self) -> list[Problem]:
+        """Pods without an answer or a reason: nothing may be proven by leaving them out."""
+        asked = {p.pod.uid for p in self.fleet.proxies} | {u.pod.uid for u in self.fleet.unread}
+        return [problem(pod, "was not asked") for pod in self.pods if pod.uid not in asked]
+
 
 def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no request ever went to istiod."""
     proxies = sidecars.fleet.proxies
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
-    def problems(proxy: ProxyIdentity) -> list[str]:
+    def problems(proxy: ProxyIdentity) -> list[Problem]:
         found = supply_problems(proxy)
         # The pod whose agent took the socket over uses the key that it hands out.
         owner = owners.get((proxy.pod.node, proxy.leaf.key_sha256)) if proxy.leaf else None
         if proxy.sds_mode is SdsMode.TAKEOVER and owner is not None:
-            found = [f"{problem}; the key is that of {owner}, whose agent serves the node's socket" for problem in found]
+            serves = f"the key is that of {owner}, whose agent serves the node's socket"
+            found = [replace(each, said=f"{each.said}; {serves}") for each in found]
         return found
 
     return _judged(
@@ -268,7 +288,7 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
         sidecars,
         problems,
         expected="secrets from the external socket over live streams, and no certificate request to istiod",
-        confirmed=lambda p: f"{p.streams.rq_active} streams; {'; '.join(p.decided_by)}",
+        held=lambda p: f"{p.streams.rq_active} streams; {'; '.join(p.decided_by)}",
     )
 
 
@@ -279,7 +299,7 @@ def names_are_the_pods_own(sidecars: ObservedProxies, bundle: TrustBundle) -> Fi
         sidecars,
         lambda p: name_problems(p, bundle.trust_domain),
         expected=f"exactly spiffe://{bundle.trust_domain}/ns/NAMESPACE/sa/SERVICE_ACCOUNT of each pod",
-        confirmed=lambda p: listed(p.spiffe_ids),
+        held=lambda p: listed(p.spiffe_ids),
         evidence=bundle.evidence,
     )
 
@@ -291,7 +311,7 @@ def teleport_issued(sidecars: ObservedProxies, bundle: TrustBundle, istiod: Isti
         sidecars,
         lambda p: issuer_problems(p, bundle) + istiod_problems(p, istiod),
         expected="certificates of Teleport's SPIFFE authority, and none of istiod's",
-        confirmed=lambda p: f"issued by {p.leaf.issuer or 'an authority without a name'}" if p.leaf else "",
+        held=lambda p: f"issued by {p.leaf.issuer or 'an authority without a name'}" if p.leaf else "",
         evidence=(*bundle.evidence, *istiod.evidence),
     )
 
@@ -303,7 +323,7 @@ def leaves_are_svids(sidecars: ObservedProxies, lifetime: Lifetime) -> Finding:
         sidecars,
         lambda p: profile_problems(p, lifetime.longest),
         expected=f"X509-SVID leaves, valid now, of at most {lifetime.longest.total_seconds():.0f} s ({lifetime.said})",
-        confirmed=lambda p: f"valid {p.leaf.not_before:%T} to {p.leaf.not_after:%F %T} UTC" if p.leaf else "",
+        held=lambda p: f"valid {p.leaf.not_before:%T} to {p.leaf.not_after:%F %T} UTC" if p.leaf else "",
         evidence=lifetime.evidence,
     )
 
@@ -315,7 +335,7 @@ def names_are_well_formed(sidecars: ObservedProxies) -> Finding:
         sidecars,
         grammar_problems,
         expected="names that follow the SPIFFE-ID specification, with a path",
-        confirmed=lambda p: listed(p.spiffe_ids),
+        held=lambda p: listed(p.spiffe_ids),
     )
 
 
@@ -326,7 +346,7 @@ def authorities_are_teleports(sidecars: ObservedProxies, bundle: TrustBundle) ->
         sidecars,
         lambda p: authority_problems(p, bundle),
         expected=f"the SPIFFE validator with exactly the {len(bundle.authorities)} authorities of {bundle.trust_domain}",
-        confirmed=lambda p: f"{len(p.root_authorities[bundle.trust_domain])} authorities",
+        held=lambda p: f"{len(p.root_authorities.get(bundle.trust_domain, ()))} authorities",
         evidence=bundle.evidence,
     )
 
@@ -338,46 +358,29 @@ def no_request_went_to_istiod(sidecars: ObservedProxies) -> Finding:
         sidecars,
         request_problems,
         expected="no certificate request to istiod, by the agents' own count",
-        confirmed=lambda _p: "0 requests",
+        held=lambda _p: "0 requests",
     )
 
 
 def _judged(
     requirement: str,
     sidecars: ObservedProxies,
-    problems: Callable[[ProxyIdentity], Sequence[str]],
+    problems: Callable[[ProxyIdentity], Sequence[Problem]],
     *,
     expected: str,
-    confirmed: Callable[[ProxyIdentity], str],
+    held: Callable[[ProxyIdentity], str],
     evidence: Sequence[str] = (),
 ) -> Finding:
-    where = f"{len(sidecars.pods)} sidecars"
+    claim = Claim(requirement, expected, f"{len(sidecars.pods)} sidecars", (*sidecars.evidence, *evidence))
     if not sidecars.pods:
-        return not_applicable(requirement, NO_WORKLOAD, where=where, evidence=sidecars.evidence)
-    proxies = sidecars.fleet.proxies
-    found = [p for proxy in proxies for p in problems(proxy)]
-    if missing := _not_asked(sidecars):
-        error = CouldNotTell(
-            expected=expected,
-            seen=f"{listed(missing)} were not asked",
-            where=where,
-            remedy="run again; a pod must be in the fleet that is judged",
-        )
-        return could_not_tell(requirement, error, sidecars.evidence)
+        return claim.not_applicable(NO_WORKLOAD)
+    if missing := sidecars.not_asked:
+        return claim.judged(unclear=missing, settle="run again; a pod must be in the fleet that is judged")
+    found = [(proxy, problems(proxy)) for proxy in sidecars.fleet.proxies]
     return of_proxies(
-        requirement,
+        claim,
         sidecars.pods,
         sidecars.fleet,
-        expected=expected,
-        problems=found,
-        confirmed="" if found else each_of(proxies, confirmed),
-        where=where,
-        evidence=(*sidecars.evidence, *evidence),
+        [each for _, wrong in found for each in wrong],
+        held=each_of([proxy for proxy, wrong in found if not wrong], held),
     )
-
-
-def _not_asked(sidecars: ObservedProxies) -> list[str]:
-    """Pods without an answer or a reason: nothing may be proven by leaving them out."""
-    fleet = sidecars.fleet
-    asked = {p.pod.uid for p in fleet.proxies} | {u.pod.uid for u in fleet.unread}
-    return [str(pod.ref) for pod in sidecars.pods if pod.uid not in asked]

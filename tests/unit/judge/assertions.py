@@ -27,12 +27,15 @@ def holds(finding: Finding, requirement: str, *evidence: str) -> None:
     _complete(finding, evidence)
 
 
-def violated(finding: Finding, requirement: str, *words: str, evidence: tuple[str, ...] = ()) -> None:
-    """The finding says no with those words, and tells a person what was expected, where, and what to do."""
+def violated(
+    finding: Finding, requirement: str, *words: str, evidence: tuple[str, ...] = (), causes: tuple[str, ...] | None = None
+) -> None:
+    """The finding says no with those words, and of exactly those causes where they are given."""
     assert finding.holds is Holds.NO, finding.seen
     assert finding.requirement == requirement
     assert [w for w in words if w not in finding.seen] == [], finding.seen
-    assert finding.remedy or catalogue()[requirement].remedy
+    if causes is not None:
+        assert finding.causes == causes
     _complete(finding, evidence)
 
 
@@ -41,7 +44,7 @@ def unknown(finding: Finding, requirement: str, *words: str, evidence: tuple[str
     assert finding.holds is Holds.UNKNOWN, finding.seen
     assert finding.requirement == requirement
     assert [w for w in words if w not in finding.seen] == [], finding.seen
-    assert finding.remedy
+    assert finding.settle
     _complete(finding, evidence)
 
 
