@@ -1,48 +1,56 @@
-"""How findings on probe pods are put into words: a probe that could not run says nothing about what it was to find out."""
+"""Probe pods in findings: a probe that could not run says nothing about what it was to find out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from facts.errors import CouldNotTell
-from facts.finding import Finding
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.probes import Refused
-from judge.findings import concluded, could_not_tell, listed
+from judge.findings import Claim
 
 
-def concluded_from(
-    requirement: str,
-    probes: Sequence[object],
-    *,
-    expected: str,
-    problems: Sequence[str],
-    confirmed: str,
-    where: str,
-    evidence: Iterable[str],
+class OfNode(Protocol):
+    """Anything that was found on one node."""
+
+    @property
+    def node(self) -> str:
+        """Name of the node."""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+
+
+def on_node(found: OfNode, said: str, cause: str = "") -> Problem:
+    """A problem of the node on which something was found."""
+    return Problem(ObjectRef("Node", found.node), said, cause, found.evidence)
+
+
+def held_on(found: OfNode, said: str) -> Remark:
+    """What was confirmed of the node on which something was found."""
+    return Remark(ObjectRef("Node", found.node), said)
+
+
+def of_probes(
+    claim: Claim, probes: Iterable[object], problems: Sequence[Problem], *, held: Iterable[Remark] = (), confirmed: str = ""
 ) -> Finding:
-    """As `concluded`; but nobody can tell where all that is wrong is that something kept probes from running.
+    """Judge a claim by probes: what the cluster refused is wrong, what else kept a probe from running leaves it unclear.
 
     Args:
-        requirement: Id in the catalogue.
+        claim: The claim.
         probes: What they found, `Refused` among them.
-        expected: What must be so.
-        problems: What is not so, refusals by policy among them.
-        confirmed: What is so when there is no problem.
-        where: What was judged.
-        evidence: Ids of the readings.
+        problems: What is wrong besides.
+        held: What was confirmed, by node.
+        confirmed: The same in one sentence.
     """
-    kept_out = [p for p in probes if isinstance(p, Refused) and not p.by_policy]
-    if kept_out and not problems:
-        error = CouldNotTell(
-            expected=expected,
-            seen=listed(f"{p.node}: the probe did not run: {p.reason}" for p in kept_out),
-            where=where,
-            remedy="take what is named out of the way: the image must be there to pull, and INST-02 lists the rights",
-        )
-        return could_not_tell(requirement, error, evidence)
-    return concluded(requirement, expected=expected, problems=problems, confirmed=confirmed, where=where, evidence=evidence)
-
-
-def refusals(probes: Iterable[object], said: str = "the probe did not run") -> list[str]:
-    """Probes that the cluster or a node refused, as problems."""
-    return [f"{p.node}: {said}: {p.reason}" for p in probes if isinstance(p, Refused) and p.by_policy]
+    refused = [p for p in probes if isinstance(p, Refused)]
+    said = "the probe did not run: {}"
+    return claim.judged(
+        [*problems, *(on_node(p, said.format(p.reason)) for p in refused if p.by_policy)],
+        confirmed,
+        held=held,
+        unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
+        settle="take what is named out of the way: the image must be there to pull, and INST-02 lists the rights",
+    )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Problem
 from facts.kubernetes.jwks import Jwks, Signature, is_placeholder, parse_jwks
 from facts.teleport.resources import Bot, JoinToken, Role, WorkloadIdentity
-from judge.findings import concluded, listed, not_applicable
+from judge.findings import Claim, listed
 
 ISTIO_ID = "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}"
 """The only template that builds the SPIFFE IDs Istio expects of its peers."""
@@ -27,6 +27,32 @@ _PATTERN = re.compile(r"\*|^\^.*\$$")
 """A label value that Teleport takes as a pattern: with a star, or a regular expression from ^ to $."""
 
 
+Resource = JoinToken | Bot | Role | WorkloadIdentity
+_KINDS: dict[type, str] = {JoinToken: "token", Bot: "bot", Role: "role", WorkloadIdentity: KIND}
+_MISSING = {"token": "token-missing", "bot": "bot-missing", "role": "role-missing", KIND: "identity-missing"}
+
+
+def ref(resource: Resource | Absent) -> ObjectRef:
+    """A resource of Teleport's as the subject of a finding."""
+    if isinstance(resource, Absent):
+        return resource.subject
+    return ObjectRef("Teleport", f"{_KINDS[type(resource)]}/{resource.name}")
+
+
+def _wrong(resource: Resource | Absent, said: str, cause: str = "") -> Problem:
+    return Problem(ref(resource), said, cause, resource.evidence)
+
+
+def absent_problem(absent: Absent) -> Problem:
+    """That a resource does not exist."""
+    return _wrong(absent, "does not exist", _MISSING.get(absent.subject.name.partition("/")[0], ""))
+
+
+def _absent(requirement: str, absent: Absent) -> Finding:
+    claim = Claim(requirement, f"{absent.subject} to exist", str(absent.subject), absent.evidence)
+    return claim.judged([absent_problem(absent)])
+
+
 def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, evidence: Sequence[str]) -> Finding:
     """INST-09: a token that the cluster issued just now was signed by a key of the JWKS that was extracted for Teleport.
 
@@ -37,69 +63,72 @@ def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, eviden
     """
     if isinstance(token, JoinToken) and token.kubernetes_type in ASKS_THE_CLUSTER:
         return _no_jwks("INST-09", token)
-    return concluded(
+    claim = Claim(
         "INST-09",
         expected="a service-account token issued just now to verify with the extracted JWKS",
-        problems=[] if signature.ok else [f"it does not: {signature.reason}"],
-        confirmed=f"it verifies with the key {signature.key_id}",
-        where=f"JWKS in {_ref(token)}",
+        where=f"JWKS in {ref(token)}",
         evidence=(*token.evidence, *evidence),
     )
+    placeholder = isinstance(token, JoinToken) and is_placeholder(token.jwks_text)
+    cause = "jwks-placeholder" if placeholder else "jwks-of-other-keys" if isinstance(token, JoinToken) else ""
+    problems = [] if signature.ok else [_wrong(token, f"a fresh token does not verify: {signature.reason}", cause)]
+    return claim.judged(problems, f"it verifies with the key {signature.key_id}")
+
+
+def _method_problems(token: JoinToken) -> list[Problem]:
+    wrong = []
+    if token.join_method != "kubernetes":
+        wrong.append(f"its join method is {token.join_method}")
+    if token.kubernetes_type not in ("static_jwks", *ASKS_THE_CLUSTER):
+        wrong.append(f"its type is {token.kubernetes_type or 'not given'}")
+    if token.roles != ("Bot",):
+        wrong.append(f"its roles are {listed(token.roles)}")
+    return [_wrong(token, said, "token-method-wrong") for said in wrong]
 
 
 def method_is_kubernetes(token: JoinToken | Absent) -> Finding:
     """INST-10, method: kubernetes, for bots; with static JWKS, or by asking the cluster (in_cluster, oidc)."""
     if isinstance(token, Absent):
         return _absent("INST-10", token)
-    problems = []
-    if token.join_method != "kubernetes":
-        problems.append(f"its join method is {token.join_method}")
-    if token.kubernetes_type not in ("static_jwks", *ASKS_THE_CLUSTER):
-        problems.append(f"its type is {token.kubernetes_type or 'not given'}")
-    if token.roles != ("Bot",):
-        problems.append(f"its roles are {listed(token.roles)}")
-    return concluded(
+    return Claim(
         "INST-10",
         expected="join method kubernetes, type static_jwks (in_cluster and oidc will do), role Bot",
-        problems=problems,
-        confirmed=f"method kubernetes, type {token.kubernetes_type}, role Bot",
-        where=_ref(token),
+        where=str(ref(token)),
         evidence=token.evidence,
-    )
+    ).judged(_method_problems(token), f"method kubernetes, type {token.kubernetes_type}, role Bot")
+
+
+def _allow_problems(token: JoinToken, service_account: str) -> list[Problem]:
+    if service_account not in token.allow:
+        said = f"{service_account} is not allowed, {listed(token.allow)} is"
+        return [_wrong(token, said, "token-other-service-account")]
+    wider = [a for a in token.allow if a != service_account]
+    if not wider:
+        return []
+    named = listed(a or "service accounts by other fields than service_account" for a in wider)
+    return [_wrong(token, f"it allows {named} too: those may join as the bot", "token-too-wide")]
 
 
 def allows_only_tbot(token: JoinToken | Absent, service_account: str) -> Finding:
     """INST-10, allow list: exactly tbot's service account (``namespace:name``)."""
     if isinstance(token, Absent):
         return _absent("INST-10", token)
-    problems = []
-    if service_account not in token.allow:
-        problems.append(f"{service_account} is not allowed, {listed(token.allow)} is")
-    wider = [a for a in token.allow if a != service_account]
-    if wider and not problems:
-        named = listed(a or "service accounts by other fields than service_account" for a in wider)
-        problems.append(f"it allows {named} too: those may join as the bot")
-    return concluded(
-        "INST-10",
-        expected=f"the token to allow exactly {service_account}",
-        problems=problems,
-        confirmed=f"it allows {listed(token.allow)}",
-        where=_ref(token),
-        evidence=token.evidence,
-    )
+    claim = Claim("INST-10", f"the token to allow exactly {service_account}", str(ref(token)), token.evidence)
+    return claim.judged(_allow_problems(token, service_account), f"it allows {listed(token.allow)}")
 
 
-def _key_problems(token: JoinToken, live: Jwks) -> list[str]:
+def _key_problems(token: JoinToken, live: Jwks) -> list[Problem]:
     if is_placeholder(token.jwks_text):
-        return ["its JWKS is still the literal placeholder of the template"]
+        return [_wrong(token, "its JWKS is still the literal placeholder of the template", "jwks-placeholder")]
     try:
         held = parse_jwks(token.jwks_text)
     except CouldNotTell as error:
-        return [f"its JWKS does not parse: {error.seen}"]
+        return [_wrong(token, f"its JWKS does not parse: {error.seen}")]
     lacking = held.lacks(live)
-    if lacking:
-        return [f"it lacks the cluster's keys {listed(lacking)}; it holds {listed(held.key_ids)}"]
-    return []
+    if not lacking:
+        return []
+    said = f"it lacks the cluster's keys {listed(lacking)}; it holds {listed(held.key_ids)}"
+    return [_wrong(token, said, "jwks-of-other-keys")]
 
 
 def holds_every_key(token: JoinToken | Absent, live: Jwks, requirement: str = "INST-10") -> Finding:
@@ -108,39 +137,36 @@ def holds_every_key(token: JoinToken | Absent, live: Jwks, requirement: str = "I
         return _absent(requirement, token)
     if token.kubernetes_type in ASKS_THE_CLUSTER:
         return _no_jwks(requirement, token)
-    return concluded(
+    return Claim(
         requirement,
         expected=f"the token to hold the cluster's keys {listed(live.key_ids)}",
-        problems=_key_problems(token, live),
-        confirmed=f"it holds {listed(live.key_ids)}",
-        where=_ref(token),
+        where=str(ref(token)),
         evidence=(*token.evidence, *live.evidence),
-    )
+    ).judged(_key_problems(token, live), f"it holds {listed(live.key_ids)}")
+
+
+def _bot_problems(token: JoinToken, bot: Bot | Absent, role: str) -> list[Problem]:
+    if isinstance(bot, Absent):
+        said = f"it is for the bot {token.bot_name or '(none)'}, which does not exist"
+        return [Problem(ref(token), said, "bot-missing", (*bot.evidence, *token.evidence))]
+    found = []
+    if bot.name != token.bot_name:
+        found.append(_wrong(token, f"it is for the bot {token.bot_name or '(none)'}, not for {bot.name}"))
+    if role not in bot.roles:
+        found.append(_wrong(bot, f"it has the roles {listed(bot.roles)}, not {role}", "bot-without-role"))
+    return found
 
 
 def bot_has_role(token: JoinToken | Absent, bot: Bot | Absent, role: str) -> Finding:
     """INST-10, bot: the bot that the token names exists and has the role."""
     if isinstance(token, Absent):
         return _absent("INST-10", token)
-    if isinstance(bot, Absent):
-        problems = [f"the token is for the bot {token.bot_name or '(none)'}, which does not exist"]
-        remedy = "create the bot: tctl create -f manifests/teleport-bot.yaml"
-    else:
-        problems = [] if role in bot.roles else [f"the bot {bot.name} has the roles {listed(bot.roles)}"]
-        remedy = f"tctl bots update {bot.name} --add-roles {role}"
-        if bot.name != token.bot_name:
-            problems.insert(0, f"the token is for the bot {token.bot_name or '(none)'}, not for {bot.name}")
-            remedy = f"set bot_name: {bot.name} in the token"
-    return concluded(
+    return Claim(
         "INST-10",
         expected=f"the token to name a bot that exists and has the role {role}",
-        problems=problems,
-        confirmed=f"the bot {token.bot_name} has the role {role}",
-        where=_ref(token),
+        where=str(ref(token)),
         evidence=(*token.evidence, *bot.evidence),
-        remedy=remedy,
-        guide_defect=Defect.BOT if isinstance(bot, Absent) else None,
-    )
+    ).judged(_bot_problems(token, bot, role), f"the bot {token.bot_name} has the role {role}")
 
 
 def labels_match_exactly(role: Role | Absent, identity: WorkloadIdentity | Absent) -> Finding:
@@ -149,65 +175,58 @@ def labels_match_exactly(role: Role | Absent, identity: WorkloadIdentity | Absen
         return _absent("INST-11", role)
     if isinstance(identity, Absent):
         return _absent("INST-11", identity)
-    return concluded(
+    return Claim(
         "INST-11",
         expected=f"the role to select by labels of the identity ({_pairs(identity.labels)}), each with its one value",
-        problems=_label_problems(role, identity),
-        confirmed=f"it selects by {_selection(role)}",
-        where=f"{_ref(role)} and {_ref(identity)}",
+        where=f"{ref(role)} and {ref(identity)}",
         evidence=(*role.evidence, *identity.evidence),
-    )
+    ).judged(_label_problems(role, identity), f"it selects by {_selection(role)}")
 
 
-def _label_problems(role: Role, identity: WorkloadIdentity) -> list[str]:
-    problems = []
+def _label_problems(role: Role, identity: WorkloadIdentity) -> list[Problem]:
+    found = []
     patterns = {value for values in role.labels.values() for value in values if _PATTERN.search(value)}
     wide = [key for key, values in role.labels.items() if key == "*" or len(values) > 1 or patterns & {*values}]
     # Whether a pattern matches is Teleport's to say; that there is one is said below.
     if not role.matches(identity.labels) and not patterns - {"*"}:
-        problems.append(
-            f"the role matches {_selection(role) or 'no labels'}; the identity has {_pairs(identity.labels)},"
-            " so nothing is issued"
+        said = (
+            f"it matches {_selection(role) or 'no labels'}; the identity has {_pairs(identity.labels)}, so nothing is issued"
         )
+        found.append(_wrong(role, said, "role-matches-nothing"))
     if wide:
-        problems.append(f"the role matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}")
+        said = f"it matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}"
+        found.append(_wrong(role, said, "role-too-wide"))
     if role.labels_expression:
-        problems.append(f"the role also matches by the expression {role.labels_expression!r}")
+        found.append(_wrong(role, f"it also matches by the expression {role.labels_expression!r}", "role-too-wide"))
     if role.other_access:
-        problems.append(f"the role also opens what {listed(role.other_access)} select")
-    return problems
+        found.append(_wrong(role, f"it also opens what {listed(role.other_access)} select", "role-too-wide"))
+    return found
 
 
-def _rule_problems(role: Role) -> list[str]:
-    problems = []
+def _rule_problems(role: Role) -> list[Problem]:
+    wrong = []
     verbs = role.verbs_on(KIND)
     if missing := {"list", "read"} - verbs - ({"list", "read"} if "*" in verbs else set()):
-        problems.append(f"it lacks {listed(missing)} on {KIND}")
+        wrong.append(f"it lacks {listed(missing)} on {KIND}")
     if extra := verbs - {"list", "read"}:
-        problems.append(f"it allows {listed(extra)} on {KIND}")
+        wrong.append(f"it allows {listed(extra)} on {KIND}")
     others = {r for rule in role.rules for r in rule.resources if r != KIND}
     if others:
-        problems.append(f"it has rules on {listed(others)}")
+        wrong.append(f"it has rules on {listed(others)}")
     conditions = [rule.where for rule in role.rules if rule.where]
     if conditions:
-        problems.append(f"it allows only where {listed(conditions)}")
+        wrong.append(f"it allows only where {listed(conditions)}")
     if role.denials:
-        problems.append(f"its deny half has {listed(role.denials)}, which wins over what it allows")
-    return problems
+        wrong.append(f"its deny half has {listed(role.denials)}, which wins over what it allows")
+    return [_wrong(role, said, "role-rules-wrong") for said in wrong]
 
 
 def rules_are_minimal(role: Role | Absent) -> Finding:
     """INST-11, rules: list and read on workload identities, and nothing else."""
     if isinstance(role, Absent):
         return _absent("INST-11", role)
-    return concluded(
-        "INST-11",
-        expected=f"list and read on {KIND}, and no other rule",
-        problems=_rule_problems(role),
-        confirmed=f"list and read on {KIND}",
-        where=_ref(role),
-        evidence=role.evidence,
-    )
+    claim = Claim("INST-11", f"list and read on {KIND}, and no other rule", str(ref(role)), role.evidence)
+    return claim.judged(_rule_problems(role), f"list and read on {KIND}")
 
 
 def bot_has_no_other_role(bot: Bot | Absent, role: str) -> Finding:
@@ -215,15 +234,9 @@ def bot_has_no_other_role(bot: Bot | Absent, role: str) -> Finding:
     # That there is no bot is INST-10's to say.
     roles = () if isinstance(bot, Absent) else bot.roles
     others = [name for name in roles if name != role]
-    return concluded(
-        "INST-11",
-        expected=f"the bot to have the role {role} and no other",
-        problems=[f"it has {listed(others)} as well"] if others else [],
-        confirmed=str(bot) if isinstance(bot, Absent) else f"it has {listed(roles)}",
-        where=_ref(bot),
-        evidence=bot.evidence,
-        remedy=f"give the bot the role {role} alone",
-    )
+    claim = Claim("INST-11", f"the bot to have the role {role} and no other", str(ref(bot)), bot.evidence)
+    problems = [_wrong(bot, f"it has {listed(others)} as well", "bot-has-other-roles")] if others else []
+    return claim.judged(problems, str(bot) if isinstance(bot, Absent) else f"it has {listed(roles)}")
 
 
 def id_template_is_istios(identity: WorkloadIdentity | Absent, template: str = ISTIO_ID) -> Finding:
@@ -235,70 +248,49 @@ def id_template_is_istios(identity: WorkloadIdentity | Absent, template: str = I
     """
     if isinstance(identity, Absent):
         return _absent("INST-12", identity)
-    return concluded(
-        "INST-12",
-        expected=f"the SPIFFE ID template {template}",
-        problems=template_problems(identity.spiffe_id, template),
-        confirmed=identity.spiffe_id,
-        where=_ref(identity),
-        evidence=identity.evidence,
-    )
+    claim = Claim("INST-12", f"the SPIFFE ID template {template}", str(ref(identity)), identity.evidence)
+    return claim.judged(template_problems(identity, template), identity.spiffe_id)
 
 
-def template_problems(template: str, wanted: str = ISTIO_ID) -> list[str]:
-    """What keeps a template from building IDs in Istio's form."""
+def template_problems(identity: WorkloadIdentity, wanted: str = ISTIO_ID) -> list[Problem]:
+    """What keeps an identity's template from building IDs in Istio's form."""
+    template = identity.spiffe_id
     if _packed(template) == _packed(wanted):
         return []
     if template.endswith("/"):
-        return [f"{template} ends with a slash, which no SPIFFE ID may"]
+        said = f"its template {template} ends with a slash, which no SPIFFE ID may"
+        return [_wrong(identity, said, "identity-template-trailing-slash")]
+    if "{{" not in template:
+        said = f"its template is {template}: every workload gets the same SPIFFE ID"
+        return [_wrong(identity, said, "identity-template-fixed")]
     if "/sa/" not in template:
-        return [f"{template} lacks /sa/: peers and policies will not recognise the ID"]
-    return [f"it is {template}"]
+        said = f"its template {template} lacks /sa/: peers and policies will not recognise the ID"
+        return [_wrong(identity, said, "identity-template-without-sa")]
+    return [_wrong(identity, f"its template is {template}")]
 
 
-def token_problems(token: JoinToken | Absent, live: Jwks, service_account: str, bot: Bot | Absent, role: str) -> list[str]:
+def token_problems(
+    token: JoinToken | Absent, live: Jwks, service_account: str, bot: Bot | Absent, role: str
+) -> list[Problem]:
     """Everything that keeps this cluster's tbot from joining with the token."""
     if isinstance(token, Absent):
-        return [str(token)]
-    problems = [
-        f.seen
-        for f in (method_is_kubernetes(token), allows_only_tbot(token, service_account), bot_has_role(token, bot, role))
-        if f.holds == "no"
-    ]
-    return problems if token.kubernetes_type in ASKS_THE_CLUSTER else problems + _key_problems(token, live)
+        return [absent_problem(token)]
+    found = _method_problems(token) + _allow_problems(token, service_account) + _bot_problems(token, bot, role)
+    return found if token.kubernetes_type in ASKS_THE_CLUSTER else found + _key_problems(token, live)
 
 
-def role_problems(role: Role | Absent, identity: WorkloadIdentity | Absent) -> list[str]:
+def role_problems(role: Role | Absent, identity: WorkloadIdentity | Absent) -> list[Problem]:
     """Everything that keeps the role from granting the identity, and nothing wider."""
     if isinstance(role, Absent):
-        return [str(role)]
+        return [absent_problem(role)]
     if isinstance(identity, Absent):
-        return [str(identity)]
+        return [absent_problem(identity)]
     return _label_problems(role, identity) + _rule_problems(role)
 
 
 def _no_jwks(requirement: str, token: JoinToken) -> Finding:
-    return not_applicable(
-        requirement, NO_JWKS, where=f"{_ref(token)}, type {token.kubernetes_type}", evidence=token.evidence
-    )
-
-
-def _absent(requirement: str, absent: Absent) -> Finding:
-    return concluded(
-        requirement,
-        expected=f"{absent.subject} to exist",
-        problems=["it does not exist"],
-        confirmed="",
-        where=str(absent.subject),
-        evidence=absent.evidence,
-    )
-
-
-def _ref(resource: JoinToken | Bot | Role | WorkloadIdentity | Absent) -> str:
-    if isinstance(resource, Absent):
-        return str(resource.subject)
-    kind = {JoinToken: "token", Bot: "bot", Role: "role", WorkloadIdentity: KIND}[type(resource)]
-    return f"Teleport {kind}/{resource.name}"
+    where = f"{ref(token)}, type {token.kubernetes_type}"
+    return Claim(requirement, "", where, token.evidence).not_applicable(NO_JWKS)
 
 
 def _pairs(labels: object) -> str:
