@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
-from facts.finding import Finding
+from facts.finding import Finding, Problem
 from facts.proxies.identity import ProxyIdentity
+from facts.proxies.sds_mode import SdsMode
 from facts.teleport.audit import AuditTrail, IssuedSvid
-from judge.findings import listed, not_applicable
+from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import ObservedProxies, name_problems, request_problems
+from judge.identity.proxies import ObservedProxies, name_problems, request_problems, without_certificate
 from judge.identity.sweep import Expectation, failures_of
 from judge.install.istio import NO_WORKLOAD
 
@@ -25,28 +27,29 @@ def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> F
         trust_domain: Teleport's cluster name.
     """
     proxies = sidecars.fleet.proxies
-    problems = [problem for proxy in proxies for problem in name_problems(proxy, trust_domain)]
+    problems = [each for proxy in proxies for each in name_problems(proxy, trust_domain)]
     for one, other in combinations(proxies, 2):
         if one.leaf is None or other.leaf is None:
             continue  # which is a problem already
         accounts = [(p.pod.namespace, p.pod.service_account) for p in (one, other)]
         if accounts[0] != accounts[1] and set(one.spiffe_ids) & set(other.spiffe_ids):
-            problems.append(f"{one.pod} and {other.pod} are of two service accounts and carry {listed(one.spiffe_ids)}")
+            said = f"has another service account than {other.pod} and carries {listed(one.spiffe_ids)} as well"
+            problems.append(problem(one, said))
         if one.leaf.key_sha256 == other.leaf.key_sha256:
-            problems.append(f"{one.pod} and {other.pod} hold the same key")
+            problems.append(problem(one, f"holds the same key as {other.pod}"))
         if one.leaf.serial == other.leaf.serial:
-            problems.append(f"{one.pod} and {other.pod} hold the same certificate, serial {one.leaf.serial}")
+            problems.append(problem(one, f"holds the same certificate as {other.pod}, serial {one.leaf.serial}"))
     return of_proxies(
-        "ID-09",
+        Claim(
+            "ID-09",
+            expected="a name for each service account, and a key and a serial for each workload",
+            where=f"{len(sidecars.pods)} test pods on {listed(p.node for p in sidecars.pods)}",
+            evidence=sidecars.evidence,
+        ),
         sidecars.pods,
         sidecars.fleet,
-        expected="a name for each service account, and a key and a serial for each workload",
-        problems=problems,
-        confirmed=each_of(
-            proxies, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"
-        ),
-        where=f"{len(sidecars.pods)} workloads of the run on {listed(p.node for p in sidecars.pods)}",
-        evidence=sidecars.evidence,
+        problems,
+        held=each_of(proxies, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"),
     )
 
 
@@ -59,7 +62,7 @@ def needs_two_nodes(taking: Sequence[str], evidence: Sequence[str]) -> Finding |
     """
     if len(taking) > 1:
         return None
-    return not_applicable("ID-09", ONE_NODE, where=listed(taking, "no node takes workloads"), evidence=evidence)
+    return Claim("ID-09", "", listed(taking, "no node takes workloads"), evidence).not_applicable(ONE_NODE)
 
 
 def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str], expectation: Expectation) -> Finding:
@@ -71,7 +74,7 @@ def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str
         expectation: What each is held against.
     """
     problems = [
-        f"{pod.ref} asked for a classic sidecar and has a native one"
+        problem(pod, "asked for a classic sidecar and has a native one")
         for pod in sidecars.pods
         if pod.uid in classic and pod.native_sidecar
     ]
@@ -79,19 +82,21 @@ def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str
         failed = failures_of(proxy, expectation)
         if requests := request_problems(proxy):
             failed["ID-07"] = requests
-        problems += [f"{proxy.pod} fails {requirement}: {'; '.join(why)}" for requirement, why in failed.items()]
+        problems += [
+            replace(each, said=f"fails {requirement}: {each.said}") for requirement, why in failed.items() for each in why
+        ]
     native = {pod.uid for pod in sidecars.pods if pod.native_sidecar}
     return of_proxies(
-        "ID-09",
+        Claim(
+            "ID-09",
+            expected="sidecars of either kind that meet ID-01 to ID-07",
+            where=listed(pod.ref for pod in sidecars.pods),
+            evidence=(*sidecars.evidence, *expectation.evidence),
+        ),
         sidecars.pods,
         sidecars.fleet,
-        expected="sidecars of either kind that meet ID-01 to ID-07",
-        problems=problems,
-        confirmed=each_of(
-            sidecars.fleet.proxies, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar"
-        ),
-        where=listed(pod.ref for pod in sidecars.pods),
-        evidence=(*sidecars.evidence, *expectation.evidence),
+        problems,
+        held=each_of(sidecars.fleet.proxies, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar"),
     )
 
 
@@ -102,32 +107,42 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
         sidecars: The sidecars.
         trail: The audited issuances of their serials.
     """
-    where = f"{len(sidecars.pods)} sidecars, events in {trail.source}"
+    claim = Claim(
+        "ID-10",
+        expected="an audit event for each certificate in use, with the attributes of the pod that uses it",
+        where=f"{len(sidecars.pods)} sidecars, events in {trail.source}",
+        evidence=(*sidecars.evidence, *trail.evidence),
+    )
     if not sidecars.pods:
-        return not_applicable("ID-10", NO_WORKLOAD, where=where, evidence=sidecars.evidence)
+        return claim.not_applicable(NO_WORKLOAD)
     by_serial: dict[str, list[IssuedSvid]] = {}
     for event in trail.issued:
         by_serial.setdefault(event.serial, []).append(event)
+    # With no event at all for any certificate of Teleport's, it is the log that is missing.
+    nothing = "" if trail.issued else "audit-events-not-collected"
+    found = [(proxy, _trail_problems(proxy, by_serial, nothing)) for proxy in sidecars.fleet.proxies]
     return of_proxies(
-        "ID-10",
+        claim,
         sidecars.pods,
         sidecars.fleet,
-        expected="an audit event for each certificate in use, with the attributes of the pod that uses it",
-        problems=[problem for p in sidecars.fleet.proxies for problem in _trail_problems(p, by_serial)],
-        confirmed=each_of(sidecars.fleet.proxies, lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}"),
-        where=where,
-        evidence=(*sidecars.evidence, *trail.evidence),
+        [each for _, wrong in found for each in wrong],
+        held=each_of([p for p, wrong in found if not wrong], lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}"),
     )
 
 
-def _trail_problems(proxy: ProxyIdentity, by_serial: dict[str, list[IssuedSvid]]) -> list[str]:
+def _trail_problems(proxy: ProxyIdentity, by_serial: Mapping[str, Sequence[IssuedSvid]], nothing: str) -> list[Problem]:
     if proxy.leaf is None:
-        return [f"{proxy.pod} holds no certificate: {listed(proxy.decided_by)}"]
-    events = by_serial.get(proxy.leaf.serial, [])
+        return [without_certificate(proxy)]
+    events = by_serial.get(proxy.leaf.serial, ())
     if not events:
-        return [f"{proxy.pod}: no event for its certificate with the serial {proxy.leaf.serial}"]
+        cause = nothing if proxy.sds_mode is SdsMode.EXTERNAL else ""
+        return [problem(proxy, f"no event for its certificate with the serial {proxy.leaf.serial}", cause)]
     # A serial is issued once; of several events each must be right.
-    return [f"{proxy.pod}: the event of serial {event.serial} {w}" for event in events for w in _differences(proxy, event)]
+    return [
+        problem(proxy, f"the event of serial {event.serial} {wrong}")
+        for event in events
+        for wrong in _differences(proxy, event)
+    ]
 
 
 def _differences(proxy: ProxyIdentity, event: IssuedSvid) -> list[str]:

@@ -39,7 +39,7 @@ CAUSES_OF_MODES = {
     SdsMode.RACE: "pod-started-before-tbot",
     SdsMode.TAKEOVER: "socket-taken-over",
 }
-"""Causes that a mode tells by itself. For a certificate of istiod's there are several; the pod's specification tells which."""
+"""Causes that a mode tells by itself. For a certificate of istiod's there are several: the pod's spec tells which."""
 
 
 # --- one proxy -------------------------------------------------------------------------------------------------------

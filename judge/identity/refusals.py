@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from facts.errors import CouldNotTell
-from facts.finding import Finding
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.proxies.identity import ProxyIdentity
 from facts.svid import verify_chain, workload_id
@@ -18,7 +19,8 @@ from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
-from judge.findings import concluded, could_not_tell, listed, not_applicable
+from judge.findings import Claim, listed, place, problem
+from judge.install.probes import held_on, on_node
 
 NODES_CANNOT_BE_ENTERED = "the cluster admits no pod that enters its node"
 OTHER_JOIN_METHOD = "tbot joins by another method than kubernetes"
@@ -38,51 +40,47 @@ def outside_is_refused(
         beside: What probes in pods got from the same sockets at the same time.
         bundle: Teleport's authorities.
     """
-    where = f"sockets of {listed(p.node for p in beside)}"
-    evidence = [*(e for p in (*outside, *beside) for e in p.evidence), *bundle.evidence]
+    claim = Claim(
+        "NEG-02",
+        expected="a process in no pod to be refused for being in none, where one in a pod is given its identity",
+        where=f"sockets of {listed(p.node for p in beside)}",
+        evidence=[*(e for p in (*outside, *beside) for e in p.evidence), *bundle.evidence],
+    )
     entered = [p for p in outside if isinstance(p, OutsideProbe)]
-    problems = [f"{p.node}: a process in no pod was given {p.leaf}" for p in entered if p.leaf is not None]
+    problems = [on_node(p, f"a process in no pod was given {p.leaf}") for p in entered if p.leaf is not None]
     problems += [
-        f"{p.node}: a process in a pod is refused as one in no pod: nobody is attested ({p.reason})"
+        on_node(p, f"a process in a pod is refused as one in no pod: tbot attests no caller ({p.reason})")
         for p in beside
         if isinstance(p, SdsProbe) and p.leaf is None and reason_of(p.reason) is Because.NO_POD
     ]
     # What is wrong is wrong even where the rest could not be told.
-    if not problems:
-        if outside and all(isinstance(p, NotRun) and p.by_policy for p in outside):
-            return not_applicable("NEG-02", NODES_CANNOT_BE_ENTERED, where=where, evidence=evidence)
-        unclear = [f"{p.what} did not run: {p.reason}" for p in outside if isinstance(p, NotRun)]
-        unclear += [w for p in entered for w in _why_outside_proves_nothing(p)]
-        unclear += [w for p in beside for w in _why_beside_proves_nothing(p, bundle)]
-        if unclear or not entered:
-            return could_not_tell("NEG-02", shows_nothing(unclear or ["no node hosts an injected pod"], where), evidence)
-    return concluded(
-        "NEG-02",
-        expected="a process in no pod to be refused for being in none, where one in a pod is given its identity",
-        problems=problems,
-        confirmed=listed(f"{p.node}: {p.outcome}" for p in entered),
-        where=where,
-        evidence=evidence,
-    )
+    if not problems and outside and all(isinstance(p, NotRun) and p.by_policy for p in outside):
+        return claim.not_applicable(NODES_CANNOT_BE_ENTERED)
+    unclear = [Problem(place(p.what), f"did not run: {p.reason}", "", p.evidence) for p in outside if isinstance(p, NotRun)]
+    unclear += [each for p in entered for each in _why_outside_proves_nothing(p)]
+    unclear += [each for p in beside for each in _why_beside_proves_nothing(p, bundle)]
+    if not unclear and not entered:
+        unclear.append(claim.problem("no node hosts an injected pod"))
+    return claim.judged(problems, held=[held_on(p, str(p.outcome)) for p in entered], unclear=unclear, settle=SHOWS_NOTHING)
 
 
-def _why_outside_proves_nothing(probe: OutsideProbe) -> list[str]:
+def _why_outside_proves_nothing(probe: OutsideProbe) -> list[Problem]:
     if not probe.is_outside:
-        return [f"{probe.node}: the process is still in a pod: its cgroup root is {probe.cgroup_root}"]
+        return [on_node(probe, f"the process is still in a pod: its cgroup root is {probe.cgroup_root}")]
     if probe.outcome.kind is not AttemptEnd.SDS or probe.outcome.because not in (Because.NO_POD, Because.NO_RULE):
-        return [f"{probe.node}: the process was not refused for being in no pod: {probe.outcome}"]
+        return [on_node(probe, f"the process was not refused for being in no pod: {probe.outcome}")]
     return []
 
 
-def _why_beside_proves_nothing(probe: SdsProbe | Refused, bundle: TrustBundle) -> list[str]:
+def _why_beside_proves_nothing(probe: SdsProbe | Refused, bundle: TrustBundle) -> list[Problem]:
     if isinstance(probe, Refused) or probe.leaf is None:
-        return [f"{probe.node}: a process in a pod got nothing either: {probe.reason}"]
+        return [on_node(probe, f"a process in a pod got nothing either: {probe.reason}")]
     chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
     if not chain.ok:
-        return [f"{probe.node}: a process in a pod got a certificate that is not Teleport's: {chain.reason}"]
+        return [on_node(probe, f"a process in a pod got a certificate that is not Teleport's: {chain.reason}")]
     own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
     if probe.leaf.uri_sans != (own,):
-        return [f"{probe.node}: a process in a pod got {listed(probe.leaf.uri_sans, 'no name')}, its own is {own}"]
+        return [on_node(probe, f"a process in a pod got {listed(probe.leaf.uri_sans, 'no name')}, its own is {own}")]
     return []
 
 
@@ -100,30 +98,35 @@ def rules_are_enforced(
         former: The workload identity as the install has it, without the run's own condition.
         bundle: Teleport's authorities.
     """
-    where = "workloads of the run, under rules that leave out one service account"
-    evidence = [*refused.evidence, *allowed.evidence, *former.evidence, *bundle.evidence]
-    if isinstance(refused, NotRun):
-        return could_not_tell("NEG-03", shows_nothing([f"{refused.what}: {refused.reason}"], where), evidence)
-    problems = []
-    if refused.proxy is not None and refused.proxy.leaf is not None:
-        problems.append(f"{refused.proxy.pod} holds {refused.proxy.leaf}")
-    if refused.pod.ready:
-        problems.append(f"{refused.pod.ref} is Ready")
-    unclear = [] if refused.outcome.because is Because.NO_RULE else [f"{refused.pod.ref} was not refused: {refused.outcome}"]
-    if isinstance(allowed, NotRun):
-        unclear.append(f"{allowed.what}, which the rules allow, did not start either: {allowed.reason}")
-    elif not _has_own_identity(allowed.proxy, bundle):
-        unclear.append(f"{allowed.pod.ref}, which the rules allow, has no identity of its own from Teleport either")
-    if unclear and not problems:
-        return could_not_tell("NEG-03", shows_nothing(unclear, where), evidence)
-    own = f"the install's own has {len(former.rules)}" if former.rules else "the install's own has none: it issues to all"
-    return concluded(
+    claim = Claim(
         "NEG-03",
         expected="no identity and no Ready pod for a service account that the rules leave out",
-        problems=problems,
-        confirmed=f"{refused.pod.ref}: {refused.outcome}; not Ready when {allowed_name(allowed)} was (rules: {own})",
-        where=where,
-        evidence=evidence,
+        where="negative probes, under rules that leave out one service account",
+        evidence=[*refused.evidence, *allowed.evidence, *former.evidence, *bundle.evidence],
+    )
+    if isinstance(refused, NotRun):
+        return claim.judged(unclear=[_did_not_run(refused)], settle=SHOWS_NOTHING)
+    problems = []
+    # Where the rules of the identity that the suite knows of leave the account out, another identity must have issued.
+    cause = "second-identity-selected"
+    if refused.proxy is not None and refused.proxy.leaf is not None:
+        problems.append(problem(refused.proxy, f"holds {refused.proxy.leaf}", cause))
+    if refused.pod.ready:
+        problems.append(problem(refused.pod, "is Ready", cause if problems else ""))
+    unclear = []
+    if refused.outcome.because is not Because.NO_RULE:
+        unclear.append(problem(refused.pod, f"was not refused: {refused.outcome}"))
+    if isinstance(allowed, NotRun):
+        said = f"the rules allow it, and it did not start either: {allowed.reason}"
+        unclear.append(Problem(place(allowed.what), said, evidence=allowed.evidence))
+    elif not _has_own_identity(allowed.proxy, bundle):
+        unclear.append(problem(allowed.pod, "the rules allow it, and it has no identity of its own from Teleport either"))
+    own = f"the install's own has {len(former.rules)}" if former.rules else "the install's own has none: it issues to all"
+    return claim.judged(
+        problems,
+        f"{refused.pod.ref}: {refused.outcome}; not Ready when {allowed_name(allowed)} was (rules: {own})",
+        unclear=unclear,
+        settle=SHOWS_NOTHING,
     )
 
 
@@ -149,32 +152,47 @@ def cannot_join(attempt: JoinAttempt | NotRun, tbot: Tbot) -> Finding:
         attempt: A tbot with the bot's configuration and another service account.
         tbot: tbot as it is installed, which joined with the same configuration.
     """
-    where = f"join token {tbot.config.token}"
-    evidence = [*attempt.evidence, *tbot.evidence]
-    if tbot.config.join_method != "kubernetes":
-        return not_applicable("NEG-06", OTHER_JOIN_METHOD, where=where, evidence=evidence)
-    if isinstance(attempt, NotRun):
-        return could_not_tell("NEG-06", shows_nothing([f"{attempt.what} did not run: {attempt.reason}"], where), evidence)
-    problems = [f"Teleport has the bot instance {i.id} of it" for i in attempt.instances or ()]
-    if attempt.outcome.kind is AttemptEnd.GRANTED:
-        problems.append(f"{attempt.service_account} joined as the bot: {attempt.outcome.said}")
-    if not problems:
-        unclear = []
-        if attempt.outcome.because is not Because.NO_ALLOW_RULE:
-            unclear.append(f"its join did not get as far as the service account: {attempt.outcome}")
-        if not any(pod.ready for pod in tbot.pods.values()):
-            unclear.append("no tbot with the right service account is Ready either")
-        if unclear:
-            return could_not_tell("NEG-06", shows_nothing(unclear, where), evidence)
-    instances = "no admin session to list its instances" if attempt.instances is None else "no bot instance of it"
-    return concluded(
+    claim = Claim(
         "NEG-06",
-        expected=f"{attempt.service_account} to be refused by the join token's allow rules",
-        problems=problems,
-        confirmed=f"{attempt.outcome}; {instances}",
-        where=where,
-        evidence=evidence,
+        expected=f"{attempt.service_account if isinstance(attempt, JoinAttempt) else attempt.what} to be refused by the"
+        " join token's allow rules",
+        where=f"join token {tbot.config.token}",
+        evidence=[*attempt.evidence, *tbot.evidence],
     )
+    if tbot.config.join_method != "kubernetes":
+        return claim.not_applicable(OTHER_JOIN_METHOD)
+    if isinstance(attempt, NotRun):
+        return claim.judged(unclear=[_did_not_run(attempt)], settle=SHOWS_NOTHING)
+    wrong = [f"Teleport has the bot instance {i.id} of {attempt.service_account}" for i in attempt.instances or ()]
+    if attempt.outcome.kind is AttemptEnd.GRANTED:
+        wrong.append(f"{attempt.service_account} joined as the bot: {attempt.outcome.said}")
+    token = ObjectRef("Teleport", f"token/{tbot.config.token}")
+    unclear = []
+    if attempt.outcome.because is not Because.NO_ALLOW_RULE:
+        unclear.append(claim.problem(f"the join did not get as far as the service account: {attempt.outcome}"))
+    if not any(pod.ready for pod in tbot.pods.values()):
+        unclear.append(claim.problem("no tbot with the right service account is Ready either"))
+    instances = "no admin session to list its instances" if attempt.instances is None else "no bot instance of it"
+    return claim.judged(
+        [Problem(token, said, "token-too-wide", attempt.evidence) for said in wrong],
+        f"{attempt.outcome}; {instances}",
+        unclear=unclear,
+        settle=SHOWS_NOTHING,
+    )
+
+
+SHOWS_NOTHING = "look at the other findings of this run first: where no caller is let in, a refusal shows nothing"
+"""What settles an attempt that ended otherwise than it must, or for another reason."""
+
+
+def not_run(requirement: str, expected: str, attempt: NotRun) -> Finding:
+    """A finding on a negative probe that did not run."""
+    claim = Claim(requirement, expected, attempt.what, attempt.evidence)
+    return claim.judged(unclear=[_did_not_run(attempt)], settle=SHOWS_NOTHING)
+
+
+def _did_not_run(attempt: NotRun) -> Problem:
+    return Problem(place(attempt.what), f"did not run: {attempt.reason}", evidence=attempt.evidence)
 
 
 def shows_nothing(what: Iterable[str], where: str) -> CouldNotTell:
@@ -183,5 +201,5 @@ def shows_nothing(what: Iterable[str], where: str) -> CouldNotTell:
         expected="a refusal with its reason, and the same granted to whom it is due",
         seen="; ".join(what),
         where=where,
-        remedy="look at the other findings of this run first: where nobody is let in, nothing is shown by a refusal",
+        remedy=SHOWS_NOTHING,
     )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facts.errors import CouldNotTell
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import VolumeMount
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from facts.proxies.mounts import SOCKET_DIRECTORIES, SocketMount
-from judge.findings import concluded, could_not_tell, listed, not_applicable
-from judge.install.application import SOCKET_VOLUME, socket_volume_problem
+from judge.findings import Claim, listed, problem
+from judge.install.application import SOCKET_VOLUME, socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
+from judge.install.probes import held_on, on_node
 
 ROOT = 0
+
+DIRECTORY, MOUNT = "socket-directory-writable", "mount-writable"
+"""The causes that these judgments tell."""
 
 
 def directories_are_closed(
@@ -29,54 +31,52 @@ def directories_are_closed(
         socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
     """
+    claim = Claim(
+        "ID-08",
+        expected=f"{socket_directory} of each node closed to the user of Istio's proxies, and the socket in it not theirs",
+        where=f"{socket_directory} on nodes {listed(p.node for p in probes)}",
+        evidence=[*(e for p in probes for e in p.evidence), *evidence],
+    )
     ran = [p for p in probes if isinstance(p, SocketDirectoryProbe)]
-    problems = [problem for p in ran for problem in _directory_problems(p, socket_directory)]
+    problems = [each for p in ran for each in _directory_problems(p, socket_directory)]
+    root = f"its proxy is root and mounts {socket_directory} writable: to its owner the mode does not matter"
     problems += [
-        f"the proxy of {pod.ref} is root and mounts {socket_directory} writable: to its owner the mode does not matter"
+        problem(pod, root, DIRECTORY)
         for pod in pods
         if pod.proxy is not None
         and pod.proxy.run_as_user == ROOT
-        and not socket_volume_problem(pod, socket_directory)
+        and not socket_volume_problems(pod, socket_directory)
         and _specified_read_only(pod)[0] is not True
     ]
-    expected = f"{socket_directory} of each node closed to the user of Istio's proxies, and the socket in it not theirs"
-    where = f"{socket_directory} on nodes {listed(p.node for p in probes)}"
-    read = [*(e for p in probes for e in p.evidence), *evidence]
-    untold = [f"{p.node}: the probe did not run: {p.reason}" for p in probes if isinstance(p, Refused)]
-    untold += [f"{p.node}: the probe's own mount is read-only" for p in ran if p.mount_read_only]
+    unclear = [on_node(p, f"the probe did not run: {p.reason}") for p in probes if isinstance(p, Refused)]
+    unclear += [on_node(p, "the probe's own mount is read-only") for p in ran if p.mount_read_only]
     if not probes:
-        untold.append("neither tbot nor an injected pod runs on any node")
-    if untold and not problems:
-        error = CouldNotTell(
-            expected=expected,
-            seen="; ".join(untold),
-            where=where,
-            remedy="see why the probe pod could not stand where workloads stand (INST-04)",
-        )
-        return could_not_tell("ID-08", error, read)
-    return concluded(
-        "ID-08",
-        expected=expected,
-        problems=[*problems, *untold],
-        confirmed=listed(f"{p.node}: {p.directory}" for p in ran),
-        where=where,
-        evidence=read,
+        unclear.append(claim.problem("neither tbot nor an injected pod runs on any node"))
+    return claim.judged(
+        problems,
+        held=[held_on(p, str(p.directory)) for p in ran],
+        unclear=unclear,
+        settle="see why the probe pod could not stand where workloads stand (INST-04)",
     )
 
 
-def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[str]:
-    problems = []
+def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Problem]:
+    found = []
     if probe.writable or _mode_lets_write(probe.directory, probe.uid, probe.gid):
-        problems.append(f"{probe.node}: uid {probe.uid} may write in {directory} ({probe.directory})")
+        found.append(on_node(probe, f"uid {probe.uid} may write in {directory} ({probe.directory})", DIRECTORY))
     elif probe.directory.uid != ROOT or probe.directory.mode & 0o022:
         # A mesh may run its proxies under other users: on some platforms each namespace has its own, all in root's group.
-        problems.append(f"{probe.node}: {directory} is not root's alone to write ({probe.directory})")
-    problems += [
-        f"{probe.node}: the socket {directory}/{entry.name} belongs to uid {entry.uid}: a proxy's agent made it"
+        found.append(on_node(probe, f"{directory} is not root's alone to write ({probe.directory})", DIRECTORY))
+    found += [
+        on_node(
+            probe,
+            f"the socket {directory}/{entry.name} belongs to uid {entry.uid}: a proxy's agent made it",
+            "socket-taken-over",
+        )
         for entry in probe.entries or ()
         if entry.is_socket and entry.uid == probe.uid
     ]
-    return problems
+    return found
 
 
 def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
@@ -99,50 +99,41 @@ def mounts_are_read_only(
         socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
     """
-    pods = [pod for pod in injected if not socket_volume_problem(pod, socket_directory)]
-    where = f"{SOCKET_DIRECTORIES[0]} in {len(pods)} proxies"
-    read = [*(e for m in mounts for e in m.evidence), *(e for p in pods for e in p.evidence), *evidence]
+    pods = [pod for pod in injected if not socket_volume_problems(pod, socket_directory)]
+    claim = Claim(
+        "ID-12",
+        expected="the socket's directory mounted read-only in effect",
+        where=f"{SOCKET_DIRECTORIES[0]} in {len(pods)} proxies",
+        evidence=[*(e for m in mounts for e in m.evidence), *(e for p in pods for e in p.evidence), *evidence],
+    )
     if not injected:
-        return not_applicable("ID-12", NO_WORKLOAD, where=where, evidence=read)
+        return claim.not_applicable(NO_WORKLOAD)
     known = {m.pod.uid: m for m in mounts}
-    problems, untold, specified, open_ones = [], [], 0, list[Pod]()
+    problems, unclear, specified = [], [], 0
     for pod in pods:
         seen = known.get(pod.uid)
         if seen is not None and seen.mount is not None:
             if not seen.mount.read_only:
-                problems.append(f"{pod.ref} mounts it writable ({seen.mount.path} in its mount table)")
-                open_ones.append(pod)
+                said = f"mounts it writable ({seen.mount.path} in its mount table)"
+                problems.append(Problem(pod.ref, said, MOUNT, (*seen.evidence, *pod.evidence)))
             continue
         read_only, reason = _specified_read_only(pod)
         if read_only is None:
-            untold.append(f"{pod.ref}: {reason}; its mount table: {seen.why if seen else 'not read'}")
-            open_ones.append(pod)
+            twice = len({mount.read_only for mount in _mounts(pod)}) > 1
+            said = f"{reason}; its mount table: {seen.why if seen else 'not read'}"
+            unclear.append(problem(pod, said, MOUNT if twice else ""))
         elif read_only:
             specified += 1
         else:
-            problems.append(f"{pod.ref} mounts it writable ({reason})")
+            problems.append(problem(pod, f"mounts it writable ({reason})", MOUNT))
     if not pods:
-        problems.append(f"none of {len(injected)} injected pods mounts the directory of tbot's socket")
-    expected = "the socket's directory mounted read-only in effect"
-    twice = any(len({mount.read_only for mount in _mounts(pod)}) > 1 for pod in open_ones)
-    defect = Defect.WRITABLE_MOUNT if twice else None
-    if untold and not problems:
-        error = CouldNotTell(
-            expected=expected,
-            seen="; ".join(untold),
-            where=where,
-            remedy="mount it once and readOnly, as manifests/istio-config.yaml does; or use an image that has cat",
-        )
-        return could_not_tell("ID-12", error, read, guide_defect=defect)
-    told = f"read-only in {len(pods)} proxies"
-    return concluded(
-        "ID-12",
-        expected=expected,
-        problems=[*problems, *untold],
-        confirmed=told + (f", of {specified} by their specification alone" if specified else ", by their mount tables"),
-        where=where,
-        evidence=read,
-        guide_defect=defect,
+        problems.append(claim.problem(f"none of {len(injected)} injected pods mounts the directory of tbot's socket"))
+    by = f", of {specified} by their specification alone" if specified else ", by their mount tables"
+    return claim.judged(
+        problems,
+        f"read-only in {len(pods)} proxies{by}",
+        unclear=unclear,
+        settle="mount it once and readOnly, as manifests/istio-config.yaml does; or use an image that has cat",
     )
 
 

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
@@ -26,7 +25,7 @@ from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from judge.findings import not_applicable
+from judge.findings import Claim, problem
 from judge.fleet import of_proxies
 from judge.identity.proxies import (
     Lifetime,
@@ -39,7 +38,7 @@ from judge.identity.proxies import (
     profile_problems,
     supply_problems,
 )
-from judge.install.application import socket_volume_problem
+from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 
 INJECT = "sidecar.istio.io/inject"
@@ -47,10 +46,17 @@ INJECT = "sidecar.istio.io/inject"
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """A pod that is meant to use Teleport's authority and lacks the template, and why that is thought."""
+    """A pod that is meant to use Teleport's authority and lacks the template.
+
+    Attributes:
+        pod: The pod.
+        why: Why it is meant to use Teleport's authority.
+        cause: Why it lacks the template, as an id of the causes; empty where its specification does not tell.
+    """
 
     pod: Pod
     why: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,10 @@ class Expectation:
         return (*self.bundle.evidence, *self.istiod.evidence, *self.lifetime.evidence)
 
 
-def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, list[str]]:
+def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, list[Problem]]:
     """What is wrong with one proxy, by the requirement among ID-01 to ID-06 that it fails."""
     bundle, longest = expectation.bundle, expectation.lifetime.longest
-    told: dict[str, list[str]] = {
+    told: dict[str, list[Problem]] = {
         "ID-01": supply_problems(proxy),
         "ID-02": name_problems(proxy, bundle.trust_domain),
         "ID-03": issuer_problems(proxy, bundle) + istiod_problems(proxy, expectation.istiod),
@@ -102,15 +108,16 @@ def lacking_template(
     by_name = {n.name: n for n in namespaces}
     on_socket: dict[str, str] = {}
     for pod in pods:
-        if pod.is_injected and not socket_volume_problem(pod, socket_directory):
+        if pod.is_injected and not socket_volume_problems(pod, socket_directory):
             on_socket.setdefault(pod.namespace, pod.name)
     found = []
     for pod in pods:
-        if pod.is_injected and not socket_volume_problem(pod, socket_directory):
+        if pod.is_injected and not socket_volume_problems(pod, socket_directory):
             continue
         why = _why_meant(pod, by_name.get(pod.namespace), mesh, template, on_socket.get(pod.namespace, ""))
         if why:
-            found.append(Lacking(pod, why))
+            wrong = socket_volume_problems(pod, socket_directory) if pod.is_injected else []
+            found.append(Lacking(pod, why, wrong[0].cause if wrong else ""))
     return tuple(found)
 
 
@@ -153,30 +160,36 @@ def mesh_is_teleports(
         lacking: What lacks the template.
         template: Its name.
     """
-    where = f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces"
-    evidence = (*proxies.evidence, *expectation.evidence, *(e for each in lacking for e in each.pod.evidence))
+    claim = Claim(
+        "ID-11",
+        expected="every proxy of the mesh with its own identity from Teleport, and no workload without the template",
+        where=f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces",
+        evidence=(*proxies.evidence, *expectation.evidence, *(e for each in lacking for e in each.pod.evidence)),
+    )
     if not proxies.pods and not lacking:
-        return not_applicable("ID-11", NO_WORKLOAD, where=where, evidence=evidence)
-    without = {each.pod.uid: f"lacks the template {template}: {each.why}" for each in lacking}
+        return claim.not_applicable(NO_WORKLOAD)
+    without = {each.pod.uid: each for each in lacking}
     problems = []
     for proxy in proxies.fleet.proxies:
-        failed = failures_of(proxy, expectation)
-        if failed:
-            kind = "gateway " if proxy.pod.is_gateway else ""
-            reason = without.pop(proxy.pod.uid, "")
-            also = f"; it {reason}" if reason else ""
-            problems.append(f"{kind}{proxy.pod} fails {', '.join(failed)}: {next(iter(failed.values()))[0]}{also}")
-    problems += [f"{each.pod.ref} {without[each.pod.uid]}" for each in lacking if each.pod.uid in without]
+        if failed := failures_of(proxy, expectation):
+            first = next(iter(failed.values()))[0]
+            said, cause = f"fails {', '.join(failed)}: {first.said}", first.cause
+            if proxy.pod.is_gateway:
+                said = f"gateway, {said}"
+                cause = cause or ("gateway-without-socket" if proxy.sds_mode is SdsMode.ISTIO_CA else "")
+            if (lacks := without.pop(proxy.pod.uid, None)) is not None:
+                said, cause = f"{said}; it lacks the template {template}: {lacks.why}", cause or lacks.cause
+            problems.append(problem(proxy, said, cause))
+    problems += [
+        problem(each.pod, f"lacks the template {template}: {each.why}", each.cause)
+        for each in lacking
+        if each.pod.uid in without
+    ]
     gateways = sum(p.pod.is_gateway for p in proxies.fleet.proxies)
-    istiods = any(p.pod.is_gateway and p.sds_mode is SdsMode.ISTIO_CA for p in proxies.fleet.proxies)
     return of_proxies(
-        "ID-11",
+        claim,
         proxies.pods,
         proxies.fleet,
-        expected="every proxy of the mesh with its own identity from Teleport, and no workload without the template",
-        problems=problems,
+        problems,
         confirmed=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
-        where=where,
-        evidence=evidence,
-        guide_defect=Defect.GATEWAY if istiods else None,
     )

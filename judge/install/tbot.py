@@ -341,7 +341,7 @@ def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Fi
         if component.version is not None:
             running.setdefault((component.name, component.version), {}).update(dict.fromkeys(component.where))
     problems = [
-        Problem(ref, f"{name} {version}: {issue.sentence} ({listed(issue.references)})", issue.id, tuple(claim.evidence))
+        Problem(ref, f"{name} {version}: {issue.symptom} ({listed(issue.references)})", issue.name, tuple(claim.evidence))
         for (name, version), refs in running.items()
         for issue in known_issues_of(name, version)
         for ref in refs
