@@ -148,7 +148,7 @@ def runs(*pods: Pod, fleet: Fleet) -> Finding:
 def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=2)
     finding = app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle())
-    violated(finding, "CHK-7", "Deployment test-app/test-app wants 2 pods and has 1", evidence=("ev-test-app",))
+    violated(finding, "CHK-7", "Deployment test-app/test-app: wants 2 pods and has 1", evidence=("ev-test-app",))
 
 
 def on_socket(*pods: Pod, fleet: Fleet) -> Finding:
@@ -187,7 +187,7 @@ def test_no_pod_is_a_violation(item: str, judge: Judgment) -> None:
 def test_a_ready_pod_without_a_sidecar_is_a_violation(item: str, judge: Judgment) -> None:
     plain = make.pod("plain", injected=False)
     finding = judge(make.pod(), plain, fleet=make.fleet(make.proxy()))
-    violated(finding, item, "Pod test-app/plain has no istio-proxy that could be asked", evidence=("ev-pod-plain",))
+    violated(finding, item, "Pod test-app/plain: has no istio-proxy that could be asked", evidence=("ev-pod-plain",))
 
 
 @pytest.mark.parametrize(("item", "judge"), ITEMS)
@@ -195,7 +195,7 @@ def test_a_running_proxy_that_cannot_be_read_leaves_it_open(item: str, judge: Ju
     """A missing right is no defect of the mesh."""
     a, b = make.pod("a"), make.pod("b")
     finding = judge(a, b, fleet=make.fleet(make.proxy(a), make.unread(b)))
-    unknown(finding, item, "Pod test-app/b could not be read: forbidden", evidence=("ev-guide", "ev-proxy-a", "ev-pod-b"))
+    unknown(finding, item, "Pod test-app/b: could not be read: forbidden", evidence=("ev-guide", "ev-proxy-a", "ev-pod-b"))
     assert finding.remedy == "grant the right"
     assert finding.guide_says == "the guide is content"
 
@@ -213,7 +213,7 @@ def test_a_proxy_that_the_api_server_calls_ready_or_started_is_up(
 def test_a_proxy_that_is_down_is_told_from_one_that_could_not_be_read(item: str, judge: Judgment) -> None:
     up, down = make.pod("up"), make.pod("down", proxy=make.istio_proxy(ready=False, started=False))
     finding = judge(up, down, fleet=make.fleet(make.unread(up), make.unread(down)))
-    violated(finding, item, "Pod test-app/down holds no identity", "Pod test-app/up could not be read")
+    violated(finding, item, "Pod test-app/down: holds no identity", "Pod test-app/up: could not be read")
     assert "test-app/up holds" not in finding.seen
     assert "test-app/down could not be read" not in finding.seen
 
@@ -224,7 +224,7 @@ def test_a_proxy_that_is_not_up_holds_no_identity(item: str, judge: Judgment) ->
         "b", proxy=make.istio_proxy(ready=False, started=False, state="waiting"), phase="Pending", ready=False
     )
     finding = judge(crashing, fleet=make.fleet(make.unread(crashing)))
-    violated(finding, item, "Pod test-app/b holds no identity: its istio-proxy is not up", evidence=("ev-pod-b",))
+    violated(finding, item, "Pod test-app/b: holds no identity: its istio-proxy is not up", evidence=("ev-pod-b",))
 
 
 def test_one_violation_is_not_hidden_by_another_proxy_that_cannot_be_read() -> None:
@@ -273,7 +273,7 @@ def test_a_certificate_that_is_not_the_pods_own_from_teleport(
 
 def test_an_application_that_is_not_ready() -> None:
     pending = make.pod(phase="Pending", ready=False)
-    violated(runs(pending, fleet=make.fleet(make.proxy(pending))), "CHK-7", "Pod test-app/app is Pending and not Ready")
+    violated(runs(pending, fleet=make.fleet(make.proxy(pending))), "CHK-7", "Pod test-app/app: is Pending and not Ready")
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_a_takeover_is_seen_although_socket_and_streams_are_the_nodes() -> None:
 def test_two_bad_certificates_at_once_are_both_told() -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = runs(a, b, fleet=make.fleet(make.istiod_proxy(a), replace(make.proxy(b), chain=())))
-    violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b holds no certificate")
+    violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b: holds no certificate")
 
 
 def test_chk9_a_dead_stream_or_a_plain_bundle_is_no_live_socket() -> None:

@@ -153,7 +153,7 @@ def test_a_socket_of_another_name_fails_closed() -> None:
     [
         ("socket", proxies_on("socket"), "tbot's socket is called `socket`: a proxy that starts without it falls back"),
         ("socket", proxies_on(), "tbot's socket is called `socket`"),
-        (OTHER, proxies_on(OTHER, "socket"), "Pod test-app/app-1 looks for `socket`"),
+        (OTHER, proxies_on(OTHER, "socket"), "Pod test-app/app-1: looks for `socket`"),
     ],
     ids=["the guide's", "no proxy", "one proxy"],
 )

@@ -68,7 +68,7 @@ def test_a_mesh_without_sidecars(item: str) -> None:
 def test_what_cannot_be_read_is_not_dropped(item: str) -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = ALL[item](make.sidecars(make.proxy(a), make.unread(b)))
-    unknown(finding, item, "Pod test-app/b could not be read: forbidden", evidence=("ev-proxy-a", "ev-pod-b"))
+    unknown(finding, item, "Pod test-app/b: could not be read: forbidden", evidence=("ev-proxy-a", "ev-pod-b"))
 
 
 @pytest.mark.parametrize("item", ALL)
@@ -82,10 +82,10 @@ def test_a_crashing_proxy_has_no_identity_and_a_starting_one_is_still_open(item:
     down = make.istio_proxy(ready=False, started=False, state="waiting", reason="CrashLoopBackOff", restarts=2)
     crashing = make.pod("b", proxy=down, ready=False, created_at="2026-03-01T11:59:30Z")
     finding = ALL[item](make.sidecars(make.unread(crashing), pods=[crashing]))
-    violated(finding, item, "Pod test-app/b holds no identity: its istio-proxy is not up (CrashLoopBackOff)")
+    violated(finding, item, "Pod test-app/b: holds no identity: its istio-proxy is not up (CrashLoopBackOff)")
     waiting = make.istio_proxy(ready=False, started=False, state="waiting", reason="PodInitializing")
     starting = make.pod("b", proxy=waiting, ready=False, created_at="2026-03-01T11:59:30Z")
-    unknown(ALL[item](make.sidecars(make.unread(starting), pods=[starting])), item, "Pod test-app/b could not be read")
+    unknown(ALL[item](make.sidecars(make.unread(starting), pods=[starting])), item, "Pod test-app/b: could not be read")
     stuck = replace(starting, created_at="2026-03-01T11:50:00Z")
     violated(ALL[item](make.sidecars(make.unread(stuck), pods=[stuck])), item, "not up (PodInitializing)")
 
@@ -129,7 +129,7 @@ def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_g
     first, second, served, taken = _taken()
     assert failing(taken, pods=(second,)) == {"ID-01", "ID-02", "ID-03", "ID-06"}
     finding = secrets_come_from_the_socket(make.sidecars(served, taken, pods=[first, second]))
-    violated(finding, "ID-01", "Pod test-app/second is in mode takeover", "the key is that of Pod test-app/first")
+    violated(finding, "ID-01", "Pod test-app/second: is in mode takeover", "the key is that of Pod test-app/first")
     name = names_are_the_pods_own(make.sidecars(served, taken, pods=[first, second]), make.bundle())
     violated(name, "ID-02", f"second carries spiffe://{TRUST_DOMAIN}/ns/test-app/sa/gamma, its own is")
     assert "first carries" not in name.seen

@@ -119,9 +119,9 @@ def test_an_install_with_rules_of_its_own_is_told_from_one_without() -> None:
     [
         (
             attempts.refused(proxy=make.proxy(attempts.pod("refused")), outcome=attempts.GRANTED),
-            "Pod conformance-1/refused holds spiffe://",
+            "Pod conformance-1/refused: holds spiffe://",
         ),
-        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused is Ready"),
+        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused: is Ready"),
     ],
     ids=["identity", "Ready"],
 )

@@ -79,7 +79,7 @@ def test_a_proxy_that_is_root_owns_the_directory() -> None:
     """Interception by TPROXY: the proxy is root, and a mount that is not read-only lets it replace the socket."""
     writable = (VolumeMount("workload-socket", SOCKET_MOUNT),)
     root = make.pod(proxy=make.istio_proxy(run_as_user=0, mounts=writable))
-    violated(closed(make.socket_directory_probe(), pods=(root,)), "ID-08", "the proxy of Pod test-app/app is root")
+    violated(closed(make.socket_directory_probe(), pods=(root,)), "ID-08", "the proxy of Pod test-app/app: is root")
     holds(closed(make.socket_directory_probe(), pods=(make.pod(proxy=make.istio_proxy(run_as_user=0)),)), "ID-08")
     other = make.pod(proxy=make.istio_proxy(run_as_user=1337, mounts=writable))
     holds(closed(make.socket_directory_probe(), pods=(other,)), "ID-08")
@@ -117,7 +117,7 @@ def test_a_mount_table_that_says_read_only() -> None:
 
 
 def test_a_mount_table_outweighs_what_was_specified() -> None:
-    violated(judged(table(read_only=False)), "ID-12", "Pod test-app/app mounts it writable (/run/secrets")
+    violated(judged(table(read_only=False)), "ID-12", "Pod test-app/app: mounts it writable (/run/secrets")
     rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
     holds(judged(table(read_only=True, of=rw), pods=(rw,)), "ID-12")
 
@@ -158,7 +158,7 @@ def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> N
     )
     bad = replace(make.pod("b"), uid="uid-b")
     finding = judged(untold(guide), table(read_only=False, of=bad), pods=(guide, bad))
-    violated(finding, "ID-12", "Pod test-app/b mounts it writable", "only one of these is readOnly")
+    violated(finding, "ID-12", "Pod test-app/b: mounts it writable", "only one of these is readOnly")
 
 
 def test_a_pod_whose_mounts_were_not_read_at_all() -> None:

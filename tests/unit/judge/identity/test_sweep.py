@@ -43,7 +43,7 @@ def test_a_mesh_of_nobody() -> None:
 
 def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
     finding = sweep(make.proxy(), make.istiod_proxy(GATEWAY), pods=(GATEWAY,))
-    violated(finding, "ID-11", "gateway Pod istio-system/gateway fails ID-01, ID-03, ID-06: ", "is in mode istio-ca")
+    violated(finding, "ID-11", "gateway Pod istio-system/gateway: fails ID-01, ID-03, ID-06: ", "is in mode istio-ca")
     assert "test-app/app" not in finding.seen
     assert finding.guide_defect is Defect.GATEWAY
 
@@ -52,7 +52,7 @@ def test_one_bad_pod_among_fifty() -> None:
     good = [make.proxy(make.pod(f"p{n}")) for n in range(49)]
     bad = make.istiod_proxy(make.pod("bad"))
     finding = sweep(*good, bad)
-    violated(finding, "ID-11", "Pod test-app/bad fails ID-01")
+    violated(finding, "ID-11", "Pod test-app/bad: fails ID-01")
     assert finding.guide_defect is None
     assert finding.seen.count("fails") == 1
     assert finding.where.startswith("50 proxies")
@@ -60,9 +60,9 @@ def test_one_bad_pod_among_fifty() -> None:
 
 def test_what_cannot_be_read_is_listed_and_hides_nothing() -> None:
     a, b = make.pod("a"), make.pod("b")
-    unknown(sweep(make.proxy(a), make.unread(b)), "ID-11", "Pod test-app/b could not be read")
+    unknown(sweep(make.proxy(a), make.unread(b)), "ID-11", "Pod test-app/b: could not be read")
     both = sweep(make.istiod_proxy(a), make.unread(b))
-    violated(both, "ID-11", "Pod test-app/a fails", "Pod test-app/b could not be read")
+    violated(both, "ID-11", "Pod test-app/a: fails", "Pod test-app/b: could not be read")
 
 
 def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
@@ -76,7 +76,7 @@ def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
 def test_a_workload_without_any_proxy_fails_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire"),))
-    violated(finding, "ID-11", "Pod test-app/plain lacks the template spire", evidence=("ev-pod-plain",))
+    violated(finding, "ID-11", "Pod test-app/plain: lacks the template spire", evidence=("ev-pod-plain",))
 
 
 # Who is meant to.

@@ -12,7 +12,7 @@ from judge.install.application import (
     pods_run_with_a_proxy,
     pods_use_the_nodes_socket,
     proxies_are_stable,
-    socket_volume_problem,
+    socket_volume_problems,
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
@@ -46,7 +46,7 @@ def test_without_a_pod_nothing_is_proven() -> None:
 def test_fewer_pods_than_the_deployment_wants_is_a_violation() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=3)
     finding = pods_run_with_a_proxy([make.pod("one"), make.pod("two")], wants, WHERE, EVIDENCE)
-    words = "Deployment test-app/test-app wants 3 pods and has 2"
+    words = "Deployment test-app/test-app: wants 3 pods and has 2"
     violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app"))
 
 
@@ -58,8 +58,8 @@ def test_where_no_deployment_says_how_many_one_pod_is_enough() -> None:
 def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     plain = make.pod("plain", injected=False, socket=None)
     finding = pods_run_with_a_proxy([make.pod(), plain], APP, WHERE, EVIDENCE)
-    violated(finding, "INST-15", "Pod test-app/plain has no istio-proxy", evidence=EVIDENCE)
-    violated(proxies_are_stable([plain], NOW, WHERE, EVIDENCE), "INST-15", "Pod test-app/plain has no istio-proxy")
+    violated(finding, "INST-15", "Pod test-app/plain: has no istio-proxy", evidence=EVIDENCE)
+    violated(proxies_are_stable([plain], NOW, WHERE, EVIDENCE), "INST-15", "Pod test-app/plain: has no istio-proxy")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,10 @@ def test_any_other_volume_is_a_violation(socket: Volume | None, words: str) -> N
 )
 def test_the_right_volume_is_no_use_where_the_proxy_does_not_look(mounts: tuple[VolumeMount, ...], words: str) -> None:
     elsewhere = make.pod(proxy=make.istio_proxy(mounts=mounts))
-    problem = socket_volume_problem(elsewhere, SOCKETS)
-    assert f"does not mount workload-socket at {SOCKET_MOUNT}" in problem
-    assert problem.endswith(words)
+    (problem,) = socket_volume_problems(elsewhere, SOCKETS)
+    assert f"does not mount workload-socket at {SOCKET_MOUNT}" in problem.said
+    assert problem.said.endswith(words)
+    assert problem.cause == ""
 
 
 def test_the_guides_second_mount_of_the_same_volume_does_no_harm() -> None:
@@ -138,7 +139,7 @@ def test_the_guides_second_mount_of_the_same_volume_does_no_harm() -> None:
         VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds"),
         VolumeMount("workload-socket", SOCKET_MOUNT),
     )
-    assert socket_volume_problem(make.pod(proxy=make.istio_proxy(mounts=mounts)), SOCKETS) == ""
+    assert socket_volume_problems(make.pod(proxy=make.istio_proxy(mounts=mounts)), SOCKETS) == []
 
 
 def test_a_restart_that_was_long_ago_leaves_a_count_and_no_doubt() -> None:
@@ -159,7 +160,7 @@ def test_no_proxy_has_restarted() -> None:
 def test_a_restart_of_the_proxy_is_a_violation_and_one_of_the_application_is_not() -> None:
     restarted = make.pod("bad", proxy=make.istio_proxy(restarts=3, last_reason="Error"))
     finding = proxies_are_stable([make.pod(), restarted], NOW, WHERE, EVIDENCE)
-    violated(finding, "INST-15", "istio-proxy of Pod test-app/bad restarted 3 times, last: Error", evidence=EVIDENCE)
+    violated(finding, "INST-15", "Pod test-app/bad: its istio-proxy restarted 3 times, last: Error", evidence=EVIDENCE)
     assert "test-app/app" not in finding.seen
     forgotten = make.pod(proxy=make.istio_proxy(restarts=1))
     violated(proxies_are_stable([forgotten], NOW, WHERE, EVIDENCE), "INST-15", "1 times, last: no reason kept")

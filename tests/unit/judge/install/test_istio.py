@@ -201,7 +201,7 @@ def test_every_normalization_is_told_from_every_other_that_acts_differently(conf
         if settings == NORMALIZED[configured]:
             holds(finding, "INST-08", "ev-mesh-config", "ev-normalization-a", "ev-pods")
         else:
-            violated(finding, "INST-08", "Pod test-app/a has normalize_path", settings[2], evidence=("ev-normalization-a",))
+            violated(finding, "INST-08", "Pod test-app/a: has normalize_path", settings[2], evidence=("ev-normalization-a",))
             assert configured in finding.expected, acting
 
 
@@ -215,7 +215,7 @@ def test_one_old_listener_beside_a_current_one_is_named() -> None:
     current, old = HttpNormalization(False, False, "KEEP_UNCHANGED"), HttpNormalization(True, False, "KEEP_UNCHANGED")
     proxies = [make.normalization("a"), make.normalization("b", current, old)]
     finding = normalization_is_in_force(make.mesh(), proxies, ["ev-pods"])
-    violated(finding, "INST-08", "Pod test-app/b has normalize_path True")
+    violated(finding, "INST-08", "Pod test-app/b: has normalize_path True")
     assert "test-app/a" not in finding.seen
 
 
@@ -246,7 +246,7 @@ def test_a_normalization_that_istio_does_not_have() -> None:
 def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
     finding = images_carry_istioctls_version(make.mesh(), [make.pod(), old], make.tool("istioctl", "1.31.0"))
-    violated(finding, "INST-05", "Pod test-app/old runs registry.example/istio/proxyv2:1.28.0", evidence=("ev-pod-old",))
+    violated(finding, "INST-05", "Pod test-app/old: runs registry.example/istio/proxyv2:1.28.0", evidence=("ev-pod-old",))
     assert "test-app/app" not in finding.seen
     holds(images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", "1.31.0")), "INST-05")
 
