@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from facts.document import damaged, need
+from facts.evidence import ObjectRef
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
@@ -112,7 +113,7 @@ class Handshake:
     protocol: str
     outcome: AttemptOutcome
     counted: Counters
-    server: str
+    server: ObjectRef
     evidence: tuple[str, ...]
 
     @property

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from facts.document import Reading
-from facts.errors import CouldNotTell
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Problem
 from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
 from facts.istio.mesh import Mesh
@@ -16,9 +15,11 @@ from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome
-from judge.findings import concluded, could_not_tell, listed, not_applicable
+from facts.traffic.load import reasons
+from judge.findings import Claim, listed, problem
+from judge.fleet import each_of
 from judge.identity.proxies import own_identity_problems
-from judge.traffic.exchanges import Pair, about, certified, outcomes_but, strangers, turned_away_by_others
+from judge.traffic.exchanges import NOT_OURS, Pair, because, certified, outcomes_but, strangers, turned_away_by_others
 
 NO_GATEWAY = "the mesh has no ingress gateway"
 NO_GATEWAY_API = "the cluster does not know the Gateway API"
@@ -29,7 +30,7 @@ ISTIODS = "gateway certificate issued by istiod"
 
 
 def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> Finding | None:
-    """TRF-05: what makes it not applicable, if anything.
+    """TRF-05: the finding that it is not applicable, if it is not.
 
     Args:
         mesh: The mesh.
@@ -39,23 +40,23 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
     if gateways:
         return None
     where = "Deployments, DaemonSets and pods of all namespaces"
-    return not_applicable("TRF-05", NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
+    return Claim("TRF-05", "an ingress gateway", where, (*mesh.evidence, *pods)).not_applicable(NO_GATEWAY)
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Finding | None:
-    """TRF-05, for gateways of the Gateway API: what makes it not applicable, if anything.
+    """TRF-05, for gateways of the Gateway API: the finding that it is not applicable, if it is not.
 
     Args:
         asked: What the API server says of the Gateway API.
         classes: The cluster's classes of gateways.
     """
     if asked.document is None:
-        return not_applicable("TRF-05", NO_GATEWAY_API, where="gateway.networking.k8s.io/v1", evidence=[asked.evidence])
+        claim = Claim("TRF-05", "the Gateway API", "gateway.networking.k8s.io/v1", [asked.evidence])
+        return claim.not_applicable(NO_GATEWAY_API)
     if istiods(classes) is None:
-        evidence = dict.fromkeys((asked.evidence, *(e for c in classes for e in c.evidence)))
-        return not_applicable(
-            "TRF-05", NO_CLASS, where=listed([c.name for c in classes], "GatewayClasses"), evidence=evidence
-        )
+        where = listed([c.name for c in classes], "GatewayClasses")
+        evidence = (asked.evidence, *(e for c in classes for e in c.evidence))
+        return Claim("TRF-05", "a class of istiod's", where, evidence).not_applicable(NO_CLASS)
     return None
 
 
@@ -67,30 +68,32 @@ def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | 
         bundle: Teleport's authorities.
         through: What a client asked through the gateway, where one was asked.
     """
-    where = listed([*(p.pod for p in fleet.proxies), *(u.pod for u in fleet.unread)], "ingress gateways")
-    evidence = (*fleet.evidence, *bundle.evidence, *(through.evidence if through else ()))
-    if fleet.unread:
-        return could_not_tell("TRF-05", fleet.unread[0].why, evidence)
-    problems = [problem for proxy in fleet.proxies if (problem := _gateway_problem(proxy, bundle))]
-    if not fleet.proxies:
-        problems.append("no pod of a gateway runs")
-    if problems and through is not None:
-        problems += [f"through it: {words}" for words in outcomes_but(through, {Outcome.ANSWERED})]
-    return concluded(
+    claim = Claim(
         "TRF-05",
-        expected="each ingress gateway to have its identity from tbot",
-        problems=problems,
-        confirmed=listed(f"{p.pod}: {listed(p.spiffe_ids)}, issued by Teleport" for p in fleet.proxies),
-        where=where,
-        evidence=evidence,
-        guide_defect=Defect.GATEWAY if any(p.sds_mode is SdsMode.ISTIO_CA for p in fleet.proxies) else None,
+        "each ingress gateway to have its identity from tbot",
+        listed([*(p.pod for p in fleet.proxies), *(u.pod for u in fleet.unread)], "ingress gateways"),
+        (*fleet.evidence, *bundle.evidence, *(through.evidence if through else ())),
     )
+    if fleet.unread:
+        unread = [Problem(u.pod.ref, f"could not be read: {u.why.seen}") for u in fleet.unread]
+        return claim.judged(unclear=unread, settle=fleet.unread[0].why.remedy)
+    problems = [wrong for proxy in fleet.proxies for wrong in _gateway_problems(proxy, bundle)]
+    if not fleet.proxies:
+        problems.append(claim.problem("no pod of a gateway runs"))
+    if problems and through is not None:
+        lost = [r for r in through.requests if r.outcome is not Outcome.ANSWERED]
+        problems += [
+            claim.problem(f"through it {times} of {len(through.requests)} requests: {words}", evidence=through.evidence)
+            for words, times in reasons(lost).items()
+        ]
+    return claim.judged(problems, held=each_of(fleet.proxies, lambda p: f"{listed(p.spiffe_ids)}, issued by Teleport"))
 
 
-def _gateway_problem(proxy: ProxyIdentity, bundle: TrustBundle) -> str:
+def _gateway_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
     if proxy.leaf is not None and proxy.sds_mode is SdsMode.ISTIO_CA:
-        return f"{proxy.pod}: {ISTIODS}, which no workload with an identity from tbot accepts"
-    return "; ".join(own_identity_problems(proxy, bundle))
+        said = f"{ISTIODS}, which no workload with an identity from tbot accepts"
+        return [problem(proxy, said, "gateway-without-socket")]
+    return own_identity_problems(proxy, bundle)
 
 
 def gateway_reaches(gateway: str, pods: Sequence[Pod], pair: Pair, exchange: Exchange, bundle: TrustBundle) -> Finding:
@@ -105,27 +108,28 @@ def gateway_reaches(gateway: str, pods: Sequence[Pod], pair: Pair, exchange: Exc
     """
     others = turned_away_by_others(pair, exchange)
     ends = certified(exchange, [pair.server, *pods], bundle)
-    seen = strangers(exchange, gateway, pods, pair.called)
-    problems = outcomes_but(exchange.ledger, {Outcome.ANSWERED}, others.requests)
-    return about(
-        "TRF-05",
-        pair,
-        exchange,
-        expected=f"each of {exchange.asked} requests through the gateway to arrive under the identity {gateway}",
-        problems=[*problems, *seen.problems, *ends.problems],
-        unclear=[*others.words, *seen.unclear, *ends.unclear],
-        confirmed=f"{exchange.asked} of {exchange.asked} arrived as {gateway}, in the gateway's own certificate",
-        evidence=(*bundle.evidence, *(e for pod in pods for e in pod.evidence)),
+    seen = strangers(pair, exchange, gateway, pods)
+    # The server sees the gateway as its client, and the gateway is where to look for what is wrong.
+    asking = replace(pair, client=pods[0]) if pods else pair
+    problems = outcomes_but(asking, exchange.ledger, {Outcome.ANSWERED}, others.requests)
+    expected = f"each of {exchange.asked} requests through the gateway to arrive under the identity {gateway}"
+    evidence = (*bundle.evidence, *(e for pod in pods for e in pod.evidence))
+    return pair.claim("TRF-05", exchange, expected, evidence).judged(
+        because(pair, exchange, [*problems, *seen.problems, *ends.problems]),
+        f"{exchange.asked} of {exchange.asked} arrived as {gateway}, in the gateway's own certificate",
+        unclear=[*others.unclear, *seen.unclear, *ends.unclear],
+        settle=NOT_OURS,
     )
 
 
 def no_way_in(gateways: Sequence[Gateway]) -> Finding:
-    """TRF-05, second part, where no Service leads plain HTTP to a gateway: nobody can tell."""
-    where = listed(g.ref for g in gateways)
-    error = CouldNotTell(
-        expected="a Service with a port for plain HTTP in front of an ingress gateway",
-        seen="none has one",
-        where=where,
-        remedy="give a gateway a Service with port 80, or certify this requirement where there is one",
+    """TRF-05, second part, where no Service leads plain HTTP to a gateway: it cannot be told."""
+    return Claim(
+        "TRF-05",
+        "a Service with a port for plain HTTP in front of an ingress gateway",
+        listed(g.ref for g in gateways),
+        [e for g in gateways for e in g.evidence],
+    ).judged(
+        unclear=[Problem(g.ref, "no Service leads plain HTTP to it", evidence=g.evidence) for g in gateways],
+        settle="give a gateway a Service with port 80, or certify this requirement where there is one",
     )
-    return could_not_tell("TRF-05", error, [e for g in gateways for e in g.evidence])

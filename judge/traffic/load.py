@@ -1,4 +1,4 @@
-"""Judgments about a load: no request was lost, each was a handshake, peers saw each certificate; what keep-alive shows.
+"""Judgments about a load: no request was lost, each was a handshake, peers saw each certificate; keep-alive shows nothing.
 
 Rotation and outages use them alike.
 """
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from facts.errors import CouldNotTell
-from facts.finding import Finding
+from facts.finding import Finding, Problem, Remark, told
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.traffic.ledger import Exchange, Outcome, Request
-from facts.traffic.load import Load, reasons
-from judge.findings import concluded, could_not_tell, listed
+from facts.traffic.load import Load
+from judge.findings import Claim, listed
 from judge.traffic.callers import every_request_was_a_handshake
-from judge.traffic.exchanges import TCP, Pair
+from judge.traffic.exchanges import TCP, Pair, outbound, outcomes_but
 
 BUSY = timedelta(seconds=10)
 """Around a request outside the mesh that timed out: for so long nodes or network were too busy to answer anybody."""
@@ -69,66 +69,66 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
     """
     counted, controls = fresh(traffic), [t for t in traffic if t.is_control]
     failed = [r for t in counted for r in t.load.failed]
-    outside = [r for t in controls for r in t.load.failed]
+    claim = _claim(requirement, f"at most {at_most} failed requests", counted, (e for t in controls for e in t.evidence))
     if tell_nothing(failed, controls, at_most):
-        return could_not_tell(requirement, starved(traffic, at_most), [e for t in traffic for e in t.evidence])
+        return claim.unknown(starved(traffic, at_most))
     sent = sum(t.load.sent for t in counted)
     answered = sum(r.outcome is Outcome.ANSWERED for t in counted for r in t.load.ledger.requests)
-    problems = [] if answered + len(failed) == sent else [f"{sent} sent, {answered} answered and {len(failed)} failed"]
-    problems += [w for t in counted for w in _answered_by_others(t)]
+    problems = [wrong for t in counted for wrong in _answered_by_others(t)]
+    if answered + len(failed) != sent:
+        problems.append(claim.problem(f"{sent} sent, {answered} answered and {len(failed)} failed"))
     if len(failed) > at_most:
-        problems += [words for t in counted for words in _failures(t)]
+        problems += [wrong for t in counted for wrong in _failures(t)]
     slowest = max((r.seconds for t in counted for r in t.load.ledger.requests), default=0.0)
-    return concluded(
-        requirement,
-        expected=f"at most {at_most} failed requests",
-        problems=problems,
-        confirmed=f"{sent} sent = {answered} answered + {len(failed)} failed; {listed(counted)}",
-        where=listed(t.pair.where for t in counted),
-        evidence=[e for t in counted for e in t.evidence],
+    return claim.judged(
+        problems,
+        f"{sent} sent = {answered} answered + {len(failed)} failed; {listed(counted)}",
         measures=(
             Measure("failed requests", len(failed), at_most=at_most),
             Measure("requests sent", sent, at_least=1),
             Measure("slowest request", slowest, "s"),
             Measure("lowest rate of a load", min((t.load.achieved for t in counted), default=0.0), "/s"),
-            *([Measure("failed requests outside the mesh", len(outside))] if controls else []),
+            *([Measure("failed requests outside the mesh", sum(len(t.load.failed) for t in controls))] if controls else []),
         ),
     )
 
 
+def _claim(requirement: str, expected: str, traffic: Sequence[Traffic], evidence: Iterable[str]) -> Claim:
+    """A claim about loads."""
+    read = (*(e for t in traffic for e in t.evidence), *evidence)
+    return Claim(requirement, expected, listed(t.pair.where for t in traffic), read)
+
+
 def tell_nothing(failed: Sequence[Request], controls: Iterable[Traffic], at_most: int) -> bool:
-    """Whether failures are within the budget but for timeouts while requests outside the mesh timed out as well."""
+    """Tell whether failures are within the budget but for timeouts while requests outside the mesh timed out as well."""
     outside = [r.at for t in controls for r in t.load.failed if r.outcome is Outcome.TIMEOUT]
     excused = [r for r in failed if r.outcome is Outcome.TIMEOUT and any(abs(r.at - at) <= BUSY for at in outside)]
     return len(failed) > at_most >= len(failed) - len(excused)
 
 
 def starved(traffic: Sequence[Traffic], at_most: int) -> CouldNotTell:
-    """Why `tell_nothing` leaves nothing to be told."""
+    """The reason that `tell_nothing` finds: nodes or network were too busy."""
     counted = [t for t in traffic if t.is_control or not t.load.keeps_connection]
     return CouldNotTell(
         expected=f"at most {at_most} failed requests, where requests outside the mesh are answered",
-        seen="; ".join(w for t in counted for w in _failures(t)),
+        seen=told(each for t in counted for each in _failures(t)),
         where=listed(t.pair.where for t in counted),
         remedy="the nodes or the network were too busy to answer anybody: certify where they have time to spare",
     )
 
 
-def _failures(traffic: Traffic) -> list[str]:
-    """How many requests failed for which reason, most frequent first."""
-    load = traffic.load
-    return [f"{traffic}: {times} of {load.sent}: {why}" for why, times in reasons(load.failed).items()]
+def _failures(traffic: Traffic) -> list[Problem]:
+    """Failed requests by reason, most frequent first."""
+    return outcomes_but(traffic.pair, traffic.load.ledger, {Outcome.ANSWERED})
 
 
-def _answered_by_others(traffic: Traffic) -> list[str]:
-    server = traffic.pair.server
-    wrong = {
-        f"{traffic}: Pod {word.server.namespace}/{word.server.pod} answered instead"
-        for word in traffic.load.ledger.words
-        if (word.server.namespace, word.server.pod) != (server.namespace, server.name)
-    }
-    repeated = sum(word.arrivals != 1 for word in traffic.load.ledger.words)
-    return [*sorted(wrong), *([f"{traffic}: {repeated} requests arrived more than once"] if repeated else [])]
+def _answered_by_others(traffic: Traffic) -> list[Problem]:
+    server, words = traffic.pair.server, traffic.load.ledger.words
+    answered = sorted({f"Pod {word.server.namespace}/{word.server.pod}" for word in words} - {str(server.ref)})
+    said = [f"{other} answered {traffic.pair.client.name} instead" for other in answered]
+    if repeated := sum(word.arrivals != 1 for word in words):
+        said.append(f"{repeated} requests of {traffic.pair.client.name} arrived more than once")
+    return [Problem(server.ref, each, evidence=traffic.load.ledger.evidence) for each in said]
 
 
 def each_was_a_handshake(requirement: str, traffic: Sequence[Traffic]) -> tuple[Finding, ...]:
@@ -151,41 +151,36 @@ def peers_saw_each_certificate(requirement: str, traffic: Sequence[Traffic], his
     """
     by_pod = {h.pod.uid: h for h in histories}
     counted = fresh(traffic)
-    problems: list[str] = []
+    problems: list[Problem] = []
     delays: list[float] = []
     shown = 0
     for each in counted:
-        history = by_pod[each.pair.client.uid]
+        client, history = each.pair.client.name, by_pod[each.pair.client.uid]
         first_use = _first_use(each.load)
         held = {svid.what.sha256: svid for svid in history.svids}
+        said = []
         for sha256, svid in held.items():
-            asked = [
-                r
-                for r in each.load.between(svid.first_seen, svid.last_seen)
-                if r.outcome is Outcome.ANSWERED
-            ]  # fmt: skip
+            asked = [r for r in each.load.between(svid.first_seen, svid.last_seen) if r.outcome is Outcome.ANSWERED]
             if sha256 in first_use:
                 shown += 1
             elif len(asked) >= ENOUGH:
-                problems.append(f"{each}: the server never saw the certificate with the serial {svid.what.serial}")
-        problems += [
-            f"{each}: the server saw a certificate (SHA-256 {seen[:16]}…) that the client's proxy never held"
+                said.append(f"never saw the certificate of {client} with the serial {svid.what.serial}")
+        said += [
+            f"saw a certificate (SHA-256 {seen[:16]}…) that the proxy of {client} never held"
             for seen in first_use
             if seen not in held
         ]
+        problems += [Problem(each.pair.server.ref, words, evidence=each.evidence) for words in said]
         taken_up = zip(history.svids[1:], history.taken_up[1:], strict=True)
         delays += [
             max(0.0, (first_use[svid.what.sha256].at - at).total_seconds())
             for svid, at in taken_up
             if svid.what.sha256 in first_use and at >= each.load.began
         ]
-    return concluded(
-        requirement,
-        expected="each server to see every certificate of its caller, and no other",
-        problems=problems,
-        confirmed=f"{shown} certificates seen by peers, by the SHA-256 that their proxies report",
-        where=listed(t.pair.where for t in counted),
-        evidence=[*(e for t in counted for e in t.evidence), *(e for h in histories for e in h.evidence)],
+    expected = "each server to see every certificate of its caller, and no other"
+    return _claim(requirement, expected, counted, (e for h in histories for e in h.evidence)).judged(
+        problems,
+        f"{shown} certificates seen by peers, by the SHA-256 that their proxies report",
         measures=(
             Measure("certificates that peers saw", shown, at_least=1),
             *([Measure("longest time from a new certificate to its first handshake", max(delays), "s")] if delays else []),
@@ -212,37 +207,37 @@ def kept_connection_shows_nothing(requirement: str, traffic: Sequence[Traffic], 
         histories: What the proxies of their clients held.
     """
     kept = [t for t in traffic if t.load.keeps_connection]
+    expected = "one connection and one handshake, answered under certificates that no handshake has ever shown"
+    claim = _claim(requirement, expected, kept or traffic, (e for h in histories for e in h.evidence))
     if not kept:
-        error = CouldNotTell(expected="a kept connection", seen="none", where=listed(traffic), remedy="ask for one")
-        return could_not_tell(requirement, error)
+        return claim.judged(unclear=[claim.problem("no load keeps its connection")], settle="run a load that keeps it")
     by_pod = {h.pod.uid: h for h in histories}
-    problems: list[str] = []
-    said: list[str] = []
+    problems: list[Problem] = []
+    held: list[Remark] = []
     for each in kept:
-        load, server = each.load, each.pair.server
-        handshakes = load.client.outbound(server.name, server.namespace, TCP, "ssl.handshake") if load.client else None
+        load, client, server = each.load, each.pair.client, each.pair.server
+        handshakes = outbound(each.pair, load.client, TCP, "ssl.handshake")
         problems += _failures(each)
         if load.connections != 1 or handshakes != 1:
-            problems.append(f"{each}: {load.connections} connections and {handshakes} handshakes, one of each expected")
-        svids = by_pod[each.pair.client.uid].svids
+            said = f"{load.connections} connections and {handshakes} handshakes with {server.name}, one of each expected"
+            problems.append(Problem(client.ref, said, evidence=load.evidence))
+        svids = by_pod[client.uid].svids
         replaced = [s for s in svids[1:] if load.began <= s.first_seen <= load.ended]
         if not replaced:
-            problems.append(f"{each}: no certificate was replaced meanwhile")
+            problems.append(Problem(client.ref, "no certificate was replaced meanwhile", evidence=load.evidence))
             continue
         presented = svids[svids.index(replaced[0]) - 1].what
         expired = (load.ended - presented.not_after).total_seconds()
         over = f"; it ended {expired:.0f} s after that certificate had expired" if expired > 0 else ""
-        said.append(
-            f"{each}: {load.sent} answers over one connection and one handshake, made under the serial {presented.serial}, "
-            f"which was replaced {len(replaced)} times meanwhile{over}: they say nothing about any certificate after it"
+        said = (
+            f"{load.sent} answers of {server.name} over one connection and one handshake, made under the serial "
+            f"{presented.serial}, which was replaced {len(replaced)} times meanwhile{over}: they say nothing about any "
+            "certificate after it"
         )
-    return concluded(
-        requirement,
-        expected="one connection and one handshake, answered under certificates that no handshake has ever shown",
-        problems=problems,
-        confirmed="; ".join(said),
-        where=listed(t.pair.where for t in kept),
-        evidence=[*(e for t in kept for e in t.evidence), *(e for h in histories for e in h.evidence)],
+        held.append(Remark(client.ref, said))
+    return claim.judged(
+        problems,
+        held=held,
         measures=(
             Measure("answers over a kept connection", sum(t.load.sent for t in kept)),
             Measure("handshakes of a kept connection", sum(t.load.connections for t in kept), at_most=len(kept)),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Problem
 from facts.traffic.ledger import Exchange, Outcome, Request
 from facts.traffic.paths import Bounds, Mode, Reader, meant
 from judge.findings import listed
-from judge.traffic.exchanges import Pair, about, outcomes_but, turned_away_by_others
+from judge.traffic.exchanges import NOT_OURS, Pair, because, outcomes_but, turned_away_by_others
 
 
 def policy_tells_paths_apart(pair: Pair, exchange: Exchange, inside: str, outside: Sequence[str]) -> Finding:
@@ -22,28 +21,27 @@ def policy_tells_paths_apart(pair: Pair, exchange: Exchange, inside: str, outsid
         outside: Some that they do not.
     """
     others = turned_away_by_others(pair, exchange)
-    problems, unclear = [], []
+    said: list[str] = []
+    unclear: list[Problem] = []
     for path, right in ((inside, Outcome.ANSWERED), *((path, Outcome.DENIED) for path in outside)):
         found = [r for r in exchange.ledger.requests if _path(r) == path]
         wrong = [r for r in found if r.outcome is not right]
-        problems += [f"{path}: {r}" for r in wrong if r.id not in others.requests]
-        problems += [] if found else [f"{path} was not asked for"]
-        unclear += [words for r in wrong if r.id in others.requests for words in others.words]
-    return about(
-        "TRF-07",
-        pair,
-        exchange,
-        expected=f"{inside} let in and {listed(outside)} refused by the policies",
-        problems=problems,
+        said += [f"{path}: {r}" for r in wrong if r.id not in others.requests]
+        said += [] if found else [f"{path} was not asked for"]
+        unclear += others.unclear if any(r.id in others.requests for r in wrong) else ()
+    problems = [Problem(pair.server.ref, each, evidence=exchange.ledger.evidence) for each in said]
+    return pair.claim("TRF-07", exchange, f"{inside} let in and {listed(outside)} refused by the policies").judged(
+        because(pair, exchange, problems),
+        f"{inside} let in, {listed(outside)} refused",
         unclear=unclear,
-        confirmed=f"{inside} let in, {listed(outside)} refused",
+        settle=NOT_OURS,
     )
 
 
 def no_path_leads_outside(pair: Pair, exchange: Exchange, bounds: Bounds, normalization: str) -> Finding:
     """TRF-07: no request arrived under a path that leads out of what the policies allow.
 
-    What only an application that reads in an uncommon way takes for something outside is told, and is no problem: there is
+    What only an application that reads in an uncommon way takes for something outside is a note, and no problem: there is
     no normalization that would refuse it.
 
     Args:
@@ -57,32 +55,30 @@ def no_path_leads_outside(pair: Pair, exchange: Exchange, bounds: Bounds, normal
         if r.word is not None and not bounds.hold(meaning := meant(r.word.target)):
             arrived = f"arrived as {r.word.target}, " if r.word.target != _path(r) else ""
             outside.setdefault(_refused_under(_path(r), bounds), []).append(f"{_path(r)} ({arrived}means {meaning})")
-    holes = [f"let in, {refused}: {', '.join(paths)}" for refused, paths in outside.items()]
-    told = {Outcome.ANSWERED, Outcome.DENIED, Outcome.OTHER_ANSWER}
+    # Where a path is let in that no normalization would have to refuse, the policies are what lets paths in.
+    cause = "path-normalization-off" if normalization == "NONE" and NOT_BY_ANY not in outside else ""
+    evidence = exchange.ledger.evidence
+    holes = [
+        Problem(pair.server.ref, f"let in under {normalization}, {refused}: {', '.join(paths)}", cause, evidence)
+        for refused, paths in outside.items()
+    ]
     refused = sum(r.outcome is not Outcome.ANSWERED for r in exchange.ledger.requests)
-    return about(
-        "TRF-07",
-        pair,
-        exchange,
-        expected=f"no request to arrive under a path outside {bounds}",
-        problems=[*([f"pathNormalization is {normalization}"] if holes else []), *holes],
-        unclear=outcomes_but(exchange.ledger, told),
-        confirmed="; ".join(
-            [
-                f"under {normalization}, {refused} of {exchange.asked} refused, the others stayed inside {bounds}",
-                *_uncommon(exchange, bounds),
-            ]
-        ),
-        guide_defect=Defect.PATH_NORMALIZATION if outside and normalization == "NONE" else None,
+    return pair.claim("TRF-07", exchange, f"no request to arrive under a path outside {bounds}").judged(
+        because(pair, exchange, holes),
+        f"under {normalization}, {refused} of {exchange.asked} refused, the others stayed inside {bounds}",
+        unclear=outcomes_but(pair, exchange.ledger, {Outcome.ANSWERED, Outcome.DENIED, Outcome.OTHER_ANSWER}),
+        notes=[Problem(pair.server.ref, said, evidence=evidence) for said in _uncommon(exchange, bounds)],
+        settle=NOT_OURS,
     )
 
 
+NOT_BY_ANY = "which no normalization of Istio's is to do"
+
+
 def _refused_under(path: str, bounds: Bounds) -> str:
-    """Which normalizations refuse a path, as a person says it."""
+    """The normalizations that refuse a path, as a person says it."""
     let_in = bounds.let_out(path)
-    if not let_in:
-        return "which no normalization of Istio's is to do"
-    return f"refused only under {', '.join(mode for mode in Mode if mode not in let_in)}"
+    return f"refused only under {', '.join(mode for mode in Mode if mode not in let_in)}" if let_in else NOT_BY_ANY
 
 
 def _uncommon(exchange: Exchange, bounds: Bounds) -> list[str]:

@@ -7,7 +7,7 @@ was refused for its dates, or that does not come from where it is said to come f
 
 from __future__ import annotations
 
-from facts.finding import Finding
+from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.svid import SpiffeId, is_signed_by, malformation, verify_chain
@@ -16,12 +16,13 @@ from facts.traffic.attempts import Handshake, ShownCertificate
 from facts.traffic.ledger import Exchange, Outcome
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.tls_alerts import Objection
-from judge.findings import concluded, could_not_tell, listed
-from judge.identity.refusals import shows_nothing
-from judge.traffic.exchanges import certified
+from judge.findings import Claim, listed
+from judge.traffic.exchanges import MISNAMED, NOT_VERIFIED, REFUSED_CERTIFICATES, Pair, certified, counted_by, outcomes_but
 
 MEANT = frozenset({Objection.ISSUER, Objection.SIGNATURE, Objection.UNSAID})
-"""What the server may object to in a certificate that Teleport has not issued; where it does not say, its counters do."""
+"""Objections of the server to a certificate that Teleport has not issued; where it does not say which, its counters do."""
+
+LOOK_FIRST = "look at the other findings of this run first: where every peer is refused, a refusal shows nothing"
 
 
 def peer_is_refused(handshake: Handshake, bundle: TrustBundle, istiod: IstioAuthorities) -> Finding:
@@ -32,33 +33,38 @@ def peer_is_refused(handshake: Handshake, bundle: TrustBundle, istiod: IstioAuth
         bundle: Teleport's authorities.
         istiod: Istiod's own.
     """
-    evidence = [*handshake.evidence, *bundle.evidence, *istiod.evidence]
-    completed = handshake.counted.inbound("ssl.handshake")
+    claim = Claim(
+        "NEG-05",
+        f"{handshake.claim} to be refused for the certificate, at both ends",
+        handshake.where,
+        (*handshake.evidence, *bundle.evidence, *istiod.evidence),
+    )
     problems = []
     if handshake.outcome.kind is AttemptEnd.GRANTED:
-        problems.append(f"the server took {handshake.certificate}: {handshake.outcome}")
-    if completed:
-        problems.append(f"the server's Envoy counts {completed} completed handshakes")
-    unclear = _why_the_claim_is_none(handshake, bundle, istiod)
+        said = f"took {handshake.certificate}: {handshake.outcome}"
+        problems.append(_of_server(handshake, said, "foreign-authority-trusted"))
+    if completed := handshake.counted.inbound("ssl.handshake"):
+        problems.append(_of_server(handshake, f"its Envoy counts {completed} completed handshakes"))
+    unclear = [claim.problem(said) for said in _why_the_claim_is_none(handshake, bundle, istiod)]
     if not problems:
-        unclear += _why_the_refusal_is_none(handshake, bundle)
-    # A certificate of Teleport's that is taken is no problem.
-    if unclear and (not problems or _is_teleports(handshake, bundle, istiod)):
-        return could_not_tell("NEG-05", shows_nothing(unclear, handshake.where), evidence)
-    said = handshake.outcome.objection
-    counted = ", ".join(f"{times} {words}" for words, times in _refused(handshake).items() if times)
-    return concluded(
-        "NEG-05",
-        expected=f"{handshake.claim} to be refused for the certificate, at both ends",
-        problems=problems,
-        confirmed=f"{handshake.outcome}; that is, {said}; at the server {counted}, none completed",
-        where=handshake.where,
-        evidence=evidence,
+        unclear += _why_the_refusal_is_none(claim, handshake, bundle)
+    elif _is_teleports(handshake, bundle, istiod):
+        problems = []  # a certificate of Teleport's is to be taken
+    return claim.judged(
+        problems,
+        f"{handshake.outcome}; that is, {handshake.outcome.objection}; the server's Envoy refused {_refused(handshake)}, "
+        "and completed no handshake",
+        unclear=unclear,
+        settle=LOOK_FIRST,
     )
 
 
+def _of_server(handshake: Handshake, said: str, cause: str = "") -> Problem:
+    return Problem(handshake.server, said, cause, handshake.evidence)
+
+
 def _why_the_claim_is_none(handshake: Handshake, bundle: TrustBundle, istiod: IstioAuthorities) -> list[str]:
-    """Why what was shown is not what was to be shown: a sound certificate of that origin."""
+    """Reasons why what was shown is not what was to be shown: a sound certificate of that origin."""
     shown, at = handshake.certificate, handshake.at
     found = []
     if not shown.is_valid_at(at):
@@ -74,31 +80,28 @@ def _why_the_claim_is_none(handshake: Handshake, bundle: TrustBundle, istiod: Is
     return found
 
 
-def _why_the_refusal_is_none(handshake: Handshake, bundle: TrustBundle) -> list[str]:
-    """Why it was not refused for being issued by somebody else than Teleport."""
-    outcome, refused = handshake.outcome, _refused(handshake)
+def _why_the_refusal_is_none(claim: Claim, handshake: Handshake, bundle: TrustBundle) -> list[Problem]:
+    """Reasons why it was not refused for being issued by somebody else than Teleport."""
+    outcome, counted = handshake.outcome, handshake.counted
     found = []
     if outcome.objection is None:
-        found.append(f"the client saw no alert on its certificate: {outcome}")
+        found.append(claim.problem(f"the client saw no alert on its certificate: {outcome}"))
     elif outcome.objection not in MEANT:
-        found.append(f"the client saw an alert for another reason, {outcome.objection}: {outcome}")
-    if handshake.counted.inbound("ssl.handshake") is None:
-        found.append("the server's Envoy counts no handshakes")
+        found.append(claim.problem(f"the client saw an alert for another reason, {outcome.objection}: {outcome}"))
+    if counted.inbound("ssl.handshake") is None:
+        found.append(_of_server(handshake, "its Envoy counts no handshakes"))
     # A name of another trust domain may be refused before anybody looks for the issuer.
     foreign = _trust_domain(handshake) != bundle.trust_domain
-    if not refused[NOT_VERIFIED] and not (foreign and refused[MISNAMED]):
-        counted = listed((f"{times} {words}" for words, times in refused.items() if times), "no certificate")
-        found.append(f"the server's Envoy counts {counted}, and none whose issuer it could not verify")
+    if not counted.inbound(f"ssl.{NOT_VERIFIED}") and not (foreign and counted.inbound(f"ssl.{MISNAMED}")):
+        said = f"its Envoy refused {_refused(handshake)}, and none {REFUSED_CERTIFICATES[NOT_VERIFIED]}"
+        found.append(_of_server(handshake, said))
     return found
 
 
-NOT_VERIFIED, MISNAMED, NOT_SHOWN = "not verified", "with a name that is not accepted", "not shown"
-_COUNTERS = {NOT_VERIFIED: "fail_verify_error", MISNAMED: "fail_verify_san", NOT_SHOWN: "fail_verify_no_cert"}
-
-
-def _refused(handshake: Handshake) -> dict[str, int]:
-    """How many certificates the server's Envoy did not accept, by why."""
-    return {words: handshake.counted.inbound(f"ssl.{name}") or 0 for words, name in _COUNTERS.items()}
+def _refused(handshake: Handshake) -> str:
+    """The certificates that the server's Envoy did not accept, by why."""
+    counted = {why: handshake.counted.inbound(f"ssl.{counter}") for counter, why in REFUSED_CERTIFICATES.items()}
+    return listed((f"{times} {why}" for why, times in counted.items() if times), "no certificate")
 
 
 def _is_istiods(handshake: Handshake, istiod: IstioAuthorities) -> bool:
@@ -125,21 +128,15 @@ def right_peer_is_let_in(exchange: Exchange, client: Pod, server: Pod, bundle: T
         server: The server's.
         bundle: Teleport's authorities, who must have certified both.
     """
-    where = f"{server.ref}, called by {client.ref}"
-    evidence = [*exchange.evidence, *bundle.evidence]
-    ends = certified(exchange, (client, server), bundle)
-    problems = [str(r) for r in exchange.ledger.requests if r.outcome is not Outcome.ANSWERED]
+    pair = Pair(client, server, bundle.trust_domain)
+    ends = certified(exchange, pair.ends, bundle)
+    problems = outcomes_but(pair, exchange.ledger, {Outcome.ANSWERED})
     completed = exchange.server.inbound("ssl.handshake") if exchange.server else None
     if not completed:
-        problems.append("the server's Envoy counts no completed handshake")
-    problems += ends.problems
-    if ends.unclear and not problems:
-        return could_not_tell("NEG-05", shows_nothing(ends.unclear, where), evidence)
-    return concluded(
-        "NEG-05",
-        expected="a handshake with a workload that tbot certified",
-        problems=problems,
-        confirmed=f"{exchange.asked} of {exchange.asked} requests answered, {completed} handshakes completed",
-        where=where,
-        evidence=evidence,
+        problems.append(counted_by(server, exchange.server, "its Envoy counts no completed handshake"))
+    return pair.claim("NEG-05", exchange, "a handshake with a workload that tbot certified", bundle.evidence).judged(
+        [*problems, *ends.problems],
+        f"{exchange.asked} of {exchange.asked} requests answered, {completed} handshakes completed",
+        unclear=ends.unclear,
+        settle=LOOK_FIRST,
     )

@@ -85,7 +85,7 @@ class UntrustedClient:
         chain, protocol, outcome = parse_tls_client(done.stdout)
         counted = self._counters(server).since(before)
         evidence = (*stranger.evidence, *done.evidence, *counted.evidence)
-        return Handshake(claim, chain, at, protocol, outcome, counted, str(server.ref), evidence)
+        return Handshake(claim, chain, at, protocol, outcome, counted, server.ref, evidence)
 
     def _counters(self, server: Pod) -> Counters:
         reading = read_admin(self._namespaces.cluster, server, [COUNTERS])[COUNTERS]

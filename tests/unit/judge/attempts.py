@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from facts.evidence import ObjectRef
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import Counters
@@ -80,7 +81,7 @@ def handshake(**changes: Any) -> Handshake:
         protocol="TLSv1.3",
         outcome=UNKNOWN_CERTIFICATE,
         counted=counted(fail_verify_error=1),
-        server=f"Pod {RUN}/beta",
+        server=ObjectRef("Pod", "beta", RUN),
         evidence=("ev-handshake",),
     )
     return replace(made, **changes)

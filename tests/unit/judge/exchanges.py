@@ -28,6 +28,8 @@ FRESH = {
     f"{CLUSTER}ssl.handshake": 2,
     f"{CLUSTER}ssl.session_reused": 0,
 }
+TO_BETA = "requests from alpha to beta:"
+"""How the outcomes of an exchange are told: `1 of 2 requests …`."""
 EVIDENCE = ("ev-ledger", "ev-client", "ev-server", "ev-proxy-alpha", "ev-proxy-beta")
 HELD = (make.proxy(ALPHA), make.proxy(BETA))
 OF_ALPHA = HELD[0].chain[0].sha256

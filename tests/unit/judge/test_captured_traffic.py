@@ -85,8 +85,12 @@ def test_plain_text_is_reset() -> None:
 def test_tcp_is_told_apart_by_the_policy() -> None:
     holds(judged(judge.let_in_over_tcp, "TRF-04", "alpha", "beta-far", "tcp_allowed"), "TRF-04")
     holds(judged(judge.denied_over_tcp, "TRF-04", "gamma", "beta", "tcp_denied"), "TRF-04")
-    violated(judged(judge.denied_over_tcp, "TRF-04", "alpha", "beta-far", "tcp_allowed"), "TRF-04", "5 of 5: answered")
-    violated(judged(judge.let_in_over_tcp, "TRF-04", "gamma", "beta", "tcp_denied"), "TRF-04", "5 of 5: connection")
+    violated(
+        judged(judge.denied_over_tcp, "TRF-04", "alpha", "beta-far", "tcp_allowed"), "TRF-04", "5 of 5 requests", "answered"
+    )
+    violated(
+        judged(judge.let_in_over_tcp, "TRF-04", "gamma", "beta", "tcp_denied"), "TRF-04", "5 of 5 requests", "connection"
+    )
 
 
 def test_the_gateway_is_seen() -> None:
@@ -99,17 +103,17 @@ def test_the_gateway_is_seen() -> None:
 def test_a_name_that_is_not_accepted_is_the_reason() -> None:
     ends = pair("alpha", "beta", "conformance-run-identity-without-sa")
     finding = judge.answered_once("TRF-01", ends, captured("misnamed"))
-    words = "5 times the client's proxy refused the server's certificate for the name in it"
-    violated(finding, "TRF-01", "5 of 5: 503 without a connection to the server", words)
+    words = "5 times its proxy refused the server's certificate for the name in it"
+    violated(finding, "TRF-01", "5 of 5 requests", "503 without a connection to the server", words, causes=())
 
 
 def test_paths_lead_outside_without_normalization() -> None:
     found, ends = captured("paths"), pair("alpha", "gamma")
     holds(paths.policy_tells_paths_apart(ends, found, "/open/door", ["/closed/door"]), "TRF-07")
     bounds = Bounds("/open/", "/open/vault/")
-    violated(
-        paths.no_path_leads_outside(ends, found, bounds, "NONE"), "TRF-07", "/open/..%2fclosed/door (means /closed/door)"
-    )
+    finding = paths.no_path_leads_outside(ends, found, bounds, "NONE")
+    words = "/open/..%2fclosed/door (means /closed/door)"
+    violated(finding, "TRF-07", words, causes=("path-normalization-off",))
 
 
 @pytest.mark.parametrize(

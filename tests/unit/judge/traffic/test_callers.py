@@ -30,6 +30,7 @@ from tests.unit.judge.exchanges import (
     OF_ALPHA,
     PAIR,
     PLAIN,
+    TO_BETA,
     exchange,
     request,
     word,
@@ -42,7 +43,8 @@ ALL_OF_ONE_KIND = [o for o in Outcome if o is not Outcome.ANSWERED]
 def test_every_request_answered_once() -> None:
     holds(judge.answered_once("TRF-01", PAIR, exchange()), "TRF-01", *EVIDENCE, "ev-pod-alpha", "ev-pod-beta")
     twice = exchange(request(), request(said=word(arrivals=2)))
-    violated(judge.answered_once("TRF-01", PAIR, twice), "TRF-01", "arrived 2 times", evidence=EVIDENCE)
+    finding = judge.answered_once("TRF-01", PAIR, twice)
+    violated(finding, "TRF-01", "Pod run/beta: a request arrived 2 times", evidence=EVIDENCE, causes=())
     other = exchange(request(said=word(server=End("gamma", "run", "gamma", make.NODE))))
     violated(judge.answered_once("TRF-01", PAIR, other), "TRF-01", "Pod run/gamma answered instead")
 
@@ -56,7 +58,7 @@ def test_no_other_outcome_is_an_answer(outcome: Outcome) -> None:
         judge.let_in_over_tcp("TRF-04", PAIR, failed, BUNDLE),
         gateways.gateway_reaches(GATEWAY, [ALPHA], PAIR, failed, BUNDLE),
     ):
-        violated(finding, finding.requirement, "1 of 2: ", outcome.value)
+        violated(finding, finding.requirement, "1 of 2 requests from", outcome.value, causes=())
 
 
 def test_the_server_saw_exactly_the_caller() -> None:
@@ -67,7 +69,7 @@ def test_the_server_saw_exactly_the_caller() -> None:
     ("peers", "words"),
     [
         ((), "told of 0 peers"),
-        ((Peer((CALLED,), (CALLER,), OF_ALPHA),) * 2, "told of 2 peers"),
+        ((Peer((CALLED,), (CALLER,), OF_ALPHA),) * 2, "Pod run/beta: was told of 2 peers"),
         (
             (Peer((CALLED,), (f"spiffe://{TRUST_DOMAIN}/ns/run/alpha",), OF_ALPHA),),
             "ns/run/alpha, not",
@@ -121,20 +123,20 @@ def of_istiod(*fallen_back: Pod) -> Exchange:
 @pytest.mark.parametrize("end", [ALPHA, BETA], ids=["client", "server"])
 def test_what_istiod_certified_shows_nothing_of_teleport_whatever_arrives(judged: str, end: Pod) -> None:
     finding = CERTIFIED[judged](of_istiod(end))
-    violated(finding, finding.requirement, f"Pod run/{end.name}: its certificate is not Teleport's")
-    violated(CERTIFIED[judged](of_istiod(ALPHA, BETA)), finding.requirement, "Pod run/alpha", "Pod run/beta")
+    violated(finding, finding.requirement, f"Pod run/{end.name}: its certificate is not Teleport's", causes=())
+    violated(CERTIFIED[judged](of_istiod(ALPHA, BETA)), finding.requirement, "Pod run/alpha, Pod run/beta: its", causes=())
     holds(CERTIFIED[judged](of_istiod()), finding.requirement, "ev-bundle", *EVIDENCE)
 
 
 @pytest.mark.parametrize("judged", CERTIFIED)
 def test_an_end_whose_proxy_nobody_has_read_leaves_it_open(judged: str) -> None:
     finding = CERTIFIED[judged](exchange(server=DECIDED, proxies=HELD[:1]))
-    unknown(finding, finding.requirement, "nobody has read what the proxy of Pod run/beta holds")
+    unknown(finding, finding.requirement, "Pod run/beta: its proxy was not read")
 
 
 def test_a_proxy_that_does_not_say_which_certificate_it_saw_leaves_it_open() -> None:
     unsaid = exchange(request(said=word(peers=(Peer((CALLED,), (CALLER,), ""),))))
-    unknown(judge.caller_was_seen("TRF-01", PAIR, unsaid, BUNDLE), "TRF-01", "does not say which certificate it saw")
+    unknown(judge.caller_was_seen("TRF-01", PAIR, unsaid, BUNDLE), "TRF-01", "Pod run/beta: its proxy does not say which")
 
 
 def test_fresh_handshakes_are_counted_by_the_clients_proxy() -> None:
@@ -153,13 +155,13 @@ def test_fresh_handshakes_are_counted_by_the_clients_proxy() -> None:
 )
 def test_whatever_is_not_one_handshake_for_one_request_is_a_violation(counter: str, value: int, words: str) -> None:
     counted = exchange(client={**FRESH, f"{CLUSTER}{counter}": value})
-    violated(judge.every_request_was_a_handshake("TRF-01", PAIR, counted), "TRF-01", words)
+    violated(judge.every_request_was_a_handshake("TRF-01", PAIR, counted), "TRF-01", f"Pod run/alpha: {words}", causes=())
 
 
 def test_a_proxy_that_does_not_count_cannot_tell() -> None:
     kept = {name: value for name, value in FRESH.items() if "ssl" not in name}
     finding = judge.every_request_was_a_handshake("TRF-01", PAIR, exchange(client=kept))
-    unknown(finding, "TRF-01", "does not keep ssl.handshake, ssl.session_reused")
+    unknown(finding, "TRF-01", "Pod run/alpha: its proxy does not keep ssl.handshake, ssl.session_reused")
     without = replace(exchange(), client=None)
     unknown(judge.every_request_was_a_handshake("TRF-01", PAIR, without), "TRF-01")
 
@@ -185,19 +187,21 @@ def test_a_refusal_is_of_its_own_kind_and_no_other(refusal: str, outcome: Outcom
     if outcome in right:
         holds(finding, finding.requirement, *EVIDENCE)
     else:
-        violated(finding, finding.requirement, f"2 of 2: {outcome.value}")
+        client = "plain" if refusal == "of plain text" else "alpha"
+        violated(finding, finding.requirement, f"2 of 2 requests from {client} to beta: {outcome.value}", causes=())
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_that_the_server_does_not_count_is_by_chance(refusal: str) -> None:
     judged, right, _ = REFUSALS[refusal]
     for outcome in right:
-        violated(judged(exchange(request(outcome), request(outcome))), judged(exchange()).requirement, "0")
+        finding = judged(exchange(request(outcome), request(outcome)))
+        violated(finding, finding.requirement, "Pod run/beta: its p", " 0 ", causes=())
 
 
 def test_tcp_is_let_in_by_the_policy_for_the_principal() -> None:
     holds(judge.let_in_over_tcp("TRF-04", PAIR, exchange(server={"tcp.rbac.allowed": 2}), BUNDLE), "TRF-04", *EVIDENCE)
-    violated(judge.let_in_over_tcp("TRF-04", PAIR, exchange(), BUNDLE), "TRF-04", "counts 0 allowed, not 2")
+    violated(judge.let_in_over_tcp("TRF-04", PAIR, exchange(), BUNDLE), "TRF-04", "count 0 allowed, not 2", causes=())
 
 
 def test_two_nodes_are_enough() -> None:
@@ -225,16 +229,16 @@ class TestBlindSpots:
     def test_the_checklist_passes_and_traffic_fails(self) -> None:
         finding = self.judged()
         holds(finding, "TRF-06", *EVIDENCE, *self.answers[0].evidence)
-        assert finding.seen.startswith("9 items healthy; TRF-01 fails: 1 of 2: 503")
-        assert "the client's proxy refused the server's certificate for the name in it" in finding.seen
+        assert finding.seen.startswith(f"9 items healthy; TRF-01 fails: Pod run/alpha: 1 of 2 {TO_BETA} 503")
+        assert finding.seen.endswith("Pod run/alpha: 2 times its proxy refused the server's certificate for the name in it")
 
     def test_a_checklist_that_sees_it_is_no_blind_spot(self) -> None:
         sees = (*self.answers[:-1], replace(make.guide(healthy=False), said="CrashLoopBackOff"))
-        violated(self.judged(sees), "TRF-06", "the guide sees it", "CrashLoopBackOff")
+        violated(self.judged(sees), "TRF-06", "the guide sees it: CrashLoopBackOff", causes=())
         violated(self.judged(self.answers[:-1]), "TRF-06", "8 of the 9 items")
 
     def test_traffic_that_passes_shows_that_the_suite_is_wrong(self) -> None:
-        violated(self.judged(found=exchange()), "TRF-06", "TRF-01 does not see it", "2 of 2: answered by the server")
+        violated(self.judged(found=exchange()), "TRF-06", "TRF-01 does not see it", f"2 of 2 {TO_BETA} answered")
 
     @pytest.mark.parametrize("outcome", set(ALL_OF_ONE_KIND) - {Outcome.TLS_ERROR, Outcome.NO_UPSTREAM})
     def test_another_failure_is_by_chance(self, outcome: Outcome) -> None:

@@ -16,11 +16,12 @@ from judge.traffic import gateways, paths
 from judge.traffic.exchanges import turned_away_by_others
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.exchanges import ALPHA, CLUSTER, GATEWAY, PAIR, exchange, request
+from tests.unit.judge.exchanges import ALPHA, BETA, CLUSTER, GATEWAY, PAIR, TO_BETA, exchange, request
 
 BUNDLE = make.bundle()
 OURS = Policy("run/beta", "run", "callers-of-beta", "ALLOW")
 DENIES = Policy("run/beta", "istio-system", "nothing-from-elsewhere", "DENY")
+DENY = "AuthorizationPolicy istio-system/nothing-from-elsewhere"
 ASKS = Policy("run/beta", "shop", "ask-somebody", "CUSTOM")
 CLOSED_BY_DEFAULT = Policy("run/beta", "istio-system", "allow-nothing", "ALLOW")
 AT_THE_GATEWAY = Policy("istio-system/ingress", "istio-system", "allow-nothing", "ALLOW")
@@ -38,10 +39,18 @@ LET_IN: dict[str, Callable[[Exchange], Finding]] = {
 
 def test_outcomes_are_counted_most_often_first() -> None:
     requests: Sequence[Request] = (request(Outcome.RESET), request(Outcome.TIMEOUT), request(Outcome.TIMEOUT), request())
-    assert judge.outcomes_but(exchange(*requests).ledger, {Outcome.ANSWERED}) == [
-        "2 of 4: timeout (in the system's words)",
-        "1 of 4: connection reset (in the system's words)",
+    found = judge.outcomes_but(PAIR, exchange(*requests).ledger, {Outcome.ANSWERED})
+    assert [p.said for p in found] == [
+        f"2 of 4 {TO_BETA} timeout (in the system's words)",
+        f"1 of 4 {TO_BETA} connection reset (in the system's words)",
     ]
+    assert {p.evidence for p in found} == {("ev-ledger",)}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_outcome_is_of_the_end_that_decided_it(outcome: Outcome) -> None:
+    (found,) = judge.outcomes_but(PAIR, exchange(request(outcome)).ledger, set())
+    assert found.subject == (BETA if outcome in (Outcome.ANSWERED, Outcome.DENIED) else ALPHA).ref
 
 
 def test_a_failure_says_what_the_proxies_did_not_accept() -> None:
@@ -52,8 +61,9 @@ def test_a_failure_says_what_the_proxies_did_not_accept() -> None:
     violated(
         finding,
         "TRF-01",
-        "2 times the client's proxy refused the server's certificate for its issuer or its dates",
-        "1 times the server's proxy refused the client's certificate for the name in it",
+        "2 times its proxy refused the server's certificate for its issuer or its dates",
+        "Pod run/beta: 1 times its proxy refused the client's certificate for the name in it",
+        causes=(),
     )
     assert "9 times" not in finding.seen
 
@@ -69,10 +79,19 @@ def refused(*policies: Policy, server: dict[str, int] | None = None, **changes: 
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (refused(OURS, DENIES), "AuthorizationPolicy istio-system/nothing-from-elsewhere (DENY) at Pod run/beta"),
-        (refused(ASKS), "AuthorizationPolicy shop/ask-somebody (CUSTOM) at Pod run/beta"),
-        (refused(AT_THE_GATEWAY, server={}), "before they came to Pod run/beta, by AuthorizationPolicy istio-system/allow-"),
-        (refused(server={}), "before they came to Pod run/beta, by nobody whose policies are known"),
+        (
+            refused(OURS, DENIES),
+            f"{DENY}: 2 of 2 requests were refused at Pod run/beta, by this or the run's own policy (DENY)",
+        ),
+        (
+            refused(ASKS),
+            "shop/ask-somebody: 2 of 2 requests were refused at Pod run/beta, by this or the run's own policy (CUSTOM)",
+        ),
+        (
+            refused(AT_THE_GATEWAY, server={}),
+            "AuthorizationPolicy istio-system/allow-nothing: 2 of 2 requests were refused before they",
+        ),
+        (refused(server={}), "Pod run/beta: 2 of 2 requests were refused before they came to it, and no policy"),
         (refused(outcome=Outcome.OTHER_ANSWER, status=403, words="blocked by the WAF"), "HTTP 403: blocked by the WAF"),
     ],
     ids=["deny", "custom", "gateway", "unknown", "other words"],
@@ -100,12 +119,12 @@ def test_who_is_refused_by_somebody_elses_policy_shows_nothing(judged: str, foun
 )
 def test_who_is_refused_by_the_runs_own_policy_is_refused_for_who_it_is(judged: str, found: Exchange) -> None:
     finding = LET_IN[judged](found)
-    violated(finding, finding.requirement)
+    violated(finding, finding.requirement, causes=())
 
 
 def test_what_is_wrong_is_told_although_somebody_elses_policy_refuses_as_well() -> None:
     mixed = exchange(request(Outcome.DENIED), request(Outcome.RESET), server={}, policies=(DENIES,))
-    violated(traffic.answered_once("TRF-01", PAIR, mixed), "TRF-01", "1 of 2: connection reset")
+    violated(traffic.answered_once("TRF-01", PAIR, mixed), "TRF-01", f"1 of 2 {TO_BETA} connection reset")
 
 
 @pytest.mark.parametrize(
@@ -123,9 +142,9 @@ def test_over_tcp_a_policy_closes_the_connection(policies: Sequence[Policy], cou
     assert len(turned_away_by_others(PAIR, found).requests) == aside
     finding = traffic.let_in_over_tcp("TRF-04", PAIR, found, BUNDLE)
     if aside:
-        unknown(finding, "TRF-04", str(DENIES))
+        unknown(finding, "TRF-04", DENY)
     else:
-        violated(finding, "TRF-04", "2 of 2: connection closed")
+        violated(finding, "TRF-04", f"2 of 2 {TO_BETA} connection closed", causes=())
 
 
 def test_a_refusal_that_is_wanted_may_stand_beside_other_policies() -> None:

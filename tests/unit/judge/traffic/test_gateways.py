@@ -7,7 +7,6 @@ from typing import Any
 
 from facts.document import Reading
 from facts.finding import Finding
-from facts.guide import Defect
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
 from facts.proxies.identity import ProxyIdentity
 from facts.traffic.ledger import Exchange, Outcome, Peer
@@ -56,18 +55,18 @@ class TestGateway:
             finding,
             "TRF-05",
             "gateway certificate issued by istiod",
-            "through it: 2 of 2: 503 for a TLS error",
+            "through it 2 of 2 requests: 503 for a TLS error",
             evidence=("ev-ledger",),
+            causes=("gateway-without-socket",),
         )
-        assert finding.guide_defect is Defect.GATEWAY
+        assert finding.problems[0].subject == self.pod.ref
 
     def test_another_identity_or_none(self) -> None:
         elsewhere = make.proxy(make.pod("other", namespace="istio-system", service_account="other"))
         finding = self.judged(replace(elsewhere, pod=make.proxy(self.pod).pod))
-        violated(finding, "TRF-05", f"its own is {GATEWAY}")
-        assert finding.guide_defect is None
-        violated(self.judged(make.proxy(self.pod, chain=())), "TRF-05", "holds no certificate")
-        violated(self.judged(), "TRF-05", "no pod of a gateway runs")
+        violated(finding, "TRF-05", f"its own is {GATEWAY}", causes=())
+        violated(self.judged(make.proxy(self.pod, chain=())), "TRF-05", "holds no certificate", causes=())
+        violated(self.judged(), "TRF-05", "no pod of a gateway runs", causes=())
 
     def test_a_gateway_that_cannot_be_read(self) -> None:
         unknown(self.judged(make.unread(self.pod)), "TRF-05")
@@ -85,7 +84,7 @@ class TestGateway:
         violated(self.reached(certificate="0f5a"), "TRF-05", "is not the caller's own")
 
     def test_a_gateway_of_istiods_that_is_let_in_all_the_same(self) -> None:
-        violated(self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate is not Teleport's")
+        violated(self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate is not Teleport's", causes=())
 
     def test_without_a_way_in_nobody_can_tell(self) -> None:
-        unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "none has one")
+        unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "no Service leads plain HTTP to it")

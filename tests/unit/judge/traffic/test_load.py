@@ -104,8 +104,8 @@ def test_a_failed_request_has_its_reason_and_counts_against_the_budget() -> None
     with_one = load(request(0), request(1, None), request(2))
     violated(
         failed_requests("ROT-03", [with_one], 0), "ROT-03",
-        "alpha to beta: 1 of 3: 503 without a connection to the server (upstream connect error)",
-        "failed requests: 1 (at most 0)",
+        "Pod run/alpha: 1 of 3 requests from alpha to beta: 503 without a connection to the server (upstream connect error)",
+        "failed requests: 1 (at most 0)", causes=(),
     )  # fmt: skip
     holds(failed_requests("ROT-03", [with_one], 1), "ROT-03")
 
@@ -128,8 +128,8 @@ def test_an_answer_of_somebody_else_and_a_repetition_are_no_answers() -> None:
     violated(
         failed_requests("ROT-03", [wrong], 0),
         "ROT-03",
-        "Pod run/gamma answered instead",
-        "1 requests arrived more than once",
+        "Pod run/beta: Pod run/gamma answered alpha instead; 1 requests of alpha arrived more than once",
+        causes=(),
     )
 
 
@@ -157,7 +157,9 @@ def test_requests_outside_the_mesh_count_neither_way() -> None:
 
 def test_timeouts_tell_nothing_where_requests_outside_the_mesh_time_out_as_well() -> None:
     finding = failed_requests("ROT-03", [load(request(0), late(1)), outside(request(0), late(1), request(2))], 0)
-    unknown(finding, "ROT-03", "alpha to beta: 1 of 2: timeout", "plain to control: 1 of 3: timeout")
+    unknown(
+        finding, "ROT-03", "1 of 2 requests from alpha to beta: timeout", "1 of 3 requests from plain to control: timeout"
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ def test_every_certificate_was_shown() -> None:
 def test_a_certificate_that_no_peer_saw_is_named() -> None:
     only_the_first = load(*(request(n / 10) for n in range(100)))
     finding = peers_saw_each_certificate("ROT-03", [only_the_first], [RENEWED])
-    violated(finding, "ROT-03", f"alpha to beta: the server never saw the certificate with the serial {SECOND.serial}")
+    violated(finding, "ROT-03", f"never saw the certificate of alpha with the serial {SECOND.serial}", causes=())
 
 
 def test_one_that_came_with_the_last_request_need_not_have_been_shown() -> None:
@@ -232,9 +234,17 @@ def test_a_kept_connection_outlives_its_certificate_and_so_proves_nothing() -> N
 @pytest.mark.parametrize(
     ("traffic", "held", "words"),
     [
-        (load(request(0), request(6), keeps=True), RENEWED, "2 connections and 1 handshakes, one of each expected"),
+        (
+            load(request(0), request(6), keeps=True),
+            RENEWED,
+            "2 connections and 1 handshakes with beta, one of each expected",
+        ),
         (load(request(0), keeps=True), history((FIRST, (-1, 10))), "no certificate was replaced meanwhile"),
-        (load(request(0, None, connection="1"), request(6, connection="1"), keeps=True), RENEWED, "1 of 2: 503 without"),
+        (
+            load(request(0, None, connection="1"), request(6, connection="1"), keeps=True),
+            RENEWED,
+            "1 of 2 requests from alpha to beta: 503 without",
+        ),
     ],
 )
 def test_what_a_kept_connection_is_not(traffic: Traffic, held: History, words: str) -> None:
@@ -242,7 +252,7 @@ def test_what_a_kept_connection_is_not(traffic: Traffic, held: History, words: s
 
 
 def test_without_a_kept_connection_nothing_is_shown() -> None:
-    unknown(kept_connection_shows_nothing("ROT-03", [load()], [RENEWED]), "ROT-03", "none")
+    unknown(kept_connection_shows_nothing("ROT-03", [load()], [RENEWED]), "ROT-03", "no load keeps its connection")
 
 
 def _over_one(count: int) -> tuple[Request, ...]:

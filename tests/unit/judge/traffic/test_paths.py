@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from facts.finding import Finding
-from facts.guide import Defect
 from facts.traffic.ledger import Exchange, Outcome
 from facts.traffic.paths import Bounds
 from judge.traffic import paths as judge
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.exchanges import EVIDENCE, PAIR, exchange, request, word
+from tests.unit.judge.exchanges import EVIDENCE, PAIR, TO_BETA, exchange, request, word
 
 BOUNDS = Bounds("/open/", "/open/vault/")
 INSIDE = ("/open/door", Outcome.ANSWERED, "/open/door")
 OUTSIDE = ("/closed/door", Outcome.DENIED, "")
+OFF = ("path-normalization-off",)
 VAULT = ("/open/vault/door", Outcome.DENIED, "")
 
 
@@ -41,7 +41,7 @@ def around(*answers: tuple[str, Outcome, str], normalization: str = "NONE") -> F
 def test_the_policies_must_tell_plain_paths_apart_first() -> None:
     holds(told_apart(INSIDE, OUTSIDE, VAULT), "TRF-07", *EVIDENCE)
     let_in = ("/closed/door", Outcome.ANSWERED, "/closed/door")
-    violated(told_apart(INSIDE, let_in, VAULT), "TRF-07", "/closed/door: answered")
+    violated(told_apart(INSIDE, let_in, VAULT), "TRF-07", "Pod run/beta: /closed/door: answered", causes=())
     violated(told_apart(("/open/door", Outcome.TIMEOUT, ""), OUTSIDE, VAULT), "TRF-07", "/open/door: timeout")
     violated(told_apart(INSIDE, OUTSIDE), "TRF-07", "/open/vault/door was not asked for")
 
@@ -55,7 +55,7 @@ def test_what_is_refused_or_stays_inside_is_no_hole() -> None:
     )
     holds(finding, "TRF-07", *EVIDENCE)
     assert finding.seen.startswith("under NONE, 2 of 4 refused")
-    assert "no normalization refuses" not in finding.seen
+    assert not finding.notes
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,21 @@ def test_what_is_refused_or_stays_inside_is_no_hole() -> None:
         ("/open//vault/door", "/open/vault/door", "refused only under MERGE_SLASHES, DECODE_AND_MERGE_SLASHES"),
         ("/open/..%2Fclosed", "/closed", "refused only under DECODE_AND_MERGE_SLASHES"),
         ("/open/..%5Cclosed", "/closed", "refused only under DECODE_AND_MERGE_SLASHES"),
-        ("/closed", "/closed", "which no normalization of Istio's is to do"),
     ],
 )
 def test_a_path_that_leads_outside_is_a_hole(path: str, meaning: str, refused: str) -> None:
     finding = around((path, Outcome.ANSWERED, path))
-    violated(finding, "TRF-07", "pathNormalization is NONE", f"let in, {refused}: {path} (means {meaning})")
+    violated(finding, "TRF-07", f"Pod run/beta: let in under NONE, {refused}: {path} (means {meaning})", causes=OFF)
 
 
 def test_holes_are_told_by_what_would_close_them() -> None:
     holes = ["/open/../closed", "/open/..%2fclosed", "/open/./vault/door"]
     finding = around(*((path, Outcome.ANSWERED, path) for path in holes))
-    violated(finding, "TRF-07", "/open/../closed (means /closed), /open/./vault/door (means /open/vault/door); let in")
+    violated(
+        finding, "TRF-07", "/open/../closed (means /closed), /open/./vault/door (means /open/vault/door); let in", causes=OFF
+    )
     elsewhere = around(("/open/./..%2fclosed", Outcome.ANSWERED, "/open/..%2fclosed"), normalization="BASE")
-    violated(elsewhere, "TRF-07", "/open/./..%2fclosed (arrived as /open/..%2fclosed, means /closed)")
+    violated(elsewhere, "TRF-07", "/open/./..%2fclosed (arrived as /open/..%2fclosed, means /closed)", causes=())
 
 
 @pytest.mark.parametrize(
@@ -90,17 +91,17 @@ def test_holes_are_told_by_what_would_close_them() -> None:
 def test_what_only_less_common_applications_read_as_outside_is_told(path: str, application: str) -> None:
     finding = around((path, Outcome.ANSWERED, path), normalization="DECODE_AND_MERGE_SLASHES")
     holds(finding, "TRF-07")
-    assert f"an application that {application} would be led outside by {path}" in finding.seen
+    (note,) = finding.notes
+    assert note.said.startswith(f"an application that {application} would be led outside by {path}")
 
 
-def test_the_hole_is_the_guides_under_its_normalization_alone() -> None:
-    hole = ("/open/../closed", Outcome.ANSWERED, "/open/../closed")
-    assert around(hole).guide_defect is Defect.PATH_NORMALIZATION
-    assert around(hole, normalization="BASE").guide_defect is None
-    assert around(INSIDE).guide_defect is None
+def test_what_no_normalization_would_refuse_has_another_cause_and_leaves_that_of_the_rest_open() -> None:
+    plain, hole = (("/closed", Outcome.ANSWERED, "/closed"), ("/open/../closed", Outcome.ANSWERED, "/open/../closed"))
+    violated(around(plain), "TRF-07", "let in under NONE, which no normalization of Istio's is to do: /closed", causes=())
+    violated(around(plain, hole), "TRF-07", causes=())
+    violated(around(hole), "TRF-07", causes=OFF)
 
 
 def test_a_request_that_went_wrong_shows_nothing() -> None:
     finding = around(INSIDE, ("/open/../closed", Outcome.TIMEOUT, ""))
-    unknown(finding, "TRF-07", "1 of 2: timeout")
-    assert finding.guide_defect is None
+    unknown(finding, "TRF-07", f"1 of 2 {TO_BETA} timeout")
