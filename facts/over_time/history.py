@@ -13,9 +13,6 @@ from facts.svid import Certificate
 
 T = TypeVar("T")
 
-STREAMS = 2
-"""SDS streams of a healthy proxy: one for ``default``, one for ``ROOTCA``."""
-
 UPTIME_IS_OLD = timedelta(seconds=6)
 """How old Envoy's uptime may be when it is read: Istio lets it be refreshed every 5 s."""
 

@@ -22,6 +22,9 @@ from facts.versions import Version
 LEAF = "default"
 ROOT = "ROOTCA"
 
+STREAMS = 2
+"""SDS streams of a healthy proxy: one for `LEAF`, one for `ROOT`."""
+
 # What to ask: a dump of everything is a hundred times as long (312 kB against 3 kB for the secrets alone).
 ACTIVE_SECRETS = "/config_dump?resource=dynamic_active_secrets"
 WARMING_SECRETS = "/config_dump?resource=dynamic_warming_secrets"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from facts.document import damaged, mappings, maybe, need, text_map, texts, when
@@ -18,6 +18,9 @@ from facts.versions import Version
 
 DEFAULT_MAXIMUM_TTL = 86400.0
 """Seconds; what Teleport takes where a workload_identity names no maximum_ttl."""
+
+BACKDATED = timedelta(minutes=1)
+"""Teleport puts the start of each SVID this far into the past."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,22 +15,16 @@ from facts.errors import CouldNotTell
 from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
-from facts.proxies.envoy import Validator
+from facts.proxies.envoy import STREAMS, Validator
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import DEFAULT_MAXIMUM_TTL, WorkloadIdentity
+from facts.teleport.resources import BACKDATED, DEFAULT_MAXIMUM_TTL, WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.install.istio import NO_WORKLOAD
-
-STREAMS = 2
-"""Envoy opens a stream for each secret: its certificate and its trust bundle."""
-
-BACKDATED = timedelta(minutes=1)
-"""Teleport puts the start of each SVID this far into the past."""
 
 SKEW = timedelta(seconds=30)
 """What a peer's clock may be off; a certificate must be valid that long already and still. Less than `BACKDATED`."""

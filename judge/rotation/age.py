@@ -5,29 +5,31 @@ The age counts from the issue: Teleport puts the start of each certificate a min
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from facts.errors import CouldNotTell
-from facts.finding import Finding
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Problem
 from facts.measure import Measure
+from facts.proxies.envoy import STREAMS
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
+from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbot
-from judge.findings import could_not_tell, not_applicable
+from judge.findings import Claim, problem
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import BACKDATED, SKEW, STREAMS, ObservedProxies
+from judge.identity.proxies import SKEW, ObservedProxies, without_certificate
 from judge.install.istio import NO_WORKLOAD
 from judge.install.known_issues import NOT_RENEWED, known_issues_of
 from judge.install.tbot import Component
+from judge.rotation.renewal import PUSHED_NOT_RENEWED, Reason
 
 TENTH = 0.1
 """Of a renewal interval: what a renewal may be late by."""
 
-A_PUSH = timedelta(seconds=5)
-"""A push that comes this long after a certificate was issued did not bring that certificate."""
+BEYOND_LIFETIME = "renewal-interval-beyond-lifetime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class RenewalPace:
         lives: From its issue to its end.
         renewal: After which it is renewed.
         said: What that follows from, in words.
+        is_too_slow: By tbot's configuration alone, a certificate ends before its renewal, or hardly later.
     """
 
     lives: timedelta
     renewal: timedelta
     said: str
+    is_too_slow: bool = False
 
     @property
     def margin(self) -> timedelta:
@@ -70,8 +74,8 @@ def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> RenewalPace:
     name = proxy.socket_path.rpartition("/")[2]
     own = [s for s in services if s.socket_path.rpartition("/")[2] == name] or (services if len(services) == 1 else ())
     if own:
-        renewal = timedelta(seconds=own[0].renewal_interval)
-        return RenewalPace(lives, renewal, f"tbot renews every {renewal.total_seconds():.0f} s")
+        renewal, asked = timedelta(seconds=own[0].renewal_interval), timedelta(seconds=own[0].credential_ttl)
+        return RenewalPace(lives, renewal, f"tbot renews every {_seconds(renewal)}", asked - renewal < SKEW)
     return RenewalPace(lives, lives / 2, "the renewal interval is not known, so half of the certificate's life is taken")
 
 
@@ -80,12 +84,85 @@ def issued(leaf: Certificate) -> datetime:
     return leaf.not_before + BACKDATED
 
 
-def _age(proxy: ProxyIdentity, leaf: Certificate) -> timedelta:
-    return proxy.read_at - issued(leaf)
-
-
 def _seconds(span: timedelta) -> str:
     return f"{span.total_seconds():.0f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class AgingCertificate:
+    """The certificate of one proxy, beside the pace at which it is to be renewed."""
+
+    proxy: ProxyIdentity
+    leaf: Certificate
+    pace: RenewalPace
+
+    @property
+    def age(self) -> timedelta:
+        """Since its issue."""
+        return self.proxy.read_at - issued(self.leaf)
+
+    @property
+    def left(self) -> timedelta:
+        """Until its end; negative after that."""
+        return self.leaf.not_after - self.proxy.read_at
+
+    @property
+    def is_overdue(self) -> bool:
+        """It is older than its renewal interval and the margin."""
+        return self.age > self.pace.oldest
+
+    @property
+    def overdue(self) -> str:
+        """How old it is, beside what is allowed."""
+        return f"its certificate is {_seconds(self.age)} old, {_seconds(self.pace.oldest)} are allowed ({self.pace.said})"
+
+    @property
+    def cause(self) -> str:
+        """Id of the cause for which it ends, or will end, without a successor; empty where the proxy does not show it."""
+        if self.is_overdue:
+            return self.why_overdue().cause
+        return BEYOND_LIFETIME if self.pace.is_too_slow else ""
+
+    def why_overdue(self, pushes: Pushes | None = None, affected: str = "") -> Reason:
+        """Why it was not renewed when it was due.
+
+        Args:
+            pushes: What its Envoy counted of what was sent to it; None where it does not say.
+            affected: A version of tbot that pushes without renewing, in words; empty where it is another or not known.
+        """
+        streams = self.proxy.streams
+        if streams.rq_active < STREAMS:
+            return Reason(
+                f"not pushed: {streams.rq_active} of {STREAMS} live streams on its socket,"
+                f" {streams.cx_connect_fail} failed to connect"
+            )
+        known = f"; {affected} is known for that" if affected else ""
+        # What is in the dump moves with every push before Envoy 1.37, and from then on with new content only.
+        times = [t for t in (pushed_at(self.proxy.version_info), pushes.last if pushes else None) if t is not None]
+        last = max(times, default=None)
+        # Teleport's clock tells the issue and tbot's the push.
+        if last is not None and last - issued(self.leaf) > SKEW:
+            said = f"pushed but not renewed: the last push came at {last:%T} UTC with the certificate of before{known}"
+            return Reason(said, PUSHED_NOT_RENEWED)
+        if pushes is not None:
+            return Reason("not pushed: its streams live, and nothing has come since that certificate")
+        said = (
+            f"its streams live; whether it was pushed but not renewed, an Envoy {self.proxy.envoy_version} does not say"
+            f" without the statistic sds.default.version_text{known}"
+        )
+        return Reason(said, PUSHED_NOT_RENEWED if affected else "")
+
+
+def _aging(proxy: ProxyIdentity, tbot: Tbot) -> AgingCertificate | None:
+    return AgingCertificate(proxy, proxy.leaf, pace_of(proxy, proxy.leaf, tbot)) if proxy.leaf else None
+
+
+def _all_aging(proxies: Iterable[ProxyIdentity], tbot: Tbot) -> list[AgingCertificate]:
+    return [each for proxy in proxies if (each := _aging(proxy, tbot))]
+
+
+def _without(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    return [without_certificate(proxy) for proxy in proxies if proxy.leaf is None]
 
 
 # --- ROT-01 ----------------------------------------------------------------------------------------------------------
@@ -99,79 +176,72 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | 
         tbot: tbot as it is installed.
         later: The same proxies, read once more after a while; None for one reading.
     """
+    expected = "every certificate due for renewal well before its end, by its age and what is left of its life"
+    claim = _claim("ROT-01", expected, sidecars, tbot, later.evidence if later else ())
+    if finding := _without_judgment(claim, sidecars, tbot):
+        return finding
     proxies = sidecars.fleet.proxies
     again = {p.pod.uid: p for p in later.proxies} if later else {}
-    problems: list[str] = []
-    renewed = 0
-    for first in proxies:
-        second = again.get(first.pod.uid, first)
-        problems += _schedule_problems(first, tbot) or _schedule_problems(second, tbot)
-        if first.leaf and second.leaf and second.leaf.sha256 != first.leaf.sha256:
-            renewed += 1
-            problems += _successor_problems(second, first.leaf, second.leaf)
-    observed = ""
-    if later is not None:
-        if later.unread and not again:
-            return could_not_tell("ROT-01", later.unread[0].why, sidecars.evidence)
-        seconds = max((_between(p, again) for p in proxies), default=timedelta())
-        observed = f"; of {len(again)} proxies read again after {_seconds(seconds)}, {renewed} had a new certificate"
-        observed += f", {len(later.unread)} could not be read again" if later.unread else ""
-    remains = [p.leaf.not_after - p.read_at for p in (*proxies, *again.values()) if p.leaf]
-    return _judged(
-        "ROT-01",
-        sidecars,
-        tbot,
-        problems,
-        expected="every certificate due for renewal well before its end, by its age and what is left of its life",
-        confirmed=each_of(proxies, lambda p: _told(p, tbot)) + observed,
-        evidence=later.evidence if later else (),
+    if later and later.unread and not again:
+        unclear = [Problem(u.pod.ref, f"could not be read again: {u.why.seen}") for u in later.unread]
+        return claim.judged(unclear=unclear, settle=later.unread[0].why.remedy)
+
+    def told(proxy: ProxyIdentity) -> str:
+        return _told(proxy, tbot) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
+
+    found = [(proxy, _renewal_problems(proxy, again.get(proxy.pod.uid, proxy), tbot)) for proxy in proxies]
+    remains = [each.left for each in _all_aging((*proxies, *again.values()), tbot)]
+    return of_proxies(
+        claim,
+        sidecars.pods,
+        sidecars.fleet,
+        [each for _, wrong in found for each in wrong],
+        held=each_of([proxy for proxy, wrong in found if not wrong], told),
         measures=[Measure("shortest remaining life", min(remains).total_seconds(), "s")] if remains else [],
     )
 
 
-def _between(first: ProxyIdentity, again: Mapping[str, ProxyIdentity]) -> timedelta:
-    second = again.get(first.pod.uid)
-    return second.read_at - first.read_at if second else timedelta()
-
-
 def _told(proxy: ProxyIdentity, tbot: Tbot) -> str:
-    if proxy.leaf is None:
-        return "no certificate"
-    pace = pace_of(proxy, proxy.leaf, tbot)
-    left = proxy.leaf.not_after - proxy.read_at
-    return f"{_seconds(_age(proxy, proxy.leaf))} old, {_seconds(left)} left; {pace.said}"
+    held = _aging(proxy, tbot)
+    return f"{_seconds(held.age)} old, {_seconds(held.left)} left; {held.pace.said}" if held else "no certificate"
 
 
-def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[str]:
-    """Why a proxy's certificate will not be, or was not, renewed before its end."""
-    if proxy.leaf is None:
-        return [f"{proxy.pod} holds no certificate that could be renewed"]
-    pace = pace_of(proxy, proxy.leaf, tbot)
-    left = proxy.leaf.not_after - proxy.read_at
-    if left <= timedelta():
-        return [f"{proxy.pod}: its certificate expired {_seconds(-left)} ago and was not renewed; {pace.said}"]
-    if pace.left_at_renewal < SKEW:
-        return [
-            f"{proxy.pod}: its certificate lives {_seconds(pace.lives)} and {pace.said}:"
-            f" it ends before the next one comes, or less than {_seconds(SKEW)} after it was due"
-        ]
-    return _overdue(proxy, proxy.leaf, pace)
+def _read_again(first: ProxyIdentity, second: ProxyIdentity | None) -> str:
+    if second is None:
+        return "could not be read again"
+    new = first.leaf and second.leaf and second.leaf.sha256 != first.leaf.sha256
+    return f"read again after {_seconds(second.read_at - first.read_at)}: {'a new' if new else 'the same'} certificate"
 
 
-def _overdue(proxy: ProxyIdentity, leaf: Certificate, pace: RenewalPace) -> list[str]:
-    age = _age(proxy, leaf)
-    if age <= pace.oldest:
-        return []
-    return [f"{proxy.pod}: its certificate is {_seconds(age)} old, {_seconds(pace.oldest)} are allowed ({pace.said})"]
-
-
-def _successor_problems(proxy: ProxyIdentity, old: Certificate, new: Certificate) -> list[str]:
-    problems = []
-    if new.not_after <= old.not_after:
-        problems.append(f"{proxy.pod}: its new certificate ends no later than the old one")
-    if new.key_sha256 == old.key_sha256:
-        problems.append(f"{proxy.pod}: its new certificate has the old one's key")
+def _renewal_problems(first: ProxyIdentity, second: ProxyIdentity, tbot: Tbot) -> list[Problem]:
+    problems = _schedule_problems(first, tbot) or _schedule_problems(second, tbot)
+    old, new = first.leaf, second.leaf
+    if old and new and new.sha256 != old.sha256:
+        if new.not_after <= old.not_after:
+            problems.append(problem(second, "its new certificate ends no later than the old one"))
+        if new.key_sha256 == old.key_sha256:
+            problems.append(problem(second, "its new certificate has the old one's key"))
     return problems
+
+
+def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[Problem]:
+    """Why a proxy's certificate will not be, or was not, renewed before its end."""
+    held = _aging(proxy, tbot)
+    if held is None:
+        return [without_certificate(proxy)]
+    pace = held.pace
+    if held.left <= timedelta():
+        said = f"its certificate expired {_seconds(-held.left)} ago and was not renewed; {pace.said}"
+    elif pace.left_at_renewal < SKEW:
+        said = (
+            f"its certificate lives {_seconds(pace.lives)} and {pace.said}:"
+            f" it ends before the next one comes, or less than {_seconds(SKEW)} after it was due"
+        )
+    elif held.is_overdue:
+        said = held.overdue
+    else:
+        return []
+    return [problem(proxy, said, held.cause)]
 
 
 # --- ROT-06 ----------------------------------------------------------------------------------------------------------
@@ -186,57 +256,43 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
         warning: Seconds before the end of a certificate; 0 for half of what is left of its life when it is renewed.
         authorities_warning: Seconds before the end of an authority.
     """
-    problems: list[str] = []
-    left_of_all: list[timedelta] = []
-    for proxy in sidecars.fleet.proxies:
-        if proxy.leaf is None:
-            problems.append(f"{proxy.pod} holds no certificate")
-            continue
-        pace = pace_of(proxy, proxy.leaf, tbot)
-        threshold = timedelta(seconds=warning) if warning else max(pace.left_at_renewal / 2, timedelta())
-        left = proxy.leaf.not_after - proxy.read_at
-        left_of_all.append(left)
-        if left <= timedelta():
-            problems.append(f"{proxy.pod}: its certificate expired {_seconds(-left)} ago")
-        elif left < threshold:
-            problems.append(f"{proxy.pod}: its certificate ends in {_seconds(left)}, less than {_seconds(threshold)}")
-        for authority in (a for held in proxy.root_authorities.values() for a in held):
-            rest = authority.not_after - proxy.read_at
-            if rest < timedelta(seconds=authorities_warning):
-                problems.append(f"{proxy.pod}: the authority {authority.serial} that it trusts ends in {_seconds(rest)}")
     limit = f"{warning:g} s" if warning else "half of what is left at renewal"
-    return _judged(
-        "ROT-06",
-        sidecars,
-        tbot,
+    expected = f"no certificate that ends within {limit}, and no authority that ends within {authorities_warning:g} s"
+    claim = _claim("ROT-06", expected, sidecars, tbot)
+    if finding := _without_judgment(claim, sidecars, tbot):
+        return finding
+    proxies = sidecars.fleet.proxies
+    aging = _all_aging(proxies, tbot)
+    problems = _without(proxies)
+    for held in aging:
+        threshold = timedelta(seconds=warning) if warning else max(held.pace.left_at_renewal / 2, timedelta())
+        if held.left <= timedelta():
+            problems.append(problem(held.proxy, f"its certificate expired {_seconds(-held.left)} ago", held.cause))
+        elif held.left < threshold:
+            said = f"its certificate ends in {_seconds(held.left)}, less than {_seconds(threshold)}"
+            problems.append(problem(held.proxy, said, held.cause))
+        for authority in (a for authorities in held.proxy.root_authorities.values() for a in authorities):
+            rest = authority.not_after - held.proxy.read_at
+            if rest < timedelta(seconds=authorities_warning):
+                said = f"the authority {authority.serial} that it trusts ends in {_seconds(rest)}"
+                problems.append(problem(held.proxy, said))
+    shortest = min((held.left.total_seconds() for held in aging), default=None)
+    return of_proxies(
+        claim,
+        sidecars.pods,
+        sidecars.fleet,
         problems,
-        expected=f"no certificate that ends within {limit}, and no authority that ends within {authorities_warning:g} s",
-        confirmed=each_of(sidecars.fleet.proxies, lambda p: _told(p, tbot)),
-        measures=[
-            Measure("shortest remaining life", min(left_of_all).total_seconds(), "s", at_least=warning or None)
-        ] if left_of_all else [],
-    )  # fmt: skip
+        held=each_of(_apart_from(proxies, problems), lambda p: _told(p, tbot)),
+        measures=[] if shortest is None else [Measure("shortest remaining life", shortest, "s", at_least=warning or None)],
+    )
 
 
 # --- ROT-07 ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OverdueReason:
-    """Why a certificate is older than it should be.
-
-    Attributes:
-        words: As a sentence.
-        is_tbots: tbot pushed, and did not renew.
-    """
-
-    words: str
-    is_tbots: bool = False
-
-
 def overdue(sidecars: ObservedProxies, tbot: Tbot) -> tuple[ProxyIdentity, ...]:
     """The proxies whose certificate is older than its renewal interval and the margin."""
-    return tuple(p for p in sidecars.fleet.proxies if p.leaf and _overdue(p, p.leaf, pace_of(p, p.leaf, tbot)))
+    return tuple(held.proxy for held in _all_aging(sidecars.fleet.proxies, tbot) if held.is_overdue)
 
 
 def none_is_overdue(
@@ -250,113 +306,58 @@ def none_is_overdue(
         versions: Of tbot, as far as they are known.
         pushes: By uid of the pod, for those that are overdue: what their Envoys say of what was sent to them.
     """
-    defect = next(
-        (
-            f"tbot {c.version} has the defect '{NOT_RENEWED}': upgrade to {issue.fixed_in}"
-            for c in versions
-            if c.version is not None
-            for issue in known_issues_of(c.name, c.version)
-            if issue.name == NOT_RENEWED
-        ),
-        "",
-    )
-    problems: list[str] = []
-    remedies: list[str] = []
-    for proxy in overdue(sidecars, tbot):
-        if proxy.leaf is None:
-            continue
-        pace = pace_of(proxy, proxy.leaf, tbot)
-        cause = _cause(proxy, proxy.leaf, pushes.get(proxy.pod.uid))
-        (problem,) = _overdue(proxy, proxy.leaf, pace)
-        problems.append(f"{problem}; {cause.words}")
-        remedies.append(_remedy(proxy, cause, defect))
-    problems += [f"{p.pod} holds no certificate" for p in sidecars.fleet.proxies if p.leaf is None]
-    if defect and remedies:
-        problems.append(defect)
-    ages = [_age(p, p.leaf) for p in sidecars.fleet.proxies if p.leaf]
-    limits = {pace_of(p, p.leaf, tbot).oldest for p in sidecars.fleet.proxies if p.leaf}
-    at_most = next(iter(limits)).total_seconds() if len(limits) == 1 else None
     read = (*(e for each in pushes.values() if each for e in each.evidence), *(e for c in versions for e in c.evidence))
-    return _judged(
-        "ROT-07",
-        sidecars,
-        tbot,
-        problems,
-        expected="no certificate older than tbot's renewal interval and a margin",
-        confirmed=each_of(sidecars.fleet.proxies, lambda p: _told(p, tbot)),
-        evidence=read,
-        remedy="; ".join(dict.fromkeys(remedies)),
-        measures=[Measure("oldest certificate", max(ages).total_seconds(), "s", at_most=at_most)] if ages else [],
-    )
-
-
-def _cause(proxy: ProxyIdentity, leaf: Certificate, pushes: Pushes | None) -> OverdueReason:
-    """Why a certificate was not renewed, by what the proxy shows."""
-    streams = proxy.streams
-    if streams.rq_active < STREAMS:
-        return OverdueReason(
-            f"not pushed: {streams.rq_active} of {STREAMS} live streams on its socket,"
-            f" {streams.cx_connect_fail} failed to connect"
-        )
-    # What is in the dump moves with every push before Envoy 1.37, and from then on with new content only.
-    times = [t for t in (pushed_at(proxy.version_info), pushes.last if pushes else None) if t is not None]
-    last = max(times, default=None)
-    if last is not None and last - issued(leaf) > A_PUSH:
-        return OverdueReason(
-            f"pushed but not renewed: the last push came at {last:%T} UTC with the certificate of before", is_tbots=True
-        )
-    if pushes is not None:
-        return OverdueReason("not pushed: its streams live, and nothing has come since that certificate")
-    return OverdueReason(
-        f"its streams live; whether anything was pushed since, an Envoy {proxy.envoy_version} does not say"
-        " without the statistic sds.default.version_text"
-    )
-
-
-def _remedy(proxy: ProxyIdentity, cause: OverdueReason, defect: str) -> str:
-    if defect:
-        return defect.partition(": ")[2] + " (restarting pods or moving to a CSI driver does not mend it)"
-    if cause.is_tbots:
-        return "find out tbot's version and upgrade it to 18.6.4 or 17.7.14, or later"
-    if proxy.streams.rq_active < STREAMS:
-        return (
-            "see whether tbot answers on that node (INST-14); if it does, restart the pod: it holds a directory that is gone"
-        )
-    return "see renewal_interval in tbot's configuration, whether tbot was restarted since it was changed, and tbot's log"
-
-
-def _judged(
-    requirement: str,
-    sidecars: ObservedProxies,
-    tbot: Tbot,
-    problems: Sequence[str],
-    *,
-    expected: str,
-    confirmed: str,
-    evidence: Sequence[str] = (),
-    remedy: str = "",
-    measures: Sequence[Measure] = (),
-) -> Finding:
-    where = f"{len(sidecars.pods)} proxies on tbot's socket"
-    if not sidecars.pods:
-        return not_applicable(requirement, NO_WORKLOAD, where=where, evidence=sidecars.evidence)
-    if not tbot.config.services:
-        error = CouldNotTell(
-            expected="a service of type workload-identity-api, which renews the certificates",
-            seen="none",
-            where=f"ConfigMap {tbot.config_map}",
-            remedy="configure the service; see INST-13",
-        )
-        return could_not_tell(requirement, error, sidecars.evidence)
+    claim = _claim("ROT-07", "no certificate older than tbot's renewal interval and a margin", sidecars, tbot, read)
+    if finding := _without_judgment(claim, sidecars, tbot):
+        return finding
+    proxies = sidecars.fleet.proxies
+    aging = _all_aging(proxies, tbot)
+    problems = _without(proxies)
+    for held in (each for each in aging if each.is_overdue):
+        pushed = pushes.get(held.proxy.pod.uid)
+        why = held.why_overdue(pushed, _affected(tbot, held.proxy.pod.node, versions))
+        decisive = (*held.proxy.evidence, *(pushed.evidence if pushed else ()))
+        problems.append(Problem(held.proxy.ref, f"{held.overdue}; {why.said}", why.cause, decisive))
+    limits = {held.pace.oldest.total_seconds() for held in aging}
+    at_most = limits.pop() if len(limits) == 1 else None
+    oldest = max((held.age.total_seconds() for held in aging), default=None)
     return of_proxies(
-        requirement,
+        claim,
         sidecars.pods,
         sidecars.fleet,
-        expected=expected,
-        problems=problems,
-        confirmed=confirmed,
-        where=where,
-        evidence=(*sidecars.evidence, *tbot.evidence, *evidence),
-        remedy=remedy,
-        measures=measures,
+        problems,
+        held=each_of(_apart_from(proxies, problems), lambda p: _told(p, tbot)),
+        measures=[] if oldest is None else [Measure("oldest certificate", oldest, "s", at_most=at_most)],
     )
+
+
+def _affected(tbot: Tbot, node: str, versions: Sequence[Component]) -> str:
+    """The version of the tbot on a node, in words, if it pushes without renewing; empty if not, or if that is not known."""
+    runs = str(tbot.pods[node].ref) if node in tbot.pods else ""
+    known = {c.version for c in versions if runs in c.where and c.version}
+    issues = {version: {issue.name for issue in known_issues_of("tbot", version)} for version in known}
+    return next((f"tbot {v}" for v in known if all(NOT_RENEWED in names for names in issues.values())), "")
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+
+def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbot, evidence: Iterable[str] = ()) -> Claim:
+    where = f"{len(sidecars.pods)} proxies on tbot's socket"
+    return Claim(requirement, expected, where, (*sidecars.evidence, *tbot.evidence, *evidence))
+
+
+def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbot: Tbot) -> Finding | None:
+    """The finding where there is nothing to judge, or nothing to judge by; None otherwise."""
+    if not sidecars.pods:
+        return claim.not_applicable(NO_WORKLOAD)
+    if not tbot.config.services:
+        config = ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
+        said = "has no service of type workload-identity-api, which would renew the certificates"
+        return claim.judged(unclear=[Problem(config, said)], settle="configure the service; see INST-13")
+    return None
+
+
+def _apart_from(proxies: Iterable[ProxyIdentity], problems: Iterable[Problem]) -> list[ProxyIdentity]:
+    subjects = {each.subject for each in problems}
+    return [proxy for proxy in proxies if proxy.ref not in subjects]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from facts.errors import CouldNotTell
-from facts.finding import Finding
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Problem, Remark
 from facts.measure import Measure
 from facts.over_time.ca_rotation import ANOTHER, Generations, PhaseExpectation, Stage, told
 from facts.over_time.history import History
+from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from facts.traffic.load import Load
-from judge.findings import concluded, could_not_tell, listed
+from judge.findings import Claim, listed, problem
+from judge.rotation.loads import load_problem
 from judge.traffic.load import Traffic, fresh
+
+AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
 
 
 def each_phase_was_followed(
@@ -29,43 +33,60 @@ def each_phase_was_followed(
         renewal: Seconds of tbot's slowest renewal interval.
         spare: Seconds granted beyond it.
     """
-    problems = [w for stage in stages for w in _problems(stage)]
+    problems = [each for stage in stages for each in _problems(stage)]
     if len(stages) < len(plan):
         missed = ", ".join(wanted.phase for wanted in plan[len(stages) :])
-        problems.append(f"{missed} was not entered, because not everybody had followed {stages[-1].wanted.phase}")
-    evidence = [e for stage in stages for e in stage.evidence]
-    where = listed({p.pod for stage in stages for p in stage.fleet.proxies})
-    expected = "; ".join(f"{w.phase}: {told(w.trusted)} trusted, certificates of {told([w.issuer])}" for w in plan)
-    unread = [f"{u.pod}: {u.why.seen}" for stage in stages for u in stage.fleet.unread]
-    if unread and not problems:
-        remedy = "see whether its istio-proxy runs"
-        error = CouldNotTell(expected=expected, seen="; ".join(unread), where=where, remedy=remedy)
-        return could_not_tell(requirement, error, evidence)
-    return concluded(
+        said = f"{missed} was not entered, because not every proxy had followed {stages[-1].wanted.phase}"
+        problems.append(Problem(AUTHORITY, said))
+    unread = [(stage.wanted.phase, each) for stage in stages for each in stage.fleet.unread]
+    return Claim(
         requirement,
-        expected=expected,
-        problems=problems,
-        confirmed=f"so it was, in Teleport's bundle and in each of {min(len(s.fleet.proxies) for s in stages)} proxies",
-        where=where,
-        evidence=evidence,
-        measures=tuple(
-            Measure(f"time until {stage.wanted.phase} was followed", stage.waited, "s", at_most=renewal + spare)
+        "; ".join(f"{w.phase}: {told(w.trusted)} trusted, certificates of {told([w.issuer])}" for w in plan),
+        listed({p.pod for stage in stages for p in stage.fleet.proxies}),
+        [e for stage in stages for e in stage.evidence],
+    ).judged(
+        problems,
+        f"so it was, in Teleport's bundle and in each of {min(len(s.fleet.proxies) for s in stages)} proxies",
+        unclear=[Problem(each.pod.ref, f"{phase}: could not be read: {each.why.seen}") for phase, each in unread],
+        # A proxy that could not be read is waited for in vain, which says nothing about the time.
+        measures=[
+            Measure(
+                f"time until {stage.wanted.phase} was followed",
+                stage.waited,
+                "s",
+                at_most=None if unread and not problems else renewal + spare,
+            )
             for stage in stages
-        ),
+        ],
+        settle="see whether its istio-proxy runs",
     )
 
 
-def _problems(stage: Stage) -> list[str]:
+def _problems(stage: Stage) -> list[Problem]:
     """What is not as the phase asks for."""
-    phase, found = stage.wanted.phase, []
-    if isinstance(stage.status, NoSession):
-        found.append(f"{phase}: tctl status does not work: {stage.status.said}")
-    elif stage.status.spiffe_phase != phase:
-        found.append(f"{phase}: tctl status says {stage.status.spiffe_phase or 'nothing of the SPIFFE authority'}")
+    phase, status, wanted = stage.wanted.phase, stage.status, stage.wanted
+    found = []
+    if isinstance(status, NoSession):
+        found.append(Problem(AUTHORITY, f"{phase}: tctl status does not work: {status.said}", "", status.evidence))
+    elif status.spiffe_phase != phase:
+        said = f"{phase}: tctl status says {status.spiffe_phase or 'nothing of the SPIFFE authority'}"
+        found.append(Problem(AUTHORITY, said, "", status.evidence))
     published = stage.generations.named(stage.bundle.authorities)
-    if published != stage.wanted.trusted:
-        found.append(f"{phase}: Teleport publishes {told(published)}, not {told(stage.wanted.trusted)}")
-    return [*found, *(f"{phase}: {pod} on {pod.node} {lacks}" for pod, lacks in stage.behind)]
+    if published != wanted.trusted:
+        said = f"{phase}: Teleport publishes {told(published)}, not {told(wanted.trusted)}"
+        found.append(Problem(AUTHORITY, said, "", stage.bundle.evidence))
+    for proxy in stage.fleet.proxies:
+        if lacks := wanted.lacks(proxy, stage.generations):
+            cause = "bundle-not-delivered" if _has_an_old_bundle(proxy, stage) else ""
+            found.append(problem(proxy, f"{phase}: on {proxy.pod.node}, {lacks}", cause))
+    return found
+
+
+def _has_an_old_bundle(proxy: ProxyIdentity, stage: Stage) -> bool:
+    """Whether Teleport publishes what the phase asks for, and a proxy trusts Teleport's authorities of another phase."""
+    trusted = stage.generations.trusted_by(proxy)
+    is_published = stage.generations.named(stage.bundle.authorities) == stage.wanted.trusted
+    return is_published and trusted not in ((), stage.wanted.trusted) and ANOTHER not in trusted
 
 
 def peers_saw_the_change(
@@ -80,29 +101,32 @@ def peers_saw_the_change(
         generations: The authorities.
     """
     by_pod = {h.pod.uid: h for h in histories}
-    problems: list[str] = []
-    said: dict[str, None] = {}
+    problems: list[Problem] = []
+    held: list[Remark] = []
     shown = 0
     for each in fresh(traffic):
-        spans = _by_issuer(by_pod[each.pair.client.uid], generations)
-        held = " → ".join(issuer for issuer, _ in spans) or "none"
+        history = by_pod[each.pair.client.uid]
+        spans = _by_issuer(history, generations)
+        issuers = " → ".join(issuer for issuer, _ in spans) or "none"
         if len(spans) < 2:
-            problems.append(f"{each}: its client's proxy held those of {held} alone")
-        if ANOTHER in held:
-            problems.append(f"{each}: the client's proxy had a certificate of neither authority")
+            said = f"its certificates were those of {issuers} alone"
+            problems.append(Problem(history.pod.ref, said, evidence=history.evidence))
+        if ANOTHER in issuers:
+            problems.append(Problem(history.pod.ref, "had a certificate of neither authority", evidence=history.evidence))
         seen = [issuer for issuer, certificates in spans if _saw(each.load, certificates)]
         shown += len(seen)
         if len(seen) < len(spans):
             saw = " → ".join(seen) or "none"
-            problems.append(f"{each}: certificates of {held} were held, and the server saw those of {saw}")
-        said[held] = None
-    return concluded(
+            problems.append(load_problem(each, f"saw certificates of {saw}, while the client held those of {issuers}"))
+        held.append(Remark(each.pair.server.ref, f"was shown certificates of {issuers} by {each.pair.client.name}"))
+    return Claim(
         requirement,
-        expected="each server to be shown certificates of whoever signed, as that changed",
-        problems=problems,
-        confirmed=f"certificates of {' and of '.join(said)}, in this order, at every server",
-        where=listed(t.pair.where for t in fresh(traffic)),
-        evidence=[*(e for t in traffic for e in t.evidence), *(e for h in histories for e in h.evidence)],
+        "each server to be shown certificates of whichever authority signed, as that changed",
+        listed(t.pair.where for t in fresh(traffic)),
+        [*(e for t in traffic for e in t.evidence), *(e for h in histories for e in h.evidence)],
+    ).judged(
+        problems,
+        held=[] if problems else held,
         measures=(Measure("authorities that peers were shown, one after the other, by all loads", shown, at_least=1),),
     )
 

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from facts.finding import Finding, Holds
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from facts.over_time.ca_rotation import Stage
 from facts.traffic.ledger import Exchange, Outcome, Request
 from facts.traffic.load import reasons
-from judge.findings import concluded, listed
-from judge.rotation.ca_rotation import each_phase_was_followed
+from judge.findings import Claim, listed, problem
+from judge.rotation.ca_rotation import AUTHORITY, each_phase_was_followed
+from judge.rotation.loads import load_problem
 from judge.traffic.exchanges import a_certificate_was_refused
 from judge.traffic.load import Traffic, fresh
 
@@ -28,23 +30,27 @@ def it_is_foreseen(requirement: str, early: Sequence[Stage], node: str) -> Findi
         early: The phases that were entered although the proxies of the node had not followed; at least one.
         node: The node that tbot was kept off.
     """
-    problems = []
+    problems: list[Problem] = []
     for stage in early:
         phase = stage.wanted.phase
         judged = each_phase_was_followed(requirement, [stage], [stage.wanted], stage.waited, 0)
-        named = {pod for pod, _ in stage.behind}
-        there = {proxy.pod for proxy in stage.fleet.proxies if proxy.pod.node == node}
-        problems += [] if judged.holds is Holds.NO else [f"{phase} counts as followed: {judged.seen}"]
-        problems += [f"{phase}: {pod} on {node} is not found to be behind" for pod in sorted(there - named, key=str)]
-        problems += [f"{phase}: {pod} on {pod.node} is found to be behind" for pod in sorted(named - there, key=str)]
+        if judged.holds is not Holds.NO:
+            problems.append(Problem(AUTHORITY, f"{phase} counts as followed: {judged.seen}"))
+        behind = {pod for pod, _ in stage.behind}
+        for proxy in stage.fleet.proxies:
+            is_there, is_behind = proxy.pod.node == node, proxy.pod in behind
+            if is_there is not is_behind:
+                said = f"on {proxy.pod.node} is {'' if is_behind else 'not '}found to be behind"
+                problems.append(problem(proxy, f"{phase}: {said}"))
     last = early[-1]
-    return concluded(
+    return Claim(
         requirement,
-        expected=f"every proxy on {node}, and no other, to be found behind in {', '.join(s.wanted.phase for s in early)}",
-        problems=problems,
-        confirmed=f"so it was; in {last.wanted.phase}, " + "; ".join(f"{pod} {lacks}" for pod, lacks in last.behind),
-        where=f"node {node}",
-        evidence=[e for stage in early for e in stage.evidence],
+        f"every proxy on {node}, and no other, to be found behind in {', '.join(s.wanted.phase for s in early)}",
+        f"node {node}",
+        [e for stage in early for e in stage.evidence],
+    ).judged(
+        problems,
+        held=[Remark(pod.ref, f"found to be behind; in {last.wanted.phase} it {lacks}") for pod, lacks in last.behind],
         measures=(Measure("proxies that were found to be behind", len(last.behind), at_least=1),),
     )
 
@@ -75,20 +81,24 @@ def it_costs_requests(requirement: str, traffic: Sequence[Traffic], early: Early
     """
     counted, node = fresh(traffic), early.node
     crossing = [t for t in counted if (t.pair.client.node == node) is not (t.pair.server.node == node)]
-    problems = [w for t in crossing for w in _not_as_foretold(t, early)]
+    problems = [each for t in crossing for each in _not_as_foretold(t, early)]
     if not crossing or len(crossing) == len(counted):
-        problems.append(f"{len(crossing)} of {len(counted)} loads have one end on {node}: there must be both kinds")
+        said = f"{len(crossing)} of {len(counted)} loads have one end on it: there must be both kinds"
+        problems.append(Problem(ObjectRef("Node", node), said))
     lost = [r for t in crossing for r in _lost(t, early)]
-    others = [r for t in counted for r in t.load.failed if t not in crossing or r.at < early.ended]
-    problems += [f"lost before it, or by way of no proxy on {node}: {n}: {why}" for why, n in reasons(others).items()]
+    others = [(t, r) for t in counted for r in t.load.failed if t not in crossing or r.at < early.ended]
+    for each in counted:
+        for why, times in reasons(r for t, r in others if t is each).items():
+            problems.append(load_problem(each, f"lost before it, or by way of no proxy on {node}: {times}: {why}"))
     first, last = min((r.at for r in lost), default=None), max((r.at for r in lost), default=None)
-    return concluded(
+    return Claim(
         requirement,
-        expected=f"requests to and from {node} to fail from the early end until tbot is back, and no others",
-        problems=problems,
-        confirmed="; ".join(f"{t}: {_told(t)}" for t in counted),
-        where=listed(t.pair.where for t in counted),
-        evidence=[e for t in counted for e in t.evidence],
+        f"requests to and from {node} to fail from the early end until tbot is back, and no others",
+        listed(t.pair.where for t in counted),
+        [e for t in counted for e in t.evidence],
+    ).judged(
+        problems,
+        held=[] if problems else [Remark(t.pair.server.ref, _told(t)) for t in counted],
         measures=(
             Measure("requests lost to the early end", len(lost), at_least=1),
             Measure("requests lost before it, or elsewhere", len(others), at_most=0),
@@ -102,26 +112,26 @@ def _lost(traffic: Traffic, early: Early) -> list[Request]:
     return [r for r in traffic.load.failed if r.at >= early.ended]
 
 
-def _not_as_foretold(traffic: Traffic, early: Early) -> list[str]:
+def _not_as_foretold(traffic: Traffic, early: Early) -> list[Problem]:
     """What is not as it must be with a load that has one end on the node."""
     load = traffic.load
     lost = _lost(traffic, early)
     if not lost:
-        return [f"{traffic}: no request has failed"]
+        return [load_problem(traffic, "no request has failed")]
     problems = []
     exchange = Exchange(load.ledger, client=load.client, server=load.server)
     if not a_certificate_was_refused(traffic.pair, exchange):
-        problems.append(f"{traffic}: no proxy has refused a certificate for its issuer or its dates")
+        problems.append(load_problem(traffic, "no proxy has refused a certificate for its issuer or its dates"))
     last = max(r.at for r in lost)
     if not any(r.outcome is Outcome.ANSWERED for r in load.between(last, load.ended)):
-        problems.append(f"{traffic}: no request was answered after those that failed")
+        problems.append(load_problem(traffic, "no request was answered after those that failed"))
     return problems
 
 
 def _told(traffic: Traffic) -> str:
     load = traffic.load
     why = ", ".join(f"{n}: {reason}" for reason, n in reasons(load.failed).items())
-    return f"{len(load.failed)} of {load.sent} failed" + (f" ({why})" if why else "")
+    return f"asked by {traffic.pair.client.name}: {len(load.failed)} of {load.sent} failed" + (f" ({why})" if why else "")
 
 
 def _seconds(name: str, since: datetime, until: datetime | None, at_most: float | None = None) -> list[Measure]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from facts.finding import Finding
 from facts.kubernetes.workloads import CronJob
-from judge.findings import concluded, listed
+from judge.findings import Claim, listed, problem
 
 RESTARTS = re.compile(r"\brollout\s+restart\b|\bdelete\s+(?:-\S+\s+)*pods?\b")
 """What restarts workloads in the words of kubectl."""
@@ -24,21 +24,25 @@ def nothing_restarts_workloads(jobs: Sequence[CronJob], namespaces: Collection[s
         evidence: Ids of the readings that show that there is none.
     """
     restarting = [job for job in jobs if RESTARTS.search(job.words) and _reaches(job, namespaces)]
-    problems = [
-        f"{job.ref} restarts workloads of the mesh on the schedule {job.schedule}{_gaps(job.schedule)}:"
-        " each run is an outage of whatever has one replica, and renews nothing that tbot would not renew"
-        for job in restarting
-        if not job.suspended
-    ]
     suspended = [str(job.ref) for job in restarting if job.suspended]
-    return concluded(
+    return Claim(
         "ROT-05",
-        expected="no CronJob that restarts workloads of the mesh",
-        problems=problems,
-        confirmed=f"none of {len(jobs)} CronJobs restarts workloads of the mesh"
+        "no CronJob that restarts workloads of the mesh",
+        f"CronJobs of all namespaces; injected pods in {listed(namespaces)}",
+        [*(e for job in jobs for e in job.evidence), *evidence],
+    ).judged(
+        [
+            problem(
+                job,
+                f"restarts workloads of the mesh on the schedule {job.schedule}{_gaps(job.schedule)}:"
+                " each run is an outage of whatever has one replica, and renews nothing that tbot would not renew",
+                "restarting-cronjob",
+            )
+            for job in restarting
+            if not job.suspended
+        ],
+        f"none of {len(jobs)} CronJobs restarts workloads of the mesh"
         + (f", but for {listed(suspended)}, suspended" if suspended else ""),
-        where=f"CronJobs of all namespaces; injected pods in {listed(namespaces)}",
-        evidence=[*(e for job in jobs for e in job.evidence), *evidence],
     )
 
 

@@ -12,8 +12,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from facts.over_time.history import STREAMS
 from facts.over_time.timeline import Action, Authorities, Failures, Happening, LoadLine, StreamHealth, SvidBar, Timeline
+from facts.proxies.envoy import STREAMS
 from reporting.writing.svg import LETTER, Label, Rows, element, pixels, text
 from reporting.writing.timeline_words import clock_time, failed_in_words, letters_of, load_in_words, offset, short_serial
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 from string import ascii_uppercase
 
 from facts.measure import amount
-from facts.over_time.history import STREAMS
 from facts.over_time.timeline import Authorities, Failures, LoadLine, StreamHealth, SvidBar, Timeline
+from facts.proxies.envoy import STREAMS
 from facts.traffic.load import Clock
 
 

@@ -13,6 +13,7 @@ from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.over_time.history import History
 from facts.over_time.outage import Outage, effect_of
+from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SecretState
 from facts.svid import Certificate
 from facts.traffic.ledger import End, Ledger, Outcome
@@ -114,7 +115,8 @@ def test_untouched_until_the_certificate_ends() -> None:
         "untouched without tbot, at least for: 15 s",
         "clocks that the end is told by, off by at most: 0 s",
     ]
-    violated(judge.untouched("RES-02", EARLY, 0), "RES-02", "4 of 40: 503 for a TLS error (it has expired)", "4 (at most 0)")
+    words = "asked by alpha: 4 of 40 failed before that end: 503 for a TLS error (it has expired)"
+    violated(judge.untouched("RES-02", EARLY, 0), "RES-02", words, "4 (at most 0)")
     holds(judge.untouched("RES-02", EARLY, 4), "RES-02")
 
 
@@ -193,7 +195,9 @@ def test_who_is_answered_because_of_the_recall_was_refused_before_it() -> None:
 def test_nobody_can_tell_from_an_outage_that_was_over_before_the_end() -> None:
     short = replace(CLOSED, outage=replace(OUTAGE, recalled=at(21)))
     unknown(judge.refused_after("RES-02", short, 3), "RES-02", "still had certificates then")
-    unknown(judge.untouched("RES-02", replace(CLOSED, histories=(HISTORIES[0], History(HISTORIES[1].pod))), 0), "RES-02")
+    bare = replace(CLOSED, histories=(HISTORIES[0], History(HISTORIES[1].pod)))
+    unknown(judge.untouched("RES-02", bare, 0), "RES-02", "Pod run/beta: asked by alpha: an end held no certificate")
+    unknown(judge.untouched("RES-02", replace(CLOSED, traffic=()), 0), "RES-02", "no load went on")
 
 
 def test_answered_again_soon_after_the_recall() -> None:
@@ -204,8 +208,32 @@ def test_answered_again_soon_after_the_recall() -> None:
         "longest time until a new certificate: 15 s",
         "time until tbot itself was back: 4 s",
     ]
-    violated(judge.recovered("RES-02", CLOSED, 15), "RES-02", "16 s (at most 15 s)")
-    violated(judge.recovered("RES-02", NOT_BACK, 45), "RES-02", "it still failed at the end, 20 s after tbot was told")
+    violated(judge.recovered("RES-02", CLOSED, 15), "RES-02", "answered again 16.0 s", "16 s (at most 15 s)", causes=())
+    violated(
+        judge.recovered("RES-02", NOT_BACK, 45), "RES-02", "it still failed at the end, 20 s after tbot was told", causes=()
+    )
+
+
+def test_a_tbot_that_was_not_back_in_time_itself_is_slow_to_start() -> None:
+    slow = replace(OUTAGE, back=at(59))
+    for under in (CLOSED, NOT_BACK):
+        finding = judge.recovered("RES-02", replace(under, outage=slow), 15)
+        violated(finding, "RES-02", "tbot itself took 19 s to be back", causes=("tbot-slow-to-start",))
+    other = replace(CLOSED, outage=replace(slow, of="Teleport"))
+    violated(judge.recovered("RES-03", other, 15), "RES-03", "16 s (at most 15 s)", causes=())
+
+
+def test_a_tbot_that_was_gone_while_teleport_was_restarts_without_it() -> None:
+    held = make.proxy(ALPHA, chain=(ALPHAS,), read_at=at(30), uptime=630, streams=make.streams(cx_active=0, rq_active=0))
+    cut = history(ALPHA, (ALPHAS, (0, 10))).seen(replace(held, last_updated=at(0)))
+    cut = replace(cut, sightings=(*cut.sightings, HISTORIES[0].sightings[-1]))
+    under = replace(CLOSED, outage=replace(OUTAGE, of="Teleport"), histories=(cut, HISTORIES[1]))
+
+    finding = judge.recovered("RES-03", under, 15)
+
+    words = "Pod run/alpha had lost its connection to tbot while Teleport was away"
+    violated(finding, "RES-03", words, causes=("tbot-restarts-without-teleport",))
+    holds(judge.recovered("RES-03", under, 16), "RES-03")
 
 
 def test_each_envoy_keeps_its_last_certificate() -> None:
@@ -215,9 +243,9 @@ def test_each_envoy_keeps_its_last_certificate() -> None:
     unseen = replace(CLOSED, histories=(history(ALPHA, (ALPHAS, (0, 10))), HISTORIES[1]))
     violated(judge.kept_its_last("RES-02", unseen), "RES-02", "at least for: -10 s (at least 0 s)")
     gone = replace(CLOSED, outage=replace(OUTAGE, suffering=(ALPHA,)))
-    violated(judge.kept_its_last("RES-02", gone), "RES-02", "Pod run/beta was not there")
+    violated(judge.kept_its_last("RES-02", gone), "RES-02", "Pod run/beta: was not there")
     unready = replace(CLOSED, outage=replace(OUTAGE, suffering=(ALPHA, replace(BETA, ready=False))))
-    violated(judge.kept_its_last("RES-02", unready), "RES-02", "Pod run/beta was not Ready", evidence=("ev-pod-beta",))
+    violated(judge.kept_its_last("RES-02", unready), "RES-02", "Pod run/beta: was not Ready", evidence=("ev-pod-beta",))
     emptied = history(ALPHA, (ALPHAS, (0, 10)), secret_state=SecretState.WARMING)
     violated(judge.kept_its_last("RES-02", replace(CLOSED, histories=(emptied, HISTORIES[1]))), "RES-02", "was warming")
     never = replace(CLOSED, histories=(History(HISTORIES[0].pod),))
@@ -232,12 +260,15 @@ def test_a_new_certificate_soon_after_a_restart() -> None:
         "longest time until a new certificate: 52 s (at most 52 s)",
         "time until tbot itself was back: 41 s",
     ]
-    violated(judge.renewed_soon("RES-01", again, OUTAGE, 51), "RES-01", "52 s (at most 51 s)")
+    violated(judge.renewed_soon("RES-01", again, OUTAGE, 51), "RES-01", "52 s (at most 51 s)", causes=())
+    slow = judge.renewed_soon("RES-01", again, OUTAGE, 40)
+    violated(slow, "RES-01", "tbot itself took 41 s to start", causes=("tbot-slow-to-start",))
     later = replace(OUTAGE, anew={make.NODE: at(30)})
     holds(judge.renewed_soon("RES-01", again, later, 25), "RES-01")
+    violated(judge.renewed_soon("RES-01", again, later, 24), "RES-01", "after 25.0 s", causes=())
     # Renewed, but over the connection of before: not by the new tbot.
     violated(
-        judge.renewed_soon("RES-01", HISTORIES, OUTAGE, 52), "RES-01", "Pod run/alpha has had no certificate over another"
+        judge.renewed_soon("RES-01", HISTORIES, OUTAGE, 52), "RES-01", "Pod run/alpha, Pod run/beta: has had no certificate"
     )
     violated(judge.renewed_soon("RES-01", (History(HISTORIES[0].pod),), OUTAGE, 52), "RES-01", "has had no certificate over")
 
@@ -247,12 +278,25 @@ def test_new_certificates_while_something_else_was_away() -> None:
     finding = judge.renewed_meanwhile("RES-07", HISTORIES, long, 1)
     holds(finding, "RES-07", "ev-beta-55", "ev-outage")
     assert measured(finding) == ["new certificates of each proxy without tbot: 1 (at least 1)", "time without tbot: 53 s"]
-    violated(judge.renewed_meanwhile("RES-07", HISTORIES, OUTAGE, 1), "RES-07", "Pod run/alpha has had 0")
+    short = judge.renewed_meanwhile("RES-07", HISTORIES, OUTAGE, 1)
+    violated(short, "RES-07", "Pod run/alpha, Pod run/beta: has had 0 without tbot: its streams live", causes=())
+
+
+def test_pushes_of_the_same_certificate_while_something_else_was_away() -> None:
+    stuck = [history(ALPHA, (ALPHAS, (0, 30, 60)))]
+    pushes = {ALPHA.uid: Pushes(at(50).isoformat(), ("ev-pushes",))}
+    finding = judge.renewed_meanwhile("RES-07", stuck, replace(OUTAGE, of="istiod"), 1, pushes)
+    violated(finding, "RES-07", "pushed but not renewed", causes=("tbot-pushes-without-renewing",), evidence=("ev-pushes",))
 
 
 def test_what_was_not_taken_away_is_as_it_was() -> None:
     tbot = make.pod("tbot-1", namespace="teleport-system", proxy=make.istio_proxy())
     again = make.pod("tbot-1", namespace="teleport-system", proxy=make.istio_proxy(restarts=1))
     holds(judge.none_was_replaced("RES-03", [tbot], [tbot]), "RES-03", "ev-pod-tbot-1")
-    violated(judge.none_was_replaced("RES-03", [tbot], [again]), "RES-03", "istio-proxy has restarted 1 times")
-    violated(judge.none_was_replaced("RES-03", [tbot], [replace(tbot, uid="other")]), "RES-03", "is gone", "is new")
+    restarted = judge.none_was_replaced("RES-03", [tbot], [again])
+    violated(restarted, "RES-03", "istio-proxy has restarted 1 times", causes=("tbot-restarts-without-teleport",))
+    killed = make.pod("tbot-1", namespace="teleport-system", proxy=make.istio_proxy(restarts=1, last_reason="OOMKilled"))
+    violated(judge.none_was_replaced("RES-03", [tbot], [killed]), "RES-03", "has restarted 1 times", causes=())
+    violated(
+        judge.none_was_replaced("RES-03", [tbot], [replace(tbot, uid="other")]), "RES-03", "is gone", "is new", causes=()
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
 from facts.proxies.sds_mode import SdsMode, SecretState
@@ -78,7 +79,15 @@ def test_the_agent_ends_beside_a_stale_socket_and_is_well_by_itself_later() -> N
 
 
 def test_an_agent_that_took_the_socket_away_or_ended_for_something_else_is_told() -> None:
-    violated(judge.stale_socket_ends_the_agent(start(), OUTAGE), "RES-06", "its Envoy ran, in mode silent")
+    violated(judge.stale_socket_ends_the_agent(start(), OUTAGE), "RES-06", "its Envoy ran, in mode silent", causes=())
+    writable = make.istio_proxy(mounts=(VolumeMount("workload-socket", make.SOCKET_MOUNT),))
+    mounts_it = replace(POD, spec=make.pod("late", proxy=writable).spec)
+    took = judge.stale_socket_ends_the_agent(start(pod=mounts_it), OUTAGE)
+    violated(took, "RES-06", "its Envoy ran", causes=("socket-directory-writable",))
+    found_one = judge.stale_socket_ends_the_agent(start(pod=mounts_it, meanwhile=make.proxy(POD)), OUTAGE)
+    violated(found_one, "RES-06", "its Envoy ran", causes=())
+    apart = replace(POD, spec=make.pod("late", proxy=writable, socket=make.EMPTY_DIR).spec)
+    violated(judge.stale_socket_ends_the_agent(start(pod=apart), OUTAGE), "RES-06", "its Envoy ran", causes=())
     other = start(meanwhile=None, last_words="out of memory")
     unknown(judge.stale_socket_ends_the_agent(other, OUTAGE), "RES-06", "out of memory")
 
@@ -86,8 +95,8 @@ def test_an_agent_that_took_the_socket_away_or_ended_for_something_else_is_told(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"proxy": None, "ready": None}, "it is not Ready"),
-        ({"proxy": RACE}, "is in mode race"),
+        ({"proxy": None, "ready": None}, "is not Ready"),
+        ({"proxy": RACE}, "in mode race"),
         ({"proxy": make.proxy(POD), "ready": at(90)}, "65 s (at most 60 s)"),
         ({"proxy": make.proxy(make.pod("other", namespace="run", service_account="other"))}, "carries"),
     ],
@@ -101,6 +110,7 @@ def test_a_pod_that_is_not_well_in_time_is_told(changes: dict[str, Any], words: 
 
 # RES-05.
 
+NOT_MADE = "socket-directory-not-recreated"
 RELOCATION = Relocation("node-1", at(0), at(1), at(6), "", ("11", "12"), ("ev-relocation",))
 
 
@@ -111,16 +121,19 @@ def test_another_directory_is_made_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "words", "causes"),
     [
-        ({"back": None, "words": "FailedMount: hostPath type check failed", "inodes": ("11", "")}, "type check failed"),
-        ({"inodes": ("11", "")}, "there is no directory"),
-        ({"inodes": ("11", "11")}, "it is the directory of before"),
-        ({"back": at(40)}, "39 s (at most 30 s)"),
+        ({"back": None, "words": "containers with unready status: [tbot]", "inodes": ("11", "")},
+         "tbot is not Ready: containers with unready status: [tbot]; there is no directory", (NOT_MADE,)),
+        ({"back": None, "words": "no other tbot", "inodes": ("11", "")}, "there is no directory", ()),
+        ({"back": None, "words": "containers with unready status: [tbot]"}, "tbot is not Ready", ()),
+        ({"inodes": ("11", "")}, "there is no directory", ()),
+        ({"inodes": ("11", "11")}, "it is the directory of before", ()),
+        ({"back": at(40)}, "39 s (at most 30 s)", ()),
     ],
-)
-def test_a_directory_that_is_not_made_is_told(changes: dict[str, Any], words: str) -> None:
-    violated(judge.directory_is_made_again(replace(RELOCATION, **changes), 30), "RES-05", words)
+)  # fmt: skip
+def test_a_directory_that_is_not_made_is_told(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
+    violated(judge.directory_is_made_again(replace(RELOCATION, **changes), 30), "RES-05", words, causes=causes)
 
 
 def held(*streams: int) -> History:
@@ -138,7 +151,7 @@ def test_who_holds_the_lost_directory_is_told_by_its_streams() -> None:
     finding = judge.lost_directory_is_found(held(2, 2, 2, 0, 0), POD, RELOCATION, 10)
     holds(finding, "RES-05", "ev-3", "ev-pod-late", "ev-relocation")
     assert measured(finding)[0] == "time until it was told: 2 s (at most 10 s)"
-    assert "has 0 of 2 live streams" in finding.seen
+    assert "0 of 2 live streams" in finding.seen
     violated(judge.lost_directory_is_found(held(2, 2, 2), POD, RELOCATION, 10), "RES-05", "has its streams")
     before = replace(RELOCATION, lost=RELOCATION.lost + timedelta(minutes=1))
     violated(judge.lost_directory_is_found(held(2, 0, 0), POD, before, 10), "RES-05", "before the directory was lost")
@@ -166,18 +179,19 @@ def test_every_pod_is_well_again() -> None:
 def test_one_that_started_before_tbot_is_named() -> None:
     finding = judge.node_came_back(restarted(proxies=make.fleet(RACE)), BUNDLE, 180)
     holds(finding, "RES-08")
-    assert "started before tbot, and to be restarted (ID-01): Pod run/late" in finding.seen
+    assert "1 of these started before tbot: Pod run/late" in finding.seen
+    assert [(note.subject.name, note.cause) for note in finding.notes] == [("late", "pod-started-before-tbot")]
     assert "proxies that started before tbot: 1" in measured(finding)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"after": (replace(POD, ready=False, phase="Pending"),), "back": None}, "Pod run/late is not Ready: Pending"),
-        ({"after": (make.pod("other"),)}, "Pod run/late is gone"),
+        ({"after": (replace(POD, ready=False, phase="Pending"),), "back": None}, "Pod run/late: is not Ready: Pending"),
+        ({"after": (make.pod("other"),)}, "Pod run/late: is gone"),
         ({"proxies": make.fleet(make.unread(POD), make.proxy(POD))}, "forbidden"),
-        ({"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))}, "is in mode istio-ca"),
-        ({"proxies": make.fleet(make.proxy(POD, streams=make.streams(rq_active=0)))}, "has 0 of 2 live streams"),
+        ({"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))}, "in mode istio-ca"),
+        ({"proxies": make.fleet(make.proxy(POD, streams=make.streams(rq_active=0)))}, "0 of 2 live streams"),
         ({"back": at(200)}, "200 s (at most 180 s)"),
         ({"back": None}, "not every pod was seen to run anew"),
     ],
@@ -186,3 +200,26 @@ def test_who_is_not_well_is_told(changes: dict[str, Any], words: str) -> None:
     pod = replace(POD, owner="")
     made = restarted(before=(pod,), **changes)
     violated(judge.node_came_back(made, BUNDLE, 180), "RES-08", words)
+
+
+SOCKETS = Volume("sockets", "hostPath", path=f"{make.SOCKETS}/", type="Directory")
+TBOT = make.pod("tbot-1", namespace="teleport-system", socket=SOCKETS, injected=False, ready=False)
+STUCK = replace(POD, ready=False)
+RUNS = make.container("app", container_id="containerd://another")
+
+
+@pytest.mark.parametrize(
+    ("after", "causes"),
+    [
+        ((STUCK, TBOT), (NOT_MADE,)),
+        ((POD, TBOT), (NOT_MADE,)),
+        ((STUCK,), ()),
+        ((POD, make.pod("tbot-1", socket=replace(SOCKETS, type="DirectoryOrCreate"), injected=False, ready=False)), ()),
+        ((POD, make.pod("tbot-1", socket=replace(SOCKETS, path="/var/lib/other"), injected=False, ready=False)), ()),
+        ((POD, replace(TBOT, spec=replace(TBOT.spec, containers=(RUNS,)))), ()),
+        ((STUCK, TBOT, make.pod("other", socket=None, injected=False, ready=False)), ()),
+    ],
+)
+def test_a_directory_that_all_wait_for_after_a_restart_is_told(after: tuple[Any, ...], causes: tuple[str, ...]) -> None:
+    made = restarted(before=(POD, replace(TBOT, ready=True)), after=after, back=None)
+    violated(judge.node_came_back(made, BUNDLE, 180), "RES-08", "is not Ready", causes=causes)

@@ -49,6 +49,12 @@ def stage(wanted: PhaseExpectation, waited: float = 2, **changes: Any) -> Stage:
     return replace(made, **changes)
 
 
+def held(*trusted: Certificate) -> Any:
+    """A proxy that trusts these authorities in the phase `CLIENTS`."""
+    return proxy("app", CLIENTS, root_authorities={TRUST_DOMAIN: trusted})
+
+
+FROZEN = "bundle-not-delivered"
 STAGES = [stage(wanted, waited) for wanted, waited in zip(PLAN, (2, 3.5, 1), strict=True)]
 INIT, CLIENTS, _STANDBY = PLAN
 
@@ -73,35 +79,40 @@ def test_one_that_was_followed_late_breaks_the_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "words", "causes"),
     [
         ({"fleet": make.fleet(proxy("app", CLIENTS), proxy("web", INIT))},
-         "update_clients: Pod test-app/web on node-1 has a certificate of the old, not of the new"),
-        ({"fleet": make.fleet(proxy("app", CLIENTS, root_authorities={TRUST_DOMAIN: (BEFORE,)}))},
-         "trusts the old, not the old and the new"),
-        ({"bundle": make.bundle(authorities=(BEFORE,))}, "update_clients: Teleport publishes the old, not the old and"),
-        ({"status": make.status(spiffe_rotation="standby")}, "update_clients: tctl status says standby"),
-        ({"status": make.status(spiffe_rotation="")}, "tctl status says nothing of the SPIFFE authority"),
-        ({"status": NoSession("expired", expired=True)}, "tctl status does not work: expired"),
+         "Pod test-app/web: update_clients: on node-1, has a certificate of the old, not of the new", ()),
+        ({"fleet": make.fleet(held(BEFORE))}, "trusts the old, not the old and the new", (FROZEN,)),
+        ({"fleet": make.fleet(held())}, "trusts none, not the old and the new", ()),
+        ({"fleet": make.fleet(held(BEFORE, authority("strange")))}, "trusts the old and another", ()),
+        ({"fleet": make.fleet(held(BEFORE)), "bundle": make.bundle(authorities=(BEFORE,))}, "trusts the old", ()),
+        ({"bundle": make.bundle(authorities=(BEFORE,))},
+         "Teleport SPIFFE authority: update_clients: Teleport publishes the old, not the old and", ()),
+        ({"status": make.status(spiffe_rotation="standby")}, "update_clients: tctl status says standby", ()),
+        ({"status": make.status(spiffe_rotation="")}, "tctl status says nothing of the SPIFFE authority", ()),
+        ({"status": NoSession("expired", expired=True)}, "tctl status does not work: expired", ()),
     ],
 )  # fmt: skip
-def test_who_is_behind_is_named(changes: dict[str, Any], words: str) -> None:
+def test_who_is_behind_is_named(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
     stages = [STAGES[0], stage(CLIENTS, **changes)]
-    violated(each_phase_was_followed("ROT-04", stages, PLAN[:2], 30, 5), "ROT-04", words)
+    violated(each_phase_was_followed("ROT-04", stages, PLAN[:2], 30, 5), "ROT-04", words, causes=causes)
 
 
 def test_a_phase_that_was_not_entered_is_missed() -> None:
     stuck = [STAGES[0], stage(CLIENTS, fleet=make.fleet(proxy("app", INIT)))]
     violated(
         each_phase_was_followed("ROT-04", stuck, PLAN, 30, 5), "ROT-04",
-        "standby was not entered, because not everybody had followed update_clients",
+        "standby was not entered, because not every proxy had followed update_clients",
     )  # fmt: skip
 
 
 def test_a_proxy_that_cannot_be_read_leaves_it_open() -> None:
     lost: Unread = make.unread(make.pod("lost"))
     unread = [stage(INIT, fleet=make.fleet(proxy("app", INIT), lost)), *STAGES[1:]]
-    unknown(each_phase_was_followed("ROT-04", unread, PLAN, 30, 5), "ROT-04", "Pod test-app/lost")
+    unknown(each_phase_was_followed("ROT-04", unread, PLAN, 30, 5), "ROT-04", "Pod test-app/lost: init: could not be read")
+    in_vain = [replace(unread[0], waited=60), *STAGES[1:]]
+    unknown(each_phase_was_followed("ROT-04", in_vain, PLAN, 30, 5), "ROT-04", "Pod test-app/lost")
     behind = [stage(INIT, fleet=make.fleet(proxy("app", CLIENTS), lost)), *STAGES[1:]]
     violated(each_phase_was_followed("ROT-04", behind, PLAN, 30, 5), "ROT-04", "Pod test-app/app")
 
@@ -135,14 +146,18 @@ def test_an_authority_whose_certificates_no_peer_saw_is_named() -> None:
     shown = load(*(request(n / 10, FIRST) for n in range(100)))
     violated(
         peers_saw_the_change("ROT-04", [shown], [HELD], BOTH), "ROT-04",
-        "alpha to beta: certificates of old → new were held, and the server saw those of old",
+        "Pod run/beta: asked by alpha: saw certificates of old, while the client held those of old → new",
     )  # fmt: skip
 
 
 def test_one_that_never_changed_is_no_rotation() -> None:
     shown = load(*(request(n / 10, FIRST) for n in range(100)))
     still = history((FIRST, (-1, 10)))
-    violated(peers_saw_the_change("ROT-04", [shown], [still], BOTH), "ROT-04", "its client's proxy held those of old alone")
+    violated(
+        peers_saw_the_change("ROT-04", [shown], [still], BOTH),
+        "ROT-04",
+        "Pod run/alpha: its certificates were those of old alone",
+    )
 
 
 def test_a_certificate_of_a_strangers_authority_is_named() -> None:

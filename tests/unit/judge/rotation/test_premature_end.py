@@ -50,7 +50,7 @@ FORESEEN = [
 def test_those_without_tbot_are_found_behind_and_nobody_else() -> None:
     finding = it_is_foreseen("ROT-08", FORESEEN, FAR)
     holds(finding, "ROT-08", "ev-proxy-left", "ev-proxy-went-on", "ev-bundle", "ev-status")
-    assert "in standby, Pod test-app/left trusts the old and the new, not the new" in finding.seen
+    assert "in standby it trusts the old and the new, not the new" in finding.seen
     assert [str(m) for m in finding.measures] == ["proxies that were found to be behind: 1 (at least 1)"]
 
 
@@ -58,8 +58,14 @@ def test_those_without_tbot_are_found_behind_and_nobody_else() -> None:
     ("stages", "words"),
     [
         ([early(STANDBY, proxy("left", FAR, (AFTER,), NEW))], "standby counts as followed"),
-        ([early(STANDBY, LEFT, proxy("too", FAR, (AFTER,), NEW))], "Pod test-app/too on node-far is not found to be behind"),
-        ([early(STANDBY, LEFT, proxy("slow", NEAR, (AFTER,), OLD))], "Pod test-app/slow on node-near is found to be behind"),
+        (
+            [early(STANDBY, LEFT, proxy("too", FAR, (AFTER,), NEW))],
+            "Pod test-app/too: standby: on node-far is not found to be behind",
+        ),
+        (
+            [early(STANDBY, LEFT, proxy("slow", NEAR, (AFTER,), OLD))],
+            "Pod test-app/slow: standby: on node-near is found to be behind",
+        ),
     ],
 )
 def test_what_is_not_foreseen_is_named(stages: list[Stage], words: str) -> None:
@@ -93,8 +99,8 @@ ASIDE = asked((ALPHA, GAMMA), (), refused=0)
 def test_requests_over_the_border_are_lost_from_the_end_until_tbot_is_back() -> None:
     finding = it_costs_requests("ROT-08", [CROSSING, ASIDE], WHEN, 60)
     holds(finding, "ROT-08", "ev-alpha", "ev-counters", "ev-pod-beta", "ev-pod-gamma")
-    assert "alpha to beta: 4 of 10 failed (4: 503 without a connection" in finding.seen
-    assert "alpha to gamma: 0 of 10 failed" in finding.seen
+    assert "Pod run/beta: asked by alpha: 4 of 10 failed (4: 503 without a connection" in finding.seen
+    assert "Pod run/gamma: asked by alpha: 0 of 10 failed" in finding.seen
     assert [str(m) for m in finding.measures] == [
         "requests lost to the early end: 4 (at least 1)",
         "requests lost before it, or elsewhere: 0 (at most 0)",
@@ -106,13 +112,13 @@ def test_requests_over_the_border_are_lost_from_the_end_until_tbot_is_back() -> 
 @pytest.mark.parametrize(
     ("traffic", "words"),
     [
-        ([asked((ALPHA, BETA), ()), ASIDE], "alpha to beta: no request has failed"),
+        ([asked((ALPHA, BETA), ()), ASIDE], "Pod run/beta: asked by alpha: no request has failed"),
         ([asked((ALPHA, BETA), (1, 3)), ASIDE], "requests lost before it, or elsewhere: 1 (at most 0)"),
         ([CROSSING, asked((ALPHA, GAMMA), (4,))], "or by way of no proxy on node-far: 1: 503"),
         ([asked((ALPHA, BETA), (3, 4), refused=0), ASIDE], "no proxy has refused a certificate for its issuer"),
         ([asked((ALPHA, BETA), (3, 8, 9)), ASIDE], "no request was answered after those that failed"),
-        ([CROSSING], "1 of 1 loads have one end on node-far"),
-        ([ASIDE], "0 of 1 loads have one end on node-far"),
+        ([CROSSING], "Node node-far: 1 of 1 loads have one end on it"),
+        ([ASIDE], "0 of 1 loads have one end on it"),
     ],
 )
 def test_what_is_not_as_foretold_is_named(traffic: list[Traffic], words: str) -> None:

@@ -45,6 +45,7 @@ def watched(seen: History, renewal: float = 20, **changes: Any) -> Watched:
 
 
 RENEWED = history((certificate(0), (0, 19)), (certificate(1), (20, 40)), (certificate(2), (41.5, 50)))
+PUSHED = "tbot-pushes-without-renewing"
 STUCK = ((certificate(0), (0, 10, 20, 30, 40)),)
 
 
@@ -64,20 +65,29 @@ def test_one_that_came_late_breaks_the_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "pushes", "words"),
+    ("changes", "pushes", "words", "causes"),
     [
         ({"version_info": lambda look: at(look).isoformat(), "envoy_version": Version(1, 36, 4)}, None,
-         "pushed but not renewed: version_info moved 4 times (Envoy 1.36.4)"),
-        ({}, Pushes(at(40).isoformat()), "pushed but not renewed: the last push came 40 s after the certificate"),
-        ({}, Pushes(at(0).isoformat()), "not pushed: its streams live, and nothing has come since"),
-        ({}, None, "this Envoy does not say"),
-        ({"streams": make.streams(rq_active=0)}, None, "not pushed: it has no live stream"),
+         "pushed but not renewed: version_info moved 4 times (Envoy 1.36.4)", (PUSHED,)),
+        ({}, Pushes(at(40).isoformat()), "pushed but not renewed: the last push came 40 s after the certificate", (PUSHED,)),
+        ({}, Pushes(at(0).isoformat()), "not pushed: its streams live, and nothing has come since", ()),
+        ({}, None, "this Envoy does not say", ()),
+        ({"streams": make.streams(rq_active=0)}, None, "not pushed: it has no live stream", ()),
+        ({"chain": ()}, None, "it has shown no certificate at all", ()),
     ],
 )  # fmt: skip
-def test_why_none_came_is_told_by_what_the_proxy_shows(changes: dict[str, Any], pushes: Any, words: str) -> None:
+def test_why_none_came_is_told_by_what_the_proxy_shows(
+    changes: dict[str, Any], pushes: Any, words: str, causes: tuple[str, ...]
+) -> None:
     stuck = watched(history(*STUCK, **changes), pushes=pushes)
-    violated(renewed_in_time("ROT-02", [stuck], 1, 5), "ROT-02", "has had 0 new certificates, and waited 40 s", words)
-    violated(each_is_new("ROT-02", [stuck]), "ROT-02", "has had no new certificate", words)
+    waited = "waited 0 s" if "chain" in changes else "waited 40 s"
+    violated(renewed_in_time("ROT-02", [stuck], 1, 5), "ROT-02", "has had 0 new certificates", waited, words, causes=causes)
+    violated(each_is_new("ROT-02", [stuck]), "ROT-02", "has had no new certificate", words, causes=causes)
+
+
+def test_a_version_that_moved_with_new_certificates_is_no_push_of_an_old_one() -> None:
+    slow = watched(RENEWED, pushes=Pushes(at(41.5).isoformat()))
+    violated(renewed_in_time("ROT-02", [slow], 3, 5), "ROT-02", "has had 2", "nothing has come since", causes=())
 
 
 def test_a_proxy_that_was_never_read_has_had_none() -> None:
@@ -110,7 +120,7 @@ def test_nothing_was_replaced_or_restarted() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"after": replace(POD, uid="another")}, "Pod run/alpha is gone"),
+        ({"after": replace(POD, uid="another")}, "is gone: another pod has its name"),
         ({"after": make.absent("pod/alpha")}, "does not exist"),
         ({"after": make.pod("alpha", namespace="run", proxy=make.istio_proxy(restarts=1))}, "istio-proxy has restarted 1"),
         ({"history": history((certificate(0), (0, 19)), (certificate(1), (20, 40)), uptime=5)},
