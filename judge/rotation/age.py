@@ -333,8 +333,8 @@ def none_is_overdue(
 
 def _affected(tbot: Tbot, node: str, versions: Sequence[Component]) -> str:
     """The version of the tbot on a node, in words, if it pushes without renewing; empty if not, or if that is not known."""
-    runs = str(tbot.pods[node].ref) if node in tbot.pods else ""
-    known = {c.version for c in versions if runs in c.where and c.version}
+    runs = tbot.pods[node].ref if node in tbot.pods else None
+    known = {c.version for c in versions if c.version is not None and runs in c.where}
     issues = {version: {issue.name for issue in known_issues_of("tbot", version)} for version in known}
     return next((f"tbot {v}" for v in known if all(NOT_RENEWED in names for names in issues.values())), "")
 

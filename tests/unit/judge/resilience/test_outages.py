@@ -167,7 +167,7 @@ def test_a_timeout_is_no_refusal_and_tells_nothing_where_the_nodes_were_busy() -
     violated(judge.refused_after("RES-02", under, 3), "RES-02", "1 times no refusal, but timeout")
     beside = outside(request(25), late(31))
     busy = replace(under, traffic=(*under.traffic, beside))
-    unknown(judge.refused_after("RES-02", busy, 3), "RES-02", "plain to control: 1 of 2: timeout")
+    unknown(judge.refused_after("RES-02", busy, 3), "RES-02", "1 of 2 requests from plain to control: timeout")
 
 
 def test_what_no_proxy_refused_a_certificate_for_may_have_any_cause() -> None:

@@ -192,7 +192,7 @@ def test_a_dead_stream_is_told_from_both() -> None:
 
 
 def test_where_nothing_tells_it_that_is_said() -> None:
-    floating = Component("tbot", ("x",), None, "floats", ())
+    floating = Component("tbot", (make.tbot().daemon_set.ref,), None, "floats", ())
     finding = judged(old(30, version_info="7"), tbot(), versions=[floating])
     violated(finding, "ROT-07", "an Envoy 1.40.0 does not say", causes=())
     violated(judged(old(30, version_info="7")), "ROT-07", "tbot 18.6.3 is known for that", causes=(PUSHED,))
