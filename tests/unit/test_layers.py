@@ -47,3 +47,39 @@ def test_only_the_wait_vocabulary_sleeps() -> None:
         if re.search(r"(time|asyncio)\.sleep\(", path.read_text(encoding="utf-8")) and path != ROOT / "observe" / "wait.py"
     ]
     assert sleeping == []
+
+
+PRODUCT = ("facts", "judge", "observe", "provision", "steps", "reporting")
+
+CROWDED = 14
+"""As many modules may lie beside each other in one folder; with more, it is more than one topic."""
+
+DEEPER = {
+    "NotGiven": "an error that is a CouldNotTell, which is a ConformanceError: readers catch each of the three",
+}
+"""Classes with more than one product class among their ancestors, each with the reason."""
+
+
+def modules() -> list[Path]:
+    """Every module of the product."""
+    return [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_no_folder_holds_more_modules_than_a_reader_takes_in() -> None:
+    beside: dict[str, int] = {}
+    for path in modules():
+        if path.stem != "__init__":
+            beside[str(path.parent.relative_to(ROOT))] = beside.get(str(path.parent.relative_to(ROOT)), 0) + 1
+    assert {folder: count for folder, count in beside.items() if count > CROWDED} == {}
+
+
+def test_no_class_stands_on_a_chain_of_product_classes() -> None:
+    deep = set()
+    for path in modules():
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+        for name, each in vars(module).items():
+            if inspect.isclass(each) and each.__module__ == module.__name__:
+                ancestors = [c for c in each.__mro__[1:] if c.__module__.partition(".")[0] in PRODUCT]
+                if len(ancestors) > 1:
+                    deep.add(name)
+    assert deep == set(DEEPER)
