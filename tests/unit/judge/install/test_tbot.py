@@ -355,7 +355,7 @@ def test_on_the_nodes_network_no_newer_neighbour_hides_an_affected_tbot() -> Non
 def test_an_affected_tbot_by_its_tag() -> None:
     affected = on_two_nodes("registry.example/tbot-distroless:18.6.3", "registry.example/tbot-distroless:18.6.3")
     finding = no_known_defect(tbot_components(affected, None))
-    violated(finding, "INST-16", "tbot 18.6.3", "not renewed", "gravitational/teleport#62813", evidence=("ev-agent",))
+    violated(finding, "INST-16", "tbot 18.6.3", "without-renewing", "gravitational/teleport#62813", evidence=("ev-agent",))
     assert finding.remedy == "upgrade tbot to 18.6.4 or 17.7.14"
     assert "Pod teleport-system/tbot-2" in finding.seen
     assert "DaemonSet teleport-system/tbot" in finding.seen
@@ -467,7 +467,7 @@ def test_an_instance_without_a_heartbeat_tells_nothing() -> None:
 def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="proxyv2:1.24.3"))
     finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old, make.pod("plain", injected=False)]))
-    violated(finding, "INST-16", "istio 1.24.3 (Pod test-app/old)", "socket file name", evidence=("ev-pod-old",))
+    violated(finding, "INST-16", "istio 1.24.3 (Pod test-app/old)", "socket-name", evidence=("ev-pod-old",))
 
 
 def test_a_foreign_container_beside_istiod_has_no_version_to_tell() -> None:

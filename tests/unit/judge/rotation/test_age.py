@@ -146,7 +146,7 @@ def test_before_envoy_1_37_the_version_tells_that_it_was_pushed() -> None:
     violated(
         finding, "ROT-07", "1800 s old, 1320 s are allowed", "pushed but not renewed: the last push came at 11:50:00 UTC"
     )
-    assert "tbot 18.6.3 has the defect 'SVIDs pushed but not renewed': upgrade to 18.6.4 or 17.7.14" in finding.seen
+    assert "tbot 18.6.3 has the defect 'tbot-pushes-without-renewing': upgrade to 18.6.4 or 17.7.14" in finding.seen
     assert finding.remedy.startswith("upgrade to 18.6.4 or 17.7.14")
 
 

@@ -1,0 +1,120 @@
+"""The causes: each can be read, acted on and checked; a file that is wrong is refused with its place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from facts.errors import BadInput
+from facts.versions import Version
+from judge.causes import CAUSES, Cause, parse_causes
+
+ROOT = Path(__file__).resolve().parents[3]
+ENTRY = {
+    "id": "tbot-asleep",
+    "sentence": "tbot sleeps.",
+    "shown_by": "It snores.",
+    "remedy": ["Wake it."],
+    "check": "It is awake.",
+    "references": ["example/example#1"],
+}
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {**ENTRY, **changes}
+
+
+def texts(cause: Cause) -> tuple[str, ...]:
+    return (cause.sentence, cause.shown_by, *(other.told_by for other in cause.told_from), *cause.remedy, cause.check)
+
+
+@pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)
+def test_a_cause_is_told_in_sentences(cause: Cause) -> None:
+    for text in texts(cause):
+        assert text.endswith(".")
+        assert not re.search(r"\b(nobody|somebody|anybody|everybody|whoever)\b", text, re.IGNORECASE)
+        assert text.count("`") % 2 == 0
+
+
+@pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)
+def test_a_cause_refers_to_what_exists(cause: Cause) -> None:
+    named = {*re.findall(r"manifests/[\w./-]*\w", " ".join(texts(cause))), *cause.references}
+    for reference in named:
+        if reference.startswith("manifests/"):
+            assert (ROOT / reference).is_file()
+        else:
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+|https://\S+", reference)
+
+
+def test_an_unknown_id_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(LookupError, match=r"no cause 'tbot-not-on-nod' in .+; did you mean 'tbot-not-on-node'\?"):
+        CAUSES["tbot-not-on-nod"]
+    with pytest.raises(LookupError, match="no cause 'x'"):
+        CAUSES.get("x")
+    assert "x" not in CAUSES
+    assert len(CAUSES) == len(list(CAUSES))
+
+
+def test_a_file_is_read() -> None:
+    releases = [{"since": "1.0.0", "fixed": "1.2.0"}, {"since": "2.0", "fixed": "2.1.3"}]
+    second = entry(
+        id="tbot-dozing",
+        told_from={"tbot-asleep": "There it snores."},
+        versions={"component": "tbot", "affected": releases},
+    )
+    causes = parse_causes([entry(), second])
+    assert [*causes] == ["tbot-asleep", "tbot-dozing"]
+    assert causes["tbot-asleep"].remedy == ("Wake it.",)
+    assert causes["tbot-asleep"].versions is None
+    dozing = causes["tbot-dozing"]
+    assert [(other.cause, other.told_by) for other in dozing.told_from] == [("tbot-asleep", "There it snores.")]
+    assert dozing.versions is not None
+    assert dozing.versions.fixed_in == "2.1.3 or 1.2.0"
+    assert Version.parse("1.1.9") in dozing.versions
+    assert Version.parse("1.2.0") not in dozing.versions
+
+
+def test_a_cause_cannot_be_changed() -> None:
+    cause = parse_causes([entry()])["tbot-asleep"]
+    with pytest.raises(ValidationError):
+        cause.sentence = "tbot dreams."
+
+
+VERSIONS = {"component": "tbot", "affected": [{"since": "1.0.0", "fixed": "1.2.0"}]}
+
+
+def since(version: Any) -> dict[str, Any]:
+    return entry(versions=VERSIONS | {"affected": [{"since": version, "fixed": "19.0"}]})
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({}, "valid tuple"),
+        ([3], "0: Input should be a valid dictionary"),
+        ([{"id": "a"}], "a.sentence: Field required"),
+        ([entry(id="Not an id")], "Not an id.id: String should match"),
+        ([entry(colour="red")], "tbot-asleep.colour: Extra inputs are not permitted"),
+        ([entry(sentence=3)], "tbot-asleep.sentence: Input should be a valid string"),
+        ([entry(sentence="")], "tbot-asleep.sentence"),
+        ([entry(remedy=[])], "tbot-asleep.remedy"),
+        ([entry(remedy="Wake it.")], "tbot-asleep.remedy: Input should be a valid tuple"),
+        ([entry(remedy=[3])], "tbot-asleep.remedy.0"),
+        ([entry(versions=VERSIONS | {"component": "etcd"})], "tbot-asleep.versions.component"),
+        ([entry(versions=VERSIONS | {"affected": []})], "tbot-asleep.versions.affected"),
+        ([since("18")], "affected.0.since: Value error, '18'"),
+        ([since(18.0)], "affected.0.since"),
+        ([entry(), entry()], "more than one cause tbot-asleep"),
+        ([entry(told_from={"tbot-absent": "w."})], "tbot-asleep is told from 'tbot-absent', which is not another cause"),
+        ([entry(told_from={"tbot-asleep": "w."})], "tbot-asleep is told from 'tbot-asleep', which is not another cause"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_its_place(document: Any, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_causes(document, "a-file.yaml")
+    assert said in caught.value.seen
+    assert caught.value.where == "a-file.yaml"
