@@ -32,17 +32,19 @@ lock: venv ## Take the newest versions that pyproject.toml allows into requireme
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
 
 .PHONY: lint
-lint: venv ## ruff, mypy --strict, the import contract, and the features and faults against the catalogue
+lint: venv ## ruff, mypy --strict, the import contract, features and faults against the catalogue, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m reporting.features.feature_lint features
 	$(BIN)/python -m provision.faults lint
+	$(BIN)/python -m tests.traceability lint
 
 .PHONY: docs
-docs: venv ## Write docs/faults.md anew from the faults
+docs: venv ## Write docs/faults.md and docs/requirements.md from the sources
 	$(BIN)/python -m provision.faults page
+	$(BIN)/python -m tests.traceability page
 
 .PHONY: test
 test: venv ## The suite's own tests: no cluster, no root

@@ -15,11 +15,11 @@ from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
+from provision.names import WORKLOAD_SOCKET
 
 STREAMS = 2
 """SDS streams that an Envoy holds on the socket: one for `default`, one for `ROOTCA`."""
 
-VOLUME = "workload-socket"
 CSI_DRIVER = "csi.spiffe.io"
 
 
@@ -27,7 +27,7 @@ def uses_the_socket(pod: Pod) -> bool:
     """Whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
     if pod.proxy is None or pod.terminating or pod.has_ended:
         return False
-    return any((v.name == VOLUME and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
+    return any((v.name == WORKLOAD_SOCKET and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
 
 
 def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:

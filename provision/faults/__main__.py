@@ -1,4 +1,4 @@
-"""``python -m provision.faults lint`` sees that every requirement has its fault; ``page`` writes ``docs/faults.md``."""
+"""``python -m provision.faults lint`` checks that requirements and causes have faults; ``page`` writes docs/faults.md."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ import yaml
 
 from facts.catalogue import parse_catalogue
 from provision.faults import FAULTS
-from provision.faults.coverage import WITHOUT_FAULT, lint_coverage, read_listed
+from provision.faults.coverage import CAUSES_WITHOUT_FAULT, WITHOUT_FAULT, lint_causes, lint_coverage, read_listed
 from provision.faults.page import page
 
 FEATURES, PAGE = Path("features"), Path("docs/faults.md")
+CAUSES = Path("judge/causes.yaml")
+"""Read as a file: provision does not import judge."""
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the one word of the command line says; returns the exit code.
+    """Run the one command given, ``lint`` or ``page``, and return the exit code.
 
     Raises:
         BadInput: The catalogue cannot be read.
     """
     catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
-    written = page(catalogue, FAULTS.values(), dict(read_listed(FEATURES / WITHOUT_FAULT)))
+    causes = {cause["id"]: cause["sentence"] for cause in yaml.safe_load(CAUSES.read_text(encoding="utf-8"))}
+    without, causes_without = dict(read_listed(FEATURES / WITHOUT_FAULT)), dict(read_listed(CAUSES_WITHOUT_FAULT))
+    written = page(catalogue, FAULTS.values(), without, causes, causes_without)
     if arguments == ["page"]:
         PAGE.write_text(written, encoding="utf-8")
         return 0
@@ -30,8 +34,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m provision.faults lint|page\n")
         return 4
     wrong = [*lint_coverage(FEATURES / WITHOUT_FAULT, catalogue, FAULTS.values())]
+    wrong += lint_causes(CAUSES_WITHOUT_FAULT, causes, FAULTS.values())
     if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != written:
-        wrong.append(f"{PAGE} is not what the faults say: make docs")
+        wrong.append(f"{PAGE} is not current: run make docs")
     sys.stdout.writelines(f"{line}\n" for line in wrong)
     return 1 if wrong else 0
 

@@ -1,4 +1,4 @@
-"""A ConfigMap with one entry changed, as by ``kubectl edit``; put back to the letter afterwards."""
+"""Changes of one entry of a ConfigMap, as by ``kubectl edit``; put back to the letter afterwards."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from provision.faults.fault import Scene
 
 @contextmanager
 def edited_text(scene: Scene, namespace: str, name: str, key: str, change: Callable[[str], str]) -> Iterator[None]:
-    """With the text under a key changed.
+    """Change the text under a key.
 
     Raises:
-        ProvisioningFailed: There is no such text, or the change changes nothing.
+        ProvisioningFailed: The key has no text, or the change leaves it as it was.
     """
     objects = scene.installation.objects
     found = objects.get("v1", "ConfigMap", name, namespace=namespace) or {}
@@ -45,6 +45,6 @@ def edited_text(scene: Scene, namespace: str, name: str, key: str, change: Calla
 def edited(
     scene: Scene, namespace: str, name: str, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Iterator[None]:
-    """With the YAML document under a key changed."""
+    """Change the YAML document under a key."""
     with edited_text(scene, namespace, name, key, lambda text: yaml.safe_dump(change(yaml.safe_load(text)))):
         yield

@@ -1,9 +1,12 @@
-"""Which requirement is broken by which fault; and that none is left out. A check that nothing can fail proves nothing."""
+"""Coverage: every requirement is broken by a fault, and every cause of a broken install has a fault.
+
+A check that nothing can fail proves nothing.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facts.catalogue import Catalogue
@@ -12,21 +15,24 @@ from provision.faults.fault import Fault
 WITHOUT_FAULT = "without-fault.txt"
 """Below ``features/``: ids of requirements that no fault breaks, one a line, each with its reason behind a ``#``."""
 
+CAUSES_WITHOUT_FAULT = Path(__file__).with_name("causes-without-fault.txt")
+"""Ids of causes that no fault has, in the same form."""
+
 
 def read_listed(file: Path) -> list[tuple[str, str]]:
-    """The entries of such a list: an id and its reason, which may be empty; there are none where there is no file."""
+    """Return the entries of such a list, each an id and its reason (or ""); none where there is no file."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     parted = [line.partition("#") for line in lines]
     return [(word.strip(), reason.strip()) for word, _, reason in parted if word.strip()]
 
 
 def breaking(requirement: str, faults: Iterable[Fault]) -> list[Fault]:
-    """The faults that break a requirement."""
+    """Return the faults that break a requirement."""
     return [fault for fault in faults if requirement in fault.breaks]
 
 
 def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]) -> Iterator[str]:
-    """What is wrong with the faults' coverage of the catalogue, one sentence each.
+    """Report what is wrong with the faults' coverage of the catalogue, one sentence each.
 
     Args:
         listed_in: The list of requirements without a fault.
@@ -38,18 +44,47 @@ def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]
     for requirement in catalogue.requirements:
         by = breaking(requirement, faults)
         if not by and requirement not in listed:
-            yield f"{requirement} is broken by no fault: write one in provision/faults/, or nobody knows that it can fail"
+            yield f"{requirement} is broken by no fault: write one in provision/faults/, to show that it can fail"
         if by and requirement in listed:
             yield f"{listed_in.name}: {requirement} is broken by {by[0].name}; take it off the list"
-    for requirement, times in Counter(listed).items():
+    for requirement in dict.fromkeys(listed):
         if requirement not in catalogue:
             yield f"{listed_in.name}: {requirement} is not in the catalogue"
-        if times > 1:
-            yield f"{listed_in.name}: {requirement} is listed {times} times"
-    for requirement, reason in entries:
-        if not reason:
-            yield f"{listed_in.name}: {requirement} is listed without a reason: write it behind a #"
+    yield from _lint_list(listed_in, entries)
     yield from _lint_definitions(catalogue, faults)
+
+
+def lint_causes(listed_in: Path, causes: Collection[str], faults: Iterable[Fault]) -> Iterator[str]:
+    """Report what is wrong with the causes that faults name, one sentence each.
+
+    Args:
+        listed_in: The list of causes without a fault.
+        causes: Ids of all causes.
+        faults: All faults.
+    """
+    faults, entries = list(faults), read_listed(listed_in)
+    named = {fault.cause: fault.name for fault in faults}
+    listed = {cause for cause, _ in entries}
+    for fault in faults:
+        if fault.cause not in causes:
+            yield f"the fault {fault.name} names the cause {fault.cause}, which is not in judge/causes.yaml"
+    for cause in causes:
+        if cause not in named and cause not in listed:
+            yield f"no fault has the cause {cause}: write one in provision/faults/, or list it in {listed_in.name}"
+        if cause in named and cause in listed:
+            yield f"{listed_in.name}: {named[cause]} has the cause {cause}; take it off the list"
+    for cause in sorted(listed.difference(causes)):
+        yield f"{listed_in.name}: {cause} is not in judge/causes.yaml"
+    yield from _lint_list(listed_in, entries)
+
+
+def _lint_list(listed_in: Path, entries: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for each, times in Counter(each for each, _ in entries).items():
+        if times > 1:
+            yield f"{listed_in.name}: {each} is listed {times} times"
+    for each, reason in entries:
+        if not reason:
+            yield f"{listed_in.name}: {each} is listed without a reason: write it behind a #"
 
 
 def _lint_definitions(catalogue: Catalogue, faults: Sequence[Fault]) -> Iterator[str]:
@@ -57,7 +92,7 @@ def _lint_definitions(catalogue: Catalogue, faults: Sequence[Fault]) -> Iterator
         for unknown in sorted(fault.judged - {*catalogue.requirements}):
             yield f"the fault {fault.name} names {unknown}, which is not in the catalogue"
         for both in sorted(fault.breaks & fault.blinds):
-            yield f"the fault {fault.name} both breaks {both} and makes it impossible to tell"
+            yield f"the fault {fault.name} both breaks and blinds {both}"
         if not fault.breaks:
             yield f"the fault {fault.name} breaks nothing"
     for name, times in Counter(fault.name for fault in faults).items():

@@ -19,6 +19,7 @@ from provision.installing.phases import Part, PhaseRecord, Phases
 from provision.installing.resources import Resources
 from provision.installing.teleport import OwnTeleport, TeleportCluster
 from provision.installing.variant import Variant, note_variant, variant_of
+from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, ISTIOD, TBOT, TBOT_NAMESPACE
 from provision.objects import Document, Lacks, Objects
 from provision.rollout import cannot_become_ready, daemonset_lacks
 from provision.usable import must_be_installable
@@ -35,9 +36,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 """What can be asked for, and the phases that it stands for."""
 
-GATEWAY = "istio-ingressgateway"
-
-_NAMESPACES = {"tbot": "teleport-system", "istio": "istio-system", "istiod": "istio-system", "app": "test-app"}
+_NAMESPACES = {"tbot": TBOT_NAMESPACE, "istio": ISTIO_NAMESPACE, "istiod": ISTIO_NAMESPACE, "app": APP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,18 +319,18 @@ class Installer:
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
         if self.variant.as_guide:
             # The guide has no probe: a tbot that is about to end is available as well.
-            return self._settled("tbot", "DaemonSet", tbot.NAME, lacks=lambda found: ready(found) or self._silent_agents())
+            return self._settled("tbot", "DaemonSet", TBOT, lacks=lambda found: ready(found) or self._silent_agents())
         self.objects.await_ready(
-            "DaemonSet", tbot.NAME, self._phases.pace(self._patience.rollout), namespace=tbot.NAMESPACE, lacks=ready,
-            remedy=f"kubectl logs -n {tbot.NAMESPACE} daemonset/{tbot.NAME}",
+            "DaemonSet", TBOT, self._phases.pace(self._patience.rollout), namespace=TBOT_NAMESPACE, lacks=ready,
+            remedy=f"kubectl logs -n {TBOT_NAMESPACE} daemonset/{TBOT}",
         )  # fmt: skip
         return ""
 
     def _silent_agents(self) -> str:
         """The tbot pods that do not say yet that they listen; empty if all do."""
-        pods = self.objects.all_of("v1", "Pod", namespace=tbot.NAMESPACE, label_selector=f"app={tbot.NAME}")
+        pods = self.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
         names = [pod["metadata"]["name"] for pod in pods]
-        log = f"/api/v1/namespaces/{tbot.NAMESPACE}/pods/{{}}/log?container={tbot.NAME}"
+        log = f"/api/v1/namespaces/{TBOT_NAMESPACE}/pods/{{}}/log?container={TBOT}"
         silent = [name for name in names if tbot.LISTENING not in self.objects.raw(log.format(name))]
         return f"{', '.join(silent)} have not said that they listen" if silent else ""
 
@@ -394,20 +393,20 @@ class Installer:
             failure = self._phases.failure_of("istio")
             if failure is not None:
                 raise failure
-            if self.objects.get("apps/v1", "Deployment", "istiod", namespace="istio-system") is None:
+            if self.objects.get("apps/v1", "Deployment", ISTIOD, namespace=ISTIO_NAMESPACE) is None:
                 raise NotYet("istioctl has not made it yet")
 
         eventually("there is an istiod", look, pace, remedy="kubectl get pods -n istio-system")
-        self.objects.await_ready("Deployment", "istiod", pace, namespace="istio-system")
+        self.objects.await_ready("Deployment", ISTIOD, pace, namespace=ISTIO_NAMESPACE)
         if self._definitions is not None:
             gateway_api.await_class(self.objects, pace)
 
     def _deploy_app(self) -> str:
         self.objects.apply_all(self.variant.documents("test-app-deployment.yaml", self.variables()))
         if self.variant.as_guide:
-            return self._settled("app", "Deployment", "test-app")
+            return self._settled("app", "Deployment", APP)
         self.objects.await_ready(
-            "Deployment", "test-app", self._phases.pace(self._patience.rollout), namespace="test-app",
+            "Deployment", APP, self._phases.pace(self._patience.rollout), namespace=APP,
             remedy="kubectl describe pods -n test-app",
         )  # fmt: skip
         return ""

@@ -16,6 +16,7 @@ import yaml
 from facts.document import decoded, text_map
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
+from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from observe.command import CommandResult
 from observe.teleport.session import is_not_there
 from provision.installing.teleport import CLUSTER_LABEL, TeleportCluster
@@ -23,7 +24,6 @@ from provision.installing.variant import RECOMMENDED, Variant
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS
 
-PLACEHOLDER = "PASTE_JWKS_HERE"
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
 
@@ -179,7 +179,7 @@ def token_file(directory: Path, jwks: str) -> Iterator[Path]:
     Raises:
         ProvisioningFailed: `jwks` is not a set of keys.
     """
-    text = TOKEN_TEMPLATE.read_text(encoding="utf-8").replace(PLACEHOLDER, _one_line(jwks))
+    text = TOKEN_TEMPLATE.read_text(encoding="utf-8").replace(LITERAL_PLACEHOLDER, _one_line(jwks))
     with tempfile.TemporaryDirectory(dir=directory, prefix="token-") as private:
         file = Path(private) / TOKEN_FILE
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:

@@ -11,8 +11,6 @@ import yaml
 
 from provision.installing.variant import Variant
 
-NAMESPACE = "teleport-system"
-NAME = "tbot"
 _FILES = ("tbot-rbac.yaml", "tbot-config.yaml", "tbot-daemonset.yaml")
 
 LISTENING = "Listener opened for Workload API endpoint"

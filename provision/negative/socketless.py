@@ -11,6 +11,7 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.traffic.attempts import Candidate, NotRun
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_agents_log
 from observe.wait import NotYet, eventually
+from provision.names import WORKLOAD_SOCKET
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.untrusted_client import STRANGER
 
@@ -66,7 +67,7 @@ class Socketless:
 
 
 def _has_no_socket(pod: Pod) -> bool:
-    volume = pod.spec.volume("workload-socket")
+    volume = pod.spec.volume(WORKLOAD_SOCKET)
     return volume is not None and volume.source == "emptyDir"
 
 

@@ -12,12 +12,12 @@ from facts.proxies.envoy_traffic import COUNTERS, Counters, parse_counters
 from facts.svid import workload_id
 from facts.traffic.attempts import Handshake, NotRun, ShownCertificate, parse_tls_client
 from observe.proxies.envoy import read_admin
+from provision.names import HTTP
 from provision.negative.forgery import forged
 from provision.negative.probe import ProbeNamespaces, config_map, program
 
 STRANGER = "stranger"
 OTHER_DOMAIN = "other.conformance.invalid"
-HTTP_PORT = 8080
 
 FILES: Mapping[ShownCertificate, tuple[str, str]] = {
     ShownCertificate.ISTIODS: ("/var/run/istiod/cert-chain.pem", "/var/run/istiod/key.pem"),
@@ -72,7 +72,7 @@ class UntrustedClient:
                 remedy="look at the pod's conditions and at the log of its istio-proxy",
             )
         before = self._counters(server)
-        words = ["python3", "-I", "/program/tls_client.py", server.ip, str(HTTP_PORT), *FILES[claim]]
+        words = ["python3", "-I", "/program/tls_client.py", server.ip, str(HTTP), *FILES[claim]]
         at = datetime.now(UTC)
         done = cluster.exec_in(namespace, STRANGER, "app", words, parser="facts.traffic.attempts.parse_tls_client")
         if done.exit_code:

@@ -17,12 +17,14 @@ from typing import Any, ClassVar
 from facts.document import Absent
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.envoy_traffic import HOSTS, hosts_of
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.lifetimes import SECOND_SOCKET
 from provision.installing.phases import Cancelled
+from provision.names import HTTP, TCP
 from provision.objects import SCRATCH, Objects
 from provision.render import MANIFESTS, documents
 from provision.rollout import pods_say
@@ -247,7 +249,7 @@ class TestPods:
         """
         calling, *called = self.ready(client, *servers)
         if calling.proxy is not None and not self._known >= {(client, server) for server in servers}:
-            wanted = {f"{pod.ip}:{port}" for pod in called for port in (8080, 9090)}
+            wanted = {f"{pod.ip}:{port}" for pod in called for port in (HTTP, TCP)}
 
             def look() -> None:
                 missing = wanted - hosts_of(read_admin(self._cluster, calling, [HOSTS])[HOSTS].document)
@@ -312,7 +314,7 @@ class TestPods:
                 native = "true" if workload.sidecar is Sidecar.NATIVE else "false"
                 metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = native
             case Sidecar.WITHOUT_TEMPLATE:
-                metadata["annotations"]["inject.istio.io/templates"] = "sidecar"
+                metadata["annotations"][TEMPLATES] = "sidecar"
                 # Under any other name, which the mesh may have, Istio's agent does not fall back but ends.
                 metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(ISTIOS_NAME)
             case Sidecar.NONE:

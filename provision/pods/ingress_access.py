@@ -21,6 +21,7 @@ from facts.svid import workload_id
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
+from provision.names import HTTP
 from provision.objects import Objects
 from provision.pods.clients_and_servers import CONTAINER, DEFAULT_REVISION
 from provision.render import MANIFESTS, documents
@@ -137,7 +138,7 @@ class IngressSetup:
                 answers = read_admin(self.cluster, pod, [ROUTES, HOSTS])
                 if access.host not in json.dumps(answers[ROUTES].document):
                     raise NotYet(f"{pod.ref} has no route for {access.host}")
-                if f"{self.server.ip}:8080" not in hosts_of(answers[HOSTS].document):
+                if f"{self.server.ip}:{HTTP}" not in hosts_of(answers[HOSTS].document):
                     raise NotYet(f"{pod.ref} does not know {self.server.ref}")
             listeners = read_admin(self.cluster, self.server, [envoy.INBOUND_LISTENERS])[envoy.INBOUND_LISTENERS]
             if access.principal not in json.dumps(listeners.document):

@@ -14,6 +14,7 @@ import yaml
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.probes import (
     NodeProbe,
     Refused,
@@ -215,7 +216,7 @@ class Probes:
 
     def _ended_streams(self, pod: Pod) -> tuple[list[AttemptOutcome], str]:
         """How the streams of a probe have ended, oldest first, and the reading that says so."""
-        log = self._cluster.logs(pod.namespace, pod.name, "istio-proxy", tail=40)
+        log = self._cluster.logs(pod.namespace, pod.name, PROXY, tail=40)
         return [stream.outcome for stream in parse_ended_streams(str(log.document))], log.evidence
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from provision.faults import SHORT, Fault
+from provision.faults import FAULTS, Fault
 from tests.lab.certified import Certified
 from tests.lab.conftest import Lab
 
 SECONDS = ("--profile", "install,checklist")
+SHORT = [fault for fault in FAULTS.values() if fault.short]
 BAD = ("fail", "error", "not-evaluated", "skipped", "waived")
 
 

@@ -21,7 +21,7 @@ PROFILES = CATALOGUE.profiles["all"]
 
 def fault(name: str, *breaks: str, reach: frozenset[str] = frozenset(), blinds: frozenset[str] = frozenset()) -> Fault:
     return Fault(
-        name=name, description="", touches="", undo="", breaks=frozenset(breaks), reach=reach, blinds=blinds,
+        name=name, description="", cause="", touches="", undo="", breaks=frozenset(breaks), reach=reach, blinds=blinds,
         inject=lambda _scene: nullcontext(),
     )  # fmt: skip
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from observe.wait import NotYet, eventually
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene
-
-NAMESPACE, ISTIOD = "istio-system", "istiod"
+from provision.faults.fault import Fault, Scene, register
+from provision.names import ISTIO_NAMESPACE, ISTIOD
 
 
 @contextmanager
@@ -20,10 +19,10 @@ def _image_typo(scene: Scene) -> Iterator[None]:
 
     def put(image: str) -> None:
         template = {"spec": {"containers": [{"name": "discovery", "image": image}]}}
-        objects.patch("apps/v1", "Deployment", ISTIOD, {"spec": {"template": template}}, namespace=NAMESPACE)
+        objects.patch("apps/v1", "Deployment", ISTIOD, {"spec": {"template": template}}, namespace=ISTIO_NAMESPACE)
 
     def look() -> None:
-        pods = objects.all_of("v1", "Pod", namespace=NAMESPACE, label_selector="app=istiod")
+        pods = objects.all_of("v1", "Pod", namespace=ISTIO_NAMESPACE, label_selector=f"app={ISTIOD}")
         waiting = [
             container["state"].get("waiting", {}).get("reason", "")
             for pod in pods
@@ -38,7 +37,7 @@ def _image_typo(scene: Scene) -> Iterator[None]:
         yield
     finally:
         put(sound)
-        objects.await_ready("Deployment", ISTIOD, scene.pace(scene.patience.rollout), namespace=NAMESPACE)
+        objects.await_ready("Deployment", ISTIOD, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def _at_zero(scene: Scene) -> Iterator[None]:
     objects, wanted = scene.installation.objects, _istiod(scene)["spec"]["replicas"]
 
     def scale(replicas: int) -> None:
-        objects.patch("apps/v1", "Deployment", ISTIOD, {"spec": {"replicas": replicas}}, namespace=NAMESPACE)
+        objects.patch("apps/v1", "Deployment", ISTIOD, {"spec": {"replicas": replicas}}, namespace=ISTIO_NAMESPACE)
 
     scale(0)
     try:
@@ -54,33 +53,39 @@ def _at_zero(scene: Scene) -> Iterator[None]:
         yield
     finally:
         scale(wanted)
-        objects.await_ready("Deployment", ISTIOD, scene.pace(scene.patience.rollout), namespace=NAMESPACE)
+        objects.await_ready("Deployment", ISTIOD, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
         scene.await_injection(refused=False)
 
 
 def _istiod(scene: Scene) -> dict[str, Any]:
-    found = scene.installation.objects.get("apps/v1", "Deployment", ISTIOD, namespace=NAMESPACE)
+    found = scene.installation.objects.get("apps/v1", "Deployment", ISTIOD, namespace=ISTIO_NAMESPACE)
     if found is None:
-        raise LookupError(f"no Deployment {NAMESPACE}/{ISTIOD}")
+        raise LookupError(f"no Deployment {ISTIO_NAMESPACE}/{ISTIOD}")
     return found
 
 
-IMAGE_TYPO = Fault(
-    name="istiod-image-typo",
-    description="istiod was upgraded to a tag that does not exist; the old replica goes on and is 1/1.",
-    touches="Deployment istio-system/istiod",
-    undo="The image is put back, and the rollout awaited.",
-    breaks=frozenset({"INST-05", "CHK-1"}),
-    reach=reach.ISTIO | {"INST-16"},
-    inject=_image_typo,
+register(
+    Fault(
+        name="istiod-image-typo",
+        description="The operator upgraded istiod to a tag that does not exist; the old replica keeps running and is 1/1.",
+        cause="istiod-image-unavailable",
+        touches="Deployment istio-system/istiod",
+        undo="The suite puts the image back and waits for the rollout.",
+        breaks=frozenset({"INST-05", "CHK-1"}),
+        reach=reach.ISTIO | {"INST-16"},
+        inject=_image_typo,
+    )
 )
 
-AT_ZERO = Fault(
-    name="istiod-at-zero",
-    description="istiod was scaled to 0: nothing is injected any more, and what runs goes on.",
-    touches="Deployment istio-system/istiod",
-    undo="It is scaled back, and an injected pod is accepted again.",
-    breaks=frozenset({"INST-05", "INST-07", "CHK-1"}),
-    reach=reach.ISTIO | reach.WORKLOADS,
-    inject=_at_zero,
+register(
+    Fault(
+        name="istiod-at-zero",
+        description="The operator scaled istiod to 0: no new pod is injected, and running pods keep running.",
+        cause="istiod-scaled-to-zero",
+        touches="Deployment istio-system/istiod",
+        undo="The suite scales it back and waits until the API server accepts an injected pod again.",
+        breaks=frozenset({"INST-05", "INST-07", "CHK-1"}),
+        reach=reach.ISTIO | reach.INJECTED_PODS,
+        inject=_at_zero,
+    )
 )

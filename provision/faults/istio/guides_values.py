@@ -1,6 +1,6 @@
-"""Faults that every install has which follows the guide; the suite's own manifests follow it in these, too.
+"""Faults that every install has which follows the guide; the suite's own manifests follow it here, too.
 
-Each is a finding on the healthy lab. To see that the requirement hangs on it, it is taken away for a while.
+Each is a finding on the healthy lab. To show that the requirement depends on it, the suite removes it for a while.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from facts.kubernetes.pod_spec import PROXY
 from facts.proxies.identity import Normalization
 from observe.proxies.envoy import read_normalizations
 from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.config_maps import edited, edited_text
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Scene, register
+from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
-ISTIO, GATEWAY = "istio-system", "istio-ingressgateway"
 OTHER_NAME = "tbot.sock"
 NAMED_BY = "WORKLOAD_IDENTITY_SOCKET_FILE"
 
@@ -26,22 +27,22 @@ def _paths_normalized(scene: Scene) -> Iterator[None]:
     def change(mesh: dict[str, Any]) -> dict[str, Any]:
         return {**mesh, "pathNormalization": {"normalization": "DECODE_AND_MERGE_SLASHES"}}
 
-    with edited(scene, ISTIO, "istio", "mesh", change):
+    with edited(scene, ISTIO_NAMESPACE, "istio", "mesh", change):
         await_normalization(scene, in_force=True)
         yield
     await_normalization(scene, in_force=False)
 
 
 def await_normalization(scene: Scene, *, in_force: bool) -> None:
-    """Waits until the proxies of the test application normalize paths, or do not.
+    """Wait until the proxies of the test application normalize paths, or do not.
 
     Raises:
-        CouldNotTell: It was not so in time.
+        CouldNotTell: That took too long.
     """
     with scene.looking() as cluster:
 
         def look() -> None:
-            proxies = read_normalizations(cluster, cluster.pods("test-app", "app=test-app"))
+            proxies = read_normalizations(cluster, cluster.pods(APP, f"app={APP}"))
             settings = [s.normalize_path for p in proxies if isinstance(p, Normalization) for s in p.settings]
             if not settings or any(each is not in_force for each in settings):
                 raise NotYet(f"normalize_path is {settings}")
@@ -52,7 +53,7 @@ def await_normalization(scene: Scene, *, in_force: bool) -> None:
 
 @contextmanager
 def _another_name(scene: Scene) -> Iterator[None]:
-    """tbot, the sidecars and the gateway with another socket name than the one of the fallback."""
+    """Give tbot's socket another name than Istio's default, and tell sidecars and gateway that name."""
     directory = scene.installation.variables["SOCKET_DIRECTORY"]
     usual, other = f"{directory}/socket", f"{directory}/{OTHER_NAME}"
 
@@ -62,31 +63,31 @@ def _another_name(scene: Scene) -> Iterator[None]:
         return {**mesh, "defaultConfig": {**defaults, "proxyMetadata": metadata}}
 
     def follow(path: str, name: str | None) -> None:
-        """Restarts everybody, the gateway with the path of the socket that it waits for."""
-        scene.begin_restart_of_agent()
+        """Restart tbot, the test application and the gateway, which waits for the socket at that path."""
+        scene.begin_restart_of_tbot()
         scene.installation.objects.await_ready(
-            "DaemonSet", "tbot", scene.pace(scene.patience.rollout), namespace="teleport-system"
+            "DaemonSet", TBOT, scene.pace(scene.patience.rollout), namespace=TBOT_NAMESPACE
         )
         variable = {"name": NAMED_BY, "value": name} if name else {"name": NAMED_BY, "$patch": "delete"}
         spec = {
             "volumes": [{"name": "workload-socket-present", "hostPath": {"path": path, "type": "Socket"}}],
-            "containers": [{"name": "istio-proxy", "env": [variable]}],
+            "containers": [{"name": PROXY, "env": [variable]}],
         }
         objects = scene.installation.objects
-        objects.patch("apps/v1", "Deployment", GATEWAY, {"spec": {"template": {"spec": spec}}}, namespace=ISTIO)
+        objects.patch("apps/v1", "Deployment", GATEWAY, {"spec": {"template": {"spec": spec}}}, namespace=ISTIO_NAMESPACE)
         scene.restart_app()
-        objects.await_ready("Deployment", GATEWAY, scene.pace(scene.patience.rollout), namespace=ISTIO)
-        scene.await_agent()
+        objects.await_ready("Deployment", GATEWAY, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
+        scene.await_tbot()
 
     def renamed(text: str) -> str:
         return text.replace(usual, other)
 
     try:
         with (
-            edited_text(scene, "teleport-system", "tbot-config", "tbot.yaml", renamed),
-            edited(scene, ISTIO, "istio", "mesh", named),
+            edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, renamed),
+            edited(scene, ISTIO_NAMESPACE, "istio", "mesh", named),
         ):
-            scene.await_injected("is told the other name", _look_for_name)
+            scene.await_injected("has the other name in its environment", _look_for_name)
             follow(other, OTHER_NAME)
             yield
     finally:
@@ -94,29 +95,36 @@ def _another_name(scene: Scene) -> Iterator[None]:
 
 
 def _look_for_name(spec: dict[str, Any]) -> None:
-    proxies = [c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == "istio-proxy"]
+    proxies = [c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == PROXY]
     if not any(e.get("value") == OTHER_NAME for c in proxies for e in c.get("env", ()) if e["name"] == NAMED_BY):
         raise NotYet(f"its proxy has no {NAMED_BY}")
 
 
-PATHS_AS_SENT = Fault(
-    name="path-normalization-none",
-    description="Paths are compared with policies as they were sent: the normalization is NONE.",
-    touches="ConfigMap istio-system/istio",
-    undo="It is what the guide says; the run sets DECODE_AND_MERGE_SLASHES for a while.",
-    breaks=frozenset({"TRF-07"}),
-    reach=reach.ISTIO,
-    inject=_paths_normalized,
-    standing=True,
+register(
+    Fault(
+        name="path-normalization-none",
+        description="Path normalization is NONE: proxies compare paths with policies as they were sent.",
+        cause="path-normalization-off",
+        touches="ConfigMap istio-system/istio",
+        undo="The guide asks for it; the suite sets DECODE_AND_MERGE_SLASHES for a while.",
+        breaks=frozenset({"TRF-07"}),
+        reach=reach.ISTIO,
+        inject=_paths_normalized,
+        standing=True,
+    )
 )
 
-USUAL_NAME = Fault(
-    name="socket-called-socket",
-    description="tbot's socket is called socket, the one name without which a sidecar falls back to istiod.",
-    touches="ConfigMaps teleport-system/tbot-config and istio-system/istio; everything that uses the socket",
-    undo="It is what the guide says; the run gives it another name for a while.",
-    breaks=frozenset({"NEG-07"}),
-    reach=reach.AGENT | reach.WORKLOADS,
-    inject=_another_name,
-    standing=True,
+register(
+    Fault(
+        name="socket-called-socket",
+        description="tbot's socket is called socket, the one name with which a sidecar falls back to istiod when tbot is"
+        " absent.",
+        cause="socket-name-default",
+        touches="ConfigMaps teleport-system/tbot-config and istio-system/istio; every pod that uses the socket",
+        undo="The guide asks for it; the suite gives the socket another name for a while.",
+        breaks=frozenset({"NEG-07"}),
+        reach=reach.TBOT | reach.INJECTED_PODS,
+        inject=_another_name,
+        standing=True,
+    )
 )

@@ -1,1 +1,1 @@
-"""Faults of nodes and outages, and of the tools that the certifying person has in hand."""
+"""Faults of the nodes, and of the tools and credentials of the person who runs the suite."""

@@ -1,4 +1,4 @@
-"""Faults of the nodes: what a firewall or somebody with a shell there can do."""
+"""Faults of the nodes: a firewall rule, and the mode of a directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Scene, register
 
 KUBELET = "10250"
 
@@ -15,7 +15,7 @@ KUBELET = "10250"
 def _kubelet_closed(scene: Scene) -> Iterator[None]:
     node = scene.nodes()[0]
     found = scene.installation.objects.get("v1", "Node", node) or {}
-    # Only to pods: the API server goes on reading logs and forwarding ports.
+    # Only for pods: the API server can still read logs and forward ports.
     rule = ["INPUT", "-s", found["spec"]["podCIDR"], "-p", "tcp", "--dport", KUBELET]
     rule += ["-j", "REJECT", "--reject-with", "tcp-reset"]
     scene.on_node(node, "iptables", "-I", *rule)
@@ -33,7 +33,7 @@ def _directory_for_all(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def directory_for_all(scene: Scene, node: str) -> Iterator[None]:
-    """The socket directory of a node with mode 0777."""
+    """Give the socket directory of a node the mode 0777."""
     directory = scene.installation.variables["SOCKET_DIRECTORY"]
     former = scene.on_node(node, "stat", "-c", "%a", directory).strip()
     scene.on_node(node, "chmod", "0777", directory)
@@ -43,22 +43,29 @@ def directory_for_all(scene: Scene, node: str) -> Iterator[None]:
         scene.on_node(node, "chmod", former, directory)
 
 
-KUBELET_CLOSED = Fault(
-    name="kubelet-closed-to-pods",
-    description="A firewall on one node keeps pods from its kubelet: tbot there can no longer tell who calls.",
-    touches="iptables of one node",
-    undo="The rule is deleted.",
-    breaks=frozenset({"INST-04", "INST-14"}),
-    reach=reach.NODES,
-    inject=_kubelet_closed,
+register(
+    Fault(
+        name="kubelet-closed-to-pods",
+        description="A firewall rule on one node keeps pods from its kubelet, so that tbot there cannot attest callers.",
+        cause="kubelet-unreachable",
+        touches="iptables of one node",
+        undo="The suite deletes the rule.",
+        breaks=frozenset({"INST-04", "INST-14"}),
+        reach=reach.NODES,
+        inject=_kubelet_closed,
+    )
 )
 
-DIRECTORY_FOR_ALL = Fault(
-    name="socket-directory-for-all",
-    description="The socket directory of one node has mode 0777: any workload there can become the node's SDS server.",
-    touches="the socket directory of one node",
-    undo="The mode is put back.",
-    breaks=frozenset({"ID-08"}),
-    reach=reach.NODES | reach.AGENT,
-    inject=_directory_for_all,
+DIRECTORY_FOR_ALL = register(
+    Fault(
+        name="socket-directory-for-all",
+        description="The socket directory of one node has mode 0777, so that any workload there can become the node's"
+        " SDS server.",
+        cause="socket-directory-writable",
+        touches="the socket directory of one node",
+        undo="The suite puts the mode back.",
+        breaks=frozenset({"ID-08"}),
+        reach=reach.NODES | reach.TBOT,
+        inject=_directory_for_all,
+    )
 )

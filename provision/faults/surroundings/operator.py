@@ -1,4 +1,4 @@
-"""Faults of what the person who certifies has in hand: their tools, their identity, their session. The install is sound."""
+"""Faults of the tools and credentials of the person who runs the suite; the install is sound."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import yaml
 from facts.errors import ProvisioningFailed
 from observe.command import must_run
 from provision.faults import reach
-from provision.faults.fault import Fault, Operator, Scene
+from provision.faults.fault import Fault, Operator, Scene, register
 
 NAMESPACE, VIEWER = "conformance-faults", "viewer"
-NOBODY = "65534"
+UNPRIVILEGED = "65534"
+"""A user of Teleport's host whom its Auth Service refuses."""
 MINORS_BEHIND = 3
 
 
@@ -42,7 +43,7 @@ def _old_kubectl(scene: Scene) -> Iterator[Operator]:
 
 @contextmanager
 def _tools(scene: Scene) -> Iterator[Path]:
-    """A directory for the front of the PATH, with the installation's own kubectl and istioctl in it."""
+    """Make a directory for the front of the PATH, with the installation's own kubectl and istioctl in it."""
     with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="tools-") as directory:
         for program in (scene.installation.sources.kubectl, scene.installation.sources.istioctl):
             (Path(directory) / program.name).symlink_to(program.resolve())
@@ -50,7 +51,7 @@ def _tools(scene: Scene) -> Iterator[Path]:
 
 
 def _stamp(scene: Scene, argv: Sequence[str | Path], key: str) -> str:
-    """The version that a program says it has."""
+    """Return the version that a program reports."""
     said = must_run(argv, timeout=scene.patience.command).stdout
     return str(json.loads(said)["clientVersion"][key])
 
@@ -61,13 +62,13 @@ def _with_minor(stamp: str, minor: int) -> str:
 
 
 def _restamp(program: Path, other: Path, stamp: str, wanted: str) -> None:
-    """Writes the same program with another version stamped on it, as a release of that version has.
+    """Write the same program with another version stamped on it, as a release of that version has.
 
-    The linker puts the stamp into the program as a plain text (``-X …buildVersion=…``); one of the same length can take its
-    place, which is what a build from the same sources with the other stamp would differ in.
+    The linker puts the stamp into the program as plain text (``-X …buildVersion=…``), so another one of the same length can
+    take its place; a build with the other stamp would differ in nothing else.
 
     Raises:
-        ProvisioningFailed: The stamp is not in the program, or of another length.
+        ProvisioningFailed: The stamp is not in the program, or has another length.
     """
     text = program.read_bytes()
     if len(stamp) != len(wanted) or stamp.encode() not in text:
@@ -108,7 +109,7 @@ def _viewer(scene: Scene) -> Iterator[Operator]:
 
 
 def _kubeconfig(scene: Scene, directory: Path) -> Path:
-    """The operator's kubeconfig with the viewer's token in place of their own identity."""
+    """Write the operator's kubeconfig with the viewer's token in place of the operator's identity."""
     installation, operator = scene.installation, scene.operator
     words = ["--context", operator.context, "--namespace", NAMESPACE, "create", "token", VIEWER]
     token = must_run(
@@ -124,9 +125,9 @@ def _kubeconfig(scene: Scene, directory: Path) -> Path:
 
 
 @contextmanager
-def _as_nobody(scene: Scene) -> Iterator[Operator]:
+def _expired_session(scene: Scene) -> Iterator[Operator]:
     docker, execute, *rest = scene.operator.tctl
-    yield replace(scene.operator, tctl=(docker, execute, "--user", NOBODY, *rest))
+    yield replace(scene.operator, tctl=(docker, execute, "--user", UNPRIVILEGED, *rest))
 
 
 @contextmanager
@@ -137,51 +138,69 @@ def _without_events(scene: Scene) -> Iterator[Operator]:
         yield replace(scene.operator, audit_events=file)
 
 
-OLD_ISTIOCTL = Fault(
-    name="istioctl-1.27",
-    description="An istioctl of version 1.27 comes first on the PATH.",
-    touches="the operator's PATH",
-    undo="It is no longer there.",
-    breaks=frozenset({"INST-01", "INST-05"}),
-    reach=reach.TOOLS,
-    inject=_old_istioctl,
+register(
+    Fault(
+        name="istioctl-1.27",
+        description="An istioctl of version 1.27 is first on the PATH.",
+        cause="tool-version-unsupported",
+        touches="the operator's PATH",
+        undo="The suite takes it off the PATH.",
+        breaks=frozenset({"INST-01", "INST-05"}),
+        reach=reach.TOOLS,
+        inject=_old_istioctl,
+    )
 )
 
-OLD_KUBECTL = Fault(
-    name="kubectl-three-minors-behind",
-    description="A kubectl three minor versions older than the API server comes first on the PATH.",
-    touches="the operator's PATH",
-    undo="It is no longer there.",
-    breaks=frozenset({"INST-01"}),
-    reach=reach.TOOLS,
-    inject=_old_kubectl,
+register(
+    Fault(
+        name="kubectl-three-minors-behind",
+        description="A kubectl three minor versions older than the API server is first on the PATH.",
+        cause="tool-version-unsupported",
+        touches="the operator's PATH",
+        undo="The suite takes it off the PATH.",
+        breaks=frozenset({"INST-01"}),
+        reach=reach.TOOLS,
+        inject=_old_kubectl,
+    )
 )
 
-VIEWER_ONLY = Fault(
-    name="account-with-view",
-    description="The kubeconfig is that of a service account with the ClusterRole view.",
-    touches="the operator's kubeconfig",
-    undo="It is no longer used, and the service account is deleted.",
-    breaks=frozenset({"INST-02"}),
-    blinds=frozenset({"CHK-9"}),
-    inject=_viewer,
+register(
+    Fault(
+        name="account-with-view",
+        description="The kubeconfig has a service account with the ClusterRole view.",
+        cause="rights-missing",
+        touches="the operator's kubeconfig",
+        undo="The suite uses the operator's kubeconfig again and deletes the service account.",
+        breaks=frozenset({"INST-02"}),
+        blinds=frozenset({"CHK-9"}),
+        inject=_viewer,
+    )
 )
 
-SESSION_OF_NOBODY = Fault(
-    name="session-of-nobody",
-    description="tctl is run as a user of Teleport's host who may not speak with the Auth Service.",
-    touches="the operator's admin session",
-    undo="tctl is run as before.",
-    breaks=frozenset({"INST-03"}),
-    blinds=frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}),
-    inject=_as_nobody,
+register(
+    Fault(
+        name="expired-teleport-session",
+        description="The Auth Service refuses tctl, as it refuses an expired session: tctl runs as an unprivileged user"
+        " of Teleport's host.",
+        cause="teleport-session-invalid",
+        touches="the operator's admin session",
+        undo="The suite runs tctl as before.",
+        breaks=frozenset({"INST-03"}),
+        blinds=frozenset(
+            {"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}
+        ),
+        inject=_expired_session,
+    )
 )
 
-WITHOUT_EVENTS = Fault(
-    name="audit-events-not-collected",
-    description="The file into which Teleport's audit events are collected stays empty.",
-    touches="the operator's source of audit events",
-    undo="Teleport's own log is read.",
-    breaks=frozenset({"ID-10"}),
-    inject=_without_events,
+register(
+    Fault(
+        name="audit-events-not-collected",
+        description="The file that collects Teleport's audit events stays empty.",
+        cause="audit-events-not-collected",
+        touches="the operator's source of audit events",
+        undo="The suite reads Teleport's own log again.",
+        breaks=frozenset({"ID-10"}),
+        inject=_without_events,
+    )
 )

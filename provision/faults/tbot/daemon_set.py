@@ -7,28 +7,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes.pod_spec import PROXY
 from facts.proxies import envoy
 from observe.proxies.envoy import read_admin, read_proxy
 from observe.wait import NotYet, Pace, eventually
+from provision.disruption.outages import NOWHERE
 from provision.disruption.supply import STREAMS, uses_the_socket
 from provision.faults import reach
 from provision.faults.config_maps import edited, edited_text
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Scene, register
+from provision.names import APP, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
-NAMESPACE, TBOT = "teleport-system", "tbot"
 SECOND_IDENTITY = "istio-workloads-of-before"
-NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
-"""A node selector that no node has."""
-
 LOOKED_FOR_SOCKET = "CA Endpoint"
-"""What Istio's agent logs when it has found no socket at its start: it turns to istiod."""
+"""Logged by Istio's agent when it finds no socket at its start and turns to istiod."""
 
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
 
 
 @contextmanager
 def _misspelt(scene: Scene) -> Iterator[None]:
-    with edited_text(scene, NAMESPACE, "tbot-config", "tbot.yaml", lambda text: text.replace("attestors:", "attestor:")):
+    with edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda text: text.replace("attestors:", "attestor:")):
         yield
 
 
@@ -41,17 +40,17 @@ def _affected_tbot(scene: Scene) -> Iterator[None]:
 
     put(sources.tbot_affected_image)
     try:
-        scene.await_agent()
+        scene.await_tbot()
         yield
     finally:
         put(sources.tbot_image)
-        scene.await_agent()
+        scene.await_tbot()
 
 
 @contextmanager
 def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
     objects = scene.installation.objects
-    found = objects.get("apps/v1", "DaemonSet", TBOT, namespace=NAMESPACE) or {}
+    found = objects.get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE) or {}
     volumes = found.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
     (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
 
@@ -64,7 +63,7 @@ def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
         yield
     finally:
         put(sound)
-        scene.await_agent()
+        scene.await_tbot()
 
 
 @contextmanager
@@ -73,17 +72,17 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
     former = (objects.get("v1", "Node", node) or {})["spec"].get("taints", [])
 
     def put(taints: list[dict[str, str]]) -> None:
-        objects.patch("v1", "Node", node, {"spec": {"taints": taints}})  # a list that is replaced as a whole
+        objects.patch("v1", "Node", node, {"spec": {"taints": taints}})  # the API server replaces this list as a whole
 
     put([*former, TAINT])
     try:
         for pod in _pods_on(scene, node):
-            objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=NAMESPACE)
+            objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
         _await_cut_off(scene, node)
         yield
     finally:
         put(former)
-        scene.await_agent()
+        scene.await_tbot()
 
 
 @contextmanager
@@ -96,12 +95,12 @@ def _frozen(scene: Scene) -> Iterator[None]:
         yield
     finally:
         scene.on_node(node, "kill", "-CONT", *processes)
-        scene.await_agent()
+        scene.await_tbot()
 
 
 @contextmanager
 def _stale_bundle(scene: Scene) -> Iterator[None]:
-    """One node's tbot stands still while Teleport begins a CA rotation; then the rotation is taken back."""
+    """Freeze one node's tbot while Teleport begins a CA rotation; roll the rotation back afterwards."""
     node, teleport = scene.nodes()[0], scene.installation.authority
     processes = _processes(scene, node)
 
@@ -127,17 +126,17 @@ def _stale_bundle(scene: Scene) -> Iterator[None]:
             rotate("standby")
     finally:
         scene.on_node(node, "kill", "-CONT", *processes)
-        scene.await_agent()
+        scene.await_tbot()
         _await_authorities(scene, 1)
 
 
 def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
-    """Waits until every proxy that uses the socket trusts so many authorities.
+    """Wait until every proxy that uses the socket trusts a number of authorities.
 
     Args:
         scene: The scene.
-        number: How many.
-        but_on: A node whose proxies do not count.
+        number: Number of authorities.
+        but_on: Node whose proxies do not count.
     """
     with scene.looking() as cluster:
 
@@ -154,7 +153,7 @@ def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
 
 @contextmanager
 def away(scene: Scene) -> Iterator[None]:
-    """With no tbot on any node; on exit it is called back, and not waited for."""
+    """Keep tbot off every node; on exit let it come back, without waiting for it."""
     patch(scene, {"nodeSelector": NOWHERE})
     try:
         eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
@@ -165,31 +164,31 @@ def away(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _late(scene: Scene) -> Iterator[None]:
-    """Tbot away, the test application restarted meanwhile, and tbot back."""
+    """Restart the test application while tbot is away, and let tbot come back."""
     objects = scene.installation.objects
     try:
         with away(scene):
             scene.begin_restart_of_app()
             eventually("a sidecar has found no socket", lambda: _look_for_fallback(scene), _patient(scene))
-        scene.await_agent()
+        scene.await_tbot()
         scene.await_app()
         yield
     finally:
-        objects.await_ready("DaemonSet", TBOT, _patient(scene), namespace=NAMESPACE)
+        objects.await_ready("DaemonSet", TBOT, _patient(scene), namespace=TBOT_NAMESPACE)
         scene.restart_app()
 
 
 def _look_for_none(scene: Scene) -> None:
-    if pods := scene.installation.objects.all_of("v1", "Pod", namespace=NAMESPACE, label_selector="app=tbot"):
+    if pods := scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}"):
         raise NotYet(f"{len(pods)} pods")
 
 
 def _look_for_fallback(scene: Scene) -> None:
     with scene.looking() as cluster:
-        waiting = [p for p in cluster.pods("test-app", "app=test-app") if not p.ready and p.proxy is not None]
+        waiting = [p for p in cluster.pods(APP, f"app={APP}") if not p.ready and p.proxy is not None]
         for pod in waiting:
             if pod.proxy is not None and pod.proxy.state == "running":
-                log = str(cluster.logs(pod.namespace, pod.name, "istio-proxy").document)
+                log = str(cluster.logs(pod.namespace, pod.name, PROXY).document)
                 if LOOKED_FOR_SOCKET in log:
                     return
     raise NotYet(f"{len(waiting)} new pods, none of whose agents has looked for its socket")
@@ -207,33 +206,33 @@ def _second_identity(scene: Scene) -> Iterator[None]:
         return {**config, "services": [{**service, "selector": {"labels": labels}}]}
 
     try:
-        with edited(scene, NAMESPACE, "tbot-config", "tbot.yaml", by_labels):
+        with edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, by_labels):
             teleport.create(second)
-            scene.restart_agent()
+            scene.restart_tbot()
             yield
     finally:
         teleport.remove()
-        scene.restart_agent()
+        scene.restart_tbot()
 
 
 def _processes(scene: Scene, node: str) -> list[str]:
-    """Process ids on the node of everything in tbot's container there."""
+    """Return the ids, on the node, of all processes in tbot's container there."""
     (pod,) = _pods_on(scene, node)
     (container,) = (c["containerID"].rpartition("/")[2] for c in pod["status"]["containerStatuses"] if c["name"] == TBOT)
-    # A process may end between the listing and the reading of /proc; grep's exit code would speak of that.
+    # A process may end while grep reads /proc, which grep's exit code would report.
     found = scene.on_node(node, "sh", "-c", f"grep -ls {container} /proc/[0-9]*/cgroup; true").split()
     if not found:
         raise CouldNotTell(
             expected="a process of tbot on the node",
             seen=f"none whose cgroup names the container {container}",
             where=f"node {node}",
-            remedy="see whether tbot runs there: kubectl get pods -n teleport-system -o wide",
+            remedy=f"see whether tbot runs there: kubectl get pods -n {TBOT_NAMESPACE} -o wide",
         )
     return [path.split("/")[2] for path in found]
 
 
 def _pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
-    pods = scene.installation.objects.all_of("v1", "Pod", namespace=NAMESPACE, label_selector="app=tbot")
+    pods = scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
     return [p for p in pods if p["spec"].get("nodeName") == node and "deletionTimestamp" not in p["metadata"]]
 
 
@@ -244,12 +243,12 @@ def _look_for_frozen(scene: Scene, node: str) -> None:
 
 
 def _await_cut_off(scene: Scene, node: str = "") -> None:
-    """Waits until the Envoys of a node, or of any node, have lost all their streams."""
+    """Wait until the Envoys of a node, or of any node, have lost all their streams."""
     with scene.looking() as cluster:
 
         def look() -> None:
             streams: dict[str, list[int]] = {}
-            for pod in cluster.pods("test-app", "app=test-app"):
+            for pod in cluster.pods(APP, f"app={APP}"):
                 answer = read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS]
                 streams.setdefault(pod.node, []).append(envoy.parse_streams(answer.document).rq_active)
             off = [where for where, active in streams.items() if not any(active)]
@@ -260,104 +259,131 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
 
 
 def dialled(scene: Scene) -> str:
-    """The address under which tbot reaches Teleport, which is in no DNS."""
-    found = scene.installation.objects.get("apps/v1", "DaemonSet", TBOT, namespace=NAMESPACE) or {}
+    """Return the address at which tbot reaches Teleport, whose name is in no DNS."""
+    found = scene.installation.objects.get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE) or {}
     (alias,) = found["spec"]["template"]["spec"]["hostAliases"]
     return str(alias["ip"])
 
 
 def patch(scene: Scene, spec: dict[str, Any]) -> None:
-    """Changes the specification of tbot's pods, which replaces them; not waited for."""
+    """Change the specification of tbot's pods, which replaces them, without waiting."""
     change = {"spec": {"template": {"spec": spec}}}
-    scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=NAMESPACE)
+    scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=TBOT_NAMESPACE)
 
 
 def _patient(scene: Scene) -> Pace:
     return scene.pace(scene.patience.rollout)
 
 
-DAEMON_SET = "DaemonSet teleport-system/tbot"
+DAEMON_SET = f"DaemonSet {TBOT_NAMESPACE}/{TBOT}"
 
-MISSPELT = Fault(
-    name="attestor-misspelt",
-    description="tbot's configuration says attestor instead of attestors; tbot would ignore it, once it is restarted.",
-    touches="ConfigMap teleport-system/tbot-config",
-    undo="The entry is put back to the letter.",
-    breaks=frozenset({"INST-13"}),
-    reach=reach.AGENT,
-    inject=_misspelt,
+register(
+    Fault(
+        name="attestor-misspelt",
+        description="tbot's configuration has the key attestor instead of attestors, which tbot ignores from its next"
+        " restart on.",
+        cause="attestor-misspelt",
+        touches="ConfigMap teleport-system/tbot-config",
+        undo="The suite puts the entry back to the letter.",
+        breaks=frozenset({"INST-13"}),
+        reach=reach.TBOT,
+        inject=_misspelt,
+    )
 )
 
-AFFECTED_TBOT = Fault(
-    name="affected-tbot",
-    description="tbot is a release that pushes certificates without renewing them.",
-    touches="DaemonSet teleport-system/tbot",
-    undo="The image is put back; every Envoy has its streams again.",
-    breaks=frozenset({"INST-16"}),
-    reach=reach.AGENT,
-    inject=_affected_tbot,
+AFFECTED_TBOT = register(
+    Fault(
+        name="affected-tbot",
+        description="tbot runs a release that pushes certificates without renewing them.",
+        cause="tbot-pushes-without-renewing",
+        touches="DaemonSet teleport-system/tbot",
+        undo="The suite puts the image back and waits until every Envoy has its streams again.",
+        breaks=frozenset({"INST-16"}),
+        reach=reach.TBOT,
+        inject=_affected_tbot,
+        short=True,
+    )
 )
 
-AUDIENCE_OF_THE_PROXY = Fault(
-    name="audience-of-the-proxy",
-    description="tbot's token is for the address of Teleport's proxy, not for the cluster's name: the first tbot that is"
-    " replaced cannot join.",
-    touches="DaemonSet teleport-system/tbot",
-    undo="The volume is put back; every Envoy has its streams again.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
-    reach=reach.AGENT | reach.WORKLOADS,
-    inject=_audience_of_the_proxy,
+register(
+    Fault(
+        name="audience-of-the-proxy",
+        description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so that the first"
+        " tbot pod that is replaced cannot join.",
+        cause="token-audience-wrong",
+        touches="DaemonSet teleport-system/tbot",
+        undo="The suite puts the volume back and waits until every Envoy has its streams again.",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
+        reach=reach.TBOT | reach.INJECTED_PODS,
+        inject=_audience_of_the_proxy,
+    )
 )
 
-NOT_TOLERATED = Fault(
-    name="taint-that-tbot-does-not-tolerate",
-    description="A node with workloads got a taint that tbot does not tolerate, and tbot left it.",
-    touches="Node; DaemonSet teleport-system/tbot",
-    undo="The taint is taken away; every Envoy has its streams again.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
-    reach=reach.AGENT | reach.WORKLOADS,
-    inject=_not_tolerated,
+register(
+    Fault(
+        name="taint-that-tbot-does-not-tolerate",
+        description="A node with workloads has a taint that tbot does not tolerate, so that no tbot runs there.",
+        cause="tbot-not-on-node",
+        touches="Node; DaemonSet teleport-system/tbot",
+        undo="The suite removes the taint and waits until every Envoy has its streams again.",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
+        reach=reach.TBOT | reach.INJECTED_PODS,
+        inject=_not_tolerated,
+    )
 )
 
-FROZEN = Fault(
-    name="tbot-frozen",
-    description="tbot on one node is stopped with SIGSTOP: its socket takes connections and answers nobody.",
-    touches="the process of tbot on one node",
-    undo="SIGCONT; tbot is Ready again.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
-    reach=reach.AGENT | reach.WORKLOADS | {"ID-01"},
-    inject=_frozen,
+FROZEN = register(
+    Fault(
+        name="tbot-frozen",
+        description="tbot on one node is stopped with SIGSTOP: its socket accepts connections and never answers.",
+        cause="tbot-not-answering",
+        touches="the process of tbot on one node",
+        undo="The suite sends SIGCONT and waits until tbot is Ready again.",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-01"},
+        inject=_frozen,
+    )
 )
 
-STALE_BUNDLE = Fault(
-    name="tbot-frozen-during-ca-rotation",
-    description="tbot on one node stood still while Teleport began to rotate its SPIFFE authority: its proxies do not know"
-    " the new one.",
-    touches="the process of tbot on one node; Teleport's SPIFFE authority",
-    undo="The rotation is rolled back and ended, tbot goes on, and every proxy trusts what it trusted before.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
-    reach=reach.AGENT | reach.WORKLOADS,
-    inject=_stale_bundle,
+register(
+    Fault(
+        name="tbot-frozen-during-ca-rotation",
+        description="tbot on one node is stopped while Teleport begins to rotate its SPIFFE authority: the proxies there"
+        " do not know the new one.",
+        cause="tbot-not-answering",
+        touches="the process of tbot on one node; Teleport's SPIFFE authority",
+        undo="The suite rolls the rotation back, lets tbot continue, and waits until every proxy trusts what it trusted"
+        " before.",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
+        reach=reach.TBOT | reach.INJECTED_PODS,
+        inject=_stale_bundle,
+    )
 )
 
-LATE = Fault(
-    name="pod-started-before-tbot",
-    description="A pod of the test application started while there was no tbot, which came later: 2/2, with the right"
-    " identity, and a certificate of istiod unused beside it.",
-    touches="DaemonSet teleport-system/tbot; Deployment test-app/test-app",
-    undo="The test application is restarted, now that tbot is there.",
-    breaks=frozenset({"CHK-9", "ID-01", "ID-07", "ID-11"}),
-    reach=reach.AGENT | reach.WORKLOADS | {"ID-02", "ID-03", "ID-06"},
-    inject=_late,
+register(
+    Fault(
+        name="pod-started-before-tbot",
+        description="A pod of the test application started before tbot: 2/2, with the right"
+        " identity, and with an unused certificate of istiod.",
+        cause="pod-started-before-tbot",
+        touches="DaemonSet teleport-system/tbot; Deployment test-app/test-app",
+        undo="The suite restarts the test application, now that tbot is there.",
+        breaks=frozenset({"CHK-9", "ID-01", "ID-07", "ID-11"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-02", "ID-03", "ID-06"},
+        inject=_late,
+    )
 )
 
-SECOND = Fault(
-    name="second-identity-without-rules",
-    description="tbot selects by labels, and a second workload identity with the same labels has no rules.",
-    touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
-    undo="It is removed, the entry put back to the letter, and tbot restarted.",
-    breaks=frozenset({"NEG-03"}),
-    blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
-    reach=reach.AGENT,
-    inject=_second_identity,
+register(
+    Fault(
+        name="second-identity-without-rules",
+        description="tbot selects by labels, and a second workload identity with the same labels has no rules.",
+        cause="second-identity-selected",
+        touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
+        undo="The suite removes the identity, puts the entry back to the letter and restarts tbot.",
+        breaks=frozenset({"NEG-03"}),
+        blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
+        reach=reach.TBOT,
+        inject=_second_identity,
+    )
 )

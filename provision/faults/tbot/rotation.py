@@ -1,4 +1,4 @@
-"""Faults of rotation: certificates that are not renewed, or too late, and what the guide does about that."""
+"""Faults of rotation: certificates that tbot does not renew, or renews too late, and the guide's CronJob against that."""
 
 from __future__ import annotations
 
@@ -15,44 +15,46 @@ from provision.disruption.lifetimes import Lifetimes, with_lifetimes
 from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
 from provision.faults.config_maps import edited
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Scene, register
 from provision.faults.tbot import daemon_set
+from provision.faults.tbot.daemon_set import DAEMON_SET
+from provision.names import APP, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 from provision.render import MANIFESTS, documents
 
 CRON_JOB = MANIFESTS / "troubleshooting" / "cert-refresh-cronjob.yaml"
 LONG_LIVED = Lifetimes(600, 20)
-"""Due every twenty seconds, and good for ten minutes: time to see that it is not renewed while it is still valid."""
+"""Renewed every 20 s and valid for ten minutes: time to see a missing renewal while the certificate is still valid."""
 SHORT_LIVED = Lifetimes(60, 20)
 NEVER = Lifetimes(600, 590)
 TOO_LATE = Lifetimes(3600, 7200)
 TOO_OLD = timedelta(seconds=55)
-"""Older than twenty seconds, and than the thirty that clocks may be off besides."""
+"""More than a renewal interval of 20 s and the 30 s that clocks may differ by."""
 BACKDATED = timedelta(minutes=1)
 
 
 @contextmanager
 def _with(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
-    """Tbot's configuration with other lifetimes; what runs has its own until it is restarted."""
+    """Configure other lifetimes in tbot; a running tbot keeps its own until it restarts."""
 
     def change(config: dict[str, Any]) -> dict[str, Any]:
         return with_lifetimes(config, lifetimes)
 
-    with edited(scene, daemon_set.NAMESPACE, "tbot-config", "tbot.yaml", change):
+    with edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, change):
         yield
 
 
 @contextmanager
 def _affected(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
     try:
-        # The release comes with the restart that puts the lifetimes into force.
+        # The change of the release restarts tbot, which puts the lifetimes into force.
         with _with(scene, lifetimes), daemon_set.AFFECTED_TBOT.inject(scene):
             yield
     finally:
-        scene.restart_agent()
+        scene.restart_tbot()
 
 
 def _await_each(scene: Scene, what: str, problem: Callable[[Certificate], bool], *, node: str = "") -> None:
-    """Waits until the certificate of every proxy, or of every one on a node, is as it is looked for."""
+    """Wait until the certificate of every proxy, or of every proxy on a node, has a problem."""
     with scene.looking() as cluster:
         pods = [p for p in cluster.pods() if uses_the_socket(p) and (not node or p.node == node)]
 
@@ -91,43 +93,43 @@ def _expired(scene: Scene) -> Iterator[None]:
 def _not_in_force(scene: Scene) -> Iterator[None]:
     try:
         with _with(scene, NEVER):
-            scene.restart_agent()
+            scene.restart_tbot()
             with _with(scene, LONG_LIVED):
                 _await_each(scene, "is older than its renewal interval", _is_too_old)
                 yield
     finally:
-        scene.restart_agent()
+        scene.restart_tbot()
 
 
 @contextmanager
 def _beyond_ttl(scene: Scene) -> Iterator[None]:
     try:
         with _with(scene, TOO_LATE):
-            scene.restart_agent()
+            scene.restart_tbot()
             yield
     finally:
-        scene.restart_agent()
+        scene.restart_tbot()
 
 
 @contextmanager
 def _frozen(scene: Scene) -> Iterator[None]:
     try:
         with _with(scene, LONG_LIVED):
-            scene.restart_agent()
+            scene.restart_tbot()
             with daemon_set.FROZEN.inject(scene):
                 _await_each(scene, "on that node is older than its renewal interval", _is_too_old, node=scene.nodes()[0])
                 yield
     finally:
-        scene.restart_agent()
+        scene.restart_tbot()
 
 
 @contextmanager
 def _cron_job(scene: Scene) -> Iterator[None]:
     objects = scene.installation.objects
-    made = documents(CRON_JOB, {"NAMESPACE": "test-app"})
+    made = documents(CRON_JOB, {"NAMESPACE": APP})
     for document in made:
         if document["kind"] == "CronJob":
-            # At an hour that is far: it is what it says that is judged, not what it does.
+            # Scheduled hours away: the suite judges its command, and it must not run.
             hour = (datetime.now(UTC) + timedelta(hours=12)).hour
             document["spec"]["schedule"] = re.sub(r"^(\S+) \*", rf"\1 {hour}", document["spec"]["schedule"])
     try:
@@ -135,69 +137,88 @@ def _cron_job(scene: Scene) -> Iterator[None]:
         yield
     finally:
         for document in reversed(made):
-            objects.delete(document["apiVersion"], document["kind"], document["metadata"]["name"], namespace="test-app")
+            objects.delete(document["apiVersion"], document["kind"], document["metadata"]["name"], namespace=APP)
 
 
-CONFIG = "ConfigMap teleport-system/tbot-config"
-DAEMON_SET = "DaemonSet teleport-system/tbot"
-UNDO = "The entry is put back to the letter and tbot restarted; every Envoy has its streams and a fresh certificate again."
+CONFIG = f"ConfigMap {TBOT_NAMESPACE}/{TBOT_CONFIG}"
+UNDO = "The suite puts the entry back to the letter, restarts tbot, and waits until every Envoy has its streams again."
 
-NOT_RENEWED = Fault(
-    name="svids-pushed-but-not-renewed",
-    description="tbot is a release that pushes certificates without renewing them, and has done so past a renewal interval.",
-    touches=f"{DAEMON_SET}; {CONFIG}",
-    undo=f"The image is put back. {UNDO}",
-    breaks=frozenset({"INST-16", "ROT-01", "ROT-02", "ROT-03", "ROT-07"}),
-    reach=reach.AGENT | reach.WORKLOADS | reach.CERTIFICATES,
-    inject=_not_renewed,
+register(
+    Fault(
+        name="svids-pushed-but-not-renewed",
+        description="tbot runs a release that pushes certificates without renewing them, and has run past a renewal"
+        " interval.",
+        cause="tbot-pushes-without-renewing",
+        touches=f"{DAEMON_SET}; {CONFIG}",
+        undo=f"The suite puts the image back. {UNDO}",
+        breaks=frozenset({"INST-16", "ROT-01", "ROT-02", "ROT-03", "ROT-07"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
+        inject=_not_renewed,
+    )
 )
 
-EXPIRED = Fault(
-    name="svids-pushed-until-they-expired",
-    description="tbot is a release that pushes certificates without renewing them, and they have expired.",
-    touches=f"{DAEMON_SET}; {CONFIG}",
-    undo=f"The image is put back. {UNDO}",
-    breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"}),
-    reach=reach.AGENT | reach.WORKLOADS | reach.CERTIFICATES,
-    inject=_expired,
+register(
+    Fault(
+        name="svids-pushed-until-they-expired",
+        description="tbot runs a release that pushes certificates without renewing them, and the certificates have expired.",
+        cause="tbot-pushes-without-renewing",
+        touches=f"{DAEMON_SET}; {CONFIG}",
+        undo=f"The suite puts the image back. {UNDO}",
+        breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
+        inject=_expired,
+    )
 )
 
-NOT_IN_FORCE = Fault(
-    name="renewal-interval-not-in-force",
-    description="tbot was started with hardly any renewal; its configuration was mended, and tbot not restarted.",
-    touches=f"{CONFIG}; {DAEMON_SET}",
-    undo=UNDO,
-    breaks=frozenset({"ROT-01", "ROT-07"}),
-    reach=reach.AGENT | reach.WORKLOADS | reach.CERTIFICATES,
-    inject=_not_in_force,
+register(
+    Fault(
+        name="renewal-interval-not-in-force",
+        description="tbot started with a far too long renewal interval; the operator corrected the configuration and did"
+        " not restart tbot.",
+        cause="tbot-config-not-in-force",
+        touches=f"{CONFIG}; {DAEMON_SET}",
+        undo=UNDO,
+        breaks=frozenset({"ROT-01", "ROT-07"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
+        inject=_not_in_force,
+    )
 )
 
-BEYOND_TTL = Fault(
-    name="renewal-interval-beyond-ttl",
-    description="tbot renews certificates of an hour every two hours.",
-    touches=f"{CONFIG}; {DAEMON_SET}",
-    undo=UNDO,
-    breaks=frozenset({"ROT-01"}),
-    reach=reach.AGENT | reach.WORKLOADS | reach.CERTIFICATES,
-    inject=_beyond_ttl,
+register(
+    Fault(
+        name="renewal-interval-beyond-ttl",
+        description="tbot renews certificates of an hour every two hours.",
+        cause="renewal-interval-beyond-lifetime",
+        touches=f"{CONFIG}; {DAEMON_SET}",
+        undo=UNDO,
+        breaks=frozenset({"ROT-01"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
+        inject=_beyond_ttl,
+    )
 )
 
-FROZEN = Fault(
-    name="tbot-frozen-past-a-renewal",
-    description="tbot on one node stands still for longer than a renewal interval; the streams of its proxies stay open.",
-    touches=f"the process of tbot on one node; {CONFIG}",
-    undo=f"SIGCONT. {UNDO}",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ROT-01", "ROT-07"}),
-    reach=reach.AGENT | reach.WORKLOADS | reach.CERTIFICATES,
-    inject=_frozen,
+register(
+    Fault(
+        name="tbot-frozen-past-a-renewal",
+        description="tbot on one node is stopped for longer than a renewal interval; the streams of its proxies stay open.",
+        cause="tbot-not-answering",
+        touches=f"the process of tbot on one node; {CONFIG}",
+        undo=f"The suite sends SIGCONT. {UNDO}",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ROT-01", "ROT-07"}),
+        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
+        inject=_frozen,
+    )
 )
 
-GUIDES_CRON_JOB = Fault(
-    name="the-guides-cronjob",
-    description="The guide's CronJob restarts the Deployments of the test application's namespace.",
-    touches="CronJob, ServiceAccount, Role and RoleBinding test-app/cert-refresh",
-    undo="They are deleted.",
-    breaks=frozenset({"ROT-05"}),
-    reach=reach.CERTIFICATES,
-    inject=_cron_job,
+register(
+    Fault(
+        name="the-guides-cronjob",
+        description="The guide's CronJob restarts the Deployments of the test application's namespace.",
+        cause="restarting-cronjob",
+        touches="CronJob, ServiceAccount, Role and RoleBinding test-app/cert-refresh",
+        undo="The suite deletes them.",
+        breaks=frozenset({"ROT-05"}),
+        reach=reach.CERTIFICATES,
+        inject=_cron_job,
+    )
 )

@@ -1,7 +1,7 @@
-"""The fault that looks like health: a pod that wears another service account's identity, together with its key.
+"""The fault that looks healthy: a pod with the identity and the key of another service account.
 
-Three slips meet, each of which goes unnoticed alone: a socket directory that everybody may write to, a mount of it that is
-writable, and a tbot that is away for a moment while pods start.
+Three mistakes meet, each harmless alone: a socket directory that every user may write to, a writable mount of it, and a tbot
+that is away for a moment while pods start.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.sds_mode import SdsMode
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.wait import NotYet, eventually
 from provision.faults import reach
-from provision.faults.fault import TEMPLATES, Fault, Scene
+from provision.faults.fault import Fault, Scene, register
 from provision.faults.istio.istio_settings import VOLUMES_ONLY_TEMPLATE, injected_with
 from provision.faults.surroundings.nodes import directory_for_all
 from provision.faults.tbot import daemon_set
+from provision.names import APP, ISTIO_NAMESPACE
 
-NAMESPACE, FIRST = "test-app", "first-comer"
-"""Where the test application lives, and the workload whose agent finds no socket and makes one."""
-GATEWAY = "istio=ingressgateway"
+FIRST = "first-comer"
+"""The pod whose agent finds no socket and makes one."""
+GATEWAYS = "istio=ingressgateway"
 
 
 @contextmanager
@@ -37,25 +39,25 @@ def _takeover(scene: Scene) -> Iterator[None]:
                     objects.apply(document)
                 eventually(f"{FIRST} is Ready", lambda: _look_for_first(cluster), patience)
                 (former,) = _pods_of_app(cluster, node)
-                objects.delete("v1", "Pod", former.name, namespace=NAMESPACE)
+                objects.delete("v1", "Pod", former.name, namespace=APP)
                 eventually("its successor is taken over", lambda: _look_for_taken(cluster, node, former), patience)
-            scene.await_agent()
+            scene.await_tbot()
             yield
     finally:
         for kind in ("Pod", "ServiceAccount"):
-            objects.delete("v1", kind, FIRST, namespace=NAMESPACE)
+            objects.delete("v1", kind, FIRST, namespace=APP)
         scene.restart_app()
 
 
 def _node(scene: Scene) -> str:
-    """A node on which the test application runs and the gateway does not: that would be taken over as well."""
+    """Return a node where the test application runs and the gateway does not, which would be taken over as well."""
     with scene.looking() as cluster:
-        gateways = {pod.node for pod in cluster.pods("istio-system", GATEWAY)}
+        gateways = {pod.node for pod in cluster.pods(ISTIO_NAMESPACE, GATEWAYS)}
         return next(n for n in scene.nodes() if n not in gateways and _pods_of_app(cluster, n))
 
 
 def _pods_of_app(cluster: Cluster, node: str) -> list[Pod]:
-    return [p for p in cluster.pods(NAMESPACE, "app=test-app") if p.node == node and not p.terminating]
+    return [p for p in cluster.pods(APP, f"app={APP}") if p.node == node and not p.terminating]
 
 
 def _first_comer(scene: Scene, node: str) -> list[dict[str, Any]]:
@@ -65,7 +67,7 @@ def _first_comer(scene: Scene, node: str) -> list[dict[str, Any]]:
         "command": ["sleep", "infinity"],
         "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "allowPrivilegeEscalation": False},
     }
-    metadata = {"name": FIRST, "namespace": NAMESPACE}
+    metadata = {"name": FIRST, "namespace": APP}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
         {
@@ -83,7 +85,7 @@ def _first_comer(scene: Scene, node: str) -> list[dict[str, Any]]:
 
 
 def _look_for_first(cluster: Cluster) -> None:
-    pods = [pod for pod in cluster.pods(NAMESPACE) if pod.name == FIRST]
+    pods = [pod for pod in cluster.pods(APP) if pod.name == FIRST]
     if not pods or not pods[0].ready:
         raise NotYet(f"{FIRST} is {pods[0].phase if pods else 'not there'}")
 
@@ -97,15 +99,19 @@ def _look_for_taken(cluster: Cluster, node: str, gone: Pod) -> None:
         raise NotYet(f"its mode is {mode.value}")
 
 
-TAKEOVER = Fault(
-    name="takeover",
-    description="On one node the socket directory has mode 0777 and mounts of it are writable. While tbot was away a pod"
-    " made the node's socket its own; the next one, of another service account, is 2/2 with the identity and the key of the"
-    " first, and logs all that the guide calls healthy.",
-    touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
-    " DaemonSet teleport-system/tbot; Deployment test-app/test-app; Pod test-app/first-comer",
-    undo="The first pod is deleted, mode and template are put back to the letter, and the test application is restarted.",
-    breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD,
-    reach=reach.AGENT | reach.WORKLOADS | {"ID-05", "INST-07"},
-    inject=_takeover,
+register(
+    Fault(
+        name="takeover",
+        description="On one node the socket directory has mode 0777 and mounts of it are writable. While tbot was away,"
+        " a pod made the node's socket its own; the next one, of another service account, is 2/2 with the identity and"
+        " the key of the first, and logs all that the guide calls healthy.",
+        cause="socket-taken-over",
+        touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
+        " DaemonSet teleport-system/tbot; Deployment test-app/test-app; Pod test-app/first-comer",
+        undo="The suite deletes the first pod, puts mode and template back to the letter, and restarts the test"
+        " application.",
+        breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD,
+        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-05", "INST-07"},
+        inject=_takeover,
+    )
 )

@@ -1,4 +1,4 @@
-"""Faults of a rotation of Teleport's SPIFFE authority: what keeps a change of it from those who have to follow."""
+"""Faults of a rotation of Teleport's SPIFFE authority: proxies do not hear of a change."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from facts.evidence import KeptInMemory
 from observe.teleport.session import TeleportSession
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Scene, register
 from provision.faults.tbot import daemon_set
 
 INTERVAL = 0.1
-"""Seconds between two looks at Teleport's bundle: an eighth of what a phase takes at the least."""
+"""Seconds between two readings of Teleport's bundle: an eighth of the shortest phase."""
 
 RULES = ("FORWARD -d", "OUTPUT -d", "FORWARD -s", "INPUT -s")
-"""What a node's pods and the node itself send to an address, and what comes from it."""
+"""Traffic from a node's pods and from the node itself to an address, and back."""
 
 
 class Cut:
-    """The network between one node and Teleport: cut while Teleport publishes more than one authority, whole otherwise."""
+    """Cuts the network between one node and Teleport while Teleport publishes more than one authority."""
 
     def __init__(self, scene: Scene, node: str) -> None:
-        """Nothing is cut yet.
+        """Prepare; cut nothing yet.
 
         Args:
             scene: The scene.
@@ -38,14 +38,14 @@ class Cut:
         self._follower = threading.Thread(target=self._follow, name=f"cut {node}", daemon=True)
 
     def begin(self) -> None:
-        """Follows Teleport from now on."""
+        """Follow Teleport's bundle from now on."""
         self._follower.start()
 
     def end(self) -> None:
-        """Mends the network, and follows no longer.
+        """Repair the network and stop following.
 
         Raises:
-            RuntimeError: It was not followed to the end, so that nobody knows when the network was cut.
+            RuntimeError: Following the bundle failed, so that it is unknown when the network was cut.
         """
         self._ended.set()
         self._follower.join()
@@ -71,7 +71,7 @@ class Cut:
             self._broken = error
 
     def _set(self, *, cut: bool) -> None:
-        self._is_cut = True  # before it is: what may be there is taken away in the end
+        self._is_cut = True  # set before the rules are: `end` must remove what may be there
         rules = [f"{rule} {self._address} -j DROP" for rule in RULES]
         if cut:
             script = "; ".join(f"iptables -w -I {rule}" for rule in rules)
@@ -90,16 +90,19 @@ def _bundle_frozen(scene: Scene) -> Iterator[None]:
         yield
     finally:
         cut.end()
-        scene.await_agent()
+        scene.await_tbot()
 
 
-BUNDLE_FROZEN = Fault(
-    name="bundle-frozen",
-    description="The network between tbot on one node and Teleport is cut as soon as a rotation of the SPIFFE authority has"
-    " begun, and whole again when that is over: the proxies there do not hear of what comes in between.",
-    touches="iptables of one node",
-    undo="The rules are deleted; every Envoy has its streams again.",
-    breaks=frozenset({"ROT-04"}),
-    reach=reach.CERTIFICATES,
-    inject=_bundle_frozen,
+register(
+    Fault(
+        name="bundle-frozen",
+        description="A firewall cuts tbot on one node off from Teleport as soon as a rotation of the SPIFFE authority has"
+        " begun, until the rotation is over: the proxies there do not hear of the phases in between.",
+        cause="bundle-not-delivered",
+        touches="iptables of one node",
+        undo="The suite deletes the rules and waits until every Envoy has its streams again.",
+        breaks=frozenset({"ROT-04"}),
+        reach=reach.CERTIFICATES,
+        inject=_bundle_frozen,
+    )
 )

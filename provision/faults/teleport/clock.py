@@ -1,8 +1,8 @@
 """Faults of the issuer's clock.
 
-An issuer in a container has the clock of its host. libfaketime gives it another one: it stands between a program and the C
-library, which the lab's stand-in for Teleport asks for the time. A program in Go asks the kernel itself: for Teleport's own
-binaries there is no such fault but a host whose clock is wrong.
+A container has the clock of its host. libfaketime gives it another one: it stands between a program and the C library, which
+the lab's stand-in for Teleport asks for the time. A program in Go asks the kernel itself, so that Teleport's own binaries
+have this fault only on a host with a wrong clock.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from observe.command import must_run
 from observe.wait import eventually
 from provision.clusters.kind import NETWORK
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Fault, Scene, register
 from provision.faults.tbot import daemon_set
 from provision.installing.teleport import OwnTeleport, ping
 
 AHEAD = "+10m"
 PROGRAM, LIBRARY = "/usr/local/bin/teleport", "/usr/local/lib/libfaketime.so.1"
-# What waits, waits by the clock that has no date; only the date is another one.
+# Timeouts go by the monotonic clock, which stays as it is; only the date changes.
 WITH_OTHER_CLOCK = f"export FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 LD_PRELOAD={LIBRARY}"
 
 
@@ -40,35 +40,38 @@ def _ahead(scene: Scene) -> Iterator[None]:
     try:
         must_run(["docker", "exec", name, "sed", "-i", f"1a {WITH_OTHER_CLOCK}", PROGRAM], timeout=patience)
         _restart(scene, teleport)
-        scene.restart_agent()  # or each tbot joins anew in its own time, and is not Ready meanwhile
+        scene.restart_tbot()  # otherwise each tbot joins again in its own time, and is not Ready meanwhile
         scene.restart_app()
         yield
     finally:
         must_run(["docker", "exec", name, "sed", "-i", "/FAKETIME/d", PROGRAM], timeout=patience)
         _restart(scene, teleport)
-        scene.restart_agent()
+        scene.restart_tbot()
         scene.restart_app()
 
 
 def _restart(scene: Scene, teleport: OwnTeleport) -> None:
-    """Restarts Teleport, which keeps its state, and waits until it answers, and tbot knows where."""
+    """Restart Teleport, which keeps its state, wait until it answers, and tell tbot its address."""
     pace = scene.pace(scene.patience.teleport_up)
     must_run(["docker", "restart", "--time", "5", teleport.container.name], timeout=scene.patience.teleport_up)
     eventually("Teleport answers its ping endpoint", lambda: ping(teleport.proxy, insecure=True), pace)
-    # Docker gives it the lowest address that is free, which need not be the one that it had.
+    # Docker gives it the lowest free address, which may differ from the former one.
     address, former = teleport.join_network(NETWORK, pace), daemon_set.dialled(scene)
     if address != former:
         aliases = [{"ip": address, "hostnames": [teleport.cluster_name]}, {"ip": former, "$patch": "delete"}]
         daemon_set.patch(scene, {"hostAliases": aliases})
 
 
-CLOCK_AHEAD = Fault(
-    name="issuers-clock-ahead",
-    description="Teleport's clock is ten minutes ahead, and tbot and the test application were restarted: 2/2, with"
-    " certificates that are not valid yet.",
-    touches="Teleport's process; DaemonSet teleport-system/tbot; Deployment test-app/test-app",
-    undo="Teleport, tbot and the test application are restarted under the right clock.",
-    breaks=frozenset({"INST-14", "CHK-6", "CHK-7", "ID-03", "ID-04", "ID-11"}) | reach.TRAFFIC,
-    reach=reach.AGENT | reach.WORKLOADS | reach.CERTIFICATES | {"INST-16"},
-    inject=_ahead,
+register(
+    Fault(
+        name="issuers-clock-ahead",
+        description="Teleport's clock is ten minutes ahead, and the operator restarted tbot and the test application:"
+        " 2/2, with certificates that are not valid yet.",
+        cause="issuer-clock-off",
+        touches="Teleport's process; DaemonSet teleport-system/tbot; Deployment test-app/test-app",
+        undo="The suite restarts Teleport, tbot and the test application with the right clock.",
+        breaks=frozenset({"INST-14", "CHK-6", "CHK-7", "ID-03", "ID-04", "ID-11"}) | reach.TRAFFIC,
+        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES | {"INST-16"},
+        inject=_ahead,
+    )
 )

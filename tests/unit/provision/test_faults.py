@@ -126,7 +126,7 @@ def test_the_tokens_keys_are_others_and_then_the_clusters_own_again(tmp_path: Pa
         ("role-for-production", "role", "allow.workload_identity_labels", {"env": ["prod"]}),
         ("role-taken-from-bot", "bot", "roles", []),
         ("placeholder-in-the-token", "token", "kubernetes.static_jwks.jwks", "PASTE_JWKS_HERE"),
-        ("token-for-a-bot-nobody-made", "token", "bot_name", "istio-tbot-of-the-guide"),
+        ("token-for-a-missing-bot", "token", "bot_name", "istio-tbot-of-the-guide"),
         ("token-for-another-service-account", "token", "kubernetes.allow", [{"service_account": "default:tbot"}]),
     ],
 )
@@ -168,7 +168,7 @@ def test_a_template_can_be_taken_away_and_comes_back() -> None:
 def test_istios_own_template_gets_the_nodes_directory_and_keeps_the_rest(empty: str) -> None:
     volumes = f"  - emptyDir:{empty}\n    name: workload-socket\n  - emptyDir: {{}}\n    name: credential-socket\n"
     text = f"spec:\n  volumes:\n{volumes}"
-    changed = _socket_in_istios_own({"templates": {"sidecar": text, "spire": "spec: {}"}})
+    changed = _socket_in_istios_own({"templates": {"sidecar": text, "spire": "spec: {}"}}, "/run/spire/sockets")
     assert yaml.safe_load(changed["templates"]["sidecar"])["spec"]["volumes"] == [
         {"hostPath": {"path": "/run/spire/sockets", "type": "Directory"}, "name": "workload-socket"},
         {"emptyDir": {}, "name": "credential-socket"},
@@ -213,8 +213,8 @@ def test_a_stamp_of_another_length_cannot_take_its_place(tmp_path: Path, wanted:
     assert not (tmp_path / "other").exists()
 
 
-def test_tctl_is_run_as_nobody() -> None:
-    with FAULTS["session-of-nobody"].inject(scene(Objects("mesh", MESH))) as operator:
+def test_tctl_runs_as_an_unprivileged_user() -> None:
+    with FAULTS["expired-teleport-session"].inject(scene(Objects("mesh", MESH))) as operator:
         assert operator == replace(OPERATOR, tctl=("docker", "exec", "--user", "65534", "-i", "t", "tctl"))
 
 

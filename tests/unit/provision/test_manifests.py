@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from provision.installing import tbot
-from provision.installing.resources import PLACEHOLDER, TOKEN_TEMPLATE
+from provision.installing.resources import TOKEN_TEMPLATE
 from provision.installing.variant import RECOMMENDED
 from provision.render import MANIFESTS, VARIABLE_NAMES, documents, render
 from settings import Names
@@ -57,7 +58,7 @@ def test_names_are_the_guides() -> None:
 def test_the_token_template_holds_only_the_placeholder_and_fits_the_bot() -> None:
     text = TOKEN_TEMPLATE.read_text()
     token = yaml.safe_load(text)
-    assert token["spec"]["kubernetes"]["static_jwks"]["jwks"] == PLACEHOLDER
+    assert token["spec"]["kubernetes"]["static_jwks"]["jwks"] == LITERAL_PLACEHOLDER
     assert token["metadata"]["name"] == Names().token
     assert token["spec"]["bot_name"] == one("teleport-bot.yaml", "bot")["metadata"]["name"]
     account = one("tbot-rbac.yaml", "ServiceAccount")["metadata"]
