@@ -55,6 +55,10 @@ test-suite: venv
 test-contract: venv
 	$(BIN)/pytest -q -p no:cacheprovider tests/contract
 
+.PHONY: mutants
+mutants: venv ## Small defects in judge/ and facts/ that their unit tests must notice: a fixed sample, 95 % of which must be killed
+	$(BIN)/python -m tests.mutants
+
 .PHONY: lab
 lab: venv ## Build what a cluster needs where no container registry can be reached, and make sure Docker runs
 	$(BIN)/python -m lab host
