@@ -10,6 +10,7 @@ mutates no texts, tables, returns or branches, changes the files of the work tre
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 def main() -> int:
     """Tries the sample, prints what became of each mutant, and writes the report."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copies are removed
     among = [m for m in modules(ROOT) if m.path.startswith(asked.only)]
     drawn = sampled(among, asked.count)
     mutations = thinned(drawn, asked.at_most or len(drawn))

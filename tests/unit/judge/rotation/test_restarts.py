@@ -62,6 +62,7 @@ def test_each_of_several_jobs_is_named_and_one_that_is_suspended_only_mentioned(
     violated(judged(job(), job(name="second"), job("echo", name="other")), "ROT-05", "refresh", "second")
     holds(judged(job(suspended=True)), "ROT-05")
     assert "refresh" in judged(job(suspended=True)).seen
+    assert "suspended" not in judged(job("echo"), job("echo", name="other", suspended=True)).seen
 
 
 def test_no_job_at_all_holds_by_the_reading_of_the_pods() -> None:
@@ -73,6 +74,7 @@ def test_no_job_at_all_holds_by_the_reading_of_the_pods() -> None:
     [
         ("*/45 * * * *", ":00, :45 of each hour, so the gaps are 45 and 15 minutes"),
         ("*/25 * * * *", ":00, :25, :50 of each hour, so the gaps are 25 and 10 minutes"),
+        ("*/59 * * * *", ":00, :59 of each hour, so the gaps are 59 and 1 minutes"),
     ],
 )
 def test_a_step_that_does_not_divide_the_hour_is_told_as_what_it_does(schedule: str, said: str) -> None:
@@ -81,7 +83,9 @@ def test_a_step_that_does_not_divide_the_hour_is_told_as_what_it_does(schedule: 
 
 @pytest.mark.parametrize("schedule", ["*/30 * * * *", "*/60 * * * *", "*/0 * * * *", "5 * * * *", "*/45 3 * * *"])
 def test_other_schedules_need_no_such_words(schedule: str) -> None:
-    assert "gaps" not in judged(job(schedule=schedule)).seen
+    seen = judged(job(schedule=schedule)).seen
+    assert "gaps" not in seen
+    assert "None" not in seen
 
 
 def test_the_guides_own_job_is_found() -> None:
