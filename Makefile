@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PROFILES ?=
-# What `make test-faults` takes if it is told nothing: profiles that are judged in seconds.
+# What `make test-faults` takes without PROFILES: those that are judged in seconds.
 QUICK_PROFILES := install,checklist,identity,traffic
 
 .PHONY: help
