@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PROFILES ?=
-# What `make test-faults` takes if it is told nothing: profiles that are judged in seconds.
+# What `make test-faults` takes without PROFILES: those that are judged in seconds.
 QUICK_PROFILES := install,checklist,identity,traffic
 
 .PHONY: help
@@ -56,6 +56,10 @@ test-suite: venv
 	$(BIN)/pytest -q tests/unit tests/plugin
 test-contract: venv
 	$(BIN)/pytest -q -p no:cacheprovider tests/contract
+
+.PHONY: mutants
+mutants: venv ## Small defects in judge/ and facts/ that their unit tests must notice: a fixed sample, 95 % of which must be killed
+	$(BIN)/python -m tests.mutants
 
 .PHONY: lab
 lab: venv ## Build what a cluster needs where no container registry can be reached, and make sure Docker runs

@@ -1,0 +1,80 @@
+"""What the documents say of the suite: links, options and requirements that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import OPTIONS
+from facts.catalogue import Catalogue, parse_catalogue
+from settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "manifests").rglob("*.md"), ROOT / "lab/README.md"}
+)
+FOR_USERS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("ci", "existing-cluster", "broken-mesh"))]
+OF_OTHERS = {"--proxy", "--lf", "--docker"}
+"""Options of tsh, pytest and the lab."""
+
+
+def anchors(document: Path) -> set[str]:
+    """Names that a link may lead to: headings as GitHub names them, and explicit ones."""
+    text = document.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings} | {*re.findall(r'<a id="([^"]+)"', text)}
+
+
+def catalogue() -> Catalogue:
+    return parse_catalogue(yaml.safe_load((ROOT / "features" / "catalogue.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_link_leads_somewhere(document: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if not link.startswith(("https://", "http://")):
+            name, _, anchor = link.partition("#")
+            target = (document.parent / name).resolve() if name else document
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("document", FOR_USERS, ids=lambda path: path.name)
+def test_each_option_and_variable_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    without_other_tools = re.sub(r"^(?:kubectl|tctl) .*$", "", text, flags=re.MULTILINE)
+    named = {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_other_tools)}
+    there = {option for option, _, _ in OPTIONS}
+    assert named - there - OF_OTHERS - {"--profile"} == set()
+    variables = {name.lower() for name in re.findall(r"\bCONFORMANCE_([A-Z_]+)", text)}
+    assert variables - {*Settings.model_fields} == set()
+
+
+def test_the_readme_lists_exactly_the_requirements_of_each_profile() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| ((?:[A-Z]+-\d+[, …]*)+) \|", text, re.MULTILINE))
+    listed = {profile: {*_expanded(ranges)} for profile, ranges in rows.items()}
+    there: dict[str, set[str]] = {}
+    for requirement in catalogue().requirements.values():
+        there.setdefault(requirement.profile, set()).add(requirement.id)
+    assert listed == there
+
+
+def _expanded(ranges: str) -> list[str]:
+    """`ID-01 … ID-03, NEG-01` as single requirements."""
+    found = []
+    for each in ranges.split(", "):
+        first, _, last = each.partition(" … ")
+        kind, number = first.split("-")
+        end = int((last or first).split("-")[1])
+        found += [f"{kind}-{n:0{len(number)}d}" for n in range(int(number), end + 1)]
+    return found
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 950
