@@ -17,9 +17,14 @@ import yaml
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
 from observe.install import Install
+from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.facet import NODES, PODS, VERSION
+from observe.proxies.facet import FLEET
 from observe.teleport.audit import AuditEvents, EventFiles
+from observe.teleport.facet import BOT_INSTANCES
 from observe.teleport.session import TeleportSession
+from observe.teleport.tbot_facet import TBOT
 from observe.tools import Tools
 from observe.wait import Pace
 from provision.clusters.directory import kept_kubeconfig
@@ -234,7 +239,7 @@ def install(
     def teleport() -> TeleportSession:
         address = target.teleport()
         return TeleportSession(
-            address.proxy or opened.tbot().config.proxy_server,
+            address.proxy or opened.tbot.installed().config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,
             tctl=target.tctl,
@@ -244,8 +249,8 @@ def install(
     def audit_events() -> AuditEvents | None:
         return EventFiles(settings.audit_events) if settings.audit_events else target.audit_events()
 
-    opened = Install(
-        cluster=cluster,
+    opened = Install.of(
+        cluster,
         teleport=teleport,
         tools=tools,
         names=settings.names,
@@ -276,14 +281,14 @@ def gather(
 ) -> Callable[[Iterable[TestPod]], TestPods]:
     """Makes workloads out of how they are wanted; whoever calls it removes them."""
     target.need("tbot")
-    mesh = install.mesh()
+    mesh = install.istio.mesh()
     return partial(
         TestPods,
         target.objects,
         cluster,
         image=target.workload_image,
-        mesh=MeshNames(mesh.trust_domain, mesh.revision, install.injection_template()),
-        nodes=install.workload_nodes(),
+        mesh=MeshNames(mesh.trust_domain, mesh.revision, install.istio.injection_template()),
+        nodes=install.cluster.workload_nodes(),
         patience=settings.patience.pod_ready,
     )
 
@@ -301,7 +306,7 @@ def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestP
 @pytest.fixture(scope="module")
 def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
     """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the feature."""
-    changed = ShortLived(target.objects, install.cluster, install.tbot(), Pace(settings.patience.rollout))
+    changed = ShortLived(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
     yield changed
     changed.end()
 
@@ -333,14 +338,15 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     """Puts what was read in any case on the first page. Only who issues the identities is asked for if nobody did."""
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
-            run_facts.note_ping(recorder, install.ping())
-    version = install.seen("api_version")
-    run_facts.note_cluster(recorder, install.cluster.api.host, version[0] if version else None, install.seen("nodes") or ())
-    if (mesh := install.seen("mesh")) is not None:
+            run_facts.note_ping(recorder, install.teleport.ping())
+    version, nodes = install.seen(VERSION), install.seen(NODES) or ()
+    run_facts.note_cluster(recorder, install.cluster.reader.api.host, version[0] if version else None, nodes)
+    if (mesh := install.seen(MESH)) is not None:
         run_facts.note_mesh(recorder, mesh)
-    if (tbot := install.seen("tbot")) is not None:
-        run_facts.note_tbot(recorder, tbot, install.seen("bot_instances") or ())
-    if (fleet := install.seen("fleet")) is not None:
+    instances = install.seen(BOT_INSTANCES)
+    if (tbot := install.seen(TBOT)) is not None:
+        run_facts.note_tbot(recorder, tbot, instances or ())
+    if (fleet := install.seen(FLEET)) is not None:
         run_facts.note_fleet(recorder, fleet)
-    if (pods := install.seen("pods")) is not None:
+    if (pods := install.seen(PODS)) is not None:
         run_facts.note_images(recorder, pods)

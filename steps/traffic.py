@@ -54,9 +54,9 @@ class Conversations:
     ) -> None:
         """Lets a client ask, through a gateway if one is given."""
         calling, called = self._test_pods.known_to(client, server)
-        pair = Pair(calling, called, self._install.ping().cluster_name)
+        pair = Pair(calling, called, self._install.teleport.ping().cluster_name)
         host, through = (access.host, access.pods) if access else ("", ())
-        held = exchange(self._install.cluster, calling, called, urls, count=count, host=host, through=through)
+        held = exchange(self._install.cluster.reader, calling, called, urls, count=count, host=host, through=through)
         self._held[client, server] = Asked(pair, held)
 
     def address(self, server: str) -> str:
@@ -65,7 +65,7 @@ class Conversations:
 
     def bundle(self) -> TrustBundle:
         """The authorities that whoever talks here must be certified by."""
-        return self._install.bundle()
+        return self._install.teleport.bundle()
 
     def between(self, client: str, server: str) -> Asked:
         """What a client asked of a server."""
@@ -109,7 +109,7 @@ def conclude(inapplicable: Finding | None, recorder: Recorder) -> Conclude:
 
 @given("at least two nodes that take workloads", target_fixture="inapplicable")
 def two_nodes(install: Install) -> Finding | None:
-    return judge.needs_two_nodes(install.nodes(), install.workload_nodes())
+    return judge.needs_two_nodes(install.cluster.nodes(), install.cluster.workload_nodes())
 
 
 @given(parsers.parse('the workloads "{client}" and "{server}"'))
@@ -213,36 +213,38 @@ def refused_over_tcp(server: str, requirement: str, conversations: Conversations
 
 @given("an ingress gateway", target_fixture="inapplicable")
 def ingress_gateway(install: Install) -> Finding | None:
-    return gateways_judge.needs_an_ingress_gateway(install.mesh(), install.ingress_gateways(), install.pods_evidence())
+    return gateways_judge.needs_an_ingress_gateway(
+        install.istio.mesh(), install.istio.ingress_gateways(), install.cluster.pods_evidence()
+    )
 
 
 @given("the Gateway API in this cluster", target_fixture="inapplicable")
 def gateway_api(install: Install) -> Finding | None:
-    return gateways_judge.needs_the_gateway_api(install.gateway_api(), install.gateway_classes())
+    return gateways_judge.needs_the_gateway_api(install.cluster.gateway_api(), install.istio.gateway_classes())
 
 
 @pytest.fixture
 def ingress_setup(install: Install, test_pods: TestPods, target: Target, settings: Settings) -> IngressSetup:
     """Opens gateways in front of beta."""
     plain, beta = test_pods.ready("plain", "beta")
-    pace, name = Pace(settings.patience.svid), install.ping().cluster_name
-    return IngressSetup(target.objects, install.cluster, client=plain, server=beta, trust_domain=name, pace=pace)
+    pace, name = Pace(settings.patience.svid), install.teleport.ping().cluster_name
+    return IngressSetup(target.objects, install.cluster.reader, client=plain, server=beta, trust_domain=name, pace=pace)
 
 
 @given("beta behind it", target_fixture="access")
 def behind_the_meshs(inapplicable: Finding | None, install: Install, ingress_setup: IngressSetup) -> IngressAccess | None:
-    ingress = install.ingress()
+    ingress = install.istio.ingress()
     if inapplicable is not None or ingress is None:
         return None
-    return ingress_setup.open(ingress, install.gateway_pods(ingress.gateway))
+    return ingress_setup.open(ingress, install.istio.gateway_pods(ingress.gateway))
 
 
 @given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="access")
 def behind_its_own(inapplicable: Finding | None, install: Install, ingress_setup: IngressSetup) -> IngressAccess | None:
-    served = istiods(install.gateway_classes())
+    served = istiods(install.istio.gateway_classes())
     if inapplicable is not None or served is None:
         return None
-    return ingress_setup.build(served.name, install.mesh().revision, install.socket_directory())
+    return ingress_setup.build(served.name, install.istio.mesh().revision, install.tbot.socket_directory())
 
 
 @when(parsers.parse("plain sends {count:d} requests through the gateway to beta"), target_fixture="through")
@@ -256,22 +258,28 @@ def sends_through(count: int, access: IngressAccess | None, conversations: Conve
 @then("every ingress gateway must have an identity from tbot")
 def gateways(through: Asked | None, install: Install, conclude: Conclude) -> None:
     ledger = through.exchange.ledger if through else None
-    conclude(lambda: gateways_judge.gateways_are_certified(install.gateway_fleet(), install.bundle(), ledger))
+    conclude(lambda: gateways_judge.gateways_are_certified(install.istio.gateway_fleet(), install.teleport.bundle(), ledger))
 
 
 @then("that gateway must have an identity from tbot")
 def that_gateway(through: Asked | None, access: IngressAccess | None, install: Install, conclude: Conclude) -> None:
     ledger = through.exchange.ledger if through else None
     pods = access.pods if access else ()
-    conclude(lambda: gateways_judge.gateways_are_certified(read_fleet(install.cluster, pods), install.bundle(), ledger))
+    conclude(
+        lambda: gateways_judge.gateways_are_certified(
+            read_fleet(install.cluster.reader, pods), install.teleport.bundle(), ledger
+        )
+    )
 
 
 @then("beta must have seen exactly the SPIFFE ID of the gateway each time")
 def seen_gateway(through: Asked | None, access: IngressAccess | None, install: Install, conclude: Conclude) -> None:
     def judged() -> Finding:
         if through is None or access is None:
-            return gateways_judge.no_way_in(install.ingress_gateways())
-        return gateways_judge.gateway_reaches(access.identity, access.pods, through.pair, through.exchange, install.bundle())
+            return gateways_judge.no_way_in(install.istio.ingress_gateways())
+        return gateways_judge.gateway_reaches(
+            access.identity, access.pods, through.pair, through.exchange, install.teleport.bundle()
+        )
 
     conclude(judged)
 
@@ -293,7 +301,7 @@ def paths_told_apart(inside: str, closed: str, vault: str, paths: Asked, recorde
 
 @then(parsers.parse("no request may have reached gamma under a path that leads outside {allowed} or into {closed}"))
 def no_way_around(allowed: str, closed: str, paths: Asked, install: Install, recorder: Recorder) -> None:
-    bounds, normalization = Bounds(allowed, closed), install.mesh().normalization
+    bounds, normalization = Bounds(allowed, closed), install.istio.mesh().normalization
     must_hold(recorder, paths_judge.no_path_leads_outside(paths.pair, paths.exchange, bounds, normalization))
 
 
@@ -326,7 +334,7 @@ def start_newcomers(fault: Fault, gather: Callable[[Iterable[TestPod]], TestPods
 @when("the guide's checklist is run as it is written:", target_fixture="answers")
 def run_checklist(datatable: list[list[str]], install: Install) -> tuple[GuideAnswer, ...]:
     _title, *rows = datatable
-    return tuple(install.guide(command) for (command,) in rows)
+    return tuple(install.guide.run(command) for (command,) in rows)
 
 
 @when(parsers.parse("one of them sends {count:d} requests to the other"), target_fixture="failed")
@@ -346,5 +354,7 @@ def newcomers_ask(count: int, newcomers: TestPods, install: Install, settings: S
 
 @then("the guide must find nothing wrong, and every request must end for the name in a certificate")
 def unseen(fault: Fault, answers: tuple[GuideAnswer, ...], failed: Asked, install: Install, recorder: Recorder) -> None:
-    found = judge.unseen_by_the_checklist(fault.description, answers, failed.pair, failed.exchange, install.bundle())
+    found = judge.unseen_by_the_checklist(
+        fault.description, answers, failed.pair, failed.exchange, install.teleport.bundle()
+    )
     must_hold(recorder, found)

@@ -177,14 +177,14 @@ def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[Be
     with ExitStack() as stack:
 
         def begin(pods: Sequence[Pod], wanted: Sequence[PlannedLoad], lifetimes: Sequence[Lifetimes]) -> Trial:
-            watch = Watch(install.cluster, pods)
+            watch = Watch(install.cluster.reader, pods)
             running: tuple[Running, ...] = ()
             # Drawn whatever becomes of the scenario, after everything has ended: where it fails, a person needs it most.
             stack.callback(
                 lambda: watch.timeline(request.node.stash[SCENARIO], [r.load for r in running if r.load is not None])
             )
             stack.enter_context(watch)
-            running = stack.enter_context(under_load(install.cluster, wanted))
+            running = stack.enter_context(under_load(install.cluster.reader, wanted))
             return Trial(watch, pods, running, lifetimes)
 
         yield begin

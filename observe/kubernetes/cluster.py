@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
@@ -179,7 +179,7 @@ class Cluster:
         attributes = {key: value for key, value in asked.items() if value}
         return self._review({"resourceAttributes": attributes}, f"{verb} {resource}", namespace)
 
-    def _review(self, spec: Mapping[str, Any], right: str, namespace: str) -> Right:
+    def _review(self, spec: Mapping[str, object], right: str, namespace: str) -> Right:
         _status, reading = self.api.post(
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec},
@@ -188,7 +188,7 @@ class Cluster:
         )
         return parse_review(reading.document, (reading.evidence,))
 
-    def dry_run_pod(self, namespace: str, document: Mapping[str, Any]) -> DryRun:
+    def dry_run_pod(self, namespace: str, document: Mapping[str, object]) -> DryRun:
         """What the API server would make of a pod, injection and admission included; nothing is made.
 
         Raises:
@@ -305,5 +305,5 @@ class Cluster:
         return parse(reading.document, evidence=(reading.evidence,))
 
 
-def _name_of(parser: Callable[..., Any]) -> str:
+def _name_of(parser: Callable[..., object]) -> str:
     return f"{parser.__module__}.{parser.__qualname__}"

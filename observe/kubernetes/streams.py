@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 import websocket
@@ -26,6 +26,9 @@ from kubernetes import client
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 STDOUT, STDERR, ERROR = 1, 2, 3
 PROTOCOL = "v4.channel.k8s.io"
@@ -134,15 +137,10 @@ class Streams:
         configuration = self._client.configuration
         headers: dict[str, str] = {}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-        options: dict[str, Any] = {"context": self._context()}
+        options: dict[str, object] = {"context": self._context()}
         if configuration.tls_server_name:
             options["server_hostname"] = configuration.tls_server_name
-        proxy: dict[str, Any] = {}
-        if configuration.proxy:
-            address = urlsplit(configuration.proxy)
-            proxy = {
-                "http_proxy_host": address.hostname, "http_proxy_port": address.port, "proxy_type": address.scheme,
-            }  # fmt: skip
+        proxy = urlsplit(configuration.proxy or "")
         return websocket.create_connection(
             "ws" + configuration.host.removeprefix("http") + f"{path}?{urlencode(query)}",
             timeout=timeout,
@@ -150,7 +148,10 @@ class Streams:
             subprotocols=[PROTOCOL],
             sslopt=options,
             suppress_origin=True,
-            **proxy,
+            # Without a host the library looks at neither of the other two.
+            http_proxy_host=proxy.hostname,
+            http_proxy_port=proxy.port,
+            proxy_type=proxy.scheme,
         )
 
     def _context(self) -> ssl.SSLContext:
@@ -201,7 +202,7 @@ def _exit_code(status: bytes, where: str) -> int:
     )
 
 
-def _message(body: Any) -> str:
+def _message(body: object) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
         return str(json.loads(text).get("message", text))
@@ -287,10 +288,11 @@ class _Received(io.RawIOBase):
         """As of any stream."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """As of any raw stream: 0 at the end."""
-        received = self._wire.receive(self._place, len(buffer))
-        buffer[: len(received)] = received
+        view = memoryview(buffer)
+        received = self._wire.receive(self._place, len(view))
+        view[: len(received)] = received
         return len(received)
 
 
@@ -300,7 +302,7 @@ class _Answers(io.BufferedReader):
     def close(self) -> None:
         """Does nothing; the connection is closed by who opened it."""
 
-    def makefile(self, *_args: Any, **_options: Any) -> _Answers:
+    def makefile(self, *_args: object, **_options: object) -> _Answers:
         """The socket that `http.client` wants to read from."""
         return self
 

@@ -215,7 +215,7 @@ class TeleportSession:
         self._must_have_worked(result)
         return parse(decoded(result.stdout), evidence=(evidence,))
 
-    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., Any]) -> tuple[CommandResult, str]:
+    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object]) -> tuple[CommandResult, str]:
         result = self.tctl(words)
         recorded = result.as_evidence(
             subject,
@@ -240,7 +240,7 @@ class TeleportSession:
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
-    def _get(self, path: str, parse: Callable[..., Any]) -> tuple[Any, str]:
+    def _get(self, path: str, parse: Callable[..., object]) -> tuple[Any, str]:
         url = f"https://{self.proxy}{path}"
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         try:
@@ -281,7 +281,7 @@ class TeleportSession:
         return decoded(recorded.body), evidence
 
 
-def _name_of(parser: Callable[..., Any]) -> str:
+def _name_of(parser: Callable[..., object]) -> str:
     return f"{parser.__module__}.{parser.__qualname__}"
 
 

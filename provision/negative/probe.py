@@ -58,7 +58,7 @@ class ProbeNamespaces:
         """Makes the namespace with injection; that of the probes goes and comes with the probes."""
         self._to_remove = self.namespace  # before it is there, see Probes.namespace
         (namespace,) = self.documents("injected_namespace.yaml")
-        for_revision(namespace, self.install.mesh().revision)
+        for_revision(namespace, self.install.istio.mesh().revision)
         self.objects.apply(namespace)
 
     def close(self) -> None:
@@ -124,11 +124,11 @@ class ProbeNamespaces:
 
     def nodes(self) -> list[str]:
         """Names of the nodes that host injected pods."""
-        return sorted(self.install.injected_by_node())
+        return sorted(self.install.proxies.pods_by_node())
 
     def socket(self) -> dict[str, str]:
         """Where the node's socket is, as variables of manifests."""
-        return {"socket_directory": self.install.socket_directory(), "socket_name": self.install.socket_name()}
+        return {"socket_directory": self.install.tbot.socket_directory(), "socket_name": self.install.tbot.socket_name()}
 
 
 def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class UntrustedClient:
     def documents(self) -> list[dict[str, Any]]:
         """The objects to make, forged certificates among them."""
         namespace = self._namespaces.namespace
-        claims = {"impostor": self._namespaces.install.ping().cluster_name, "foreigner": OTHER_DOMAIN}
+        claims = {"impostor": self._namespaces.install.teleport.ping().cluster_name, "foreigner": OTHER_DOMAIN}
         secret: dict[str, str] = {}
         for name, trust_domain in claims.items():
             made = forged(workload_id(trust_domain, namespace, STRANGER))

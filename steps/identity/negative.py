@@ -88,7 +88,7 @@ def fallback(test_pods: TestPods, cluster: Cluster) -> ObservedProxies:
 
 @when("the guide's commands are run on it:", target_fixture="answers")
 def answers(datatable: list[list[str]], fallback: ObservedProxies, install: Install) -> tuple[GuideAnswer, ...]:
-    return tuple(install.guide(command, fallback.pods[0]) for (command,) in datatable)
+    return tuple(install.guide.run(command, fallback.pods[0]) for (command,) in datatable)
 
 
 @then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing")
@@ -96,7 +96,8 @@ def fallback_is_recognised(
     fallback: ObservedProxies, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
 ) -> None:
     must_hold(
-        recorder, fallback_judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities())
+        recorder,
+        fallback_judge.fallback_is_recognised(fallback, answers, install.teleport.bundle(), install.istio.authorities()),
     )
 
 
@@ -124,7 +125,7 @@ def beside(negative_probes: NegativeProbes) -> tuple[SdsProbe | Refused, ...]:
 def outside_is_refused(
     outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], install: Install, recorder: Recorder
 ) -> None:
-    must_hold(recorder, judge.outside_is_refused(outside, beside, install.bundle()))
+    must_hold(recorder, judge.outside_is_refused(outside, beside, install.teleport.bundle()))
 
 
 # NEG-03.
@@ -153,7 +154,7 @@ def rules_are_enforced(
     install: Install,
     recorder: Recorder,
 ) -> None:
-    must_hold(recorder, judge.rules_are_enforced(refused, allowed, former, install.bundle()))
+    must_hold(recorder, judge.rules_are_enforced(refused, allowed, former, install.teleport.bundle()))
 
 
 @then("the rules must be as they were")
@@ -199,14 +200,14 @@ def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Hands
 
 @then("it must refuse that certificate")
 def peer_is_refused(handshake: Handshake, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, peers.peer_is_refused(handshake, install.bundle(), install.istio_authorities()))
+    must_hold(recorder, peers.peer_is_refused(handshake, install.teleport.bundle(), install.istio.authorities()))
 
 
 @then("it must shake hands with a workload that tbot certified")
 def right_peer_is_let_in(server: Pod, test_pods: TestPods, install: Install, recorder: Recorder) -> None:
     (alpha,) = test_pods.known_to("alpha", "beta")[:1]
-    held = exchange(install.cluster, alpha, server, [f"http://beta.{server.namespace}:8080/"])
-    must_hold(recorder, peers.right_peer_is_let_in(held, alpha, server, install.bundle()))
+    held = exchange(install.cluster.reader, alpha, server, [f"http://beta.{server.namespace}:8080/"])
+    must_hold(recorder, peers.right_peer_is_let_in(held, alpha, server, install.teleport.bundle()))
 
 
 # NEG-06.
@@ -219,7 +220,7 @@ def attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
 
 @then("Teleport must refuse it for its service account, and know no instance of it")
 def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.cannot_join(attempt, install.tbot()))
+    must_hold(recorder, judge.cannot_join(attempt, install.tbot.installed()))
 
 
 # NEG-07.
@@ -227,4 +228,4 @@ def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recor
 
 @then("tbot's socket and the proxies that use it must have a name for which Istio has no fallback")
 def install_fails_closed(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.install_fails_closed(install.tbot(), install.fleet_on_sockets()))
+    must_hold(recorder, fallback_judge.install_fails_closed(install.tbot.installed(), install.proxies.fleet_on_sockets()))

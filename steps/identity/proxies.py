@@ -25,22 +25,22 @@ from steps.conclusions import must_hold
 
 @given("every sidecar of the mesh, as its own Envoy describes it", target_fixture="sidecars")
 def sidecars(install: Install) -> ObservedProxies:
-    return ObservedProxies(install.sidecar_pods(), install.sidecar_fleet(), install.pods_evidence())
+    return ObservedProxies(install.proxies.sidecar_pods(), install.proxies.sidecar_fleet(), install.cluster.pods_evidence())
 
 
 @given("every proxy of the mesh, gateways included, as its own Envoy describes it", target_fixture="proxies")
 def proxies(install: Install) -> ObservedProxies:
-    return ObservedProxies(install.injected_pods(), install.fleet(), install.pods_evidence())
+    return ObservedProxies(install.proxies.pods(), install.proxies.fleet(), install.cluster.pods_evidence())
 
 
 @given("Teleport's own SPIFFE bundle", target_fixture="bundle")
 def bundle(install: Install) -> TrustBundle:
-    return install.bundle()
+    return install.teleport.bundle()
 
 
 @given("the longest life that tbot and the workload identity allow a certificate", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
-    return judge.effective_lifetime(install.tbot(), install.known_workload_identity())
+    return judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
 
 
 @then("each must take both secrets from the external socket over live streams, and none from istiod")
@@ -55,7 +55,7 @@ def own_name(sidecars: ObservedProxies, bundle: TrustBundle, recorder: Recorder)
 
 @then("each certificate must verify against the bundle, and descend from no authority of istiod's")
 def from_teleport(sidecars: ObservedProxies, bundle: TrustBundle, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.teleport_issued(sidecars, bundle, install.istio_authorities()))
+    must_hold(recorder, judge.teleport_issued(sidecars, bundle, install.istio.authorities()))
 
 
 @then("each certificate must be an X509-SVID leaf that is valid now and lives no longer")
@@ -80,7 +80,7 @@ def no_request(sidecars: ObservedProxies, recorder: Recorder) -> None:
 
 @given("the audit events of Teleport", target_fixture="trail")
 def trail(install: Install) -> AuditTrail:
-    return install.audit_trail()
+    return install.teleport.audit_trail(install.proxies.sidecar_serials())
 
 
 @then("each certificate must have been audited as issued to the pod that uses it")
@@ -93,18 +93,18 @@ def audited(sidecars: ObservedProxies, trail: AuditTrail, recorder: Recorder) ->
 
 @given("what Teleport, istiod and the configured lifetimes have each proxy held against", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
-    longest = judge.effective_lifetime(install.tbot(), install.known_workload_identity())
-    return Expectation(install.bundle(), install.istio_authorities(), longest)
+    longest = judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
+    return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 
 @given("the workloads that are meant to use the socket and lack the injection template", target_fixture="lacking")
 def lacking(install: Install) -> tuple[Lacking, ...]:
     return sweep.lacking_template(
-        install.living_pods(),
-        install.namespaces(),
-        install.mesh(),
-        install.injection_template(),
-        install.socket_directory(),
+        install.cluster.living_pods(),
+        install.cluster.namespaces(),
+        install.istio.mesh(),
+        install.istio.injection_template(),
+        install.tbot.socket_directory(),
     )
 
 
@@ -112,7 +112,7 @@ def lacking(install: Install) -> tuple[Lacking, ...]:
 def swept(
     proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, recorder: Recorder
 ) -> None:
-    must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.injection_template()))
+    must_hold(recorder, sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template()))
 
 
 # Workloads of the run.
@@ -126,7 +126,9 @@ def one_node() -> Finding | None:
 
 @given("two nodes that take workloads", target_fixture="one_node")
 def two_nodes(install: Install) -> Finding | None:
-    return issuance.needs_two_nodes(install.workload_nodes(), [e for node in install.nodes() for e in node.evidence])
+    return issuance.needs_two_nodes(
+        install.cluster.workload_nodes(), [e for node in install.cluster.nodes() for e in node.evidence]
+    )
 
 
 @given(
@@ -137,13 +139,13 @@ def own(first: str, second: str, one_node: Finding | None, test_pods: TestPods, 
     if one_node is not None:
         return ObservedProxies((), Fleet((), ()), one_node.evidence)
     pods = test_pods.ready(first, second)
-    return ObservedProxies(pods, read_fleet(install.cluster, pods), ())
+    return ObservedProxies(pods, read_fleet(install.cluster.reader, pods), ())
 
 
 @then("each must carry a name, a key and a serial of its own")
 @then("both must carry the name of their service account, each with a key and a serial of its own")
 def told_apart(own: ObservedProxies, one_node: Finding | None, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, one_node or issuance.identities_are_told_apart(own, install.ping().cluster_name))
+    must_hold(recorder, one_node or issuance.identities_are_told_apart(own, install.teleport.ping().cluster_name))
 
 
 @then("each must meet ID-01 to ID-07, and be of the kind that it asked for")
@@ -160,26 +162,26 @@ def alike(own: ObservedProxies, expectation: Expectation, test_pods: TestPods, r
     target_fixture="directories",
 )
 def directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
-    nodes = {*install.injected_by_node(), *install.tbot().pods}
-    return probes.of_socket_directories(sorted(nodes), install.socket_directory())
+    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods}
+    return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
 @then("no probe may write in the socket's directory")
 def closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
     finding = socket.directories_are_closed(
-        directories, install.injected_pods(), install.socket_directory(), install.pods_evidence()
+        directories, install.proxies.pods(), install.tbot.socket_directory(), install.cluster.pods_evidence()
     )
     must_hold(recorder, finding)
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
 def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
-    return install.socket_mounts()
+    return install.proxies.socket_mounts()
 
 
 @then("the mount in effect must be read-only in each")
 def read_only(socket_mounts: tuple[SocketMount, ...], install: Install, recorder: Recorder) -> None:
     finding = socket.mounts_are_read_only(
-        socket_mounts, install.injected_pods(), install.socket_directory(), install.pods_evidence()
+        socket_mounts, install.proxies.pods(), install.tbot.socket_directory(), install.cluster.pods_evidence()
     )
     must_hold(recorder, finding)

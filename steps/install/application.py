@@ -15,13 +15,17 @@ from steps.conclusions import must_hold
 
 @given("the pods of the test application", target_fixture="app_pods")
 def app_pods(install: Install) -> tuple[Pod, ...]:
-    return install.app_pods()
+    return install.application.pods()
 
 
 @then("some node must fit their node selector")
 def placeable(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
     finding = judge.some_node_is_selected(
-        app_pods, install.app_deployment(), install.nodes_for_app(), install.app_where(), install.app_evidence()
+        app_pods,
+        install.application.deployment(),
+        install.application.nodes(),
+        install.application.where,
+        install.application.evidence(),
     )
     must_hold(recorder, finding)
 
@@ -30,18 +34,23 @@ def placeable(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -
 def ready(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
     must_hold(
         recorder,
-        judge.pods_run_with_a_proxy(app_pods, install.app_deployment(), install.app_where(), install.app_evidence()),
+        judge.pods_run_with_a_proxy(
+            app_pods, install.application.deployment(), install.application.where, install.application.evidence()
+        ),
     )
 
 
 @then("the workload-socket of every pod must be the node's socket directory")
 def socket(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
     finding = judge.pods_use_the_nodes_socket(
-        app_pods, install.socket_directory(), install.app_where(), install.app_evidence()
+        app_pods, install.tbot.socket_directory(), install.application.where, install.application.evidence()
     )
     must_hold(recorder, finding)
 
 
 @then("no proxy must have restarted of late")
 def no_restart(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.proxies_are_stable(app_pods, datetime.now(UTC), install.app_where(), install.app_evidence()))
+    must_hold(
+        recorder,
+        judge.proxies_are_stable(app_pods, datetime.now(UTC), install.application.where, install.application.evidence()),
+    )

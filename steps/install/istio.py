@@ -22,17 +22,17 @@ SIDECARS = {"as this cluster decides": "", "with a classic sidecar": "false", "w
 @given("the Istio control plane", target_fixture="mesh")
 @given("the mesh configuration", target_fixture="mesh")
 def mesh(install: Install) -> Mesh:
-    return install.mesh()
+    return install.istio.mesh()
 
 
 @given("the version of istioctl", target_fixture="istioctl")
 def istioctl(install: Install) -> Tool:
-    return install.istioctl()
+    return install.tools.istioctl()
 
 
 @given("Teleport's own cluster name", target_fixture="ping")
 def ping(install: Install) -> Ping:
-    return install.ping()
+    return install.teleport.ping()
 
 
 @then("every Deployment of Istio must be available at its current generation")
@@ -42,7 +42,7 @@ def available(mesh: Mesh, recorder: Recorder) -> None:
 
 @then("every Istio image must carry istioctl's version")
 def one_version(mesh: Mesh, istioctl: Tool, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.images_carry_istioctls_version(mesh, install.injected_pods(), istioctl))
+    must_hold(recorder, judge.images_carry_istioctls_version(mesh, install.proxies.pods(), istioctl))
 
 
 @then("Istio's trust domain must equal Teleport's cluster name")
@@ -60,7 +60,7 @@ def wanted_sidecar(sidecar: str) -> str:
 
 @when("the API server is asked to accept it without creating it", target_fixture="dry_run")
 def dry_run(sidecar: str, install: Install) -> DryRun:
-    return install.dry_run(sidecar)
+    return install.istio.dry_run(sidecar)
 
 
 @then("the pod must be accepted with exactly one istio-proxy")
@@ -70,14 +70,14 @@ def accepted(dry_run: DryRun, sidecar: str, recorder: Recorder) -> None:
 
 @then("its workload-socket must be the node's socket directory")
 def nodes_socket(dry_run: DryRun, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.injected_socket_is_the_nodes(dry_run, install.socket_directory()))
+    must_hold(recorder, judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()))
 
 
 @given("the HTTP connection managers of every injected pod", target_fixture="normalizations")
 def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
-    return install.normalizations()
+    return install.proxies.normalizations()
 
 
 @then("every proxy must normalize paths as the mesh configuration says")
 def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.normalization_is_in_force(mesh, normalizations, install.pods_evidence()))
+    must_hold(recorder, judge.normalization_is_in_force(mesh, normalizations, install.cluster.pods_evidence()))

@@ -20,43 +20,43 @@ from steps.conclusions import must_hold
 
 @given("the version of the API server", target_fixture="api_server")
 def api_server(install: Install) -> tuple[Version, tuple[str, ...]]:
-    return install.api_version()
+    return install.cluster.version()
 
 
 @given("the version of tctl", target_fixture="tctl")
 def tctl(install: Install) -> Tool:
-    return install.tctl()
+    return install.tools.tctl()
 
 
 @then("kubectl must be 1.27 or later and within one minor version of the API server")
 def kubectl_fits(install: Install, api_server: tuple[Version, tuple[str, ...]], recorder: Recorder) -> None:
     version, evidence = api_server
-    must_hold(recorder, judge.kubectl_fits(install.kubectl(), version, evidence))
+    must_hold(recorder, judge.kubectl_fits(install.tools.kubectl(), version, evidence))
 
 
 @then("istioctl must be 1.28 or later")
 def istioctl_fits(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.istioctl_fits(install.istioctl()))
+    must_hold(recorder, judge.istioctl_fits(install.tools.istioctl()))
 
 
 @then("tctl must be within one major version of Teleport")
 def tctl_fits(tctl: Tool, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.tctl_fits(tctl, install.ping()))
+    must_hold(recorder, judge.tctl_fits(tctl, install.teleport.ping()))
 
 
 @when("the API server is asked about every right that this run needs", target_fixture="rights")
 def rights(install: Install) -> tuple[Right, ...]:
-    return install.rights()
+    return install.rights.reviewed()
 
 
 @then("no right must be missing")
 def no_right_missing(rights: tuple[Right, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.rights_suffice(rights, install.where))
+    must_hold(recorder, judge.rights_suffice(rights, install.cluster.where))
 
 
 @when("Teleport's public ping and SPIFFE bundle are read", target_fixture="public")
 def public_face(install: Install) -> tuple[Ping, TrustBundle]:
-    return install.ping(), install.bundle()
+    return install.teleport.ping(), install.teleport.bundle()
 
 
 @then("the SPIFFE bundle must belong to Teleport's cluster name and hold an authority that is valid now")
@@ -67,12 +67,12 @@ def bundle_is_valid(public: tuple[Ping, TrustBundle], recorder: Recorder) -> Non
 
 @then("the admin session must work")
 def admin_session(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.admin_session_works(install.admin_session(), install.ping()))
+    must_hold(recorder, judge.admin_session_works(install.teleport.status(), install.teleport.ping()))
 
 
 @given("a probe pod on every node that takes workloads, set up as tbot is", target_fixture="node_probes")
 def node_probes(install: Install, probes: Probes) -> tuple[NodeProbe | Refused, ...]:
-    return probes.on_nodes(install.workload_nodes(), install.kubelet_address())
+    return probes.on_nodes(install.cluster.workload_nodes(), install.tbot.kubelet_address())
 
 
 @then("every probe must have been admitted with hostPath and hostPID")
@@ -87,4 +87,4 @@ def kubelets_answer(node_probes: tuple[NodeProbe | Refused, ...], recorder: Reco
 
 @then("every probe must read pod and container ids from mountinfo")
 def mountinfo(node_probes: tuple[NodeProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.mountinfo_identifies_pods(node_probes, install.all_pods()))
+    must_hold(recorder, judge.mountinfo_identifies_pods(node_probes, install.cluster.pods()))

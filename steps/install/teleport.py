@@ -16,17 +16,17 @@ from steps.conclusions import must_hold
 
 @given("the JWKS of this cluster", target_fixture="jwks")
 def jwks(install: Install) -> Jwks:
-    return install.jwks()
+    return install.cluster.jwks()
 
 
 @given("the JWKS that was extracted into the join token", target_fixture="token")
 def extracted(install: Install) -> JoinToken | Absent:
-    return install.token()
+    return install.teleport.token()
 
 
 @given("a token issued just now for a service account of this run", target_fixture="signature")
 def fresh_token(token: JoinToken | Absent, probes: Probes, install: Install) -> tuple[Signature, tuple[str, ...]]:
-    return install.fresh_token(token, probes.namespace(), probes.service_account)
+    return install.teleport.fresh_token(token, probes.namespace(), probes.service_account)
 
 
 @then("the token's signature must verify with the JWKS")
@@ -42,7 +42,7 @@ def extracted_keys(token: JoinToken | Absent, jwks: Jwks, recorder: Recorder) ->
 
 @given("the join token and its bot as Teleport holds them", target_fixture="joining")
 def joining(install: Install) -> tuple[JoinToken | Absent, Bot | Absent]:
-    return install.token(), install.bot()
+    return install.teleport.token(), install.teleport.bot()
 
 
 @then("the token must be for method kubernetes")
@@ -52,7 +52,7 @@ def method(joining: tuple[JoinToken | Absent, Bot | Absent], recorder: Recorder)
 
 @then("the token must allow exactly tbot's service account")
 def allow_list(joining: tuple[JoinToken | Absent, Bot | Absent], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.allows_only_tbot(joining[0], install.tbot().service_account))
+    must_hold(recorder, judge.allows_only_tbot(joining[0], install.tbot.installed().service_account))
 
 
 @then("the token must hold every key of this cluster")
@@ -62,12 +62,12 @@ def keys(joining: tuple[JoinToken | Absent, Bot | Absent], jwks: Jwks, recorder:
 
 @then("its bot must exist and have the role")
 def bot(joining: tuple[JoinToken | Absent, Bot | Absent], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.bot_has_role(*joining, install.role_name()))
+    must_hold(recorder, judge.bot_has_role(*joining, install.teleport.role_name()))
 
 
 @given("the role of the bot and the workload identity as Teleport holds them", target_fixture="granting")
 def granting(install: Install) -> tuple[Role | Absent, WorkloadIdentity | Absent]:
-    return install.role(), install.workload_identity()
+    return install.teleport.role(), install.teleport.workload_identity()
 
 
 @then("the role must match the labels of the workload identity exactly")
@@ -82,7 +82,7 @@ def rules(granting: tuple[Role | Absent, WorkloadIdentity | Absent], recorder: R
 
 @then("the bot must have no other role")
 def no_other_role(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.bot_has_no_other_role(install.bot(), install.role_name()))
+    must_hold(recorder, judge.bot_has_no_other_role(install.teleport.bot(), install.teleport.role_name()))
 
 
 @then(parsers.parse('the SPIFFE ID template must be "{template}"'))

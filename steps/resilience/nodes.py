@@ -59,12 +59,12 @@ def machines(target: Target, install: Install, settings: Settings, recorder: Rec
     Raises:
         NotGiven: They are not its own, or there is only one that takes workloads.
     """
-    install.tbot()
+    install.tbot.installed()
     found = machines_of(target.objects, recorder, settings.patience.command)
-    if len(install.workload_nodes()) < 2:
+    if len(install.cluster.workload_nodes()) < 2:
         raise NotGiven(
             expected="two nodes that take workloads: one is taken from, the other is not",
-            seen=f"{len(install.workload_nodes())}",
+            seen=f"{len(install.cluster.workload_nodes())}",
             where="the nodes of the cluster",
             remedy="certify this on a cluster with --nodes 2",
         )
@@ -76,19 +76,19 @@ def everywhere(
     target: Target, install: Install, settings: Settings, machines: Machines
 ) -> Iterator[tuple[Outages, NodeOutages]]:
     """What can be taken from all nodes and from one; when the feature is over, every Envoy that was supplied is so again."""
-    tbot, pace = install.tbot(), Pace(settings.patience.rollout)
+    tbot, pace = install.tbot.installed(), Pace(settings.patience.rollout)
     outages = Outages(
         target.objects,
-        install.cluster,
+        install.cluster.reader,
         tbot=tbot,
-        istiod=install.mesh().istiod,
+        istiod=install.istio.mesh().istiod,
         machines=lambda: machines,
         pace=pace,
     )
     with outages.whole_again():
         yield (
             outages,
-            NodeOutages(target.objects, install.cluster, tbot=tbot, outages=outages, machines=machines, pace=pace),
+            NodeOutages(target.objects, install.cluster.reader, tbot=tbot, outages=outages, machines=machines, pace=pace),
         )
 
 
@@ -115,7 +115,7 @@ def standing() -> Iterator[ExitStack]:
 @pytest.fixture(scope="module")
 def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - workloads need what it brings up
     """Name of the node that things are done to."""
-    nodes = install.workload_nodes()
+    nodes = install.cluster.workload_nodes()
     return nodes[HOLDER.node % len(nodes)]
 
 
@@ -128,7 +128,7 @@ def started(
     node: str,
 ) -> Started:
     """Two pods that were started without tbot, which has left its socket on the node of one; both once tbot is back."""
-    cluster: Cluster = install.cluster
+    cluster: Cluster = install.cluster.reader
     starts = Starts(gathered(LATE, BESIDE), cluster, Pace(settings.patience.pod_ready, 0.5))
     watch = Watch(cluster, [])
     with everywhere[1].without_tbot_beside_its_socket(node) as going, watch.acting("tbot is away"):
@@ -166,7 +166,7 @@ def _start(name: str, started: Started, recorder: Recorder, request: pytest.Fixt
 
 @then("it must be found to have started without tbot, although it is Ready with the right name and issuer")
 def found(start: Start, started: Started, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.late_start_is_found(start, started.outage, install.bundle()))
+    must_hold(recorder, judge.late_start_is_found(start, started.outage, install.teleport.bundle()))
 
 
 @then("its agent must have ended for that socket, which it may not take away, and no Envoy may have run")
@@ -176,7 +176,7 @@ def ended(start: Start, started: Started, recorder: Recorder) -> None:
 
 @then(parsers.parse("it must be Ready with its own identity from tbot within {within:d} s of tbot's return"))
 def ready_after(within: int, start: Start, started: Started, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.well_by_itself("RES-06", start, started.outage.back, install.bundle(), within))
+    must_hold(recorder, judge.well_by_itself("RES-06", start, started.outage.back, install.teleport.bundle(), within))
 
 
 @given("a pod on a node of the suite's, watched", target_fixture="trial")
@@ -211,7 +211,7 @@ def made_again(within: int, relocation: Relocation, recorder: Recorder) -> None:
 
 @when("another pod is started on that node", target_fixture="start")
 def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
-    starts = Starts(gathered(NEWCOMER), install.cluster, Pace(settings.patience.pod_ready, 0.5))
+    starts = Starts(gathered(NEWCOMER), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
     with trial.watch.acting("a pod is started"):
         starts.begin()
         return starts.once_ready(NEWCOMER.name, starts.meanwhile(NEWCOMER.name))
@@ -219,7 +219,7 @@ def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, s
 
 @then(parsers.parse("the new pod must be Ready with its own identity from tbot within {within:d} s"))
 def newcomer_ready(within: int, start: Start, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.well_by_itself("RES-05", start, start.began, install.bundle(), within))
+    must_hold(recorder, judge.well_by_itself("RES-05", start, start.began, install.teleport.bundle(), within))
 
 
 @then(
@@ -228,7 +228,7 @@ def newcomer_ready(within: int, start: Start, install: Install, recorder: Record
 def found_by_streams(within: int, trial: Trial, relocation: Relocation, install: Install, recorder: Recorder) -> None:
     trial.end()
     (history,), (before,) = trial.histories, trial.pods
-    after = install.cluster.pod(before.namespace, before.name)
+    after = install.cluster.reader.pod(before.namespace, before.name)
     if isinstance(after, Absent):
         raise CouldNotTell(
             expected="the pod to stay",
@@ -253,4 +253,4 @@ def restarted(
 
 @then(parsers.parse("every pod on it must be Ready within {within:d} s, each proxy with its own identity from tbot"))
 def all_well(within: int, restart: NodeRestart, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.node_came_back(restart, install.bundle(), within))
+    must_hold(recorder, judge.node_came_back(restart, install.teleport.bundle(), within))

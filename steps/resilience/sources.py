@@ -31,9 +31,9 @@ def outages(target: Target, install: Install, settings: Settings, recorder: Reco
     """What can be taken away; when the scenario is over, every Envoy that was supplied before is so again."""
     made = Outages(
         target.objects,
-        install.cluster,
-        tbot=install.tbot(),
-        istiod=install.mesh().istiod,
+        install.cluster.reader,
+        tbot=install.tbot.installed(),
+        istiod=install.istio.mesh().istiod,
         machines=lambda: machines_of(target.objects, recorder, settings.patience.command),
         pace=Pace(settings.patience.rollout),
     )
@@ -161,13 +161,13 @@ def _past_the_end(spare: int, trial: Trial, taken: AbstractContextManager[UnderW
 
 
 def _tbots(install: Install) -> tuple[Pod, ...]:
-    daemon_set = install.tbot().daemon_set
+    daemon_set = install.tbot.installed().daemon_set
     labels = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
-    return install.cluster.pods(daemon_set.namespace, labels)
+    return install.cluster.reader.pods(daemon_set.namespace, labels)
 
 
 def _as_they_are(trial: Trial, install: Install) -> tuple[Pod, ...]:
-    found = (install.cluster.pod(pod.namespace, pod.name) for pod in trial.pods)
+    found = (install.cluster.reader.pod(pod.namespace, pod.name) for pod in trial.pods)
     return tuple(pod for pod in found if isinstance(pod, Pod))
 
 

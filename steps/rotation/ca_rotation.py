@@ -30,7 +30,7 @@ from steps.trial import TOO_LATE, Trial
 @pytest.fixture
 def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterator[Rotation]:
     """A rotation, which has ended when the scenario has, however that ends."""
-    made = Rotation(install.teleport(), install.cluster, recorder, Pace(settings.patience.rollout))
+    made = Rotation(install.teleport.session(), install.cluster.reader, recorder, Pace(settings.patience.rollout))
     yield made
     try:
         made.end()
@@ -41,7 +41,7 @@ def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterat
 @pytest.fixture
 def absence(target: Target, install: Install, settings: Settings, rotation: Rotation) -> Iterator[Absence]:  # noqa: ARG001
     """tbot, which is back on every node before the rotation is ended, which all have to follow."""
-    made = Absence(target.objects, install.cluster, install.tbot(), Pace(settings.patience.rollout))
+    made = Absence(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
     yield made
     made.end()
 
@@ -61,7 +61,7 @@ class Course:
         self._trial = trial
         self.plan: list[PhaseExpectation] = []
         self.stages: list[Stage] = []
-        pods = (*install.pods_on_sockets(), *trial.pods)
+        pods = (*install.proxies.pods_on_sockets(), *trial.pods)
         self.generations: Generations = rotation.begin([pod.uid for pod in pods])
 
     def enter(self, plan: Sequence[PhaseExpectation], *, but_on: str = "") -> bool:
@@ -107,7 +107,7 @@ class Course:
             what = f"each watched proxy was seen to have followed {wanted.phase}"
             self._trial.await_each(what, lambda p: "" if p.pod.node == but_on else wanted.lacks(p, known), longest)
         self._install.authority_changed()
-        status, bundle, fleet = self._install.admin_session(), self._install.bundle(), self._fleet()
+        status, bundle, fleet = self._install.teleport.status(), self._install.teleport.bundle(), self._fleet()
         stage = Stage(wanted, entered, waited, known, status, bundle, fleet)
         self.stages.append(stage)
         # What the judgment will go by has the last word: nothing is dropped that any of these proxies needs.
@@ -115,8 +115,8 @@ class Course:
 
     def _fleet(self) -> Fleet:
         """Every proxy of the install that tbot supplies, and those of the trial."""
-        installed = self._install.fleet_on_sockets()
-        ours = read_fleet(self._install.cluster, self._trial.pods)
+        installed = self._install.proxies.fleet_on_sockets()
+        ours = read_fleet(self._install.cluster.reader, self._trial.pods)
         return Fleet((*installed.proxies, *ours.proxies), (*installed.unread, *ours.unread))
 
 
@@ -167,7 +167,7 @@ def shown(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: 
 @given("an installation of this run's own, with a second node that takes workloads")
 def own_installation(target: Target, install: Install) -> None:
     target.scene()
-    nodes = install.workload_nodes()
+    nodes = install.cluster.workload_nodes()
     if len(nodes) < 2:
         raise CouldNotTell(
             expected="two nodes that take workloads, so that tbot can be kept off one of them",

@@ -27,7 +27,7 @@ from steps.trial import Trial
 @pytest.fixture
 def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
     """The loads, ended, with who their ends are."""
-    name = install.ping().cluster_name
+    name = install.teleport.ping().cluster_name
     return tuple(
         Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
         for r, load in zip(trial.running, trial.end(), strict=True)
@@ -38,7 +38,7 @@ def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
 def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
     """The proxies as they were watched, until now."""
     trial.end()
-    cluster = install.cluster
+    cluster = install.cluster.reader
     return tuple(
         Watched(
             history=history,
@@ -56,45 +56,47 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 @given("every proxy that tbot supplies, as its own Envoy describes it", target_fixture="supplied")
 def supplied(install: Install) -> ObservedProxies:
-    return ObservedProxies(install.pods_on_sockets(), install.fleet_on_sockets(), install.pods_evidence())
+    return ObservedProxies(
+        install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), install.cluster.pods_evidence()
+    )
 
 
 @given("the same proxies once more, if that is asked for", target_fixture="later")
 def later(install: Install, settings: Settings) -> Fleet | None:
-    return install.fleet_on_sockets_after(settings.observe) if settings.observe else None
+    return install.proxies.fleet_on_sockets_after(settings.observe) if settings.observe else None
 
 
 @then("each certificate must be due for renewal well before its end, and none may be overdue")
 def due(supplied: ObservedProxies, later: Fleet | None, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, age.renewed_before_expiry(supplied, install.tbot(), later))
+    must_hold(recorder, age.renewed_before_expiry(supplied, install.tbot.installed(), later))
 
 
 @given("tbot's version as its image and its bot instances report it", target_fixture="versions")
 def versions(install: Install) -> list[Component]:
-    return tbot_components(install.tbot(), install.bot_instances())
+    return tbot_components(install.tbot.installed(), install.teleport.bot_instances())
 
 
 @then("no certificate may be older than tbot's renewal interval and a margin")
 def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, recorder: Recorder) -> None:
-    late = age.overdue(supplied, install.tbot())
-    must_hold(recorder, age.none_is_overdue(supplied, install.tbot(), versions, install.pushes(late)))
+    late = age.overdue(supplied, install.tbot.installed())
+    must_hold(recorder, age.none_is_overdue(supplied, install.tbot.installed(), versions, install.proxies.pushes(late)))
 
 
 @then("no certificate and no trusted authority may end within its warning threshold")
 def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, recorder: Recorder) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    must_hold(recorder, age.nothing_expires_soon(supplied, install.tbot(), *thresholds))
+    must_hold(recorder, age.nothing_expires_soon(supplied, install.tbot.installed(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")
 def cron_jobs(install: Install) -> tuple[CronJob, ...]:
-    return install.cron_jobs()
+    return install.cluster.cron_jobs()
 
 
 @then("none may restart workloads of the mesh")
 def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, recorder: Recorder) -> None:
-    namespaces = {pod.namespace for pod in install.injected_pods()}
-    must_hold(recorder, restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.pods_evidence()))
+    namespaces = {pod.namespace for pod in install.proxies.pods()}
+    must_hold(recorder, restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
 
 
 # Under way.
