@@ -51,6 +51,7 @@ SETTINGS = pytest.StashKey[Settings]()
 PROFILES = pytest.StashKey[frozenset[str]]()
 
 pytest_plugins = [
+    "steps.shared",
     "steps.install.prerequisites",
     "steps.install.istio",
     "steps.install.teleport",

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 
 from pytest_bdd import parsers, then, when
 
-from facts.evidence import Recorder
 from facts.guide import GuideAnswer
 from judge import checklist as judge
 from observe.install import Install
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 
 
 @when(parsers.re(r'the guide\'s command "(?P<command>.+)" is run'), target_fixture="guide")
@@ -19,16 +18,15 @@ def guide(command: str, install: Install) -> GuideAnswer:
 
 
 @then("istiod must be available with Teleport's trust domain and a template that injects")
-def istio(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
+def istio(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     template = install.istio.injection_template()
-    must_hold(
-        recorder,
+    conclude(
         judge.istio_installed(guide, install.istio.mesh(), install.teleport.ping(), install.istio.dry_run(""), template),
     )
 
 
 @then("the token must let this cluster's tbot join")
-def token(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
+def token(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.token_created(
         guide,
         install.teleport.token(),
@@ -37,29 +35,29 @@ def token(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
         bot=install.teleport.bot(),
         role=install.teleport.role_name(),
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("the role must grant the workload identity")
-def role(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.role_created(guide, install.teleport.role(), install.teleport.workload_identity()))
+def role(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
+    conclude(judge.role_created(guide, install.teleport.role(), install.teleport.workload_identity()))
 
 
 @then("the workload identity must build IDs in Istio's form")
-def identity(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.identity_created(guide, install.teleport.workload_identity()))
+def identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
+    conclude(judge.identity_created(guide, install.teleport.workload_identity()))
 
 
 @then("a ready tbot pod must run on every node that hosts injected pods")
-def tbot(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
+def tbot(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.tbot_running(
         guide, install.tbot.installed(), install.proxies.pods_by_node(), datetime.now(UTC), install.cluster.pods_evidence()
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("every sidecar on the nodes' sockets must hold an identity that Teleport issued")
-def issued(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
+def issued(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.tbot_issues(
         guide,
         install.proxies.fleet_on_sockets(),
@@ -67,11 +65,11 @@ def issued(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
         injected=install.proxies.pods(),
         evidence=install.cluster.pods_evidence(),
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("the test application must run with an identity of its own from Teleport")
-def application(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
+def application(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.test_app_running(
         guide,
         install.application.pods(),
@@ -79,17 +77,17 @@ def application(guide: GuideAnswer, install: Install, recorder: Recorder) -> Non
         install.application.fleet(),
         install.teleport.bundle(),
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("the socket in the pod must be the node's socket, with live streams on it")
-def socket(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
+def socket(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.socket_exists(
         guide, install.application.pods(), install.application.fleet(), install.tbot.socket_directory()
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("the proxy must take its secrets from the external socket")
-def external(guide: GuideAnswer, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.proxy_detects_socket(guide, install.application.pods(), install.application.fleet()))
+def external(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
+    conclude(judge.proxy_detects_socket(guide, install.application.pods(), install.application.fleet()))

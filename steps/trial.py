@@ -18,8 +18,8 @@ from observe.install import Install
 from observe.proxies.watch import Watch
 from observe.traffic.load import PlannedLoad, Running, under_load
 from observe.wait import NotYet
-from provision.disruption.lifetimes import SECOND_SOCKET, Lifetimes, ShortLived
-from provision.pods.clients_and_servers import TestPods
+from provision.disruption.lifetimes import Lifetimes, ShortLived
+from provision.pods.clients_and_servers import SECOND_SOCKET, TestPods
 from settings import Settings
 
 HTTP, TCP = 8080, 9090

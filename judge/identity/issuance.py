@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import combinations
 
 from facts.finding import Finding
@@ -13,8 +13,6 @@ from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import ObservedProxies, name_problems, request_problems
 from judge.identity.sweep import Expectation, failures_of
 from judge.install.istio import NO_WORKLOAD
-
-ONE_NODE = "fewer than two nodes take workloads"
 
 
 def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> Finding:
@@ -48,18 +46,6 @@ def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> F
         where=f"{len(sidecars.pods)} workloads of the run on {listed(p.node for p in sidecars.pods)}",
         evidence=sidecars.evidence,
     )
-
-
-def needs_two_nodes(taking: Sequence[str], evidence: Sequence[str]) -> Finding | None:
-    """ID-09, second part: what makes it not applicable, if anything.
-
-    Args:
-        taking: Names of the nodes that take workloads.
-        evidence: The list of nodes.
-    """
-    if len(taking) > 1:
-        return None
-    return not_applicable("ID-09", ONE_NODE, where=listed(taking, "no node takes workloads"), evidence=evidence)
 
 
 def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str], expectation: Expectation) -> Finding:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds
 from facts.guide import GuideAnswer
-from facts.kubernetes.objects import Node
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Outcome
-from judge.findings import concluded, could_not_tell, listed, not_applicable
+from judge.findings import concluded, could_not_tell, listed
 from judge.traffic.exchanges import (
     HTTP,
     REFUSED_CERTIFICATES,
@@ -25,22 +24,6 @@ from judge.traffic.exchanges import (
 
 CHECKLIST = 9
 """Items of the guide's verification checklist."""
-
-ONE_NODE = "fewer than two nodes take workloads"
-"""As the catalogue words it."""
-
-
-def needs_two_nodes(nodes: Sequence[Node], taking: Sequence[str]) -> Finding | None:
-    """TRF-04: what makes it not applicable, if anything.
-
-    Args:
-        nodes: All nodes.
-        taking: Names of those that take workloads.
-    """
-    if len(taking) > 1:
-        return None
-    where = listed(taking, "no node takes workloads")
-    return not_applicable("TRF-04", ONE_NODE, where=where, evidence=[e for n in nodes for e in n.evidence])
 
 
 def answered_once(requirement: str, pair: Pair, exchange: Exchange) -> Finding:

@@ -4,59 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facts.document import Reading
 from facts.errors import CouldNotTell
 from facts.finding import Finding
 from facts.guide import Defect
-from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
-from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome
-from judge.findings import concluded, could_not_tell, listed, not_applicable
+from judge.findings import concluded, could_not_tell, listed
 from judge.identity.proxies import own_identity_problems
 from judge.traffic.exchanges import Pair, about, certified, outcomes_but, strangers, turned_away_by_others
 
-NO_GATEWAY = "the mesh has no ingress gateway"
-NO_GATEWAY_API = "the cluster does not know the Gateway API"
-NO_CLASS = "istiod serves no class of gateways of the Gateway API"
-"""As the catalogue words them."""
-
 ISTIODS = "gateway certificate issued by istiod"
-
-
-def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> Finding | None:
-    """TRF-05: what makes it not applicable, if anything.
-
-    Args:
-        mesh: The mesh.
-        gateways: Its ingress gateways.
-        pods: The reading of all pods.
-    """
-    if gateways:
-        return None
-    where = "Deployments, DaemonSets and pods of all namespaces"
-    return not_applicable("TRF-05", NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
-
-
-def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Finding | None:
-    """TRF-05, for gateways of the Gateway API: what makes it not applicable, if anything.
-
-    Args:
-        asked: What the API server says of the Gateway API.
-        classes: The cluster's classes of gateways.
-    """
-    if asked.document is None:
-        return not_applicable("TRF-05", NO_GATEWAY_API, where="gateway.networking.k8s.io/v1", evidence=[asked.evidence])
-    if istiods(classes) is None:
-        evidence = dict.fromkeys((asked.evidence, *(e for c in classes for e in c.evidence)))
-        return not_applicable(
-            "TRF-05", NO_CLASS, where=listed([c.name for c in classes], "GatewayClasses"), evidence=evidence
-        )
-    return None
 
 
 def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | None) -> Finding:

@@ -19,6 +19,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.wait import Pace
 from provision.disruption.supply import await_supply, supplied, tbot_must_be_ready
 from provision.objects import Objects
+from provision.pods.clients_and_servers import SECOND_SOCKET
 
 API = "workload-identity-api"
 
@@ -43,8 +44,6 @@ SHORT = Lifetimes(60, 20)
 """Of every certificate from the mesh's own socket."""
 LONGER = Lifetimes(90, 30)
 """Of certificates from the second socket, so that nothing takes one of them for a law of nature."""
-SECOND_SOCKET = "second"
-"""File name of the second socket, beside the mesh's own."""
 
 
 class ShortLived:

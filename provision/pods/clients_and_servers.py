@@ -21,7 +21,6 @@ from facts.proxies.envoy_traffic import HOSTS, hosts_of
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.disruption.lifetimes import SECOND_SOCKET
 from provision.installing.phases import Cancelled
 from provision.objects import SCRATCH, Objects
 from provision.render import MANIFESTS, documents
@@ -31,10 +30,14 @@ TRAFFIC = MANIFESTS / "traffic"
 PROGRAMS = ("traffic.py", "load.py")
 CONTAINER = "traffic"
 MESH, CLASSIC = "mesh", "classic"
+HTTP, TCP = 8080, 9090
+"""Ports that the servers listen on."""
 AT_ONCE = 4
 SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
 ISTIOS_NAME = "socket"
 """The file name with which Istio falls back to its own authority where it finds no socket."""
+SECOND_SOCKET = "second"
+"""File name of a second socket, beside the mesh's own, whose certificates live longer."""
 DEFAULT_REVISION = "default"
 
 
@@ -103,6 +106,14 @@ live longer. ``plain`` and ``control`` are outside the mesh, and show what the n
 
 OLDER = TestPod("older", "older", node=1)
 """The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""
+
+
+def caller_and_called_in(namespace: str) -> tuple[TestPod, ...]:
+    """``alpha``, and ``beta`` that lets it in, in one of the run's namespaces."""
+    return (
+        TestPod("alpha", "alpha", namespace=namespace),
+        TestPod("beta", "beta", namespace=namespace, callers=("alpha",)),
+    )
 
 
 def long_running_in(namespace: str, older_proxy_image: str | None) -> tuple[TestPod, ...]:
@@ -247,7 +258,7 @@ class TestPods:
         """
         calling, *called = self.ready(client, *servers)
         if calling.proxy is not None and not self._known >= {(client, server) for server in servers}:
-            wanted = {f"{pod.ip}:{port}" for pod in called for port in (8080, 9090)}
+            wanted = {f"{pod.ip}:{port}" for pod in called for port in (HTTP, TCP)}
 
             def look() -> None:
                 missing = wanted - hosts_of(read_admin(self._cluster, calling, [HOSTS])[HOSTS].document)
@@ -257,6 +268,21 @@ class TestPods:
             eventually(f"the proxy of {calling.ref} knows {', '.join(servers)}", look, self._pace(self._patience))
             self._known |= {(client, server) for server in servers}
         return (calling, *called)
+
+    def known_on_another_node(self, client: str, server: str) -> None:
+        """As `known_to`, where client and server must be on two nodes.
+
+        Raises:
+            CouldNotTell: See `known_to`; or both are on one node.
+        """
+        one, other = self.known_to(client, server)
+        if one.node == other.node:
+            raise CouldNotTell(
+                expected="the workloads on two nodes",
+                seen=f"both on {one.node}",
+                where=f"{one.ref}, {other.ref}",
+                remedy="see whether something moves pods, and run again",
+            )
 
     def remove(self) -> None:
         """Removes the namespaces and everything in them; returns when the API server has taken the order."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from pytest_bdd import given, then
 
-from facts.evidence import Recorder
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
@@ -15,7 +14,7 @@ from facts.teleport.tbot import Tbot
 from judge.install import tbot as judge
 from observe.install import Install
 from provision.pods.probes import Probes
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 
 
 @given("tbot's DaemonSet, its pods and its configuration", target_fixture="tbot")
@@ -29,12 +28,12 @@ def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
 
 
 @then("a ready tbot pod must run on each of those nodes")
-def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
+def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
+    conclude(judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
-def sound(tbot: Tbot, install: Install, recorder: Recorder) -> None:
+def sound(tbot: Tbot, install: Install, conclude: Conclude) -> None:
     finding = judge.configuration_is_sound(
         tbot,
         install.teleport.ping().cluster_name,
@@ -42,7 +41,7 @@ def sound(tbot: Tbot, install: Install, recorder: Recorder) -> None:
         (*install.cluster.pods_evidence(), *install.teleport.join_evidence()),
         install.teleport.kubernetes_type(),
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @given(
@@ -59,8 +58,8 @@ def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ..
 
 
 @then("every probe must have been given the identity of its own service account by Teleport")
-def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
+def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
+    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
 
 
 @given("tbot's version as its bot instances report it", target_fixture="instances")
@@ -69,7 +68,7 @@ def instances(install: Install) -> tuple[BotInstance, ...] | None:
 
 
 @then("no version must be one with a known identity defect")
-def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
+def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
     istio = judge.istio_components(install.istio.mesh(), install.proxies.pods())
     components = [*judge.tbot_components(tbot, instances), *istio]
-    must_hold(recorder, judge.no_known_defect(components, tbot.image))
+    conclude(judge.no_known_defect(components, tbot.image))

@@ -25,7 +25,7 @@ from provision.disruption.starts import Starts
 from provision.pods.clients_and_servers import TestPod, TestPods
 from provision.target import Target
 from settings import Settings
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 from steps.trial import SCENARIO, Begin, Trial
 
 LATE = TestPod("late", "late", namespace="late")
@@ -165,18 +165,18 @@ def _start(name: str, started: Started, recorder: Recorder, request: pytest.Fixt
 
 
 @then("it must be found to have started without tbot, although it is Ready with the right name and issuer")
-def found(start: Start, started: Started, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.late_start_is_found(start, started.outage, install.teleport.bundle()))
+def found(start: Start, started: Started, install: Install, conclude: Conclude) -> None:
+    conclude(judge.late_start_is_found(start, started.outage, install.teleport.bundle()))
 
 
 @then("its agent must have ended for that socket, which it may not take away, and no Envoy may have run")
-def ended(start: Start, started: Started, recorder: Recorder) -> None:
-    must_hold(recorder, judge.stale_socket_ends_the_agent(start, started.outage))
+def ended(start: Start, started: Started, conclude: Conclude) -> None:
+    conclude(judge.stale_socket_ends_the_agent(start, started.outage))
 
 
 @then(parsers.parse("it must be Ready with its own identity from tbot within {within:d} s of tbot's return"))
-def ready_after(within: int, start: Start, started: Started, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.well_by_itself("RES-06", start, started.outage.back, install.teleport.bundle(), within))
+def ready_after(within: int, start: Start, started: Started, install: Install, conclude: Conclude) -> None:
+    conclude(judge.well_by_itself("RES-06", start, started.outage.back, install.teleport.bundle(), within))
 
 
 @given("a pod on a node of the suite's, watched", target_fixture="trial")
@@ -205,8 +205,8 @@ def lost(seconds: int, node: str, trial: Trial, everywhere: tuple[Outages, NodeO
 
 
 @then(parsers.parse("tbot must be Ready there within {within:d} s, with another directory"))
-def made_again(within: int, relocation: Relocation, recorder: Recorder) -> None:
-    must_hold(recorder, judge.directory_is_made_again(relocation, within))
+def made_again(within: int, relocation: Relocation, conclude: Conclude) -> None:
+    conclude(judge.directory_is_made_again(relocation, within))
 
 
 @when("another pod is started on that node", target_fixture="start")
@@ -218,14 +218,14 @@ def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, s
 
 
 @then(parsers.parse("the new pod must be Ready with its own identity from tbot within {within:d} s"))
-def newcomer_ready(within: int, start: Start, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.well_by_itself("RES-05", start, start.began, install.teleport.bundle(), within))
+def newcomer_ready(within: int, start: Start, install: Install, conclude: Conclude) -> None:
+    conclude(judge.well_by_itself("RES-05", start, start.began, install.teleport.bundle(), within))
 
 
 @then(
     parsers.parse("the pod of before must be found within {within:d} s by the streams that it lacks, although it is Ready")
 )
-def found_by_streams(within: int, trial: Trial, relocation: Relocation, install: Install, recorder: Recorder) -> None:
+def found_by_streams(within: int, trial: Trial, relocation: Relocation, install: Install, conclude: Conclude) -> None:
     trial.end()
     (history,), (before,) = trial.histories, trial.pods
     after = install.cluster.reader.pod(before.namespace, before.name)
@@ -236,7 +236,7 @@ def found_by_streams(within: int, trial: Trial, relocation: Relocation, install:
             where=str(before.ref),
             remedy="see who has removed it",
         )
-    must_hold(recorder, judge.lost_directory_is_found(history, after, relocation, within))
+    conclude(judge.lost_directory_is_found(history, after, relocation, within))
 
 
 @when(parsers.parse("that node is restarted, and its pods have had {seconds:d} s to come back"), target_fixture="restart")
@@ -252,5 +252,5 @@ def restarted(
 
 
 @then(parsers.parse("every pod on it must be Ready within {within:d} s, each proxy with its own identity from tbot"))
-def all_well(within: int, restart: NodeRestart, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.node_came_back(restart, install.teleport.bundle(), within))
+def all_well(within: int, restart: NodeRestart, install: Install, conclude: Conclude) -> None:
+    conclude(judge.node_came_back(restart, install.teleport.bundle(), within))

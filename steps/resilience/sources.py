@@ -22,7 +22,7 @@ from provision.disruption.outages import Outages, UnderWay
 from provision.pods.clients_and_servers import TestPods
 from provision.target import Target
 from settings import Settings
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 from steps.trial import Trial
 
 
@@ -118,38 +118,38 @@ def gone_on(seconds: int, trial: Trial) -> None:
 
 
 @then(parsers.parse("each proxy must have a certificate from the new tbot within {within:d} s of the restart on its node"))
-def renewed(within: int, requirement: str, trial: Trial, outage: Outage, recorder: Recorder) -> None:
-    must_hold(recorder, judge.renewed_soon(requirement, trial.histories, outage, within))
+def renewed(within: int, requirement: str, trial: Trial, outage: Outage, conclude: Conclude) -> None:
+    conclude(judge.renewed_soon(requirement, trial.histories, outage, within))
 
 
 @then(parsers.parse("at most {at_most:d} requests may have failed before a certificate of theirs had ended"))
-def untouched(at_most: int, requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.untouched(requirement, suffered, at_most))
+def untouched(at_most: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.untouched(requirement, suffered, at_most))
 
 
 @then(parsers.parse("from {within:d} s after that end on, each request must have been refused until the recall"))
-def refused(within: int, requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.refused_after(requirement, suffered, within))
+def refused(within: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.refused_after(requirement, suffered, within))
 
 
 @then("each Envoy must have kept the last certificate that it was given, and its pod have been Ready")
-def kept(requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.kept_its_last(requirement, suffered))
+def kept(requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.kept_its_last(requirement, suffered))
 
 
 @then(parsers.parse("every request must be answered again within {within:d} s of the order to come back"))
-def recovered(within: int, requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.recovered(requirement, suffered, within))
+def recovered(within: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.recovered(requirement, suffered, within))
 
 
 @then("no tbot may have been replaced or restarted")
-def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.none_was_replaced(requirement, tbots, _tbots(install)))
+def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    conclude(judge.none_was_replaced(requirement, tbots, _tbots(install)))
 
 
 @then(parsers.parse("each must have had at least {count:d} new certificates without istiod"))
-def renewed_meanwhile(count: int, requirement: str, trial: Trial, outage: Outage, recorder: Recorder) -> None:
-    must_hold(recorder, judge.renewed_meanwhile(requirement, trial.histories, outage, count))
+def renewed_meanwhile(count: int, requirement: str, trial: Trial, outage: Outage, conclude: Conclude) -> None:
+    conclude(judge.renewed_meanwhile(requirement, trial.histories, outage, count))
 
 
 def _past_the_end(spare: int, trial: Trial, taken: AbstractContextManager[UnderWay], install: Install) -> Outage:

@@ -23,7 +23,7 @@ from provision.disruption.absence import Absence
 from provision.disruption.ca import Rotation
 from provision.target import Target
 from settings import Settings
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 from steps.trial import TOO_LATE, Trial
 
 
@@ -151,14 +151,14 @@ def phases(datatable: list[list[str]], course: Course) -> None:
         " within one renewal interval plus {spare:d} s"
     )
 )
-def followed(spare: int, requirement: str, course: Course, trial: Trial, recorder: Recorder) -> None:
+def followed(spare: int, requirement: str, course: Course, trial: Trial, conclude: Conclude) -> None:
     found = judge.each_phase_was_followed(requirement, course.stages, course.plan, trial.slowest_renewal, spare)
-    must_hold(recorder, found)
+    conclude(found)
 
 
 @then("each server must have been shown certificates of each authority in turn")
-def shown(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: Course, recorder: Recorder) -> None:
-    must_hold(recorder, judge.peers_saw_the_change(requirement, traffic, trial.histories, course.generations))
+def shown(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: Course, conclude: Conclude) -> None:
+    conclude(judge.peers_saw_the_change(requirement, traffic, trial.histories, course.generations))
 
 
 # An early end.
@@ -201,9 +201,9 @@ def let_back(trial: Trial, absence: Absence, rotation: Rotation, course: Course,
 
 
 @then("what ROT-04 goes by must have found every proxy on that node behind, and no other, in each phase since tbot had left")
-def foreseen(requirement: str, course: Course, deserted: str, recorder: Recorder) -> None:
+def foreseen(requirement: str, course: Course, deserted: str, conclude: Conclude) -> None:
     _everybody_followed, *stages = course.stages
-    must_hold(recorder, early_judge.it_is_foreseen(requirement, stages, deserted))
+    conclude(early_judge.it_is_foreseen(requirement, stages, deserted))
 
 
 @then(
@@ -212,5 +212,5 @@ def foreseen(requirement: str, course: Course, deserted: str, recorder: Recorder
         " and no others"
     )
 )
-def costs(seconds: int, requirement: str, traffic: tuple[Traffic, ...], early: Early, recorder: Recorder) -> None:
-    must_hold(recorder, early_judge.it_costs_requests(requirement, traffic, early, seconds))
+def costs(seconds: int, requirement: str, traffic: tuple[Traffic, ...], early: Early, conclude: Conclude) -> None:
+    conclude(early_judge.it_costs_requests(requirement, traffic, early, seconds))

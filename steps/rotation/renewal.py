@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
 from judge.identity.proxies import ObservedProxies
@@ -20,7 +19,7 @@ from observe.install import Install
 from observe.proxies.envoy import read_pushes
 from provision.pods.clients_and_servers import OLDER, TestPods
 from settings import Settings
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 from steps.trial import Trial
 
 
@@ -67,8 +66,8 @@ def later(install: Install, settings: Settings) -> Fleet | None:
 
 
 @then("each certificate must be due for renewal well before its end, and none may be overdue")
-def due(supplied: ObservedProxies, later: Fleet | None, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, age.renewed_before_expiry(supplied, install.tbot.installed(), later))
+def due(supplied: ObservedProxies, later: Fleet | None, install: Install, conclude: Conclude) -> None:
+    conclude(age.renewed_before_expiry(supplied, install.tbot.installed(), later))
 
 
 @given("tbot's version as its image and its bot instances report it", target_fixture="versions")
@@ -77,15 +76,15 @@ def versions(install: Install) -> list[Component]:
 
 
 @then("no certificate may be older than tbot's renewal interval and a margin")
-def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, recorder: Recorder) -> None:
+def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
     late = age.overdue(supplied, install.tbot.installed())
-    must_hold(recorder, age.none_is_overdue(supplied, install.tbot.installed(), versions, install.proxies.pushes(late)))
+    conclude(age.none_is_overdue(supplied, install.tbot.installed(), versions, install.proxies.pushes(late)))
 
 
 @then("no certificate and no trusted authority may end within its warning threshold")
-def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, recorder: Recorder) -> None:
+def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    must_hold(recorder, age.nothing_expires_soon(supplied, install.tbot.installed(), *thresholds))
+    conclude(age.nothing_expires_soon(supplied, install.tbot.installed(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")
@@ -94,9 +93,9 @@ def cron_jobs(install: Install) -> tuple[CronJob, ...]:
 
 
 @then("none may restart workloads of the mesh")
-def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, recorder: Recorder) -> None:
+def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conclude) -> None:
     namespaces = {pod.namespace for pod in install.proxies.pods()}
-    must_hold(recorder, restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
+    conclude(restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
 
 
 # Under way.
@@ -120,35 +119,35 @@ def ended(trial: Trial) -> None:
     ),
     converters={"count": int, "spare": int},
 )
-def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
-    must_hold(recorder, judge.renewed_in_time(requirement, watched_proxies, count, spare))
+def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+    conclude(judge.renewed_in_time(requirement, watched_proxies, count, spare))
 
 
 @then("each new certificate must have another serial, another key and a later end")
-def new(requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
-    must_hold(recorder, judge.each_is_new(requirement, watched_proxies))
+def new(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+    conclude(judge.each_is_new(requirement, watched_proxies))
 
 
 @then("no pod, no container and no Envoy may have been replaced or restarted")
-def same(requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
-    must_hold(recorder, judge.nothing_was_replaced(requirement, watched_proxies))
+def same(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+    conclude(judge.nothing_was_replaced(requirement, watched_proxies))
 
 
 @then(parsers.parse("at most {at_most:d} requests may have failed"))
-def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], recorder: Recorder) -> None:
-    must_hold(recorder, load_judge.failed_requests(requirement, traffic, at_most))
+def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
+    conclude(load_judge.failed_requests(requirement, traffic, at_most))
 
 
 @then("each request must have been a handshake of its own between the proxies")
-def handshakes(requirement: str, traffic: tuple[Traffic, ...], recorder: Recorder) -> None:
-    must_hold(recorder, *load_judge.each_was_a_handshake(requirement, traffic))
+def handshakes(requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
+    conclude(*load_judge.each_was_a_handshake(requirement, traffic))
 
 
 @then("each server must have seen every certificate of its caller, and no other")
-def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, recorder: Recorder) -> None:
-    must_hold(recorder, load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
+def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
+    conclude(load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
 
 
 @then("the connection that was kept must have shown nothing of this")
-def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, recorder: Recorder) -> None:
-    must_hold(recorder, load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))
+def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
+    conclude(load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))
