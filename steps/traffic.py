@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -20,18 +20,12 @@ from observe.install import Install
 from observe.proxies.envoy import read_fleet
 from observe.wait import Pace
 from provision.faults import FAULTS, Fault
-from provision.pods.clients_and_servers import TestPod, TestPods, caller_and_called_in
+from provision.pods.clients_and_servers import TestPods, caller_and_called_in
 from provision.pods.conversations import Conversation, Conversations
 from provision.pods.ingress_access import IngressAccess, IngressSetup
 from provision.target import Target
 from settings import Settings
-from steps.shared import Conclude
-
-
-@pytest.fixture
-def conversations(test_pods: TestPods, install: Install) -> Conversations:
-    """Conversations of this scenario."""
-    return Conversations(test_pods, install.cluster.reader, install.teleport.ping().cluster_name)
+from steps.shared import Conclude, Gather
 
 
 def pair_of(held: Conversation) -> Pair:
@@ -224,7 +218,7 @@ def inject(name: str, target: Target, undone: ExitStack) -> Fault:
 
 
 @given("two workloads that were started under it", target_fixture="newcomers")
-def start_newcomers(fault: Fault, gather: Callable[[Iterable[TestPod]], TestPods], undone: ExitStack) -> TestPods:
+def start_newcomers(fault: Fault, gather: Gather, undone: ExitStack) -> TestPods:
     newcomers = gather(caller_and_called_in(fault.name))
     undone.callback(newcomers.remove)
     newcomers.begin()

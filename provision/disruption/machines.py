@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -130,6 +130,24 @@ def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machine
     if len(names) != 1:
         raise _not_ours(f"a kind cluster called {cluster} with {len(names)} containers of Teleport on this machine")
     return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout)
+
+
+def needs_a_node_to_spare(nodes: Sequence[str]) -> None:
+    """Sees that something can be taken from one node and not from another.
+
+    Args:
+        nodes: Names of the nodes that take workloads.
+
+    Raises:
+        NotGiven: There are fewer than two.
+    """
+    if len(nodes) < 2:
+        raise NotGiven(
+            expected="two nodes that take workloads: one is taken from, the other is not",
+            seen=f"{len(nodes)}",
+            where="the nodes of the cluster",
+            remedy="certify this on a cluster with --nodes 2",
+        )
 
 
 def _not_ours(seen: str) -> NotGiven:

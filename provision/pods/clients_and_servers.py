@@ -350,6 +350,12 @@ class TestPods:
             metadata["annotations"]["sidecar.istio.io/proxyImage"] = workload.proxy_image
         return made
 
+    def would_be(self, name: str) -> dict[str, Any]:
+        """A pod like a test pod under a name of its own, to ask the API server whether it would accept it."""
+        pod = self.documents_of(self.workload(name))[-1]
+        pod["metadata"]["name"] = "would-be"
+        return pod
+
     def _documents(self, name: str, namespace: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         variables = {
             "NAMESPACE": self._namespace(namespace),

@@ -20,11 +20,11 @@ from judge.traffic import peers
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
-from observe.traffic.requests import exchange
 from provision.negative import NegativeProbes
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules
 from provision.pods.clients_and_servers import TestPods
+from provision.pods.conversations import Conversations
 from provision.pods.probes import Probes
 from provision.target import Target
 from settings import Settings
@@ -201,10 +201,9 @@ def peer_is_refused(handshake: Handshake, install: Install, conclude: Conclude) 
 
 
 @then("it must shake hands with a workload that tbot certified")
-def right_peer_is_let_in(server: Pod, test_pods: TestPods, install: Install, conclude: Conclude) -> None:
-    (alpha,) = test_pods.known_to("alpha", "beta")[:1]
-    held = exchange(install.cluster.reader, alpha, server, [f"http://beta.{server.namespace}:8080/"])
-    conclude(peers.right_peer_is_let_in(held, alpha, server, install.teleport.bundle()))
+def right_peer_is_let_in(server: Pod, conversations: Conversations, install: Install, conclude: Conclude) -> None:
+    held = conversations.over_http("alpha", server.name)
+    conclude(peers.right_peer_is_let_in(held.exchange, held.client, server, install.teleport.bundle()))
 
 
 # NEG-06.

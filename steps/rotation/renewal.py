@@ -1,4 +1,4 @@
-"""Sentences of ``features/5_rotation``: the age of certificates (ROT-01, 05 to 07), and their renewal (ROT-02, ROT-03)."""
+"""Steps of features/5_rotation: the age of certificates (ROT-01, 05 to 07), and their renewal (ROT-02, ROT-03)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,13 @@ from judge.rotation import age, restarts
 from judge.rotation import renewal as judge
 from judge.rotation.renewal import Watched
 from judge.traffic import load as load_judge
-from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
 from observe.install import Install
 from observe.proxies.envoy import read_pushes
+from provision.disruption.trial import Trial
 from provision.pods.clients_and_servers import OLDER, TestPods
 from settings import Settings
 from steps.shared import Conclude
-from steps.trial import Trial
-
-
-@pytest.fixture
-def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
-    """The loads, ended, with who their ends are."""
-    name = install.teleport.ping().cluster_name
-    return tuple(
-        Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
-        for r, load in zip(trial.running, trial.end(), strict=True)
-    )
 
 
 @pytest.fixture
