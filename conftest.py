@@ -280,7 +280,7 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
 def gather(
     target: Target, cluster: Cluster, install: Install, settings: Settings
 ) -> Callable[[Iterable[TestPod]], TestPods]:
-    """Makes workloads out of how they are wanted; whoever calls it removes them."""
+    """Makes test pods out of how they are wanted; the caller removes them."""
     target.need("tbot")
     mesh = install.istio.mesh()
     return partial(
@@ -296,7 +296,7 @@ def gather(
 
 @pytest.fixture(scope="session")
 def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestPods]:
-    """Workloads of the run, begun all at once and removed at the end."""
+    """Test pods, all begun at once and removed at the end."""
     made = gather(TEST_PODS)
     try:
         yield made
@@ -325,9 +325,9 @@ def long_running(
     namespaces_of_features: Iterator[str],
     target: Target,
 ) -> Iterator[TestPods]:
-    """Workloads that live from short-lived certificates; removed before these are long-lived again."""
+    """Test pods with short-lived certificates; removed before these are long-lived again."""
     if not short_lived.is_in_force:
-        raise LookupError("a step must ask for short lifetimes before it asks for workloads that live from them")
+        raise LookupError("a step must ask for short lifetimes before it asks for test pods that live from them")
     made = gather(long_running_in(next(namespaces_of_features), target.older_proxy_image))
     try:
         yield made
@@ -336,7 +336,7 @@ def long_running(
 
 
 def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
-    """Puts what was read in any case on the first page. Only who issues the identities is asked for if nobody did."""
+    """Puts what was read in any case on the first page. Only the issuer of the identities is read here if it was not yet."""
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
             run_facts.note_ping(recorder, install.teleport.ping())

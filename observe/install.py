@@ -112,5 +112,5 @@ class Install:
         return self.readings.seen(key)
 
     def authority_changed(self) -> None:
-        """Forgets Teleport's SPIFFE authority and whoever follows it: for code that takes the authority to another phase."""
+        """Forgets Teleport's SPIFFE authority and the proxies that follow it: for code that takes it to another phase."""
         self.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)

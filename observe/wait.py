@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 class NotYet(Exception):
-    """What was looked for is not there yet. Its text is the last observation."""
+    """A look that has not found its object yet. The text is the last observation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How patiently to wait.
+    """Patience of a wait.
 
     Attributes:
         timeout: Seconds until giving up.

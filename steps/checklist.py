@@ -1,4 +1,4 @@
-"""Sentences of ``features/2_checklist/checklist.feature``: CHK-1 to CHK-9."""
+"""Steps of features/2_checklist/checklist.feature: CHK-1 to CHK-9."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Cluster:
         return parse_jwks(reading.document, (reading.evidence,))
 
     def can_i(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> Right:
-        """Whether the identity in use has a right (SelfSubjectAccessReview).
+        """Asks whether the identity in use has a right (SelfSubjectAccessReview).
 
         Args:
             verb: ``get``, ``list``, ``create`` …
@@ -189,7 +189,7 @@ class Cluster:
         return parse_review(reading.document, (reading.evidence,))
 
     def dry_run_pod(self, namespace: str, document: Mapping[str, object]) -> DryRun:
-        """What the API server would make of a pod, injection and admission included; nothing is made.
+        """Asks the API server what it would make of a pod, injection and admission included; nothing is made.
 
         Raises:
             CouldNotTell: It does not come to a decision: no right to create pods, no such namespace, no answer.
@@ -258,7 +258,7 @@ class Cluster:
         return need(reading.document, "status.token", str, f"token of {ref}"), reading.evidence
 
     def exec_in(self, namespace: str, pod: str, container: str, argv: Sequence[str], *, parser: str = "") -> ExecResult:
-        """Runs a program in a container; the caller sees to it that it only looks.
+        """Runs a program in a container; the caller makes sure that it only looks.
 
         Raises:
             CouldNotTell: It could not be run or heard to its end. A non-zero exit is an answer.

@@ -36,7 +36,7 @@ PROTOCOL = "v4.channel.k8s.io"
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a program in a container answered.
+    """The answer of a program in a container.
 
     Attributes:
         argv: The command.
@@ -155,7 +155,7 @@ class Streams:
         )
 
     def _context(self) -> ssl.SSLContext:
-        """What TLS needs. Reading certificates and keys takes longer than a request, so it is done once for each file."""
+        """The TLS context. Reading certificates and keys takes longer than a request, so it is done once for each file."""
         configuration = self._client.configuration
         files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
         key = (*files, configuration.verify_ssl, configuration.assert_hostname)
@@ -248,7 +248,7 @@ class _Wire:
         self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
     def receive(self, place: int, size: int) -> bytes:
-        """What came for the port at that place, at most `size` bytes; nothing at the end.
+        """The bytes for the port at that place, at most `size` of them; nothing at the end.
 
         Raises:
             ConnectionRefusedError: The node says why there is no connection to the port.
@@ -277,7 +277,7 @@ class _Wire:
 
 
 class _Received(io.RawIOBase):
-    """What comes through a forwarded port, as a stream."""
+    """The bytes that come through a forwarded port, as a stream."""
 
     def __init__(self, wire: _Wire, place: int) -> None:
         super().__init__()
@@ -297,10 +297,10 @@ class _Received(io.RawIOBase):
 
 
 class _Answers(io.BufferedReader):
-    """A stream of several answers: whoever has read one closes it, and the next one still comes from it."""
+    """A stream of several answers: a reader closes it after one, and the next one still comes from it."""
 
     def close(self) -> None:
-        """Does nothing; the connection is closed by who opened it."""
+        """Does nothing; `Streams.forward` closes the connection."""
 
     def makefile(self, *_args: object, **_options: object) -> _Answers:
         """The socket that `http.client` wants to read from."""
@@ -326,7 +326,7 @@ class ForwardedPort:
         return self.answer(path)
 
     def ask(self, path: str) -> None:
-        """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on whoever sends several at once.
+        """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on a client that sends several at once.
 
         Raises:
             CouldNotTell: The connection dropped.
@@ -363,7 +363,7 @@ class ForwardedPort:
         )
 
     def _last_words(self, error: Exception) -> str:
-        """What the node said before it hung up; where the send failed first, nobody has read it yet."""
+        """The last words of the node before it hung up; where the send failed first, they have not been read yet."""
         if isinstance(error, (websocket.WebSocketConnectionClosedException, BrokenPipeError, ConnectionResetError)):
             try:
                 self._wire.receive(self._place, 1)

@@ -91,7 +91,7 @@ class Starts:
         self._test_pods.begin()
 
     def meanwhile(self, name: str) -> Meanwhile:
-        """What became of a workload before it was Ready: its proxy where Envoy runs, else the last words of its agent.
+        """The state of a test pod before it was Ready: its proxy where Envoy runs, else the last words of its agent.
 
         Raises:
             CouldNotTell: Neither came about in time.
@@ -114,11 +114,11 @@ class Starts:
         return self._eventually(f"the proxy of {name} runs, or its agent has ended", look)
 
     def once_ready(self, name: str, before: Meanwhile) -> Start:
-        """A workload when it is Ready, or when it has had its time.
+        """A test pod when it is Ready, or when it has had its time.
 
         Args:
-            name: Of the workload.
-            before: What became of it meanwhile.
+            name: Of the test pod.
+            before: Its state meanwhile.
         """
 
         def look(cluster: Cluster) -> Pod:
@@ -129,7 +129,7 @@ class Starts:
 
         meanwhile, words, evidence = before
         try:
-            pod = self._eventually(f"the workload {name} is Ready", look)
+            pod = self._eventually(f"the test pod {name} is Ready", look)
         except CouldNotTell:
             pod = self._pod(name, self._cluster)
             return Start(pod, self._began, words, meanwhile, None, None, (*evidence, *pod.evidence))

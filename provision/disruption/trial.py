@@ -161,10 +161,10 @@ class Trial:
 
     @property
     def histories(self) -> tuple[History, ...]:
-        """What was seen of the proxies so far."""
+        """The histories of the proxies so far."""
         return self.watch.histories
 
-    # What is taken away, and for how long.
+    # Outages.
 
     @contextmanager
     def without(self, taken: AbstractContextManager[UnderWay]) -> Iterator[UnderWay]:

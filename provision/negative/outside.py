@@ -49,7 +49,7 @@ class Outside:
         return made
 
     def asked(self) -> tuple[OutsideProbe | NotRun, ...]:
-        """What a process of each node, in no pod, got from the node's socket.
+        """The answer of each node's socket to a process of the node that is in no pod.
 
         Raises:
             CouldNotTell: tbot is not Ready, so that whoever asks is not answered.
@@ -58,7 +58,7 @@ class Outside:
         return tuple(self._asked_on(node) for node in self._namespaces.nodes())
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
-        """What a probe in a pod gets from the same sockets right afterwards."""
+        """The answer of the same sockets to a probe in a pod, right afterwards."""
         image = self._namespaces.install.istio.proxy_image()
         return self._namespaces.probes.of_sockets(nodes=self._namespaces.nodes(), image=image, **self._namespaces.socket())
 

@@ -56,7 +56,7 @@ class UntrustedClient:
         """Dials a server's proxy and shows it a certificate.
 
         Args:
-            server: A Ready workload of the run that counts its handshakes.
+            server: A Ready test pod that counts its handshakes.
             claim: What is shown.
 
         Raises:

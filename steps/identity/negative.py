@@ -1,4 +1,4 @@
-"""Sentences of ``features/3_identity``: NEG-01 to NEG-07."""
+"""Steps of features/3_identity: NEG-01 to NEG-07."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def negative_probes(
     settings: Settings,
     recorder: Recorder,
 ) -> Iterator[NegativeProbes]:
-    """Pods that must not be let in, those of all chosen scenarios begun at once, and removed at the end."""
+    """Negative probes of all chosen scenarios, begun at once and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
     probe_namespaces = ProbeNamespaces(
         target.objects, cluster, install, probes, image=target.workload_image, patience=patience

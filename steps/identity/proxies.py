@@ -1,4 +1,4 @@
-"""Sentences of ``features/3_identity``: ID-01 to ID-12."""
+"""Steps of features/3_identity: ID-01 to ID-12."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def swept(
     conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template()))
 
 
-# Workloads of the run.
+# Test pods.
 
 
 @given(
@@ -131,7 +131,7 @@ def told_apart(own: ObservedProxies, install: Install, conclude: Conclude) -> No
 
 @then("each must meet ID-01 to ID-07, and be of the kind that it asked for")
 def alike(own: ObservedProxies, expectation: Expectation, test_pods: TestPods, conclude: Conclude) -> None:
-    classic = {pod.uid for pod in own.pods if test_pods.workload(pod.name).sidecar is Sidecar.CLASSIC}
+    classic = {pod.uid for pod in own.pods if test_pods.wanted(pod.name).sidecar is Sidecar.CLASSIC}
     conclude(issuance.kinds_are_certified_alike(own, classic, expectation))
 
 

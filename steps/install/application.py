@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/5_test_app.feature``: INST-15."""
+"""Steps of features/1_install/5_test_app.feature: INST-15."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/2_istio.feature``: INST-05 to INST-08."""
+"""Steps of features/1_install/2_istio.feature: INST-05 to INST-08."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/1_prerequisites.feature``: INST-01 to INST-04."""
+"""Steps of features/1_install/1_prerequisites.feature: INST-01 to INST-04."""
 
 from __future__ import annotations
 

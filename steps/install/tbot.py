@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/4_tbot.feature``: INST-13, INST-14 and INST-16."""
+"""Steps of features/1_install/4_tbot.feature: INST-13, INST-14 and INST-16."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/3_teleport.feature``: INST-09 to INST-12."""
+"""Steps of features/1_install/3_teleport.feature: INST-09 to INST-12."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def node_outages(target: Target, install: Install, settings: Settings, machines:
 
 @pytest.fixture(scope="module")
 def gathered(gather: Gather) -> Iterator[Callable[..., TestPods]]:
-    """Workloads that start when they are told to; all are removed when the feature is over."""
+    """Makes test pods that a step starts; all are removed when the feature is over."""
     with ExitStack() as stack:
 
         def make(*cast: TestPod) -> TestPods:
@@ -80,8 +80,8 @@ def standing() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="module")
-def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - workloads need what it brings up
-    """Name of the node that things are done to."""
+def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - test pods need what it brings up
+    """Name of the node that the suite disrupts."""
     nodes = install.cluster.workload_nodes()
     return nodes[HOLDER.node % len(nodes)]
 
@@ -114,7 +114,7 @@ def beside(started: Started, recorder: Recorder, request: pytest.FixtureRequest)
 
 
 def _start(name: str, started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
-    """What became of one pod; the readings were made by the first scenario that wanted one."""
+    """The start of one pod; the first scenario that wanted one has made the readings."""
     recorder.attach((*started.outage.evidence, *started.pods[name].evidence))
     started.watch.timeline(request.node.stash[SCENARIO])
     return started.pods[name]

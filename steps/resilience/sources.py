@@ -25,7 +25,7 @@ from steps.shared import Conclude, outages_of
 
 @pytest.fixture
 def outages(target: Target, install: Install, settings: Settings, recorder: Recorder) -> Iterator[Outages]:
-    """What can be taken away; when the scenario is over, every Envoy that was supplied before is so again."""
+    """Outages of the install; when the scenario is over, every Envoy that was supplied before is so again."""
     made = outages_of(target, install, settings, lambda: machines_of(target.objects, recorder, settings.patience.command))
     with made.whole_again():
         yield made
