@@ -17,9 +17,14 @@ import yaml
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
 from observe.install import Install
+from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.facet import NODES, PODS, VERSION
+from observe.proxies.facet import FLEET
 from observe.teleport.audit import AuditEvents, EventFiles
+from observe.teleport.facet import BOT_INSTANCES
 from observe.teleport.session import TeleportSession
+from observe.teleport.tbot_facet import TBOT
 from observe.tools import Tools
 from observe.wait import Pace
 from provision.clusters.directory import kept_kubeconfig
@@ -46,6 +51,7 @@ SETTINGS = pytest.StashKey[Settings]()
 PROFILES = pytest.StashKey[frozenset[str]]()
 
 pytest_plugins = [
+    "steps.shared",
     "steps.install.prerequisites",
     "steps.install.istio",
     "steps.install.teleport",
@@ -234,7 +240,7 @@ def install(
     def teleport() -> TeleportSession:
         address = target.teleport()
         return TeleportSession(
-            address.proxy or opened.tbot().config.proxy_server,
+            address.proxy or opened.tbot.installed().config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,
             tctl=target.tctl,
@@ -244,8 +250,8 @@ def install(
     def audit_events() -> AuditEvents | None:
         return EventFiles(settings.audit_events) if settings.audit_events else target.audit_events()
 
-    opened = Install(
-        cluster=cluster,
+    opened = Install.of(
+        cluster,
         teleport=teleport,
         tools=tools,
         names=settings.names,
@@ -274,23 +280,23 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
 def gather(
     target: Target, cluster: Cluster, install: Install, settings: Settings
 ) -> Callable[[Iterable[TestPod]], TestPods]:
-    """Makes workloads out of how they are wanted; whoever calls it removes them."""
+    """Makes test pods out of how they are wanted; the caller removes them."""
     target.need("tbot")
-    mesh = install.mesh()
+    mesh = install.istio.mesh()
     return partial(
         TestPods,
         target.objects,
         cluster,
         image=target.workload_image,
-        mesh=MeshNames(mesh.trust_domain, mesh.revision, install.injection_template()),
-        nodes=install.workload_nodes(),
+        mesh=MeshNames(mesh.trust_domain, mesh.revision, install.istio.injection_template()),
+        nodes=install.cluster.workload_nodes(),
         patience=settings.patience.pod_ready,
     )
 
 
 @pytest.fixture(scope="session")
 def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestPods]:
-    """Workloads of the run, begun all at once and removed at the end."""
+    """Test pods, all begun at once and removed at the end."""
     made = gather(TEST_PODS)
     try:
         yield made
@@ -301,7 +307,7 @@ def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestP
 @pytest.fixture(scope="module")
 def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
     """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the feature."""
-    changed = ShortLived(target.objects, install.cluster, install.tbot(), Pace(settings.patience.rollout))
+    changed = ShortLived(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
     yield changed
     changed.end()
 
@@ -319,9 +325,9 @@ def long_running(
     namespaces_of_features: Iterator[str],
     target: Target,
 ) -> Iterator[TestPods]:
-    """Workloads that live from short-lived certificates; removed before these are long-lived again."""
+    """Test pods with short-lived certificates; removed before these are long-lived again."""
     if not short_lived.is_in_force:
-        raise LookupError("a step must ask for short lifetimes before it asks for workloads that live from them")
+        raise LookupError("a step must ask for short lifetimes before it asks for test pods that live from them")
     made = gather(long_running_in(next(namespaces_of_features), target.older_proxy_image))
     try:
         yield made
@@ -330,17 +336,18 @@ def long_running(
 
 
 def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
-    """Puts what was read in any case on the first page. Only who issues the identities is asked for if nobody did."""
+    """Puts what was read in any case on the first page. Only the issuer of the identities is read here if it was not yet."""
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
-            run_facts.note_ping(recorder, install.ping())
-    version = install.seen("api_version")
-    run_facts.note_cluster(recorder, install.cluster.api.host, version[0] if version else None, install.seen("nodes") or ())
-    if (mesh := install.seen("mesh")) is not None:
+            run_facts.note_ping(recorder, install.teleport.ping())
+    version, nodes = install.seen(VERSION), install.seen(NODES) or ()
+    run_facts.note_cluster(recorder, install.cluster.reader.api.host, version[0] if version else None, nodes)
+    if (mesh := install.seen(MESH)) is not None:
         run_facts.note_mesh(recorder, mesh)
-    if (tbot := install.seen("tbot")) is not None:
-        run_facts.note_tbot(recorder, tbot, install.seen("bot_instances") or ())
-    if (fleet := install.seen("fleet")) is not None:
+    instances = install.seen(BOT_INSTANCES)
+    if (tbot := install.seen(TBOT)) is not None:
+        run_facts.note_tbot(recorder, tbot, instances or ())
+    if (fleet := install.seen(FLEET)) is not None:
         run_facts.note_fleet(recorder, fleet)
-    if (pods := install.seen("pods")) is not None:
+    if (pods := install.seen(PODS)) is not None:
         run_facts.note_images(recorder, pods)

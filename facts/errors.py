@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ConformanceError(Exception):
     """Something went wrong that a user can act on.
@@ -38,3 +40,26 @@ class ProvisioningFailed(ConformanceError):
 
 class BadInput(ConformanceError):
     """The user's own input (settings, context, kubeconfig, options) cannot be used."""
+
+
+class NotApplicable(Exception):
+    """A requirement does not apply here, for a condition that the catalogue lists: verdict *not-applicable*.
+
+    It ends the scenario; the collector records it as a finding.
+
+    Attributes:
+        requirement: Id of the requirement, e.g. ``TRF-05``.
+        condition: The condition that is met, as the catalogue words it.
+        where: The object that was looked at.
+        evidence: Ids of the readings that show it, each once.
+    """
+
+    def __init__(self, requirement: str, condition: str, *, where: str, evidence: Iterable[str]) -> None:
+        self.requirement = requirement
+        self.condition = condition
+        self.where = where
+        self.evidence = tuple(dict.fromkeys(evidence))
+        super().__init__(requirement, condition, where)
+
+    def __str__(self) -> str:
+        return f"{self.requirement} does not apply: {self.condition} ({self.where})"

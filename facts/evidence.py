@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from facts.redaction import hidden_in, redact, without_named
 
-
 if TYPE_CHECKING:
     from facts.finding import Finding
 

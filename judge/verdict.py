@@ -35,6 +35,8 @@ class Ending(StrEnum):
     """A step found that the requirement does not hold."""
     BROKE = "broke"
     """Set-up, a step or the clean-up raised something else: nobody can tell."""
+    NOT_APPLICABLE = "not-applicable"
+    """A step found a condition under which the requirement does not apply."""
     SKIPPED_BY_POLICY = "skipped-by-policy"
     """The safety policy of this run did not allow it."""
     SKIPPED_BY_TEST = "skipped-by-test"
@@ -160,7 +162,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
         Ending.SKIPPED_BY_TEST: Verdict.ERROR,
         Ending.NOT_RUN: Verdict.NOT_EVALUATED,
     }
-    if scenario.ending is not Ending.COMPLETED:
+    if scenario.ending not in (Ending.COMPLETED, Ending.NOT_APPLICABLE):
         # A scenario may prove several requirements; a violation of another one says of this one only that nobody looked on.
         named_others = any(f.holds is Holds.NO for f in scenario.findings)
         if scenario.ending is Ending.VIOLATED and named_others:
@@ -179,6 +181,9 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
             )
         if len(not_applicable) == len(mine):
             return Verdict.NOT_APPLICABLE, f"{scenario.name}: {not_applicable[0].condition}"
+    if scenario.ending is Ending.NOT_APPLICABLE:
+        # The steps that were left out might have concluded something else.
+        return Verdict.ERROR, f"{scenario.name}: stopped before this requirement was judged: {scenario.reason}"
     if not any(f.holds is Holds.YES for f in mine):
         return Verdict.ERROR, f"{scenario.name}: completed without a finding on this requirement"
     if scenario.evidence == 0:

@@ -1,1 +1,1 @@
-"""How the suite looks at things: reads Envoy, the API server and Teleport, and records each reading. Changes nothing."""
+"""Readers of Envoy, the API server and Teleport, which record each reading and change nothing."""

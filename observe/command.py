@@ -19,7 +19,7 @@ from facts.evidence import Evidence, ObjectRef, evidence_of
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command answered.
+    """The answer of a command.
 
     Attributes:
         argv: The command line.
@@ -135,7 +135,7 @@ def _feed(process: subprocess.Popen[str], text: str) -> None:
 
 
 def _outcome(process: subprocess.Popen[str], line: str, timeout: float, stop: Callable[[], bool]) -> tuple[str, str]:
-    """What a process says until its end, which must come in time and before it is to be stopped."""
+    """The output of a process until its end, which must come in time and before it is to be stopped."""
     deadline = time.monotonic() + timeout
     while True:
         try:

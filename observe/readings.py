@@ -1,14 +1,15 @@
-"""Readings that are made once: when first asked for, and attached wherever they are used.
+"""The cache of readings that all facets of an install share: each reading is made once and attached wherever it is used.
 
 A reading that failed is not tried again in the same run: every requirement that needs it gets the same *could not tell*, and
-a cluster that does not answer costs one timeout, not twenty-five. Who changes what was read says so with `outdated`.
+a cluster that does not answer costs one timeout, not twenty-five. Code that changes what was read says so with `outdated`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar, cast
 
 from facts.errors import ConformanceError
 from facts.evidence import Recorder
@@ -16,53 +17,71 @@ from facts.evidence import Recorder
 T = TypeVar("T")
 
 
-class Readings:
-    """Keeps what was read.
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T]):
+    """The name of one reading, with the type of what is read.
 
-    Args:
+    Attributes:
+        name: Unique among the readings of an install.
+        evidence: Returns the ids of the evidence that a value of this reading rests on.
+    """
+
+    name: str
+    evidence: Callable[[T], Iterable[str]]
+
+    def narrowed(self, detail: str) -> Key[T]:
+        """The key of a reading of the same kind that depends on a detail; it becomes outdated with this one."""
+        return replace(self, name=f"{self.name} {detail}")
+
+
+class Readings:
+    """The cache; safe to use from several threads.
+
+    Attributes:
         recorder: Takes readings that are made again by attaching them.
         need: Called with the part of the installation that a reading is about, before it is made.
     """
 
     def __init__(self, recorder: Recorder, need: Callable[[str], None]) -> None:
-        self._recorder = recorder
-        self._need = need
+        self.recorder = recorder
+        self.need = need
         self._lock = threading.RLock()
-        self._read: dict[str, tuple[Any, tuple[str, ...]] | ConformanceError] = {}
+        self._read: dict[str, tuple[object, tuple[str, ...]] | ConformanceError] = {}
 
-    def seen(self, key: str) -> Any:
-        """A reading that was made and did not fail, by its key; None otherwise. Reads nothing."""
+    def seen(self, key: Key[T]) -> T | None:
+        """A reading that was made and did not fail; None otherwise. Reads nothing."""
         with self._lock:
-            kept = self._read.get(key)
-            return None if kept is None or isinstance(kept, ConformanceError) else kept[0]
+            kept = self._read.get(key.name)
+            return None if kept is None or isinstance(kept, ConformanceError) else cast("T", kept[0])
 
     def outdated(self, *keys: str) -> None:
-        """Forgets readings whose subject somebody has changed since: who asks for them again gets new ones.
+        """Forgets readings whose subject has been changed since: the next caller gets new ones.
 
         Args:
-            keys: Of the readings; with each go those that are it and something more: ``fleet after 5 s`` with ``fleet``.
+            keys: Names of the keys; each takes with it the keys that were narrowed from it.
         """
         with self._lock:
             for kept in [k for k in self._read if any(k == key or k.startswith(f"{key} ") for key in keys)]:
                 del self._read[kept]
 
-    def _once(self, key: str, read: Callable[[], T], evidence: Callable[[T], Iterable[str]]) -> T:
+    def once(self, key: Key[T], read: Callable[[], T]) -> T:
         """A reading by its key: made at the first call, attached to the running step at every later one."""
         with self._lock:
-            kept = self._read.get(key)
+            kept = self._read.get(key.name)
             if isinstance(kept, ConformanceError):
                 raise kept
             if kept is None:
                 try:
                     value = read()
                 except ConformanceError as error:
-                    self._read[key] = error
+                    self._read[key.name] = error
                     raise
-                self._read[key] = (value, tuple(evidence(value)))
+                self._read[key.name] = (value, tuple(key.evidence(value)))
                 return value
-            value, ids = kept
-            self._recorder.attach(ids)
-            return value
+            known, ids = kept
+            self.recorder.attach(ids)
+            # Only `once` with the same key has put it there.
+            return cast("T", known)
 
 
 def all_of(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:

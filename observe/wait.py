@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_fixed
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 class NotYet(Exception):
-    """What was looked for is not there yet. Its text is the last observation."""
+    """A look that has not found its object yet. The text is the last observation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How patiently to wait.
+    """Patience of a wait.
 
     Attributes:
         timeout: Seconds until giving up.
@@ -84,7 +84,7 @@ def converges(
 
     began = pace.clock()
 
-    def give_up(state: RetryCallState) -> Any:
+    def give_up(state: RetryCallState) -> NoReturn:
         last = state.outcome.exception() if state.outcome else None
         took = pace.clock() - began
         raise CouldNotTell(

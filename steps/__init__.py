@@ -1,1 +1,1 @@
-"""What a sentence means: binds the sentences of the features to reading, judging and provisioning."""
+"""Steps: bind each sentence of the features to a reading and a judgment."""

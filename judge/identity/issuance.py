@@ -16,8 +16,6 @@ from judge.identity.proxies import ObservedProxies, name_problems, request_probl
 from judge.identity.sweep import Expectation, failures_of
 from judge.install.istio import NO_WORKLOAD
 
-ONE_NODE = "fewer than two nodes take workloads"
-
 
 def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> Finding:
     """ID-09: each its own name, the same for one service account and never for two; no key and no serial twice.
@@ -51,18 +49,6 @@ def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> F
         problems,
         held=each_of(proxies, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"),
     )
-
-
-def needs_two_nodes(taking: Sequence[str], evidence: Sequence[str]) -> Finding | None:
-    """ID-09, second part: what makes it not applicable, if anything.
-
-    Args:
-        taking: Names of the nodes that take workloads.
-        evidence: The list of nodes.
-    """
-    if len(taking) > 1:
-        return None
-    return Claim("ID-09", "", listed(taking, "no node takes workloads"), evidence).not_applicable(ONE_NODE)
 
 
 def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str], expectation: Expectation) -> Finding:

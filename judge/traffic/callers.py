@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from facts.finding import Finding, Holds, Problem, told
 from facts.guide import GuideAnswer
-from facts.kubernetes.objects import Node
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Outcome
-from judge.findings import Claim, listed, place
+from judge.findings import listed, place
 from judge.traffic.exchanges import (
     HTTP,
     MISNAMED,
@@ -28,22 +27,6 @@ from judge.traffic.exchanges import (
 
 CHECKLIST = 9
 """Items of the guide's verification checklist."""
-
-ONE_NODE = "fewer than two nodes take workloads"
-"""As the catalogue words it."""
-
-
-def needs_two_nodes(nodes: Sequence[Node], taking: Sequence[str]) -> Finding | None:
-    """TRF-04: the finding that it is not applicable, if it is not.
-
-    Args:
-        nodes: All nodes.
-        taking: Names of those that take workloads.
-    """
-    if len(taking) > 1:
-        return None
-    where = listed(taking, "no node takes workloads")
-    return Claim("TRF-04", "two nodes", where, [e for n in nodes for e in n.evidence]).not_applicable(ONE_NODE)
 
 
 def answered_once(requirement: str, pair: Pair, exchange: Exchange) -> Finding:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from facts.document import Reading
 from facts.finding import Finding, Problem
-from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
-from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -21,43 +18,7 @@ from judge.fleet import each_of
 from judge.identity.proxies import own_identity_problems
 from judge.traffic.exchanges import NOT_OURS, Pair, because, certified, outcomes_but, strangers, turned_away_by_others
 
-NO_GATEWAY = "the mesh has no ingress gateway"
-NO_GATEWAY_API = "the cluster does not know the Gateway API"
-NO_CLASS = "istiod serves no class of gateways of the Gateway API"
-"""As the catalogue words them."""
-
 ISTIODS = "gateway certificate issued by istiod"
-
-
-def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> Finding | None:
-    """TRF-05: the finding that it is not applicable, if it is not.
-
-    Args:
-        mesh: The mesh.
-        gateways: Its ingress gateways.
-        pods: The reading of all pods.
-    """
-    if gateways:
-        return None
-    where = "Deployments, DaemonSets and pods of all namespaces"
-    return Claim("TRF-05", "an ingress gateway", where, (*mesh.evidence, *pods)).not_applicable(NO_GATEWAY)
-
-
-def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Finding | None:
-    """TRF-05, for gateways of the Gateway API: the finding that it is not applicable, if it is not.
-
-    Args:
-        asked: What the API server says of the Gateway API.
-        classes: The cluster's classes of gateways.
-    """
-    if asked.document is None:
-        claim = Claim("TRF-05", "the Gateway API", "gateway.networking.k8s.io/v1", [asked.evidence])
-        return claim.not_applicable(NO_GATEWAY_API)
-    if istiods(classes) is None:
-        where = listed([c.name for c in classes], "GatewayClasses")
-        evidence = (asked.evidence, *(e for c in classes for e in c.evidence))
-        return Claim("TRF-05", "a class of istiod's", where, evidence).not_applicable(NO_CLASS)
-    return None
 
 
 def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | None) -> Finding:

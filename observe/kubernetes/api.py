@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -175,7 +174,7 @@ class Api:
     def post(
         self,
         path: str,
-        document: Mapping[str, Any],
+        document: Mapping[str, object],
         subject: ObjectRef,
         *,
         parser: str = "",
@@ -238,7 +237,7 @@ class Api:
         seen = recorded.body if text else decoded(recorded.body)
         return Reading(seen, self._recorder.record(recorded), read_at)
 
-    def request(self, method: str, target: str, document: Mapping[str, Any] | None) -> tuple[int, str, datetime]:
+    def request(self, method: str, target: str, document: Mapping[str, object] | None) -> tuple[int, str, datetime]:
         """One HTTP request: status, body, time. Not recorded.
 
         Raises:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
@@ -156,7 +156,7 @@ class Cluster:
         return parse_jwks(reading.document, (reading.evidence,))
 
     def can_i(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> Right:
-        """Whether the identity in use has a right (SelfSubjectAccessReview).
+        """Asks whether the identity in use has a right (SelfSubjectAccessReview).
 
         Args:
             verb: ``get``, ``list``, ``create`` …
@@ -179,7 +179,7 @@ class Cluster:
         attributes = {key: value for key, value in asked.items() if value}
         return self._review({"resourceAttributes": attributes}, f"{verb} {resource}", namespace)
 
-    def _review(self, spec: Mapping[str, Any], right: str, namespace: str) -> Right:
+    def _review(self, spec: Mapping[str, object], right: str, namespace: str) -> Right:
         _status, reading = self.api.post(
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec},
@@ -188,8 +188,8 @@ class Cluster:
         )
         return parse_review(reading.document, (reading.evidence,))
 
-    def dry_run_pod(self, namespace: str, document: Mapping[str, Any]) -> DryRun:
-        """What the API server would make of a pod, injection and admission included; nothing is made.
+    def dry_run_pod(self, namespace: str, document: Mapping[str, object]) -> DryRun:
+        """Asks the API server what it would make of a pod, injection and admission included; nothing is made.
 
         Raises:
             CouldNotTell: It does not come to a decision: no right to create pods, no such namespace, no answer.
@@ -258,7 +258,7 @@ class Cluster:
         return need(reading.document, "status.token", str, f"token of {ref}"), reading.evidence
 
     def exec_in(self, namespace: str, pod: str, container: str, argv: Sequence[str], *, parser: str = "") -> ExecResult:
-        """Runs a program in a container; the caller sees to it that it only looks.
+        """Runs a program in a container; the caller makes sure that it only looks.
 
         Raises:
             CouldNotTell: It could not be run or heard to its end. A non-zero exit is an answer.
@@ -305,5 +305,5 @@ class Cluster:
         return parse(reading.document, evidence=(reading.evidence,))
 
 
-def _name_of(parser: Callable[..., Any]) -> str:
+def _name_of(parser: Callable[..., object]) -> str:
     return f"{parser.__module__}.{parser.__qualname__}"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 import websocket
@@ -27,13 +27,16 @@ from kubernetes import client
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 STDOUT, STDERR, ERROR = 1, 2, 3
 PROTOCOL = "v4.channel.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a program in a container answered.
+    """The answer of a program in a container.
 
     Attributes:
         argv: The command.
@@ -134,15 +137,10 @@ class Streams:
         configuration = self._client.configuration
         headers: dict[str, str] = {}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-        options: dict[str, Any] = {"context": self._context()}
+        options: dict[str, object] = {"context": self._context()}
         if configuration.tls_server_name:
             options["server_hostname"] = configuration.tls_server_name
-        proxy: dict[str, Any] = {}
-        if configuration.proxy:
-            address = urlsplit(configuration.proxy)
-            proxy = {
-                "http_proxy_host": address.hostname, "http_proxy_port": address.port, "proxy_type": address.scheme,
-            }  # fmt: skip
+        proxy = urlsplit(configuration.proxy or "")
         return websocket.create_connection(
             "ws" + configuration.host.removeprefix("http") + f"{path}?{urlencode(query)}",
             timeout=timeout,
@@ -150,11 +148,14 @@ class Streams:
             subprotocols=[PROTOCOL],
             sslopt=options,
             suppress_origin=True,
-            **proxy,
+            # Without a host the library looks at neither of the other two.
+            http_proxy_host=proxy.hostname,
+            http_proxy_port=proxy.port,
+            proxy_type=proxy.scheme,
         )
 
     def _context(self) -> ssl.SSLContext:
-        """What TLS needs. Reading certificates and keys takes longer than a request, so it is done once for each file."""
+        """The TLS context. Reading certificates and keys takes longer than a request, so it is done once for each file."""
         configuration = self._client.configuration
         files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
         key = (*files, configuration.verify_ssl, configuration.assert_hostname)
@@ -201,7 +202,7 @@ def _exit_code(status: bytes, where: str) -> int:
     )
 
 
-def _message(body: Any) -> str:
+def _message(body: object) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
         return str(json.loads(text).get("message", text))
@@ -247,7 +248,7 @@ class _Wire:
         self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
     def receive(self, place: int, size: int) -> bytes:
-        """What came for the port at that place, at most `size` bytes; nothing at the end.
+        """The bytes for the port at that place, at most `size` of them; nothing at the end.
 
         Raises:
             ConnectionRefusedError: The node says why there is no connection to the port.
@@ -276,7 +277,7 @@ class _Wire:
 
 
 class _Received(io.RawIOBase):
-    """What comes through a forwarded port, as a stream."""
+    """The bytes that come through a forwarded port, as a stream."""
 
     def __init__(self, wire: _Wire, place: int) -> None:
         super().__init__()
@@ -287,20 +288,21 @@ class _Received(io.RawIOBase):
         """As of any stream."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """As of any raw stream: 0 at the end."""
-        received = self._wire.receive(self._place, len(buffer))
-        buffer[: len(received)] = received
+        view = memoryview(buffer)
+        received = self._wire.receive(self._place, len(view))
+        view[: len(received)] = received
         return len(received)
 
 
 class _Answers(io.BufferedReader):
-    """A stream of several answers: whoever has read one closes it, and the next one still comes from it."""
+    """A stream of several answers: a reader closes it after one, and the next one still comes from it."""
 
     def close(self) -> None:
-        """Does nothing; the connection is closed by who opened it."""
+        """Does nothing; `Streams.forward` closes the connection."""
 
-    def makefile(self, *_args: Any, **_options: Any) -> _Answers:
+    def makefile(self, *_args: object, **_options: object) -> _Answers:
         """The socket that `http.client` wants to read from."""
         return self
 
@@ -324,7 +326,7 @@ class ForwardedPort:
         return self.answer(path)
 
     def ask(self, path: str) -> None:
-        """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on whoever sends several at once.
+        """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on a client that sends several at once.
 
         Raises:
             CouldNotTell: The connection dropped.
@@ -361,7 +363,7 @@ class ForwardedPort:
         )
 
     def _last_words(self, error: Exception) -> str:
-        """What the node said before it hung up; where the send failed first, nobody has read it yet."""
+        """The last words of the node before it hung up; where the send failed first, they have not been read yet."""
         if isinstance(error, (websocket.WebSocketConnectionClosedException, BrokenPipeError, ConnectionResetError)):
             try:
                 self._wire.receive(self._place, 1)

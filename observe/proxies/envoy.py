@@ -127,7 +127,7 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
 
 
 def read_pushes(cluster: Cluster, pod: Pod) -> Pushes | None:
-    """What was sent to one proxy, whether or not it was anything new; None where it keeps no such statistic.
+    """The statistics of the pushes to one proxy, new or not; None where it keeps none.
 
     Raises:
         CouldNotTell: It cannot be read.

@@ -84,14 +84,14 @@ class Watch:
 
     @property
     def histories(self) -> tuple[History, ...]:
-        """What was seen so far, in the order of the pods."""
+        """The histories so far, in the order of the pods."""
         with self._lock:
             if self._broken:
                 raise RuntimeError("a watch has ended by itself") from self._broken[0]
             return tuple(self._histories.values())
 
     def history(self, pod: Pod) -> History:
-        """What was seen of one pod so far."""
+        """The history of one pod so far."""
         return next(h for h in self.histories if h.pod.uid == pod.uid)
 
     def until(self, what: str, look: Callable[[tuple[History, ...]], T], timeout: float, *, remedy: str = "") -> T:
@@ -125,7 +125,7 @@ class Watch:
             self._happenings.append(Happening(of, at or datetime.now(UTC), words))
 
     def timeline(self, title: str, loads: Sequence[Load] = (), clocks: Sequence[Clock] = ()) -> Timeline | None:
-        """What happened so far, drawn up and recorded, so that the page can draw it; None where nothing was seen yet."""
+        """The timeline so far, recorded so that the page can draw it; None where nothing was seen yet."""
         with self._lock:
             actions, happenings = tuple(self._actions), tuple(self._happenings)
         histories = self.histories

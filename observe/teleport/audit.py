@@ -1,6 +1,6 @@
 """Teleport's audit events, read from where they are kept: only those about the certificates at hand are looked at.
 
-An audit log is long, and what stands in it about others is nobody's business here.
+An audit log is long, and what it says about other certificates does not belong in a report.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class AuditEvents(Protocol):
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """The name that a person knows it by."""
 
     def lines(self) -> Iterator[str]:
         """All events, one JSON object a line, oldest file first.
@@ -63,7 +63,7 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
     """The audited issuances of some serials.
 
     Args:
-        source: Where the events are; None where nobody said.
+        source: Where the events are; None where none was given.
         serials: As `facts.svid.Certificate.serial` spells them.
         recorder: Takes the lines that are about them.
 

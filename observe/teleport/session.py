@@ -49,7 +49,7 @@ _NO_SESSION = re.compile(r"expired|not logged in|credentials|certificate has|re-
 
 
 def is_not_there(result: CommandResult) -> bool:
-    """Whether tctl says that the resource it was asked for does not exist."""
+    """Return whether tctl says that the resource does not exist."""
     return result.exit_code not in (0, *_CANNOT_RUN) and bool(_NOT_THERE.search(result.stderr))
 
 
@@ -118,7 +118,7 @@ class TeleportSession:
     # --- public endpoints --------------------------------------------------------------------------------------------
 
     def ping(self) -> Ping:
-        """What the proxy says of itself.
+        """The answer of the proxy about itself.
 
         Raises:
             CouldNotTell: It does not answer, or its answer names no cluster.
@@ -156,7 +156,7 @@ class TeleportSession:
         return result
 
     def status(self) -> ClusterStatus | NoSession:
-        """What ``tctl status`` says; that it does not work is an answer too, for this is what it is there to tell.
+        """The answer of ``tctl status``. A session that does not work is an answer too: this reading is there to tell.
 
         Raises:
             CouldNotTell: There is no admin session, tctl did not end in time, or its words are not understood.
@@ -215,7 +215,7 @@ class TeleportSession:
         self._must_have_worked(result)
         return parse(decoded(result.stdout), evidence=(evidence,))
 
-    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., Any]) -> tuple[CommandResult, str]:
+    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object]) -> tuple[CommandResult, str]:
         result = self.tctl(words)
         recorded = result.as_evidence(
             subject,
@@ -240,7 +240,7 @@ class TeleportSession:
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
-    def _get(self, path: str, parse: Callable[..., Any]) -> tuple[Any, str]:
+    def _get(self, path: str, parse: Callable[..., object]) -> tuple[Any, str]:
         url = f"https://{self.proxy}{path}"
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         try:
@@ -281,7 +281,7 @@ class TeleportSession:
         return decoded(recorded.body), evidence
 
 
-def _name_of(parser: Callable[..., Any]) -> str:
+def _name_of(parser: Callable[..., object]) -> str:
     return f"{parser.__module__}.{parser.__qualname__}"
 
 

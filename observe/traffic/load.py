@@ -1,4 +1,4 @@
-"""A load between workloads of the run: begun, left to itself, and ended with its ledger."""
+"""A load between test pods: begun, left to itself, and ended with its ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 10
 """Seconds that the client waits for a connection and for an answer. A busy node answers late, and that is no refusal: how
 late is a number of its own."""
 LONGEST = 900
-"""Seconds after which a load stops by itself, should nobody end it."""
+"""Seconds after which a load stops by itself, if the suite does not end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PlannedLoad:
     """A load as it is wanted.
 
     Attributes:
-        client: A workload of the run.
+        client: A test pod.
         server: The pod that is asked.
         url: What is asked for: ``http://…``, or ``tcp://…`` where the connection is kept.
         rate: Requests a second.
@@ -71,7 +71,7 @@ class Running:
 
     @property
     def load(self) -> Load | None:
-        """What it was, once it has ended."""
+        """The load, once it has ended."""
         return self._ended
 
     def end(self) -> Load:

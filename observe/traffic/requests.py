@@ -39,7 +39,7 @@ def exchange(
 
     Args:
         cluster: The cluster.
-        client: A workload of the run.
+        client: A test pod.
         server: The pod that is asked.
         urls: What is asked for, each in its turn.
         count: How often.
@@ -83,7 +83,7 @@ def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, h
 
 
 def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
-    """What the proxy of each pod has counted so far; None for a pod without one.
+    """The counters of the proxy of each pod so far; None for a pod without one.
 
     Raises:
         CouldNotTell: A proxy cannot be read.
@@ -99,7 +99,7 @@ def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
 
 
 def _held(cluster: Cluster, *pods: Pod) -> tuple[ProxyIdentity, ...]:
-    """What the proxy of each pod holds; a pod without one is left out."""
+    """The identity that the proxy of each pod holds; a pod without one is left out."""
     return _each(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
 
 
@@ -110,7 +110,7 @@ def _each(look: Callable[[Pod], T], pods: Sequence[Pod]) -> tuple[T, ...]:
 
 
 def _policies(cluster: Cluster, pods: Sequence[Pod]) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
-    """What the proxies of the pods enforce, and the ids of the readings."""
+    """The policies that the proxies of the pods enforce, and the ids of the readings."""
     found: list[Policy] = []
     evidence = []
     for pod in pods:

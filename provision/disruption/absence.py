@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
-from facts.errors import ProvisioningFailed
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
@@ -17,6 +18,24 @@ from provision.objects import Objects
 Document = dict[str, Any]
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def needs_a_second_node(nodes: Sequence[str]) -> None:
+    """Sees that tbot can be kept off one node and goes on serving another.
+
+    Args:
+        nodes: Names of the nodes that take workloads.
+
+    Raises:
+        CouldNotTell: There are fewer than two.
+    """
+    if len(nodes) < 2:
+        raise CouldNotTell(
+            expected="two nodes that take workloads, so that tbot can be kept off one of them",
+            seen=f"{len(nodes)}: {', '.join(nodes)}",
+            where="the cluster's nodes",
+            remedy="certify this on two nodes: --nodes 2",
+        )
 
 
 class Absence:

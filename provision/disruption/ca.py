@@ -1,6 +1,6 @@
 """A rotation of Teleport's SPIFFE authority, taken phase by phase through an admin tctl, which ends in standby in any case.
 
-Only the phase ``standby`` takes something away: an authority that somebody may still need. So it is what is waited for.
+Only the phase ``standby`` takes something away: an authority that a proxy may still need. So the suite waits before it.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Rotation:
 
 
 def _needs_new(proxy: ProxyIdentity, generations: Generations) -> str:
-    """How a proxy needs the new authority to be trusted; empty where it can do without."""
+    """The reason why a proxy needs the new authority to be trusted; empty where it does not."""
     trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
     if issuer != OLD:
         return f"has a certificate of {told([issuer])}"

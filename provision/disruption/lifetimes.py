@@ -19,13 +19,14 @@ from observe.kubernetes.cluster import Cluster
 from observe.wait import Pace
 from provision.disruption.supply import await_supply, supplied, tbot_must_be_ready
 from provision.objects import Objects
+from provision.pods.clients_and_servers import SECOND_SOCKET
 
 API = "workload-identity-api"
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long certificates live.
+    """Lifetimes of certificates.
 
     Attributes:
         ttl: Seconds from issue to expiry.
@@ -42,9 +43,7 @@ class Lifetimes:
 SHORT = Lifetimes(60, 20)
 """Of every certificate from the mesh's own socket."""
 LONGER = Lifetimes(90, 30)
-"""Of certificates from the second socket, so that nothing takes one of them for a law of nature."""
-SECOND_SOCKET = "second"
-"""File name of the second socket, beside the mesh's own."""
+"""Of certificates from the second socket, so that no judgment takes one of the two for given."""
 
 
 class ShortLived:
@@ -69,7 +68,7 @@ class ShortLived:
 
     @property
     def is_in_force(self) -> bool:
-        """Whether tbot has been given short lifetimes."""
+        """True once tbot has been given short lifetimes."""
         return self._lifetimes is not None
 
     def begin(self, first: Lifetimes = SHORT, second: Lifetimes | None = LONGER) -> None:
@@ -111,7 +110,7 @@ class ShortLived:
             wait: Return only when tbot is ready again, and supplies every proxy that it supplied before.
 
         Raises:
-            ProvisioningFailed: Somebody else has changed it meanwhile, or the API server refuses.
+            ProvisioningFailed: It was changed by another hand meanwhile, or the API server refuses.
             CouldNotTell: It was not so in time.
         """
         if not self._former:

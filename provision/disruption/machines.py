@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ def kind_cluster_of(provider_ids: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """What can be done to the machines of a cluster.
+    """Commands to the machines of a cluster.
 
     Attributes:
         nodes: Names of the nodes, which are those of their containers.
@@ -39,7 +39,7 @@ class Machines:
     timeout: float
 
     def on_node(self, node: str, *argv: str) -> str:
-        """What a command on a node says.
+        """The output of a command on a node.
 
         Raises:
             CouldNotTell: It failed.
@@ -47,7 +47,7 @@ class Machines:
         return self._docker("exec", node, *argv).stdout
 
     def read(self, node: str, *argv: str) -> tuple[str, str]:
-        """What a command on a node says, without blanks at its ends, and the id of the reading.
+        """The output of a command on a node, without blanks at its ends, and the id of the reading.
 
         Raises:
             CouldNotTell: It failed.
@@ -84,7 +84,7 @@ class Machines:
 
     @contextmanager
     def paused(self, container: str) -> Iterator[None]:
-        """A container whose processes all stand still: it keeps its address, and whoever calls it waits in vain."""
+        """A container whose processes all stand still: it keeps its address, and its clients wait in vain."""
         try:
             self._docker("pause", container)
             yield
@@ -130,6 +130,24 @@ def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machine
     if len(names) != 1:
         raise _not_ours(f"a kind cluster called {cluster} with {len(names)} containers of Teleport on this machine")
     return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout)
+
+
+def needs_a_node_to_spare(nodes: Sequence[str]) -> None:
+    """Sees that something can be taken from one node and not from another.
+
+    Args:
+        nodes: Names of the nodes that take workloads.
+
+    Raises:
+        NotGiven: There are fewer than two.
+    """
+    if len(nodes) < 2:
+        raise NotGiven(
+            expected="two nodes that take workloads: one is taken from, the other is not",
+            seen=f"{len(nodes)}",
+            where="the nodes of the cluster",
+            remedy="certify this on a cluster with --nodes 2",
+        )
 
 
 def _not_ours(seen: str) -> NotGiven:

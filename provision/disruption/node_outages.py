@@ -33,7 +33,7 @@ _PUT_BACK = f'[ ! -d "$0{_LOST}" ] || {{ [ ! -e "$0" ] || mv "$0" "$0{_OURS}"; m
 
 
 class NodeOutages:
-    """What can be done to one node.
+    """Outages of one node.
 
     Args:
         objects: The cluster, as something to change.
@@ -167,7 +167,7 @@ class NodeOutages:
         return datetime.now(UTC)
 
     def _make_whole(self, node: str, mode: str, before: Sequence[Pod]) -> None:
-        """The socket's directory there, if nobody has made it, and pods that live from something else than tbot replaced."""
+        """Makes the socket's directory there if it is missing, and replaces pods that live from something else than tbot."""
         self._machines.on_node(node, "mkdir", "--parents", f"--mode={mode}", self._directory)
         self._objects.await_ready("Node", node, self._pace)
         self._objects.await_ready("DaemonSet", self._tbot.daemon_set.name, self._pace, namespace=self._selected[0])

@@ -55,7 +55,7 @@ class UnderWay:
 
     @property
     def outage(self) -> Outage:
-        """What it was, once it is over."""
+        """The outage, once it is over."""
         if self.gone is None or self.recalled is None or self.back is None:
             raise LookupError(f"{self.of} is still away")
         moments = self.ordered, self.gone, self.recalled, self.back
@@ -63,7 +63,7 @@ class UnderWay:
 
 
 class Outages:
-    """What can be taken away from one install as a whole.
+    """Outages of one install as a whole.
 
     Args:
         objects: The cluster, as something to change.
@@ -159,7 +159,7 @@ class Outages:
 
     @contextmanager
     def without_teleport(self) -> Iterator[UnderWay]:
-        """Teleport, which keeps its address and answers nobody: all processes of its container stand still."""
+        """Teleport, which keeps its address and does not answer: all processes of its container stand still."""
         machines = self._machines()
         going = UnderWay("Teleport", "Docker says that all processes of its container are paused")
         with ExitStack() as over:
@@ -246,12 +246,12 @@ class Outages:
 
 
 def _must_still_hold(look: Callable[[], None], going: UnderWay) -> None:
-    """Sees that what was taken away has stayed away, before it is told to come back."""
+    """Sees that what was taken away has stayed away, before the suite brings it back."""
     try:
         look()
     except NotYet as back:
         raise CouldNotTell(
-            expected=f"{going.of} to stay away until it is told to come back",
+            expected=f"{going.of} to stay away until the suite brings it back",
             seen=f"{back}",
             where=going.of,
             remedy="see who brings it back meanwhile: an operator, GitOps, a colleague",

@@ -1,8 +1,10 @@
-"""Pods of the run that start while something is missing, looked at while it is missing and again when it is back."""
+"""Test pods that start while something is missing, looked at while it is missing and again when it is back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -11,22 +13,43 @@ from facts.errors import CouldNotTell
 from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
-from facts.over_time.outage import Start
+from facts.over_time.outage import Outage, Start
 from facts.proxies.identity import ProxyIdentity
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
+from observe.proxies.watch import Watch
 from observe.wait import NotYet, Pace, eventually
+from provision.disruption.outages import UnderWay
 from provision.pods.clients_and_servers import TestPods
 from provision.pods.running import why
 
 T = TypeVar("T")
 
 
+Meanwhile = tuple[ProxyIdentity | None, str, tuple[str, ...]]
+"""The proxy where Envoy runs, else the last words of its agent; and the ids of the readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Test pods that were started while tbot was away.
+
+    Attributes:
+        outage: Of tbot.
+        pods: The start of each, by the test pod's name.
+        watch: Holds what was done meanwhile.
+    """
+
+    outage: Outage
+    pods: dict[str, Start]
+    watch: Watch
+
+
 class Starts:
-    """Workloads that are started together.
+    """Test pods that are started together.
 
     Args:
-        workloads: They.
+        test_pods: The test pods.
         cluster: The cluster, as something to look at.
         pace: Patience with each.
     """
@@ -37,19 +60,44 @@ class Starts:
         self._pace = pace
         self._began = datetime.now(UTC)
 
+    def start(self, name: str) -> Start:
+        """Starts them, and waits for one."""
+        self.begin()
+        return self.once_ready(name, self.meanwhile(name))
+
+    def without_tbot(self, taken: AbstractContextManager[UnderWay], *names: str) -> Started:
+        """Starts them while tbot is away, and waits for each once it is back.
+
+        Args:
+            taken: The outage, in which tbot leaves its socket behind on one node.
+            names: Of the test pods.
+        """
+        watch = Watch(self._cluster, [])
+        with taken as going, watch.acting("tbot is away"):
+            watch.note("tbot", "none of its pods is left; on one node its socket is", going.gone)
+            with watch.acting("two pods are started"):
+                self.begin()
+                before = {name: self.meanwhile(name) for name in names}
+        watch.note("tbot", "it is back", going.outage.back)
+        pods = {name: self.once_ready(name, before[name]) for name in before}
+        for name, start in pods.items():
+            if start.ready:
+                watch.note("Kubernetes", f"{name} is Ready", start.ready)
+        return Started(going.outage, pods, watch)
+
     def begin(self) -> None:
         """Starts them, without waiting."""
         self._began = datetime.now(UTC)
         self._test_pods.begin()
 
-    def meanwhile(self, name: str) -> tuple[ProxyIdentity | None, str, tuple[str, ...]]:
-        """What became of a workload before it was Ready: its proxy where Envoy runs, else the last words of its agent.
+    def meanwhile(self, name: str) -> Meanwhile:
+        """The state of a test pod before it was Ready: its proxy where Envoy runs, else the last words of its agent.
 
         Raises:
             CouldNotTell: Neither came about in time.
         """
 
-        def look(cluster: Cluster) -> tuple[ProxyIdentity | None, str, tuple[str, ...]]:
+        def look(cluster: Cluster) -> Meanwhile:
             pod = self._pod(name, cluster)
             proxy = pod.proxy
             if proxy is not None and proxy.last_exit_code is not None:
@@ -65,12 +113,12 @@ class Starts:
 
         return self._eventually(f"the proxy of {name} runs, or its agent has ended", look)
 
-    def once_ready(self, name: str, before: tuple[ProxyIdentity | None, str, tuple[str, ...]]) -> Start:
-        """A workload when it is Ready, or when it has had its time.
+    def once_ready(self, name: str, before: Meanwhile) -> Start:
+        """A test pod when it is Ready, or when it has had its time.
 
         Args:
-            name: Of the workload.
-            before: What became of it meanwhile.
+            name: Of the test pod.
+            before: Its state meanwhile.
         """
 
         def look(cluster: Cluster) -> Pod:
@@ -81,7 +129,7 @@ class Starts:
 
         meanwhile, words, evidence = before
         try:
-            pod = self._eventually(f"the workload {name} is Ready", look)
+            pod = self._eventually(f"the test pod {name} is Ready", look)
         except CouldNotTell:
             pod = self._pod(name, self._cluster)
             return Start(pod, self._began, words, meanwhile, None, None, (*evidence, *pod.evidence))

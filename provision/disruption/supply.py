@@ -1,4 +1,4 @@
-"""Whether Envoys are supplied: the streams that they hold on tbot's sockets, and how their return is awaited.
+"""Supply of Envoys: the streams that they hold on tbot's sockets, and the wait for their return.
 
 A tbot that is ready again is not the end of it: Envoy comes back to its socket in its own time, up to half a minute later.
 """
@@ -24,14 +24,14 @@ CSI_DRIVER = "csi.spiffe.io"
 
 
 def uses_the_socket(pod: Pod) -> bool:
-    """Whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
+    """Return whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
     if pod.proxy is None or pod.terminating or pod.has_ended:
         return False
     return any((v.name == WORKLOAD_SOCKET and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
 
 
 def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
-    """Sees that tbot is Ready on every node: one that is not supplies nobody, so that there is nothing to wait for.
+    """Sees that tbot is Ready on every node: one that is not supplies no proxy, so that there is nothing to wait for.
 
     Raises:
         CouldNotTell: It is not.
@@ -76,7 +76,7 @@ def await_supply(cluster: Cluster, pace: Pace, *, of: Collection[str] | None = N
 
 
 def _lack(cluster: Cluster, pod: Pod) -> str:
-    """What a pod's Envoy lacks; empty where it has all its streams."""
+    """The streams that a pod's Envoy lacks, in words; empty where it has all."""
     try:
         seen = envoy.parse_streams(read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS].document)
     except CouldNotTell as error:

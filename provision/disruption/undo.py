@@ -1,4 +1,4 @@
-"""Putting back what was taken away: tried until it is so, because whoever lives from it has nobody else who would."""
+"""Putting back what was taken away: tried until it is so, because the proxies that live from it depend on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intruders: pods of the run that ask for what they must not get, and beside each one that asks the same and must get it.
+"""Negative probes: pods that ask for what they must not get, and beside each one that asks the same and must get it.
 
 All that a run needs are made at the same time; each is awaited, and looked at, when a step asks for it. They live in two
 namespaces of the run, one with injection and one without, which are removed at the end.
@@ -73,7 +73,7 @@ class NegativeProbes:
             self._begin_under_rules()
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
-        """What a probe in a pod gets from the sockets that a process in no pod has asked.
+        """The answers of the same sockets to a probe in a pod.
 
         The rules are narrowed only then: one of the run's own would refuse a process in no pod that the install lets in.
         """

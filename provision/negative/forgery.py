@@ -1,4 +1,4 @@
-"""Certificates of an authority that nobody trusts; in every other respect they are sound."""
+"""Certificates of an authority that no proxy trusts; in every other respect they are sound."""
 
 from __future__ import annotations
 

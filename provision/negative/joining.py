@@ -38,7 +38,7 @@ class Joining:
         Raises:
             CouldNotTell: tbot is gone.
         """
-        tbot, objects = self._namespaces.install.tbot(), self._namespaces.objects
+        tbot, objects = self._namespaces.install.tbot.installed(), self._namespaces.objects
         if tbot.config.join_method != METHOD:
             return []
         installed = tbot.daemon_set
@@ -65,7 +65,7 @@ class Joining:
 
     def attempt(self) -> JoinAttempt | NotRun:
         """The tbot of another service account, when it has ended or has joined."""
-        tbot = self._namespaces.install.tbot()
+        tbot = self._namespaces.install.tbot.installed()
         if tbot.config.join_method != METHOD:
             method = f"tbot joins by the method {tbot.config.join_method or 'token'}, where this would join as the bot"
             return NotRun(f"a tbot of {JOINER}", method, tbot.evidence)
@@ -91,7 +91,7 @@ class Joining:
 
     def _instances(self, account: str, pod: str) -> tuple[tuple[BotInstance, ...] | None, tuple[str, ...]]:
         """The bot instances that Teleport has of it by now, and the reading of all; None without an admin session."""
-        teleport = self._namespaces.install.teleport()
+        teleport = self._namespaces.install.teleport.session()
         if not teleport.has_admin:
             return None, ()
         everyone = teleport.bot_instances()

@@ -41,7 +41,7 @@ class Outside:
                 "NODE": node,
                 "NODE_LABEL": label_of(node),
                 "IMAGE": self._namespaces.image,
-                "PROXY_IMAGE": install.proxy_image(),
+                "PROXY_IMAGE": install.istio.proxy_image(),
                 "SOCKET_DIRECTORY": socket["socket_directory"],
                 "SOCKET_NAME": socket["socket_name"],
             }
@@ -49,17 +49,17 @@ class Outside:
         return made
 
     def asked(self) -> tuple[OutsideProbe | NotRun, ...]:
-        """What a process of each node, in no pod, got from the node's socket.
+        """The answer of each node's socket to a process of the node that is in no pod.
 
         Raises:
             CouldNotTell: tbot is not Ready, so that whoever asks is not answered.
         """
-        tbot_must_be_ready(self._namespaces.cluster, self._namespaces.install.tbot())
+        tbot_must_be_ready(self._namespaces.cluster, self._namespaces.install.tbot.installed())
         return tuple(self._asked_on(node) for node in self._namespaces.nodes())
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
-        """What a probe in a pod gets from the same sockets right afterwards."""
-        image = self._namespaces.install.proxy_image()
+        """The answer of the same sockets to a probe in a pod, right afterwards."""
+        image = self._namespaces.install.istio.proxy_image()
         return self._namespaces.probes.of_sockets(nodes=self._namespaces.nodes(), image=image, **self._namespaces.socket())
 
     def _asked_on(self, node: str) -> OutsideProbe | NotRun:

@@ -1,4 +1,4 @@
-"""What intruders of every kind share: where they live, how they are made, and how one waits for them."""
+"""Namespaces of the negative probes, where they are made and awaited."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SDS_CLUSTER = "sds-grpc"
 
 
 class ProbeNamespaces:
-    """Makes intruders in two namespaces of the run, one with injection and one without, and waits for them.
+    """Makes negative probes in two of the run's namespaces, one with injection and one without, and waits for them.
 
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
-        install: What they try to get into.
+        install: The install that they try to get into.
         probes: For their namespace without injection, and for probes that must be let in.
         image: An image with ``python3``.
         patience: Seconds that a pod has.
@@ -58,7 +58,7 @@ class ProbeNamespaces:
         """Makes the namespace with injection; that of the probes goes and comes with the probes."""
         self._to_remove = self.namespace  # before it is there, see Probes.namespace
         (namespace,) = self.documents("injected_namespace.yaml")
-        for_revision(namespace, self.install.mesh().revision)
+        for_revision(namespace, self.install.istio.mesh().revision)
         self.objects.apply(namespace)
 
     def close(self) -> None:
@@ -68,11 +68,11 @@ class ProbeNamespaces:
             self._to_remove = ""
 
     def documents(self, manifest: str, **variables: str) -> list[dict[str, Any]]:
-        """The objects of a manifest of the intruders'."""
+        """The objects of a manifest of the negative probes."""
         return documents(PROBES / manifest, {"NAMESPACE": self.namespace, "IMAGE": self.image, **variables})
 
     def make(self, made: Iterable[dict[str, Any]]) -> None:
-        """Makes objects, without waiting; a pod that is not admitted is told to who waits for it.
+        """Makes objects, without waiting; a wait for a pod that was not admitted says so.
 
         Raises:
             ProvisioningFailed: The API server refused something that is no pod.
@@ -89,7 +89,7 @@ class ProbeNamespaces:
         return NotRun(name, ended.reason, ended.evidence, ended.by_policy) if isinstance(ended, Ended) else ended
 
     def ready(self, name: str) -> Candidate | NotRun:
-        """A workload when it is Ready, with what its proxy holds."""
+        """A test pod when it is Ready, with what its proxy holds."""
         pod = self.until(self.namespace, name, lambda p: p.ready)
         if isinstance(pod, NotRun):
             return pod
@@ -97,7 +97,7 @@ class ProbeNamespaces:
         return Candidate(pod, proxy, AttemptOutcome(AttemptEnd.GRANTED), (*pod.evidence, *proxy.evidence))
 
     def answered(self, pod: Pod) -> tuple[Certificate | None, AttemptOutcome, tuple[str, ...]]:
-        """What the SDS server has given to an Envoy, or why it has given nothing; or that it did not answer in time."""
+        """The certificate that the SDS server gave to an Envoy, or its refusal, or that it did not answer in time."""
         evidence: tuple[str, ...] = ()
 
         def look() -> tuple[Certificate | None, AttemptOutcome]:
@@ -124,11 +124,11 @@ class ProbeNamespaces:
 
     def nodes(self) -> list[str]:
         """Names of the nodes that host injected pods."""
-        return sorted(self.install.injected_by_node())
+        return sorted(self.install.proxies.pods_by_node())
 
     def socket(self) -> dict[str, str]:
         """Where the node's socket is, as variables of manifests."""
-        return {"socket_directory": self.install.socket_directory(), "socket_name": self.install.socket_name()}
+        return {"socket_directory": self.install.tbot.socket_directory(), "socket_name": self.install.tbot.socket_name()}
 
 
 def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:

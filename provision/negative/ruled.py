@@ -82,5 +82,5 @@ class Ruled:
 
     def _identity_name(self) -> str:
         """The workload identity that tbot's selector names, or else the one of the settings."""
-        services = self._namespaces.install.tbot().config.services
+        services = self._namespaces.install.tbot.installed().config.services
         return (services[0].selector_name if services else "") or self._namespaces.install.names.workload_identity

@@ -40,7 +40,7 @@ class UntrustedClient:
     def documents(self) -> list[dict[str, Any]]:
         """The objects to make, forged certificates among them."""
         namespace = self._namespaces.namespace
-        claims = {"impostor": self._namespaces.install.ping().cluster_name, "foreigner": OTHER_DOMAIN}
+        claims = {"impostor": self._namespaces.install.teleport.ping().cluster_name, "foreigner": OTHER_DOMAIN}
         secret: dict[str, str] = {}
         for name, trust_domain in claims.items():
             made = forged(workload_id(trust_domain, namespace, STRANGER))
@@ -56,7 +56,7 @@ class UntrustedClient:
         """Dials a server's proxy and shows it a certificate.
 
         Args:
-            server: A Ready workload of the run that counts its handshakes.
+            server: A Ready test pod that counts its handshakes.
             claim: What is shown.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Workloads of the run: clients and servers with and without sidecars, for what only traffic or a pod of one's own can show.
+"""Test pods: clients and servers with and without sidecars, for what only traffic or the suite's own pods can show.
 
 All of them start at the same time and each is awaited when a step asks for it. They live in namespaces of the run, which are
 removed at the end. Their manifests and their program are in ``manifests/traffic/``.
@@ -22,7 +22,6 @@ from facts.proxies.envoy_traffic import HOSTS, hosts_of
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.disruption.lifetimes import SECOND_SOCKET
 from provision.installing.phases import Cancelled
 from provision.names import HTTP, TCP
 from provision.objects import SCRATCH, Objects
@@ -33,15 +32,19 @@ TRAFFIC = MANIFESTS / "traffic"
 PROGRAMS = ("traffic.py", "load.py")
 CONTAINER = "traffic"
 MESH, CLASSIC = "mesh", "classic"
+HTTP, TCP = 8080, 9090
+"""Ports that the servers listen on."""
 AT_ONCE = 4
 SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
 ISTIOS_NAME = "socket"
 """The file name with which Istio falls back to its own authority where it finds no socket."""
+SECOND_SOCKET = "second"
+"""File name of a second socket, beside the mesh's own, whose certificates live longer."""
 DEFAULT_REVISION = "default"
 
 
 class Sidecar(StrEnum):
-    """What kind of sidecar a workload asks for."""
+    """Kinds of sidecar that a test pod asks for."""
 
     AS_CONFIGURED = "as the mesh is configured"
     NATIVE = "native"
@@ -53,7 +56,7 @@ class Sidecar(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TestPod:
-    """A workload of the run: one pod and its Service.
+    """A test pod as it is wanted: one pod and its Service.
 
     Attributes:
         name: Of the pod and of the Service.
@@ -61,8 +64,8 @@ class TestPod:
         sidecar: What kind of sidecar it asks for.
         node: Which of the nodes that take workloads it runs on, counted from 0.
         namespace: Which of the run's namespaces it lives in: ``mesh`` or another.
-        callers: The workloads that may call it, by name. A policy lets them in and nobody else, also where the mesh lets
-            nobody in by default; without callers it has none of its own.
+        callers: The test pods that may call it, by name. A policy lets them in and no others, also where the mesh lets
+            none in by default; without callers it has none of its own.
         socket: File name of the socket that it asks for its identity; empty for the mesh's own.
         proxy_image: Image of its proxy; empty for the mesh's own.
     """
@@ -89,7 +92,7 @@ TEST_PODS = (
     TestPod("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
     TestPod("classic", "alpha", Sidecar.CLASSIC, namespace=CLASSIC, callers=("alpha",)),
 )
-"""Workloads of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
+"""Test pods of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
 another node."""
 
 
@@ -100,27 +103,35 @@ LONG_RUNNING = (
     TestPod("plain", "plain", Sidecar.NONE),
     TestPod("control", "plain", Sidecar.NONE, node=1),
 )
-"""Workloads of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
+"""Test pods of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
 live longer. ``plain`` and ``control`` are outside the mesh, and show what the nodes and the network do to requests."""
 
 OLDER = TestPod("older", "older", node=1)
 """The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""
 
 
+def caller_and_called_in(namespace: str) -> tuple[TestPod, ...]:
+    """``alpha``, and ``beta`` that lets it in, in one of the run's namespaces."""
+    return (
+        TestPod("alpha", "alpha", namespace=namespace),
+        TestPod("beta", "beta", namespace=namespace, callers=("alpha",)),
+    )
+
+
 def long_running_in(namespace: str, older_proxy_image: str | None) -> tuple[TestPod, ...]:
-    """The workloads of rotation and outages in one of the run's namespaces.
+    """The test pods of rotation and outages in one of the run's namespaces.
 
     Args:
-        namespace: The namespace, see `Workload`.
-        older_proxy_image: Image for `OLDER`; None where there is none, and no such workload.
+        namespace: The namespace, see `TestPod`.
+        older_proxy_image: Image for `OLDER`; None where there is none, and no such test pod.
     """
     older = (replace(OLDER, proxy_image=older_proxy_image),) if older_proxy_image else ()
-    return tuple(replace(workload, namespace=namespace) for workload in (*LONG_RUNNING, *older))
+    return tuple(replace(wanted, namespace=namespace) for wanted in (*LONG_RUNNING, *older))
 
 
 @dataclass(frozen=True, slots=True)
 class MeshNames:
-    """What the workloads have to know of the mesh, as it was found.
+    """Names of the mesh that the test pods need, as they were found.
 
     Attributes:
         trust_domain: Istio's.
@@ -134,16 +145,16 @@ class MeshNames:
 
 
 class TestPods:
-    """The workloads of the run, made when first asked for.
+    """Test pods, made when first asked for.
 
     Args:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
-        cast: The workloads.
+        cast: The test pods as they are wanted.
         image: An image with ``python3``.
         mesh: What was found of the mesh.
-        nodes: Names of the nodes that take workloads; where there is one, the workloads of the other one are not made.
-        patience: Seconds that a workload has from its start until it is Ready.
+        nodes: Names of the nodes that take workloads; where there is one, the test pods of the other one are not made.
+        patience: Seconds that a test pod has from its start until it is Ready.
     """
 
     __test__: ClassVar[bool] = False
@@ -179,34 +190,34 @@ class TestPods:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """Nodes that take workloads."""
+        """Names of the nodes that take workloads."""
         return self._nodes
 
     def names(self) -> tuple[str, ...]:
-        """Names of the workloads that are made here."""
+        """Names of the test pods that are made here."""
         return tuple(self._cast)
 
-    def workload(self, name: str) -> TestPod:
-        """A workload as it is wanted.
+    def wanted(self, name: str) -> TestPod:
+        """A test pod as it is wanted.
 
         Raises:
             CouldNotTell: There is none of that name; where one node takes workloads, none is on another.
         """
         if name not in self._cast:
             raise CouldNotTell(
-                expected=f"one of the workloads {', '.join(self._cast)}",
+                expected=f"one of the test pods {', '.join(self._cast)}",
                 seen=f"none is called {name}",
                 where=f"{len(self._nodes)} nodes that take workloads",
-                remedy="a workload on another node needs a second node that takes workloads",
+                remedy="a test pod on another node needs a second node that takes workloads",
             )
         return self._cast[name]
 
     def namespace(self, name: str) -> str:
-        """The namespace that a workload lives in."""
-        return self._namespace(self.workload(name).namespace)
+        """The namespace that a test pod lives in."""
+        return self._namespace(self.wanted(name).namespace)
 
     def begin(self) -> None:
-        """Starts all workloads without waiting for them; a second call does nothing."""
+        """Starts all test pods without waiting for them; a second call does nothing."""
         with self._lock:
             if self._pool is not None:
                 return
@@ -216,26 +227,26 @@ class TestPods:
                 self._objects.apply_all(self._furniture(namespace))
             if MESH in namespaces_of_features:
                 self._objects.apply_all(self._documents("policies.yaml", MESH))
-            for workload in self._cast.values():
-                self._objects.apply_all(self._callers(workload))
+            for wanted in self._cast.values():
+                self._objects.apply_all(self._callers(wanted))
             self._began = time.monotonic()
-            pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="workload")
-            self._making = {name: pool.submit(self._make, workload) for name, workload in self._cast.items()}
+            pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-pod")
+            self._making = {name: pool.submit(self._make, wanted) for name, wanted in self._cast.items()}
 
     def ready(self, *names: str) -> tuple[Pod, ...]:
-        """The pods of workloads, each as soon as it is Ready.
+        """The pods of these names, each as soon as it is Ready.
 
         Raises:
             CouldNotTell: The API server refuses one, or one does not become Ready in time; says what it waits for.
         """
         for name in names:
-            self.workload(name)
+            self.wanted(name)
         try:
             self.begin()
             return tuple(self._await(name) for name in names)
         except ProvisioningFailed as error:
             raise CouldNotTell(
-                expected="the API server to accept the workloads of the run",
+                expected="the API server to accept the test pods",
                 seen=error.seen,
                 where=error.where,
                 remedy="see INST-07 for the injection template; a policy of the cluster may refuse the pods as well",
@@ -259,6 +270,21 @@ class TestPods:
             eventually(f"the proxy of {calling.ref} knows {', '.join(servers)}", look, self._pace(self._patience))
             self._known |= {(client, server) for server in servers}
         return (calling, *called)
+
+    def known_on_another_node(self, client: str, server: str) -> None:
+        """As `known_to`, where client and server must be on two nodes.
+
+        Raises:
+            CouldNotTell: See `known_to`; or both are on one node.
+        """
+        one, other = self.known_to(client, server)
+        if one.node == other.node:
+            raise CouldNotTell(
+                expected="the test pods on two nodes",
+                seen=f"both on {one.node}",
+                where=f"{one.ref}, {other.ref}",
+                remedy="see whether something moves pods, and run again",
+            )
 
     def remove(self) -> None:
         """Removes the namespaces and everything in them; returns when the API server has taken the order."""
@@ -286,32 +312,32 @@ class TestPods:
         return f"{SCRATCH}{self._objects.run_id.lower()}-{namespace}"
 
     def _furniture(self, namespace: str) -> list[dict[str, Any]]:
-        """A namespace and what every workload in it needs."""
+        """A namespace and what every test pod in it needs."""
         made, *rest = self._documents("namespace.yaml", namespace)
         for_revision(made, self._mesh.revision)
         programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
         metadata = {"name": CONTAINER, "namespace": self._namespace(namespace)}
         return [made, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
 
-    def _callers(self, workload: TestPod) -> list[dict[str, Any]]:
-        """The policy that lets in a workload's callers; none where it has no callers."""
+    def _callers(self, wanted: TestPod) -> list[dict[str, Any]]:
+        """The policy that lets in a test pod's callers; none where it has no callers."""
         # By name: on a single node those of the other are not made.
-        callers = [self._cast[name] for name in workload.callers if name in self._cast]
+        callers = [self._cast[name] for name in wanted.callers if name in self._cast]
         principals = [f"{self._mesh.trust_domain}/ns/{self._namespace(c.namespace)}/sa/{c.account}" for c in callers]
-        made = self._documents("callers.yaml", workload.namespace, {"NAME": workload.name}) if callers else []
+        made = self._documents("callers.yaml", wanted.namespace, {"NAME": wanted.name}) if callers else []
         for policy in made:
             policy["spec"]["rules"] = [{"from": [{"source": {"principals": list(dict.fromkeys(principals))}}]}]
         return made
 
-    def documents_of(self, workload: TestPod) -> list[dict[str, Any]]:
-        """A workload's objects, the pod last."""
-        made = self._documents("workload.yaml", workload.namespace, {"NAME": workload.name, "ACCOUNT": workload.account})
+    def documents_of(self, wanted: TestPod) -> list[dict[str, Any]]:
+        """The objects of a test pod, the pod itself last."""
+        made = self._documents("workload.yaml", wanted.namespace, {"NAME": wanted.name, "ACCOUNT": wanted.account})
         pod = made[-1]
         metadata = pod["metadata"]
-        pod["spec"]["nodeName"] = self._nodes[workload.node % len(self._nodes)]
-        match workload.sidecar:
+        pod["spec"]["nodeName"] = self._nodes[wanted.node % len(self._nodes)]
+        match wanted.sidecar:
             case Sidecar.NATIVE | Sidecar.CLASSIC:
-                native = "true" if workload.sidecar is Sidecar.NATIVE else "false"
+                native = "true" if wanted.sidecar is Sidecar.NATIVE else "false"
                 metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = native
             case Sidecar.WITHOUT_TEMPLATE:
                 metadata["annotations"][TEMPLATES] = "sidecar"
@@ -320,11 +346,17 @@ class TestPods:
             case Sidecar.NONE:
                 del metadata["annotations"]
                 metadata["labels"]["sidecar.istio.io/inject"] = "false"
-        if workload.socket:
-            metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(workload.socket)
-        if workload.proxy_image:
-            metadata["annotations"]["sidecar.istio.io/proxyImage"] = workload.proxy_image
+        if wanted.socket:
+            metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(wanted.socket)
+        if wanted.proxy_image:
+            metadata["annotations"]["sidecar.istio.io/proxyImage"] = wanted.proxy_image
         return made
+
+    def would_be(self, name: str) -> dict[str, Any]:
+        """A pod like a test pod under a name of its own, to ask the API server whether it would accept it."""
+        pod = self.documents_of(self.wanted(name))[-1]
+        pod["metadata"]["name"] = "would-be"
+        return pod
 
     def _documents(self, name: str, namespace: str, more: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         variables = {
@@ -335,8 +367,8 @@ class TestPods:
         }
         return documents(TRAFFIC / name, variables | dict(more or {}))
 
-    def _make(self, workload: TestPod) -> None:
-        for document in self.documents_of(workload):
+    def _make(self, wanted: TestPod) -> None:
+        for document in self.documents_of(wanted):
             if self._ended.is_set():
                 raise Cancelled
             self._objects.apply(document)
@@ -346,12 +378,12 @@ class TestPods:
             self._cluster.recorder.attach(self._ready[name].evidence)
             return self._ready[name]
         where = f"Pod {self.namespace(name)}/{name}"
-        remedy = "look at its conditions and at the log of its istio-proxy; tbot refuses whom it does not know (see INST-14)"
+        remedy = "look at its conditions and at the log of its istio-proxy; tbot refuses unknown workloads (see INST-14)"
         eventually(f"{where} is Ready", lambda: self._look(name), self._pace(self._left()), remedy=remedy)
         pod = self._cluster.pod(self.namespace(name), name)
         if isinstance(pod, Absent):
             raise CouldNotTell(
-                expected=f"{where} to stay", seen="somebody has removed it", where=where, remedy="see who, and run again"
+                expected=f"{where} to stay", seen="it was removed", where=where, remedy="see who, and run again"
             )
         self._ready[name] = pod
         return pod
@@ -370,7 +402,7 @@ class TestPods:
             raise NotYet(pods_say([seen]) or conditions.get("Ready", {}).get("message") or "not scheduled yet")
 
     def _left(self) -> float:
-        """What is left of the patience, which all workloads share, since they start together; one look in any case."""
+        """The rest of the patience, which all test pods share, because they start together; one look in any case."""
         return max(0.0, self._patience - (time.monotonic() - self._began))
 
     def _pace(self, timeout: float) -> Pace:

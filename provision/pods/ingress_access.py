@@ -1,6 +1,6 @@
-"""Gateways in front of a workload of the run: the mesh's own, opened, and one that istiod deploys by the Gateway API.
+"""Gateways in front of a test pod: the mesh's own, opened, and one that istiod deploys by the Gateway API.
 
-What opens or makes them lies in a namespace of the run, and goes with it.
+The objects that open or make them lie in one of the run's namespaces, and go with it.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class IngressAccess:
 
 @dataclass(frozen=True, slots=True)
 class IngressSetup:
-    """Opens gateways in front of the workload ``beta``; what opens them lies in its namespace.
+    """Opens gateways in front of the test pod ``beta``; the objects that open them lie in its namespace.
 
     Attributes:
         objects: The cluster, as something to change.
         cluster: The cluster, as something to look at.
-        client: The pod that will ask, from outside the mesh.
+        client: The pod that asks, from outside the mesh.
         server: The pod of beta.
         trust_domain: Teleport's name.
         pace: Patience for each wait.

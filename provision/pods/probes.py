@@ -1,4 +1,4 @@
-"""Probe pods: they stand where tbot or a workload stands, look, and are removed. They live in a namespace of the run."""
+"""Probe pods: they stand where tbot or a workload stands, look, and are removed. Their namespace is the run's own."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class Probes:
         return documents(manifest, given)[0]
 
     def _printed(self, node: str, document: dict[str, Any], parse: Callable[[str, str, tuple[str, ...]], T]) -> T | Refused:
-        """What a probe that prints its report and ends has printed."""
+        """The report that a probe has printed before it ended."""
         ended = self._made(document, lambda pod: pod.phase == "Succeeded")
         if isinstance(ended, Ended):
             return Refused(node, ended.reason, ended.evidence, by_policy=ended.by_policy)
@@ -185,7 +185,7 @@ class Probes:
         return self._pods.make(document) or self._pods.until(namespace, name, there)
 
     def _asked(self, node: str, pod: Pod) -> SdsProbe | Refused:
-        """What Envoy holds as soon as it holds a certificate, or why it has none: refused for good, or nobody answered."""
+        """The secrets of an Envoy as soon as it holds a certificate, or why it has none: refused for good, or no answer."""
         evidence: tuple[str, ...] = ()
 
         def look() -> SdsProbe:
@@ -215,7 +215,7 @@ class Probes:
             return _without(node, pod, str(ended[-1]) if ended else error.seen, (*evidence, log))
 
     def _ended_streams(self, pod: Pod) -> tuple[list[AttemptOutcome], str]:
-        """How the streams of a probe have ended, oldest first, and the reading that says so."""
+        """The ends of a probe's streams, oldest first, and the reading that says so."""
         log = self._cluster.logs(pod.namespace, pod.name, PROXY, tail=40)
         return [stream.outcome for stream in parse_ended_streams(str(log.document))], log.evidence
 
@@ -226,7 +226,7 @@ def _without(node: str, pod: Pod, reason: str, evidence: tuple[str, ...]) -> Sds
 
 
 def refused_for_good(ended: Sequence[AttemptOutcome]) -> bool:
-    """Whether the SDS server has refused a probe so often, each time alike, that it will not be asked further.
+    """Return whether the SDS server has refused a probe so often, each time alike, that the suite stops asking.
 
     Args:
         ended: How its streams have ended, oldest first.

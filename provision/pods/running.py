@@ -1,4 +1,4 @@
-"""Pods of the run: made, and waited for until they are as wanted or have ended otherwise; given up at once on Ctrl-C."""
+"""Pods made and awaited: until they are as wanted or have ended otherwise; given up at once on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Pods:
 
 
 def why(pod: Pod) -> str:
-    """What a pod says about its own state."""
+    """The state of a pod in its own words."""
     said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
     said += [c.message for c in pod.conditions if c.status != "True" and c.message]
     return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase

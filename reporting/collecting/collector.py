@@ -20,8 +20,9 @@ import pytest
 from pytest_bdd.parser import Scenario, Step
 
 from facts.catalogue import Catalogue, Level
-from facts.errors import ConformanceError, CouldNotTell
+from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, Violated
+from judge.findings import not_applicable
 from judge.verdict import Ending, Waiver
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
@@ -231,7 +232,7 @@ class Collector:
         try:
             with self.recorder.shared_setup():
                 return (yield)
-        except CouldNotTell:
+        except (CouldNotTell, NotApplicable):
             raise
         except (Exception, pytest.fail.Exception) as error:
             if error is not self._shared_error:  # a fixture that asked for this one passes the same error on
@@ -299,6 +300,9 @@ class Collector:
             ending, reason = self._end_step(error)
             if call.when == "call" and isinstance(error, Violated) and self._is_only_a_finding(error.finding):
                 self._only_findings.add(item.nodeid)
+            if ending is Ending.NOT_APPLICABLE:
+                where = str(item.path), item.reportinfo()[1] or 0
+                report.outcome, report.longrepr = "skipped", (*where, self.recorder.told(reason))
             self.recorder.lower(item.nodeid, ending, f"{call.when}: {reason}" if call.when != "call" else reason)
         return report
 
@@ -336,12 +340,13 @@ class Collector:
         return ending, reason
 
     def _ending(self, error: BaseException) -> tuple[Ending, str]:
-        """How the scenario ends by this error; a violation that was raised without being concluded is concluded here."""
-        if isinstance(error, Violated) and not self.recorder.has_finding(error.finding):
-            try:
-                self.recorder.conclude(error.finding)
-            except (KeyError, ValueError) as refused:
-                return Ending.BROKE, f"{refused}; the finding was: {error}"
+        """How the scenario ends by this error. A finding that was raised without being concluded is concluded here."""
+        try:
+            finding = _finding_in(error)
+            if finding is not None and not self.recorder.has_finding(finding):
+                self.recorder.conclude(finding)
+        except (KeyError, ValueError) as refused:
+            return Ending.BROKE, f"{refused}; the finding was: {error}"
         return ending_of(error)
 
     # The end.
@@ -425,3 +430,14 @@ class Collector:
         yield
         for line, markup in self._summary:
             terminalreporter.write_line(line, **markup)
+
+
+def _finding_in(error: BaseException) -> Finding | None:
+    """The finding that an exception carries.
+
+    Raises:
+        ValueError: It claims something without evidence.
+    """
+    if isinstance(error, NotApplicable):
+        return not_applicable(error.requirement, error.condition, where=error.where, evidence=error.evidence)
+    return error.finding if isinstance(error, Violated) else None

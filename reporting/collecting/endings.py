@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from facts.errors import ConformanceError, NotGiven
+from facts.errors import ConformanceError, NotApplicable, NotGiven
 from facts.finding import Violated
 from judge.verdict import Ending
 from reporting.collecting.policy import SkippedByPolicy
@@ -23,6 +23,8 @@ def ending_of(error: BaseException) -> tuple[Ending, str]:
     """
     if isinstance(error, Violated):
         return Ending.VIOLATED, str(error)
+    if isinstance(error, NotApplicable):
+        return Ending.NOT_APPLICABLE, str(error)
     if isinstance(error, SkippedByPolicy):
         return Ending.SKIPPED_BY_POLICY, str(error)
     if isinstance(error, pytest.skip.Exception):

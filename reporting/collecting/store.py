@@ -19,6 +19,7 @@ from reporting.model import Image, Phase, RunFacts, ScenarioRecord, StepRecord, 
 _WORST_LAST = (
     Ending.NOT_RUN,
     Ending.COMPLETED,
+    Ending.NOT_APPLICABLE,
     Ending.SKIPPED_BY_POLICY,
     Ending.SKIPPED_BY_TEST,
     Ending.BROKE,

@@ -69,7 +69,8 @@ def to_mend(report: Report, word: str) -> list[tuple[tuple[str, ...], list[Judge
 
 def _is_told_as_defect(report: Report, judged: Judged) -> bool:
     shown = {d.defect.name for d in report.guide_defects if d.presence is Presence.FOUND}
-    open_ones = [s for s in report.scenarios_of(judged.requirement.id) if s.ending is not Ending.COMPLETED]
+    closed = (Ending.COMPLETED, Ending.NOT_APPLICABLE)
+    open_ones = [s for s in report.scenarios_of(judged.requirement.id) if s.ending not in closed]
     return bool(open_ones) and all(
         any(
             f.requirement == judged.requirement.id and f.guide_defect in shown and f.holds is not Holds.YES

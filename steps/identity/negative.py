@@ -1,4 +1,4 @@
-"""Sentences of ``features/3_identity``: NEG-01 to NEG-07."""
+"""Steps of features/3_identity: NEG-01 to NEG-07."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from judge.traffic import peers
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
-from observe.traffic.requests import exchange
 from provision.negative import NegativeProbes
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules
 from provision.pods.clients_and_servers import TestPods
+from provision.pods.conversations import Conversations
 from provision.pods.probes import Probes
 from provision.target import Target
 from settings import Settings
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def negative_probes(
     settings: Settings,
     recorder: Recorder,
 ) -> Iterator[NegativeProbes]:
-    """Pods that must not be let in, those of all chosen scenarios begun at once, and removed at the end."""
+    """Negative probes of all chosen scenarios, begun at once and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
     probe_namespaces = ProbeNamespaces(
         target.objects, cluster, install, probes, image=target.workload_image, patience=patience
@@ -88,23 +88,21 @@ def fallback(test_pods: TestPods, cluster: Cluster) -> ObservedProxies:
 
 @when("the guide's commands are run on it:", target_fixture="answers")
 def answers(datatable: list[list[str]], fallback: ObservedProxies, install: Install) -> tuple[GuideAnswer, ...]:
-    return tuple(install.guide(command, fallback.pods[0]) for (command,) in datatable)
+    return tuple(install.guide.run(command, fallback.pods[0]) for (command,) in datatable)
 
 
 @then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing")
 def fallback_is_recognised(
-    fallback: ObservedProxies, answers: tuple[GuideAnswer, ...], install: Install, recorder: Recorder
+    fallback: ObservedProxies, answers: tuple[GuideAnswer, ...], install: Install, conclude: Conclude
 ) -> None:
-    must_hold(
-        recorder, fallback_judge.fallback_is_recognised(fallback, answers, install.bundle(), install.istio_authorities())
+    conclude(
+        fallback_judge.fallback_is_recognised(fallback, answers, install.teleport.bundle(), install.istio.authorities()),
     )
 
 
 @then("it must shake hands with another of its kind")
-def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, recorder: Recorder) -> None:
-    must_hold(
-        recorder, fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS))
-    )
+def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, conclude: Conclude) -> None:
+    conclude(fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS)))
 
 
 # NEG-02.
@@ -122,9 +120,9 @@ def beside(negative_probes: NegativeProbes) -> tuple[SdsProbe | Refused, ...]:
 
 @then("the process in a pod must get its identity, and the other be refused for being in none")
 def outside_is_refused(
-    outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], install: Install, recorder: Recorder
+    outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], install: Install, conclude: Conclude
 ) -> None:
-    must_hold(recorder, judge.outside_is_refused(outside, beside, install.bundle()))
+    conclude(judge.outside_is_refused(outside, beside, install.teleport.bundle()))
 
 
 # NEG-03.
@@ -151,9 +149,9 @@ def rules_are_enforced(
     allowed: Candidate | NotRun,
     former: WorkloadIdentity,
     install: Install,
-    recorder: Recorder,
+    conclude: Conclude,
 ) -> None:
-    must_hold(recorder, judge.rules_are_enforced(refused, allowed, former, install.bundle()))
+    conclude(judge.rules_are_enforced(refused, allowed, former, install.teleport.bundle()))
 
 
 @then("the rules must be as they were")
@@ -175,13 +173,13 @@ def open_(negative_probes: NegativeProbes) -> Candidate | NotRun:
 
 
 @then("the agent of the one must end for want of a socket")
-def other_name_fails_closed(closed: Candidate | NotRun, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.other_name_fails_closed(closed))
+def other_name_fails_closed(closed: Candidate | NotRun, conclude: Conclude) -> None:
+    conclude(fallback_judge.other_name_fails_closed(closed))
 
 
 @then("the other must be Ready with a certificate of istiod")
-def usual_name_falls_back(open_: Candidate | NotRun, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.usual_name_falls_back(open_))
+def usual_name_falls_back(open_: Candidate | NotRun, conclude: Conclude) -> None:
+    conclude(fallback_judge.usual_name_falls_back(open_))
 
 
 # NEG-05.
@@ -198,15 +196,14 @@ def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Hands
 
 
 @then("it must refuse that certificate")
-def peer_is_refused(handshake: Handshake, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, peers.peer_is_refused(handshake, install.bundle(), install.istio_authorities()))
+def peer_is_refused(handshake: Handshake, install: Install, conclude: Conclude) -> None:
+    conclude(peers.peer_is_refused(handshake, install.teleport.bundle(), install.istio.authorities()))
 
 
 @then("it must shake hands with a workload that tbot certified")
-def right_peer_is_let_in(server: Pod, test_pods: TestPods, install: Install, recorder: Recorder) -> None:
-    (alpha,) = test_pods.known_to("alpha", "beta")[:1]
-    held = exchange(install.cluster, alpha, server, [f"http://beta.{server.namespace}:8080/"])
-    must_hold(recorder, peers.right_peer_is_let_in(held, alpha, server, install.bundle()))
+def right_peer_is_let_in(server: Pod, conversations: Conversations, install: Install, conclude: Conclude) -> None:
+    held = conversations.over_http("alpha", server.name)
+    conclude(peers.right_peer_is_let_in(held.exchange, held.client, server, install.teleport.bundle()))
 
 
 # NEG-06.
@@ -218,13 +215,13 @@ def attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
 
 
 @then("Teleport must refuse it for its service account, and know no instance of it")
-def cannot_join(attempt: JoinAttempt | NotRun, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.cannot_join(attempt, install.tbot()))
+def cannot_join(attempt: JoinAttempt | NotRun, install: Install, conclude: Conclude) -> None:
+    conclude(judge.cannot_join(attempt, install.tbot.installed()))
 
 
 # NEG-07.
 
 
 @then("tbot's socket and the proxies that use it must have a name for which Istio has no fallback")
-def install_fails_closed(install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, fallback_judge.install_fails_closed(install.tbot(), install.fleet_on_sockets()))
+def install_fails_closed(install: Install, conclude: Conclude) -> None:
+    conclude(fallback_judge.install_fails_closed(install.tbot.installed(), install.proxies.fleet_on_sockets()))

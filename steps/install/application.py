@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/5_test_app.feature``: INST-15."""
+"""Steps of features/1_install/5_test_app.feature: INST-15."""
 
 from __future__ import annotations
 
@@ -6,42 +6,48 @@ from datetime import UTC, datetime
 
 from pytest_bdd import given, then
 
-from facts.evidence import Recorder
 from facts.kubernetes.objects import Pod
 from judge.install import application as judge
 from observe.install import Install
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 
 
 @given("the pods of the test application", target_fixture="app_pods")
 def app_pods(install: Install) -> tuple[Pod, ...]:
-    return install.app_pods()
+    return install.application.pods()
 
 
 @then("some node must fit their node selector")
-def placeable(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
+def placeable(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     finding = judge.some_node_is_selected(
-        app_pods, install.app_deployment(), install.nodes_for_app(), install.app_where(), install.app_evidence()
+        app_pods,
+        install.application.deployment(),
+        install.application.nodes(),
+        install.application.where,
+        install.application.evidence(),
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("as many pods as are wanted must be Ready with a started istio-proxy")
-def ready(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(
-        recorder,
-        judge.pods_run_with_a_proxy(app_pods, install.app_deployment(), install.app_where(), install.app_evidence()),
+def ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    conclude(
+        judge.pods_run_with_a_proxy(
+            app_pods, install.application.deployment(), install.application.where, install.application.evidence()
+        ),
     )
 
 
 @then("the workload-socket of every pod must be the node's socket directory")
-def socket(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
+def socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     finding = judge.pods_use_the_nodes_socket(
-        app_pods, install.socket_directory(), install.app_where(), install.app_evidence()
+        app_pods, install.tbot.socket_directory(), install.application.where, install.application.evidence()
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @then("no proxy must have restarted of late")
-def no_restart(app_pods: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.proxies_are_stable(app_pods, datetime.now(UTC), install.app_where(), install.app_evidence()))
+def no_restart(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    conclude(
+        judge.proxies_are_stable(app_pods, datetime.now(UTC), install.application.where, install.application.evidence()),
+    )

@@ -1,10 +1,9 @@
-"""Sentences of ``features/1_install/2_istio.feature``: INST-05 to INST-08."""
+"""Steps of features/1_install/2_istio.feature: INST-05 to INST-08."""
 
 from __future__ import annotations
 
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
 from facts.proxies.identity import Normalization, Unread
@@ -12,7 +11,7 @@ from facts.teleport.resources import Ping
 from facts.versions import Tool
 from judge.install import istio as judge
 from observe.install import Install
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 
 # How a pod asks for its kind of sidecar: the value of its annotation sidecar.istio.io/nativeSidecar, or none.
 NATIVE = {"": None, "false": False, "true": True}
@@ -22,32 +21,32 @@ SIDECARS = {"as this cluster decides": "", "with a classic sidecar": "false", "w
 @given("the Istio control plane", target_fixture="mesh")
 @given("the mesh configuration", target_fixture="mesh")
 def mesh(install: Install) -> Mesh:
-    return install.mesh()
+    return install.istio.mesh()
 
 
 @given("the version of istioctl", target_fixture="istioctl")
 def istioctl(install: Install) -> Tool:
-    return install.istioctl()
+    return install.tools.istioctl()
 
 
 @given("Teleport's own cluster name", target_fixture="ping")
 def ping(install: Install) -> Ping:
-    return install.ping()
+    return install.teleport.ping()
 
 
 @then("every Deployment of Istio must be available at its current generation")
-def available(mesh: Mesh, recorder: Recorder) -> None:
-    must_hold(recorder, judge.control_plane_is_available(mesh))
+def available(mesh: Mesh, conclude: Conclude) -> None:
+    conclude(judge.control_plane_is_available(mesh))
 
 
 @then("every Istio image must carry istioctl's version")
-def one_version(mesh: Mesh, istioctl: Tool, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.images_carry_istioctls_version(mesh, install.injected_pods(), istioctl))
+def one_version(mesh: Mesh, istioctl: Tool, install: Install, conclude: Conclude) -> None:
+    conclude(judge.images_carry_istioctls_version(mesh, install.proxies.pods(), istioctl))
 
 
 @then("Istio's trust domain must equal Teleport's cluster name")
-def one_trust_domain(mesh: Mesh, ping: Ping, recorder: Recorder) -> None:
-    must_hold(recorder, judge.trust_domain_is_teleports(mesh, ping))
+def one_trust_domain(mesh: Mesh, ping: Ping, conclude: Conclude) -> None:
+    conclude(judge.trust_domain_is_teleports(mesh, ping))
 
 
 @given(
@@ -60,24 +59,24 @@ def wanted_sidecar(sidecar: str) -> str:
 
 @when("the API server is asked to accept it without creating it", target_fixture="dry_run")
 def dry_run(sidecar: str, install: Install) -> DryRun:
-    return install.dry_run(sidecar)
+    return install.istio.dry_run(sidecar)
 
 
 @then("the pod must be accepted with exactly one istio-proxy")
-def accepted(dry_run: DryRun, sidecar: str, recorder: Recorder) -> None:
-    must_hold(recorder, judge.injected_pod_is_accepted(dry_run, NATIVE[sidecar]))
+def accepted(dry_run: DryRun, sidecar: str, conclude: Conclude) -> None:
+    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[sidecar]))
 
 
 @then("its workload-socket must be the node's socket directory")
-def nodes_socket(dry_run: DryRun, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.injected_socket_is_the_nodes(dry_run, install.socket_directory()))
+def nodes_socket(dry_run: DryRun, install: Install, conclude: Conclude) -> None:
+    conclude(judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()))
 
 
 @given("the HTTP connection managers of every injected pod", target_fixture="normalizations")
 def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
-    return install.normalizations()
+    return install.proxies.normalizations()
 
 
 @then("every proxy must normalize paths as the mesh configuration says")
-def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.normalization_is_in_force(mesh, normalizations, install.pods_evidence()))
+def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
+    conclude(judge.normalization_is_in_force(mesh, normalizations, install.cluster.pods_evidence()))

@@ -1,4 +1,4 @@
-"""Sentences of ``features/1_install/4_tbot.feature``: INST-13, INST-14 and INST-16."""
+"""Steps of features/1_install/4_tbot.feature: INST-13, INST-14 and INST-16."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from pytest_bdd import given, then
 
-from facts.evidence import Recorder
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
@@ -15,34 +14,34 @@ from facts.teleport.tbot import Tbot
 from judge.install import tbot as judge
 from observe.install import Install
 from provision.pods.probes import Probes
-from steps.conclusions import must_hold
+from steps.shared import Conclude
 
 
 @given("tbot's DaemonSet, its pods and its configuration", target_fixture="tbot")
 def tbot(install: Install) -> Tbot:
-    return install.tbot()
+    return install.tbot.installed()
 
 
 @given("the nodes that host injected pods", target_fixture="hosts")
 def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
-    return install.injected_by_node()
+    return install.proxies.pods_by_node()
 
 
 @then("a ready tbot pod must run on each of those nodes")
-def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.pods_evidence()))
+def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
+    conclude(judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
-def sound(tbot: Tbot, install: Install, recorder: Recorder) -> None:
+def sound(tbot: Tbot, install: Install, conclude: Conclude) -> None:
     finding = judge.configuration_is_sound(
         tbot,
-        install.ping().cluster_name,
-        install.injected_pods(),
-        (*install.pods_evidence(), *install.join_evidence()),
-        install.kubernetes_type(),
+        install.teleport.ping().cluster_name,
+        install.proxies.pods(),
+        (*install.cluster.pods_evidence(), *install.teleport.join_evidence()),
+        install.teleport.kubernetes_type(),
     )
-    must_hold(recorder, finding)
+    conclude(finding)
 
 
 @given(
@@ -51,25 +50,25 @@ def sound(tbot: Tbot, install: Install, recorder: Recorder) -> None:
 )
 def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ...]:
     return probes.of_sockets(
-        nodes=sorted(install.injected_by_node()),
-        image=install.proxy_image(),
-        socket_directory=install.socket_directory(),
-        socket_name=install.socket_name(),
+        nodes=sorted(install.proxies.pods_by_node()),
+        image=install.istio.proxy_image(),
+        socket_directory=install.tbot.socket_directory(),
+        socket_name=install.tbot.socket_name(),
     )
 
 
 @then("every probe must have been given the identity of its own service account by Teleport")
-def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.probes_got_their_own_identity(sds_probes, install.bundle()))
+def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
+    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
 
 
 @given("tbot's version as its bot instances report it", target_fixture="instances")
 def instances(install: Install) -> tuple[BotInstance, ...] | None:
-    return install.bot_instances()
+    return install.teleport.bot_instances()
 
 
 @then("no version must be one with a known identity defect")
-def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, recorder: Recorder) -> None:
-    istio = judge.istio_components(install.mesh(), install.injected_pods())
+def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
+    istio = judge.istio_components(install.istio.mesh(), install.proxies.pods())
     components = [*judge.tbot_components(tbot, instances), *istio]
-    must_hold(recorder, judge.no_known_defect(components, tbot.image))
+    conclude(judge.no_known_defect(components, tbot.image))

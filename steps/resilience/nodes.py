@@ -1,55 +1,32 @@
-"""Sentences of ``features/6_resilience/2_nodes.feature``: RES-04 to RES-06 and RES-08."""
+"""Steps of features/6_resilience/2_nodes.feature: RES-04 to RES-06 and RES-08."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.document import Absent
-from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import Recorder
-from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
+from facts.over_time.outage import NodeRestart, Relocation, Start
 from judge.resilience import recovery as judge
 from observe.install import Install
-from observe.kubernetes.cluster import Cluster
-from observe.proxies.watch import Watch
 from observe.wait import Pace
-from provision.disruption.machines import Machines, machines_of
+from provision.disruption.machines import Machines, machines_of, needs_a_node_to_spare
 from provision.disruption.node_outages import NodeOutages
-from provision.disruption.outages import Outages
-from provision.disruption.starts import Starts
+from provision.disruption.starts import Started, Starts
+from provision.disruption.trial import Trial
 from provision.pods.clients_and_servers import TestPod, TestPods
 from provision.target import Target
 from settings import Settings
-from steps.conclusions import must_hold
-from steps.trial import SCENARIO, Begin, Trial
+from steps.shared import SCENARIO, BeginTrial, Conclude, Gather, outages_of
 
 LATE = TestPod("late", "late", namespace="late")
 BESIDE = TestPod("beside", "beside", node=1, namespace="late")
 """One that starts where tbot has taken its socket away, and one where a killed tbot has left it."""
 HOLDER = TestPod("holder", "holder", node=1, namespace="held")
 NEWCOMER = TestPod("newcomer", "newcomer", node=1, namespace="new")
-
-Gather = Callable[[Iterable[TestPod]], TestPods]
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """Pods that were started while tbot was away.
-
-    Attributes:
-        outage: Of tbot.
-        pods: What became of each, by the workload's name.
-        watch: What was done meanwhile.
-    """
-
-    outage: Outage
-    pods: dict[str, Start]
-    watch: Watch
 
 
 @pytest.fixture(scope="module")
@@ -59,42 +36,32 @@ def machines(target: Target, install: Install, settings: Settings, recorder: Rec
     Raises:
         NotGiven: They are not its own, or there is only one that takes workloads.
     """
-    install.tbot()
+    install.tbot.installed()
     found = machines_of(target.objects, recorder, settings.patience.command)
-    if len(install.workload_nodes()) < 2:
-        raise NotGiven(
-            expected="two nodes that take workloads: one is taken from, the other is not",
-            seen=f"{len(install.workload_nodes())}",
-            where="the nodes of the cluster",
-            remedy="certify this on a cluster with --nodes 2",
-        )
+    needs_a_node_to_spare(install.cluster.workload_nodes())
     return found
 
 
 @pytest.fixture(scope="module")
-def everywhere(
-    target: Target, install: Install, settings: Settings, machines: Machines
-) -> Iterator[tuple[Outages, NodeOutages]]:
-    """What can be taken from all nodes and from one; when the feature is over, every Envoy that was supplied is so again."""
-    tbot, pace = install.tbot(), Pace(settings.patience.rollout)
-    outages = Outages(
+def node_outages(target: Target, install: Install, settings: Settings, machines: Machines) -> Iterator[NodeOutages]:
+    """Outages of one node; when the feature is over, every Envoy that was supplied before is so again."""
+    outages = outages_of(target, install, settings, lambda: machines)
+    pace = Pace(settings.patience.rollout)
+    of_node = NodeOutages(
         target.objects,
-        install.cluster,
-        tbot=tbot,
-        istiod=install.mesh().istiod,
-        machines=lambda: machines,
+        install.cluster.reader,
+        tbot=install.tbot.installed(),
+        outages=outages,
+        machines=machines,
         pace=pace,
     )
     with outages.whole_again():
-        yield (
-            outages,
-            NodeOutages(target.objects, install.cluster, tbot=tbot, outages=outages, machines=machines, pace=pace),
-        )
+        yield of_node
 
 
 @pytest.fixture(scope="module")
 def gathered(gather: Gather) -> Iterator[Callable[..., TestPods]]:
-    """Workloads that start when they are told to; all are removed when the feature is over."""
+    """Makes test pods that a step starts; all are removed when the feature is over."""
     with ExitStack() as stack:
 
         def make(*cast: TestPod) -> TestPods:
@@ -113,35 +80,24 @@ def standing() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="module")
-def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - workloads need what it brings up
-    """Name of the node that things are done to."""
-    nodes = install.workload_nodes()
+def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - test pods need what it brings up
+    """Name of the node that the suite disrupts."""
+    nodes = install.cluster.workload_nodes()
     return nodes[HOLDER.node % len(nodes)]
 
 
 @pytest.fixture(scope="module")
 def started(
-    everywhere: tuple[Outages, NodeOutages],
+    node_outages: NodeOutages,
     gathered: Callable[..., TestPods],
     install: Install,
     settings: Settings,
     node: str,
 ) -> Started:
     """Two pods that were started without tbot, which has left its socket on the node of one; both once tbot is back."""
-    cluster: Cluster = install.cluster
-    starts = Starts(gathered(LATE, BESIDE), cluster, Pace(settings.patience.pod_ready, 0.5))
-    watch = Watch(cluster, [])
-    with everywhere[1].without_tbot_beside_its_socket(node) as going, watch.acting("tbot is away"):
-        watch.note("tbot", "none of its pods is left; on one node its socket is", going.gone)
-        with watch.acting("two pods are started"):
-            starts.begin()
-            before = {name: starts.meanwhile(name) for name in (LATE.name, BESIDE.name)}
-    watch.note("tbot", "it is back", going.outage.back)
-    pods = {name: starts.once_ready(name, before[name]) for name in before}
-    for name, start in pods.items():
-        if start.ready:
-            watch.note("Kubernetes", f"{name} is Ready", start.ready)
-    return Started(going.outage, pods, watch)
+    taken = node_outages.without_tbot_beside_its_socket(node)
+    starts = Starts(gathered(LATE, BESIDE), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
+    return starts.without_tbot(taken, LATE.name, BESIDE.name)
 
 
 @given("a pod that was started while there was no tbot, which has come back since", target_fixture="start")
@@ -158,29 +114,29 @@ def beside(started: Started, recorder: Recorder, request: pytest.FixtureRequest)
 
 
 def _start(name: str, started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
-    """What became of one pod; the readings were made by the first scenario that wanted one."""
+    """The start of one pod; the first scenario that wanted one has made the readings."""
     recorder.attach((*started.outage.evidence, *started.pods[name].evidence))
     started.watch.timeline(request.node.stash[SCENARIO])
     return started.pods[name]
 
 
 @then("it must be found to have started without tbot, although it is Ready with the right name and issuer")
-def found(start: Start, started: Started, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.late_start_is_found(start, started.outage, install.bundle()))
+def found(start: Start, started: Started, install: Install, conclude: Conclude) -> None:
+    conclude(judge.late_start_is_found(start, started.outage, install.teleport.bundle()))
 
 
 @then("its agent must have ended for that socket, which it may not take away, and no Envoy may have run")
-def ended(start: Start, started: Started, recorder: Recorder) -> None:
-    must_hold(recorder, judge.stale_socket_ends_the_agent(start, started.outage))
+def ended(start: Start, started: Started, conclude: Conclude) -> None:
+    conclude(judge.stale_socket_ends_the_agent(start, started.outage))
 
 
 @then(parsers.parse("it must be Ready with its own identity from tbot within {within:d} s of tbot's return"))
-def ready_after(within: int, start: Start, started: Started, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.well_by_itself("RES-06", start, started.outage.back, install.bundle(), within))
+def ready_after(within: int, start: Start, started: Started, install: Install, conclude: Conclude) -> None:
+    conclude(judge.well_by_itself("RES-06", start, started.outage.back, install.teleport.bundle(), within))
 
 
 @given("a pod on a node of the suite's, watched", target_fixture="trial")
-def holder(machines: Machines, holders: TestPods, begin_trial: Begin) -> Trial:  # noqa: ARG001 - whose node it must be
+def holder(machines: Machines, holders: TestPods, begin_trial: BeginTrial) -> Trial:  # noqa: ARG001 - whose node it must be
     return begin_trial(holders.ready(HOLDER.name), (), ())
 
 
@@ -196,55 +152,44 @@ def holders(gathered: Callable[..., TestPods]) -> TestPods:
     ),
     target_fixture="relocation",
 )
-def lost(seconds: int, node: str, trial: Trial, everywhere: tuple[Outages, NodeOutages], standing: ExitStack) -> Relocation:
+def lost(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, standing: ExitStack) -> Relocation:
     with trial.watch.acting("the socket's directory is taken away, and tbot replaced"):
-        relocation = standing.enter_context(everywhere[1].with_another_directory(node, seconds))
+        relocation = standing.enter_context(node_outages.with_another_directory(node, seconds))
     if relocation.back:
         trial.watch.note("tbot", "another one is Ready on the node", relocation.back)
     return relocation
 
 
 @then(parsers.parse("tbot must be Ready there within {within:d} s, with another directory"))
-def made_again(within: int, relocation: Relocation, recorder: Recorder) -> None:
-    must_hold(recorder, judge.directory_is_made_again(relocation, within))
+def made_again(within: int, relocation: Relocation, conclude: Conclude) -> None:
+    conclude(judge.directory_is_made_again(relocation, within))
 
 
 @when("another pod is started on that node", target_fixture="start")
 def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
-    starts = Starts(gathered(NEWCOMER), install.cluster, Pace(settings.patience.pod_ready, 0.5))
+    starts = Starts(gathered(NEWCOMER), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
     with trial.watch.acting("a pod is started"):
-        starts.begin()
-        return starts.once_ready(NEWCOMER.name, starts.meanwhile(NEWCOMER.name))
+        return starts.start(NEWCOMER.name)
 
 
 @then(parsers.parse("the new pod must be Ready with its own identity from tbot within {within:d} s"))
-def newcomer_ready(within: int, start: Start, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.well_by_itself("RES-05", start, start.began, install.bundle(), within))
+def newcomer_ready(within: int, start: Start, install: Install, conclude: Conclude) -> None:
+    conclude(judge.well_by_itself("RES-05", start, start.began, install.teleport.bundle(), within))
 
 
 @then(
     parsers.parse("the pod of before must be found within {within:d} s by the streams that it lacks, although it is Ready")
 )
-def found_by_streams(within: int, trial: Trial, relocation: Relocation, install: Install, recorder: Recorder) -> None:
+def found_by_streams(within: int, trial: Trial, relocation: Relocation, conclude: Conclude) -> None:
     trial.end()
     (history,), (before,) = trial.histories, trial.pods
-    after = install.cluster.pod(before.namespace, before.name)
-    if isinstance(after, Absent):
-        raise CouldNotTell(
-            expected="the pod to stay",
-            seen=str(after),
-            where=str(before.ref),
-            remedy="see who has removed it",
-        )
-    must_hold(recorder, judge.lost_directory_is_found(history, after, relocation, within))
+    conclude(judge.lost_directory_is_found(history, trial.pod_now(before), relocation, within))
 
 
 @when(parsers.parse("that node is restarted, and its pods have had {seconds:d} s to come back"), target_fixture="restart")
-def restarted(
-    seconds: int, node: str, trial: Trial, everywhere: tuple[Outages, NodeOutages], standing: ExitStack
-) -> NodeRestart:
+def restarted(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, standing: ExitStack) -> NodeRestart:
     with trial.watch.acting("the node is restarted, and its pods come back"):
-        restart = standing.enter_context(everywhere[1].restarted(node, seconds))
+        restart = standing.enter_context(node_outages.restarted(node, seconds))
     trial.watch.note("node", "its machine runs", restart.up)
     if restart.back:
         trial.watch.note("Kubernetes", "every pod on the node is well", restart.back)
@@ -252,5 +197,5 @@ def restarted(
 
 
 @then(parsers.parse("every pod on it must be Ready within {within:d} s, each proxy with its own identity from tbot"))
-def all_well(within: int, restart: NodeRestart, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.node_came_back(restart, install.bundle(), within))
+def all_well(within: int, restart: NodeRestart, install: Install, conclude: Conclude) -> None:
+    conclude(judge.node_came_back(restart, install.teleport.bundle(), within))

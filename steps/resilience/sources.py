@@ -1,10 +1,8 @@
-"""Sentences of ``features/6_resilience/1_sources.feature``: RES-01 to RES-03 and RES-07."""
+"""Steps of features/6_resilience/1_sources.feature: RES-01 to RES-03 and RES-07."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
 
 import pytest
 from pytest_bdd import given, parsers, then, when
@@ -16,38 +14,21 @@ from judge.resilience import outages as judge
 from judge.resilience.outages import Suffered
 from judge.traffic.load import Traffic
 from observe.install import Install
-from observe.wait import Pace, wait_until
 from provision.disruption.machines import machines_of
-from provision.disruption.outages import Outages, UnderWay
+from provision.disruption.outages import Outages
+from provision.disruption.trial import Trial
 from provision.pods.clients_and_servers import TestPods
 from provision.target import Target
 from settings import Settings
-from steps.conclusions import must_hold
-from steps.trial import Trial
+from steps.shared import Conclude, outages_of
 
 
 @pytest.fixture
 def outages(target: Target, install: Install, settings: Settings, recorder: Recorder) -> Iterator[Outages]:
-    """What can be taken away; when the scenario is over, every Envoy that was supplied before is so again."""
-    made = Outages(
-        target.objects,
-        install.cluster,
-        tbot=install.tbot(),
-        istiod=install.mesh().istiod,
-        machines=lambda: machines_of(target.objects, recorder, settings.patience.command),
-        pace=Pace(settings.patience.rollout),
-    )
+    """Outages of the install; when the scenario is over, every Envoy that was supplied before is so again."""
+    made = outages_of(target, install, settings, lambda: machines_of(target.objects, recorder, settings.patience.command))
     with made.whole_again():
         yield made
-
-
-@contextmanager
-def away(trial: Trial, taken: AbstractContextManager[UnderWay]) -> Iterator[UnderWay]:
-    """An outage, put on the timeline."""
-    with taken as going, trial.watch.acting(f"{going.of} is away"):
-        trial.watch.note(going.of, going.shown_by, going.gone)
-        yield going
-    trial.watch.note(going.of, "it is back", going.outage.back)
 
 
 @pytest.fixture
@@ -58,7 +39,7 @@ def suffered(outage: Outage, traffic: tuple[Traffic, ...], trial: Trial) -> Suff
 
 @given("tbot's pods as they are", target_fixture="tbots")
 def tbots(install: Install) -> tuple[Pod, ...]:
-    return _tbots(install)
+    return install.tbot.pods_now()
 
 
 @when("tbot is restarted on every node", target_fixture="outage")
@@ -71,16 +52,16 @@ def restarted(trial: Trial, outages: Outages) -> Outage:
     parsers.parse("tbot is away from every node until {spare:d} s after the last certificate has ended, and comes back"),
     target_fixture="outage",
 )
-def without_tbot(spare: int, trial: Trial, outages: Outages, install: Install) -> Outage:
-    return _past_the_end(spare, trial, outages.without_tbot(), install)
+def without_tbot(spare: int, trial: Trial, outages: Outages) -> Outage:
+    return trial.past_the_end(outages.without_tbot(), spare)
 
 
 @when(
     parsers.parse("Teleport answers nobody until {spare:d} s after the last certificate has ended, and then answers again"),
     target_fixture="outage",
 )
-def without_teleport(spare: int, trial: Trial, outages: Outages, install: Install) -> Outage:
-    return _past_the_end(spare, trial, outages.without_teleport(), install)
+def without_teleport(spare: int, trial: Trial, outages: Outages) -> Outage:
+    return trial.past_the_end(outages.without_teleport(), spare)
 
 
 @when(
@@ -88,16 +69,7 @@ def without_teleport(spare: int, trial: Trial, outages: Outages, install: Instal
     target_fixture="outage",
 )
 def without_istiod(count: int, trial: Trial, outages: Outages, long_running: TestPods) -> Outage:
-    pod = long_running.documents_of(long_running.workload("alpha"))[-1]
-    pod["metadata"]["name"] = "would-be"
-    with away(trial, outages.without_istiod(pod)) as going:
-        gone = going.gone
-        trial.give_each_time(
-            f"has had {count} new certificates",
-            lambda history: sum(at > gone for at in history.taken_up) >= count if gone else False,
-            count * trial.slowest_renewal + 10,
-        )
-    return going.outage
+    return trial.past_renewals(outages.without_istiod(long_running.would_be("alpha")), count)
 
 
 @when(parsers.parse("each proxy has had {seconds:d} s for a new certificate"))
@@ -113,63 +85,39 @@ def time_for_the_new_tbots(seconds: int, trial: Trial, outage: Outage) -> None:
 
 @when(parsers.parse("the traffic has gone on for {seconds:d} s more"))
 def gone_on(seconds: int, trial: Trial) -> None:
-    latest = max(h.last_look for h in trial.histories if h.last_look is not None)
-    wait_until(latest + timedelta(seconds=seconds))
+    trial.go_on(seconds)
 
 
 @then(parsers.parse("each proxy must have a certificate from the new tbot within {within:d} s of the restart on its node"))
-def renewed(within: int, requirement: str, trial: Trial, outage: Outage, recorder: Recorder) -> None:
-    must_hold(recorder, judge.renewed_soon(requirement, trial.histories, outage, within))
+def renewed(within: int, requirement: str, trial: Trial, outage: Outage, conclude: Conclude) -> None:
+    conclude(judge.renewed_soon(requirement, trial.histories, outage, within))
 
 
 @then(parsers.parse("at most {at_most:d} requests may have failed before a certificate of theirs had ended"))
-def untouched(at_most: int, requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.untouched(requirement, suffered, at_most))
+def untouched(at_most: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.untouched(requirement, suffered, at_most))
 
 
 @then(parsers.parse("from {within:d} s after that end on, each request must have been refused until the recall"))
-def refused(within: int, requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.refused_after(requirement, suffered, within))
+def refused(within: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.refused_after(requirement, suffered, within))
 
 
 @then("each Envoy must have kept the last certificate that it was given, and its pod have been Ready")
-def kept(requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.kept_its_last(requirement, suffered))
+def kept(requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.kept_its_last(requirement, suffered))
 
 
 @then(parsers.parse("every request must be answered again within {within:d} s of the order to come back"))
-def recovered(within: int, requirement: str, suffered: Suffered, recorder: Recorder) -> None:
-    must_hold(recorder, judge.recovered(requirement, suffered, within))
+def recovered(within: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
+    conclude(judge.recovered(requirement, suffered, within))
 
 
 @then("no tbot may have been replaced or restarted")
-def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, judge.none_was_replaced(requirement, tbots, _tbots(install)))
+def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    conclude(judge.none_was_replaced(requirement, tbots, install.tbot.pods_now()))
 
 
 @then(parsers.parse("each must have had at least {count:d} new certificates without istiod"))
-def renewed_meanwhile(count: int, requirement: str, trial: Trial, outage: Outage, recorder: Recorder) -> None:
-    must_hold(recorder, judge.renewed_meanwhile(requirement, trial.histories, outage, count))
-
-
-def _past_the_end(spare: int, trial: Trial, taken: AbstractContextManager[UnderWay], install: Install) -> Outage:
-    """An outage that lasts until so many seconds after the end of the last certificate."""
-    with away(trial, taken) as going:
-        wait_until(_last_end(trial) + timedelta(seconds=spare))
-        going.suffering = _as_they_are(trial, install)
-    return going.outage
-
-
-def _tbots(install: Install) -> tuple[Pod, ...]:
-    daemon_set = install.tbot().daemon_set
-    labels = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
-    return install.cluster.pods(daemon_set.namespace, labels)
-
-
-def _as_they_are(trial: Trial, install: Install) -> tuple[Pod, ...]:
-    found = (install.cluster.pod(pod.namespace, pod.name) for pod in trial.pods)
-    return tuple(pod for pod in found if isinstance(pod, Pod))
-
-
-def _last_end(trial: Trial) -> datetime:
-    return max(history.svids[-1].what.not_after for history in trial.histories)
+def renewed_meanwhile(count: int, requirement: str, trial: Trial, outage: Outage, conclude: Conclude) -> None:
+    conclude(judge.renewed_meanwhile(requirement, trial.histories, outage, count))

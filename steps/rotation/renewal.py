@@ -1,11 +1,10 @@
-"""Sentences of ``features/5_rotation``: the age of certificates (ROT-01, 05 to 07), and their renewal (ROT-02, ROT-03)."""
+"""Steps of features/5_rotation: the age of certificates (ROT-01, 05 to 07), and their renewal (ROT-02, ROT-03)."""
 
 from __future__ import annotations
 
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
 from judge.identity.proxies import ObservedProxies
@@ -14,31 +13,20 @@ from judge.rotation import age, restarts
 from judge.rotation import renewal as judge
 from judge.rotation.renewal import Watched
 from judge.traffic import load as load_judge
-from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
 from observe.install import Install
 from observe.proxies.envoy import read_pushes
+from provision.disruption.trial import Trial
 from provision.pods.clients_and_servers import OLDER, TestPods
 from settings import Settings
-from steps.conclusions import must_hold
-from steps.trial import Trial
-
-
-@pytest.fixture
-def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
-    """The loads, ended, with who their ends are."""
-    name = install.ping().cluster_name
-    return tuple(
-        Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
-        for r, load in zip(trial.running, trial.end(), strict=True)
-    )
+from steps.shared import Conclude
 
 
 @pytest.fixture
 def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
     """The proxies as they were watched, until now."""
     trial.end()
-    cluster = install.cluster
+    cluster = install.cluster.reader
     return tuple(
         Watched(
             history=history,
@@ -56,45 +44,47 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 @given("every proxy that tbot supplies, as its own Envoy describes it", target_fixture="supplied")
 def supplied(install: Install) -> ObservedProxies:
-    return ObservedProxies(install.pods_on_sockets(), install.fleet_on_sockets(), install.pods_evidence())
+    return ObservedProxies(
+        install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), install.cluster.pods_evidence()
+    )
 
 
 @given("the same proxies once more, if that is asked for", target_fixture="later")
 def later(install: Install, settings: Settings) -> Fleet | None:
-    return install.fleet_on_sockets_after(settings.observe) if settings.observe else None
+    return install.proxies.fleet_on_sockets_after(settings.observe) if settings.observe else None
 
 
 @then("each certificate must be due for renewal well before its end, and none may be overdue")
-def due(supplied: ObservedProxies, later: Fleet | None, install: Install, recorder: Recorder) -> None:
-    must_hold(recorder, age.renewed_before_expiry(supplied, install.tbot(), later))
+def due(supplied: ObservedProxies, later: Fleet | None, install: Install, conclude: Conclude) -> None:
+    conclude(age.renewed_before_expiry(supplied, install.tbot.installed(), later))
 
 
 @given("tbot's version as its image and its bot instances report it", target_fixture="versions")
 def versions(install: Install) -> list[Component]:
-    return tbot_components(install.tbot(), install.bot_instances())
+    return tbot_components(install.tbot.installed(), install.teleport.bot_instances())
 
 
 @then("no certificate may be older than tbot's renewal interval and a margin")
-def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, recorder: Recorder) -> None:
-    late = age.overdue(supplied, install.tbot())
-    must_hold(recorder, age.none_is_overdue(supplied, install.tbot(), versions, install.pushes(late)))
+def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
+    late = age.overdue(supplied, install.tbot.installed())
+    conclude(age.none_is_overdue(supplied, install.tbot.installed(), versions, install.proxies.pushes(late)))
 
 
 @then("no certificate and no trusted authority may end within its warning threshold")
-def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, recorder: Recorder) -> None:
+def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    must_hold(recorder, age.nothing_expires_soon(supplied, install.tbot(), *thresholds))
+    conclude(age.nothing_expires_soon(supplied, install.tbot.installed(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")
 def cron_jobs(install: Install) -> tuple[CronJob, ...]:
-    return install.cron_jobs()
+    return install.cluster.cron_jobs()
 
 
 @then("none may restart workloads of the mesh")
-def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, recorder: Recorder) -> None:
-    namespaces = {pod.namespace for pod in install.injected_pods()}
-    must_hold(recorder, restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.pods_evidence()))
+def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conclude) -> None:
+    namespaces = {pod.namespace for pod in install.proxies.pods()}
+    conclude(restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
 
 
 # Under way.
@@ -118,35 +108,35 @@ def ended(trial: Trial) -> None:
     ),
     converters={"count": int, "spare": int},
 )
-def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
-    must_hold(recorder, judge.renewed_in_time(requirement, watched_proxies, count, spare))
+def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+    conclude(judge.renewed_in_time(requirement, watched_proxies, count, spare))
 
 
 @then("each new certificate must have another serial, another key and a later end")
-def new(requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
-    must_hold(recorder, judge.each_is_new(requirement, watched_proxies))
+def new(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+    conclude(judge.each_is_new(requirement, watched_proxies))
 
 
 @then("no pod, no container and no Envoy may have been replaced or restarted")
-def same(requirement: str, watched_proxies: tuple[Watched, ...], recorder: Recorder) -> None:
-    must_hold(recorder, judge.nothing_was_replaced(requirement, watched_proxies))
+def same(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+    conclude(judge.nothing_was_replaced(requirement, watched_proxies))
 
 
 @then(parsers.parse("at most {at_most:d} requests may have failed"))
-def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], recorder: Recorder) -> None:
-    must_hold(recorder, load_judge.failed_requests(requirement, traffic, at_most))
+def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
+    conclude(load_judge.failed_requests(requirement, traffic, at_most))
 
 
 @then("each request must have been a handshake of its own between the proxies")
-def handshakes(requirement: str, traffic: tuple[Traffic, ...], recorder: Recorder) -> None:
-    must_hold(recorder, *load_judge.each_was_a_handshake(requirement, traffic))
+def handshakes(requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
+    conclude(*load_judge.each_was_a_handshake(requirement, traffic))
 
 
 @then("each server must have seen every certificate of its caller, and no other")
-def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, recorder: Recorder) -> None:
-    must_hold(recorder, load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
+def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
+    conclude(load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
 
 
 @then("the connection that was kept must have shown nothing of this")
-def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, recorder: Recorder) -> None:
-    must_hold(recorder, load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))
+def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
+    conclude(load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))

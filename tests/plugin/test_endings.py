@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from facts.finding import Holds
 from judge.verdict import Ending, Result
 from reporting.model import StepState
 from tests.plugin.small_project import Project
@@ -319,6 +320,53 @@ def _(recorder):
     project.scenario("Then there is no gateway", tags="@requirement:A-3")
 
     assert project.run().verdicts["A-3"] == "not-applicable"
+
+
+NOT_APPLICABLE = """
+from facts.errors import NotApplicable
+@given(parsers.parse("a gateway, shown by {name}"))
+def _(recorder, name):
+    evidence = [] if name == "nothing" else [reading(recorder, name)]
+    raise NotApplicable("A-3", "there is no gateway", where="all pods", evidence=evidence)
+"""
+
+
+def test_a_requirement_that_does_not_apply_ends_its_scenario_which_pytest_calls_skipped(passing: Project) -> None:
+    passing.steps(NOT_APPLICABLE)
+    steps = "Given a gateway, shown by pods", "When nothing is done", "Then A-3 holds"
+    passing.scenario(*steps, tags="@requirement:A-3", name="a3.feature")
+
+    ran = passing.run("-rs", "features")
+
+    scenario = ran.report.scenarios_of("A-3")[0]
+    assert scenario.ending is Ending.NOT_APPLICABLE
+    assert [s.state for s in scenario.steps] == [SKIPPED, NOT_RUN, NOT_RUN]
+    (finding,) = scenario.all_findings
+    assert (finding.holds, finding.condition, finding.where) == (
+        Holds.NOT_APPLICABLE, "there is no gateway", "all pods",
+    )  # fmt: skip
+    assert finding.evidence == scenario.steps[0].evidence
+    assert ran.verdicts["A-3"] == "not-applicable"
+    outcomes = ran.result.parseoutcomes()
+    assert (outcomes.get("skipped"), outcomes.get("failed"), outcomes.get("errors")) == (1, None, None)
+    assert "SKIPPED [1]" in ran.text
+    assert "A-3 does not apply: there is no gateway (all pods)" in ran.text
+    assert ran.result.ret == 0
+
+
+def test_not_applicable_without_evidence_or_for_another_requirement_breaks_the_scenario(passing: Project) -> None:
+    passing.steps(NOT_APPLICABLE)
+    passing.scenario("Given a gateway, shown by nothing", "Then A-3 holds", tags="@requirement:A-3", name="a3.feature")
+    passing.scenario("Given a gateway, shown by pods", "Then A-2 holds", tags="@requirement:A-2", name="a2.feature")
+
+    ran = passing.run()
+
+    (bare,), other = ran.report.scenarios_of("A-3"), ran.report.scenarios_of("A-2")[0]
+    assert (bare.ending, other.ending) == (Ending.BROKE, Ending.BROKE)
+    assert "needs evidence" in bare.reason
+    assert "a finding on A-3" in other.reason
+    assert (ran.verdicts["A-2"], ran.verdicts["A-3"]) == ("error", "error")
+    assert ran.result.parseoutcomes()["failed"] == 2
 
 
 def test_one_scenario_can_prove_two_requirements(project: Project) -> None:

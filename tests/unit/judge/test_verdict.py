@@ -103,6 +103,37 @@ def test_not_applicable_needs_a_condition_of_the_catalogue() -> None:
     assert (listed.verdict, unlisted.verdict) == (Verdict.NOT_APPLICABLE, Verdict.ERROR)
 
 
+def test_a_scenario_that_stops_as_not_applicable_says_so_of_what_its_finding_names() -> None:
+    stopped = scenario(Ending.NOT_APPLICABLE, finding(Holds.NOT_APPLICABLE))
+    assert judge_requirement(requirement(), [stopped]).verdict is Verdict.NOT_APPLICABLE
+    passed = scenario(Ending.COMPLETED, finding(Holds.YES))
+    assert judge_requirement(requirement(), [stopped, passed]).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        (finding(Holds.NOT_APPLICABLE, condition="I felt like it"),),
+        (finding(Holds.NOT_APPLICABLE, "CHK-8"),),
+        (finding(Holds.YES), finding(Holds.NOT_APPLICABLE)),
+        (finding(Holds.YES), finding(Holds.NOT_APPLICABLE, "CHK-8")),
+        (),
+    ],
+)
+def test_a_scenario_that_stops_as_not_applicable_proves_nothing_else(findings: tuple[Finding, ...]) -> None:
+    assert judge_requirement(requirement(), [scenario(Ending.NOT_APPLICABLE, *findings)]).verdict is Verdict.ERROR
+
+
+def test_a_failure_seen_before_a_requirement_is_called_not_applicable_stays_a_failure() -> None:
+    stopped = scenario(Ending.NOT_APPLICABLE, finding(Holds.NO), finding(Holds.NOT_APPLICABLE))
+    assert judge_requirement(requirement(), [stopped]).verdict is Verdict.FAIL
+
+
+def test_a_clean_up_that_breaks_after_a_requirement_was_called_not_applicable_is_an_error() -> None:
+    broke = scenario(Ending.BROKE, finding(Holds.NOT_APPLICABLE))
+    assert judge_requirement(requirement(), [broke]).verdict is Verdict.ERROR
+
+
 def test_a_waiver_covers_a_failure_until_it_expires_and_nothing_else() -> None:
     failed = [scenario(Ending.VIOLATED, finding(Holds.NO))]
     valid = Waiver("CHK-9", "owner", "known")

@@ -17,7 +17,6 @@ from judge.identity.issuance import (
     certificates_are_audited,
     identities_are_told_apart,
     kinds_are_certified_alike,
-    needs_two_nodes,
 )
 from judge.identity.proxies import Lifetime
 from judge.identity.sweep import Expectation
@@ -67,14 +66,6 @@ def test_a_workload_without_a_certificate_or_an_answer() -> None:
     violated(told_apart(workload("alpha"), replace(workload("beta", "beta"), chain=())), "ID-09", "holds no certificate")
     finding = identities_are_told_apart(make.sidecars(workload("alpha"), make.unread()), TRUST_DOMAIN)
     unknown(finding, "ID-09", "could not be read")
-
-
-def test_one_node_is_not_enough_for_two() -> None:
-    assert needs_two_nodes(["a", "b"], ["ev-nodes"]) is None
-    for nodes in (["a"], []):
-        finding = needs_two_nodes(nodes, ["ev-nodes"])
-        assert finding is not None
-        inapplicable(finding, "ID-09", "ev-nodes")
 
 
 EXPECTED = Expectation(make.bundle(), make.istiod(), Lifetime(timedelta(minutes=61), "an hour", ("ev-agent",)))

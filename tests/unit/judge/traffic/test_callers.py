@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import pytest
 
 from facts.finding import Finding
-from facts.kubernetes.objects import Node, Pod
+from facts.kubernetes.objects import Pod
 from facts.traffic.ledger import End, Exchange, Outcome, Peer
 from judge.traffic import callers as judge
 from judge.traffic import gateways
 from judge.traffic.exchanges import Pair
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN, svid
 from tests.unit.judge.exchanges import (
     ALPHA,
@@ -202,20 +202,6 @@ def test_a_refusal_that_the_server_does_not_count_is_by_chance(refusal: str) -> 
 def test_tcp_is_let_in_by_the_policy_for_the_principal() -> None:
     holds(judge.let_in_over_tcp("TRF-04", PAIR, exchange(server={"tcp.rbac.allowed": 2}), BUNDLE), "TRF-04", *EVIDENCE)
     violated(judge.let_in_over_tcp("TRF-04", PAIR, exchange(), BUNDLE), "TRF-04", "count 0 allowed, not 2", causes=())
-
-
-def test_two_nodes_are_enough() -> None:
-    assert judge.needs_two_nodes((), ("node-1", "node-2")) is None
-
-
-def test_one_node_makes_traffic_between_nodes_inapplicable() -> None:
-    node = Node("node-1", {}, True, (), "v1.34.4", "", "", "", (), {}, False, ("ev-node-1",))
-    found = judge.needs_two_nodes((node,), ("node-1",))
-    inapplicable(found or _nothing(), "TRF-04", "ev-node-1")
-
-
-def _nothing() -> Finding:
-    raise AssertionError("it applies")
 
 
 class TestBlindSpots:

@@ -5,38 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from facts.document import Reading
 from facts.finding import Finding
-from facts.istio.gateway_api import CONTROLLER, GatewayClass
 from facts.proxies.identity import ProxyIdentity
 from facts.traffic.ledger import Exchange, Outcome, Peer
 from judge.traffic import gateways as judge
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.certificates import NOW
+from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.exchanges import CALLED, CALLER, GATEWAY, HELD, PAIR, exchange, request, word
-
-
-def test_gateways_that_are_not_there() -> None:
-    assert judge.needs_an_ingress_gateway(make.mesh(), [make.ingress_gateway()], ["ev-pods"]) is None
-    inapplicable(judge.needs_an_ingress_gateway(make.mesh(gateways=()), [], ["ev-pods"]) or _nothing(), "TRF-05", "ev-pods")
-
-
-def test_a_cluster_without_the_gateway_api() -> None:
-    inapplicable(judge.needs_the_gateway_api(Reading(None, "ev-group", NOW), []) or _nothing(), "TRF-05", "ev-group")
-
-
-def test_a_cluster_whose_gateways_istiod_does_not_deploy() -> None:
-    known = Reading({"kind": "APIResourceList"}, "ev-group", NOW)
-    waypoints = GatewayClass("istio-waypoint", "istio.io/mesh-controller", ("ev-classes",))
-    finding = judge.needs_the_gateway_api(known, [waypoints]) or _nothing()
-    inapplicable(finding, "TRF-05", "ev-group", "ev-classes")
-    inapplicable(judge.needs_the_gateway_api(known, []) or _nothing(), "TRF-05", "ev-group")
-    assert judge.needs_the_gateway_api(known, [waypoints, GatewayClass("istio", CONTROLLER, ("ev-classes",))]) is None
-
-
-def _nothing() -> Finding:
-    raise AssertionError("it applies")
 
 
 class TestGateway:

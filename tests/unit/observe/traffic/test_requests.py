@@ -19,7 +19,7 @@ from tests.data import document, text
 from tests.unit.facts.traffic.test_ledger import ENDS, entry, said
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import ApiServer, Canned
-from tests.unit.observe.test_readers import ENCODED
+from tests.unit.observe.captured import ENCODED
 
 SUCCESS = b'{"status": "Success"}'
 FILES = {

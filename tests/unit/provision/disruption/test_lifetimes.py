@@ -11,7 +11,8 @@ import yaml
 from facts.errors import CouldNotTell
 from facts.teleport.tbot_config import parse_tbot_config
 from observe.wait import Pace
-from provision.disruption.lifetimes import LONGER, SECOND_SOCKET, SHORT, ShortLived, shortened
+from provision.disruption.lifetimes import LONGER, SHORT, ShortLived, shortened
+from provision.pods.clients_and_servers import SECOND_SOCKET
 from provision.render import MANIFESTS
 from tests.unit.judge import builders as make
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.evidence import KeptInMemory
-from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet
-from facts.teleport.resources import Ping
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import NotRun
 from provision.negative import NegativeProbes
@@ -68,43 +67,28 @@ class Probes:
         return ()
 
 
-class Install:
+def install(tbot: Tbot | None = None) -> SimpleNamespace:
     """As the guide installs it, on one node."""
-
-    names = Names()
-
-    def tbot(self) -> Tbot:
-        return make.tbot()
-
-    def mesh(self) -> Mesh:
-        return make.mesh()
-
-    def ping(self) -> Ping:
-        return make.ping()
-
-    def injected_by_node(self) -> dict[str, list[Pod]]:
-        return {"node-1": [make.pod()]}
-
-    def proxy_image(self) -> str:
-        return "registry.example/proxyv2:1"
-
-    def socket_directory(self) -> str:
-        return "/run/spire/sockets"
-
-    def socket_name(self) -> str:
-        return "socket"
+    return SimpleNamespace(
+        names=Names(),
+        tbot=SimpleNamespace(
+            installed=lambda: tbot or make.tbot(),
+            socket_directory=lambda: "/run/spire/sockets",
+            socket_name=lambda: "socket",
+        ),
+        istio=SimpleNamespace(mesh=make.mesh, proxy_image=lambda: "registry.example/proxyv2:1"),
+        teleport=SimpleNamespace(ping=make.ping),
+        proxies=SimpleNamespace(pods_by_node=lambda: {"node-1": [make.pod()]}),
+    )
 
 
-class JoinsOtherwise(Install):
-    """Its tbot joins by a method that knows nothing of service accounts."""
-
-    def tbot(self) -> Tbot:
-        return make.tbot(config=make.tbot_config(join_method="iam"))
+JOINS_OTHERWISE = make.tbot(config=make.tbot_config(join_method="iam"))
+"""A tbot that joins by a method that knows nothing of service accounts."""
 
 
-def negative_probes(objects: Objects, tctl: Tctl | None = None, install: Install | None = None) -> NegativeProbes:
+def negative_probes(objects: Objects, tctl: Tctl | None = None, tbot: Tbot | None = None) -> NegativeProbes:
     """Intruders of a run on that cluster."""
-    parts: list[Any] = [objects, Cluster(), install or Install(), Probes()]
+    parts: list[Any] = [objects, Cluster(), install(tbot), Probes()]
     probe_namespaces = ProbeNamespaces(*parts, image="registry.example/python:1", patience=0.1)
     return NegativeProbes(probe_namespaces, Rules(tctl, KeptInMemory()))
 
@@ -121,7 +105,7 @@ def test_only_what_is_wanted_is_made() -> None:
 
 def test_nobody_tries_to_join_where_he_would_be_let_in_as_the_bot() -> None:
     objects = Objects()
-    made = negative_probes(objects, install=JoinsOtherwise())
+    made = negative_probes(objects, tbot=JOINS_OTHERWISE)
     made.begin({"NEG-06"})
     assert objects.made == []
     attempt = made.joining.attempt()

@@ -1,4 +1,4 @@
-"""Workloads of the run: what is made of the manifests, and how they are awaited."""
+"""Test pods: what is made of the manifests, and how they are awaited."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_pods(objects: FakeObjects) -> Iterator[TestPods]:
 
 
 def pods_of(test_pods: TestPods) -> dict[str, dict[str, Any]]:
-    return {name: test_pods.documents_of(test_pods.workload(name))[-1] for name in test_pods.names()}
+    return {name: test_pods.documents_of(test_pods.wanted(name))[-1] for name in test_pods.names()}
 
 
 def test_everything_starts_at_once_and_each_is_awaited_by_name(test_pods: TestPods, objects: FakeObjects) -> None:

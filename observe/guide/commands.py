@@ -86,7 +86,7 @@ def about(text: str) -> str:
 
 
 def conclusion(command: GuideCommand, result: CommandResult) -> tuple[bool, str]:
-    """Whether the guide would call an answer healthy, and the sentence that says so."""
+    """The guide's own conclusion from an answer: healthy or not, and the sentence that says so."""
     if result.exit_code != 0:
         return False, f"the command fails with exit code {result.exit_code}: {result.tail(200)}"
     return command.conclude(result.stdout)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from observe.command import CommandResult
-from observe.guide import FILE_MOUNTED, FOUND, GuideCommand, NoPodToAsk, about, conclusion
+from observe.guide.commands import FILE_MOUNTED, FOUND, GuideCommand, NoPodToAsk, about, conclusion
 from settings import Names
 
-FEATURE = Path(__file__).parents[3] / "features" / "2_checklist" / "checklist.feature"
+FEATURE = Path(__file__).parents[4] / "features" / "2_checklist" / "checklist.feature"
 COMMANDS = re.findall(r'the guide\'s command "(.+)" is run', FEATURE.read_text(encoding="utf-8"))
 
 OTHERS = Names(

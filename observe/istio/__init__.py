@@ -1,0 +1,1 @@
+"""Istio: its mesh configuration, its injector, its control plane, its gateways."""

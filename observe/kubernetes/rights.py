@@ -1,0 +1,125 @@
+"""Rights that a run needs, and the API server's answer about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from facts.kubernetes.access import Right
+from observe.kubernetes.facet import ClusterFacet
+from observe.readings import Key, Readings, all_of
+
+READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("get", "", "/openid/v1/jwks"),
+    ("list", "", "pods"),
+    ("list", "", "nodes"),
+    ("list", "", "namespaces"),
+    ("get", "", "configmaps"),
+    ("get", "", "pods/log"),
+    ("list", "apps", "deployments"),
+    ("get", "apps", "deployments"),
+    ("get", "apps", "daemonsets"),
+    ("list", "apps", "daemonsets"),
+    ("list", "batch", "cronjobs"),
+    ("create", "", "pods"),
+    ("create", "", "pods/portforward"),
+    ("create", "", "pods/exec"),
+)
+"""Rights that every run needs. Create on pods is for server-side dry-runs; nothing is created with it."""
+
+_MADE: tuple[tuple[str, str], ...] = (
+    *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "secrets", "pods", "services")),
+    *(("networking.istio.io", kind) for kind in ("destinationrules", "envoyfilters", "virtualservices")),
+    *(("security.istio.io", kind) for kind in ("authorizationpolicies", "peerauthentications")),
+)
+
+NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    *((verb, group, kind) for group, kind in _MADE for verb in ("create", "patch")),
+    ("get", "", "pods"),
+    ("delete", "", "pods"),
+    ("delete", "", "namespaces"),
+    ("get", "", "namespaces"),
+    ("create", "", "serviceaccounts/token"),
+)
+"""Further rights for probe pods and test pods. Applying server-side is a patch, which creates what is not there."""
+
+DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("list", "", "services"),
+    ("create", "networking.istio.io", "gateways"),
+    ("patch", "networking.istio.io", "gateways"),
+)
+"""Further rights to send something through the mesh's own ingress gateway."""
+
+_TBOT, _ISTIOD = ("patch", "apps", "daemonsets"), ("patch", "apps", "deployments")
+
+OUTAGE_RIGHTS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "rotation": (_TBOT,),
+    "ca-rotation": (_TBOT,),
+    "resilience": (_TBOT, _ISTIOD),
+}
+"""Further rights of each profile, to restart tbot, or to take it or istiod away for a while."""
+
+GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("list", "gateway.networking.k8s.io", "gatewayclasses"),
+    *((verb, "gateway.networking.k8s.io", kind) for kind in ("gateways", "httproutes") for verb in ("create", "patch")),
+)
+"""Further rights to have istiod deploy a gateway for the run, in a cluster that knows the Gateway API."""
+
+ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
+"""Rights for provisioning: the guide's cluster admin."""
+
+
+RIGHTS: Key[tuple[Right, ...]] = Key("rights", lambda rights: all_of(r.evidence for r in rights))
+
+
+class RightsFacet:
+    """Readings of this run's rights.
+
+    Args:
+        cluster: The cluster.
+        readings: The cache.
+        allowed: Safety classes of this run; they decide which rights it needs.
+        profiles: Those that are certified, by name; they decide which rights it needs besides.
+        provisions: Whether this run installs, and so needs admin rights.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterFacet,
+        readings: Readings,
+        *,
+        allowed: frozenset[str],
+        profiles: frozenset[str],
+        provisions: bool,
+    ) -> None:
+        self._cluster = cluster
+        self._readings = readings
+        self._allowed = allowed
+        self._profiles = profiles
+        self._provisions = provisions
+
+    def reviewed(self) -> tuple[Right, ...]:
+        """The API server's answer about each right that this run needs."""
+        self._readings.need("cluster")
+        wanted = self._wanted()
+
+        def read() -> tuple[Right, ...]:
+            with ThreadPoolExecutor(8) as pool:
+                return tuple(pool.map(lambda right: self._cluster.reader.can_i(*right), wanted))
+
+        return self._readings.once(RIGHTS, read)
+
+    def _wanted(self) -> list[tuple[str, str, str]]:
+        """Verb, API group and resource of each right."""
+        wanted = [*READ_ONLY_RIGHTS]
+        if "namespaced" in self._allowed:
+            wanted += NAMESPACED_RIGHTS
+            # An administrator has every right, and asks before there is a Gateway API.
+            if not self._provisions and self._cluster.gateway_api().document is not None:
+                wanted += GATEWAY_API_RIGHTS
+        if "disruptive" in self._allowed:
+            wanted += DISRUPTIVE_RIGHTS
+            wanted += dict.fromkeys(right for p in sorted(self._profiles) for right in OUTAGE_RIGHTS.get(p, ()))
+        if self._provisions:
+            wanted += ADMIN_RIGHTS
+        return wanted

@@ -1,0 +1,247 @@
+"""A trial: what is done to the source of identities while test pods call each other and their proxies are watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+
+from facts.document import Absent
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import Pod
+from facts.over_time.history import History
+from facts.over_time.outage import Outage
+from facts.proxies.identity import ProxyIdentity
+from facts.traffic.load import Load
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.watch import Watch
+from observe.traffic.load import PlannedLoad, Running, under_load
+from observe.wait import NotYet, wait_until
+from provision.disruption.lifetimes import Lifetimes
+from provision.disruption.outages import UnderWay
+from provision.pods.clients_and_servers import HTTP, SECOND_SOCKET, TCP, TestPods
+
+TOO_LATE = 10
+"""Seconds behind its interval after which a renewal is no longer waited for: no budget of a scenario is that wide."""
+
+
+class Trial:
+    """Proxies under observation while the suite acts on the source of their identities, and the loads between them.
+
+    Attributes:
+        watch: Of the proxies at both ends of all loads.
+        pods: The pods of these proxies, as they were when it began.
+        lifetimes: Of certificates from the mesh's own socket, and from the second one.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        watch: Watch,
+        pods: Sequence[Pod],
+        running: Sequence[Running],
+        lifetimes: Sequence[Lifetimes],
+    ) -> None:
+        self._cluster = cluster
+        self.watch = watch
+        self.pods = tuple(pods)
+        self.lifetimes = tuple(lifetimes)
+        self._running = tuple(running)
+
+    @property
+    def slowest_renewal(self) -> int:
+        """Seconds after which every watched proxy must have a new certificate, if all is well."""
+        return max(each.renewal for each in self.lifetimes)
+
+    def lifetimes_of(self, history: History) -> Lifetimes:
+        """Of the certificates that a proxy gets, by the socket that it asks."""
+        on_second = history.latest is not None and history.latest.socket_path.endswith(f"/{SECOND_SOCKET}")
+        return self.lifetimes[-1 if on_second else 0]
+
+    def await_renewals(self, count: int, patience: float) -> None:
+        """Waits until each proxy has had so many new certificates, or one of them has waited too long for its next.
+
+        Args:
+            count: How many.
+            patience: Seconds that looking may take besides.
+
+        Raises:
+            CouldNotTell: A proxy cannot be read.
+        """
+
+        def look(histories: Sequence[History]) -> None:
+            late = [h for h in histories if h.waiting > self.lifetimes_of(h).renewal + TOO_LATE]
+            behind = [f"{h.pod}: {len(h.svids) - 1}" for h in histories if len(h.svids) <= count]
+            if behind and not late:
+                raise NotYet(f"new certificates so far: {', '.join(behind)}")
+
+        longest = count * (self.slowest_renewal + TOO_LATE) + patience
+        self.watch.until(f"each proxy has had {count} new certificates, or is late", look, longest)
+
+    def await_each(self, what: str, lacks: Callable[[ProxyIdentity], str], patience: float) -> None:
+        """Waits until every watched proxy was seen to be as it is looked for.
+
+        Args:
+            what: What is waited for.
+            lacks: How a proxy is not so; empty where it is.
+            patience: Seconds.
+
+        Raises:
+            CouldNotTell: One was not in time.
+        """
+
+        def look(histories: Sequence[History]) -> None:
+            said = [(h.pod, lacks(h.latest) if h.latest else "was not read yet") for h in histories]
+            if behind := [f"{pod} {words}" for pod, words in said if words]:
+                raise NotYet("; ".join(behind))
+
+        self.watch.until(what, look, patience)
+
+    def give_each_time(self, what: str, has: Callable[[History], bool], seconds: float) -> None:
+        """Waits until each proxy is as it is looked for, or the time for that is over: judgments say which it was.
+
+        Args:
+            what: Of a proxy, as in "has a new certificate".
+            has: Whether it is so.
+            seconds: How long.
+
+        Raises:
+            CouldNotTell: A proxy cannot be read.
+        """
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+
+        def look(histories: Sequence[History]) -> None:
+            lacking = [str(h.pod) for h in histories if not has(h)]
+            if lacking and datetime.now(UTC) < until:
+                raise NotYet(", ".join(lacking))
+
+        self.watch.until(f"each proxy {what}, or is late", look, seconds + TOO_LATE)
+
+    def node_of(self, name: str) -> str:
+        """The node of a pod."""
+        return next(pod.node for pod in self.pods if pod.name == name)
+
+    def pod_now(self, before: Pod) -> Pod:
+        """A pod as it is now.
+
+        Raises:
+            CouldNotTell: It is gone.
+        """
+        after = self._cluster.pod(before.namespace, before.name)
+        if isinstance(after, Absent):
+            raise CouldNotTell(
+                expected="the pod to stay", seen=str(after), where=str(before.ref), remedy="see who has removed it"
+            )
+        return after
+
+    def also(self, *pods: Pod) -> None:
+        """Watches further proxies from now on."""
+        self.watch.follow(*pods)
+        self.pods = (*self.pods, *pods)
+
+    @property
+    def running(self) -> tuple[Running, ...]:
+        """The loads."""
+        return self._running
+
+    def end(self) -> tuple[Load, ...]:
+        """Ends the loads and the watch; a second call answers the same.
+
+        Raises:
+            CouldNotTell: A load has not gone on until now.
+        """
+        loads = tuple(running.end() for running in self._running)
+        self.watch.stop()
+        return loads
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """The loads that have ended."""
+        return tuple(running.load for running in self._running if running.load is not None)
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """The histories of the proxies so far."""
+        return self.watch.histories
+
+    # Outages.
+
+    @contextmanager
+    def without(self, taken: AbstractContextManager[UnderWay]) -> Iterator[UnderWay]:
+        """An outage, put on the timeline."""
+        with taken as going, self.watch.acting(f"{going.of} is away"):
+            self.watch.note(going.of, going.shown_by, going.gone)
+            yield going
+        self.watch.note(going.of, "it is back", going.outage.back)
+
+    def past_the_end(self, taken: AbstractContextManager[UnderWay], spare: float) -> Outage:
+        """An outage that lasts until so many seconds after the end of the last certificate."""
+        with self.without(taken) as going:
+            last_end = max(history.svids[-1].what.not_after for history in self.histories)
+            wait_until(last_end + timedelta(seconds=spare))
+            going.suffering = self._pods_now()
+        return going.outage
+
+    def past_renewals(self, taken: AbstractContextManager[UnderWay], count: int) -> Outage:
+        """An outage that lasts until each proxy has had so many new certificates in it, or the time for them is over."""
+        with self.without(taken) as going:
+            gone = going.gone
+            self.give_each_time(
+                f"has had {count} new certificates",
+                lambda history: sum(at > gone for at in history.taken_up) >= count if gone else False,
+                count * self.slowest_renewal + 10,
+            )
+        return going.outage
+
+    def go_on(self, seconds: float) -> None:
+        """Lets the loads go on for so many seconds after the last look at a proxy."""
+        latest = max(h.last_look for h in self.histories if h.last_look is not None)
+        wait_until(latest + timedelta(seconds=seconds))
+
+    def _pods_now(self) -> tuple[Pod, ...]:
+        """The pods as they are now, those that are gone excepted."""
+        found = (self._cluster.pod(pod.namespace, pod.name) for pod in self.pods)
+        return tuple(pod for pod in found if isinstance(pod, Pod))
+
+
+@contextmanager
+def trial_of(
+    title: str,
+    cluster: Cluster,
+    pods: Sequence[Pod],
+    planned: Sequence[PlannedLoad] = (),
+    lifetimes: Sequence[Lifetimes] = (),
+) -> Iterator[Trial]:
+    """A trial, from its beginning to its end; its timeline is drawn in any case.
+
+    Args:
+        title: Of the timeline.
+        cluster: The cluster.
+        pods: Pods whose proxies are watched.
+        planned: The loads between them.
+        lifetimes: Of certificates from the mesh's own socket, and from the second one.
+    """
+    with ExitStack() as stack:
+        watch = Watch(cluster, pods)
+        running: tuple[Running, ...] = ()
+        # Drawn after everything has ended, also where the scenario fails: then a person needs it most.
+        stack.callback(lambda: watch.timeline(title, [r.load for r in running if r.load is not None]))
+        stack.enter_context(watch)
+        running = stack.enter_context(under_load(cluster, planned))
+        yield Trial(cluster, watch, pods, running, lifetimes)
+
+
+def planned_load(test_pods: TestPods, client: str, server: str, rate: float, *, keep: bool) -> PlannedLoad:
+    """A load between two test pods, as soon as the client knows the server.
+
+    Args:
+        test_pods: The test pods.
+        client: Name of the client.
+        server: Name of the server.
+        rate: Requests a second.
+        keep: All over one TCP connection; else one HTTP request each.
+    """
+    calling, called = test_pods.known_to(client, server)
+    address = f"{server}.{test_pods.namespace(server)}"
+    url = f"tcp://{address}:{TCP}" if keep else f"http://{address}:{HTTP}/"
+    return PlannedLoad(calling, called, url, rate, keep)

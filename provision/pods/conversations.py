@@ -1,0 +1,103 @@
+"""Requests of one test pod to another, with what the proxies at both ends hold and count meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facts.kubernetes.objects import Pod
+from facts.traffic.ledger import Exchange
+from observe.kubernetes.cluster import Cluster
+from observe.traffic.requests import exchange
+from observe.wait import NotYet, Pace, eventually
+from provision.pods.clients_and_servers import HTTP, TCP, TestPods
+from provision.pods.ingress_access import IngressAccess
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Requests of one client to one server.
+
+    Attributes:
+        client: The client's pod.
+        server: The server's pod.
+        trust_domain: Teleport's name: the trust domain that their identities must be of.
+        exchange: The requests and their answers.
+    """
+
+    client: Pod
+    server: Pod
+    trust_domain: str
+    exchange: Exchange
+
+
+class Conversations:
+    """Conversations of one scenario, by client and server.
+
+    Args:
+        test_pods: The clients and servers.
+        cluster: Reads their proxies, and runs the clients.
+        trust_domain: Teleport's name.
+    """
+
+    def __init__(self, test_pods: TestPods, cluster: Cluster, trust_domain: str) -> None:
+        self._test_pods = test_pods
+        self._cluster = cluster
+        self._trust_domain = trust_domain
+        self._held: dict[tuple[str, str], Conversation] = {}
+
+    def over_http(self, client: str, server: str, *, count: int = 1, paths: Sequence[str] = ("/",)) -> Conversation:
+        """Lets a client ask a server's Service for each path in its turn, `count` times."""
+        return self._hold(client, server, [f"http://{self._address(server)}:{HTTP}{path}" for path in paths], count)
+
+    def over_tcp(self, client: str, server: str, *, count: int) -> Conversation:
+        """Lets a client open connections to a server's Service."""
+        return self._hold(client, server, [f"tcp://{self._address(server)}:{TCP}"], count)
+
+    def by_address(self, client: str, server: str, *, count: int) -> Conversation:
+        """Lets a client ask the address of a server's pod, over HTTP."""
+        (pod,) = self._test_pods.ready(server)
+        return self._hold(client, server, [f"http://{pod.ip}:{HTTP}/"], count)
+
+    def through(self, access: IngressAccess, client: str, server: str, *, count: int) -> Conversation:
+        """Lets a client ask a server through a gateway."""
+        return self._hold(client, server, [access.url], count, access)
+
+    def until_none_arrives(self, client: str, server: str, *, count: int, pace: Pace) -> Conversation:
+        """As `over_http`, again and again until not one of the requests reaches the server; the last time is kept.
+
+        Raises:
+            CouldNotTell: Requests still arrive after that time.
+        """
+
+        def look() -> Conversation:
+            held = self.over_http(client, server, count=count)
+            if held.exchange.ledger.words:
+                raise NotYet("requests still pass")
+            return held
+
+        return eventually("the fault shows in traffic", look, pace)
+
+    def between(self, client: str, server: str) -> Conversation:
+        """The conversation of a client with a server."""
+        return self._held[client, server]
+
+    def last_with(self, server: str) -> Conversation:
+        """The last conversation with a server."""
+        return next(self._held[pair] for pair in reversed(self._held) if pair[1] == server)
+
+    def all(self) -> tuple[Conversation, ...]:
+        """All conversations."""
+        return tuple(self._held.values())
+
+    def _hold(
+        self, client: str, server: str, urls: Sequence[str], count: int, access: IngressAccess | None = None
+    ) -> Conversation:
+        calling, called = self._test_pods.known_to(client, server)
+        host, through = (access.host, access.pods) if access else ("", ())
+        asked = exchange(self._cluster, calling, called, urls, count=count, host=host, through=through)
+        held = self._held[client, server] = Conversation(calling, called, self._trust_domain, asked)
+        return held
+
+    def _address(self, server: str) -> str:
+        return f"{server}.{self._test_pods.namespace(server)}"

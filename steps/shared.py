@@ -1,0 +1,122 @@
+"""Fixtures that several step modules share: a scenario's requirement, conclusions, trials, and the traffic under them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+import pytest
+from pytest_bdd.parser import Scenario
+
+from facts.errors import CouldNotTell
+from facts.evidence import Recorder
+from facts.finding import Finding, Holds, Violated
+from facts.kubernetes.objects import Pod
+from judge.traffic.exchanges import Pair
+from judge.traffic.load import Traffic
+from observe.install import Install
+from observe.traffic.load import PlannedLoad
+from observe.wait import Pace
+from provision.disruption.lifetimes import Lifetimes
+from provision.disruption.machines import Machines
+from provision.disruption.outages import Outages
+from provision.disruption.trial import Trial, trial_of
+from provision.pods.clients_and_servers import TestPod, TestPods
+from provision.pods.conversations import Conversations
+from provision.target import Target
+from settings import Settings
+
+SCENARIO = pytest.StashKey[str]()
+
+Gather = Callable[[Iterable[TestPod]], TestPods]
+"""Makes test pods out of how they are wanted; the caller removes them."""
+
+BeginTrial = Callable[[Sequence[Pod], Sequence[PlannedLoad], Sequence[Lifetimes]], Trial]
+"""Takes the pods to watch, the loads between them, and how long their certificates live."""
+
+
+def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
+    """Keeps the scenario's name, which the timeline has as its title."""
+    request.node.stash[SCENARIO] = scenario.name
+
+
+class Conclude(Protocol):
+    """The end of a Then: records all findings, then fails at the first that does not hold."""
+
+    def __call__(self, *findings: Finding) -> None:
+        """Concludes.
+
+        Raises:
+            Violated: A finding says no.
+            CouldNotTell: A finding says that it could not be determined.
+        """
+
+
+@pytest.fixture
+def conclude(recorder: Recorder) -> Conclude:
+    """Records findings and fails unless they hold."""
+
+    def concluded(*findings: Finding) -> None:
+        for finding in findings:
+            recorder.conclude(finding)
+        _fail_at_first(findings)
+
+    return concluded
+
+
+@pytest.fixture
+def requirement(request: pytest.FixtureRequest) -> str:
+    """Id of the requirement that the scenario is about: some sentences are used for several."""
+    return str(request.node.get_closest_marker("requirement").kwargs["id"])
+
+
+@pytest.fixture
+def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[BeginTrial]:
+    """Begins a trial, which ends with its scenario."""
+    with ExitStack() as stack:
+        title, cluster = request.node.stash[SCENARIO], install.cluster.reader
+        yield lambda pods, planned, lifetimes: stack.enter_context(trial_of(title, cluster, pods, planned, lifetimes))
+
+
+def outages_of(target: Target, install: Install, settings: Settings, machines: Callable[[], Machines]) -> Outages:
+    """Outages of an install.
+
+    Args:
+        target: The cluster, as something to change.
+        install: The install.
+        settings: They hold the patience for whatever goes or comes back.
+        machines: Finds the machines, where they are the suite's own.
+    """
+    return Outages(
+        target.objects,
+        install.cluster.reader,
+        tbot=install.tbot.installed(),
+        istiod=install.istio.mesh().istiod,
+        machines=machines,
+        pace=Pace(settings.patience.rollout),
+    )
+
+
+@pytest.fixture
+def conversations(test_pods: TestPods, install: Install) -> Conversations:
+    """Conversations of the scenario's test pods."""
+    return Conversations(test_pods, install.cluster.reader, install.teleport.ping().cluster_name)
+
+
+@pytest.fixture
+def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
+    """The loads of the trial, ended, each with its client and server."""
+    name = install.teleport.ping().cluster_name
+    return tuple(
+        Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
+        for r, load in zip(trial.running, trial.end(), strict=True)
+    )
+
+
+def _fail_at_first(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        if finding.holds is Holds.NO:
+            raise Violated(finding)
+        if finding.holds is Holds.UNKNOWN:
+            raise CouldNotTell(expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.remedy)

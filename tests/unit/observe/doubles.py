@@ -1,0 +1,72 @@
+"""Doubles of a cluster, and an install over one."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from facts.document import Reading
+from facts.evidence import KeptInMemory
+from facts.istio.gateway_api import CONTROLLER, GatewayClass
+from facts.kubernetes.access import Right
+from observe.install import Install
+from provision.objects import is_scratch
+from settings import Names
+from tests.unit.judge.certificates import NOW
+
+
+class Cluster:
+    """A cluster of these pods and namespaces."""
+
+    context = "test"
+
+    def __init__(self, *pods: Any, namespaces: tuple[Any, ...] = ()) -> None:
+        self._pods, self._namespaces = pods, namespaces
+        self.asked: list[str] = []
+
+    def pods(self) -> tuple[Any, ...]:
+        self.asked.append("pods")
+        return self._pods
+
+    def namespaces(self) -> tuple[Any, ...]:
+        self.asked.append("namespaces")
+        return self._namespaces
+
+
+class WithGatewayApi(Cluster):
+    """A cluster that knows the Gateway API or does not, and has one class of it."""
+
+    def __init__(self, *, known: bool) -> None:
+        super().__init__()
+        self.api = self
+        self._known = known
+
+    def get(self, path: str, _subject: Any, *, absent: bool) -> Reading:
+        assert (path, absent) == ("/apis/gateway.networking.k8s.io/v1", True)
+        self.asked.append("gateway api")
+        return Reading({} if self._known else None, "ev", NOW)
+
+    def gateway_classes(self) -> tuple[GatewayClass, ...]:
+        self.asked.append("classes")
+        return (GatewayClass("istio", CONTROLLER),)
+
+    def can_i(self, verb: str, group: str, resource: str) -> Right:
+        return Right(verb, f"{resource}.{group}", "", allowed=True, evidence=())
+
+
+class Unrecorded(KeptInMemory):
+    def attach(self, evidence_ids: Any) -> None:
+        """The readings of this test were never recorded."""
+
+
+def install(cluster: Cluster, *allowed: str, provisions: bool = False, profiles: frozenset[str] = frozenset()) -> Install:
+    return Install.of(
+        cast("Any", cluster),
+        teleport=cast("Any", None),
+        tools=cast("Any", None),
+        names=Names(),
+        recorder=Unrecorded(),
+        allowed=frozenset({"read-only", *allowed}),
+        provisions=provisions,
+        profiles=profiles,
+        is_scratch=is_scratch,
+    )

@@ -1,0 +1,91 @@
+"""Proxies, each read from a cluster of captures."""
+
+from __future__ import annotations
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.evidence import KeptInMemory
+from facts.kubernetes.objects import Pod
+from facts.proxies import envoy
+from facts.proxies.identity import Normalization
+from facts.proxies.sds_mode import SdsMode
+from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.streams import ERROR, STDOUT
+from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy
+from tests.data import text
+from tests.unit.observe.api_server import ApiServer, Canned
+from tests.unit.observe.captured import ENCODED
+
+
+def test_one_proxy_is_read_over_one_connection(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, recorder: KeptInMemory
+) -> None:
+    proxy = read_proxy(cluster, pods[0])
+    assert proxy.sds_mode is SdsMode.EXTERNAL
+    assert [a[1] for a in healthy.asked if a[0] == "WS"] == [
+        f"/api/v1/namespaces/test-app/pods/{pods[0].name}/portforward?ports=15000&ports=15020"
+    ]
+    kept = [recorder.evidence[i] for i in proxy.evidence]
+    assert {k.parser for k in kept} >= {
+        "facts.proxies.envoy.parse_secrets",
+        "facts.proxies.envoy.parse_bootstrap",
+        "facts.proxies.envoy.parse_streams",
+    }
+    metrics = next(k for k in kept if k.parser == "facts.proxies.envoy.parse_agent_metrics")
+    assert "envoy_cluster_x" not in metrics.body + metrics.question
+    assert "app_metric" not in metrics.body
+    assert metrics.question.endswith("| grep ^istio_agent_")
+    secrets = next(k for k in kept if "active_secrets" in k.question)
+    assert secrets.question.startswith(
+        f"kubectl port-forward -n test-app pod/{pods[0].name} 15000 & curl -g 'localhost:15000/"
+    )
+
+
+def test_a_fleet_drops_nobody(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:
+    unreachable = pods[1]
+    for stream in ("portforward", "exec"):
+        path = f"WS /api/v1/namespaces/test-app/pods/{unreachable.name}/{stream}"
+        healthy.answers[path] = Canned({"message": f"pod does not exist ({stream})"}, 404)
+    seen: list[tuple[int, int]] = []
+    fleet = read_fleet(cluster, pods, lambda done, of: seen.append((done, of)))
+    assert [p.pod.name for p in fleet.proxies] == [pods[0].name]
+    (unread,) = fleet.unread
+    assert unread.pod.name == unreachable.name
+    assert "(portforward)" in unread.why.seen
+    assert "(exec)" in unread.why.seen
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_an_agent_that_does_not_answer_is_asked_by_exec_and_then_could_not_be_read(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer
+) -> None:
+    healthy.refused = frozenset({15020})
+    healthy.frames = [(ERROR, b'{"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "1"}]}}')]
+    (unread,) = read_fleet(cluster, pods[:1]).unread
+    assert "by port-forward: failed to connect to localhost: connection refused; by exec: exit code 1" in unread.why.seen
+    assert unread.why.expected == "the proxy's ports 15000, 15020"
+
+
+def test_where_a_port_forward_is_refused_pilot_agent_asks(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, recorder: KeptInMemory
+) -> None:
+    forward = f"WS /api/v1/namespaces/test-app/pods/{pods[0].name}/portforward"
+    healthy.answers[forward] = Canned({"message": "forbidden"}, 403)
+    healthy.frames = [(STDOUT, text("healthy/inbound_listeners.json").encode()), (ERROR, b'{"status": "Success"}')]
+    (found,) = read_normalizations(cluster, pods[:1])
+    assert isinstance(found, Normalization)
+    assert found.settings[0].escaped_slashes == "KEEP_UNCHANGED"
+    question = recorder.evidence[found.evidence[0]].question
+    assert (
+        f"kubectl exec -n test-app {pods[0].name} -c istio-proxy -- pilot-agent request --debug-port=15000 GET" in question
+    )
+
+
+def test_an_envoy_that_refuses_a_path_could_not_be_told(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:
+    assert healthy.http is not None
+    healthy.http[ENCODED[envoy.BOOTSTRAP]] = Canned("unknown field", 400)
+    healthy.frames = [(ERROR, b'{"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "1"}]}}')]
+    with pytest.raises(CouldNotTell) as caught:
+        read_proxy(cluster, pods[0])
+    assert "HTTP 400" in caught.value.seen

@@ -1,0 +1,92 @@
+"""tbot, read from a cluster of captures."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.evidence import KeptInMemory
+from facts.finding import Finding, Holds
+from observe.kubernetes.cluster import Cluster
+from observe.teleport.tbot import read_tbot
+from settings import Names
+from tests.data import document
+from tests.unit.observe.api_server import ApiServer
+from tests.unit.observe.captured import APPS
+
+
+def test_tbot_as_installed(cluster: Cluster, healthy: ApiServer) -> None:
+    tbot = read_tbot(cluster, Names())
+    assert tbot.socket_on_node == "/run/spire/sockets/socket"
+    assert tbot.service_account == "teleport-system:tbot"
+    assert tbot.join_token_file is not None
+    assert tbot.join_token_file.audience == "teleport.conformance.test"
+    assert sorted(tbot.pods) == ["dev5-control-plane", "dev5-worker"]
+    assert tbot.host_pid
+    assert tbot.config_map == "tbot-config"
+
+
+def test_tbot_under_another_name_is_found_by_its_image(cluster: Cluster, healthy: ApiServer) -> None:
+    assert read_tbot(cluster, Names(tbot_namespace="elsewhere", tbot="tbot")).daemon_set.name == "tbot"
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": []})
+    with pytest.raises(CouldNotTell) as caught:
+        read_tbot(cluster, Names(tbot_namespace="elsewhere"))
+    assert caught.value.seen == "none"
+
+
+def _daemon_set(change: Any) -> Any:
+    taken = document("cluster/daemon_set.json")
+    change(taken["spec"]["template"]["spec"])
+    return taken
+
+
+def test_the_configuration_is_found_through_the_daemon_set(cluster: Cluster, healthy: ApiServer) -> None:
+    path = f"GET {APPS}/namespaces/teleport-system/daemonsets/tbot"
+
+    def other_way(spec: Any) -> None:
+        container = spec["containers"][0]
+        config = next(word for word in container["args"] if word.endswith(".yaml"))
+        container["args"] = ["start", f"--config={config}"]
+
+    healthy.answer(path, _daemon_set(other_way))
+    assert read_tbot(cluster, Names()).config.token == "istio-tbot-k8s-join"
+
+    def by_flags(spec: Any) -> None:
+        spec["containers"][0]["args"] = ["start", "workload-identity-api"]
+
+    healthy.answer(path, _daemon_set(by_flags))
+    with pytest.raises(CouldNotTell) as caught:
+        read_tbot(cluster, Names())
+    assert "no container has" in caught.value.seen
+
+
+@pytest.mark.parametrize("damage", ["", "\ncredential_ttl: soon"])
+def test_a_join_token_that_is_a_secret_is_in_nothing_that_is_kept(
+    cluster: Cluster, healthy: ApiServer, recorder: KeptInMemory, damage: str
+) -> None:
+    secret = "0123456789abcdef-joins"
+    taken = document("cluster/config_map_tbot.json")
+    (key,) = taken["data"]
+    onboarding = f"onboarding:\n  token: {secret}\n  join_method: token\nversion: v2\n"
+    taken["data"][key] = onboarding + damage
+    taken["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(taken["data"])}
+    healthy.answer("GET /api/v1/namespaces/teleport-system/configmaps/tbot-config", taken)
+    if damage:
+        with pytest.raises(CouldNotTell):
+            read_tbot(cluster, Names())
+    else:
+        assert read_tbot(cluster, Names()).config.token == secret, "tctl is asked for it by its name"
+    kept = next(e for e in recorder.evidence.values() if "tbot-config" in e.question)
+    assert kept.redactions == 2
+    recorder.conclude(Finding("INST-10", Holds.NO, "it", f"Teleport token/{secret}", "x"))
+    assert secret not in repr((recorder.evidence, recorder.findings))
+
+
+def test_a_config_map_that_is_not_there(cluster: Cluster, healthy: ApiServer) -> None:
+    healthy.answers.pop("GET /api/v1/namespaces/teleport-system/configmaps/tbot-config")
+    with pytest.raises(CouldNotTell) as caught:
+        read_tbot(cluster, Names())
+    assert "ConfigMap teleport-system/tbot-config does not exist" in caught.value.seen

@@ -1,0 +1,78 @@
+"""The cache of readings."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.evidence import KeptInMemory
+from observe.readings import Key, Readings
+from tests.unit.observe.doubles import Unrecorded
+
+
+def key(name: str) -> Key[str]:
+    return Key(name, lambda value: (f"ev-{value}",))
+
+
+class Attached(KeptInMemory):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+
+    def attach(self, evidence_ids: object) -> None:
+        assert isinstance(evidence_ids, tuple)
+        self.ids += evidence_ids
+
+
+def readings(recorder: KeptInMemory | None = None) -> Readings:
+    return Readings(recorder or Unrecorded(), lambda _part: None)
+
+
+def test_a_reading_is_made_once_and_its_evidence_attached_again() -> None:
+    recorder, made = Attached(), []
+
+    def read() -> str:
+        made.append("x")
+        return "value"
+
+    kept = readings(recorder)
+    assert [kept.once(key("k"), read) for _ in range(3)] == ["value"] * 3
+    assert (made, recorder.ids) == (["x"], ["ev-value", "ev-value"])
+    assert kept.seen(key("k")) == "value"
+    assert kept.seen(key("other")) is None
+
+
+def test_a_reading_that_failed_is_not_tried_again() -> None:
+    made: list[str] = []
+
+    def read() -> str:
+        made.append("x")
+        raise CouldNotTell(expected="it", seen="nothing", where="x", remedy="y")
+
+    kept = readings()
+    for _ in range(2):
+        with pytest.raises(CouldNotTell):
+            kept.once(key("k"), read)
+    assert made == ["x"]
+    assert kept.seen(key("k")) is None
+
+
+def test_what_follows_from_an_outdated_reading_goes_with_it() -> None:
+    kept = readings()
+    made: list[str] = []
+
+    def note(name: str) -> str:
+        made.append(name)
+        return name
+
+    fleet = key("fleet")
+    keys = (fleet, fleet.narrowed("after 5 s"), key("fleets"))
+    for each in (*keys, *keys):
+        kept.once(each, partial(note, each.name))
+    kept.outdated("fleet")
+    assert kept.seen(fleet) is None
+    for each in keys:
+        kept.once(each, partial(note, each.name))
+    assert made == ["fleet", "fleet after 5 s", "fleets", "fleet", "fleet after 5 s"]

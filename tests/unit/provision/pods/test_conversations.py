@@ -1,0 +1,116 @@
+"""Conversations of test pods: which addresses are asked, and when one that must not get through is taken to be so."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.traffic.ledger import Exchange, Outcome
+from observe.wait import Pace
+from provision.pods import conversations as module
+from provision.pods.conversations import Conversations
+from provision.pods.ingress_access import IngressAccess
+from tests.unit.judge import builders as make
+from tests.unit.judge.exchanges import ALPHA, BETA, exchange, request
+
+PODS = {"alpha": ALPHA, "beta": BETA, "gamma": make.pod("gamma", namespace="run")}
+GATEWAY = make.pod("ingress", namespace="istio-system")
+
+
+class TestPods:
+    """Pods that are Ready and know each other."""
+
+    __test__ = False
+
+    def ready(self, *names: str) -> tuple[Any, ...]:
+        return tuple(PODS[name] for name in names)
+
+    known_to = ready
+
+    def namespace(self, _name: str) -> str:
+        return "run"
+
+
+class Asked:
+    """Takes what is asked, and answers with exchanges in their turn, the last one again and again."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, list[str], dict[str, Any]]] = []
+        self.answers: list[Exchange] = [exchange()]
+
+    def __call__(self, _cluster: object, client: Any, server: Any, urls: list[str], **options: Any) -> Exchange:
+        self.calls.append((client.name, server.name, urls, options))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    made = Asked()
+    monkeypatch.setattr(module, "exchange", made)
+    return made
+
+
+@pytest.fixture
+def conversations(asked: Asked) -> Conversations:
+    return Conversations(cast("Any", TestPods()), cast("Any", None), "teleport.test")
+
+
+def plainly(count: int) -> dict[str, Any]:
+    return {"count": count, "host": "", "through": ()}
+
+
+def test_a_server_is_asked_by_its_service_over_http_and_over_tcp(conversations: Conversations, asked: Asked) -> None:
+    conversations.over_http("alpha", "beta", count=5)
+    conversations.over_tcp("alpha", "beta", count=2)
+    conversations.over_http("alpha", "gamma", paths=["/open/a", "/open/../b"])
+    assert asked.calls == [
+        ("alpha", "beta", ["http://beta.run:8080/"], plainly(5)),
+        ("alpha", "beta", ["tcp://beta.run:9090"], plainly(2)),
+        ("alpha", "gamma", ["http://gamma.run:8080/open/a", "http://gamma.run:8080/open/../b"], plainly(1)),
+    ]
+
+
+def test_plain_text_goes_to_the_pods_own_address(conversations: Conversations, asked: Asked) -> None:
+    conversations.by_address("alpha", "beta", count=3)
+    assert asked.calls == [("alpha", "beta", [f"http://{BETA.ip}:8080/"], plainly(3))]
+
+
+def test_a_gateway_is_asked_for_the_host_and_its_pods_are_read(conversations: Conversations, asked: Asked) -> None:
+    access = IngressAccess("http://gateway:80/", "beta.test", "spiffe://teleport.test/ns/x/sa/y", (GATEWAY,))
+    conversations.through(access, "alpha", "beta", count=5)
+    through = {"count": 5, "host": "beta.test", "through": (GATEWAY,)}
+    assert asked.calls == [("alpha", "beta", ["http://gateway:80/"], through)]
+
+
+def test_conversations_are_found_by_their_ends(conversations: Conversations) -> None:
+    first = conversations.over_http("alpha", "beta")
+    second = conversations.over_http("gamma", "beta")
+    assert (first.client, first.server, first.trust_domain) == (ALPHA, BETA, "teleport.test")
+    assert conversations.between("alpha", "beta") is first
+    assert conversations.last_with("beta") is second
+    assert conversations.all() == (first, second)
+
+
+@pytest.fixture
+def ticking() -> Pace:
+    """A second from look to look, three of them at most, and no real time."""
+    now = [0.0]
+    return Pace(3, 1, sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), clock=lambda: now[0])
+
+
+REFUSED = exchange(request(Outcome.TLS_ERROR), request(Outcome.NO_UPSTREAM))
+
+
+def test_a_fault_has_shown_once_no_request_arrives(conversations: Conversations, asked: Asked, ticking: Pace) -> None:
+    asked.answers = [exchange(), exchange(request(), request(Outcome.TLS_ERROR)), REFUSED]
+    held = conversations.until_none_arrives("alpha", "beta", count=2, pace=ticking)
+    assert held.exchange is REFUSED
+    assert conversations.between("alpha", "beta") is held
+    assert len(asked.calls) == 3
+
+
+def test_a_fault_that_does_not_show_cannot_be_told(conversations: Conversations, ticking: Pace) -> None:
+    with pytest.raises(CouldNotTell, match="requests still pass"):
+        conversations.until_none_arrives("alpha", "beta", count=2, pace=ticking)
