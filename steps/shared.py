@@ -119,4 +119,4 @@ def _fail_at_first(findings: Iterable[Finding]) -> None:
         if finding.holds is Holds.NO:
             raise Violated(finding)
         if finding.holds is Holds.UNKNOWN:
-            raise CouldNotTell(expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.remedy)
+            raise CouldNotTell(expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle)

@@ -19,7 +19,8 @@ from observe.traffic.load import PlannedLoad, Running, under_load
 from observe.wait import NotYet, wait_until
 from provision.disruption.lifetimes import Lifetimes
 from provision.disruption.outages import UnderWay
-from provision.pods.clients_and_servers import HTTP, SECOND_SOCKET, TCP, TestPods
+from provision.names import HTTP, TCP
+from provision.pods.clients_and_servers import SECOND_SOCKET, TestPods
 
 TOO_LATE = 10
 """Seconds behind its interval after which a renewal is no longer waited for: no budget of a scenario is that wide."""

@@ -32,8 +32,6 @@ TRAFFIC = MANIFESTS / "traffic"
 PROGRAMS = ("traffic.py", "load.py")
 CONTAINER = "traffic"
 MESH, CLASSIC = "mesh", "classic"
-HTTP, TCP = 8080, 9090
-"""Ports that the servers listen on."""
 AT_ONCE = 4
 SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
 ISTIOS_NAME = "socket"

@@ -10,7 +10,8 @@ from facts.traffic.ledger import Exchange
 from observe.kubernetes.cluster import Cluster
 from observe.traffic.requests import exchange
 from observe.wait import NotYet, Pace, eventually
-from provision.pods.clients_and_servers import HTTP, TCP, TestPods
+from provision.names import HTTP, TCP
+from provision.pods.clients_and_servers import TestPods
 from provision.pods.ingress_access import IngressAccess
 
 

@@ -22,7 +22,7 @@ from pytest_bdd.parser import Scenario, Step
 from facts.catalogue import Catalogue, Level
 from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, Violated
-from judge.findings import not_applicable
+from judge.findings import Claim
 from judge.verdict import Ending, Waiver
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
@@ -439,5 +439,5 @@ def _finding_in(error: BaseException) -> Finding | None:
         ValueError: It claims something without evidence.
     """
     if isinstance(error, NotApplicable):
-        return not_applicable(error.requirement, error.condition, where=error.where, evidence=error.evidence)
+        return Claim(error.requirement, "", error.where, error.evidence).not_applicable(error.condition)
     return error.finding if isinstance(error, Violated) else None

@@ -13,7 +13,7 @@ from facts.catalogue import parse_catalogue
 from facts.finding import Finding
 from judge.identity import proxies as judge
 from judge.rotation.restarts import nothing_restarts_workloads
-from steps import conclusions
+from steps import shared
 from tests import traceability
 from tests.traceability import Function, Trace, judgments_of, main, matching, page, traced
 
@@ -53,7 +53,7 @@ def of_a_name() -> object:
 
 
 def of_no_finding() -> object:
-    return judge.effective_lifetime, conclusions.must_hold, Finding, len
+    return judge.effective_lifetime, shared.conclude, Finding, len
 
 
 def through_a_helper() -> object:
@@ -99,10 +99,10 @@ def test_requirements_are_traced_through_tags_and_outlines(tmp_path: Path) -> No
 
 
 def test_a_row_names_files_judgments_and_faults() -> None:
-    trace = Trace({"features/1/a.feature"}, {conclusions.must_hold}, {judge.names_are_well_formed})
+    trace = Trace({"features/1/a.feature"}, {shared.conclude}, {judge.names_are_well_formed})
     rows = page(CATALOGUE, {"ID-01": trace}, {"X-1": "about the suite"}).splitlines()[-3:]
     assert rows[0].startswith(
-        "| ID-01 | [1/a.feature](../features/1/a.feature) | [conclusions.py](../steps/conclusions.py) |"
+        "| ID-01 | [1/a.feature](../features/1/a.feature) | [shared.py](../steps/shared.py) |"
         " [identity/proxies.py](../judge/identity/proxies.py): `names_are_well_formed` | [pod-without-spire-template]("
     )
     assert rows[1:] == ["| X-1 | – | – | – | about the suite |", "| X-2 | – | – | – | – |"]

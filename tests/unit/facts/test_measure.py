@@ -6,7 +6,7 @@ import pytest
 
 from facts.finding import Holds
 from facts.measure import Measure
-from judge.findings import concluded
+from judge.findings import Claim
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,6 @@ def test_a_number_is_told_with_its_promise(measure: Measure, kept: bool, told: s
 def test_a_number_out_of_its_budget_is_a_problem() -> None:
     def found(failed: int) -> Holds:
         measures = [Measure("failed requests", failed, at_most=0)]
-        return concluded(
-            "ROT-03", expected="none", problems=[], confirmed="none", where="a", evidence=["ev"], measures=measures
-        ).holds
+        return Claim("ROT-03", "none", "a", ["ev"]).judged(confirmed="none", measures=measures).holds
 
     assert (found(0), found(1)) == (Holds.YES, Holds.NO)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
-from facts.finding import Finding, Holds
+from facts.evidence import KeptInMemory, ObjectRef
+from facts.finding import Finding, Holds, Problem
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.tbot import read_tbot
 from settings import Names
@@ -81,7 +81,8 @@ def test_a_join_token_that_is_a_secret_is_in_nothing_that_is_kept(
         assert read_tbot(cluster, Names()).config.token == secret, "tctl is asked for it by its name"
     kept = next(e for e in recorder.evidence.values() if "tbot-config" in e.question)
     assert kept.redactions == 2
-    recorder.conclude(Finding("INST-10", Holds.NO, "it", f"Teleport token/{secret}", "x"))
+    token = Problem(ObjectRef("Teleport", f"token/{secret}"), "is wrong")
+    recorder.conclude(Finding("INST-10", Holds.NO, "it", "x", (token,)))
     assert secret not in repr((recorder.evidence, recorder.findings))
 
 
