@@ -12,6 +12,7 @@ from facts.kubernetes.objects import Pod
 from facts.over_time.outage import Outage, renewed_at, resupplied_at
 from judge.resilience import outages as judge
 from judge.resilience.outages import Suffered
+from judge.rotation.renewal import Watched
 from judge.traffic.load import Traffic
 from observe.install import Install
 from provision.disruption.machines import machines_of
@@ -119,5 +120,8 @@ def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, concl
 
 
 @then(parsers.parse("each must have had at least {count:d} new certificates without istiod"))
-def renewed_meanwhile(count: int, requirement: str, trial: Trial, outage: Outage, conclude: Conclude) -> None:
-    conclude(judge.renewed_meanwhile(requirement, trial.histories, outage, count))
+def renewed_meanwhile(
+    count: int, requirement: str, trial: Trial, outage: Outage, watched_proxies: tuple[Watched, ...], conclude: Conclude
+) -> None:
+    pushes = {watched.history.pod.uid: watched.pushes for watched in watched_proxies}
+    conclude(judge.renewed_meanwhile(requirement, trial.histories, outage, count, pushes))
