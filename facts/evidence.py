@@ -21,7 +21,7 @@ class ObjectRef:
     """The thing that was looked at.
 
     Attributes:
-        kind: Kubernetes kind, or ``Teleport``, ``Host``, ``Container``.
+        kind: Kubernetes kind, or ``Teleport``, ``Host``, ``Container``; empty for what is no object of an API.
         name: Its name.
         namespace: Empty for what has none.
         uid: Kubernetes uid, empty where unknown.
@@ -35,7 +35,8 @@ class ObjectRef:
     resource_version: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {name}" if self.kind else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ from facts.errors import CouldNotTell
 from facts.evidence import Recorder
 from facts.finding import Finding, Holds, Violated
 
+LOOK = "read the evidence that the report lists with this requirement, and run again"
+"""What to try where a finding does not say what would settle it."""
+
 
 def must_hold(recorder: Recorder, *findings: Finding) -> None:
     """Records all findings, then fails at the first that does not hold.
 
     Raises:
         Violated: A finding says no.
-        CouldNotTell: A finding says that nobody can tell.
+        CouldNotTell: A finding leaves it open.
     """
     for finding in findings:
         recorder.conclude(finding)
@@ -26,4 +29,6 @@ def _fail_at_first(findings: Iterable[Finding]) -> None:
         if finding.holds is Holds.NO:
             raise Violated(finding)
         if finding.holds is Holds.UNKNOWN:
-            raise CouldNotTell(expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.remedy)
+            raise CouldNotTell(
+                expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle or LOOK
+            )

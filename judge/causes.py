@@ -1,0 +1,186 @@
+"""Causes: what can be wrong with an install, what shows it, and what to do about it.
+
+The data is ``causes.yaml`` beside this module. A finding names a cause by its id; certification and the doctor print the
+same remedy for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from facts.errors import BadInput, CouldNotTell
+from facts.versions import Version
+
+FILE = Path(__file__).with_name("causes.yaml")
+
+
+def _version(value: object) -> object:
+    try:
+        return Version.parse(value) if isinstance(value, str) else value
+    except CouldNotTell as error:
+        raise ValueError(error.seen) from error
+
+
+def _pairs(value: object) -> object:
+    """Turns ``{cause: text}``, as the file has it, into a list of `LooksLike`."""
+    return [{"cause": key, "told_by": text} for key, text in value.items()] if isinstance(value, dict) else value
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]
+ParsedVersion = Annotated[Version, BeforeValidator(_version)]
+Steps = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
+
+
+class _Strict(BaseModel):
+    """A frozen model that refuses unknown keys and converts nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class Affected(_Strict):
+    """A range of versions with a defect: at least `since`, before `fixed`.
+
+    A pre-release of `since` may have the defect already, and one of `fixed` may have it still: both count. Any other word
+    behind a version names a variant of that release, such as ``1.24.4-distroless``.
+    """
+
+    since: ParsedVersion
+    fixed: ParsedVersion
+
+    def __contains__(self, version: Version) -> bool:
+        return self.since <= version.release and version.stands_for < self.fixed
+
+
+class Releases(_Strict):
+    """The releases of one component that have a defect.
+
+    Attributes:
+        component: ``tbot`` or ``istio``.
+        affected: Ranges of versions, oldest first.
+    """
+
+    component: Literal["tbot", "istio"]
+    affected: Annotated[tuple[Affected, ...], Field(strict=False, min_length=1)]
+
+    def __contains__(self, version: Version) -> bool:
+        return any(version in each for each in self.affected)
+
+    @property
+    def fixed_in(self) -> str:
+        """The versions to upgrade to, newest line first: ``18.6.4 or 17.7.14``."""
+        return " or ".join(str(each.fixed) for each in reversed(self.affected))
+
+
+class LooksLike(_Strict):
+    """Another cause with the same symptoms.
+
+    Attributes:
+        cause: Its id.
+        told_by: What is otherwise under it.
+    """
+
+    cause: Id
+    told_by: Text
+
+
+class Cause(_Strict):
+    """One thing that can be wrong.
+
+    Attributes:
+        id: What findings and faults refer to.
+        sentence: What is wrong.
+        shown_by: What shows it.
+        told_from: The causes that look alike, and what tells them apart.
+        remedy: The steps, in order; commands stand between backticks.
+        check: How to see that it is gone.
+        references: An issue (``istio/istio#41308``), a file of this repository, or an address.
+        versions: The releases that have it, if it is a defect of releases.
+    """
+
+    id: Id
+    sentence: Text
+    shown_by: Text
+    told_from: Annotated[tuple[LooksLike, ...], BeforeValidator(_pairs), Field(strict=False)] = ()
+    remedy: Steps
+    check: Text
+    references: Steps
+    versions: Releases | None = None
+
+
+class Causes(Mapping[str, Cause]):
+    """All causes by id, in the order of the file."""
+
+    def __init__(self, causes: Mapping[str, Cause]) -> None:
+        self._causes = dict(causes)
+
+    def __getitem__(self, cause_id: str) -> Cause:
+        """The cause of an id.
+
+        Raises:
+            LookupError: No cause has that id; also from `get`, because a misspelt id would hide a remedy.
+        """
+        if cause_id not in self._causes:
+            near = get_close_matches(cause_id, self._causes)
+            raise LookupError(f"no cause {cause_id!r} in {FILE.name}{f'; did you mean {near[0]!r}?' if near else ''}")
+        return self._causes[cause_id]
+
+    def __contains__(self, cause_id: object) -> bool:
+        return cause_id in self._causes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._causes)
+
+    def __len__(self) -> int:
+        return len(self._causes)
+
+
+_ENTRIES = TypeAdapter(Annotated[tuple[Cause, ...], Field(strict=False)])
+
+
+def parse_causes(document: Any, where: str = str(FILE)) -> Causes:
+    """Reads the causes from their parsed YAML.
+
+    Args:
+        document: A list of mappings; the keys are the attributes of `Cause`.
+        where: Name of the file, for messages.
+
+    Raises:
+        BadInput: It does not have that form, two causes have one id, or a cause is told from one that does not exist.
+    """
+    try:
+        entries = _ENTRIES.validate_python(document)
+    except ValidationError as error:
+        problems = [f"{_path(document, each['loc'])}: {each['msg']}" for each in error.errors()]
+        raise _bad("; ".join(problems), where) from error
+    causes = {entry.id: entry for entry in entries}
+    ids = [entry.id for entry in entries]
+    if doubles := sorted({each for each in ids if ids.count(each) > 1}):
+        raise _bad(f"more than one cause {', '.join(doubles)}", where)
+    for entry in entries:
+        for other in entry.told_from:
+            if other.cause not in causes or other.cause == entry.id:
+                raise _bad(f"{entry.id} is told from {other.cause!r}, which is not another cause", where)
+    return Causes(causes)
+
+
+def _path(document: Any, parts: tuple[int | str, ...]) -> str:
+    """The place of an error, with the id of its cause in place of the position in the list, where it has one."""
+    first, *rest = parts or ("the file",)
+    entry = document[first] if isinstance(first, int) else None
+    named = entry.get("id", first) if isinstance(entry, dict) else first
+    return ".".join(str(part) for part in (named, *rest))
+
+
+def _bad(seen: str, where: str) -> BadInput:
+    return BadInput(expected="causes as judge/causes.py describes them", seen=seen, where=where, remedy="correct the file")
+
+
+CAUSES: Mapping[str, Cause] = parse_causes(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+"""All causes by id; an unknown id raises `LookupError`."""
