@@ -144,7 +144,7 @@ def judge_requirement(
 
 
 def reason_of(finding: Finding) -> str:
-    """Why a requirement is not a pass, where a finding is the reason."""
+    """The reason why a requirement is not a pass, by the finding that says so."""
     return f"expected {finding.expected}; saw {finding.seen} ({finding.where})"
 
 

@@ -103,7 +103,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
 
 
 def described(cause_id: str) -> StoredCause:
-    """How the report holds a cause.
+    """The form in which the report holds a cause.
 
     Raises:
         LookupError: No cause has that id.

@@ -28,7 +28,7 @@ class FoundCause:
 
     @property
     def does(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What it does, and to which requirements; without what it does to none."""
+        """Its effects, each with the requirements that it has the effect on."""
         all_of_it = (("breaks", self.breaks), ("leaves open", self.leaves_open), ("seen without harm by", self.beside))
         return tuple((words, ids) for words, ids in all_of_it if ids)
 
@@ -64,13 +64,13 @@ def in_words(cause: StoredCause) -> str:
 
 
 def remedy_of(cause: StoredCause) -> tuple[str, ...]:
-    """What to do about a cause, and how to see that it is gone, as lines of text."""
+    """The steps against a cause, and the check that it is gone, as lines of text."""
     steps = cause.remedy if len(cause.remedy) == 1 else [f"{n}. {step}" for n, step in enumerate(cause.remedy, 1)]
     return (*(f"What to do: {step}" for step in steps[:1]), *steps[1:], f"Check again: {cause.check}")
 
 
 def where_else(report: Report, judged: Judged) -> str:
-    """What to say of a requirement that fails without a cause: who names one, or what would settle it."""
+    """The sentence on a requirement that fails without a cause: which requirements name one, or what would settle it."""
     seen: set[str] = set()
     others = []
     for other in report.judged:
@@ -112,7 +112,7 @@ def alike(statements: Iterable[Problem | Remark]) -> tuple[Alike, ...]:
 
 
 def counts_of(finding: Finding) -> str:
-    """How many subjects a finding looked at, and what became of them."""
+    """The numbers of subjects that a finding read, and of those that held, are wrong, could not be read or were left out."""
 
     def subjects(statements: Iterable[Problem | Remark]) -> set[str]:
         return {str(each.subject) for each in statements}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         code=_code,
         content=_content,
         duration=_duration,
+        linked=_linked,
         reference=_reference,
         utc=_utc,
         sign=lambda word: _LOOKS[word][0],
@@ -169,6 +171,8 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         causes_of=causes_of,
         counts_of=counts_of,
         described={cause.id for cause in report.causes},
+        anchors={cause.id: f"cause-{cause.id}" for cause in report.causes}
+        | {j.requirement.id: j.requirement.id for j in report.judged},
         guide_defects=guide_defects_of(report),
         way_on=way_on,
         to_mend=[(word, *group) for word in WORST_FIRST for group in to_mend(report, word)],
@@ -217,6 +221,13 @@ def _code(text: str) -> Markup:
 def _content(text: str) -> Markup:
     """A text as the content of an element: quotes mean nothing there, and readings in JSON are a sixth of them, escaped."""
     return Markup(html.escape(printable(text), quote=False))  # noqa: S704  what has a meaning in content is escaped
+
+
+def _linked(text: Markup, anchors: Mapping[str, str]) -> Markup:
+    """Prose in which the ids of requirements and causes of this page lead to their places."""
+    return Markup(  # noqa: S704  what is put in is an id of the catalogue or of a cause
+        re.sub(r"[\w-]+", lambda m: f'<a href="#{anchors[m[0]]}">{m[0]}</a>' if m[0] in anchors else m[0], text)
+    )
 
 
 def _reference(text: str) -> Markup:

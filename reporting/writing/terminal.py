@@ -106,7 +106,7 @@ def _to_mend(report: Report) -> Iterator[Line]:
 
 
 def _causes(report: Report) -> Iterator[Line]:
-    """What is behind it, each cause once with its remedy."""
+    """The causes behind it, each once with its remedy."""
     found = causes_found(report)
     if found:
         yield "", {}

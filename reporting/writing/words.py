@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = ()) -> tuple[str, ...]:
-    """Why a requirement is not a pass; if its scenarios give different reasons, each with the name of its scenario.
+    """The reasons why a requirement is not a pass; where scenarios give different ones, each with the name of its scenario.
 
     Args:
         report: The report.
@@ -41,7 +41,7 @@ def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = (
 
 
 def reasons_besides_findings(report: Report, judged: Judged) -> tuple[str, ...]:
-    """Why a requirement is not a pass, without what its findings say by subject."""
+    """The reasons why a requirement is not a pass, without what its findings say by subject."""
     findings = report.findings_of(judged.requirement.id)
     return reasons_of(report, judged, {reason_of(f) for f in findings if f.problems or f.unclear})
 
@@ -127,7 +127,7 @@ _NOT_THE_INSTALL: Mapping[About, str] = {
 
 
 def advice_on(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
-    """What to do about requirements that have the same reasons, besides the remedies of their causes."""
+    """Advice on requirements that have the same reasons, besides the remedies of their causes."""
     first = defect_before(report, several[0])
     if first is not None:
         return (f"Repair what {', '.join(first.shown_by)} shows first ({first.defect.cause}): {first.defect.stops}",)
@@ -147,7 +147,7 @@ def _advice(report: Report, judged: Judged) -> tuple[str, ...]:
 
 
 def hints_of(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
-    """What to do about requirements that have the same reasons, complete, as lines of text."""
+    """Causes, remedies and advice for requirements that have the same reasons, complete, as lines of text."""
     named = (line for each in causes_of(report, several) for line in (in_words(each), *remedy_of(each)))
     return (*named, *advice_on(report, several))
 

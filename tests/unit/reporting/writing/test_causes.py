@@ -69,6 +69,7 @@ def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name
         "The cause could not be told from this finding. It is probably one that another requirement names: "
         f"see A-2, which names {CAUSE}.",
     )
+    assert f'see <a href="#A-2">A-2</a>, which names <a href="#cause-{CAUSE}">{CAUSE}</a>.' in article(of, "B-4")
     alone = replace(of, judged=tuple(j for j in of.judged if j.requirement.id == "B-4"))
     (said,) = advice_on(alone, alone.judged)
     assert said.startswith("The cause could not be told from this finding. What would settle it: the readings")
