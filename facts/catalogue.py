@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any
 
 from facts.errors import BadInput
-from facts.guide import Defect
 
 
 class Level(StrEnum):
@@ -42,7 +41,6 @@ class Requirement:
         source: Where the promise comes from (a step of the guide, a specification).
         guide_claims: What the guide says, where the truth differs; empty where it does not.
         really_known_by: How one really knows.
-        remedy: What to do when it does not hold.
         not_applicable_when: Conditions under which it does not apply; each is a sentence.
     """
 
@@ -53,7 +51,6 @@ class Requirement:
     profile: str
     source: str
     really_known_by: str
-    remedy: str
     guide_claims: str = ""
     not_applicable_when: tuple[str, ...] = ()
 
@@ -63,15 +60,17 @@ class GuideDefect:
     """Something that the guide itself gets wrong.
 
     Attributes:
-        name: As findings carry it.
+        name: What lists and ``--repair`` call it.
         sentence: What the guide does, or leaves out.
-        caught_by: Ids of the requirements that catch it; the remedy is that of the first one, if the finding has none.
+        cause: Id of the cause that findings name where it shows, and that has its remedy.
+        caught_by: Ids of the requirements that catch it.
         stops: What cannot come about because of it; empty where the rest goes on.
         hides: Ids of the requirements that cannot hold before it is mended, and so say nothing of their own.
     """
 
-    name: Defect
+    name: str
     sentence: str
+    cause: str
     caught_by: tuple[str, ...]
     stops: str = ""
     hides: tuple[str, ...] = ()
@@ -137,7 +136,7 @@ class Catalogue:
         return tuple(r for r in self if r.profile in wanted)
 
 
-_KEYS = {"id", "sentence", "level", "about", "profile", "source", "really_known_by", "remedy"}
+_KEYS = {"id", "sentence", "level", "about", "profile", "source", "really_known_by"}
 _OPTIONAL = {"guide_claims", "not_applicable_when"}
 
 
@@ -175,7 +174,6 @@ def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Ca
                 profile=entry["profile"],
                 source=_line(entry["source"]),
                 really_known_by=_line(entry["really_known_by"]),
-                remedy=_line(entry["remedy"]),
                 guide_claims=_line(entry.get("guide_claims", "")),
                 not_applicable_when=tuple(_line(c) for c in entry.get("not_applicable_when", ())),
             )
@@ -194,19 +192,21 @@ def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Ca
 
 
 def _defect(entry: Any, requirements: Mapping[str, Requirement], where: str) -> GuideDefect:
-    if not isinstance(entry, Mapping) or not {"name", "sentence", "caught_by"} <= set(entry):
-        raise _bad(where, "name, sentence and caught_by in each of the guide's defects", repr(entry))
-    if unknown := set(entry) - {"name", "sentence", "caught_by", "stops", "hides"}:
+    if not isinstance(entry, Mapping) or not {"name", "sentence", "cause", "caught_by"} <= set(entry):
+        raise _bad(where, "name, sentence, cause and caught_by in each of the guide's defects", repr(entry))
+    if unknown := set(entry) - {"name", "sentence", "cause", "caught_by", "stops", "hides"}:
         raise _bad(where, f"only known keys in the guide's defect {entry['name']}", f"{sorted(unknown)}")
     hidden = [i for word in entry.get("hides", ()) for i in _ids(word, requirements)]
     if strange := {*entry["caught_by"], *hidden} - set(requirements):
         raise _bad(where, f"known requirements or profiles in the guide's defect {entry['name']}", f"{sorted(strange)}")
-    try:
-        name = Defect(entry["name"])
-    except ValueError as error:
-        raise _bad(where, f"one of the names {', '.join(Defect)}", str(error)) from error
-    caught_by = tuple(entry["caught_by"])
-    return GuideDefect(name, _line(entry["sentence"]), caught_by, _line(entry.get("stops", "")), tuple(hidden))
+    return GuideDefect(
+        name=entry["name"],
+        sentence=_line(entry["sentence"]),
+        cause=entry["cause"],
+        caught_by=tuple(entry["caught_by"]),
+        stops=_line(entry.get("stops", "")),
+        hides=tuple(hidden),
+    )
 
 
 def _ids(word: str, requirements: Mapping[str, Requirement]) -> tuple[str, ...]:

@@ -1,22 +1,8 @@
-"""What the guide says: the answers to its own commands, kept beside the truth, and what it gets wrong itself."""
+"""What the guide says: the answers to its own commands, kept beside the truth."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Defect(StrEnum):
-    """The guide's own defects, by the names that the catalogue describes them under, and repairs take them away under."""
-
-    BOT = "bot"
-    TEMPLATE = "template"
-    NODE_SELECTOR = "node-selector"
-    GATEWAY = "gateway"
-    TBOT_TAG = "tbot-tag"
-    WRITABLE_MOUNT = "writable-mount"
-    SOCKET_NAME = "socket-name"
-    PATH_NORMALIZATION = "path-normalization"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What became of the guide's own defects in a run: shown, hidden behind another one, repaired, or not there. Pure."""
+"""The guide's own defects in a run: shown, hidden behind another one, repaired, or not there. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from facts.catalogue import GuideDefect
-from facts.finding import Finding, Holds
+from facts.finding import Finding, Holds, told
 from judge.verdict import Judged, Verdict
 
 
 class Presence(StrEnum):
-    """What is known of a defect of the guide in the install that was judged."""
+    """The knowledge of a defect of the guide in the install that was judged."""
 
     FOUND = "found"
     """A finding shows it."""
@@ -28,14 +28,13 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToldDefect:
-    """A defect of the guide, and what became of it.
+    """A defect of the guide, and what became of it. What to do about it is the remedy of its cause.
 
     Attributes:
         defect: From the catalogue.
         presence: The word for it.
         seen: What shows it, or why it does not show.
-        where: The object that shows it; empty if none does.
-        remedy: What to do about it; empty unless it was found.
+        where: What was judged where it shows; empty if it does not.
         shown_by: Ids of the requirements whose findings show it.
     """
 
@@ -43,7 +42,6 @@ class ToldDefect:
     presence: Presence
     seen: str
     where: str = ""
-    remedy: str = ""
     shown_by: tuple[str, ...] = ()
 
 
@@ -53,7 +51,7 @@ def tell(
     findings_of: Callable[[str], Sequence[Finding]],
     repaired: Collection[str] = (),
 ) -> tuple[ToldDefect, ...]:
-    """What became of each defect that a judged requirement catches, in their order.
+    """Tells what became of each defect that a judged requirement catches, in their order.
 
     Args:
         defects: Of the catalogue.
@@ -62,20 +60,21 @@ def tell(
         repaired: Names of the defects that were taken away for this run.
     """
     by_id = {j.requirement.id: j for j in judged}
-    told = [d for d in defects if any(i in by_id for i in d.caught_by)]
-    shown = {d.name: [f for i in by_id for f in findings_of(i) if f.guide_defect == d.name] for d in told}
-    found = [d for d in told if shown[d.name]]
-    return tuple(_found(d, shown[d.name], by_id) if shown[d.name] else _not_found(d, by_id, found, repaired) for d in told)
+    caught = [d for d in defects if any(i in by_id for i in d.caught_by)]
+    shown = {d.name: [f for i in by_id for f in findings_of(i) if f.showing(d.cause)] for d in caught}
+    found = [d for d in caught if shown[d.name]]
+    return tuple(_found(d, shown[d.name]) if shown[d.name] else _not_found(d, by_id, found, repaired) for d in caught)
 
 
-def _found(defect: GuideDefect, findings: Sequence[Finding], by_id: Mapping[str, Judged]) -> ToldDefect:
-    first = next((f for f in findings if f.holds is Holds.NO), findings[0])
+def _found(defect: GuideDefect, findings: Sequence[Finding]) -> ToldDefect:
+    """The defect by what its cause shows, and by nothing else that the same findings say."""
+    worst_first = sorted(findings, key=lambda f: f.holds is not Holds.NO)
+    where = worst_first[0].where
     return ToldDefect(
         defect,
         Presence.FOUND,
-        seen=first.seen,
-        where=first.where,
-        remedy=first.remedy or next(by_id[i].requirement.remedy for i in defect.caught_by if i in by_id),
+        seen=told((p for f in worst_first for p in f.showing(defect.cause)), where),
+        where=where,
         shown_by=tuple(dict.fromkeys(f.requirement for f in findings)),
     )
 
@@ -89,10 +88,10 @@ def _not_found(
     # A pass proves nothing behind another defect: it was had on what there is, such as a gateway where there is no sidecar.
     before = next((d for d in found if any(j.requirement.id in d.hides for j in catching)), None)
     if before is not None:
-        return ToldDefect(defect, Presence.HIDDEN, f"it cannot be seen before the defect `{before.name}` is mended")
+        return ToldDefect(defect, Presence.HIDDEN, f"it cannot show before the defect `{before.name}` is repaired")
     open_ones = [j for j in catching if j.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
     if not open_ones:
-        return ToldDefect(defect, Presence.ABSENT, f"{_ids(catching)} {catching[0].verdict.value}")
+        return ToldDefect(defect, Presence.ABSENT, f"{_ids(catching)}: {catching[0].verdict.value}")
     said = [reason for j in open_ones for reason in j.reasons]
     return ToldDefect(defect, Presence.UNKNOWN, f"{_ids(open_ones)}: {said[0] if said else open_ones[0].verdict.value}")
 

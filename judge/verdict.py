@@ -34,13 +34,13 @@ class Ending(StrEnum):
     VIOLATED = "violated"
     """A step found that the requirement does not hold."""
     BROKE = "broke"
-    """Set-up, a step or the clean-up raised something else: nobody can tell."""
+    """Set-up, a step or the clean-up raised something else: the answer is open."""
     NOT_APPLICABLE = "not-applicable"
     """A step found a condition under which the requirement does not apply."""
     SKIPPED_BY_POLICY = "skipped-by-policy"
     """The safety policy of this run did not allow it."""
     SKIPPED_BY_TEST = "skipped-by-test"
-    """Somebody called skip inside it, or tagged it: nobody can tell."""
+    """A step called skip, or a tag did: the answer is open."""
     NOT_RUN = "not-run"
     """Selected, and never started (interruption, an earlier stop)."""
 
@@ -91,16 +91,18 @@ class Judged:
         requirement: The requirement.
         verdict: The word.
         reasons: Why it is not a pass, one sentence each; empty for a pass.
+        causes: Ids of the causes of its negative findings, each once.
     """
 
     requirement: Requirement
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """Somebody's decision to live with a requirement that does not hold, for a time.
+    """The owner's decision to live with a requirement that does not hold, for a time.
 
     Attributes:
         requirement: Its id.
@@ -130,18 +132,22 @@ def judge_requirement(
     told = [_one(requirement, s) for s in scenarios]
     reasons = tuple(reason for verdict, reason in told if verdict is not Verdict.PASS)
     verdicts = {verdict for verdict, _ in told}
+    negative = (f for s in scenarios for f in s.findings if f.requirement == requirement.id and f.holds is Holds.NO)
+    causes = tuple(dict.fromkeys(cause for finding in negative for cause in finding.causes))
     for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVALUATED, Verdict.SKIPPED):
         if verdict in verdicts:
             if verdict is Verdict.FAIL and waiver is not None and not waiver.expired:
-                return Judged(
-                    requirement,
-                    Verdict.WAIVED,
-                    (*reasons, f"waived by {waiver.owner}: {waiver.justification}"),
-                )
-            return Judged(requirement, verdict, reasons)
+                reasons = (*reasons, f"waived by {waiver.owner}: {waiver.justification}")
+                return Judged(requirement, Verdict.WAIVED, reasons, causes)
+            return Judged(requirement, verdict, reasons, causes)
     if verdicts == {Verdict.NOT_APPLICABLE}:
         return Judged(requirement, Verdict.NOT_APPLICABLE, reasons)
     return Judged(requirement, Verdict.PASS)
+
+
+def reason_of(finding: Finding) -> str:
+    """The reason why a requirement is not a pass, by the finding that says so."""
+    return f"expected {finding.expected}; saw {finding.seen} ({finding.where})"
 
 
 def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, str]:
@@ -151,10 +157,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
     for holds, verdict in ((Holds.NO, Verdict.FAIL), (Holds.UNKNOWN, Verdict.ERROR)):
         for finding in mine:
             if finding.holds is holds:
-                return (
-                    verdict,
-                    f"{scenario.name}: expected {finding.expected}; saw {finding.seen} ({finding.where})",
-                )
+                return verdict, f"{scenario.name}: {reason_of(finding)}"
     by_ending = {
         Ending.VIOLATED: Verdict.FAIL,
         Ending.BROKE: Verdict.ERROR,
@@ -163,7 +166,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
         Ending.NOT_RUN: Verdict.NOT_EVALUATED,
     }
     if scenario.ending not in (Ending.COMPLETED, Ending.NOT_APPLICABLE):
-        # A scenario may prove several requirements; a violation of another one says of this one only that nobody looked on.
+        # A scenario may prove several requirements; a violation of another one says of this one only that no step looked on.
         named_others = any(f.holds is Holds.NO for f in scenario.findings)
         if scenario.ending is Ending.VIOLATED and named_others:
             return (

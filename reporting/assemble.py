@@ -15,11 +15,12 @@ from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
 from facts.over_time.timeline import parse_timeline
 from facts.redaction import redact
+from judge.causes import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Ending, Result, Waiver, judge_catalogue
 from reporting.collecting.store import Store
 from reporting.features.gherkin_files import feature_paths, read_feature
-from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
+from reporting.model import Report, ScenarioRecord, Scope, StoredCause, StoredEvidence, StoredTimeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,34 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     )
     judged = judge_catalogue(plan.chosen, report.outcomes(), plan.waivers)
     told = tell(plan.guide_defects, judged, report.findings_of, plan.scope.repairs)
-    return replace(report, judged=judged, guide_defects=told).decided()
+    named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
+    # A misspelt cause would hide a remedy; it is a defect of the suite, and said.
+    strange = tuple(
+        f"a finding names the cause {cause!r}, which judge/causes.yaml does not have"
+        for cause in named
+        if cause not in CAUSES
+    )
+    causes = tuple(described(cause) for cause in named if cause in CAUSES)
+    return replace(report, judged=judged, guide_defects=told, causes=causes).with_run_errors(strange)
+
+
+def described(cause_id: str) -> StoredCause:
+    """The form in which the report holds a cause.
+
+    Raises:
+        LookupError: No cause has that id.
+    """
+    cause = CAUSES[cause_id]
+    return StoredCause(
+        id=cause.id,
+        sentence=cause.sentence,
+        shown_by=cause.shown_by,
+        told_from={other.cause: other.told_by for other in cause.told_from},
+        remedy=cause.remedy,
+        check=cause.check,
+        references=cause.references,
+        fixed_in=f"{cause.versions.component} {cause.versions.fixed_in}" if cause.versions else "",
+    )
 
 
 def stored(evidence: Evidence) -> StoredEvidence:

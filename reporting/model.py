@@ -13,7 +13,7 @@ from facts.over_time.timeline import Timeline
 from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class StepState(StrEnum):
@@ -158,6 +158,31 @@ class StoredTimeline:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredCause:
+    """A cause as the report holds it, so that the report is complete without the suite that wrote it.
+
+    Attributes:
+        id: What findings name it by.
+        sentence: What is wrong.
+        shown_by: What shows it.
+        told_from: The causes that look alike, by id, with what tells them apart.
+        remedy: The steps, in order; commands stand between backticks.
+        check: How to see that it is gone.
+        references: An issue (``istio/istio#41308``), a file of the suite, or an address.
+        fixed_in: The releases to upgrade to, such as ``tbot 18.6.4 or 17.7.14``; empty unless it is a defect of releases.
+    """
+
+    id: str
+    sentence: str
+    shown_by: str
+    told_from: Mapping[str, str]
+    remedy: tuple[str, ...]
+    check: str
+    references: tuple[str, ...]
+    fixed_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """One phase of provisioning.
 
@@ -193,7 +218,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What was observed of the install that was judged. Empty means that nobody looked, and is printed as unknown.
+    """What was observed of the install that was judged. Empty means that no step looked, and is printed as unknown.
 
     Attributes:
         authority: Who issued the identities.
@@ -279,6 +304,7 @@ class Report:
         command_line: What was typed.
         timelines: What happened in scenarios that watch, in the order in which they ended.
         guide_defects: What became of the guide's own defects that requirements of this run catch.
+        causes: Every cause that a finding of this run names.
         waivers: Decisions that were handed in, also expired ones.
         inputs: SHA-256 of each file that defines what was promised, by its path.
         schema_version: Of this model.
@@ -305,6 +331,7 @@ class Report:
     command_line: tuple[str, ...]
     timelines: tuple[StoredTimeline, ...] = ()
     guide_defects: tuple[ToldDefect, ...] = ()
+    causes: tuple[StoredCause, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
@@ -327,6 +354,11 @@ class Report:
         """What was concluded on a requirement, in scenarios and after the run."""
         concluded = (*(f for s in self.scenarios_of(requirement_id) for f in s.all_findings), *self.run_findings)
         return tuple(dict.fromkeys(f for f in concluded if f.requirement == requirement_id))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that was concluded, in scenarios and after the run."""
+        return (*(f for s in self.scenarios for f in s.all_findings), *self.run_findings)
 
     def outcomes(self) -> tuple[ScenarioOutcome, ...]:
         """What the verdicts rest on: every scenario, and what was concluded outside any, as if each were one scenario."""

@@ -29,6 +29,9 @@ from settings import Settings
 
 SCENARIO = pytest.StashKey[str]()
 
+LOOK = "read the evidence that the report lists with this requirement, and run again"
+"""What to try where a finding does not say what would settle it."""
+
 Gather = Callable[[Iterable[TestPod]], TestPods]
 """Makes test pods out of how they are wanted; the caller removes them."""
 
@@ -119,4 +122,6 @@ def _fail_at_first(findings: Iterable[Finding]) -> None:
         if finding.holds is Holds.NO:
             raise Violated(finding)
         if finding.holds is Holds.UNKNOWN:
-            raise CouldNotTell(expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle)
+            raise CouldNotTell(
+                expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle or LOOK
+            )

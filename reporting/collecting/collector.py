@@ -270,7 +270,7 @@ class Collector:
         self._end_step(exception)
 
     def pytest_bdd_step_func_lookup_error(self, scenario: Scenario, step: Step, exception: Exception) -> None:
-        """The step is undefined: nobody can tell."""
+        """The step is undefined, so that the question stays open."""
         self.pytest_bdd_before_step(scenario, step)
         self.recorder.end_step(StepState.BROKE, str(exception))
 
@@ -290,6 +290,10 @@ class Collector:
         if isinstance(error, ConformanceError | Violated):
             # It says what is expected, seen and to be done; a traceback would only hide it.
             report.longrepr = self.recorder.told(str(error))
+            if isinstance(error, CouldNotTell) and call.when != "teardown":
+                # pytest's word FAILED would say that the install is wrong, where the question is open.
+                report.outcome, (file, line, _) = "skipped", item.location
+                report.longrepr = (file, line or 0, f"could not be evaluated: {report.longrepr}")
         if error is None:
             if call.when == "call":
                 self._completed(item.nodeid)

@@ -19,7 +19,7 @@ _MACHINERY = ("/_pytest/", "/pluggy/", "/pytest_bdd/", ".feature")
 def ending_of(error: BaseException) -> tuple[Ending, str]:
     """How a scenario ends by an exception, and the reason to print.
 
-    Only `Violated` violates. A plain AssertionError is a defect of the suite until somebody has looked: it breaks.
+    Only `Violated` violates. A plain AssertionError counts as a defect of the suite: it breaks.
     """
     if isinstance(error, Violated):
         return Ending.VIOLATED, str(error)

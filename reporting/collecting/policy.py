@@ -20,7 +20,7 @@ def forbidden(declared: Iterable[str], allowed: frozenset[str]) -> str:
     """Why a scenario may not run, or an empty string if it may.
 
     Args:
-        declared: Its safety classes. None declared counts as disruptive: nobody has said that it is harmless.
+        declared: Its safety classes. None declared counts as disruptive: no tag says that it is harmless.
         allowed: The classes that this run allows.
     """
     refused = [name for name in (tuple(declared) or (DISRUPTIVE,)) if name not in allowed]

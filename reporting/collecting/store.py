@@ -135,7 +135,7 @@ class Store:
 
         Raises:
             KeyError: It cites a reading that was never recorded.
-            ValueError: The scenario that is running does not carry the requirement's tag, so that nobody would judge by it.
+            ValueError: The scenario that is running does not carry the requirement's tag, so no verdict would rest on it.
         """
         with self._lock:
             scenario = None if self._shared_depth else self._scenario
@@ -144,7 +144,7 @@ class Store:
                     f"a finding on {finding.requirement} in {scenario.plan.id}, which is tagged "
                     f"{', '.join(scenario.plan.requirements) or 'with no requirement'}"
                 )
-            self.attach(finding.evidence)
+            self.attach(_cited(finding))
             place = self._place()
             if finding not in place.findings:
                 place.findings.append(finding)
@@ -335,6 +335,13 @@ class Store:
         if self._shared_depth or self._scenario is None:
             return self._run
         return self._scenario.running.place if self._scenario.running is not None else self._scenario.place
+
+
+def _cited(finding: Finding) -> Iterator[str]:
+    """Ids of the readings that it stands on, and of those that decide each of its statements."""
+    yield from finding.evidence
+    for statement in (*finding.problems, *finding.unclear, *finding.notes):
+        yield from statement.evidence
 
 
 class _ForTheRun:

@@ -50,7 +50,7 @@ def lint_features(directory: Path, catalogue: Catalogue) -> list[str]:
 def _scenario(scenario: TaggedScenario, catalogue: Catalogue) -> Iterator[str]:
     requirements, profiles, safety = (scenario.values(key) for key in _KEYS)
     if not requirements:
-        yield "carries no @requirement: tag, so nobody is judged by it"
+        yield "carries no @requirement: tag, so no requirement is judged by it"
     for requirement in requirements:
         if requirement not in catalogue:
             yield f"@requirement:{requirement} is not in the catalogue"

@@ -2,6 +2,9 @@
 
 After a change of the model, write the schema anew:
 ``python -m reporting.writing.document > reporting/writing/report.schema.json``.
+
+A finding's sentence (`facts.finding.Finding.seen`) is made from its parts. The document has it for other programs;
+what reads the document back does not ask for it.
 """
 
 from __future__ import annotations
@@ -35,9 +38,25 @@ def to_json(report: Report) -> str:
     Raises:
         jsonschema.ValidationError: The model and the committed schema have drifted apart.
     """
-    plain = to_plain(report)
+    plain = _with_sentences(to_plain(report), report)
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(plain)
     return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+
+
+def _with_sentences(plain: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Adds to each finding of the plain form, in place, the sentence that people read."""
+    for into, findings in (
+        (plain["run_findings"], report.run_findings),
+        *((p["findings"], s.findings) for p, s in zip(plain["scenarios"], report.scenarios, strict=True)),
+        *(
+            (p["findings"], s.findings)
+            for scenario, record in zip(plain["scenarios"], report.scenarios, strict=True)
+            for p, s in zip(scenario["steps"], record.steps, strict=True)
+        ),
+    ):
+        for each, finding in zip(into, findings, strict=True):
+            each["seen"] = finding.seen
+    return plain
 
 
 def from_plain(plain: Any, where: str = "report.json") -> Report:
@@ -85,8 +104,9 @@ def from_json(text: str, where: str = "report.json") -> Report:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of the model; the committed file is this. Every field is always written, and no other."""
+    """The JSON schema of what `to_json` writes; the committed file is this. Every field is always written, and no other."""
     schema = _ADAPTER.json_schema(mode="serialization")
+    schema["$defs"]["Finding"]["properties"]["seen"] = {"title": "Seen", "type": "string"}
     for each in (schema, *schema["$defs"].values()):
         if each.get("type") == "object":
             each["required"] = list(each["properties"])

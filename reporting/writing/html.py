@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,19 +14,20 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from facts.finding import Holds
 from judge.verdict import Judged, Verdict
 from reporting.model import Phase, Report, ScenarioRecord, StoredEvidence, StoredTimeline
+from reporting.writing.causes import alike, causes_found, causes_of, counts_of
 from reporting.writing.measured import measured
 from reporting.writing.timeline_svg import draw
 from reporting.writing.timeline_words import at_home, clocks_in_words, home_of, letters_of, offset, rows_of, sentence_of
 from reporting.writing.words import (
     FINDING,
+    advice_on,
     authority_in_words,
     guide_defects_of,
-    hints_of,
     printable,
-    reasons_of,
-    remedy_of,
+    reasons_besides_findings,
     scope_in_words,
     to_mend,
     way_on,
@@ -92,6 +94,9 @@ class _Page:
         self._scenarios: set[str] = set()
         self._timelines: set[str] = set()
 
+    def question(self, evidence_id: str) -> str:
+        return self._stored[evidence_id].question
+
     def readings(self, ids: Iterable[str]) -> list[Shown]:
         shown = []
         for evidence_id in ids:
@@ -132,6 +137,8 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         code=_code,
         content=_content,
         duration=_duration,
+        linked=_linked,
+        reference=_reference,
         utc=_utc,
         sign=lambda word: _LOOKS[word][0],
         tone=lambda word: _LOOKS[word][1],
@@ -157,14 +164,21 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         offset=offset,
         rows_of=rows_of,
         sentence_of=sentence_of,
-        reasons_of=reasons_of,
-        remedy_of=remedy_of,
-        hints_of=hints_of,
+        reasons_besides_findings=reasons_besides_findings,
+        advice_on=advice_on,
+        alike=alike,
+        causes=causes_found(report),
+        causes_of=causes_of,
+        counts_of=counts_of,
+        described={cause.id for cause in report.causes},
+        anchors={cause.id: f"cause-{cause.id}" for cause in report.causes}
+        | {j.requirement.id: j.requirement.id for j in report.judged},
         guide_defects=guide_defects_of(report),
         way_on=way_on,
         to_mend=[(word, *group) for word in WORST_FIRST for group in to_mend(report, word)],
         word_of=word_of,
         bars=_bars(report.timeline),
+        Holds=Holds,
         Verdict=Verdict,
         command=shlex.join(report.command_line),
     )
@@ -207,6 +221,23 @@ def _code(text: str) -> Markup:
 def _content(text: str) -> Markup:
     """A text as the content of an element: quotes mean nothing there, and readings in JSON are a sixth of them, escaped."""
     return Markup(html.escape(printable(text), quote=False))  # noqa: S704  what has a meaning in content is escaped
+
+
+def _linked(text: Markup, anchors: Mapping[str, str]) -> Markup:
+    """Prose in which the ids of requirements and causes of this page lead to their places."""
+    return Markup(  # noqa: S704  what is put in is an id of the catalogue or of a cause
+        re.sub(r"[\w-]+", lambda m: f'<a href="#{anchors[m[0]]}">{m[0]}</a>' if m[0] in anchors else m[0], text)
+    )
+
+
+def _reference(text: str) -> Markup:
+    """Where a cause is written down: an address or an issue as a link, a file of the suite as code."""
+    repository, _, number = text.partition("#")
+    if text.startswith("https://"):
+        return Markup('<a href="{0}" rel="noreferrer">{0}</a>').format(text)
+    if number.isdigit():
+        return Markup('<a href="https://github.com/{}/issues/{}" rel="noreferrer">{}</a>').format(repository, number, text)
+    return Markup("<code>{}</code>").format(text)
 
 
 def _duration(seconds: float) -> str:

@@ -76,9 +76,10 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
     )
     _measures(case, report, judged)
     if judged.verdict is not Verdict.PASS:
-        hints = (f"Try: {hint}" for hint in hints_of(report, judged.reasons, (judged,)))
         kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
-        _result(case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints)))
+        _result(
+            case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints_of(report, (judged,))))
+        )
     ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from judge.guide_defects import Presence
 from judge.verdict import Result, Verdict
 from reporting.model import Report
+from reporting.writing.causes import causes_found, causes_of, in_words, remedy_of
 from reporting.writing.measured import measured
 from reporting.writing.words import (
     FINDING,
+    advice_on,
     authority_in_words,
     guide_defects_of,
-    hints_of,
     scope_in_words,
     to_mend,
     way_on,
@@ -72,6 +73,7 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
                 if numbers:
                     yield f"{'':<10}{'; '.join(map(str, numbers))}", {}
     yield from _to_mend(report)
+    yield from _causes(report)
     yield from _guide_defects(report)
     for error in report.run_errors:
         yield "", {}
@@ -91,7 +93,7 @@ def _to_mend(report: Report) -> Iterator[Line]:
     if groups:
         yield "", {}
         further = " else" if guide_defects_of(report) else ""
-        yield f"What{further} could not be told, and what does not hold", {"bold": True}
+        yield f"What{further} could not be determined, and what does not hold", {"bold": True}
     for word, reasons, several in groups:
         sign, markup = _SIGNS[word]
         alone = several[0].requirement.sentence if len(several) == 1 else ""
@@ -99,11 +101,26 @@ def _to_mend(report: Report) -> Iterator[Line]:
         yield f"{sign} {', '.join(j.requirement.id for j in several)} {alone}".rstrip(), markup
         for reason in reasons:
             yield f"    {reason.splitlines()[0]}", {}
-        yield from ((f"    hint: {hint}", {}) for hint in hints_of(report, reasons, several))
+        yield from ((f"    {in_words(cause)}", {}) for cause in causes_of(report, several))
+        yield from ((f"    {line}", {}) for line in advice_on(report, several))
+
+
+def _causes(report: Report) -> Iterator[Line]:
+    """The causes behind it, each once with its remedy."""
+    found = causes_found(report)
+    if found:
+        yield "", {}
+        yield "Causes found, and what to do", {"bold": True}
+    for each in found:
+        sign, markup = _SIGNS[Verdict.FAIL if each.breaks else FINDING]
+        yield "", {}
+        yield f"{sign} {each.cause.id}: {each.cause.sentence}", markup
+        yield "    " + "; ".join(f"{words} {', '.join(ids)}" for words, ids in each.does), {}
+        yield from ((f"    {line}", {}) for line in remedy_of(each.cause))
 
 
 def _guide_defects(report: Report) -> Iterator[Line]:
-    """What the guide gets wrong, one entry a defect, the first cause first."""
+    """What the guide gets wrong, one entry a defect, the one that stands before the others first."""
     told = guide_defects_of(report)
     if told:
         yield "", {}
@@ -118,6 +135,6 @@ def _guide_defects(report: Report) -> Iterator[Line]:
         yield f"    {', '.join(each.shown_by)}: {each.seen.splitlines()[0]}", {}
         if each.defect.stops:
             yield f"    {each.defect.stops}", {}
-        yield f"    hint: {each.remedy}", {}
+        yield f"    what to do: see the cause {each.defect.cause}", {}
         if option := way_on(report, each):
             yield f"    what comes after it: {option}", {}

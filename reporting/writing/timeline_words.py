@@ -170,7 +170,7 @@ def _until(held: SvidBar | Authorities | StreamHealth, zero: datetime) -> str:
 
 
 def _named(authorities: Authorities, letters: Mapping[str, str]) -> str:
-    return ", ".join(f"{letters[d]} ({d[:16]}…)" for d in authorities.sha256) or "nobody"
+    return ", ".join(f"{letters[d]} ({d[:16]}…)" for d in authorities.sha256) or "no authority"
 
 
 def _caller(load: LoadLine) -> str:

@@ -1,15 +1,16 @@
-"""Sentences that the terminal and the page share."""
+"""Sentences that the terminal, JUnit and the page share."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from facts.catalogue import Level
+from facts.catalogue import About, Level
 from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
-from judge.verdict import Authority, Ending, Judged, Verdict
+from judge.verdict import Authority, Ending, Judged, Verdict, reason_of
 from reporting.model import Report, Scope
+from reporting.writing.causes import causes_of, in_words, remedy_of, where_else
 
 # Characters that neither XML 1.0 nor HTML can hold, however they are escaped.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -20,22 +21,29 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def remedy_of(report: Report, judged: Judged) -> str:
-    """What to do about a requirement: what a finding says, else the catalogue; nothing where nobody knows what is wrong."""
-    own = next((f.remedy for f in report.findings_of(judged.requirement.id) if f.remedy), "")
-    return own or (judged.requirement.remedy if judged.verdict in (Verdict.FAIL, Verdict.WAIVED) else "")
+def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = ()) -> tuple[str, ...]:
+    """The reasons why a requirement is not a pass; where scenarios give different ones, each with the name of its scenario.
 
-
-def reasons_of(report: Report, judged: Judged) -> tuple[str, ...]:
-    """Why a requirement is not a pass; if its scenarios give different reasons, each with the name of its scenario."""
+    Args:
+        report: The report.
+        judged: The requirement.
+        told_already: Reasons that the reader has met.
+    """
     names = {s.id: s.name for s in report.scenarios_of(judged.requirement.id)}
     told = [
         next(((n, r.removeprefix(f"{i}: ")) for i, n in names.items() if r.startswith(f"{i}: ")), ("", r))
         for r in judged.reasons
     ]
+    fresh = [(name, reason) for name, reason in told if reason not in told_already]
     if len(names) == 1 or len({reason for _, reason in told}) == 1:
-        return tuple(dict.fromkeys(reason for _, reason in told))
-    return tuple(f"{name}: {reason}" if name else reason for name, reason in told)
+        return tuple(dict.fromkeys(reason for _, reason in fresh))
+    return tuple(f"{name}: {reason}" if name else reason for name, reason in fresh)
+
+
+def reasons_besides_findings(report: Report, judged: Judged) -> tuple[str, ...]:
+    """The reasons why a requirement is not a pass, without what its findings say by subject."""
+    findings = report.findings_of(judged.requirement.id)
+    return reasons_of(report, judged, {reason_of(f) for f in findings if f.problems or f.unclear})
 
 
 FINDING = "finding"
@@ -51,14 +59,14 @@ def word_of(report: Report, judged: Judged) -> str:
 def to_mend(report: Report, word: str) -> list[tuple[tuple[str, ...], list[Judged]]]:
     """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together.
 
-    So do, behind the others, those that cannot hold before one and the same defect of the guide is mended. Those in which
+    So do, behind the others, those that cannot hold before one and the same defect of the guide is repaired. Those in which
     nothing but defects of the guide shows are left out: the list of the defects tells them.
     """
     groups: dict[tuple[str, ...], list[Judged]] = {}
     behind: dict[str, list[Judged]] = {}
     for judged in report.judged:
         if word_of(report, judged) == word and not _is_told_as_defect(report, judged):
-            first = first_cause(report, judged)
+            first = defect_before(report, judged)
             if first is None:
                 groups.setdefault(reasons_of(report, judged), []).append(judged)
             else:
@@ -68,21 +76,23 @@ def to_mend(report: Report, word: str) -> list[tuple[tuple[str, ...], list[Judge
 
 
 def _is_told_as_defect(report: Report, judged: Judged) -> bool:
-    shown = {d.defect.name for d in report.guide_defects if d.presence is Presence.FOUND}
+    shown = {d.defect.cause for d in report.guide_defects if d.presence is Presence.FOUND}
     closed = (Ending.COMPLETED, Ending.NOT_APPLICABLE)
     open_ones = [s for s in report.scenarios_of(judged.requirement.id) if s.ending not in closed]
     return bool(open_ones) and all(
         any(
-            f.requirement == judged.requirement.id and f.guide_defect in shown and f.holds is not Holds.YES
+            f.requirement == judged.requirement.id
+            and f.holds in (Holds.NO, Holds.UNKNOWN)
+            and all(p.cause in shown for p in (*f.problems, *f.unclear))
             for f in s.all_findings
         )
         for s in open_ones
     )
 
 
-def first_cause(report: Report, judged: Judged) -> ToldDefect | None:
-    """The defect of the guide that was found, and without whose mending a requirement cannot hold; None if there is none."""
-    if judged.verdict not in (Verdict.FAIL, Verdict.ERROR):
+def defect_before(report: Report, judged: Judged) -> ToldDefect | None:
+    """The found defect of the guide that keeps a requirement from holding until it is repaired, if there is one."""
+    if judged.verdict not in (Verdict.FAIL, Verdict.ERROR) or judged.causes:
         return None
     if any(judged.requirement.id in told.shown_by for told in report.guide_defects):
         return None
@@ -111,14 +121,36 @@ def way_on(report: Report, told: ToldDefect) -> str:
     return f"--repair {','.join((*report.scope.repairs, *names))}"
 
 
-def hints_of(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> tuple[str, ...]:
-    """What to do about requirements that have the same reasons; nothing if the reasons say it themselves."""
-    first = first_cause(report, several[0])
+_NOT_THE_INSTALL: Mapping[About, str] = {
+    About.SUITE: "This requirement tests the suite itself: the suite is wrong, and the install need not be.",
+    About.ISTIO: "This requirement proves again what Istio documents: Istio behaves differently here.",
+}
+
+
+def advice_on(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
+    """Advice on requirements that have the same reasons, besides the remedies of their causes."""
+    first = defect_before(report, several[0])
     if first is not None:
-        return (f"mend {', '.join(first.shown_by)} first: {first.defect.stops}",)
-    if any("Try: " in reason for reason in reasons):
-        return ()
-    return tuple(dict.fromkeys(hint for judged in several if (hint := remedy_of(report, judged))))
+        return (f"Repair what {', '.join(first.shown_by)} shows first ({first.defect.cause}): {first.defect.stops}",)
+    return tuple(dict.fromkeys(line for judged in several for line in _advice(report, judged)))
+
+
+def _advice(report: Report, judged: Judged) -> tuple[str, ...]:
+    lines = []
+    if judged.verdict in (Verdict.FAIL, Verdict.WAIVED):
+        if judged.requirement.about in _NOT_THE_INSTALL:
+            lines.append(_NOT_THE_INSTALL[judged.requirement.about])
+        elif not causes_of(report, (judged,)):
+            lines.append(where_else(report, judged))
+    open_ones = [f for f in report.findings_of(judged.requirement.id) if f.holds is Holds.UNKNOWN and f.settle]
+    lines += [f"What would settle it: {settle}" for settle in dict.fromkeys(f.settle for f in open_ones)]
+    return tuple(lines)
+
+
+def hints_of(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
+    """Causes, remedies and advice for requirements that have the same reasons, complete, as lines of text."""
+    named = (line for each in causes_of(report, several) for line in (in_words(each), *remedy_of(each)))
+    return (*named, *advice_on(report, several))
 
 
 def authority_in_words(authority: Authority) -> str:
@@ -126,7 +158,7 @@ def authority_in_words(authority: Authority) -> str:
     return {
         Authority.TELEPORT: "Teleport",
         Authority.STAND_IN: "a stand-in for Teleport, so this is a rehearsal and certifies nothing",
-        Authority.UNKNOWN: "unknown, nobody got as far as asking",
+        Authority.UNKNOWN: "unknown: the run ended before it asked who issues the identities",
     }[authority]
 
 

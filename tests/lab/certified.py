@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,8 @@ class Certified:
         result: Of the run.
         verdicts: By requirement.
         reasons: By requirement, for those that do not pass.
+        causes: Ids of the causes that its negative findings name, by requirement, for those that have any.
+        remedies: The steps that the report gives for those causes, by requirement.
         said: The run's terminal output.
     """
 
@@ -21,7 +24,25 @@ class Certified:
     result: str
     verdicts: dict[str, str]
     reasons: dict[str, list[str]]
+    causes: dict[str, list[str]]
+    remedies: dict[str, list[str]]
     said: str
+
+    @classmethod
+    def told_by(cls, report: Any, *, exit_code: int, said: str) -> Certified:
+        """Reads what the suite said from its parsed ``report.json``."""
+        judged = {j["requirement"]["id"]: j for j in report["judged"]}
+        steps = {cause["id"]: cause["remedy"] for cause in report["causes"]}
+        causes = {requirement: j["causes"] for requirement, j in judged.items() if j["causes"]}
+        return cls(
+            exit_code=exit_code,
+            result=report["result"],
+            verdicts={requirement: j["verdict"] for requirement, j in judged.items()},
+            reasons={requirement: j["reasons"] for requirement, j in judged.items() if j["reasons"]},
+            causes=causes,
+            remedies={requirement: [s for cause in named for s in steps[cause]] for requirement, named in causes.items()},
+            said=said,
+        )
 
     def having(self, *verdicts: str) -> set[str]:
         """Requirements with one of these verdicts."""

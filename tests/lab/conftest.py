@@ -98,14 +98,7 @@ class Lab:
         file = latest / "report.json"
         assert file.is_file(), f"no report was written: {said}"
         report = json.loads(file.read_text(encoding="utf-8"))
-        judged = {j["requirement"]["id"]: j for j in report["judged"]}
-        return Certified(
-            exit_code=done.returncode,
-            result=report["result"],
-            verdicts={requirement: j["verdict"] for requirement, j in judged.items()},
-            reasons={requirement: j["reasons"] for requirement, j in judged.items() if j["reasons"]},
-            said=said,
-        )
+        return Certified.told_by(report, exit_code=done.returncode, said=said)
 
     def await_departures(self) -> None:
         """Waits until nothing is left of the namespaces that the runs had made for themselves.

@@ -24,8 +24,8 @@ profiles: {core: [install], all: [install, checklist]}
 requirements:
   - &r
     {id: A-1, sentence: The first holds., level: MUST, about: install, profile: install, source: the guide,
-     really_known_by: looking, remedy: mend A-1}
-  - {<<: *r, id: A-2, sentence: The second holds., remedy: mend A-2}
+     really_known_by: looking}
+  - {<<: *r, id: A-2, sentence: The second holds.}
   - {<<: *r, id: A-3, sentence: The third should hold., level: SHOULD, not_applicable_when: [there is no gateway]}
   - {<<: *r, id: C-1, sentence: The guide's item holds., profile: checklist}
 """
@@ -82,13 +82,25 @@ import pytest
 from pytest_bdd import given, when, then, parsers
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import ObjectRef, evidence_of
-from facts.finding import Finding, Holds, Violated
+from facts.finding import Finding, Holds, Problem, Remark, Violated
 
 def reading(recorder, name, body="body"):
     return recorder.record(evidence_of(f"get {name}", ObjectRef("Thing", name), body, read_at=datetime.now(UTC)))
 
-def finding(requirement, holds, *evidence, **more):
-    return Finding(requirement, holds, expected="x is 1", seen="x is 2", where="Thing t", evidence=evidence, **more)
+def finding(requirement, holds, *evidence, cause="", settle="", condition=""):
+    said = (Problem(ObjectRef("Thing", "t"), "x is 2", cause, evidence),)
+    return Finding(
+        requirement,
+        holds,
+        expected="x is 1",
+        where="Thing t",
+        problems=said if holds is Holds.NO else (),
+        unclear=said if holds is Holds.UNKNOWN else (),
+        held=(Remark(ObjectRef("Thing", "t"), "x is 1"),) if holds is Holds.YES else (),
+        evidence=evidence,
+        settle=settle,
+        condition=condition,
+    )
 
 @given(parsers.parse("a reading {name}"), target_fixture="read")
 def _(recorder, name):
@@ -104,7 +116,7 @@ def _(recorder, requirement):
 
 @then(parsers.parse("{requirement} is violated"))
 def _(recorder, requirement):
-    found = finding(requirement, Holds.NO, reading(recorder, requirement), remedy=f"mend what {requirement} found")
+    found = finding(requirement, Holds.NO, reading(recorder, requirement), cause="trust-domain-differs")
     recorder.conclude(found)
     raise Violated(found)
 

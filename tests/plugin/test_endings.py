@@ -6,6 +6,7 @@ import pytest
 
 from facts.finding import Holds
 from judge.verdict import Ending, Result
+from reporting.assemble import described
 from reporting.model import StepState
 from tests.plugin.small_project import Project
 
@@ -32,7 +33,25 @@ def test_a_violated_step_fails_its_requirement_and_later_steps_did_not_run(passi
     scenario = ran.report.scenarios_of("A-1")[0]
     assert [s.state for s in scenario.steps] == [PASSED, VIOLATED, NOT_RUN]
     assert scenario.ending is Ending.VIOLATED
-    assert [f.remedy for f in scenario.all_findings] == ["mend what A-1 found"]
+    assert [f.causes for f in scenario.all_findings] == [ran.report.judged[0].causes] == [("trust-domain-differs",)]
+    assert ran.report.causes == (described("trust-domain-differs"),)
+    assert "What to do: 1. Set `meshConfig.trustDomain`" in ran.text
+    assert ran.result.ret == 1
+
+
+def test_a_cause_that_does_not_exist_is_an_error_of_the_run_and_keeps_the_failure(project: Project) -> None:
+    project.steps("""
+@then("it names a cause of its own")
+def _(recorder):
+    raise Violated(finding("A-1", Holds.NO, reading(recorder, "x"), cause="no-such-cause"))
+""")
+    project.scenario("Then it names a cause of its own")
+
+    ran = project.run()
+
+    assert ran.report.run_errors == ("a finding names the cause 'no-such-cause', which judge/causes.yaml does not have",)
+    assert ran.report.causes == ()
+    assert ran.verdicts["A-1"] == "fail"
     assert ran.result.ret == 1
 
 
@@ -82,7 +101,7 @@ def _(recorder):
         ),
     ],
 )
-def test_anything_but_a_violation_means_nobody_can_tell(passing: Project, body: str, said: str) -> None:
+def test_anything_but_a_violation_leaves_the_question_open(passing: Project, body: str, said: str) -> None:
     passing.steps(f'\n@then("it breaks")\ndef _(recorder):\n    {body}\n')
     passing.scenario("Given a reading one", "Then it breaks", "And A-1 holds", name="a1.feature")
 
@@ -109,8 +128,8 @@ def test_a_broken_step_names_the_line_that_raised(project: Project) -> None:
 
 
 @pytest.mark.parametrize("position", ["first", "last"])
-def test_an_undefined_step_means_nobody_can_tell(project: Project, position: str) -> None:
-    steps = ["Then A-1 holds", "Then nobody wrote this"]
+def test_an_undefined_step_leaves_the_question_open(project: Project, position: str) -> None:
+    steps = ["Then A-1 holds", "Then this is not defined"]
     project.scenario(*(steps if position == "last" else reversed(steps)))
 
     ran = project.run()
@@ -120,7 +139,31 @@ def test_an_undefined_step_means_nobody_can_tell(project: Project, position: str
     assert ran.states == ([PASSED, BROKE] if position == "last" else [BROKE, NOT_RUN])
 
 
-def test_a_skip_inside_a_step_means_nobody_can_tell(passing: Project) -> None:
+@pytest.mark.parametrize(
+    ("error", "in_set_up", "verdict"),
+    [("CouldNotTell", False, "error"), ("CouldNotTell", True, "error"), ("NotGiven", False, "not-evaluated")],
+)
+def test_what_could_not_be_evaluated_is_a_skip_with_its_reason_in_pytests_words(
+    passing: Project, error: str, in_set_up: bool, verdict: str
+) -> None:
+    raises = f"raise {error}(expected='an answer', seen='a timeout', where='Pod p', remedy='look at p')"
+    passing.steps("from facts.errors import NotGiven\n")
+    if in_set_up:
+        passing.steps(f"@pytest.fixture\ndef answer():\n    {raises}\n@given('an answer')\ndef _(answer):\n    pass\n")
+    else:
+        passing.steps(f"@given('an answer')\ndef _():\n    {raises}\n")
+    passing.scenario("Given an answer", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run("features", "-rA")
+
+    ran.result.assert_outcomes(passed=1, skipped=1)
+    assert "could not be evaluated: expected an answer; saw a timeout (Pod p). Try: look at p" in ran.text
+    assert "FAILED" not in ran.text
+    assert ran.verdicts["A-1"] == verdict
+    assert ran.result.ret == 6
+
+
+def test_a_skip_inside_a_step_leaves_the_question_open(passing: Project) -> None:
     passing.steps('\n@when("it skips")\ndef _():\n    pytest.skip("not today")\n')
     passing.scenario("Given a reading one", "When it skips", "Then A-1 holds", name="a1.feature")
 
@@ -265,7 +308,7 @@ def pytest_pyfunc_call(pyfuncitem):
     assert ran.verdicts["A-1"] == "error"
 
 
-def test_a_finding_that_cites_a_reading_nobody_recorded_breaks_the_step(project: Project) -> None:
+def test_a_finding_that_cites_a_reading_that_was_not_recorded_breaks_the_step(project: Project) -> None:
     project.steps("""
 @then("it makes it up")
 def _(recorder):

@@ -415,7 +415,8 @@ def _(recorder):
     kept = reading(recorder, f"token/{token}", f"token: {token}")
     recorder.hide(token)
     print("asked for", token)
-    raise Violated(finding("A-1", Holds.NO, kept, remedy=f"tctl rm token/{token}"))
+    found = Problem(ObjectRef("Teleport", f"token/{token}"), f"token/{token} is too wide", "token-too-wide", (kept,))
+    raise Violated(Finding("A-1", Holds.NO, "a narrow token", "Teleport", problems=(found,), evidence=(kept,)))
 @then("a step breaks over it")
 def _(recorder):
     raise RuntimeError("no " + "canary-" + "that-joins")

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue: it holds the remedy where a finding has none of its own."""
+    """The project's own catalogue."""
     return parse_catalogue(yaml.safe_load((ROOT / "features" / "catalogue.yaml").read_text(encoding="utf-8")))
 
 

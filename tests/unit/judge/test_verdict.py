@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facts.catalogue import About, Level, Requirement
-from facts.finding import Finding, Holds
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Holds, Problem
 from judge.verdict import (
     Authority,
     Ending,
@@ -35,15 +36,25 @@ def requirement(req_id: str = "CHK-9", level: Level = Level.MUST, about: About =
         profile="checklist",
         source="s",
         really_known_by="r",
-        remedy="r",
         not_applicable_when=(CONDITION,),
     )
 
 
-def finding(holds: Holds, req_id: str = "CHK-9", condition: str = "") -> Finding:
+def finding(holds: Holds, req_id: str = "CHK-9", condition: str = "", cause: str = "") -> Finding:
     if holds is Holds.NOT_APPLICABLE:
         condition = condition or CONDITION
-    return Finding(req_id, holds, "e", "s", "w", evidence=("ev-1",), condition=condition)
+    said = (Problem(ObjectRef("Pod", "p"), "is wrong", cause),)
+    return Finding(
+        requirement=req_id,
+        holds=holds,
+        expected="e",
+        where="w",
+        problems=said if holds is Holds.NO else (),
+        unclear=said if holds is Holds.UNKNOWN else (),
+        confirmed="c" if holds is Holds.YES else "",
+        evidence=("ev-1",),
+        condition=condition,
+    )
 
 
 def scenario(
@@ -145,7 +156,21 @@ def test_a_waiver_covers_a_failure_until_it_expires_and_nothing_else() -> None:
 
 def test_a_claim_without_evidence_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="needs evidence"):
-        Finding("CHK-9", Holds.YES, "e", "s", "w")
+        Finding("CHK-9", Holds.YES, "e", "w")
+
+
+def test_a_failure_says_what_was_seen_and_has_the_causes_of_its_negative_findings_once() -> None:
+    outcomes = [
+        scenario(Ending.VIOLATED, finding(Holds.NO, cause="a"), finding(Holds.UNKNOWN, cause="x")),
+        scenario(Ending.VIOLATED, finding(Holds.NO, cause="b"), finding(Holds.NO, cause="a")),
+        scenario(Ending.VIOLATED, finding(Holds.NO, "CHK-8", cause="y")),
+    ]
+    judged = judge_requirement(requirement(), outcomes)
+    assert judged.causes == ("a", "b")
+    assert judged.reasons[0] == "a scenario: expected e; saw Pod p: is wrong (w)"
+    assert judge_requirement(requirement(), outcomes, Waiver("CHK-9", "owner", "known")).causes == ("a", "b")
+    assert judge_requirement(requirement(), [scenario(Ending.COMPLETED, finding(Holds.YES))]).causes == ()
+    assert judge_requirement(requirement(), [scenario(Ending.BROKE, finding(Holds.UNKNOWN, cause="a"))]).causes == ()
 
 
 def judged(verdict: Verdict, level: Level = Level.MUST, about: About = About.INSTALL) -> Judged:

@@ -17,7 +17,7 @@ from provision.faults.page import page
 from provision.faults.reach import SAMPLE
 
 ROOT = Path(__file__).resolve().parents[3]
-KEYS = ("sentence", "source", "really_known_by", "remedy")
+KEYS = ("sentence", "source", "really_known_by")
 IDS = ("A-1", "A-2", *sorted(SAMPLE))
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from facts.catalogue import About, Level, Requirement
 from facts.evidence import Evidence, ObjectRef, evidence_of
-from facts.finding import Finding, Holds
+from facts.finding import Finding, Holds, Problem, Remark
 from judge.verdict import Authority, Ending, Result, Waiver, judge_catalogue
-from reporting.assemble import stored
+from reporting.assemble import described, stored
 from reporting.model import Image, Phase, Report, RunFacts, ScenarioRecord, Scope, StepRecord, StepState
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -25,7 +25,6 @@ def requirement(identifier: str, **changes: object) -> Requirement:
         profile=identifier.split("-", maxsplit=1)[0].lower(),
         source="Guide, Step 2",
         really_known_by="Reading `mesh`.",
-        remedy=f"Mend {identifier}.",
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -41,8 +40,22 @@ def reading(name: str, body: str = "answer") -> Evidence:
     )
 
 
-def finding(requirement_id: str, holds: Holds, evidence: Evidence, **more: Any) -> Finding:
-    return Finding(requirement_id, holds, "trust domain a", "trust domain b", "ConfigMap x/y", (evidence.id,), **more)
+MESH = ObjectRef("ConfigMap", "y", "x")
+CAUSE = "trust-domain-differs"
+
+
+def finding(requirement_id: str, holds: Holds, evidence: Evidence, cause: str = "", **more: Any) -> Finding:
+    """A finding on one ConfigMap, which says `trust domain b`; `more` goes before what is made here."""
+    statement = Problem(MESH, "trust domain b", cause, (evidence.id,))
+    made: dict[Holds, dict[str, Any]] = {
+        Holds.NO: {"problems": (statement,)},
+        Holds.UNKNOWN: {"unclear": (statement,), "settle": "ask istiod"},
+        Holds.YES: {"held": (Remark(MESH, "trust domain b"),)},
+        Holds.NOT_APPLICABLE: {},
+    }
+    return Finding(
+        requirement_id, holds, "trust domain a", "ConfigMap x/y", evidence=(evidence.id,), **{**made[holds], **more}
+    )
 
 
 def scenario(requirement_id: str, *steps: StepRecord, ending: Ending = Ending.COMPLETED, reason: str = "") -> ScenarioRecord:
@@ -91,9 +104,7 @@ def report(**changes: object) -> Report:
         scenario(
             "A-2",
             step(StepState.PASSED, evidence=(ONE, LONG)),
-            step(
-                StepState.VIOLATED, finding("A-2", Holds.NO, TWO, remedy="Set it."), evidence=(TWO,), error="A-2: expected …"
-            ),
+            step(StepState.VIOLATED, finding("A-2", Holds.NO, TWO, CAUSE), evidence=(TWO,), error="A-2: expected …"),
             step(StepState.NOT_RUN),
             ending=Ending.VIOLATED,
             reason="A-2: expected …",
@@ -138,6 +149,7 @@ def report(**changes: object) -> Report:
         ),
         command_line=("pytest", "features/", "-k", "A and B"),
         waivers=(waiver,),
+        causes=(described(CAUSE),),
         inputs={"features/a.feature": "ab" * 32},
     )
     unjudged = replace(unjudged, **changes)  # type: ignore[arg-type]

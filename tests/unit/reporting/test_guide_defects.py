@@ -8,28 +8,36 @@ from pathlib import Path
 import pytest
 
 from facts.catalogue import GuideDefect
-from facts.finding import Finding
-from facts.guide import Defect
+from facts.finding import Finding, Problem
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Verdict
+from reporting.assemble import described
 from reporting.model import Report, Scope
 from reporting.writing.document import from_json, to_json
 from reporting.writing.html import to_html
 from reporting.writing.terminal import summary
-from reporting.writing.words import guide_defects_of, hints_of, scope_in_words, to_mend
-from tests.unit.reporting.sample import BODIES, report
+from reporting.writing.words import advice_on, guide_defects_of, hints_of, scope_in_words, to_mend
+from tests.unit.reporting.sample import BODIES, CAUSE, report
 from tests.unit.reporting.test_writers import Page
 
 FOUND = ToldDefect(
-    GuideDefect(Defect.TEMPLATE, "It patches `containers`.", ("A-2",), "No pod can be created.", ("A-3", "B-4")),
-    Presence.FOUND, "the API server refuses it\nat length", "Pod x", "Patch the other list.", ("A-2",),
+    GuideDefect("template", "It patches `containers`.", CAUSE, ("A-2",), "No pod can be created.", ("A-3", "B-4")),
+    Presence.FOUND, "the API server refuses it\nat length", "Pod x", ("A-2",),
 )  # fmt: skip
 OTHERS = (
     ToldDefect(
-        GuideDefect(Defect.BOT, "No bot.", ("A-1",), "Nobody joins."), Presence.REPAIRED, "it was repaired for this run"
+        GuideDefect("bot", "No bot.", "bot-missing", ("A-1",), "No tbot joins."),
+        Presence.REPAIRED,
+        "it was repaired for this run",
     ),
-    ToldDefect(GuideDefect(Defect.NODE_SELECTOR, "One node.", ("A-3",)), Presence.HIDDEN, "behind the defect `template`"),
-    ToldDefect(GuideDefect(Defect.TBOT_TAG, "It floats.", ("B-3",)), Presence.ABSENT, "B-3 not-applicable"),
+    ToldDefect(
+        GuideDefect("node-selector", "One node.", "node-selector-fits-no-node", ("A-3",)),
+        Presence.HIDDEN,
+        "behind the defect `template`",
+    ),
+    ToldDefect(
+        GuideDefect("tbot-tag", "It floats.", "tbot-version-floating", ("B-3",)), Presence.ABSENT, "B-3: not-applicable"
+    ),
 )
 AS_GUIDE = Scope("kind", install="as-guide", repairs=("bot",), profiles=("core",), safety=("read-only",))
 
@@ -56,10 +64,10 @@ def test_the_page_has_one_entry_a_defect_before_what_does_not_hold(a_list: Repor
     for said in (
         "✕ found template. It patches containers . A-2 : the API server refuses it (Pod x)",
         "What it stops. No pod can be created. What to do.",
-        "What to do. Patch the other list. To see what comes after it. --repair bot,template",
+        f"What to do. See the cause {CAUSE} . To see what comes after it. --repair bot,template",
         "~ repaired bot. No bot. it was repaired for this run",
         "? hidden node-selector. One node. behind the defect template",
-        "✓ absent tbot-tag. It floats. B-3 not-applicable",
+        "✓ absent tbot-tag. It floats. B-3: not-applicable",
     ):
         assert said in words
     assert "at length" not in words
@@ -74,7 +82,7 @@ def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
         "× template            It patches `containers`.",
         "    A-2: the API server refuses it",
         "    No pod can be created.",
-        "    hint: Patch the other list.",
+        f"    what to do: see the cause {CAUSE}",
         "    what comes after it: --repair bot,template",
     ]
     assert [line for line in said[begin:] if line.startswith(("–", "!", "√"))][:3] == [
@@ -82,7 +90,9 @@ def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
         "! node-selector       One node.",
         "√ tbot-tag            It floats.",
     ]
-    assert said.index("What else could not be told, and what does not hold") < begin < said.index(a_list.headline)
+    marks = ["What else could not be determined, and what does not hold", "Causes found, and what to do", said[begin]]
+    assert sorted(marks, key=said.index) == marks
+    assert begin < said.index(a_list.headline)
 
 
 @pytest.mark.parametrize("told", [(), OTHERS])
@@ -111,15 +121,17 @@ def test_what_comes_after_a_defect_shows_when_those_before_it_are_gone_too() -> 
     assert [option.split()[-1] for option in options] == ["bot", "bot,template"]
 
 
-def test_what_cannot_hold_before_a_defect_is_mended_stands_together_behind_the_rest(a_list: Report) -> None:
+def test_what_cannot_hold_before_a_defect_is_repaired_stands_together_behind_the_rest(a_list: Report) -> None:
+    defect = replace(FOUND.defect, cause="bot-missing")
+    a_list = with_defects(replace(FOUND, defect=defect))
     (own,) = to_mend(a_list, Verdict.FAIL)
     assert [j.requirement.id for j in own[1]] == ["A-2"]
-    assert hints_of(a_list, *own) == ("Set it.",)
+    assert hints_of(a_list, own[1])[0] == f"Cause: {described(CAUSE).sentence} ({CAUSE})"
     ((reasons, several),) = to_mend(a_list, Verdict.ERROR)
     assert [j.requirement.id for j in several] == ["A-3"]
     assert reasons[0].startswith("A-3: ")
-    for said in (reasons, ("A-3: it broke. Try: something that cannot help yet",)):
-        assert hints_of(a_list, said, several) == ("mend A-2 first: No pod can be created.",)
+    first = ("Repair what A-2 shows first (bot-missing): No pod can be created.",)
+    assert hints_of(a_list, several) == advice_on(a_list, several) == first
 
 
 def test_what_the_list_tells_is_not_told_again(a_list: Report) -> None:
@@ -133,23 +145,30 @@ def test_what_the_list_tells_is_not_told_again(a_list: Report) -> None:
         return replace(told, scenarios=scenarios)
 
     def marked(finding: Finding) -> Finding:
-        return replace(finding, guide_defect=Defect.TEMPLATE)
+        return replace(finding, problems=tuple(replace(p, cause=CAUSE) for p in finding.problems))
+
+    def more(finding: Finding) -> Finding:
+        return replace(finding, problems=(*finding.problems, Problem(finding.problems[0].subject, "something else")))
 
     assert to_mend(showing(a_list, "A-2"), Verdict.FAIL) == []
     assert to_mend(showing(report(), "A-2"), Verdict.FAIL) == to_mend(report(), Verdict.FAIL)
-    # Another scenario of the same requirement went wrong for another reason.
-    twice = replace(a_list, scenarios=(*showing(a_list, "A-2").scenarios, replace(a_list.scenarios[1], id="other")))
-    assert [[j.requirement.id for j in several] for _, several in to_mend(twice, Verdict.FAIL)] == [["A-2"]]
+    # The same finding has another problem, or another scenario of the same requirement went wrong for another reason.
+    steps = tuple(replace(s, findings=tuple(map(more, s.findings))) for s in a_list.scenarios[1].steps)
+    problem = replace(a_list, scenarios=(replace(a_list.scenarios[1], steps=steps),))
+    other = replace(a_list.scenarios[1], id="other", steps=())
+    scenario = replace(a_list, scenarios=(*showing(a_list, "A-2").scenarios, other))
+    for twice in (problem, scenario):
+        assert [[j.requirement.id for j in several] for _, several in to_mend(twice, Verdict.FAIL)] == [["A-2"]]
 
 
-def test_a_requirement_that_nobody_looked_at_stands_behind_nothing(a_list: Report) -> None:
+def test_a_requirement_that_no_step_looked_at_stands_behind_nothing(a_list: Report) -> None:
     assert [reasons for reasons, _ in to_mend(a_list, Verdict.NOT_EVALUATED)] == [("never started",)]
 
 
 def test_without_a_list_every_failure_is_its_own() -> None:
     ((reasons, several),) = to_mend(report(), Verdict.ERROR)
     assert not reasons[0].startswith("A-3: ")
-    assert "mend" not in "".join(hints_of(report(), reasons, several))
+    assert "first" not in "".join(hints_of(report(), several))
 
 
 def test_the_scope_says_what_was_installed_unless_it_is_the_usual_thing() -> None:

@@ -11,9 +11,10 @@ import pytest
 from facts.errors import BadInput
 from facts.finding import Holds
 from judge.verdict import Authority, Result
+from reporting.assemble import described
 from reporting.model import RunFacts
 from reporting.writing.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
-from tests.unit.reporting.sample import ONE, finding, report
+from tests.unit.reporting.sample import CAUSE, ONE, finding, report
 
 
 def test_a_report_comes_back_from_its_json_as_it_was() -> None:
@@ -29,12 +30,14 @@ def test_the_committed_schema_is_that_of_the_model() -> None:
 def test_the_schema_is_a_schema_and_refuses_what_is_missing_or_unknown() -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.check_schema(json_schema())
-    plain = to_plain(report())
+    plain = json.loads(to_json(report()))
 
     assert validator.is_valid(plain)
     assert not validator.is_valid({k: v for k, v in plain.items() if k != "run_errors"})
     assert not validator.is_valid({**plain, "extra": 1})
     assert not validator.is_valid({**plain, "result": "passed"})
+    plain["scenarios"][0]["steps"][0]["findings"][0].pop("seen")
+    assert not validator.is_valid(plain)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +46,31 @@ def test_the_schema_is_a_schema_and_refuses_what_is_missing_or_unknown() -> None
         ("{", "expected JSON"),
         ("[]", "schema version None"),
         ('{"schema_version": 99}', "schema version 99"),
-        ('{"schema_version": 1}', "Field required"),
+        ('{"schema_version": 1}', "schema version 1"),
+        ('{"schema_version": 2}', "Field required"),
     ],
 )
 def test_what_is_no_report_is_bad_input(text: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         from_json(text)
+
+
+def test_the_document_has_each_findings_sentence_and_does_not_need_it_back() -> None:
+    written = report(run_findings=(finding("B-4", Holds.NO, ONE),))
+    plain = json.loads(to_json(written))
+    (of_step,) = plain["scenarios"][1]["steps"][1]["findings"]
+
+    assert of_step["seen"] == plain["run_findings"][0]["seen"] == "trust domain b"
+    assert of_step["problems"][0]["cause"] == CAUSE
+    assert from_json(json.dumps(to_plain(written))) == from_json(json.dumps(plain)) == written
+
+
+def test_the_document_is_complete_without_the_suites_own_list_of_causes() -> None:
+    (cause,) = json.loads(to_json(report()))["causes"]
+
+    assert cause["id"] == CAUSE
+    assert set(cause) == {"id", "sentence", "shown_by", "told_from", "remedy", "check", "references", "fixed_in"}
+    assert described("tbot-pushes-without-renewing").fixed_in == "tbot 18.6.4 or 17.7.14"
 
 
 def test_a_finding_that_claims_without_evidence_is_refused_when_read_too() -> None:

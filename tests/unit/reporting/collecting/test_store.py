@@ -105,6 +105,21 @@ def test_what_was_never_recorded_cannot_be_attached_or_cited() -> None:
     assert store.scenarios[0].all_findings == ()
 
 
+def test_a_statement_brings_the_readings_that_decide_it() -> None:
+    store = running()
+    store.record(ONE)
+    found = finding("A-1", Holds.NO, ONE)
+    deciding = replace(found, problems=tuple(replace(p, evidence=(TWO.id,)) for p in found.problems))
+
+    with pytest.raises(KeyError, match="never recorded"):
+        store.conclude(deciding)
+    with store.shared_setup():
+        store.record(TWO)
+    store.conclude(deciding)
+
+    assert store.scenarios[0].steps[0].evidence == (ONE.id, TWO.id)
+
+
 def test_a_finding_on_a_requirement_without_tag_is_refused_in_a_scenario_and_taken_outside() -> None:
     store = running()
     store.record(ONE)

@@ -1,0 +1,165 @@
+"""Causes on the page, the terminal and in JUnit: by subject, each with its remedy, and what is said where none is known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from facts.catalogue import About
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Holds, Problem, Remark
+from judge.verdict import Ending, Judged, Verdict
+from reporting.assemble import described
+from reporting.model import Report, StepState
+from reporting.writing.causes import causes_found, counts_of
+from reporting.writing.html import to_html
+from reporting.writing.junit import to_junit
+from reporting.writing.terminal import summary
+from reporting.writing.words import advice_on, hints_of, reasons_besides_findings
+from tests.unit.reporting.sample import BODIES, CAUSE, LONG, ONE, TWO, finding, report, scenario, step
+from tests.unit.reporting.test_writers import Page
+
+OTHER = "bundle-not-delivered"
+
+
+def pod(number: int) -> ObjectRef:
+    return ObjectRef("Pod", f"pod-{number}", "shop")
+
+
+def told(*findings: Finding, **changes: Any) -> Report:
+    """A run with one scenario for each finding, beside the sample's others."""
+    words = {Holds.NO: (StepState.VIOLATED, Ending.VIOLATED), Holds.UNKNOWN: (StepState.BROKE, Ending.BROKE)}
+    made = []
+    for each in findings:
+        state, ending = words.get(each.holds, (StepState.PASSED, Ending.COMPLETED))
+        made.append(scenario(each.requirement, step(state, each, evidence=(ONE, TWO, LONG)), ending=ending))
+    named = {f.requirement for f in findings}
+    others = tuple(s for s in report().scenarios if not named.intersection(s.requirements))
+    named_causes = dict.fromkeys(p.cause for f in findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
+    causes = tuple(described(cause) for cause in dict.fromkeys((CAUSE, *named_causes)))
+    return report(scenarios=(*made, *others), causes=causes, **changes)
+
+
+def judged(of: Report, requirement: str) -> Judged:
+    return next(j for j in of.judged if j.requirement.id == requirement)
+
+
+def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
+    unharmed = finding("A-1", Holds.YES, ONE, notes=(Problem(pod(1), "its tag floats", "tbot-version-floating"),))
+    of = told(unharmed, finding("A-3", Holds.UNKNOWN, ONE, OTHER), finding("B-4", Holds.NO, TWO, CAUSE))
+
+    assert [(each.cause.id, each.does) for each in causes_found(of)] == [
+        (CAUSE, (("breaks", ("A-2", "B-4")),)),
+        ("tbot-version-floating", (("seen without harm by", ("A-1",)),)),
+        (OTHER, (("leaves open", ("A-3",)),)),
+    ]
+    page = Page(to_html(of, BODIES))
+    assert f"{described(CAUSE).sentence} {CAUSE} Breaks A-2 , B-4 What to do." in page.text
+    assert page.text.index("Causes found") < page.text.index("What does not hold")
+    assert {f"cause-{c.id}" for c in of.causes} <= set(page.ids)
+    assert "    leaves open A-3" in [line for line, _ in summary(of, Path("r"))]
+
+
+def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name_one() -> None:
+    of = told(finding("B-4", Holds.NO, ONE))
+
+    assert advice_on(of, (judged(of, "B-4"),)) == (
+        "The cause could not be told from this finding. It is probably one that another requirement names: "
+        f"see A-2, which names {CAUSE}.",
+    )
+    assert f'see <a href="#A-2">A-2</a>, which names <a href="#cause-{CAUSE}">{CAUSE}</a>.' in article(of, "B-4")
+    alone = replace(of, judged=tuple(j for j in of.judged if j.requirement.id == "B-4"))
+    (said,) = advice_on(alone, alone.judged)
+    assert said.startswith("The cause could not be told from this finding. What would settle it: the readings")
+
+
+def test_one_cause_has_its_remedy_and_nothing_else_is_advised() -> None:
+    of, cause = report(), described(CAUSE)
+
+    assert advice_on(of, (judged(of, "A-2"),)) == ()
+    assert hints_of(of, (judged(of, "A-2"),)) == (
+        f"Cause: {cause.sentence} ({CAUSE})",
+        f"What to do: 1. {cause.remedy[0]}",
+        f"2. {cause.remedy[1]}",
+        f"3. {cause.remedy[2]}",
+        f"Check again: {cause.check}",
+    )
+    assert "\n".join(hints_of(of, (judged(of, "A-2"),))) in to_junit(of)
+
+
+def test_what_could_not_be_determined_says_what_would_settle_it() -> None:
+    of = told(finding("B-4", Holds.UNKNOWN, ONE))
+
+    assert advice_on(of, (judged(of, "B-4"),)) == ("What would settle it: ask istiod",)
+    assert advice_on(of, (judged(of, "B-1"),)) == ()
+
+
+def test_a_failure_of_a_self_test_or_of_a_proof_of_istio_is_not_blamed_on_the_install() -> None:
+    failed = judged(report(), "A-2")
+    for about, words in ((About.SUITE, "the suite is wrong"), (About.ISTIO, "Istio behaves differently")):
+        blamed = replace(failed, requirement=replace(failed.requirement, about=about), causes=())
+        (said,) = advice_on(report(), (blamed,))
+        assert words in said
+
+
+def test_reasons_that_findings_tell_by_subject_are_not_told_twice() -> None:
+    assert reasons_besides_findings(report(), judged(report(), "A-2")) == ()
+    assert reasons_besides_findings(report(), judged(report(), "B-2")) == ("waived by platform-team: until release 12",)
+    assert reasons_besides_findings(report(), judged(report(), "B-4")) == ("never started",)
+
+
+def of_many(wrong: int) -> Finding:
+    return finding(
+        "A-2",
+        Holds.NO,
+        ONE,
+        problems=(
+            *(Problem(pod(i), "has an istiod certificate", CAUSE, (TWO.id, ONE.id)) for i in range(wrong)),
+            Problem(pod(90), "has an expired certificate", "", (LONG.id,)),
+        ),
+        unclear=(Problem(pod(91), "did not answer"),),
+        held=tuple(Remark(pod(i), "has a Teleport certificate") for i in range(95, 99)),
+        left_out=(Remark(pod(99), "it is being deleted"),),
+    )
+
+
+def article(of: Report, requirement: str) -> str:
+    html = to_html(of, BODIES)
+    start = html.index(f'aria-labelledby="{requirement}"')
+    return html[start : html.index("</article>", start)]
+
+
+def test_a_finding_is_told_by_subject_with_cause_and_readings_decisive_first() -> None:
+    html = article(told(of_many(2)), "A-2")
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*istiod certificate.*?</tr>", html, re.DOTALL)
+
+    assert re.findall(r'href="#([^"]+)"', row) == [TWO.id, ONE.id, TWO.id, ONE.id, f"cause-{CAUSE}"]
+    for words in ("has an expired certificate not told", "did not answer not told", f"shown by {LONG.question}"):
+        assert words in Page(f"<p>{html}").text
+
+
+def test_many_subjects_of_which_the_same_is_said_are_folded_and_all_there() -> None:
+    html = article(told(of_many(40)), "A-2")
+
+    assert "<summary>40 subjects</summary>" in html
+    assert all(f"Pod shop/pod-{i} " in html for i in range(40))
+    assert html.count("has an istiod certificate") == 1, "neither the reason nor the sentence tells it again"
+
+
+def test_what_held_and_what_was_left_out_is_counted_and_folded() -> None:
+    assert counts_of(of_many(2)) == "7 read, 4 held, 3 wrong, 1 could not be read, 1 left out"
+    html = article(told(of_many(2)), "A-2")
+    assert "ConfigMap x/y: 7 read, 4 held, 3 wrong, 1 could not be read, 1 left out</summary>" in html
+    assert "it is being deleted" in html
+
+
+def test_a_page_with_all_of_it_is_well_formed() -> None:
+    of = told(of_many(40), finding("A-3", Holds.UNKNOWN, ONE, OTHER), finding("B-4", Holds.NO, TWO))
+    page = Page(to_html(of, BODIES))
+
+    assert page.open == []
+    assert sorted(set(page.ids)) == sorted(page.ids)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert judged(of, "A-3").verdict is Verdict.ERROR
