@@ -21,7 +21,7 @@ CATALOGUE = parse_catalogue(
     {
         "requirements": [
             {"id": each, "level": "MUST", "about": "install", "profile": "p", "sentence": "w.", "source": "w",
-             "really_known_by": "w.", "remedy": "w."}
+             "really_known_by": "w."}
             for each in ("ID-01", "X-1", "X-2")
         ]
     }
