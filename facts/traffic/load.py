@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from facts.declared import Declared
 from facts.document import damaged, maybe, need, texts, when
 from facts.errors import CouldNotTell
 from facts.proxies.envoy_traffic import Counters
@@ -25,7 +26,7 @@ word for an error, its detail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Declared):
     """Another clock against the suite's.
 
     Attributes:

@@ -205,7 +205,7 @@ def test_two_nodes_are_enough() -> None:
 
 
 def test_one_node_makes_traffic_between_nodes_inapplicable() -> None:
-    node = Node("node-1", {}, True, (), "v1.34.4", "", "", "", (), {}, False, ("ev-node-1",))
+    node = Node("node-1", {}, "v1.34.4", (), unschedulable=False, evidence=("ev-node-1",))
     found = judge.needs_two_nodes((node,), ("node-1",))
     inapplicable(found or _nothing(), "TRF-04", "ev-node-1")
 
