@@ -1,4 +1,4 @@
-"""Parsers by declaration: the fields of a fact say where they stand in somebody else's document.
+"""Parsers by declaration: the fields of a fact say where they stand in a document.
 
 A fact is a frozen dataclass that derives from `Declared`. A field without `At` has the document's own name for it. A field
 that the document may leave out has a default, in its annotation (`Text`, `Flag`, `Many`) or as a dataclass has it; an
@@ -89,7 +89,7 @@ def At(*paths: str) -> Any:  # noqa: N802 - it stands in annotations, like a typ
 
 @dataclass(frozen=True)
 class Read:
-    """What stands in the document, and what the fact's value is made of it.
+    """A value that is made of something else in the document.
 
     Attributes:
         wire: Type in the document.
@@ -199,7 +199,7 @@ _KINDS = {
 
 
 def explained(error: ValidationError) -> tuple[str, str]:
-    """What the first damaged field was expected to be, and what was seen in its place."""
+    """Return what the first damaged field was expected to be, and what stands there instead."""
     first = error.errors(include_url=False)[0]
     kind, seen, field = first["type"], first["input"], ".".join(str(key) for key in first["loc"])
     if kind == "missing":

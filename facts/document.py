@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """What was asked for does not exist: an answer, not an error.
+    """The answer that something does not exist; it is no error.
 
     Attributes:
         subject: The thing that is not there.

@@ -10,7 +10,7 @@ from facts.declared import At, Declared, read
 from facts.kubernetes.objects import named
 
 CONTROLLER = "istio.io/gateway-controller"
-"""How istiod is called in the classes whose gateways it deploys. Source: Istio, Kubernetes Gateway API."""
+"""The name of istiod in the classes whose gateways it deploys. Source: Istio, Kubernetes Gateway API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def parse_jwks(document: Any, evidence: tuple[str, ...] = ()) -> Jwks:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a join token still holds the text of the template (or what a failed xargs leaves) instead of a key set."""
+    """Tell whether a join token holds the template's text (or the remains of a failed xargs) instead of a key set."""
     return LITERAL_PLACEHOLDER in text or text.strip() in ("", "{}", "'{}'")
 
 

@@ -64,7 +64,7 @@ class Refused:
         reason: The cluster's own words.
         evidence: Ids of the readings.
         by_policy: The cluster or the node refused such a pod. Otherwise something else was in the way (an image that cannot
-            be pulled, a right that this identity lacks, an API server that did not answer), and nobody could look.
+            be pulled, a right that this identity lacks, an API server that did not answer), and the probe could not look.
     """
 
     node: str

@@ -1,6 +1,6 @@
-"""A timeline: what happened in one scenario, on one clock; one JSON document, from which the page draws.
+"""A timeline: the events of one scenario on one clock; one JSON document, from which the page draws.
 
-Everything in it was concluded from readings that are evidence of their own; no verdict stands on the timeline.
+Everything in it follows from readings that are evidence of their own; no verdict stands on the timeline.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Authorities(Declared):
 
 @dataclass(frozen=True, slots=True)
 class StreamHealth(Declared):
-    """How many SDS streams one proxy had for a while.
+    """The number of SDS streams of one proxy for a while.
 
     Attributes:
         pod: ``namespace/name``.
@@ -152,7 +152,7 @@ class LoadLine(Declared):
 
 @dataclass(frozen=True, slots=True)
 class Action(Declared):
-    """Something that the suite did.
+    """An action of the suite.
 
     Attributes:
         words: What, as a sentence.
@@ -167,7 +167,7 @@ class Action(Declared):
 
 @dataclass(frozen=True, slots=True)
 class Happening(Declared):
-    """Something that was noticed.
+    """An event that the suite noticed.
 
     Attributes:
         of: Whose it is: ``tbot``, ``Envoy``, ``Kubernetes``, ``Teleport``, with a name where there are several.
@@ -182,7 +182,7 @@ class Happening(Declared):
 
 @dataclass(frozen=True, slots=True)
 class Timeline(Declared):
-    """What happened in one scenario. All times are UTC and on the suite's clock.
+    """The events of one scenario. All times are UTC and on the suite's clock.
 
     Attributes:
         title: Of the scenario.

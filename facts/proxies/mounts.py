@@ -12,7 +12,7 @@ from facts.document import damaged
 from facts.proxies.identity import PodRef
 
 SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
-"""Where Istio looks for the socket, and where that leads in images in which ``/var/run`` is a link to ``/run``."""
+"""The directory in which Istio looks for the socket, and the one it becomes where ``/var/run`` is a link to ``/run``."""
 
 
 @dataclass(frozen=True, slots=True)

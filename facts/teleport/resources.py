@@ -184,7 +184,7 @@ class Role(Declared):
 
 
 def selects(wanted: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) -> bool:
-    """Whether a label selector of Teleport takes a resource with these labels; ``*`` takes everything, an empty one nothing.
+    """Tell whether a label selector of Teleport takes a resource; ``*`` takes every resource, an empty selector none.
 
     Args:
         wanted: For each key the values that match.
