@@ -1,1 +1,1 @@
-"""What the suite knows: frozen, typed facts and the pure parsers that make them from what was read. No I/O."""
+"""Knowledge of the suite: frozen, typed facts, and the pure parsers that make them from readings. No I/O."""

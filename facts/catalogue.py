@@ -8,20 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from facts.errors import BadInput
+from pydantic import ConfigDict, Field, Strict
+
+from facts.declared import Declared, ListOf, Many, Read, read
+from facts.errors import BadInput, CouldNotTell
+
+T = TypeVar("T")
+
+Line = Annotated[str, Read(str, lambda text: " ".join(text.split()))]
+
+
+OURS = ConfigDict(strict=True, extra="forbid")
+"""For our own document, in which an unknown key is a mistake."""
 
 
 class Level(StrEnum):
-    """How much a requirement weighs."""
+    """The weight of a requirement."""
 
     MUST = "MUST"
     SHOULD = "SHOULD"
 
 
 class About(StrEnum):
-    """What a requirement is a statement about. Only INSTALL counts for the verdict of a run."""
+    """The subject of a requirement. Only INSTALL counts for the verdict of a run."""
 
     INSTALL = "install"
     ISTIO = "istio"
@@ -29,7 +40,7 @@ class About(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Declared):
     """One promise.
 
     Attributes:
@@ -44,20 +55,22 @@ class Requirement:
         not_applicable_when: Conditions under which it does not apply; each is a sentence.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = OURS
+
     id: str
-    sentence: str
-    level: Level
-    about: About
+    sentence: Line
+    level: Annotated[Level, Strict(False)]
+    about: Annotated[About, Strict(False)]
     profile: str
-    source: str
-    really_known_by: str
-    guide_claims: str = ""
-    not_applicable_when: tuple[str, ...] = ()
+    source: Line
+    really_known_by: Line
+    guide_claims: Line = ""
+    not_applicable_when: ListOf[Line] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class GuideDefect:
-    """Something that the guide itself gets wrong.
+class GuideDefect(Declared):
+    """A defect of the guide itself.
 
     Attributes:
         name: What lists and ``--repair`` call it.
@@ -68,12 +81,14 @@ class GuideDefect:
         hides: Ids of the requirements that cannot hold before it is mended, and so say nothing of their own.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = OURS
+
     name: str
-    sentence: str
+    sentence: Line
     cause: str
-    caught_by: tuple[str, ...]
-    stops: str = ""
-    hides: tuple[str, ...] = ()
+    caught_by: ListOf[str]
+    stops: Line = ""
+    hides: ListOf[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,77 +151,48 @@ class Catalogue:
         return tuple(r for r in self if r.profile in wanted)
 
 
-_KEYS = {"id", "sentence", "level", "about", "profile", "source", "really_known_by"}
-_OPTIONAL = {"guide_claims", "not_applicable_when"}
+@dataclass(frozen=True, slots=True)
+class _File(Declared):
+    __pydantic_config__: ClassVar[ConfigDict] = OURS
+
+    requirements: ListOf[dict[str, Any]]
+    profiles: Annotated[Mapping[str, ListOf[str]], Field(default={})]
+    guide_defects: Many[dict[str, Any]]
 
 
 def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Catalogue:
     """Reads the catalogue from its parsed YAML.
 
     Args:
-        document: ``{"profiles": {group: [profile, …]}, "requirements": [{…}, …]}``.
+        document: ``{"profiles": {group: [profile, …]}, "requirements": [{…}, …], "guide_defects": [{…}, …]}``.
         where: Name of the file, for messages.
 
     Raises:
         BadInput: A key is missing or unknown, a value is of the wrong kind, or an id or the name of a profile is used twice.
     """
-    if not isinstance(document, Mapping) or not isinstance(document.get("requirements"), list):
-        raise _bad(where, "a mapping with `profiles` and a list of `requirements`", f"a {type(document).__name__}")
+    file = _read(_File, document, where)
     requirements: dict[str, Requirement] = {}
-    for entry in document["requirements"]:
-        if not isinstance(entry, Mapping):
-            raise _bad(where, "each requirement to be a mapping", repr(entry))
-        keys = set(entry)
-        if missing := _KEYS - keys:
-            raise _bad(where, f"the keys {sorted(missing)} in requirement {entry.get('id')}", "they are missing")
-        if unknown := keys - _KEYS - _OPTIONAL:
-            raise _bad(where, f"only known keys in requirement {entry['id']}", f"{sorted(unknown)}")
-        if not isinstance(entry.get("not_applicable_when", []), list):
-            raise _bad(where, f"a list of conditions in requirement {entry['id']}", repr(entry["not_applicable_when"]))
-        if entry["id"] in requirements:
-            raise _bad(where, "each id once", f"{entry['id']} twice")
-        try:
-            requirement = Requirement(
-                id=entry["id"],
-                sentence=_line(entry["sentence"]),
-                level=Level(entry["level"]),
-                about=About(entry["about"]),
-                profile=entry["profile"],
-                source=_line(entry["source"]),
-                really_known_by=_line(entry["really_known_by"]),
-                guide_claims=_line(entry.get("guide_claims", "")),
-                not_applicable_when=tuple(_line(c) for c in entry.get("not_applicable_when", ())),
-            )
-        except ValueError as error:
-            raise _bad(where, f"known values in requirement {entry['id']}", str(error)) from error
+    for entry in file.requirements:
+        requirement = _read(Requirement, entry, f"{where}, requirement {entry.get('id')}")
+        if requirement.id in requirements:
+            raise _bad(where, "each id once", f"{requirement.id} twice")
         requirements[requirement.id] = requirement
     single = {r.profile: (r.profile,) for r in requirements.values()}
-    groups = {name: tuple(members) for name, members in (document.get("profiles") or {}).items()}
-    for name, members in groups.items():
+    for name, members in file.profiles.items():
         if name in single:
             raise _bad(where, "a name for the group that no profile has", name)
-        if unknown_members := set(members) - set(single):
-            raise _bad(where, f"known profiles in the group {name}", f"{sorted(unknown_members)}")
-    defects = tuple(_defect(entry, requirements, where) for entry in document.get("guide_defects") or ())
-    return Catalogue(requirements, {**single, **groups}, defects)
+        if unknown := set(members) - set(single):
+            raise _bad(where, f"known profiles in the group {name}", f"{sorted(unknown)}")
+    defects = tuple(_defect(entry, requirements, where) for entry in file.guide_defects)
+    return Catalogue(requirements, {**single, **file.profiles}, defects)
 
 
 def _defect(entry: Any, requirements: Mapping[str, Requirement], where: str) -> GuideDefect:
-    if not isinstance(entry, Mapping) or not {"name", "sentence", "cause", "caught_by"} <= set(entry):
-        raise _bad(where, "name, sentence, cause and caught_by in each of the guide's defects", repr(entry))
-    if unknown := set(entry) - {"name", "sentence", "cause", "caught_by", "stops", "hides"}:
-        raise _bad(where, f"only known keys in the guide's defect {entry['name']}", f"{sorted(unknown)}")
-    hidden = [i for word in entry.get("hides", ()) for i in _ids(word, requirements)]
-    if strange := {*entry["caught_by"], *hidden} - set(requirements):
-        raise _bad(where, f"known requirements or profiles in the guide's defect {entry['name']}", f"{sorted(strange)}")
-    return GuideDefect(
-        name=entry["name"],
-        sentence=_line(entry["sentence"]),
-        cause=entry["cause"],
-        caught_by=tuple(entry["caught_by"]),
-        stops=_line(entry.get("stops", "")),
-        hides=tuple(hidden),
-    )
+    defect = _read(GuideDefect, entry, f"{where}, the guide's defect {entry.get('name')}")
+    hidden = tuple(i for word in defect.hides for i in _ids(word, requirements))
+    if strange := {*defect.caught_by, *hidden} - set(requirements):
+        raise _bad(where, f"known requirements or profiles in the guide's defect {defect.name}", f"{sorted(strange)}")
+    return replace(defect, hides=hidden)
 
 
 def _ids(word: str, requirements: Mapping[str, Requirement]) -> tuple[str, ...]:
@@ -214,8 +200,11 @@ def _ids(word: str, requirements: Mapping[str, Requirement]) -> tuple[str, ...]:
     return tuple(r.id for r in requirements.values() if r.profile == word) or (word,)
 
 
-def _line(text: str) -> str:
-    return " ".join(str(text).split())
+def _read(kind: type[T], document: Any, where: str) -> T:
+    try:
+        return read(kind, document, where)
+    except CouldNotTell as error:
+        raise _bad(where, error.expected, error.seen) from None
 
 
 def _bad(where: str, expected: str, seen: str) -> BadInput:

@@ -1,4 +1,6 @@
-"""Reading fields out of parsed JSON or YAML: a damaged document is said to be damaged, never guessed at.
+"""Fields of decoded JSON or YAML, read one by one: a damaged document is said to be damaged, never guessed at.
+
+For parsers that follow a document's own structure; one that takes fields from fixed places is declared (`facts.declared`).
 
 Every parser of this package takes what was read as its first argument: the decoded document where the body is JSON, the
 text otherwise (`decoded` makes the one or the other of a stored body, so that stored evidence can be parsed again). Where
@@ -40,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """What was asked for does not exist: an answer, not an error.
+    """The answer that something does not exist; it is no error.
 
     Attributes:
         subject: The thing that is not there.
@@ -144,12 +146,6 @@ def texts(document: Any, path: Path, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise damaged(f"the field {_shown(path)} to be a list of texts", repr(type(value).__name__), where)
     return tuple(value)
-
-
-def text_map(document: Any, path: Path, where: str) -> dict[str, str]:
-    """A mapping of text to text, empty when missing."""
-    value = maybe(document, path, dict[str, Any](), where)
-    return {str(key): str(item) for key, item in value.items()}
 
 
 def mappings(document: Any, path: Path, where: str) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Evidence: one reading of the world, kept with everything an auditor needs to trust it. And who it is handed to."""
+"""Evidence: one reading of the world, kept with everything an auditor needs to trust it; and its recorder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was asked, of what, when, and what came back.
+    """One reading: the question, its subject, the time, and the answer.
 
     Attributes:
         id: ``ev-`` and 16 random hex digits. Made of nothing that was read, so that it says nothing about a secret that is
@@ -122,7 +122,7 @@ def _digest(body: str) -> str:
 
 
 class Recorder(Protocol):
-    """Where readings and findings go. ``reporting`` implements it, ``conftest`` hands it on."""
+    """The keeper of readings and findings. ``reporting`` implements it, ``conftest`` hands it on."""
 
     def record(self, evidence: Evidence) -> str:
         """Keeps a reading and attaches it to the step that is running, if one is. Returns the evidence's id."""

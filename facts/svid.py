@@ -1,4 +1,4 @@
-"""X.509 certificates and SPIFFE IDs: what an SVID says, and whether it descends from a set of authorities.
+"""X.509 certificates and SPIFFE IDs: the content of an SVID, and its descent from a set of authorities.
 
 Sources: SPIFFE-ID specification section 2, X509-SVID specification sections 2 to 5, RFC 5280.
 """
@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
@@ -105,13 +104,11 @@ class Certificate:
         not_before: UTC.
         not_after: UTC.
         uri_sans: All URI subject alternative names.
-        dns_sans: All DNS subject alternative names.
         san_critical: The subject alternative name extension is critical (it must be where the subject is empty).
         is_ca: basicConstraints CA is true.
         key_usage: Names of the bits that are set, e.g. ``digital_signature``; empty when the extension is missing.
         key_usage_critical: The extension is critical.
         extended_key_usage: ``server_auth``, ``client_auth``, or dotted OIDs of others.
-        key_kind: E.g. ``ECDSA secp256r1``, ``RSA 2048``.
         key_sha256: SHA-256 of the DER SubjectPublicKeyInfo, hex: two certificates share their key when it is equal.
         sha256: SHA-256 of the DER certificate, hex.
         pem: The certificate; public.
@@ -123,13 +120,11 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     uri_sans: tuple[str, ...]
-    dns_sans: tuple[str, ...]
     san_critical: bool
     is_ca: bool
     key_usage: frozenset[str]
     key_usage_critical: bool
     extended_key_usage: frozenset[str]
-    key_kind: str
     key_sha256: str
     sha256: str
     pem: str
@@ -183,17 +178,15 @@ def _der_length(der: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """Whether a leaf descends from a set of authorities.
+    """The outcome of checking the descent of a leaf from a set of authorities.
 
     Attributes:
-        ok: It does, at the time asked for.
+        ok: It descends from one of them, at the time asked for.
         reason: Why not; empty when it does.
-        anchor: SHA-256 of the authority it descends from; empty when none.
     """
 
     ok: bool
     reason: str = ""
-    anchor: str = ""
 
 
 def verify_chain(
@@ -227,11 +220,10 @@ def verify_chain(
         .build_client_verifier()
     )
     try:
-        path = verifier.verify(own, [x509.load_pem_x509_certificate(i.pem.encode()) for i in intermediates])
+        verifier.verify(own, [x509.load_pem_x509_certificate(i.pem.encode()) for i in intermediates])
     except verification.VerificationError as error:
         return ChainCheck(False, _why_not(own, leaf, loaded, at, str(error)))
-    root = path.chain[-1].public_bytes(serialization.Encoding.DER)
-    return ChainCheck(True, anchor=hashlib.sha256(root).hexdigest())
+    return ChainCheck(True)
 
 
 def is_signed_by(leaf: Certificate, authorities: Iterable[Certificate], intermediates: Iterable[Certificate] = ()) -> bool:
@@ -293,12 +285,6 @@ def _certificate(loaded: x509.Certificate, where: str) -> Certificate:
     names = san.value if san and isinstance(san.value, x509.SubjectAlternativeName) else x509.SubjectAlternativeName([])
     key = loaded.public_key()
     key_der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        kind = f"ECDSA {key.curve.name}"
-    elif isinstance(key, rsa.RSAPublicKey):
-        kind = f"RSA {key.key_size}"
-    else:
-        kind = type(key).__name__.removesuffix("PublicKey")
     return Certificate(
         subject=loaded.subject.rfc4514_string(),
         issuer=loaded.issuer.rfc4514_string(),
@@ -306,7 +292,6 @@ def _certificate(loaded: x509.Certificate, where: str) -> Certificate:
         not_before=loaded.not_valid_before_utc,
         not_after=loaded.not_valid_after_utc,
         uri_sans=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
-        dns_sans=tuple(names.get_values_for_type(x509.DNSName)),
         san_critical=bool(san and san.critical),
         is_ca=bool(basic and isinstance(basic.value, x509.BasicConstraints) and basic.value.ca),
         key_usage=frozenset(u for u in _KEY_USAGES if usage and getattr(usage.value, u)),
@@ -315,7 +300,6 @@ def _certificate(loaded: x509.Certificate, where: str) -> Certificate:
             _EXTENDED.get(oid, oid.dotted_string)
             for oid in (extended.value if extended and isinstance(extended.value, x509.ExtendedKeyUsage) else ())
         ),
-        key_kind=kind,
         key_sha256=hashlib.sha256(key_der).hexdigest(),
         sha256=hashlib.sha256(loaded.public_bytes(serialization.Encoding.DER)).hexdigest(),
         pem=loaded.public_bytes(serialization.Encoding.PEM).decode(),

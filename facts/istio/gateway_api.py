@@ -1,29 +1,30 @@
-"""Classes of gateways of the Gateway API: who makes what a Gateway asks for."""
+"""Classes of gateways of the Gateway API: each names the controller that makes its gateways."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import need
+from facts.declared import At, Declared, read
+from facts.kubernetes.objects import named
 
 CONTROLLER = "istio.io/gateway-controller"
-"""How istiod is called in the classes whose gateways it deploys. Source: Istio, Kubernetes Gateway API."""
+"""The name of istiod in the classes whose gateways it deploys. Source: Istio, Kubernetes Gateway API."""
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayClass:
+class GatewayClass(Declared):
     """A class of gateways.
 
     Attributes:
         name: Its name.
-        controller: Who makes the gateways of this class.
+        controller: The controller that makes the gateways of this class.
         evidence: Ids of the readings it was made from.
     """
 
-    name: str
-    controller: str
+    name: Annotated[str, At("metadata.name")]
+    controller: Annotated[str, At("spec.controllerName")]
     evidence: tuple[str, ...] = ()
 
 
@@ -33,8 +34,7 @@ def parse_gateway_class(document: Any, evidence: tuple[str, ...] = ()) -> Gatewa
     Raises:
         CouldNotTell: It is none.
     """
-    name = need(document, "metadata.name", str, "GatewayClass")
-    return GatewayClass(name, need(document, "spec.controllerName", str, f"GatewayClass {name}"), evidence)
+    return read(GatewayClass, document, named("GatewayClass", document), evidence=evidence)
 
 
 def istiods(classes: Iterable[GatewayClass]) -> GatewayClass | None:

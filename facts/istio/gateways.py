@@ -1,7 +1,7 @@
 """Gateways of a mesh, whatever runs them: an Envoy of Istio that is a router and stands beside no application.
 
-What runs one is a Deployment or a DaemonSet of Istio's charts, one written by hand that the injector fills in, or a workload
-of another kind, which only its pods tell. An application with an ``istio-proxy`` in its template, as ``istioctl
+A gateway runs as a Deployment or a DaemonSet of Istio's charts, as one written by hand that the injector fills in, or as a
+workload of another kind, which only its pods show. An application with an ``istio-proxy`` in its template, as ``istioctl
 kube-inject`` makes it, is none.
 
 Sources: Istio's gateway charts and injection template ``gateway``; the arguments of its proxy (``proxy router``).
@@ -17,7 +17,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet, Deployment
 
 NOT_INGRESS = ("egress", "eastwest")
-"""How values of the label ``istio`` begin on gateways that are not for what comes from outside."""
+"""Prefixes of the label ``istio`` on gateways that take no traffic from outside."""
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """Label of what istiod deploys for a Gateway of the Gateway API, waypoints among it."""

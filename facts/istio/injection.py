@@ -1,4 +1,4 @@
-"""What the API server said to a pod that it was asked to accept without creating it."""
+"""The API server's answer to a pod that it was asked to accept without creating it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class DryRun:
     """The answer to a server-side dry run: injected by the webhook, then validated.
 
     Attributes:
-        accepted: Whether the pod could be created.
+        accepted: The pod could be created.
         pod: The injected pod; None when it was refused.
         message: The API server's words when it was refused.
         where: Namespace and flavour of the pod that was sent.

@@ -1,4 +1,4 @@
-"""The authorities of Istio's own CA, as istiod distributes them: what a certificate from Teleport must not descend from.
+"""The authorities of Istio's own CA, as istiod distributes them; no certificate from Teleport may descend from them.
 
 Source: Istio, ConfigMap ``istio-ca-root-cert``, which istiod keeps in every namespace.
 """

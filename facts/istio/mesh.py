@@ -9,9 +9,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import damaged, maybe, need, parse_yaml, text_map, texts
+from pydantic import Field
+
+from facts.declared import At, Declared, Read, Text, Texts, read
+from facts.document import damaged, need, parse_yaml
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.workloads import DaemonSet, Deployment
 
@@ -26,29 +29,32 @@ _NODES_SOCKET = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class MeshConfig:
-    """What ``mesh`` in the ConfigMap ``istio`` says, with Istio's own defaults where it says nothing.
+class MeshConfig(Declared):
+    """The key ``mesh`` of the ConfigMap ``istio``, with Istio's own defaults for what it leaves out.
 
     Attributes:
         trust_domain: Istio's default is ``cluster.local``.
         trust_domain_aliases: Further trust domains whose peers are accepted.
         normalization: ``pathNormalization.normalization``; Istio's default is ``DEFAULT``, which acts as ``BASE``.
-        proxy_metadata: ``defaultConfig.proxyMetadata``.
-        access_log_file: ``accessLogFile``, empty for none.
         evidence: Ids of the readings.
     """
 
-    trust_domain: str
-    trust_domain_aliases: tuple[str, ...]
-    normalization: str
-    proxy_metadata: Mapping[str, str]
-    access_log_file: str
+    trust_domain: Annotated[
+        str,
+        Field(default=DEFAULT_TRUST_DOMAIN),
+        At("trustDomain"),
+        Read(str, lambda text: text or DEFAULT_TRUST_DOMAIN),
+    ]
+    trust_domain_aliases: Annotated[Texts, At("trustDomainAliases")]
+    normalization: Annotated[
+        str, Field(default="DEFAULT"), At("pathNormalization.normalization"), Read(str, lambda text: text or "DEFAULT")
+    ]
     evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Injector:
-    """What the ConfigMap ``istio-sidecar-injector`` says.
+class Injector(Declared):
+    """The ConfigMap ``istio-sidecar-injector``.
 
     Attributes:
         templates: Text of each injection template by name; aliases are not among them.
@@ -59,10 +65,16 @@ class Injector:
     """
 
     templates: Mapping[str, str]
-    default_templates: tuple[str, ...]
+    default_templates: Annotated[Texts, At("defaultTemplates")]
     hub: str
     tag: str
     evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Values(Declared):
+    hub: Annotated[Text, At("global.hub")]
+    tag: Annotated[Text, At("global.tag"), Read(Any, str)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +105,6 @@ class Mesh:
         return self.config.trust_domain
 
     @property
-    def trust_domain_aliases(self) -> tuple[str, ...]:
-        """The mesh's trust domain aliases."""
-        return self.config.trust_domain_aliases
-
-    @property
     def normalization(self) -> str:
         """The mesh's path normalization."""
         return self.config.normalization
@@ -118,11 +125,6 @@ class Mesh:
         return mounting[0] if named not in self.templates and len(mounting) == 1 else named
 
     @property
-    def default_templates(self) -> tuple[str, ...]:
-        """The templates used where a pod names none."""
-        return self.injector.default_templates
-
-    @property
     def image_tags(self) -> Mapping[str, str]:
         """Tag of each istiod Deployment's image; empty where the image has none (a digest)."""
         return {d.name: image_tag(c.image) for d in self.istiod for c in d.template.spec.containers if c.name == "discovery"}
@@ -141,17 +143,8 @@ def parse_mesh_config(config_map: ConfigMap) -> MeshConfig:
         CouldNotTell: It has no key ``mesh``, or that is not a YAML mapping.
     """
     where = f"ConfigMap {config_map.namespace}/{config_map.name}, key mesh"
-    mesh = parse_yaml(need(config_map.data, ["mesh"], str, where), where) or {}
-    if not isinstance(mesh, Mapping):
-        raise damaged("a mapping", type(mesh).__name__, where)
-    return MeshConfig(
-        trust_domain=maybe(mesh, "trustDomain", "", where) or DEFAULT_TRUST_DOMAIN,
-        trust_domain_aliases=texts(mesh, "trustDomainAliases", where),
-        normalization=maybe(mesh, "pathNormalization.normalization", "", where) or "DEFAULT",
-        proxy_metadata=text_map(mesh, "defaultConfig.proxyMetadata", where),
-        access_log_file=maybe(mesh, "accessLogFile", "", where),
-        evidence=config_map.evidence,
-    )
+    mesh = parse_yaml(need(config_map.data, ["mesh"], str, where), where)
+    return read(MeshConfig, {} if mesh is None else mesh, where, evidence=config_map.evidence)
 
 
 def parse_injector(config_map: ConfigMap) -> Injector:
@@ -163,13 +156,8 @@ def parse_injector(config_map: ConfigMap) -> Injector:
     where = f"ConfigMap {config_map.namespace}/{config_map.name}"
     config = parse_yaml(need(config_map.data, ["config"], str, where), f"{where}, key config")
     try:
-        values: Any = json.loads(need(config_map.data, ["values"], str, where))
+        found = json.loads(need(config_map.data, ["values"], str, where))
     except ValueError as error:
         raise damaged("JSON in key values", str(error), where) from error
-    return Injector(
-        templates={name: str(text) for name, text in need(config, "templates", dict, where).items()},
-        default_templates=texts(config, "defaultTemplates", where),
-        hub=maybe(values, "global.hub", "", where),
-        tag=str(maybe(values, "global", dict[str, Any](), where).get("tag", "")),
-        evidence=config_map.evidence,
-    )
+    values = read(_Values, found, f"{where}, key values")
+    return read(Injector, config, where, hub=values.hub, tag=values.tag, evidence=config_map.evidence)

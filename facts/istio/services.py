@@ -1,4 +1,4 @@
-"""What the Kubernetes API says about Services, and about the ingress gateway behind one.
+"""Services as the Kubernetes API has them, and the ingress gateway behind one.
 
 Source: the Kubernetes API reference, core/v1.
 """
@@ -7,15 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import mappings, maybe, need, text_map
+from pydantic import Field
+
+from facts.declared import At, Declared, ListOf, Read, Text, TextMap, read
 from facts.istio.gateways import Gateway
 from facts.kubernetes.objects import named
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class _Port(Declared):
+    name: Text
+    port: int
+
+
+def _numbers(ports: tuple[_Port, ...]) -> dict[str, int]:
+    return {port.name: port.port for port in ports}
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Declared):
     """A Service.
 
     Attributes:
@@ -26,10 +38,10 @@ class Service:
         evidence: Ids of the readings it was made from.
     """
 
-    namespace: str
-    name: str
-    selector: Mapping[str, str]
-    ports: Mapping[str, int]
+    namespace: Annotated[Text, At("metadata.namespace")]
+    name: Annotated[str, At("metadata.name")]
+    selector: Annotated[TextMap, At("spec.selector")]
+    ports: Annotated[Mapping[str, int], Field(default={}), At("spec.ports"), Read(ListOf[_Port], _numbers)]
     evidence: tuple[str, ...]
 
     def selects(self, labels: Mapping[str, str]) -> bool:
@@ -43,17 +55,7 @@ def parse_service(document: Any, evidence: tuple[str, ...] = ()) -> Service:
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named("Service", document)
-    return Service(
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        selector=text_map(document, "spec.selector", where),
-        ports={
-            maybe(port, "name", "", where): need(port, "port", int, where)
-            for port in mappings(document, "spec.ports", where)
-        },
-        evidence=evidence,
-    )
+    return read(Service, document, named("Service", document), evidence=evidence)
 
 
 @dataclass(frozen=True, slots=True)

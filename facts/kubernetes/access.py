@@ -1,11 +1,12 @@
-"""Rights: what the API server said to one SelfSubjectAccessReview."""
+"""Rights: the API server's answer to one SelfSubjectAccessReview."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import maybe, need
+from facts.declared import At, Declared, Text, read
+from facts.document import damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,32 @@ class Right:
         return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Resource(Declared):
+    verb: str
+    resource: str
+    group: Text
+    subresource: Text
+    namespace: Text
+
+    def __str__(self) -> str:
+        group, subresource = f".{self.group}" if self.group else "", f"/{self.subresource}" if self.subresource else ""
+        return f"{self.resource}{group}{subresource}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Path(Declared):
+    verb: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Review(Declared):
+    allowed: Annotated[bool, At("status.allowed")]
+    path: Annotated[_Path | None, At("spec.nonResourceAttributes")] = None
+    asked: Annotated[_Resource | None, At("spec.resourceAttributes")] = None
+
+
 def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
     """Reads the answer to a SelfSubjectAccessReview; the API server repeats in it what it was asked.
 
@@ -38,19 +65,9 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
         CouldNotTell: It is none.
     """
     where = "SelfSubjectAccessReview"
-    allowed = need(document, "status.allowed", bool, where)
-    if path := maybe(document, "spec.nonResourceAttributes", dict[str, Any](), where):
-        verb = need(path, "verb", str, where)
-        return Right(verb, need(path, "path", str, where), namespace="", allowed=allowed, evidence=evidence)
-    asked = need(document, "spec.resourceAttributes", dict, where)
-    group, subresource = maybe(asked, "group", "", where), maybe(asked, "subresource", "", where)
-    resource = (
-        need(asked, "resource", str, where) + (f".{group}" if group else "") + (f"/{subresource}" if subresource else "")
-    )
-    return Right(
-        verb=need(asked, "verb", str, where),
-        resource=resource,
-        namespace=maybe(asked, "namespace", "", where),
-        allowed=allowed,
-        evidence=evidence,
-    )
+    review = read(_Review, document, where)
+    if review.path:
+        return Right(review.path.verb, review.path.path, "", review.allowed, evidence)
+    if not review.asked:
+        raise damaged("the field spec.resourceAttributes", "it is missing", where)
+    return Right(review.asked.verb, str(review.asked), review.asked.namespace, review.allowed, evidence)

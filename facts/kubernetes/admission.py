@@ -1,7 +1,7 @@
-"""Who refused a pod: words by which a cluster or a node says that it takes no such pod.
+"""Refusals of a pod: the words by which a cluster or a node rejects a pod of this kind.
 
-A closed list. Whatever is not on it (an image that cannot be pulled, a quota that is used up, a webhook that does not
-answer, a right that is lacking, a program that failed) kept a pod from running, and says nothing about what is admitted.
+A closed list. Any other cause (an image that cannot be pulled, a quota that is used up, a webhook that does not answer, a
+missing right, a program that failed) kept the pod from running, and says nothing about which pods the cluster admits.
 
 Sources: Kubernetes' admission of pods (Pod Security, webhooks, ValidatingAdmissionPolicy, ``--allow-privileged``) and the
 kubelet's check of the type of a hostPath; OpenShift's security context constraints.
@@ -26,7 +26,7 @@ _REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def refused_by(words: str) -> str:
-    """Who refused a pod for being such a pod; empty where nobody did.
+    """Name the policy that refused the pod; empty where no policy did.
 
     Args:
         words: Of the API server, of the pod, or of its events.

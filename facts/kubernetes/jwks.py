@@ -1,21 +1,28 @@
-"""JSON Web Key Sets, and whether a token was signed by one. Source: RFC 7517, RFC 7519."""
+"""JSON Web Key Sets, and the verification of a token against one. Source: RFC 7517, RFC 7519."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jwt
 
-from facts.document import damaged, mappings, maybe, need
+from facts.declared import At, Declared, ListOf, Read, Text, read
+from facts.document import damaged
 
 LITERAL_PLACEHOLDER = "PASTE_JWKS_HERE"
 
 
 @dataclass(frozen=True, slots=True)
-class Jwks:
+class _Key(Declared):
+    kty: str
+    kid: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks(Declared):
     """A set of public keys.
 
     Attributes:
@@ -24,8 +31,8 @@ class Jwks:
         evidence: Ids of the readings.
     """
 
-    key_ids: tuple[str, ...]
-    keys: tuple[Mapping[str, Any], ...]
+    key_ids: Annotated[tuple[str, ...], At("keys"), Read(ListOf[_Key], lambda keys: tuple(key.kid for key in keys))]
+    keys: ListOf[Mapping[str, Any]]
     evidence: tuple[str, ...] = ()
 
     def lacks(self, other: Jwks) -> tuple[str, ...]:
@@ -36,19 +43,17 @@ class Jwks:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Whether a token's signature verifies.
+    """The outcome of verifying a token's signature; expiry and audience are not judged here.
 
     Attributes:
-        ok: It does, with a key of the set.
+        ok: It verifies with a key of the set.
         key_id: ``kid`` of the token's header.
         reason: Why not; empty when it does. Never holds the token.
-        claims: The token's claims when it verifies; expiry and audience are not judged here.
     """
 
     ok: bool
     key_id: str
     reason: str
-    claims: Mapping[str, Any]
 
 
 def _material(key: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -73,17 +78,14 @@ def parse_jwks(document: Any, evidence: tuple[str, ...] = ()) -> Jwks:
             document = json.loads(document)
         except ValueError as error:
             raise damaged("a JWKS in JSON", str(error), where) from error
-    need(document, "keys", list, where)
-    keys = tuple(mappings(document, "keys", where))
-    if not keys:
+    found = read(Jwks, document, where, evidence=evidence)
+    if not found.keys:
         raise damaged("at least one key", "none", where)
-    for key in keys:
-        need(key, "kty", str, where)
-    return Jwks(tuple(maybe(key, "kid", "", where) for key in keys), keys, evidence)
+    return found
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a join token still holds the text of the template (or what a failed xargs leaves) instead of a key set."""
+    """Tell whether a join token holds the template's text (or the remains of a failed xargs) instead of a key set."""
     return LITERAL_PLACEHOLDER in text or text.strip() in ("", "{}", "'{}'")
 
 
@@ -100,12 +102,12 @@ def verify(token: str, jwks: Jwks) -> Signature:
     key_id = str(header.get("kid", ""))
     candidates = [key for key in jwks.keys if not key_id or key.get("kid", "") == key_id]
     if not candidates:
-        return Signature(False, key_id, f"the set has no key {key_id}; it has {', '.join(jwks.key_ids)}", {})
+        return Signature(False, key_id, f"the set has no key {key_id}; it has {', '.join(jwks.key_ids)}")
     reason = ""
     for key in candidates:
         try:
             loaded = jwt.PyJWK(dict(key), algorithm=str(header.get("alg", "")))
-            claims = jwt.decode(
+            jwt.decode(
                 token,
                 loaded,
                 algorithms=[loaded.algorithm_name],
@@ -114,5 +116,5 @@ def verify(token: str, jwks: Jwks) -> Signature:
         except jwt.PyJWTError as error:
             reason = str(error)
         else:
-            return Signature(True, key_id, "", claims)
-    return Signature(False, key_id, f"the key {key_id} is there and does not verify it: {reason}", {})
+            return Signature(True, key_id, "")
+    return Signature(False, key_id, f"the key {key_id} is there and does not verify it: {reason}")

@@ -1,31 +1,49 @@
-"""What the Kubernetes API says about pods, nodes, ConfigMaps, events and rules (workloads: `facts.kubernetes.workloads`).
+"""Pods, nodes, ConfigMaps, namespaces and events, as the Kubernetes API has them (workloads: `facts.kubernetes.workloads`).
 
 Every parser takes the decoded JSON of one object (an item of a list may lack ``kind``). Source: Kubernetes API, core/v1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
-from facts.document import mappings, maybe, need, text_map
+from pydantic import Field
+
+from facts.declared import At, Declared, Flag, Given, ListOf, Many, Read, Text, TextMap, read
 from facts.evidence import ObjectRef
-from facts.kubernetes.pod_spec import PROXY, Container, PodSpec, Volume, parse_pod_spec
+from facts.kubernetes.pod_spec import PROXY, Container, ContainerStatus, Spec, Volume
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Declared):
     """A condition of an object's status; `status` is ``True``, ``False`` or ``Unknown``."""
 
     type: str
-    status: str
+    status: Annotated[str, Field(default="Unknown")]
     reason: str = ""
     message: str = ""
 
 
+def condition_holds(conditions: tuple[Condition, ...], kind: str) -> bool:
+    """Whether the condition of type `kind` is True."""
+    return any(c.type == kind and c.status == "True" for c in conditions)
+
+
 @dataclass(frozen=True, slots=True)
-class Pod:
+class _Object(Declared):
+    kind: str
+    name: str
+    controller: Flag
+
+
+def _controller(owners: tuple[_Object, ...]) -> str:
+    return next((f"{o.kind}/{o.name}" for o in owners if o.controller), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod(Declared):
     """A pod as the API knows it.
 
     Attributes:
@@ -38,7 +56,6 @@ class Pod:
         phase: ``Pending``, ``Running``, ``Succeeded``, ``Failed`` or ``Unknown``.
         ready: The condition Ready is True.
         conditions: All conditions.
-        reason: Of the status, e.g. ``Evicted``.
         message: Of the status.
         owner: The controller that made it, as ``ReplicaSet/name``; empty for none.
         created_at: RFC 3339.
@@ -47,21 +64,20 @@ class Pod:
         evidence: Ids of the readings it was made from.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    spec: PodSpec
-    phase: str
-    ready: bool
-    conditions: tuple[Condition, ...]
-    reason: str
-    message: str
-    owner: str
-    created_at: str
-    terminating: bool
-    ip: str
+    namespace: Annotated[Text, At("metadata.namespace")]
+    name: Annotated[Text, At("metadata.name")]
+    uid: Annotated[Text, At("metadata.uid")]
+    labels: Annotated[TextMap, At("metadata.labels")]
+    annotations: Annotated[TextMap, At("metadata.annotations")]
+    spec: Spec
+    phase: Annotated[Text, At("status.phase")]
+    ready: Annotated[Flag, At("status.conditions"), Read(ListOf[Condition], lambda found: condition_holds(found, "Ready"))]
+    conditions: Annotated[Many[Condition], At("status.conditions")]
+    message: Annotated[Text, At("status.message")]
+    owner: Annotated[Text, At("metadata.ownerReferences"), Read(ListOf[_Object], _controller)]
+    created_at: Annotated[Text, At("metadata.creationTimestamp")]
+    terminating: Annotated[Given, At("metadata.deletionTimestamp")]
+    ip: Annotated[Text, At("status.podIP")]
     evidence: tuple[str, ...]
 
     @property
@@ -116,83 +132,104 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class _Statuses(Declared):
+    init: Annotated[Many[ContainerStatus], At("status.initContainerStatuses")]
+    others: Annotated[Many[ContainerStatus], At("status.containerStatuses")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taint(Declared):
+    key: str
+    value: Text
+    effect: Text
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}:{self.effect}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node(Declared):
     """A node.
 
     Attributes:
         name: Its name.
         labels: Its labels.
-        ready: The condition Ready is True.
-        conditions: All conditions.
         kubelet_version: E.g. ``v1.34.4``.
-        runtime: E.g. ``containerd://1.7.1``.
-        os_image: E.g. ``Debian GNU/Linux 12``.
-        kernel: Kernel version.
         taints: As ``key=value:effect``.
-        addresses: By type, e.g. ``InternalIP``; the first of each type.
         unschedulable: It is cordoned.
         evidence: Ids of the readings it was made from.
     """
 
-    name: str
-    labels: Mapping[str, str]
-    ready: bool
-    conditions: tuple[Condition, ...]
-    kubelet_version: str
-    runtime: str
-    os_image: str
-    kernel: str
-    taints: tuple[str, ...]
-    addresses: Mapping[str, str]
-    unschedulable: bool
+    name: Annotated[str, At("metadata.name")]
+    labels: Annotated[TextMap, At("metadata.labels")]
+    kubelet_version: Annotated[str, At("status.nodeInfo.kubeletVersion")]
+    taints: Annotated[Many[str], At("spec.taints"), Read(ListOf[_Taint], lambda taints: tuple(map(str, taints)))]
+    unschedulable: Annotated[Flag, At("spec.unschedulable")]
     evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A namespace or a service account: little more than its name and labels."""
+class Labelled(Declared):
+    """A namespace: little more than its name and labels."""
 
-    kind: str
-    namespace: str
-    name: str
-    uid: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    terminating: bool
+    name: Annotated[str, At("metadata.name")]
+    labels: Annotated[TextMap, At("metadata.labels")]
+    annotations: Annotated[TextMap, At("metadata.annotations")]
     evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigMap:
-    """A ConfigMap's texts."""
+class _Managed(Declared):
+    time: Text
+    fields: Annotated[Mapping[str, Any], At("fieldsV1"), Field(default={})]
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    data: Mapping[str, str]
-    evidence: tuple[str, ...]
+
+def _data_changed(managed: Sequence[_Managed]) -> str:
+    return max((entry.time for entry in managed if "f:data" in entry.fields), default="")
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ConfigMap(Declared):
+    """The texts of a ConfigMap.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name.
+        data: Its texts by key.
+        evidence: Ids of the readings it was made from.
+        changed_at: RFC 3339 time of the last change of a text, by the record that the API server keeps of who manages which
+            field; empty where it keeps none.
+    """
+
+    namespace: Annotated[Text, At("metadata.namespace")]
+    name: Annotated[str, At("metadata.name")]
+    data: TextMap
+    evidence: tuple[str, ...]
+    changed_at: Annotated[str, At("metadata.managedFields"), Read(ListOf[_Managed], _data_changed)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Involved(Declared):
+    kind: Text
+    name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Declared):
     """An event.
 
     Attributes:
         type: ``Normal`` or ``Warning``.
         reason: E.g. ``FailedCreate``.
-        message: What it says.
+        message: Its text.
         about: As ``ReplicaSet/name``.
-        count: How often it was seen; at least 1.
-        last_seen: RFC 3339.
+        evidence: Ids of the readings it was made from.
     """
 
-    type: str
-    reason: str
-    message: str
-    about: str
-    count: int
-    last_seen: str
+    type: Text
+    reason: Text
+    message: Text
+    about: Annotated[Text, At("involvedObject"), Read(_Involved, lambda of: f"{of.kind}/{of.name}")]
     evidence: tuple[str, ...] = field(default=())
 
 
@@ -203,33 +240,11 @@ def parse_pod(document: Any, evidence: tuple[str, ...] = ()) -> Pod:
         CouldNotTell: A field is missing or damaged.
     """
     where = named("Pod", document)
-    status = maybe(document, "status", dict[str, Any](), where)
-    conditions = conditions_of(status, where)
-    return Pod(
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=maybe(document, "metadata.name", "", where),
-        uid=maybe(document, "metadata.uid", "", where),
-        labels=text_map(document, "metadata.labels", where),
-        annotations=text_map(document, "metadata.annotations", where),
-        spec=parse_pod_spec(need(document, "spec", dict, where), status, where),
-        phase=maybe(status, "phase", "", where),
-        ready=condition_holds(conditions, "Ready"),
-        conditions=conditions,
-        reason=maybe(status, "reason", "", where),
-        message=maybe(status, "message", "", where),
-        owner=next(
-            (
-                f"{need(o, 'kind', str, where)}/{need(o, 'name', str, where)}"
-                for o in mappings(document, "metadata.ownerReferences", where)
-                if maybe(o, "controller", False, where)
-            ),
-            "",
-        ),
-        created_at=maybe(document, "metadata.creationTimestamp", "", where),
-        terminating=bool(maybe(document, "metadata.deletionTimestamp", "", where)),
-        ip=maybe(status, "podIP", "", where),
-        evidence=evidence,
-    )
+    pod = read(Pod, document, where, evidence=evidence)
+    statuses = read(_Statuses, document, where)
+    reported = {**{(True, s.name): s for s in statuses.init}, **{(False, s.name): s for s in statuses.others}}
+    containers = tuple(c.reported(reported.get((c.is_init, c.name))) for c in pod.containers)
+    return replace(pod, spec=replace(pod.spec, containers=containers))
 
 
 def parse_node(document: Any, evidence: tuple[str, ...] = ()) -> Node:
@@ -238,28 +253,7 @@ def parse_node(document: Any, evidence: tuple[str, ...] = ()) -> Node:
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named("Node", document)
-    conditions = conditions_of(maybe(document, "status", dict[str, Any](), where), where)
-    addresses: dict[str, str] = {}
-    for address in mappings(document, "status.addresses", where):
-        addresses.setdefault(need(address, "type", str, where), need(address, "address", str, where))
-    return Node(
-        name=need(document, "metadata.name", str, where),
-        labels=text_map(document, "metadata.labels", where),
-        ready=condition_holds(conditions, "Ready"),
-        conditions=conditions,
-        kubelet_version=need(document, "status.nodeInfo.kubeletVersion", str, where),
-        runtime=maybe(document, "status.nodeInfo.containerRuntimeVersion", "", where),
-        os_image=maybe(document, "status.nodeInfo.osImage", "", where),
-        kernel=maybe(document, "status.nodeInfo.kernelVersion", "", where),
-        taints=tuple(
-            f"{need(t, 'key', str, where)}={maybe(t, 'value', '', where)}:{maybe(t, 'effect', '', where)}"
-            for t in mappings(document, "spec.taints", where)
-        ),
-        addresses=addresses,
-        unschedulable=maybe(document, "spec.unschedulable", False, where),
-        evidence=evidence,
-    )
+    return read(Node, document, named("Node", document), evidence=evidence)
 
 
 def parse_config_map(document: Any, evidence: tuple[str, ...] = ()) -> ConfigMap:
@@ -268,15 +262,7 @@ def parse_config_map(document: Any, evidence: tuple[str, ...] = ()) -> ConfigMap
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named("ConfigMap", document)
-    return ConfigMap(
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        uid=maybe(document, "metadata.uid", "", where),
-        resource_version=maybe(document, "metadata.resourceVersion", "", where),
-        data=text_map(document, "data", where),
-        evidence=evidence,
-    )
+    return read(ConfigMap, document, named("ConfigMap", document), evidence=evidence)
 
 
 def parse_namespace(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
@@ -285,60 +271,16 @@ def parse_namespace(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    return _labelled(document, "Namespace", evidence)
+    return read(Labelled, document, named("Namespace", document), evidence=evidence)
 
 
 def parse_event(document: Any, evidence: tuple[str, ...] = ()) -> Event:
-    """Reads a core/v1 Event; every field of it may be null, so only the reason is demanded.
+    """Reads a core/v1 Event; every field of it may be missing or null.
 
     Raises:
         CouldNotTell: A field is damaged.
     """
-    where = named("Event", document)
-    return Event(
-        type=maybe(document, "type", "", where),
-        reason=maybe(document, "reason", "", where),
-        message=maybe(document, "message", "", where),
-        about=f"{maybe(document, 'involvedObject.kind', '', where)}/{maybe(document, 'involvedObject.name', '', where)}",
-        count=max(1, maybe(document, "count", 1, where), maybe(document, "series.count", 1, where)),
-        last_seen=maybe(document, "lastTimestamp", "", where)
-        or maybe(document, "series.lastObservedTime", "", where)
-        or maybe(document, "eventTime", "", where)
-        or maybe(document, "metadata.creationTimestamp", "", where),
-        evidence=evidence,
-    )
-
-
-def _labelled(document: Any, kind: str, evidence: tuple[str, ...]) -> Labelled:
-    where = named(kind, document)
-    return Labelled(
-        kind=kind,
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        uid=maybe(document, "metadata.uid", "", where),
-        labels=text_map(document, "metadata.labels", where),
-        annotations=text_map(document, "metadata.annotations", where),
-        terminating=bool(maybe(document, "metadata.deletionTimestamp", "", where)),
-        evidence=evidence,
-    )
-
-
-def conditions_of(status: Any, where: str) -> tuple[Condition, ...]:
-    """The conditions of an object's decoded `status`."""
-    return tuple(
-        Condition(
-            type=need(c, "type", str, where),
-            status=maybe(c, "status", "Unknown", where),
-            reason=maybe(c, "reason", "", where),
-            message=maybe(c, "message", "", where),
-        )
-        for c in mappings(status, "conditions", where)
-    )
-
-
-def condition_holds(conditions: tuple[Condition, ...], kind: str) -> bool:
-    """Whether the condition of type `kind` is True."""
-    return any(c.type == kind and c.status == "True" for c in conditions)
+    return read(Event, document, named("Event", document), evidence=evidence)
 
 
 def named(kind: str, document: Any) -> str:

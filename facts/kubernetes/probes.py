@@ -1,4 +1,4 @@
-"""What probe pods on a node found. Their programs are ``manifests/probes/node_probe.py`` and ``socket_directory.py``."""
+"""Findings of probe pods on a node. Their programs are ``manifests/probes/node_probe.py`` and ``socket_directory.py``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import damaged, mappings, need
+from pydantic import Field
+
+from facts.declared import At, Declared, ListOf, Many, Read, read
+from facts.document import damaged
 from facts.svid import Certificate
 
 
 @dataclass(frozen=True, slots=True)
-class SeenContainer:
+class SeenContainer(Declared):
     """A container of the node, as its processes' mountinfo shows it.
 
     Attributes:
@@ -30,7 +33,7 @@ class SeenContainer:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeProbe:
+class NodeProbe(Declared):
     """The report of one probe.
 
     Attributes:
@@ -44,11 +47,11 @@ class NodeProbe:
     """
 
     node: str
-    kubelet_address: str
-    kubelet_status: int
-    kubelet_error: str
-    containers: tuple[SeenContainer, ...]
-    unreadable: int
+    kubelet_address: Annotated[str, At("kubelet.address")]
+    kubelet_status: Annotated[int, At("kubelet.status")]
+    kubelet_error: Annotated[str, At("kubelet.error")]
+    containers: Annotated[Many[SeenContainer], At("processes.containers")]
+    unreadable: Annotated[int, At("processes.unreadable")]
     evidence: tuple[str, ...]
 
 
@@ -61,7 +64,7 @@ class Refused:
         reason: The cluster's own words.
         evidence: Ids of the readings.
         by_policy: The cluster or the node refused such a pod. Otherwise something else was in the way (an image that cannot
-            be pulled, a right that this identity lacks, an API server that did not answer), and nobody could look.
+            be pulled, a right that this identity lacks, an API server that did not answer), and the probe could not look.
     """
 
     node: str
@@ -72,7 +75,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class SdsProbe:
-    """What a node's socket answered to a probe that asked for its own identity: the facts of INST-14.
+    """The answer of a node's socket to a probe that asked for its own identity: the facts of INST-14.
 
     Attributes:
         node: The node whose socket was asked.
@@ -93,8 +96,14 @@ class SdsProbe:
     evidence: tuple[str, ...]
 
 
+def _mode(text: str) -> int:
+    if not re.fullmatch(r"[0-7]{4}", text):
+        raise ValueError("four octal digits of a mode")
+    return int(text, 8)
+
+
 @dataclass(frozen=True, slots=True)
-class SeenFile:
+class SeenFile(Declared):
     """A file, directory or socket of the node.
 
     Attributes:
@@ -108,16 +117,16 @@ class SeenFile:
     name: str
     uid: int
     gid: int
-    mode: int
-    is_socket: bool
+    mode: Annotated[int, Read(str, _mode)]
+    is_socket: Annotated[bool, At("socket")]
 
     def __str__(self) -> str:
         return f"mode {self.mode:04o}, owner {self.uid}:{self.gid}"
 
 
 @dataclass(frozen=True, slots=True)
-class SocketDirectoryProbe:
-    """What a workload may do to the directory of a node's socket: the facts of ID-08.
+class SocketDirectoryProbe(Declared):
+    """Rights of a workload on the directory of a node's socket: the facts of ID-08.
 
     Attributes:
         node: The node's name.
@@ -125,7 +134,6 @@ class SocketDirectoryProbe:
         gid: Its group.
         directory: The directory.
         writable: The kernel lets the probe write in it (access(2)); it did not.
-        searchable: The kernel lets the probe reach what is in it.
         mount_read_only: The probe's own mount is read-only, so that `writable` says nothing about the directory.
         entries: What is in it; None where the probe may not list it.
         evidence: Ids of the readings.
@@ -136,9 +144,8 @@ class SocketDirectoryProbe:
     gid: int
     directory: SeenFile
     writable: bool
-    searchable: bool
     mount_read_only: bool
-    entries: tuple[SeenFile, ...] | None
+    entries: Annotated[ListOf[SeenFile] | None, Field(default=None)]
     evidence: tuple[str, ...]
 
 
@@ -154,56 +161,13 @@ def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> No
         CouldNotTell: The log is not the document that the probe prints.
     """
     where = f"log of the node probe on {node}"
-    document = _only_document(text, where)
-    return NodeProbe(
-        node=node,
-        kubelet_address=need(document, "kubelet.address", str, where),
-        kubelet_status=need(document, "kubelet.status", int, where),
-        kubelet_error=need(document, "kubelet.error", str, where),
-        containers=tuple(
-            SeenContainer(
-                container=need(entry, "container", str, where),
-                pod=need(entry, "pod", str, where),
-                ids_in_path=need(entry, "ids_in_path", int, where),
-                root=need(entry, "root", str, where),
-            )
-            for entry in mappings(document, "processes.containers", where)
-        ),
-        unreadable=need(document, "processes.unreadable", int, where),
-        evidence=evidence,
-    )
+    return read(NodeProbe, _only_document(text, where), where, node=node, evidence=evidence)
 
 
 def parse_socket_directory_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> SocketDirectoryProbe:
     """Reads the log of a probe of the socket's directory; arguments and errors as `parse_node_probe`."""
     where = f"log of the probe of the socket's directory on {node}"
-    document = _only_document(text, where)
-    uid = need(document, "uid", int, where)
-    listed = document.get("entries") is not None
-    return SocketDirectoryProbe(
-        node=node,
-        uid=uid,
-        gid=need(document, "gid", int, where),
-        directory=_file(need(document, "directory", dict, where), where),
-        writable=need(document, "writable", bool, where),
-        searchable=need(document, "searchable", bool, where),
-        mount_read_only=need(document, "mount_read_only", bool, where),
-        entries=tuple(_file(entry, where) for entry in mappings(document, "entries", where)) if listed else None,
-        evidence=evidence,
-    )
-
-
-def _file(entry: Any, where: str) -> SeenFile:
-    mode = need(entry, "mode", str, where)
-    if not re.fullmatch(r"[0-7]{4}", mode):
-        raise damaged("four octal digits of a mode", repr(mode), where)
-    return SeenFile(
-        name=need(entry, "name", str, where),
-        uid=need(entry, "uid", int, where),
-        gid=need(entry, "gid", int, where),
-        mode=int(mode, 8),
-        is_socket=need(entry, "socket", bool, where),
-    )
+    return read(SocketDirectoryProbe, _only_document(text, where), where, node=node, evidence=evidence)
 
 
 def _only_document(text: str, where: str) -> Any:

@@ -1,30 +1,31 @@
-"""What the Kubernetes API says about Deployments and DaemonSets.
+"""Deployments, DaemonSets and CronJobs, as the Kubernetes API has them.
 
 Every parser takes the decoded JSON of one object. Source: the Kubernetes API reference, apps/v1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import maybe, need, text_map
+from pydantic import Field
+
+from facts.declared import At, Count, Declared, Flag, Many, Read, Text, TextMap, read
 from facts.evidence import ObjectRef
-from facts.kubernetes.objects import Condition, condition_holds, conditions_of, named
-from facts.kubernetes.pod_spec import PROXY, PodSpec, parse_pod_spec
+from facts.kubernetes.objects import Condition, condition_holds, named
+from facts.kubernetes.pod_spec import PROXY, PodSpec, Spec
 
 TEMPLATES = "inject.istio.io/templates"
 """Annotation that names the injection templates of a pod."""
 
 
 @dataclass(frozen=True, slots=True)
-class PodTemplate:
+class PodTemplate(Declared):
     """The template of a Deployment or DaemonSet."""
 
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    spec: PodSpec
+    labels: Annotated[TextMap, At("metadata.labels")]
+    annotations: Annotated[TextMap, At("metadata.annotations")]
+    spec: Spec
 
     @property
     def is_gateway(self) -> bool:
@@ -36,7 +37,7 @@ class PodTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Declared):
     """A Deployment.
 
     Attributes:
@@ -44,33 +45,29 @@ class Deployment:
         name: Its name.
         uid: Its uid.
         labels: Its labels.
-        annotations: Its annotations.
         selector: ``matchLabels`` of its selector.
         generation: Of the specification.
         observed_generation: The one that the status speaks of.
         desired: Replicas wanted.
         updated: Replicas of the present template.
-        ready: Replicas ready.
         available: Replicas available.
         conditions: All conditions.
         template: Its pod template.
         evidence: Ids of the readings it was made from.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    selector: Mapping[str, str]
-    generation: int
-    observed_generation: int
-    desired: int
-    updated: int
-    ready: int
-    available: int
-    conditions: tuple[Condition, ...]
-    template: PodTemplate
+    namespace: Annotated[Text, At("metadata.namespace")]
+    name: Annotated[str, At("metadata.name")]
+    uid: Annotated[Text, At("metadata.uid")]
+    labels: Annotated[TextMap, At("metadata.labels")]
+    selector: Annotated[TextMap, At("spec.selector.matchLabels")]
+    generation: Annotated[int, At("metadata.generation")]
+    observed_generation: Annotated[Count, At("status.observedGeneration")]
+    desired: Annotated[int, Field(default=1), At("spec.replicas")]
+    updated: Annotated[Count, At("status.updatedReplicas")]
+    available: Annotated[Count, At("status.availableReplicas")]
+    conditions: Annotated[Many[Condition], At("status.conditions")]
+    template: Annotated[PodTemplate, At("spec.template")]
     evidence: tuple[str, ...]
 
     @property
@@ -90,43 +87,35 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonSet:
+class DaemonSet(Declared):
     """A DaemonSet.
 
     Attributes:
         namespace: Its namespace.
         name: Its name.
         uid: Its uid.
-        labels: Its labels.
-        annotations: Its annotations.
         selector: ``matchLabels`` of its selector.
         generation: Of the specification.
         observed_generation: The one that the status speaks of.
         desired: Nodes that should run it.
-        current: Nodes that run it.
         updated: Nodes that run the present template.
         ready: Nodes where it is ready.
         available: Nodes where it is available.
-        misscheduled: Nodes that run it and should not.
         template: Its pod template.
         evidence: Ids of the readings it was made from.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    selector: Mapping[str, str]
-    generation: int
-    observed_generation: int
-    desired: int
-    current: int
-    updated: int
-    ready: int
-    available: int
-    misscheduled: int
-    template: PodTemplate
+    namespace: Annotated[Text, At("metadata.namespace")]
+    name: Annotated[str, At("metadata.name")]
+    uid: Annotated[Text, At("metadata.uid")]
+    selector: Annotated[TextMap, At("spec.selector.matchLabels")]
+    generation: Annotated[int, At("metadata.generation")]
+    observed_generation: Annotated[Count, At("status.observedGeneration")]
+    desired: Annotated[Count, At("status.desiredNumberScheduled")]
+    updated: Annotated[Count, At("status.updatedNumberScheduled")]
+    ready: Annotated[Count, At("status.numberReady")]
+    available: Annotated[Count, At("status.numberAvailable")]
+    template: Annotated[PodTemplate, At("spec.template")]
     evidence: tuple[str, ...]
 
     @property
@@ -145,8 +134,12 @@ class DaemonSet:
         return self.is_current and 0 < self.desired == self.updated == self.ready
 
 
+def _words(spec: PodSpec) -> str:
+    return "\n".join(word for c in spec.containers for word in (*c.command, *c.args))
+
+
 @dataclass(frozen=True, slots=True)
-class CronJob:
+class CronJob(Declared):
     """A CronJob.
 
     Attributes:
@@ -154,15 +147,15 @@ class CronJob:
         name: Its name.
         schedule: As it is written, e.g. ``*/45 * * * *``.
         suspended: It starts nothing for now.
-        words: Everything that its containers are told to run, in one text.
+        words: The commands and arguments of its containers, in one text.
         evidence: Ids of the readings it was made from.
     """
 
-    namespace: str
-    name: str
-    schedule: str
-    suspended: bool
-    words: str
+    namespace: Annotated[Text, At("metadata.namespace")]
+    name: Annotated[str, At("metadata.name")]
+    schedule: Annotated[str, At("spec.schedule")]
+    suspended: Annotated[Flag, At("spec.suspend")]
+    words: Annotated[str, At("spec.jobTemplate.spec.template.spec"), Read(Spec, _words)]
     evidence: tuple[str, ...]
 
     @property
@@ -177,17 +170,7 @@ def parse_cron_job(document: Any, evidence: tuple[str, ...] = ()) -> CronJob:
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named("CronJob", document)
-    template = need(document, "spec.jobTemplate.spec.template.spec", dict, where)
-    containers = parse_pod_spec(template, {}, where).containers
-    return CronJob(
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        schedule=need(document, "spec.schedule", str, where),
-        suspended=maybe(document, "spec.suspend", False, where),
-        words="\n".join(word for c in containers for word in (*c.command, *c.args)),
-        evidence=evidence,
-    )
+    return read(CronJob, document, named("CronJob", document), evidence=evidence)
 
 
 def parse_deployment(document: Any, evidence: tuple[str, ...] = ()) -> Deployment:
@@ -196,24 +179,7 @@ def parse_deployment(document: Any, evidence: tuple[str, ...] = ()) -> Deploymen
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named("Deployment", document)
-    return Deployment(
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        uid=maybe(document, "metadata.uid", "", where),
-        labels=text_map(document, "metadata.labels", where),
-        annotations=text_map(document, "metadata.annotations", where),
-        selector=text_map(document, "spec.selector.matchLabels", where),
-        generation=need(document, "metadata.generation", int, where),
-        observed_generation=maybe(document, "status.observedGeneration", 0, where),
-        desired=maybe(document, "spec.replicas", 1, where),
-        updated=maybe(document, "status.updatedReplicas", 0, where),
-        ready=maybe(document, "status.readyReplicas", 0, where),
-        available=maybe(document, "status.availableReplicas", 0, where),
-        conditions=conditions_of(maybe(document, "status", dict[str, Any](), where), where),
-        template=_template(document, where),
-        evidence=evidence,
-    )
+    return read(Deployment, document, named("Deployment", document), evidence=evidence)
 
 
 def parse_daemon_set(document: Any, evidence: tuple[str, ...] = ()) -> DaemonSet:
@@ -222,30 +188,4 @@ def parse_daemon_set(document: Any, evidence: tuple[str, ...] = ()) -> DaemonSet
     Raises:
         CouldNotTell: A field is missing or damaged.
     """
-    where = named("DaemonSet", document)
-    return DaemonSet(
-        namespace=maybe(document, "metadata.namespace", "", where),
-        name=need(document, "metadata.name", str, where),
-        uid=maybe(document, "metadata.uid", "", where),
-        labels=text_map(document, "metadata.labels", where),
-        annotations=text_map(document, "metadata.annotations", where),
-        selector=text_map(document, "spec.selector.matchLabels", where),
-        generation=need(document, "metadata.generation", int, where),
-        observed_generation=maybe(document, "status.observedGeneration", 0, where),
-        desired=maybe(document, "status.desiredNumberScheduled", 0, where),
-        current=maybe(document, "status.currentNumberScheduled", 0, where),
-        updated=maybe(document, "status.updatedNumberScheduled", 0, where),
-        ready=maybe(document, "status.numberReady", 0, where),
-        available=maybe(document, "status.numberAvailable", 0, where),
-        misscheduled=maybe(document, "status.numberMisscheduled", 0, where),
-        template=_template(document, where),
-        evidence=evidence,
-    )
-
-
-def _template(document: Any, where: str) -> PodTemplate:
-    return PodTemplate(
-        labels=text_map(document, "spec.template.metadata.labels", where),
-        annotations=text_map(document, "spec.template.metadata.annotations", where),
-        spec=parse_pod_spec(need(document, "spec.template.spec", dict, where), {}, where),
-    )
+    return read(DaemonSet, document, named("DaemonSet", document), evidence=evidence)

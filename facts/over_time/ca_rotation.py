@@ -1,4 +1,4 @@
-"""A rotation of Teleport's SPIFFE authority: what a phase makes of the trust domain, and how far its proxies have followed.
+"""A rotation of Teleport's SPIFFE authority: the effect of each phase on the trust domain, and the progress of its proxies.
 
 Source: Teleport, "Certificate authority rotation": in ``init`` a new authority is trusted besides the old one, which goes on
 signing; from ``update_clients`` on the new one signs; ``update_servers`` changes nothing for SPIFFE; ``standby`` drops the
@@ -62,7 +62,7 @@ class Generations:
 
 @dataclass(frozen=True, slots=True)
 class PhaseExpectation:
-    """What a phase has to make of the trust domain.
+    """The state of the trust domain that a phase has to bring about.
 
     Attributes:
         phase: As Teleport calls it.
@@ -91,7 +91,7 @@ def told(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One phase that was entered, and what was read once every proxy had followed, or nobody waited any longer.
+    """One phase that Teleport entered, and the readings once every proxy had followed or the suite stopped waiting.
 
     Attributes:
         wanted: What it has to make of the trust domain.

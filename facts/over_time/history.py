@@ -1,4 +1,4 @@
-"""What one proxy held over a span of time, seen again and again: the ground of every claim that something was renewed."""
+"""Repeated sightings of one proxy over a span of time: the ground of every claim that something was renewed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from facts.svid import Certificate
 T = TypeVar("T")
 
 UPTIME_IS_OLD = timedelta(seconds=6)
-"""How old Envoy's uptime may be when it is read: Istio lets it be refreshed every 5 s."""
+"""Greatest age of Envoy's uptime at a reading: Istio has Envoy refresh it every 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[T]):
-    """Something that was so from one look to another.
+    """A state that lasted from one look to another.
 
     Attributes:
         what: It.

@@ -1,4 +1,4 @@
-"""What an outage was, and what it did to a load: moments on the suite's clock, held against the ends of certificates."""
+"""An outage and its effect on a load: moments on the suite's clock, held against the ends of certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facts.traffic.load import Load
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Something that was taken away for a while.
+    """An outage that the suite caused.
 
     Attributes:
         of: What, e.g. ``tbot``.
@@ -147,7 +147,7 @@ def resupplied_at(history: History, since: datetime) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What became of one load because of an outage.
+    """The effect of an outage on one load.
 
     Attributes:
         end: When the first of the certificates ended that both ends had when the source was told to come back.

@@ -1,6 +1,6 @@
-"""A timeline: what happened in one scenario, on one clock; one JSON document, from which the page draws.
+"""A timeline: the events of one scenario on one clock; one JSON document, from which the page draws.
 
-Everything in it was concluded from readings that are evidence of their own; no verdict stands on the timeline.
+Everything in it follows from readings that are evidence of their own; no verdict stands on the timeline.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from facts.document import mappings, maybe, need, texts, when
+from facts.declared import Declared, ListOf, Time, read
 from facts.over_time.history import History
 from facts.traffic.ledger import Outcome
 from facts.traffic.load import Clock, Load
@@ -22,7 +22,7 @@ STILL_SILENT = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
-class SvidBar:
+class SvidBar(Declared):
     """One certificate in one proxy.
 
     Attributes:
@@ -40,14 +40,14 @@ class SvidBar:
     spiffe_id: str
     serial: str
     issuer: str
-    not_before: datetime
-    not_after: datetime
-    first_seen: datetime
-    last_seen: datetime
+    not_before: Time
+    not_after: Time
+    first_seen: Time
+    last_seen: Time
 
 
 @dataclass(frozen=True, slots=True)
-class Authorities:
+class Authorities(Declared):
     """The authorities that one proxy trusted for a while.
 
     Attributes:
@@ -58,14 +58,14 @@ class Authorities:
     """
 
     pod: str
-    sha256: tuple[str, ...]
-    first_seen: datetime
-    last_seen: datetime
+    sha256: ListOf[str]
+    first_seen: Time
+    last_seen: Time
 
 
 @dataclass(frozen=True, slots=True)
-class StreamHealth:
-    """How many SDS streams one proxy had for a while.
+class StreamHealth(Declared):
+    """The number of SDS streams of one proxy for a while.
 
     Attributes:
         pod: ``namespace/name``.
@@ -76,12 +76,12 @@ class StreamHealth:
 
     pod: str
     active: int
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: Time
+    last_seen: Time
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Declared):
     """A while in which one proxy could not be read.
 
     Attributes:
@@ -95,12 +95,12 @@ class Silence:
     pod: str
     why: str
     looks: int
-    first: datetime
-    last: datetime
+    first: Time
+    last: Time
 
 
 @dataclass(frozen=True, slots=True)
-class Failures:
+class Failures(Declared):
     """Requests that began in the same second and failed alike. Each has its own row in the ledger.
 
     Attributes:
@@ -110,14 +110,14 @@ class Failures:
         reason: What became of them.
     """
 
-    first: datetime
-    last: datetime
+    first: Time
+    last: Time
     count: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoadLine:
+class LoadLine(Declared):
     """The requests of one client to one server.
 
     Attributes:
@@ -137,12 +137,12 @@ class LoadLine:
     url: str
     rate: float
     keeps_connection: bool
-    began: datetime
-    ended: datetime
+    began: Time
+    ended: Time
     sent: int
     connections: int
-    answered: tuple[int, ...]
-    failures: tuple[Failures, ...]
+    answered: ListOf[int]
+    failures: ListOf[Failures]
 
     @property
     def failed(self) -> int:
@@ -151,8 +151,8 @@ class LoadLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """Something that the suite did.
+class Action(Declared):
+    """An action of the suite.
 
     Attributes:
         words: What, as a sentence.
@@ -161,13 +161,13 @@ class Action:
     """
 
     words: str
-    began: datetime
-    ended: datetime
+    began: Time
+    ended: Time
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that was noticed.
+class Happening(Declared):
+    """An event that the suite noticed.
 
     Attributes:
         of: Whose it is: ``tbot``, ``Envoy``, ``Kubernetes``, ``Teleport``, with a name where there are several.
@@ -176,13 +176,13 @@ class Happening:
     """
 
     of: str
-    at: datetime
+    at: Time
     words: str
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
-    """What happened in one scenario. All times are UTC and on the suite's clock.
+class Timeline(Declared):
+    """The events of one scenario. All times are UTC and on the suite's clock.
 
     Attributes:
         title: Of the scenario.
@@ -199,16 +199,16 @@ class Timeline:
     """
 
     title: str
-    began: datetime
-    ended: datetime
-    clocks: tuple[Clock, ...] = ()
-    svids: tuple[SvidBar, ...] = ()
-    authorities: tuple[Authorities, ...] = ()
-    streams: tuple[StreamHealth, ...] = ()
-    silences: tuple[Silence, ...] = ()
-    loads: tuple[LoadLine, ...] = ()
-    actions: tuple[Action, ...] = ()
-    happenings: tuple[Happening, ...] = ()
+    began: Time
+    ended: Time
+    clocks: ListOf[Clock] = ()
+    svids: ListOf[SvidBar] = ()
+    authorities: ListOf[Authorities] = ()
+    streams: ListOf[StreamHealth] = ()
+    silences: ListOf[Silence] = ()
+    loads: ListOf[LoadLine] = ()
+    actions: ListOf[Action] = ()
+    happenings: ListOf[Happening] = ()
 
     @property
     def pods(self) -> tuple[str, ...]:
@@ -300,72 +300,7 @@ def parse_timeline(document: Any) -> Timeline:
     Raises:
         CouldNotTell: It is damaged.
     """
-
-    def at(entry: Mapping[str, Any], key: str) -> datetime:
-        return when(need(entry, key, str, WHERE), WHERE)
-
-    def text(entry: Mapping[str, Any], key: str) -> str:
-        return need(entry, key, str, WHERE)
-
-    return Timeline(
-        title=text(document, "title"),
-        began=at(document, "began"),
-        ended=at(document, "ended"),
-        clocks=tuple(
-            Clock(text(c, "of"), need(c, "ahead", float, WHERE), need(c, "uncertainty", float, WHERE))
-            for c in mappings(document, "clocks", WHERE)
-        ),
-        svids=tuple(
-            SvidBar(
-                pod=text(s, "pod"),
-                spiffe_id=text(s, "spiffe_id"),
-                serial=text(s, "serial"),
-                issuer=text(s, "issuer"),
-                not_before=at(s, "not_before"),
-                not_after=at(s, "not_after"),
-                first_seen=at(s, "first_seen"),
-                last_seen=at(s, "last_seen"),
-            )
-            for s in mappings(document, "svids", WHERE)
-        ),
-        authorities=tuple(
-            Authorities(text(a, "pod"), texts(a, "sha256", WHERE), at(a, "first_seen"), at(a, "last_seen"))
-            for a in mappings(document, "authorities", WHERE)
-        ),
-        streams=tuple(
-            StreamHealth(text(s, "pod"), need(s, "active", int, WHERE), at(s, "first_seen"), at(s, "last_seen"))
-            for s in mappings(document, "streams", WHERE)
-        ),
-        silences=tuple(
-            Silence(text(s, "pod"), text(s, "why"), need(s, "looks", int, WHERE), at(s, "first"), at(s, "last"))
-            for s in mappings(document, "silences", WHERE)
-        ),
-        loads=tuple(
-            LoadLine(
-                client=text(load, "client"),
-                url=text(load, "url"),
-                rate=need(load, "rate", float, WHERE),
-                keeps_connection=need(load, "keeps_connection", bool, WHERE),
-                began=at(load, "began"),
-                ended=at(load, "ended"),
-                sent=need(load, "sent", int, WHERE),
-                connections=need(load, "connections", int, WHERE),
-                answered=tuple(need(load, "answered", list, WHERE)),
-                failures=tuple(
-                    Failures(at(f, "first"), at(f, "last"), need(f, "count", int, WHERE), text(f, "reason"))
-                    for f in mappings(load, "failures", WHERE)
-                ),
-            )
-            for load in mappings(document, "loads", WHERE)
-        ),
-        actions=tuple(
-            Action(text(a, "words"), at(a, "began"), at(a, "ended")) for a in mappings(document, "actions", WHERE)
-        ),
-        happenings=tuple(
-            Happening(text(h, "of"), at(h, "at"), maybe(h, "words", "", WHERE))
-            for h in mappings(document, "happenings", WHERE)
-        ),
-    )
+    return read(Timeline, document, WHERE)
 
 
 def _name(history: History) -> str:

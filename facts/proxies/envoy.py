@@ -1,4 +1,4 @@
-"""What Envoy's admin interface and Istio's agent say about one proxy, answer by answer.
+"""Answers of Envoy's admin interface and of Istio's agent about one proxy.
 
 Sources: Envoy's admin documentation (``/config_dump``, ``/clusters``, ``/stats``), Istio's bootstrap template. Envoy itself
 puts ``[redacted]`` where a private key would stand.
@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -39,7 +39,7 @@ AGENT_METRICS = "/stats/prometheus"
 
 
 class Validator(StrEnum):
-    """What the secret ``ROOTCA`` makes Envoy validate peers with."""
+    """The means by which the secret ``ROOTCA`` makes Envoy validate peers."""
 
     SPIFFE = "spiffe"
     TRUSTED_CA = "trusted_ca"
@@ -69,21 +69,19 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """What Envoy was started with.
+    """The bootstrap that Envoy was started with.
 
     Attributes:
         envoy_version: As its build says.
         has_files_cluster: There is a static cluster ``sds-files-grpc``: the agent serves file certificates only.
         socket_path: Pipe of the static cluster ``sds-grpc``; empty when there is none.
         file_credential: Node metadata ``file-credential`` is ``"true"``.
-        metadata: Node metadata, texts only.
     """
 
     envoy_version: Version
     has_files_cluster: bool
     socket_path: str
     file_credential: bool
-    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +93,17 @@ class SdsStreams:
         rq_active: Streams open now; two (``default`` and ``ROOTCA``) when all is well.
         cx_total: Connections ever.
         cx_connect_fail: Failed connections ever.
-        rq_total: Streams ever.
-        rq_error: Failed streams ever.
     """
 
     cx_active: int
     rq_active: int
     cx_total: int
     cx_connect_fail: int
-    rq_total: int
-    rq_error: int
 
 
 @dataclass(frozen=True, slots=True)
 class AgentMetrics:
-    """What Istio's agent says of its dealings with a certificate authority.
+    """Dealings of Istio's agent with a certificate authority, by its own metrics.
 
     Attributes:
         csr_count: Certificate signing requests sent; 0 when the metric is absent, as it is until the first one.
@@ -187,7 +181,6 @@ def parse_bootstrap(document: Any) -> Bootstrap:
         has_files_cluster="sds-files-grpc" in clusters,
         socket_path=_pipe(clusters.get("sds-grpc", {}), where),
         file_credential=str(metadata.get("file-credential", "")).lower() == "true",
-        metadata={key: value for key, value in metadata.items() if isinstance(value, str)},
     )
 
 
@@ -205,12 +198,7 @@ def parse_streams(document: Any) -> SdsStreams:
             if len(hosts) != 1:
                 raise damaged("one host in the cluster sds-grpc", f"{len(hosts)}", where)
             stats = {s.get("name"): int(s.get("value", 0)) for s in mappings(hosts[0], "stats", where)}
-            return SdsStreams(
-                **{
-                    name: stats.get(name, 0)
-                    for name in ("cx_active", "rq_active", "cx_total", "cx_connect_fail", "rq_total", "rq_error")
-                }
-            )
+            return SdsStreams(**{f.name: stats.get(f.name, 0) for f in fields(SdsStreams)})
     raise damaged("a cluster sds-grpc", "none", where)
 
 

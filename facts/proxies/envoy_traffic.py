@@ -1,4 +1,4 @@
-"""What an Envoy knows of the services it calls, and what it counts of connections, handshakes and refusals.
+"""Services that an Envoy calls, and its counters of connections, handshakes and refusals.
 
 Sources: Envoy's admin documentation (``/clusters``, ``/stats``) and its statistics of clusters, listeners and RBAC filters;
 Istio's names of clusters (``outbound|PORT||HOST``) and its inbound port, 15006.
@@ -43,7 +43,7 @@ def hosts_of(document: Any) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a proxy has counted since it started, or between two readings.
+    """Counters of a proxy since its start, or between two readings.
 
     Attributes:
         values: By Envoy's name.

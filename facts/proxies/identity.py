@@ -109,11 +109,6 @@ class ProxyIdentity:
         return self.chain[0].uri_sans if self.chain else ()
 
     @property
-    def chain_length(self) -> int:
-        """Certificates in ``default``: 1 from tbot, 2 from istiod."""
-        return len(self.chain)
-
-    @property
     def started_at(self) -> datetime:
         """UTC time at which Envoy started, to about 5 s."""
         return self.read_at - timedelta(seconds=self.uptime)

@@ -1,4 +1,4 @@
-"""A container's mount table, and where the socket's directory is mounted in it.
+"""A container's mount table, and the mount of the socket's directory in it.
 
 Source: proc(5), ``/proc/PID/mountinfo``.
 """
@@ -12,7 +12,7 @@ from facts.document import damaged
 from facts.proxies.identity import PodRef
 
 SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
-"""Where Istio looks for the socket, and where that leads in images in which ``/var/run`` is a link to ``/run``."""
+"""The directory in which Istio looks for the socket, and the one it becomes where ``/var/run`` is a link to ``/run``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,14 @@ class Mount:
     Attributes:
         id: Of the mount.
         parent: Id of the mount that it is mounted on.
-        root: The part of the file system that is mounted.
         path: Where; links are resolved in it.
         read_only: The mount or its file system is read-only: nothing can be written through it.
-        filesystem: Kind of the file system.
     """
 
     id: int
     parent: int
-    root: str
     path: str
     read_only: bool
-    filesystem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ def _mount(line: str) -> Mount:
     options = {*fields[5].split(","), *kind[2].split(",")}
     if not options & {"ro", "rw"}:
         raise damaged("ro or rw among a mount's options", repr(line), "mountinfo")
-    return Mount(int(fields[0]), int(fields[1]), _unescaped(fields[3]), _unescaped(fields[4]), "ro" in options, kind[0])
+    return Mount(int(fields[0]), int(fields[1]), _unescaped(fields[4]), "ro" in options)
 
 
 def _unescaped(path: str) -> str:

@@ -1,8 +1,8 @@
-"""Authorization policies as an Envoy enforces them: whose they are, and whether they let in or turn away.
+"""Authorization policies as an Envoy enforces them, each with its namespace, name and action.
 
 Source: Istio writes each rule of an AuthorizationPolicy into an RBAC filter under the name
-``ns[NAMESPACE]-policy[NAME]-rule[N]``; those of the action CUSTOM, which asks somebody else, under the same name behind a
-prefix, as shadow rules.
+``ns[NAMESPACE]-policy[NAME]-rule[N]``; those of the action CUSTOM, which asks an external authorizer, under the same name
+behind a prefix, as shadow rules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from facts.proxies.envoy import ALL_LISTENERS, INBOUND_LISTENERS, network_filter
 _MASK = "&mask=name,active_state"
 OF_SIDECAR = INBOUND_LISTENERS + _MASK
 OF_GATEWAY = ALL_LISTENERS + _MASK
-"""What to ask for the policies of a proxy."""
+"""The question that yields the policies of a proxy."""
 
 _NAME = re.compile(r"(?P<custom>istio-ext-authz-.*)?ns\[(?P<namespace>[^]]*)\]-policy\[(?P<name>[^]]*)\]")
 WHERE = "listeners dump"

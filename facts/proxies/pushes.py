@@ -1,4 +1,4 @@
-"""What an Envoy says of the secrets that were sent to it, whether or not they brought anything new.
+"""Secrets that an SDS server sent to an Envoy, with or without new content, by the Envoy's own statistics.
 
 Source: Envoy's statistics of an SDS subscription, ``sds.SECRET.*``. A proxy of Istio keeps them only where its pod asks for
 them (annotation ``sidecar.istio.io/statsInclusionPrefixes``).
@@ -14,12 +14,12 @@ from facts.document import mappings, maybe, need, when
 from facts.errors import CouldNotTell
 
 PUSHES = r"/stats?format=json&filter=^sds\.default\."
-"""What to ask of Envoy's admin interface."""
+"""The question for Envoy's admin interface."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """What came for the secret ``default``.
+    """The last push of the secret ``default``.
 
     Attributes:
         version: The server's version of what came last, from ``version_text``.

@@ -1,4 +1,4 @@
-"""Where a sidecar's identity really comes from: one decision from the facts that cannot lie.
+"""The true source of a sidecar's identity: one decision from the facts that cannot lie.
 
 Log lines are not among them: the two that the guide shows for the healthy mode are printed in others as well. Nor is
 version_info by itself, which is the SDS server's own business. Source: Istio's agent and bootstrap (1.28 to 1.31), each mode
@@ -19,7 +19,7 @@ _COUNTED = re.compile(r"\d{4}-\d{2}-\d{2}T[^/]+/\d+")
 
 
 class SdsMode(StrEnum):
-    """Who serves the proxy its certificate."""
+    """The server of the proxy's certificate."""
 
     EXTERNAL = "external"
     """The provider on the node's socket; the agent knows and serves only files. The one healthy mode."""
@@ -36,7 +36,7 @@ class SdsMode(StrEnum):
 
 
 class SecretState(StrEnum):
-    """How far the secret ``default`` has come in Envoy."""
+    """The progress of the secret ``default`` in Envoy."""
 
     ACTIVE = "active"
     WARMING = "warming"

@@ -6,24 +6,22 @@ Source: Teleport, audit event reference; serial numbers are hexadecimal with col
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from facts.document import damaged, decoded, maybe, need, when
+from facts.declared import At, Declared, Flag, Read, Text, read
+from facts.document import damaged, decoded, maybe
 from facts.svid import serial_of
 
 ISSUED = "spiffe.svid.issued"
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedSvid:
+class IssuedSvid(Declared):
     """An audited issuance.
 
     Attributes:
         serial: As `facts.svid.Certificate.serial` spells it.
         spiffe_id: The whole ID.
-        time: UTC.
-        workload_identity: Name of the resource it was issued by; empty when not given.
         attested: The workload was attested by Kubernetes.
         namespace: Attribute ``workload.kubernetes.namespace``; empty when not given, as all of these.
         service_account: Attribute ``workload.kubernetes.service_account``.
@@ -31,15 +29,13 @@ class IssuedSvid:
         pod_uid: Attribute ``workload.kubernetes.pod_uid``.
     """
 
-    serial: str
+    serial: Annotated[str, At("serial_number"), Read(str, serial_of)]
     spiffe_id: str
-    time: datetime
-    workload_identity: str
-    attested: bool
-    namespace: str
-    service_account: str
-    pod_name: str
-    pod_uid: str
+    attested: Annotated[Flag, At("attributes.workload.kubernetes.attested")]
+    namespace: Annotated[Text, At("attributes.workload.kubernetes.namespace")]
+    service_account: Annotated[Text, At("attributes.workload.kubernetes.service_account")]
+    pod_name: Annotated[Text, At("attributes.workload.kubernetes.pod_name")]
+    pod_uid: Annotated[Text, At("attributes.workload.kubernetes.pod_uid")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +69,4 @@ def _issued(event: Any) -> IssuedSvid | None:
         raise damaged("a JSON object with the field event on each line", repr(event)[:80], where)
     if event["event"] != ISSUED or maybe(event, "svid_type", "x509", where) != "x509":
         return None
-    where = f"audit event {maybe(event, 'uid', '', where)}"
-    kubernetes = maybe(event, "attributes.workload.kubernetes", dict[str, Any](), where)
-    return IssuedSvid(
-        serial=serial_of(need(event, "serial_number", str, where)),
-        spiffe_id=need(event, "spiffe_id", str, where),
-        time=when(need(event, "time", str, where), where),
-        workload_identity=maybe(event, "workload_identity", "", where),
-        attested=maybe(kubernetes, "attested", False, where),
-        namespace=maybe(kubernetes, "namespace", "", where),
-        service_account=maybe(kubernetes, "service_account", "", where),
-        pod_name=maybe(kubernetes, "pod_name", "", where),
-        pod_uid=maybe(kubernetes, "pod_uid", "", where),
-    )
+    return read(IssuedSvid, event, f"audit event {maybe(event, 'uid', '', where)}")

@@ -10,11 +10,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from facts.document import damaged, mappings, maybe, need, text_map, texts, when
+from pydantic import Field
+
+from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, Time, part, read
+from facts.document import damaged, maybe, need
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
+
+T = TypeVar("T")
 
 DEFAULT_MAXIMUM_TTL = 86400.0
 """Seconds; what Teleport takes where a workload_identity names no maximum_ttl."""
@@ -24,7 +29,7 @@ BACKDATED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Declared):
     """The public answer of Teleport's proxy.
 
     Attributes:
@@ -35,26 +40,22 @@ class Ping:
     """
 
     cluster_name: str
-    server_version: Version
-    stand_in: bool
+    server_version: Annotated[Version, Read(str, Version.parse)]
+    stand_in: Given
     evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """What ``tctl status`` says.
+    """The answer of ``tctl status``.
 
     Attributes:
         cluster_name: Name of the Teleport cluster.
-        version: Version of the Auth service.
-        ca_pins: SHA-256 pins of the host CA.
         spiffe_rotation: The rotation cell of the row ``spiffe`` as it stands there; empty when there is no such row.
         evidence: Ids of the readings.
     """
 
     cluster_name: str
-    version: Version
-    ca_pins: tuple[str, ...]
     spiffe_rotation: str
     evidence: tuple[str, ...] = ()
 
@@ -83,7 +84,21 @@ class NoSession:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinToken:
+class _KubernetesRule(Declared):
+    service_account: Text
+
+
+@dataclass(frozen=True, slots=True)
+class _KubernetesJoining(Declared):
+    type: Text
+
+
+def _kubernetes_type(joining: Mapping[str, Any]) -> str:
+    return (part(_KubernetesJoining, joining).type or "in_cluster") if joining else ""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinToken(Declared):
     """A token resource.
 
     Attributes:
@@ -94,36 +109,54 @@ class JoinToken:
         kubernetes_type: ``in_cluster``, ``static_jwks`` or ``oidc``; Teleport takes ``in_cluster`` where none is given.
         allow: Service accounts as ``namespace:name``.
         jwks_text: Of static_jwks, as it stands there; public keys.
-        oidc_issuer: Of oidc.
-        expires: RFC 3339; empty for never.
-        revision: Teleport's revision of the resource.
         evidence: Ids of the readings.
     """
 
-    name: str
-    roles: tuple[str, ...]
-    join_method: str
-    bot_name: str
-    kubernetes_type: str
-    allow: tuple[str, ...]
-    jwks_text: str
-    oidc_issuer: str
-    expires: str
-    revision: str
+    name: Annotated[str, At("metadata.name")]
+    roles: Annotated[Texts, At("spec.roles")]
+    join_method: Annotated[str, Field(default="token"), At("spec.join_method")]
+    bot_name: Annotated[Text, At("spec.bot_name")]
+    kubernetes_type: Annotated[Text, At("spec.kubernetes"), Read(dict[str, Any], _kubernetes_type)]
+    allow: Annotated[
+        Many[str],
+        At("spec.kubernetes.allow"),
+        Read(ListOf[_KubernetesRule], lambda rules: tuple(rule.service_account for rule in rules)),
+    ]
+    jwks_text: Annotated[Text, At("spec.kubernetes.static_jwks.jwks")]
     evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class RoleRule:
-    """What a role may do with resources, and the condition (``where``) under which alone it may; empty for always."""
+class RoleRule(Declared):
+    """A rule of a role: verbs on resources, and the condition (``where``) under which alone it holds; empty for always."""
 
-    resources: tuple[str, ...]
-    verbs: tuple[str, ...]
+    resources: Texts
+    verbs: Texts
     where: str = ""
 
 
+_ISSUES = ("workload_identity_labels", "workload_identity_labels_expression")
+# What opens access is selected by labels or is impersonation. Teleport itself fills in other fields, such as namespaces and
+# kubernetes_resources, which give nothing without them.
+_OPENS = re.compile(r"_labels(_expression)?$|^impersonate$")
+
+
+def _other_access(allow: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(key for key in allow if allow[key] and key not in _ISSUES and _OPENS.search(key))
+
+
 @dataclass(frozen=True, slots=True)
-class Role:
+class _DeniedRules(Declared):
+    rules: Many[RoleRule]
+
+
+def _denials(deny: Mapping[str, Any]) -> tuple[str, ...]:
+    resources = {resource for rule in part(_DeniedRules, deny).rules for resource in rule.resources}
+    return (*(key for key in _ISSUES if deny.get(key)), *(["rules"] if resources & {"workload_identity", "*"} else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Role(Declared):
     """A role.
 
     Attributes:
@@ -131,20 +164,18 @@ class Role:
         labels: ``allow.workload_identity_labels``: for each key the values that match.
         labels_expression: ``allow.workload_identity_labels_expression``.
         rules: ``allow.rules``.
-        revision: Teleport's revision of the resource.
         evidence: Ids of the readings.
         denials: Fields of ``deny`` that take workload identities away again, e.g. ``rules``.
         other_access: Fields of ``allow`` that open something else, e.g. ``node_labels``.
     """
 
-    name: str
-    labels: Mapping[str, tuple[str, ...]]
-    labels_expression: str
-    rules: tuple[RoleRule, ...]
-    revision: str
+    name: Annotated[str, At("metadata.name")]
+    labels: Annotated[Selector, At("spec.allow.workload_identity_labels")]
+    labels_expression: Annotated[Text, At("spec.allow.workload_identity_labels_expression")]
+    rules: Annotated[Many[RoleRule], At("spec.allow.rules")]
     evidence: tuple[str, ...] = ()
-    denials: tuple[str, ...] = ()
-    other_access: tuple[str, ...] = ()
+    denials: Annotated[tuple[str, ...], At("spec.deny"), Read(dict[str, Any], _denials)] = ()
+    other_access: Annotated[tuple[str, ...], At("spec.allow"), Read(dict[str, Any], _other_access)] = ()
 
     def verbs_on(self, resource: str) -> frozenset[str]:
         """All verbs that it allows on a kind of resource; ``*`` stands for all."""
@@ -156,7 +187,7 @@ class Role:
 
 
 def selects(wanted: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) -> bool:
-    """Whether a label selector of Teleport takes a resource with these labels; ``*`` takes everything, an empty one nothing.
+    """Tell whether a label selector of Teleport takes a resource; ``*`` takes every resource, an empty selector none.
 
     Args:
         wanted: For each key the values that match.
@@ -169,60 +200,78 @@ def selects(wanted: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """One condition of a rule: `attribute` compared by `operator` (``eq``, ``not_eq``, ``in``, ``not_in``) with `values`."""
+class AllowRule(Declared):
+    """One allow rule of a workload identity.
 
-    attribute: str
-    operator: str
-    values: tuple[str, ...]
+    Attributes:
+        expression: Its expression; empty where it has conditions instead.
+    """
+
+    expression: Text
 
 
-@dataclass(frozen=True, slots=True)
-class AllowRule:
-    """One allow rule of a workload identity: an expression, or conditions that all must be met."""
-
-    expression: str
-    conditions: tuple[Attribute, ...]
+def _seconds(text: str) -> float | None:
+    return parse_duration(text, "") if text else None
 
 
 @dataclass(frozen=True, slots=True)
-class WorkloadIdentity:
+class WorkloadIdentity(Declared):
     """A workload_identity resource.
 
     Attributes:
         name: Its name.
         labels: Labels that roles and label selectors match.
         spiffe_id: The template of the path, e.g. ``/ns/{{ workload.kubernetes.namespace }}/sa/…``.
-        hint: Template of the hint.
         rules: Allow rules, of which one must be met; none means that every caller whose role matches gets it.
         maximum_ttl: Seconds; None when not given, then Teleport takes `DEFAULT_MAXIMUM_TTL`.
-        dns_sans: Templates of DNS names.
-        revision: Teleport's revision of the resource.
         evidence: Ids of the readings.
     """
 
-    name: str
-    labels: Mapping[str, str]
-    spiffe_id: str
-    hint: str
-    rules: tuple[AllowRule, ...]
-    maximum_ttl: float | None
-    dns_sans: tuple[str, ...]
-    revision: str
+    name: Annotated[str, At("metadata.name")]
+    labels: Annotated[TextMap, At("metadata.labels")]
+    spiffe_id: Annotated[str, At("spec.spiffe.id")]
+    rules: Annotated[Many[AllowRule], At("spec.rules.allow")]
+    maximum_ttl: Annotated[float | None, Field(default=None), At("spec.spiffe.x509.maximum_ttl"), Read(str, _seconds)]
     evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Bot:
+class Bot(Declared):
     """A bot and its roles."""
 
-    name: str
-    roles: tuple[str, ...]
+    name: Annotated[str, At("metadata.name")]
+    roles: Annotated[Texts, At("spec.roles")]
     evidence: tuple[str, ...] = ()
 
 
+def _optional_version(text: str) -> Version | None:
+    return Version.parse(text) if text else None
+
+
 @dataclass(frozen=True, slots=True)
-class BotInstance:
+class _Heartbeat(Declared):
+    version: Annotated[Version | None, Read(str, _optional_version)] = None
+    hostname: str = ""
+    recorded_at: Time | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heartbeats(Declared):
+    initial: Annotated[_Heartbeat, At("status.initial_heartbeat")] = _Heartbeat()
+    latest: Annotated[ListOf[_Heartbeat], At("status.latest_heartbeats")] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Account(Declared):
+    namespace: Text
+    name: Text
+
+    def __str__(self) -> str:
+        return f"{self.namespace}:{self.name}" if self.namespace and self.name else ""
+
+
+@dataclass(frozen=True, slots=True)
+class BotInstance(Declared):
     """A running (or past) tbot, as Teleport knows it.
 
     Attributes:
@@ -231,22 +280,20 @@ class BotInstance:
         version: Of tbot, from the latest heartbeat; None when there was no heartbeat yet.
         hostname: Of the machine or pod it runs in, from the latest heartbeat.
         last_heartbeat: UTC; None when there was none.
-        join_method: How it joined.
-        joined_at: UTC time of its first authentication; None when not given.
         joined_as: The service account that it joined with, as ``namespace:name``; empty for other methods than kubernetes.
         joined_from: The pod that it joined from; likewise.
         evidence: Ids of the readings.
     """
 
-    id: str
-    bot_name: str
+    id: Annotated[str, At("spec.instance_id", "metadata.name")]
+    bot_name: Annotated[str, At("spec.bot_name")]
     version: Version | None
     hostname: str
     last_heartbeat: datetime | None
-    join_method: str
-    joined_at: datetime | None
-    joined_as: str = ""
-    joined_from: str = ""
+    joined_as: Annotated[
+        str, At("status.initial_authentication.join_attrs.kubernetes.service_account"), Read(_Account, str)
+    ] = ""
+    joined_from: Annotated[str, At("status.initial_authentication.join_attrs.kubernetes.pod.name")] = ""
     evidence: tuple[str, ...] = ()
 
     def is_of(self, service_account: str, pod: str) -> bool:
@@ -260,13 +307,7 @@ def parse_ping(document: Any, evidence: tuple[str, ...] = ()) -> Ping:
     Raises:
         CouldNotTell: It does not name the cluster and the version.
     """
-    where = "/webapi/ping"
-    return Ping(
-        cluster_name=need(document, "cluster_name", str, where),
-        server_version=Version.parse(need(document, "server_version", str, where), where),
-        stand_in=bool(document.get("stand_in")),
-        evidence=evidence,
-    )
+    return read(Ping, document, "/webapi/ping", evidence=evidence)
 
 
 def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
@@ -284,10 +325,7 @@ def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
     for name in ("Cluster", "Version"):
         if name not in found:
             raise damaged(f"a line that starts with {name}", repr(text[:80]), where)
-    pins = re.findall(r"sha256:[0-9a-f]{64}", text)
-    return ClusterStatus(
-        found["Cluster"], Version.parse(found["Version"], where), tuple(pins), _rotation_cell(text.splitlines()), evidence
-    )
+    return ClusterStatus(found["Cluster"], _rotation_cell(text.splitlines()), evidence)
 
 
 def _rotation_cell(lines: list[str]) -> str:
@@ -307,21 +345,7 @@ def parse_join_token(document: Any, evidence: tuple[str, ...] = ()) -> JoinToken
     Raises:
         CouldNotTell: It is none, or a field is damaged.
     """
-    token, where = _one(document, "token")
-    kubernetes = maybe(token, "spec.kubernetes", dict[str, Any](), where)
-    return JoinToken(
-        name=need(token, "metadata.name", str, where),
-        roles=texts(token, "spec.roles", where),
-        join_method=maybe(token, "spec.join_method", "token", where),
-        bot_name=maybe(token, "spec.bot_name", "", where),
-        kubernetes_type=(maybe(kubernetes, "type", "", where) or "in_cluster") if kubernetes else "",
-        allow=tuple(maybe(rule, "service_account", "", where) for rule in mappings(kubernetes, "allow", where)),
-        jwks_text=maybe(kubernetes, "static_jwks.jwks", "", where),
-        oidc_issuer=maybe(kubernetes, "oidc.issuer", "", where),
-        expires=maybe(token, "metadata.expires", "", where),
-        revision=maybe(token, "metadata.revision", "", where),
-        evidence=evidence,
-    )
+    return _read_one(JoinToken, document, "token", evidence=evidence)
 
 
 def parse_role(document: Any, evidence: tuple[str, ...] = ()) -> Role:
@@ -330,35 +354,7 @@ def parse_role(document: Any, evidence: tuple[str, ...] = ()) -> Role:
     Raises:
         CouldNotTell: It is none, or a field is damaged.
     """
-    role, where = _one(document, "role")
-    allow = maybe(role, "spec.allow", dict[str, Any](), where)
-    labels = maybe(allow, "workload_identity_labels", dict[str, Any](), where)
-    return Role(
-        name=need(role, "metadata.name", str, where),
-        labels={key: texts(labels, [key], where) for key in labels},
-        labels_expression=maybe(allow, "workload_identity_labels_expression", "", where),
-        rules=tuple(
-            RoleRule(texts(rule, "resources", where), texts(rule, "verbs", where), maybe(rule, "where", "", where))
-            for rule in mappings(allow, "rules", where)
-        ),
-        revision=maybe(role, "metadata.revision", "", where),
-        evidence=evidence,
-        denials=_denials(role, where),
-        other_access=tuple(key for key in allow if allow[key] and key not in _ISSUES and _OPENS.search(key)),
-    )
-
-
-_ISSUES = ("workload_identity_labels", "workload_identity_labels_expression")
-# What opens access is selected by labels or is impersonation. Teleport itself fills in other fields, such as namespaces and
-# kubernetes_resources, which give nothing without them.
-_OPENS = re.compile(r"_labels(_expression)?$|^impersonate$")
-
-
-def _denials(role: Any, where: str) -> tuple[str, ...]:
-    deny = maybe(role, "spec.deny", dict[str, Any](), where)
-    rules = [r for rule in mappings(deny, "rules", where) for r in texts(rule, "resources", where)]
-    denied = [key for key in _ISSUES if deny.get(key)]
-    return (*denied, *(["rules"] if {"workload_identity", "*"} & {*rules} else []))
+    return _read_one(Role, document, "role", evidence=evidence)
 
 
 def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> WorkloadIdentity:
@@ -367,25 +363,7 @@ def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> Wo
     Raises:
         CouldNotTell: It is none, or a field is damaged.
     """
-    identity, where = _one(document, "workload_identity")
-    ttl = maybe(identity, "spec.spiffe.x509.maximum_ttl", "", where)
-    return WorkloadIdentity(
-        name=need(identity, "metadata.name", str, where),
-        labels=text_map(identity, "metadata.labels", where),
-        spiffe_id=need(identity, "spec.spiffe.id", str, where),
-        hint=maybe(identity, "spec.spiffe.hint", "", where),
-        rules=tuple(
-            AllowRule(
-                expression=maybe(rule, "expression", "", where),
-                conditions=tuple(_condition(c, where) for c in mappings(rule, "conditions", where)),
-            )
-            for rule in mappings(identity, "spec.rules.allow", where)
-        ),
-        maximum_ttl=parse_duration(ttl, where) if ttl else None,
-        dns_sans=texts(identity, "spec.spiffe.x509.dns_sans", where),
-        revision=maybe(identity, "metadata.revision", "", where),
-        evidence=evidence,
-    )
+    return _read_one(WorkloadIdentity, document, "workload_identity", evidence=evidence)
 
 
 def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> tuple[WorkloadIdentity, ...]:
@@ -405,8 +383,7 @@ def parse_bot(document: Any, evidence: tuple[str, ...] = ()) -> Bot:
     Raises:
         CouldNotTell: It is none, or a field is damaged.
     """
-    bot, where = _one(document, "bot")
-    return Bot(need(bot, "metadata.name", str, where), texts(bot, "spec.roles", where), evidence)
+    return _read_one(Bot, document, "bot", evidence=evidence)
 
 
 def parse_bot_instances(document: Any, evidence: tuple[str, ...] = ()) -> tuple[BotInstance, ...]:
@@ -421,44 +398,20 @@ def parse_bot_instances(document: Any, evidence: tuple[str, ...] = ()) -> tuple[
 
 
 def _bot_instance(entry: Any, evidence: tuple[str, ...]) -> BotInstance:
-    instance, where = _one(entry, "bot_instance")
-    status = maybe(instance, "status", dict[str, Any](), where)
     # The latest are a queue, oldest first; the initial one is kept apart and is all there is after a start.
-    beats = [*mappings(status, "latest_heartbeats", where)]
-    beat = beats[-1] if beats else maybe(status, "initial_heartbeat", dict[str, Any](), where)
-    version, recorded = maybe(beat, "version", "", where), maybe(beat, "recorded_at", "", where)
-    joined = maybe(status, "initial_authentication.authenticated_at", "", where)
-    attributes = maybe(status, "initial_authentication.join_attrs.kubernetes", dict[str, Any](), where)
-    account = [maybe(attributes, f"service_account.{part}", "", where) for part in ("namespace", "name")]
-    return BotInstance(
-        id=maybe(instance, "spec.instance_id", "", where) or need(instance, "metadata.name", str, where),
-        bot_name=need(instance, "spec.bot_name", str, where),
-        version=Version.parse(version, where) if version else None,
-        hostname=maybe(beat, "hostname", "", where),
-        last_heartbeat=when(recorded, where) if recorded else None,
-        join_method=maybe(beat, "join_method", "", where) or maybe(status, "initial_authentication.join_method", "", where),
-        joined_at=when(joined, where) if joined else None,
-        joined_as=":".join(account) if all(account) else "",
-        joined_from=maybe(attributes, "pod.name", "", where),
-        evidence=evidence,
-    )
+    beats = _read_one(_Heartbeats, entry, "bot_instance")
+    beat = beats.latest[-1] if beats.latest else beats.initial
+    told = {"version": beat.version, "hostname": beat.hostname, "last_heartbeat": beat.recorded_at}
+    return _read_one(BotInstance, entry, "bot_instance", evidence=evidence, **told)
 
 
-def _condition(condition: Any, where: str) -> Attribute:
-    attribute = need(condition, "attribute", str, where)
-    for operator in ("eq", "not_eq", "in", "not_in"):
-        if operator in condition:
-            one = maybe(condition, f"{operator}.value", "", where)
-            return Attribute(attribute, operator, (one,) if one else texts(condition, f"{operator}.values", where))
-    raise damaged("a condition with eq, not_eq, in or not_in", f"{sorted(condition)}", where)
-
-
-def _one(document: Any, kind: str) -> tuple[Mapping[str, Any], str]:
+def _read_one(kind: type[T], document: Any, name: str, **given: Any) -> T:
+    """Reads a resource of one kind, alone or in a list of one."""
     if isinstance(document, list):
         if len(document) != 1:
-            raise damaged(f"one {kind} resource", f"{len(document)} resources", f"tctl get {kind}")
+            raise damaged(f"one {name} resource", f"{len(document)} resources", f"tctl get {name}")
         document = document[0]
-    seen = need(document, "kind", str, f"tctl get {kind}")
-    if seen != kind:
-        raise damaged(f"a resource of kind {kind}", seen, f"tctl get {kind}")
-    return document, f"{kind} {maybe(document, 'metadata.name', '', kind)}"
+    seen = need(document, "kind", str, f"tctl get {name}")
+    if seen != name:
+        raise damaged(f"a resource of kind {name}", seen or "no kind", f"tctl get {name}")
+    return read(kind, document, f"{name} {maybe(document, 'metadata.name', '', name)}", **given)

@@ -1,4 +1,4 @@
-"""tbot on the nodes: what its DaemonSet and its configuration say."""
+"""tbot on the nodes: its DaemonSet, its pods and its configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from facts.document import when
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume
 from facts.kubernetes.workloads import DaemonSet
@@ -16,7 +17,7 @@ KUBELET_PORT = 10250
 
 @dataclass(frozen=True, slots=True)
 class KubeletAddress:
-    """Where a tbot finds the kubelet of its own node.
+    """The address at which a tbot finds the kubelet of its own node.
 
     Attributes:
         field: Field of the pod that holds the host: ``status.hostIP`` or ``spec.nodeName``.
@@ -36,20 +37,26 @@ class Tbot:
     Attributes:
         daemon_set: Its DaemonSet.
         pods: Its pods by node; a pod that is not scheduled is in no node and is not here.
-        unscheduled: Pods without a node.
         container: The container of the template that runs tbot.
         config: Its configuration file.
         config_map: Name of the ConfigMap that the file comes from.
         evidence: Ids of all readings.
+        config_changed_at: RFC 3339 time of the last change of that ConfigMap's texts; empty where it is not known.
     """
 
     daemon_set: DaemonSet
     pods: Mapping[str, Pod]
-    unscheduled: tuple[Pod, ...]
     container: Container
     config: TbotConfig
     config_map: str
     evidence: tuple[str, ...]
+    config_changed_at: str = ""
+
+    def runs_older_config(self, node: str) -> bool:
+        """Whether the tbot on a node started before its configuration was changed: tbot reads the file only at its start."""
+        container = self.pods[node].spec.container(self.container.name) if node in self.pods else None
+        started = container.started_at if container else ""
+        return bool(started and self.config_changed_at) and when(started, node) < when(self.config_changed_at, node)
 
     @property
     def host_pid(self) -> bool:
@@ -80,11 +87,6 @@ class Tbot:
         )
 
     @property
-    def privileged(self) -> bool:
-        """Its container is privileged."""
-        return self.container.privileged
-
-    @property
     def image(self) -> str:
         """Image as specified, tag or digest included."""
         return self.container.image
@@ -93,11 +95,6 @@ class Tbot:
     def service_account(self) -> str:
         """As ``namespace:name``, the way a join token names it."""
         return f"{self.daemon_set.namespace}:{self.daemon_set.template.spec.service_account or 'default'}"
-
-    @property
-    def tokens(self) -> tuple[ProjectedToken, ...]:
-        """Projected service-account tokens of the pod; the one for Teleport has the cluster's name as its audience."""
-        return tuple(t for v in self.daemon_set.template.spec.volumes for t in v.tokens)
 
     @property
     def join_token_file(self) -> ProjectedToken | None:

@@ -1,17 +1,20 @@
 """tbot's configuration file, version 2. Source: Teleport's reference of tbot's configuration.
 
-Facts only carry what the file says; what is wrong with it is for a judgment. tbot refuses unknown keys at the root and
+Facts only repeat the file; a judgment decides what is wrong with it. tbot refuses unknown keys at the root and
 ignores them silently inside a service, hence `unknown_keys`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
-from facts.document import damaged, mappings, maybe, need, parse_yaml, texts
+from pydantic import Field
+
+from facts.declared import At, Declared, Flag, Only, Read, Selector, Text, part, read
+from facts.document import damaged, maybe, parse_yaml
 
 DEFAULT_CREDENTIAL_TTL = 3600.0
 DEFAULT_RENEWAL_INTERVAL = 1200.0
@@ -29,106 +32,17 @@ _ROOT_KEYS = frozenset(
         "join_uri", "scoped",
     }
 )  # fmt: skip
-_SERVICE_KEYS = frozenset(
-    {"type", "name", "listen", "selector", "attestors", "credential_ttl", "renewal_interval", "trust_domains"}
-)
-_ATTESTORS = frozenset({"kubernetes", "docker", "podman", "systemd", "sigstore", "unix"})
-_KUBERNETES_KEYS = frozenset({"enabled", "kubelet"})
-_KUBELET_KEYS = frozenset({"read_only_port", "secure_port", "token_path", "ca_path", "skip_verify", "anonymous"})
-
-
-@dataclass(frozen=True, slots=True)
-class KubernetesAttestor:
-    """How tbot asks the kubelet about a caller.
-
-    Attributes:
-        enabled: Default false.
-        secure_port: Default 10250.
-        read_only_port: 0 when not given.
-        token_path: Empty for the default mount.
-        ca_path: Empty for the default mount.
-        skip_verify: The kubelet's certificate is not verified.
-        anonymous: No token is sent.
-    """
-
-    enabled: bool
-    secure_port: int
-    read_only_port: int
-    token_path: str
-    ca_path: str
-    skip_verify: bool
-    anonymous: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadApi:
-    """A service of type ``workload-identity-api``.
-
-    Attributes:
-        name: Empty when it has none.
-        listen: As in the file, e.g. ``unix:///run/spire/sockets/socket``.
-        selector_name: Name of the workload_identity to issue.
-        selector_labels: Or labels of it: for each key the values that match.
-        kubernetes: The Kubernetes attestor; None when the file does not speak of it.
-        credential_ttl: Seconds, the service's own, else the file's, else the default.
-        renewal_interval: Seconds, likewise.
-    """
-
-    name: str
-    listen: str
-    selector_name: str
-    selector_labels: Mapping[str, tuple[str, ...]]
-    kubernetes: KubernetesAttestor | None
-    credential_ttl: float
-    renewal_interval: float
-
-    @property
-    def socket_path(self) -> str:
-        """Path of a unix socket; empty for TCP."""
-        return self.listen.removeprefix("unix://") if self.listen.startswith(("unix://", "/")) else ""
-
-
-@dataclass(frozen=True, slots=True)
-class TbotConfig:
-    """The whole file.
-
-    Attributes:
-        version: E.g. ``v2``; tbot takes v2 where none is given.
-        proxy_server: HOST:PORT, empty when not given.
-        auth_server: HOST:PORT, empty when not given.
-        token: Name of the join token.
-        join_method: E.g. ``kubernetes``.
-        token_path: ``onboarding.kubernetes.token_path``, empty when not given.
-        ca_pins: Pins of the Auth service.
-        insecure: The server's certificate is trusted on first connect.
-        storage: ``memory``, ``directory``, ``kubernetes_secret``; ``directory`` where none is given.
-        diag_addr: Address of the diagnostics service, empty when there is none.
-        debug: Debug logging.
-        credential_ttl: Seconds, of the file.
-        renewal_interval: Seconds, of the file.
-        services: Services of type workload-identity-api.
-        other_services: Types of all other services.
-        unknown_keys: Keys that tbot's reference does not have, as dotted paths; a misspelt ``attestor`` is one.
-        evidence: Ids of the readings.
-    """
-
-    version: str
-    proxy_server: str
-    auth_server: str
-    token: str
-    join_method: str
-    token_path: str
-    ca_pins: tuple[str, ...]
-    insecure: bool
-    storage: str
-    diag_addr: str
-    debug: bool
-    credential_ttl: float
-    renewal_interval: float
-    services: tuple[WorkloadApi, ...]
-    other_services: tuple[str, ...]
-    unknown_keys: tuple[str, ...]
-    evidence: tuple[str, ...] = ()
+_SERVICE_KEYS: dict[str, frozenset[str]] = {
+    "": frozenset(
+        {"type", "name", "listen", "selector", "attestors", "credential_ttl", "renewal_interval", "trust_domains"}
+    ),
+    "selector.": frozenset({"name", "labels"}),
+    "attestors.": frozenset({"kubernetes", "docker", "podman", "systemd", "sigstore", "unix"}),
+    "attestors.kubernetes.": frozenset({"enabled", "kubelet"}),
+    "attestors.kubernetes.kubelet.": frozenset(
+        {"read_only_port", "secure_port", "token_path", "ca_path", "skip_verify", "anonymous"}
+    ),
+}
 
 
 def parse_duration(text: str, where: str) -> float:
@@ -144,6 +58,109 @@ def parse_duration(text: str, where: str) -> float:
     if not parts or "".join(p[0] for p in parts) != rest:
         raise damaged("a duration such as 1h or 20m", repr(text), where)
     return sum(float(p[1]) * _UNITS[p[2]] for p in parts)
+
+
+def _seconds(value: Any) -> float | None:
+    return parse_duration(str(value), "") if value != "" else None
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesAttestor(Declared):
+    """tbot's way to ask the kubelet about a caller.
+
+    Attributes:
+        enabled: Default false.
+        secure_port: Default 10250.
+    """
+
+    enabled: Flag
+    secure_port: Annotated[int, Field(default=10250), At("kubelet.secure_port")]
+
+
+def _attestor(kubernetes: Mapping[str, Any]) -> KubernetesAttestor | None:
+    return part(KubernetesAttestor, kubernetes) if kubernetes else None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadApi(Declared):
+    """A service of type ``workload-identity-api``.
+
+    Attributes:
+        listen: As in the file, e.g. ``unix:///run/spire/sockets/socket``.
+        selector_name: Name of the workload_identity to issue.
+        selector_labels: Or labels of it: for each key the values that match.
+        kubernetes: The Kubernetes attestor; None when the file does not speak of it.
+        credential_ttl: Seconds, the service's own, else the file's, else the default.
+        renewal_interval: Seconds, likewise.
+    """
+
+    listen: Text
+    selector_name: Annotated[Text, At("selector.name")]
+    selector_labels: Annotated[Selector, At("selector.labels")]
+    kubernetes: Annotated[
+        KubernetesAttestor | None, Field(default=None), At("attestors.kubernetes"), Read(dict[str, Any], _attestor)
+    ]
+    credential_ttl: Annotated[float, Read(Any, _seconds)]
+    renewal_interval: Annotated[float, Read(Any, _seconds)]
+
+    @property
+    def socket_path(self) -> str:
+        """Path of a unix socket; empty for TCP."""
+        return self.listen.removeprefix("unix://") if self.listen.startswith(("unix://", "/")) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lifetimes(Declared):
+    credential_ttl: Annotated[float | None, Field(default=None), Read(Any, _seconds)]
+    certificate_ttl: Annotated[float | None, Field(default=None), Read(Any, _seconds)]
+    renewal_interval: Annotated[float | None, Field(default=None), Read(Any, _seconds)]
+
+    def of(self, service: Any) -> Any:
+        """A service of the file, with the lifetimes of the file where it has none of its own."""
+        if not isinstance(service, Mapping):
+            return service
+        own = {key: value for key, value in service.items() if value not in (None, "")}
+        ttls = (self.credential_ttl, self.certificate_ttl, DEFAULT_CREDENTIAL_TTL)
+        intervals = (self.renewal_interval, DEFAULT_RENEWAL_INTERVAL)
+        return {"credential_ttl": _first(ttls), "renewal_interval": _first(intervals), **own}
+
+
+def _first(seconds: tuple[float | None, ...]) -> str:
+    return next(f"{each:f}s" for each in seconds if each is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Service(Declared):
+    type: str
+
+
+def _is_workload_api(service: Mapping[str, Any]) -> bool:
+    return part(_Service, service).type == "workload-identity-api"
+
+
+@dataclass(frozen=True, slots=True)
+class TbotConfig(Declared):
+    """The whole file.
+
+    Attributes:
+        proxy_server: HOST:PORT, empty when not given.
+        token: Name of the join token.
+        join_method: E.g. ``kubernetes``.
+        token_path: ``onboarding.kubernetes.token_path``, empty when not given.
+        services: Services of type workload-identity-api.
+        unknown_keys: Keys that tbot's reference does not have, as dotted paths; a misspelt ``attestor`` is one.
+        evidence: Ids of the readings.
+    """
+
+    proxy_server: Text
+    token: Annotated[Text, At("onboarding.token")]
+    join_method: Annotated[Text, At("onboarding.join_method")]
+    token_path: Annotated[Text, At("onboarding.kubernetes.token_path")]
+    services: Annotated[
+        tuple[WorkloadApi, ...], Field(default=()), At("services", "outputs"), Only(WorkloadApi, _is_workload_api)
+    ]
+    unknown_keys: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
 
 
 def join_secrets(text: str) -> tuple[str, ...]:
@@ -170,83 +187,19 @@ def parse_tbot_config(text: str, evidence: tuple[str, ...] = (), where: str = "t
         CouldNotTell: It is not YAML, not a mapping, or a field is damaged.
     """
     document = parse_yaml(text, where)
-    if not isinstance(document, Mapping):
-        raise damaged("a mapping", type(document).__name__, where)
-    ttl = _duration(document, "credential_ttl", _duration(document, "certificate_ttl", DEFAULT_CREDENTIAL_TTL, where), where)
-    interval = _duration(document, "renewal_interval", DEFAULT_RENEWAL_INTERVAL, where)
+    lifetimes = read(_Lifetimes, document, where)
     key = "services" if "services" in document else "outputs"
-    entries = list(mappings(document, key, where))
-    unknown = [k for k in document if k not in _ROOT_KEYS]
-    services: list[WorkloadApi] = []
-    others: list[str] = []
-    for index, entry in enumerate(entries):
-        kind = need(entry, "type", str, where)
-        if kind == "workload-identity-api":
-            services.append(_service(entry, ttl, interval, where))
-            unknown += [f"{key}[{index}].{path}" for path in _unknown_in(entry, where)]
-        else:
-            others.append(kind)
-    return TbotConfig(
-        version=maybe(document, "version", "v2", where),
-        proxy_server=maybe(document, "proxy_server", "", where),
-        auth_server=maybe(document, "auth_server", "", where),
-        token=maybe(document, "onboarding.token", "", where),
-        join_method=maybe(document, "onboarding.join_method", "", where),
-        token_path=maybe(document, "onboarding.kubernetes.token_path", "", where),
-        ca_pins=texts(document, "onboarding.ca_pins", where),
-        insecure=maybe(document, "insecure", False, where),
-        storage=maybe(document, "storage.type", "directory", where),
-        diag_addr=maybe(document, "diag_addr", "", where),
-        debug=maybe(document, "debug", False, where),
-        credential_ttl=ttl,
-        renewal_interval=interval,
-        services=tuple(services),
-        other_services=tuple(others),
-        unknown_keys=tuple(str(k) for k in unknown),
-        evidence=evidence,
-    )
+    services = document.get(key)
+    listed = [lifetimes.of(service) for service in services] if isinstance(services, list) else services
+    config = read(TbotConfig, {**document, key: listed}, where, unknown_keys=(), evidence=evidence)
+    unknown = [str(name) for name in document if name not in _ROOT_KEYS]
+    for index, service in enumerate(services or ()):
+        if _is_workload_api(service):
+            unknown += [f"{key}[{index}].{name}" for name in _unknown_in(service, where)]
+    return replace(config, unknown_keys=tuple(unknown))
 
 
-def _service(entry: Any, ttl: float, interval: float, where: str) -> WorkloadApi:
-    labels = maybe(entry, "selector.labels", dict[str, Any](), where)
-    kubernetes = maybe(entry, "attestors.kubernetes", dict[str, Any](), where)
-    return WorkloadApi(
-        name=maybe(entry, "name", "", where),
-        listen=maybe(entry, "listen", "", where),
-        selector_name=maybe(entry, "selector.name", "", where),
-        selector_labels={key: texts(labels, [key], where) for key in labels},
-        kubernetes=KubernetesAttestor(
-            enabled=maybe(kubernetes, "enabled", False, where),
-            secure_port=maybe(kubernetes, "kubelet.secure_port", 10250, where),
-            read_only_port=maybe(kubernetes, "kubelet.read_only_port", 0, where),
-            token_path=maybe(kubernetes, "kubelet.token_path", "", where),
-            ca_path=maybe(kubernetes, "kubelet.ca_path", "", where),
-            skip_verify=maybe(kubernetes, "kubelet.skip_verify", False, where),
-            anonymous=maybe(kubernetes, "kubelet.anonymous", False, where),
-        )
-        if kubernetes
-        else None,
-        credential_ttl=_duration(entry, "credential_ttl", ttl, where),
-        renewal_interval=_duration(entry, "renewal_interval", interval, where),
-    )
-
-
-def _unknown_in(entry: Any, where: str) -> list[str]:
-    attestors = maybe(entry, "attestors", dict[str, Any](), where)
-    kubernetes = maybe(attestors, "kubernetes", dict[str, Any](), where)
-    kubelet = maybe(kubernetes, "kubelet", dict[str, Any](), where)
-    selector = maybe(entry, "selector", dict[str, Any](), where)
-    return [
-        *(str(k) for k in entry if k not in _SERVICE_KEYS),
-        *(f"selector.{k}" for k in selector if k not in ("name", "labels")),
-        *(f"attestors.{k}" for k in attestors if k not in _ATTESTORS),
-        *(f"attestors.kubernetes.{k}" for k in kubernetes if k not in _KUBERNETES_KEYS),
-        *(f"attestors.kubernetes.kubelet.{k}" for k in kubelet if k not in _KUBELET_KEYS),
-    ]
-
-
-def _duration(document: Any, key: str, default: float, where: str) -> float:
-    value = document.get(key)
-    if value is None or value == "":
-        return default
-    return parse_duration(str(value), f"{where}: {key}")
+def _unknown_in(service: Any, where: str) -> Iterator[str]:
+    for way, known in _SERVICE_KEYS.items():
+        here = maybe(service, [key for key in way.split(".") if key], dict[str, Any](), where)
+        yield from (f"{way}{key}" for key in here if key not in known)

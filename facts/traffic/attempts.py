@@ -1,4 +1,4 @@
-"""Attempts of the run to be let in where it must not be, each with how it ended and what shows it."""
+"""Attempts of the suite to get in where it must be refused, each with its outcome and evidence."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class NotRun:
 
 
 class ShownCertificate(StrEnum):
-    """What a client without a proxy shows to a workload's sidecar: sound certificates, none of which Teleport has issued."""
+    """The certificate that a client without a proxy shows to a workload's sidecar: sound, and not issued by Teleport."""
 
     ISTIODS = "a certificate of istiod"
     FORGED = "a forged certificate of this trust domain"

@@ -1,7 +1,7 @@
 """The ledger of the traffic client: one entry for each request, each with one outcome out of a closed list.
 
-The program, ``manifests/traffic/traffic.py``, writes down what happened; what that was is decided here. Who called is the
-server's word. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of its local replies.
+The program, ``manifests/traffic/traffic.py``, writes down what happened; this module decides what that was. The server names
+its caller. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of its local replies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RBAC_WORDS = "RBAC: access denied"
 
 
 class Outcome(StrEnum):
-    """What became of a request. Each is told from all others; a timeout is none of the refusals."""
+    """The outcome of a request. Each is told from all others; a timeout is none of the refusals."""
 
     ANSWERED = "answered by the server"
     DENIED = "403 RBAC: access denied"
@@ -70,7 +70,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What the server said of a request.
+    """The server's own account of a request.
 
     Attributes:
         server: The server.
@@ -141,7 +141,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What one client asked of one server in one go, and what the proxies at both ends counted meanwhile.
+    """The requests of one client to one server in one go, with the counters of the proxies at both ends.
 
     Attributes:
         ledger: The client's.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from facts.declared import Declared
 from facts.document import damaged, maybe, need, texts, when
 from facts.errors import CouldNotTell
 from facts.proxies.envoy_traffic import Counters
@@ -25,7 +26,7 @@ word for an error, its detail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Declared):
     """Another clock against the suite's.
 
     Attributes:
@@ -51,7 +52,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one client asked of one server, at a fixed rate.
+    """The requests of one client to one server, at a fixed rate.
 
     Attributes:
         ledger: Every request, in the order in which they were due; times are on the suite's clock.
@@ -60,7 +61,7 @@ class Load:
         began: UTC, on the suite's clock.
         ended: UTC likewise, when the last answer had come.
         clock: The client's.
-        client: What its proxy counted meanwhile; None where nobody looked.
+        client: What its proxy counted meanwhile; None where the suite did not look.
         server: What the server's proxy counted meanwhile; likewise.
     """
 

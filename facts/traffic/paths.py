@@ -1,4 +1,4 @@
-"""Paths of HTTP requests: what a proxy makes of one under each normalization of Istio, and what it means to an application.
+"""Paths of HTTP requests: their form under each normalization of Istio, and their meaning to an application.
 
 Sources: Istio, the reference of authorization policy normalization and of ``pathNormalization``; Envoy, ``normalize_path``,
 ``merge_slashes`` and ``path_with_escaped_slashes_action``; RFC 3986, section 6.2.2. Each normalization was seen live.
@@ -54,7 +54,7 @@ def normalized(path: str, mode: Mode) -> str:
 
 
 def meant(target: str, reader: Reader = Reader.USUAL) -> str:
-    """What an application takes a path for.
+    """Return the path as an application understands it.
 
     Args:
         target: As it arrived; a query behind it does not count.
@@ -71,7 +71,7 @@ def meant(target: str, reader: Reader = Reader.USUAL) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What policies let in, each as a path that ends in a slash.
+    """The paths that policies let in, each as a prefix that ends in a slash.
 
     Attributes:
         allowed: What lies below it is let in,

@@ -1,4 +1,4 @@
-"""How an attempt to be let in ended: granted, or refused, and by which of the things that refuse.
+"""The end of an attempt to get in: granted, or refused, and by which of the parties that can refuse.
 
 A TLS alert, a status of the SDS server, a refused join and a missing socket are different outcomes: each says that another
 part of the installation did its work. A timeout is none of them; it says nothing. What becomes of a request, a policy's 403
@@ -20,7 +20,7 @@ from facts.traffic.tls_alerts import Objection, objection_of
 
 
 class AttemptEnd(StrEnum):
-    """What an attempt ended with."""
+    """The kind of end of an attempt."""
 
     GRANTED = "granted"
     TLS_ALERT = "refused by a TLS alert"
@@ -33,7 +33,7 @@ class AttemptEnd(StrEnum):
 
 
 class Because(StrEnum):
-    """Why an SDS server or Teleport refused, as far as its words tell."""
+    """The reason of an SDS server or of Teleport for a refusal, as far as its words tell."""
 
     NO_POD = "the caller is attested as no pod"
     NO_RULE = "no rule of the workload identity allows the caller"
@@ -65,12 +65,12 @@ _UNREACHED = re.compile(r"No such file or directory|No_such_file_or_directory|Co
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """How one attempt ended.
+    """The outcome of one attempt.
 
     Attributes:
         kind: What it ended with.
         code: Name of the alert or of the gRPC status; empty where there is none.
-        said: The words of whoever ended it.
+        said: The words of the side that ended it.
         because: What those words mean, for the SDS server and for Teleport.
     """
 

@@ -1,4 +1,4 @@
-"""TLS alerts, by what the side that sends one objects to.
+"""TLS alerts, by the objection of the side that sends one.
 
 Sources: RFC 8446, section 6.2; RFC 5246, section 7.2, for those that only earlier versions have; RFC 7301 and RFC 6066. The
 names are those of the registry, as OpenSSL has them in its error codes.
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Objection(StrEnum):
-    """What is wrong in the eyes of the side that sends an alert."""
+    """The complaint of the side that sends an alert."""
 
     ISSUER = "it trusts nobody who has issued the certificate"
     UNSAID = "the certificate is not acceptable, for a reason that it does not name"

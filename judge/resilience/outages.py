@@ -21,10 +21,9 @@ from facts.proxies.sds_mode import SecretState
 from facts.traffic.ledger import Exchange, Outcome
 from facts.traffic.load import reasons
 from judge.findings import Claim, listed, problem
-from judge.rotation.loads import load_problem
 from judge.rotation.renewal import why_none_came
 from judge.traffic.exchanges import a_certificate_was_refused
-from judge.traffic.load import Traffic, fresh, starved, tell_nothing
+from judge.traffic.load import Traffic, fresh, load_problem, starved, tell_nothing
 
 NO_REFUSALS = frozenset({Outcome.TIMEOUT, Outcome.UNRESOLVED, Outcome.OTHER_ANSWER, Outcome.OTHER_ERROR})
 """What becomes of a request without anybody having refused a handshake."""

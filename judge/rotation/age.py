@@ -30,6 +30,7 @@ TENTH = 0.1
 """Of a renewal interval: what a renewal may be late by."""
 
 BEYOND_LIFETIME = "renewal-interval-beyond-lifetime"
+NOT_IN_FORCE = "tbot-config-not-in-force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,19 @@ def _seconds(span: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AgingCertificate:
-    """The certificate of one proxy, beside the pace at which it is to be renewed."""
+    """The certificate of one proxy, beside the pace at which it is to be renewed.
+
+    Attributes:
+        proxy: The proxy.
+        leaf: The certificate.
+        pace: How long it lives, and when it is to be renewed.
+        older_config: The tbot on its node started before its configuration was changed.
+    """
 
     proxy: ProxyIdentity
     leaf: Certificate
     pace: RenewalPace
+    older_config: bool = False
 
     @property
     def age(self) -> timedelta:
@@ -144,6 +153,8 @@ class AgingCertificate:
         if last is not None and last - issued(self.leaf) > SKEW:
             said = f"pushed but not renewed: the last push came at {last:%T} UTC with the certificate of before{known}"
             return Reason(said, PUSHED_NOT_RENEWED)
+        if self.older_config and not affected:
+            return Reason("the tbot on its node started before its configuration was changed", NOT_IN_FORCE)
         if pushes is not None:
             return Reason("not pushed: its streams live, and nothing has come since that certificate")
         said = (
@@ -154,7 +165,10 @@ class AgingCertificate:
 
 
 def _aging(proxy: ProxyIdentity, tbot: Tbot) -> AgingCertificate | None:
-    return AgingCertificate(proxy, proxy.leaf, pace_of(proxy, proxy.leaf, tbot)) if proxy.leaf else None
+    if proxy.leaf is None:
+        return None
+    older_config = tbot.runs_older_config(proxy.pod.node)
+    return AgingCertificate(proxy, proxy.leaf, pace_of(proxy, proxy.leaf, tbot), older_config)
 
 
 def _all_aging(proxies: Iterable[ProxyIdentity], tbot: Tbot) -> list[AgingCertificate]:

@@ -15,8 +15,7 @@ from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from facts.traffic.load import Load
 from judge.findings import Claim, listed, problem
-from judge.rotation.loads import load_problem
-from judge.traffic.load import Traffic, fresh
+from judge.traffic.load import Traffic, fresh, load_problem
 
 AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
 

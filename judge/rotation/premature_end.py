@@ -17,9 +17,8 @@ from facts.traffic.ledger import Exchange, Outcome, Request
 from facts.traffic.load import reasons
 from judge.findings import Claim, listed, problem
 from judge.rotation.ca_rotation import AUTHORITY, each_phase_was_followed
-from judge.rotation.loads import load_problem
 from judge.traffic.exchanges import a_certificate_was_refused
-from judge.traffic.load import Traffic, fresh
+from judge.traffic.load import Traffic, fresh, load_problem
 
 
 def it_is_foreseen(requirement: str, early: Sequence[Stage], node: str) -> Finding:

@@ -52,6 +52,11 @@ class Traffic:
         return f"{self.pair.client.name} to {self.pair.server.name}"
 
 
+def load_problem(traffic: Traffic, said: str, cause: str = "") -> Problem:
+    """A problem of the server, as one client met it."""
+    return Problem(traffic.pair.server.ref, f"asked by {traffic.pair.client.name}: {said}", cause, traffic.evidence)
+
+
 def fresh(traffic: Iterable[Traffic]) -> tuple[Traffic, ...]:
     """The loads between proxies with a connection for each request."""
     return tuple(t for t in traffic if not t.load.keeps_connection and not t.is_control)

@@ -204,11 +204,11 @@ class TeleportFacet:
         audience = self.ping().cluster_name
         fresh, evidence = self._reader.token_request(namespace, service_account, audience=audience, seconds=600)
         if isinstance(token, Absent):
-            return Signature(False, "", str(token), {}), (evidence,)
+            return Signature(False, "", str(token)), (evidence,)
         try:
             extracted = parse_jwks(token.jwks_text)
         except CouldNotTell as error:
-            return Signature(False, "", f"the extracted JWKS cannot be used: {error.seen}", {}), (evidence,)
+            return Signature(False, "", f"the extracted JWKS cannot be used: {error.seen}"), (evidence,)
         return verify(fresh, extracted), (evidence,)
 
     def audit_trail(self, serials: Iterable[str]) -> AuditTrail:

@@ -49,11 +49,11 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
     return Tbot(
         daemon_set=daemon_set,
         pods={pod.node: pod for pod in pods if pod.node},
-        unscheduled=tuple(pod for pod in pods if not pod.node),
         container=container,
         config=config,
         config_map=config_map.name,
         evidence=tuple(dict.fromkeys(evidence)),
+        config_changed_at=config_map.changed_at,
     )
 
 

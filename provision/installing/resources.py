@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from facts.document import decoded, text_map
+from facts.document import decoded, maybe
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef, Recorder
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
@@ -146,7 +146,7 @@ class Resources:
             raise self._failed(f"Teleport to say whose {name} is", answer, f"see whether it is ours: tctl get {name}")
         found = decoded(answer.stdout)
         resources = found if isinstance(found, list) else [found]
-        return text_map(resources[0], "metadata.labels", name) if resources else {}
+        return maybe(resources[0], "metadata.labels", dict[str, str](), name) if resources else {}
 
     def _remove(self, name: str) -> None:
         answer = self._ask(["rm", name], name)

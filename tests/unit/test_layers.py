@@ -56,6 +56,10 @@ CROWDED = 14
 
 DEEPER = {
     "NotGiven": "an error that is a CouldNotTell, which is a ConformanceError: readers catch each of the three",
+    "NoPodToAsk": "likewise: a CouldNotTell of one kind",
+    "NotThere": "likewise: a ProvisioningFailed of one kind",
+    "Container": "a specification with the state that the kubelet reports, each read where it stands",
+    "ContainerStatus": "the same state, with the name under which the kubelet reports it",
 }
 """Classes with more than one product class among their ancestors, each with the reason."""
 

@@ -34,7 +34,7 @@ def parsed(*entries: dict[str, Any], **groups: list[str]) -> Catalogue:
 def refused(document: Any) -> BadInput:
     with pytest.raises(BadInput) as raised:
         parse_catalogue(document, "some.yaml")
-    assert raised.value.where == "some.yaml"
+    assert raised.value.where.startswith("some.yaml")
     assert raised.value.remedy
     return raised.value
 
@@ -63,7 +63,7 @@ def test_the_order_of_the_file_is_kept() -> None:
 def test_a_missing_key_is_named(key: str) -> None:
     error = refused({"requirements": [{k: v for k, v in entry().items() if k != key}]})
     assert key in error.expected
-    assert error.seen == "they are missing"
+    assert error.seen == "it is missing"
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_a_missing_key_is_named(key: str) -> None:
     [
         (None, "NoneType"),
         ([], "list"),
-        ({"profiles": {}}, "dict"),
+        ({"profiles": {}}, "requirements"),
         ({"requirements": {"INST-01": entry()}}, "dict"),
-        ({"requirements": ["INST-01"]}, "INST-01"),
+        ({"requirements": ["INST-01"]}, "requirements.0 to be a mapping"),
         ({"requirements": [entry(sentense="x")]}, "sentense"),
         ({"requirements": [entry(level="must")]}, "'must'"),
         ({"requirements": [entry(about="mesh")]}, "'mesh'"),
         ({"requirements": [entry(), entry()]}, "INST-01 twice"),
-        ({"requirements": [entry(not_applicable_when="no pod runs")]}, "no pod runs"),
+        ({"requirements": [entry(not_applicable_when="no pod runs")]}, "not_applicable_when to be a list"),
         ({"requirements": [entry()], "profiles": {"core": ["instal"]}}, "instal"),
         ({"requirements": [entry()], "profiles": {"install": ["install"]}}, "install"),
     ],
@@ -98,7 +98,8 @@ def test_a_missing_key_is_named(key: str) -> None:
     ],
 )
 def test_a_mistake_is_refused_and_shown(document: Any, words: str) -> None:
-    assert words in refused(document).seen
+    error = refused(document)
+    assert words in f"{error.expected}; {error.seen}"
 
 
 TWO = (entry(id="A", profile="install"), entry(id="B", profile="checklist"))
@@ -157,7 +158,8 @@ def test_a_defect_is_read_and_the_profiles_that_it_hides_become_their_requiremen
 @pytest.mark.parametrize(
     ("damaged", "seen"),
     [
-        ("bot", "'bot'"),
+        ("bot", "guide_defects.0 to be a mapping"),
+        ({"name": "bot", "sentence": "No bot.", "cause": "bot-missing"}, "caught_by"),
         ({"name": "bot", "sentence": "No bot.", "caught_by": ["INST-01"]}, "cause"),
         ({**BOT, "remedy": "Make one."}, "remedy"),
         ({**BOT, "caught_by": ["INST-99"]}, "INST-99"),

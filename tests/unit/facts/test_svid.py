@@ -111,7 +111,6 @@ def test_a_certificate_says_what_it_says() -> None:
     assert leaf.not_before.tzinfo is UTC
     assert leaf.key_usage == {"digital_signature", "key_encipherment", "key_agreement"}
     assert leaf.extended_key_usage == {"server_auth", "client_auth"}
-    assert leaf.key_kind == "ECDSA secp256r1"
     assert not leaf.is_ca
     assert leaf.san_critical
     assert authority.certificate.is_ca
@@ -142,14 +141,13 @@ def test_a_leaf_descends_from_the_authority_that_signed_it() -> None:
     ours, other = Authority("same name"), Authority("same name")
     (leaf,) = parse_certificates(ours.issue(ID), "test")
     check = verify_chain(leaf, [other.certificate, ours.certificate], NOW)
-    assert (check.ok, check.reason, check.anchor) == (True, "", ours.certificate.sha256)
+    assert (check.ok, check.reason) == (True, "")
 
 
 def _reason(leaf_pem: str, authorities: list[Authority], at: datetime = NOW) -> str:
     (leaf,) = parse_certificates(leaf_pem, "test")
     check = verify_chain(leaf, [a.certificate for a in authorities], at)
     assert not check.ok
-    assert check.anchor == ""
     return check.reason
 
 

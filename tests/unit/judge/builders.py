@@ -41,7 +41,7 @@ TBOT = "teleport-system:tbot"
 ROLE = "istio-workload-identity-issuer"
 CONTAINER_ID = "a" * 64
 
-NODES_SOCKET = Volume("workload-socket", "hostPath", path=SOCKETS, type="Directory")
+NODES_SOCKET = Volume("workload-socket", "hostPath", path=SOCKETS)
 EMPTY_DIR = Volume("workload-socket", "emptyDir")
 
 
@@ -78,8 +78,6 @@ def pod_spec(*containers: Container, **changes: Any) -> PodSpec:
         volumes=(),
         host_pid=False,
         host_network=False,
-        dns_policy="ClusterFirst",
-        tolerations=(),
         node_selector={},
     )
     return replace(made, **changes)
@@ -90,14 +88,8 @@ def node(name: str = NODE, **labels: str) -> Node:
     return Node(
         name=name,
         labels={"kubernetes.io/hostname": name, **labels},
-        ready=True,
-        conditions=(),
         kubelet_version="v1.34.4",
-        runtime="containerd://1.7.1",
-        os_image="Debian GNU/Linux 12",
-        kernel="6.1",
         taints=(),
-        addresses={},
         unschedulable=False,
         evidence=(f"ev-{name}",),
     )
@@ -132,7 +124,6 @@ def pod(
         phase="Running",
         ready=True,
         conditions=(),
-        reason="",
         message="",
         owner="ReplicaSet/test-app",
         created_at="2026-03-01T10:00:00Z",
@@ -151,13 +142,11 @@ def deployment(name: str = "istiod", *containers: Container, **changes: Any) -> 
         name=name,
         uid=f"uid-{name}",
         labels={"app": name},
-        annotations={},
         selector={"app": name},
         generation=2,
         observed_generation=2,
         desired=1,
         updated=1,
-        ready=1,
         available=1,
         conditions=(
             Condition("Available", "True", "MinimumReplicasAvailable"),
@@ -188,7 +177,7 @@ def ingress_gateway(**changes: Any) -> Gateway:
 
 def mesh_config(**changes: Any) -> MeshConfig:
     """Mesh configuration as the guide has it."""
-    return replace(MeshConfig(TRUST_DOMAIN, (), "NONE", {}, "", ("ev-mesh-config",)), **changes)
+    return replace(MeshConfig(TRUST_DOMAIN, (), "NONE", ("ev-mesh-config",)), **changes)
 
 
 def injector(**changes: Any) -> Injector:
@@ -233,12 +222,12 @@ def ping(**changes: Any) -> Ping:
 
 def status(**changes: Any) -> ClusterStatus:
     """What an admin's tctl says."""
-    return replace(ClusterStatus(TRUST_DOMAIN, Version(18, 6, 4), (), "standby", ("ev-status",)), **changes)
+    return replace(ClusterStatus(TRUST_DOMAIN, "standby", ("ev-status",)), **changes)
 
 
 def bundle(**changes: Any) -> TrustBundle:
     """Teleport's SPIFFE bundle."""
-    return replace(TrustBundle(TRUST_DOMAIN, (authority(),), (), 1, 300, ("ev-bundle",)), **changes)
+    return replace(TrustBundle(TRUST_DOMAIN, (authority(),), ("ev-bundle",)), **changes)
 
 
 def public_key(kid: str, modulus: str = "modulus") -> Mapping[str, str]:
@@ -254,7 +243,7 @@ def jwks(*keys: Mapping[str, str]) -> Jwks:
 
 def signature(**changes: Any) -> Signature:
     """A signature that verifies."""
-    return replace(Signature(True, "live", "", {}), **changes)
+    return replace(Signature(True, "live", ""), **changes)
 
 
 def token(**changes: Any) -> JoinToken:
@@ -267,9 +256,6 @@ def token(**changes: Any) -> JoinToken:
         kubernetes_type="static_jwks",
         allow=(TBOT,),
         jwks_text='{"keys":[{"kty":"RSA","use":"sig","kid":"live","alg":"RS256","n":"modulus","e":"AQAB"}]}',
-        oidc_issuer="",
-        expires="",
-        revision="r",
         evidence=("ev-token",),
     )
     return replace(made, **changes)
@@ -282,7 +268,7 @@ def bot(**changes: Any) -> Bot:
 
 def role(**changes: Any) -> Role:
     """The role of the guide."""
-    made = Role(ROLE, {"env": ("dev",)}, "", (RoleRule(("workload_identity",), ("list", "read")),), "r", ("ev-role",))
+    made = Role(ROLE, {"env": ("dev",)}, "", (RoleRule(("workload_identity",), ("list", "read")),), ("ev-role",))
     return replace(made, **changes)
 
 
@@ -292,11 +278,8 @@ def identity(**changes: Any) -> WorkloadIdentity:
         name="istio-workloads",
         labels={"env": "dev"},
         spiffe_id="/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
-        hint="",
         rules=(),
         maximum_ttl=None,
-        dns_sans=(),
-        revision="r",
         evidence=("ev-identity",),
     )
     return replace(made, **changes)
@@ -310,7 +293,7 @@ def absent(name: str) -> Absent:
 def bot_instance(hostname: str = "tbot-1", version: str = "18.6.4", **changes: Any) -> BotInstance:
     """A running tbot, as its heartbeat tells."""
     made = BotInstance(
-        f"instance-{hostname}", "istio-tbot", Version.parse(version), hostname, NOW, "kubernetes", NOW,
+        f"instance-{hostname}", "istio-tbot", Version.parse(version), hostname, NOW,
         "teleport-system:tbot", hostname, (f"ev-heartbeat-{hostname}",),
     )  # fmt: skip
     return replace(made, **changes)
@@ -321,33 +304,23 @@ def bot_instance(hostname: str = "tbot-1", version: str = "18.6.4", **changes: A
 
 def attestor(**changes: Any) -> KubernetesAttestor:
     """The Kubernetes attestor of the guide."""
-    return replace(KubernetesAttestor(True, 10250, 0, "", "", skip_verify=True, anonymous=False), **changes)
+    return replace(KubernetesAttestor(enabled=True, secure_port=10250), **changes)
 
 
 def workload_api(**changes: Any) -> WorkloadApi:
     """The service of the guide."""
-    made = WorkloadApi("", f"unix://{SOCKETS}/socket", "istio-workloads", {}, attestor(), 3600, 1200)
+    made = WorkloadApi(f"unix://{SOCKETS}/socket", "istio-workloads", {}, attestor(), 3600, 1200)
     return replace(made, **changes)
 
 
 def tbot_config(**changes: Any) -> TbotConfig:
     """The agent's file as the guide has it."""
     made = TbotConfig(
-        version="v2",
         proxy_server="teleport.example.com:443",
-        auth_server="",
         token="istio-tbot-k8s-join",
         join_method="kubernetes",
         token_path="",
-        ca_pins=(),
-        insecure=False,
-        storage="memory",
-        diag_addr="",
-        debug=True,
-        credential_ttl=3600,
-        renewal_interval=1200,
         services=(workload_api(),),
-        other_services=(),
         unknown_keys=(),
         evidence=("ev-tbot-config",),
     )
@@ -390,17 +363,13 @@ def daemon_set(spec: PodSpec, **changes: Any) -> DaemonSet:
         namespace="teleport-system",
         name="tbot",
         uid="uid-tbot",
-        labels={},
-        annotations={},
         selector={"app": "tbot"},
         generation=3,
         observed_generation=3,
         desired=1,
-        current=1,
         updated=1,
         ready=1,
         available=1,
-        misscheduled=0,
         template=PodTemplate({}, {}, spec),
         evidence=("ev-daemon-set",),
     )
@@ -429,7 +398,6 @@ def tbot(
     return Tbot(
         daemon_set=daemon_set(spec, **status),
         pods={p.node: p for p in pods or (tbot_pod(),)},
-        unscheduled=(),
         container=runs,
         config=config or tbot_config(),
         config_map="tbot-config",
@@ -490,7 +458,7 @@ def istiod_proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:
 
 def streams(**changes: Any) -> SdsStreams:
     """A live connection to the SDS server, with one stream for each secret."""
-    return replace(SdsStreams(1, 2, 1, 0, 2, 0), **changes)
+    return replace(SdsStreams(1, 2, 1, 0), **changes)
 
 
 def istiod(**changes: Any) -> IstioAuthorities:
@@ -513,7 +481,7 @@ def _pod_of(ref: PodRef) -> Pod:
 def namespace(name: str = "test-app", **changes: Any) -> Labelled:
     """A namespace that injects."""
     labels = {"istio-injection": "enabled"}
-    made = Labelled("Namespace", "", name, f"uid-{name}", labels, {}, terminating=False, evidence=("ev-namespaces",))
+    made = Labelled(name, labels, {}, ("ev-namespaces",))
     return replace(made, **changes)
 
 
@@ -557,7 +525,6 @@ def socket_directory_probe(node: str = NODE, **changes: Any) -> SocketDirectoryP
         gid=1337,
         directory=seen_file(),
         writable=False,
-        searchable=True,
         mount_read_only=False,
         entries=(seen_file("socket", 0o777, is_socket=True),),
         evidence=(f"ev-directory-{node}",),

@@ -30,7 +30,7 @@ def inapplicable(needs: Callable[[], object], requirement: str, evidence: Sequen
 
 
 def node(name: str) -> Node:
-    return Node(name, {}, True, (), "v1.34.4", "", "", "", (), {}, False, (f"ev-{name}",))
+    return Node(name, {}, "v1.34.4", (), unschedulable=False, evidence=(f"ev-{name}",))
 
 
 @pytest.mark.parametrize("requirement", ["ID-09", "TRF-04"])

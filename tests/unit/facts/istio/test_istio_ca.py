@@ -12,7 +12,7 @@ from tests.unit.facts.authorities import Authority
 
 def test_every_root_is_read() -> None:
     one, two = Authority("cluster.local"), Authority("cluster.local")
-    found = parse_istio_authorities(ConfigMap("n", "m", "u", "1", {"root-cert.pem": one.pem + two.pem}, ("ev-1",)))
+    found = parse_istio_authorities(ConfigMap("n", "m", {"root-cert.pem": one.pem + two.pem}, ("ev-1",)))
     assert [a.sha256 for a in found.authorities] == [one.certificate.sha256, two.certificate.sha256]
     assert found.evidence == ("ev-1",)
 
@@ -20,4 +20,4 @@ def test_every_root_is_read() -> None:
 @pytest.mark.parametrize("data", [{}, {"root-cert.pem": " \n"}, {"root-cert.pem": "nonsense"}])
 def test_without_a_root_nothing_is_shown(data: dict[str, str]) -> None:
     with pytest.raises(CouldNotTell, match="root-cert"):
-        parse_istio_authorities(ConfigMap("n", "m", "u", "1", data, ()))
+        parse_istio_authorities(ConfigMap("n", "m", data, ()))

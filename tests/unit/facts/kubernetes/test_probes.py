@@ -68,7 +68,7 @@ def test_a_log_that_is_not_one_document(log: str, seen: str) -> None:
 @pytest.mark.parametrize(
     ("document", "field"),
     [
-        ([], "kubelet.address"),
+        ([], "a mapping"),
         ({}, "kubelet.address"),
         (report(kubelet={"address": "x", "error": ""}), "kubelet.status"),
         (report(kubelet={"address": "x", "status": "401", "error": ""}), "kubelet.status"),

@@ -56,7 +56,7 @@ CAPTURED, TEST_APP = _captured("healthy"), _pod("healthy")
 )
 def test_each_mode_as_captured(directory: str, mode: SdsMode, state: SecretState, chain: int, csr: int) -> None:
     proxy = identify(_pod(directory), _captured(directory), dumps.READ_AT, ())
-    assert (proxy.sds_mode, proxy.secret_state, proxy.chain_length, proxy.csr_count) == (mode, state, chain, csr)
+    assert (proxy.sds_mode, proxy.secret_state, len(proxy.chain), proxy.csr_count) == (mode, state, chain, csr)
 
 
 def test_a_captured_takeover_carries_the_first_pods_identity() -> None:
@@ -87,7 +87,6 @@ def test_neither_the_kind_of_sidecar_nor_a_gateway_makes_a_difference_to_what_is
 def test_a_stream_that_the_provider_refuses_is_connected_and_idle() -> None:
     refused = identify(_pod("refused"), _captured("refused"), dumps.READ_AT, ()).streams
     assert (refused.cx_active, refused.rq_active) == (1, 0)
-    assert refused.rq_total > 2
     waiting = identify(_pod("race_waiting"), _captured("race_waiting"), dumps.READ_AT, ()).streams
     assert (waiting.cx_active, waiting.cx_connect_fail) == (0, waiting.cx_total)
 
@@ -126,7 +125,7 @@ def test_istio_ca_has_the_same_name_from_another_authority() -> None:
     proxy = dumps.istio_ca()
     assert proxy.sds_mode is SdsMode.ISTIO_CA
     assert proxy.spiffe_ids == (dumps.ID,)
-    assert proxy.chain_length == 2
+    assert len(proxy.chain) == 2
     assert proxy.validator is Validator.TRUSTED_CA
     assert list(proxy.root_authorities) == [""]
 

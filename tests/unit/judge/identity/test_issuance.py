@@ -22,7 +22,7 @@ from judge.identity.proxies import Lifetime
 from judge.identity.sweep import Expectation
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, svid
+from tests.unit.judge.certificates import TRUST_DOMAIN, svid
 
 # ID-09
 
@@ -100,8 +100,6 @@ assert PROXY.leaf is not None
 EVENT = IssuedSvid(
     serial=PROXY.leaf.serial,
     spiffe_id=PROXY.spiffe_ids[0],
-    time=NOW,
-    workload_identity="istio-workloads",
     attested=True,
     namespace="test-app",
     service_account="test-app",

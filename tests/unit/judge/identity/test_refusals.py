@@ -109,7 +109,7 @@ def test_rules_are_enforced_where_one_is_refused_and_another_served() -> None:
 
 
 def test_an_install_with_rules_of_its_own_is_told_from_one_without() -> None:
-    identity = make.identity(rules=(AllowRule("true", ()),))
+    identity = make.identity(rules=(AllowRule("true"),))
     finding = rules_are_enforced(attempts.refused(), attempts.allowed(), identity, make.bundle())
     assert "the install's own has 1" in finding.seen
 

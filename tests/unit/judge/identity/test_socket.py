@@ -92,7 +92,7 @@ def test_a_proxy_that_is_root_owns_the_directory() -> None:
 
 def table(*, read_only: bool, of: Pod | None = None) -> SocketMount:
     of = of or make.pod()
-    mount = Mount(2, 1, "/run/spire/sockets", "/run/secrets/workload-spiffe-uds", read_only, "ext4")
+    mount = Mount(2, 1, "/run/secrets/workload-spiffe-uds", read_only)
     return SocketMount(PodRef.of(of), mount, "", (f"ev-mounts-{of.name}",))
 
 

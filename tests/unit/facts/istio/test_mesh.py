@@ -1,0 +1,96 @@
+"""Mesh configuration and the injector, from captures and from what differs from them."""
+
+from __future__ import annotations
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.istio.mesh import Injector, Mesh, image_tag, parse_injector, parse_mesh_config
+from facts.kubernetes.objects import ConfigMap, parse_config_map
+from tests.data import document
+
+
+def _map(**data: str) -> ConfigMap:
+    return ConfigMap("istio-system", "istio", data, ("ev-1",))
+
+
+def test_a_captured_mesh() -> None:
+    config = parse_mesh_config(parse_config_map(document("cluster/config_map_istio.json"), ("ev-1",)))
+    assert (config.trust_domain, config.normalization) == ("teleport.conformance.test", "NONE")
+    assert config.evidence == ("ev-1",)
+    injector = parse_injector(parse_config_map(document("cluster/config_map_injector.json")))
+    assert {"sidecar", "spire"} <= set(injector.templates)
+    assert "workload-socket" in injector.templates["spire"]
+    assert (injector.hub, injector.tag) == ("localhost/istio", "1.31.0-lab")
+
+
+def test_where_the_mesh_says_nothing_istios_defaults_hold() -> None:
+    config = parse_mesh_config(_map(mesh=""))
+    assert (config.trust_domain, config.trust_domain_aliases, config.normalization) == ("cluster.local", (), "DEFAULT")
+
+
+@pytest.mark.parametrize("data", [{}, {"mesh": "{"}, {"mesh": "text"}, {"mesh": "trustDomain: [a]"}])
+def test_a_damaged_mesh_is_not_guessed_at(data: dict[str, str]) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse_mesh_config(_map(**data))
+    assert "istio-system/istio" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    "data", [{"config": "templates: {}"}, {"config": "a: 1", "values": "{}"}, {"config": "templates: {}", "values": "{"}]
+)
+def test_a_damaged_injector_is_not_guessed_at(data: dict[str, str]) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_injector(_map(**data))
+
+
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("host:5000/a/pilot:1.2", "1.2"),
+        ("pilot", ""),
+        ("host:5000/pilot", ""),
+        ("a/b:1@sha256:00", "1"),
+        ("a/b@sha256:00", ""),
+        ("auto", ""),
+    ],
+)
+def test_tags_of_images(image: str, tag: str) -> None:
+    assert image_tag(image) == tag
+
+
+def _mesh(**templates: str) -> Mesh:
+    config = parse_mesh_config(parse_config_map(document("cluster/config_map_istio.json")))
+    return Mesh("istio-system", "default", config, Injector(templates, ("sidecar",), "hub", "tag"), (), (), ())
+
+
+EMPTY = "volumes:\n- name: workload-socket\n  emptyDir: {}\n"
+
+
+HOST = "volumes:\n- name: workload-socket\n  hostPath:\n    path: /run/x\n"
+
+
+SORTED = "volumes:\n- hostPath:\n    path: /run/x\n    type: Directory\n  name: workload-socket\n"
+
+
+CSI = 'volumes:\n  - name: "workload-socket"\n    csi: {driver: csi.spiffe.io}\n'
+
+
+OTHER = "volumes:\n- hostPath:\n    path: /run/x\n- name: workload-socket\n  emptyDir: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("templates", "found"),
+    [
+        ({"spire": EMPTY, "tbot": HOST}, "spire"),
+        ({"sidecar": EMPTY, "tbot": HOST}, "tbot"),
+        ({"sidecar": EMPTY, "tbot": SORTED}, "tbot"),
+        ({"sidecar": OTHER, "tbot": CSI}, "tbot"),
+        ({"a": HOST, "b": CSI}, "spire"),
+        ({"sidecar": EMPTY, "other": OTHER}, "spire"),
+    ],
+)
+def test_the_template_is_the_named_one_or_the_only_other_one_that_mounts_the_nodes_socket(
+    templates: dict[str, str], found: str
+) -> None:
+    assert _mesh(**templates).socket_template("spire") == found

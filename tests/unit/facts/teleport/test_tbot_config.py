@@ -1,0 +1,110 @@
+"""tbot's configuration file, captured and changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import parse_config_map
+from facts.teleport.tbot_config import join_secrets, parse_duration, parse_tbot_config
+from tests.data import document
+
+TBOT = parse_config_map(document("cluster/config_map_tbot.json")).data["tbot.yaml"]
+
+
+def test_captured_tbot_configuration() -> None:
+    config = parse_tbot_config(TBOT, ("ev-1",))
+    (service,) = config.services
+    assert (config.join_method, config.token) == ("kubernetes", "istio-tbot-k8s-join")
+    assert service.socket_path == "/run/spire/sockets/socket"
+    assert service.selector_name == "istio-workloads"
+    assert service.kubernetes is not None
+    assert service.kubernetes.enabled
+    assert (service.credential_ttl, service.renewal_interval) == (3600, 1200)
+    assert config.unknown_keys == ()
+
+
+def _tbot(**change: Any) -> str:
+    config = yaml.safe_load(TBOT)
+    config["services"][0] |= change.pop("service", {})
+    return yaml.safe_dump(config | change)
+
+
+def test_the_misspelt_attestor_is_noted_and_attests_nothing() -> None:
+    config = yaml.safe_load(TBOT)
+    config["services"][0]["attestor"] = config["services"][0].pop("attestors")
+    read = parse_tbot_config(yaml.safe_dump(config))
+    assert read.unknown_keys == ("services[0].attestor",)
+    assert read.services[0].kubernetes is None
+
+
+def test_unknown_keys_at_every_level() -> None:
+    attestors = {"kubernetes": {"enable": True, "kubelet": {"skip_verfy": True}}, "kube": {}}
+    read = parse_tbot_config(_tbot(frobnicate=1, service={"attestors": attestors, "selector": {"names": "x"}}))
+    assert set(read.unknown_keys) == {
+        "frobnicate",
+        "services[0].selector.names",
+        "services[0].attestors.kube",
+        "services[0].attestors.kubernetes.enable",
+        "services[0].attestors.kubernetes.kubelet.skip_verfy",
+    }
+
+
+def test_a_services_own_lifetime_wins_over_the_files() -> None:
+    read = parse_tbot_config(_tbot(credential_ttl="30m", renewal_interval="10m", service={"credential_ttl": "2m"}))
+    assert (read.services[0].credential_ttl, read.services[0].renewal_interval) == (120, 600)
+
+
+def test_older_spellings_and_other_services() -> None:
+    read = parse_tbot_config("outputs: [{type: identity}]\ncertificate_ttl: 1h\nauth_server: a:3025\n")
+    assert read.services == ()
+    spelt_before = yaml.safe_load(_tbot(certificate_ttl="1h30m"))
+    spelt_before["outputs"] = [{"type": "identity"}, *spelt_before.pop("services")]
+    (service,) = parse_tbot_config(yaml.safe_dump(spelt_before)).services
+    assert (service.socket_path, service.credential_ttl) == ("/run/spire/sockets/socket", 5400)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "text", "services: [{}]", "credential_ttl: soon", "services: text", ""])
+def test_a_damaged_configuration_is_not_guessed_at(damage: str) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_tbot_config(damage)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("1h30m", 5400), ("3600s", 3600), ("90s", 90), ("1.5h", 5400), ("500ms", 0.5), ("0", 0)]
+)
+def test_durations(written: str, seconds: float) -> None:
+    assert parse_duration(written, "x") == seconds
+
+
+@given(st.integers(0, 100), st.integers(0, 59), st.integers(0, 59))
+def test_durations_add_up(hours: int, minutes: int, secs: int) -> None:
+    assert parse_duration(f"{hours}h{minutes}m{secs}s", "x") == hours * 3600 + minutes * 60 + secs
+
+
+@pytest.mark.parametrize("damage", ["", "1", "h", "1d", "1h 30m", "-1h", "1hm"])
+def test_what_is_no_duration(damage: str) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_duration(damage, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [
+        (TBOT, ()),
+        ("onboarding:\n  token: abc-123\n  join_method: token\n", ("abc-123",)),
+        ("onboarding:\n  token: 'abc-123'\n", ("abc-123",)),
+        ('{"onboarding": {"join_method": "token", "token": "abc-123"}}', ("abc-123",)),
+        ("onboarding: {token: abc-123, join_method: token}\n  broken", ("abc-123",)),
+        ("onboarding:\n  token: /var/lib/tbot/token\n  join_method: token\n", ()),
+        ("onboarding:\n  token: abc-123\n  join_method: bound_keypair\n", ()),
+        ("", ()),
+    ],
+)
+def test_the_name_of_a_token_is_a_secret_where_nothing_else_is_needed_to_join(text: str, secrets: tuple[str, ...]) -> None:
+    assert join_secrets(text) == secrets
