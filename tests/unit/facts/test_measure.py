@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facts.finding import Holds
 from facts.measure import Measure
-from judge.findings import concluded
 
 
 @pytest.mark.parametrize(
@@ -24,13 +22,3 @@ from judge.findings import concluded
 def test_a_number_is_told_with_its_promise(measure: Measure, kept: bool, told: str) -> None:
     assert measure.is_kept is kept
     assert str(measure) == told
-
-
-def test_a_number_out_of_its_budget_is_a_problem() -> None:
-    def found(failed: int) -> Holds:
-        measures = [Measure("failed requests", failed, at_most=0)]
-        return concluded(
-            "ROT-03", expected="none", problems=[], confirmed="none", where="a", evidence=["ev"], measures=measures
-        ).holds
-
-    assert (found(0), found(1)) == (Holds.YES, Holds.NO)

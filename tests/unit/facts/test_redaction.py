@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.evidence import ObjectRef, evidence_of, hidden
-from facts.finding import Finding, Holds
+from facts.finding import Finding, Holds, Problem
 from facts.redaction import MARK, RULES, Redacted, Rule, hidden_in, redact
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -98,10 +98,16 @@ def test_what_is_recognised_as_a_secret_later_goes_from_everything_but_the_id() 
 
 def test_named_secrets_go_from_texts_at_any_depth_and_nothing_else_changes() -> None:
     secret = "a-token-that-joins"
-    finding = Finding("INST-10", Holds.NO, "x", f"it is {secret}", f"Teleport token/{secret}", (secret,))
+
+    def of(name: str) -> Finding:
+        problem = Problem(ObjectRef("Teleport", f"token/{name}"), f"it is {name}", "token-too-wide", (name,))
+        return Finding("INST-10", Holds.NO, "x", f"Teleport token/{name}", (problem,), evidence=(name,))
+
+    finding = of(secret)
     clean = hidden_in([finding, {secret: (finding, 7, None)}], [secret])
     assert secret not in repr(clean)
-    assert clean[0] == Finding("INST-10", Holds.NO, "x", f"it is {MARK}", f"Teleport token/{MARK}", (MARK,))
+    assert clean[0] == of(MARK)
+    assert clean[0].seen == f"it is {MARK}"
     assert hidden_in(finding, ["other-secret"]) == finding
 
 
