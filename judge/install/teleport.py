@@ -29,7 +29,7 @@ _PATTERN = re.compile(r"\*|^\^.*\$$")
 
 Resource = JoinToken | Bot | Role | WorkloadIdentity
 _KINDS: dict[type, str] = {JoinToken: "token", Bot: "bot", Role: "role", WorkloadIdentity: KIND}
-_MISSING = {"token": "token-missing", "bot": "bot-missing", "role": "role-missing", KIND: "identity-missing"}
+_MISSING = {"token": "token-missing", "role": "role-missing", KIND: "identity-missing"}
 
 
 def ref(resource: Resource | Absent) -> ObjectRef:
