@@ -10,6 +10,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
+from judge.causes import CAUSES
 
 
 class Subject(Protocol):
@@ -75,9 +76,16 @@ class Claim:
             notes: What shows beside the answer and breaks nothing here.
             measures: The numbers that it rests on.
             settle: What would settle what is unclear.
+
+        Raises:
+            LookupError: A cause is named that ``causes.yaml`` does not have.
         """
         wrong = (*problems, *(self.problem(str(m)) for m in measures if not m.is_kept))
         open_ones = tuple(dict.fromkeys(unclear))
+        beside = tuple(notes)
+        for each in (*wrong, *open_ones, *beside):
+            if each.cause:
+                CAUSES[each.cause]
         return Finding(
             requirement=self.requirement,
             holds=Holds.NO if wrong else Holds.UNKNOWN if open_ones else Holds.YES,
@@ -87,7 +95,7 @@ class Claim:
             unclear=open_ones,
             held=tuple(held),
             left_out=tuple(left_out),
-            notes=tuple(notes),
+            notes=beside,
             confirmed="" if wrong or open_ones else confirmed,
             evidence=tuple(dict.fromkeys(self.evidence)),
             settle=settle if open_ones and not wrong else "",
@@ -123,6 +131,12 @@ class Claim:
     def problem(self, said: str, cause: str = "", evidence: tuple[str, ...] = ()) -> Problem:
         """A problem of what is judged as a whole."""
         return Problem(place(self.where), said, cause, evidence)
+
+
+def confirmed_of(held: Iterable[Remark], problems: Iterable[Problem]) -> list[Remark]:
+    """What is so of the subjects that have no problem."""
+    wrong = {str(each.subject) for each in problems}
+    return [each for each in held if str(each.subject) not in wrong]
 
 
 def listed(things: Iterable[object], nothing: str = "none") -> str:

@@ -10,7 +10,7 @@ from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
 from facts.proxies.identity import Fleet, ProxyIdentity
-from judge.findings import Claim, problem
+from judge.findings import Claim, confirmed_of, problem
 
 STARTING = timedelta(seconds=60)
 """A pod younger than this whose proxy is not up yet is starting; one that is older and still not up has no identity."""
@@ -35,7 +35,7 @@ def of_proxies(
         fleet: Their proxies.
         problems: What is wrong with the proxies that were read.
         confirmed: What is so where nothing is wrong.
-        held: What was confirmed, by proxy.
+        held: What is so of each proxy; of one with a problem it is not confirmed.
         notes: What shows beside the answer.
         measures: The numbers that it rests on.
     """
@@ -47,11 +47,12 @@ def of_proxies(
             down.append(problem(pod, f"holds no identity: its istio-proxy is not up{_waiting(pod)}"))
         else:
             unread.append(Problem(each.pod.ref, f"could not be read: {each.why.seen}"))
+    wrong = [*problems, *down]
     read = (*(e for pod in known.values() for e in pod.evidence), *fleet.evidence, *claim.evidence)
     return Claim(claim.requirement, claim.expected, claim.where, read, claim.guide_says).judged(
-        [*problems, *down],
+        wrong,
         confirmed,
-        held=held,
+        held=confirmed_of(held, wrong),
         unclear=unread,
         notes=notes,
         measures=measures,

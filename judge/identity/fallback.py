@@ -151,18 +151,18 @@ def install_fails_closed(tbot: Tbot, proxies: Fleet) -> Finding:
     if name == FAIL_OPEN_NAME:
         said = f"its socket is called `{name}`: a proxy that starts without it falls back to istiod and is Ready"
         problems.append(Problem(tbot.daemon_set.ref, said, "socket-name-default", tbot.evidence))
-    else:
+    elif name:
         problems += [
             problem(p, f"looks for `{p.socket_path.rpartition('/')[2]}`, tbot's socket is called `{name}`")
             for p in proxies.proxies
             if p.socket_path.rpartition("/")[2] != name
         ]
     unclear = [Problem(each.pod.ref, f"could not be read: {each.why.seen}") for each in proxies.unread]
-    if not proxies.proxies:
+    if not (proxies.proxies or proxies.unread):
         unclear.append(claim.problem("no proxy mounts tbot's socket directory"))
     return claim.judged(
         problems,
         f"tbot listens on `{name}`, and {len(proxies.proxies)} proxies start with nothing else",
         unclear=unclear,
-        settle=proxies.unread[0].why.remedy if proxies.unread and proxies.proxies else SHOWS_NOTHING,
+        settle=proxies.unread[0].why.remedy if proxies.unread else SHOWS_NOTHING,
     )

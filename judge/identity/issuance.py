@@ -8,11 +8,10 @@ from itertools import combinations
 
 from facts.finding import Finding, Problem
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.sds_mode import SdsMode
 from facts.teleport.audit import AuditTrail, IssuedSvid
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import ObservedProxies, name_problems, request_problems, without_certificate
+from judge.identity.proxies import FROM_TELEPORT, ObservedProxies, name_problems, request_problems, without_certificate
 from judge.identity.sweep import Expectation, failures_of
 from judge.install.istio import NO_WORKLOAD
 
@@ -121,7 +120,7 @@ def _trail_problems(proxy: ProxyIdentity, by_serial: Mapping[str, Sequence[Issue
         return [without_certificate(proxy)]
     events = by_serial.get(proxy.leaf.serial, ())
     if not events:
-        cause = nothing if proxy.sds_mode is SdsMode.EXTERNAL else ""
+        cause = nothing if proxy.sds_mode in FROM_TELEPORT else ""
         return [problem(proxy, f"no event for its certificate with the serial {proxy.leaf.serial}", cause)]
     # A serial is issued once; of several events each must be right.
     return [

@@ -35,6 +35,9 @@ CAUSES_OF_MODES = {
 }
 """Causes that a mode tells by itself. For a certificate of istiod's there are several: the pod's spec tells which."""
 
+FROM_TELEPORT = (SdsMode.EXTERNAL, SdsMode.RACE)
+"""Modes in which the certificate in Envoy comes from tbot, so that Teleport's clock and tbot's configuration made it."""
+
 
 # --- one proxy -------------------------------------------------------------------------------------------------------
 
@@ -62,10 +65,11 @@ def stream_problems(proxy: ProxyIdentity) -> list[Problem]:
 def request_problems(proxy: ProxyIdentity) -> list[Problem]:
     """Signs that a proxy's agent asked istiod for a certificate since it started."""
     found = []
+    cause = CAUSES_OF_MODES[SdsMode.RACE] if proxy.sds_mode is SdsMode.RACE else ""
     if proxy.csr_count:
-        found.append(problem(proxy, f"sent {proxy.csr_count} certificate requests to istiod"))
+        found.append(problem(proxy, f"sent {proxy.csr_count} certificate requests to istiod", cause))
     if proxy.agent_certificate_held:
-        found.append(problem(proxy, "its agent holds a certificate of its own"))
+        found.append(problem(proxy, "its agent holds a certificate of its own", cause))
     return found
 
 
@@ -116,16 +120,17 @@ def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[Problem]:
         return [without_certificate(proxy)]
     leaf, at = proxy.leaf, proxy.read_at
     found = [problem(proxy, wrong) for wrong in _leaf_problems(leaf)]
+    # A certificate of istiod's has times of its own, which tbot's configuration and Teleport's clock say nothing about.
+    from_teleport = proxy.sds_mode in FROM_TELEPORT
     if at < leaf.not_before + SKEW:
         said = f"at {at:%F %T} UTC it is valid from {leaf.not_before:%F %T} UTC: too late for a clock {_off()}"
-        found.append(problem(proxy, said, "issuer-clock-off"))
+        found.append(problem(proxy, said, "issuer-clock-off" if from_teleport else ""))
     if at > leaf.not_after - SKEW:
         said = f"at {at:%F %T} UTC it is valid until {leaf.not_after:%F %T} UTC: too short for a clock {_off()}"
         found.append(problem(proxy, said))
     if (lives := leaf.not_after - leaf.not_before) > longest:
         said = f"it lives {lives.total_seconds():.0f} s, at most {longest.total_seconds():.0f} s are configured"
-        # A certificate of istiod's has a life of its own, which tbot's configuration says nothing about.
-        found.append(problem(proxy, said, "lifetime-above-maximum" if proxy.sds_mode is SdsMode.EXTERNAL else ""))
+        found.append(problem(proxy, said, "lifetime-above-maximum" if from_teleport else ""))
     return found
 
 
@@ -177,7 +182,9 @@ def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Proble
     if more := [a for sha256, a in held.items() if sha256 not in bundle.fingerprints]:
         found.append(problem(proxy, f"trusts {_named(more)}, which Teleport does not publish"))
     if fewer := [a for a in bundle.authorities if a.sha256 not in held]:
-        found.append(problem(proxy, f"lacks {_named(fewer)}, which Teleport publishes"))
+        # A proxy with others of Teleport's authorities has an older or newer bundle; one with none has another's.
+        cause = "bundle-not-delivered" if held and proxy.sds_mode in FROM_TELEPORT else ""
+        found.append(problem(proxy, f"lacks {_named(fewer)}, which Teleport publishes", cause))
     return found
 
 

@@ -19,7 +19,7 @@ from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
-from judge.findings import Claim, listed, place, problem
+from judge.findings import Claim, confirmed_of, listed, place, problem
 from judge.install.probes import held_on, on_node
 
 NODES_CANNOT_BE_ENTERED = "the cluster admits no pod that enters its node"
@@ -48,20 +48,21 @@ def outside_is_refused(
     )
     entered = [p for p in outside if isinstance(p, OutsideProbe)]
     problems = [on_node(p, f"a process in no pod was given {p.leaf}") for p in entered if p.leaf is not None]
+    unattested = [p for p in beside if isinstance(p, SdsProbe) and p.leaf is None and reason_of(p.reason) is Because.NO_POD]
     problems += [
         on_node(p, f"a process in a pod is refused as one in no pod: tbot attests no caller ({p.reason})")
-        for p in beside
-        if isinstance(p, SdsProbe) and p.leaf is None and reason_of(p.reason) is Because.NO_POD
+        for p in unattested
     ]
     # What is wrong is wrong even where the rest could not be told.
     if not problems and outside and all(isinstance(p, NotRun) and p.by_policy for p in outside):
         return claim.not_applicable(NODES_CANNOT_BE_ENTERED)
     unclear = [Problem(place(p.what), f"did not run: {p.reason}", "", p.evidence) for p in outside if isinstance(p, NotRun)]
     unclear += [each for p in entered for each in _why_outside_proves_nothing(p)]
-    unclear += [each for p in beside for each in _why_beside_proves_nothing(p, bundle)]
-    if not unclear and not entered:
+    unclear += [each for p in beside if p not in unattested for each in _why_beside_proves_nothing(p, bundle)]
+    if not (problems or unclear or entered):
         unclear.append(claim.problem("no node hosts an injected pod"))
-    return claim.judged(problems, held=[held_on(p, str(p.outcome)) for p in entered], unclear=unclear, settle=SHOWS_NOTHING)
+    held = confirmed_of([held_on(p, str(p.outcome)) for p in entered], problems)
+    return claim.judged(problems, held=held, unclear=unclear, settle=SHOWS_NOTHING)
 
 
 def _why_outside_proves_nothing(probe: OutsideProbe) -> list[Problem]:

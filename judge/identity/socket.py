@@ -9,7 +9,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import VolumeMount
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from facts.proxies.mounts import SOCKET_DIRECTORIES, SocketMount
-from judge.findings import Claim, listed, problem
+from judge.findings import Claim, confirmed_of, listed, problem
 from judge.install.application import SOCKET_VOLUME, socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import held_on, on_node
@@ -41,7 +41,7 @@ def directories_are_closed(
     problems = [each for p in ran for each in _directory_problems(p, socket_directory)]
     root = f"its proxy is root and mounts {socket_directory} writable: to its owner the mode does not matter"
     problems += [
-        problem(pod, root, DIRECTORY)
+        problem(pod, root, MOUNT)
         for pod in pods
         if pod.proxy is not None
         and pod.proxy.run_as_user == ROOT
@@ -54,7 +54,7 @@ def directories_are_closed(
         unclear.append(claim.problem("neither tbot nor an injected pod runs on any node"))
     return claim.judged(
         problems,
-        held=[held_on(p, str(p.directory)) for p in ran],
+        held=confirmed_of([held_on(p, str(p.directory)) for p in ran], problems),
         unclear=unclear,
         settle="see why the probe pod could not stand where workloads stand (INST-04)",
     )

@@ -38,7 +38,7 @@ from judge.identity.proxies import (
     profile_problems,
     supply_problems,
 )
-from judge.install.application import socket_volume_problems
+from judge.install.application import cause_of_no_socket, socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 
 INJECT = "sidecar.istio.io/inject"
@@ -116,9 +116,17 @@ def lacking_template(
             continue
         why = _why_meant(pod, by_name.get(pod.namespace), mesh, template, on_socket.get(pod.namespace, ""))
         if why:
-            wrong = socket_volume_problems(pod, socket_directory) if pod.is_injected else []
-            found.append(Lacking(pod, why, wrong[0].cause if wrong else ""))
+            found.append(Lacking(pod, why, _cause_of_lacking(pod, mesh, template, socket_directory)))
     return tuple(found)
+
+
+def _cause_of_lacking(pod: Pod, mesh: Mesh, template: str, socket_directory: str) -> str:
+    if not pod.is_injected:
+        return ""
+    cause = socket_volume_problems(pod, socket_directory)[0].cause
+    by_default = not _names(pod.annotations.get(TEMPLATES, "")) and template in mesh.injector.default_templates
+    # A pod that names no template asks for the mesh's default ones.
+    return "template-without-node-socket" if cause == "template-not-requested" and by_default else cause
 
 
 def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh, template: str, sibling: str) -> str:
@@ -169,6 +177,7 @@ def mesh_is_teleports(
     if not proxies.pods and not lacking:
         return claim.not_applicable(NO_WORKLOAD)
     without = {each.pod.uid: each for each in lacking}
+    pods = {pod.uid: pod for pod in proxies.pods}
     problems = []
     for proxy in proxies.fleet.proxies:
         if failed := failures_of(proxy, expectation):
@@ -176,9 +185,10 @@ def mesh_is_teleports(
             said, cause = f"fails {', '.join(failed)}: {first.said}", first.cause
             if proxy.pod.is_gateway:
                 said = f"gateway, {said}"
-                cause = cause or ("gateway-without-socket" if proxy.sds_mode is SdsMode.ISTIO_CA else "")
             if (lacks := without.pop(proxy.pod.uid, None)) is not None:
                 said, cause = f"{said}; it lacks the template {template}: {lacks.why}", cause or lacks.cause
+            if proxy.sds_mode is SdsMode.ISTIO_CA:
+                cause = cause or cause_of_no_socket(pods[proxy.pod.uid])
             problems.append(problem(proxy, said, cause))
     problems += [
         problem(each.pod, f"lacks the template {template}: {each.why}", each.cause)

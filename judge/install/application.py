@@ -17,8 +17,19 @@ SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
 
 CSI_DRIVER = "csi.spiffe.io"
 
-
-ISTIOS_OWN_TEMPLATES = frozenset({"", "sidecar", "gateway", "grpc-agent", "grpc-simple", "waypoint", "kube-gateway"})
+ISTIOS_OWN_TEMPLATES = frozenset(
+    {
+        "",
+        "sidecar",
+        "gateway",
+        "grpc-agent",
+        "grpc-simple",
+        "waypoint",
+        "kube-gateway",
+        "agentgateway",
+        "agentgateway-waypoint",
+    }
+)
 """Injection templates that Istio ships; none of them mounts the node's socket."""
 
 
@@ -31,7 +42,7 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
     """
     volume = pod.spec.volume(SOCKET_VOLUME)
     if volume is None:
-        return [problem(pod, f"has no volume {SOCKET_VOLUME}", _cause_of_no_socket(pod))]
+        return [problem(pod, f"has no volume {SOCKET_VOLUME}", cause_of_no_socket(pod))]
     if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
         said = f"mounts {volume.path} of the node, tbot's socket is in {socket_directory}"
         return [problem(pod, said, "socket-path-differs")]
@@ -39,7 +50,7 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
         return [problem(pod, f"has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {CSI_DRIVER}")]
     if volume.source not in ("hostPath", "csi"):
         said = f"has an {volume.source} as {SOCKET_VOLUME}: Istio falls back to its own CA without a word"
-        return [problem(pod, said, _cause_of_no_socket(pod))]
+        return [problem(pod, said, cause_of_no_socket(pod))]
     mounts = [m for m in pod.proxy.mounts if m.path.rstrip("/") == SOCKET_MOUNT] if pod.proxy else []
     if not any(m.name == SOCKET_VOLUME and not m.sub_path for m in mounts):
         instead = listed(f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts)
@@ -47,8 +58,14 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
     return []
 
 
-def _cause_of_no_socket(pod: Pod) -> str:
-    """Whether a pod asks for no template beyond Istio's own, or for one that does not bring the node's socket."""
+def cause_of_no_socket(pod: Pod) -> str:
+    """Why a pod's socket directory is none of its node's; empty where it is one, or a CSI driver's.
+
+    Either the pod asks for no template beyond Istio's own, or for one that does not bring the node's directory.
+    """
+    volume = pod.spec.volume(SOCKET_VOLUME)
+    if volume is not None and volume.source in ("hostPath", "csi"):
+        return ""
     if pod.is_gateway:
         return "gateway-without-socket"
     asked = {name.strip() for name in pod.annotations.get(TEMPLATES, "").split(",")}

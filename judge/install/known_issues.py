@@ -33,7 +33,8 @@ class KnownIssue:
     @property
     def symptom(self) -> str:
         """The sentence of the cause, to stand inside another one."""
-        return self.cause.sentence.rstrip(".")
+        sentence = self.cause.sentence.rstrip(".")
+        return sentence[:1].lower() + sentence[1:]
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -29,20 +29,19 @@ def _tool(tool: Tool, said: str) -> Problem:
 
 def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Finding:
     """INST-01, kubectl: 1.27 or later, within one minor of the API server (Kubernetes' own skew policy)."""
-    problems = []
+    wrong = []
     fitting = max(server, KUBECTL_AT_LEAST)
-    wanted = f"install kubectl {fitting.major}.{fitting.minor}"
     if kubectl.version.stands_for < KUBECTL_AT_LEAST:
-        problems.append(_tool(kubectl, f"its version is {kubectl.version}; {wanted}"))
+        wrong.append(f"its version is {kubectl.version}")
     if kubectl.version.major != server.major or abs(kubectl.version.minor - server.minor) > 1:
-        apart = f"{kubectl.version} and API server {server} are more than one minor version apart; {wanted}"
-        problems.append(_tool(kubectl, apart))
+        wrong.append(f"{kubectl.version} and API server {server} are more than one minor version apart")
+    said = f"{', and '.join(wrong)}; install kubectl {fitting.major}.{fitting.minor}"
     return Claim(
         "INST-01",
         expected="kubectl 1.27 or later, within one minor version of the API server",
         where=kubectl.name,
         evidence=(*kubectl.evidence, *evidence),
-    ).judged(problems, f"kubectl {kubectl.version}, API server {server}")
+    ).judged([_tool(kubectl, said)] if wrong else [], f"kubectl {kubectl.version}, API server {server}")
 
 
 def istioctl_fits(istioctl: Tool) -> Finding:

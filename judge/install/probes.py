@@ -8,7 +8,7 @@ from typing import Protocol
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.probes import Refused
-from judge.findings import Claim
+from judge.findings import Claim, confirmed_of
 
 
 class OfNode(Protocol):
@@ -42,15 +42,16 @@ def of_probes(
         claim: The claim.
         probes: What they found, `Refused` among them.
         problems: What is wrong besides.
-        held: What was confirmed, by node.
+        held: What is so of each node; of one with a problem it is not confirmed.
         confirmed: The same in one sentence.
     """
     refused = [p for p in probes if isinstance(p, Refused)]
     said = "the probe did not run: {}"
+    wrong = [*problems, *(on_node(p, said.format(p.reason)) for p in refused if p.by_policy)]
     return claim.judged(
-        [*problems, *(on_node(p, said.format(p.reason)) for p in refused if p.by_policy)],
+        wrong,
         confirmed,
-        held=held,
+        held=confirmed_of(held, wrong),
         unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
         settle="take what is named out of the way: the image must be there to pull, and INST-02 lists the rights",
     )

@@ -49,7 +49,7 @@ def node_problems(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime)
             said = f"it hosts {len(nodes[node])} injected pods, and no tbot"
             found.append(Problem(ObjectRef("Node", node), said, "tbot-not-on-node", tbot.evidence))
         elif not pod.ready or pod.terminating:
-            waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "not Ready")
+            waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
             found.append(problem(pod, f"tbot on node {node} is not Ready: {waiting}", _cause_of_not_ready(tbot, pod)))
     found += [
         problem(tbot.pods[node], f"tbot on node {node} is Ready only between one end and the next: {why}")
@@ -69,10 +69,11 @@ def node_problems(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime)
 
 
 def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:
-    """The cause that a tbot pod shows which is not Ready: it runs, has not ended of late, and does not answer its probe."""
+    """The cause that a tbot pod shows which is not Ready: it runs, has never ended, and does not answer its probe."""
     container = pod.spec.container(tbot.container.name)
-    answers = container is None or container.state != "running" or container.reason or container.last_exit_code
-    return "" if answers or pod.terminating else "tbot-not-answering"
+    if pod.terminating or container is None or container.state != "running" or container.last_exit_code is not None:
+        return ""
+    return "tbot-not-answering"
 
 
 def _ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
@@ -131,14 +132,16 @@ def configuration_problems(
     service = config.services[0]
     if service.kubernetes is None or not service.kubernetes.enabled:
         said = "attestors.kubernetes is not enabled: every template of workload.kubernetes.* is unset"
-        found.append(setting(said, "attestor-misspelt" if any("attestor" in key for key in config.unknown_keys) else ""))
+        misspelt = any("attestor" in key for key in config.unknown_keys)
+        found.append(setting(said, "attestor-misspelt" if misspelt else "tbot-selects-nothing"))
     if not (service.selector_name or service.selector_labels):
         found.append(setting("the selector names nothing: nothing is issued", "tbot-selects-nothing"))
     if not tbot.host_pid:
         found.append(specified("hostPID is not set: tbot cannot tell who calls", "tbot-host-pid-missing"))
     found += [specified(said, "tbot-node-name-missing") for said in _node_name_problems(tbot)]
     if not service.socket_path:
-        found.append(setting(f"listen is {service.listen}: only a unix socket tells who calls"))
+        said = f"listen is {service.listen or 'empty'}: only a unix socket tells who calls"
+        found.append(setting(said, "tbot-selects-nothing"))
     elif not tbot.socket_on_node:
         found.append(specified(f"{service.socket_path} is on no hostPath volume: no pod can reach it"))
     else:
@@ -171,7 +174,8 @@ def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]
     if tbot.config.join_method != "kubernetes":
         return []
     if token is None:
-        return [("the token tbot joins with is not a projected service-account token: Teleport refuses unbound tokens", "")]
+        said = "the token tbot joins with is not a projected service-account token: Teleport refuses unbound tokens"
+        return [(said, "token-lifetime-too-long")]
     found = []
     if token.audience != cluster_name:
         audience = token.audience or "the default"

@@ -29,7 +29,7 @@ _PATTERN = re.compile(r"\*|^\^.*\$$")
 
 Resource = JoinToken | Bot | Role | WorkloadIdentity
 _KINDS: dict[type, str] = {JoinToken: "token", Bot: "bot", Role: "role", WorkloadIdentity: KIND}
-_MISSING = {"token": "token-missing", "bot": "bot-missing", "role": "role-missing", KIND: "identity-missing"}
+_MISSING = {"token": "token-missing", "role": "role-missing", KIND: "identity-missing"}
 
 
 def ref(resource: Resource | Absent) -> ObjectRef:
@@ -45,7 +45,7 @@ def _wrong(resource: Resource | Absent, said: str, cause: str = "") -> Problem:
 
 def absent_problem(absent: Absent) -> Problem:
     """That a resource does not exist."""
-    return _wrong(absent, "does not exist", _MISSING.get(absent.subject.name.partition("/")[0], ""))
+    return _wrong(absent, "it does not exist", _MISSING.get(absent.subject.name.partition("/")[0], ""))
 
 
 def _absent(requirement: str, absent: Absent) -> Finding:
@@ -69,10 +69,22 @@ def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, eviden
         where=f"JWKS in {ref(token)}",
         evidence=(*token.evidence, *evidence),
     )
-    placeholder = isinstance(token, JoinToken) and is_placeholder(token.jwks_text)
-    cause = "jwks-placeholder" if placeholder else "jwks-of-other-keys" if isinstance(token, JoinToken) else ""
-    problems = [] if signature.ok else [_wrong(token, f"a fresh token does not verify: {signature.reason}", cause)]
+    if isinstance(token, Absent):
+        return claim.judged([absent_problem(token)])
+    said = f"a fresh token does not verify: {signature.reason}"
+    problems = [] if signature.ok else [_wrong(token, said, _cause_of_keys(token))]
     return claim.judged(problems, f"it verifies with the key {signature.key_id}")
+
+
+def _cause_of_keys(token: JoinToken) -> str:
+    """Why the keys in a join token verify nothing of this cluster's; empty where its key set is damaged."""
+    if is_placeholder(token.jwks_text):
+        return "jwks-placeholder"
+    try:
+        parse_jwks(token.jwks_text)
+    except CouldNotTell:
+        return ""
+    return "jwks-of-other-keys"
 
 
 def _method_problems(token: JoinToken) -> list[Problem]:
@@ -261,7 +273,7 @@ def template_problems(identity: WorkloadIdentity, wanted: str = ISTIO_ID) -> lis
         said = f"its template {template} ends with a slash, which no SPIFFE ID may"
         return [_wrong(identity, said, "identity-template-trailing-slash")]
     if "{{" not in template:
-        said = f"its template is {template}: every workload gets the same SPIFFE ID"
+        said = f"its template is {template or 'empty'}: every workload gets the same SPIFFE ID"
         return [_wrong(identity, said, "identity-template-fixed")]
     if "/sa/" not in template:
         said = f"its template {template} lacks /sa/: peers and policies will not recognise the ID"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from facts.finding import Finding, Holds
-from facts.kubernetes.objects import Pod
+from facts.istio.injection import DryRun
+from facts.kubernetes.objects import Condition, Pod
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
+from judge.causes import CAUSES
 from judge.checklist import (
     identity_created,
     istio_installed,
@@ -37,44 +40,86 @@ PODS = ("ev-pods",)
 
 # CHK-1
 
+UPGRADED = make.deployment(
+    "istiod",
+    make.container("discovery", "registry.example/istio/pilot:1.31.0-x"),
+    conditions=(Condition("Available", "True"), Condition("Progressing", "True", "ReplicaSetUpdated")),
+)
+
 
 def test_istio_is_installed_for_teleport() -> None:
     finding = istio_installed(GUIDE, make.mesh(), make.ping(), make.dry_run(), "spire")
     holds(finding, "CHK-1", "ev-guide", "ev-mesh", "ev-ping", "ev-dry-run")
 
 
+TWO_PROXIES = 'spec.initContainers[1].name: Duplicate value: "istio-proxy"'
+NOT_FOUND = 'failed to run injection template: requested template "spire" not found; have sidecar'
+
+
+def installed(*, template: str = "spire", dry_run: DryRun | None = None, **mesh: Any) -> Finding:
+    return istio_installed(GUIDE, make.mesh(**mesh), make.ping(), dry_run or make.dry_run(), template)
+
+
+def refusing(message: str) -> DryRun:
+    return make.dry_run(accepted=False, pod=None, message=message)
+
+
 @pytest.mark.parametrize(
-    ("finding", "words"),
+    ("finding", "words", "causes"),
     [
+        (installed(istiod=()), "there is no istiod", ()),
         (
-            istio_installed(GUIDE, make.mesh(istiod=()), make.ping(), make.dry_run(), "spire"),
-            "there is no istiod in istio-system",
+            installed(istiod=(make.deployment(desired=0),)),
+            "Deployment istio-system/istiod: is scaled to 0",
+            ("istiod-scaled-to-zero",),
         ),
         (
-            istio_installed(GUIDE, make.mesh(istiod=(make.deployment(desired=0),)), make.ping(), make.dry_run(), "spire"),
-            "scaled to 0",
+            installed(istiod=(UPGRADED,)),
+            "Deployment istio-system/istiod: the replica of the current template is not available yet (ReplicaSetUpdated)",
+            ("istiod-image-unavailable",),
         ),
         (
-            istio_installed(
-                GUIDE, make.mesh(config=make.mesh_config(trust_domain="cluster.local")), make.ping(), make.dry_run(), "spire"
-            ),
-            "Istio's trust domain is cluster.local",
+            installed(config=make.mesh_config(trust_domain="cluster.local")),
+            "ConfigMap istio-system/istio: Istio's trust domain is cluster.local,"
+            f" Teleport's cluster name is {TRUST_DOMAIN}",
+            ("trust-domain-differs",),
         ),
         (
-            istio_installed(GUIDE, make.mesh(), make.ping(), make.dry_run(), "spiffe"),
-            "no injection template spiffe, only sidecar, spire",
+            installed(template="spiffe"),
+            "there is no injection template spiffe, only sidecar, spire",
+            ("template-missing",),
         ),
         (
-            istio_installed(
-                GUIDE, make.mesh(), make.ping(), make.dry_run(accepted=False, pod=None, message="Duplicate value"), "spire"
-            ),
-            "refuses the injected pod: Duplicate value",
+            installed(dry_run=refusing(TWO_PROXIES)),
+            f"a pod in test-app: the API server refuses the injected pod: {TWO_PROXIES}",
+            ("template-builds-invalid-pod",),
+        ),
+        (
+            installed(dry_run=refusing(NOT_FOUND)),
+            f"a pod in test-app: the API server refuses the injected pod: {NOT_FOUND}",
+            ("template-missing",),
+        ),
+        (
+            installed(dry_run=refusing("no endpoints available")),
+            "a pod in test-app: the API server refuses the injected pod: no endpoints available",
+            (),
         ),
     ],
-    ids=["no istiod", "scaled to 0", "trust domain", "template missing", "template builds no pod"],
+    ids=[
+        "no istiod",
+        "scaled to 0",
+        "image not there",
+        "trust domain",
+        "template missing",
+        "template builds no pod",
+        "template not found",
+        "no webhook",
+    ],
 )
-def test_istio_running_and_still_not_installed_for_teleport(finding: Finding, words: str) -> None:
-    violated(finding, "CHK-1", words, evidence=("ev-guide", "ev-mesh", "ev-ping", "ev-dry-run"))
+def test_istio_running_and_still_not_installed_for_teleport(finding: Finding, words: str, causes: tuple[str, ...]) -> None:
+    violated(finding, "CHK-1", evidence=("ev-guide", "ev-mesh", "ev-ping", "ev-dry-run"), causes=causes)
+    assert finding.seen == words
+    assert finding.where == "Istio in istio-system"
     assert finding.guide_says == "the guide is content"
 
 
@@ -91,18 +136,23 @@ def test_the_resources_of_the_guide_do_what_they_are_for() -> None:
 def test_a_token_that_can_be_fetched_and_lets_nobody_in() -> None:
     unfilled = make.token(jwks_text="PASTE_JWKS_HERE")
     finding = token_created(GUIDE, unfilled, make.jwks(), service_account=TBOT, bot=make.absent("bot/istio-tbot"), role=ROLE)
-    violated(finding, "CHK-2", "literal placeholder", "bot istio-tbot, which does not exist", evidence=("ev-absent-bot",))
+    violated(finding, "CHK-2", evidence=("ev-absent-bot",), causes=("bot-missing", "jwks-placeholder"))
+    assert finding.seen == (
+        "Teleport token/istio-tbot-k8s-join: it is for the bot istio-tbot, which does not exist;"
+        " its JWKS is still the literal placeholder of the template"
+    )
     assert finding.guide_says == "the guide is content"
 
 
 def test_a_role_that_can_be_fetched_and_grants_nothing() -> None:
     finding = role_created(GUIDE, make.role(labels={"env": ("prod",)}, rules=()), make.identity())
-    violated(finding, "CHK-3", "nothing is issued", "it lacks list, read", evidence=("ev-guide", "ev-role"))
+    causes = ("role-matches-nothing", "role-rules-wrong")
+    violated(finding, "CHK-3", "nothing is issued", "it lacks list, read", evidence=("ev-guide", "ev-role"), causes=causes)
 
 
 def test_an_identity_that_can_be_fetched_and_builds_no_id_of_istios() -> None:
     finding = identity_created(GUIDE, make.identity(spiffe_id="/ns/{{ workload.kubernetes.namespace }}"))
-    violated(finding, "CHK-4", "lacks /sa/", evidence=("ev-guide", "ev-identity"))
+    violated(finding, "CHK-4", "lacks /sa/", evidence=("ev-guide", "ev-identity"), causes=("identity-template-without-sa",))
 
 
 def test_resources_that_do_not_exist() -> None:
@@ -110,11 +160,18 @@ def test_resources_that_do_not_exist() -> None:
     token, role = make.absent("token/t"), make.absent("role/r")
     identity = make.absent("workload_identity/w")
     missing = token_created(guide, token, make.jwks(), service_account=TBOT, bot=make.bot(), role=ROLE)
-    violated(missing, "CHK-2", "Teleport token/t does not exist", evidence=("ev-absent-token",))
-    violated(role_created(guide, role, identity), "CHK-3", "Teleport role/r does not exist", evidence=("ev-absent-role",))
-    finding = identity_created(guide, identity)
-    violated(finding, "CHK-4", "does not exist", evidence=("ev-absent-workload_identity",))
-    assert finding.guide_says == "the guide is not"
+    violated(missing, "CHK-2", evidence=("ev-absent-token",), causes=("token-missing",))
+    assert missing.seen == "Teleport token/t: it does not exist"
+    without_role = role_created(guide, role, identity)
+    violated(without_role, "CHK-3", evidence=("ev-absent-role",), causes=("role-missing",))
+    assert without_role.seen == "Teleport role/r: it does not exist"
+    for finding, item in (
+        (role_created(guide, make.role(), identity), "CHK-3"),
+        (identity_created(guide, identity), "CHK-4"),
+    ):
+        violated(finding, item, evidence=("ev-absent-workload_identity",), causes=("identity-missing",))
+        assert finding.seen == "Teleport workload_identity/w: it does not exist"
+        assert finding.guide_says == "the guide is not"
 
 
 # CHK-5
@@ -126,12 +183,20 @@ def test_tbot_runs_where_injected_pods_run() -> None:
 
 def test_a_node_without_tbot_does_not_show_in_the_guides_list() -> None:
     finding = tbot_running(GUIDE, make.tbot(), {**HOSTS, "node-2": [make.pod("b", node="node-2")]}, NOW, PODS)
-    violated(finding, "CHK-5", "no tbot on node node-2", evidence=("ev-guide", "ev-agent", "ev-pods"))
+    violated(finding, "CHK-5", evidence=("ev-guide", "ev-agent", "ev-pods"), causes=("tbot-not-on-node",))
+    assert finding.seen == "Node node-2: it hosts 1 injected pods, and no tbot"
     assert finding.guide_says == "the guide is content"
 
 
 def test_no_injected_pod_does_not_make_a_tbot_that_is_down_run() -> None:
-    violated(tbot_running(GUIDE, make.tbot(ready=0), {}, NOW, PODS), "CHK-5", "tbot is Ready on 0 of 1 nodes")
+    down = tbot_running(GUIDE, make.tbot(ready=0), {}, NOW, PODS)
+    violated(down, "CHK-5", causes=())
+    assert down.seen == "tbot is Ready on 0 of 1 nodes; none hosts an injected pod"
+
+
+def test_a_tbot_that_does_not_answer_is_told_from_one_that_is_not_there() -> None:
+    silent = tbot_running(GUIDE, make.tbot(make.tbot_pod(ready=False)), HOSTS, NOW, PODS)
+    violated(silent, "CHK-5", "tbot on node node-1 is not Ready", causes=("tbot-not-answering",))
 
 
 # CHK-6 to CHK-9: each is judged over the same kinds of proxies.
@@ -148,7 +213,9 @@ def runs(*pods: Pod, fleet: Fleet) -> Finding:
 def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=2)
     finding = app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle())
-    violated(finding, "CHK-7", "Deployment test-app/test-app: wants 2 pods and has 1", evidence=("ev-test-app",))
+    words = "Deployment test-app/test-app: wants 2 pods and has 1; its ReplicaSet's events say why"
+    violated(finding, "CHK-7", evidence=("ev-test-app",), causes=())
+    assert finding.seen == words
 
 
 def on_socket(*pods: Pod, fleet: Fleet) -> Finding:
@@ -180,7 +247,9 @@ def test_findings_about_issuers_stand_on_teleports_bundle() -> None:
 
 @pytest.mark.parametrize(("item", "judge"), OF_THE_APP)
 def test_no_pod_is_a_violation(item: str, judge: Judgment) -> None:
-    violated(judge(fleet=make.fleet()), item, "there is no pod", evidence=("ev-guide",))
+    finding = judge(fleet=make.fleet())
+    violated(finding, item, evidence=("ev-guide",), causes=())
+    assert (finding.where, finding.seen) == ("no pod", "there is no pod")
 
 
 @pytest.mark.parametrize(("item", "judge"), OF_THE_APP)
@@ -195,8 +264,9 @@ def test_a_running_proxy_that_cannot_be_read_leaves_it_open(item: str, judge: Ju
     """A missing right is no defect of the mesh."""
     a, b = make.pod("a"), make.pod("b")
     finding = judge(a, b, fleet=make.fleet(make.proxy(a), make.unread(b)))
-    unknown(finding, item, "Pod test-app/b: could not be read: forbidden", evidence=("ev-guide", "ev-proxy-a", "ev-pod-b"))
-    assert finding.remedy == "grant the right"
+    unknown(finding, item, evidence=("ev-guide", "ev-proxy-a", "ev-pod-b"))
+    assert finding.seen == "Pod test-app/b: could not be read: forbidden"
+    assert finding.settle == "grant the right"
     assert finding.guide_says == "the guide is content"
 
 
@@ -213,9 +283,10 @@ def test_a_proxy_that_the_api_server_calls_ready_or_started_is_up(
 def test_a_proxy_that_is_down_is_told_from_one_that_could_not_be_read(item: str, judge: Judgment) -> None:
     up, down = make.pod("up"), make.pod("down", proxy=make.istio_proxy(ready=False, started=False))
     finding = judge(up, down, fleet=make.fleet(make.unread(up), make.unread(down)))
-    violated(finding, item, "Pod test-app/down: holds no identity", "Pod test-app/up: could not be read")
-    assert "test-app/up holds" not in finding.seen
-    assert "test-app/down could not be read" not in finding.seen
+    violated(finding, item, causes=())
+    assert finding.seen == (
+        "Pod test-app/down: holds no identity: its istio-proxy is not up; Pod test-app/up: could not be read: forbidden"
+    )
 
 
 @pytest.mark.parametrize(("item", "judge"), ITEMS)
@@ -224,13 +295,18 @@ def test_a_proxy_that_is_not_up_holds_no_identity(item: str, judge: Judgment) ->
         "b", proxy=make.istio_proxy(ready=False, started=False, state="waiting"), phase="Pending", ready=False
     )
     finding = judge(crashing, fleet=make.fleet(make.unread(crashing)))
-    violated(finding, item, "Pod test-app/b: holds no identity: its istio-proxy is not up", evidence=("ev-pod-b",))
+    violated(finding, item, "holds no identity: its istio-proxy is not up", evidence=("ev-pod-b",), causes=())
+    assert {str(found.subject) for found in finding.problems} == {"Pod test-app/b"}
 
 
 def test_one_violation_is_not_hidden_by_another_proxy_that_cannot_be_read() -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = external(a, b, fleet=make.fleet(make.istiod_proxy(a), make.unread(b)))
-    violated(finding, "CHK-9", "test-app/a is in mode istio-ca", "test-app/b could not be read")
+    violated(finding, "CHK-9", causes=())
+    assert finding.seen == (
+        "Pod test-app/a: in mode istio-ca: the agent found no socket at its start;"
+        " Pod test-app/b: could not be read: forbidden"
+    )
 
 
 # What each item sees that its neighbours need not.
@@ -244,7 +320,8 @@ def test_without_any_injected_workload_issuing_does_not_apply() -> None:
 
 def test_a_mesh_in_which_no_pod_uses_the_socket_is_not_a_mesh_without_workloads() -> None:
     finding = issues(make.pod("a", socket=make.EMPTY_DIR), make.pod("b", socket=None), fleet=make.fleet())
-    violated(finding, "CHK-6", "none of 2 injected pods mounts the directory of tbot's socket", evidence=("ev-pods",))
+    violated(finding, "CHK-6", evidence=("ev-pods",), causes=())
+    assert finding.seen == "none of 2 injected pods mounts the directory of tbot's socket"
 
 
 @pytest.mark.parametrize(
@@ -267,13 +344,19 @@ def test_a_mesh_in_which_no_pod_uses_the_socket_is_not_a_mesh_without_workloads(
 def test_a_certificate_that_is_not_the_pods_own_from_teleport(
     item: str, judge: Judgment, proxy: ProxyIdentity, words: str
 ) -> None:
-    finding = judge(make.pod(), fleet=make.fleet(proxy))
-    violated(finding, item, "Pod test-app/app", words, evidence=("ev-proxy-app", "ev-bundle"))
+    other = make.pod("other")
+    finding = judge(other, make.pod(), fleet=make.fleet(make.proxy(other), proxy))
+    violated(finding, item, words, evidence=("ev-proxy-app", "ev-bundle"), causes=())
+    assert finding.seen.startswith("Pod test-app/app: ")
+    assert {str(found.subject) for found in finding.problems} == {"Pod test-app/app"}
+    assert [str(each.subject) for each in finding.held] == ["Pod test-app/other"]
 
 
 def test_an_application_that_is_not_ready() -> None:
-    pending = make.pod(phase="Pending", ready=False)
-    violated(runs(pending, fleet=make.fleet(make.proxy(pending))), "CHK-7", "Pod test-app/app: is Pending and not Ready")
+    ready, pending = make.pod("ready"), make.pod(phase="Pending", ready=False)
+    finding = runs(ready, pending, fleet=make.fleet(make.proxy(ready), make.proxy(pending)))
+    violated(finding, "CHK-7", causes=())
+    assert finding.seen == "Pod test-app/app: is Pending and not Ready"
 
 
 @pytest.mark.parametrize(
@@ -289,30 +372,43 @@ def test_an_application_that_is_not_ready() -> None:
     ids=["dead directory", "not connected", "one stream lost"],
 )
 def test_a_socket_that_is_listed_and_dead(streams: object, words: str) -> None:
-    dead = make.proxy(streams=streams)
-    violated(on_socket(make.pod(), fleet=make.fleet(dead)), "CHK-8", "Pod test-app/app", words, evidence=("ev-proxy-app",))
+    finding = on_socket(make.pod(), fleet=make.fleet(make.proxy(streams=streams)))
+    violated(finding, "CHK-8", words, evidence=("ev-proxy-app",), causes=())
+    assert finding.where == "Pod test-app/app"
 
 
 def test_a_socket_of_the_pods_own_is_not_the_nodes() -> None:
     """The agent of a pod that fell back makes a file of that name itself, with live streams on it."""
-    own = make.pod(socket=make.EMPTY_DIR)
-    violated(on_socket(own, fleet=make.fleet(make.istiod_proxy(own))), "CHK-8", "emptyDir as workload-socket")
+    for asked, cause in (
+        ({}, "template-not-requested"),
+        ({"inject.istio.io/templates": "sidecar,spire"}, "template-without-node-socket"),
+    ):
+        own = make.pod(socket=make.EMPTY_DIR, annotations=asked)
+        finding = on_socket(own, fleet=make.fleet(make.istiod_proxy(own)))
+        violated(finding, "CHK-8", causes=(cause,))
+        assert finding.seen == "has an emptyDir as workload-socket: Istio falls back to its own CA without a word"
+    assert "Put the annotation `inject.istio.io/templates" in CAUSES["template-not-requested"].remedy[0]
+    assert "with a hostPath of tbot's directory" in CAUSES["template-without-node-socket"].remedy[0]
 
 
 @pytest.mark.parametrize("mode", [m for m in SdsMode if m is not SdsMode.EXTERNAL])
 def test_every_mode_but_the_external_socket_is_a_violation(mode: SdsMode) -> None:
     finding = external(make.pod(), fleet=make.fleet(make.proxy(sds_mode=mode, decided_by=("one reason", "another"))))
-    violated(finding, "CHK-9", f"is in mode {mode.value}: one reason; another", evidence=("ev-proxy-app",))
+    causes = {SdsMode.RACE: ("pod-started-before-tbot",), SdsMode.TAKEOVER: ("socket-taken-over",)}.get(mode, ())
+    violated(finding, "CHK-9", evidence=("ev-proxy-app",), causes=causes)
+    assert finding.seen == f"in mode {mode.value}: one reason; another"
 
 
 def test_a_request_to_istiod_is_a_violation_in_any_mode() -> None:
-    violated(external(make.pod(), fleet=make.fleet(make.proxy(csr_count=2))), "CHK-9", "sent 2 certificate requests")
+    finding = external(make.pod(), fleet=make.fleet(make.proxy(csr_count=2)))
+    violated(finding, "CHK-9", causes=())
+    assert finding.seen == "sent 2 certificate requests to istiod"
 
 
 def test_a_right_looking_identity_after_a_late_start_passes_item_7_and_not_item_9() -> None:
     raced = make.proxy(sds_mode=SdsMode.RACE, csr_count=1, agent_certificate_held=True, has_files_cluster=False)
     holds(runs(make.pod(), fleet=make.fleet(raced)), "CHK-7")
-    violated(external(make.pod(), fleet=make.fleet(raced)), "CHK-9", "race")
+    violated(external(make.pod(), fleet=make.fleet(raced)), "CHK-9", "in mode race", causes=("pod-started-before-tbot",))
 
 
 def test_the_guides_complaint_does_not_make_a_healthy_mesh_fail() -> None:
@@ -351,12 +447,15 @@ def test_a_takeover_is_seen_although_socket_and_streams_are_the_nodes() -> None:
 def test_two_bad_certificates_at_once_are_both_told() -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = runs(a, b, fleet=make.fleet(make.istiod_proxy(a), replace(make.proxy(b), chain=())))
-    violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b: holds no certificate")
+    violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b: holds no certificate", causes=())
 
 
 def test_chk9_a_dead_stream_or_a_plain_bundle_is_no_live_socket() -> None:
     """What is seen after the socket's directory was re-created: the mode is still external, and nothing arrives any more."""
     dead = make.proxy(streams=make.streams(rq_active=0, cx_active=0, cx_connect_fail=66))
-    violated(external(make.pod(), fleet=make.fleet(dead)), "CHK-9", "has 0 of 2 live streams on its socket")
-    plain = make.proxy(validator=Validator.TRUSTED_CA)
-    violated(external(make.pod(), fleet=make.fleet(plain)), "CHK-9", "validates its peers by trusted_ca")
+    finding = external(make.pod(), fleet=make.fleet(dead))
+    violated(finding, "CHK-9", causes=())
+    assert finding.seen == "0 of 2 live streams on its socket: 0 connected, 66 failed to connect"
+    plain = external(make.pod(), fleet=make.fleet(make.proxy(validator=Validator.TRUSTED_CA)))
+    violated(plain, "CHK-9", causes=())
+    assert plain.seen == "validates its peers by trusted_ca, which tbot never supplies"

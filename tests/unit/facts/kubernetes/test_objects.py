@@ -86,3 +86,15 @@ def test_events_with_null_fields_are_still_events() -> None:
 def test_config_maps() -> None:
     assert "mesh" in parse_config_map(document("cluster/config_map_istio.json")).data
     assert parse_config_map({"metadata": {"name": "empty"}}).data == {}
+
+
+def test_the_last_change_of_a_config_maps_texts() -> None:
+    managed = [
+        {"time": "2026-03-01T12:00:00Z", "fieldsV1": {"f:data": {"f:tbot.yaml": {}}}},
+        {"time": "2026-03-01T13:00:00Z", "fieldsV1": {"f:data": {"f:other": {}}, "f:metadata": {}}},
+        {"time": "2026-03-01T14:00:00Z", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
+        {"time": "2026-03-01T15:00:00Z"},
+    ]
+    assert parse_config_map({"metadata": {"name": "a", "managedFields": managed}}).changed_at == "2026-03-01T13:00:00Z"
+    assert parse_config_map({"metadata": {"name": "a", "managedFields": managed[2:]}}).changed_at == ""
+    assert parse_config_map({"metadata": {"name": "a"}}).changed_at == ""

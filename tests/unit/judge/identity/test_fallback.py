@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding
-from facts.guide import Defect, GuideAnswer
+from facts.guide import GuideAnswer
+from facts.kubernetes.pod_spec import Volume
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
+from judge.causes import CAUSES
 from judge.identity.fallback import (
     fallback_is_recognised,
     install_fails_closed,
@@ -53,27 +55,39 @@ def test_a_pod_of_istiods_is_recognised_although_the_guide_is_content() -> None:
     ids=["ID-01", "ID-03", "ID-06", "ID-07"],
 )
 def test_a_judgment_that_is_deceived(changes: dict[str, Any], requirement: str) -> None:
-    violated(recognised(attempts.fallback(**changes)), "NEG-01", requirement)
+    finding = recognised(attempts.fallback(**changes))
+    violated(finding, "NEG-01", causes=())
+    assert finding.seen.startswith(f"{requirement}: ")
+    assert finding.where == "Pod conformance-1/fallback"
 
 
 def test_a_pod_that_is_broken_otherwise_shows_nothing() -> None:
-    unknown(recognised(attempts.fallback(), make.guide(healthy=False)), "NEG-01", "the guide finds something")
+    finding = recognised(attempts.fallback(), make.guide(healthy=False))
+    unknown(finding, "NEG-01")
+    assert finding.seen == "the guide finds something: kubectl get pods: the guide is not"
     unread = ObservedProxies((attempts.pod("fallback"),), make.fleet(make.unread(attempts.pod("fallback"))), ("ev-pods",))
-    unknown(recognised(unread), "NEG-01", "ID-01 cannot be told")
+    words = "cannot be told: Pod conformance-1/fallback: could not be read: forbidden"
+    unknown(recognised(unread), "NEG-01", *(f"{r} {words}" for r in ("ID-01", "ID-03", "ID-06", "ID-07")))
 
 
 def test_a_judgment_that_is_deceived_is_told_even_where_the_guide_finds_something() -> None:
     its = attempts.pod("fallback")
     deceived = ObservedProxies((its,), make.fleet(make.proxy(its)), ("ev-pods",))
-    violated(recognised(deceived, make.guide(healthy=False)), "NEG-01", "ID-01 holds for it")
+    finding = recognised(deceived, make.guide(healthy=False))
+    violated(finding, "NEG-01", "ID-01 holds for it", "the guide finds something", causes=())
 
 
 def test_workloads_of_istiods_shake_hands() -> None:
     holds(lets_in_its_like(attempts.handshake(outcome=attempts.GRANTED)), "NEG-01", "ev-handshake")
-    unknown(lets_in_its_like(attempts.handshake()), "NEG-01", "does not let in its like")
+    finding = lets_in_its_like(attempts.handshake())
+    unknown(finding, "NEG-01")
+    assert finding.seen.startswith("it does not let in its like: ")
 
 
 # NEG-04
+
+ISTIOS_TEMPLATE = "socket-in-istios-template"
+CSI = Volume("workload-socket", "csi", driver="csi.spiffe.io")
 
 
 def test_another_name_without_a_socket_ends_the_agent() -> None:
@@ -81,23 +95,42 @@ def test_another_name_without_a_socket_ends_the_agent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "words", "causes"),
     [
-        ({"pod": attempts.pod("fail-closed", socket=make.EMPTY_DIR)}, "the pod is Ready"),
-        ({"proxy": make.istiod_proxy()}, "its Envoy runs, in mode istio-ca"),
-        ({"pod": attempts.pod("fail-closed", ready=False)}, "its workload-socket is hostPath"),
-        ({"pod": attempts.pod("fail-closed", ready=False, socket=None)}, "its workload-socket is missing"),
+        ({"pod": attempts.pod("fail-closed", socket=make.EMPTY_DIR)}, "it is Ready", ()),
+        ({"proxy": make.istiod_proxy()}, "its Envoy runs, in mode istio-ca", ()),
+        (
+            {"pod": attempts.pod("fail-closed", ready=False)},
+            "its workload-socket is hostPath, not an emptyDir of its own",
+            (ISTIOS_TEMPLATE,),
+        ),
+        (
+            {"pod": attempts.pod("fail-closed", ready=False, socket=CSI)},
+            "its workload-socket is csi, not an emptyDir of its own",
+            (ISTIOS_TEMPLATE,),
+        ),
+        (
+            {"pod": attempts.pod("fail-closed", ready=False, socket=None)},
+            "its workload-socket is missing, not an emptyDir of its own",
+            (),
+        ),
     ],
-    ids=["ready", "Envoy", "the node's socket", "no volume"],
+    ids=["ready", "Envoy", "the node's socket", "a driver's socket", "no volume"],
 )
-def test_another_name_that_does_not_fail_closed(changes: dict[str, Any], words: str) -> None:
-    violated(other_name_fails_closed(attempts.closed(**changes)), "NEG-04", words)
+def test_another_name_that_does_not_fail_closed(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
+    finding = other_name_fails_closed(attempts.closed(**changes))
+    violated(finding, "NEG-04", causes=causes)
+    assert (finding.where, finding.seen) == ("Pod conformance-1/fail-closed", words)
 
 
 def test_an_agent_that_ended_for_another_reason_shows_nothing() -> None:
     ended = attempts.closed(outcome=Ending(AttemptEnd.OTHER, "", "cannot reach istiod"))
-    unknown(other_name_fails_closed(ended), "NEG-04", "cannot reach istiod")
-    unknown(other_name_fails_closed(attempts.not_run("fail-closed", "Pending")), "NEG-04", "Pending")
+    finding = other_name_fails_closed(ended)
+    unknown(finding, "NEG-04", "cannot reach istiod")
+    assert finding.seen.startswith("its agent ")
+    pending = other_name_fails_closed(attempts.not_run("fail-closed", "Pending"))
+    unknown(pending, "NEG-04")
+    assert (pending.where, pending.seen) == ("fail-closed", "did not run: Pending")
 
 
 def test_the_usual_name_falls_back_to_istiod() -> None:
@@ -107,27 +140,36 @@ def test_the_usual_name_falls_back_to_istiod() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "words", "causes"),
     [
-        ({"proxy": make.proxy(attempts.pod("stranger"))}, "it is in mode external"),
-        ({"proxy": None}, "its Envoy does not run"),
-        ({"pod": attempts.pod("stranger", ready=False, socket=make.EMPTY_DIR)}, "it is not Ready"),
-        ({"pod": attempts.pod("stranger")}, "its workload-socket is hostPath"),
+        ({"proxy": make.proxy(attempts.pod("stranger"))}, "it is in mode external", ()),
+        ({"proxy": None}, "its Envoy does not run", ()),
+        ({"pod": attempts.pod("stranger", ready=False, socket=make.EMPTY_DIR)}, "it is not Ready", ()),
+        (
+            {"pod": attempts.pod("stranger")},
+            "its workload-socket is hostPath, not an emptyDir of its own",
+            (ISTIOS_TEMPLATE,),
+        ),
     ],
     ids=["external", "no Envoy", "not Ready", "the node's socket"],
 )
-def test_the_usual_name_that_does_not_fall_back(changes: dict[str, Any], words: str) -> None:
-    violated(usual_name_falls_back(attempts.fallen_back(**changes)), "NEG-04", words)
+def test_the_usual_name_that_does_not_fall_back(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
+    finding = usual_name_falls_back(attempts.fallen_back(**changes))
+    violated(finding, "NEG-04", causes=causes)
+    assert (finding.where, finding.seen) == ("Pod conformance-1/stranger", words)
 
 
 def test_a_fall_back_that_did_not_run_shows_nothing() -> None:
-    unknown(usual_name_falls_back(attempts.not_run("stranger", "Pending")), "NEG-04", "Pending")
+    finding = usual_name_falls_back(attempts.not_run("stranger", "Pending"))
+    unknown(finding, "NEG-04")
+    assert (finding.where, finding.seen) == ("stranger", "did not run: Pending")
 
 
 # NEG-07
 
 
 OTHER = "workload.sock"
+DEFAULT = "socket-name-default"
 
 
 def agent_on(name: str) -> Any:
@@ -149,26 +191,41 @@ def test_a_socket_of_another_name_fails_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "proxies", "words"),
-    [
-        ("socket", proxies_on("socket"), "tbot's socket is called `socket`: a proxy that starts without it falls back"),
-        ("socket", proxies_on(), "tbot's socket is called `socket`"),
-        (OTHER, proxies_on(OTHER, "socket"), "Pod test-app/app-1: looks for `socket`"),
-    ],
-    ids=["the guide's", "no proxy", "one proxy"],
+    "proxies",
+    [proxies_on("socket"), proxies_on(), proxies_on("socket", OTHER)],
+    ids=["the guide's", "no proxy", "two names"],
 )
-def test_a_name_that_fails_open(name: str, proxies: Fleet, words: str) -> None:
-    finding = install_fails_closed(agent_on(name), proxies)
-    violated(finding, "NEG-07", words)
-    assert finding.guide_defect is (Defect.SOCKET_NAME if name == "socket" else None)
+def test_the_name_that_fails_open(proxies: Fleet) -> None:
+    finding = install_fails_closed(agent_on("socket"), proxies)
+    violated(finding, "NEG-07", causes=(DEFAULT,))
+    (shown,) = finding.showing(DEFAULT)
+    assert str(shown.subject) == "DaemonSet teleport-system/tbot"
+    assert shown.said == "its socket is called `socket`: a proxy that starts without it falls back to istiod and is Ready"
+    assert finding.seen.startswith(f"{shown.subject}: {shown.said}")
+    assert "Give the socket another file name in tbot's ConfigMap" in CAUSES[DEFAULT].remedy[0]
+
+
+def test_a_proxy_that_looks_for_another_name_does_not_show_the_default_one() -> None:
+    finding = install_fails_closed(agent_on(OTHER), proxies_on(OTHER, "socket"))
+    violated(finding, "NEG-07", causes=())
+    assert finding.seen == f"Pod test-app/app-1: looks for `socket`, tbot's socket is called `{OTHER}`"
+    assert finding.showing(DEFAULT) == ()
 
 
 def test_a_tbot_that_listens_on_no_socket_of_the_node() -> None:
     elsewhere = replace(agent_on(OTHER), container=make.tbot_container(mounts=()))
-    violated(install_fails_closed(elsewhere, proxies_on(OTHER)), "NEG-07", "listens on no socket of the node")
+    finding = install_fails_closed(elsewhere, proxies_on(OTHER))
+    violated(finding, "NEG-07", causes=())
+    assert finding.seen == "DaemonSet teleport-system/tbot: tbot listens on no socket of the node"
 
 
 def test_proxies_that_cannot_be_read_leave_it_open() -> None:
     partly = make.fleet(make.proxy(socket_path=f".{make.SOCKET_MOUNT}/{OTHER}"), make.unread())
-    unknown(install_fails_closed(agent_on(OTHER), partly), "NEG-07", "forbidden")
-    unknown(install_fails_closed(agent_on(OTHER), make.fleet()), "NEG-07", "no proxy mounts")
+    for proxies in (partly, make.fleet(make.unread())):
+        finding = install_fails_closed(agent_on(OTHER), proxies)
+        unknown(finding, "NEG-07")
+        assert finding.seen == "Pod test-app/app: could not be read: forbidden"
+        assert finding.settle == "grant the right"
+    nothing = install_fails_closed(agent_on(OTHER), make.fleet())
+    unknown(nothing, "NEG-07")
+    assert nothing.seen == "no proxy mounts tbot's socket directory"

@@ -13,6 +13,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.audit import AuditTrail, IssuedSvid
+from judge.causes import CAUSES
 from judge.identity.issuance import (
     certificates_are_audited,
     identities_are_told_apart,
@@ -44,28 +45,44 @@ def test_two_service_accounts_and_one_on_two_nodes() -> None:
 def test_two_service_accounts_under_one_name() -> None:
     fixed = f"spiffe://{TRUST_DOMAIN}/ns/run/sa/alpha"
     finding = told_apart(workload("alpha"), workload("beta", "beta", uri=fixed))
-    violated(finding, "ID-09", "of two service accounts and carry", "run/beta carries", "its own is")
+    violated(finding, "ID-09", causes=())
+    assert finding.seen == (
+        f"Pod run/beta: carries {fixed}, its own is spiffe://{TRUST_DOMAIN}/ns/run/sa/beta;"
+        f" Pod run/alpha: has another service account than Pod run/beta and carries {fixed} as well"
+    )
+    assert finding.held == ()
 
 
 def test_one_service_account_under_two_names() -> None:
     finding = told_apart(workload("alpha"), workload("far", uri=f"spiffe://{TRUST_DOMAIN}/ns/run/sa/alpha-2"))
-    violated(finding, "ID-09", "run/far carries")
+    violated(finding, "ID-09", causes=())
+    ids = f"spiffe://{TRUST_DOMAIN}/ns/run/sa"
+    assert finding.seen == f"Pod run/far: carries {ids}/alpha-2, its own is {ids}/alpha"
+    assert [str(each.subject) for each in finding.held] == ["Pod run/alpha"]
 
 
 def test_a_key_or_a_certificate_that_two_pods_hold() -> None:
     """A takeover by a pod of the same service account shows nowhere in the names."""
     shared = workload("alpha", key="shared"), workload("far", key="shared", minutes=50)
     finding = told_apart(*shared)
-    violated(finding, "ID-09", "hold the same key")
-    assert "the same certificate" not in finding.seen
+    violated(finding, "ID-09", causes=())
+    assert finding.seen == "Pod run/alpha: holds the same key as Pod run/far"
     one = workload("alpha")
-    violated(told_apart(one, replace(workload("far"), chain=one.chain)), "ID-09", "hold the same certificate, serial")
+    assert one.leaf is not None
+    same = told_apart(one, replace(workload("far"), chain=one.chain))
+    violated(same, "ID-09", causes=())
+    assert same.seen == (
+        "Pod run/alpha: holds the same key as Pod run/far;"
+        f" holds the same certificate as Pod run/far, serial {one.leaf.serial}"
+    )
 
 
 def test_a_workload_without_a_certificate_or_an_answer() -> None:
-    violated(told_apart(workload("alpha"), replace(workload("beta", "beta"), chain=())), "ID-09", "holds no certificate")
+    without = told_apart(workload("alpha"), replace(workload("beta", "beta"), chain=()))
+    violated(without, "ID-09", "Pod run/beta: holds no certificate", causes=())
     finding = identities_are_told_apart(make.sidecars(workload("alpha"), make.unread()), TRUST_DOMAIN)
-    unknown(finding, "ID-09", "could not be read")
+    unknown(finding, "ID-09")
+    assert finding.seen == "Pod test-app/app: could not be read: forbidden"
 
 
 EXPECTED = Expectation(make.bundle(), make.istiod(), Lifetime(timedelta(minutes=61), "an hour", ("ev-agent",)))
@@ -84,12 +101,26 @@ def test_both_kinds_of_sidecars() -> None:
 
 def test_a_classic_sidecar_that_started_before_tbot() -> None:
     raced = make.proxy(CLASSIC, sds_mode=SdsMode.RACE, csr_count=1)
-    violated(alike(make.proxy(), raced), "ID-09", "classic fails ID-01: ", "classic fails ID-07: ")
+    finding = alike(make.proxy(), raced)
+    violated(finding, "ID-09", causes=("pod-started-before-tbot",))
+    assert finding.seen == (
+        "Pod test-app/classic: fails ID-01: in mode race: the agent found a socket at its start;"
+        " fails ID-07: sent 1 certificate requests to istiod"
+    )
+    assert [str(each.subject) for each in finding.held] == ["Pod test-app/app"]
+
+
+def test_a_classic_sidecar_of_istiods_names_no_cause() -> None:
+    finding = alike(make.proxy(), make.istiod_proxy(CLASSIC))
+    violated(finding, "ID-09", "fails ID-01: ", "fails ID-03: ", "fails ID-06: ", "fails ID-07: ", causes=())
 
 
 def test_a_pod_that_did_not_get_the_kind_it_asked_for() -> None:
     native = replace(make.pod(), name="classic", uid="uid-classic")
-    violated(alike(make.proxy(native), pods=(native,)), "ID-09", "asked for a classic sidecar and has a native one")
+    finding = alike(make.proxy(native), pods=(native,))
+    violated(finding, "ID-09", causes=())
+    assert finding.seen == "asked for a classic sidecar and has a native one"
+    assert finding.where == "Pod test-app/classic"
 
 
 # ID-10
@@ -119,8 +150,20 @@ def test_an_event_for_each_certificate() -> None:
 
 def test_a_certificate_that_nobody_audited() -> None:
     finding = certificates_are_audited(make.sidecars(PROXY), trail(replace(EVENT, serial="1")))
-    violated(finding, "ID-10", f"no event for its certificate with the serial {EVENT.serial}", evidence=("ev-audit",))
-    violated(certificates_are_audited(make.sidecars(PROXY), trail()), "ID-10", "no event")
+    violated(finding, "ID-10", evidence=("ev-audit",), causes=())
+    words = f"Pod test-app/app: no event for its certificate with the serial {EVENT.serial}"
+    assert finding.seen == words
+    without = certificates_are_audited(make.sidecars(PROXY), trail())
+    violated(without, "ID-10", evidence=("ev-audit",), causes=("audit-events-not-collected",))
+    assert without.seen == words
+    assert "Turn the audit log on" in CAUSES["audit-events-not-collected"].remedy[0]
+
+
+@pytest.mark.parametrize("mode", SdsMode)
+def test_a_certificate_that_is_not_teleports_lacks_no_audit_log(mode: SdsMode) -> None:
+    finding = certificates_are_audited(make.sidecars(replace(PROXY, sds_mode=mode)), trail())
+    causes = ("audit-events-not-collected",) if mode in (SdsMode.EXTERNAL, SdsMode.RACE) else ()
+    violated(finding, "ID-10", "no event for its certificate", causes=causes)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +179,14 @@ def test_a_certificate_that_nobody_audited() -> None:
 )
 def test_an_event_about_another_workload(changes: dict[str, Any], words: str) -> None:
     """A certificate that was issued to another pod and is used here was carried over."""
-    violated(certificates_are_audited(make.sidecars(PROXY), trail(replace(EVENT, **changes))), "ID-10", words)
+    finding = certificates_are_audited(make.sidecars(PROXY), trail(replace(EVENT, **changes)))
+    violated(finding, "ID-10", causes=())
+    assert finding.seen.startswith(f"Pod test-app/app: the event of serial {EVENT.serial} ")
+    assert words in finding.seen
 
 
 def test_without_certificates_or_sidecars() -> None:
-    violated(certificates_are_audited(make.sidecars(make.proxy(chain=())), trail(EVENT)), "ID-10", "holds no certificate")
+    finding = certificates_are_audited(make.sidecars(make.proxy(chain=())), trail(EVENT))
+    violated(finding, "ID-10", "Pod test-app/app: holds no certificate", causes=())
     inapplicable(certificates_are_audited(make.sidecars(), trail()), "ID-10", "ev-pods")
     unknown(certificates_are_audited(make.sidecars(make.unread()), trail()), "ID-10", "could not be read")

@@ -16,6 +16,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import PodRef, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
+from judge.causes import CAUSES
 from judge.identity.proxies import (
     Lifetime,
     ObservedProxies,
@@ -46,11 +47,21 @@ ALL: dict[str, Judgment] = {
 }
 
 
-def failing(*found: ProxyIdentity, pods: tuple[Pod, ...] = ()) -> set[str]:
-    """The requirements that do not hold for those proxies; none of them may be undecided."""
+def judged(*found: ProxyIdentity, pods: tuple[Pod, ...] = ()) -> dict[str, Finding]:
+    """The findings that say no of those proxies; none of them may be undecided."""
     findings = {name: judge(make.sidecars(*found, pods=pods)) for name, judge in ALL.items()}
     assert Holds.UNKNOWN not in {f.holds for f in findings.values()}
-    return {name for name, finding in findings.items() if finding.holds is Holds.NO}
+    return {name: finding for name, finding in findings.items() if finding.holds is Holds.NO}
+
+
+def failing(*found: ProxyIdentity, pods: tuple[Pod, ...] = ()) -> set[str]:
+    """The requirements that do not hold for those proxies."""
+    return set(judged(*found, pods=pods))
+
+
+def causes_of(*found: ProxyIdentity, pods: tuple[Pod, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """The causes by the requirement whose finding names them."""
+    return {name: finding.causes for name, finding in judged(*found, pods=pods).items() if finding.causes}
 
 
 @pytest.mark.parametrize("item", ALL)
@@ -68,13 +79,18 @@ def test_a_mesh_without_sidecars(item: str) -> None:
 def test_what_cannot_be_read_is_not_dropped(item: str) -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = ALL[item](make.sidecars(make.proxy(a), make.unread(b)))
-    unknown(finding, item, "Pod test-app/b: could not be read: forbidden", evidence=("ev-proxy-a", "ev-pod-b"))
+    unknown(finding, item, evidence=("ev-proxy-a", "ev-pod-b"))
+    assert finding.seen == "Pod test-app/b: could not be read: forbidden"
+    assert finding.settle == "grant the right"
+    assert [str(each.subject) for each in finding.held] == ["Pod test-app/a"]
 
 
 @pytest.mark.parametrize("item", ALL)
 def test_a_pod_that_is_not_in_the_fleet_is_not_passed_over(item: str) -> None:
     left_out = ObservedProxies([make.pod("a"), make.pod("b")], make.fleet(make.proxy(make.pod("a"))), ("ev-pods",))
-    unknown(ALL[item](left_out), item, "Pod test-app/b were not asked")
+    finding = ALL[item](left_out)
+    unknown(finding, item)
+    assert finding.seen == "Pod test-app/b: was not asked"
 
 
 @pytest.mark.parametrize("item", ALL)
@@ -82,12 +98,17 @@ def test_a_crashing_proxy_has_no_identity_and_a_starting_one_is_still_open(item:
     down = make.istio_proxy(ready=False, started=False, state="waiting", reason="CrashLoopBackOff", restarts=2)
     crashing = make.pod("b", proxy=down, ready=False, created_at="2026-03-01T11:59:30Z")
     finding = ALL[item](make.sidecars(make.unread(crashing), pods=[crashing]))
-    violated(finding, item, "Pod test-app/b: holds no identity: its istio-proxy is not up (CrashLoopBackOff)")
+    violated(finding, item, causes=())
+    assert finding.seen == "Pod test-app/b: holds no identity: its istio-proxy is not up (CrashLoopBackOff)"
     waiting = make.istio_proxy(ready=False, started=False, state="waiting", reason="PodInitializing")
     starting = make.pod("b", proxy=waiting, ready=False, created_at="2026-03-01T11:59:30Z")
-    unknown(ALL[item](make.sidecars(make.unread(starting), pods=[starting])), item, "Pod test-app/b: could not be read")
+    open_one = ALL[item](make.sidecars(make.unread(starting), pods=[starting]))
+    unknown(open_one, item)
+    assert open_one.seen == "Pod test-app/b: could not be read: forbidden"
     stuck = replace(starting, created_at="2026-03-01T11:50:00Z")
-    violated(ALL[item](make.sidecars(make.unread(stuck), pods=[stuck])), item, "not up (PodInitializing)")
+    finding = ALL[item](make.sidecars(make.unread(stuck), pods=[stuck]))
+    violated(finding, item, causes=())
+    assert finding.seen == "Pod test-app/b: holds no identity: its istio-proxy is not up (PodInitializing)"
 
 
 # Whole situations: exactly these requirements fail.
@@ -102,9 +123,22 @@ def test_a_pod_without_the_template_is_istiods_whatever_it_is_called() -> None:
     }  # fmt: skip
 
 
+def test_a_certificate_of_istiods_has_many_causes_and_names_none() -> None:
+    """Its pod's volume and annotation tell which; its times are not of Teleport's clock or tbot's configuration."""
+    day, early = svid(issuer="istiod", minutes=24 * 60), svid(issuer="istiod", starts=NOW + timedelta(hours=1))
+    assert causes_of(make.istiod_proxy()) == {}
+    for leaf in (day, early):
+        assert causes_of(make.istiod_proxy(chain=(leaf, authority("istiod", uri="")))) == {}
+
+
 def test_a_pod_that_started_before_tbot_has_the_right_identity_and_an_istiod_certificate_beside_it() -> None:
     raced = make.proxy(sds_mode=SdsMode.RACE, csr_count=1, agent_certificate_held=True, has_files_cluster=False)
     assert failing(raced) == {"ID-01", "ID-07"}
+    cause = "pod-started-before-tbot"
+    assert causes_of(raced) == {"ID-01": (cause,), "ID-07": (cause,)}
+    (step, prevention) = CAUSES[cause].remedy
+    assert "Restart the pod" in step
+    assert "a socket name other than `socket`" in prevention
 
 
 def _taken() -> tuple[Pod, Pod, ProxyIdentity, ProxyIdentity]:
@@ -129,10 +163,20 @@ def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_g
     first, second, served, taken = _taken()
     assert failing(taken, pods=(second,)) == {"ID-01", "ID-02", "ID-03", "ID-06"}
     finding = secrets_come_from_the_socket(make.sidecars(served, taken, pods=[first, second]))
-    violated(finding, "ID-01", "Pod test-app/second: is in mode takeover", "the key is that of Pod test-app/first")
+    violated(finding, "ID-01", causes=("socket-taken-over",))
+    assert finding.seen == (
+        "Pod test-app/first: in mode istio-ca: the agent found no socket at its start;"
+        " Pod test-app/second: in mode takeover: the URI SAN is not the pod's own;"
+        " the key is that of Pod test-app/first, whose agent serves the node's socket"
+    )
+    assert [(p.subject.name, p.cause) for p in finding.problems] == [("first", ""), ("second", "socket-taken-over")]
+    assert causes_of(taken, pods=(second,)) == {"ID-01": ("socket-taken-over",)}
+    assert "Take the directory back" in CAUSES["socket-taken-over"].remedy[0]
     name = names_are_the_pods_own(make.sidecars(served, taken, pods=[first, second]), make.bundle())
-    violated(name, "ID-02", f"second carries spiffe://{TRUST_DOMAIN}/ns/test-app/sa/gamma, its own is")
-    assert "first carries" not in name.seen
+    violated(name, "ID-02", causes=())
+    ids = f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa"
+    assert name.seen == f"Pod test-app/second: carries {ids}/gamma, its own is {ids}/delta"
+    assert [str(each.subject) for each in name.held] == ["Pod test-app/first"]
 
 
 def test_another_nodes_pod_with_that_key_is_not_blamed() -> None:
@@ -154,20 +198,30 @@ def test_a_pod_that_nobody_has_supplied() -> None:
 @pytest.mark.parametrize("mode", [m for m in SdsMode if m is not SdsMode.EXTERNAL])
 def test_every_mode_but_the_external_socket(mode: SdsMode) -> None:
     finding = secrets_come_from_the_socket(make.sidecars(make.proxy(sds_mode=mode, decided_by=("why", "and why"))))
-    violated(finding, "ID-01", f"is in mode {mode.value}: why; and why")
+    causes = {SdsMode.RACE: ("pod-started-before-tbot",), SdsMode.TAKEOVER: ("socket-taken-over",)}.get(mode, ())
+    violated(finding, "ID-01", causes=causes)
+    assert finding.seen == f"Pod test-app/app: in mode {mode.value}: why; and why"
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"streams": make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)}, "0 connected, 66 failed to connect"),
-        ({"streams": make.streams(rq_active=1)}, "1 of 2 live streams"),
-        ({"csr_count": 3}, "sent 3 certificate requests"),
-        ({"agent_certificate_held": True}, "holds a certificate of its own"),
+        (
+            {"streams": make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)},
+            "0 of 2 live streams on its socket: 0 connected, 66 failed to connect",
+        ),
+        (
+            {"streams": make.streams(rq_active=1)},
+            "1 of 2 live streams on its socket: 1 connected, 0 failed to connect",
+        ),
+        ({"csr_count": 3}, "sent 3 certificate requests to istiod"),
+        ({"agent_certificate_held": True}, "its agent holds a certificate of its own"),
     ],
 )
 def test_the_right_mode_and_yet_not_supplied(changes: dict[str, Any], words: str) -> None:
-    violated(secrets_come_from_the_socket(make.sidecars(make.proxy(**changes))), "ID-01", words)
+    finding = secrets_come_from_the_socket(make.sidecars(make.proxy(**changes)))
+    violated(finding, "ID-01", causes=())
+    assert finding.seen == f"Pod test-app/app: {words}"
 
 
 # ID-02 and ID-05
@@ -197,7 +251,7 @@ def test_a_service_account_that_only_looks_alike_is_another() -> None:
     """The pod's own, as the API server has it, decides: not its labels, not its name."""
     pod = make.pod(service_account="test-app-2")
     finding = names_are_the_pods_own(make.sidecars(make.proxy(pod, chain=(svid(),)), pods=[pod]), make.bundle())
-    violated(finding, "ID-02", "/sa/test-app, its own is spiffe://teleport.example.com/ns/test-app/sa/test-app-2")
+    violated(finding, "ID-02", "/sa/test-app, its own is spiffe://teleport.example.com/ns/test-app/sa/test-app-2", causes=())
 
 
 # ID-03
@@ -205,7 +259,7 @@ def test_a_service_account_that_only_looks_alike_is_another() -> None:
 
 def test_a_certificate_of_neither() -> None:
     finding = ALL["ID-03"](make.sidecars(make.proxy(chain=(svid(issuer="rogue"), authority("rogue")))))
-    violated(finding, "ID-03", "none of the 1 authorities signed it", evidence=("ev-bundle", "ev-istiod"))
+    violated(finding, "ID-03", "none of the 1 authorities signed it", evidence=("ev-bundle", "ev-istiod"), causes=())
     assert "istiod's authority" not in finding.seen
 
 
@@ -213,7 +267,8 @@ def test_istiod_under_an_authority_of_teleports_is_still_istiod() -> None:
     """Where both have one root, the first half alone would let every istiod certificate pass."""
     shared = make.istiod(authorities=(authority(),))
     finding = teleport_issued(make.sidecars(make.proxy()), make.bundle(), shared)
-    violated(finding, "ID-03", "descends from istiod's authority")
+    violated(finding, "ID-03", causes=())
+    assert finding.seen == "Pod test-app/app: its certificate descends from istiod's authority"
     assert "not Teleport's" not in finding.seen
 
 
@@ -230,29 +285,68 @@ def test_any_of_teleports_authorities_will_do() -> None:
 
 # ID-04
 
+CLOCK, LONG = "issuer-clock-off", "lifetime-above-maximum"
+
 
 @pytest.mark.parametrize(
-    ("certificate", "words"),
+    ("certificate", "words", "causes"),
     [
-        (svid(is_ca=True), "it is a CA"),
-        (svid(usage=None), "it has no key usage"),
-        (svid(usage_critical=False), "its key usage is not critical"),
-        (svid(usage=frozenset({"key_encipherment"})), "its key may not sign"),
-        (svid(usage=SIGNS | {"key_cert_sign"}), "only an authority may: key_cert_sign"),
-        (svid(usage=SIGNS | {"crl_sign"}), "only an authority may: crl_sign"),
-        (svid(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "lacks client_auth"),
-        (svid(extended=()), "lacks client_auth, server_auth"),
-        (svid(san_critical=False), "its alternative name not critical"),
-        (svid(starts=NOW + timedelta(minutes=1)), "too late for a clock that is 30 s off"),
-        (svid(starts=NOW - timedelta(seconds=10)), "too late"),
-        (svid(minutes=5), "too short"),
-        (svid(minutes=10.25), "it is valid until 2026-03-01 12:00:15 UTC: too short"),
-        (svid(minutes=62), "it lives 3720 s, at most 3660 s are configured"),
+        (svid(is_ca=True), "it is a CA", ()),
+        (svid(usage=None), "it has no key usage", ()),
+        (svid(usage_critical=False), "its key usage is not critical", ()),
+        (svid(usage=frozenset({"key_encipherment"})), "its key may not sign", ()),
+        (svid(usage=SIGNS | {"key_cert_sign"}), "its key may do what only an authority may: key_cert_sign", ()),
+        (svid(usage=SIGNS | {"crl_sign"}), "its key may do what only an authority may: crl_sign", ()),
+        (svid(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "its extended key usage lacks client_auth", ()),
+        (svid(extended=()), "its extended key usage lacks client_auth, server_auth", ()),
+        (svid(san_critical=False), "its subject is empty and its alternative name not critical", ()),
+        (
+            svid(starts=NOW + timedelta(minutes=1)),
+            "at 2026-03-01 12:00:00 UTC it is valid from 2026-03-01 12:01:00 UTC: too late for a clock that is 30 s off",
+            (CLOCK,),
+        ),
+        (
+            svid(starts=NOW - timedelta(seconds=10)),
+            "at 2026-03-01 12:00:00 UTC it is valid from 2026-03-01 11:59:50 UTC: too late for a clock that is 30 s off",
+            (CLOCK,),
+        ),
+        (
+            svid(minutes=5),
+            "at 2026-03-01 12:00:00 UTC it is valid until 2026-03-01 11:55:00 UTC: too short for a clock that is 30 s off",
+            (),
+        ),
+        (
+            svid(minutes=10.25),
+            "at 2026-03-01 12:00:00 UTC it is valid until 2026-03-01 12:00:15 UTC: too short for a clock that is 30 s off",
+            (),
+        ),
+        (svid(minutes=62), "it lives 3720 s, at most 3660 s are configured", (LONG,)),
+        (
+            svid(starts=NOW + timedelta(hours=1), minutes=62),
+            "at 2026-03-01 12:00:00 UTC it is valid from 2026-03-01 13:00:00 UTC: too late for a clock that is 30 s off;"
+            " it lives 3720 s, at most 3660 s are configured",
+            (CLOCK, LONG),
+        ),
     ],
 )
-def test_leaves_that_are_no_svids(certificate: Any, words: str) -> None:
+def test_leaves_that_are_no_svids(certificate: Any, words: str, causes: tuple[str, ...]) -> None:
     finding = leaves_are_svids(make.sidecars(make.proxy(chain=(certificate,))), LIFETIME)
-    violated(finding, "ID-04", "Pod test-app/app: ", words, evidence=("ev-agent",))
+    violated(finding, "ID-04", evidence=("ev-agent",), causes=causes)
+    assert finding.seen == f"Pod test-app/app: {words}"
+
+
+@pytest.mark.parametrize("mode", SdsMode)
+@pytest.mark.parametrize(("leaf", "cause"), [(svid(minutes=62), LONG), (svid(starts=NOW), CLOCK)], ids=["long", "early"])
+def test_only_the_times_of_teleports_certificates_have_causes(mode: SdsMode, leaf: Any, cause: str) -> None:
+    finding = leaves_are_svids(make.sidecars(make.proxy(sds_mode=mode, chain=(leaf,))), LIFETIME)
+    from_teleport = mode in (SdsMode.EXTERNAL, SdsMode.RACE)
+    violated(finding, "ID-04", causes=(cause,) if from_teleport else ())
+
+
+def test_the_remedies_for_times_name_the_settings_and_the_clock() -> None:
+    assert "Set `credential_ttl`" in CAUSES[LONG].remedy[0]
+    assert "`spec.spiffe.x509.maximum_ttl`" in CAUSES[LONG].remedy[0]
+    assert "clock of Teleport's host" in CAUSES[CLOCK].remedy[0]
 
 
 def test_a_certificate_just_issued_is_valid_for_a_clock_that_is_off() -> None:
@@ -289,24 +383,30 @@ def test_without_a_service_nobody_knows_the_longest_life() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "words", "causes"),
     [
-        ({"root_authorities": {TRUST_DOMAIN: (authority(), authority("rogue"))}}, "trusts CN=rogue"),
-        ({"root_authorities": {TRUST_DOMAIN: (authority("old"),)}}, "lacks CN=teleport"),
-        ({"root_authorities": {TRUST_DOMAIN: ()}}, "lacks CN=teleport"),
-        ({"root_authorities": {}}, "lacks CN=teleport"),
-        ({"root_authorities": {TRUST_DOMAIN: (authority(),), "other": (authority("o"),)}}, "trust domains other as well"),
-        ({"root_authorities": {"cluster.local": (authority(),)}}, "trust domains cluster.local as well"),
+        ({"root_authorities": {TRUST_DOMAIN: (authority(), authority("rogue"))}}, "trusts CN=rogue", ()),
+        ({"root_authorities": {TRUST_DOMAIN: (authority("old"),)}}, "lacks CN=teleport", ("bundle-not-delivered",)),
+        ({"root_authorities": {TRUST_DOMAIN: ()}}, "lacks CN=teleport", ()),
+        ({"root_authorities": {}}, "lacks CN=teleport", ()),
+        (
+            {"root_authorities": {TRUST_DOMAIN: (authority(),), "other": (authority("o"),)}},
+            "trust domains other as well",
+            (),
+        ),
+        ({"root_authorities": {"cluster.local": (authority(),)}}, "trust domains cluster.local as well", ()),
         (
             {"validator": Validator.TRUSTED_CA, "root_authorities": {"": (authority(),)}},
-            "a plain trusted_ca (CN=teleport), not with the SPIFFE validator",
+            "validates its peers with a plain trusted_ca (CN=teleport), not with the SPIFFE validator",
+            (),
         ),
-        ({"validator": Validator.NONE, "root_authorities": {}}, "holds no authority"),
+        ({"validator": Validator.NONE, "root_authorities": {}}, "holds no authority to validate its peers with", ()),
     ],
 )
-def test_authorities(changes: dict[str, Any], words: str) -> None:
+def test_authorities(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
     proxy = make.proxy(**changes)
-    violated(authorities_are_teleports(make.sidecars(proxy), make.bundle()), "ID-06", words, evidence=("ev-bundle",))
+    finding = authorities_are_teleports(make.sidecars(proxy), make.bundle())
+    violated(finding, "ID-06", words, evidence=("ev-bundle",), causes=causes)
     assert failing(proxy) == {"ID-06"}
 
 
@@ -314,30 +414,47 @@ def test_both_authorities_of_a_rotation_are_wanted() -> None:
     both = make.bundle(authorities=(authority("old"), authority()))
     swapped = make.proxy(root_authorities={TRUST_DOMAIN: (authority(), authority("old"))})
     holds(authorities_are_teleports(make.sidecars(swapped), both), "ID-06")
-    violated(authorities_are_teleports(make.sidecars(make.proxy()), both), "ID-06", "lacks CN=old")
+    behind = authorities_are_teleports(make.sidecars(make.proxy()), both)
+    violated(behind, "ID-06", "Pod test-app/app: lacks CN=old", causes=("bundle-not-delivered",))
+    assert "See whether tbot on the node reaches Teleport" in CAUSES["bundle-not-delivered"].remedy[1]
+    taken = make.proxy(sds_mode=SdsMode.TAKEOVER, root_authorities={TRUST_DOMAIN: (authority("istiod"),)})
+    violated(authorities_are_teleports(make.sidecars(taken), both), "ID-06", "lacks CN=old", causes=())
 
 
 # ID-07
 
 
 def test_requests() -> None:
-    violated(no_request_went_to_istiod(make.sidecars(make.proxy(csr_count=1))), "ID-07", "sent 1 certificate requests")
-    held = make.proxy(agent_certificate_held=True)
-    violated(no_request_went_to_istiod(make.sidecars(held)), "ID-07", "holds a certificate of its own")
+    for proxy, words in (
+        (make.proxy(csr_count=1), "sent 1 certificate requests to istiod"),
+        (make.proxy(agent_certificate_held=True), "its agent holds a certificate of its own"),
+    ):
+        finding = no_request_went_to_istiod(make.sidecars(proxy))
+        violated(finding, "ID-07", causes=())
+        assert finding.seen == f"Pod test-app/app: {words}"
 
 
 # How it is told.
 
 
-def test_of_many_sidecars_the_first_are_named_where_all_is_well_and_each_where_not() -> None:
+def test_of_many_sidecars_the_sentence_names_the_first_and_the_finding_each() -> None:
     many = [make.proxy(make.pod(f"p{n:02}")) for n in range(30)]
-    assert ALL["ID-02"](make.sidecars(*many)).seen.endswith("and 20 more")
-    bad = [replace(p, chain=()) for p in many]
-    assert ALL["ID-02"](make.sidecars(*bad)).seen.count("holds no certificate") == 30
+    own = f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa/test-app"
+    first = ", ".join(f"Pod test-app/p{n:02}" for n in range(10))
+    assert ALL["ID-02"](make.sidecars(*many)).seen == f"{first} and 20 more: {own}"
+    finding = ALL["ID-02"](make.sidecars(*(replace(p, chain=()) for p in many)))
+    assert finding.seen == f"{first} and 20 more: holds no certificate: the agent found a socket at its start"
+    assert [p.subject.name for p in finding.problems] == [f"p{n:02}" for n in range(30)]
 
 
 def test_one_bad_sidecar_among_many_is_named() -> None:
     good = [make.proxy(make.pod(f"p{n:02}")) for n in range(30)]
     bad = make.istiod_proxy(make.pod("bad"))
     assert PodRef.of(make.pod("bad")) == bad.pod
-    violated(ALL["ID-03"](make.sidecars(*good, bad)), "ID-03", "Pod test-app/bad: its certificate is not Teleport's")
+    finding = ALL["ID-03"](make.sidecars(*good, bad))
+    violated(finding, "ID-03", causes=())
+    assert finding.seen == (
+        "Pod test-app/bad: its certificate is not Teleport's: none of the 1 authorities signed it (its issuer is CN=istiod);"
+        " its certificate descends from istiod's authority"
+    )
+    assert len(finding.held) == 30

@@ -9,6 +9,7 @@ from facts.teleport.resources import AllowRule
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
+from judge.causes import CAUSES
 from judge.identity.refusals import cannot_join, outside_is_refused, rules_are_enforced
 from tests.unit.judge import attempts
 from tests.unit.judge import builders as make
@@ -30,16 +31,21 @@ def test_rules_may_refuse_it_before_the_template_does() -> None:
 
 def test_a_process_in_no_pod_with_an_identity() -> None:
     given = attempts.outside(leaf=svid(), outcome=attempts.GRANTED)
-    words = "node-1: a process in no pod was given spiffe://"
-    violated(outside_is_refused([given], [make.sds_probe()], make.bundle()), "NEG-02", words)
+    words = "Node node-1: a process in no pod was given spiffe://"
+    finding = outside_is_refused([given], [make.sds_probe()], make.bundle())
+    violated(finding, "NEG-02", words, causes=())
+    assert finding.held == ()
     # Nor does it help that elsewhere nothing could be told.
-    violated(outside_is_refused([given, attempts.not_run()], [make.refused()], make.bundle()), "NEG-02", words)
+    violated(outside_is_refused([given, attempts.not_run()], [make.refused()], make.bundle()), "NEG-02", words, causes=())
 
 
 def test_where_nobody_is_attested_a_refusal_is_none() -> None:
     alike = make.sds_probe(leaf=None, reason="refused by the SDS server: workload.kubernetes is unset")
     finding = outside_is_refused([attempts.outside()], [alike], make.bundle())
-    violated(finding, "NEG-02", "node-1: a process in a pod is refused as one in no pod: nobody is attested")
+    violated(finding, "NEG-02", causes=())
+    words = "a process in a pod is refused as one in no pod: tbot attests no caller"
+    assert finding.seen == f"Node node-1: {words} (refused by the SDS server: workload.kubernetes is unset)"
+    assert finding.unclear == ()
 
 
 @pytest.mark.parametrize(
@@ -48,29 +54,39 @@ def test_where_nobody_is_attested_a_refusal_is_none() -> None:
         (
             attempts.outside(outcome=attempts.TIMEOUT),
             make.sds_probe(),
-            "was not refused for being in no pod: no answer in time",
+            "the process was not refused for being in no pod: no answer in time",
         ),
-        (attempts.outside(outcome=Ending(AttemptEnd.NO_SOCKET)), make.sds_probe(), "there is no socket to ask"),
+        (
+            attempts.outside(outcome=Ending(AttemptEnd.NO_SOCKET)),
+            make.sds_probe(),
+            "the process was not refused for being in no pod: there is no socket to ask",
+        ),
         (
             attempts.outside(outcome=Ending(AttemptEnd.SDS, "INTERNAL", "?")),
             make.sds_probe(),
-            "refused by the SDS server (INTERNAL)",
+            "the process was not refused for being in no pod: refused by the SDS server (INTERNAL)",
         ),
-        (attempts.outside(in_the_nodes_mounts=False), make.sds_probe(), "still in a pod"),
-        (attempts.outside(cgroup_root="/kubepods/pod12345678-aa"), make.sds_probe(), "still in a pod"),
+        (attempts.outside(in_the_nodes_mounts=False), make.sds_probe(), "the process is still in a pod"),
+        (attempts.outside(cgroup_root="/kubepods/pod12345678-aa"), make.sds_probe(), "the process is still in a pod"),
         (attempts.outside(), make.refused(), "a process in a pod got nothing either: violates PodSecurity"),
-        (attempts.outside(), make.sds_probe(leaf=None, reason="no answer"), "got nothing either: no answer"),
-        (attempts.outside(), make.sds_probe(leaf=svid(issuer="istiod")), "a certificate that is not Teleport's"),
+        (attempts.outside(), make.sds_probe(leaf=None, reason="no answer"), "a process in a pod got nothing either: no"),
+        (
+            attempts.outside(),
+            make.sds_probe(leaf=svid(issuer="istiod")),
+            "a process in a pod got a certificate that is not Teleport's: ",
+        ),
         (
             attempts.outside(),
             make.sds_probe(leaf=svid("else", "where")),
-            "got spiffe://teleport.example.com/ns/else/sa/where",
+            "a process in a pod got spiffe://teleport.example.com/ns/else/sa/where, its own is spiffe://",
         ),
     ],
     ids=["timeout", "no socket", "other status", "not entered", "still a pod", "no pod", "no answer", "foreign", "misnamed"],
 )
 def test_what_shows_nothing_about_being_in_no_pod(outside: OutsideProbe, beside: SdsProbe | Refused, words: str) -> None:
-    unknown(outside_is_refused([outside], [beside], make.bundle()), "NEG-02", words)
+    finding = outside_is_refused([outside], [beside], make.bundle())
+    unknown(finding, "NEG-02")
+    assert finding.seen.startswith(f"Node node-1: {words}")
 
 
 def test_nodes_that_cannot_be_entered() -> None:
@@ -81,17 +97,21 @@ def test_nodes_that_cannot_be_entered() -> None:
 def test_where_nobody_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
     nobody = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
     found = outside_is_refused([attempts.not_run()], [nobody], make.bundle())
-    violated(found, "NEG-02", "nobody is attested")
+    words = "Node node-1: a process in a pod is refused as one in no pod: tbot attests no caller"
+    violated(found, "NEG-02", words, "outside-node-1: did not run: violates PodSecurity: privileged", causes=())
 
 
 def test_a_pod_that_something_else_kept_out_leaves_it_open() -> None:
     kept_out = attempts.not_run(reason="ImagePullBackOff", by_policy=False)
-    unknown(outside_is_refused([kept_out], [make.sds_probe()], make.bundle()), "NEG-02", "ImagePullBackOff")
+    finding = outside_is_refused([kept_out], [make.sds_probe()], make.bundle())
+    unknown(finding, "NEG-02")
+    assert finding.seen == "outside-node-1: did not run: ImagePullBackOff"
 
 
 def test_one_node_of_two_that_cannot_be_entered_leaves_it_open() -> None:
     finding = outside_is_refused([attempts.outside(), attempts.not_run()], [make.sds_probe()], make.bundle())
-    unknown(finding, "NEG-02", "outside-node-1 did not run")
+    unknown(finding, "NEG-02")
+    assert finding.seen == "outside-node-1: did not run: violates PodSecurity: privileged"
 
 
 def test_no_node_is_no_proof() -> None:
@@ -99,6 +119,8 @@ def test_no_node_is_no_proof() -> None:
 
 
 # NEG-03
+
+REFUSED, ALLOWED = "Pod conformance-1/refused", "Pod conformance-1/allowed"
 
 
 def test_rules_are_enforced_where_one_is_refused_and_another_served() -> None:
@@ -115,39 +137,57 @@ def test_an_install_with_rules_of_its_own_is_told_from_one_without() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "words"),
+    ("refused", "words", "causes"),
     [
         (
             attempts.refused(proxy=make.proxy(attempts.pod("refused")), outcome=attempts.GRANTED),
             "Pod conformance-1/refused: holds spiffe://",
+            ("second-identity-selected",),
         ),
-        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused: is Ready"),
+        (
+            attempts.refused(proxy=make.proxy(attempts.pod("refused")), pod=attempts.pod("refused")),
+            "; is Ready",
+            ("second-identity-selected",),
+        ),
+        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused: is Ready", ()),
     ],
-    ids=["identity", "Ready"],
+    ids=["identity", "identity and Ready", "Ready without an identity"],
 )
-def test_rules_that_are_not_enforced(refused: Candidate, words: str) -> None:
-    violated(rules_are_enforced(refused, attempts.allowed(), make.identity(), make.bundle()), "NEG-03", words)
+def test_rules_that_are_not_enforced(refused: Candidate, words: str, causes: tuple[str, ...]) -> None:
+    finding = rules_are_enforced(refused, attempts.allowed(), make.identity(), make.bundle())
+    violated(finding, "NEG-03", words, causes=causes)
+    assert {found.cause for found in finding.problems} == (set(causes) or {""})
+    assert "`selector.name`" in CAUSES["second-identity-selected"].remedy[0]
 
 
 @pytest.mark.parametrize(
     ("refused", "allowed", "words"),
     [
-        (attempts.not_run("refused", "Pending"), attempts.allowed(), "refused: Pending"),
-        (attempts.refused(outcome=attempts.TIMEOUT), attempts.allowed(), "was not refused: no answer in time"),
-        (attempts.refused(outcome=attempts.NO_POD), attempts.allowed(), "workload.kubernetes is unset"),
-        (attempts.refused(), attempts.not_run("allowed", "Init:1/2"), "did not start either: Init:1/2"),
-        (attempts.refused(), attempts.allowed(proxy=None), "has no identity of its own"),
+        (attempts.not_run("refused", "Pending"), attempts.allowed(), "refused: did not run: Pending"),
+        (attempts.refused(outcome=attempts.TIMEOUT), attempts.allowed(), f"{REFUSED}: was not refused: no answer in time"),
+        (attempts.refused(outcome=attempts.NO_POD), attempts.allowed(), f"{REFUSED}: was not refused: refused by the SDS"),
+        (
+            attempts.refused(),
+            attempts.not_run("allowed", "Init:1/2"),
+            "allowed: the rules allow it, and it did not start either: Init:1/2",
+        ),
+        (
+            attempts.refused(),
+            attempts.allowed(proxy=None),
+            f"{ALLOWED}: the rules allow it, and it has no identity of its own from Teleport either",
+        ),
         (
             attempts.refused(),
             attempts.allowed(proxy=make.istiod_proxy(attempts.pod("allowed"))),
-            "has no identity of its own",
+            f"{ALLOWED}: the rules allow it, and it has no identity of its own from Teleport either",
         ),
     ],
     ids=["no pod", "timeout", "other reason", "nobody starts", "no Envoy", "istiod"],
 )
 def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Candidate | NotRun, words: str) -> None:
     finding = rules_are_enforced(refused, allowed, make.identity(), make.bundle())
-    unknown(finding, "NEG-03", words)
+    unknown(finding, "NEG-03")
+    assert finding.seen.startswith(words)
 
 
 # NEG-06
@@ -170,14 +210,20 @@ def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:
     [
         (
             attempts.join_attempt(outcome=Ending(AttemptEnd.GRANTED, "", "Listener opened")),
-            "joined as the bot: Listener opened",
+            "conformance-1:joiner joined as the bot: Listener opened",
         ),
-        (attempts.join_attempt(instances=(make.bot_instance("joiner"),)), "Teleport has the bot instance instance-joiner"),
+        (
+            attempts.join_attempt(instances=(make.bot_instance("joiner"),)),
+            "Teleport has the bot instance instance-joiner of conformance-1:joiner",
+        ),
     ],
     ids=["it says so", "Teleport says so"],
 )
 def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) -> None:
-    violated(cannot_join(attempt, make.tbot()), "NEG-06", words)
+    finding = cannot_join(attempt, make.tbot())
+    violated(finding, "NEG-06", causes=("token-too-wide",))
+    assert finding.seen.startswith(f"Teleport token/istio-tbot-k8s-join: {words}")
+    assert "service_account: teleport-system:tbot" in CAUSES["token-too-wide"].remedy[0]
 
 
 @pytest.mark.parametrize(
@@ -185,20 +231,27 @@ def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) ->
     [
         (
             attempts.join_attempt(outcome=Ending(AttemptEnd.OTHER, "", "validating jwt signature")),
-            "validating jwt signature",
+            "the join did not get as far as the service account: ended otherwise: validating jwt signature",
         ),
-        (attempts.join_attempt(outcome=attempts.TIMEOUT), "no answer in time"),
-        (attempts.not_run("joiner", "ImagePullBackOff"), "joiner did not run: ImagePullBackOff"),
+        (
+            attempts.join_attempt(outcome=attempts.TIMEOUT),
+            "the join did not get as far as the service account: no answer in time",
+        ),
+        (attempts.not_run("joiner", "ImagePullBackOff"), "joiner: did not run: ImagePullBackOff"),
     ],
     ids=["another reason", "timeout", "no pod"],
 )
 def test_a_join_that_failed_for_another_reason_shows_nothing(attempt: JoinAttempt | NotRun, words: str) -> None:
-    unknown(cannot_join(attempt, make.tbot()), "NEG-06", words)
+    finding = cannot_join(attempt, make.tbot())
+    unknown(finding, "NEG-06")
+    assert finding.seen == words
 
 
 def test_where_nobody_joins_a_refusal_is_none() -> None:
     nobody = make.tbot(make.tbot_pod(ready=False))
-    unknown(cannot_join(attempts.join_attempt(), nobody), "NEG-06", "no tbot with the right service account is Ready")
+    finding = cannot_join(attempts.join_attempt(), nobody)
+    unknown(finding, "NEG-06")
+    assert finding.seen == "no tbot with the right service account is Ready either"
 
 
 def test_a_bot_that_joins_by_other_means() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding
-from facts.guide import Defect
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import PodRef
 from facts.proxies.mounts import Mount, SocketMount
+from judge.causes import CAUSES
 from judge.identity.socket import directories_are_closed, mounts_are_read_only
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
@@ -31,7 +31,7 @@ def closed(*probes: SocketDirectoryProbe | Refused, pods: tuple[Pod, ...] = ()) 
 def test_directories_of_root_that_others_may_only_read() -> None:
     finding = closed(make.socket_directory_probe(), make.socket_directory_probe("node-2"), pods=(make.pod(),))
     holds(finding, "ID-08", "ev-directory-node-1", "ev-directory-node-2", "ev-pods")
-    assert finding.seen == "node-1: mode 0755, owner 0:0, node-2: mode 0755, owner 0:0"
+    assert finding.seen == "Node node-1, Node node-2: mode 0755, owner 0:0"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,11 @@ def test_directories_of_root_that_others_may_only_read() -> None:
 )
 def test_directories_that_a_proxy_may_write_in(changes: dict[str, Any]) -> None:
     finding = closed(make.socket_directory_probe("node-2", **changes), make.socket_directory_probe())
-    violated(finding, "ID-08", f"node-2: uid 1337 may write in {SOCKETS}", evidence=("ev-directory-node-2",))
+    violated(finding, "ID-08", evidence=("ev-directory-node-2",), causes=("socket-directory-writable",))
+    assert finding.seen.startswith(f"Node node-2: uid 1337 may write in {SOCKETS} (mode ")
     assert "node-1" not in finding.seen
+    assert [str(each.subject) for each in finding.held] == ["Node node-1"]
+    assert "chown root:root /run/spire/sockets && chmod 0755" in CAUSES["socket-directory-writable"].remedy[0]
 
 
 @pytest.mark.parametrize(
@@ -58,28 +61,53 @@ def test_directories_that_a_proxy_may_write_in(changes: dict[str, Any]) -> None:
 def test_directories_that_another_user_may_write_in(changes: dict[str, Any]) -> None:
     """Where proxies run under other users: in root's group, in any group that a pod may ask for, as the owner."""
     finding = closed(make.socket_directory_probe(directory=make.seen_file(**changes)))
-    violated(finding, "ID-08", f"{SOCKETS} is not root's alone to write")
+    violated(finding, "ID-08", causes=("socket-directory-writable",))
+    assert finding.seen.startswith(f"Node node-1: {SOCKETS} is not root's alone to write (mode ")
 
 
 def test_a_socket_of_a_proxys_user_was_taken_over() -> None:
     """Also when the directory has been closed again since."""
     taken = make.socket_directory_probe(entries=(make.seen_file("socket", 0o666, uid=1337, gid=1337, is_socket=True),))
-    violated(closed(taken), "ID-08", f"the socket {SOCKETS}/socket belongs to uid 1337")
+    finding = closed(taken)
+    violated(finding, "ID-08", causes=("socket-taken-over",))
+    assert finding.seen == f"Node node-1: the socket {SOCKETS}/socket belongs to uid 1337: a proxy's agent made it"
+    still_open = closed(replace(taken, writable=True))
+    violated(still_open, "ID-08", causes=("socket-directory-writable", "socket-taken-over"))
+
+
+def test_a_file_of_a_proxys_user_that_is_no_socket_took_nothing_over() -> None:
+    entries = (make.seen_file("notes", 0o644, uid=1337, gid=1337), make.seen_file("socket", 0o777, is_socket=True))
+    holds(closed(make.socket_directory_probe(entries=entries)), "ID-08")
 
 
 def test_a_probe_that_did_not_run_or_saw_through_a_read_only_mount_tells_nothing() -> None:
-    unknown(closed(make.refused(), make.socket_directory_probe("node-2")), "ID-08", "node-1: the probe did not run")
-    unknown(closed(make.socket_directory_probe(mount_read_only=True)), "ID-08", "mount is read-only")
-    unknown(closed(), "ID-08", "neither tbot nor an injected pod")
+    for finding, words in (
+        (
+            closed(make.refused(), make.socket_directory_probe("node-2")),
+            "Node node-1: the probe did not run: violates PodSecurity: hostPath volumes",
+        ),
+        (
+            closed(make.socket_directory_probe(mount_read_only=True)),
+            "Node node-1: the probe's own mount is read-only",
+        ),
+        (closed(), "neither tbot nor an injected pod runs on any node"),
+    ):
+        unknown(finding, "ID-08")
+        assert finding.seen == words
+        assert "INST-04" in finding.settle
     bad = make.socket_directory_probe("node-2", writable=True)
-    violated(closed(make.refused(), bad), "ID-08", "node-2: uid 1337", "node-1: the probe did not run")
+    violated(closed(make.refused(), bad), "ID-08", "Node node-2: uid 1337", "Node node-1: the probe did not run")
 
 
 def test_a_proxy_that_is_root_owns_the_directory() -> None:
     """Interception by TPROXY: the proxy is root, and a mount that is not read-only lets it replace the socket."""
     writable = (VolumeMount("workload-socket", SOCKET_MOUNT),)
     root = make.pod(proxy=make.istio_proxy(run_as_user=0, mounts=writable))
-    violated(closed(make.socket_directory_probe(), pods=(root,)), "ID-08", "the proxy of Pod test-app/app: is root")
+    finding = closed(make.socket_directory_probe(), pods=(root,))
+    violated(finding, "ID-08", causes=("mount-writable",))
+    words = f"its proxy is root and mounts {SOCKETS} writable: to its owner the mode does not matter"
+    assert finding.seen == f"Pod test-app/app: {words}"
+    assert "with `readOnly: true`" in CAUSES["mount-writable"].remedy[0]
     holds(closed(make.socket_directory_probe(), pods=(make.pod(proxy=make.istio_proxy(run_as_user=0)),)), "ID-08")
     other = make.pod(proxy=make.istio_proxy(run_as_user=1337, mounts=writable))
     holds(closed(make.socket_directory_probe(), pods=(other,)), "ID-08")
@@ -88,6 +116,8 @@ def test_a_proxy_that_is_root_owns_the_directory() -> None:
 
 
 # ID-12
+
+WRITABLE = "mount-writable"
 
 
 def table(*, read_only: bool, of: Pod | None = None) -> SocketMount:
@@ -117,7 +147,9 @@ def test_a_mount_table_that_says_read_only() -> None:
 
 
 def test_a_mount_table_outweighs_what_was_specified() -> None:
-    violated(judged(table(read_only=False)), "ID-12", "Pod test-app/app: mounts it writable (/run/secrets")
+    finding = judged(table(read_only=False))
+    violated(finding, "ID-12", evidence=("ev-mounts-app", "ev-pod-app"), causes=(WRITABLE,))
+    assert finding.seen == "Pod test-app/app: mounts it writable (/run/secrets/workload-spiffe-uds in its mount table)"
     rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
     holds(judged(table(read_only=True, of=rw), pods=(rw,)), "ID-12")
 
@@ -128,8 +160,8 @@ def test_an_image_without_cat_is_judged_by_its_specification_where_that_is_clear
     assert finding.seen == "read-only in 1 proxies, of 1 by their specification alone"
     rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
     plain = judged(untold(rw), pods=(rw,))
-    violated(plain, "ID-12", "no mount of it is readOnly")
-    assert plain.guide_defect is None
+    violated(plain, "ID-12", causes=(WRITABLE,))
+    assert plain.seen == "Pod test-app/app: mounts it writable (no mount of it is readOnly)"
     csi = mounted(
         VolumeMount("workload-socket", SOCKET_MOUNT),
         socket=Volume("workload-socket", "csi", driver="csi.spiffe.io", read_only=True),
@@ -144,11 +176,18 @@ def test_two_mounts_of_which_one_is_read_only_are_not_clear() -> None:
         VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds", read_only=True),
     )
     finding = judged(untold(guide), pods=(guide,))
-    unknown(finding, "ID-12", "only one of these is readOnly", "its mount table: there is no cat")
+    unknown(finding, "ID-12")
+    assert finding.seen == (
+        "Pod test-app/app: it is mounted at /run/secrets/workload-spiffe-uds, /var/run/secrets/workload-spiffe-uds,"
+        " and only one of these is readOnly; its mount table: there is no cat"
+    )
+    assert finding.showing(WRITABLE) == finding.unclear
     seen = judged(table(read_only=False, of=guide), pods=(guide,))
-    violated(seen, "ID-12", "mounts it writable")
-    assert finding.guide_defect is seen.guide_defect is Defect.WRITABLE_MOUNT
-    assert judged(table(read_only=True, of=guide), pods=(guide,)).guide_defect is None
+    violated(seen, "ID-12", "mounts it writable", causes=(WRITABLE,))
+    assert seen.showing(WRITABLE) == seen.problems
+    sound = judged(table(read_only=True, of=guide), pods=(guide,))
+    holds(sound, "ID-12")
+    assert sound.showing(WRITABLE) == ()
 
 
 def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> None:
@@ -158,20 +197,21 @@ def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> N
     )
     bad = replace(make.pod("b"), uid="uid-b")
     finding = judged(untold(guide), table(read_only=False, of=bad), pods=(guide, bad))
-    violated(finding, "ID-12", "Pod test-app/b: mounts it writable", "only one of these is readOnly")
+    violated(finding, "ID-12", "Pod test-app/b: mounts it writable", "only one of these is readOnly", causes=(WRITABLE,))
 
 
 def test_a_pod_whose_mounts_were_not_read_at_all() -> None:
     guide = mounted(
         VolumeMount("workload-socket", SOCKET_MOUNT), VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds")
     )
-    violated(judged(pods=(guide,)), "ID-12", "no mount of it is readOnly")
+    violated(judged(pods=(guide,)), "ID-12", "no mount of it is readOnly", causes=(WRITABLE,))
 
 
 def test_meshes_without_the_socket() -> None:
     inapplicable(mounts_are_read_only((), (), SOCKETS, PODS), "ID-12", "ev-pods")
     away = make.pod(socket=make.EMPTY_DIR)
-    violated(mounts_are_read_only((), (away,), SOCKETS, PODS), "ID-12", "none of 1 injected pods mounts")
+    finding = mounts_are_read_only((), (away,), SOCKETS, PODS)
+    violated(finding, "ID-12", "none of 1 injected pods mounts", causes=())
 
 
 def test_an_emptydir_in_the_sockets_place_is_not_the_nodes_socket() -> None:

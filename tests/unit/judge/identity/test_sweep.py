@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from facts.guide import Defect
+from facts.finding import Finding
 from facts.kubernetes.objects import Labelled, Pod
 from facts.proxies.identity import ProxyIdentity, Unread
+from facts.proxies.sds_mode import SdsMode
+from judge.causes import CAUSES
 from judge.identity.proxies import Lifetime
 from judge.identity.sweep import Expectation, Lacking, lacking_template, mesh_is_teleports
 from tests.unit.judge import builders as make
@@ -26,7 +28,7 @@ GATEWAY = make.pod(
 )
 
 
-def sweep(*found: ProxyIdentity | Unread, pods: tuple[Pod, ...] = (), lacking: tuple[Lacking, ...] = ()) -> Any:
+def sweep(*found: ProxyIdentity | Unread, pods: tuple[Pod, ...] = (), lacking: tuple[Lacking, ...] = ()) -> Finding:
     return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, lacking, "spire")
 
 
@@ -42,52 +44,115 @@ def test_a_mesh_of_nobody() -> None:
 
 
 def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
-    finding = sweep(make.proxy(), make.istiod_proxy(GATEWAY), pods=(GATEWAY,))
-    violated(finding, "ID-11", "gateway Pod istio-system/gateway: fails ID-01, ID-03, ID-06: ", "is in mode istio-ca")
-    assert "test-app/app" not in finding.seen
-    assert finding.guide_defect is Defect.GATEWAY
+    bare = replace(GATEWAY, spec=replace(GATEWAY.spec, volumes=(EMPTY_DIR,)))
+    finding = sweep(make.proxy(), make.istiod_proxy(bare), pods=(bare,))
+    violated(finding, "ID-11", causes=("gateway-without-socket",))
+    assert finding.seen == (
+        "Pod istio-system/gateway: gateway, fails ID-01, ID-03, ID-06:"
+        " in mode istio-ca: the agent found no socket at its start"
+    )
+    assert finding.showing("gateway-without-socket") == finding.problems
+    assert "Install the gateway with the overlay" in CAUSES["gateway-without-socket"].remedy[0]
+
+
+def test_a_gateway_that_has_the_nodes_socket_does_not_lack_it() -> None:
+    fallen = sweep(make.istiod_proxy(GATEWAY), pods=(GATEWAY,))
+    violated(fallen, "ID-11", "gateway, fails ID-01", causes=())
+    raced = sweep(make.proxy(GATEWAY, sds_mode=SdsMode.RACE), pods=(GATEWAY,))
+    violated(raced, "ID-11", "gateway, fails ID-01", causes=("pod-started-before-tbot",))
+
+
+@pytest.mark.parametrize(
+    ("pod", "causes"),
+    [
+        (make.pod("bad"), ()),
+        (make.pod("bad", socket=EMPTY_DIR), ("template-not-requested",)),
+        (make.pod("bad", socket=None), ("template-not-requested",)),
+        (
+            make.pod("bad", socket=EMPTY_DIR, annotations={"inject.istio.io/templates": "sidecar,bespoke"}),
+            ("template-without-node-socket",),
+        ),
+    ],
+    ids=["the node's socket", "emptyDir", "no volume", "another template"],
+)
+def test_the_pods_volume_tells_why_istiod_certified_it(pod: Pod, causes: tuple[str, ...]) -> None:
+    violated(sweep(make.istiod_proxy(pod), pods=(pod,)), "ID-11", "in mode istio-ca", causes=causes)
+    # With a certificate from the socket the volume has nothing to do with what is wrong.
+    wrong = make.proxy(pod, chain=())
+    violated(sweep(wrong, pods=(pod,)), "ID-11", "fails ID-02", causes=())
 
 
 def test_one_bad_pod_among_fifty() -> None:
     good = [make.proxy(make.pod(f"p{n}")) for n in range(49)]
     bad = make.istiod_proxy(make.pod("bad"))
     finding = sweep(*good, bad)
-    violated(finding, "ID-11", "Pod test-app/bad: fails ID-01")
-    assert finding.guide_defect is None
+    violated(finding, "ID-11", "Pod test-app/bad: fails ID-01", causes=())
     assert finding.seen.count("fails") == 1
     assert finding.where.startswith("50 proxies")
 
 
 def test_what_cannot_be_read_is_listed_and_hides_nothing() -> None:
     a, b = make.pod("a"), make.pod("b")
-    unknown(sweep(make.proxy(a), make.unread(b)), "ID-11", "Pod test-app/b: could not be read")
+    open_one = sweep(make.proxy(a), make.unread(b))
+    unknown(open_one, "ID-11")
+    assert open_one.seen == "Pod test-app/b: could not be read: forbidden"
     both = sweep(make.istiod_proxy(a), make.unread(b))
     violated(both, "ID-11", "Pod test-app/a: fails", "Pod test-app/b: could not be read")
 
 
 def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
     bad = make.pod("bad", socket=EMPTY_DIR)
-    why = Lacking(bad, "app beside it uses the node's socket")
+    why = Lacking(bad, "app beside it uses the node's socket", "template-not-requested")
     finding = sweep(make.proxy(), make.istiod_proxy(bad), pods=(bad,), lacking=(why,))
-    violated(finding, "ID-11", "; it lacks the template spire: app beside it uses the node's socket")
+    words = "; it lacks the template spire: app beside it uses the node's socket"
+    violated(finding, "ID-11", words, causes=("template-not-requested",))
     assert finding.seen.count("lacks the template") == 1
 
 
 def test_a_workload_without_any_proxy_fails_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire"),))
-    violated(finding, "ID-11", "Pod test-app/plain: lacks the template spire", evidence=("ev-pod-plain",))
+    violated(finding, "ID-11", evidence=("ev-pod-plain",), causes=())
+    assert finding.seen == "Pod test-app/plain: lacks the template spire: it asks for the template spire"
 
 
 # Who is meant to.
 
 
 ASKS = {"inject.istio.io/templates": "sidecar, spire"}
+GATEWAYS = "gateway-without-socket"
 
 
 def lacking(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), **injector: Any) -> dict[str, str]:
+    return {each.pod.name: each.why for each in found(*pods, namespaces=namespaces, **injector)}
+
+
+def found(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), **injector: Any) -> tuple[Lacking, ...]:
     mesh = make.mesh(injector=make.injector(**injector))
-    return {each.pod.name: each.why for each in lacking_template(pods, namespaces, mesh, "spire", SOCKETS)}
+    return lacking_template(pods, namespaces, mesh, "spire", SOCKETS)
+
+
+BY_DEFAULT = {"default_templates": ("sidecar", "spire")}
+ASKS_FOR_LESS = {"inject.istio.io/templates": "sidecar"}
+ANOTHER = replace(make.NODES_SOCKET, path="/run/other")
+
+
+@pytest.mark.parametrize(
+    ("pod", "injector", "cause"),
+    [
+        (make.pod("a", socket=EMPTY_DIR), {}, "template-not-requested"),
+        (make.pod("a", socket=EMPTY_DIR, annotations=ASKS), {}, "template-without-node-socket"),
+        (make.pod("a", socket=EMPTY_DIR), BY_DEFAULT, "template-without-node-socket"),
+        (make.pod("a", socket=EMPTY_DIR, annotations=ASKS_FOR_LESS), BY_DEFAULT, "template-not-requested"),
+        (make.pod("a", socket=ANOTHER, annotations=ASKS), {}, "socket-path-differs"),
+        (replace(GATEWAY, name="a", namespace="test-app", spec=replace(GATEWAY.spec, volumes=(EMPTY_DIR,))), {}, GATEWAYS),
+        (make.pod("a", injected=False, annotations=ASKS), {}, ""),
+    ],
+    ids=["sibling", "asks", "by default", "asks for less", "another directory", "gateway", "no proxy"],
+)
+def test_the_pods_specification_tells_why_it_lacks_the_template(pod: Pod, injector: Any, cause: str) -> None:
+    (lacks,) = found(make.pod("sibling"), pod, **injector)
+    assert (lacks.pod.name, lacks.cause) == ("a", cause)
 
 
 def test_who_uses_the_nodes_socket_lacks_nothing() -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
+from facts.kubernetes.workloads import Deployment
+from judge.causes import CAUSES
 from judge.install.application import (
+    cause_of_no_socket,
     pods_run_with_a_proxy,
     pods_use_the_nodes_socket,
     proxies_are_stable,
     socket_volume_problems,
+    some_node_is_selected,
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
@@ -38,16 +44,21 @@ def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, s
 
 
 def test_without_a_pod_nothing_is_proven() -> None:
-    violated(pods_run_with_a_proxy([], APP, WHERE, EVIDENCE), "INST-15", "no pod", "ReplicaSet's events", evidence=EVIDENCE)
-    violated(pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
-    violated(proxies_are_stable([], NOW, WHERE, EVIDENCE), "INST-15", "no pod", evidence=EVIDENCE)
+    words = "Deployment test-app/test-app: there is no pod; an invalid injected pod shows in its ReplicaSet's events"
+    violated(pods_run_with_a_proxy([], APP, WHERE, EVIDENCE), "INST-15", words, evidence=EVIDENCE, causes=())
+    for finding in (
+        pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE),
+        proxies_are_stable([], NOW, WHERE, EVIDENCE),
+    ):
+        violated(finding, "INST-15", evidence=EVIDENCE, causes=())
+        assert finding.seen == "there is no pod"
 
 
 def test_fewer_pods_than_the_deployment_wants_is_a_violation() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=3)
     finding = pods_run_with_a_proxy([make.pod("one"), make.pod("two")], wants, WHERE, EVIDENCE)
-    words = "Deployment test-app/test-app: wants 3 pods and has 2"
-    violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app"))
+    words = "Deployment test-app/test-app: wants 3 pods and has 2; its ReplicaSet's events say why"
+    violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app"), causes=())
 
 
 def test_where_no_deployment_says_how_many_one_pod_is_enough() -> None:
@@ -58,8 +69,9 @@ def test_where_no_deployment_says_how_many_one_pod_is_enough() -> None:
 def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     plain = make.pod("plain", injected=False, socket=None)
     finding = pods_run_with_a_proxy([make.pod(), plain], APP, WHERE, EVIDENCE)
-    violated(finding, "INST-15", "Pod test-app/plain: has no istio-proxy", evidence=EVIDENCE)
-    violated(proxies_are_stable([plain], NOW, WHERE, EVIDENCE), "INST-15", "Pod test-app/plain: has no istio-proxy")
+    words = "Pod test-app/plain: has no istio-proxy"
+    violated(finding, "INST-15", f"{words}, neither in containers nor in initContainers", evidence=EVIDENCE, causes=())
+    assert proxies_are_stable([make.pod(), plain], NOW, WHERE, EVIDENCE).seen == words
 
 
 @pytest.mark.parametrize(
@@ -75,14 +87,19 @@ def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
             ),
             "is Pending and not Ready (istio-proxy: CrashLoopBackOff back-off)",
         ),
-        (make.pod(phase="Failed", ready=False, message="The node was low on resource"), "The node was low on resource"),
+        (
+            make.pod(phase="Failed", ready=False, message="The node was low on resource"),
+            "is Failed and not Ready (The node was low on resource)",
+        ),
         (make.pod(ready=False), "is Running and not Ready (no reason given)"),
-        (make.pod(proxy=make.istio_proxy(ready=False, started=False)), "not Ready"),
+        (make.pod(proxy=make.istio_proxy(ready=False, started=False)), "is Running and not Ready (no reason given)"),
     ],
     ids=["proxy waits", "evicted", "no reason", "proxy not started"],
 )
 def test_a_pod_that_is_not_ready_is_named_with_its_reason(stuck: Pod, words: str) -> None:
-    violated(pods_run_with_a_proxy([make.pod("good"), stuck], APP, WHERE, EVIDENCE), "INST-15", "Pod test-app/app", words)
+    finding = pods_run_with_a_proxy([make.pod("good"), stuck], APP, WHERE, EVIDENCE)
+    violated(finding, "INST-15", evidence=EVIDENCE, causes=())
+    assert finding.seen == f"Pod test-app/app: {words}"
 
 
 @pytest.mark.parametrize(
@@ -99,21 +116,74 @@ def test_the_nodes_socket_by_directory_or_by_the_spiffe_driver(socket: Volume) -
 
 
 @pytest.mark.parametrize(
-    ("socket", "words"),
+    ("socket", "words", "causes"),
     [
-        (None, "has no volume workload-socket"),
-        (make.EMPTY_DIR, "emptyDir as workload-socket: Istio falls back to its own CA"),
-        (Volume("workload-socket", "hostPath", path="/run/spire"), "mounts /run/spire of the node, tbot's socket is in"),
-        (Volume("workload-socket", "hostPath", path=f"{SOCKETS}/socket"), f"mounts {SOCKETS}/socket of the node"),
-        (Volume("workload-socket", "csi", driver="csi.example"), "from the CSI driver csi.example"),
+        (None, "has no volume workload-socket", ("template-not-requested",)),
+        (
+            make.EMPTY_DIR,
+            "has an emptyDir as workload-socket: Istio falls back to its own CA without a word",
+            ("template-not-requested",),
+        ),
+        (
+            Volume("workload-socket", "hostPath", path="/run/spire"),
+            f"mounts /run/spire of the node, tbot's socket is in {SOCKETS}",
+            ("socket-path-differs",),
+        ),
+        (
+            Volume("workload-socket", "hostPath", path=f"{SOCKETS}/socket"),
+            f"mounts {SOCKETS}/socket of the node, tbot's socket is in {SOCKETS}",
+            ("socket-path-differs",),
+        ),
+        (
+            Volume("workload-socket", "csi", driver="csi.example"),
+            "has its workload-socket from the CSI driver csi.example, not from csi.spiffe.io",
+            (),
+        ),
     ],
     ids=["none", "emptyDir", "another directory", "the socket file", "another driver"],
 )
-def test_any_other_volume_is_a_violation(socket: Volume | None, words: str) -> None:
+def test_any_other_volume_is_a_violation(socket: Volume | None, words: str, causes: tuple[str, ...]) -> None:
     pods = [make.pod("good"), make.pod("bad", socket=socket)]
-    violated(
-        pods_use_the_nodes_socket(pods, SOCKETS, WHERE, EVIDENCE), "INST-15", "Pod test-app/bad", words, evidence=EVIDENCE
-    )
+    finding = pods_use_the_nodes_socket(pods, SOCKETS, WHERE, EVIDENCE)
+    violated(finding, "INST-15", evidence=EVIDENCE, causes=causes)
+    assert finding.seen == f"Pod test-app/bad: {words}"
+
+
+TEMPLATES = "inject.istio.io/templates"
+A_GATEWAY = make.istio_proxy(is_init=False, args=make.ROUTER)
+
+
+@pytest.mark.parametrize("socket", [make.EMPTY_DIR, None], ids=["emptyDir", "no volume"])
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({}, "template-not-requested"),
+        ({"annotations": {TEMPLATES: ""}}, "template-not-requested"),
+        ({"annotations": {TEMPLATES: "sidecar"}}, "template-not-requested"),
+        ({"annotations": {TEMPLATES: "sidecar, grpc-agent"}}, "template-not-requested"),
+        ({"annotations": {TEMPLATES: "sidecar,spire"}}, "template-without-node-socket"),
+        ({"annotations": {TEMPLATES: "sidecar, bespoke"}}, "template-without-node-socket"),
+        ({"proxy": A_GATEWAY}, "gateway-without-socket"),
+        ({"proxy": A_GATEWAY, "annotations": {TEMPLATES: "gateway,spire"}}, "gateway-without-socket"),
+    ],
+)
+def test_without_the_nodes_directory_the_annotation_tells_the_cause(
+    changes: dict[str, Any], cause: str, socket: Volume | None
+) -> None:
+    finding = pods_use_the_nodes_socket([make.pod(socket=socket, **changes)], SOCKETS, WHERE, EVIDENCE)
+    violated(finding, "INST-15", causes=(cause,))
+
+
+@pytest.mark.parametrize("name", ["agentgateway", "agentgateway-waypoint", "gateway", "kube-gateway", "waypoint"])
+def test_none_of_istios_own_templates_is_a_request_for_the_socket(name: str) -> None:
+    (problem,) = socket_volume_problems(make.pod(socket=make.EMPTY_DIR, annotations={TEMPLATES: name}), SOCKETS)
+    assert problem.cause == "template-not-requested"
+
+
+def test_a_directory_of_the_node_lacks_no_template_whatever_the_annotation_says() -> None:
+    assert cause_of_no_socket(make.pod(annotations={TEMPLATES: "sidecar"})) == ""
+    assert cause_of_no_socket(make.pod(proxy=A_GATEWAY)) == ""
+    assert cause_of_no_socket(make.pod(socket=Volume("workload-socket", "csi", driver="csi.spiffe.io"))) == ""
 
 
 @pytest.mark.parametrize(
@@ -150,7 +220,9 @@ def test_a_restart_that_was_long_ago_leaves_a_count_and_no_doubt() -> None:
     assert finding.seen == "1 restarts, all of them earlier"
     soon = (NOW - timedelta(minutes=9)).isoformat().replace("+00:00", "Z")
     crashing = make.pod(proxy=make.istio_proxy(restarts=1, last_reason="Error", last_ended=soon))
-    violated(proxies_are_stable([crashing], NOW, WHERE, EVIDENCE), "INST-15", "1 times, last: Error, 540 s ago")
+    again = proxies_are_stable([crashing], NOW, WHERE, EVIDENCE)
+    violated(again, "INST-15", causes=())
+    assert again.seen == "Pod test-app/app: its istio-proxy restarted 1 times, last: Error, 540 s ago"
 
 
 def test_no_proxy_has_restarted() -> None:
@@ -160,7 +232,60 @@ def test_no_proxy_has_restarted() -> None:
 def test_a_restart_of_the_proxy_is_a_violation_and_one_of_the_application_is_not() -> None:
     restarted = make.pod("bad", proxy=make.istio_proxy(restarts=3, last_reason="Error"))
     finding = proxies_are_stable([make.pod(), restarted], NOW, WHERE, EVIDENCE)
-    violated(finding, "INST-15", "Pod test-app/bad: its istio-proxy restarted 3 times, last: Error", evidence=EVIDENCE)
-    assert "test-app/app" not in finding.seen
+    violated(finding, "INST-15", evidence=EVIDENCE, causes=())
+    assert finding.seen == "Pod test-app/bad: its istio-proxy restarted 3 times, last: Error"
     forgotten = make.pod(proxy=make.istio_proxy(restarts=1))
     violated(proxies_are_stable([forgotten], NOW, WHERE, EVIDENCE), "INST-15", "1 times, last: no reason kept")
+
+
+# The node selector, told from the Deployment: it shows even where no pod could be created.
+
+
+def selecting(**labels: str) -> Deployment:
+    return replace(APP, template=replace(APP.template, spec=replace(APP.template.spec, node_selector=labels)))
+
+
+NODES = [make.node("node-1", zone="a", disk="ssd"), make.node("node-2", zone="b")]
+NO_NODE = "node-selector-fits-no-node"
+
+
+def test_a_selector_that_fits_no_node_shows_without_any_pod() -> None:
+    finding = some_node_is_selected([], selecting(zone="c"), NODES, WHERE, EVIDENCE)
+    words = "Deployment test-app/test-app: it wants a node with zone=c; there are node-1, node-2"
+    violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app", "ev-node-1"), causes=(NO_NODE,))
+    assert [p.said for p in finding.showing(NO_NODE)] == ["it wants a node with zone=c; there are node-1, node-2"]
+    (step,) = CAUSES[NO_NODE].remedy
+    assert "Take the nodeSelector out of the pod template, or let it name a label that a node" in step
+
+
+def test_one_node_must_have_all_labels_of_the_selector() -> None:
+    scattered = some_node_is_selected([], selecting(zone="b", disk="ssd"), NODES, WHERE, EVIDENCE)
+    violated(scattered, "INST-15", "it wants a node with disk=ssd, zone=b", causes=(NO_NODE,))
+    finding = some_node_is_selected([], selecting(zone="a", disk="ssd"), NODES, WHERE, EVIDENCE)
+    holds(finding, "INST-15", "ev-test-app", "ev-node-1")
+    assert finding.showing(NO_NODE) == ()
+
+
+def test_a_value_of_another_node_label_fits_no_node() -> None:
+    violated(some_node_is_selected([], selecting(zone="ssd"), NODES, WHERE, EVIDENCE), "INST-15", "zone=ssd")
+
+
+def test_without_a_selector_any_node_fits() -> None:
+    finding = some_node_is_selected([make.pod()], selecting(), NODES, WHERE, EVIDENCE)
+    holds(finding, "INST-15", "ev-test-app")
+    assert finding.seen == "it has no node selector"
+
+
+def test_the_selectors_of_the_pods_count_where_there_is_no_deployment() -> None:
+    pod = make.pod()
+    bound = replace(pod, spec=replace(pod.spec, node_selector={"zone": "c"}))
+    absent = make.absent("deployment/test-app")
+    finding = some_node_is_selected([pod, bound], absent, NODES, WHERE, EVIDENCE)
+    violated(finding, "INST-15", causes=(NO_NODE,))
+    assert finding.seen == "it wants a node with zone=c; there are node-1, node-2"
+    holds(some_node_is_selected([pod], absent, NODES, WHERE, EVIDENCE), "INST-15", "ev-absent-deployment")
+
+
+def test_a_pending_pod_alone_does_not_show_that_its_selector_fits_no_node() -> None:
+    pending = make.pod(phase="Pending", ready=False)
+    violated(pods_run_with_a_proxy([pending], APP, WHERE, EVIDENCE), "INST-15", "is Pending", causes=())

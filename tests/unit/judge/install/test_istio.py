@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Condition
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.envoy import HttpNormalization
+from judge.causes import CAUSES
 from judge.install.istio import (
     NORMALIZED,
     control_plane_is_available,
@@ -19,6 +21,7 @@ from judge.install.istio import (
     normalization_is_in_force,
     trust_domain_is_teleports,
 )
+from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import SOCKETS
@@ -29,6 +32,7 @@ ROLLING = Condition("Progressing", "True", "ReplicaSetUpdated", 'ReplicaSet "ist
 AVAILABLE = Condition("Available", "True")
 FINE = Condition("Progressing", "True", "NewReplicaSetAvailable", "it has successfully progressed")
 UNSAID = Condition("Available", "False")
+EXPIRED = Condition("Progressing", "False", "ProgressDeadlineExceeded", 'ReplicaSet "istiod-2" has timed out progressing.')
 
 
 def test_istiod_and_gateway_are_available() -> None:
@@ -38,16 +42,29 @@ def test_istiod_and_gateway_are_available() -> None:
 
 
 @pytest.mark.parametrize(
-    ("istiod", "words"),
+    ("istiod", "words", "causes"),
     [
-        (make.deployment(observed_generation=1), "its controller has not seen generation 2 yet"),
-        (make.deployment(conditions=(UNAVAILABLE,), available=0), "0 of 1 available (Deployment does not have minimum"),
-        (make.deployment(conditions=(UNAVAILABLE, FINE), available=0), "(Deployment does not have minimum availability.)"),
-        (make.deployment(conditions=(UNSAID,), available=0), "0 of 1 available (no reason given)"),
-        (make.deployment(conditions=(), available=0), "0 of 1 available (no reason given)"),
-        (make.deployment(desired=0, updated=0, available=0), "is scaled to 0"),
-        (make.deployment(desired=3, updated=1, available=3), "2 of 3 replicas are of an older template"),
-        (make.deployment(conditions=(AVAILABLE, ROLLING)), "current template is not available yet (ReplicaSetUpdated"),
+        (make.deployment(observed_generation=1), "its controller has not seen generation 2 yet", ()),
+        (
+            make.deployment(conditions=(UNAVAILABLE,), available=0),
+            "0 of 1 available (Deployment does not have minimum availability.)",
+            (),
+        ),
+        (
+            make.deployment(conditions=(UNAVAILABLE, FINE), available=0),
+            "0 of 1 available (Deployment does not have minimum availability.)",
+            (),
+        ),
+        (make.deployment(conditions=(UNSAID,), available=0), "0 of 1 available (no reason given)", ()),
+        (make.deployment(conditions=(), available=0), "0 of 1 available (no reason given)", ()),
+        (make.deployment(desired=0, updated=0, available=0), "is scaled to 0", ("istiod-scaled-to-zero",)),
+        (make.deployment(desired=3, updated=1, available=3), "2 of 3 replicas are of an older template", ()),
+        (
+            make.deployment(conditions=(AVAILABLE, ROLLING)),
+            "the replica of the current template is not available yet"
+            ' (ReplicaSetUpdated: ReplicaSet "istiod-2" is progressing.)',
+            (),
+        ),
     ],
     ids=[
         "unseen change",
@@ -60,9 +77,60 @@ def test_istiod_and_gateway_are_available() -> None:
         "old replica hides the new one",
     ],
 )
-def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: str) -> None:
+def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: str, causes: tuple[str, ...]) -> None:
     finding = control_plane_is_available(make.mesh(istiod=(istiod,)))
-    violated(finding, "INST-05", "Deployment istio-system/istiod", words, evidence=("ev-mesh",))
+    violated(finding, "INST-05", evidence=("ev-mesh",), causes=causes)
+    assert finding.seen == f"Deployment istio-system/istiod: {words}"
+
+
+def test_a_gateway_that_is_scaled_to_0_is_no_istiod() -> None:
+    finding = control_plane_is_available(make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),)))
+    violated(finding, "INST-05", causes=())
+    assert finding.seen == "Deployment istio-system/istio-ingressgateway: is scaled to 0"
+
+
+# A new istiod whose image cannot be pulled: its Deployment names another version than the one that injects.
+
+NOT_THERE = "registry.example/istio/pilot:1.31.0-x"
+UNPULLED = "istiod-image-unavailable"
+
+
+def upgraded(**changes: Any) -> Mesh:
+    return make.mesh(istiod=(make.deployment("istiod", make.container("discovery", NOT_THERE), **changes),))
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        upgraded(conditions=(AVAILABLE, ROLLING)),
+        upgraded(conditions=(AVAILABLE, EXPIRED)),
+        upgraded(conditions=(UNAVAILABLE, ROLLING), available=0),
+        upgraded(conditions=(AVAILABLE, ROLLING), desired=2, updated=1, available=2),
+    ],
+    ids=["the old replica is 1/1", "given up", "no old replica", "the second of two"],
+)
+def test_an_istiod_that_waits_for_its_image_is_the_cause_and_mixed_versions_are_not(mesh: Mesh) -> None:
+    violated(control_plane_is_available(mesh), "INST-05", causes=(UNPULLED,))
+    finding = images_carry_istioctls_version(mesh, [make.pod()], make.tool("istioctl", "1.31.0"))
+    violated(finding, "INST-05", causes=(UNPULLED,))
+    assert finding.seen == f"Deployment istio-system/istiod: runs {NOT_THERE}"
+    assert "rollout undo deployment/istiod" in " ".join(CAUSES[UNPULLED].remedy)
+
+
+def test_a_sound_istiod_that_is_slow_to_start_waits_for_no_image() -> None:
+    slow = make.mesh(istiod=(make.deployment(conditions=(UNAVAILABLE, ROLLING), available=0),))
+    violated(control_plane_is_available(slow), "INST-05", "0 of 1 available", causes=())
+
+
+def test_an_istiod_of_another_version_that_runs_waits_for_no_image() -> None:
+    holds(control_plane_is_available(upgraded()), "INST-05", "ev-mesh")
+    finding = images_carry_istioctls_version(upgraded(), [make.pod()], make.tool("istioctl", "1.31.0"))
+    violated(finding, "INST-05", causes=("istio-versions-mixed",))
+
+
+def test_a_gateway_whose_image_is_not_there_is_no_istiod() -> None:
+    mesh = make.mesh(gateways=(make.gateway("proxyv2:1.31.0-x", conditions=(AVAILABLE, ROLLING)),))
+    violated(control_plane_is_available(mesh), "INST-05", "istio-ingressgateway", causes=())
 
 
 @pytest.mark.parametrize(
@@ -77,12 +145,15 @@ def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: s
 def test_a_gateway_on_every_node_is_a_gateway_too(changes: dict[str, Any], words: str) -> None:
     gate = make.daemon_set(make.gateway().template.spec, namespace="edge", name="gate")
     holds(control_plane_is_available(make.mesh(gateways=(gate,))), "INST-05", "ev-mesh")
-    violated(control_plane_is_available(make.mesh(gateways=(replace(gate, **changes),))), "INST-05", "edge/gate", words)
+    finding = control_plane_is_available(make.mesh(gateways=(replace(gate, **changes),)))
+    violated(finding, "INST-05", causes=())
+    assert finding.seen == f"DaemonSet edge/gate: {words}"
 
 
 def test_a_gateway_that_is_not_available_is_named() -> None:
     broken = make.gateway(conditions=(UNAVAILABLE,), available=0)
-    violated(control_plane_is_available(make.mesh(gateways=(broken,))), "INST-05", "istio-ingressgateway: 0 of 1")
+    finding = control_plane_is_available(make.mesh(gateways=(broken,)))
+    violated(finding, "INST-05", "Deployment istio-system/istio-ingressgateway: 0 of 1 available", causes=())
 
 
 def test_a_deployment_without_a_deadline_has_no_progress_to_tell() -> None:
@@ -90,9 +161,12 @@ def test_a_deployment_without_a_deadline_has_no_progress_to_tell() -> None:
 
 
 def test_without_istiod_a_gateway_proves_nothing() -> None:
-    violated(control_plane_is_available(make.mesh(istiod=())), "INST-05", "there is no istiod in istio-system")
+    without = control_plane_is_available(make.mesh(istiod=()))
+    violated(without, "INST-05", causes=())
+    assert without.seen == "Istio in istio-system: there is no istiod"
     finding = images_carry_istioctls_version(make.mesh(istiod=(), gateways=()), [], make.tool("istioctl", "1.31.0"))
-    violated(finding, "INST-05", "there is no image of Istio")
+    violated(finding, "INST-05", causes=())
+    assert finding.seen == "there is no image of Istio"
 
 
 @pytest.mark.parametrize("tag", ["1.31.0", "1.31.0-distroless"])
@@ -113,15 +187,36 @@ def test_a_container_that_is_not_istios_may_have_any_image() -> None:
 def test_each_image_of_another_version_is_named() -> None:
     mesh = make.mesh(gateways=(make.gateway("proxyv2:1.30.3"),), injector=make.injector(tag="1.30.2"))
     finding = images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0"))
-    violated(finding, "INST-05", "istio-ingressgateway runs proxyv2:1.30.3", "the injector puts 1.30.2 into pods")
-    assert "istiod runs" not in finding.seen
-    assert "1.31.0" in finding.remedy
+    violated(finding, "INST-05", causes=("istio-versions-mixed",))
+    assert finding.seen == (
+        "Deployment istio-system/istio-ingressgateway: runs proxyv2:1.30.3;"
+        " Istio in istio-system: the injector puts 1.30.2 into pods"
+    )
+    assert finding.expected == "every Istio image to carry istioctl's version 1.31.0"
+    assert "with istioctl of one version: `istioctl install -f`" in " ".join(CAUSES["istio-versions-mixed"].remedy)
+
+
+@pytest.mark.parametrize("version", ["1.30.3", "1.32.0"])
+def test_where_the_mesh_is_of_one_version_the_tool_is_of_another(version: str) -> None:
+    finding = images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", version))
+    violated(finding, "INST-05", "the injector puts 1.31.0 into pods", causes=("tool-version-unsupported",))
+    subjects = ["istiod", "istio-ingressgateway", "app", "Istio in istio-system"]
+    assert [p.subject.name for p in finding.problems] == subjects
+    assert "istioctl of istiod's version" in " ".join(CAUSES["tool-version-unsupported"].remedy)
+
+
+def test_an_older_tool_and_an_istiod_that_waits_for_its_image_are_two_causes() -> None:
+    mesh = upgraded(conditions=(AVAILABLE, ROLLING))
+    finding = images_carry_istioctls_version(mesh, [make.pod()], make.tool("istioctl", "1.30.3"))
+    violated(finding, "INST-05", causes=(UNPULLED, "tool-version-unsupported"))
 
 
 def test_an_image_by_digest_alone_tells_no_version() -> None:
     pinned = make.mesh(gateways=(make.gateway("proxyv2@sha256:abc"),))
     finding = images_carry_istioctls_version(pinned, [], make.tool("istioctl", "1.31.0"))
-    unknown(finding, "INST-05", "istio-ingressgateway runs proxyv2@sha256:abc", evidence=("ev-mesh", "ev-istioctl"))
+    unknown(finding, "INST-05", evidence=("ev-mesh", "ev-istioctl"))
+    assert finding.seen == "Deployment istio-system/istio-ingressgateway: runs proxyv2@sha256:abc"
+    assert finding.settle == "name the version as a tag beside the digest: HUB/NAME:VERSION@sha256:…"
     wrong = replace(pinned, injector=make.injector(tag="1.30.2"))
     violated(images_carry_istioctls_version(wrong, [], make.tool("istioctl", "1.31.0")), "INST-05", "1.30.2")
 
@@ -133,8 +228,13 @@ def test_the_trust_domain_is_teleports_cluster_name() -> None:
 @pytest.mark.parametrize("other", ["cluster.local", "Teleport.example.com", "teleport.example.com.", "example.com"])
 def test_any_other_trust_domain_is_a_violation(other: str) -> None:
     finding = trust_domain_is_teleports(make.mesh(config=make.mesh_config(trust_domain=other)), make.ping())
-    violated(finding, "INST-06", f"Istio's trust domain is {other}", TRUST_DOMAIN, evidence=("ev-mesh-config", "ev-ping"))
-    assert TRUST_DOMAIN in finding.remedy
+    violated(finding, "INST-06", evidence=("ev-mesh-config", "ev-ping"), causes=("trust-domain-differs",))
+    assert finding.seen == f"Istio's trust domain is {other}, Teleport's cluster name is {TRUST_DOMAIN}"
+    assert finding.where == "ConfigMap istio-system/istio"
+    remedy = CAUSES["trust-domain-differs"].remedy
+    assert "Set `meshConfig.trustDomain` to the Teleport cluster name" in remedy[0]
+    assert "install again" in remedy[0]
+    assert "Restart every injected workload" in remedy[1]
 
 
 def test_an_alias_does_not_make_up_for_the_trust_domain() -> None:
@@ -155,25 +255,58 @@ def test_an_injected_pod_is_accepted() -> None:
 def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
     words = 'spec.initContainers[1].name: Duplicate value: "istio-proxy"'
     refused = make.dry_run(accepted=False, pod=None, message=words)
-    violated(injected_pod_is_accepted(refused), "INST-07", "refuses", words, evidence=("ev-dry-run",))
-    violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "no injected pod to look at")
+    finding = injected_pod_is_accepted(refused)
+    violated(finding, "INST-07", evidence=("ev-dry-run",), causes=("template-builds-invalid-pod",))
+    assert finding.seen == f"the API server refuses the injected pod: {words}"
+    violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "no injected pod to look at", causes=())
+
+
+@pytest.mark.parametrize(
+    ("message", "causes"),
+    [
+        (document("cluster/dry_run_second_proxy.json")["message"], ("template-builds-invalid-pod",)),
+        (document("cluster/dry_run_refused.json")["message"], ("template-missing",)),
+        ('failed to run injection template: requested template "spire" not found; have sidecar', ("template-missing",)),
+        ('spec.containers[1].name: Duplicate value: "app"', ()),
+        ("failed to run injection template: template: inject:1: unexpected EOF", ()),
+        ('failed calling webhook "namespace.sidecar-injector.istio.io": no endpoints available', ()),
+        ('pods "x" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes', ()),
+    ],
+    ids=[
+        "second proxy",
+        "template not found",
+        "the guide's",
+        "another name twice",
+        "broken template",
+        "no webhook",
+        "policy",
+    ],
+)
+def test_the_refusal_tells_its_cause(message: str, causes: tuple[str, ...]) -> None:
+    finding = injected_pod_is_accepted(make.dry_run(accepted=False, pod=None, message=message))
+    violated(finding, "INST-07", message, causes=causes)
+    for cause in ("template-builds-invalid-pod", "template-missing"):
+        assert bool(finding.showing(cause)) is (cause in causes)
 
 
 @pytest.mark.parametrize("half", [{"accepted": False}, {"pod": None}])
 def test_half_an_acceptance_is_none(half: dict[str, Any]) -> None:
-    violated(injected_pod_is_accepted(make.dry_run(**half)), "INST-07", "refuses the injected pod")
+    violated(injected_pod_is_accepted(make.dry_run(**half)), "INST-07", "refuses the injected pod", causes=())
 
 
 def test_a_pod_that_was_not_injected_is_accepted_and_still_a_violation() -> None:
     plain = make.dry_run(pod=make.pod(injected=False))
-    violated(injected_pod_is_accepted(plain), "INST-07", "without an istio-proxy")
-    violated(injected_socket_is_the_nodes(make.dry_run(pod=make.pod(injected=False, socket=None)), SOCKETS), "INST-07")
+    finding = injected_pod_is_accepted(plain)
+    violated(finding, "INST-07", causes=())
+    assert finding.seen == "accepted without an istio-proxy: it is not injected"
+    without = injected_socket_is_the_nodes(make.dry_run(pod=make.pod(injected=False, socket=None)), SOCKETS)
+    violated(without, "INST-07", "has no volume workload-socket", causes=("template-not-requested",))
 
 
 def test_two_proxies_in_one_pod() -> None:
     twice = make.pod()
     twice = replace(twice, spec=replace(twice.spec, containers=(*twice.containers, make.container("istio-proxy"))))
-    violated(injected_pod_is_accepted(make.dry_run(pod=twice)), "INST-07", "2 containers called istio-proxy")
+    violated(injected_pod_is_accepted(make.dry_run(pod=twice)), "INST-07", "2 containers called istio-proxy", causes=())
 
 
 @pytest.mark.parametrize(("native", "asked"), [(True, "classic"), (False, "native")])
@@ -181,7 +314,7 @@ def test_a_sidecar_of_another_kind_than_was_asked_for(native: bool, asked: str) 
     proxy = make.istio_proxy() if native else make.istio_proxy(is_init=False, restart_policy="")
     answer = make.dry_run(pod=make.pod(proxy=proxy))
     holds(injected_pod_is_accepted(answer, native), "INST-07", "ev-dry-run")
-    violated(injected_pod_is_accepted(answer, not native), "INST-07", f"asked for a {asked} sidecar")
+    violated(injected_pod_is_accepted(answer, not native), "INST-07", f"asked for a {asked} sidecar", causes=())
 
 
 def test_the_injected_pod_mounts_the_nodes_socket() -> None:
@@ -189,8 +322,11 @@ def test_the_injected_pod_mounts_the_nodes_socket() -> None:
 
 
 def test_an_injected_pod_with_an_empty_directory() -> None:
-    finding = injected_socket_is_the_nodes(make.dry_run(pod=make.pod(socket=make.EMPTY_DIR)), SOCKETS)
-    violated(finding, "INST-07", "emptyDir as workload-socket", evidence=("ev-dry-run",))
+    asks = {"inject.istio.io/templates": "sidecar,spire"}
+    for asked, cause in ((asks, "template-without-node-socket"), ({}, "template-not-requested")):
+        pod = make.pod(socket=make.EMPTY_DIR, annotations=asked)
+        finding = injected_socket_is_the_nodes(make.dry_run(pod=pod), SOCKETS)
+        violated(finding, "INST-07", "emptyDir as workload-socket", evidence=("ev-dry-run",), causes=(cause,))
 
 
 @pytest.mark.parametrize("configured", sorted(NORMALIZED))
@@ -201,7 +337,9 @@ def test_every_normalization_is_told_from_every_other_that_acts_differently(conf
         if settings == NORMALIZED[configured]:
             holds(finding, "INST-08", "ev-mesh-config", "ev-normalization-a", "ev-pods")
         else:
-            violated(finding, "INST-08", "Pod test-app/a: has normalize_path", settings[2], evidence=("ev-normalization-a",))
+            words = f"Pod test-app/a: has normalize_path {settings[0]}, merge_slashes {settings[1]}, {settings[2]}"
+            violated(finding, "INST-08", evidence=("ev-normalization-a",), causes=("proxy-older-than-mesh-config",))
+            assert finding.seen == words
             assert configured in finding.expected, acting
 
 
@@ -231,7 +369,8 @@ def test_a_gateway_that_serves_no_host_is_no_workload() -> None:
 def test_a_sidecar_without_http_listeners_is_not_taken_for_no_workload() -> None:
     silent = replace(make.normalization("b"), settings=())
     finding = normalization_is_in_force(make.mesh(), [make.normalization("a"), silent], ["ev-pods"])
-    unknown(finding, "INST-08", "no HTTP connection manager in Pod test-app/b", evidence=("ev-normalization-b",))
+    unknown(finding, "INST-08", evidence=("ev-normalization-b",))
+    assert finding.seen == "Pod test-app/b: has no HTTP connection manager"
     unknown(normalization_is_in_force(make.mesh(), [silent], ["ev-pods"]), "INST-08", "Pod test-app/b")
     differs = make.normalization("a", HttpNormalization(True, False, "KEEP_UNCHANGED"))
     violated(normalization_is_in_force(make.mesh(), [differs, silent], ["ev-pods"]), "INST-08", "test-app/a")
@@ -240,21 +379,24 @@ def test_a_sidecar_without_http_listeners_is_not_taken_for_no_workload() -> None
 def test_a_normalization_that_istio_does_not_have() -> None:
     mesh = make.mesh(config=make.mesh_config(normalization="none"))
     finding = normalization_is_in_force(mesh, [make.normalization("a")], ["ev-pods"])
-    unknown(finding, "INST-08", "none", evidence=("ev-mesh-config",))
+    unknown(finding, "INST-08", evidence=("ev-mesh-config",))
+    assert finding.seen == "ConfigMap istio-system/istio: pathNormalization.normalization is none"
 
 
 def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
     finding = images_carry_istioctls_version(make.mesh(), [make.pod(), old], make.tool("istioctl", "1.31.0"))
-    violated(finding, "INST-05", "Pod test-app/old: runs registry.example/istio/proxyv2:1.28.0", evidence=("ev-pod-old",))
-    assert "test-app/app" not in finding.seen
+    violated(finding, "INST-05", evidence=("ev-pod-old",), causes=("istio-versions-mixed",))
+    assert finding.seen == "Pod test-app/old: runs registry.example/istio/proxyv2:1.28.0"
     holds(images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", "1.31.0")), "INST-05")
 
 
 def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None:
     normal, differs = make.normalization("a"), make.normalization("b", HttpNormalization(True, False, "KEEP_UNCHANGED"))
     gone = make.unread(make.pod("gone"))
-    unknown(
-        normalization_is_in_force(make.mesh(), [normal, gone], ["ev-pods"]), "INST-08", "test-app/gone could not be read"
-    )
-    violated(normalization_is_in_force(make.mesh(), [normal, gone, differs], ["ev-pods"]), "INST-08", "test-app/b has")
+    unread = normalization_is_in_force(make.mesh(), [normal, gone], ["ev-pods"])
+    unknown(unread, "INST-08")
+    assert unread.seen == "Pod test-app/gone: could not be read: forbidden"
+    assert unread.settle == "grant the right"
+    finding = normalization_is_in_force(make.mesh(), [normal, gone, differs], ["ev-pods"])
+    violated(finding, "INST-08", "Pod test-app/b: has normalize_path True", "Pod test-app/gone: could not be read")

@@ -70,3 +70,10 @@ def test_the_versions_to_upgrade_to_are_not_affected_themselves() -> None:
 def test_every_issue_says_where_it_is_written_down() -> None:
     assert all("#" in reference for issue in KNOWN_ISSUES for reference in issue.references)
     assert all(issue.references and issue.symptom for issue in KNOWN_ISSUES)
+
+
+def test_a_symptom_stands_inside_another_sentence() -> None:
+    for issue in KNOWN_ISSUES:
+        assert issue.symptom[0].islower()
+        assert not issue.symptom.endswith(".")
+        assert issue.symptom[1:] in issue.cause.sentence

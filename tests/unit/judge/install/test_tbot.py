@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.tbot import KubeletAddress, Tbot
+from judge.causes import CAUSES
 from judge.install.tbot import (
     configuration_is_sound,
     istio_components,
@@ -37,27 +39,67 @@ def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tbot", "words"),
+    ("tbot", "words", "causes"),
     [
-        (make.tbot(make.tbot_pod(node="node-2")), "no tbot on node node-1, which hosts 1 injected pods"),
-        (make.tbot(make.tbot_pod(ready=False)), "tbot on node node-1 is not Ready: not Ready"),
-        (make.tbot(make.tbot_pod(terminating=True)), "tbot on node node-1 is not Ready"),
-        (make.tbot(desired=2, updated=1), "1 of 2 tbot pods are of an older template"),
-        (make.tbot(generation=4), "its controller has not seen generation 4 yet"),
+        (
+            make.tbot(make.tbot_pod(node="node-2")),
+            "Node node-1: it hosts 1 injected pods, and no tbot",
+            ("tbot-not-on-node",),
+        ),
+        (
+            make.tbot(make.tbot_pod(ready=False)),
+            "Pod teleport-system/tbot-1: tbot on node node-1 is not Ready: no reason given",
+            ("tbot-not-answering",),
+        ),
+        (
+            make.tbot(make.tbot_pod(terminating=True)),
+            "Pod teleport-system/tbot-1: tbot on node node-1 is not Ready: no reason given",
+            (),
+        ),
+        (make.tbot(desired=2, updated=1), "1 of 2 tbot pods are of an older template", ()),
+        (make.tbot(generation=4), "its controller has not seen generation 4 yet", ()),
     ],
     ids=["tainted node", "not ready", "terminating", "older template", "unseen change"],
 )
-def test_a_node_without_a_ready_tbot_of_the_current_template(tbot: Tbot, words: str) -> None:
+def test_a_node_without_a_ready_tbot_of_the_current_template(tbot: Tbot, words: str, causes: tuple[str, ...]) -> None:
     finding = ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE)
-    violated(finding, "INST-13", words, evidence=("ev-agent", "ev-pods"))
+    violated(finding, "INST-13", evidence=("ev-agent", "ev-pods"), causes=causes)
+    assert finding.seen == words
     assert finding.where == "DaemonSet teleport-system/tbot"
 
 
-def test_a_tbot_that_crashes_is_named_with_its_reason() -> None:
-    crashing = make.tbot_container(ready=False, state="waiting", reason="CrashLoopBackOff")
-    pod = make.tbot_pod(ready=False)
-    pod = replace(pod, spec=replace(pod.spec, containers=(crashing,)))
-    violated(ready_on_every_node(make.tbot(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: CrashLoopBackOff")
+def running(*, ready: bool = False, terminating: bool = False, **container: Any) -> Tbot:
+    """A tbot whose only pod has that container."""
+    pod = make.tbot_pod(ready=ready, terminating=terminating)
+    runs = make.tbot_container(**({"ready": ready} | container))
+    return make.tbot(replace(pod, spec=replace(pod.spec, containers=(runs,))))
+
+
+@pytest.mark.parametrize(
+    ("tbot", "words", "causes"),
+    [
+        (running(), "running", ("tbot-not-answering",)),
+        (running(state="waiting", reason="CrashLoopBackOff", last_exit_code=1), "CrashLoopBackOff", ()),
+        (running(state="waiting", reason="ContainerCreating"), "ContainerCreating", ()),
+        (running(state="terminated", reason="Error"), "Error", ()),
+        (running(last_exit_code=1), "running", ()),
+        (running(last_exit_code=0), "running", ()),
+        (running(terminating=True), "running", ()),
+    ],
+    ids=["does not answer", "crash loop", "not started", "ended", "between two ends", "started again", "terminating"],
+)
+def test_only_a_tbot_that_runs_and_never_ended_does_not_answer(tbot: Tbot, words: str, causes: tuple[str, ...]) -> None:
+    finding = ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE)
+    violated(finding, "INST-13", causes=causes)
+    assert finding.seen == f"Pod teleport-system/tbot-1: tbot on node node-1 is not Ready: {words}"
+
+
+def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:
+    hosts = {name: [make.pod(f"app-{name}", node=name)] for name in ("node-1", "node-2", "node-3")}
+    finding = ready_on_every_node(make.tbot(), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", causes=("tbot-not-on-node",))
+    assert finding.seen == "Node node-2, Node node-3: it hosts 1 injected pods, and no tbot"
+    assert "Compare the node's taints and labels with tbot's tolerations" in CAUSES["tbot-not-on-node"].remedy[0]
 
 
 def crashed(*, ago: float, code: int = 1, **changes: Any) -> Tbot:
@@ -71,7 +113,9 @@ def crashed(*, ago: float, code: int = 1, **changes: Any) -> Tbot:
 @pytest.mark.parametrize("hosts", [HOSTS, {}])
 def test_without_a_probe_ready_is_no_answer_of_a_tbot_that_ends_again_and_again(hosts: Any) -> None:
     finding = ready_on_every_node(crashed(ago=40), hosts, NOW, EVIDENCE)
-    violated(finding, "INST-13", "tbot on node node-1 is Ready only between one end and the next", "exit code 1 40 s ago")
+    violated(finding, "INST-13", causes=())
+    words = "tbot on node node-1 is Ready only between one end and the next: it ended with exit code 1 40 s ago"
+    assert finding.seen == f"Pod teleport-system/tbot-1: {words}"
 
 
 @pytest.mark.parametrize(
@@ -86,25 +130,24 @@ def test_a_tbot_that_is_down_where_no_injected_pod_runs_does_no_harm() -> None:
     holds(ready_on_every_node(make.tbot(desired=2, updated=2, ready=1), HOSTS, NOW, EVIDENCE), "INST-13")
 
 
-def test_a_running_tbot_that_is_not_ready_has_no_other_reason_than_its_state() -> None:
-    pod = make.tbot_pod(ready=False)
-    pod = replace(pod, spec=replace(pod.spec, containers=(make.tbot_container(ready=False),)))
-    violated(ready_on_every_node(make.tbot(pod), HOSTS, NOW, EVIDENCE), "INST-13", "not Ready: running")
-
-
 def test_where_no_node_hosts_an_injected_pod_tbot_must_be_ready_wherever_it_is_wanted() -> None:
     finding = ready_on_every_node(make.tbot(), {}, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent")
     assert finding.seen == "Ready on all 1 nodes; none of them hosts an injected pod"
     statuses: tuple[dict[str, Any], ...] = ({"ready": 0}, {"desired": 0, "updated": 0, "ready": 0})
     for status in statuses:
-        violated(ready_on_every_node(make.tbot(**status), {}, NOW, EVIDENCE), "INST-13", "tbot is Ready on 0 of")
+        down = ready_on_every_node(make.tbot(**status), {}, NOW, EVIDENCE)
+        violated(down, "INST-13", causes=())
+        assert down.seen == f"tbot is Ready on 0 of {status.get('desired', 1)} nodes; none hosts an injected pod"
 
 
 # INST-13, how it is set up
 
 
-def judged(tbot: Tbot, *pods: Pod) -> Any:
+CONFIG, DAEMON_SET = "ConfigMap teleport-system/tbot-config", "DaemonSet teleport-system/tbot"
+
+
+def judged(tbot: Tbot, *pods: Pod) -> Finding:
     return configuration_is_sound(tbot, TRUST_DOMAIN, pods or (make.pod(),), EVIDENCE)
 
 
@@ -112,21 +155,35 @@ def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
     holds(judged(make.tbot()), "INST-13", "ev-agent", "ev-pods")
 
 
+NOTHING = "tbot-selects-nothing"
+
+
 @pytest.mark.parametrize(
-    ("service", "words"),
+    ("service", "words", "causes"),
     [
-        ({"kubernetes": None}, "attestors.kubernetes is not enabled"),
-        ({"kubernetes": make.attestor(enabled=False)}, "attestors.kubernetes is not enabled"),
-        ({"selector_name": ""}, "the selector names nothing"),
-        ({"listen": "tcp://0.0.0.0:8081"}, "listen is tcp://0.0.0.0:8081: only a unix socket tells who calls"),
-        ({"listen": ""}, "only a unix socket"),
-        ({"listen": "unix:///tmp/socket"}, "/tmp/socket is on no hostPath volume"),
-        ({"listen": "unix:///run/spire/sockets/sub/socket"}, "tbot listens in /run/spire/sockets/sub on the node"),
+        ({"kubernetes": None}, f"{CONFIG}: attestors.kubernetes is not enabled: every template of", (NOTHING,)),
+        ({"kubernetes": make.attestor(enabled=False)}, f"{CONFIG}: attestors.kubernetes is not enabled", (NOTHING,)),
+        ({"selector_name": ""}, f"{CONFIG}: the selector names nothing: nothing is issued", (NOTHING,)),
+        (
+            {"listen": "tcp://0.0.0.0:8081"},
+            f"{CONFIG}: listen is tcp://0.0.0.0:8081: only a unix socket tells who calls",
+            (NOTHING,),
+        ),
+        ({"listen": ""}, f"{CONFIG}: listen is empty: only a unix socket tells who calls", (NOTHING,)),
+        ({"listen": "unix:///tmp/socket"}, f"{DAEMON_SET}: /tmp/socket is on no hostPath volume: no pod can reach it", ()),
+        (
+            {"listen": "unix:///run/spire/sockets/sub/socket"},
+            f"{DAEMON_SET}: tbot listens in /run/spire/sockets/sub on the node, injected pods mount /run/spire/sockets",
+            ("socket-path-differs",),
+        ),
     ],
 )
-def test_a_setting_of_the_service_that_breaks_it(service: dict[str, Any], words: str) -> None:
+def test_a_setting_of_the_service_that_breaks_it(service: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
     config = make.tbot_config(services=(make.workload_api(**service),))
-    violated(judged(make.tbot(config=config)), "INST-13", words, evidence=("ev-agent",))
+    finding = judged(make.tbot(config=config))
+    violated(finding, "INST-13", evidence=("ev-agent",), causes=causes)
+    assert finding.seen.startswith(words)
+    assert len(finding.problems) == 1
 
 
 def test_a_selector_by_labels_names_something() -> None:
@@ -136,21 +193,37 @@ def test_a_selector_by_labels_names_something() -> None:
 
 def test_without_the_service_there_is_no_socket() -> None:
     config = make.tbot_config(services=(), unknown_keys=("servces",))
-    violated(judged(make.tbot(config=config)), "INST-13", "there is no socket", "unknown key servces")
+    finding = judged(make.tbot(config=config))
+    violated(finding, "INST-13", causes=())
+    assert finding.seen == (
+        f"{CONFIG}: unknown key servces: tbot does not start with it;"
+        " there is no service of type workload-identity-api, so there is no socket"
+    )
 
 
 def test_misspelt_keys_are_ignored_inside_a_service_and_fatal_outside() -> None:
     config = make.tbot_config(unknown_keys=("services[0].attestor", "proxy_sever"))
-    violated(
-        judged(make.tbot(config=config)),
-        "INST-13",
-        "unknown key services[0].attestor: tbot ignores it without a word",
-        "unknown key proxy_sever: tbot does not start with it",
+    finding = judged(make.tbot(config=config))
+    violated(finding, "INST-13", causes=("attestor-misspelt",))
+    assert [(found.said, found.cause) for found in finding.problems] == [
+        ("unknown key services[0].attestor: tbot ignores it without a word", "attestor-misspelt"),
+        ("unknown key proxy_sever: tbot does not start with it", ""),
+    ]
+
+
+def test_a_misspelt_attestor_is_the_cause_of_what_is_not_enabled() -> None:
+    config = make.tbot_config(
+        services=(make.workload_api(kubernetes=None),), unknown_keys=("services[0].attestor.kubernetes",)
     )
+    violated(judged(make.tbot(config=config)), "INST-13", "is not enabled", causes=("attestor-misspelt",))
+    other = replace(config, unknown_keys=("services[0].selectr",))
+    violated(judged(make.tbot(config=other)), "INST-13", "services[0].selectr", "is not enabled", causes=(NOTHING,))
 
 
 def test_without_the_nodes_processes_tbot_cannot_tell_who_calls() -> None:
-    violated(judged(make.tbot(host_pid=False)), "INST-13", "hostPID is not set")
+    finding = judged(make.tbot(host_pid=False))
+    violated(finding, "INST-13", causes=("tbot-host-pid-missing",))
+    assert finding.seen == f"{DAEMON_SET}: hostPID is not set: tbot cannot tell who calls"
 
 
 def with_node_name(name: str, **more: str) -> dict[str, Any]:
@@ -184,7 +257,8 @@ def test_ways_in_which_tbot_finds_its_own_kubelet(given: dict[str, Any]) -> None
     ],
 )
 def test_ways_in_which_tbot_misses_its_own_kubelet(given: dict[str, Any], words: str) -> None:
-    violated(judged(make.tbot(**given)), "INST-13", words, evidence=("ev-agent",))
+    finding = judged(make.tbot(**given))
+    violated(finding, "INST-13", f"{DAEMON_SET}: {words}", evidence=("ev-agent",), causes=("tbot-node-name-missing",))
 
 
 @pytest.mark.parametrize(
@@ -206,30 +280,53 @@ def test_a_kubelet_on_another_port() -> None:
 
 def test_the_guides_variable_names_are_not_the_ones_that_tbot_reads() -> None:
     env = {"KUBERNETES_TOKEN_PATH": "/var/run/secrets/tokens/join-token", "NODE_NAME": "fieldRef:spec.nodeName"}
-    violated(judged(make.tbot(runs=make.tbot_container(env=env))), "INST-13", "TELEPORT_NODE_NAME is not set")
+    finding = judged(make.tbot(runs=make.tbot_container(env=env)))
+    violated(finding, "INST-13", "TELEPORT_NODE_NAME is not set", causes=("tbot-node-name-missing",))
 
 
 def test_a_socket_on_another_kind_of_volume_reaches_no_pod() -> None:
     hidden = make.tbot(volumes=make.tbot_volumes(sockets="emptyDir"))
-    violated(judged(hidden), "INST-13", "/run/spire/sockets/socket is on no hostPath volume")
+    violated(judged(hidden), "INST-13", "/run/spire/sockets/socket is on no hostPath volume", causes=())
 
 
 def test_pods_that_mount_another_directory_than_tbots() -> None:
     elsewhere = replace(make.NODES_SOCKET, path="/run/other")
     finding = judged(make.tbot(), make.pod(), make.pod("b", socket=elsewhere), make.pod("c", socket=make.EMPTY_DIR))
-    violated(finding, "INST-13", "tbot listens in /run/spire/sockets on the node, injected pods mount /run/other")
+    violated(finding, "INST-13", causes=("socket-path-differs",))
+    words = "tbot listens in /run/spire/sockets on the node, injected pods mount /run/other"
+    assert finding.seen == f"{DAEMON_SET}: {words}"
 
 
 @pytest.mark.parametrize(
-    ("volume", "words"),
+    ("volume", "words", "causes"),
     [
-        ({"audience": "teleport.example.com:443"}, "the token's audience is teleport.example.com:443"),
-        ({"audience": ""}, "the token's audience is the default"),
-        ({"seconds": 1801}, "the token lives 1801 s, Teleport refuses more than 1800 s"),
+        (
+            {"audience": "teleport.example.com:443"},
+            "the token's audience is teleport.example.com:443, Teleport wants its cluster name teleport.example.com",
+            ("token-audience-wrong",),
+        ),
+        (
+            {"audience": ""},
+            "the token's audience is the default, Teleport wants its cluster name teleport.example.com",
+            ("token-audience-wrong",),
+        ),
+        (
+            {"seconds": 1801},
+            "the token lives 1801 s, Teleport refuses more than 1800 s",
+            ("token-lifetime-too-long",),
+        ),
+        (
+            {"audience": "", "seconds": 3600},
+            "the token's audience is the default, Teleport wants its cluster name teleport.example.com;"
+            " the token lives 3600 s, Teleport refuses more than 1800 s",
+            ("token-audience-wrong", "token-lifetime-too-long"),
+        ),
     ],
 )
-def test_a_join_token_file_that_teleport_refuses(volume: dict[str, Any], words: str) -> None:
-    violated(judged(make.tbot(volumes=make.tbot_volumes(**volume))), "INST-13", words, evidence=("ev-agent",))
+def test_a_join_token_file_that_teleport_refuses(volume: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
+    finding = judged(make.tbot(volumes=make.tbot_volumes(**volume)))
+    violated(finding, "INST-13", evidence=("ev-agent",), causes=causes)
+    assert finding.seen == f"{DAEMON_SET}: {words}"
 
 
 def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
@@ -242,7 +339,8 @@ def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
 def test_a_token_that_is_not_projected_for_teleport(path: str) -> None:
     env = {"KUBERNETES_TOKEN_PATH": path, "TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}
     finding = judged(make.tbot(runs=make.tbot_container(env=env)))
-    violated(finding, "INST-13", "is not a projected service-account token")
+    violated(finding, "INST-13", "is not a projected service-account token", causes=("token-lifetime-too-long",))
+    assert "KUBERNETES_TOKEN_PATH to its path" in CAUSES["token-lifetime-too-long"].remedy[0]
 
 
 def test_the_configurations_own_token_path_comes_first() -> None:
@@ -270,7 +368,7 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
     finding = probes_got_their_own_identity([make.sds_probe("node-1"), make.sds_probe("node-2")], make.bundle())
     holds(finding, "INST-14", "ev-sds-node-1", "ev-sds-node-2", "ev-bundle")
     own = f"spiffe://{TRUST_DOMAIN}/ns/conformance-1/sa/probe"
-    assert finding.seen == f"node-1: {own}, node-2: {own}"
+    assert finding.seen == f"Node node-1, Node node-2: {own}"
 
 
 @pytest.mark.parametrize(
@@ -289,26 +387,27 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
 )
 def test_a_probe_that_got_something_else(probe: SdsProbe, words: str) -> None:
     finding = probes_got_their_own_identity([make.sds_probe("node-1"), probe], make.bundle())
-    violated(
-        finding, "INST-14", f"node-2: {words}" if words.startswith("no") else words, evidence=("ev-sds-node-2", "ev-bundle")
-    )
-    assert "node-1:" not in finding.seen
+    violated(finding, "INST-14", words, evidence=("ev-sds-node-2", "ev-bundle"), causes=())
+    assert finding.seen.startswith("Node node-2: ")
+    assert {str(found.subject) for found in finding.problems} == {"Node node-2"}
+    assert {str(found.subject) for found in finding.held} == {"Node node-1"}
 
 
 def test_a_probe_that_never_ran_proves_nothing() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.refused("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
-    violated(finding, "INST-14", "node-2: the probe did not run: violates PodSecurity", evidence=("ev-refused-node-2",))
+    violated(finding, "INST-14", evidence=("ev-refused-node-2",), causes=())
+    assert finding.seen == "Node node-2: the probe did not run: violates PodSecurity: hostPath volumes"
 
 
 def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.kept_out("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
-    unknown(finding, "INST-14", "node-2: the probe did not run: ImagePullBackOff", evidence=("ev-kept-out-node-2",))
+    unknown(finding, "INST-14", evidence=("ev-kept-out-node-2",))
+    assert finding.seen == "Node node-2: the probe did not run: ImagePullBackOff: Back-off pulling image"
     wrong = make.sds_probe("node-1", leaf=None, reason="denied")
-    violated(
-        probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle()), "INST-14", "node-1: no identity"
-    )
+    both = probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle())
+    violated(both, "INST-14", "Node node-1: no identity: denied", "Node node-2: the probe did not run: ImagePullBackOff")
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:
@@ -329,6 +428,7 @@ def on_two_nodes(*images: str, **given: Any) -> Tbot:
 
 
 FLOATING = "registry.example/tbot-distroless:18"
+NOT_RENEWED = "tbot-pushes-without-renewing"
 
 
 def test_exact_tags_of_versions_without_a_defect() -> None:
@@ -349,36 +449,53 @@ def test_beside_a_digest_a_tag_tells_no_version() -> None:
 def test_on_the_nodes_network_no_newer_neighbour_hides_an_affected_tbot() -> None:
     tbot = on_two_nodes(FLOATING, host_network=True)
     beats = [make.bot_instance("node-1", "18.5.0"), make.bot_instance("node-1", "18.7.0", last_heartbeat=NOW + timedelta(1))]
-    violated(no_known_defect(tbot_components(tbot, beats)), "INST-16", "tbot 18.5.0")
+    finding = no_known_defect(tbot_components(tbot, beats))
+    violated(finding, "INST-16", "tbot 18.5.0: this release of tbot", causes=(NOT_RENEWED,))
+    assert finding.where == "Pod teleport-system/tbot-1"
 
 
 def test_an_affected_tbot_by_its_tag() -> None:
     affected = on_two_nodes("registry.example/tbot-distroless:18.6.3", "registry.example/tbot-distroless:18.6.3")
     finding = no_known_defect(tbot_components(affected, None))
-    violated(finding, "INST-16", "tbot 18.6.3", "without-renewing", "gravitational/teleport#62813", evidence=("ev-agent",))
-    assert finding.remedy == "upgrade tbot to 18.6.4 or 17.7.14"
-    assert "Pod teleport-system/tbot-2" in finding.seen
-    assert "DaemonSet teleport-system/tbot" in finding.seen
+    violated(finding, "INST-16", evidence=("ev-agent",), causes=(NOT_RENEWED,))
+    subjects = "DaemonSet teleport-system/tbot, Pod teleport-system/tbot-1, Pod teleport-system/tbot-2"
+    issues = "gravitational/teleport#62813, gravitational/teleport#62829, gravitational/teleport#62830"
+    assert finding.seen == (
+        f"{subjects}: tbot 18.6.3: this release of tbot pushes the old certificate under a fresh version,"
+        f" so that new connections fail with 503 some hours after a pod has started ({issues})"
+    )
+    assert "Upgrade tbot to 18.6.4 or 17.7.14" in CAUSES[NOT_RENEWED].remedy[0]
+
+
+def test_each_defect_of_one_release_is_a_problem_of_its_own() -> None:
+    finding = no_known_defect(tbot_components(on_two_nodes("tbot:17.6.9"), None))
+    causes = (NOT_RENEWED, "tbot-never-recovers", "tbot-hangs-on-unhealthy-cache")
+    violated(finding, "INST-16", causes=causes)
+    assert [(str(p.subject), p.cause) for p in finding.problems] == [
+        (subject, cause) for cause in causes for subject in ("DaemonSet teleport-system/tbot", "Pod teleport-system/tbot-1")
+    ]
 
 
 def test_what_a_tag_and_a_heartbeat_tell_of_one_pod_is_told_once() -> None:
     affected = on_two_nodes("tbot-distroless:18.6.3")
     finding = no_known_defect(tbot_components(affected, [make.bot_instance("tbot-1", "18.6.3")]))
-    violated(finding, "INST-16", "tbot 18.6.3 (DaemonSet teleport-system/tbot, Pod teleport-system/tbot-1) has the defect")
-    assert finding.seen.count("has the defect") == 1
+    violated(finding, "INST-16", "DaemonSet teleport-system/tbot, Pod teleport-system/tbot-1: tbot 18.6.3: this release")
+    assert finding.seen.count("this release") == 1
     assert finding.where == "DaemonSet teleport-system/tbot, Pod teleport-system/tbot-1"
 
 
 def test_an_affected_version_that_no_pod_runs_yet() -> None:
     coming = make.tbot(make.tbot_pod(image="tbot:18.6.4"), runs=make.tbot_container(image="tbot:18.6.3"))
     finding = no_known_defect(tbot_components(coming, None))
-    violated(finding, "INST-16", "tbot 18.6.3 (DaemonSet teleport-system/tbot)")
+    violated(finding, "INST-16", "DaemonSet teleport-system/tbot: tbot 18.6.3: ", causes=(NOT_RENEWED,))
+    assert [str(p.subject) for p in finding.problems] == ["DaemonSet teleport-system/tbot"]
 
 
 def test_a_pod_of_a_floating_template_with_a_tag_of_its_own() -> None:
     old = make.tbot(make.tbot_pod(image="tbot:18.6.3"), runs=make.tbot_container(image="tbot:18"))
     finding = no_known_defect(tbot_components(old, None))
-    violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-1)")
+    violated(finding, "INST-16", "tbot 18.6.3: ", causes=(NOT_RENEWED,))
+    assert [str(p.subject) for p in finding.problems] == ["Pod teleport-system/tbot-1"]
 
 
 def test_a_pod_without_the_container_is_taken_to_run_the_templates() -> None:
@@ -390,7 +507,8 @@ def test_a_pod_without_the_container_is_taken_to_run_the_templates() -> None:
 def test_one_pod_that_still_runs_the_affected_version() -> None:
     mixed = on_two_nodes("tbot-distroless:18.6.4", "tbot-distroless:18.6.3")
     finding = no_known_defect(tbot_components(mixed, None))
-    violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-2)")
+    violated(finding, "INST-16", "Pod teleport-system/tbot-2: tbot 18.6.3: ", causes=(NOT_RENEWED,))
+    assert [str(p.subject) for p in finding.problems] == ["Pod teleport-system/tbot-2"]
 
 
 @pytest.mark.parametrize(
@@ -398,8 +516,37 @@ def test_one_pod_that_still_runs_the_affected_version() -> None:
 )
 def test_a_floating_tag_tells_no_version(image: str) -> None:
     finding = no_known_defect(tbot_components(on_two_nodes(image), None))
-    unknown(finding, "INST-16", f"tbot: image {image}", evidence=("ev-agent",))
+    unknown(finding, "INST-16", evidence=("ev-agent",))
     assert finding.where == "Pod teleport-system/tbot-1"
+    assert finding.seen == f"the version of tbot is not known: image {image}"
+    assert "heartbeats" in finding.settle
+
+
+FLOATS = "tbot-version-floating"
+
+
+@pytest.mark.parametrize("image", [FLOATING, "registry.example/tbot:18.6", "registry.example/tbot", "tbot:latest"])
+def test_a_floating_tag_is_a_note_whether_or_not_heartbeats_tell_the_version(image: str) -> None:
+    silent = no_known_defect(tbot_components(on_two_nodes(image), None), image)
+    unknown(silent, "INST-16", image)
+    heard = no_known_defect(tbot_components(on_two_nodes(image), [make.bot_instance("tbot-1")]), image)
+    holds(heard, "INST-16")
+    assert heard.seen == f"the tag of {image} floats; tbot 18.6.4 (heartbeat)"
+    affected = no_known_defect(tbot_components(on_two_nodes(image), [make.bot_instance("tbot-1", "18.6.3")]), image)
+    violated(affected, "INST-16", causes=(NOT_RENEWED,))
+    for finding in (silent, heard, affected):
+        (note,) = finding.showing(FLOATS)
+        assert finding.notes == (note,)
+        assert (str(note.subject), note.said) == (f"Image {image}", "its tag floats")
+    assert "Pin an exact version" in CAUSES[FLOATS].remedy[0]
+
+
+@pytest.mark.parametrize("image", ["tbot:18.6.4", f"tbot:18.6.4@sha256:{'a' * 64}", f"tbot@sha256:{'a' * 64}", ""])
+def test_an_exact_tag_and_a_digest_do_not_float(image: str) -> None:
+    finding = no_known_defect(tbot_components(make.tbot(), [make.bot_instance("tbot-1")]), image)
+    holds(finding, "INST-16")
+    assert finding.showing(FLOATS) == ()
+    assert "floats" not in finding.seen
 
 
 def test_a_floating_tag_before_any_pod_runs() -> None:
@@ -417,18 +564,20 @@ def test_heartbeats_tell_the_version_under_a_floating_tag() -> None:
 def test_the_heartbeat_of_one_node_says_nothing_of_another() -> None:
     finding = no_known_defect(tbot_components(on_two_nodes(FLOATING, FLOATING), [make.bot_instance("tbot-1")]))
     unknown(finding, "INST-16", FLOATING)
-    assert finding.where == "Pod teleport-system/tbot-2"
+    assert finding.seen == f"Pod teleport-system/tbot-2: the version of tbot is not known: image {FLOATING}"
 
 
 def test_two_versions_under_one_floating_tag() -> None:
     beats = [make.bot_instance("tbot-1"), make.bot_instance("tbot-2", "18.5.0")]
     finding = no_known_defect(tbot_components(on_two_nodes(FLOATING, FLOATING), beats))
-    violated(finding, "INST-16", "tbot 18.5.0 (Pod teleport-system/tbot-2)", evidence=("ev-heartbeat-tbot-2",))
+    violated(finding, "INST-16", evidence=("ev-heartbeat-tbot-2",), causes=(NOT_RENEWED,))
+    assert finding.seen.startswith("Pod teleport-system/tbot-2: tbot 18.5.0: ")
 
 
 def test_a_heartbeat_that_contradicts_the_tag_is_believed() -> None:
     finding = no_known_defect(tbot_components(make.tbot(), [make.bot_instance("tbot-1", "18.6.3")]))
-    violated(finding, "INST-16", "tbot 18.6.3 (Pod teleport-system/tbot-1)")
+    violated(finding, "INST-16", "tbot 18.6.3: ", causes=(NOT_RENEWED,))
+    assert [str(p.subject) for p in finding.problems] == ["Pod teleport-system/tbot-1"]
 
 
 def test_a_tag_that_contradicts_the_heartbeat_is_believed_too() -> None:
@@ -467,7 +616,12 @@ def test_an_instance_without_a_heartbeat_tells_nothing() -> None:
 def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="proxyv2:1.24.3"))
     finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old, make.pod("plain", injected=False)]))
-    violated(finding, "INST-16", "istio 1.24.3 (Pod test-app/old)", "socket-name", evidence=("ev-pod-old",))
+    violated(finding, "INST-16", evidence=("ev-pod-old",), causes=("istio-ignores-socket-name",))
+    assert finding.seen == (
+        "Pod test-app/old: istio 1.24.3: this release of Istio ignores WORKLOAD_IDENTITY_SOCKET_FILE, so that Envoy still"
+        " dials a file called `socket` (istio/istio#51979, istio/istio#55047)"
+    )
+    assert "Upgrade Istio to 1.23.6, 1.24.4" in CAUSES["istio-ignores-socket-name"].remedy[0]
 
 
 def test_a_foreign_container_beside_istiod_has_no_version_to_tell() -> None:
@@ -477,4 +631,6 @@ def test_a_foreign_container_beside_istiod_has_no_version_to_tell() -> None:
 
 def test_a_defect_is_a_failure_also_where_another_version_cannot_be_told() -> None:
     components = [*tbot_components(on_two_nodes(FLOATING, "tbot:18.6.3"), None)]
-    violated(no_known_defect(components), "INST-16", "tbot 18.6.3")
+    finding = no_known_defect(components)
+    violated(finding, "INST-16", "Pod teleport-system/tbot-2: tbot 18.6.3: ", causes=(NOT_RENEWED,))
+    assert finding.seen.endswith(f"Pod teleport-system/tbot-1: the version of tbot is not known: image {FLOATING}")

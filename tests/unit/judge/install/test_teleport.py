@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from facts.finding import Problem
 from facts.teleport.resources import RoleRule
+from judge.causes import CAUSES
 from judge.install.teleport import (
+    ISTIO_ID,
     allows_only_tbot,
     bot_has_no_other_role,
     bot_has_role,
@@ -18,6 +21,7 @@ from judge.install.teleport import (
     method_is_kubernetes,
     role_problems,
     rules_are_minimal,
+    template_problems,
     token_problems,
 )
 from tests.unit.judge import builders as make
@@ -30,6 +34,16 @@ AN_IDENTITY = make.absent("workload_identity/istio-workloads")
 A_BOT = make.absent("bot/istio-tbot")
 
 
+def token_problem_of(**changes: Any) -> Problem:
+    """The only problem of a token with those changes."""
+    (found,) = token_problems(make.token(**changes), make.jwks(), TBOT, make.bot(), ROLE)
+    return found
+
+
+def remedy(cause: str) -> str:
+    return " ".join(CAUSES[cause].remedy)
+
+
 # INST-09
 
 
@@ -40,13 +54,34 @@ def test_a_fresh_token_verifies_with_the_extracted_keys() -> None:
 def test_a_fresh_token_that_another_clusters_keys_do_not_verify() -> None:
     other = make.signature(ok=False, reason="the set has no key live; it has other")
     finding = fresh_token_verifies(other, make.token(), ["ev-fresh"])
-    violated(finding, "INST-09", "the set has no key live", evidence=("ev-token", "ev-fresh"))
+    violated(finding, "INST-09", evidence=("ev-token", "ev-fresh"), causes=("jwks-of-other-keys",))
+    words = "a fresh token does not verify: the set has no key live; it has other"
+    assert finding.seen == f"Teleport token/istio-tbot-k8s-join: {words}"
     assert finding.where == "JWKS in Teleport token/istio-tbot-k8s-join"
+    assert "kubectl get --raw /openid/v1/jwks" in remedy("jwks-of-other-keys")
+
+
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("PASTE_JWKS_HERE", ("jwks-placeholder",)),
+        ("{}", ("jwks-placeholder",)),
+        ("{keys:[{use:sig}]}", ()),
+        ('{"keys":[]}', ()),
+    ],
+    ids=["placeholder", "a failed xargs", "quotes lost", "no key"],
+)
+def test_a_placeholder_and_a_damaged_key_set_are_no_keys_of_another_cluster(text: str, causes: tuple[str, ...]) -> None:
+    no_keys = make.signature(ok=False, reason="no key to verify it with")
+    finding = fresh_token_verifies(no_keys, make.token(jwks_text=text), ["ev-fresh"])
+    violated(finding, "INST-09", "a fresh token does not verify: no key", causes=causes)
 
 
 def test_without_a_join_token_no_keys_were_extracted() -> None:
     missing = make.signature(ok=False, reason=str(TOKEN))
-    violated(fresh_token_verifies(missing, TOKEN, ["ev-fresh"]), "INST-09", "does not exist", evidence=("ev-absent-token",))
+    finding = fresh_token_verifies(missing, TOKEN, ["ev-fresh"])
+    violated(finding, "INST-09", evidence=("ev-absent-token",), causes=("token-missing",))
+    assert finding.seen == "Teleport token/istio-tbot-k8s-join: it does not exist"
 
 
 # INST-10
@@ -68,9 +103,12 @@ def test_a_token_that_does_not_exist_violates_every_part() -> None:
         bot_has_role(TOKEN, make.bot(), ROLE),
     )
     for finding in findings:
-        violated(finding, "INST-10", "it does not exist", evidence=("ev-absent-token",))
+        violated(finding, "INST-10", evidence=("ev-absent-token",), causes=("token-missing",))
+        assert finding.seen == "it does not exist"
         assert finding.where == "Teleport token/istio-tbot-k8s-join"
-    assert token_problems(TOKEN, make.jwks(), TBOT, make.bot(), ROLE) == [str(TOKEN)]
+    (only,) = token_problems(TOKEN, make.jwks(), TBOT, make.bot(), ROLE)
+    assert (str(only.subject), only.said) == ("Teleport token/istio-tbot-k8s-join", "it does not exist")
+    assert "istio-tbot-token.yaml.template" in remedy("token-missing")
 
 
 @pytest.mark.parametrize(
@@ -84,24 +122,31 @@ def test_a_token_that_does_not_exist_violates_every_part() -> None:
     ],
 )
 def test_a_token_of_another_method(changes: dict[str, Any], words: str) -> None:
-    token = make.token(**changes)
-    violated(method_is_kubernetes(token), "INST-10", words, evidence=("ev-token",))
-    assert any(words in p for p in token_problems(token, make.jwks(), TBOT, make.bot(), ROLE))
+    finding = method_is_kubernetes(make.token(**changes))
+    violated(finding, "INST-10", evidence=("ev-token",), causes=("token-method-wrong",))
+    assert finding.seen == words
+    assert token_problem_of(**changes) == finding.problems[0]
 
 
 @pytest.mark.parametrize(
-    ("allow", "words"),
+    ("allow", "words", "cause"),
     [
-        ((), "teleport-system:tbot is not allowed, none is"),
-        (("default:tbot",), "teleport-system:tbot is not allowed, default:tbot is"),
-        ((TBOT, "default:default"), "it allows default:default too"),
-        ((TBOT, ""), "it allows service accounts by other fields than service_account too"),
+        ((), "teleport-system:tbot is not allowed, none is", "token-other-service-account"),
+        (("default:tbot",), "teleport-system:tbot is not allowed, default:tbot is", "token-other-service-account"),
+        ((TBOT, "default:default"), "it allows default:default too: those may join as the bot", "token-too-wide"),
+        (
+            (TBOT, ""),
+            "it allows service accounts by other fields than service_account too: those may join as the bot",
+            "token-too-wide",
+        ),
     ],
 )
-def test_a_token_that_allows_not_exactly_tbot(allow: tuple[str, ...], words: str) -> None:
-    token = make.token(allow=allow)
-    violated(allows_only_tbot(token, TBOT), "INST-10", words, evidence=("ev-token",))
-    assert any(words in p for p in token_problems(token, make.jwks(), TBOT, make.bot(), ROLE))
+def test_a_token_that_allows_not_exactly_tbot(allow: tuple[str, ...], words: str, cause: str) -> None:
+    finding = allows_only_tbot(make.token(allow=allow), TBOT)
+    violated(finding, "INST-10", evidence=("ev-token",), causes=(cause,))
+    assert finding.seen == words
+    assert token_problem_of(allow=allow) == finding.problems[0]
+    assert "service_account: teleport-system:tbot" in remedy(cause)
 
 
 def test_what_else_a_token_allows_is_no_matter_where_tbot_is_not_allowed() -> None:
@@ -109,30 +154,33 @@ def test_what_else_a_token_allows_is_no_matter_where_tbot_is_not_allowed() -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "words", "causes"),
     [
-        ("PASTE_JWKS_HERE", "is still the literal placeholder"),
-        ("", "is still the literal placeholder"),
-        ("{}", "is still the literal placeholder"),
-        ("{keys:[{use:sig}]}", "does not parse"),
-        ('{"keys":[]}', "does not parse"),
+        ("PASTE_JWKS_HERE", "its JWKS is still the literal placeholder of the template", ("jwks-placeholder",)),
+        ("", "its JWKS is still the literal placeholder of the template", ("jwks-placeholder",)),
+        ("{}", "its JWKS is still the literal placeholder of the template", ("jwks-placeholder",)),
+        ("{keys:[{use:sig}]}", "its JWKS does not parse: ", ()),
+        ('{"keys":[]}', "its JWKS does not parse: ", ()),
     ],
 )
-def test_a_token_that_was_never_filled_in_or_damaged_on_the_way(text: str, words: str) -> None:
-    token = make.token(jwks_text=text)
-    violated(holds_every_key(token, make.jwks()), "INST-10", words, evidence=("ev-token", "ev-jwks"))
-    assert any(words in p for p in token_problems(token, make.jwks(), TBOT, make.bot(), ROLE))
+def test_a_token_that_was_never_filled_in_or_damaged_on_the_way(text: str, words: str, causes: tuple[str, ...]) -> None:
+    finding = holds_every_key(make.token(jwks_text=text), make.jwks())
+    violated(finding, "INST-10", evidence=("ev-token", "ev-jwks"), causes=causes)
+    assert finding.seen.startswith(words)
+    assert token_problem_of(jwks_text=text) == finding.problems[0]
 
 
 def test_a_token_that_lacks_the_key_after_a_rotation() -> None:
     rotated = make.jwks(make.public_key("live"), make.public_key("new"))
     finding = holds_every_key(make.token(), rotated)
-    violated(finding, "INST-10", "it lacks the cluster's keys new; it holds live", evidence=("ev-token", "ev-jwks"))
+    violated(finding, "INST-10", evidence=("ev-token", "ev-jwks"), causes=("jwks-of-other-keys",))
+    assert finding.seen == "it lacks the cluster's keys new; it holds live"
 
 
 def test_another_clusters_key_of_the_same_id_is_another_key() -> None:
     rebuilt = make.jwks(make.public_key("live", modulus="another"))
-    violated(holds_every_key(make.token(), rebuilt), "INST-10", "it lacks the cluster's keys live")
+    finding = holds_every_key(make.token(), rebuilt)
+    violated(finding, "INST-10", "it lacks the cluster's keys live", causes=("jwks-of-other-keys",))
 
 
 @pytest.mark.parametrize("kind", ["in_cluster", "oidc"])
@@ -149,24 +197,33 @@ def test_where_teleport_asks_the_cluster_no_keys_were_extracted(kind: str) -> No
 
 def test_a_bot_that_was_never_created() -> None:
     finding = bot_has_role(make.token(), A_BOT, ROLE)
-    violated(finding, "INST-10", "for the bot istio-tbot, which does not exist", evidence=("ev-token", "ev-absent-bot"))
-    assert "tctl create" in finding.remedy
+    violated(finding, "INST-10", evidence=("ev-token", "ev-absent-bot"), causes=("bot-missing",))
+    assert finding.seen == "it is for the bot istio-tbot, which does not exist"
+    assert finding.where == "Teleport token/istio-tbot-k8s-join"
+    assert finding.showing("bot-missing") == finding.problems
+    assert "tctl create -f manifests/teleport-bot.yaml" in remedy("bot-missing")
+    for bot in (make.bot(), make.bot(roles=()), make.bot(name="other")):
+        assert bot_has_role(make.token(), bot, ROLE).showing("bot-missing") == ()
 
 
 def test_a_bot_without_the_role() -> None:
     finding = bot_has_role(make.token(), make.bot(roles=("other",)), ROLE)
-    violated(finding, "INST-10", "the bot istio-tbot has the roles other", evidence=("ev-token", "ev-bot"))
-    assert finding.remedy == f"tctl bots update istio-tbot --add-roles {ROLE}"
+    violated(finding, "INST-10", evidence=("ev-token", "ev-bot"), causes=("bot-without-role",))
+    assert finding.seen == f"Teleport bot/istio-tbot: it has the roles other, not {ROLE}"
+    assert f"tctl bots update istio-tbot --add-roles {ROLE}" in remedy("bot-without-role")
 
 
-@pytest.mark.parametrize(("named", "words"), [("", "(none)"), ("other", "for the bot other, not for istio-tbot")])
+@pytest.mark.parametrize(("named", "words"), [("", "(none)"), ("other", "other")])
 def test_a_token_that_does_not_name_the_bot_that_was_found(named: str, words: str) -> None:
-    violated(bot_has_role(make.token(bot_name=named), make.bot(), ROLE), "INST-10", words, evidence=("ev-token", "ev-bot"))
+    finding = bot_has_role(make.token(bot_name=named), make.bot(), ROLE)
+    violated(finding, "INST-10", evidence=("ev-token", "ev-bot"), causes=())
+    assert finding.seen == f"it is for the bot {words}, not for istio-tbot"
 
 
 def test_everything_that_is_wrong_with_a_token_is_told_at_once() -> None:
     token = make.token(join_method="token", allow=("default:tbot",), jwks_text="PASTE_JWKS_HERE")
-    assert len(token_problems(token, make.jwks(), TBOT, A_BOT, ROLE)) == 4
+    causes = [found.cause for found in token_problems(token, make.jwks(), TBOT, A_BOT, ROLE)]
+    assert causes == ["token-method-wrong", "token-other-service-account", "bot-missing", "jwks-placeholder"]
 
 
 # INST-11
@@ -190,39 +247,61 @@ def test_the_role_is_said_to_select_what_it_selects() -> None:
 def test_a_second_role_of_the_bot_grants_more() -> None:
     holds(bot_has_no_other_role(make.bot(), ROLE), "INST-11", "ev-bot")
     wide = bot_has_no_other_role(make.bot(roles=(ROLE, "editor")), ROLE)
-    violated(wide, "INST-11", "it has editor as well", evidence=("ev-bot",))
+    violated(wide, "INST-11", evidence=("ev-bot",), causes=("bot-has-other-roles",))
+    assert wide.seen == "it has editor as well"
+    assert "Give the bot that role alone" in remedy("bot-has-other-roles")
     holds(bot_has_no_other_role(A_BOT, ROLE), "INST-11", "ev-absent-bot")
 
 
 def test_a_missing_role_or_identity() -> None:
-    violated(labels_match_exactly(A_ROLE, make.identity()), "INST-11", "does not exist", evidence=("ev-absent-role",))
+    for finding in (labels_match_exactly(A_ROLE, make.identity()), rules_are_minimal(A_ROLE)):
+        violated(finding, "INST-11", evidence=("ev-absent-role",), causes=("role-missing",))
+        assert (finding.where, finding.seen) == (f"Teleport role/{ROLE}", "it does not exist")
     without = labels_match_exactly(make.role(), AN_IDENTITY)
-    violated(without, "INST-11", "does not exist", evidence=("ev-absent-workload_identity",))
-    violated(rules_are_minimal(A_ROLE), "INST-11", "does not exist", evidence=("ev-absent-role",))
-    assert role_problems(A_ROLE, make.identity()) == [str(A_ROLE)]
-    assert role_problems(make.role(), AN_IDENTITY) == [str(AN_IDENTITY)]
+    violated(without, "INST-11", evidence=("ev-absent-workload_identity",), causes=("identity-missing",))
+    assert (without.where, without.seen) == ("Teleport workload_identity/istio-workloads", "it does not exist")
+    assert [found.cause for found in role_problems(A_ROLE, make.identity())] == ["role-missing"]
+    assert [found.cause for found in role_problems(make.role(), AN_IDENTITY)] == ["identity-missing"]
+
+
+NOTHING, WIDE = "role-matches-nothing", "role-too-wide"
 
 
 @pytest.mark.parametrize(
-    ("labels", "words"),
+    ("labels", "words", "causes"),
     [
-        ({}, "the role matches no labels"),
-        ({"env": ("prod",)}, "env: prod; the identity has env: dev, so nothing is issued"),
-        ({"env": ("dev",), "team": ("a",)}, "so nothing is issued"),
-        ({"*": ("*",)}, "matches more than the identity: *: *"),
-        ({"*": ("dev",)}, "matches more than the identity: *: dev"),
-        ({"env": ("*",)}, "matches more than the identity: env: *"),
-        ({"env": ("dev", "prod")}, "matches more than the identity: env: dev, prod"),
-        ({"env": ("dev",), "*": ("*",)}, "matches more than the identity: *: *"),
-        ({"env": ("d*",)}, "matches more than the identity: env: d*"),
-        ({"env": ("^de.$",)}, "matches more than the identity: env: ^de.$"),
-        ({"env": ("prod", "stage")}, "so nothing is issued"),
+        ({}, "it matches no labels; the identity has env: dev, so nothing is issued", (NOTHING,)),
+        ({"env": ("prod",)}, "it matches env: prod; the identity has env: dev, so nothing is issued", (NOTHING,)),
+        (
+            {"env": ("dev",), "team": ("a",)},
+            "it matches env: dev, team: a; the identity has env: dev, so nothing is issued",
+            (NOTHING,),
+        ),
+        ({"*": ("*",)}, "it matches more than the identity: *: *", (WIDE,)),
+        (
+            {"*": ("dev",)},
+            "it matches *: dev; the identity has env: dev, so nothing is issued; it matches more than the identity: *: dev",
+            (NOTHING, WIDE),
+        ),
+        ({"env": ("*",)}, "it matches more than the identity: env: *", (WIDE,)),
+        ({"env": ("dev", "prod")}, "it matches more than the identity: env: dev, prod", (WIDE,)),
+        ({"env": ("dev",), "*": ("*",)}, "it matches more than the identity: *: *", (WIDE,)),
+        ({"env": ("d*",)}, "it matches more than the identity: env: d*", (WIDE,)),
+        ({"env": ("^de.$",)}, "it matches more than the identity: env: ^de.$", (WIDE,)),
+        (
+            {"env": ("prod", "stage")},
+            "it matches env: prod, stage; the identity has env: dev, so nothing is issued;"
+            " it matches more than the identity: env: prod, stage",
+            (NOTHING, WIDE),
+        ),
     ],
 )
-def test_a_role_with_other_or_wider_labels(labels: dict[str, tuple[str, ...]], words: str) -> None:
+def test_a_role_with_other_or_wider_labels(labels: dict[str, tuple[str, ...]], words: str, causes: tuple[str, ...]) -> None:
     role = make.role(labels=labels)
-    violated(labels_match_exactly(role, make.identity()), "INST-11", words, evidence=("ev-role", "ev-identity"))
-    assert any(words in p for p in role_problems(role, make.identity()))
+    finding = labels_match_exactly(role, make.identity())
+    violated(finding, "INST-11", evidence=("ev-role", "ev-identity"), causes=causes)
+    assert finding.seen == f"Teleport role/{ROLE}: {words}"
+    assert tuple(role_problems(role, make.identity())) == finding.problems
 
 
 def test_a_pattern_is_not_said_to_issue_nothing() -> None:
@@ -231,7 +310,7 @@ def test_a_pattern_is_not_said_to_issue_nothing() -> None:
 
 def test_a_role_with_an_expression_beside_its_labels() -> None:
     wider = make.role(labels_expression='labels["env"] != ""')
-    violated(labels_match_exactly(wider, make.identity()), "INST-11", "also matches by the expression")
+    violated(labels_match_exactly(wider, make.identity()), "INST-11", "also matches by the expression", causes=(WIDE,))
 
 
 @pytest.mark.parametrize(
@@ -247,8 +326,10 @@ def test_a_role_with_an_expression_beside_its_labels() -> None:
 )
 def test_a_role_with_missing_or_further_rules(rules: tuple[RoleRule, ...], words: str) -> None:
     role = make.role(rules=rules)
-    violated(rules_are_minimal(role), "INST-11", words, evidence=("ev-role",))
-    assert any(words in p for p in role_problems(role, make.identity()))
+    finding = rules_are_minimal(role)
+    violated(finding, "INST-11", words, evidence=("ev-role",), causes=("role-rules-wrong",))
+    assert tuple(role_problems(role, make.identity())) == finding.problems
+    assert "list and read and nothing else" in remedy("role-rules-wrong")
 
 
 def test_all_verbs_are_too_many_and_none_is_missing() -> None:
@@ -276,35 +357,79 @@ def test_istios_form_with_any_blanks_inside_the_braces(template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "words"),
+    "template",
     [
-        ("/ns/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}", "lacks /sa/"),
-        ("/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}/", "ends with a slash"),
-        ("/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.pod_name }}", "it is /ns/"),
-        ("/ns/default/sa/{{ workload.kubernetes.service_account }}", "it is /ns/default"),
-        ("/ns/{{ workload.kubernetes.service_account }}/sa/{{ workload.kubernetes.namespace }}", "it is /ns/"),
-        ("/ns/{{ workload.kubernetes.namespace }} /sa/{{ workload.kubernetes.service_account }}", "it is /ns/"),
-        ("/n s/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}", "it is /n s/"),
-        ("/ns/{{ workload.kubernetes. namespace }}/sa/{{ workload.kubernetes.service_account }}", "it is /ns/"),
-        ("//ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}", "it is //ns/"),
-        ("", "lacks /sa/"),
+        "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.pod_name }}",
+        "/ns/default/sa/{{ workload.kubernetes.service_account }}",
+        "/ns/{{ workload.kubernetes.service_account }}/sa/{{ workload.kubernetes.namespace }}",
+        "/ns/{{ workload.kubernetes.namespace }} /sa/{{ workload.kubernetes.service_account }}",
+        "/n s/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
+        "/ns/{{ workload.kubernetes. namespace }}/sa/{{ workload.kubernetes.service_account }}",
+        "//ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
     ],
 )
-def test_any_other_template_is_a_violation(template: str, words: str) -> None:
+def test_any_other_template_is_a_violation(template: str) -> None:
     finding = id_template_is_istios(make.identity(spiffe_id=template))
-    violated(finding, "INST-12", words, evidence=("ev-identity",))
+    violated(finding, "INST-12", evidence=("ev-identity",), causes=())
+    assert finding.seen == f"its template is {template}"
     assert finding.where == "Teleport workload_identity/istio-workloads"
+
+
+@pytest.mark.parametrize(
+    ("template", "words", "cause"),
+    [
+        (
+            "/ns/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}",
+            "its template {} lacks /sa/: peers and policies will not recognise the ID",
+            "identity-template-without-sa",
+        ),
+        (
+            "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}/",
+            "its template {} ends with a slash, which no SPIFFE ID may",
+            "identity-template-trailing-slash",
+        ),
+        (
+            "/ns/{{ workload.kubernetes.namespace }}/",
+            "its template {} ends with a slash, which no SPIFFE ID may",
+            "identity-template-trailing-slash",
+        ),
+        (
+            "/ns/test-app/sa/test-app",
+            "its template is {}: every workload gets the same SPIFFE ID",
+            "identity-template-fixed",
+        ),
+        ("/mesh", "its template is {}: every workload gets the same SPIFFE ID", "identity-template-fixed"),
+        ("", "its template is empty: every workload gets the same SPIFFE ID", "identity-template-fixed"),
+    ],
+)
+def test_a_template_with_a_known_defect_names_it(template: str, words: str, cause: str) -> None:
+    identity = make.identity(spiffe_id=template)
+    finding = id_template_is_istios(identity)
+    violated(finding, "INST-12", evidence=("ev-identity",), causes=(cause,))
+    assert finding.seen == words.format(template)
+    assert tuple(template_problems(identity)) == finding.problems
+    assert "tctl create -f manifests/teleport-workload-identity.yaml" in remedy(cause)
+
+
+def test_the_template_that_is_promised_decides() -> None:
+    other = make.identity(spiffe_id="/w/{{ workload.kubernetes.service_account }}")
+    holds(id_template_is_istios(other, other.spiffe_id), "INST-12")
+    violated(id_template_is_istios(make.identity(spiffe_id=ISTIO_ID), other.spiffe_id), "INST-12", causes=())
 
 
 def test_a_workload_identity_that_does_not_exist() -> None:
     finding = id_template_is_istios(AN_IDENTITY)
-    violated(finding, "INST-12", "does not exist", evidence=("ev-absent-workload_identity",))
+    violated(finding, "INST-12", evidence=("ev-absent-workload_identity",), causes=("identity-missing",))
+    assert finding.seen == "it does not exist"
+    assert "tctl create -f manifests/teleport-workload-identity.yaml" in remedy("identity-missing")
 
 
 def test_a_role_that_denies_what_it_allows_issues_nothing() -> None:
     role = make.role(denials=("workload_identity_labels",))
-    violated(rules_are_minimal(role), "INST-11", "its deny half has workload_identity_labels", evidence=("ev-role",))
-    assert role_problems(role, make.identity())
+    finding = rules_are_minimal(role)
+    violated(finding, "INST-11", evidence=("ev-role",), causes=("role-rules-wrong",))
+    assert finding.seen == "its deny half has workload_identity_labels, which wins over what it allows"
+    assert tuple(role_problems(role, make.identity())) == finding.problems
 
 
 def test_a_role_that_allows_only_sometimes() -> None:
@@ -313,4 +438,5 @@ def test_a_role_that_allows_only_sometimes() -> None:
 
 
 def test_a_role_that_opens_nodes_as_well() -> None:
-    violated(labels_match_exactly(make.role(other_access=("node_labels",)), make.identity()), "INST-11", "node_labels")
+    finding = labels_match_exactly(make.role(other_access=("node_labels",)), make.identity())
+    violated(finding, "INST-11", "it also opens what node_labels select", causes=(WIDE,))

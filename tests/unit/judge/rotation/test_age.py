@@ -191,6 +191,25 @@ def test_a_dead_stream_is_told_from_both() -> None:
     violated(finding, "ROT-07", "not pushed: 0 of 2 live streams on its socket, 66 failed to connect", causes=())
 
 
+def test_a_tbot_that_started_before_its_configuration_was_changed_does_not_go_by_it() -> None:
+    def started(minutes_before_the_change: int) -> Tbot:
+        at = (NOW - timedelta(hours=1) - timedelta(minutes=minutes_before_the_change)).isoformat()
+        pod = make.tbot_pod()
+        runs = replace(pod.spec.containers[0], state="running", started_at=at)
+        pod = replace(pod, spec=replace(pod.spec, containers=(runs,)))
+        return replace(tbot(), pods={pod.node: pod}, config_changed_at=(NOW - timedelta(hours=1)).isoformat())
+
+    words = "the tbot on its node started before its configuration was changed"
+    for pushes in (None, Pushes((NOW - timedelta(minutes=30)).isoformat(), ("ev-pushes",))):
+        violated(judged(old(30), started(5), pushes), "ROT-07", words, causes=("tbot-config-not-in-force",))
+        violated(judged(old(30), started(-5), pushes), "ROT-07", causes=())
+    violated(renewed_before_expiry(make.sidecars(old(30)), started(5)), "ROT-01", causes=("tbot-config-not-in-force",))
+    holds(judged(old(20), started(5)), "ROT-07")
+    violated(judged(old(30), started(5), Pushes(LATELY)), "ROT-07", "pushed but not renewed", causes=(PUSHED,))
+    elsewhere = old(30, pod=make.proxy(make.pod(node="node-2")).pod)
+    violated(judged(elsewhere, started(5)), "ROT-07", causes=())
+
+
 def test_where_nothing_tells_it_that_is_said() -> None:
     floating = Component("tbot", (make.tbot().daemon_set.ref,), None, "floats", ())
     finding = judged(old(30, version_info="7"), tbot(), versions=[floating])

@@ -1,0 +1,164 @@
+"""Claims: how problems, what is unclear and numbers become one answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
+from facts.finding import Finding, Holds, Problem, Remark
+from facts.measure import Measure
+from judge.causes import CAUSES
+from judge.findings import Claim, confirmed_of, listed, place, problem
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import inapplicable
+
+CLAIM = Claim("ID-01", "pods that are up", "2 pods", ("ev-1", "ev-2", "ev-1"), "the guide is content")
+A, B = ObjectRef("Pod", "a"), ObjectRef("Pod", "b")
+DOWN, UNREAD, OLD = Problem(A, "is down"), Problem(B, "could not be read"), Problem(B, "is old")
+KEPT = Measure("failed requests", 0, at_most=0)
+BROKEN = Measure("failed requests", 2, at_most=0)
+COUNTED = Measure("requests", 5123)
+KNOWN = next(iter(CAUSES))
+
+
+def common(finding: Finding) -> None:
+    """What each answer to the claim keeps of it."""
+    assert (finding.requirement, finding.where) == ("ID-01", "2 pods")
+    assert finding.evidence == ("ev-1", "ev-2")
+    assert finding.guide_says == "the guide is content"
+
+
+def test_with_nothing_wrong_and_nothing_unclear_it_holds() -> None:
+    held = [Remark(A, "is up"), Remark(B, "is up")]
+    finding = CLAIM.judged(held=held, left_out=[Remark(B, "is new")], notes=[OLD], measures=[KEPT, COUNTED], settle="wait")
+    common(finding)
+    assert finding.holds is Holds.YES
+    assert finding.expected == "pods that are up"
+    assert (finding.held, finding.notes, finding.measures) == (tuple(held), (OLD,), (KEPT, COUNTED))
+    assert finding.left_out == (Remark(B, "is new"),)
+    assert finding.settle == ""
+    assert finding.seen == "Pod a, Pod b: is up"
+    assert CLAIM.judged([], "both are up", held=held).seen == "both are up"
+
+
+def test_a_problem_outweighs_what_is_unclear() -> None:
+    finding = CLAIM.judged([DOWN], "both are up", unclear=[UNREAD], notes=[OLD], settle="grant the right")
+    common(finding)
+    assert finding.holds is Holds.NO
+    assert (finding.problems, finding.unclear, finding.notes) == ((DOWN,), (UNREAD,), (OLD,))
+    assert (finding.confirmed, finding.settle) == ("", "")
+    assert finding.seen == "Pod a: is down; Pod b: could not be read"
+
+
+def test_what_is_unclear_outweighs_what_was_confirmed() -> None:
+    finding = CLAIM.judged([], "both are up", held=[Remark(A, "is up")], unclear=[UNREAD], settle="grant the right")
+    common(finding)
+    assert finding.holds is Holds.UNKNOWN
+    assert (finding.confirmed, finding.settle) == ("", "grant the right")
+    assert finding.seen == "Pod b: could not be read"
+
+
+PROBLEMS = st.lists(
+    st.builds(Problem, st.sampled_from([A, B]), st.text(min_size=1), st.sampled_from(["", KNOWN])), max_size=3
+)
+MEASURES = st.lists(
+    st.builds(Measure, st.just("lost"), st.integers(0, 3), st.just(""), st.sampled_from([None, 1])), max_size=3
+)
+
+
+@given(PROBLEMS, PROBLEMS, PROBLEMS, MEASURES, st.text())
+def test_no_goes_before_unknown_and_unknown_before_yes(
+    problems: list[Problem], unclear: list[Problem], notes: list[Problem], measures: list[Measure], confirmed: str
+) -> None:
+    finding = CLAIM.judged(problems, confirmed, unclear=unclear, notes=notes, measures=measures, settle="wait")
+    beyond = [m for m in measures if not m.is_kept]
+    expected = Holds.NO if problems or beyond else Holds.UNKNOWN if unclear else Holds.YES
+    assert finding.holds is expected
+    assert set(problems) <= set(finding.problems)
+    assert finding.unclear == tuple(dict.fromkeys(unclear))
+    assert finding.measures == tuple(measures)
+    assert bool(finding.settle) is (expected is Holds.UNKNOWN)
+
+
+def test_a_number_beyond_its_budget_is_a_problem_of_the_whole() -> None:
+    finding = CLAIM.judged([DOWN], "all were answered", measures=[KEPT, BROKEN, COUNTED])
+    assert finding.problems == (DOWN, Problem(place("2 pods"), "failed requests: 2 (at most 0)"))
+    alone = CLAIM.judged([], "all were answered", measures=[BROKEN])
+    assert alone.holds is Holds.NO
+    assert alone.seen == "failed requests: 2 (at most 0)"
+    assert CLAIM.judged([], "all were answered", measures=[KEPT, COUNTED]).holds is Holds.YES
+    assert CLAIM.judged([], measures=[Measure("rotations", 2, at_least=3)]).holds is Holds.NO
+
+
+def test_what_is_said_twice_is_kept_once() -> None:
+    finding = CLAIM.judged([DOWN, OLD, DOWN], unclear=[UNREAD, UNREAD])
+    assert (finding.problems, finding.unclear) == ((DOWN, OLD), (UNREAD,))
+
+
+@pytest.mark.parametrize("where", ["problems", "unclear", "notes"])
+def test_a_cause_that_does_not_exist_is_refused_wherever_it_is_named(where: str) -> None:
+    near = KNOWN[:-1]
+    named: dict[str, Any] = {where: [Problem(A, "is down", near)]}
+    with pytest.raises(LookupError, match=f"no cause '{near}' in causes.yaml; did you mean '{KNOWN}'"):
+        CLAIM.judged(**named)
+    named[where] = [Problem(A, "is down", KNOWN)]
+    assert CLAIM.judged(**named).showing(KNOWN) == tuple(named[where])
+
+
+def test_a_reading_that_could_not_be_made_is_unknown_with_what_it_says_of_itself() -> None:
+    error = CouldNotTell(expected="an answer", seen="status 403", where="port 15000", remedy="grant the right")
+    finding = CLAIM.unknown(error)
+    assert finding.holds is Holds.UNKNOWN
+    assert (finding.expected, finding.where, finding.settle) == ("an answer", "port 15000", "grant the right")
+    assert finding.seen == "status 403"
+    assert finding.evidence == ("ev-1", "ev-2")
+    assert finding.guide_says == "the guide is content"
+    assert Claim("ID-01", "pods", "2 pods").unknown(error).evidence == ()
+
+
+def test_what_does_not_apply_has_its_condition_and_evidence() -> None:
+    condition = "no injected workload runs in the mesh"
+    finding = CLAIM.not_applicable(condition)
+    inapplicable(finding, "ID-01", "ev-1", "ev-2")
+    common(finding)
+    assert finding.seen == condition
+    with pytest.raises(ValueError, match="needs evidence"):
+        Claim("ID-01", "pods", "2 pods").not_applicable(condition)
+
+
+def test_nothing_holds_without_evidence() -> None:
+    bare = Claim("ID-01", "pods", "2 pods")
+    with pytest.raises(ValueError, match="needs evidence"):
+        bare.judged([], "both are up")
+    assert bare.judged([DOWN]).holds is Holds.NO
+
+
+def test_evidence_is_read_once_and_may_come_from_anywhere() -> None:
+    assert Claim("ID-01", "pods", "2 pods", (e for e in ("ev-2", "ev-1", "ev-2"))).judged([], "up").evidence == (
+        "ev-2",
+        "ev-1",
+    )
+
+
+def test_a_problem_stands_on_the_readings_of_its_subject() -> None:
+    pod = make.pod()
+    assert problem(pod, "is down", KNOWN) == Problem(pod.ref, "is down", KNOWN, pod.evidence)
+    assert CLAIM.problem("is empty", KNOWN, ("ev-3",)) == Problem(ObjectRef("", "2 pods"), "is empty", KNOWN, ("ev-3",))
+
+
+def test_what_is_so_of_a_subject_with_a_problem_is_not_confirmed() -> None:
+    of_a, of_b = Remark(A, "has a certificate"), Remark(B, "has a certificate")
+    assert confirmed_of([of_a, of_b], [Problem(ObjectRef("Pod", "a", uid="1"), "is down")]) == [of_b]
+    assert confirmed_of([of_a, of_b], []) == [of_a, of_b]
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_things_are_listed_sorted_and_once(things: list[str]) -> None:
+    assert listed(things) == (", ".join(sorted(set(things))) or "none")
+    assert listed([*things, *things]) == listed(things)
+    assert listed([], "no pod") == "no pod"

@@ -1,0 +1,120 @@
+"""Claims about many proxies: what is wrong, what is not up, what could not be read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from facts.finding import Finding, Problem, Remark
+from facts.kubernetes.objects import Pod
+from facts.measure import Measure
+from facts.proxies.identity import ProxyIdentity, Unread
+from judge.findings import Claim, problem
+from judge.fleet import STARTING, each_of, of_proxies
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.certificates import NOW
+
+CLAIM = Claim("ID-01", "certificates", "2 sidecars", ("ev-pods",))
+A, B = make.pod("a"), make.pod("b")
+WAITS: dict[str, Any] = {"ready": False, "started": False, "state": "waiting"}
+
+
+def judged(*found: ProxyIdentity | Unread, pods: tuple[Pod, ...] = (A, B), problems: tuple[Problem, ...] = ()) -> Finding:
+    fleet = make.fleet(*found)
+    return of_proxies(CLAIM, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: f"serves {p.pod.name}"))
+
+
+def created(age: timedelta, **proxy: Any) -> Pod:
+    """A pod of that age whose proxy has not started."""
+    return make.pod("b", proxy=make.istio_proxy(**(WAITS | proxy)), created_at=f"{NOW - age:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def test_a_finding_stands_on_the_pods_their_proxies_and_the_claim() -> None:
+    finding = judged(make.proxy(A), make.proxy(B))
+    holds(finding, "ID-01")
+    assert finding.evidence == ("ev-pod-a", "ev-pod-b", "ev-proxy-a", "ev-proxy-b", "ev-pods")
+    assert finding.seen == "Pod test-app/a: serves a; Pod test-app/b: serves b"
+
+
+def test_what_is_wrong_with_one_proxy_leaves_the_others_confirmed() -> None:
+    bad = make.proxy(A)
+    finding = judged(bad, make.proxy(B), problems=(problem(bad, "in mode race", "pod-started-before-tbot"),))
+    violated(finding, "ID-01", causes=("pod-started-before-tbot",))
+    assert finding.seen == "Pod test-app/a: in mode race"
+    assert finding.held == (Remark(make.proxy(B).ref, "serves b"),)
+
+
+def test_a_proxy_that_could_not_be_read_is_unclear_with_what_settles_it() -> None:
+    finding = judged(make.proxy(A), make.unread(B))
+    unknown(finding, "ID-01", evidence=("ev-pod-b",))
+    assert finding.seen == "Pod test-app/b: could not be read: forbidden"
+    assert finding.settle == "grant the right"
+    assert [str(each.subject) for each in finding.held] == ["Pod test-app/a"]
+
+
+def test_a_violation_is_told_before_what_could_not_be_read() -> None:
+    finding = judged(make.proxy(A), make.unread(B), problems=(problem(make.proxy(A), "in mode silent"),))
+    violated(finding, "ID-01", causes=())
+    assert finding.seen == "Pod test-app/a: in mode silent; Pod test-app/b: could not be read: forbidden"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [({"reason": "CrashLoopBackOff"}, " (CrashLoopBackOff)"), ({}, "")],
+    ids=["with a reason", "without"],
+)
+def test_a_proxy_that_is_down_holds_no_identity(proxy: dict[str, Any], reason: str) -> None:
+    down = created(timedelta(hours=1), **proxy)
+    finding = judged(make.proxy(A), make.unread(down), pods=(A, down))
+    violated(finding, "ID-01", evidence=("ev-pod-b",), causes=())
+    assert finding.seen == f"Pod test-app/b: holds no identity: its istio-proxy is not up{reason}"
+    assert finding.problems[0].evidence == ("ev-pod-b",)
+
+
+def test_a_pod_without_any_proxy_holds_no_identity() -> None:
+    plain = make.pod("b", injected=False)
+    violated(judged(make.unread(plain), pods=(plain,)), "ID-01", "holds no identity: its istio-proxy is not up")
+
+
+@pytest.mark.parametrize("up", [{"ready": True}, {"started": True}])
+def test_a_proxy_that_is_ready_or_started_is_up(up: dict[str, bool]) -> None:
+    pod = created(timedelta(hours=1), **up)
+    unknown(judged(make.unread(pod), pods=(pod,)), "ID-01", "could not be read")
+
+
+def test_a_young_pod_whose_proxy_is_not_up_is_starting_unless_it_has_restarted() -> None:
+    second = timedelta(seconds=1)
+    young, old = created(STARTING - second), created(STARTING)
+    unknown(judged(make.unread(young), pods=(young,)), "ID-01", "could not be read")
+    violated(judged(make.unread(old), pods=(old,)), "ID-01", "holds no identity")
+    restarted = created(STARTING - second, restarts=1)
+    violated(judged(make.unread(restarted), pods=(restarted,)), "ID-01", "holds no identity")
+
+
+def test_a_proxy_of_a_pod_that_the_api_server_does_not_list_is_unclear() -> None:
+    unknown(judged(make.proxy(A), make.unread(created(timedelta(hours=1))), pods=(A,)), "ID-01", "Pod test-app/b: could not")
+
+
+def test_only_what_could_not_be_read_needs_settling() -> None:
+    down = created(timedelta(hours=1))
+    finding = of_proxies(CLAIM, (down,), make.fleet(make.unread(down)), ())
+    assert finding.settle == ""
+
+
+def test_notes_numbers_and_the_guides_answer_are_kept() -> None:
+    claim = Claim("ID-01", "certificates", "2 sidecars", ("ev-pods",), "the guide is content")
+    note, measure = problem(A, "is old"), Measure("age", 5, "s", at_most=10)
+    fleet = make.fleet(make.proxy(A))
+    finding = of_proxies(claim, (A,), fleet, (), confirmed="all is well", notes=(note,), measures=(measure,))
+    holds(finding, "ID-01", "ev-pods")
+    assert (finding.seen, finding.guide_says) == ("all is well", "the guide is content")
+    assert (finding.notes, finding.measures) == ((note,), (measure,))
+    late = of_proxies(claim, (A,), fleet, (), measures=(Measure("age", 15, "s", at_most=10),))
+    violated(late, "ID-01", "age: 15 s (at most 10 s)")
+
+
+def test_a_fleet_of_nobody_is_confirmed_by_what_was_listed() -> None:
+    holds(of_proxies(CLAIM, (), make.fleet(), (), confirmed="no sidecar"), "ID-01", "ev-pods")
