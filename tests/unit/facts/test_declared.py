@@ -164,7 +164,9 @@ TIMELINE = draw_up(
 CATALOGUE = yaml.safe_load((Path(__file__).parents[3] / "features" / "catalogue.yaml").read_text(encoding="utf-8"))
 CATALOGUE["requirements"] = CATALOGUE["requirements"][:3]
 CATALOGUE["profiles"] = {"core": [CATALOGUE["requirements"][0]["profile"]]}
-CATALOGUE["guide_defects"] = [{"name": "bot", "sentence": "s", "caught_by": [CATALOGUE["requirements"][0]["id"]]}]
+CATALOGUE["guide_defects"] = [
+    {"name": "bot", "sentence": "s", "cause": "c", "caught_by": [CATALOGUE["requirements"][0]["id"]]}
+]
 
 
 def _yaml(parse: Callable[[str], object]) -> Callable[[Any], object]:

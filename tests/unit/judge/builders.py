@@ -41,7 +41,7 @@ TBOT = "teleport-system:tbot"
 ROLE = "istio-workload-identity-issuer"
 CONTAINER_ID = "a" * 64
 
-NODES_SOCKET = Volume("workload-socket", "hostPath", path=SOCKETS)
+NODES_SOCKET = Volume("workload-socket", "hostPath", path=SOCKETS, type="Directory")
 EMPTY_DIR = Volume("workload-socket", "emptyDir")
 
 
