@@ -223,6 +223,8 @@ class Fault:
         name: Name of the fault, as in ``make test-faults`` and docs/faults.md.
         description: What the operator did, as a sentence.
         cause: Id of the cause in ``judge/causes.yaml`` that a finding must name under this fault.
+        along: Ids of causes that are true as well while it lasts, because the fault works by their means: a socket can be
+            taken over only where its directory is writable.
         touches: Objects that the fault changes, which must be whole again afterwards.
         undo: How the fault is undone, as a sentence.
         breaks: Requirements that fail while the fault lasts; exactly these.
@@ -244,6 +246,7 @@ class Fault:
     inject: Callable[[Scene], AbstractContextManager[Operator | None]]
     reach: frozenset[str] = frozenset()
     blinds: frozenset[str] = frozenset()
+    along: frozenset[str] = frozenset()
     standing: bool = False
     short: bool = False
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from judge.causes import CAUSES
 from provision.faults import Fault
 from tests.lab.certified import Certified
 
@@ -84,6 +85,26 @@ def lines_of(row: Row, width: int = 0) -> Iterator[str]:
         of = f"{len(row.broken)} of {row.judged}"
         yield f"{sign} {row.fault.name:<{width}} {of:>8} {took}  {' '.join(sorted(row.broken))}{blind}"
     yield from (f"    {line}" for line in row.otherwise)
+
+
+def misnamed(fault: Fault, seen: Certified) -> Iterator[str]:
+    """Where the requirements that a fault breaks do not name its cause with the remedy, or name a cause that is not so.
+
+    Args:
+        fault: The fault.
+        seen: What a run said while the install was broken by it.
+    """
+    named = {r: seen.causes.get(r, []) for r in sorted(seen.having("fail") & fault.breaks)}
+    owning = [requirement for requirement, causes in named.items() if fault.cause in causes]
+    if not owning:
+        yield f"none of {', '.join(named) or 'no requirement'} names the cause {fault.cause}"
+    for requirement in owning:
+        if missing := [step for step in CAUSES[fault.cause].remedy if step not in seen.remedies[requirement]]:
+            yield f"{requirement} names {fault.cause} and the report lacks of its remedy: {'; '.join(missing)}"
+    for requirement, causes in named.items():
+        if others := [cause for cause in causes if cause != fault.cause and cause not in fault.along]:
+            reasons = "; ".join(seen.reasons.get(requirement, ()))
+            yield f"{requirement} names {', '.join(others)}, the cause is {fault.cause}: {reasons}"
 
 
 def differences(expected: Mapping[str, str], seen: Certified, when: str) -> Iterator[str]:

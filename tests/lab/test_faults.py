@@ -11,6 +11,7 @@ import pytest
 from provision.faults import FAULTS, Fault
 from tests.lab.certified import Certified
 from tests.lab.conftest import Lab
+from tests.lab.matrix import misnamed
 
 SECONDS = ("--profile", "install,checklist")
 SHORT = [fault for fault in FAULTS.values() if fault.short]
@@ -33,10 +34,11 @@ def test_the_healthy_lab_passes(lab: Lab) -> None:
 
 @pytest.mark.parametrize("fault", SHORT, ids=lambda fault: fault.name)
 def test_a_fault_breaks_exactly_what_it_names(lab: Lab, fault: Fault) -> None:
-    """While the fault lasts, its requirements fail, none of them as a mere error, and no other is touched."""
+    """While the fault lasts, its requirements fail and name its cause; none is a mere error, and no other is touched."""
     with fault.inject(lab.scene):
         run = lab.certify(*SECONDS)
     assert run.having("fail") == fault.breaks & run.verdicts.keys(), told(run)
+    assert list(misnamed(fault, run)) == []
     assert run.having("error", "not-evaluated", "skipped", "waived") == set(), told(run)
     assert (run.result, run.exit_code) == ("fail", 1)
 

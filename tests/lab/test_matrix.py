@@ -13,7 +13,7 @@ from facts.errors import BadInput, ConformanceError
 from provision.faults import FAULTS, Fault
 from tests.lab.certified import Certified
 from tests.lab.conftest import MATRIX, ROOT, Lab
-from tests.lab.matrix import Row, Spent, differences, lines_of
+from tests.lab.matrix import Row, Spent, differences, lines_of, misnamed
 from tests.lab.plan import BY_DEFAULT, Plan, planned
 
 EVERYTHING = ("--profile", "all", "--allow", "disruptive")
@@ -63,12 +63,14 @@ def test_the_healthy_lab(healthy: Certified, plan: Plan) -> None:
     assert list(differences(dict.fromkeys(standing & plan.before, "fail"), healthy, "before")) == []
     held = {r: "pass" for r in plan.before - standing if healthy.verdicts.get(r) != "not-applicable"}
     assert list(differences(held, healthy, "before")) == []
+    here = [fault for fault in FAULTS.values() if fault.standing and fault.breaks <= plan.before]
+    assert [words for fault in here for words in misnamed(fault, healthy)] == []
 
 
 def test_a_fault_breaks_what_it_names_and_is_undone(
     lab: Lab, plan: Plan, healthy: Certified, matrix: list[Row], fault: Fault
 ) -> None:
-    """Exactly its requirements fail, what it blinds cannot be told, all else stands; and after it, all stands again.
+    """Exactly its requirements fail and name its cause, what it blinds cannot be told, all else stands; after it, all does.
 
     With a fault that stands on the healthy lab it is the other way round: its requirements hold while it is taken away.
     """
@@ -93,6 +95,7 @@ def test_a_fault_breaks_what_it_names_and_is_undone(
         otherwise.append(str(error))
     if seen is not None:
         otherwise += differences(under, seen, "under it")
+        otherwise += () if fault.standing else misnamed(fault, seen)
     if undone is not None:
         otherwise += differences(after, undone, "after it")
     broken = frozenset(seen.having("fail") & judged) if seen else frozenset()

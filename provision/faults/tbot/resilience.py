@@ -159,6 +159,7 @@ register(
         " it writable: when tbot is killed, a new pod removes the dead socket, creates its own, and becomes the node's"
         " SDS server.",
         cause="socket-directory-writable",
+        along=frozenset({"mount-writable"}),
         touches=f"{nodes.DIRECTORY_FOR_ALL.touches}; {istio_settings.VOLUMES_ONLY.touches}; DaemonSet teleport-system/tbot",
         undo=f"{nodes.DIRECTORY_FOR_ALL.undo} It restarts tbot. {istio_settings.VOLUMES_ONLY.undo}",
         # With only one of the two, the dead socket stays where it is.
