@@ -12,12 +12,12 @@ from observe.install import Install
 from steps.shared import Conclude
 
 
-@when(parsers.re(r'the guide\'s command "(?P<command>.+)" is run'), target_fixture="guide")
+@when(parsers.re(r'the suite runs the guide\'s command "(?P<command>.+)"'), target_fixture="guide")
 def guide(command: str, install: Install) -> GuideAnswer:
     return install.guide.run(command)
 
 
-@then("istiod must be available with Teleport's trust domain and a template that injects")
+@then("istiod must be available, with Teleport's trust domain and an injection template that works")
 def istio(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     template = install.istio.injection_template()
     conclude(
@@ -43,12 +43,12 @@ def role(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     conclude(judge.role_created(guide, install.teleport.role(), install.teleport.workload_identity()))
 
 
-@then("the workload identity must build IDs in Istio's form")
+@then("the workload identity must issue SPIFFE IDs in Istio's format")
 def identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     conclude(judge.identity_created(guide, install.teleport.workload_identity()))
 
 
-@then("a ready tbot pod must run on every node that hosts injected pods")
+@then("a Ready tbot pod must run on every node that hosts injected pods")
 def tbot(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.tbot_running(
         guide, install.tbot.installed(), install.proxies.pods_by_node(), datetime.now(UTC), install.cluster.pods_evidence()
@@ -68,7 +68,7 @@ def issued(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     conclude(finding)
 
 
-@then("the test application must run with an identity of its own from Teleport")
+@then("the test application must run with its own identity from Teleport")
 def application(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.test_app_running(
         guide,
@@ -80,7 +80,7 @@ def application(guide: GuideAnswer, install: Install, conclude: Conclude) -> Non
     conclude(finding)
 
 
-@then("the socket in the pod must be the node's socket, with live streams on it")
+@then("the socket in the pod must be the node's socket, with live SDS streams on it")
 def socket(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     finding = judge.socket_exists(
         guide, install.application.pods(), install.application.fleet(), install.tbot.socket_directory()
@@ -88,6 +88,6 @@ def socket(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     conclude(finding)
 
 
-@then("the proxy must take its secrets from the external socket")
+@then("the proxy must take its secrets from the external SDS socket")
 def external(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     conclude(judge.proxy_detects_socket(guide, install.application.pods(), install.application.fleet()))

@@ -34,23 +34,22 @@ def pair_of(held: Conversation) -> Pair:
 
 
 @given("at least two nodes that take workloads")
-@given("two nodes that take workloads")
 def two_nodes(requirement: str, install: Install) -> None:
     conditions.needs_two_nodes(requirement, install.cluster.nodes(), install.cluster.workload_nodes())
 
 
-@given(parsers.parse('the workloads "{client}" and "{server}"'))
+@given(parsers.parse('the test pods "{client}" and "{server}"'))
 def two_workloads(client: str, server: str, test_pods: TestPods) -> None:
     test_pods.known_to(client, server)
 
 
-@given(parsers.parse('the workloads "{client}" and "{server}" on different nodes'))
+@given(parsers.parse('the test pods "{client}" and "{server}" on different nodes'))
 def on_different_nodes(client: str, server: str, test_pods: TestPods) -> None:
     test_pods.known_on_another_node(client, server)
 
 
 @given("a policy that lets only alpha call beta")
-@given("policies that let alpha call gamma below /open/ alone, and there not below /open/vault/")
+@given("policies that let alpha call gamma only below /open/, but not below /open/vault/")
 def policy(test_pods: TestPods) -> None:
     test_pods.begin()  # it is there before any test pod is
 
@@ -65,12 +64,12 @@ def opens(client: str, count: int, server: str, conversations: Conversations) ->
     conversations.over_tcp(client, server, count=count)
 
 
-@when(parsers.parse("{client} sends {count:d} requests in plain text to the address of {server}"))
+@when(parsers.parse("{client} sends {count:d} plain-text requests to the address of {server}"))
 def sends_plain(client: str, count: int, server: str, conversations: Conversations) -> None:
     conversations.by_address(client, server, count=count)
 
 
-@then(parsers.parse("{server} itself must have answered each of them, once"))
+@then(parsers.parse("{server} itself must have answered each request once"))
 def answered(server: str, requirement: str, conversations: Conversations, conclude: Conclude) -> None:
     last = conversations.last_with(server)
     conclude(judge.answered_once(requirement, pair_of(last), last.exchange))
@@ -84,25 +83,25 @@ def seen(
     conclude(judge.caller_was_seen(requirement, pair_of(last), last.exchange, install.teleport.bundle()))
 
 
-@then("each request must have been a handshake of its own between their proxies")
+@then("each request must have used its own mTLS handshake between their proxies")
 def handshakes(requirement: str, conversations: Conversations, conclude: Conclude) -> None:
     for each in conversations.all():
         conclude(judge.every_request_was_a_handshake(requirement, pair_of(each), each.exchange))
 
 
-@then(parsers.parse('{server} must have refused each of them with 403 and "RBAC: access denied"'))
+@then(parsers.parse('{server} must have refused each request with 403 and "RBAC: access denied"'))
 def denied(server: str, requirement: str, conversations: Conversations, install: Install, conclude: Conclude) -> None:
     last = conversations.last_with(server)
     conclude(judge.denied_by_policy(requirement, pair_of(last), last.exchange, install.teleport.bundle()))
 
 
-@then(parsers.parse("each of them must have been reset by the proxy of {server}"))
+@then(parsers.parse("the proxy of {server} must have reset each connection"))
 def reset(server: str, conversations: Conversations, conclude: Conclude) -> None:
     last = conversations.last_with(server)
     conclude(judge.plain_text_was_refused(pair_of(last), last.exchange))
 
 
-@then(parsers.parse("{server} must have let in each of them for the principal of {client}"))
+@then(parsers.parse("{server} must have let in each connection for the principal of {client}"))
 def let_in(
     client: str, server: str, requirement: str, conversations: Conversations, install: Install, conclude: Conclude
 ) -> None:
@@ -110,7 +109,7 @@ def let_in(
     conclude(judge.let_in_over_tcp(requirement, pair_of(last), last.exchange, install.teleport.bundle()))
 
 
-@then(parsers.parse("{server} must have refused each of them by its policy"))
+@then(parsers.parse("{server} must have refused each connection by its policy"))
 def refused_over_tcp(
     server: str, requirement: str, conversations: Conversations, install: Install, conclude: Conclude
 ) -> None:
@@ -130,18 +129,18 @@ def ingress_setup(install: Install, test_pods: TestPods, target: Target, setting
     return IngressSetup(target.objects, reader, client=plain, server=beta, trust_domain=name, pace=pace)
 
 
-@given("an ingress gateway")
+@given("an ingress gateway in the mesh")
 def ingress_gateway(install: Install) -> None:
     mesh, gateways = install.istio.mesh(), install.istio.ingress_gateways()
     conditions.needs_an_ingress_gateway(mesh, gateways, install.cluster.pods_evidence())
 
 
-@given("the Gateway API in this cluster", target_fixture="gateway_class")
+@given("the Gateway API in the cluster", target_fixture="gateway_class")
 def gateway_api(install: Install) -> GatewayClass:
     return conditions.needs_the_gateway_api(install.cluster.gateway_api(), install.istio.gateway_classes())
 
 
-@given("beta behind it", target_fixture="access")
+@given("beta behind that gateway", target_fixture="access")
 def behind_the_meshs(install: Install, ingress_setup: IngressSetup, conclude: Conclude) -> IngressAccess:
     ingress = install.istio.ingress()
     if ingress is None:  # the gateways' certificates can be judged all the same
@@ -152,7 +151,7 @@ def behind_the_meshs(install: Install, ingress_setup: IngressSetup, conclude: Co
     return ingress_setup.open(ingress, install.istio.gateway_pods(ingress.gateway))
 
 
-@given("beta behind a gateway that istiod deploys on the node's socket", target_fixture="access")
+@given("beta behind a gateway that istiod deploys with the node's socket", target_fixture="access")
 def behind_its_own(gateway_class: GatewayClass, install: Install, ingress_setup: IngressSetup) -> IngressAccess:
     return ingress_setup.build(gateway_class.name, install.istio.mesh().revision, install.tbot.socket_directory())
 
@@ -183,18 +182,18 @@ def seen_gateway(through: Conversation, access: IngressAccess, install: Install,
 # Paths.
 
 
-@when("alpha asks gamma for these paths:", target_fixture="paths")
+@when("alpha requests these paths from gamma:", target_fixture="paths")
 def asks_paths(datatable: list[list[str]], conversations: Conversations) -> Conversation:
     _title, *rows = datatable
     return conversations.over_http("alpha", "gamma", paths=[path for (path,) in rows])
 
 
-@then(parsers.parse("{inside} must have been let in, and {closed} and {vault} refused"))
+@then(parsers.parse("gamma must have let in {inside}, and refused {closed} and {vault}"))
 def paths_told_apart(inside: str, closed: str, vault: str, paths: Conversation, conclude: Conclude) -> None:
     conclude(paths_judge.policy_tells_paths_apart(pair_of(paths), paths.exchange, inside, (closed, vault)))
 
 
-@then(parsers.parse("no request may have reached gamma under a path that leads outside {allowed} or into {closed}"))
+@then(parsers.parse("no request must have reached gamma under a path that leads outside {allowed} or into {closed}"))
 def no_way_around(allowed: str, closed: str, paths: Conversation, install: Install, conclude: Conclude) -> None:
     bounds, normalization = Bounds(allowed, closed), install.istio.mesh().normalization
     conclude(paths_judge.no_path_leads_outside(pair_of(paths), paths.exchange, bounds, normalization))
@@ -217,7 +216,7 @@ def inject(name: str, target: Target, undone: ExitStack) -> Fault:
     return fault
 
 
-@given("two workloads that were started under it", target_fixture="newcomers")
+@given("two test pods that start under the fault", target_fixture="newcomers")
 def start_newcomers(fault: Fault, gather: Gather, undone: ExitStack) -> TestPods:
     newcomers = gather(caller_and_called_in(fault.name))
     undone.callback(newcomers.remove)
@@ -225,19 +224,19 @@ def start_newcomers(fault: Fault, gather: Gather, undone: ExitStack) -> TestPods
     return newcomers
 
 
-@when("the guide's checklist is run as it is written:", target_fixture="answers")
+@when("the suite runs the guide's checklist as it is written:", target_fixture="answers")
 def run_checklist(datatable: list[list[str]], install: Install) -> tuple[GuideAnswer, ...]:
     _title, *rows = datatable
     return tuple(install.guide.run(command) for (command,) in rows)
 
 
-@when(parsers.parse("one of them sends {count:d} requests to the other"), target_fixture="failed")
+@when(parsers.parse("one of the test pods sends {count:d} requests to the other"), target_fixture="failed")
 def newcomers_ask(count: int, newcomers: TestPods, install: Install, settings: Settings) -> Conversation:
     held = Conversations(newcomers, install.cluster.reader, install.teleport.ping().cluster_name)
     return held.until_none_arrives("alpha", "beta", count=count, pace=Pace(settings.patience.svid))
 
 
-@then("the guide must find nothing wrong, and every request must end for the name in a certificate")
+@then("the guide must find nothing wrong, and every request must fail because of the name in a certificate")
 def unseen(
     fault: Fault, answers: tuple[GuideAnswer, ...], failed: Conversation, install: Install, conclude: Conclude
 ) -> None:

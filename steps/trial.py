@@ -13,7 +13,7 @@ from provision.pods.clients_and_servers import TestPods
 from settings import Settings
 from steps.shared import BeginTrial
 
-ONE_EACH = "one each"
+ONE_PER_REQUEST = "one per request"
 
 
 @given(
@@ -31,24 +31,24 @@ def short_lifetimes(
     return first, second
 
 
-@given(parsers.parse("the proxies of {names}, watched"), target_fixture="trial")
+@given(parsers.parse("the suite watches the proxies of {names}"), target_fixture="trial")
 def watched(names: str, lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: BeginTrial) -> Trial:
     return begin_trial(long_running.ready(*names.replace(" and ", ", ").split(", ")), (), lifetimes)
 
 
-@given("this traffic, watched at both ends:", target_fixture="trial")
+@given("the suite runs these loads and watches the proxies at both ends:", target_fixture="trial")
 def traffic_between(
     datatable: list[list[str]], lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: BeginTrial
 ) -> Trial:
     _title, *rows = datatable
     planned = [
-        planned_load(long_running, client, server, float(rate), keep=connections != ONE_EACH)
+        planned_load(long_running, client, server, float(rate), keep=connections != ONE_PER_REQUEST)
         for client, server, rate, connections in rows
     ]
     return begin_trial(_with_proxies([pod for load in planned for pod in (load.client, load.server)]), planned, lifetimes)
 
 
-@when(parsers.re(r"each of them has had time for (?P<count>\d+) new certificates?"), converters={"count": int})
+@when(parsers.re(r"each proxy has had time for (?P<count>\d+) new certificates?"), converters={"count": int})
 def renewed(count: int, trial: Trial, settings: Settings) -> None:
     trial.await_renewals(count, settings.patience.svid)
 

@@ -1,22 +1,22 @@
 @profile:identity
-Feature: Identities are told apart
-  Workloads of the run's own, in namespaces of its own. They show what cannot be seen in pods that happen to run: that two
-  service accounts never share a name, that no two pods share a key, and that the kind of sidecar makes no difference.
+Feature: Each service account has its own name, and each pod its own key
+  The suite's own test pods show what pods that happen to run cannot show: that two service accounts never share a name, that
+  two pods never share a key, and that classic and native sidecars are treated alike.
   Source: guide, Step 6; Istio, native sidecars.
 
   @requirement:ID-09 @safety:namespaced
   Scenario: Two service accounts have two identities
-    Given the workloads "alpha" and "beta" of the run, as their own Envoys describe them
-    Then each must carry a name, a key and a serial of its own
+    Given the test pods "alpha" and "beta", as their own Envoys report them
+    Then each test pod must hold its own name, key and serial number
 
   @requirement:ID-09 @safety:namespaced
   Scenario: One service account on two nodes has one identity and two keys
-    Given two nodes that take workloads
-    And the workloads "alpha" and "alpha-far" of the run, as their own Envoys describe them
-    Then both must carry the name of their service account, each with a key and a serial of its own
+    Given at least two nodes that take workloads
+    And the test pods "alpha" and "alpha-far", as their own Envoys report them
+    Then both test pods must hold the name of their service account, each with its own key and serial number
 
   @requirement:ID-09 @safety:namespaced
-  Scenario: A classic sidecar is certified as the mesh's own kind is
-    Given the workloads "alpha" and "classic" of the run, as their own Envoys describe them
-    And what Teleport, istiod and the configured lifetimes have each proxy held against
-    Then each must meet ID-01 to ID-07, and be of the kind that it asked for
+  Scenario: A classic sidecar meets the same identity requirements as the mesh's default sidecar
+    Given the test pods "alpha" and "classic", as their own Envoys report them
+    And the expected issuer, trust bundle and maximum lifetime for every proxy
+    Then both test pods must meet ID-01 to ID-07, each with the kind of sidecar that it requested

@@ -1,15 +1,15 @@
 @profile:traffic
-Feature: Identities hold from node to node, over HTTP and over TCP
-  Each node has a tbot of its own, and each proxy its own copy of Teleport's authorities. Over TCP nothing tells a server who
-  called: a policy by principal does, which lets alpha in and nobody else.
+Feature: Identities work between nodes, over HTTP and over TCP
+  Each node has its own tbot, and each proxy its own copy of Teleport's authorities. Over TCP a server does not learn who called.
+  A policy by principal proves it instead: the policy lets in alpha and refuses every other caller.
   Source: guide, "Overview"; Istio, AuthorizationPolicy.
 
   @requirement:TRF-04 @safety:namespaced
-  Scenario Outline: HTTP from node to node, <client> to <server>
+  Scenario Outline: Over HTTP from another node, <server> sees exactly the identity of <client>
     Given at least two nodes that take workloads
-    And the workloads "<client>" and "<server>" on different nodes
+    And the test pods "<client>" and "<server>" on different nodes
     When <client> sends 5 requests to <server>
-    Then <server> itself must have answered each of them, once
+    Then <server> itself must have answered each request once
     And <server> must have seen exactly the SPIFFE ID of <client> each time
 
     Examples:
@@ -18,11 +18,11 @@ Feature: Identities hold from node to node, over HTTP and over TCP
       | alpha-far | beta     |
 
   @requirement:TRF-04 @safety:namespaced
-  Scenario Outline: TCP from node to node, <client> to <server>
+  Scenario Outline: Over TCP from another node, <server> lets in the principal of <client>
     Given at least two nodes that take workloads
-    And the workloads "<client>" and "<server>" on different nodes
+    And the test pods "<client>" and "<server>" on different nodes
     When <client> opens 5 TCP connections to <server>
-    Then <server> must have let in each of them for the principal of <client>
+    Then <server> must have let in each connection for the principal of <client>
 
     Examples:
       | client    | server   |
@@ -30,8 +30,8 @@ Feature: Identities hold from node to node, over HTTP and over TCP
       | alpha-far | beta     |
 
   @requirement:TRF-04 @safety:namespaced
-  Scenario: Over TCP another principal is refused
+  Scenario: Over TCP from another node, a policy refuses another principal
     Given at least two nodes that take workloads
-    And the workloads "gamma" and "beta" on different nodes
+    And the test pods "gamma" and "beta" on different nodes
     When gamma opens 5 TCP connections to beta
-    Then beta must have refused each of them by its policy
+    Then beta must have refused each connection by its policy

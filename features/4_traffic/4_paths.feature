@@ -1,18 +1,18 @@
 @profile:traffic
-Feature: Policies by path hold
-  The guide sets pathNormalization to NONE "for SPIFFE". It has nothing to do with SPIFFE: it is about the paths of HTTP
-  requests, and with NONE a proxy compares a policy with the path as it was sent, while the application may read it otherwise.
+Feature: Policies by path hold for every spelling of a path
+  The guide sets pathNormalization to NONE "for SPIFFE". The setting concerns the paths of HTTP requests and has nothing to do
+  with SPIFFE. With NONE a proxy compares a policy with the path as the client sent it, and the application may decode that.
   Source: guide, Step 2; Istio, security best practices.
 
   @requirement:TRF-07 @safety:namespaced
-  Scenario: No spelling of a path leads out of what policies allow
-    One policy lets in what lies below /open/, another keeps out what lies below /open/vault/ there. Each spelling below leads
-    outside for an application that decodes a path once, takes a backslash for a slash and follows the dots; the last three do so
-    for less common ones, and no normalization refuses them.
+  Scenario: No alternative spelling of a path bypasses the policies
+    One policy allows paths below /open/, another denies those below /open/vault/. Each spelling below leads outside for an
+    application that decodes a path once, reads a backslash as a slash and resolves dot segments. The last three lead outside for
+    less common applications, and no normalization refuses them.
 
-    Given the workloads "alpha" and "gamma"
-    And policies that let alpha call gamma below /open/ alone, and there not below /open/vault/
-    When alpha asks gamma for these paths:
+    Given the test pods "alpha" and "gamma"
+    And policies that let alpha call gamma only below /open/, but not below /open/vault/
+    When alpha requests these paths from gamma:
       | path                             |
       | /open/door                       |
       | /closed/door                     |
@@ -34,5 +34,5 @@ Feature: Policies by path hold
       | /open/..%252Fclosed/door         |
       | /open/%252e%252e%252fclosed/door |
       | /open/..;/closed/door            |
-    Then /open/door must have been let in, and /closed/door and /open/vault/door refused
-    And no request may have reached gamma under a path that leads outside /open/ or into /open/vault/
+    Then gamma must have let in /open/door, and refused /closed/door and /open/vault/door
+    And no request must have reached gamma under a path that leads outside /open/ or into /open/vault/

@@ -1,15 +1,14 @@
 @profile:traffic
-Feature: What the guide's checklist does not see, traffic does
-  A self-test: on an installation of this run's own something is broken as an operator might break it, and undone at the end of
-  the scenario. The guide's nine commands find nothing wrong. Two workloads that are started meanwhile are 2/2, and no
-  request passes between them.
+Feature: Traffic shows faults that the guide's checklist misses
+  A self-test: the suite breaks an installation that it made, as an operator might, and repairs it at the end of the scenario.
+  The guide's nine commands find nothing wrong. Two test pods that start meanwhile are 2/2, and no request passes between them.
   Source: guide, "Verification Checklist", notes 4 and 5.
 
   @requirement:TRF-06 @safety:disruptive
-  Scenario Outline: <fault>
+  Scenario Outline: The guide's checklist misses the fault <fault>, and traffic shows it
     Given the fault "<fault>"
-    And two workloads that were started under it
-    When the guide's checklist is run as it is written:
+    And two test pods that start under the fault
+    When the suite runs the guide's checklist as it is written:
       | command                                                                                              |
       | kubectl get pods -n istio-system                                                                     |
       | tctl get token/istio-tbot-k8s-join                                                                   |
@@ -20,8 +19,8 @@ Feature: What the guide's checklist does not see, traffic does
       | kubectl get pods -n test-app                                                                         |
       | kubectl exec -n test-app $POD_NAME -c istio-proxy -- ls -la /var/run/secrets/workload-spiffe-uds/    |
       | kubectl logs -n test-app $POD_NAME -c istio-proxy                                                    |
-    And one of them sends 5 requests to the other
-    Then the guide must find nothing wrong, and every request must end for the name in a certificate
+    And one of the test pods sends 5 requests to the other
+    Then the guide must find nothing wrong, and every request must fail because of the name in a certificate
 
     Examples:
       | fault                      |

@@ -1,88 +1,87 @@
 @profile:ca-rotation
-Feature: Teleport's SPIFFE authority is replaced while its certificates are in use
-  A rotation goes through phases, and each takes for granted that everybody has followed the one before: whoever is shown a
-  certificate must already trust who signed it. tbot hands on each change by itself. Whether that has arrived is seen in
-  three places: in the bundle that Teleport publishes, in what every Envoy trusts, and in who signed every certificate.
-  Certificates live for ten minutes here, so that nothing that is seen comes from one that has expired. The last load is
-  outside the mesh: where it times out as well, the nodes were too busy for anything to be told.
+Feature: Teleport's SPIFFE authority rotates while its certificates are in use
+  Each phase of a rotation assumes that every proxy has followed the one before: a proxy must trust an authority before a peer
+  shows a certificate that this authority signed. The suite looks in three places: at the bundle that Teleport publishes, at
+  the authorities that every Envoy trusts, and at the issuer of every certificate. Certificates live ten minutes here, so that no
+  observation comes from an expired one. If the last load, outside the mesh, times out as well, the nodes were too busy.
   Source: Teleport, "Certificate authority rotation"; tbot's workload-identity-api service.
 
   @requirement:ROT-04 @safety:disruptive
-  Scenario: A whole rotation, phase by phase, costs no request
-    Given an admin session of Teleport, which rotates nothing
+  Scenario: A complete rotation, phase by phase, costs no request
+    Given an admin session at Teleport, and no rotation under way
     And tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
-    And this traffic, watched at both ends:
-      | client | server  | requests a second | connections |
-      | alpha  | beta    | 20                | one each    |
-      | beta   | alpha   | 20                | one each    |
-      | alpha  | gamma   | 20                | one each    |
-      | gamma  | beta    | 20                | one each    |
-      | plain  | control | 10                | one each    |
-    And the proxy with an Envoy of before 1.37, where there is one, watched as well
-    And Teleport's SPIFFE authority is in standby, and every proxy trusts it alone
-    When it enters these phases, each as soon as every proxy has followed the one before:
-      | phase          | trusted     | signs |
-      | init           | old and new | old   |
-      | update_clients | old and new | new   |
-      | update_servers | old and new | new   |
-      | standby        | new         | new   |
-    And the traffic has ended
-    Then each phase must have been followed by Teleport's bundle and by every proxy, within one renewal interval plus 5 s
-    And each server must have been shown certificates of each authority in turn
-    And at most 0 requests may have failed
-    And each request must have been a handshake of its own between the proxies
-    And no pod, no container and no Envoy may have been replaced or restarted
+    And the suite runs these loads and watches the proxies at both ends:
+      | client | server  | requests per second | connections     |
+      | alpha  | beta    | 20                  | one per request |
+      | beta   | alpha   | 20                  | one per request |
+      | alpha  | gamma   | 20                  | one per request |
+      | gamma  | beta    | 20                  | one per request |
+      | plain  | control | 10                  | one per request |
+    And the suite also watches the proxy with an Envoy before 1.37, if there is one
+    And Teleport's SPIFFE authority is in standby, and every proxy trusts only that authority
+    When Teleport's SPIFFE authority enters these phases, each after every proxy has followed the one before:
+      | phase          | trusted authorities | signing authority |
+      | init           | old and new         | old               |
+      | update_clients | old and new         | new               |
+      | update_servers | old and new         | new               |
+      | standby        | new                 | new               |
+    And the suite stops the loads
+    Then Teleport's bundle and every proxy must have followed each phase within one renewal interval plus 5 s
+    And each server must have seen certificates of each signing authority in turn
+    And the loads must have at most 0 failed requests
+    And each request must have used its own mTLS handshake between the proxies
+    And no pod, container or Envoy must have been replaced or restarted
 
   @requirement:ROT-04 @safety:disruptive
-  Scenario: A rotation that is rolled back leaves the old authority, and costs no request either
-    Given an admin session of Teleport, which rotates nothing
+  Scenario: A rotation that is rolled back restores the old authority and costs no request
+    Given an admin session at Teleport, and no rotation under way
     And tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
-    And this traffic, watched at both ends:
-      | client | server  | requests a second | connections |
-      | alpha  | beta    | 20                | one each    |
-      | beta   | alpha   | 20                | one each    |
-      | alpha  | gamma   | 20                | one each    |
-      | gamma  | beta    | 20                | one each    |
-      | plain  | control | 10                | one each    |
-    And Teleport's SPIFFE authority is in standby, and every proxy trusts it alone
-    When it enters these phases, each as soon as every proxy has followed the one before:
-      | phase          | trusted     | signs |
-      | init           | old and new | old   |
-      | update_clients | old and new | new   |
-      | rollback       | old and new | old   |
-      | standby        | old         | old   |
-    And the traffic has ended
-    Then each phase must have been followed by Teleport's bundle and by every proxy, within one renewal interval plus 5 s
-    And each server must have been shown certificates of each authority in turn
-    And at most 0 requests may have failed
-    And each request must have been a handshake of its own between the proxies
-    And no pod, no container and no Envoy may have been replaced or restarted
+    And the suite runs these loads and watches the proxies at both ends:
+      | client | server  | requests per second | connections     |
+      | alpha  | beta    | 20                  | one per request |
+      | beta   | alpha   | 20                  | one per request |
+      | alpha  | gamma   | 20                  | one per request |
+      | gamma  | beta    | 20                  | one per request |
+      | plain  | control | 10                  | one per request |
+    And Teleport's SPIFFE authority is in standby, and every proxy trusts only that authority
+    When Teleport's SPIFFE authority enters these phases, each after every proxy has followed the one before:
+      | phase          | trusted authorities | signing authority |
+      | init           | old and new         | old               |
+      | update_clients | old and new         | new               |
+      | rollback       | old and new         | old               |
+      | standby        | old                 | old               |
+    And the suite stops the loads
+    Then Teleport's bundle and every proxy must have followed each phase within one renewal interval plus 5 s
+    And each server must have seen certificates of each signing authority in turn
+    And the loads must have at most 0 failed requests
+    And each request must have used its own mTLS handshake between the proxies
+    And no pod, container or Envoy must have been replaced or restarted
 
   @requirement:ROT-08 @safety:disruptive
-  Scenario: A rotation that is ended too early breaks traffic, and is seen to
-    tbot is kept off one node once everybody trusts both authorities. All goes well on the old certificates of that node, and
-    nobody would notice, until standby drops the authority that signed them. This is shown on an installation of the run's own.
+  Scenario: The suite recognizes a rotation that ends too early and so breaks traffic
+    The suite keeps tbot off one node after every proxy trusts both authorities. The node's old certificates keep working, so no
+    request fails until standby removes the authority that signed them. The suite does this only to an installation that it made.
 
-    Given an installation of this run's own, with a second node that takes workloads
+    Given an installation that the suite made, with a second node that takes workloads
     And tbot issues certificates for 600 s and renews them every 20 s, and on a second socket for 900 s and every 30 s
-    And this traffic, watched at both ends:
-      | client | server  | requests a second | connections |
-      | alpha  | beta    | 20                | one each    |
-      | beta   | alpha   | 20                | one each    |
-      | alpha  | gamma   | 20                | one each    |
-      | gamma  | alpha   | 20                | one each    |
-      | plain  | control | 10                | one each    |
-    And Teleport's SPIFFE authority is in standby, and every proxy trusts it alone
-    And everybody has followed it to this phase:
-      | phase          | trusted     | signs |
-      | init           | old and new | old   |
-    When tbot is kept off the node of beta
-    And the authority enters these phases, each as soon as every proxy on other nodes has followed:
-      | phase          | trusted     | signs |
-      | update_clients | old and new | new   |
-      | update_servers | old and new | new   |
-      | standby        | new         | new   |
-    And tbot is let back, and every proxy follows
-    And the traffic has ended
-    Then what ROT-04 goes by must have found every proxy on that node behind, and no other, in each phase since tbot had left
-    And requests to and from that node must have failed from standby until at most 60 s after tbot's return, and no others
+    And the suite runs these loads and watches the proxies at both ends:
+      | client | server  | requests per second | connections     |
+      | alpha  | beta    | 20                  | one per request |
+      | beta   | alpha   | 20                  | one per request |
+      | alpha  | gamma   | 20                  | one per request |
+      | gamma  | alpha   | 20                  | one per request |
+      | plain  | control | 10                  | one per request |
+    And Teleport's SPIFFE authority is in standby, and every proxy trusts only that authority
+    And every proxy has followed Teleport's SPIFFE authority into this phase:
+      | phase          | trusted authorities | signing authority |
+      | init           | old and new         | old               |
+    When the suite keeps tbot off the node of beta
+    And Teleport's SPIFFE authority enters these phases, each after every proxy on the other nodes has followed:
+      | phase          | trusted authorities | signing authority |
+      | update_clients | old and new         | new               |
+      | update_servers | old and new         | new               |
+      | standby        | new                 | new               |
+    And the suite lets tbot return, and every proxy follows
+    And the suite stops the loads
+    Then the check of ROT-04 must have found every proxy on that node behind, and no other, in each phase without tbot
+    And exactly the requests to and from that node must have failed, from standby until at most 60 s after tbot's return

@@ -79,19 +79,19 @@ def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
 # NEG-01.
 
 
-@given("a workload without the injection template", target_fixture="fallback")
+@given("a test pod without the injection template", target_fixture="fallback")
 def fallback(test_pods: TestPods, cluster: Cluster) -> ObservedProxies:
     # All of them, since the guide looks at every pod of the namespace.
     pods = test_pods.ready(*test_pods.names(), "fallback")[-1:]
     return ObservedProxies(pods, read_fleet(cluster, pods), pods[0].evidence)
 
 
-@when("the guide's commands are run on it:", target_fixture="answers")
+@when("the suite runs the guide's commands on it:", target_fixture="answers")
 def answers(datatable: list[list[str]], fallback: ObservedProxies, install: Install) -> tuple[GuideAnswer, ...]:
     return tuple(install.guide.run(command, fallback.pods[0]) for (command,) in datatable)
 
 
-@then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing")
+@then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing wrong")
 def fallback_is_recognised(
     fallback: ObservedProxies, answers: tuple[GuideAnswer, ...], install: Install, conclude: Conclude
 ) -> None:
@@ -100,7 +100,7 @@ def fallback_is_recognised(
     )
 
 
-@then("it must shake hands with another of its kind")
+@then("it must complete a handshake with a peer that istiod certified")
 def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, conclude: Conclude) -> None:
     conclude(fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS)))
 
@@ -108,17 +108,17 @@ def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes,
 # NEG-02.
 
 
-@given("on every node that hosts injected pods, a process of the node that is in no pod", target_fixture="outside")
+@given("a process outside any pod, on every node that hosts injected pods", target_fixture="outside")
 def outside(negative_probes: NegativeProbes) -> tuple[OutsideProbe | NotRun, ...]:
     return negative_probes.outside.asked()
 
 
-@given("beside it a process in a pod", target_fixture="beside")
+@given("a process inside a pod, on each of those nodes", target_fixture="beside")
 def beside(negative_probes: NegativeProbes) -> tuple[SdsProbe | Refused, ...]:
     return negative_probes.beside()
 
 
-@then("the process in a pod must get its identity, and the other be refused for being in none")
+@then("the process inside a pod must get its identity, and tbot must refuse the other because it is in no pod")
 def outside_is_refused(
     outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], install: Install, conclude: Conclude
 ) -> None:
@@ -128,22 +128,22 @@ def outside_is_refused(
 # NEG-03.
 
 
-@given("rules of the workload identity that leave out one service account of the run", target_fixture="former")
+@given("rules of the workload identity that exclude one of the suite's service accounts", target_fixture="former")
 def former(narrowed_rules: None, negative_probes: NegativeProbes) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
     return negative_probes.ruled.former()
 
 
-@given("a workload of the one that they leave out", target_fixture="refused")
+@given("a test pod of the excluded service account", target_fixture="refused")
 def refused(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.ruled.refused()
 
 
-@given("a workload of another service account, which the same rules allow", target_fixture="allowed")
+@given("a test pod of another service account, which the same rules allow", target_fixture="allowed")
 def allowed(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.ruled.allowed()
 
 
-@then("the one must have its identity, and the other be refused by the rules and not become Ready")
+@then("the allowed pod must have its identity, and the rules must keep the excluded pod from an identity and from becoming Ready")
 def rules_are_enforced(
     refused: Candidate | NotRun,
     allowed: Candidate | NotRun,
@@ -154,7 +154,7 @@ def rules_are_enforced(
     conclude(judge.rules_are_enforced(refused, allowed, former, install.teleport.bundle()))
 
 
-@then("the rules must be as they were")
+@then("the suite must have restored the rules")
 def rules_are_restored(negative_probes: NegativeProbes) -> None:
     negative_probes.ruled.restore()
 
@@ -162,22 +162,22 @@ def rules_are_restored(negative_probes: NegativeProbes) -> None:
 # NEG-04.
 
 
-@given("a workload with an empty socket directory of its own, told another socket name", target_fixture="closed")
+@given("a pod with its own empty socket directory, configured with a non-default socket name", target_fixture="closed")
 def closed(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.socketless.under_another_name()
 
 
-@given("another that is told the usual name", target_fixture="open_")
+@given("a pod with its own empty socket directory, configured with the default socket name", target_fixture="open_")
 def open_(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.socketless.under_the_usual_name()
 
 
-@then("the agent of the one must end for want of a socket")
+@then("Istio's agent in the first pod must exit because it found no socket")
 def other_name_fails_closed(closed: Candidate | NotRun, conclude: Conclude) -> None:
     conclude(fallback_judge.other_name_fails_closed(closed))
 
 
-@then("the other must be Ready with a certificate of istiod")
+@then("the second pod must be Ready with a certificate from istiod")
 def usual_name_falls_back(open_: Candidate | NotRun, conclude: Conclude) -> None:
     conclude(fallback_judge.usual_name_falls_back(open_))
 
@@ -185,22 +185,22 @@ def usual_name_falls_back(open_: Candidate | NotRun, conclude: Conclude) -> None
 # NEG-05.
 
 
-@given("a workload that takes mTLS alone", target_fixture="server")
+@given("a test pod that accepts only mTLS", target_fixture="server")
 def server(test_pods: TestPods) -> Pod:
     return test_pods.ready("beta")[0]
 
 
-@when(parsers.parse("it is dialled with {claim}"), target_fixture="handshake")
+@when(parsers.parse("a client without a proxy connects to it with {claim}"), target_fixture="handshake")
 def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Handshake:
     return negative_probes.stranger.dial(server, ShownCertificate(claim))
 
 
-@then("it must refuse that certificate")
+@then("the test pod must refuse that certificate")
 def peer_is_refused(handshake: Handshake, install: Install, conclude: Conclude) -> None:
     conclude(peers.peer_is_refused(handshake, install.teleport.bundle(), install.istio.authorities()))
 
 
-@then("it must shake hands with a workload that tbot certified")
+@then("it must complete a handshake with a test pod that has its certificate from tbot")
 def right_peer_is_let_in(server: Pod, conversations: Conversations, install: Install, conclude: Conclude) -> None:
     held = conversations.over_http("alpha", server.name)
     conclude(peers.right_peer_is_let_in(held.exchange, held.client, server, install.teleport.bundle()))
@@ -214,7 +214,7 @@ def attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
     return negative_probes.joining.attempt()
 
 
-@then("Teleport must refuse it for its service account, and know no instance of it")
+@then("Teleport must refuse the join because of the service account, and must have no bot instance for it")
 def cannot_join(attempt: JoinAttempt | NotRun, install: Install, conclude: Conclude) -> None:
     conclude(judge.cannot_join(attempt, install.tbot.installed()))
 
@@ -222,6 +222,6 @@ def cannot_join(attempt: JoinAttempt | NotRun, install: Install, conclude: Concl
 # NEG-07.
 
 
-@then("tbot's socket and the proxies that use it must have a name for which Istio has no fallback")
+@then("tbot and the proxies on its socket must use a socket name for which Istio has no fallback")
 def install_fails_closed(install: Install, conclude: Conclude) -> None:
     conclude(fallback_judge.install_fails_closed(install.tbot.installed(), install.proxies.fleet_on_sockets()))

@@ -19,27 +19,27 @@ from provision.pods.probes import Probes
 from steps.shared import Conclude
 
 
-@given("every sidecar of the mesh, as its own Envoy describes it", target_fixture="sidecars")
+@given("every sidecar of the mesh, as its own Envoy reports it", target_fixture="sidecars")
 def sidecars(install: Install) -> ObservedProxies:
     return ObservedProxies(install.proxies.sidecar_pods(), install.proxies.sidecar_fleet(), install.cluster.pods_evidence())
 
 
-@given("every proxy of the mesh, gateways included, as its own Envoy describes it", target_fixture="proxies")
+@given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="proxies")
 def proxies(install: Install) -> ObservedProxies:
     return ObservedProxies(install.proxies.pods(), install.proxies.fleet(), install.cluster.pods_evidence())
 
 
-@given("Teleport's own SPIFFE bundle", target_fixture="bundle")
+@given("the SPIFFE bundle that Teleport publishes", target_fixture="bundle")
 def bundle(install: Install) -> TrustBundle:
     return install.teleport.bundle()
 
 
-@given("the longest life that tbot and the workload identity allow a certificate", target_fixture="lifetime")
+@given("the longest lifetime that tbot and the workload identity allow", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
     return judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
 
 
-@then("each must take both secrets from the external socket over live streams, and none from istiod")
+@then("each sidecar must take both secrets from the external socket over live streams, and none from istiod")
 def external(sidecars: ObservedProxies, conclude: Conclude) -> None:
     conclude(judge.secrets_come_from_the_socket(sidecars))
 
@@ -49,37 +49,37 @@ def own_name(sidecars: ObservedProxies, bundle: TrustBundle, conclude: Conclude)
     conclude(judge.names_are_the_pods_own(sidecars, bundle))
 
 
-@then("each certificate must verify against the bundle, and descend from no authority of istiod's")
+@then("each certificate must verify against the bundle, and must not descend from any of istiod's authorities")
 def from_teleport(sidecars: ObservedProxies, bundle: TrustBundle, install: Install, conclude: Conclude) -> None:
     conclude(judge.teleport_issued(sidecars, bundle, install.istio.authorities()))
 
 
-@then("each certificate must be an X509-SVID leaf that is valid now and lives no longer")
+@then("each certificate must be an X509-SVID leaf that is valid now and within that lifetime")
 def leaves(sidecars: ObservedProxies, lifetime: Lifetime, conclude: Conclude) -> None:
     conclude(judge.leaves_are_svids(sidecars, lifetime))
 
 
-@then("the names in each certificate must follow the grammar of SPIFFE IDs")
+@then("the SPIFFE ID in each certificate must follow the grammar of the specification")
 def well_formed(sidecars: ObservedProxies, conclude: Conclude) -> None:
     conclude(judge.names_are_well_formed(sidecars))
 
 
-@then("each must validate its peers with the SPIFFE validator, against exactly the authorities of the bundle")
+@then("each sidecar must validate its peers with the SPIFFE validator, against exactly the authorities of the bundle")
 def authorities(sidecars: ObservedProxies, bundle: TrustBundle, conclude: Conclude) -> None:
     conclude(judge.authorities_are_teleports(sidecars, bundle))
 
 
-@then("the agent of each must have sent no signing request, by its own count")
+@then("the metrics of each sidecar's Istio agent must show that it sent no signing request")
 def no_request(sidecars: ObservedProxies, conclude: Conclude) -> None:
     conclude(judge.no_request_went_to_istiod(sidecars))
 
 
-@given("the audit events of Teleport", target_fixture="trail")
+@given("Teleport's audit events", target_fixture="trail")
 def trail(install: Install) -> AuditTrail:
     return install.teleport.audit_trail(install.proxies.sidecar_serials())
 
 
-@then("each certificate must have been audited as issued to the pod that uses it")
+@then("Teleport must have audited each certificate as issued to the pod that uses it")
 def audited(sidecars: ObservedProxies, trail: AuditTrail, conclude: Conclude) -> None:
     conclude(issuance.certificates_are_audited(sidecars, trail))
 
@@ -87,13 +87,13 @@ def audited(sidecars: ObservedProxies, trail: AuditTrail, conclude: Conclude) ->
 # The whole mesh.
 
 
-@given("what Teleport, istiod and the configured lifetimes have each proxy held against", target_fixture="expectation")
+@given("the expected issuer, trust bundle and maximum lifetime for every proxy", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
     longest = judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
     return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 
-@given("the workloads that are meant to use the socket and lack the injection template", target_fixture="lacking")
+@given("the workloads that should use the socket but lack the injection template", target_fixture="lacking")
 def lacking(install: Install) -> tuple[Lacking, ...]:
     return sweep.lacking_template(
         install.cluster.living_pods(),
@@ -104,7 +104,7 @@ def lacking(install: Install) -> tuple[Lacking, ...]:
     )
 
 
-@then("every proxy must meet ID-01 to ID-06, and no workload may lack the template")
+@then("every proxy must meet ID-01 to ID-06, and no workload must lack the template")
 def swept(
     proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, conclude: Conclude
 ) -> None:
@@ -115,7 +115,7 @@ def swept(
 
 
 @given(
-    parsers.parse('the workloads "{first}" and "{second}" of the run, as their own Envoys describe them'),
+    parsers.parse('the test pods "{first}" and "{second}", as their own Envoys report them'),
     target_fixture="own",
 )
 def own(first: str, second: str, test_pods: TestPods, install: Install) -> ObservedProxies:
@@ -123,13 +123,13 @@ def own(first: str, second: str, test_pods: TestPods, install: Install) -> Obser
     return ObservedProxies(pods, read_fleet(install.cluster.reader, pods), ())
 
 
-@then("each must carry a name, a key and a serial of its own")
-@then("both must carry the name of their service account, each with a key and a serial of its own")
+@then("each test pod must hold its own name, key and serial number")
+@then("both test pods must hold the name of their service account, each with its own key and serial number")
 def told_apart(own: ObservedProxies, install: Install, conclude: Conclude) -> None:
     conclude(issuance.identities_are_told_apart(own, install.teleport.ping().cluster_name))
 
 
-@then("each must meet ID-01 to ID-07, and be of the kind that it asked for")
+@then("both test pods must meet ID-01 to ID-07, each with the kind of sidecar that it requested")
 def alike(own: ObservedProxies, expectation: Expectation, test_pods: TestPods, conclude: Conclude) -> None:
     classic = {pod.uid for pod in own.pods if test_pods.wanted(pod.name).sidecar is Sidecar.CLASSIC}
     conclude(issuance.kinds_are_certified_alike(own, classic, expectation))
@@ -139,7 +139,7 @@ def alike(own: ObservedProxies, expectation: Expectation, test_pods: TestPods, c
 
 
 @given(
-    "a probe pod on every node with the socket, as the user of Istio's proxies, that only asks what it might do",
+    "a probe pod on every node with the socket, with the UID of Istio's proxies, which only reads its access rights",
     target_fixture="directories",
 )
 def directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
@@ -147,7 +147,7 @@ def directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe 
     return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
-@then("no probe may write in the socket's directory")
+@then("no probe must be able to write to the socket directory")
 def closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
     finding = socket.directories_are_closed(
         directories, install.proxies.pods(), install.tbot.socket_directory(), install.cluster.pods_evidence()
@@ -160,7 +160,7 @@ def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
     return install.proxies.socket_mounts()
 
 
-@then("the mount in effect must be read-only in each")
+@then("the effective mount in each proxy must be read-only")
 def read_only(socket_mounts: tuple[SocketMount, ...], install: Install, conclude: Conclude) -> None:
     finding = socket.mounts_are_read_only(
         socket_mounts, install.proxies.pods(), install.tbot.socket_directory(), install.cluster.pods_evidence()

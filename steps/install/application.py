@@ -17,7 +17,7 @@ def app_pods(install: Install) -> tuple[Pod, ...]:
     return install.application.pods()
 
 
-@then("some node must fit their node selector")
+@then("at least one node must match their node selector")
 def placeable(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     finding = judge.some_node_is_selected(
         app_pods,
@@ -29,7 +29,7 @@ def placeable(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -
     conclude(finding)
 
 
-@then("as many pods as are wanted must be Ready with a started istio-proxy")
+@then("the desired number of pods must be Ready with a started istio-proxy")
 def ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     conclude(
         judge.pods_run_with_a_proxy(
@@ -38,7 +38,7 @@ def ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> No
     )
 
 
-@then("the workload-socket of every pod must be the node's socket directory")
+@then("the workload-socket volume of every pod must be the node's socket directory")
 def socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     finding = judge.pods_use_the_nodes_socket(
         app_pods, install.tbot.socket_directory(), install.application.where, install.application.evidence()
@@ -46,7 +46,7 @@ def socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> N
     conclude(finding)
 
 
-@then("no proxy must have restarted of late")
+@then("no istio-proxy must have restarted recently")
 def no_restart(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     conclude(
         judge.proxies_are_stable(app_pods, datetime.now(UTC), install.application.where, install.application.evidence()),

@@ -15,7 +15,7 @@ from steps.shared import Conclude
 
 # How a pod asks for its kind of sidecar: the value of its annotation sidecar.istio.io/nativeSidecar, or none.
 NATIVE = {"": None, "false": False, "true": True}
-SIDECARS = {"as this cluster decides": "", "with a classic sidecar": "false", "with a native sidecar": "true"}
+SIDECARS = {"with the cluster's default sidecar": "", "with a classic sidecar": "false", "with a native sidecar": "true"}
 
 
 @given("the Istio control plane", target_fixture="mesh")
@@ -29,7 +29,7 @@ def istioctl(install: Install) -> Tool:
     return install.tools.istioctl()
 
 
-@given("Teleport's own cluster name", target_fixture="ping")
+@given("the cluster name that Teleport reports", target_fixture="ping")
 def ping(install: Install) -> Ping:
     return install.teleport.ping()
 
@@ -39,7 +39,7 @@ def available(mesh: Mesh, conclude: Conclude) -> None:
     conclude(judge.control_plane_is_available(mesh))
 
 
-@then("every Istio image must carry istioctl's version")
+@then("every Istio image must have istioctl's version")
 def one_version(mesh: Mesh, istioctl: Tool, install: Install, conclude: Conclude) -> None:
     conclude(judge.images_carry_istioctls_version(mesh, install.proxies.pods(), istioctl))
 
@@ -50,24 +50,24 @@ def one_trust_domain(mesh: Mesh, ping: Ping, conclude: Conclude) -> None:
 
 
 @given(
-    parsers.parse("a pod in an injected namespace that asks for the templates of the guide, {sidecar}"),
+    parsers.parse("a pod in an injected namespace that requests the guide's templates, {sidecar}"),
     target_fixture="sidecar",
 )
 def wanted_sidecar(sidecar: str) -> str:
     return SIDECARS[sidecar]
 
 
-@when("the API server is asked to accept it without creating it", target_fixture="dry_run")
+@when("the suite submits the pod as a server-side dry-run", target_fixture="dry_run")
 def dry_run(sidecar: str, install: Install) -> DryRun:
     return install.istio.dry_run(sidecar)
 
 
-@then("the pod must be accepted with exactly one istio-proxy")
+@then("the API server must accept the pod with exactly one istio-proxy")
 def accepted(dry_run: DryRun, sidecar: str, conclude: Conclude) -> None:
     conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[sidecar]))
 
 
-@then("its workload-socket must be the node's socket directory")
+@then("its workload-socket volume must be the node's socket directory")
 def nodes_socket(dry_run: DryRun, install: Install, conclude: Conclude) -> None:
     conclude(judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()))
 

@@ -43,17 +43,17 @@ def tctl_fits(tctl: Tool, install: Install, conclude: Conclude) -> None:
     conclude(judge.tctl_fits(tctl, install.teleport.ping()))
 
 
-@when("the API server is asked about every right that this run needs", target_fixture="rights")
+@when("the suite asks the API server about every right that it needs", target_fixture="rights")
 def rights(install: Install) -> tuple[Right, ...]:
     return install.rights.reviewed()
 
 
-@then("no right must be missing")
+@then("the API server must grant all of them")
 def no_right_missing(rights: tuple[Right, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.rights_suffice(rights, install.cluster.where))
 
 
-@when("Teleport's public ping and SPIFFE bundle are read", target_fixture="public")
+@when("the suite reads Teleport's public ping and SPIFFE bundle", target_fixture="public")
 def public_face(install: Install) -> tuple[Ping, TrustBundle]:
     return install.teleport.ping(), install.teleport.bundle()
 
@@ -69,21 +69,21 @@ def admin_session(install: Install, conclude: Conclude) -> None:
     conclude(judge.admin_session_works(install.teleport.status(), install.teleport.ping()))
 
 
-@given("a probe pod on every node that takes workloads, set up as tbot is", target_fixture="node_probes")
+@given("a probe pod, configured like tbot, on every node that takes workloads", target_fixture="node_probes")
 def node_probes(install: Install, probes: Probes) -> tuple[NodeProbe | Refused, ...]:
     return probes.on_nodes(install.cluster.workload_nodes(), install.tbot.kubelet_address())
 
 
-@then("every probe must have been admitted with hostPath and hostPID")
+@then("the API server must have admitted every probe with hostPath and hostPID")
 def probes_admitted(node_probes: tuple[NodeProbe | Refused, ...], conclude: Conclude) -> None:
     conclude(judge.nodes_admit_probes(node_probes))
 
 
-@then("every probe must reach its kubelet at the name tbot dials")
+@then("every probe must reach its kubelet at the address that tbot uses")
 def kubelets_answer(node_probes: tuple[NodeProbe | Refused, ...], conclude: Conclude) -> None:
     conclude(judge.kubelets_answer(node_probes))
 
 
-@then("every probe must read pod and container ids from mountinfo")
+@then("every probe must read pod and container IDs from mountinfo")
 def mountinfo(node_probes: tuple[NodeProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.mountinfo_identifies_pods(node_probes, install.cluster.pods()))

@@ -27,7 +27,7 @@ def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
     return install.proxies.pods_by_node()
 
 
-@then("a ready tbot pod must run on each of those nodes")
+@then("a Ready tbot pod must run on each of those nodes")
 def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
     conclude(judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
 
@@ -45,7 +45,7 @@ def sound(tbot: Tbot, install: Install, conclude: Conclude) -> None:
 
 
 @given(
-    "a probe pod on every node that hosts injected pods, asking the socket for its identity over SDS",
+    "a probe pod on every node that hosts injected pods, which requests its identity from the socket over SDS",
     target_fixture="sds_probes",
 )
 def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ...]:
@@ -57,17 +57,17 @@ def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ..
     )
 
 
-@then("every probe must have been given the identity of its own service account by Teleport")
+@then("every probe must have received the identity of its own service account from Teleport")
 def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
 
 
-@given("tbot's version as its bot instances report it", target_fixture="instances")
+@given("tbot's version, as its bot instances report it", target_fixture="instances")
 def instances(install: Install) -> tuple[BotInstance, ...] | None:
     return install.teleport.bot_instances()
 
 
-@then("no version must be one with a known identity defect")
+@then("no component must have a version with a known identity defect")
 def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
     istio = judge.istio_components(install.istio.mesh(), install.proxies.pods())
     components = [*judge.tbot_components(tbot, instances), *istio]

@@ -13,7 +13,7 @@ from provision.pods.probes import Probes
 from steps.shared import Conclude
 
 
-@given("the JWKS of this cluster", target_fixture="jwks")
+@given("the JWKS that the cluster publishes", target_fixture="jwks")
 def jwks(install: Install) -> Jwks:
     return install.cluster.jwks()
 
@@ -23,28 +23,28 @@ def extracted(install: Install) -> JoinToken | Absent:
     return install.teleport.token()
 
 
-@given("a token issued just now for a service account of this run", target_fixture="signature")
+@given("a token that the cluster issues now to one of the suite's service accounts", target_fixture="signature")
 def fresh_token(token: JoinToken | Absent, probes: Probes, install: Install) -> tuple[Signature, tuple[str, ...]]:
     return install.teleport.fresh_token(token, probes.namespace(), probes.service_account)
 
 
-@then("the token's signature must verify with the JWKS")
+@then("the extracted JWKS must verify the token's signature")
 def verifies(token: JoinToken | Absent, signature: tuple[Signature, tuple[str, ...]], conclude: Conclude) -> None:
     answer, evidence = signature
     conclude(judge.fresh_token_verifies(answer, token, evidence))
 
 
-@then("the extracted JWKS must hold every key of this cluster")
+@then("the extracted JWKS must hold every key that the cluster publishes")
 def extracted_keys(token: JoinToken | Absent, jwks: Jwks, conclude: Conclude) -> None:
     conclude(judge.holds_every_key(token, jwks, "INST-09"))
 
 
-@given("the join token and its bot as Teleport holds them", target_fixture="joining")
+@given("the join token and its bot, as Teleport holds them", target_fixture="joining")
 def joining(install: Install) -> tuple[JoinToken | Absent, Bot | Absent]:
     return install.teleport.token(), install.teleport.bot()
 
 
-@then("the token must be for method kubernetes")
+@then("the token's join method must be kubernetes")
 def method(joining: tuple[JoinToken | Absent, Bot | Absent], conclude: Conclude) -> None:
     conclude(judge.method_is_kubernetes(joining[0]))
 
@@ -54,27 +54,27 @@ def allow_list(joining: tuple[JoinToken | Absent, Bot | Absent], install: Instal
     conclude(judge.allows_only_tbot(joining[0], install.tbot.installed().service_account))
 
 
-@then("the token must hold every key of this cluster")
+@then("the token must hold every key that the cluster publishes")
 def keys(joining: tuple[JoinToken | Absent, Bot | Absent], jwks: Jwks, conclude: Conclude) -> None:
     conclude(judge.holds_every_key(joining[0], jwks))
 
 
-@then("its bot must exist and have the role")
+@then("the token's bot must exist and have the role")
 def bot(joining: tuple[JoinToken | Absent, Bot | Absent], install: Install, conclude: Conclude) -> None:
     conclude(judge.bot_has_role(*joining, install.teleport.role_name()))
 
 
-@given("the role of the bot and the workload identity as Teleport holds them", target_fixture="granting")
+@given("the bot's role and the workload identity, as Teleport holds them", target_fixture="granting")
 def granting(install: Install) -> tuple[Role | Absent, WorkloadIdentity | Absent]:
     return install.teleport.role(), install.teleport.workload_identity()
 
 
-@then("the role must match the labels of the workload identity exactly")
+@then("the role must match exactly the labels of the workload identity")
 def labels(granting: tuple[Role | Absent, WorkloadIdentity | Absent], conclude: Conclude) -> None:
     conclude(judge.labels_match_exactly(*granting))
 
 
-@then("the role must allow to list and read workload identities and nothing else")
+@then("the role must allow listing and reading workload identities and nothing else")
 def rules(granting: tuple[Role | Absent, WorkloadIdentity | Absent], conclude: Conclude) -> None:
     conclude(judge.rules_are_minimal(granting[0]))
 

@@ -100,13 +100,13 @@ def started(
     return starts.without_tbot(taken, LATE.name, BESIDE.name)
 
 
-@given("a pod that was started while there was no tbot, which has come back since", target_fixture="start")
+@given("a pod that started while there was no tbot, now that tbot is back", target_fixture="start")
 def late(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
     return _start(LATE.name, started, recorder, request)
 
 
 @given(
-    "a pod that was started beside the socket of a tbot that was killed, and that has come back since",
+    "a pod that started beside the stale socket of a killed tbot, now that tbot is back",
     target_fixture="start",
 )
 def beside(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
@@ -120,22 +120,22 @@ def _start(name: str, started: Started, recorder: Recorder, request: pytest.Fixt
     return started.pods[name]
 
 
-@then("it must be found to have started without tbot, although it is Ready with the right name and issuer")
+@then("the suite must find that it started without tbot, although it is Ready with the right name and issuer")
 def found(start: Start, started: Started, install: Install, conclude: Conclude) -> None:
     conclude(judge.late_start_is_found(start, started.outage, install.teleport.bundle()))
 
 
-@then("its agent must have ended for that socket, which it may not take away, and no Envoy may have run")
+@then("its Istio agent must have exited because it could not remove the stale socket, and Envoy must never have started")
 def ended(start: Start, started: Started, conclude: Conclude) -> None:
     conclude(judge.stale_socket_ends_the_agent(start, started.outage))
 
 
-@then(parsers.parse("it must be Ready with its own identity from tbot within {within:d} s of tbot's return"))
+@then(parsers.parse("the pod must be Ready with its own identity from tbot within {within:d} s of tbot's return"))
 def ready_after(within: int, start: Start, started: Started, install: Install, conclude: Conclude) -> None:
     conclude(judge.well_by_itself("RES-06", start, started.outage.back, install.teleport.bundle(), within))
 
 
-@given("a pod on a node of the suite's, watched", target_fixture="trial")
+@given("a watched pod on a node that the suite made", target_fixture="trial")
 def holder(machines: Machines, holders: TestPods, begin_trial: BeginTrial) -> Trial:  # noqa: ARG001 - whose node it must be
     return begin_trial(holders.ready(HOLDER.name), (), ())
 
@@ -148,7 +148,7 @@ def holders(gathered: Callable[..., TestPods]) -> TestPods:
 
 @when(
     parsers.parse(
-        "the socket directory of that node is lost, and tbot, which is replaced there, has had {seconds:d} s to make another"
+        "that node loses its socket directory, and the new tbot there has had {seconds:d} s to create another"
     ),
     target_fixture="relocation",
 )
@@ -160,12 +160,12 @@ def lost(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, stand
     return relocation
 
 
-@then(parsers.parse("tbot must be Ready there within {within:d} s, with another directory"))
+@then(parsers.parse("tbot must be Ready on that node within {within:d} s, with another directory"))
 def made_again(within: int, relocation: Relocation, conclude: Conclude) -> None:
     conclude(judge.directory_is_made_again(relocation, within))
 
 
-@when("another pod is started on that node", target_fixture="start")
+@when("the suite starts another pod on that node", target_fixture="start")
 def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
     starts = Starts(gathered(NEWCOMER), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
     with trial.watch.acting("a pod is started"):
@@ -178,7 +178,7 @@ def newcomer_ready(within: int, start: Start, install: Install, conclude: Conclu
 
 
 @then(
-    parsers.parse("the pod of before must be found within {within:d} s by the streams that it lacks, although it is Ready")
+    parsers.parse("the suite must find the first pod within {within:d} s by its missing SDS streams, although it is Ready")
 )
 def found_by_streams(within: int, trial: Trial, relocation: Relocation, conclude: Conclude) -> None:
     trial.end()
@@ -186,7 +186,7 @@ def found_by_streams(within: int, trial: Trial, relocation: Relocation, conclude
     conclude(judge.lost_directory_is_found(history, trial.pod_now(before), relocation, within))
 
 
-@when(parsers.parse("that node is restarted, and its pods have had {seconds:d} s to come back"), target_fixture="restart")
+@when(parsers.parse("the suite restarts that node, and its pods have had {seconds:d} s to come back"), target_fixture="restart")
 def restarted(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, standing: ExitStack) -> NodeRestart:
     with trial.watch.acting("the node is restarted, and its pods come back"):
         restart = standing.enter_context(node_outages.restarted(node, seconds))
@@ -196,6 +196,6 @@ def restarted(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, 
     return restart
 
 
-@then(parsers.parse("every pod on it must be Ready within {within:d} s, each proxy with its own identity from tbot"))
+@then(parsers.parse("every pod on that node must be Ready within {within:d} s, each proxy with its own identity from tbot"))
 def all_well(within: int, restart: NodeRestart, install: Install, conclude: Conclude) -> None:
     conclude(judge.node_came_back(restart, install.teleport.bundle(), within))

@@ -38,19 +38,19 @@ def suffered(outage: Outage, traffic: tuple[Traffic, ...], trial: Trial) -> Suff
     return Suffered(outage, traffic, trial.histories)
 
 
-@given("tbot's pods as they are", target_fixture="tbots")
+@given("the pods of tbot before the outage", target_fixture="tbots")
 def tbots(install: Install) -> tuple[Pod, ...]:
     return install.tbot.pods_now()
 
 
-@when("tbot is restarted on every node", target_fixture="outage")
+@when("the suite restarts tbot on every node", target_fixture="outage")
 def restarted(trial: Trial, outages: Outages) -> Outage:
     with trial.watch.acting("tbot is restarted on every node"):
         return outages.restart_tbot()
 
 
 @when(
-    parsers.parse("tbot is away from every node until {spare:d} s after the last certificate has ended, and comes back"),
+    parsers.parse("the suite keeps tbot off every node until {spare:d} s after the last certificate has expired, and then starts it again"),
     target_fixture="outage",
 )
 def without_tbot(spare: int, trial: Trial, outages: Outages) -> Outage:
@@ -58,7 +58,8 @@ def without_tbot(spare: int, trial: Trial, outages: Outages) -> Outage:
 
 
 @when(
-    parsers.parse("Teleport answers nobody until {spare:d} s after the last certificate has ended, and then answers again"),
+    parsers.parse("the suite keeps Teleport from answering until {spare:d} s after the last certificate has expired,"
+        " and then lets it answer again"),
     target_fixture="outage",
 )
 def without_teleport(spare: int, trial: Trial, outages: Outages) -> Outage:
@@ -66,7 +67,7 @@ def without_teleport(spare: int, trial: Trial, outages: Outages) -> Outage:
 
 
 @when(
-    parsers.parse("istiod is away until each proxy has had time for {count:d} new certificates, and comes back"),
+    parsers.parse("the suite keeps istiod away until each proxy has had time for {count:d} new certificates, and then starts it again"),
     target_fixture="outage",
 )
 def without_istiod(count: int, trial: Trial, outages: Outages, long_running: TestPods) -> Outage:
@@ -84,7 +85,7 @@ def time_for_the_new_tbots(seconds: int, trial: Trial, outage: Outage) -> None:
     trial.give_each_time("has a certificate of it", lambda history: resupplied_at(history, since) is not None, seconds)
 
 
-@when(parsers.parse("the traffic has gone on for {seconds:d} s more"))
+@when(parsers.parse("the loads have continued for {seconds:d} s"))
 def gone_on(seconds: int, trial: Trial) -> None:
     trial.go_on(seconds)
 
@@ -94,32 +95,32 @@ def renewed(within: int, requirement: str, trial: Trial, outage: Outage, conclud
     conclude(judge.renewed_soon(requirement, trial.histories, outage, within))
 
 
-@then(parsers.parse("at most {at_most:d} requests may have failed before a certificate of theirs had ended"))
+@then(parsers.parse("the loads must have at most {at_most:d} failed requests before a certificate at either end had expired"))
 def untouched(at_most: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
     conclude(judge.untouched(requirement, suffered, at_most))
 
 
-@then(parsers.parse("from {within:d} s after that end on, each request must have been refused until the recall"))
+@then(parsers.parse("from {within:d} s after that expiry until the suite ended the outage, each request must have been refused"))
 def refused(within: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
     conclude(judge.refused_after(requirement, suffered, within))
 
 
-@then("each Envoy must have kept the last certificate that it was given, and its pod have been Ready")
+@then("each Envoy must have kept its last certificate, and its pod must have stayed Ready")
 def kept(requirement: str, suffered: Suffered, conclude: Conclude) -> None:
     conclude(judge.kept_its_last(requirement, suffered))
 
 
-@then(parsers.parse("every request must be answered again within {within:d} s of the order to come back"))
+@then(parsers.parse("every request must be answered again within {within:d} s after the suite ended the outage"))
 def recovered(within: int, requirement: str, suffered: Suffered, conclude: Conclude) -> None:
     conclude(judge.recovered(requirement, suffered, within))
 
 
-@then("no tbot may have been replaced or restarted")
+@then("no pod of tbot must have been replaced or restarted")
 def same_tbots(requirement: str, tbots: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.none_was_replaced(requirement, tbots, install.tbot.pods_now()))
 
 
-@then(parsers.parse("each must have had at least {count:d} new certificates without istiod"))
+@then(parsers.parse("each proxy must have had at least {count:d} new certificates without istiod"))
 def renewed_meanwhile(
     count: int, requirement: str, trial: Trial, outage: Outage, watched_proxies: tuple[Watched, ...], conclude: Conclude
 ) -> None:

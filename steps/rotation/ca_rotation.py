@@ -49,30 +49,29 @@ def _plan(table: Sequence[Sequence[str]]) -> list[PhaseExpectation]:
     return [PhaseExpectation(phase, tuple(trusted.split(" and ")), signs) for phase, trusted, signs in rows]
 
 
-@given("an admin session of Teleport, which rotates nothing")
+@given("an admin session at Teleport, and no rotation under way")
 def possible(rotation: Rotation) -> None:
     rotation.must_be_possible()
 
 
-@given("Teleport's SPIFFE authority is in standby, and every proxy trusts it alone", target_fixture="course")
+@given("Teleport's SPIFFE authority is in standby, and every proxy trusts only that authority", target_fixture="course")
 def in_standby(rotation: Rotation, install: Install, trial: Trial) -> Course:
     return Course(rotation, install, trial)
 
 
-@given("everybody has followed it to this phase:")
+@given("every proxy has followed Teleport's SPIFFE authority into this phase:")
 def prelude(datatable: list[list[str]], course: Course) -> None:
     course.must_enter(_plan(datatable))
 
 
-@when("it enters these phases, each as soon as every proxy has followed the one before:")
+@when("Teleport's SPIFFE authority enters these phases, each after every proxy has followed the one before:")
 def phases(datatable: list[list[str]], course: Course) -> None:
     course.enter(_plan(datatable))
 
 
 @then(
     parsers.parse(
-        "each phase must have been followed by Teleport's bundle and by every proxy,"
-        " within one renewal interval plus {spare:d} s"
+        "Teleport's bundle and every proxy must have followed each phase within one renewal interval plus {spare:d} s"
     )
 )
 def followed(spare: int, requirement: str, course: Course, trial: Trial, conclude: Conclude) -> None:
@@ -80,7 +79,7 @@ def followed(spare: int, requirement: str, course: Course, trial: Trial, conclud
     conclude(found)
 
 
-@then("each server must have been shown certificates of each authority in turn")
+@then("each server must have seen certificates of each signing authority in turn")
 def shown(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: Course, conclude: Conclude) -> None:
     conclude(judge.peers_saw_the_change(requirement, traffic, trial.histories, course.generations))
 
@@ -88,13 +87,13 @@ def shown(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: 
 # An early end.
 
 
-@given("an installation of this run's own, with a second node that takes workloads")
+@given("an installation that the suite made, with a second node that takes workloads")
 def own_installation(target: Target, install: Install) -> None:
     target.scene()
     needs_a_second_node(install.cluster.workload_nodes())
 
 
-@when(parsers.parse("tbot is kept off the node of {name}"), target_fixture="deserted")
+@when(parsers.parse("the suite keeps tbot off the node of {name}"), target_fixture="deserted")
 def kept_off(name: str, trial: Trial, absence: Absence) -> str:
     node = trial.node_of(name)
     with trial.watch.acting(f"tbot is kept off {node}"):
@@ -102,12 +101,12 @@ def kept_off(name: str, trial: Trial, absence: Absence) -> str:
     return node
 
 
-@when("the authority enters these phases, each as soon as every proxy on other nodes has followed:")
+@when("Teleport's SPIFFE authority enters these phases, each after every proxy on the other nodes has followed:")
 def early_phases(datatable: list[list[str]], course: Course, deserted: str) -> None:
     course.must_enter(_plan(datatable), but_on=deserted)
 
 
-@when("tbot is let back, and every proxy follows", target_fixture="early")
+@when("the suite lets tbot return, and every proxy follows", target_fixture="early")
 def let_back(trial: Trial, absence: Absence, rotation: Rotation, course: Course, deserted: str) -> Early:
     back = datetime.now(UTC)
     with trial.watch.acting("tbot is let back"):
@@ -116,7 +115,7 @@ def let_back(trial: Trial, absence: Absence, rotation: Rotation, course: Course,
     return Early(deserted, course.entered(STANDBY), back)
 
 
-@then("what ROT-04 goes by must have found every proxy on that node behind, and no other, in each phase since tbot had left")
+@then("the check of ROT-04 must have found every proxy on that node behind, and no other, in each phase without tbot")
 def foreseen(requirement: str, course: Course, deserted: str, conclude: Conclude) -> None:
     _everybody_followed, *stages = course.stages
     conclude(early_judge.it_is_foreseen(requirement, stages, deserted))
@@ -124,8 +123,8 @@ def foreseen(requirement: str, course: Course, deserted: str, conclude: Conclude
 
 @then(
     parsers.parse(
-        "requests to and from that node must have failed from standby until at most {seconds:d} s after tbot's return,"
-        " and no others"
+        "exactly the requests to and from that node must have failed,"
+        " from standby until at most {seconds:d} s after tbot's return"
     )
 )
 def costs(seconds: int, requirement: str, traffic: tuple[Traffic, ...], early: Early, conclude: Conclude) -> None:

@@ -42,35 +42,35 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 # Read-only.
 
 
-@given("every proxy that tbot supplies, as its own Envoy describes it", target_fixture="supplied")
+@given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="supplied")
 def supplied(install: Install) -> ObservedProxies:
     return ObservedProxies(
         install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), install.cluster.pods_evidence()
     )
 
 
-@given("the same proxies once more, if that is asked for", target_fixture="later")
+@given("a second reading of the same proxies, if --observe asks for it", target_fixture="later")
 def later(install: Install, settings: Settings) -> Fleet | None:
     return install.proxies.fleet_on_sockets_after(settings.observe) if settings.observe else None
 
 
-@then("each certificate must be due for renewal well before its end, and none may be overdue")
+@then("each certificate must be due for renewal well before it expires, and none must be overdue")
 def due(supplied: ObservedProxies, later: Fleet | None, install: Install, conclude: Conclude) -> None:
     conclude(age.renewed_before_expiry(supplied, install.tbot.installed(), later))
 
 
-@given("tbot's version as its image and its bot instances report it", target_fixture="versions")
+@given("tbot's version, as its image and its bot instances report it", target_fixture="versions")
 def versions(install: Install) -> list[Component]:
     return tbot_components(install.tbot.installed(), install.teleport.bot_instances())
 
 
-@then("no certificate may be older than tbot's renewal interval and a margin")
+@then("no certificate must be older than tbot's renewal interval and a margin")
 def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
     late = age.overdue(supplied, install.tbot.installed())
     conclude(age.none_is_overdue(supplied, install.tbot.installed(), versions, install.proxies.pushes(late)))
 
 
-@then("no certificate and no trusted authority may end within its warning threshold")
+@then("no certificate and no trusted authority must expire within its warning threshold")
 def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
     conclude(age.nothing_expires_soon(supplied, install.tbot.installed(), *thresholds))
@@ -81,7 +81,7 @@ def cron_jobs(install: Install) -> tuple[CronJob, ...]:
     return install.cluster.cron_jobs()
 
 
-@then("none may restart workloads of the mesh")
+@then("no CronJob must restart workloads of the mesh")
 def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conclude) -> None:
     namespaces = {pod.namespace for pod in install.proxies.pods()}
     conclude(restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
@@ -90,20 +90,20 @@ def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conc
 # Under way.
 
 
-@given("the proxy with an Envoy of before 1.37, where there is one, watched as well")
+@given("the suite also watches the proxy with an Envoy before 1.37, if there is one")
 def older(long_running: TestPods, trial: Trial) -> None:
     if OLDER.name in long_running.names():
         trial.also(*long_running.ready(OLDER.name))
 
 
-@when("the traffic has ended")
+@when("the suite stops the loads")
 def ended(trial: Trial) -> None:
     trial.end()
 
 
 @then(
     parsers.re(
-        r"each must have had at least (?P<count>\d+) new certificates?,"
+        r"each proxy must have had at least (?P<count>\d+) new certificates?,"
         r" each within one renewal interval plus (?P<spare>\d+) s"
     ),
     converters={"count": int, "spare": int},
@@ -112,22 +112,22 @@ def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Wat
     conclude(judge.renewed_in_time(requirement, watched_proxies, count, spare))
 
 
-@then("each new certificate must have another serial, another key and a later end")
+@then("each new certificate must have another serial number, another key and a later expiry")
 def new(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
     conclude(judge.each_is_new(requirement, watched_proxies))
 
 
-@then("no pod, no container and no Envoy may have been replaced or restarted")
+@then("no pod, container or Envoy must have been replaced or restarted")
 def same(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
     conclude(judge.nothing_was_replaced(requirement, watched_proxies))
 
 
-@then(parsers.parse("at most {at_most:d} requests may have failed"))
+@then(parsers.parse("the loads must have at most {at_most:d} failed requests"))
 def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
     conclude(load_judge.failed_requests(requirement, traffic, at_most))
 
 
-@then("each request must have been a handshake of its own between the proxies")
+@then("each request must have used its own mTLS handshake between the proxies")
 def handshakes(requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
     conclude(*load_judge.each_was_a_handshake(requirement, traffic))
 
@@ -137,6 +137,6 @@ def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, 
     conclude(load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
 
 
-@then("the connection that was kept must have shown nothing of this")
+@then("the connection that was kept open must have shown none of this")
 def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
     conclude(load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))

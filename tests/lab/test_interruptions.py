@@ -126,14 +126,14 @@ def test_ctrl_c_while_the_cluster_is_made(tmp_path: Path) -> None:
 
 def test_sigterm_in_a_step(tmp_path: Path) -> None:
     with run_of(tmp_path, *on_kind("features/1_install/1_prerequisites.feature")) as run:
-        await_words(run, "Every node can host tbot")
+        await_words(run, "Every node can run tbot")
         run.signal(signal.SIGTERM)
         report = run.must_end(2)
 
     assert report["run_errors"] == ["interrupted: terminated by SIGTERM"]
     endings = {scenario["name"]: scenario["ending"] for scenario in report["scenarios"]}
-    assert endings["Teleport is reachable and names itself"] == "completed"
-    assert endings["Every node can host tbot and attest its pods"] == "broke"
+    assert endings["Teleport answers with its cluster name and its SPIFFE bundle"] == "completed"
+    assert endings["Every node can run tbot and let it attest pods"] == "broke"
 
 
 def test_docker_goes_away_in_the_middle(tmp_path: Path) -> None:
