@@ -1,4 +1,4 @@
-"""Fixtures that several step modules share: a scenario's requirement, conclusions, trials, and the traffic under them."""
+"""Fixtures that several step modules share: requirement, conclusion and clean-up of a scenario, trials and their loads."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ from settings import Settings
 
 SCENARIO = pytest.StashKey[str]()
 
-LOOK = "read the evidence that the report lists with this requirement, and run again"
+READ_THE_EVIDENCE = "read the evidence that the report lists with this requirement, and run again"
 """What to try where a finding does not say what would settle it."""
 
 Gather = Callable[[Iterable[TestPod]], TestPods]
-"""Makes test pods out of how they are wanted; the caller removes them."""
+"""Makes test pods from their declarations; the caller removes them."""
 
 BeginTrial = Callable[[Sequence[Pod], Sequence[PlannedLoad], Sequence[Lifetimes]], Trial]
-"""Takes the pods to watch, the loads between them, and how long their certificates live."""
+"""Begins a trial of these pods, these loads between them, and these lifetimes of their certificates."""
 
 
 def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
-    """Keeps the scenario's name, which the timeline has as its title."""
+    """Keep the name of the scenario as the title of its timeline."""
     request.node.stash[SCENARIO] = scenario.name
 
 
 class Conclude(Protocol):
-    """The end of a Then: records all findings, then fails at the first that does not hold."""
+    """The end of a Then: records all findings, and fails at the first one that does not hold."""
 
     def __call__(self, *findings: Finding) -> None:
-        """Concludes.
+        """Record the findings.
 
         Raises:
-            Violated: A finding says no.
-            CouldNotTell: A finding says that it could not be determined.
+            Violated: The first finding that does not hold says no.
+            CouldNotTell: It says that this could not be determined.
         """
 
 
 @pytest.fixture
 def conclude(recorder: Recorder) -> Conclude:
-    """Records findings and fails unless they hold."""
+    """Conclusion of the scenario's steps."""
 
     def concluded(*findings: Finding) -> None:
         for finding in findings:
@@ -70,26 +70,33 @@ def conclude(recorder: Recorder) -> Conclude:
 
 @pytest.fixture
 def requirement(request: pytest.FixtureRequest) -> str:
-    """Id of the requirement that the scenario is about: some sentences are used for several."""
+    """Id of the scenario's requirement, for step functions that several requirements use."""
     return str(request.node.get_closest_marker("requirement").kwargs["id"])
 
 
 @pytest.fixture
+def cleanup() -> Iterator[ExitStack]:
+    """Actions that the suite takes at the end of the scenario, last one first."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
 def begin_trial(request: pytest.FixtureRequest, install: Install) -> Iterator[BeginTrial]:
-    """Begins a trial, which ends with its scenario."""
+    """Beginning of trials, which end with the scenario."""
     with ExitStack() as stack:
         title, cluster = request.node.stash[SCENARIO], install.cluster.reader
         yield lambda pods, planned, lifetimes: stack.enter_context(trial_of(title, cluster, pods, planned, lifetimes))
 
 
 def outages_of(target: Target, install: Install, settings: Settings, machines: Callable[[], Machines]) -> Outages:
-    """Outages of an install.
+    """Return the outages of an install.
 
     Args:
-        target: The cluster, as something to change.
+        target: Write access to the cluster.
         install: The install.
-        settings: They hold the patience for whatever goes or comes back.
-        machines: Finds the machines, where they are the suite's own.
+        settings: Settings, for the patience with what stops or starts.
+        machines: Returns the machines that the suite made.
     """
     return Outages(
         target.objects,
@@ -109,7 +116,7 @@ def conversations(test_pods: TestPods, install: Install) -> Conversations:
 
 @pytest.fixture
 def traffic(trial: Trial, install: Install) -> tuple[Traffic, ...]:
-    """The loads of the trial, ended, each with its client and server."""
+    """The loads of the trial after their end, each with its client and server."""
     name = install.teleport.ping().cluster_name
     return tuple(
         Traffic(Pair(r.wanted.client, r.wanted.server, name), load)
@@ -123,5 +130,5 @@ def _fail_at_first(findings: Iterable[Finding]) -> None:
             raise Violated(finding)
         if finding.holds is Holds.UNKNOWN:
             raise CouldNotTell(
-                expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle or LOOK
+                expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle or READ_THE_EVIDENCE
             )

@@ -1,4 +1,4 @@
-"""Steps that features/5_rotation and features/6_resilience share: test pods under load, their proxies watched."""
+"""Steps that features/5_rotation and features/6_resilience share: loads between test pods, and watched proxies."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def short_lifetimes(
 
 
 @given(parsers.parse("the suite watches the proxies of {names}"), target_fixture="trial")
-def watched(names: str, lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: BeginTrial) -> Trial:
+def watched_proxies_of(
+    names: str, lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: BeginTrial
+) -> Trial:
     return begin_trial(long_running.ready(*names.replace(" and ", ", ").split(", ")), (), lifetimes)
 
 
 @given("the suite runs these loads and watches the proxies at both ends:", target_fixture="trial")
-def traffic_between(
+def loads_between(
     datatable: list[list[str]], lifetimes: tuple[Lifetimes, ...], long_running: TestPods, begin_trial: BeginTrial
 ) -> Trial:
     _title, *rows = datatable
@@ -49,10 +51,10 @@ def traffic_between(
 
 
 @when(parsers.re(r"each proxy has had time for (?P<count>\d+) new certificates?"), converters={"count": int})
-def renewed(count: int, trial: Trial, settings: Settings) -> None:
+def time_for_renewals(count: int, trial: Trial, settings: Settings) -> None:
     trial.await_renewals(count, settings.patience.svid)
 
 
 def _with_proxies(pods: Sequence[Pod]) -> list[Pod]:
-    """The pods that have a proxy, each once."""
+    """Return the pods that have a proxy, each once."""
     return list({pod.uid: pod for pod in pods if pod.proxy is not None}.values())

@@ -47,7 +47,7 @@ Feature: Callers without a right to an identity are refused for that reason
     Given rules of the workload identity that exclude one of the suite's service accounts
     And a test pod of another service account, which the same rules allow
     And a test pod of the excluded service account
-    Then the allowed pod must have its identity, and the rules must keep the excluded pod from an identity and from becoming Ready
+    Then the allowed pod must have its identity, and the rules must refuse the excluded pod, which must not be Ready
     And the suite must have restored the rules
 
   @requirement:NEG-01 @safety:namespaced

@@ -32,12 +32,12 @@ Feature: Identities survive an outage of tbot, Teleport or istiod
       | beta   | alpha   | 20                  | one per request |
       | alpha  | beta    | 5                   | one kept open   |
       | plain  | control | 10                  | one per request |
-    When the suite keeps tbot off every node until 8 s after the last certificate has expired, and then starts it again
+    When the suite keeps tbot away until 8 s after the last certificate has expired
     And each proxy has had 45 s for a new certificate
     And the loads have continued for 3 s
     And the suite stops the loads
-    Then the loads must have at most 0 failed requests before a certificate at either end had expired
-    And from 3 s after that expiry until the suite ended the outage, each request must have been refused
+    Then the loads must have at most 0 failed requests before a certificate at either end expired
+    And from 3 s after that until the suite ended the outage, each request must have been refused
     And each Envoy must have kept its last certificate, and its pod must have stayed Ready
     And every request must be answered again within 45 s after the suite ended the outage
     And the connection that was kept open must have shown none of this
@@ -53,12 +53,12 @@ Feature: Identities survive an outage of tbot, Teleport or istiod
       | beta   | alpha   | 20                  | one per request |
       | alpha  | beta    | 5                   | one kept open   |
       | plain  | control | 10                  | one per request |
-    When the suite keeps Teleport from answering until 8 s after the last certificate has expired, and then lets it answer again
+    When the suite keeps Teleport from answering until 8 s after the last certificate has expired
     And each proxy has had 45 s for a new certificate
     And the loads have continued for 3 s
     And the suite stops the loads
-    Then the loads must have at most 0 failed requests before a certificate at either end had expired
-    And from 3 s after that expiry until the suite ended the outage, each request must have been refused
+    Then the loads must have at most 0 failed requests before a certificate at either end expired
+    And from 3 s after that until the suite ended the outage, each request must have been refused
     And each Envoy must have kept its last certificate, and its pod must have stayed Ready
     And every request must be answered again within 45 s after the suite ended the outage
     And the connection that was kept open must have shown none of this
@@ -73,7 +73,7 @@ Feature: Identities survive an outage of tbot, Teleport or istiod
       | alpha  | beta    | 20                  | one per request |
       | beta   | alpha   | 20                  | one per request |
       | plain  | control | 10                  | one per request |
-    When the suite keeps istiod away until each proxy has had time for 2 new certificates, and then starts it again
+    When the suite keeps istiod away until each proxy has had time for 2 new certificates
     And the suite stops the loads
     Then each proxy must have had at least 2 new certificates without istiod
     And each proxy must have had at least 2 new certificates, each within one renewal interval plus 5 s

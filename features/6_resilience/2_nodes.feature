@@ -29,5 +29,5 @@ Feature: Pods and nodes start correctly while something is missing
   @requirement:RES-08 @safety:disruptive
   Scenario: A restarted node comes back with all its pods and their identities
     Given a watched pod on a node that the suite made
-    When the suite restarts that node, and its pods have had 180 s to come back
+    When the suite restarts that node and gives its pods 180 s to come back
     Then every pod on that node must be Ready within 180 s, each proxy with its own identity from tbot

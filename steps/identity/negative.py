@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import pytest
 from pytest_bdd import given, parsers, then, when
@@ -42,16 +43,16 @@ def negative_probes(
     settings: Settings,
     recorder: Recorder,
 ) -> Iterator[NegativeProbes]:
-    """Negative probes of all chosen scenarios, begun at once and removed at the end."""
+    """Negative probes of all selected scenarios, started together and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
     probe_namespaces = ProbeNamespaces(
         target.objects, cluster, install, probes, image=target.workload_image, patience=patience
     )
     made = NegativeProbes(probe_namespaces, rules)
-    chosen = _chosen(request.session, settings.allowed_safety)
+    selected = _selected(request.session, settings.allowed_safety)
     try:
-        made.begin(chosen)
-        if chosen & {"NEG-01", "NEG-05"}:
+        made.begin(selected)
+        if selected & {"NEG-01", "NEG-05"}:
             test_pods: TestPods = request.getfixturevalue("test_pods")
             test_pods.begin()
         yield made
@@ -59,15 +60,8 @@ def negative_probes(
         made.remove()
 
 
-@pytest.fixture
-def narrowed_rules(negative_probes: NegativeProbes) -> Iterator[None]:
-    """Rules that are as they were when the scenario is over, also where it does not come to its last sentence."""
-    yield
-    negative_probes.ruled.restore()
-
-
-def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
-    """The requirements of the scenarios that this run will come to."""
+def _selected(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
+    """Ids of the requirements whose scenarios pytest has selected and the safety policy allows."""
     return {
         mark.kwargs["id"]
         for item in session.items
@@ -76,36 +70,35 @@ def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
     }
 
 
-# NEG-01.
+# NEG-01: a pod that fell back to istiod.
 
 
 @given("a test pod without the injection template", target_fixture="fallback")
 def fallback(test_pods: TestPods, cluster: Cluster) -> ObservedProxies:
-    # All of them, since the guide looks at every pod of the namespace.
+    # Every test pod must be Ready: the guide's commands look at all pods of the namespace.
     pods = test_pods.ready(*test_pods.names(), "fallback")[-1:]
     return ObservedProxies(pods, read_fleet(cluster, pods), pods[0].evidence)
 
 
-@when("the suite runs the guide's commands on it:", target_fixture="answers")
-def answers(datatable: list[list[str]], fallback: ObservedProxies, install: Install) -> tuple[GuideAnswer, ...]:
+@when("the suite runs the guide's commands on it:", target_fixture="guide_answers")
+def guide_answers(datatable: list[list[str]], fallback: ObservedProxies, install: Install) -> tuple[GuideAnswer, ...]:
     return tuple(install.guide.run(command, fallback.pods[0]) for (command,) in datatable)
 
 
 @then("ID-01, ID-03, ID-06 and ID-07 must not hold for it, although the guide finds nothing wrong")
 def fallback_is_recognised(
-    fallback: ObservedProxies, answers: tuple[GuideAnswer, ...], install: Install, conclude: Conclude
+    fallback: ObservedProxies, guide_answers: tuple[GuideAnswer, ...], install: Install, conclude: Conclude
 ) -> None:
-    conclude(
-        fallback_judge.fallback_is_recognised(fallback, answers, install.teleport.bundle(), install.istio.authorities()),
-    )
+    bundle, istiod = install.teleport.bundle(), install.istio.authorities()
+    conclude(fallback_judge.fallback_is_recognised(fallback, guide_answers, bundle, istiod))
 
 
 @then("it must complete a handshake with a peer that istiod certified")
-def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, conclude: Conclude) -> None:
+def accepts_another_of_istiods(fallback: ObservedProxies, negative_probes: NegativeProbes, conclude: Conclude) -> None:
     conclude(fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS)))
 
 
-# NEG-02.
+# NEG-02: a process outside any pod.
 
 
 @given("a process outside any pod, on every node that hosts injected pods", target_fixture="outside")
@@ -113,45 +106,46 @@ def outside(negative_probes: NegativeProbes) -> tuple[OutsideProbe | NotRun, ...
     return negative_probes.outside.asked()
 
 
-@given("a process inside a pod, on each of those nodes", target_fixture="beside")
-def beside(negative_probes: NegativeProbes) -> tuple[SdsProbe | Refused, ...]:
+@given("a process inside a pod, on each of those nodes", target_fixture="inside")
+def inside(negative_probes: NegativeProbes) -> tuple[SdsProbe | Refused, ...]:
     return negative_probes.beside()
 
 
 @then("the process inside a pod must get its identity, and tbot must refuse the other because it is in no pod")
 def outside_is_refused(
-    outside: Sequence[OutsideProbe | NotRun], beside: Sequence[SdsProbe | Refused], install: Install, conclude: Conclude
+    outside: Sequence[OutsideProbe | NotRun], inside: Sequence[SdsProbe | Refused], install: Install, conclude: Conclude
 ) -> None:
-    conclude(judge.outside_is_refused(outside, beside, install.teleport.bundle()))
+    conclude(judge.outside_is_refused(outside, inside, install.teleport.bundle()))
 
 
-# NEG-03.
+# NEG-03: a service account that the rules exclude.
 
 
-@given("rules of the workload identity that exclude one of the suite's service accounts", target_fixture="former")
-def former(narrowed_rules: None, negative_probes: NegativeProbes) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
+@given("rules of the workload identity that exclude one of the suite's service accounts", target_fixture="original_identity")
+def original_identity(negative_probes: NegativeProbes, cleanup: ExitStack) -> WorkloadIdentity:
+    cleanup.callback(negative_probes.ruled.restore)
     return negative_probes.ruled.former()
 
 
-@given("a test pod of the excluded service account", target_fixture="refused")
-def refused(negative_probes: NegativeProbes) -> Candidate | NotRun:
+@given("a test pod of the excluded service account", target_fixture="excluded_pod")
+def excluded_pod(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.ruled.refused()
 
 
-@given("a test pod of another service account, which the same rules allow", target_fixture="allowed")
-def allowed(negative_probes: NegativeProbes) -> Candidate | NotRun:
+@given("a test pod of another service account, which the same rules allow", target_fixture="allowed_pod")
+def allowed_pod(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.ruled.allowed()
 
 
-@then("the allowed pod must have its identity, and the rules must keep the excluded pod from an identity and from becoming Ready")
+@then("the allowed pod must have its identity, and the rules must refuse the excluded pod, which must not be Ready")
 def rules_are_enforced(
-    refused: Candidate | NotRun,
-    allowed: Candidate | NotRun,
-    former: WorkloadIdentity,
+    excluded_pod: Candidate | NotRun,
+    allowed_pod: Candidate | NotRun,
+    original_identity: WorkloadIdentity,
     install: Install,
     conclude: Conclude,
 ) -> None:
-    conclude(judge.rules_are_enforced(refused, allowed, former, install.teleport.bundle()))
+    conclude(judge.rules_are_enforced(excluded_pod, allowed_pod, original_identity, install.teleport.bundle()))
 
 
 @then("the suite must have restored the rules")
@@ -159,30 +153,30 @@ def rules_are_restored(negative_probes: NegativeProbes) -> None:
     negative_probes.ruled.restore()
 
 
-# NEG-04.
+# NEG-04: no socket.
 
 
-@given("a pod with its own empty socket directory, configured with a non-default socket name", target_fixture="closed")
-def closed(negative_probes: NegativeProbes) -> Candidate | NotRun:
+@given("a pod with its own empty socket directory, configured with a non-default socket name", target_fixture="other_name")
+def other_name(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.socketless.under_another_name()
 
 
-@given("a pod with its own empty socket directory, configured with the default socket name", target_fixture="open_")
-def open_(negative_probes: NegativeProbes) -> Candidate | NotRun:
+@given("a pod with its own empty socket directory, configured with the default socket name", target_fixture="default_name")
+def default_name(negative_probes: NegativeProbes) -> Candidate | NotRun:
     return negative_probes.socketless.under_the_usual_name()
 
 
 @then("Istio's agent in the first pod must exit because it found no socket")
-def other_name_fails_closed(closed: Candidate | NotRun, conclude: Conclude) -> None:
-    conclude(fallback_judge.other_name_fails_closed(closed))
+def other_name_fails_closed(other_name: Candidate | NotRun, conclude: Conclude) -> None:
+    conclude(fallback_judge.other_name_fails_closed(other_name))
 
 
 @then("the second pod must be Ready with a certificate from istiod")
-def usual_name_falls_back(open_: Candidate | NotRun, conclude: Conclude) -> None:
-    conclude(fallback_judge.usual_name_falls_back(open_))
+def usual_name_falls_back(default_name: Candidate | NotRun, conclude: Conclude) -> None:
+    conclude(fallback_judge.usual_name_falls_back(default_name))
 
 
-# NEG-05.
+# NEG-05: peers that Teleport did not certify.
 
 
 @given("a test pod that accepts only mTLS", target_fixture="server")
@@ -201,25 +195,25 @@ def peer_is_refused(handshake: Handshake, install: Install, conclude: Conclude) 
 
 
 @then("it must complete a handshake with a test pod that has its certificate from tbot")
-def right_peer_is_let_in(server: Pod, conversations: Conversations, install: Install, conclude: Conclude) -> None:
+def certified_peer_is_accepted(server: Pod, conversations: Conversations, install: Install, conclude: Conclude) -> None:
     held = conversations.over_http("alpha", server.name)
     conclude(peers.right_peer_is_let_in(held.exchange, held.client, server, install.teleport.bundle()))
 
 
-# NEG-06.
+# NEG-06: another service account that joins.
 
 
-@given("a tbot with the bot's own configuration and another service account", target_fixture="attempt")
-def attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
+@given("a tbot with the bot's own configuration and another service account", target_fixture="join_attempt")
+def join_attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
     return negative_probes.joining.attempt()
 
 
 @then("Teleport must refuse the join because of the service account, and must have no bot instance for it")
-def cannot_join(attempt: JoinAttempt | NotRun, install: Install, conclude: Conclude) -> None:
-    conclude(judge.cannot_join(attempt, install.tbot.installed()))
+def cannot_join(join_attempt: JoinAttempt | NotRun, install: Install, conclude: Conclude) -> None:
+    conclude(judge.cannot_join(join_attempt, install.tbot.installed()))
 
 
-# NEG-07.
+# NEG-07: the socket's name.
 
 
 @then("tbot and the proxies on its socket must use a socket name for which Istio has no fallback")

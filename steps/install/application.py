@@ -18,36 +18,24 @@ def app_pods(install: Install) -> tuple[Pod, ...]:
 
 
 @then("at least one node must match their node selector")
-def placeable(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    finding = judge.some_node_is_selected(
-        app_pods,
-        install.application.deployment(),
-        install.application.nodes(),
-        install.application.where,
-        install.application.evidence(),
-    )
-    conclude(finding)
+def a_node_fits(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    app = install.application
+    conclude(judge.some_node_is_selected(app_pods, app.deployment(), app.nodes(), app.where, app.evidence()))
 
 
 @then("the desired number of pods must be Ready with a started istio-proxy")
-def ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    conclude(
-        judge.pods_run_with_a_proxy(
-            app_pods, install.application.deployment(), install.application.where, install.application.evidence()
-        ),
-    )
+def pods_are_ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    app = install.application
+    conclude(judge.pods_run_with_a_proxy(app_pods, app.deployment(), app.where, app.evidence()))
 
 
 @then("the workload-socket volume of every pod must be the node's socket directory")
-def socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    finding = judge.pods_use_the_nodes_socket(
-        app_pods, install.tbot.socket_directory(), install.application.where, install.application.evidence()
-    )
-    conclude(finding)
+def pods_use_the_nodes_socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    app, directory = install.application, install.tbot.socket_directory()
+    conclude(judge.pods_use_the_nodes_socket(app_pods, directory, app.where, app.evidence()))
 
 
 @then("no istio-proxy must have restarted recently")
-def no_restart(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    conclude(
-        judge.proxies_are_stable(app_pods, datetime.now(UTC), install.application.where, install.application.evidence()),
-    )
+def no_recent_restart(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    app = install.application
+    conclude(judge.proxies_are_stable(app_pods, datetime.now(UTC), app.where, app.evidence()))

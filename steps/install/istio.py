@@ -13,9 +13,9 @@ from judge.install import istio as judge
 from observe.install import Install
 from steps.shared import Conclude
 
-# How a pod asks for its kind of sidecar: the value of its annotation sidecar.istio.io/nativeSidecar, or none.
-NATIVE = {"": None, "false": False, "true": True}
 SIDECARS = {"with the cluster's default sidecar": "", "with a classic sidecar": "false", "with a native sidecar": "true"}
+NATIVE = {"": None, "false": False, "true": True}
+"""The feature's kinds of sidecar as values of the annotation sidecar.istio.io/nativeSidecar, and what each value means."""
 
 
 @given("the Istio control plane", target_fixture="mesh")
@@ -35,40 +35,40 @@ def ping(install: Install) -> Ping:
 
 
 @then("every Deployment of Istio must be available at its current generation")
-def available(mesh: Mesh, conclude: Conclude) -> None:
+def control_plane_is_available(mesh: Mesh, conclude: Conclude) -> None:
     conclude(judge.control_plane_is_available(mesh))
 
 
 @then("every Istio image must have istioctl's version")
-def one_version(mesh: Mesh, istioctl: Tool, install: Install, conclude: Conclude) -> None:
+def images_have_one_version(mesh: Mesh, istioctl: Tool, install: Install, conclude: Conclude) -> None:
     conclude(judge.images_carry_istioctls_version(mesh, install.proxies.pods(), istioctl))
 
 
 @then("Istio's trust domain must equal Teleport's cluster name")
-def one_trust_domain(mesh: Mesh, ping: Ping, conclude: Conclude) -> None:
+def trust_domain_is_teleports(mesh: Mesh, ping: Ping, conclude: Conclude) -> None:
     conclude(judge.trust_domain_is_teleports(mesh, ping))
 
 
 @given(
     parsers.parse("a pod in an injected namespace that requests the guide's templates, {sidecar}"),
-    target_fixture="sidecar",
+    target_fixture="native_sidecar",
 )
-def wanted_sidecar(sidecar: str) -> str:
+def requested_sidecar(sidecar: str) -> str:
     return SIDECARS[sidecar]
 
 
 @when("the suite submits the pod as a server-side dry-run", target_fixture="dry_run")
-def dry_run(sidecar: str, install: Install) -> DryRun:
-    return install.istio.dry_run(sidecar)
+def dry_run(native_sidecar: str, install: Install) -> DryRun:
+    return install.istio.dry_run(native_sidecar)
 
 
 @then("the API server must accept the pod with exactly one istio-proxy")
-def accepted(dry_run: DryRun, sidecar: str, conclude: Conclude) -> None:
-    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[sidecar]))
+def pod_is_accepted(dry_run: DryRun, native_sidecar: str, conclude: Conclude) -> None:
+    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[native_sidecar]))
 
 
 @then("its workload-socket volume must be the node's socket directory")
-def nodes_socket(dry_run: DryRun, install: Install, conclude: Conclude) -> None:
+def socket_is_the_nodes(dry_run: DryRun, install: Install, conclude: Conclude) -> None:
     conclude(judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()))
 
 
@@ -78,5 +78,7 @@ def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
 
 
 @then("every proxy must normalize paths as the mesh configuration says")
-def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
+def paths_are_normalized(
+    mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude
+) -> None:
     conclude(judge.normalization_is_in_force(mesh, normalizations, install.cluster.pods_evidence()))

@@ -49,23 +49,23 @@ def rights(install: Install) -> tuple[Right, ...]:
 
 
 @then("the API server must grant all of them")
-def no_right_missing(rights: tuple[Right, ...], install: Install, conclude: Conclude) -> None:
+def all_rights_are_granted(rights: tuple[Right, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.rights_suffice(rights, install.cluster.where))
 
 
-@when("the suite reads Teleport's public ping and SPIFFE bundle", target_fixture="public")
-def public_face(install: Install) -> tuple[Ping, TrustBundle]:
+@when("the suite reads Teleport's public ping and SPIFFE bundle", target_fixture="public_endpoints")
+def public_endpoints(install: Install) -> tuple[Ping, TrustBundle]:
     return install.teleport.ping(), install.teleport.bundle()
 
 
 @then("the SPIFFE bundle must belong to Teleport's cluster name and hold an authority that is valid now")
-def bundle_is_valid(public: tuple[Ping, TrustBundle], conclude: Conclude) -> None:
-    ping, bundle = public
+def bundle_is_valid(public_endpoints: tuple[Ping, TrustBundle], conclude: Conclude) -> None:
+    ping, bundle = public_endpoints
     conclude(judge.teleport_names_itself(ping, bundle, datetime.now(UTC)))
 
 
 @then("the admin session must work")
-def admin_session(install: Install, conclude: Conclude) -> None:
+def admin_session_works(install: Install, conclude: Conclude) -> None:
     conclude(judge.admin_session_works(install.teleport.status(), install.teleport.ping()))
 
 
@@ -75,7 +75,7 @@ def node_probes(install: Install, probes: Probes) -> tuple[NodeProbe | Refused, 
 
 
 @then("the API server must have admitted every probe with hostPath and hostPID")
-def probes_admitted(node_probes: tuple[NodeProbe | Refused, ...], conclude: Conclude) -> None:
+def probes_are_admitted(node_probes: tuple[NodeProbe | Refused, ...], conclude: Conclude) -> None:
     conclude(judge.nodes_admit_probes(node_probes))
 
 
@@ -85,5 +85,5 @@ def kubelets_answer(node_probes: tuple[NodeProbe | Refused, ...], conclude: Conc
 
 
 @then("every probe must read pod and container IDs from mountinfo")
-def mountinfo(node_probes: tuple[NodeProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
+def mountinfo_names_pods(node_probes: tuple[NodeProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.mountinfo_identifies_pods(node_probes, install.cluster.pods()))

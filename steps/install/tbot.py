@@ -22,18 +22,20 @@ def tbot(install: Install) -> Tbot:
     return install.tbot.installed()
 
 
-@given("the nodes that host injected pods", target_fixture="hosts")
-def hosts(install: Install) -> Mapping[str, Sequence[Pod]]:
+@given("the nodes that host injected pods", target_fixture="pods_by_node")
+def pods_by_node(install: Install) -> Mapping[str, Sequence[Pod]]:
     return install.proxies.pods_by_node()
 
 
 @then("a Ready tbot pod must run on each of those nodes")
-def ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
-    conclude(judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
+def tbot_is_ready_everywhere(
+    tbot: Tbot, pods_by_node: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude
+) -> None:
+    conclude(judge.ready_on_every_node(tbot, pods_by_node, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
-def sound(tbot: Tbot, install: Install, conclude: Conclude) -> None:
+def configuration_is_correct(tbot: Tbot, install: Install, conclude: Conclude) -> None:
     finding = judge.configuration_is_sound(
         tbot,
         install.teleport.ping().cluster_name,
@@ -58,17 +60,17 @@ def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ..
 
 
 @then("every probe must have received the identity of its own service account from Teleport")
-def own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
+def probes_got_their_own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
 
 
-@given("tbot's version, as its bot instances report it", target_fixture="instances")
-def instances(install: Install) -> tuple[BotInstance, ...] | None:
+@given("tbot's version, as its bot instances report it", target_fixture="bot_instances")
+def bot_instances(install: Install) -> tuple[BotInstance, ...] | None:
     return install.teleport.bot_instances()
 
 
 @then("no component must have a version with a known identity defect")
-def no_defect(tbot: Tbot, instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
+def no_known_defect(tbot: Tbot, bot_instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
     istio = judge.istio_components(install.istio.mesh(), install.proxies.pods())
-    components = [*judge.tbot_components(tbot, instances), *istio]
+    components = [*judge.tbot_components(tbot, bot_instances), *istio]
     conclude(judge.no_known_defect(components, tbot.image))

@@ -22,19 +22,19 @@ from provision.target import Target
 from settings import Settings
 from steps.shared import SCENARIO, BeginTrial, Conclude, Gather, outages_of
 
-LATE = TestPod("late", "late", namespace="late")
-BESIDE = TestPod("beside", "beside", node=1, namespace="late")
-"""One that starts where tbot has taken its socket away, and one where a killed tbot has left it."""
-HOLDER = TestPod("holder", "holder", node=1, namespace="held")
-NEWCOMER = TestPod("newcomer", "newcomer", node=1, namespace="new")
+WITHOUT_SOCKET = TestPod("late", "late", namespace="late")
+BESIDE_STALE_SOCKET = TestPod("beside", "beside", node=1, namespace="late")
+BEFORE = TestPod("holder", "holder", node=1, namespace="held")
+"""A pod on the node before the suite disrupts it."""
+AFTER = TestPod("newcomer", "newcomer", node=1, namespace="new")
 
 
 @pytest.fixture(scope="module")
 def machines(target: Target, install: Install, settings: Settings, recorder: Recorder) -> Machines:
-    """The suite's own machines.
+    """Machines that the suite made.
 
     Raises:
-        NotGiven: They are not its own, or there is only one that takes workloads.
+        NotGiven: The suite did not make them, or only one takes workloads.
     """
     install.tbot.installed()
     found = machines_of(target.objects, recorder, settings.patience.command)
@@ -44,7 +44,7 @@ def machines(target: Target, install: Install, settings: Settings, recorder: Rec
 
 @pytest.fixture(scope="module")
 def node_outages(target: Target, install: Install, settings: Settings, machines: Machines) -> Iterator[NodeOutages]:
-    """Outages of one node; when the feature is over, every Envoy that was supplied before is so again."""
+    """Outages of one node; at the end of the feature the suite waits until each Envoy has its supply again."""
     outages = outages_of(target, install, settings, lambda: machines)
     pace = Pace(settings.patience.rollout)
     of_node = NodeOutages(
@@ -60,8 +60,8 @@ def node_outages(target: Target, install: Install, settings: Settings, machines:
 
 
 @pytest.fixture(scope="module")
-def gathered(gather: Gather) -> Iterator[Callable[..., TestPods]]:
-    """Makes test pods that a step starts; all are removed when the feature is over."""
+def make_test_pods(gather: Gather) -> Iterator[Callable[..., TestPods]]:
+    """Test pods that a step starts; the suite removes them at the end of the feature."""
     with ExitStack() as stack:
 
         def make(*cast: TestPod) -> TestPods:
@@ -72,124 +72,117 @@ def gathered(gather: Gather) -> Iterator[Callable[..., TestPods]]:
         yield make
 
 
-@pytest.fixture
-def standing() -> Iterator[ExitStack]:
-    """Outages that last until the scenario is over."""
-    with ExitStack() as stack:
-        yield stack
-
-
 @pytest.fixture(scope="module")
-def node(gathered: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - test pods need what it brings up
+def node(make_test_pods: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - it provisions the nodes
     """Name of the node that the suite disrupts."""
     nodes = install.cluster.workload_nodes()
-    return nodes[HOLDER.node % len(nodes)]
+    return nodes[BEFORE.node % len(nodes)]
 
 
 @pytest.fixture(scope="module")
 def started(
     node_outages: NodeOutages,
-    gathered: Callable[..., TestPods],
+    make_test_pods: Callable[..., TestPods],
     install: Install,
     settings: Settings,
     node: str,
 ) -> Started:
-    """Two pods that were started without tbot, which has left its socket on the node of one; both once tbot is back."""
+    """Two pods that started without tbot, one of them beside its stale socket; read again after tbot is back."""
     taken = node_outages.without_tbot_beside_its_socket(node)
-    starts = Starts(gathered(LATE, BESIDE), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
-    return starts.without_tbot(taken, LATE.name, BESIDE.name)
+    starts = Starts(
+        make_test_pods(WITHOUT_SOCKET, BESIDE_STALE_SOCKET), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5)
+    )
+    return starts.without_tbot(taken, WITHOUT_SOCKET.name, BESIDE_STALE_SOCKET.name)
 
 
 @given("a pod that started while there was no tbot, now that tbot is back", target_fixture="start")
-def late(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
-    return _start(LATE.name, started, recorder, request)
+def started_without_socket(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
+    return _start(WITHOUT_SOCKET.name, started, recorder, request)
 
 
 @given(
     "a pod that started beside the stale socket of a killed tbot, now that tbot is back",
     target_fixture="start",
 )
-def beside(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
-    return _start(BESIDE.name, started, recorder, request)
+def started_beside_stale_socket(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
+    return _start(BESIDE_STALE_SOCKET.name, started, recorder, request)
 
 
 def _start(name: str, started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
-    """The start of one pod; the first scenario that wanted one has made the readings."""
+    """Return the start of one pod, and attach the readings, which the first scenario made, to this scenario too."""
     recorder.attach((*started.outage.evidence, *started.pods[name].evidence))
     started.watch.timeline(request.node.stash[SCENARIO])
     return started.pods[name]
 
 
 @then("the suite must find that it started without tbot, although it is Ready with the right name and issuer")
-def found(start: Start, started: Started, install: Install, conclude: Conclude) -> None:
+def late_start_is_found(start: Start, started: Started, install: Install, conclude: Conclude) -> None:
     conclude(judge.late_start_is_found(start, started.outage, install.teleport.bundle()))
 
 
 @then("its Istio agent must have exited because it could not remove the stale socket, and Envoy must never have started")
-def ended(start: Start, started: Started, conclude: Conclude) -> None:
+def stale_socket_ends_the_agent(start: Start, started: Started, conclude: Conclude) -> None:
     conclude(judge.stale_socket_ends_the_agent(start, started.outage))
 
 
 @then(parsers.parse("the pod must be Ready with its own identity from tbot within {within:d} s of tbot's return"))
-def ready_after(within: int, start: Start, started: Started, install: Install, conclude: Conclude) -> None:
+def ready_after_return(within: int, start: Start, started: Started, install: Install, conclude: Conclude) -> None:
     conclude(judge.well_by_itself("RES-06", start, started.outage.back, install.teleport.bundle(), within))
 
 
 @given("a watched pod on a node that the suite made", target_fixture="trial")
-def holder(machines: Machines, holders: TestPods, begin_trial: BeginTrial) -> Trial:  # noqa: ARG001 - whose node it must be
-    return begin_trial(holders.ready(HOLDER.name), (), ())
+def watched_pod(machines: Machines, pods_before: TestPods, begin_trial: BeginTrial) -> Trial:  # noqa: ARG001 - the node must be on one of them
+    return begin_trial(pods_before.ready(BEFORE.name), (), ())
 
 
 @pytest.fixture(scope="module")
-def holders(gathered: Callable[..., TestPods]) -> TestPods:
-    """The pod that is on a node before something becomes of it."""
-    return gathered(HOLDER)
+def pods_before(make_test_pods: Callable[..., TestPods]) -> TestPods:
+    """The pod on the node before the suite disrupts it."""
+    return make_test_pods(BEFORE)
 
 
 @when(
-    parsers.parse(
-        "that node loses its socket directory, and the new tbot there has had {seconds:d} s to create another"
-    ),
+    parsers.parse("that node loses its socket directory, and the new tbot there has had {seconds:d} s to create another"),
     target_fixture="relocation",
 )
-def lost(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, standing: ExitStack) -> Relocation:
-    with trial.watch.acting("the socket's directory is taken away, and tbot replaced"):
-        relocation = standing.enter_context(node_outages.with_another_directory(node, seconds))
+def lose_the_directory(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, cleanup: ExitStack) -> Relocation:
+    with trial.watch.acting("the socket directory is lost, and tbot replaced"):
+        relocation = cleanup.enter_context(node_outages.with_another_directory(node, seconds))
     if relocation.back:
         trial.watch.note("tbot", "another one is Ready on the node", relocation.back)
     return relocation
 
 
 @then(parsers.parse("tbot must be Ready on that node within {within:d} s, with another directory"))
-def made_again(within: int, relocation: Relocation, conclude: Conclude) -> None:
+def directory_is_made_again(within: int, relocation: Relocation, conclude: Conclude) -> None:
     conclude(judge.directory_is_made_again(relocation, within))
 
 
 @when("the suite starts another pod on that node", target_fixture="start")
-def another(trial: Trial, gathered: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
-    starts = Starts(gathered(NEWCOMER), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
+def start_another(trial: Trial, make_test_pods: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
+    starts = Starts(make_test_pods(AFTER), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
     with trial.watch.acting("a pod is started"):
-        return starts.start(NEWCOMER.name)
+        return starts.start(AFTER.name)
 
 
 @then(parsers.parse("the new pod must be Ready with its own identity from tbot within {within:d} s"))
-def newcomer_ready(within: int, start: Start, install: Install, conclude: Conclude) -> None:
+def new_pod_is_ready(within: int, start: Start, install: Install, conclude: Conclude) -> None:
     conclude(judge.well_by_itself("RES-05", start, start.began, install.teleport.bundle(), within))
 
 
 @then(
     parsers.parse("the suite must find the first pod within {within:d} s by its missing SDS streams, although it is Ready")
 )
-def found_by_streams(within: int, trial: Trial, relocation: Relocation, conclude: Conclude) -> None:
+def first_pod_is_found(within: int, trial: Trial, relocation: Relocation, conclude: Conclude) -> None:
     trial.end()
     (history,), (before,) = trial.histories, trial.pods
     conclude(judge.lost_directory_is_found(history, trial.pod_now(before), relocation, within))
 
 
-@when(parsers.parse("the suite restarts that node, and its pods have had {seconds:d} s to come back"), target_fixture="restart")
-def restarted(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, standing: ExitStack) -> NodeRestart:
+@when(parsers.parse("the suite restarts that node and gives its pods {seconds:d} s to come back"), target_fixture="restart")
+def restart_the_node(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, cleanup: ExitStack) -> NodeRestart:
     with trial.watch.acting("the node is restarted, and its pods come back"):
-        restart = standing.enter_context(node_outages.restarted(node, seconds))
+        restart = cleanup.enter_context(node_outages.restarted(node, seconds))
     trial.watch.note("node", "its machine runs", restart.up)
     if restart.back:
         trial.watch.note("Kubernetes", "every pod on the node is well", restart.back)
@@ -197,5 +190,5 @@ def restarted(seconds: int, node: str, trial: Trial, node_outages: NodeOutages, 
 
 
 @then(parsers.parse("every pod on that node must be Ready within {within:d} s, each proxy with its own identity from tbot"))
-def all_well(within: int, restart: NodeRestart, install: Install, conclude: Conclude) -> None:
+def node_came_back(within: int, restart: NodeRestart, install: Install, conclude: Conclude) -> None:
     conclude(judge.node_came_back(restart, install.teleport.bundle(), within))

@@ -1,4 +1,4 @@
-"""Steps of features/5_rotation: a rotation of Teleport's SPIFFE authority (ROT-04), and one ended early (ROT-08)."""
+"""Steps of features/5_rotation/3_ca_rotation.feature: ROT-04 and ROT-08."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from steps.shared import Conclude
 
 @pytest.fixture
 def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterator[Rotation]:
-    """A rotation, which has ended when the scenario has, however that ends."""
+    """A rotation, which the suite completes at the end of the scenario in any case."""
     made = Rotation(install.teleport.session(), install.cluster.reader, recorder, Pace(settings.patience.rollout))
     yield made
     try:
@@ -38,7 +38,7 @@ def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterat
 
 @pytest.fixture
 def absence(target: Target, install: Install, settings: Settings, rotation: Rotation) -> Iterator[Absence]:  # noqa: ARG001
-    """tbot, which is back on every node before the rotation is ended, which all have to follow."""
+    """Absence of tbot from a node, which ends before the suite completes the rotation: every proxy has to follow that."""
     made = Absence(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
     yield made
     made.end()
@@ -50,7 +50,7 @@ def _plan(table: Sequence[Sequence[str]]) -> list[PhaseExpectation]:
 
 
 @given("an admin session at Teleport, and no rotation under way")
-def possible(rotation: Rotation) -> None:
+def rotation_is_possible(rotation: Rotation) -> None:
     rotation.must_be_possible()
 
 
@@ -60,12 +60,12 @@ def in_standby(rotation: Rotation, install: Install, trial: Trial) -> Course:
 
 
 @given("every proxy has followed Teleport's SPIFFE authority into this phase:")
-def prelude(datatable: list[list[str]], course: Course) -> None:
+def phases_before(datatable: list[list[str]], course: Course) -> None:
     course.must_enter(_plan(datatable))
 
 
 @when("Teleport's SPIFFE authority enters these phases, each after every proxy has followed the one before:")
-def phases(datatable: list[list[str]], course: Course) -> None:
+def enter_phases(datatable: list[list[str]], course: Course) -> None:
     course.enter(_plan(datatable))
 
 
@@ -74,17 +74,18 @@ def phases(datatable: list[list[str]], course: Course) -> None:
         "Teleport's bundle and every proxy must have followed each phase within one renewal interval plus {spare:d} s"
     )
 )
-def followed(spare: int, requirement: str, course: Course, trial: Trial, conclude: Conclude) -> None:
-    found = judge.each_phase_was_followed(requirement, course.stages, course.plan, trial.slowest_renewal, spare)
-    conclude(found)
+def each_phase_was_followed(spare: int, requirement: str, course: Course, trial: Trial, conclude: Conclude) -> None:
+    conclude(judge.each_phase_was_followed(requirement, course.stages, course.plan, trial.slowest_renewal, spare))
 
 
 @then("each server must have seen certificates of each signing authority in turn")
-def shown(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: Course, conclude: Conclude) -> None:
+def peers_saw_the_change(
+    requirement: str, traffic: tuple[Traffic, ...], trial: Trial, course: Course, conclude: Conclude
+) -> None:
     conclude(judge.peers_saw_the_change(requirement, traffic, trial.histories, course.generations))
 
 
-# An early end.
+# A rotation that ends too early.
 
 
 @given("an installation that the suite made, with a second node that takes workloads")
@@ -93,8 +94,8 @@ def own_installation(target: Target, install: Install) -> None:
     needs_a_second_node(install.cluster.workload_nodes())
 
 
-@when(parsers.parse("the suite keeps tbot off the node of {name}"), target_fixture="deserted")
-def kept_off(name: str, trial: Trial, absence: Absence) -> str:
+@when(parsers.parse("the suite keeps tbot off the node of {name}"), target_fixture="node_without_tbot")
+def keep_tbot_off(name: str, trial: Trial, absence: Absence) -> str:
     node = trial.node_of(name)
     with trial.watch.acting(f"tbot is kept off {node}"):
         absence.begin(node)
@@ -102,23 +103,23 @@ def kept_off(name: str, trial: Trial, absence: Absence) -> str:
 
 
 @when("Teleport's SPIFFE authority enters these phases, each after every proxy on the other nodes has followed:")
-def early_phases(datatable: list[list[str]], course: Course, deserted: str) -> None:
-    course.must_enter(_plan(datatable), but_on=deserted)
+def enter_phases_without_that_node(datatable: list[list[str]], course: Course, node_without_tbot: str) -> None:
+    course.must_enter(_plan(datatable), but_on=node_without_tbot)
 
 
 @when("the suite lets tbot return, and every proxy follows", target_fixture="early")
-def let_back(trial: Trial, absence: Absence, rotation: Rotation, course: Course, deserted: str) -> Early:
+def let_tbot_return(trial: Trial, absence: Absence, rotation: Rotation, course: Course, node_without_tbot: str) -> Early:
     back = datetime.now(UTC)
-    with trial.watch.acting("tbot is let back"):
+    with trial.watch.acting("tbot returns"):
         absence.end()
     rotation.end()
-    return Early(deserted, course.entered(STANDBY), back)
+    return Early(node_without_tbot, course.entered(STANDBY), back)
 
 
 @then("the check of ROT-04 must have found every proxy on that node behind, and no other, in each phase without tbot")
-def foreseen(requirement: str, course: Course, deserted: str, conclude: Conclude) -> None:
-    _everybody_followed, *stages = course.stages
-    conclude(early_judge.it_is_foreseen(requirement, stages, deserted))
+def check_names_that_node(requirement: str, course: Course, node_without_tbot: str, conclude: Conclude) -> None:
+    _followed_by_all, *stages = course.stages
+    conclude(early_judge.it_is_foreseen(requirement, stages, node_without_tbot))
 
 
 @then(
@@ -127,5 +128,7 @@ def foreseen(requirement: str, course: Course, deserted: str, conclude: Conclude
         " from standby until at most {seconds:d} s after tbot's return"
     )
 )
-def costs(seconds: int, requirement: str, traffic: tuple[Traffic, ...], early: Early, conclude: Conclude) -> None:
+def requests_of_that_node_failed(
+    seconds: int, requirement: str, traffic: tuple[Traffic, ...], early: Early, conclude: Conclude
+) -> None:
     conclude(early_judge.it_costs_requests(requirement, traffic, early, seconds))

@@ -1,4 +1,4 @@
-"""Steps of features/5_rotation: the age of certificates (ROT-01, 05 to 07), and their renewal (ROT-02, ROT-03)."""
+"""Steps of features/5_rotation: the age of certificates (ROT-01, ROT-05 to ROT-07), and renewals (ROT-02, ROT-03)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from steps.shared import Conclude
 
 @pytest.fixture
 def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
-    """The proxies as they were watched, until now."""
+    """The watched proxies of the trial, from its beginning to now."""
     trial.end()
     cluster = install.cluster.reader
     return tuple(
@@ -39,24 +39,26 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
     )
 
 
-# Read-only.
+# The age of certificates, read-only.
 
 
-@given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="supplied")
-def supplied(install: Install) -> ObservedProxies:
+@given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="observed_proxies")
+def proxies_on_sockets(install: Install) -> ObservedProxies:
     return ObservedProxies(
         install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), install.cluster.pods_evidence()
     )
 
 
-@given("a second reading of the same proxies, if --observe asks for it", target_fixture="later")
-def later(install: Install, settings: Settings) -> Fleet | None:
+@given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")
+def second_reading(install: Install, settings: Settings) -> Fleet | None:
     return install.proxies.fleet_on_sockets_after(settings.observe) if settings.observe else None
 
 
 @then("each certificate must be due for renewal well before it expires, and none must be overdue")
-def due(supplied: ObservedProxies, later: Fleet | None, install: Install, conclude: Conclude) -> None:
-    conclude(age.renewed_before_expiry(supplied, install.tbot.installed(), later))
+def renewal_is_in_time(
+    observed_proxies: ObservedProxies, second_reading: Fleet | None, install: Install, conclude: Conclude
+) -> None:
+    conclude(age.renewed_before_expiry(observed_proxies, install.tbot.installed(), second_reading))
 
 
 @given("tbot's version, as its image and its bot instances report it", target_fixture="versions")
@@ -65,15 +67,19 @@ def versions(install: Install) -> list[Component]:
 
 
 @then("no certificate must be older than tbot's renewal interval and a margin")
-def not_overdue(supplied: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
-    late = age.overdue(supplied, install.tbot.installed())
-    conclude(age.none_is_overdue(supplied, install.tbot.installed(), versions, install.proxies.pushes(late)))
+def none_is_overdue(
+    observed_proxies: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude
+) -> None:
+    late = age.overdue(observed_proxies, install.tbot.installed())
+    conclude(age.none_is_overdue(observed_proxies, install.tbot.installed(), versions, install.proxies.pushes(late)))
 
 
 @then("no certificate and no trusted authority must expire within its warning threshold")
-def not_soon(supplied: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
+def nothing_expires_soon(
+    observed_proxies: ObservedProxies, install: Install, settings: Settings, conclude: Conclude
+) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    conclude(age.nothing_expires_soon(supplied, install.tbot.installed(), *thresholds))
+    conclude(age.nothing_expires_soon(observed_proxies, install.tbot.installed(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")
@@ -82,22 +88,22 @@ def cron_jobs(install: Install) -> tuple[CronJob, ...]:
 
 
 @then("no CronJob must restart workloads of the mesh")
-def no_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conclude) -> None:
+def no_cron_job_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conclude) -> None:
     namespaces = {pod.namespace for pod in install.proxies.pods()}
     conclude(restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
 
 
-# Under way.
+# Renewals during a trial.
 
 
 @given("the suite also watches the proxy with an Envoy before 1.37, if there is one")
-def older(long_running: TestPods, trial: Trial) -> None:
+def watch_the_older_proxy(long_running: TestPods, trial: Trial) -> None:
     if OLDER.name in long_running.names():
         trial.also(*long_running.ready(OLDER.name))
 
 
 @when("the suite stops the loads")
-def ended(trial: Trial) -> None:
+def stop_the_loads(trial: Trial) -> None:
     trial.end()
 
 
@@ -108,35 +114,37 @@ def ended(trial: Trial) -> None:
     ),
     converters={"count": int, "spare": int},
 )
-def in_time(count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+def renewed_in_time(
+    count: int, spare: int, requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude
+) -> None:
     conclude(judge.renewed_in_time(requirement, watched_proxies, count, spare))
 
 
 @then("each new certificate must have another serial number, another key and a later expiry")
-def new(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+def each_is_new(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
     conclude(judge.each_is_new(requirement, watched_proxies))
 
 
 @then("no pod, container or Envoy must have been replaced or restarted")
-def same(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
+def nothing_was_replaced(requirement: str, watched_proxies: tuple[Watched, ...], conclude: Conclude) -> None:
     conclude(judge.nothing_was_replaced(requirement, watched_proxies))
 
 
 @then(parsers.parse("the loads must have at most {at_most:d} failed requests"))
-def lost(at_most: int, requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
+def failed_requests(at_most: int, requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
     conclude(load_judge.failed_requests(requirement, traffic, at_most))
 
 
 @then("each request must have used its own mTLS handshake between the proxies")
-def handshakes(requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
+def each_used_a_handshake(requirement: str, traffic: tuple[Traffic, ...], conclude: Conclude) -> None:
     conclude(*load_judge.each_was_a_handshake(requirement, traffic))
 
 
 @then("each server must have seen every certificate of its caller, and no other")
-def seen_by_peers(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
+def peers_saw_each_certificate(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
     conclude(load_judge.peers_saw_each_certificate(requirement, traffic, trial.histories))
 
 
 @then("the connection that was kept open must have shown none of this")
-def shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
+def kept_connection_shows_nothing(requirement: str, traffic: tuple[Traffic, ...], trial: Trial, conclude: Conclude) -> None:
     conclude(load_judge.kept_connection_shows_nothing(requirement, traffic, trial.histories))
