@@ -19,23 +19,15 @@ def run_the_guides_command(command: str, install: Install) -> GuideAnswer:
 
 @then("istiod must be available, with Teleport's trust domain and an injection template that works")
 def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    template = install.istio.injection_template()
-    conclude(
-        judge.istio_installed(guide, install.istio.mesh(), install.teleport.ping(), install.istio.dry_run(""), template),
-    )
+    istio, ping = install.istio, install.teleport.ping()
+    conclude(judge.istio_installed(guide, istio.mesh(), ping, istio.dry_run(""), istio.injection_template()))
 
 
 @then("the token must let this cluster's tbot join")
 def token_lets_tbot_join(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    finding = judge.token_created(
-        guide,
-        install.teleport.token(),
-        install.cluster.jwks(),
-        service_account=install.tbot.installed().service_account,
-        bot=install.teleport.bot(),
-        role=install.teleport.role_name(),
-    )
-    conclude(finding)
+    token, bot, role = install.teleport.token(), install.teleport.bot(), install.teleport.role_name()
+    account, jwks = install.tbot.installed().service_account, install.cluster.jwks()
+    conclude(judge.token_created(guide, token, jwks, service_account=account, bot=bot, role=role))
 
 
 @then("the role must grant the workload identity")
@@ -50,42 +42,27 @@ def identity_has_istios_format(guide: GuideAnswer, install: Install, conclude: C
 
 @then("a Ready tbot pod must run on every node that hosts injected pods")
 def tbot_is_ready_everywhere(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    finding = judge.tbot_running(
-        guide, install.tbot.installed(), install.proxies.pods_by_node(), datetime.now(UTC), install.cluster.pods_evidence()
-    )
-    conclude(finding)
+    tbot, pods_by_node = install.tbot.installed(), install.proxies.pods_by_node()
+    conclude(judge.tbot_running(guide, tbot, pods_by_node, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("every sidecar on the nodes' sockets must hold an identity that Teleport issued")
 def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    finding = judge.tbot_issues(
-        guide,
-        install.proxies.fleet_on_sockets(),
-        install.teleport.bundle(),
-        injected=install.proxies.pods(),
-        evidence=install.cluster.pods_evidence(),
-    )
-    conclude(finding)
+    fleet, bundle = install.proxies.fleet_on_sockets(), install.teleport.bundle()
+    injected, evidence = install.proxies.pods(), install.cluster.pods_evidence()
+    conclude(judge.tbot_issues(guide, fleet, bundle, injected=injected, evidence=evidence))
 
 
 @then("the test application must run with its own identity from Teleport")
 def application_has_its_own_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    finding = judge.test_app_running(
-        guide,
-        install.application.pods(),
-        install.application.deployment(),
-        install.application.fleet(),
-        install.teleport.bundle(),
-    )
-    conclude(finding)
+    app = install.application
+    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), install.teleport.bundle()))
 
 
 @then("the socket in the pod must be the node's socket, with live SDS streams on it")
 def socket_is_the_nodes(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    finding = judge.socket_exists(
-        guide, install.application.pods(), install.application.fleet(), install.tbot.socket_directory()
-    )
-    conclude(finding)
+    app = install.application
+    conclude(judge.socket_exists(guide, app.pods(), app.fleet(), install.tbot.socket_directory()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")

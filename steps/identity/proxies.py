@@ -19,13 +19,13 @@ from provision.pods.probes import Probes
 from steps.shared import Conclude
 
 
-@given("every sidecar of the mesh, as its own Envoy reports it", target_fixture="observed_sidecars")
-def observed_sidecars(install: Install) -> ObservedProxies:
+@given("every sidecar of the mesh, as its own Envoy reports it", target_fixture="sidecars")
+def every_sidecar(install: Install) -> ObservedProxies:
     return ObservedProxies(install.proxies.sidecar_pods(), install.proxies.sidecar_fleet(), install.cluster.pods_evidence())
 
 
-@given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="observed_proxies")
-def observed_proxies(install: Install) -> ObservedProxies:
+@given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="proxies")
+def every_proxy(install: Install) -> ObservedProxies:
     return ObservedProxies(install.proxies.pods(), install.proxies.fleet(), install.cluster.pods_evidence())
 
 
@@ -40,38 +40,38 @@ def lifetime(install: Install) -> Lifetime:
 
 
 @then("each sidecar must take both secrets from the external socket over live streams, and none from istiod")
-def secrets_come_from_the_socket(observed_sidecars: ObservedProxies, conclude: Conclude) -> None:
-    conclude(judge.secrets_come_from_the_socket(observed_sidecars))
+def secrets_come_from_the_socket(sidecars: ObservedProxies, conclude: Conclude) -> None:
+    conclude(judge.secrets_come_from_the_socket(sidecars))
 
 
 @then("the only name in each certificate must be the SPIFFE ID of the pod's namespace and service account")
-def names_are_the_pods_own(observed_sidecars: ObservedProxies, bundle: TrustBundle, conclude: Conclude) -> None:
-    conclude(judge.names_are_the_pods_own(observed_sidecars, bundle))
+def names_are_the_pods_own(sidecars: ObservedProxies, bundle: TrustBundle, conclude: Conclude) -> None:
+    conclude(judge.names_are_the_pods_own(sidecars, bundle))
 
 
 @then("each certificate must verify against the bundle, and must not descend from any of istiod's authorities")
-def teleport_issued(observed_sidecars: ObservedProxies, bundle: TrustBundle, install: Install, conclude: Conclude) -> None:
-    conclude(judge.teleport_issued(observed_sidecars, bundle, install.istio.authorities()))
+def teleport_issued(sidecars: ObservedProxies, bundle: TrustBundle, install: Install, conclude: Conclude) -> None:
+    conclude(judge.teleport_issued(sidecars, bundle, install.istio.authorities()))
 
 
 @then("each certificate must be an X509-SVID leaf that is valid now and within that lifetime")
-def leaves_are_svids(observed_sidecars: ObservedProxies, lifetime: Lifetime, conclude: Conclude) -> None:
-    conclude(judge.leaves_are_svids(observed_sidecars, lifetime))
+def leaves_are_svids(sidecars: ObservedProxies, lifetime: Lifetime, conclude: Conclude) -> None:
+    conclude(judge.leaves_are_svids(sidecars, lifetime))
 
 
 @then("the SPIFFE ID in each certificate must follow the grammar of the specification")
-def names_are_well_formed(observed_sidecars: ObservedProxies, conclude: Conclude) -> None:
-    conclude(judge.names_are_well_formed(observed_sidecars))
+def names_are_well_formed(sidecars: ObservedProxies, conclude: Conclude) -> None:
+    conclude(judge.names_are_well_formed(sidecars))
 
 
 @then("each sidecar must validate its peers with the SPIFFE validator, against exactly the authorities of the bundle")
-def authorities_are_teleports(observed_sidecars: ObservedProxies, bundle: TrustBundle, conclude: Conclude) -> None:
-    conclude(judge.authorities_are_teleports(observed_sidecars, bundle))
+def authorities_are_teleports(sidecars: ObservedProxies, bundle: TrustBundle, conclude: Conclude) -> None:
+    conclude(judge.authorities_are_teleports(sidecars, bundle))
 
 
 @then("the metrics of each sidecar's Istio agent must show that it sent no signing request")
-def no_request_went_to_istiod(observed_sidecars: ObservedProxies, conclude: Conclude) -> None:
-    conclude(judge.no_request_went_to_istiod(observed_sidecars))
+def no_request_went_to_istiod(sidecars: ObservedProxies, conclude: Conclude) -> None:
+    conclude(judge.no_request_went_to_istiod(sidecars))
 
 
 @given("Teleport's audit events", target_fixture="audit_trail")
@@ -80,8 +80,8 @@ def audit_trail(install: Install) -> AuditTrail:
 
 
 @then("Teleport must have audited each certificate as issued to the pod that uses it")
-def certificates_are_audited(observed_sidecars: ObservedProxies, audit_trail: AuditTrail, conclude: Conclude) -> None:
-    conclude(issuance.certificates_are_audited(observed_sidecars, audit_trail))
+def certificates_are_audited(sidecars: ObservedProxies, audit_trail: AuditTrail, conclude: Conclude) -> None:
+    conclude(issuance.certificates_are_audited(sidecars, audit_trail))
 
 
 # The whole mesh.
@@ -93,52 +93,39 @@ def expectation(install: Install) -> Expectation:
     return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 
-@given("the workloads that should use the socket but lack the injection template", target_fixture="without_template")
-def without_template(install: Install) -> tuple[Lacking, ...]:
-    return sweep.lacking_template(
-        install.cluster.living_pods(),
-        install.cluster.namespaces(),
-        install.istio.mesh(),
-        install.istio.injection_template(),
-        install.tbot.socket_directory(),
-    )
+@given("the workloads that should use the socket but lack the injection template", target_fixture="lacking")
+def workloads_lacking_the_template(install: Install) -> tuple[Lacking, ...]:
+    pods, namespaces, istio = install.cluster.living_pods(), install.cluster.namespaces(), install.istio
+    directory = install.tbot.socket_directory()
+    return sweep.lacking_template(pods, namespaces, istio.mesh(), istio.injection_template(), directory)
 
 
 @then("every proxy must meet ID-01 to ID-06, and no workload must lack the template")
 def mesh_is_teleports(
-    observed_proxies: ObservedProxies,
-    expectation: Expectation,
-    without_template: tuple[Lacking, ...],
-    install: Install,
-    conclude: Conclude,
+    proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, conclude: Conclude
 ) -> None:
-    conclude(sweep.mesh_is_teleports(observed_proxies, expectation, without_template, install.istio.injection_template()))
+    conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template()))
 
 
 # Test pods.
 
 
-@given(
-    parsers.parse('the test pods "{first}" and "{second}", as their own Envoys report them'),
-    target_fixture="observed_pods",
-)
-def observed_pods(first: str, second: str, test_pods: TestPods, install: Install) -> ObservedProxies:
+@given(parsers.parse('the test pods "{first}" and "{second}", as their own Envoys report them'), target_fixture="pair")
+def observed_pair(first: str, second: str, test_pods: TestPods, install: Install) -> ObservedProxies:
     pods = test_pods.ready(first, second)
     return ObservedProxies(pods, read_fleet(install.cluster.reader, pods), ())
 
 
 @then("each test pod must hold its own name, key and serial number")
 @then("both test pods must hold the name of their service account, each with its own key and serial number")
-def identities_differ(observed_pods: ObservedProxies, install: Install, conclude: Conclude) -> None:
-    conclude(issuance.identities_are_told_apart(observed_pods, install.teleport.ping().cluster_name))
+def identities_differ(pair: ObservedProxies, install: Install, conclude: Conclude) -> None:
+    conclude(issuance.identities_are_told_apart(pair, install.teleport.ping().cluster_name))
 
 
 @then("both test pods must meet ID-01 to ID-07, each with the kind of sidecar that it requested")
-def kinds_of_sidecar_are_alike(
-    observed_pods: ObservedProxies, expectation: Expectation, test_pods: TestPods, conclude: Conclude
-) -> None:
-    classic = {pod.uid for pod in observed_pods.pods if test_pods.wanted(pod.name).sidecar is Sidecar.CLASSIC}
-    conclude(issuance.kinds_are_certified_alike(observed_pods, classic, expectation))
+def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: TestPods, conclude: Conclude) -> None:
+    classic = {pod.uid for pod in pair.pods if test_pods.wanted(pod.name).sidecar is Sidecar.CLASSIC}
+    conclude(issuance.kinds_are_certified_alike(pair, classic, expectation))
 
 
 # The node's socket.
@@ -146,7 +133,7 @@ def kinds_of_sidecar_are_alike(
 
 @given(
     "a probe pod on every node with the socket, with the UID of Istio's proxies, which only reads its access rights",
-    target_fixture="socket_directories",
+    target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
     nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods}
@@ -154,13 +141,9 @@ def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirector
 
 
 @then("no probe must be able to write to the socket directory")
-def directories_are_closed(
-    socket_directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude
-) -> None:
-    finding = socket.directories_are_closed(
-        socket_directories, install.proxies.pods(), install.tbot.socket_directory(), install.cluster.pods_evidence()
-    )
-    conclude(finding)
+def are_closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
+    pods, directory = install.proxies.pods(), install.tbot.socket_directory()
+    conclude(socket.directories_are_closed(directories, pods, directory, install.cluster.pods_evidence()))
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
@@ -170,7 +153,5 @@ def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
 
 @then("the effective mount in each proxy must be read-only")
 def mounts_are_read_only(socket_mounts: tuple[SocketMount, ...], install: Install, conclude: Conclude) -> None:
-    finding = socket.mounts_are_read_only(
-        socket_mounts, install.proxies.pods(), install.tbot.socket_directory(), install.cluster.pods_evidence()
-    )
-    conclude(finding)
+    pods, directory = install.proxies.pods(), install.tbot.socket_directory()
+    conclude(socket.mounts_are_read_only(socket_mounts, pods, directory, install.cluster.pods_evidence()))

@@ -50,21 +50,20 @@ def trust_domain_is_teleports(mesh: Mesh, ping: Ping, conclude: Conclude) -> Non
 
 
 @given(
-    parsers.parse("a pod in an injected namespace that requests the guide's templates, {sidecar}"),
-    target_fixture="native_sidecar",
+    parsers.parse("a pod in an injected namespace that requests the guide's templates, {sidecar}"), target_fixture="native"
 )
 def requested_sidecar(sidecar: str) -> str:
     return SIDECARS[sidecar]
 
 
 @when("the suite submits the pod as a server-side dry-run", target_fixture="dry_run")
-def dry_run(native_sidecar: str, install: Install) -> DryRun:
-    return install.istio.dry_run(native_sidecar)
+def dry_run(native: str, install: Install) -> DryRun:
+    return install.istio.dry_run(native)
 
 
 @then("the API server must accept the pod with exactly one istio-proxy")
-def pod_is_accepted(dry_run: DryRun, native_sidecar: str, conclude: Conclude) -> None:
-    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[native_sidecar]))
+def pod_is_accepted(dry_run: DryRun, native: str, conclude: Conclude) -> None:
+    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[native]))
 
 
 @then("its workload-socket volume must be the node's socket directory")
@@ -78,7 +77,5 @@ def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
 
 
 @then("every proxy must normalize paths as the mesh configuration says")
-def paths_are_normalized(
-    mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude
-) -> None:
+def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
     conclude(judge.normalization_is_in_force(mesh, normalizations, install.cluster.pods_evidence()))

@@ -22,28 +22,22 @@ def tbot(install: Install) -> Tbot:
     return install.tbot.installed()
 
 
-@given("the nodes that host injected pods", target_fixture="pods_by_node")
-def pods_by_node(install: Install) -> Mapping[str, Sequence[Pod]]:
+@given("the nodes that host injected pods", target_fixture="hosts")
+def nodes_with_injected_pods(install: Install) -> Mapping[str, Sequence[Pod]]:
     return install.proxies.pods_by_node()
 
 
 @then("a Ready tbot pod must run on each of those nodes")
-def tbot_is_ready_everywhere(
-    tbot: Tbot, pods_by_node: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude
-) -> None:
-    conclude(judge.ready_on_every_node(tbot, pods_by_node, datetime.now(UTC), install.cluster.pods_evidence()))
+def tbot_is_ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
+    conclude(judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
 def configuration_is_correct(tbot: Tbot, install: Install, conclude: Conclude) -> None:
-    finding = judge.configuration_is_sound(
-        tbot,
-        install.teleport.ping().cluster_name,
-        install.proxies.pods(),
-        (*install.cluster.pods_evidence(), *install.teleport.join_evidence()),
-        install.teleport.kubernetes_type(),
-    )
-    conclude(finding)
+    teleport, pods = install.teleport, install.proxies.pods()
+    evidence = (*install.cluster.pods_evidence(), *teleport.join_evidence())
+    name, join_type = teleport.ping().cluster_name, teleport.kubernetes_type()
+    conclude(judge.configuration_is_sound(tbot, name, pods, evidence, join_type))
 
 
 @given(
@@ -51,12 +45,9 @@ def configuration_is_correct(tbot: Tbot, install: Install, conclude: Conclude) -
     target_fixture="sds_probes",
 )
 def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ...]:
-    return probes.of_sockets(
-        nodes=sorted(install.proxies.pods_by_node()),
-        image=install.istio.proxy_image(),
-        socket_directory=install.tbot.socket_directory(),
-        socket_name=install.tbot.socket_name(),
-    )
+    nodes, image = sorted(install.proxies.pods_by_node()), install.istio.proxy_image()
+    directory, name = install.tbot.socket_directory(), install.tbot.socket_name()
+    return probes.of_sockets(nodes=nodes, image=image, socket_directory=directory, socket_name=name)
 
 
 @then("every probe must have received the identity of its own service account from Teleport")

@@ -28,6 +28,9 @@ BEFORE = TestPod("holder", "holder", node=1, namespace="held")
 """A pod on the node before the suite disrupts it."""
 AFTER = TestPod("newcomer", "newcomer", node=1, namespace="new")
 
+MakeTestPods = Callable[..., TestPods]
+"""Makes test pods from their declarations."""
+
 
 @pytest.fixture(scope="module")
 def machines(target: Target, install: Install, settings: Settings, recorder: Recorder) -> Machines:
@@ -45,23 +48,15 @@ def machines(target: Target, install: Install, settings: Settings, recorder: Rec
 @pytest.fixture(scope="module")
 def node_outages(target: Target, install: Install, settings: Settings, machines: Machines) -> Iterator[NodeOutages]:
     """Outages of one node; at the end of the feature the suite waits until each Envoy has its supply again."""
-    outages = outages_of(target, install, settings, lambda: machines)
-    pace = Pace(settings.patience.rollout)
-    of_node = NodeOutages(
-        target.objects,
-        install.cluster.reader,
-        tbot=install.tbot.installed(),
-        outages=outages,
-        machines=machines,
-        pace=pace,
-    )
+    outages, cluster = outages_of(target, install, settings, lambda: machines), install.cluster.reader
+    tbot, pace = install.tbot.installed(), Pace(settings.patience.rollout)
     with outages.whole_again():
-        yield of_node
+        yield NodeOutages(target.objects, cluster, tbot=tbot, outages=outages, machines=machines, pace=pace)
 
 
 @pytest.fixture(scope="module")
-def make_test_pods(gather: Gather) -> Iterator[Callable[..., TestPods]]:
-    """Test pods that a step starts; the suite removes them at the end of the feature."""
+def make_test_pods(gather: Gather) -> Iterator[MakeTestPods]:
+    """Maker of test pods for a step; the suite removes them at the end of the feature."""
     with ExitStack() as stack:
 
         def make(*cast: TestPod) -> TestPods:
@@ -73,7 +68,7 @@ def make_test_pods(gather: Gather) -> Iterator[Callable[..., TestPods]]:
 
 
 @pytest.fixture(scope="module")
-def node(make_test_pods: Callable[..., TestPods], install: Install) -> str:  # noqa: ARG001 - it provisions the nodes
+def node(make_test_pods: MakeTestPods, install: Install) -> str:  # noqa: ARG001 - it provisions the nodes
     """Name of the node that the suite disrupts."""
     nodes = install.cluster.workload_nodes()
     return nodes[BEFORE.node % len(nodes)]
@@ -81,17 +76,12 @@ def node(make_test_pods: Callable[..., TestPods], install: Install) -> str:  # n
 
 @pytest.fixture(scope="module")
 def started(
-    node_outages: NodeOutages,
-    make_test_pods: Callable[..., TestPods],
-    install: Install,
-    settings: Settings,
-    node: str,
+    node_outages: NodeOutages, make_test_pods: MakeTestPods, install: Install, settings: Settings, node: str
 ) -> Started:
     """Two pods that started without tbot, one of them beside its stale socket; read again after tbot is back."""
     taken = node_outages.without_tbot_beside_its_socket(node)
-    starts = Starts(
-        make_test_pods(WITHOUT_SOCKET, BESIDE_STALE_SOCKET), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5)
-    )
+    pods = make_test_pods(WITHOUT_SOCKET, BESIDE_STALE_SOCKET)
+    starts = Starts(pods, install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
     return starts.without_tbot(taken, WITHOUT_SOCKET.name, BESIDE_STALE_SOCKET.name)
 
 
@@ -100,10 +90,7 @@ def started_without_socket(started: Started, recorder: Recorder, request: pytest
     return _start(WITHOUT_SOCKET.name, started, recorder, request)
 
 
-@given(
-    "a pod that started beside the stale socket of a killed tbot, now that tbot is back",
-    target_fixture="start",
-)
+@given("a pod that started beside the stale socket of a killed tbot, now that tbot is back", target_fixture="start")
 def started_beside_stale_socket(started: Started, recorder: Recorder, request: pytest.FixtureRequest) -> Start:
     return _start(BESIDE_STALE_SOCKET.name, started, recorder, request)
 
@@ -136,7 +123,7 @@ def watched_pod(machines: Machines, pods_before: TestPods, begin_trial: BeginTri
 
 
 @pytest.fixture(scope="module")
-def pods_before(make_test_pods: Callable[..., TestPods]) -> TestPods:
+def pods_before(make_test_pods: MakeTestPods) -> TestPods:
     """The pod on the node before the suite disrupts it."""
     return make_test_pods(BEFORE)
 
@@ -159,7 +146,7 @@ def directory_is_made_again(within: int, relocation: Relocation, conclude: Concl
 
 
 @when("the suite starts another pod on that node", target_fixture="start")
-def start_another(trial: Trial, make_test_pods: Callable[..., TestPods], install: Install, settings: Settings) -> Start:
+def start_another(trial: Trial, make_test_pods: MakeTestPods, install: Install, settings: Settings) -> Start:
     starts = Starts(make_test_pods(AFTER), install.cluster.reader, Pace(settings.patience.pod_ready, 0.5))
     with trial.watch.acting("a pod is started"):
         return starts.start(AFTER.name)

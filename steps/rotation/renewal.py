@@ -42,11 +42,10 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 # The age of certificates, read-only.
 
 
-@given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="observed_proxies")
+@given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="on_sockets")
 def proxies_on_sockets(install: Install) -> ObservedProxies:
-    return ObservedProxies(
-        install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), install.cluster.pods_evidence()
-    )
+    proxies = install.proxies
+    return ObservedProxies(proxies.pods_on_sockets(), proxies.fleet_on_sockets(), install.cluster.pods_evidence())
 
 
 @given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")
@@ -55,10 +54,10 @@ def second_reading(install: Install, settings: Settings) -> Fleet | None:
 
 
 @then("each certificate must be due for renewal well before it expires, and none must be overdue")
-def renewal_is_in_time(
-    observed_proxies: ObservedProxies, second_reading: Fleet | None, install: Install, conclude: Conclude
+def renewed_before_expiry(
+    on_sockets: ObservedProxies, second_reading: Fleet | None, install: Install, conclude: Conclude
 ) -> None:
-    conclude(age.renewed_before_expiry(observed_proxies, install.tbot.installed(), second_reading))
+    conclude(age.renewed_before_expiry(on_sockets, install.tbot.installed(), second_reading))
 
 
 @given("tbot's version, as its image and its bot instances report it", target_fixture="versions")
@@ -67,19 +66,15 @@ def versions(install: Install) -> list[Component]:
 
 
 @then("no certificate must be older than tbot's renewal interval and a margin")
-def none_is_overdue(
-    observed_proxies: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude
-) -> None:
-    late = age.overdue(observed_proxies, install.tbot.installed())
-    conclude(age.none_is_overdue(observed_proxies, install.tbot.installed(), versions, install.proxies.pushes(late)))
+def none_is_overdue(on_sockets: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
+    late = age.overdue(on_sockets, install.tbot.installed())
+    conclude(age.none_is_overdue(on_sockets, install.tbot.installed(), versions, install.proxies.pushes(late)))
 
 
 @then("no certificate and no trusted authority must expire within its warning threshold")
-def nothing_expires_soon(
-    observed_proxies: ObservedProxies, install: Install, settings: Settings, conclude: Conclude
-) -> None:
+def nothing_expires_soon(on_sockets: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    conclude(age.nothing_expires_soon(observed_proxies, install.tbot.installed(), *thresholds))
+    conclude(age.nothing_expires_soon(on_sockets, install.tbot.installed(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")
