@@ -14,8 +14,8 @@ from judge.findings import listed
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
-NO_GATEWAY_API = "the cluster does not know the Gateway API"
-NO_CLASS = "istiod serves no class of gateways of the Gateway API"
+NO_GATEWAY_API = "the cluster does not have the Gateway API"
+NO_CLASS = "istiod serves no GatewayClass"
 
 
 def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[str]) -> None:

@@ -22,8 +22,8 @@ from facts.traffic.refusal import AttemptEnd, Because, reason_of
 from judge.findings import Claim, confirmed_of, listed, place, problem
 from judge.install.probes import held_on, on_node
 
-NODES_CANNOT_BE_ENTERED = "the cluster admits no pod that enters its node"
-OTHER_JOIN_METHOD = "tbot joins by another method than kubernetes"
+NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
+OTHER_JOIN_METHOD = "tbot's join method is not kubernetes"
 """Conditions of the catalogue."""
 
 

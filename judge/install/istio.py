@@ -244,7 +244,7 @@ NORMALIZED = {
 }
 """What each of Istio's normalizations sets in Envoy: normalize_path, merge_slashes, path_with_escaped_slashes_action."""
 
-NO_WORKLOAD = "no injected workload runs in the mesh"
+NO_WORKLOAD = "no injected pod runs in the mesh"
 
 
 def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:

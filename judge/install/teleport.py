@@ -18,7 +18,7 @@ ISTIO_ID = "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.se
 
 KIND = "workload_identity"
 
-NO_JWKS = "the cluster joins by another means than a static JWKS"
+NO_JWKS = "tbot does not join with a static JWKS"
 """The catalogue's condition: with in_cluster and oidc Teleport asks the cluster itself, and nothing is extracted."""
 
 ASKS_THE_CLUSTER = ("in_cluster", "oidc")

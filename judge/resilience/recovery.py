@@ -49,7 +49,7 @@ def late_start_is_found(start: Start, outage: Outage, bundle: TrustBundle) -> Fi
         (*start.evidence, *outage.evidence, *bundle.evidence),
     )
     if start.meanwhile is None and WAITS_FOR_IT in start.last_words:
-        return claim.not_applicable("Istio's agent waits for the socket, which has another name than `socket`.")
+        return claim.not_applicable("the socket is not called `socket`, so Istio's agent waits for it")
     if start.meanwhile is None or start.meanwhile.has_files_cluster:
         said = f"did not start without a socket: {(start.last_words or 'it found a socket')[-300:]}"
         return claim.judged(

@@ -24,7 +24,7 @@ from judge.verdict import (
     judge_run,
 )
 
-CONDITION = "no injected workload runs in the mesh"
+CONDITION = "no injected pod runs in the mesh"
 
 
 def requirement(req_id: str = "CHK-9", level: Level = Level.MUST, about: About = About.INSTALL) -> Requirement:
