@@ -76,5 +76,40 @@ def _expanded(ranges: str) -> list[str]:
     return found
 
 
+def test_each_excerpt_in_the_guide_for_developers_is_in_its_file() -> None:
+    text = (ROOT / "DEVELOPMENT.md").read_text(encoding="utf-8")
+    excerpts = re.findall(
+        r"^\*\*\d+\. [^`\n]+`([^`]+)`\.\*\*(?:(?!\*\*\d).)*?\n```\w+\n(.*?)```", text, re.MULTILINE | re.DOTALL
+    )
+    assert len(excerpts) > 5
+    for file, excerpt in excerpts:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        for part in re.split(r"^ *\.\.\.\n", excerpt, flags=re.MULTILINE):
+            _, found, source = source.partition(part)
+            assert found, f"{file} has no:\n{part}"
+
+
+def test_each_path_in_the_guide_for_developers_is_there() -> None:
+    text = (ROOT / "DEVELOPMENT.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w.-]+/[\w./-]*|\w+\.(?:py|yaml|txt|md))`", text)
+    folders = (
+        "docs",
+        "facts",
+        "features",
+        "judge",
+        "lab",
+        "manifests",
+        "observe",
+        "provision",
+        "reporting",
+        "steps",
+        "tests",
+    )
+    below = {path for folder in folders for path in ((ROOT / folder), *(ROOT / folder).rglob("*"))}
+    there = {f"/{path.relative_to(ROOT)}{'/' * path.is_dir()}" for path in (*below, *ROOT.glob("*.*"))}
+    made = {"build/mutants.md", "features/not-evaluated.txt"}
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in there)} == made
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 950
