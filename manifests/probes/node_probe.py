@@ -1,7 +1,7 @@
-"""Runs in a probe pod on one node, with nothing but the standard library: what would tbot see from here?
+"""Program of a node probe, with the standard library only: shows what tbot would see on this node.
 
-Prints one JSON document: how the kubelet answered at the address tbot dials, and which container and pod ids stand in the
-mountinfo of the node's processes. Reads only; sends no credential.
+Prints one JSON document: the kubelet's answer at the address that tbot uses, and the container and pod IDs in the mountinfo
+of the node's processes. Reads only; sends no credential.
 """
 
 import http.client

@@ -1,8 +1,8 @@
-"""Runs in a privileged probe pod, with nothing but the standard library: a process of the node that is in no pod.
+"""Program of a privileged probe pod, with the standard library only: becomes a process outside any pod.
 
-Listens on a socket in the pod, then goes over to the mount namespace of the node's first process. From there on its /proc
-entry shows the node's mounts and not those of a pod, and that entry is what tbot attests. Each connection is passed on, byte
-for byte, to the node's own socket, so that it is this process that tbot sees calling.
+Listens on a socket in the pod, then enters the mount namespace of the node's first process. From then on its /proc entry
+shows the node's mounts instead of a pod's, and tbot attests that entry. It forwards each connection, byte for byte, to the
+node's own socket, so that tbot sees this process as the caller.
 
 Usage: relay.py SOCKET-OF-THE-NODE SOCKET-TO-LISTEN-ON. Prints as one JSON document what it has become, and serves.
 """

@@ -1,7 +1,7 @@
-"""Runs in a probe pod on one node, with nothing but the standard library: what may a workload do to the socket's directory?
+"""Program of a probe pod, with the standard library only: reads what a workload may do to the socket directory.
 
-Prints one JSON document: owner and mode of the directory and of what is in it, what the kernel's access(2) says for this
-process, and whether the mount it was asked through is read-only. Reads only.
+Prints one JSON document: owner and mode of the directory and of its entries, the kernel's access(2) for this process, and
+whether the mount is read-only. Reads only.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Runs in a pod of the run, with nothing but the standard library: one TLS connection with a certificate of one's choice.
+"""Program of the untrusted client, with the standard library only: one TLS connection with a given certificate.
 
-Usage: tls_client.py HOST PORT CERTIFICATE KEY. The server's own certificate is not looked at: what counts is what the server
-makes of the client's. Prints one JSON document: the certificate that was shown, the protocol, and the answer to one request
-or the exception that came instead.
+Usage: tls_client.py HOST PORT CERTIFICATE KEY. It does not verify the server's certificate: what counts is whether the
+server accepts the client's. Prints one JSON document: the certificate that it showed, the protocol, and the answer to one
+request or the exception instead.
 """
 
 import contextlib

@@ -1,10 +1,10 @@
-"""Requests at a fixed rate for as long as it takes, with nothing but the standard library and the client beside it.
+"""Load generator: requests at a fixed rate, with the standard library and the client beside it.
 
-``begin`` starts a process that goes on when the command has returned, and prints its name and the time of this clock.
-``end NAME`` tells it to stop, waits for its last answers, and prints the ledger as one JSON document: short rows, because
-there are thousands. Every request that was due is in it. A load that nobody ends stops by itself and leaves its file.
+``begin`` starts a process that continues after the command returns, and prints its name and the time of this clock.
+``end NAME`` stops it, waits for its last answers, and prints the ledger as one JSON document: short rows, because there are
+thousands. Every request that was due is in it. A load that the suite does not end stops by itself and leaves its file.
 
-Each request has a connection of its own, or, with ``--keep``, all have one as long as it lasts.
+Each request has its own connection; with ``--keep`` all share one as long as it lasts.
 """
 
 import argparse
@@ -55,13 +55,13 @@ class Ledger:
 
 
 def answer_of(entry):
-    """How often the request had arrived, and what else the server said; 0 and the body where somebody else answered."""
+    """How often the request had arrived, and what else the server said; 0 and the body if another server answered."""
     try:
         said = json.loads(entry["body"])
         if said["id"] == entry["id"]:
             return said["arrivals"], json.dumps({"server": said["server"], "peer": said["peer"]}, sort_keys=True)
     except (ValueError, KeyError, TypeError):
-        pass  # whoever answered is not the server of this project: its words are what there is to keep
+        pass  # another server answered: keep what it said
     return 0, entry["body"][:300]
 
 
@@ -103,7 +103,7 @@ class Kept:
 
 
 def run(directory, wanted):
-    """Asks until it is told to stop, and writes the ledger."""
+    """Send requests until ``end`` stops this process, and write the ledger."""
     url, rate, keep = wanted.url, wanted.rate, wanted.keep
     ledger, kept = Ledger(), Kept(url, wanted.timeout)
     # A kept connection has one request at a time; others have as many as can be waiting for an answer.
@@ -127,11 +127,11 @@ def run(directory, wanted):
             if wait > 0:
                 time.sleep(min(wait, LOOKS))
                 continue
-            # Whoever is asked for more than he can do falls behind, and the ledger shows it: nothing is put off for later.
+            # A client that cannot keep the rate falls behind, and the ledger shows it: no request is postponed.
             if not free.acquire(timeout=LOOKS):
                 continue
             asked.append(pool.submit(one))
-            # After a silence the rate goes on; what could not be asked meanwhile is not asked at once.
+            # After a pause the rate continues; requests that were due meanwhile do not follow in a burst.
             next_at = max(next_at + 1 / rate, time.monotonic() - 1 / rate)
     for each in asked:
         each.result()
@@ -162,7 +162,7 @@ def begin(wanted):
 
 
 def runs(pid):
-    """Whether a process is there and is more than an entry that nobody has collected, which has no command line."""
+    """Whether a process exists and is no zombie, which has no command line."""
     try:
         return pathlib.Path("/proc", pid, "cmdline").read_bytes() != b""
     except FileNotFoundError:
@@ -170,7 +170,7 @@ def runs(pid):
 
 
 def end(name, patience):
-    """Stops a load and prints its ledger; without an end in it where its process is gone."""
+    """Stop a load and print its ledger, which has no end if its process is gone."""
     directory = pathlib.Path(tempfile.gettempdir()) / name
     (directory / "stop").touch()
     deadline = time.monotonic() + patience

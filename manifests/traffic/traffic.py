@@ -1,10 +1,10 @@
-"""Both ends of the traffic, with nothing but the standard library.
+"""Client and server of the test pods, with the standard library only.
 
-``serve`` answers over HTTP and over TCP, and says what it knows of who called: over HTTP the header in which its proxy
-describes the peer's certificate, over TCP nothing but an address. The path is repeated as it arrived, uncleaned.
+``serve`` answers over HTTP and over TCP, and reports what it knows of its caller: over HTTP the header in which its proxy
+describes the peer's certificate, over TCP only an address. It repeats the path as it arrived, without normalizing it.
 
-``call`` opens a fresh connection for each request, never asks twice, and prints a ledger as one JSON document: what was
-asked, when, over which connection, what came back, and what the server said. It draws no conclusion.
+``call`` opens a fresh connection for each request, never retries, and prints a ledger as one JSON document: each request,
+its time, its connection, its answer, and what the server reported. It draws no conclusion.
 """
 
 import argparse
@@ -82,7 +82,7 @@ class Tcp(socketserver.StreamRequestHandler):
     timeout = 30
 
     def handle(self):
-        """Says what arrived and how often, line by line; over TCP nobody says from whom."""
+        """Reports what arrived and how often, line by line; over TCP the caller is unknown."""
         while True:
             request_id = self.rfile.readline(256).decode("ascii", "replace").strip()
             if not request_id:
@@ -137,7 +137,7 @@ def request(url, timeout, host):
     scheme, address, port, path = parts_of(url)
     began = time.monotonic()
     try:
-        # By hand, so that an error before the connection is told from one after it.
+        # Connected here, so that an error before the connection differs from one after it.
         with socket.create_connection((address, port), timeout) as connection:
             entry["connection"] = "{}:{}".format(*connection.getsockname()[:2])
             if scheme == "tcp":
