@@ -7,7 +7,7 @@ Feature: Every sidecar has the identity of its own pod
   @requirement:ID-01 @safety:read-only
   Scenario: Every sidecar takes its secrets from tbot's socket
     Given every sidecar of the mesh, as its own Envoy reports it
-    Then each sidecar must take both secrets from the external socket over live streams, and none from istiod
+    Then each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod
 
   @requirement:ID-02 @safety:read-only
   Scenario: Every sidecar's certificate names the service account of its own pod

@@ -1,5 +1,5 @@
 @profile:identity
-Feature: Callers without a right to an identity are refused for that reason
+Feature: Unauthorized callers get no identity, and uncertified peers no connection
   A mesh that lets in every caller lets in the right ones, too. Each scenario therefore makes an attempt that must fail, beside
   one that must succeed in the same way. A refusal counts only with the expected reason: a status from the socket, a TLS
   alert, a refused join and a missing socket are different outcomes, and a timeout is none of them.
@@ -51,7 +51,7 @@ Feature: Callers without a right to an identity are refused for that reason
     And the suite must have restored the rules
 
   @requirement:NEG-01 @safety:namespaced
-  Scenario: The suite recognizes a pod that fell back to istiod, although the guide's checks pass
+  Scenario: The suite recognises a pod that fell back to istiod, although the guide's checks pass
     The pod is Ready, and mTLS with other pods like it works. The guide's checks of a pod find nothing wrong; the judgments of
     the other features must.
 

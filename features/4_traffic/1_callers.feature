@@ -1,8 +1,9 @@
 @profile:traffic
 Feature: Every server sees the identity of its caller
   All nine items of the guide's checklist pass on meshes in which no request arrives. Here the suite's test pods call each other
-  in namespaces that accept only mTLS. The server's own proxy, which has verified the caller's certificate, reports who called.
-  Every request uses its own connection and handshake, and no proxy retries, so no failure stays hidden.
+  in namespaces that accept only mTLS: alpha, beta and gamma, classic with a classic sidecar, and plain without any. The server's
+  own proxy, which has verified the caller's certificate, reports who called. Every request uses its own connection and
+  handshake, and no proxy retries, so no failure stays hidden.
   Source: guide, "Overview".
 
   @requirement:TRF-01 @safety:namespaced

@@ -1,7 +1,8 @@
 @profile:traffic
 Feature: Identities work between nodes, over HTTP and over TCP
   Each node has its own tbot, and each proxy its own copy of Teleport's authorities. Over TCP a server does not learn who called.
-  A policy by principal proves it instead: the policy lets in alpha and refuses every other caller.
+  A policy by principal proves it instead: the policy lets in alpha and refuses every other caller. alpha-far and beta-far have the
+  service accounts of alpha and beta, and run on another node.
   Source: guide, "Overview"; Istio, AuthorizationPolicy.
 
   @requirement:TRF-04 @safety:namespaced

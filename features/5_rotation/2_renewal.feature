@@ -3,6 +3,7 @@ Feature: tbot renews certificates while workloads use them
   tbot usually renews every twenty minutes. Here it renews every twenty seconds, and every thirty on a second socket, so that no
   check depends on one interval. A fresh version_info or last_updated is no renewal: tbot before 18.6.4 sent both with the old
   certificate. A renewal brings another serial number, another key and a later expiry, in the same Envoy.
+  Of the test pods, gamma uses the second socket; plain and control are outside the mesh.
   Source: guide, "Certificates not rotating automatically"; Teleport, tbot's renewal_interval; Envoy, secret discovery service.
 
   @requirement:ROT-02 @safety:disruptive

@@ -58,7 +58,7 @@ Feature: Teleport's SPIFFE authority rotates while its certificates are in use
     And no pod, container or Envoy must have been replaced or restarted
 
   @requirement:ROT-08 @safety:disruptive
-  Scenario: The suite recognizes a rotation that ends too early and so breaks traffic
+  Scenario: The suite recognises a rotation that ends too early and so breaks traffic
     The suite keeps tbot off one node after every proxy trusts both authorities. The node's old certificates keep working, so no
     request fails until standby removes the authority that signed them. The suite does this only to an installation that it made.
 

@@ -7,7 +7,7 @@ Feature: Pods and nodes start correctly while something is missing
   Source: Istio, pilot-agent and its issues 41308, 55404; guide, Troubleshooting.
 
   @requirement:RES-04 @safety:disruptive
-  Scenario: The suite recognizes a pod that started before tbot, although the pod looks right
+  Scenario: The suite recognises a pod that started before tbot, although the pod looks right
     Given a pod that started while there was no tbot, now that tbot is back
     Then the suite must find that it started without tbot, although it is Ready with the right name and issuer
 
@@ -18,7 +18,7 @@ Feature: Pods and nodes start correctly while something is missing
     And the pod must be Ready with its own identity from tbot within 60 s of tbot's return
 
   @requirement:RES-05 @safety:disruptive
-  Scenario: tbot recreates a lost socket directory, and the suite recognizes the pod that still holds the lost one
+  Scenario: tbot recreates a lost socket directory, and the suite recognises the pod that still holds the lost one
     Given a watched pod on a node that the suite made
     When that node loses its socket directory, and the new tbot there has had 60 s to create another
     Then tbot must be Ready on that node within 30 s, with another directory

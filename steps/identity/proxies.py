@@ -39,7 +39,7 @@ def lifetime(install: Install) -> Lifetime:
     return judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
 
 
-@then("each sidecar must take both secrets from the external socket over live streams, and none from istiod")
+@then("each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod")
 def secrets_come_from_the_socket(sidecars: ObservedProxies, conclude: Conclude) -> None:
     conclude(judge.secrets_come_from_the_socket(sidecars))
 
