@@ -13,7 +13,7 @@ from observe.guide.commands import FILE_MOUNTED, FOUND, GuideCommand, NoPodToAsk
 from settings import Names
 
 FEATURE = Path(__file__).parents[4] / "features" / "2_checklist" / "checklist.feature"
-COMMANDS = re.findall(r'the guide\'s command "(.+)" is run', FEATURE.read_text(encoding="utf-8"))
+COMMANDS = re.findall(r'the suite runs the guide\'s command "(.+)"', FEATURE.read_text(encoding="utf-8"))
 
 OTHERS = Names(
     istio_namespace="istio",
