@@ -5,11 +5,15 @@ Feature: tbot serves identities on every node
   Source: guide, Step 7; Teleport changelog, 18.6.4 and 17.7.14.
 
   @requirement:INST-13 @safety:read-only
-  Scenario: tbot is Ready where injected pods run, and its configuration is correct
+  Scenario: tbot is Ready on every node that hosts injected pods
     Given tbot's DaemonSet, its pods and its configuration
     And the nodes that host injected pods
     Then a Ready tbot pod must run on each of those nodes
-    And tbot's configuration must have no setting that breaks joining or attestation
+
+  @requirement:INST-13 @safety:read-only
+  Scenario: tbot's configuration lets it join and attest callers
+    Given tbot's DaemonSet, its pods and its configuration
+    Then tbot's configuration must have no setting that breaks joining or attestation
 
   @requirement:INST-14 @safety:namespaced
   Scenario: The socket of every node gives a caller its own identity
