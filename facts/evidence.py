@@ -1,4 +1,4 @@
-"""Evidence: one reading of the world, kept with everything an auditor needs to trust it; and its recorder."""
+"""Evidence: one reading of the world, kept with everything an auditor needs to trust it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
 
 from facts.redaction import hidden_in, redact, without_named
-
-if TYPE_CHECKING:
-    from facts.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,52 +115,3 @@ def hidden(evidence: Evidence, named_secrets: Collection[str]) -> Evidence:
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-class Recorder(Protocol):
-    """The keeper of readings and findings. ``reporting`` implements it, ``conftest`` hands it on."""
-
-    def record(self, evidence: Evidence) -> str:
-        """Keeps a reading and attaches it to the step that is running, if one is. Returns the evidence's id."""
-
-    def attach(self, evidence_ids: Iterable[str]) -> None:
-        """Attaches readings that were made earlier (a shared reading) to the step that is running."""
-
-    def conclude(self, finding: Finding) -> None:
-        """Keeps a finding and attaches it and its evidence to the step that is running."""
-
-    def hide(self, *named_secrets: str) -> None:
-        """Takes values out of everything that is kept, whether it came before or comes later.
-
-        For secrets that only their meaning tells, such as the name of a join token with join method ``token``.
-        """
-
-
-class KeptInMemory:
-    """The smallest recorder: keeps everything in lists. For the suite's own tests, `doctor` and ad-hoc use."""
-
-    def __init__(self) -> None:
-        self.evidence: dict[str, Evidence] = {}
-        self.findings: list[Finding] = []
-        self._hidden: dict[str, None] = {}
-
-    def record(self, evidence: Evidence) -> str:
-        """Keeps a reading."""
-        self.evidence[evidence.id] = hidden(evidence, self._hidden)
-        return evidence.id
-
-    def attach(self, evidence_ids: Iterable[str]) -> None:
-        """Checks that what is attached was recorded."""
-        missing = [i for i in evidence_ids if i not in self.evidence]
-        if missing:
-            raise KeyError(f"attached but never recorded: {missing}")
-
-    def conclude(self, finding: Finding) -> None:
-        """Keeps a finding."""
-        self.findings.append(hidden_in(finding, self._hidden))
-
-    def hide(self, *named_secrets: str) -> None:
-        """Takes values out of everything that is kept, whether it came before or comes later."""
-        self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
-        self.evidence = {key: hidden(evidence, self._hidden) for key, evidence in self.evidence.items()}
-        self.findings = [hidden_in(finding, self._hidden) for finding in self.findings]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from facts.evidence import Recorder
 from facts.kubernetes.objects import Labelled
+from facts.recorder import Recorder
 from observe.application import ApplicationFacet
 from observe.guide.facet import GuideFacet
 from observe.istio.facet import IstioFacet

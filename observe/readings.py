@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
 from facts.errors import ConformanceError
-from facts.evidence import Recorder
+from facts.recorder import Recorder
 
 T = TypeVar("T")
 

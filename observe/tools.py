@@ -10,7 +10,8 @@ from typing import Any
 
 from facts.document import decoded
 from facts.errors import NotGiven
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
+from facts.recorder import Recorder
 from facts.versions import Tool, Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
 from observe.command import CommandResult, run
 

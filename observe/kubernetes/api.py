@@ -21,7 +21,8 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConf
 
 from facts.document import Reading, decoded, need
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 
 USER_AGENT = "istio-teleport-conformance"
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
 from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
 from facts.istio.services import Service, parse_service
@@ -35,6 +35,7 @@ from facts.kubernetes.objects import (
     parse_pod,
 )
 from facts.kubernetes.workloads import CronJob, DaemonSet, Deployment, parse_cron_job, parse_daemon_set, parse_deployment
+from facts.recorder import Recorder
 from facts.versions import Version, parse_server_version
 from observe.kubernetes.api import Api, connect
 from observe.kubernetes.streams import ExecResult, ForwardedPort, Streams

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from facts.errors import CouldNotTell
-from facts.evidence import Evidence, KeptInMemory, ObjectRef, Recorder, evidence_of
+from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.kubernetes.objects import Pod
 from facts.over_time.history import History
 from facts.over_time.timeline import Action, Happening, Timeline, draw_up, parse_timeline
 from facts.proxies.identity import PodRef, Unread
+from facts.recorder import KeptInMemory, Recorder
 from facts.traffic.load import Clock, Load
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy

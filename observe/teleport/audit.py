@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from facts.errors import CouldNotTell, NotGiven
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 from facts.teleport.audit import ISSUED, AuditTrail, parse_issued
 
 

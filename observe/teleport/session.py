@@ -14,7 +14,8 @@ import yaml
 
 from facts.document import Absent, decoded
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 from facts.teleport.bundle import TrustBundle, parse_bundle
 from facts.teleport.resources import (
     Bot,

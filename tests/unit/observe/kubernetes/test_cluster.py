@@ -13,8 +13,8 @@ import yaml
 
 from facts.document import Absent, decoded, parse_items
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import ConfigMap
+from facts.recorder import KeptInMemory
 from observe.kubernetes.api import contexts
 from observe.kubernetes.cluster import Cluster
 from settings import Timeouts

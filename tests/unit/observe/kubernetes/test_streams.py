@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory, ObjectRef
+from facts.evidence import ObjectRef
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
 from tests.unit.observe.api_server import ApiServer, Canned

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
 from facts.proxies.identity import Normalization
 from facts.proxies.sds_mode import SdsMode
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
 from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy

@@ -12,7 +12,7 @@ import docker.errors
 import pytest
 
 from facts.errors import CouldNotTell, NotGiven
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.teleport.audit import EventFiles, read_trail
 from provision.installing.teleport import ContainerEvents
 from tests.unit.facts.teleport.test_audit import event

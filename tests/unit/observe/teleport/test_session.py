@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from facts.document import Absent
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import KeptInMemory, ObjectRef
+from facts.evidence import ObjectRef
+from facts.recorder import KeptInMemory
 from facts.teleport.resources import ClusterStatus, JoinToken, NoSession, selects
 from observe.command import CommandResult
 from observe.teleport.session import TeleportSession

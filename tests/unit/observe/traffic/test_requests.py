@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.proxies import envoy
 from facts.proxies.envoy_traffic import COUNTERS
+from facts.recorder import KeptInMemory
 from facts.traffic.ledger import Outcome
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
