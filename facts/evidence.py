@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -69,7 +69,7 @@ def evidence_of(
     raw: str,
     *,
     read_at: datetime,
-    parser: str = "",
+    parser: Callable[..., object] | None = None,
     exit_code: int | None = None,
     named_secrets: Iterable[str] = (),
 ) -> Evidence:
@@ -80,7 +80,7 @@ def evidence_of(
         subject: The thing that was asked.
         raw: The answer as it came, secrets included; it goes no further than this function.
         read_at: UTC time of the answer.
-        parser: Dotted name of the parser that the answer goes through.
+        parser: The function in ``facts`` that turns the answer into facts.
         exit_code: Of a command.
         named_secrets: Further values to hide, see `facts.redaction.redact`.
     """
@@ -93,7 +93,7 @@ def evidence_of(
         read_at=read_at,
         body=clean.text,
         sha256=_digest(clean.text),
-        parser=parser,
+        parser=f"{parser.__module__}.{parser.__qualname__}" if parser else "",
         redactions=clean.count,
         exit_code=exit_code,
     )

@@ -27,6 +27,7 @@ class CommandResult:
         stdout: Unredacted; goes to a parser, never to an output.
         stderr: Likewise.
         ended_at: UTC.
+        evidence: Ids of the readings, where the answer was recorded.
     """
 
     argv: tuple[str, ...]
@@ -34,13 +35,16 @@ class CommandResult:
     stdout: str
     stderr: str
     ended_at: datetime
+    evidence: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """The command line as a person would type it."""
         return shlex.join(self.argv)
 
-    def as_evidence(self, subject: ObjectRef, *, parser: str = "", shown_as: str = "") -> Evidence:
+    def as_evidence(
+        self, subject: ObjectRef, *, parser: Callable[..., object] | None = None, shown_as: str = ""
+    ) -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
         Args:

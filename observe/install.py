@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from facts.kubernetes.objects import Labelled
 from facts.recorder import Recorder
-from observe.application import ApplicationFacet
+from observe.guide.application import ApplicationFacet
 from observe.guide.facet import GuideFacet
 from observe.istio.facet import IstioFacet
 from observe.kubernetes.cluster import Cluster
@@ -20,8 +20,7 @@ from observe.teleport.audit import AuditEvents
 from observe.teleport.facet import AUDIT_TRAIL, BUNDLE, STATUS, TeleportFacet
 from observe.teleport.session import TeleportSession
 from observe.teleport.tbot_facet import TbotFacet
-from observe.tool_versions import ToolsFacet
-from observe.tools import Tools
+from observe.tools import Tools, ToolsFacet
 from settings import Names
 
 T = TypeVar("T")
@@ -42,7 +41,6 @@ class Install:
         application: The guide's test application.
         teleport: Public endpoints, resources, audit events.
         guide: The guide's own commands.
-        readings: The cache that the facets share.
     """
 
     names: Names
@@ -55,7 +53,6 @@ class Install:
     application: ApplicationFacet
     teleport: TeleportFacet
     guide: GuideFacet
-    readings: Readings
 
     @classmethod
     def of(
@@ -91,26 +88,29 @@ class Install:
             need: Called with the part of the installation that a reading is about, before it is made.
         """
         readings = Readings(recorder, need)
-        of_cluster = ClusterFacet(cluster, readings, is_scratch)
-        tbot = TbotFacet(cluster, readings, names)
-        proxies = ProxiesFacet(of_cluster, tbot, readings, progress)
-        istio = IstioFacet(of_cluster, proxies, readings, names)
-        application = ApplicationFacet(of_cluster, proxies, readings, names)
-        of_teleport = TeleportFacet(cluster, tbot, readings, names, session=teleport, audit_events=audit_events)
-        guide = GuideFacet(
-            tools, readings, names,
-            cluster=of_cluster, istio=istio, tbot=tbot, teleport=of_teleport, application=application,
-        )  # fmt: skip
-        rights = RightsFacet(of_cluster, readings, allowed=allowed, profiles=profiles, provisions=provisions)
+        of_cluster = ClusterFacet(cluster, readings, names, is_scratch)
+        tbot = TbotFacet(of_cluster)
+        proxies = ProxiesFacet(of_cluster, tbot, progress)
+        istio = IstioFacet(of_cluster, proxies)
+        application = ApplicationFacet(of_cluster, proxies)
+        of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events)
         return cls(
-            names, of_cluster, rights, ToolsFacet(tools, readings),
-            tbot, proxies, istio, application, of_teleport, guide, readings,
-        )  # fmt: skip
+            names=names,
+            cluster=of_cluster,
+            rights=RightsFacet(of_cluster, allowed, profiles, provisions),
+            tools=ToolsFacet(tools, readings),
+            tbot=tbot,
+            proxies=proxies,
+            istio=istio,
+            application=application,
+            teleport=of_teleport,
+            guide=GuideFacet(tools, of_cluster, istio, tbot, of_teleport, application),
+        )
 
     def seen(self, key: Key[T]) -> T | None:
         """A reading that was made and did not fail, by its key; None otherwise. Reads nothing."""
-        return self.readings.seen(key)
+        return self.cluster.readings.seen(key)
 
     def authority_changed(self) -> None:
         """Forgets Teleport's SPIFFE authority and the proxies that follow it: for code that takes it to another phase."""
-        self.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)
+        self.cluster.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from facts.errors import ConformanceError
 from facts.recorder import Recorder
@@ -24,10 +24,12 @@ class Key(Generic[T]):
     Attributes:
         name: Unique among the readings of an install.
         evidence: Returns the ids of the evidence that a value of this reading rests on.
+        parts: The parts of the installation that the reading is about.
     """
 
     name: str
     evidence: Callable[[T], Iterable[str]]
+    parts: tuple[str, ...] = ()
 
     def narrowed(self, detail: str) -> Key[T]:
         """The key of a reading of the same kind that depends on a detail; it becomes outdated with this one."""
@@ -66,6 +68,8 @@ class Readings:
 
     def once(self, key: Key[T], read: Callable[[], T]) -> T:
         """A reading by its key: made at the first call, attached to the running step at every later one."""
+        for part in key.parts:
+            self.need(part)
         with self._lock:
             kept = self._read.get(key.name)
             if isinstance(kept, ConformanceError):
@@ -84,6 +88,14 @@ class Readings:
             return cast("T", known)
 
 
-def all_of(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """The ids of several readings, each once."""
-    return tuple(dict.fromkeys(e for group in groups for e in group))
+class Shown(Protocol):
+    """A fact with the readings that show it."""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+
+
+def of_each(facts: Iterable[Shown]) -> tuple[str, ...]:
+    """The ids of the readings that show several facts, each once."""
+    return tuple(dict.fromkeys(e for fact in facts for e in fact.evidence))

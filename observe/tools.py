@@ -14,6 +14,11 @@ from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from facts.versions import Tool, Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
 from observe.command import CommandResult, run
+from observe.readings import Key, Readings
+
+KUBECTL: Key[Tool] = Key("kubectl", lambda tool: tool.evidence)
+ISTIOCTL: Key[Tool] = Key("istioctl", lambda tool: tool.evidence)
+TCTL: Key[Tool] = Key("tctl", lambda tool: tool.evidence, ("teleport",))
 
 Tctl = Callable[[Sequence[str], str], CommandResult]
 """Runs an admin tctl: arguments without the program, and its standard input. Evidence shows ``tctl …`` whatever it is."""
@@ -82,7 +87,7 @@ class Tools:
     def _tool(self, name: str, words: Sequence[str], result: CommandResult, parse: Callable[[Any], Version]) -> Tool:
         recorded = result.as_evidence(
             ObjectRef("Host", name),
-            parser=f"{parse.__module__}.{parse.__qualname__}",
+            parser=parse,
             shown_as=shlex.join([name, *words]),
         )
         evidence = self.recorder.record(recorded)
@@ -97,3 +102,28 @@ def no_admin_session(where: str) -> NotGiven:
         where=where,
         remedy="give an admin tctl with --tctl, e.g. `--tctl tctl` after `tsh login`",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsFacet:
+    """Readings of the tools.
+
+    Attributes:
+        tools: The programs.
+        readings: The cache.
+    """
+
+    tools: Tools
+    readings: Readings
+
+    def kubectl(self) -> Tool:
+        """Kubectl's version."""
+        return self.readings.once(KUBECTL, self.tools.kubectl_version)
+
+    def istioctl(self) -> Tool:
+        """Istioctl's version."""
+        return self.readings.once(ISTIOCTL, self.tools.istioctl_version)
+
+    def tctl(self) -> Tool:
+        """Tctl's version."""
+        return self.readings.once(TCTL, self.tools.tctl_version)

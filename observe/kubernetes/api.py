@@ -8,7 +8,7 @@ exec) is not used here, see `observe.kubernetes.streams`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -145,7 +145,7 @@ class Api:
         path: str,
         subject: ObjectRef,
         *,
-        parser: str = "",
+        parser: Callable[..., object] | None = None,
         query: Mapping[str, str] | None = None,
         absent: bool = False,
         text: bool = False,
@@ -155,7 +155,7 @@ class Api:
         Args:
             path: E.g. ``/api/v1/nodes``.
             subject: What is asked; uid and resourceVersion are filled in from an answer that is an object.
-            parser: Dotted name of the parser that the answer goes through.
+            parser: The function in ``facts`` that turns the answer into facts.
             query: Query parameters.
             absent: 404 is an answer: the reading's document is None then.
             text: The answer is text and stays so, even where it happens to be JSON (a log).
@@ -167,7 +167,7 @@ class Api:
         status, body, read_at = self.request("GET", target, None)
         question = f"GET {target}"
         if status == 404 and absent:
-            recorded = evidence_of(question, subject, body, read_at=read_at, exit_code=None)
+            recorded = evidence_of(question, subject, body, read_at=read_at)
             return Reading(None, self._recorder.record(recorded), read_at)
         self._must_be_fine(status, body, question)
         return self._reading(question, subject, body, read_at, parser=parser, text=text)
@@ -178,7 +178,7 @@ class Api:
         document: Mapping[str, object],
         subject: ObjectRef,
         *,
-        parser: str = "",
+        parser: Callable[..., object] | None = None,
         query: Mapping[str, str] | None = None,
         refusals: frozenset[int] = frozenset(),
         hidden_at: str = "",
@@ -189,7 +189,7 @@ class Api:
             path: E.g. ``/apis/authorization.k8s.io/v1/selfsubjectaccessreviews``.
             document: The body.
             subject: What is asked.
-            parser: Dotted name of the parser that the answer goes through.
+            parser: The function in ``facts`` that turns the answer into facts.
             query: Query parameters.
             refusals: Status codes that are an answer.
             hidden_at: Path of a field of the answer that is a secret: the caller gets it, the evidence does not.
@@ -219,7 +219,7 @@ class Api:
         body: str,
         read_at: datetime,
         *,
-        parser: str = "",
+        parser: Callable[..., object] | None = None,
         named_secrets: Iterable[str] = (),
         text: bool = False,
     ) -> Reading:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -26,31 +26,13 @@ from kubernetes import client
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from observe.command import CommandResult
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STDOUT, STDERR, ERROR = 1, 2, 3
 PROTOCOL = "v4.channel.k8s.io"
-
-
-@dataclass(frozen=True, slots=True)
-class ExecResult:
-    """The answer of a program in a container.
-
-    Attributes:
-        argv: The command.
-        stdout: Unredacted; goes to a parser, never to an output.
-        stderr: Likewise.
-        exit_code: As the program ended.
-        evidence: Ids of the readings.
-    """
-
-    argv: tuple[str, ...]
-    stdout: str
-    stderr: str
-    exit_code: int
-    evidence: tuple[str, ...] = ()
 
 
 class Streams:
@@ -66,7 +48,7 @@ class Streams:
         self._lock = threading.Lock()
         self._tls: tuple[tuple[object, ...], ssl.SSLContext] | None = None
 
-    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:
+    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str], *, timeout: float) -> CommandResult:
         """Runs a program in a container and waits for its end; no standard input, no terminal.
 
         Raises:
@@ -81,12 +63,9 @@ class Streams:
         with self._open(path, query, timeout, where) as connection:
             for channel, data in _frames(connection, deadline, where):
                 heard.setdefault(channel, bytearray()).extend(data)
-        return ExecResult(
-            argv=tuple(argv),
-            stdout=heard[STDOUT].decode(errors="replace"),
-            stderr=heard[STDERR].decode(errors="replace"),
-            exit_code=_exit_code(bytes(heard[ERROR]), where),
-        )
+        exit_code = _exit_code(bytes(heard[ERROR]), where)
+        stdout, stderr = (heard[channel].decode(errors="replace") for channel in (STDOUT, STDERR))
+        return CommandResult(tuple(argv), exit_code, stdout, stderr, datetime.now(UTC))
 
     @contextmanager
     def forward(self, pod: ObjectRef, ports: Sequence[int], *, timeout: float) -> Iterator[tuple[ForwardedPort, ...]]:
@@ -315,15 +294,6 @@ class ForwardedPort:
         self._place = place
         self._answers = _Answers(_Received(wire, place), 65536)
         self._where = where
-
-    def get(self, path: str) -> tuple[int, str]:
-        """One GET over the same connection: status and body.
-
-        Raises:
-            CouldNotTell: Nothing listens there, or the connection dropped.
-        """
-        self.ask(path)
-        return self.answer(path)
 
     def ask(self, path: str) -> None:
         """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on a client that sends several at once.

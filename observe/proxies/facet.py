@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from facts.kubernetes.objects import Pod
@@ -12,44 +13,36 @@ from facts.proxies.pushes import Pushes
 from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.envoy import read_fleet, read_normalizations, read_pushes
 from observe.proxies.mounts import read_socket_mounts
-from observe.readings import Key, Readings, all_of
+from observe.readings import Key, of_each
 from observe.teleport.tbot_facet import TbotFacet
 from observe.wait import wait_until
 
 FLEET: Key[Fleet] = Key("fleet", lambda fleet: fleet.evidence)
-SOCKET_MOUNTS: Key[tuple[SocketMount, ...]] = Key("socket_mounts", lambda found: all_of(m.evidence for m in found))
+SOCKET_MOUNTS: Key[tuple[SocketMount, ...]] = Key("socket_mounts", of_each)
 NORMALIZATIONS: Key[tuple[Normalization | Unread, ...]] = Key(
-    "normalizations", lambda found: all_of(n.evidence for n in found if isinstance(n, Normalization))
+    "normalizations", lambda found: of_each(n for n in found if isinstance(n, Normalization))
 )
 
 
+@dataclass(frozen=True, slots=True)
 class ProxiesFacet:
     """Readings of the proxies.
 
-    Args:
+    Attributes:
         cluster: The cluster.
         tbot: tbot, whose socket directory decides which proxies are meant to use it.
-        readings: The cache.
         progress: Called with how many proxies were read, and of how many.
     """
 
-    def __init__(
-        self,
-        cluster: ClusterFacet,
-        tbot: TbotFacet,
-        readings: Readings,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        self._cluster = cluster
-        self._tbot = tbot
-        self._readings = readings
-        self._progress = progress
+    cluster: ClusterFacet
+    tbot: TbotFacet
+    progress: Callable[[int, int], None] | None = None
 
     # Pods.
 
     def pods(self) -> tuple[Pod, ...]:
         """Living pods with an istio-proxy, gateways included."""
-        return tuple(p for p in self._cluster.living_pods() if p.is_injected and p.node)
+        return tuple(p for p in self.cluster.living_pods() if p.is_injected and p.node)
 
     def sidecar_pods(self) -> tuple[Pod, ...]:
         """Living pods with a sidecar; gateways are not among them."""
@@ -57,7 +50,7 @@ class ProxiesFacet:
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
         """Pods with a proxy that mount tbot's socket directory."""
-        directory = self._tbot.socket_directory().rstrip("/")
+        directory = self.tbot.socket_directory().rstrip("/")
         return tuple(
             p for p in self.pods() if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
         )
@@ -74,7 +67,7 @@ class ProxiesFacet:
     def fleet(self) -> Fleet:
         """The identity of every proxy."""
         pods = self.pods()
-        return self._readings.once(FLEET, lambda: self._read_fleet(pods))
+        return self.cluster.once(FLEET, lambda: self._read_fleet(pods))
 
     def fleet_of(self, pods: Iterable[Pod]) -> Fleet:
         """The identities of some of the proxies, out of the one reading of all."""
@@ -105,10 +98,10 @@ class ProxiesFacet:
             wait_until(due)
             return self._read_fleet(pods)
 
-        return self._readings.once(FLEET.narrowed(f"after {seconds:g} s"), read)
+        return self.cluster.once(FLEET.narrowed(f"after {seconds:g} s"), read)
 
     def _read_fleet(self, pods: Sequence[Pod]) -> Fleet:
-        return read_fleet(self._cluster.reader, pods, self._progress)
+        return read_fleet(self.cluster.reader, pods, self.progress)
 
     # Configuration.
 
@@ -116,14 +109,14 @@ class ProxiesFacet:
         """Statistics that the Envoys of some proxies keep of what was sent to them, by uid of the pod."""
         wanted = {p.pod.uid for p in proxies}
         pods = [pod for pod in self.pods_on_sockets() if pod.uid in wanted]
-        return {pod.uid: read_pushes(self._cluster.reader, pod) for pod in pods}
+        return {pod.uid: read_pushes(self.cluster.reader, pod) for pod in pods}
 
     def socket_mounts(self) -> tuple[SocketMount, ...]:
         """The mount in effect of each pod of `pods_on_sockets`."""
         pods = self.pods_on_sockets()
-        return self._readings.once(SOCKET_MOUNTS, lambda: read_socket_mounts(self._cluster.reader, pods))
+        return self.cluster.once(SOCKET_MOUNTS, lambda: read_socket_mounts(self.cluster.reader, pods))
 
     def normalizations(self) -> tuple[Normalization | Unread, ...]:
         """Path normalization in force in every proxy."""
         pods = self.pods()
-        return self._readings.once(NORMALIZATIONS, lambda: read_normalizations(self._cluster.reader, pods))
+        return self.cluster.once(NORMALIZATIONS, lambda: read_normalizations(self.cluster.reader, pods))

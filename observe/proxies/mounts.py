@@ -27,11 +27,11 @@ def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMou
     def one(pod: Pod) -> SocketMount:
         ref = PodRef.of(pod)
         try:
-            done = cluster.exec_in(pod.namespace, pod.name, PROXY, TABLE, parser="facts.proxies.mounts.parse_mountinfo")
+            done = cluster.exec_in(pod.namespace, pod.name, PROXY, TABLE, parser=parse_mountinfo)
         except CouldNotTell as error:
             return SocketMount(ref, None, error.seen, ())
         if done.exit_code != 0:
-            return SocketMount(ref, None, f"exit code {done.exit_code}: {done.stderr.strip()[-200:]}", done.evidence)
+            return SocketMount(ref, None, f"exit code {done.exit_code}: {done.tail(200)}", done.evidence)
         found = socket_mount(parse_mountinfo(done.stdout))
         return SocketMount(ref, found, "" if found else "nothing is mounted there", done.evidence)
 

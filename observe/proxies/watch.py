@@ -91,10 +91,6 @@ class Watch:
                 raise RuntimeError("a watch has ended by itself") from self._broken[0]
             return tuple(self._histories.values())
 
-    def history(self, pod: Pod) -> History:
-        """The history of one pod so far."""
-        return next(h for h in self.histories if h.pod.uid == pod.uid)
-
     def until(self, what: str, look: Callable[[tuple[History, ...]], T], timeout: float, *, remedy: str = "") -> T:
         """Waits until the histories show something.
 
@@ -173,6 +169,6 @@ def record_timeline(recorder: Recorder, timeline: Timeline) -> str:
             ObjectRef("Timeline", timeline.title),
             json.dumps(timeline.as_document(), separators=(",", ":")),
             read_at=timeline.ended,
-            parser=f"{parse_timeline.__module__}.{parse_timeline.__qualname__}",
+            parser=parse_timeline,
         )
     )

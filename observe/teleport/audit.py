@@ -87,7 +87,7 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
         ObjectRef("Teleport", "audit events"),
         "".join(found),
         read_at=datetime.now(UTC),
-        parser="facts.teleport.audit.parse_issued",
+        parser=parse_issued,
     )
     return AuditTrail(source.name, parse_issued(recorded.body), (recorder.record(recorded),))
 

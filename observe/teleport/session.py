@@ -220,7 +220,7 @@ class TeleportSession:
         result = self.tctl(words)
         recorded = result.as_evidence(
             subject,
-            parser=_name_of(parse) if result.exit_code == 0 else "",
+            parser=parse if result.exit_code == 0 else None,
             shown_as=f"tctl {' '.join(words)}",
         )
         return result, self._recorder.record(recorded)
@@ -269,7 +269,7 @@ class TeleportSession:
             ObjectRef("Teleport", self.proxy),
             body,
             read_at=datetime.now(UTC),
-            parser=_name_of(parse) if response.status == 200 else "",
+            parser=parse if response.status == 200 else None,
         )
         evidence = self._recorder.record(recorded)
         if response.status != 200:
@@ -280,10 +280,6 @@ class TeleportSession:
                 remedy="is this the web address of Teleport's proxy, and a release with SPIFFE bundles (15.2 or later)?",
             )
         return decoded(recorded.body), evidence
-
-
-def _name_of(parser: Callable[..., object]) -> str:
-    return f"{parser.__module__}.{parser.__qualname__}"
 
 
 def _join_secrets(text: str) -> list[str]:

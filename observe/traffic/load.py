@@ -89,13 +89,12 @@ class Running:
 
     def _run(self, *words: str) -> str:
         pod = self.wanted.client
-        ends = words[0] == "end"
-        parser = f"{parse_load.__module__}.{parse_load.__qualname__}" if ends else ""
+        parser = parse_load if words[0] == "end" else None
         done = self._cluster.exec_in(pod.namespace, pod.name, CONTAINER, ["python3", PROGRAM, *words], parser=parser)
         if done.exit_code != 0:
             raise CouldNotTell(
                 expected=f"the load to {words[0]}",
-                seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+                seen=f"exit code {done.exit_code}: {done.tail(300)}",
                 where=f"{pod.ref} to {self.wanted.url}",
                 remedy="see whether the client's pod was restarted meanwhile",
             )

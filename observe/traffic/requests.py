@@ -70,12 +70,11 @@ def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, h
     """
     options = ["--count", str(count), "--timeout", str(PATIENCE), *(["--host", host] if host else [])]
     argv = ["python3", PROGRAM, "call", *urls, *options]
-    parser = f"{parse_ledger.__module__}.{parse_ledger.__qualname__}"
-    done = cluster.exec_in(client.namespace, client.name, CONTAINER, argv, parser=parser)
+    done = cluster.exec_in(client.namespace, client.name, CONTAINER, argv, parser=parse_ledger)
     if done.exit_code != 0:
         raise CouldNotTell(
             expected="the traffic client to print its ledger",
-            seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+            seen=f"exit code {done.exit_code}: {done.tail(300)}",
             where=str(client.ref),
             remedy="see whether the workload image has python3",
         )

@@ -74,7 +74,7 @@ class UntrustedClient:
         before = self._counters(server)
         words = ["python3", "-I", "/program/tls_client.py", server.ip, str(HTTP), *FILES[claim]]
         at = datetime.now(UTC)
-        done = cluster.exec_in(namespace, STRANGER, "app", words, parser="facts.traffic.attempts.parse_tls_client")
+        done = cluster.exec_in(namespace, STRANGER, "app", words, parser=parse_tls_client)
         if done.exit_code:
             raise CouldNotTell(
                 expected="the TLS client to end with an answer",

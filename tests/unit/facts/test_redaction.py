@@ -79,7 +79,7 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
 
 def test_evidence_holds_the_digest_of_what_is_kept() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")
+    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser=redact)
     assert evidence.body == MARK + "\n"
     assert evidence.redactions == 1
     assert evidence.sha256 == hashlib.sha256(evidence.body.encode()).hexdigest()

@@ -555,4 +555,4 @@ def tool(name: str, version: str) -> Tool:
 
 def right(verb: str = "list", resource: str = "pods", *, allowed: bool = True) -> Right:
     """A right that was asked for."""
-    return Right(verb, resource, "", allowed, (f"ev-right-{verb}-{resource}",))
+    return Right(verb, resource, allowed, (f"ev-right-{verb}-{resource}",))

@@ -50,7 +50,7 @@ class WithGatewayApi(Cluster):
         return (GatewayClass("istio", CONTROLLER),)
 
     def can_i(self, verb: str, group: str, resource: str) -> Right:
-        return Right(verb, f"{resource}.{group}", "", allowed=True, evidence=())
+        return Right(verb, f"{resource}.{group}", allowed=True, evidence=())
 
 
 class Unrecorded(KeptInMemory):

@@ -150,14 +150,12 @@ def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str | None) -> None:
 
 def test_a_right_is_asked_for_with_its_subresource(cluster: Cluster, server: ApiServer) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    spec = {"resourceAttributes": {"verb": "create", "resource": "pods", "subresource": "exec", "namespace": "test-app"}}
+    spec = {"resourceAttributes": {"verb": "create", "resource": "pods", "subresource": "exec"}}
     server.answer(f"POST {path}", {"spec": spec, "status": {"allowed": False}}, 201)
-    right = cluster.can_i("create", "", "pods/exec", "test-app")
-    assert (right.allowed, str(right)) == (False, "create pods/exec in test-app")
+    right = cluster.can_i("create", "", "pods/exec")
+    assert (right.allowed, str(right)) == (False, "create pods/exec")
     _method, _path, body = server.asked[-1]
-    assert body["spec"]["resourceAttributes"] == {
-        "verb": "create", "resource": "pods", "subresource": "exec", "namespace": "test-app",
-    }  # fmt: skip
+    assert body["spec"]["resourceAttributes"] == {"verb": "create", "resource": "pods", "subresource": "exec"}
 
 
 def test_a_path_that_is_no_resource_is_a_right_as_well(cluster: Cluster, server: ApiServer) -> None:
