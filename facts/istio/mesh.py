@@ -34,7 +34,6 @@ class MeshConfig(Declared):
 
     Attributes:
         trust_domain: Istio's default is ``cluster.local``.
-        trust_domain_aliases: Further trust domains whose peers are accepted.
         normalization: ``pathNormalization.normalization``; Istio's default is ``DEFAULT``, which acts as ``BASE``.
         evidence: Ids of the readings.
     """
@@ -45,7 +44,6 @@ class MeshConfig(Declared):
         At("trustDomain"),
         Read(str, lambda text: text or DEFAULT_TRUST_DOMAIN),
     ]
-    trust_domain_aliases: Annotated[Texts, At("trustDomainAliases")]
     normalization: Annotated[
         str, Field(default="DEFAULT"), At("pathNormalization.normalization"), Read(str, lambda text: text or "DEFAULT")
     ]

@@ -32,7 +32,6 @@ class OutsideProbe:
         cgroup_root: Root of its first cgroup mount: what tbot looks for a pod in.
         leaf: The certificate it was given; None if it was given none.
         outcome: How its stream ended.
-        read_at: UTC.
         evidence: Ids of the readings.
     """
 
@@ -41,7 +40,6 @@ class OutsideProbe:
     cgroup_root: str
     leaf: Certificate | None
     outcome: AttemptOutcome
-    read_at: datetime
     evidence: tuple[str, ...]
 
     @property
@@ -100,7 +98,6 @@ class Handshake:
         claim: What it wants to show.
         chain: The certificates that it showed, its own first.
         at: UTC.
-        protocol: E.g. ``TLSv1.3``; empty when there was no handshake at all.
         outcome: How it ended, as the client saw it.
         counted: What the server's Envoy counted between a reading before and one after.
         server: The server's pod.
@@ -110,7 +107,6 @@ class Handshake:
     claim: ShownCertificate
     chain: tuple[Certificate, ...]
     at: datetime
-    protocol: str
     outcome: AttemptOutcome
     counted: Counters
     server: ObjectRef
@@ -133,14 +129,12 @@ class JoinAttempt:
 
     Attributes:
         service_account: As ``namespace:name``.
-        pod: Its pod.
         outcome: How its joining ended, as it says itself.
         instances: What Teleport knows of that tbot: bot instances with its host name; None without an admin session.
         evidence: Ids of the readings.
     """
 
     service_account: str
-    pod: Pod
     outcome: AttemptOutcome
     instances: tuple[BotInstance, ...] | None
     evidence: tuple[str, ...]
@@ -165,8 +159,8 @@ def parse_relay(text: str) -> tuple[bool, str]:
     return own == node, need(document, "root", str, where)
 
 
-def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, AttemptOutcome]:
-    """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, the protocol, and how it ended.
+def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], AttemptOutcome]:
+    """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, and how it ended.
 
     Raises:
         CouldNotTell: It printed something else.
@@ -177,7 +171,7 @@ def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, AttemptOu
     except ValueError as error:
         raise damaged("one JSON document", text.strip()[-300:] or "nothing", where) from error
     shown = parse_certificates(need(document, "certificate", str, where), where)
-    return shown, need(document, "protocol", str, where), _outcome_of(document, where)
+    return shown, _outcome_of(document, where)
 
 
 def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:

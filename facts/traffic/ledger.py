@@ -49,8 +49,6 @@ class End:
 
     pod: str
     namespace: str
-    service_account: str
-    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +223,7 @@ def _word(body: str, request_id: str, status: int) -> Word | None:
 
 def parse_end(document: Mapping[str, Any]) -> End:
     """Reads how an end of the traffic describes itself."""
-    return End(*(need(document, key, str, WHERE) for key in ("pod", "namespace", "service_account", "node")))
+    return End(need(document, "pod", str, WHERE), need(document, "namespace", str, WHERE))
 
 
 def of_answer(status: int, body: str) -> Outcome:

@@ -82,10 +82,10 @@ class UntrustedClient:
                 where=f"Pod {namespace}/{STRANGER}",
                 remedy="see whether its agent has written a certificate to /var/run/istiod",
             )
-        chain, protocol, outcome = parse_tls_client(done.stdout)
+        chain, outcome = parse_tls_client(done.stdout)
         counted = self._counters(server).since(before)
         evidence = (*stranger.evidence, *done.evidence, *counted.evidence)
-        return Handshake(claim, chain, at, protocol, outcome, counted, server.ref, evidence)
+        return Handshake(claim, chain, at, outcome, counted, server.ref, evidence)
 
     def _counters(self, server: Pod) -> Counters:
         reading = read_admin(self._namespaces.cluster, server, [COUNTERS])[COUNTERS]

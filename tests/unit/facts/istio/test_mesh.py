@@ -26,7 +26,7 @@ def test_a_captured_mesh() -> None:
 
 def test_where_the_mesh_says_nothing_istios_defaults_hold() -> None:
     config = parse_mesh_config(_map(mesh=""))
-    assert (config.trust_domain, config.trust_domain_aliases, config.normalization) == ("cluster.local", (), "DEFAULT")
+    assert (config.trust_domain, config.normalization) == ("cluster.local", "DEFAULT")
 
 
 @pytest.mark.parametrize("data", [{}, {"mesh": "{"}, {"mesh": "text"}, {"mesh": "trustDomain: [a]"}])
