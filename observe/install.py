@@ -1,4 +1,4 @@
-"""One install, as something to read: a facet for each subject, over one cache of readings."""
+"""Readings of one install: a facet for each subject, over one cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Everything that can be read of one install. See `observe.readings` for how it is read.
+    """The readings of one install, by subject. `observe.readings` describes the cache.
 
     Attributes:
         names: The guide's names, or discovered ones.
@@ -71,7 +71,7 @@ class Install:
         progress: Callable[[int, int], None] | None = None,
         need: Callable[[str], None] = lambda _part: None,
     ) -> Install:
-        """Composes the facets of an install; nothing is read yet.
+        """Composes the facets of an install without reading anything.
 
         Args:
             cluster: Its Kubernetes API.
@@ -83,7 +83,7 @@ class Install:
             provisions: Whether this run installs, and so needs admin rights.
             profiles: Those that are certified, by name; they decide which rights it needs besides.
             audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
-            is_scratch: Whether a namespace is one that a run made for its own pods, which are no part of the install.
+            is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
             progress: Called with how many proxies were read, and of how many.
             need: Called with the part of the installation that a reading is about, before it is made.
         """
@@ -108,9 +108,9 @@ class Install:
         )
 
     def seen(self, key: Key[T]) -> T | None:
-        """A reading that was made and did not fail, by its key; None otherwise. Reads nothing."""
+        """A successful reading of the past, by its key; None without one. Reads nothing."""
         return self.cluster.readings.seen(key)
 
     def authority_changed(self) -> None:
-        """Forgets Teleport's SPIFFE authority and the proxies that follow it: for code that takes it to another phase."""
+        """Forgets Teleport's SPIFFE authority and the proxies that follow it, after the suite took it to another phase."""
         self.cluster.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)

@@ -1,7 +1,7 @@
-"""The cache of readings that all facets of an install share: each reading is made once and attached wherever it is used.
+"""The cache of readings that all facets of an install share: it makes each reading once and attaches it at every use.
 
-A reading that failed is not tried again in the same run: every requirement that needs it gets the same *could not tell*, and
-a cluster that does not answer costs one timeout, not twenty-five. Code that changes what was read says so with `outdated`.
+The cache does not repeat a failed reading: every requirement that needs it gets the same *could not tell*, and a cluster
+that does not answer costs one timeout, not twenty-five. Code that changes the subject of a reading calls `outdated`.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Readings:
         self._read: dict[str, tuple[object, tuple[str, ...]] | ConformanceError] = {}
 
     def seen(self, key: Key[T]) -> T | None:
-        """A reading that was made and did not fail; None otherwise. Reads nothing."""
+        """A successful reading of the past; None without one. Reads nothing."""
         with self._lock:
             kept = self._read.get(key.name)
             return None if kept is None or isinstance(kept, ConformanceError) else cast("T", kept[0])
 
     def outdated(self, *keys: str) -> None:
-        """Forgets readings whose subject has been changed since: the next caller gets new ones.
+        """Forgets readings whose subject has changed since; the next caller gets new ones.
 
         Args:
             keys: Names of the keys; each takes with it the keys that were narrowed from it.
@@ -84,7 +84,7 @@ class Readings:
                 return value
             known, ids = kept
             self.recorder.attach(ids)
-            # Only `once` with the same key has put it there.
+            # Only `once` with the same key puts a value there.
             return cast("T", known)
 
 

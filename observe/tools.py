@@ -1,4 +1,4 @@
-"""The command-line tools that the guide asks for: which versions they are, and the guide's own commands run with them."""
+"""The command-line tools that the guide asks for: their versions, and kubectl for the guide's own commands."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Tools:
     timeout: float
 
     def kubectl_version(self) -> Tool:
-        """Kubectl's own version, read from what it says; its exit code says nothing.
+        """Kubectl's own version, by its output; its exit code does not count.
 
         Raises:
-            CouldNotTell: It is missing, or does not name its version.
+            CouldNotTell: The tool is missing, or does not name its version.
         """
         words = ["version", "--client", "-o", "json"]
         return self._tool("kubectl", words, run([self.kubectl, *words], timeout=self.timeout), parse_kubectl_version)
@@ -76,10 +76,10 @@ class Tools:
         return self._tool("tctl", ["version"], self.tctl(["version"], ""), parse_tctl_version)
 
     def run_kubectl(self, words: Sequence[str]) -> CommandResult:
-        """Runs a kubectl command that only looks, against this run's cluster.
+        """Runs a kubectl command that only reads, against this run's cluster.
 
         Raises:
-            CouldNotTell: It is missing, or does not end in time. A non-zero exit is an answer.
+            CouldNotTell: Kubectl is missing, or does not end in time. A non-zero exit is an answer.
         """
         where = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
         return run([self.kubectl, *where, "--context", self.context, *words], timeout=self.timeout)
@@ -95,10 +95,10 @@ class Tools:
 
 
 def no_admin_session(where: str) -> NotGiven:
-    """The error of everything that needs an admin tctl where there is none."""
+    """The error for every reading that needs an admin tctl, where you gave none."""
     return NotGiven(
         expected="an admin session of Teleport",
-        seen="none was given",
+        seen="you gave none",
         where=where,
         remedy="give an admin tctl with --tctl, e.g. `--tctl tctl` after `tsh login`",
     )

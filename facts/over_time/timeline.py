@@ -18,7 +18,7 @@ from facts.traffic.load import Clock, Load
 WHERE = "timeline"
 
 STILL_SILENT = timedelta(seconds=15)
-"""Looks that fail alike are one silence up to this far apart: a look that nobody answers takes some seconds."""
+"""Failed looks with the same reason are one silence up to this far apart: a look without an answer takes some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Silence(Declared):
 
     Attributes:
         pod: ``namespace/name``.
-        why: What was seen instead of an answer.
+        why: The reason that the failed look gave.
         looks: How many looks failed.
         first: When the first of them did.
         last: When the last did.
@@ -107,7 +107,7 @@ class Failures(Declared):
         first: When the first of them began.
         last: When the last did.
         count: How many.
-        reason: What became of them.
+        reason: Their common outcome.
     """
 
     first: Time
@@ -146,7 +146,7 @@ class LoadLine(Declared):
 
     @property
     def failed(self) -> int:
-        """How many were not answered."""
+        """Number of requests without an answer."""
         return sum(f.count for f in self.failures)
 
 

@@ -30,7 +30,7 @@ class SdsMode(StrEnum):
     FILES = "files"
     """Istio's agent, with certificates from mounted files."""
     SILENT = "silent"
-    """Nobody has supplied both secrets yet, or the provider refuses this workload."""
+    """No SDS server has supplied both secrets yet, or the provider refuses this workload."""
     TAKEOVER = "takeover"
     """Another pod's agent, which became the node's SDS server: it serves that pod's key and istiod's authorities."""
 
@@ -52,7 +52,7 @@ class Decision:
 
 
 def is_counted(version_info: str) -> bool:
-    """Whether a version is one that Istio's agent writes (time, slash, number)."""
+    """Tell whether Istio's agent wrote this version (time, slash, number)."""
     return bool(_COUNTED.fullmatch(version_info))
 
 
@@ -65,7 +65,7 @@ def decide(
     agent: AgentMetrics,
     own_path: str,
 ) -> Decision:
-    """Decides where a proxy's identity comes from.
+    """Decide which server a proxy's identity comes from.
 
     Args:
         bootstrap: What Envoy was started with.

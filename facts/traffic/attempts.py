@@ -1,4 +1,4 @@
-"""Attempts of the suite to get in where it must be refused, each with its outcome and evidence."""
+"""Negative probes: attempts of the suite that the install must refuse, each with its outcome and evidence."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class OutsideProbe:
     Attributes:
         node: The node.
         in_the_nodes_mounts: The process has the mount namespace of the node's first process.
-        cgroup_root: Root of its first cgroup mount: what tbot looks for a pod in.
+        cgroup_root: Root of its first cgroup mount, in which tbot looks for a pod.
         leaf: The certificate it was given; None if it was given none.
-        outcome: How its stream ended.
+        outcome: The end of its stream.
         evidence: Ids of the readings.
     """
 
@@ -50,12 +50,12 @@ class OutsideProbe:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A workload of the run that wants an identity, as it was when it was Ready or when something kept it from that.
+    """A test pod that asks for an identity, once it was Ready or something kept it from that.
 
     Attributes:
         pod: Its pod.
         proxy: Its proxy's identity; None where Envoy does not run.
-        outcome: How its attempt to get an identity ended.
+        outcome: The end of its attempt to get an identity.
         evidence: Ids of the readings.
     """
 
@@ -95,11 +95,11 @@ class Handshake:
     """One TLS connection of a client without a proxy to a workload's sidecar.
 
     Attributes:
-        claim: What it wants to show.
+        claim: The kind of certificate that it shows.
         chain: The certificates that it showed, its own first.
         at: UTC.
-        outcome: How it ended, as the client saw it.
-        counted: What the server's Envoy counted between a reading before and one after.
+        outcome: Its end, as the client saw it.
+        counted: Counters of the server's Envoy between a reading before and one after.
         server: The server's pod.
         evidence: Ids of the readings.
     """
@@ -129,8 +129,8 @@ class JoinAttempt:
 
     Attributes:
         service_account: As ``namespace:name``.
-        outcome: How its joining ended, as it says itself.
-        instances: What Teleport knows of that tbot: bot instances with its host name; None without an admin session.
+        outcome: The end of its attempt to join, by its own log.
+        instances: Bot instances with its host name, by Teleport; None without an admin session.
         evidence: Ids of the readings.
     """
 
@@ -141,7 +141,7 @@ class JoinAttempt:
 
 
 def parse_relay(text: str) -> tuple[bool, str]:
-    """Reads what a relay prints first: whether it has the node's mounts, and its cgroup root.
+    """Reads the first line of a relay: whether it has the node's mounts, and its cgroup root.
 
     Args:
         text: The log of ``manifests/probes/relay.py``.
@@ -160,7 +160,7 @@ def parse_relay(text: str) -> tuple[bool, str]:
 
 
 def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], AttemptOutcome]:
-    """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, and how it ended.
+    """Reads the output of ``manifests/probes/tls_client.py``: the certificates shown, and the outcome.
 
     Raises:
         CouldNotTell: It printed something else.
@@ -179,7 +179,7 @@ def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:
     if error:
         return of_exception(error, need(document, "text", str, where))
     if re.match(r"HTTP/1\.\d \d{3}", answer):
-        # Whatever its status: who answers a request has taken the certificate.
+        # Whatever its status: a server that answers a request has accepted the certificate.
         return AttemptOutcome(AttemptEnd.GRANTED, "", answer.partition("\r\n")[0])
     if not answer:
         return AttemptOutcome(AttemptEnd.CLOSED, "", "closed without an answer")

@@ -82,7 +82,7 @@ class Bounds:
     closed: str
 
     def hold(self, path: str) -> bool:
-        """Whether a path lies inside."""
+        """Tell whether the policies let a path in."""
         return path.startswith(self.allowed) and not path.startswith(self.closed)
 
     def let_out(self, path: str, reader: Reader = Reader.USUAL) -> tuple[Mode, ...]:

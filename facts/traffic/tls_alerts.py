@@ -13,7 +13,7 @@ from enum import StrEnum
 class Objection(StrEnum):
     """The complaint of the side that sends an alert."""
 
-    ISSUER = "it trusts nobody who has issued the certificate"
+    ISSUER = "it trusts none of the certificate's issuers"
     UNSAID = "the certificate is not acceptable, for a reason that it does not name"
     SIGNATURE = "the certificate is damaged, or a signature of it does not verify"
     KIND = "the certificate is of a kind that it does not take"
@@ -50,7 +50,7 @@ ALERTS: Mapping[str, Objection] = {
 
 
 def objection_of(alert: str) -> Objection:
-    """What an alert means; one that is in no registry says nothing about the certificate.
+    """The objection that an alert means; one that is in no registry says nothing about the certificate.
 
     Args:
         alert: Its name, in lower case.

@@ -33,7 +33,7 @@ class ApplicationFacet:
         return f"pods with app={self.cluster.names.app} in {self.cluster.names.app_namespace}"
 
     def pods(self) -> tuple[Pod, ...]:
-        """Pods of the test application, those that ended or are on their way out excepted."""
+        """Pods of the test application that have not ended and are not terminating."""
         names = self.cluster.names
         own = (p for p in self.cluster.pods() if p.namespace == names.app_namespace and p.labels.get("app") == names.app)
         return tuple(p for p in own if not (p.terminating or p.has_ended))
@@ -43,12 +43,12 @@ class ApplicationFacet:
         return of_each(self.pods()) or self.cluster.pods_evidence()
 
     def deployment(self) -> Deployment | Absent:
-        """The Deployment of the test application, which says how many pods are wanted."""
+        """The Deployment of the test application, which names the desired number of pods."""
         names, reader = self.cluster.names, self.cluster.reader
         return self.cluster.once(DEPLOYMENT, lambda: reader.deployment(names.app_namespace, names.app))
 
     def nodes(self) -> tuple[Node, ...]:
-        """All nodes, where the application's pod template or a pod of it selects nodes by label; else none is read."""
+        """All nodes, where the application's pod template or one of its pods selects nodes by label; none otherwise."""
         deployment = self.deployment()
         templates = [] if isinstance(deployment, Absent) else [deployment.template.spec]
         selectors = [spec.node_selector for spec in (*templates, *(pod.spec for pod in self.pods()))]

@@ -55,7 +55,7 @@ class GuideFacet:
         try:
             asked = GuideCommand.of(command, names, app_pod=app_pod, tbot_pod=self._first_tbot_pod)
         except NoPodToAsk as error:
-            # An answer too: the truth about the item is still judged, and says what is missing.
+            # An answer too: the suite still judges the truth about the item, which says what is missing.
             said = f"the command cannot be run: expected {error.expected}, there is none"
             return GuideAnswer(command, said, healthy=False, evidence=self.cluster.pods_evidence())
         self.cluster.readings.need(asked.about)
@@ -67,7 +67,7 @@ class GuideFacet:
         return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
 
     def _found_names(self) -> Names:
-        """The names with those of Teleport's resources as they were found."""
+        """The names of this install, with those of Teleport's resources as found."""
         found = {
             "token": self.teleport.token_name(),
             "role": self.teleport.role_name(),
@@ -76,7 +76,7 @@ class GuideFacet:
         return self.cluster.names.model_copy(update=found)
 
     def _names_for(self, part: str) -> Names:
-        """The names with the namespace of a part as it was found; as they are where it cannot be found."""
+        """The names of this install, with the namespace of a part where the suite finds it."""
         found = {}
         with contextlib.suppress(CouldNotTell):
             if part == "istio":

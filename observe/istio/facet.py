@@ -39,12 +39,12 @@ class IstioFacet:
     proxies: ProxiesFacet
 
     def mesh(self) -> Mesh:
-        """Istio as it is installed; gateways that a run has had deployed for itself are not among its gateways."""
+        """Istio as it is installed, without gateways that istiod deployed for the suite."""
         return self.cluster.once(MESH, self._read_mesh)
 
     def _read_mesh(self) -> Mesh:
         mesh = read_mesh(self.cluster.reader, self.cluster.names)
-        # A list of its own: the one that pods are held against must be younger than they are.
+        # A list of its own: the cached one must be younger than the pods, and these may not be read yet.
         scratch = self.cluster.scratch_among(self.cluster.reader.namespaces())
         return replace(mesh, gateways=tuple(g for g in mesh.gateways if g.namespace not in scratch))
 
@@ -70,7 +70,7 @@ class IstioFacet:
         return self.mesh().socket_template(self.cluster.names.injection_template)
 
     def dry_run(self, sidecar: str) -> DryRun:
-        """Has the API server inject and validate a pod with the guide's templates, without creating it.
+        """The API server's answer to a dry run of a pod with the guide's templates.
 
         Args:
             sidecar: Value of the pod's annotation ``sidecar.istio.io/nativeSidecar``; empty for none.
@@ -93,7 +93,7 @@ class IstioFacet:
     # Gateways.
 
     def ingress_gateways(self) -> tuple[Gateway, ...]:
-        """The mesh's ingress gateways, whatever runs them; none that istiod has deployed for the Gateway API."""
+        """The mesh's ingress gateways with any controller, without those that istiod deployed for the Gateway API."""
         return tuple(g for g in gateways_of(self.mesh().gateways, self.proxies.pods()) if g.is_ingress)
 
     def ingress(self) -> Ingress | None:
@@ -105,7 +105,7 @@ class IstioFacet:
         return None
 
     def gateway_pods(self, gateway: Gateway) -> tuple[Pod, ...]:
-        """The pods of a gateway, on their way out excepted."""
+        """The living pods of a gateway."""
         return tuple(p for p in self.proxies.pods() if gateway.has(p))
 
     def gateway_fleet(self) -> Fleet:
@@ -113,7 +113,7 @@ class IstioFacet:
         return self.proxies.fleet_of(pod for gateway in self.ingress_gateways() for pod in self.gateway_pods(gateway))
 
     def gateway_classes(self) -> tuple[GatewayClass, ...]:
-        """The cluster's classes of gateways of the Gateway API; none where it does not know it."""
+        """The cluster's GatewayClasses; none where it does not know the Gateway API."""
         if self.cluster.gateway_api().document is None:
             return ()
         return self.cluster.once(GATEWAY_CLASSES, self.cluster.reader.gateway_classes)

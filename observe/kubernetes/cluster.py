@@ -1,6 +1,6 @@
-"""A Kubernetes cluster, read: every answer is evidence, every object a typed fact, nothing is changed.
+"""Reader of a Kubernetes cluster: it records every answer, returns typed facts, and changes nothing.
 
-Secrets are never listed or read.
+It never lists or reads Secrets.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Cluster:
     """
 
     def __init__(self, kubeconfig: Path | None, context: str, recorder: Recorder, patience: Timeouts) -> None:
-        """Opens a cluster; nothing is asked of it yet.
+        """Open a cluster without sending a request.
 
         Raises:
             BadInput: The kubeconfig or the context cannot be used; lists the contexts there are.
@@ -66,7 +66,7 @@ class Cluster:
         self._streams = Streams(self.api.client)
 
     def recording_to(self, recorder: Recorder) -> Cluster:
-        """The same cluster over the same connections, whose readings go elsewhere. Only this one is to be closed."""
+        """The same cluster over the same connections, with another recorder. Close only the original."""
         other = copy.copy(self)
         other.recorder = recorder
         other.api = self.api.recording_to(recorder)
@@ -77,10 +77,10 @@ class Cluster:
         self.api.close()
 
     def must_answer(self) -> None:
-        """Asks for the least there is, so that a cluster that cannot be used costs one timeout.
+        """Asks for the version, so that a cluster that cannot be used costs one timeout.
 
         Raises:
-            CouldNotTell: The API server does not answer, or does not know who asks.
+            CouldNotTell: The API server does not answer, or rejects the credentials.
         """
         self.api.must_answer()
 
@@ -173,10 +173,10 @@ class Cluster:
         return parse_review(reading.document, (reading.evidence,))
 
     def dry_run_pod(self, namespace: str, document: Mapping[str, object]) -> DryRun:
-        """Asks the API server what it would make of a pod, injection and admission included; nothing is made.
+        """Asks the API server for a server-side dry run of a pod: injection, admission and validation; it creates nothing.
 
         Raises:
-            CouldNotTell: It does not come to a decision: no right to create pods, no such namespace, no answer.
+            CouldNotTell: The API server does not decide: no right to create pods, no such namespace, no answer.
         """
         name = maybe(document, "metadata.name", "", "a pod") or maybe(document, "metadata.generateName", "", "a pod")
         where = f"server-side dry run of Pod {namespace}/{name}"
@@ -208,7 +208,7 @@ class Cluster:
             namespace: Of the pod.
             pod: Its name.
             container: Its container.
-            previous: Of the run before the last restart.
+            previous: The log from before the container's last restart.
             tail: Lines.
 
         Raises:
@@ -223,7 +223,7 @@ class Cluster:
         """A fresh token of a service account (safety: namespaced, for an own service account).
 
         Returns:
-            The token, which is a secret and in no evidence, and the id of the evidence that it was issued.
+            The token, a secret that no evidence holds, and the id of the evidence of its issuance.
 
         Raises:
             CouldNotTell: The API server does not issue it.
@@ -244,10 +244,10 @@ class Cluster:
     def exec_in(
         self, namespace: str, pod: str, container: str, argv: Sequence[str], *, parser: Callable[..., object] | None = None
     ) -> CommandResult:
-        """Runs a program in a container; the caller makes sure that it only looks.
+        """Runs a program in a container; the caller makes sure that the program only reads.
 
         Raises:
-            CouldNotTell: It could not be run or heard to its end. A non-zero exit is an answer.
+            CouldNotTell: The program could not be started, or its output was cut off. A non-zero exit is an answer.
         """
         ref = ObjectRef("Pod", pod, namespace)
         done = self.execute(ref, container, argv)

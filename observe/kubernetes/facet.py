@@ -35,7 +35,7 @@ class ClusterFacet:
         reader: Reads its Kubernetes API, each time anew.
         readings: The cache.
         names: The guide's names, or discovered ones.
-        is_scratch: Tells whether a namespace was made by a run for its own pods, which are no part of the install.
+        is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
     """
 
     reader: Cluster
@@ -66,7 +66,7 @@ class ClusterFacet:
         return self.once(NODES, self.reader.nodes)
 
     def workload_nodes(self) -> tuple[str, ...]:
-        """Names of the nodes that take workloads: schedulable, without a taint that keeps pods away."""
+        """Names of the nodes that take workloads: schedulable, without a NoSchedule or NoExecute taint."""
         return tuple(
             n.name
             for n in self.nodes()
@@ -82,25 +82,25 @@ class ClusterFacet:
         return self.once(NAMESPACES, self.reader.namespaces)
 
     def scratch_among(self, namespaces: Iterable[Labelled]) -> frozenset[str]:
-        """Names of the namespaces that runs made for their own pods.
+        """Names of the namespaces that the suite made for its own pods.
 
         Args:
-            namespaces: Listed after what may be in them: a namespace that is not there yet holds nothing.
+            namespaces: Listed after the objects in question, so that none of their namespaces is missing.
         """
         return frozenset(n.name for n in namespaces if self.is_scratch(n))
 
     def pods(self) -> tuple[Pod, ...]:
-        """All pods of the cluster, once everything that this run brings up is there: the gateway as well."""
+        """All pods of the cluster, read once all that the suite provisions is there, the gateway included."""
         return self.once(PODS, self.reader.pods)
 
     def living_pods(self) -> tuple[Pod, ...]:
-        """Pods of the install that have not ended and are not on their way out; a run's own pods are not among them."""
+        """Pods of the install that have not ended and are not terminating; pods of the suite are not among them."""
         pods = self.pods()
         scratch = self.scratch_among(self.namespaces())
         return tuple(p for p in pods if not (p.terminating or p.has_ended or p.namespace in scratch))
 
     def pods_evidence(self) -> tuple[str, ...]:
-        """The reading of all pods: also what shows that there is none of a kind."""
+        """The reading of all pods, which also shows that there is none of a kind."""
         return of_each(self.pods())
 
     def cron_jobs(self) -> tuple[CronJob, ...]:

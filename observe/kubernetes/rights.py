@@ -1,4 +1,4 @@
-"""Rights that a run needs, and the API server's answer about each."""
+"""The rights that the suite needs, and the API server's answer about each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("create", "", "pods/portforward"),
     ("create", "", "pods/exec"),
 )
-"""Rights that every run needs. Create on pods is for server-side dry-runs; nothing is created with it."""
+"""Rights that every run needs. Create on pods is for server-side dry runs, which create nothing."""
 
 _MADE: tuple[tuple[str, str], ...] = (
     *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "secrets", "pods", "services")),
@@ -42,7 +42,7 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("get", "", "namespaces"),
     ("create", "", "serviceaccounts/token"),
 )
-"""Further rights for probe pods and test pods. Applying server-side is a patch, which creates what is not there."""
+"""Further rights for probe pods and test pods. A server-side apply is a patch, which creates a missing object."""
 
 DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "", "services"),
@@ -64,7 +64,7 @@ GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "gateway.networking.k8s.io", "gatewayclasses"),
     *((verb, "gateway.networking.k8s.io", kind) for kind in ("gateways", "httproutes") for verb in ("create", "patch")),
 )
-"""Further rights to have istiod deploy a gateway for the run, in a cluster that knows the Gateway API."""
+"""Further rights to have istiod deploy a gateway for the suite, in a cluster that knows the Gateway API."""
 
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """Rights for provisioning: the guide's cluster admin."""

@@ -2,7 +2,7 @@
 
 The kubernetes client's ``stream`` is not used: it opens the socket without a deadline, swaps a method of the client
 while it runs (two threads then mix their answers), and its exit code is a TypeError when the connection drops. Its
-port-forward runs a thread that dies of the same. The protocol is small: a frame's first byte is its channel. Source:
+port-forward runs a thread that dies of the same. The protocol is small: the first byte of a frame is its channel. Source:
 Kubernetes' remote command and port-forward protocols, ``v4.channel.k8s.io``.
 """
 
@@ -39,7 +39,7 @@ class Streams:
     """Streams to one API server; TLS is set up once for all of them. Safe to use from several threads."""
 
     def __init__(self, api_client: client.ApiClient) -> None:
-        """Nothing is opened yet.
+        """Open no stream yet.
 
         Args:
             api_client: Of the cluster: its address, certificates and credentials.
@@ -151,7 +151,7 @@ class Streams:
 
 
 def _trusting() -> ssl.SSLContext:
-    """For a kubeconfig that says not to verify the API server; its owner knows."""
+    """The context for a kubeconfig that says not to verify the API server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -227,10 +227,10 @@ class _Wire:
         self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
     def receive(self, place: int, size: int) -> bytes:
-        """The bytes for the port at that place, at most `size` of them; nothing at the end.
+        """Up to `size` bytes for the port at that place; none at the end.
 
         Raises:
-            ConnectionRefusedError: The node says why there is no connection to the port.
+            ConnectionRefusedError: The node refused the connection to the port, with its reason.
         """
         while not self._received[place]:
             if self._errors[place]:
@@ -276,7 +276,7 @@ class _Received(io.RawIOBase):
 
 
 class _Answers(io.BufferedReader):
-    """A stream of several answers: a reader closes it after one, and the next one still comes from it."""
+    """A stream of several answers; it stays open when a reader closes it after one answer."""
 
     def close(self) -> None:
         """Does nothing; `Streams.forward` closes the connection."""
@@ -333,12 +333,12 @@ class ForwardedPort:
         )
 
     def _last_words(self, error: Exception) -> str:
-        """The last words of the node before it hung up; where the send failed first, they have not been read yet."""
+        """The node's reason for hanging up; where the send failed first, it is still unread."""
         if isinstance(error, (websocket.WebSocketConnectionClosedException, BrokenPipeError, ConnectionResetError)):
             try:
                 self._wire.receive(self._place, 1)
             except ConnectionRefusedError as refused:
                 return str(refused)
             except (websocket.WebSocketException, OSError):
-                pass  # it said nothing more than the error at hand
+                pass  # the node gave no reason
         return str(error) if isinstance(error, ConnectionRefusedError) else f"{type(error).__name__}: {error}"

@@ -26,7 +26,7 @@ AT_ONCE = 8
 _PLAIN = "/?&=,.$"
 
 IDENTITY = (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS, envoy.BOOTSTRAP, envoy.SDS_HOSTS, envoy.SERVER)
-"""What a proxy's identity is read from, besides the agent's metrics."""
+"""Paths of the admin interface that a proxy's identity is read from; the agent's metrics come on top."""
 
 _PARSERS: Mapping[str, Callable[..., object]] = {
     envoy.ACTIVE_SECRETS: envoy.parse_secrets,
@@ -57,7 +57,7 @@ def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Re
         The reading of each path.
 
     Raises:
-        CouldNotTell: Neither way leads to it, or it refuses a path.
+        CouldNotTell: Neither port-forward nor exec reaches the proxy, or Envoy refuses a path.
     """
     return _read(cluster, pod, {ADMIN: paths})
 
@@ -66,7 +66,7 @@ def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
     """Reads everything that matters about one proxy's identity.
 
     Raises:
-        CouldNotTell: It cannot be read, or what it says is contradictory.
+        CouldNotTell: The proxy cannot be read, or its answers contradict each other.
     """
     answers = _read(cluster, pod, {ADMIN: IDENTITY, AGENT: [envoy.AGENT_METRICS]})
     return identify(

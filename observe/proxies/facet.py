@@ -1,4 +1,4 @@
-"""The proxies of an install: the pods that have one, and what each Envoy holds, mounts, normalizes and was sent."""
+"""The proxies of an install: their pods, identities, socket mounts, path normalization and pushes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ProxiesFacet:
 
     Attributes:
         cluster: The cluster.
-        tbot: tbot, whose socket directory decides which proxies are meant to use it.
+        tbot: tbot, whose socket directory decides which proxies should use it.
         progress: Called with how many proxies were read, and of how many.
     """
 
@@ -86,11 +86,11 @@ class ProxiesFacet:
         return tuple(p.leaf.serial for p in self.sidecar_fleet().proxies if p.leaf)
 
     def fleet_on_sockets(self) -> Fleet:
-        """The identities of the proxies that mount tbot's socket directory: those that are meant to use it."""
+        """The identities of the proxies that mount tbot's socket directory, and so should use it."""
         return self.fleet_of(self.pods_on_sockets())
 
     def fleet_on_sockets_after(self, seconds: float) -> Fleet:
-        """The same proxies as in `fleet_on_sockets`, read once more when so many seconds have passed since then."""
+        """The same proxies as in `fleet_on_sockets`, read again so many seconds later."""
         first, pods = self.fleet_on_sockets(), self.pods_on_sockets()
 
         def read() -> Fleet:
@@ -106,7 +106,7 @@ class ProxiesFacet:
     # Configuration.
 
     def pushes(self, proxies: Iterable[ProxyIdentity]) -> Mapping[str, Pushes | None]:
-        """Statistics that the Envoys of some proxies keep of what was sent to them, by uid of the pod."""
+        """Statistics of the pushes to some proxies, by uid of the pod."""
         wanted = {p.pod.uid for p in proxies}
         pods = [pod for pod in self.pods_on_sockets() if pod.uid in wanted]
         return {pod.uid: read_pushes(self.cluster.reader, pod) for pod in pods}

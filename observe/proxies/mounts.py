@@ -18,7 +18,7 @@ TABLE = ("cat", "/proc/self/mountinfo")
 
 
 def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMount, ...]:
-    """The mount of the socket's directory in each proxy, or why it could not be told.
+    """The mount of the socket's directory in each proxy, or the reason why it is unknown.
 
     Raises:
         CouldNotTell: A mount table is damaged.

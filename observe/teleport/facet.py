@@ -1,4 +1,4 @@
-"""Teleport of an install: what its proxy publishes, the resources that tbot uses, and its audit events."""
+"""Teleport of an install: its public answers, the resources that tbot uses, and its audit events."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TeleportFacet:
         cluster: The cluster, whose API server issues the tokens that Teleport takes.
         tbot: tbot, whose configuration names the token and the workload identity.
         open_session: Opens the install's Teleport; called when first needed.
-        audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
+        audit_events: Returns the source of Teleport's audit events; called when first needed, None where you gave none.
     """
 
     cluster: ClusterFacet
@@ -74,7 +74,7 @@ class TeleportFacet:
         return self.cluster.once(BUNDLE, read)
 
     def status(self) -> ClusterStatus | NoSession:
-        """The cluster that the admin tctl talks to, or that it talks to none."""
+        """The cluster that the admin tctl reaches, or the reason why it reaches none."""
         return self.cluster.once(STATUS, lambda: self.session().status())
 
     # Resources.
@@ -176,12 +176,12 @@ class TeleportFacet:
     def fresh_token(
         self, token: JoinToken | Absent, namespace: str, service_account: str
     ) -> tuple[Signature, tuple[str, ...]]:
-        """Asks the API server for a token of one of the run's service accounts, and verifies it with the join token's keys.
+        """Asks the API server for a token of the suite's service account, and verifies it with the join token's keys.
 
         Args:
             token: The join token.
-            namespace: A namespace of the run.
-            service_account: A service account of the run.
+            namespace: A namespace that the suite made.
+            service_account: A service account that the suite made.
         """
         audience = self.ping().cluster_name
         fresh, evidence = self.cluster.reader.token_request(namespace, service_account, audience)

@@ -1,4 +1,4 @@
-"""Teleport, read: its public endpoints, which need no session, and its resources through an admin tctl."""
+"""Reader of Teleport: its public endpoints, which need no session, and its resources through an admin tctl."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from observe.tools import Tctl, no_admin_session
 T = TypeVar("T")
 
 _NOT_THERE = re.compile(r"^ERROR:.*(?:not found|doesn't exist|does not exist)", re.IGNORECASE | re.MULTILINE)
-"""tctl's own words for a resource that is not there. Docker, kubectl and shells say `not found` of other things."""
+"""tctl's own words for a resource that does not exist. Docker, kubectl and shells say `not found` of other things."""
 
 _CANNOT_RUN = (126, 127)
-"""Exit codes of who was to run tctl and could not."""
+"""Exit codes of a shell or container runtime that could not start tctl."""
 
 _NO_SESSION = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)
 
@@ -72,7 +72,7 @@ class TeleportSession:
         insecure: bool = False,
         ca: Path | None = None,
     ) -> None:
-        """Opens a Teleport; nothing is asked of it yet.
+        """Open a Teleport without sending a request.
 
         Args:
             proxy: HOST or HOST:PORT; the port is 443 where none is given.
@@ -119,7 +119,7 @@ class TeleportSession:
     # --- public endpoints --------------------------------------------------------------------------------------------
 
     def ping(self) -> Ping:
-        """The answer of the proxy about itself.
+        """The proxy's answer about itself.
 
         Raises:
             CouldNotTell: It does not answer, or its answer names no cluster.
@@ -139,7 +139,7 @@ class TeleportSession:
     # --- through an admin tctl ---------------------------------------------------------------------------------------
 
     def tctl(self, words: Sequence[str], stdin: str = "") -> CommandResult:
-        """Runs tctl; nothing is recorded, but that the names of tokens that are secrets must be hidden.
+        """Runs tctl without recording the answer; the recorder hides names of tokens that are secrets.
 
         A non-zero exit is an answer.
 
@@ -157,10 +157,10 @@ class TeleportSession:
         return result
 
     def status(self) -> ClusterStatus | NoSession:
-        """The answer of ``tctl status``. A session that does not work is an answer too: this reading is there to tell.
+        """The answer of ``tctl status``. A session that does not work is an answer too.
 
         Raises:
-            CouldNotTell: There is no admin session, tctl did not end in time, or its words are not understood.
+            CouldNotTell: There is no admin session, tctl did not end in time, or its answer is not understood.
         """
         result, evidence = self._ask(["status"], ObjectRef("Teleport", "status"), parse_status)
         if result.exit_code != 0:

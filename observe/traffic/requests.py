@@ -1,4 +1,4 @@
-"""Traffic, watched: the ledger of a client, and what the proxies at both ends hold and count while it is written."""
+"""Requests of a test pod: the ledger of the client, and identities and counters of the proxies at both ends."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def exchange(
     host: str = "",
     through: Sequence[Pod] = (),
 ) -> Exchange:
-    """Lets a client ask, and reads what both proxies hold before and after, and what they counted meanwhile.
+    """Sends requests from a client; reads the identities of both proxies before and after, and their counters.
 
     Args:
         cluster: The cluster.
         client: A test pod.
-        server: The pod that is asked.
-        urls: What is asked for, each in its turn.
+        server: The pod that it sends requests to.
+        urls: The URLs, in turn.
         count: How often.
-        host: Name to ask for, where it is not the address.
+        host: Value of the Host header, where it is not the address.
         through: The pods of a gateway on the way.
 
     Raises:
-        CouldNotTell: A proxy cannot be read, or the client cannot be run.
+        CouldNotTell: A proxy cannot be read, or the client does not run.
     """
     before = counted(cluster, client, server)
     held = [*_held(cluster, client, server, *through)]
@@ -63,10 +63,10 @@ def exchange(
 
 
 def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, host: str = "") -> Ledger:
-    """Lets a client ask each URL in its turn, `count` times.
+    """Sends requests from a client to each URL in turn, `count` times.
 
     Raises:
-        CouldNotTell: The client cannot be run, or prints no ledger.
+        CouldNotTell: The client does not run, or prints no ledger.
     """
     options = ["--count", str(count), "--timeout", str(PATIENCE), *(["--host", host] if host else [])]
     argv = ["python3", PROGRAM, "call", *urls, *options]

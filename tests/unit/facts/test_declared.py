@@ -1,4 +1,4 @@
-"""Declared parsers: their rules, and that damage of any kind is told as damage."""
+"""Declared parsers: their rules, and the errors for damage of any kind."""
 
 from __future__ import annotations
 

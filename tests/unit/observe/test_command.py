@@ -93,7 +93,7 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
 def test_a_command_that_is_no_longer_wanted_is_stopped(tmp_path: Path) -> None:
     mark = tmp_path / "started"
     code = f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(60)"
-    with pytest.raises(CouldNotTell, match="it was stopped"):
+    with pytest.raises(CouldNotTell, match="the suite stopped it"):
         run(python(code), timeout=60, stop=mark.exists)
 
 

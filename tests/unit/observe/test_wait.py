@@ -1,4 +1,4 @@
-"""The wait vocabulary, against a clock that only moves when somebody sleeps."""
+"""The wait vocabulary, against a clock that moves only during a sleep."""
 
 from __future__ import annotations
 

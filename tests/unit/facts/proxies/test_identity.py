@@ -66,7 +66,7 @@ def test_a_captured_takeover_carries_the_first_pods_identity() -> None:
     assert proxy.has_files_cluster
 
 
-def test_a_captured_file_carries_the_right_name_from_nobody_that_counts() -> None:
+def test_a_captured_file_carries_the_right_name_without_a_provider() -> None:
     proxy = identify(_pod("files"), _captured("files"), dumps.READ_AT, ())
     assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/modes/sa/zeta",)
     assert proxy.validator is Validator.TRUSTED_CA
@@ -326,7 +326,7 @@ def test_a_bootstrap_of_another_shape_is_named() -> None:
         assert missing in caught.value.expected
 
 
-def test_no_secrets_at_all_is_an_envoy_that_nobody_has_supplied() -> None:
+def test_no_secrets_at_all_is_an_envoy_without_certificates() -> None:
     """An empty dump is an answer: it is what Envoy says before it has asked."""
     proxy = identify(TEST_APP, replace(CAPTURED, active_secrets={}), dumps.READ_AT, ())
     assert (proxy.sds_mode, proxy.secret_state, proxy.leaf) == (SdsMode.SILENT, SecretState.ABSENT, None)
@@ -334,7 +334,7 @@ def test_no_secrets_at_all_is_an_envoy_that_nobody_has_supplied() -> None:
 
 
 def test_what_other_secrets_hold_does_not_matter() -> None:
-    """A gateway's own certificates for its clients are nobody's identity, and may be of any kind."""
+    """A gateway's own certificates for its clients are no identity, and may be of any kind."""
 
     def add(dump: Any) -> None:
         kind = dump["configs"][0]["@type"]

@@ -40,7 +40,7 @@ def test_policies_over_http_and_tcp_each_once() -> None:
     assert str(parse_policies(document, BETA)[0]) == "AuthorizationPolicy istio-system/nothing (DENY)"
 
 
-def test_a_policy_that_asks_somebody_else_is_told_from_one_that_is_tried_out() -> None:
+def test_a_policy_that_asks_an_authorizer_counts_and_one_in_dry_run_does_not() -> None:
     custom = rules("istio-ext-authz-opa-ns[shop]-policy[ask]-rule[0]", action="DENY")
     tried = rules("ns[shop]-policy[perhaps]-rule[0]", action="DENY")
     document = listeners(manager({"@type": HTTP, "shadow_rules": custom}, {"@type": HTTP, "shadow_rules": tried}))

@@ -1,4 +1,4 @@
-"""The ledger: every outcome is told from all others, and who called is the server's word."""
+"""The ledger: every outcome differs from all others, and the server names its caller."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_port_that_is_given_out_again_is_another_connection_unless_one_is_kept
     [
         ({"due": 3}, "2"),
         ({"rows": []}, "none"),
-        ({"ended": ""}, "its process is gone"),
+        ({"ended": ""}, "its process exited early"),
         ({"columns": ["at_ms"]}, "at_ms"),
         ({"rows": [[1, 2], [3]], "due": 2}, "[1, 2]"),
     ],

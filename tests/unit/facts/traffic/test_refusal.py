@@ -1,4 +1,4 @@
-"""Refusals are told apart by who refused; a timeout is none of them."""
+"""Each refusal names the party that refused; a timeout is none of them."""
 
 from __future__ import annotations
 

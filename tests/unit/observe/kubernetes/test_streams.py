@@ -98,7 +98,7 @@ def test_two_ports_over_one_connection_do_not_mix(cluster: Cluster, server: ApiS
     ]
 
 
-def test_of_two_ports_the_one_that_nobody_listens_on_does_not_silence_the_other(cluster: Cluster, server: ApiServer) -> None:
+def test_of_two_ports_the_one_without_a_listener_does_not_silence_the_other(cluster: Cluster, server: ApiServer) -> None:
     server.http, server.refused = {"/a": Canned("here")}, frozenset({15020})
     with cluster.port_forward(POD, 15000, 15020) as (admin, tbot):
         with pytest.raises(CouldNotTell) as caught:
@@ -108,7 +108,7 @@ def test_of_two_ports_the_one_that_nobody_listens_on_does_not_silence_the_other(
         assert got(admin, "/a") == (200, "here")
 
 
-def test_a_port_that_nobody_listens_on(cluster: Cluster, server: ApiServer) -> None:
+def test_a_port_without_a_listener(cluster: Cluster, server: ApiServer) -> None:
     server.http = None
     with cluster.port_forward(POD, 9) as (port,), pytest.raises(CouldNotTell) as caught:
         got(port, "/")

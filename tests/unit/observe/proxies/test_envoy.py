@@ -42,7 +42,7 @@ def test_one_proxy_is_read_over_one_connection(
     )
 
 
-def test_a_fleet_drops_nobody(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:
+def test_a_fleet_keeps_every_pod(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:
     unreachable = pods[1]
     for stream in ("portforward", "exec"):
         path = f"WS /api/v1/namespaces/test-app/pods/{unreachable.name}/{stream}"
