@@ -159,7 +159,6 @@ class Violated(AssertionError):
         if finding.holds is not Holds.NO:
             raise ValueError(f"{finding.requirement}: only a negative finding violates, this one says {finding.holds.value}")
         self.finding = finding
-        super().__init__(finding)
 
     def __str__(self) -> str:
         f = self.finding
