@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -182,3 +183,12 @@ def test_signatures_may_lead_over_intermediates_and_not_in_circles() -> None:
     assert is_signed_by(leaf, [root.certificate], [stray.certificate, signed])
     assert not is_signed_by(leaf, [root.certificate], [between.certificate])
     assert not is_signed_by(leaf, [stray.certificate], [signed, between.certificate])
+
+
+def test_an_authority_without_a_name_is_said_to_have_none() -> None:
+    leaf = replace(parse_certificates(Authority("example.org").issue(ID), "t")[0], issuer="")
+    outcome = verify_chain(leaf, [Authority("another").certificate], NOW)
+    assert not outcome.ok
+    assert "none of the 1 authorities signed it (its issuer is an empty name)" in outcome.reason
+    named = verify_chain(replace(leaf, issuer="O=x"), [Authority("another").certificate], NOW)
+    assert "its issuer is O=x" in named.reason
