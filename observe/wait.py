@@ -1,4 +1,4 @@
-"""The one wait vocabulary: `eventually`, `converges`, `consistently`. Nowhere else does this suite sleep.
+"""The one wait vocabulary: `eventually` and `converges`. Nowhere else does this suite sleep.
 
 Each takes a look: a function that returns what it sees, or raises `NotYet` with it. A wait that fails reports the number of
 attempts, the time it took and the last observation.
@@ -102,30 +102,3 @@ def converges(
         retry_error_callback=give_up,
     )
     return retrying(attempt)
-
-
-def consistently(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "look at the last observation") -> T:
-    """Looks again and again for the whole of `pace.timeout`; it must be so every time.
-
-    Returns:
-        The last thing seen.
-
-    Raises:
-        CouldNotTell: It was not so once; says when.
-    """
-    began = pace.clock()
-    looks = 0
-    while True:
-        looks += 1
-        try:
-            seen = look()
-        except NotYet as error:
-            raise CouldNotTell(
-                expected=f"{what} for {pace.timeout:g} s without a break",
-                seen=f"at look {looks}, after {pace.clock() - began:.1f} s: {error}",
-                where=what,
-                remedy=remedy,
-            ) from error
-        if pace.clock() - began + pace.interval > pace.timeout:
-            return seen
-        pace.sleep(pace.interval)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from facts.errors import CouldNotTell
@@ -48,12 +49,15 @@ class GuideFacet:
             pod: Another pod in the place of the test application.
         """
         names = self._found_names() if command.startswith("tctl ") else self._names_for(about(command))
-        app_pod = self._first_app_pod
         if pod is not None:
             names = names.model_copy(update={"app_namespace": pod.namespace})
-            app_pod = lambda: pod.name  # noqa: E731 - as the method it stands for
         try:
-            asked = GuideCommand.of(command, names, app_pod=app_pod, tbot_pod=self._first_tbot_pod)
+            asked = GuideCommand.of(
+                command,
+                names,
+                app_pod=lambda: _first([pod] if pod else self.application.pods()),
+                tbot_pod=lambda: _first(self.tbot.installed().pods.values()),
+            )
         except NoPodToAsk as error:
             # An answer too: the suite still judges the truth about the item, which says what is missing.
             said = f"the command cannot be run: expected {error.expected}, there is none"
@@ -85,8 +89,6 @@ class GuideFacet:
                 found = {"tbot_namespace": self.tbot.installed().daemon_set.namespace}
         return self.cluster.names.model_copy(update=found)
 
-    def _first_app_pod(self) -> str:
-        return next((p.name for p in self.application.pods()), "")
 
-    def _first_tbot_pod(self) -> str:
-        return next((p.name for p in self.tbot.installed().pods.values()), "")
+def _first(pods: Iterable[Pod]) -> str:
+    return next((pod.name for pod in pods), "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -131,7 +132,7 @@ class Api:
         self.client.close()
 
     def must_answer(self) -> None:
-        """Checks that the API server answers and accepts the credentials.
+        """Checks that the API server answers and accepts the credentials, so that an unusable one costs one timeout.
 
         Raises:
             CouldNotTell: It does not answer, or rejects the credentials.
@@ -227,13 +228,8 @@ class Api:
         document = decoded(body)
         metadata = document.get("metadata") if isinstance(document, Mapping) else None
         if isinstance(metadata, Mapping):
-            subject = ObjectRef(
-                subject.kind,
-                subject.name,
-                subject.namespace,
-                subject.uid or str(metadata.get("uid", "")),
-                subject.resource_version or str(metadata.get("resourceVersion", "")),
-            )
+            uid, version = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
+            subject = replace(subject, uid=subject.uid or uid, resource_version=subject.resource_version or version)
         recorded = evidence_of(question, subject, body, read_at=read_at, parser=parser, named_secrets=named_secrets)
         seen = recorded.body if text else decoded(recorded.body)
         return Reading(seen, self._recorder.record(recorded), read_at)

@@ -76,14 +76,6 @@ class Cluster:
         """Closes all connections."""
         self.api.close()
 
-    def must_answer(self) -> None:
-        """Asks for the version, so that a cluster that cannot be used costs one timeout.
-
-        Raises:
-            CouldNotTell: The API server does not answer, or rejects the credentials.
-        """
-        self.api.must_answer()
-
     # --- objects -----------------------------------------------------------------------------------------------------
 
     def pods(self, namespace: str = "", label_selector: str = "") -> tuple[Pod, ...]:

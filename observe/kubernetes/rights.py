@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from facts.kubernetes.access import Right
 from observe.kubernetes.facet import ClusterFacet
-from observe.readings import Key, of_each
+from observe.readings import Key, at_once, of_each
 
 READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("get", "", "/openid/v1/jwks"),
@@ -92,12 +91,7 @@ class RightsFacet:
     def reviewed(self) -> tuple[Right, ...]:
         """The API server's answer about each right that this run needs."""
         wanted = self._wanted()
-
-        def read() -> tuple[Right, ...]:
-            with ThreadPoolExecutor(8) as pool:
-                return tuple(pool.map(lambda right: self.cluster.reader.can_i(*right), wanted))
-
-        return self.cluster.once(RIGHTS, read)
+        return self.cluster.once(RIGHTS, lambda: at_once(lambda right: self.cluster.reader.can_i(*right), wanted))
 
     def _wanted(self) -> list[tuple[str, str, str]]:
         """Verb, API group and resource of each right."""

@@ -20,6 +20,7 @@ from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyAnswers, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from observe.kubernetes.cluster import Cluster
+from observe.readings import at_once
 
 ADMIN, AGENT = 15000, 15020
 AT_ONCE = 8
@@ -141,8 +142,7 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
         except CouldNotTell as error:
             return Unread(PodRef.of(pod), error, datetime.now(UTC))
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-listeners") as pool:
-        return tuple(pool.map(one, pods))
+    return at_once(one, pods)
 
 
 def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
@@ -11,8 +10,8 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.proxies.identity import PodRef
 from facts.proxies.mounts import SocketMount, parse_mountinfo, socket_mount
 from observe.kubernetes.cluster import Cluster
+from observe.readings import at_once
 
-AT_ONCE = 8
 TABLE = ("cat", "/proc/self/mountinfo")
 """A fixed command that only reads; distroless images have no ``cat``."""
 
@@ -35,5 +34,4 @@ def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMou
         found = socket_mount(parse_mountinfo(done.stdout))
         return SocketMount(ref, found, "" if found else "nothing is mounted there", done.evidence)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-mounts") as pool:
-        return tuple(pool.map(one, pods))
+    return at_once(one, pods)

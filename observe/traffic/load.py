@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from facts.document import decoded, need, when
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
-from facts.proxies.envoy_traffic import Counters
 from facts.traffic.load import WHERE, Clock, Load, parse_load
 from observe.kubernetes.cluster import Cluster
-from observe.traffic.requests import CONTAINER, counted
+from observe.traffic.requests import CONTAINER, counted, since
 
 PROGRAM = "/traffic/load.py"
 PATIENCE = 10
@@ -83,7 +82,7 @@ class Running:
         if self._ended is None:
             load = parse_load(decoded(self._run("end", self._name)), self._clock, self._evidence)
             after = counted(self._cluster, self.wanted.client, self.wanted.server)
-            client, server = (_since(a, b) for a, b in zip(after, self._before, strict=True))
+            client, server = since(after, self._before)
             self._ended = replace(load, client=client, server=server)
         return self._ended
 
@@ -120,7 +119,3 @@ def under_load(cluster: Cluster, wanted: Sequence[PlannedLoad]) -> Iterator[tupl
         raise
     for begun in running:
         begun.end()
-
-
-def _since(after: Counters | None, before: Counters | None) -> Counters | None:
-    return after.since(before) if after is not None and before is not None else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from facts.document import decoded
 from facts.errors import CouldNotTell
@@ -16,8 +14,7 @@ from facts.proxies.policies import OF_GATEWAY, OF_SIDECAR, Policy, parse_policie
 from facts.traffic.ledger import Exchange, Ledger, Outcome, parse_ledger
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
-
-T = TypeVar("T")
+from observe.readings import at_once
 
 CONTAINER = "traffic"
 PROGRAM = "/traffic/traffic.py"
@@ -54,8 +51,7 @@ def exchange(
     ledger = ask(cluster, client, urls, count=count, host=host)
     after = counted(cluster, client, server)
     held += _held(cluster, client, server, *through)
-    differences = [a.since(b) if a is not None and b is not None else None for a, b in zip(after, before, strict=True)]
-    made = Exchange(ledger, differences[0], differences[1], tuple(held))
+    made = Exchange(ledger, *since(after, before), tuple(held))
     if all(request.outcome is Outcome.ANSWERED for request in ledger.requests):
         return made
     policies, evidence = _policies(cluster, [server, *through])
@@ -81,8 +77,12 @@ def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, h
     return parse_ledger(decoded(done.stdout), done.evidence)
 
 
-def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
-    """The counters of the proxy of each pod so far; None for a pod without one.
+Ends = tuple[Counters | None, Counters | None]
+"""Counters of the client's proxy and of the server's; None for a pod without a proxy."""
+
+
+def counted(cluster: Cluster, client: Pod, server: Pod) -> Ends:
+    """The counters of both proxies so far.
 
     Raises:
         CouldNotTell: A proxy cannot be read.
@@ -94,18 +94,19 @@ def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
         reading = read_admin(cluster, pod, [COUNTERS])[COUNTERS]
         return parse_counters(reading.document, (reading.evidence,))
 
-    return _each(one, pods)
+    of_client, of_server = at_once(one, (client, server))
+    return of_client, of_server
+
+
+def since(after: Ends, before: Ends) -> Ends:
+    """What the proxies of client and server counted between two readings."""
+    client, server = (a.since(b) if a and b else None for a, b in zip(after, before, strict=True))
+    return client, server
 
 
 def _held(cluster: Cluster, *pods: Pod) -> tuple[ProxyIdentity, ...]:
     """The identity that the proxy of each pod holds; a pod without one is left out."""
-    return _each(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
-
-
-def _each(look: Callable[[Pod], T], pods: Sequence[Pod]) -> tuple[T, ...]:
-    """A look at each pod, at all of them at once."""
-    with ThreadPoolExecutor(max(1, len(pods)), thread_name_prefix="look") as pool:
-        return tuple(pool.map(look, pods))
+    return at_once(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
 
 
 def _policies(cluster: Cluster, pods: Sequence[Pod]) -> tuple[tuple[Policy, ...], tuple[str, ...]]:

@@ -98,14 +98,14 @@ def test_an_unreachable_api_server(tmp_path: Path) -> None:
 
 def test_a_cluster_that_answers_with_anything_can_be_looked_at(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /version", {"message": "forbidden"}, 403)
-    cluster.must_answer()
+    cluster.api.must_answer()
     assert [asked[:2] for asked in server.asked] == [("GET", "/version")]
 
 
 def test_a_cluster_that_does_not_know_the_credentials_cannot(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /version", {"message": "Unauthorized"}, 401)
     with pytest.raises(CouldNotTell, match="log in again"):
-        cluster.must_answer()
+        cluster.api.must_answer()
 
 
 def test_a_kubeconfig_needs_no_current_context(server: ApiServer, recorder: KeptInMemory, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_kubeconfig_needs_no_current_context(server: ApiServer, recorder: Kept
     kubeconfig.write_text(yaml.safe_dump(document))
     server.answer("GET /version", {})
     opened = Cluster(kubeconfig, CONTEXT, recorder, Timeouts(api=1))
-    opened.must_answer()
+    opened.api.must_answer()
     opened.close()
 
 
