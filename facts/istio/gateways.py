@@ -79,9 +79,9 @@ def gateways_of(workloads: Iterable[Deployment | DaemonSet], pods: Iterable[Pod]
 def _controller(pod: Pod) -> str:
     """The controller of a pod, as ``Kind/name``; the Deployment, where a ReplicaSet runs the pod."""
     kind, _, name = (pod.owner or f"Pod/{pod.name}").partition("/")
-    rollout = pod.labels.get("pod-template-hash")
-    if kind == "ReplicaSet" and rollout and name.endswith(f"-{rollout}"):
-        return f"Deployment/{name.removesuffix(f'-{rollout}')}"
+    suffix = f"-{pod.labels.get('pod-template-hash', '')}"
+    if kind == "ReplicaSet" and name.endswith(suffix):
+        return f"Deployment/{name.removesuffix(suffix)}"
     return f"{kind}/{name}"
 
 
