@@ -170,9 +170,11 @@ def parse_der_certificates(der: bytes, where: str) -> tuple[Certificate, ...]:
 
 
 def _der_length(der: bytes) -> int:
-    if len(der) < 2 or der[1] < 0x80:
-        return max(2, len(der) and (der[1] + 2 if len(der) > 1 else 1))
-    octets = der[1] & 0x7F
+    """Length of the first DER element, at least 2; an element that is cut off fails in its parser."""
+    first = der[1] if len(der) > 1 else 0
+    if first < 0x80:
+        return 2 + first
+    octets = first & 0x7F
     return 2 + octets + int.from_bytes(der[2 : 2 + octets], "big")
 
 

@@ -252,3 +252,7 @@ def test_every_occurrence_of_each_named_secret_counts() -> None:
     clean = redact("12345678 x 12345678 y 87654321", ["12345678", "87654321", "absent-one"])
     assert clean == Redacted(f"{MARK} x {MARK} y {MARK}", 3)
     assert without_named("1234567", ["1234567"]) == Redacted("1234567", 0)
+
+
+def test_an_enumeration_stays_one() -> None:
+    assert hidden_in((Holds.NOT_APPLICABLE,), ["not-applicable"])[0] is Holds.NOT_APPLICABLE

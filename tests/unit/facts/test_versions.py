@@ -128,3 +128,8 @@ def test_the_api_servers_version() -> None:
         parse_tctl_version("x" * 100)
     assert caught.value.where == "tctl version"
     assert caught.value.seen == repr("x" * 80)
+
+
+def test_a_version_of_two_numbers_is_the_first_patch() -> None:
+    assert Version(1, 31) == Version(1, 31, 0) == Version.parse("1.31")
+    assert (Version(1, 31).patch, Version(1, 31).pre, Version(1, 31).build) == (0, "", "")

@@ -54,3 +54,9 @@ def test_a_proxy_without_policies_and_what_is_none_of_istios() -> None:
     assert parse_policies(listeners(manager(by_hand)), BETA) == ()
     with pytest.raises(CouldNotTell):
         parse_policies("denied", BETA)
+
+
+def test_a_name_of_another_form_hides_no_policy_behind_it() -> None:
+    mixed = rules("by-an-envoy-filter", "ns[run]-policy[a]-rule[0]", "istio-ext-authz-x-ns[run]-policy[b]-rule[0]")
+    document = listeners(manager({"@type": HTTP, "rules": mixed}))
+    assert parse_policies(document, BETA) == (Policy(BETA, "run", "a", "ALLOW"),)

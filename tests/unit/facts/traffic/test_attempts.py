@@ -81,3 +81,24 @@ def test_an_answer_whatever_its_status_means_that_the_certificate_was_taken(
 def test_a_tls_client_that_did_not_run(text: str) -> None:
     with pytest.raises(CouldNotTell):
         parse_tls_client(text)
+
+
+@pytest.mark.parametrize("parse", [parse_relay, parse_tls_client])
+def test_a_long_answer_is_cut_to_its_end_and_none_is_said_to_be_none(parse: Any) -> None:
+    for text, seen in (("x" * 10 + "y" * 300, "y" * 300), ("", "nothing")):
+        with pytest.raises(CouldNotTell) as caught:
+            parse(text)
+        assert caught.value.seen == seen
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        ("HTTP/1.1 200 OK\r\nserver: x", AttemptEnd.GRANTED, "HTTP/1.1 200 OK"),
+        ("HTTP/1.0 503 x", AttemptEnd.GRANTED, "HTTP/1.0 503 x"),
+        ("", AttemptEnd.CLOSED, "closed without an answer"),
+        ("z" * 300, AttemptEnd.OTHER, "z" * 200),
+    ],
+)
+def test_the_end_of_a_handshake_by_its_answer(answer: str, kind: AttemptEnd, said: str) -> None:
+    assert parse_tls_client(client(answer=answer, error="", text=""))[1] == AttemptOutcome(kind, "", said)
