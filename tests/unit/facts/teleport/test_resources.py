@@ -147,7 +147,8 @@ def test_where_an_identity_names_no_longest_life_teleport_takes_a_day() -> None:
 @pytest.mark.parametrize("parse", [parse_workload_identities, parse_bot_instances])
 def test_all_resources_of_a_kind_are_a_list(parse: Any) -> None:
     assert parse([]) == ()
-    for damage in ({}, "text", None, [{"kind": "role"}]):
+    damaged: tuple[Any, ...] = ({}, "text", None, [{"kind": "role"}])
+    for damage in damaged:
         with pytest.raises(CouldNotTell, match="tctl get"):
             parse(damage)
 
