@@ -13,7 +13,7 @@ from facts.redaction import hidden_in, redact, without_named
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """The thing that was looked at.
+    """The object of a reading or of a finding.
 
     Attributes:
         kind: Kubernetes kind, or ``Teleport``, ``Host``, ``Container``; empty for what is no object of an API.
@@ -42,13 +42,13 @@ class Evidence:
         id: ``ev-`` and 16 random hex digits. Made of nothing that was read, so that it says nothing about a secret that is
             recognised as one only later, and taken out then.
         question: The command line, API path or URL, as a person could repeat it.
-        subject: The thing that was asked.
+        subject: The object of the question.
         read_at: UTC time at which the answer was complete.
         body: The answer, redacted.
         sha256: Hex digest of `body` in UTF-8.
         parser: Dotted name of the function in ``facts`` that turns the body into facts; empty for supporting evidence that
             no verdict stands on.
-        redactions: How many secrets were taken out of the answer.
+        redactions: Number of secrets that were removed from the answer.
         exit_code: Of a command; None for anything else.
     """
 
@@ -77,7 +77,7 @@ def evidence_of(
 
     Args:
         question: The command line, API path or URL.
-        subject: The thing that was asked.
+        subject: The object of the question.
         raw: The answer as it came, secrets included; it goes no further than this function.
         read_at: UTC time of the answer.
         parser: The function in ``facts`` that turns the answer into facts.

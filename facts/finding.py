@@ -67,15 +67,15 @@ class Finding:
         expected: The expected state.
         where: The subject of the judgment, as a person names it.
         problems: The defects, by subject; only for NO.
-        unclear: What could not be determined, by subject: all that an UNKNOWN says, and what a NO leaves open.
+        unclear: Open questions, by subject: all that an UNKNOWN says, and those that a NO leaves open.
         held: Confirmed observations, by subject.
-        left_out: The subjects that were not judged, each with the reason.
+        left_out: The subjects that the judgment left out, each with the reason.
         notes: Observations that do not decide the answer, such as a floating tag.
         confirmed: The confirmation in one sentence; empty where `held` says it.
         evidence: Ids of all readings that it stands on; a YES without any is refused.
-        settle: For UNKNOWN, what would settle it.
+        settle: For UNKNOWN, the next step that would settle it.
         guide_says: The answer of the guide's own check, where it has one.
-        condition: For NOT_APPLICABLE, the catalogue's condition that is met.
+        condition: For NOT_APPLICABLE, the condition of the catalogue that is met.
         measures: The numbers that it rests on, each beside its budget.
     """
 

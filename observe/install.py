@@ -78,10 +78,10 @@ class Install:
             teleport: Opens its Teleport; called when first needed.
             tools: The command-line tools.
             names: The guide's names, or discovered ones.
-            recorder: Takes readings that are made again by attaching them.
+            recorder: Keeps the readings, and attaches a cached one to the running step.
             allowed: Safety classes of this run; they decide which rights it needs.
-            provisions: Whether this run installs, and so needs admin rights.
-            profiles: Those that are certified, by name; they decide which rights it needs besides.
+            provisions: This run installs, and so needs admin rights.
+            profiles: Names of the profiles to certify; they decide which further rights it needs.
             audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
             is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
             progress: Called with how many proxies were read, and of how many.

@@ -42,7 +42,7 @@ class Readings:
     """The cache; safe to use from several threads.
 
     Attributes:
-        recorder: Takes readings that are made again by attaching them.
+        recorder: Keeps the readings, and attaches a cached one to the running step.
         need: Called with the part of the installation that a reading is about, before it is made.
     """
 

@@ -31,7 +31,7 @@ class Tools:
     Attributes:
         kubectl: Program.
         istioctl: Program.
-        tctl: How to run an admin tctl; None where there is none.
+        tctl: Runs an admin tctl; None where there is none.
         kubeconfig: For kubectl; None means its own default.
         context: For kubectl.
         recorder: Where the readings go.

@@ -116,8 +116,8 @@ class Mesh:
         """Name of the injection template that mounts the node's socket.
 
         Args:
-            named: What it is expected to be called. It is taken if there is one of that name, or if it cannot be told which
-                other one it is: then what is judged is that the expected one is missing.
+            named: Its expected name. The result is this name if there is such a template, or if the other candidates are
+                none or several; the suite then reports that the expected template is missing.
         """
         mounting = [name for name, text in self.templates.items() if _NODES_SOCKET.search(text)]
         return mounting[0] if named not in self.templates and len(mounting) == 1 else named

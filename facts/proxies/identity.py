@@ -1,4 +1,4 @@
-"""ProxyIdentity: everything that matters about one sidecar's identity, read once."""
+"""ProxyIdentity: the identity of one sidecar or gateway, and the facts that decide where it comes from."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ProxyIdentity:
         chain: Certificates of ``default``, leaf first; empty unless it is active.
         version_info: Of ``default``; moves with every push, so it proves nothing about rotation.
         last_updated: Of ``default``, UTC; likewise.
-        validator: What ``ROOTCA`` makes Envoy validate with.
+        validator: The kind of validation that ``ROOTCA`` configures.
         root_authorities: Authorities of ``ROOTCA`` by trust domain; the key is empty under ``trusted_ca``.
         has_files_cluster: The bootstrap has the cluster ``sds-files-grpc``.
         socket_path: Path that Envoy dials for secrets.

@@ -1,4 +1,4 @@
-"""The true source of a sidecar's identity: one decision from the facts that cannot lie.
+"""The source of a sidecar's identity: one decision from facts of Envoy and its agent, never from logs.
 
 Log lines are not among them: the two that the guide shows for the healthy mode are printed in others as well. Nor is
 version_info by itself, which is the SDS server's own business. Source: Istio's agent and bootstrap (1.28 to 1.31), each mode
@@ -68,7 +68,7 @@ def decide(
     """Decide which server a proxy's identity comes from.
 
     Args:
-        bootstrap: What Envoy was started with.
+        bootstrap: Envoy's bootstrap.
         state: Of the secret ``default``.
         leaf: The secret ``default`` when it is active.
         root: The secret ``ROOTCA`` when it is active.

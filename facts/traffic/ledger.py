@@ -72,7 +72,7 @@ class Word:
 
     Attributes:
         server: The server.
-        arrivals: How often this request had arrived there by then; more than once means that a proxy asked again.
+        arrivals: Number of arrivals of this request there by then; more than one means that a proxy sent it again.
         target: The path as it arrived; empty over TCP.
         peers: The proxies' certificates on the way, nearest last; none over TCP.
     """

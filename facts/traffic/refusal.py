@@ -132,7 +132,7 @@ class StreamEnded:
 
     Attributes:
         cluster: The static cluster that was asked, e.g. ``sds-grpc``.
-        outcome: How it ended.
+        outcome: Its end.
     """
 
     cluster: str

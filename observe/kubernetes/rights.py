@@ -79,7 +79,7 @@ class RightsFacet:
     Attributes:
         cluster: The cluster.
         allowed: Safety classes of this run; they decide which rights it needs.
-        profiles: Those that are certified, by name; they decide which rights it needs besides.
+        profiles: Names of the profiles to certify; they decide which further rights it needs.
         provisions: This run installs, and so needs admin rights.
     """
 

@@ -311,7 +311,7 @@ class ForwardedPort:
         """The answer to what was asked: status and body.
 
         Args:
-            path: What was asked for, for messages.
+            path: The path of the request, for messages.
 
         Raises:
             CouldNotTell: Nothing listens there, or the connection dropped.

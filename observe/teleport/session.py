@@ -78,7 +78,7 @@ class TeleportSession:
             proxy: HOST or HOST:PORT; the port is 443 where none is given.
             recorder: Where the readings go.
             timeout: Seconds for one request.
-            tctl: How to run an admin tctl; None where there is none.
+            tctl: Runs an admin tctl; None where there is none.
             insecure: The proxy's certificate is not verified.
             ca: Certificates to verify the proxy with; the system's where none are given.
 

@@ -39,7 +39,7 @@ def exchange(
         client: A test pod.
         server: The pod that it sends requests to.
         urls: The URLs, in turn.
-        count: How often.
+        count: Number of requests to each URL.
         host: Value of the Host header, where it is not the address.
         through: The pods of a gateway on the way.
 
@@ -99,7 +99,7 @@ def counted(cluster: Cluster, client: Pod, server: Pod) -> Ends:
 
 
 def since(after: Ends, before: Ends) -> Ends:
-    """What the proxies of client and server counted between two readings."""
+    """Counts of the proxies of client and server between two readings."""
     client, server = (a.since(b) if a and b else None for a, b in zip(after, before, strict=True))
     return client, server
 
