@@ -6,8 +6,8 @@ It never lists or reads Secrets.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -250,15 +250,13 @@ class Cluster:
         """As `exec_in`, for a reader that records the answer itself."""
         return self._streams.execute(pod, container, argv, timeout=self._patience.command)
 
-    @contextmanager
-    def port_forward(self, pod: ObjectRef, *ports: int) -> Iterator[tuple[ForwardedPort, ...]]:
+    def port_forward(self, pod: ObjectRef, *ports: int) -> AbstractContextManager[tuple[ForwardedPort, ...]]:
         """Opens ports of a pod over one connection; several pods may be open at once, in several threads.
 
         Raises:
             CouldNotTell: The API server does not open the stream.
         """
-        with self._streams.forward(pod, ports, timeout=self._patience.admin) as opened:
-            yield opened
+        return self._streams.forward(pod, ports, timeout=self._patience.admin)
 
     # --- how lists and objects are read ------------------------------------------------------------------------------
 
