@@ -14,7 +14,7 @@ from rich.table import Table
 
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord

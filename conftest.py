@@ -217,7 +217,7 @@ def _await_departures(target: Target, settings: Settings) -> None:
 def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Cluster]:
     """The Kubernetes API, to look at."""
     opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience)
-    opened.must_answer()
+    opened.api.must_answer()
     yield opened
     opened.close()
 

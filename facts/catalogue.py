@@ -50,8 +50,8 @@ class Requirement(Declared):
         about: Subject: install, istio or suite.
         profile: The profile it belongs to, e.g. ``checklist``.
         source: Where the promise comes from (a step of the guide, a specification).
-        guide_claims: What the guide says, where the truth differs; empty where it does not.
-        really_known_by: How one really knows.
+        guide_claims: The guide's claim, where the truth differs; empty where it does not.
+        really_known_by: The means by which the suite verifies it.
         not_applicable_when: Conditions under which it does not apply; each is a sentence.
     """
 
@@ -73,12 +73,12 @@ class GuideDefect(Declared):
     """A defect of the guide itself.
 
     Attributes:
-        name: What lists and ``--repair`` call it.
-        sentence: What the guide does, or leaves out.
+        name: Its name in lists and for ``--repair``.
+        sentence: The step that the guide gets wrong or leaves out.
         cause: Id of the cause that findings name where it shows, and that has its remedy.
         caught_by: Ids of the requirements that catch it.
-        stops: What cannot come about because of it; empty where the rest goes on.
-        hides: Ids of the requirements that cannot hold before it is mended, and so say nothing of their own.
+        stops: The result that it prevents; empty where the rest goes on.
+        hides: Ids of the requirements that cannot hold before its repair, and so have no verdict of their own.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = OURS
@@ -98,7 +98,7 @@ class Catalogue:
     Attributes:
         requirements: By id.
         profiles: Names of profiles, each with the profiles it includes (itself first). ``core`` and ``all`` are such names.
-        guide_defects: What the guide gets wrong, in the order in which one stands before the next.
+        guide_defects: Defects of the guide; an earlier one may hide a later one.
     """
 
     requirements: Mapping[str, Requirement]

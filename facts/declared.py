@@ -160,7 +160,7 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def part(kind: type[T], document: Any) -> T:
-    """A fact from a part of a document, for functions that `read` calls: its damage is told with the whole path."""
+    """A fact from a part of a document, for functions that `read` calls: an error names the whole path."""
     made: T = _adapter(kind).validate_python(document, by_alias=True, by_name=False)
     return made
 

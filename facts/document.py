@@ -22,7 +22,6 @@ from facts.evidence import ObjectRef
 
 T = TypeVar("T")
 Path = str | Sequence[str | int]
-_MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +82,17 @@ def _shown(path: Path) -> str:
 
 
 def _walk(document: Any, path: Path) -> Any:
+    """The value at a path; None where it is missing or null."""
     here = document
     for key in _keys(path):
         if isinstance(key, int):
             if not isinstance(here, list) or len(here) <= key:
-                return _MISSING
+                return None
             here = here[key]
         elif isinstance(here, Mapping) and key in here:
             here = here[key]
         else:
-            return _MISSING
+            return None
     return here
 
 
@@ -119,7 +119,7 @@ def need(document: Any, path: Path, kind: type[T], where: str) -> T:
         CouldNotTell: It is missing or of another kind.
     """
     value = _walk(document, path)
-    if value is _MISSING or value is None:
+    if value is None:
         raise damaged(f"the field {_shown(path)}", "it is missing", where)
     return _of_kind(value, kind, path, where)
 
@@ -131,7 +131,7 @@ def maybe(document: Any, path: Path, default: T, where: str) -> T:
         CouldNotTell: It is there and of another kind.
     """
     value = _walk(document, path)
-    if value is _MISSING or value is None:
+    if value is None:
         return default
     return _of_kind(value, type(default), path, where)
 
@@ -139,7 +139,7 @@ def maybe(document: Any, path: Path, default: T, where: str) -> T:
 def texts(document: Any, path: Path, where: str) -> tuple[str, ...]:
     """A list of texts, empty when missing; a single text counts as a list of one (Teleport writes both)."""
     value = _walk(document, path)
-    if value is _MISSING or value is None:
+    if value is None:
         return ()
     if isinstance(value, str):
         return (value,)

@@ -9,9 +9,9 @@ class ConformanceError(Exception):
     """Something went wrong that a user can act on.
 
     Attributes:
-        expected: What should have been so, as a sentence without a full stop.
-        seen: What was so instead; never holds a secret.
-        where: The object, file or address that was looked at.
+        expected: The expected state, as a sentence without a full stop.
+        seen: The observed state; never holds a secret.
+        where: The object, file or address in question.
         remedy: The next thing to try.
     """
 

@@ -1,23 +1,19 @@
-"""Evidence: one reading of the world, kept with everything an auditor needs to trust it; and its recorder."""
+"""Evidence: one reading of the world, kept with everything an auditor needs to trust it."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
 
 from facts.redaction import hidden_in, redact, without_named
-
-if TYPE_CHECKING:
-    from facts.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """The thing that was looked at.
+    """The object of a reading or of a finding.
 
     Attributes:
         kind: Kubernetes kind, or ``Teleport``, ``Host``, ``Container``; empty for what is no object of an API.
@@ -46,13 +42,13 @@ class Evidence:
         id: ``ev-`` and 16 random hex digits. Made of nothing that was read, so that it says nothing about a secret that is
             recognised as one only later, and taken out then.
         question: The command line, API path or URL, as a person could repeat it.
-        subject: The thing that was asked.
+        subject: The object of the question.
         read_at: UTC time at which the answer was complete.
         body: The answer, redacted.
         sha256: Hex digest of `body` in UTF-8.
         parser: Dotted name of the function in ``facts`` that turns the body into facts; empty for supporting evidence that
             no verdict stands on.
-        redactions: How many secrets were taken out of the answer.
+        redactions: Number of secrets that were removed from the answer.
         exit_code: Of a command; None for anything else.
     """
 
@@ -73,7 +69,7 @@ def evidence_of(
     raw: str,
     *,
     read_at: datetime,
-    parser: str = "",
+    parser: Callable[..., object] | None = None,
     exit_code: int | None = None,
     named_secrets: Iterable[str] = (),
 ) -> Evidence:
@@ -81,10 +77,10 @@ def evidence_of(
 
     Args:
         question: The command line, API path or URL.
-        subject: The thing that was asked.
+        subject: The object of the question.
         raw: The answer as it came, secrets included; it goes no further than this function.
         read_at: UTC time of the answer.
-        parser: Dotted name of the parser that the answer goes through.
+        parser: The function in ``facts`` that turns the answer into facts.
         exit_code: Of a command.
         named_secrets: Further values to hide, see `facts.redaction.redact`.
     """
@@ -97,7 +93,7 @@ def evidence_of(
         read_at=read_at,
         body=clean.text,
         sha256=_digest(clean.text),
-        parser=parser,
+        parser=f"{parser.__module__}.{parser.__qualname__}" if parser else "",
         redactions=clean.count,
         exit_code=exit_code,
     )
@@ -119,52 +115,3 @@ def hidden(evidence: Evidence, named_secrets: Collection[str]) -> Evidence:
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-class Recorder(Protocol):
-    """The keeper of readings and findings. ``reporting`` implements it, ``conftest`` hands it on."""
-
-    def record(self, evidence: Evidence) -> str:
-        """Keeps a reading and attaches it to the step that is running, if one is. Returns the evidence's id."""
-
-    def attach(self, evidence_ids: Iterable[str]) -> None:
-        """Attaches readings that were made earlier (a shared reading) to the step that is running."""
-
-    def conclude(self, finding: Finding) -> None:
-        """Keeps a finding and attaches it and its evidence to the step that is running."""
-
-    def hide(self, *named_secrets: str) -> None:
-        """Takes values out of everything that is kept, whether it came before or comes later.
-
-        For secrets that only their meaning tells, such as the name of a join token with join method ``token``.
-        """
-
-
-class KeptInMemory:
-    """The smallest recorder: keeps everything in lists. For the suite's own tests, `doctor` and ad-hoc use."""
-
-    def __init__(self) -> None:
-        self.evidence: dict[str, Evidence] = {}
-        self.findings: list[Finding] = []
-        self._hidden: dict[str, None] = {}
-
-    def record(self, evidence: Evidence) -> str:
-        """Keeps a reading."""
-        self.evidence[evidence.id] = hidden(evidence, self._hidden)
-        return evidence.id
-
-    def attach(self, evidence_ids: Iterable[str]) -> None:
-        """Checks that what is attached was recorded."""
-        missing = [i for i in evidence_ids if i not in self.evidence]
-        if missing:
-            raise KeyError(f"attached but never recorded: {missing}")
-
-    def conclude(self, finding: Finding) -> None:
-        """Keeps a finding."""
-        self.findings.append(hidden_in(finding, self._hidden))
-
-    def hide(self, *named_secrets: str) -> None:
-        """Takes values out of everything that is kept, whether it came before or comes later."""
-        self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
-        self.evidence = {key: hidden(evidence, self._hidden) for key, evidence in self.evidence.items()}
-        self.findings = [hidden_in(finding, self._hidden) for finding in self.findings]

@@ -1,6 +1,6 @@
 """A finding: the outcome of one judgment on one requirement, as a sum over the subjects that it looked at.
 
-What is wrong is a list of problems, each of one subject and, where a judgment can tell, of one cause. The sentence that
+Each problem is about one subject and, where the judgment can tell, has one cause. The sentence that
 people read is made from them here and nowhere else (`Finding.seen`).
 """
 
@@ -18,7 +18,7 @@ SHOWN = 10
 
 
 class Holds(StrEnum):
-    """Whether a requirement holds, as far as one judgment can see."""
+    """The answer of one judgment: the requirement holds, or not, or the judgment cannot tell."""
 
     YES = "yes"
     NO = "no"
@@ -41,12 +41,12 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with one subject, or that could not be told of it.
+    """One defect of one subject, or one open question about it.
 
     Attributes:
         subject: The object: this pod, this Deployment, this token. Its kind is empty where there is no object, and its name
             says what was looked at.
-        said: What is wrong, in one sentence without the subject's name.
+        said: The defect, in one sentence without the subject's name.
         cause: Id of the cause (``judge/causes.yaml``); empty where the judgment cannot tell it.
         evidence: Ids of the readings that decide it, the decisive one first.
     """
@@ -64,18 +64,18 @@ class Finding:
     Attributes:
         requirement: Id in the catalogue, e.g. ``INST-06``.
         holds: The answer.
-        expected: What must be so.
-        where: What was judged, as a person names it.
-        problems: What is wrong, by subject; only for NO.
-        unclear: What could not be told, by subject: all that an UNKNOWN says, and what a NO leaves open.
-        held: What was confirmed, by subject.
-        left_out: The subjects that were not judged, each with the reason.
-        notes: What shows beside the answer and breaks nothing here, such as a floating tag.
-        confirmed: What was confirmed, in one sentence; empty where `held` says it.
+        expected: The expected state.
+        where: The subject of the judgment, as a person names it.
+        problems: The defects, by subject; only for NO.
+        unclear: Open questions, by subject: all that an UNKNOWN says, and those that a NO leaves open.
+        held: Confirmed observations, by subject.
+        left_out: The subjects that the judgment left out, each with the reason.
+        notes: Observations that do not decide the answer, such as a floating tag.
+        confirmed: The confirmation in one sentence; empty where `held` says it.
         evidence: Ids of all readings that it stands on; a YES without any is refused.
-        settle: For UNKNOWN, what would settle it.
+        settle: For UNKNOWN, the next step that would settle it.
         guide_says: The answer of the guide's own check, where it has one.
-        condition: For NOT_APPLICABLE, the catalogue's condition that is met.
+        condition: For NOT_APPLICABLE, the condition of the catalogue that is met.
         measures: The numbers that it rests on, each beside its budget.
     """
 
@@ -105,7 +105,7 @@ class Finding:
 
     @property
     def seen(self) -> str:
-        """What is so, as one sentence."""
+        """The observation, as one sentence."""
         match self.holds:
             case Holds.NO:
                 return told((*self.problems, *self.unclear), self.where)
@@ -129,8 +129,8 @@ def told(statements: Iterable[Remark | Problem], where: str = "") -> str:
     """Statements as one sentence: by subject, subjects of which the same is said together.
 
     Args:
-        statements: In the order in which they are told.
-        where: What was judged: a single subject of that name is not named again.
+        statements: In their order in the sentence.
+        where: The subject of the judgment; a statement about it alone does not name it again.
     """
     by_subject: dict[str, dict[str, None]] = {}
     for each in statements:
@@ -159,7 +159,6 @@ class Violated(AssertionError):
         if finding.holds is not Holds.NO:
             raise ValueError(f"{finding.requirement}: only a negative finding violates, this one says {finding.holds.value}")
         self.finding = finding
-        super().__init__(finding)
 
     def __str__(self) -> str:
         f = self.finding

@@ -1,4 +1,4 @@
-"""What the guide says: the answers to its own commands, kept beside the truth."""
+"""Answers to the guide's own commands, kept beside the truth."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class GuideAnswer:
 
     Attributes:
         asked: The command line.
-        said: What a person following the guide would conclude from the answer, in a sentence.
-        healthy: Whether the guide would call this healthy.
+        said: The conclusion of a person who follows the guide, in a sentence.
+        healthy: The guide would call this healthy.
         evidence: Ids of the readings.
     """
 

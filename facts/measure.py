@@ -1,4 +1,4 @@
-"""A number that a judgment has measured, beside what was promised of it."""
+"""A number that a judgment measured, beside its promised limits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Measure:
     """One measured number.
 
     Attributes:
-        name: What was measured, in a few words that are the same in every run, e.g. ``failed requests``.
+        name: The quantity, in a few words that are the same in every run, e.g. ``failed requests``.
         value: The number.
         unit: ``s`` for seconds, empty for a count.
-        at_most: What was promised as the upper limit; None where none was.
-        at_least: Likewise the lower one.
+        at_most: The promised upper limit; None where there is none.
+        at_least: The promised lower limit; None where there is none.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Measure:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is within what was promised; a number without a promise always is."""
+        """The number is within its limits; one without limits always is."""
         return (self.at_most is None or self.value <= self.at_most) and (
             self.at_least is None or self.value >= self.at_least
         )
 
     @property
     def promise(self) -> str:
-        """What was promised, in words; empty where nothing was."""
+        """The limits, in words; empty without any."""
         limits = (("at least", self.at_least), ("at most", self.at_most))
         return " and ".join(f"{words} {amount(limit, self.unit)}" for words, limit in limits if limit is not None)
 

@@ -1,4 +1,4 @@
-"""Takes secrets out of text at the moment it is read, before anything else sees it.
+"""Removal of secrets from text at the moment of reading, before anything else sees it.
 
 What counts as a secret: private keys (PEM), JSON Web Tokens, bearer headers, the key and token fields of a kubeconfig,
 tokens given as flags, and whatever values the caller names. Public things (certificates, JWKS, SPIFFE IDs, serials) stay:
@@ -27,10 +27,10 @@ class Rule:
 
     Attributes:
         pattern: Finds each.
-        replacement: What takes its place, as `re.sub` takes it.
-        needles: Texts of which one stands in whatever the pattern finds. To look for them costs a fraction of what the
-            pattern costs, and hardly any text has one.
-        any_case: Whether the pattern does not mind upper and lower case; the needles are in lower case then.
+        replacement: The replacement, as `re.sub` takes it.
+        needles: Texts of which every match of the pattern contains one. A search for them costs a fraction of the
+            pattern's cost, and hardly any text has one.
+        any_case: The pattern ignores case; the needles are in lower case then.
     """
 
     pattern: re.Pattern[str]
@@ -124,7 +124,7 @@ class Redacted:
 
     Attributes:
         text: The text, each secret replaced by ``[redacted]``.
-        count: How many secrets were replaced.
+        count: Number of replaced secrets.
     """
 
     text: str

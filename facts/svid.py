@@ -64,7 +64,7 @@ class SpiffeId:
 
 
 def malformation(text: str) -> str:
-    """How a text breaks the grammar of a SPIFFE ID, as a sentence; empty when it is well-formed."""
+    """The defect of a text by the grammar of a SPIFFE ID, as a sentence; empty when it is well-formed."""
     if len(text.encode()) > MAX_ID_BYTES:
         return f"it has {len(text.encode())} bytes, more than {MAX_ID_BYTES}"
     if not text.startswith("spiffe://"):
@@ -130,7 +130,7 @@ class Certificate:
     pem: str
 
     def is_valid_at(self, moment: datetime) -> bool:
-        """Whether `moment` (UTC) lies in the validity period."""
+        """Tell whether `moment` (UTC) lies in the validity period."""
         return self.not_before <= moment <= self.not_after
 
     def __str__(self) -> str:
@@ -170,9 +170,11 @@ def parse_der_certificates(der: bytes, where: str) -> tuple[Certificate, ...]:
 
 
 def _der_length(der: bytes) -> int:
-    if len(der) < 2 or der[1] < 0x80:
-        return max(2, len(der) and (der[1] + 2 if len(der) > 1 else 1))
-    octets = der[1] & 0x7F
+    """Length of the first DER element, at least 2; an element that is cut off fails in its parser."""
+    first = der[1] if len(der) > 1 else 0
+    if first < 0x80:
+        return 2 + first
+    octets = first & 0x7F
     return 2 + octets + int.from_bytes(der[2 : 2 + octets], "big")
 
 
@@ -227,9 +229,9 @@ def verify_chain(
 
 
 def is_signed_by(leaf: Certificate, authorities: Iterable[Certificate], intermediates: Iterable[Certificate] = ()) -> bool:
-    """Whether signatures lead from a leaf to one of the authorities, whatever is valid when.
+    """Tell whether signatures lead from a leaf to one of the authorities; validity periods do not count.
 
-    For showing that something was *not* issued by an authority, for which an expired certificate must not count.
+    It shows that an authority did *not* issue something; an expired certificate must not count as such.
 
     Args:
         leaf: The leaf.
@@ -252,7 +254,7 @@ def _must_be_ca(_policy: verification.Policy, _certificate: x509.Certificate, co
 
 
 def _why_not(own: x509.Certificate, leaf: Certificate, anchors: list[x509.Certificate], at: datetime, words: str) -> str:
-    """The verifier says the same few words for many causes; the usual ones are told apart here."""
+    """The verifier says the same few words for many causes; the usual ones get their own words here."""
     signed_by = [a for a in anchors if _issued(own, a)]
     if not signed_by:
         return f"none of the {len(anchors)} authorities signed it (its issuer is {leaf.issuer or 'an empty name'})"

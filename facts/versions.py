@@ -65,7 +65,7 @@ class Version:
 
     @property
     def stands_for(self) -> Version:
-        """What it has to be compared as: a pre-release as itself, a variant (``1.28.0-solo``) as the release it is of."""
+        """The version to compare with: a pre-release stands for itself, a variant (``1.28.0-solo``) for its release."""
         return self if _PRERELEASE.match(self.pre) else self.release
 
     def _key(self) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""The one way to run a command: argument lists only, a deadline always, the answer as evidence where it matters."""
+"""The one way to run a command: an argument list, always with a deadline; the answer can become evidence."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class CommandResult:
         stdout: Unredacted; goes to a parser, never to an output.
         stderr: Likewise.
         ended_at: UTC.
+        evidence: Ids of the readings, where the answer was recorded.
     """
 
     argv: tuple[str, ...]
@@ -34,17 +35,20 @@ class CommandResult:
     stdout: str
     stderr: str
     ended_at: datetime
+    evidence: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """The command line as a person would type it."""
         return shlex.join(self.argv)
 
-    def as_evidence(self, subject: ObjectRef, *, parser: str = "", shown_as: str = "") -> Evidence:
+    def as_evidence(
+        self, subject: ObjectRef, *, parser: Callable[..., object] | None = None, shown_as: str = ""
+    ) -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
         Args:
-            subject: What the command looked at.
+            subject: The object that the command read.
             parser: Parser of standard output; evidence with a parser holds standard output alone.
             shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
         """
@@ -56,13 +60,13 @@ class CommandResult:
         )
 
     def tail(self, characters: int = 800) -> str:
-        """The end of what it said, for an error message."""
+        """The end of its output, for an error message."""
         said = (self.stderr.strip() or self.stdout.strip()).replace("\r", "")
         return said[-characters:]
 
 
 STOP_INTERVAL = 0.2
-"""Seconds between two looks at whether a command is to be stopped."""
+"""Seconds between two calls of `stop`."""
 
 
 def run(
@@ -78,15 +82,15 @@ def run(
 
     Args:
         argv: Program and arguments; never a shell string.
-        timeout: Seconds after which it is ended.
+        timeout: Seconds after which `run` ends it.
         stdin: Text for its standard input.
         env: Variables on top of this process's environment.
         cwd: Working directory.
-        stop: Asked again and again while the command runs; once it says yes, the command is ended.
+        stop: Called repeatedly while the command runs; `run` ends the command when it returns True.
 
     Raises:
-        CouldNotTell: The program does not exist, did not end in time, or was stopped. A non-zero exit is an answer, not an
-            error.
+        CouldNotTell: The program does not exist, did not end in time, or `stop` returned True. A non-zero exit is an
+            answer, not an error.
     """
     words = tuple(str(a) for a in argv)
     try:
@@ -99,8 +103,8 @@ def run(
             errors="replace",
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            # A terminal sends Ctrl-C to the whole group. When a command ends is this process's to decide: one that is killed
-            # beside it looks like one that failed.
+            # A terminal sends Ctrl-C to the whole group. This process decides when a command ends: a command that Ctrl-C
+            # kills would look like one that failed.
             process_group=0,
         )
     except OSError as error:
@@ -121,7 +125,7 @@ def run(
 
 
 def _feed(process: subprocess.Popen[str], text: str) -> None:
-    """Sends text to a process at the pace at which it reads; `communicate` drops what is left when a look times out."""
+    """Sends text to a process as fast as the process reads; `communicate` would drop the rest when it times out."""
     pipe, process.stdin = process.stdin, None
     if pipe is None:
         return
@@ -135,7 +139,7 @@ def _feed(process: subprocess.Popen[str], text: str) -> None:
 
 
 def _outcome(process: subprocess.Popen[str], line: str, timeout: float, stop: Callable[[], bool]) -> tuple[str, str]:
-    """The output of a process until its end, which must come in time and before it is to be stopped."""
+    """The output of a process until its end, which must come in time and before `stop` returns True."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -144,9 +148,9 @@ def _outcome(process: subprocess.Popen[str], line: str, timeout: float, stop: Ca
             if stop():
                 raise CouldNotTell(
                     expected="the command to end by itself",
-                    seen="it was stopped, because its outcome no longer matters",
+                    seen="the suite stopped it, because its outcome no longer matters",
                     where=line,
-                    remedy="see why the run was stopped",
+                    remedy="see why the suite stopped early",
                 ) from error
             if time.monotonic() > deadline:
                 raise CouldNotTell(
@@ -158,7 +162,7 @@ def _outcome(process: subprocess.Popen[str], line: str, timeout: float, stop: Ca
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ends a process: by request, and by force where it does not heed that."""
+    """Ends a process: by SIGTERM, and by SIGKILL after 5 s."""
     process.terminate()
     try:
         process.communicate(timeout=5)
@@ -173,12 +177,12 @@ def must_run(
     stdin: str = "",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    remedy: str = "read the command's own words above",
+    remedy: str = "read the command's own message above",
 ) -> CommandResult:
     """As `run`, where a non-zero exit is an error.
 
     Raises:
-        CouldNotTell: Also when the command fails; holds the end of what it said.
+        CouldNotTell: Also when the command fails; holds the end of its output.
     """
     result = run(argv, timeout=timeout, stdin=stdin, env=env, cwd=cwd)
     if result.exit_code != 0:

@@ -1,4 +1,4 @@
-"""One install, as something to read: a facet for each subject, over one cache of readings."""
+"""Readings of one install: a facet for each subject, over one cache."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from facts.evidence import Recorder
 from facts.kubernetes.objects import Labelled
-from observe.application import ApplicationFacet
+from facts.recorder import Recorder
+from observe.guide.application import ApplicationFacet
 from observe.guide.facet import GuideFacet
 from observe.istio.facet import IstioFacet
 from observe.kubernetes.cluster import Cluster
@@ -20,8 +20,7 @@ from observe.teleport.audit import AuditEvents
 from observe.teleport.facet import AUDIT_TRAIL, BUNDLE, STATUS, TeleportFacet
 from observe.teleport.session import TeleportSession
 from observe.teleport.tbot_facet import TbotFacet
-from observe.tool_versions import ToolsFacet
-from observe.tools import Tools
+from observe.tools import Tools, ToolsFacet
 from settings import Names
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Everything that can be read of one install. See `observe.readings` for how it is read.
+    """The readings of one install, by subject. `observe.readings` describes the cache.
 
     Attributes:
         names: The guide's names, or discovered ones.
@@ -42,7 +41,6 @@ class Install:
         application: The guide's test application.
         teleport: Public endpoints, resources, audit events.
         guide: The guide's own commands.
-        readings: The cache that the facets share.
     """
 
     names: Names
@@ -55,7 +53,6 @@ class Install:
     application: ApplicationFacet
     teleport: TeleportFacet
     guide: GuideFacet
-    readings: Readings
 
     @classmethod
     def of(
@@ -74,43 +71,46 @@ class Install:
         progress: Callable[[int, int], None] | None = None,
         need: Callable[[str], None] = lambda _part: None,
     ) -> Install:
-        """Composes the facets of an install; nothing is read yet.
+        """Composes the facets of an install without reading anything.
 
         Args:
             cluster: Its Kubernetes API.
             teleport: Opens its Teleport; called when first needed.
             tools: The command-line tools.
             names: The guide's names, or discovered ones.
-            recorder: Takes readings that are made again by attaching them.
+            recorder: Keeps the readings, and attaches a cached one to the running step.
             allowed: Safety classes of this run; they decide which rights it needs.
-            provisions: Whether this run installs, and so needs admin rights.
-            profiles: Those that are certified, by name; they decide which rights it needs besides.
+            provisions: This run installs, and so needs admin rights.
+            profiles: Names of the profiles to certify; they decide which further rights it needs.
             audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
-            is_scratch: Whether a namespace is one that a run made for its own pods, which are no part of the install.
+            is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
             progress: Called with how many proxies were read, and of how many.
             need: Called with the part of the installation that a reading is about, before it is made.
         """
         readings = Readings(recorder, need)
-        of_cluster = ClusterFacet(cluster, readings, is_scratch)
-        tbot = TbotFacet(cluster, readings, names)
-        proxies = ProxiesFacet(of_cluster, tbot, readings, progress)
-        istio = IstioFacet(of_cluster, proxies, readings, names)
-        application = ApplicationFacet(of_cluster, proxies, readings, names)
-        of_teleport = TeleportFacet(cluster, tbot, readings, names, session=teleport, audit_events=audit_events)
-        guide = GuideFacet(
-            tools, readings, names,
-            cluster=of_cluster, istio=istio, tbot=tbot, teleport=of_teleport, application=application,
-        )  # fmt: skip
-        rights = RightsFacet(of_cluster, readings, allowed=allowed, profiles=profiles, provisions=provisions)
+        of_cluster = ClusterFacet(cluster, readings, names, is_scratch)
+        tbot = TbotFacet(of_cluster)
+        proxies = ProxiesFacet(of_cluster, tbot, progress)
+        istio = IstioFacet(of_cluster, proxies)
+        application = ApplicationFacet(of_cluster, proxies)
+        of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events)
         return cls(
-            names, of_cluster, rights, ToolsFacet(tools, readings),
-            tbot, proxies, istio, application, of_teleport, guide, readings,
-        )  # fmt: skip
+            names=names,
+            cluster=of_cluster,
+            rights=RightsFacet(of_cluster, allowed, profiles, provisions),
+            tools=ToolsFacet(tools, readings),
+            tbot=tbot,
+            proxies=proxies,
+            istio=istio,
+            application=application,
+            teleport=of_teleport,
+            guide=GuideFacet(tools, of_cluster, istio, tbot, of_teleport, application),
+        )
 
     def seen(self, key: Key[T]) -> T | None:
-        """A reading that was made and did not fail, by its key; None otherwise. Reads nothing."""
-        return self.readings.seen(key)
+        """A successful reading of the past, by its key; None without one. Reads nothing."""
+        return self.cluster.readings.seen(key)
 
     def authority_changed(self) -> None:
-        """Forgets Teleport's SPIFFE authority and the proxies that follow it: for code that takes it to another phase."""
-        self.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)
+        """Forgets Teleport's SPIFFE authority and the proxies that follow it, after the suite took it to another phase."""
+        self.cluster.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)

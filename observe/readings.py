@@ -1,19 +1,21 @@
-"""The cache of readings that all facets of an install share: each reading is made once and attached wherever it is used.
+"""The cache of readings that all facets of an install share: it makes each reading once and attaches it at every use.
 
-A reading that failed is not tried again in the same run: every requirement that needs it gets the same *could not tell*, and
-a cluster that does not answer costs one timeout, not twenty-five. Code that changes what was read says so with `outdated`.
+The cache does not repeat a failed reading: every requirement that needs it gets the same *could not tell*, and a cluster
+that does not answer costs one timeout, not twenty-five. Code that changes the subject of a reading calls `outdated`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from facts.errors import ConformanceError
-from facts.evidence import Recorder
+from facts.recorder import Recorder
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -24,10 +26,12 @@ class Key(Generic[T]):
     Attributes:
         name: Unique among the readings of an install.
         evidence: Returns the ids of the evidence that a value of this reading rests on.
+        parts: The parts of the installation that the reading is about.
     """
 
     name: str
     evidence: Callable[[T], Iterable[str]]
+    parts: tuple[str, ...] = ()
 
     def narrowed(self, detail: str) -> Key[T]:
         """The key of a reading of the same kind that depends on a detail; it becomes outdated with this one."""
@@ -38,7 +42,7 @@ class Readings:
     """The cache; safe to use from several threads.
 
     Attributes:
-        recorder: Takes readings that are made again by attaching them.
+        recorder: Keeps the readings, and attaches a cached one to the running step.
         need: Called with the part of the installation that a reading is about, before it is made.
     """
 
@@ -49,13 +53,13 @@ class Readings:
         self._read: dict[str, tuple[object, tuple[str, ...]] | ConformanceError] = {}
 
     def seen(self, key: Key[T]) -> T | None:
-        """A reading that was made and did not fail; None otherwise. Reads nothing."""
+        """A successful reading of the past; None without one. Reads nothing."""
         with self._lock:
             kept = self._read.get(key.name)
             return None if kept is None or isinstance(kept, ConformanceError) else cast("T", kept[0])
 
     def outdated(self, *keys: str) -> None:
-        """Forgets readings whose subject has been changed since: the next caller gets new ones.
+        """Forgets readings whose subject has changed since; the next caller gets new ones.
 
         Args:
             keys: Names of the keys; each takes with it the keys that were narrowed from it.
@@ -66,6 +70,8 @@ class Readings:
 
     def once(self, key: Key[T], read: Callable[[], T]) -> T:
         """A reading by its key: made at the first call, attached to the running step at every later one."""
+        for part in key.parts:
+            self.need(part)
         with self._lock:
             kept = self._read.get(key.name)
             if isinstance(kept, ConformanceError):
@@ -80,10 +86,24 @@ class Readings:
                 return value
             known, ids = kept
             self.recorder.attach(ids)
-            # Only `once` with the same key has put it there.
+            # Only `once` with the same key puts a value there.
             return cast("T", known)
 
 
-def all_of(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """The ids of several readings, each once."""
-    return tuple(dict.fromkeys(e for group in groups for e in group))
+class Shown(Protocol):
+    """A fact with the readings that show it."""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+
+
+def of_each(facts: Iterable[Shown]) -> tuple[str, ...]:
+    """The ids of the readings that show several facts, each once."""
+    return tuple(dict.fromkeys(e for fact in facts for e in fact.evidence))
+
+
+def at_once(look: Callable[[S], T], subjects: Iterable[S]) -> tuple[T, ...]:
+    """A look at each subject, up to eight of them at the same time; the answers are in the order of the subjects."""
+    with ThreadPoolExecutor(8, thread_name_prefix="look") as pool:
+        return tuple(pool.map(look, subjects))

@@ -1,4 +1,4 @@
-"""The command-line tools that the guide asks for: which versions they are, and the guide's own commands run with them."""
+"""The command-line tools that the guide asks for: their versions, and kubectl for the guide's own commands."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from typing import Any
 
 from facts.document import decoded
 from facts.errors import NotGiven
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
+from facts.recorder import Recorder
 from facts.versions import Tool, Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
 from observe.command import CommandResult, run
+from observe.readings import Key, Readings
+
+KUBECTL: Key[Tool] = Key("kubectl", lambda tool: tool.evidence)
+ISTIOCTL: Key[Tool] = Key("istioctl", lambda tool: tool.evidence)
+TCTL: Key[Tool] = Key("tctl", lambda tool: tool.evidence, ("teleport",))
 
 Tctl = Callable[[Sequence[str], str], CommandResult]
 """Runs an admin tctl: arguments without the program, and its standard input. Evidence shows ``tctl …`` whatever it is."""
@@ -25,7 +31,7 @@ class Tools:
     Attributes:
         kubectl: Program.
         istioctl: Program.
-        tctl: How to run an admin tctl; None where there is none.
+        tctl: Runs an admin tctl; None where there is none.
         kubeconfig: For kubectl; None means its own default.
         context: For kubectl.
         recorder: Where the readings go.
@@ -41,10 +47,10 @@ class Tools:
     timeout: float
 
     def kubectl_version(self) -> Tool:
-        """Kubectl's own version, read from what it says; its exit code says nothing.
+        """Kubectl's own version, by its output; its exit code does not count.
 
         Raises:
-            CouldNotTell: It is missing, or does not name its version.
+            CouldNotTell: The tool is missing, or does not name its version.
         """
         words = ["version", "--client", "-o", "json"]
         return self._tool("kubectl", words, run([self.kubectl, *words], timeout=self.timeout), parse_kubectl_version)
@@ -70,10 +76,10 @@ class Tools:
         return self._tool("tctl", ["version"], self.tctl(["version"], ""), parse_tctl_version)
 
     def run_kubectl(self, words: Sequence[str]) -> CommandResult:
-        """Runs a kubectl command that only looks, against this run's cluster.
+        """Runs a kubectl command that only reads, against this run's cluster.
 
         Raises:
-            CouldNotTell: It is missing, or does not end in time. A non-zero exit is an answer.
+            CouldNotTell: Kubectl is missing, or does not end in time. A non-zero exit is an answer.
         """
         where = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
         return run([self.kubectl, *where, "--context", self.context, *words], timeout=self.timeout)
@@ -81,7 +87,7 @@ class Tools:
     def _tool(self, name: str, words: Sequence[str], result: CommandResult, parse: Callable[[Any], Version]) -> Tool:
         recorded = result.as_evidence(
             ObjectRef("Host", name),
-            parser=f"{parse.__module__}.{parse.__qualname__}",
+            parser=parse,
             shown_as=shlex.join([name, *words]),
         )
         evidence = self.recorder.record(recorded)
@@ -89,10 +95,35 @@ class Tools:
 
 
 def no_admin_session(where: str) -> NotGiven:
-    """The error of everything that needs an admin tctl where there is none."""
+    """The error for every reading that needs an admin tctl, where you gave none."""
     return NotGiven(
         expected="an admin session of Teleport",
-        seen="none was given",
+        seen="you gave none",
         where=where,
         remedy="give an admin tctl with --tctl, e.g. `--tctl tctl` after `tsh login`",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsFacet:
+    """Readings of the tools.
+
+    Attributes:
+        tools: The programs.
+        readings: The cache.
+    """
+
+    tools: Tools
+    readings: Readings
+
+    def kubectl(self) -> Tool:
+        """Kubectl's version."""
+        return self.readings.once(KUBECTL, self.tools.kubectl_version)
+
+    def istioctl(self) -> Tool:
+        """Istioctl's version."""
+        return self.readings.once(ISTIOCTL, self.tools.istioctl_version)
+
+    def tctl(self) -> Tool:
+        """Tctl's version."""
+        return self.readings.once(TCTL, self.tools.tctl_version)

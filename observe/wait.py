@@ -1,6 +1,6 @@
-"""The one wait vocabulary: `eventually`, `converges`, `consistently`. Nowhere else does this suite sleep.
+"""The one wait vocabulary: `eventually` and `converges`. Nowhere else does this suite sleep.
 
-Each takes a look (a function that returns what it sees and raises `NotYet` while it is not so), and ends with the number of
+Each takes a look: a function that returns what it sees, or raises `NotYet` with it. A wait that fails reports the number of
 attempts, the time it took and the last observation.
 """
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class NotYet(Exception):
-    """A look that has not found its object yet. The text is the last observation."""
+    """A look that did not see the expected state yet. The text is the last observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +41,21 @@ class Pace:
 
 
 def wait_until(moment: datetime) -> None:
-    """Waits for a moment, where time itself is what is waited for; at once where it has passed."""
+    """Waits for a moment; returns at once where it has passed."""
     time.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()))
 
 
 def eventually(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "look at the last observation") -> T:
-    """Looks until it is so once.
+    """Looks until a look succeeds.
 
     Args:
-        what: What is waited for, as in "the DaemonSet tbot is ready on every node".
-        look: Returns what it sees, or raises `NotYet` with what it saw.
+        what: The expected state, as in "the DaemonSet tbot is ready on every node".
+        look: Returns what it sees, or raises `NotYet` with the observation.
         pace: Patience.
-        remedy: What a person should try when it never becomes so.
+        remedy: The next step for a person when the wait fails.
 
     Raises:
-        CouldNotTell: It did not become so in time; holds attempts, seconds and the last observation.
+        CouldNotTell: No look succeeded in time; holds attempts, seconds and the last observation.
     """
     return converges(what, look, pace, times=1, remedy=remedy)
 
@@ -63,7 +63,7 @@ def eventually(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "l
 def converges(
     what: str, look: Callable[[], T], pace: Pace, *, times: int, remedy: str = "look at the last observation"
 ) -> T:
-    """Looks until it is so `times` times in a row; a single `NotYet` starts the count again.
+    """Looks until `times` looks in a row succeed; a single `NotYet` starts the count again.
 
     Raises:
         CouldNotTell: See `eventually`.
@@ -102,30 +102,3 @@ def converges(
         retry_error_callback=give_up,
     )
     return retrying(attempt)
-
-
-def consistently(what: str, look: Callable[[], T], pace: Pace, *, remedy: str = "look at the last observation") -> T:
-    """Looks again and again for the whole of `pace.timeout`; it must be so every time.
-
-    Returns:
-        The last thing seen.
-
-    Raises:
-        CouldNotTell: It was not so once; says when.
-    """
-    began = pace.clock()
-    looks = 0
-    while True:
-        looks += 1
-        try:
-            seen = look()
-        except NotYet as error:
-            raise CouldNotTell(
-                expected=f"{what} for {pace.timeout:g} s without a break",
-                seen=f"at look {looks}, after {pace.clock() - began:.1f} s: {error}",
-                where=what,
-                remedy=remedy,
-            ) from error
-        if pace.clock() - began + pace.interval > pace.timeout:
-            return seen
-        pace.sleep(pace.interval)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facts.errors import NotGiven
-from facts.evidence import Recorder
+from facts.recorder import Recorder
 from observe.command import CommandResult, run
 from observe.teleport.audit import AuditEvents
 from observe.tools import Tctl

@@ -10,9 +10,9 @@ import pytest
 from pytest_bdd.parser import Scenario
 
 from facts.errors import CouldNotTell
-from facts.evidence import Recorder
 from facts.finding import Finding, Holds, Violated
 from facts.kubernetes.objects import Pod
+from facts.recorder import Recorder
 from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
 from observe.install import Install

@@ -30,9 +30,9 @@ class Gateway:
     """A gateway.
 
     Attributes:
-        ref: What runs it: a Deployment, a DaemonSet, another controller, or a Pod that stands alone.
+        ref: Its controller: a Deployment, a DaemonSet or another one; a Pod without a controller stands for itself.
         labels: Of its pods.
-        selector: Labels by which its pods are told from others of the namespace.
+        selector: Labels that select its pods among those of the namespace.
         service_account: Of its pods.
         evidence: Ids of the readings.
     """
@@ -50,16 +50,16 @@ class Gateway:
 
     @property
     def is_ingress(self) -> bool:
-        """It takes what comes from outside, and the installation made it: no waypoint, and none of the Gateway API."""
+        """It takes traffic from outside, and the installation made it: no waypoint, and none of the Gateway API."""
         return not self.labels.get("istio", "").startswith(NOT_INGRESS) and GATEWAY_NAME not in self.labels
 
     def has(self, pod: Pod) -> bool:
-        """Whether a pod is one of its pods."""
+        """Tell whether a pod is one of its pods."""
         return pod.namespace == self.namespace and bool(self.selector) and self.selector.items() <= pod.labels.items()
 
 
 def gateways_of(workloads: Iterable[Deployment | DaemonSet], pods: Iterable[Pod]) -> tuple[Gateway, ...]:
-    """The gateways among workloads, and those that only their pods tell.
+    """The gateways among workloads, and those that only their pods show.
 
     Args:
         workloads: All Deployments and DaemonSets that are gateways by their template.
@@ -77,11 +77,11 @@ def gateways_of(workloads: Iterable[Deployment | DaemonSet], pods: Iterable[Pod]
 
 
 def _controller(pod: Pod) -> str:
-    """What runs a pod, as ``Kind/name``: of a ReplicaSet the Deployment that it belongs to."""
+    """The controller of a pod, as ``Kind/name``; the Deployment, where a ReplicaSet runs the pod."""
     kind, _, name = (pod.owner or f"Pod/{pod.name}").partition("/")
-    rollout = pod.labels.get("pod-template-hash")
-    if kind == "ReplicaSet" and rollout and name.endswith(f"-{rollout}"):
-        return f"Deployment/{name.removesuffix(f'-{rollout}')}"
+    suffix = f"-{pod.labels.get('pod-template-hash', '')}"
+    if kind == "ReplicaSet" and name.endswith(suffix):
+        return f"Deployment/{name.removesuffix(suffix)}"
     return f"{kind}/{name}"
 
 

@@ -34,7 +34,6 @@ class MeshConfig(Declared):
 
     Attributes:
         trust_domain: Istio's default is ``cluster.local``.
-        trust_domain_aliases: Further trust domains whose peers are accepted.
         normalization: ``pathNormalization.normalization``; Istio's default is ``DEFAULT``, which acts as ``BASE``.
         evidence: Ids of the readings.
     """
@@ -45,7 +44,6 @@ class MeshConfig(Declared):
         At("trustDomain"),
         Read(str, lambda text: text or DEFAULT_TRUST_DOMAIN),
     ]
-    trust_domain_aliases: Annotated[Texts, At("trustDomainAliases")]
     normalization: Annotated[
         str, Field(default="DEFAULT"), At("pathNormalization.normalization"), Read(str, lambda text: text or "DEFAULT")
     ]
@@ -118,8 +116,8 @@ class Mesh:
         """Name of the injection template that mounts the node's socket.
 
         Args:
-            named: What it is expected to be called. It is taken if there is one of that name, or if it cannot be told which
-                other one it is: then what is judged is that the expected one is missing.
+            named: Its expected name. The result is this name if there is such a template, or if the other candidates are
+                none or several; the suite then reports that the expected template is missing.
         """
         mounting = [name for name, text in self.templates.items() if _NODES_SOCKET.search(text)]
         return mounting[0] if named not in self.templates and len(mounting) == 1 else named

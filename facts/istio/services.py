@@ -45,7 +45,7 @@ class Service(Declared):
     evidence: tuple[str, ...]
 
     def selects(self, labels: Mapping[str, str]) -> bool:
-        """Whether pods with these labels are behind it."""
+        """Tell whether it selects pods with these labels."""
         return bool(self.selector) and self.selector.items() <= labels.items()
 
 

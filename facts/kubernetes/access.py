@@ -17,19 +17,17 @@ class Right:
         verb: ``get``, ``list``, ``create`` …
         resource: Plural name, with its group and subresource: ``deployments.apps``, ``pods/log``; or a path of the API
             server that is no resource, such as ``/openid/v1/jwks``.
-        namespace: Empty for all namespaces or for a resource that has none.
         allowed: The API server's answer.
         evidence: Ids of the readings.
     """
 
     verb: str
     resource: str
-    namespace: str
     allowed: bool
     evidence: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
+        return f"{self.verb} {self.resource}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,6 @@ class _Resource(Declared):
     resource: str
     group: Text
     subresource: Text
-    namespace: Text
 
     def __str__(self) -> str:
         group, subresource = f".{self.group}" if self.group else "", f"/{self.subresource}" if self.subresource else ""
@@ -67,7 +64,7 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
     where = "SelfSubjectAccessReview"
     review = read(_Review, document, where)
     if review.path:
-        return Right(review.path.verb, review.path.path, "", review.allowed, evidence)
+        return Right(review.path.verb, review.path.path, review.allowed, evidence)
     if not review.asked:
         raise damaged("the field spec.resourceAttributes", "it is missing", where)
-    return Right(review.asked.verb, str(review.asked), review.asked.namespace, review.allowed, evidence)
+    return Right(review.asked.verb, str(review.asked), review.allowed, evidence)

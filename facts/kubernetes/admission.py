@@ -33,5 +33,5 @@ def refused_by(words: str) -> str:
     """
     for pattern, who in _REFUSALS:
         if found := pattern.search(words):
-            return " ".join([who, *(name for name in found.groups() if name)])
+            return " ".join([who, *found.groups()])
     return ""

@@ -27,7 +27,7 @@ class Condition(Declared):
 
 
 def condition_holds(conditions: tuple[Condition, ...], kind: str) -> bool:
-    """Whether the condition of type `kind` is True."""
+    """Tell whether the condition of type `kind` is True."""
     return any(c.type == kind and c.status == "True" for c in conditions)
 
 
@@ -112,7 +112,7 @@ class Pod(Declared):
 
     @property
     def has_ended(self) -> bool:
-        """It ran to its end, failed or was evicted; nothing of it runs, and it only waits to be cleaned up."""
+        """It completed, failed or was evicted: none of its containers runs."""
         return self.phase in ("Succeeded", "Failed")
 
     @property

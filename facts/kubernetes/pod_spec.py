@@ -168,7 +168,6 @@ class Container(ContainerState):
         env: Variables by name. A value taken from elsewhere is shown as ``fieldRef:spec.nodeName``,
             ``secretKeyRef:NAME/KEY``, ``configMapKeyRef:NAME/KEY`` or ``resourceFieldRef:NAME``.
         mounts: Volume mounts in the order of the specification.
-        privileged: ``securityContext.privileged``.
         run_as_user: ``securityContext.runAsUser`` of the container; None when not given there.
         readiness_probe: It has one; without it Ready means no more than running.
     """
@@ -183,7 +182,6 @@ class Container(ContainerState):
         Mapping[str, str], Read(ListOf[_Variable], lambda found: {v.name: v.source or v.value for v in found})
     ] = field(default_factory=dict)
     mounts: Annotated[ListOf[VolumeMount], At("volumeMounts")] = ()
-    privileged: Annotated[bool, At("securityContext.privileged")] = False
     run_as_user: Annotated[int | None, At("securityContext.runAsUser")] = None
     readiness_probe: Annotated[Given, At("readinessProbe")] = False
 

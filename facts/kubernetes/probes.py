@@ -22,7 +22,7 @@ class SeenContainer(Declared):
     Attributes:
         container: Container id, 64 hex digits; empty if the path holds none.
         pod: Pod uid.
-        ids_in_path: How many 64-digit ids the path holds; tbot takes the first.
+        ids_in_path: Number of 64-digit ids in the path; tbot takes the first.
         root: The path, as tbot parses it.
     """
 
@@ -41,7 +41,7 @@ class NodeProbe(Declared):
         kubelet_address: HOST:PORT that was dialled, as tbot dials it.
         kubelet_status: HTTP status of the kubelet's health page; 0 if there was no answer.
         kubelet_error: Why there was none.
-        containers: What mountinfo shows.
+        containers: Containers that mountinfo shows.
         unreadable: Processes whose mountinfo could not be read.
         evidence: Ids of the readings.
     """
@@ -60,11 +60,11 @@ class Refused:
     """A probe pod that the cluster did not admit, or that never ran.
 
     Attributes:
-        node: The node it was meant for.
+        node: The node that it should run on.
         reason: The cluster's own words.
         evidence: Ids of the readings.
-        by_policy: The cluster or the node refused such a pod. Otherwise something else was in the way (an image that cannot
-            be pulled, a right that this identity lacks, an API server that did not answer), and the probe could not look.
+        by_policy: The cluster or the node refused such a pod. Otherwise another obstacle (an image that cannot be pulled,
+            a right that this identity lacks, an API server that did not answer) kept the probe from looking.
     """
 
     node: str
@@ -81,8 +81,8 @@ class SdsProbe:
         node: The node whose socket was asked.
         namespace: The probe's own.
         service_account: The probe's own.
-        leaf: The certificate it was given; None if it was given none.
-        reason: Why not: what the socket answered, or that it did not; empty if it was.
+        leaf: The certificate that the socket gave it; None if it gave none.
+        reason: The reason why it gave none; empty if it gave one.
         read_at: UTC.
         evidence: Ids of the readings.
     """
@@ -135,7 +135,7 @@ class SocketDirectoryProbe(Declared):
         directory: The directory.
         writable: The kernel lets the probe write in it (access(2)); it did not.
         mount_read_only: The probe's own mount is read-only, so that `writable` says nothing about the directory.
-        entries: What is in it; None where the probe may not list it.
+        entries: Its entries; None where the probe may not list them.
         evidence: Ids of the readings.
     """
 

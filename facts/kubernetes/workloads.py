@@ -36,22 +36,17 @@ class PodTemplate(Declared):
         return "gateway" in [name.strip() for name in self.annotations.get(TEMPLATES, "").split(",")]
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment(Declared):
-    """A Deployment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller(Declared):
+    """A controller of pods.
 
     Attributes:
         namespace: Its namespace.
         name: Its name.
         uid: Its uid.
-        labels: Its labels.
         selector: ``matchLabels`` of its selector.
         generation: Of the specification.
         observed_generation: The one that the status speaks of.
-        desired: Replicas wanted.
-        updated: Replicas of the present template.
-        available: Replicas available.
-        conditions: All conditions.
         template: Its pod template.
         evidence: Ids of the readings it was made from.
     """
@@ -59,26 +54,40 @@ class Deployment(Declared):
     namespace: Annotated[Text, At("metadata.namespace")]
     name: Annotated[str, At("metadata.name")]
     uid: Annotated[Text, At("metadata.uid")]
-    labels: Annotated[TextMap, At("metadata.labels")]
     selector: Annotated[TextMap, At("spec.selector.matchLabels")]
     generation: Annotated[int, At("metadata.generation")]
     observed_generation: Annotated[Count, At("status.observedGeneration")]
-    desired: Annotated[int, Field(default=1), At("spec.replicas")]
-    updated: Annotated[Count, At("status.updatedReplicas")]
-    available: Annotated[Count, At("status.availableReplicas")]
-    conditions: Annotated[Many[Condition], At("status.conditions")]
     template: Annotated[PodTemplate, At("spec.template")]
     evidence: tuple[str, ...]
 
     @property
     def ref(self) -> ObjectRef:
-        """The Deployment as the subject of a reading."""
-        return ObjectRef("Deployment", self.name, self.namespace, self.uid)
+        """The object as the subject of a reading."""
+        return ObjectRef(type(self).__name__, self.name, self.namespace, self.uid)
 
     @property
     def is_current(self) -> bool:
         """The status speaks of the present specification."""
         return self.observed_generation >= self.generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(Controller):
+    """A Deployment.
+
+    Attributes:
+        labels: Its labels.
+        desired: Replicas wanted.
+        updated: Replicas of the present template.
+        available: Replicas available.
+        conditions: All conditions.
+    """
+
+    labels: Annotated[TextMap, At("metadata.labels")]
+    desired: Annotated[int, Field(default=1), At("spec.replicas")]
+    updated: Annotated[Count, At("status.updatedReplicas")]
+    available: Annotated[Count, At("status.availableReplicas")]
+    conditions: Annotated[Many[Condition], At("status.conditions")]
 
     @property
     def is_available(self) -> bool:
@@ -86,47 +95,21 @@ class Deployment(Declared):
         return self.is_current and self.desired > 0 and condition_holds(self.conditions, "Available")
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonSet(Declared):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSet(Controller):
     """A DaemonSet.
 
     Attributes:
-        namespace: Its namespace.
-        name: Its name.
-        uid: Its uid.
-        selector: ``matchLabels`` of its selector.
-        generation: Of the specification.
-        observed_generation: The one that the status speaks of.
         desired: Nodes that should run it.
         updated: Nodes that run the present template.
         ready: Nodes where it is ready.
         available: Nodes where it is available.
-        template: Its pod template.
-        evidence: Ids of the readings it was made from.
     """
 
-    namespace: Annotated[Text, At("metadata.namespace")]
-    name: Annotated[str, At("metadata.name")]
-    uid: Annotated[Text, At("metadata.uid")]
-    selector: Annotated[TextMap, At("spec.selector.matchLabels")]
-    generation: Annotated[int, At("metadata.generation")]
-    observed_generation: Annotated[Count, At("status.observedGeneration")]
     desired: Annotated[Count, At("status.desiredNumberScheduled")]
     updated: Annotated[Count, At("status.updatedNumberScheduled")]
     ready: Annotated[Count, At("status.numberReady")]
     available: Annotated[Count, At("status.numberAvailable")]
-    template: Annotated[PodTemplate, At("spec.template")]
-    evidence: tuple[str, ...]
-
-    @property
-    def ref(self) -> ObjectRef:
-        """The DaemonSet as the subject of a reading."""
-        return ObjectRef("DaemonSet", self.name, self.namespace, self.uid)
-
-    @property
-    def is_current(self) -> bool:
-        """The status speaks of the present specification."""
-        return self.observed_generation >= self.generation
 
     @property
     def is_complete(self) -> bool:

@@ -43,18 +43,18 @@ class Generations:
         return self.old if name == OLD else self.new
 
     def named(self, authorities: Iterable[Certificate]) -> tuple[str, ...]:
-        """What some authorities are: `OLD` and `NEW` where they are all of those, `ANOTHER` for any that is neither."""
+        """Names of some authorities: `OLD` and `NEW` where all of those are among them, `ANOTHER` for any other."""
         held = {a.sha256 for a in authorities}
         names = [name for name in (OLD, NEW) if self.of(name) and held >= {a.sha256 for a in self.of(name)}]
         known = {a.sha256 for name in names for a in self.of(name)}
         return (*names, *((ANOTHER,) if held - known else ()))
 
     def trusted_by(self, proxy: ProxyIdentity) -> tuple[str, ...]:
-        """What a proxy trusts, as `named` says it."""
+        """Names of the authorities that a proxy trusts, see `named`."""
         return self.named(a for authorities in proxy.root_authorities.values() for a in authorities)
 
     def issuer_of(self, leaf: Certificate | None) -> str:
-        """Which of them has signed a certificate: `OLD`, `NEW`, `ANOTHER`; `NONE` where there is no certificate."""
+        """Name of the authority that signed a certificate: `OLD`, `NEW`, `ANOTHER`; `NONE` without a certificate."""
         if leaf is None:
             return NONE
         return next((name for name in (OLD, NEW) if is_signed_by(leaf, self.of(name))), ANOTHER)
@@ -62,12 +62,12 @@ class Generations:
 
 @dataclass(frozen=True, slots=True)
 class PhaseExpectation:
-    """The state of the trust domain that a phase has to bring about.
+    """The state of the trust domain that a phase must bring about.
 
     Attributes:
         phase: As Teleport calls it.
-        trusted: `OLD`, `NEW` or both, in this order: what is published, and what every proxy has to trust.
-        issuer: `OLD` or `NEW`: who has to have signed every proxy's certificate.
+        trusted: `OLD`, `NEW` or both, in this order: Teleport must publish them, and every proxy must trust them.
+        issuer: `OLD` or `NEW`: the authority that must have signed every proxy's certificate.
     """
 
     phase: str
@@ -75,7 +75,7 @@ class PhaseExpectation:
     issuer: str
 
     def lacks(self, proxy: ProxyIdentity, generations: Generations) -> str:
-        """How a proxy is behind, as the end of a sentence; empty where it has followed."""
+        """The difference between a proxy and the phase, as the end of a sentence; empty where the proxy has followed."""
         trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
         behind = [
             *([f"trusts {told(trusted)}, not {told(self.trusted)}"] if trusted != self.trusted else []),
@@ -94,12 +94,12 @@ class Stage:
     """One phase that Teleport entered, and the readings once every proxy had followed or the suite stopped waiting.
 
     Attributes:
-        wanted: What it has to make of the trust domain.
-        entered: When Teleport had taken it, UTC.
-        waited: Seconds from then until every proxy was seen to have followed, or until the waiting was over.
-        generations: The authorities, as they were known then.
-        status: What ``tctl status`` said.
-        bundle: What Teleport published.
+        wanted: The state that the phase must bring about.
+        entered: When Teleport entered it, UTC.
+        waited: Seconds from then until every proxy had followed, or until the suite stopped waiting.
+        generations: The authorities known then.
+        status: The answer of ``tctl status``.
+        bundle: The trust bundle that Teleport published.
         fleet: The proxies.
     """
 
@@ -118,7 +118,7 @@ class Stage:
         return tuple((pod, lacks) for pod, lacks in said if lacks)
 
     def has_been_followed(self, *, but_on: str = "") -> bool:
-        """Whether every proxy has, those on one node aside if it is given."""
+        """Tell whether every proxy has followed; those on the node `but_on` do not count."""
         pods = (*(pod for pod, _ in self.behind), *(unread.pod for unread in self.fleet.unread))
         return all(pod.node == but_on for pod in pods)
 

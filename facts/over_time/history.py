@@ -22,7 +22,7 @@ class Held(Generic[T]):
     """A state that lasted from one look to another.
 
     Attributes:
-        what: It.
+        what: The state.
         first_seen: UTC time of the first look that saw it.
         last_seen: UTC time of the last look before it was otherwise, or of the last look at all.
     """
@@ -38,7 +38,7 @@ class History:
 
     Attributes:
         pod: Its pod.
-        sightings: What it was, in order; a new one begins where anything but the time has changed.
+        sightings: Its states, in order; a new one begins where anything but the time has changed.
         unread: Looks that failed.
     """
 
@@ -67,7 +67,7 @@ class History:
 
     @property
     def latest(self) -> ProxyIdentity | None:
-        """What it was when it was last read; its times are those of the first look that saw it so."""
+        """The proxy as last read; its times are those of the first look that saw this state."""
         return self.sightings[-1].what if self.sightings else None
 
     @property
@@ -83,7 +83,7 @@ class History:
 
     @property
     def taken_up(self) -> tuple[datetime, ...]:
-        """When Envoy took up each of `svids`, by its own clock: the update that brought a certificate not seen before."""
+        """The time at which Envoy took up each of `svids`, by its own clock: of the update that first brought it."""
         first = {h.what.leaf.sha256: h for h in reversed(self.sightings) if h.what.leaf is not None}
         return tuple(first[s.what.sha256].what.last_updated or s.first_seen for s in self.svids)
 
@@ -99,7 +99,7 @@ class History:
 
     @property
     def streams(self) -> tuple[Held[int], ...]:
-        """How many SDS streams it had."""
+        """The number of its SDS streams."""
         return self._held(lambda i: i.streams.rq_active)
 
     @property
@@ -109,7 +109,7 @@ class History:
 
     @property
     def restarts(self) -> int:
-        """How often Envoy was seen to have started anew: the moment of its start moved further than its uptime is old."""
+        """The number of new starts of Envoy: its start time moved by more than its uptime can be old."""
         starts = [s.what.started_at for s in self.sightings]
         return sum(later - earlier > UPTIME_IS_OLD for earlier, later in pairwise(starts))
 
@@ -131,7 +131,7 @@ class History:
 
 
 def _same(one: ProxyIdentity, other: ProxyIdentity) -> bool:
-    """Whether two looks saw the same: all but what moves with time, and what the proxy counts since its start."""
+    """Tell whether two looks saw the same state; times and the proxy's counters do not count."""
     if abs(one.started_at - other.started_at) > UPTIME_IS_OLD:
         return False
     still = replace(

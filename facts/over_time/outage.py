@@ -1,4 +1,4 @@
-"""An outage and its effect on a load: moments on the suite's clock, held against the ends of certificates."""
+"""An outage and its effect on a load: times on the suite's clock, compared with the expiry of certificates."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Outage:
 
     Attributes:
         of: What, e.g. ``tbot``.
-        ordered: When it was told to go.
-        gone: When it was seen to be gone.
-        recalled: When it was told to come back.
-        back: When it was seen to be back.
-        shown_by: What it was seen by, as a sentence.
-        evidence: Ids of the readings that it was seen in.
-        suffering: Pods that live from it, as they were shortly before it was told to come back.
-        anew: Where it comes back node by node: when that began on each node, by the node's name.
+        ordered: When the suite began to take it away.
+        gone: When the suite saw that it was gone.
+        recalled: When the suite began to bring it back.
+        back: When the suite saw that it was back.
+        shown_by: The observation that showed it, as a sentence.
+        evidence: Ids of the readings that show it.
+        suffering: Pods that depend on it, as they were shortly before the recall.
+        anew: For a source that runs node by node: when its new start began on each node, by the node's name.
     """
 
     of: str
@@ -42,7 +42,7 @@ class Outage:
 
     @property
     def lasted(self) -> float:
-        """Seconds from when it was seen to be gone to when it was told to come back."""
+        """Seconds from `gone` to `recalled`."""
         return (self.recalled - self.gone).total_seconds()
 
     def __str__(self) -> str:
@@ -51,15 +51,15 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A pod of the run that was started while something was missing.
+    """A test pod that started while something was missing.
 
     Attributes:
-        pod: As it was last seen.
-        began: When it was told to start.
-        last_words: The end of what its agent said when it ended for the first time; empty where it has not ended.
-        meanwhile: What its proxy was while that was missing; None where no Envoy ran then.
-        ready: When it was seen to be Ready; None where it has not become so.
-        proxy: What its proxy was when it was Ready.
+        pod: The pod, as last read.
+        began: When the suite created it.
+        last_words: The end of its agent's log when the agent first ended; empty where it has not ended.
+        meanwhile: Its proxy while the source was missing; None where no Envoy ran then.
+        ready: When it became Ready; None where it has not.
+        proxy: Its proxy, once the pod was Ready.
         evidence: Ids of the readings.
     """
 
@@ -74,15 +74,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """A node's socket directory that was lost, and tbot, which was replaced there.
+    """A node's socket directory that the suite removed, and the replacement of the tbot there.
 
     Attributes:
         node: The node.
-        lost: When the directory was taken away.
-        replaced: When the tbot of before was told to go.
-        back: When another tbot was seen to be Ready; None where none has become so.
-        words: What kept it from that; empty where nothing did.
-        inodes: Of the directory before, and of the one that is there now; empty where there is none.
+        lost: When the suite removed the directory.
+        replaced: When the suite deleted the old tbot.
+        back: When another tbot became Ready; None where none has.
+        words: The reason why none became Ready; empty where one did.
+        inodes: Of the old and of the present directory; empty for one that does not exist.
         evidence: Ids of the readings.
     """
 
@@ -97,16 +97,16 @@ class Relocation:
 
 @dataclass(frozen=True, slots=True)
 class NodeRestart:
-    """A node that was restarted.
+    """A node that the suite restarted.
 
     Attributes:
         node: The node.
-        ordered: When that was ordered.
+        ordered: When the suite ordered the restart.
         up: When its machine ran again.
-        back: When each pod of before was seen to run anew and to be Ready; None where that was not so in time.
-        before: The pods on it before.
-        after: The pods on it when it was over.
-        proxies: The proxies among them when it was over.
+        back: When every pod of `before` ran anew and was Ready; None where one was not in time.
+        before: The pods on the node before the restart.
+        after: The pods on the node at the end.
+        proxies: The proxies on the node at the end.
         evidence: Ids of the readings.
     """
 
@@ -127,14 +127,14 @@ def held_at(history: History, moment: datetime) -> Held[Certificate] | None:
 
 
 def renewed_at(history: History, since: datetime) -> datetime | None:
-    """When a proxy took up its first certificate after a moment, by its own Envoy's clock; None if it has not."""
+    """The time at which a proxy took up its first certificate after a moment, by its Envoy's clock; None if it has not."""
     return next((at for at in history.taken_up if at > since), None)
 
 
 def resupplied_at(history: History, since: datetime) -> datetime | None:
-    """When a proxy took up its first certificate over another connection than that of a moment; None if it has not.
+    """The time of a proxy's first certificate over another SDS connection than that of a moment; None without one.
 
-    A certificate may come over the old connection as well, as long as that lasts; such a one does not count.
+    A certificate that comes over the old connection, while that lasts, does not count.
     """
     before = [s.what for s in history.sightings if s.first_seen <= since]
     if not before:
@@ -150,16 +150,16 @@ class Effect:
     """The effect of an outage on one load.
 
     Attributes:
-        end: When the first of the certificates ended that both ends had when the source was told to come back.
-        margin: How far the clock of the requests may be off against that of the end, in seconds; what had its outcome so
-            close before the end counts neither as before it nor as after it.
-        until_end: Requests that had their outcome before that end, for all that the clocks can tell.
-        after_end: Requests that began after it and had their outcome before the recall, for all that the clocks can tell.
-        first_refused: When the first request was refused that was under way at that end or began after it, less the margin;
-            None if none was.
-        last_answered: When the last of `after_end` was answered; None if none was.
-        recovered: When the first request began from which on all were answered, the recall at the earliest; None if the
-            last one failed.
+        end: The earlier expiry of the two certificates that client and server held at the recall.
+        margin: Uncertainty of the client's clock, in seconds; a request whose outcome came so close before the end counts
+            neither as before nor as after it.
+        until_end: Requests that had their outcome before the end, as far as the clocks can tell.
+        after_end: Requests that began after the end and had their outcome before the recall, as far as the clocks can tell.
+        first_refused: Earliest failure of a request that was under way at the end, less the margin, or began after it;
+            None without one.
+        last_answered: When the server answered the last of `after_end`; None if it answered none.
+        recovered: Start of the first request from which on the server answered all, the recall at the earliest; None if
+            the last request failed.
     """
 
     end: datetime
@@ -182,13 +182,13 @@ class Effect:
 
 
 def effect_of(outage: Outage, load: Load, client: History, server: History) -> Effect | None:
-    """Holds a load against the certificates at both its ends; None where one end had none.
+    """Compare a load with the certificates of its client and server; None where one of them had no certificate.
 
     Args:
-        outage: Of what supplies both ends.
+        outage: Outage of the source that supplies both.
         load: Requests that began before the outage and ended after it.
-        client: What the client's proxy held.
-        server: What the server's proxy held.
+        client: History of the client's proxy.
+        server: History of the server's proxy.
     """
     held = [svid for svid in (held_at(h, outage.recalled) for h in (client, server)) if svid is not None]
     if len(held) < 2:
@@ -196,7 +196,7 @@ def effect_of(outage: Outage, load: Load, client: History, server: History) -> E
     end = min(svid.what.not_after for svid in held)
     requests, margin = load.ledger.requests, timedelta(seconds=load.clock.uncertainty)
     failed = [r for r in requests if r.outcome is not Outcome.ANSWERED]
-    # What was under way at the recall may have been answered because of it.
+    # The recall itself may have answered a request that was under way then.
     after = tuple(r for r in requests if end <= r.at and answered_at(r) < outage.recalled - margin)
     refused = [answered_at(r) for r in failed if answered_at(r) >= end - margin]
     answered = [answered_at(r) for r in after if r.outcome is Outcome.ANSWERED]
@@ -212,7 +212,7 @@ def effect_of(outage: Outage, load: Load, client: History, server: History) -> E
 
 
 def answered_at(request: Request) -> datetime:
-    """When a request had its outcome."""
+    """The time at which a request had its outcome."""
     return request.at + timedelta(seconds=request.seconds)
 
 

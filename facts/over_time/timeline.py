@@ -18,7 +18,7 @@ from facts.traffic.load import Clock, Load
 WHERE = "timeline"
 
 STILL_SILENT = timedelta(seconds=15)
-"""Looks that fail alike are one silence up to this far apart: a look that nobody answers takes some seconds."""
+"""Failed looks with the same reason are one silence up to this far apart: a look without an answer takes some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class Silence(Declared):
 
     Attributes:
         pod: ``namespace/name``.
-        why: What was seen instead of an answer.
-        looks: How many looks failed.
+        why: The reason that the failed look gave.
+        looks: Number of failed looks.
         first: When the first of them did.
         last: When the last did.
     """
@@ -106,8 +106,8 @@ class Failures(Declared):
     Attributes:
         first: When the first of them began.
         last: When the last did.
-        count: How many.
-        reason: What became of them.
+        count: Their number.
+        reason: Their common outcome.
     """
 
     first: Time
@@ -122,15 +122,15 @@ class LoadLine(Declared):
 
     Attributes:
         client: ``namespace/name``.
-        url: What was asked for.
+        url: The URL of the requests.
         rate: Requests a second.
         keeps_connection: All over one connection; otherwise each over its own.
         began: When.
         ended: When.
-        sent: How many requests.
-        connections: Over how many connections of the client's.
-        answered: In each second since `began`, how many requests that began in it were answered.
-        failures: Those that were not, by second and reason, in order.
+        sent: Number of requests.
+        connections: Number of the client's connections.
+        answered: For each second since `began`, the number of answered requests that began in it.
+        failures: Requests without an answer, by second and reason, in order.
     """
 
     client: str
@@ -146,7 +146,7 @@ class LoadLine(Declared):
 
     @property
     def failed(self) -> int:
-        """How many were not answered."""
+        """Number of requests without an answer."""
         return sum(f.count for f in self.failures)
 
 
@@ -194,8 +194,8 @@ class Timeline(Declared):
         streams: SDS streams by proxy, in order.
         silences: When proxies could not be read.
         loads: Requests.
-        actions: What the suite did, in order.
-        happenings: What else was noticed, in order.
+        actions: Actions of the suite, in order.
+        happenings: Other events, in order.
     """
 
     title: str
@@ -240,14 +240,14 @@ def draw_up(
 
     Args:
         title: Of the scenario.
-        histories: Proxies that were watched.
-        loads: Requests that were made meanwhile; their clients' clocks are added.
+        histories: Histories of the watched proxies.
+        loads: Loads of that time; the clocks of their clients are added.
         clocks: Further clocks.
-        actions: What the suite did.
-        happenings: What else was noticed.
+        actions: Actions of the suite.
+        happenings: Other events.
 
     Raises:
-        ValueError: Nothing at all was seen.
+        ValueError: There is nothing to draw.
     """
     acted = tuple(sorted(actions, key=lambda a: a.began))
     noticed = tuple(sorted(happenings, key=lambda h: h.at))

@@ -39,7 +39,7 @@ AGENT_METRICS = "/stats/prometheus"
 
 
 class Validator(StrEnum):
-    """The means by which the secret ``ROOTCA`` makes Envoy validate peers."""
+    """The kind of validation that the secret ``ROOTCA`` configures."""
 
     SPIFFE = "spiffe"
     TRUSTED_CA = "trusted_ca"
@@ -149,7 +149,7 @@ def parse_secrets(document: Any) -> tuple[Secret, ...]:
         else:
             foreign.append(kind or "something without a type")
     if foreign and not whole:
-        # An answer to another question has no secrets either, and would look like a proxy that nobody has supplied.
+        # An answer to another question has no secrets either, and would look like a proxy without any certificate.
         raise damaged("secrets in the dump", ", ".join(sorted(set(foreign))), "secrets dump")
     return tuple(found)
 
@@ -221,7 +221,7 @@ def parse_agent_metrics(text: str) -> AgentMetrics:
     """Reads the metrics of Istio's agent in Prometheus' text format.
 
     Raises:
-        CouldNotTell: There is not one metric of the agent, so that nothing follows from a missing one.
+        CouldNotTell: The text has no metric of the agent at all, so that a missing one proves nothing.
     """
     found = list(_METRIC.finditer(text))
     if not found:
@@ -290,7 +290,7 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
     chain: tuple[Certificate, ...] = ()
     validator: Validator = Validator.NONE
     authorities: dict[str, tuple[Certificate, ...]] = {}
-    # Other secrets, such as a gateway's own for its clients, are nobody's identity: what they hold is not looked at.
+    # Other secrets, such as a gateway's own for its clients, are no identity: their content is not read.
     if name == LEAF and (certificate := _content(secret, "tls_certificate", where)):
         source = need(certificate, "certificate_chain", dict, where)
         chain = parse_certificates(_inline(source, where), where)
@@ -307,7 +307,7 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
 
 
 def _content(secret: Mapping[str, Any], wanted: str, where: str) -> Any:
-    """What a secret holds, which must be of the kind that its name promises; nothing as long as nobody has supplied it."""
+    """The content of a secret, which must be of the kind that its name promises; empty until an SDS server supplies it."""
     other = sorted(set(secret) - {"@type", "name", wanted})
     if other:
         raise damaged(f"a {wanted} in it", ", ".join(other), where)

@@ -54,7 +54,7 @@ class Counters:
     evidence: tuple[str, ...]
 
     def since(self, before: Counters) -> Counters:
-        """What was counted after an earlier reading of the same proxy."""
+        """The counts since an earlier reading of the same proxy."""
         return Counters(
             {name: value - before.values.get(name, 0) for name, value in self.values.items()},
             (*before.evidence, *self.evidence),

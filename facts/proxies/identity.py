@@ -1,4 +1,4 @@
-"""ProxyIdentity: everything that matters about one sidecar's identity, read once."""
+"""ProxyIdentity: the identity of one sidecar or gateway, and the facts that decide where it comes from."""
 
 from __future__ import annotations
 
@@ -55,12 +55,9 @@ class ProxyIdentity:
         chain: Certificates of ``default``, leaf first; empty unless it is active.
         version_info: Of ``default``; moves with every push, so it proves nothing about rotation.
         last_updated: Of ``default``, UTC; likewise.
-        validator: What ``ROOTCA`` makes Envoy validate with.
+        validator: The kind of validation that ``ROOTCA`` configures.
         root_authorities: Authorities of ``ROOTCA`` by trust domain; the key is empty under ``trusted_ca``.
-        root_version_info: Of ``ROOTCA``.
-        other_secrets: Names of all other secrets, warming ones with `` (warming)`` behind.
         has_files_cluster: The bootstrap has the cluster ``sds-files-grpc``.
-        file_credential: Node metadata ``file-credential`` is true.
         socket_path: Path that Envoy dials for secrets.
         streams: The connection to the SDS server.
         csr_count: Certificate requests that the agent sent to istiod.
@@ -80,10 +77,7 @@ class ProxyIdentity:
     last_updated: datetime | None
     validator: Validator
     root_authorities: Mapping[str, tuple[Certificate, ...]]
-    root_version_info: str
-    other_secrets: tuple[str, ...]
     has_files_cluster: bool
-    file_credential: bool
     socket_path: str
     streams: SdsStreams
     csr_count: int
@@ -206,7 +200,6 @@ def _identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: t
         agent=agent,
         own_path=f"/ns/{pod.namespace}/sa/{pod.service_account}",
     )
-    known = (envoy.LEAF, envoy.ROOT)
     return ProxyIdentity(
         pod=pod,
         sds_mode=decision.mode,
@@ -217,13 +210,7 @@ def _identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: t
         last_updated=leaf.last_updated if leaf else None,
         validator=root.validator if root else Validator.NONE,
         root_authorities=root.authorities if root else {},
-        root_version_info=root.version_info if root else "",
-        other_secrets=(
-            *(name for name in active if name not in known),
-            *(f"{name} (warming)" for name in warming if name not in known),
-        ),
         has_files_cluster=bootstrap.has_files_cluster,
-        file_credential=bootstrap.file_credential,
         socket_path=bootstrap.socket_path,
         streams=envoy.parse_streams(answers.sds_hosts),
         csr_count=agent.csr_count,

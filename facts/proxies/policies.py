@@ -67,7 +67,7 @@ def _of_filter(rbac: Mapping[str, Any], enforced_by: str) -> Iterator[Policy]:
     for key in ("rules", "shadow_rules"):
         for full in maybe(rbac, [key, "policies"], dict[str, Any](), WHERE):
             named = _NAME.match(full)
-            # What is only tried out turns nobody away.
+            # A policy in dry-run mode refuses no request.
             if named is None or (key == "shadow_rules") is not bool(named["custom"]):
                 continue
             action = "CUSTOM" if named["custom"] else maybe(rbac, [key, "action"], "ALLOW", WHERE)

@@ -1,4 +1,4 @@
-"""Secrets that an SDS server sent to an Envoy, with or without new content, by the Envoy's own statistics.
+"""Pushes of secrets to an Envoy, with or without new content, by Envoy's own statistics.
 
 Source: Envoy's statistics of an SDS subscription, ``sds.SECRET.*``. A proxy of Istio keeps them only where its pod asks for
 them (annotation ``sidecar.istio.io/statsInclusionPrefixes``).
@@ -22,7 +22,7 @@ class Pushes:
     """The last push of the secret ``default``.
 
     Attributes:
-        version: The server's version of what came last, from ``version_text``.
+        version: The SDS server's version of the last push, from ``version_text``.
         evidence: Ids of the readings.
     """
 
@@ -31,12 +31,12 @@ class Pushes:
 
     @property
     def last(self) -> datetime | None:
-        """When the last one was sent: tbot's versions are times. None for another server's."""
+        """The time of the last push, which tbot writes as the version; None for another server's version."""
         return pushed_at(self.version)
 
 
 def pushed_at(version: str) -> datetime | None:
-    """When a version was sent, where it is a time, as tbot's are; None otherwise."""
+    """The time that a version names, as tbot's do; None for any other version."""
     try:
         return when(version, "version")
     except CouldNotTell:

@@ -1,4 +1,4 @@
-"""The true source of a sidecar's identity: one decision from the facts that cannot lie.
+"""The source of a sidecar's identity: one decision from facts of Envoy and its agent, never from logs.
 
 Log lines are not among them: the two that the guide shows for the healthy mode are printed in others as well. Nor is
 version_info by itself, which is the SDS server's own business. Source: Istio's agent and bootstrap (1.28 to 1.31), each mode
@@ -30,7 +30,7 @@ class SdsMode(StrEnum):
     FILES = "files"
     """Istio's agent, with certificates from mounted files."""
     SILENT = "silent"
-    """Nobody has supplied both secrets yet, or the provider refuses this workload."""
+    """No SDS server has supplied both secrets yet, or the provider refuses this workload."""
     TAKEOVER = "takeover"
     """Another pod's agent, which became the node's SDS server: it serves that pod's key and istiod's authorities."""
 
@@ -52,7 +52,7 @@ class Decision:
 
 
 def is_counted(version_info: str) -> bool:
-    """Whether a version is one that Istio's agent writes (time, slash, number)."""
+    """Tell whether Istio's agent wrote this version (time, slash, number)."""
     return bool(_COUNTED.fullmatch(version_info))
 
 
@@ -65,10 +65,10 @@ def decide(
     agent: AgentMetrics,
     own_path: str,
 ) -> Decision:
-    """Decides where a proxy's identity comes from.
+    """Decide which server a proxy's identity comes from.
 
     Args:
-        bootstrap: What Envoy was started with.
+        bootstrap: Envoy's bootstrap.
         state: Of the secret ``default``.
         leaf: The secret ``default`` when it is active.
         root: The secret ``ROOTCA`` when it is active.

@@ -35,7 +35,7 @@ class Ping(Declared):
     Attributes:
         cluster_name: Name of the Teleport cluster; it is the SPIFFE trust domain.
         server_version: Version of the proxy.
-        stand_in: It says of itself that it is the lab's stand-in, not Teleport.
+        stand_in: The answer says that the lab's stand-in gave it, not Teleport.
         evidence: Ids of the readings.
     """
 
@@ -74,7 +74,7 @@ class NoSession:
 
     Attributes:
         said: tctl's own words.
-        expired: They speak of a session that has ended or was never begun.
+        expired: They speak of a session that ended or never began.
         evidence: Ids of the readings.
     """
 
@@ -182,7 +182,7 @@ class Role(Declared):
         return frozenset(v for r in self.rules if resource in r.resources or "*" in r.resources for v in r.verbs)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether its workload_identity_labels select a resource with these labels (``*`` selects everything)."""
+        """Tell whether its workload_identity_labels select a resource with these labels (``*`` selects everything)."""
         return selects(self.labels, labels)
 
 
@@ -297,7 +297,7 @@ class BotInstance(Declared):
     evidence: tuple[str, ...] = ()
 
     def is_of(self, service_account: str, pod: str) -> bool:
-        """Whether a service account (``namespace:name``) or a pod has joined as this; host names come with heartbeats."""
+        """Tell whether a service account (``namespace:name``) or a pod joined as this; host names come with heartbeats."""
         return service_account == self.joined_as or (bool(pod) and pod in (self.joined_from, self.hostname))
 
 

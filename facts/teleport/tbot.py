@@ -53,14 +53,14 @@ class Tbot:
     config_changed_at: str = ""
 
     def runs_older_config(self, node: str) -> bool:
-        """Whether the tbot on a node started before its configuration was changed: tbot reads the file only at its start."""
+        """Tell whether the tbot on a node started before its configuration changed; tbot reads the file at its start."""
         container = self.pods[node].spec.container(self.container.name) if node in self.pods else None
         started = container.started_at if container else ""
         return bool(started and self.config_changed_at) and when(started, node) < when(self.config_changed_at, node)
 
     @property
     def host_pid(self) -> bool:
-        """It shares the node's process ids, without which it cannot attest callers."""
+        """It shares the node's process ids; without them it cannot attest callers."""
         return self.daemon_set.template.spec.host_pid
 
     @property
@@ -77,7 +77,7 @@ class Tbot:
 
     @property
     def kubelet_address(self) -> KubeletAddress:
-        """Where it dials its kubelet; the node's address where it names none, which works on the node's network alone."""
+        """The address at which it dials its kubelet; the node's, where its configuration names none."""
         attestors = [s.kubernetes for s in self.config.services if s.kubernetes is not None]
         field = self.node_name.removeprefix("fieldRef:")
         return KubeletAddress(

@@ -1,4 +1,4 @@
-"""Attempts of the suite to get in where it must be refused, each with its outcome and evidence."""
+"""Negative probes: attempts of the suite that the install must refuse, each with its outcome and evidence."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ class OutsideProbe:
     Attributes:
         node: The node.
         in_the_nodes_mounts: The process has the mount namespace of the node's first process.
-        cgroup_root: Root of its first cgroup mount: what tbot looks for a pod in.
+        cgroup_root: Root of its first cgroup mount, in which tbot looks for a pod.
         leaf: The certificate it was given; None if it was given none.
-        outcome: How its stream ended.
-        read_at: UTC.
+        outcome: The end of its stream.
         evidence: Ids of the readings.
     """
 
@@ -41,7 +40,6 @@ class OutsideProbe:
     cgroup_root: str
     leaf: Certificate | None
     outcome: AttemptOutcome
-    read_at: datetime
     evidence: tuple[str, ...]
 
     @property
@@ -52,12 +50,12 @@ class OutsideProbe:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A workload of the run that wants an identity, as it was when it was Ready or when something kept it from that.
+    """A test pod that asks for an identity, once it was Ready or something kept it from that.
 
     Attributes:
         pod: Its pod.
         proxy: Its proxy's identity; None where Envoy does not run.
-        outcome: How its attempt to get an identity ended.
+        outcome: The end of its attempt to get an identity.
         evidence: Ids of the readings.
     """
 
@@ -97,12 +95,11 @@ class Handshake:
     """One TLS connection of a client without a proxy to a workload's sidecar.
 
     Attributes:
-        claim: What it wants to show.
+        claim: The kind of certificate that it shows.
         chain: The certificates that it showed, its own first.
         at: UTC.
-        protocol: E.g. ``TLSv1.3``; empty when there was no handshake at all.
-        outcome: How it ended, as the client saw it.
-        counted: What the server's Envoy counted between a reading before and one after.
+        outcome: Its end, as the client saw it.
+        counted: Counters of the server's Envoy between a reading before and one after.
         server: The server's pod.
         evidence: Ids of the readings.
     """
@@ -110,7 +107,6 @@ class Handshake:
     claim: ShownCertificate
     chain: tuple[Certificate, ...]
     at: datetime
-    protocol: str
     outcome: AttemptOutcome
     counted: Counters
     server: ObjectRef
@@ -133,21 +129,19 @@ class JoinAttempt:
 
     Attributes:
         service_account: As ``namespace:name``.
-        pod: Its pod.
-        outcome: How its joining ended, as it says itself.
-        instances: What Teleport knows of that tbot: bot instances with its host name; None without an admin session.
+        outcome: The end of its attempt to join, by its own log.
+        instances: Bot instances with its host name, by Teleport; None without an admin session.
         evidence: Ids of the readings.
     """
 
     service_account: str
-    pod: Pod
     outcome: AttemptOutcome
     instances: tuple[BotInstance, ...] | None
     evidence: tuple[str, ...]
 
 
 def parse_relay(text: str) -> tuple[bool, str]:
-    """Reads what a relay prints first: whether it has the node's mounts, and its cgroup root.
+    """Reads the first line of a relay: whether it has the node's mounts, and its cgroup root.
 
     Args:
         text: The log of ``manifests/probes/relay.py``.
@@ -165,8 +159,8 @@ def parse_relay(text: str) -> tuple[bool, str]:
     return own == node, need(document, "root", str, where)
 
 
-def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, AttemptOutcome]:
-    """Reads what ``manifests/probes/tls_client.py`` prints: the certificates shown, the protocol, and how it ended.
+def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], AttemptOutcome]:
+    """Reads the output of ``manifests/probes/tls_client.py``: the certificates shown, and the outcome.
 
     Raises:
         CouldNotTell: It printed something else.
@@ -177,7 +171,7 @@ def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], str, AttemptOu
     except ValueError as error:
         raise damaged("one JSON document", text.strip()[-300:] or "nothing", where) from error
     shown = parse_certificates(need(document, "certificate", str, where), where)
-    return shown, need(document, "protocol", str, where), _outcome_of(document, where)
+    return shown, _outcome_of(document, where)
 
 
 def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:
@@ -185,7 +179,7 @@ def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:
     if error:
         return of_exception(error, need(document, "text", str, where))
     if re.match(r"HTTP/1\.\d \d{3}", answer):
-        # Whatever its status: who answers a request has taken the certificate.
+        # Whatever its status: a server that answers a request has accepted the certificate.
         return AttemptOutcome(AttemptEnd.GRANTED, "", answer.partition("\r\n")[0])
     if not answer:
         return AttemptOutcome(AttemptEnd.CLOSED, "", "closed without an answer")

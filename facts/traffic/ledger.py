@@ -1,6 +1,6 @@
 """The ledger of the traffic client: one entry for each request, each with one outcome out of a closed list.
 
-The program, ``manifests/traffic/traffic.py``, writes down what happened; this module decides what that was. The server names
+The program, ``manifests/traffic/traffic.py``, records what happened; this module decides what it means. The server names
 its caller. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of its local replies.
 """
 
@@ -25,7 +25,7 @@ RBAC_WORDS = "RBAC: access denied"
 
 
 class Outcome(StrEnum):
-    """The outcome of a request. Each is told from all others; a timeout is none of the refusals."""
+    """The outcome of a request. Each differs from all others; a timeout is no refusal."""
 
     ANSWERED = "answered by the server"
     DENIED = "403 RBAC: access denied"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     """The proxy that answers had none, for whatever reason: what it counts of its handshakes says more."""
     OTHER_ANSWER = "another answer"
     RESET = "connection reset"
-    """By a peer that had taken it; one that nobody takes is refused."""
+    """By a peer that had accepted the connection; a connection that no peer accepts is refused."""
     CLOSED = "connection closed without an answer"
     REFUSED = "connection refused"
     UNRESOLVED = "name not resolved"
@@ -49,8 +49,6 @@ class End:
 
     pod: str
     namespace: str
-    service_account: str
-    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class Word:
 
     Attributes:
         server: The server.
-        arrivals: How often this request had arrived there by then; more than once means that a proxy asked again.
+        arrivals: Number of arrivals of this request there by then; more than one means that a proxy sent it again.
         target: The path as it arrived; empty over TCP.
         peers: The proxies' certificates on the way, nearest last; none over TCP.
     """
@@ -95,10 +93,10 @@ class Request:
         at: UTC time at which it began.
         seconds: That it took.
         connection: The client's own address of its connection; empty where there was none.
-        outcome: What became of it.
+        outcome: Its outcome.
         status: HTTP status; 0 where there is none.
-        words: What a proxy or the system said, where the server did not answer.
-        word: What the server said, where it did.
+        words: The words of a proxy or of the system, where the server did not answer.
+        word: The server's account, where it answered.
     """
 
     id: str
@@ -135,7 +133,7 @@ class Ledger:
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """What servers said."""
+        """The accounts of the servers."""
         return tuple(r.word for r in self.requests if r.word is not None)
 
 
@@ -145,10 +143,10 @@ class Exchange:
 
     Attributes:
         ledger: The client's.
-        client: What its proxy counted; None where it has none.
-        server: What the server's proxy counted; None where it has none.
-        proxies: What the proxies at both ends held, read before and after: a certificate may have been renewed meanwhile.
-        policies: What the proxies on the way enforce; read only where a request was not answered.
+        client: Counters of the client's proxy; None without a proxy.
+        server: Counters of the server's proxy; None without a proxy.
+        proxies: Identities of the proxies at both ends, read before and after, since a certificate may be renewed meanwhile.
+        policies: Policies that the proxies on the way enforce; read only where a request was not answered.
         policies_evidence: Ids of the readings of the policies.
     """
 
@@ -161,7 +159,7 @@ class Exchange:
 
     @property
     def asked(self) -> int:
-        """How many requests were made."""
+        """Number of requests."""
         return len(self.ledger.requests)
 
     @property
@@ -172,7 +170,7 @@ class Exchange:
         return (*self.ledger.evidence, *counted, *held, *self.policies_evidence)
 
     def held_by(self, pod: Pod) -> tuple[ProxyIdentity, ...]:
-        """What a pod's proxy held, before and after."""
+        """Identities of a pod's proxy, before and after."""
         return tuple(p for p in self.proxies if p.pod.uid == pod.uid)
 
 
@@ -208,7 +206,7 @@ def _request(entry: Mapping[str, Any]) -> Request:
 
 
 def _word(body: str, request_id: str, status: int) -> Word | None:
-    """What the server said of this very request; None where somebody else answered."""
+    """The server's account of this very request; None where something else answered."""
     try:
         said = json.loads(body)
     except ValueError:
@@ -225,11 +223,11 @@ def _word(body: str, request_id: str, status: int) -> Word | None:
 
 def parse_end(document: Mapping[str, Any]) -> End:
     """Reads how an end of the traffic describes itself."""
-    return End(*(need(document, key, str, WHERE) for key in ("pod", "namespace", "service_account", "node")))
+    return End(need(document, "pod", str, WHERE), need(document, "namespace", str, WHERE))
 
 
 def of_answer(status: int, body: str) -> Outcome:
-    """What an answer is that does not come from the server."""
+    """The outcome that an answer means which does not come from the server."""
     if status == 403 and body.strip() == RBAC_WORDS:
         return Outcome.DENIED
     if status == 504 or (status == 503 and "reset reason: connection timeout" in body):
@@ -240,7 +238,7 @@ def of_answer(status: int, body: str) -> Outcome:
 
 
 def of_error(error: str) -> Outcome:
-    """What an error is, by the program's word for it."""
+    """The outcome that an error means, by the program's word for it."""
     return {
         "ECONNRESET": Outcome.RESET,
         "EPIPE": Outcome.RESET,

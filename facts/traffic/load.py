@@ -61,8 +61,8 @@ class Load:
         began: UTC, on the suite's clock.
         ended: UTC likewise, when the last answer had come.
         clock: The client's.
-        client: What its proxy counted meanwhile; None where the suite did not look.
-        server: What the server's proxy counted meanwhile; likewise.
+        client: Counters of the client's proxy for that time; None where the suite did not look.
+        server: Counters of the server's proxy; likewise.
     """
 
     ledger: Ledger
@@ -76,12 +76,12 @@ class Load:
 
     @property
     def url(self) -> str:
-        """What was asked for."""
+        """The URL that the client asked for."""
         return self.ledger.requests[0].url
 
     @property
     def sent(self) -> int:
-        """How many requests were sent."""
+        """Number of requests sent."""
         return len(self.ledger.requests)
 
     @property
@@ -97,9 +97,9 @@ class Load:
 
     @property
     def connections(self) -> int:
-        """How many connections of the client there were.
+        """Number of the client's connections.
 
-        A port that the client's kernel gives out again is another connection, unless there is to be but one.
+        A port that the client's kernel reuses is another connection, unless the load keeps a single one.
         """
         made = [r.connection for r in self.ledger.requests if r.connection]
         return len(set(made)) if self.keeps_connection else len(made)
@@ -120,7 +120,7 @@ class Load:
 
 
 def reasons(requests: Iterable[Request]) -> Mapping[str, int]:
-    """How many requests ended in which way, most frequent first."""
+    """Number of requests by outcome, most frequent first."""
     return dict(Counter(str(r) for r in requests).most_common())
 
 
@@ -133,13 +133,13 @@ def parse_load(document: Any, clock: Clock, evidence: tuple[str, ...] = ()) -> L
         evidence: Ids of the readings.
 
     Raises:
-        CouldNotTell: It is not what the program writes; requests that were due are missing; or the client was ended from
-            outside.
+        CouldNotTell: The document is not the program's; requests that were due are missing; or something else ended the
+            client.
     """
     if not maybe(document, "ended", "", WHERE):
         raise CouldNotTell(
-            expected="the load to go on until it is told to end",
-            seen="its process is gone",
+            expected="the load generator to run until the suite stops it",
+            seen="its process exited early",
             where=f"{WHERE} {need(document, 'url', str, WHERE)}",
             remedy="see whether the client's pod was restarted",
         )
@@ -175,7 +175,7 @@ class _Said:
         return self._texts[index]
 
     def server(self, index: int) -> tuple[End, tuple[Peer, ...]]:
-        """What a server said of itself and of who called."""
+        """A server's account of itself and of its caller."""
         if index not in self._understood:
             document = json.loads(self._texts[index])
             peers = tuple(peer for header in texts(document, "peer", WHERE) for peer in parse_peers(header))

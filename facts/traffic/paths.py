@@ -58,7 +58,7 @@ def meant(target: str, reader: Reader = Reader.USUAL) -> str:
 
     Args:
         target: As it arrived; a query behind it does not count.
-        reader: How the application reads.
+        reader: The application's way to read a path.
     """
     read = target.partition("?")[0]
     if reader is Reader.CUTS_PARAMETERS:
@@ -74,15 +74,15 @@ class Bounds:
     """The paths that policies let in, each as a prefix that ends in a slash.
 
     Attributes:
-        allowed: What lies below it is let in,
-        closed: but for what lies below this.
+        allowed: The policies let in the paths below it,
+        closed: except the paths below this.
     """
 
     allowed: str
     closed: str
 
     def hold(self, path: str) -> bool:
-        """Whether a path lies inside."""
+        """Tell whether the policies let a path in."""
         return path.startswith(self.allowed) and not path.startswith(self.closed)
 
     def let_out(self, path: str, reader: Reader = Reader.USUAL) -> tuple[Mode, ...]:
@@ -90,7 +90,7 @@ class Bounds:
 
         Args:
             path: As it is asked for.
-            reader: How the application reads what arrives.
+            reader: The application's way to read a path.
         """
         arrivals = {mode: normalized(path, mode) for mode in Mode}
         return tuple(mode for mode, at in arrivals.items() if self.hold(at) and not self.hold(meant(at, reader)))

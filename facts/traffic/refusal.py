@@ -1,11 +1,11 @@
-"""The end of an attempt to get in: granted, or refused, and by which of the parties that can refuse.
+"""The outcome of a negative probe: granted, or refused, and by which of the parties that can refuse.
 
-A TLS alert, a status of the SDS server, a refused join and a missing socket are different outcomes: each says that another
-part of the installation did its work. A timeout is none of them; it says nothing. What becomes of a request, a policy's 403
-among it, is in `facts.traffic.ledger`.
+A TLS alert, a status of the SDS server, a refused join and a missing socket are different outcomes: each shows that
+another part of the installation did its work. A timeout is none of them; it proves nothing. Outcomes of requests, such as a
+policy's 403, are in `facts.traffic.ledger`.
 
 Sources: the log line of an Envoy whose config stream ended, gRPC's status codes, Istio's agent, and Teleport's error texts;
-what TLS alerts mean is in `facts.traffic.tls_alerts`. How Teleport joins the layers of an error differs by version, so only
+TLS alerts are in `facts.traffic.tls_alerts`. How Teleport joins the layers of an error differs by version, so only
 parts of its sentences are looked for.
 """
 
@@ -68,10 +68,10 @@ class AttemptOutcome:
     """The outcome of one attempt.
 
     Attributes:
-        kind: What it ended with.
+        kind: The kind of its end.
         code: Name of the alert or of the gRPC status; empty where there is none.
         said: The words of the side that ended it.
-        because: What those words mean, for the SDS server and for Teleport.
+        because: The reason that those words name, for the SDS server and for Teleport.
     """
 
     kind: AttemptEnd
@@ -85,7 +85,7 @@ class AttemptOutcome:
 
     @property
     def objection(self) -> Objection | None:
-        """What a TLS alert objects to; None where there was no alert."""
+        """The objection of a TLS alert; None where there was no alert."""
         return objection_of(self.code) if self.kind is AttemptEnd.TLS_ALERT else None
 
 
@@ -122,7 +122,7 @@ def of_sds(code: int, message: str) -> AttemptOutcome:
 
 
 def reason_of(words: str) -> Because:
-    """What the words of an SDS server or of Teleport mean."""
+    """The reason that the words of an SDS server or of Teleport name."""
     return next((because for pattern, because in _REASONS if pattern.search(words)), Because.UNSAID)
 
 
@@ -132,7 +132,7 @@ class StreamEnded:
 
     Attributes:
         cluster: The static cluster that was asked, e.g. ``sds-grpc``.
-        outcome: How it ended.
+        outcome: Its end.
     """
 
     cluster: str
@@ -169,7 +169,7 @@ _BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
 
 
 def of_agents_log(log: str) -> AttemptOutcome:
-    """How the start of an Istio agent ended that was told another socket name than the usual one.
+    """The outcome of starting an Istio agent that is configured with a non-default socket name.
 
     Args:
         log: The end of its log.
@@ -181,7 +181,7 @@ def of_agents_log(log: str) -> AttemptOutcome:
 
 
 def of_tbots_log(log: str) -> AttemptOutcome:
-    """How a tbot's attempt to join ended.
+    """The outcome of a tbot's attempt to join.
 
     Args:
         log: Its whole log.

@@ -13,7 +13,7 @@ from enum import StrEnum
 class Objection(StrEnum):
     """The complaint of the side that sends an alert."""
 
-    ISSUER = "it trusts nobody who has issued the certificate"
+    ISSUER = "it trusts none of the certificate's issuers"
     UNSAID = "the certificate is not acceptable, for a reason that it does not name"
     SIGNATURE = "the certificate is damaged, or a signature of it does not verify"
     KIND = "the certificate is of a kind that it does not take"
@@ -34,23 +34,12 @@ ALERTS: Mapping[str, Objection] = {
     "access_denied": Objection.BEARER,
     "certificate_required": Objection.MISSING,
     "no_certificate": Objection.MISSING,
-    # Of handshakes that ended before the certificate, or for a reason that has nothing to do with it.
-    **dict.fromkeys(
-        (
-            *("close_notify", "unexpected_message", "bad_record_mac", "record_overflow", "decompression_failure"),
-            *("handshake_failure", "illegal_parameter", "decode_error", "decrypt_error", "export_restriction"),
-            *("protocol_version", "insufficient_security", "internal_error", "inappropriate_fallback", "user_cancelled"),
-            *("no_renegotiation", "missing_extension", "unsupported_extension", "certificate_unobtainable"),
-            *("unrecognized_name", "bad_certificate_status_response", "unknown_psk_identity", "no_application_protocol"),
-        ),
-        Objection.SOMETHING_ELSE,
-    ),
 }
-"""Every alert, by its name. ``decrypt_error`` is about a signature of the handshake, not about one of the certificate."""
+"""Alerts about the certificate, by name. ``decrypt_error`` is none: it is about a signature of the handshake."""
 
 
 def objection_of(alert: str) -> Objection:
-    """What an alert means; one that is in no registry says nothing about the certificate.
+    """The objection that an alert means; any alert without an entry in `ALERTS` says nothing about the certificate.
 
     Args:
         alert: Its name, in lower case.

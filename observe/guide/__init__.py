@@ -1,1 +1,1 @@
-"""The guide's own commands: their fixed list, and how one is run against an install."""
+"""The guide's own commands and its test application."""

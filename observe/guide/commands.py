@@ -1,4 +1,4 @@
-"""The guide's own read commands, from a fixed list, with what a person who follows the guide concludes from the answer."""
+"""The guide's own read commands, a fixed list, with the conclusion that a person who follows the guide draws from each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RENAMED = ("istio_namespace", "tbot_namespace", "app_namespace", "token", "role"
 
 
 class NoPodToAsk(CouldNotTell):
-    """A command of the guide asks about a pod, and there is none: what a person who follows the guide would find."""
+    """A command of the guide names a pod, and there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class GuideCommand:
     Attributes:
         words: Program and arguments.
         about: The part of the installation that it looks at.
-        conclude: What a person following the guide concludes from a successful answer.
+        conclude: Draws the conclusion of a person who follows the guide from a successful answer.
     """
 
     words: tuple[str, ...]
@@ -48,17 +48,17 @@ class GuideCommand:
 
         Args:
             text: As the guide prints it.
-            names: What things are called here.
+            names: Names of this install.
             app_pod: Name of a pod of the test application; empty if there is none.
             tbot_pod: Name of a tbot pod; empty if there is none.
 
         Raises:
             NoPodToAsk: The pod that the command asks about does not exist.
-            KeyError: The text is no command of the guide.
+            KeyError: The guide has no such command.
         """
         about, conclude = _COMMANDS[text]
         guide, here = Names().model_dump(), names.model_dump()
-        # All in one pass: a name of this install may be another name of the guide.
+        # All in one pass, since a name of this install may be another name of the guide.
         by_guide = {str(guide[field]): str(here[field]) for field in RENAMED}
         pattern = rf"(?<![\w-])({'|'.join(map(re.escape, by_guide))})(?![\w-])"
         renamed = re.sub(pattern, lambda found: by_guide[found[1]], text)
@@ -80,7 +80,7 @@ def about(text: str) -> str:
     """The part of the installation that a command of the guide looks at.
 
     Raises:
-        KeyError: The text is no command of the guide.
+        KeyError: The guide has no such command.
     """
     return _COMMANDS[text][0]
 

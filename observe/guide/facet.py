@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
-from observe.application import ApplicationFacet
+from observe.guide.application import ApplicationFacet
 from observe.guide.commands import GuideCommand, NoPodToAsk, about, conclusion
 from observe.istio.facet import IstioFacet
 from observe.kubernetes.facet import ClusterFacet
-from observe.readings import Readings
 from observe.teleport.facet import TeleportFacet
 from observe.teleport.tbot_facet import TbotFacet
 from observe.tools import Tools
 from settings import Names
 
 
+@dataclass(frozen=True, slots=True)
 class GuideFacet:
-    """Answers to the guide's commands.
+    """Answers to the guide's commands, which are read anew each time.
 
-    Args:
+    Attributes:
         tools: Runs kubectl.
-        readings: Holds the recorder of the answers, which are read anew each time.
-        names: The guide's names, or discovered ones.
         cluster: The cluster.
         istio: Istio, whose namespace is found.
         tbot: tbot, whose namespace is found.
@@ -34,26 +34,12 @@ class GuideFacet:
         application: The test application, whose pods are asked about.
     """
 
-    def __init__(
-        self,
-        tools: Tools,
-        readings: Readings,
-        names: Names,
-        *,
-        cluster: ClusterFacet,
-        istio: IstioFacet,
-        tbot: TbotFacet,
-        teleport: TeleportFacet,
-        application: ApplicationFacet,
-    ) -> None:
-        self._tools = tools
-        self._readings = readings
-        self._names = names
-        self._cluster = cluster
-        self._istio = istio
-        self._tbot = tbot
-        self._teleport = teleport
-        self._application = application
+    tools: Tools
+    cluster: ClusterFacet
+    istio: IstioFacet
+    tbot: TbotFacet
+    teleport: TeleportFacet
+    application: ApplicationFacet
 
     def run(self, command: str, pod: Pod | None = None) -> GuideAnswer:
         """Runs one of the guide's own commands as it is written, with this install's names, and records its answer.
@@ -63,45 +49,46 @@ class GuideFacet:
             pod: Another pod in the place of the test application.
         """
         names = self._found_names() if command.startswith("tctl ") else self._names_for(about(command))
-        app_pod = self._first_app_pod
         if pod is not None:
             names = names.model_copy(update={"app_namespace": pod.namespace})
-            app_pod = lambda: pod.name  # noqa: E731 - as the method it stands for
         try:
-            asked = GuideCommand.of(command, names, app_pod=app_pod, tbot_pod=self._first_tbot_pod)
+            asked = GuideCommand.of(
+                command,
+                names,
+                app_pod=lambda: _first([pod] if pod else self.application.pods()),
+                tbot_pod=lambda: _first(self.tbot.installed().pods.values()),
+            )
         except NoPodToAsk as error:
-            # An answer too: the truth about the item is still judged, and says what is missing.
+            # An answer too: the suite still judges the truth about the item, which says what is missing.
             said = f"the command cannot be run: expected {error.expected}, there is none"
-            return GuideAnswer(command, said, healthy=False, evidence=self._cluster.pods_evidence())
-        self._readings.need(asked.about)
+            return GuideAnswer(command, said, healthy=False, evidence=self.cluster.pods_evidence())
+        self.cluster.readings.need(asked.about)
         subject = ObjectRef("Command", asked.program)
         kubectl = asked.program == "kubectl"
-        result = self._tools.run_kubectl(asked.words[1:]) if kubectl else self._teleport.session().tctl(asked.words[1:])
-        evidence = self._readings.recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
+        result = self.tools.run_kubectl(asked.words[1:]) if kubectl else self.teleport.session().tctl(asked.words[1:])
+        evidence = self.cluster.readings.recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
         healthy, said = conclusion(asked, result)
         return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
 
     def _found_names(self) -> Names:
-        """The names with those of Teleport's resources as they were found."""
+        """The names of this install, with those of Teleport's resources as found."""
         found = {
-            "token": self._teleport.token_name(),
-            "role": self._teleport.role_name(),
-            "workload_identity": self._teleport.workload_identity_name(),
+            "token": self.teleport.token_name(),
+            "role": self.teleport.role_name(),
+            "workload_identity": self.teleport.workload_identity_name(),
         }
-        return self._names.model_copy(update=found)
+        return self.cluster.names.model_copy(update=found)
 
     def _names_for(self, part: str) -> Names:
-        """The names with the namespace of a part as it was found; as they are where it cannot be found."""
+        """The names of this install, with the namespace of a part where the suite finds it."""
         found = {}
         with contextlib.suppress(CouldNotTell):
             if part == "istio":
-                found = {"istio_namespace": self._istio.mesh().namespace}
+                found = {"istio_namespace": self.istio.mesh().namespace}
             elif part == "tbot":
-                found = {"tbot_namespace": self._tbot.installed().daemon_set.namespace}
-        return self._names.model_copy(update=found)
+                found = {"tbot_namespace": self.tbot.installed().daemon_set.namespace}
+        return self.cluster.names.model_copy(update=found)
 
-    def _first_app_pod(self) -> str:
-        return next((p.name for p in self._application.pods()), "")
 
-    def _first_tbot_pod(self) -> str:
-        return next((p.name for p in self._tbot.installed().pods.values()), "")
+def _first(pods: Iterable[Pod]) -> str:
+    return next((pod.name for pod in pods), "")

@@ -1,4 +1,4 @@
-"""Istio, read: its mesh configuration, its injector, its control plane, its gateways."""
+"""Reader of Istio: mesh configuration, injector, control plane and gateways."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
 
     Args:
         cluster: The cluster.
-        names: Where istiod is looked for first; otherwise every namespace is, by the label of its Deployment. Revision and
-            names are found.
+        names: Name the namespace to look for istiod first; the fallback is any namespace, by the label of its Deployment.
+            The revision is found.
 
     Raises:
         CouldNotTell: There is no Istio, or there are several, or several revisions and none is the default one.
@@ -47,7 +47,7 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
 
 
 def _namespace(found: list[str], named: str) -> str:
-    """Where istiod runs; where it is named to be, if it runs nowhere."""
+    """The namespace that istiod runs in; the one that the settings name, where no istiod runs."""
     namespaces = sorted(set(found))
     if named in namespaces or not namespaces:
         return named

@@ -1,6 +1,6 @@
-"""The way to the API server: one request, one answer, one piece of evidence; and what each refusal means to a person.
+"""Requests to the API server: each answer is one piece of evidence, each refusal an error with a remedy.
 
-TLS and authentication are the kubernetes client's own; bodies stay raw JSON. One ApiClient serves all threads: its pool
+The kubernetes client does TLS and authentication; bodies stay raw JSON. One ApiClient serves all threads: its pool
 of connections is thread-safe, and what is not (the client's ``stream`` swaps a method of the shared client during an
 exec) is not used here, see `observe.kubernetes.streams`.
 """
@@ -8,7 +8,8 @@ exec) is not used here, see `observe.kubernetes.streams`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -21,11 +22,12 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConf
 
 from facts.document import Reading, decoded, need
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 
 USER_AGENT = "istio-teleport-conformance"
 
-# What the kubernetes client raises over a kubeconfig that is not one; most of it is not its own ConfigException.
+# The kubernetes client raises these for a damaged kubeconfig; most are not its own ConfigException.
 _MISSHAPEN = (TypeError, AttributeError, LookupError)
 _UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, *_MISSHAPEN)
 
@@ -43,12 +45,12 @@ def contexts(kubeconfig: Path | None) -> tuple[str, ...]:
     if kubeconfig is not None and not kubeconfig.is_file():
         raise BadInput(
             expected="a kubeconfig",
-            seen="that is no file" if kubeconfig.exists() else "there is no such file",
+            seen="it is not a file" if kubeconfig.exists() else "there is no such file",
             where=where,
             remedy="name an existing file with --kubeconfig",
         )
     try:
-        # The client's own list of contexts wants a current one, which a kubeconfig need not have and we never use.
+        # The client's own list of contexts requires a current context, which a kubeconfig need not have.
         merged = KubeConfigMerger(str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)).config
         return tuple(str(context.value["name"]) for context in merged.value["contexts"]) if merged else ()
     except _UNUSABLE as error:
@@ -72,14 +74,14 @@ def must_have_context(kubeconfig: Path | None, context: str) -> None:
 
 
 def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
-    """A client for a context. Nothing is asked of the cluster yet; a credential plug-in of the kubeconfig runs.
+    """A client for a context. It sends no request yet, but runs a credential plug-in of the kubeconfig.
 
     Raises:
         BadInput: The kubeconfig or the context cannot be used.
     """
     must_have_context(kubeconfig, context)
     configuration = client.Configuration()
-    # The deadline of a request is one attempt's; repeating it behind the caller's back would hide a flaky API server.
+    # The deadline is that of one attempt; silent repeats would hide a flaky API server.
     configuration.retries = urllib3.Retry(total=0, redirect=0)
     configuration.connection_pool_maxsize = 16
     try:
@@ -99,7 +101,7 @@ def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
 def _bad_kubeconfig(where: str, error: Exception) -> BadInput:
     return BadInput(
         expected="a kubeconfig that can be read",
-        seen="something else" if isinstance(error, _MISSHAPEN) else " ".join(str(error).split()),
+        seen="another document" if isinstance(error, _MISSHAPEN) else " ".join(str(error).split()),
         where=where,
         remedy="check it with `kubectl --kubeconfig … config view`, and that its credential plug-in works",
     )
@@ -130,10 +132,10 @@ class Api:
         self.client.close()
 
     def must_answer(self) -> None:
-        """Sees that there is an API server, and that it takes the credentials.
+        """Checks that the API server answers and accepts the credentials, so that an unusable one costs one timeout.
 
         Raises:
-            CouldNotTell: Neither is so.
+            CouldNotTell: It does not answer, or rejects the credentials.
         """
         status, body, _read_at = self.request("GET", "/version", None)
         if status == 401:
@@ -144,7 +146,7 @@ class Api:
         path: str,
         subject: ObjectRef,
         *,
-        parser: str = "",
+        parser: Callable[..., object] | None = None,
         query: Mapping[str, str] | None = None,
         absent: bool = False,
         text: bool = False,
@@ -153,20 +155,20 @@ class Api:
 
         Args:
             path: E.g. ``/api/v1/nodes``.
-            subject: What is asked; uid and resourceVersion are filled in from an answer that is an object.
-            parser: Dotted name of the parser that the answer goes through.
+            subject: The object of the question; an answer that is an object adds uid and resourceVersion.
+            parser: The function in ``facts`` that turns the answer into facts.
             query: Query parameters.
-            absent: 404 is an answer: the reading's document is None then.
+            absent: 404 is an answer; the reading's document is None then.
             text: The answer is text and stays so, even where it happens to be JSON (a log).
 
         Raises:
-            CouldNotTell: No answer, or a refusal; says what to do about it.
+            CouldNotTell: No answer, or a refusal.
         """
         target = f"{path}?{urlencode(query)}" if query else path
         status, body, read_at = self.request("GET", target, None)
         question = f"GET {target}"
         if status == 404 and absent:
-            recorded = evidence_of(question, subject, body, read_at=read_at, exit_code=None)
+            recorded = evidence_of(question, subject, body, read_at=read_at)
             return Reading(None, self._recorder.record(recorded), read_at)
         self._must_be_fine(status, body, question)
         return self._reading(question, subject, body, read_at, parser=parser, text=text)
@@ -177,7 +179,7 @@ class Api:
         document: Mapping[str, object],
         subject: ObjectRef,
         *,
-        parser: str = "",
+        parser: Callable[..., object] | None = None,
         query: Mapping[str, str] | None = None,
         refusals: frozenset[int] = frozenset(),
         hidden_at: str = "",
@@ -187,8 +189,8 @@ class Api:
         Args:
             path: E.g. ``/apis/authorization.k8s.io/v1/selfsubjectaccessreviews``.
             document: The body.
-            subject: What is asked.
-            parser: Dotted name of the parser that the answer goes through.
+            subject: The object of the question.
+            parser: The function in ``facts`` that turns the answer into facts.
             query: Query parameters.
             refusals: Status codes that are an answer.
             hidden_at: Path of a field of the answer that is a secret: the caller gets it, the evidence does not.
@@ -218,21 +220,16 @@ class Api:
         body: str,
         read_at: datetime,
         *,
-        parser: str = "",
+        parser: Callable[..., object] | None = None,
         named_secrets: Iterable[str] = (),
         text: bool = False,
     ) -> Reading:
-        """Records an answer and decodes it: what parsers see is what the evidence holds, redacted."""
+        """Records an answer and decodes the recorded text, so that parsers see the redacted answer."""
         document = decoded(body)
         metadata = document.get("metadata") if isinstance(document, Mapping) else None
         if isinstance(metadata, Mapping):
-            subject = ObjectRef(
-                subject.kind,
-                subject.name,
-                subject.namespace,
-                subject.uid or str(metadata.get("uid", "")),
-                subject.resource_version or str(metadata.get("resourceVersion", "")),
-            )
+            uid, version = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
+            subject = replace(subject, uid=subject.uid or uid, resource_version=subject.resource_version or version)
         recorded = evidence_of(question, subject, body, read_at=read_at, parser=parser, named_secrets=named_secrets)
         seen = recorded.body if text else decoded(recorded.body)
         return Reading(seen, self._recorder.record(recorded), read_at)
@@ -244,7 +241,7 @@ class Api:
             CouldNotTell: There is no answer.
         """
         if not self.client.configuration.verify_ssl:
-            # The kubeconfig says so, and its owner knows; urllib3 would say it again at each request.
+            # The kubeconfig says not to verify; urllib3 would warn at each request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         headers = {"Accept": "application/json, */*"}
         if document is not None:
@@ -287,6 +284,6 @@ class Api:
 
 
 def _cause(error: Exception) -> str:
-    """The innermost words: urllib3 wraps the reason several times over."""
+    """The innermost error: urllib3 wraps the reason several times."""
     reason = getattr(error, "reason", None)
     return f"{type(reason).__name__}: {reason}" if isinstance(reason, Exception) else f"{type(error).__name__}: {error}"

@@ -1,22 +1,20 @@
-"""A Kubernetes cluster, read: every answer is evidence, every object a typed fact, nothing is changed.
+"""Reader of a Kubernetes cluster: it records every answer, returns typed facts, and changes nothing.
 
-Secrets are never listed or read.
+It never lists or reads Secrets.
 """
 
 from __future__ import annotations
 
 import copy
-import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef
 from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
 from facts.istio.services import Service, parse_service
@@ -35,9 +33,11 @@ from facts.kubernetes.objects import (
     parse_pod,
 )
 from facts.kubernetes.workloads import CronJob, DaemonSet, Deployment, parse_cron_job, parse_daemon_set, parse_deployment
+from facts.recorder import Recorder
 from facts.versions import Version, parse_server_version
+from observe.command import CommandResult
 from observe.kubernetes.api import Api, connect
-from observe.kubernetes.streams import ExecResult, ForwardedPort, Streams
+from observe.kubernetes.streams import ForwardedPort, Streams
 from settings import Timeouts
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Cluster:
     """
 
     def __init__(self, kubeconfig: Path | None, context: str, recorder: Recorder, patience: Timeouts) -> None:
-        """Opens a cluster; nothing is asked of it yet.
+        """Open a cluster without sending a request.
 
         Raises:
             BadInput: The kubeconfig or the context cannot be used; lists the contexts there are.
@@ -66,7 +66,7 @@ class Cluster:
         self._streams = Streams(self.api.client)
 
     def recording_to(self, recorder: Recorder) -> Cluster:
-        """The same cluster over the same connections, whose readings go elsewhere. Only this one is to be closed."""
+        """The same cluster over the same connections, with another recorder. Close only the original."""
         other = copy.copy(self)
         other.recorder = recorder
         other.api = self.api.recording_to(recorder)
@@ -76,35 +76,27 @@ class Cluster:
         """Closes all connections."""
         self.api.close()
 
-    def must_answer(self) -> None:
-        """Asks for the least there is, so that a cluster that cannot be used costs one timeout.
-
-        Raises:
-            CouldNotTell: The API server does not answer, or does not know who asks.
-        """
-        self.api.must_answer()
-
     # --- objects -----------------------------------------------------------------------------------------------------
 
-    def pods(self, namespace: str | None = None, label_selector: str = "") -> tuple[Pod, ...]:
+    def pods(self, namespace: str = "", label_selector: str = "") -> tuple[Pod, ...]:
         """Pods of one namespace, or of all."""
-        return self._objects("/api/v1", "pods", namespace, label_selector, parse_pod)
+        return self._objects("/api/v1", "pods", parse_pod, namespace, label_selector)
 
     def pod(self, namespace: str, name: str) -> Pod | Absent:
         """One pod."""
         return self._object("/api/v1", "pods", ObjectRef("Pod", name, namespace), parse_pod)
 
-    def deployments(self, namespace: str | None = None, label_selector: str = "") -> tuple[Deployment, ...]:
+    def deployments(self, namespace: str = "") -> tuple[Deployment, ...]:
         """Deployments of one namespace, or of all."""
-        return self._objects("/apis/apps/v1", "deployments", namespace, label_selector, parse_deployment)
+        return self._objects("/apis/apps/v1", "deployments", parse_deployment, namespace)
 
     def deployment(self, namespace: str, name: str) -> Deployment | Absent:
         """One Deployment."""
         return self._object("/apis/apps/v1", "deployments", ObjectRef("Deployment", name, namespace), parse_deployment)
 
-    def daemon_sets(self, namespace: str | None = None, label_selector: str = "") -> tuple[DaemonSet, ...]:
-        """DaemonSets of one namespace, or of all."""
-        return self._objects("/apis/apps/v1", "daemonsets", namespace, label_selector, parse_daemon_set)
+    def daemon_sets(self) -> tuple[DaemonSet, ...]:
+        """All DaemonSets."""
+        return self._objects("/apis/apps/v1", "daemonsets", parse_daemon_set)
 
     def daemon_set(self, namespace: str, name: str) -> DaemonSet | Absent:
         """One DaemonSet."""
@@ -112,11 +104,7 @@ class Cluster:
 
     def cron_jobs(self) -> tuple[CronJob, ...]:
         """All CronJobs."""
-        return self._objects("/apis/batch/v1", "cronjobs", None, "", parse_cron_job)
-
-    def config_maps(self, namespace: str, label_selector: str = "") -> tuple[ConfigMap, ...]:
-        """ConfigMaps of one namespace."""
-        return self._objects("/api/v1", "configmaps", namespace, label_selector, parse_config_map)
+        return self._objects("/apis/batch/v1", "cronjobs", parse_cron_job)
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | Absent:
         """One ConfigMap."""
@@ -124,75 +112,63 @@ class Cluster:
 
     def services(self, namespace: str) -> tuple[Service, ...]:
         """Services of one namespace."""
-        return self._objects("/api/v1", "services", namespace, "", parse_service)
+        return self._objects("/api/v1", "services", parse_service, namespace)
 
     def gateway_classes(self) -> tuple[GatewayClass, ...]:
         """Classes of gateways of the Gateway API, in a cluster that knows it."""
-        return self._objects("/apis/gateway.networking.k8s.io/v1", "gatewayclasses", None, "", parse_gateway_class)
+        return self._objects("/apis/gateway.networking.k8s.io/v1", "gatewayclasses", parse_gateway_class)
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes."""
-        return self._objects("/api/v1", "nodes", None, "", parse_node)
+        return self._objects("/api/v1", "nodes", parse_node)
 
-    def namespaces(self, label_selector: str = "") -> tuple[Labelled, ...]:
-        """All namespaces, or those with a label."""
-        return self._objects("/api/v1", "namespaces", None, label_selector, parse_namespace)
+    def namespaces(self) -> tuple[Labelled, ...]:
+        """All namespaces."""
+        return self._objects("/api/v1", "namespaces", parse_namespace)
 
     def events(self, namespace: str) -> tuple[Event, ...]:
         """Events of a namespace, as they are listed."""
-        return self._objects("/api/v1", "events", namespace, "", parse_event)
+        return self._objects("/api/v1", "events", parse_event, namespace)
 
     # --- the cluster itself ------------------------------------------------------------------------------------------
 
     def version(self) -> tuple[Version, tuple[str, ...]]:
         """Version of the API server, and the ids of the reading."""
         ref = ObjectRef("Cluster", self.context)
-        reading = self.api.get("/version", ref, parser=_name_of(parse_server_version))
+        reading = self.api.get("/version", ref, parser=parse_server_version)
         return parse_server_version(reading.document), (reading.evidence,)
 
     def jwks(self) -> Jwks:
         """Keys that sign service-account tokens now."""
-        reading = self.api.get("/openid/v1/jwks", ObjectRef("Cluster", self.context), parser=_name_of(parse_jwks))
+        reading = self.api.get("/openid/v1/jwks", ObjectRef("Cluster", self.context), parser=parse_jwks)
         return parse_jwks(reading.document, (reading.evidence,))
 
-    def can_i(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> Right:
-        """Asks whether the identity in use has a right (SelfSubjectAccessReview).
+    def can_i(self, verb: str, group: str, resource: str) -> Right:
+        """Asks whether the identity in use has a right in all namespaces (SelfSubjectAccessReview).
 
         Args:
             verb: ``get``, ``list``, ``create`` …
             group: API group; empty for core.
             resource: Plural name, with a subresource behind a slash: ``pods/log``; or a path: ``/openid/v1/jwks``.
-            namespace: Empty for all namespaces, or for what has none.
-            name: Of one object; empty for all.
         """
-        if resource.startswith("/"):
-            return self._review({"nonResourceAttributes": {"verb": verb, "path": resource}}, f"{verb} {resource}", "")
         plural, _slash, subresource = resource.partition("/")
-        asked = {
-            "verb": verb,
-            "group": group,
-            "resource": plural,
-            "subresource": subresource,
-            "namespace": namespace,
-            "name": name,
-        }
-        attributes = {key: value for key, value in asked.items() if value}
-        return self._review({"resourceAttributes": attributes}, f"{verb} {resource}", namespace)
-
-    def _review(self, spec: Mapping[str, object], right: str, namespace: str) -> Right:
+        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource}
+        asked: dict[str, object] = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
+        if resource.startswith("/"):
+            asked = {"nonResourceAttributes": {"verb": verb, "path": resource}}
         _status, reading = self.api.post(
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec},
-            ObjectRef("SelfSubjectAccessReview", right, namespace),
-            parser=_name_of(parse_review),
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": asked},
+            ObjectRef("SelfSubjectAccessReview", f"{verb} {resource}"),
+            parser=parse_review,
         )
         return parse_review(reading.document, (reading.evidence,))
 
     def dry_run_pod(self, namespace: str, document: Mapping[str, object]) -> DryRun:
-        """Asks the API server what it would make of a pod, injection and admission included; nothing is made.
+        """Asks the API server for a server-side dry run of a pod: injection, admission and validation; it creates nothing.
 
         Raises:
-            CouldNotTell: It does not come to a decision: no right to create pods, no such namespace, no answer.
+            CouldNotTell: The API server does not decide: no right to create pods, no such namespace, no answer.
         """
         name = maybe(document, "metadata.name", "", "a pod") or maybe(document, "metadata.generateName", "", "a pod")
         where = f"server-side dry run of Pod {namespace}/{name}"
@@ -200,7 +176,7 @@ class Cluster:
             f"/api/v1/namespaces/{namespace}/pods",
             document,
             ObjectRef("Pod", name, namespace),
-            parser=_name_of(parse_dry_run),
+            parser=parse_dry_run,
             query={"dryRun": "All"},
             # 400 and 403: an admission webhook or PodSecurity; 422: validation; 500: the webhook does not answer.
             refusals=frozenset({400, 403, 422, 500}),
@@ -224,7 +200,7 @@ class Cluster:
             namespace: Of the pod.
             pod: Its name.
             container: Its container.
-            previous: Of the run before the last restart.
+            previous: The log from before the container's last restart.
             tail: Lines.
 
         Raises:
@@ -239,7 +215,7 @@ class Cluster:
         """A fresh token of a service account (safety: namespaced, for an own service account).
 
         Returns:
-            The token, which is a secret and in no evidence, and the id of the evidence that it was issued.
+            The token, a secret that no evidence holds, and the id of the evidence of its issuance.
 
         Raises:
             CouldNotTell: The API server does not issue it.
@@ -257,53 +233,45 @@ class Cluster:
         )
         return need(reading.document, "status.token", str, f"token of {ref}"), reading.evidence
 
-    def exec_in(self, namespace: str, pod: str, container: str, argv: Sequence[str], *, parser: str = "") -> ExecResult:
-        """Runs a program in a container; the caller makes sure that it only looks.
+    def exec_in(
+        self, namespace: str, pod: str, container: str, argv: Sequence[str], *, parser: Callable[..., object] | None = None
+    ) -> CommandResult:
+        """Runs a program in a container; the caller makes sure that the program only reads.
 
         Raises:
-            CouldNotTell: It could not be run or heard to its end. A non-zero exit is an answer.
+            CouldNotTell: The program could not be started, or its output was cut off. A non-zero exit is an answer.
         """
         ref = ObjectRef("Pod", pod, namespace)
         done = self.execute(ref, container, argv)
-        body = done.stdout
-        if done.stderr.strip() and not (parser and done.exit_code == 0):
-            body += f"\n--- standard error ---\n{done.stderr}"
-        question = f"kubectl exec -n {namespace} {pod} -c {container} -- {shlex.join(argv)}"
-        recorded = evidence_of(question, ref, body, read_at=datetime.now(UTC), parser=parser, exit_code=done.exit_code)
-        return replace(done, evidence=(self.recorder.record(recorded),))
+        question = f"kubectl exec -n {namespace} {pod} -c {container} -- {done.line}"
+        return replace(done, evidence=(self.recorder.record(done.as_evidence(ref, parser=parser, shown_as=question)),))
 
-    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str]) -> ExecResult:
+    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str]) -> CommandResult:
         """As `exec_in`, for a reader that records the answer itself."""
         return self._streams.execute(pod, container, argv, timeout=self._patience.command)
 
-    @contextmanager
-    def port_forward(self, pod: ObjectRef, *ports: int) -> Iterator[tuple[ForwardedPort, ...]]:
+    def port_forward(self, pod: ObjectRef, *ports: int) -> AbstractContextManager[tuple[ForwardedPort, ...]]:
         """Opens ports of a pod over one connection; several pods may be open at once, in several threads.
 
         Raises:
             CouldNotTell: The API server does not open the stream.
         """
-        with self._streams.forward(pod, ports, timeout=self._patience.admin) as opened:
-            yield opened
+        return self._streams.forward(pod, ports, timeout=self._patience.admin)
 
     # --- how lists and objects are read ------------------------------------------------------------------------------
 
     def _objects(
-        self, group: str, plural: str, namespace: str | None, selector: str, parse: Callable[..., T]
+        self, group: str, plural: str, parse: Callable[..., T], namespace: str = "", selector: str = ""
     ) -> tuple[T, ...]:
         path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
-        subject = ObjectRef("List", plural, namespace or "")
+        subject = ObjectRef("List", plural, namespace)
         query = {"labelSelector": selector} if selector else None
-        reading = self.api.get(path, subject, query=query, parser=_name_of(parse))
+        reading = self.api.get(path, subject, query=query, parser=parse)
         return parse_items(reading.document, parse, (reading.evidence,), path)
 
     def _object(self, group: str, plural: str, ref: ObjectRef, parse: Callable[..., T]) -> T | Absent:
         scope = f"/namespaces/{ref.namespace}" if ref.namespace else ""
-        reading = self.api.get(f"{group}{scope}/{plural}/{ref.name}", ref, parser=_name_of(parse), absent=True)
+        reading = self.api.get(f"{group}{scope}/{plural}/{ref.name}", ref, parser=parse, absent=True)
         if reading.document is None:
             return Absent(ref, (reading.evidence,))
         return parse(reading.document, evidence=(reading.evidence,))
-
-
-def _name_of(parser: Callable[..., object]) -> str:
-    return f"{parser.__module__}.{parser.__qualname__}"

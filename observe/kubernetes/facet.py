@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from facts.document import Reading
 from facts.evidence import ObjectRef
@@ -11,35 +13,39 @@ from facts.kubernetes.objects import Labelled, Node, Pod
 from facts.kubernetes.workloads import CronJob
 from facts.versions import Version
 from observe.kubernetes.cluster import Cluster
-from observe.readings import Key, Readings, all_of
+from observe.readings import Key, Readings, of_each
+from settings import Names
 
-VERSION: Key[tuple[Version, tuple[str, ...]]] = Key("api_version", lambda read: read[1])
-GATEWAY_API: Key[Reading] = Key("gateway_api", lambda read: (read.evidence,))
-NODES: Key[tuple[Node, ...]] = Key("nodes", lambda nodes: all_of(n.evidence for n in nodes))
-NAMESPACES: Key[tuple[Labelled, ...]] = Key("namespaces", lambda found: all_of(n.evidence for n in found))
-JWKS: Key[Jwks] = Key("jwks", lambda jwks: jwks.evidence)
-PODS: Key[tuple[Pod, ...]] = Key("pods", lambda pods: all_of(p.evidence for p in pods))
-CRON_JOBS: Key[tuple[CronJob, ...]] = Key("cron_jobs", lambda found: all_of(c.evidence for c in found))
+T = TypeVar("T")
+
+VERSION: Key[tuple[Version, tuple[str, ...]]] = Key("api_version", lambda read: read[1], ("cluster",))
+GATEWAY_API: Key[Reading] = Key("gateway_api", lambda read: (read.evidence,), ("istiod",))
+NODES: Key[tuple[Node, ...]] = Key("nodes", of_each, ("cluster",))
+NAMESPACES: Key[tuple[Labelled, ...]] = Key("namespaces", of_each, ("cluster",))
+JWKS: Key[Jwks] = Key("jwks", lambda jwks: jwks.evidence, ("cluster",))
+PODS: Key[tuple[Pod, ...]] = Key("pods", of_each, ("istio", "app"))
+CRON_JOBS: Key[tuple[CronJob, ...]] = Key("cron_jobs", of_each, ("app",))
 
 
+@dataclass(frozen=True, slots=True)
 class ClusterFacet:
-    """Readings of the cluster that the install stands on.
+    """Readings of the cluster that the install stands on, and the cache that all facets share.
 
     Attributes:
         reader: Reads its Kubernetes API, each time anew.
+        readings: The cache.
+        names: The guide's names, or discovered ones.
+        is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
     """
 
-    def __init__(self, reader: Cluster, readings: Readings, is_scratch: Callable[[Labelled], bool]) -> None:
-        """Nothing is read yet.
+    reader: Cluster
+    readings: Readings
+    names: Names
+    is_scratch: Callable[[Labelled], bool]
 
-        Args:
-            reader: Reads its Kubernetes API.
-            readings: The cache.
-            is_scratch: Whether a namespace is one that a run made for its own pods, which are no part of the install.
-        """
-        self.reader = reader
-        self._readings = readings
-        self._is_scratch = is_scratch
+    def once(self, key: Key[T], read: Callable[[], T]) -> T:
+        """A reading of this install, see `Readings.once`."""
+        return self.readings.once(key, read)
 
     @property
     def where(self) -> str:
@@ -48,22 +54,19 @@ class ClusterFacet:
 
     def version(self) -> tuple[Version, tuple[str, ...]]:
         """Version of the API server, and the ids of the reading."""
-        self._readings.need("cluster")
-        return self._readings.once(VERSION, self.reader.version)
+        return self.once(VERSION, self.reader.version)
 
     def gateway_api(self) -> Reading:
         """The API server's answer about the Gateway API; the reading's document is None where it does not know it."""
-        self._readings.need("istiod")
         path, subject = "/apis/gateway.networking.k8s.io/v1", ObjectRef("ApiGroup", "gateway.networking.k8s.io/v1")
-        return self._readings.once(GATEWAY_API, lambda: self.reader.api.get(path, subject, absent=True))
+        return self.once(GATEWAY_API, lambda: self.reader.api.get(path, subject, absent=True))
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes."""
-        self._readings.need("cluster")
-        return self._readings.once(NODES, self.reader.nodes)
+        return self.once(NODES, self.reader.nodes)
 
     def workload_nodes(self) -> tuple[str, ...]:
-        """Names of the nodes that take workloads: schedulable, without a taint that keeps pods away."""
+        """Names of the nodes that take workloads: schedulable, without a NoSchedule or NoExecute taint."""
         return tuple(
             n.name
             for n in self.nodes()
@@ -72,39 +75,34 @@ class ClusterFacet:
 
     def jwks(self) -> Jwks:
         """The keys that the cluster publishes now."""
-        self._readings.need("cluster")
-        return self._readings.once(JWKS, self.reader.jwks)
+        return self.once(JWKS, self.reader.jwks)
 
     def namespaces(self) -> tuple[Labelled, ...]:
         """All namespaces."""
-        self._readings.need("cluster")
-        return self._readings.once(NAMESPACES, self.reader.namespaces)
+        return self.once(NAMESPACES, self.reader.namespaces)
 
     def scratch_among(self, namespaces: Iterable[Labelled]) -> frozenset[str]:
-        """Names of the namespaces that runs made for their own pods.
+        """Names of the namespaces that the suite made for its own pods.
 
         Args:
-            namespaces: Listed after what may be in them: a namespace that is not there yet holds nothing.
+            namespaces: Listed after the objects in question, so that none of their namespaces is missing.
         """
-        return frozenset(n.name for n in namespaces if self._is_scratch(n))
+        return frozenset(n.name for n in namespaces if self.is_scratch(n))
 
     def pods(self) -> tuple[Pod, ...]:
-        """All pods of the cluster, once everything that this run brings up is there: the gateway as well."""
-        self._readings.need("istio")
-        self._readings.need("app")
-        return self._readings.once(PODS, self.reader.pods)
+        """All pods of the cluster, read once all that the suite provisions is there, the gateway included."""
+        return self.once(PODS, self.reader.pods)
 
     def living_pods(self) -> tuple[Pod, ...]:
-        """Pods of the install that have not ended and are not on their way out; a run's own pods are not among them."""
+        """Pods of the install that have not ended and are not terminating; pods of the suite are not among them."""
         pods = self.pods()
         scratch = self.scratch_among(self.namespaces())
         return tuple(p for p in pods if not (p.terminating or p.has_ended or p.namespace in scratch))
 
     def pods_evidence(self) -> tuple[str, ...]:
-        """The reading of all pods: also what shows that there is none of a kind."""
-        return all_of(p.evidence for p in self.pods())
+        """The reading of all pods, which also shows that there is none of a kind."""
+        return of_each(self.pods())
 
     def cron_jobs(self) -> tuple[CronJob, ...]:
         """All CronJobs."""
-        self._readings.need("app")
-        return self._readings.once(CRON_JOBS, self.reader.cron_jobs)
+        return self.once(CRON_JOBS, self.reader.cron_jobs)

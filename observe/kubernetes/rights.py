@@ -1,13 +1,13 @@
-"""Rights that a run needs, and the API server's answer about each."""
+"""The rights that the suite needs, and the API server's answer about each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from facts.kubernetes.access import Right
 from observe.kubernetes.facet import ClusterFacet
-from observe.readings import Key, Readings, all_of
+from observe.readings import Key, at_once, of_each
 
 READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("get", "", "/openid/v1/jwks"),
@@ -25,7 +25,7 @@ READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("create", "", "pods/portforward"),
     ("create", "", "pods/exec"),
 )
-"""Rights that every run needs. Create on pods is for server-side dry-runs; nothing is created with it."""
+"""Rights that every run needs. Create on pods is for server-side dry runs, which create nothing."""
 
 _MADE: tuple[tuple[str, str], ...] = (
     *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "secrets", "pods", "services")),
@@ -41,7 +41,7 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("get", "", "namespaces"),
     ("create", "", "serviceaccounts/token"),
 )
-"""Further rights for probe pods and test pods. Applying server-side is a patch, which creates what is not there."""
+"""Further rights for probe pods and test pods. A server-side apply is a patch, which creates a missing object."""
 
 DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "", "services"),
@@ -63,63 +63,47 @@ GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "gateway.networking.k8s.io", "gatewayclasses"),
     *((verb, "gateway.networking.k8s.io", kind) for kind in ("gateways", "httproutes") for verb in ("create", "patch")),
 )
-"""Further rights to have istiod deploy a gateway for the run, in a cluster that knows the Gateway API."""
+"""Further rights to have istiod deploy a gateway for the suite, in a cluster that knows the Gateway API."""
 
 ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
 """Rights for provisioning: the guide's cluster admin."""
 
 
-RIGHTS: Key[tuple[Right, ...]] = Key("rights", lambda rights: all_of(r.evidence for r in rights))
+RIGHTS: Key[tuple[Right, ...]] = Key("rights", of_each, ("cluster",))
 
 
+@dataclass(frozen=True, slots=True)
 class RightsFacet:
     """Readings of this run's rights.
 
-    Args:
+    Attributes:
         cluster: The cluster.
-        readings: The cache.
         allowed: Safety classes of this run; they decide which rights it needs.
-        profiles: Those that are certified, by name; they decide which rights it needs besides.
-        provisions: Whether this run installs, and so needs admin rights.
+        profiles: Names of the profiles to certify; they decide which further rights it needs.
+        provisions: This run installs, and so needs admin rights.
     """
 
-    def __init__(
-        self,
-        cluster: ClusterFacet,
-        readings: Readings,
-        *,
-        allowed: frozenset[str],
-        profiles: frozenset[str],
-        provisions: bool,
-    ) -> None:
-        self._cluster = cluster
-        self._readings = readings
-        self._allowed = allowed
-        self._profiles = profiles
-        self._provisions = provisions
+    cluster: ClusterFacet
+    allowed: frozenset[str]
+    profiles: frozenset[str]
+    provisions: bool
 
     def reviewed(self) -> tuple[Right, ...]:
         """The API server's answer about each right that this run needs."""
-        self._readings.need("cluster")
         wanted = self._wanted()
-
-        def read() -> tuple[Right, ...]:
-            with ThreadPoolExecutor(8) as pool:
-                return tuple(pool.map(lambda right: self._cluster.reader.can_i(*right), wanted))
-
-        return self._readings.once(RIGHTS, read)
+        return self.cluster.once(RIGHTS, lambda: at_once(lambda right: self.cluster.reader.can_i(*right), wanted))
 
     def _wanted(self) -> list[tuple[str, str, str]]:
         """Verb, API group and resource of each right."""
         wanted = [*READ_ONLY_RIGHTS]
-        if "namespaced" in self._allowed:
+        if "namespaced" in self.allowed:
             wanted += NAMESPACED_RIGHTS
             # An administrator has every right, and asks before there is a Gateway API.
-            if not self._provisions and self._cluster.gateway_api().document is not None:
+            if not self.provisions and self.cluster.gateway_api().document is not None:
                 wanted += GATEWAY_API_RIGHTS
-        if "disruptive" in self._allowed:
+        if "disruptive" in self.allowed:
             wanted += DISRUPTIVE_RIGHTS
-            wanted += dict.fromkeys(right for p in sorted(self._profiles) for right in OUTAGE_RIGHTS.get(p, ()))
-        if self._provisions:
+            wanted += dict.fromkeys(right for p in sorted(self.profiles) for right in OUTAGE_RIGHTS.get(p, ()))
+        if self.provisions:
             wanted += ADMIN_RIGHTS
         return wanted

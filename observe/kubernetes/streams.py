@@ -2,7 +2,7 @@
 
 The kubernetes client's ``stream`` is not used: it opens the socket without a deadline, swaps a method of the client
 while it runs (two threads then mix their answers), and its exit code is a TypeError when the connection drops. Its
-port-forward runs a thread that dies of the same. The protocol is small: a frame's first byte is its channel. Source:
+port-forward runs a thread that dies of the same. The protocol is small: the first byte of a frame is its channel. Source:
 Kubernetes' remote command and port-forward protocols, ``v4.channel.k8s.io``.
 """
 
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -26,6 +26,7 @@ from kubernetes import client
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from observe.command import CommandResult
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,30 +35,11 @@ STDOUT, STDERR, ERROR = 1, 2, 3
 PROTOCOL = "v4.channel.k8s.io"
 
 
-@dataclass(frozen=True, slots=True)
-class ExecResult:
-    """The answer of a program in a container.
-
-    Attributes:
-        argv: The command.
-        stdout: Unredacted; goes to a parser, never to an output.
-        stderr: Likewise.
-        exit_code: As the program ended.
-        evidence: Ids of the readings.
-    """
-
-    argv: tuple[str, ...]
-    stdout: str
-    stderr: str
-    exit_code: int
-    evidence: tuple[str, ...] = ()
-
-
 class Streams:
     """Streams to one API server; TLS is set up once for all of them. Safe to use from several threads."""
 
     def __init__(self, api_client: client.ApiClient) -> None:
-        """Nothing is opened yet.
+        """Open no stream yet.
 
         Args:
             api_client: Of the cluster: its address, certificates and credentials.
@@ -66,7 +48,7 @@ class Streams:
         self._lock = threading.Lock()
         self._tls: tuple[tuple[object, ...], ssl.SSLContext] | None = None
 
-    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:
+    def execute(self, pod: ObjectRef, container: str, argv: Sequence[str], *, timeout: float) -> CommandResult:
         """Runs a program in a container and waits for its end; no standard input, no terminal.
 
         Raises:
@@ -81,12 +63,9 @@ class Streams:
         with self._open(path, query, timeout, where) as connection:
             for channel, data in _frames(connection, deadline, where):
                 heard.setdefault(channel, bytearray()).extend(data)
-        return ExecResult(
-            argv=tuple(argv),
-            stdout=heard[STDOUT].decode(errors="replace"),
-            stderr=heard[STDERR].decode(errors="replace"),
-            exit_code=_exit_code(bytes(heard[ERROR]), where),
-        )
+        exit_code = _exit_code(bytes(heard[ERROR]), where)
+        stdout, stderr = (heard[channel].decode(errors="replace") for channel in (STDOUT, STDERR))
+        return CommandResult(tuple(argv), exit_code, stdout, stderr, datetime.now(UTC))
 
     @contextmanager
     def forward(self, pod: ObjectRef, ports: Sequence[int], *, timeout: float) -> Iterator[tuple[ForwardedPort, ...]]:
@@ -172,7 +151,7 @@ class Streams:
 
 
 def _trusting() -> ssl.SSLContext:
-    """For a kubeconfig that says not to verify the API server; its owner knows."""
+    """The context for a kubeconfig that says not to verify the API server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -248,10 +227,10 @@ class _Wire:
         self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
     def receive(self, place: int, size: int) -> bytes:
-        """The bytes for the port at that place, at most `size` of them; nothing at the end.
+        """Up to `size` bytes for the port at that place; none at the end.
 
         Raises:
-            ConnectionRefusedError: The node says why there is no connection to the port.
+            ConnectionRefusedError: The node refused the connection to the port, with its reason.
         """
         while not self._received[place]:
             if self._errors[place]:
@@ -297,7 +276,7 @@ class _Received(io.RawIOBase):
 
 
 class _Answers(io.BufferedReader):
-    """A stream of several answers: a reader closes it after one, and the next one still comes from it."""
+    """A stream of several answers; it stays open when a reader closes it after one answer."""
 
     def close(self) -> None:
         """Does nothing; `Streams.forward` closes the connection."""
@@ -316,15 +295,6 @@ class ForwardedPort:
         self._answers = _Answers(_Received(wire, place), 65536)
         self._where = where
 
-    def get(self, path: str) -> tuple[int, str]:
-        """One GET over the same connection: status and body.
-
-        Raises:
-            CouldNotTell: Nothing listens there, or the connection dropped.
-        """
-        self.ask(path)
-        return self.answer(path)
-
     def ask(self, path: str) -> None:
         """Sends a GET; `answer` takes its answer. One at a time: Envoy hangs up on a client that sends several at once.
 
@@ -341,7 +311,7 @@ class ForwardedPort:
         """The answer to what was asked: status and body.
 
         Args:
-            path: What was asked for, for messages.
+            path: The path of the request, for messages.
 
         Raises:
             CouldNotTell: Nothing listens there, or the connection dropped.
@@ -363,12 +333,12 @@ class ForwardedPort:
         )
 
     def _last_words(self, error: Exception) -> str:
-        """The last words of the node before it hung up; where the send failed first, they have not been read yet."""
+        """The node's reason for hanging up; where the send failed first, it is still unread."""
         if isinstance(error, (websocket.WebSocketConnectionClosedException, BrokenPipeError, ConnectionResetError)):
             try:
                 self._wire.receive(self._place, 1)
             except ConnectionRefusedError as refused:
                 return str(refused)
             except (websocket.WebSocketException, OSError):
-                pass  # it said nothing more than the error at hand
+                pass  # the node gave no reason
         return str(error) if isinstance(error, ConnectionRefusedError) else f"{type(error).__name__}: {error}"

@@ -6,7 +6,6 @@ forwarded port, and a dump is asked for by parts.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -21,28 +20,29 @@ from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyAnswers, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from observe.kubernetes.cluster import Cluster
+from observe.readings import at_once
 
 ADMIN, AGENT = 15000, 15020
 AT_ONCE = 8
 _PLAIN = "/?&=,.$"
 
 IDENTITY = (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS, envoy.BOOTSTRAP, envoy.SDS_HOSTS, envoy.SERVER)
-"""What a proxy's identity is read from, besides the agent's metrics."""
+"""Paths of the admin interface that a proxy's identity is read from; the agent's metrics come on top."""
 
-_PARSERS = {
-    envoy.ACTIVE_SECRETS: "facts.proxies.envoy.parse_secrets",
-    envoy.WARMING_SECRETS: "facts.proxies.envoy.parse_secrets",
-    envoy.BOOTSTRAP: "facts.proxies.envoy.parse_bootstrap",
-    envoy.SDS_HOSTS: "facts.proxies.envoy.parse_streams",
-    envoy.SERVER: "facts.proxies.envoy.parse_uptime",
-    envoy.AGENT_METRICS: "facts.proxies.envoy.parse_agent_metrics",
-    envoy.INBOUND_LISTENERS: "facts.proxies.envoy.parse_normalization",
-    envoy.ALL_LISTENERS: "facts.proxies.envoy.parse_normalization",
-    policies.OF_SIDECAR: "facts.proxies.policies.parse_policies",
-    policies.OF_GATEWAY: "facts.proxies.policies.parse_policies",
-    envoy_traffic.HOSTS: "facts.proxies.envoy_traffic.hosts_of",
-    envoy_traffic.COUNTERS: "facts.proxies.envoy_traffic.parse_counters",
-    pushes.PUSHES: "facts.proxies.pushes.parse_pushes",
+_PARSERS: Mapping[str, Callable[..., object]] = {
+    envoy.ACTIVE_SECRETS: envoy.parse_secrets,
+    envoy.WARMING_SECRETS: envoy.parse_secrets,
+    envoy.BOOTSTRAP: envoy.parse_bootstrap,
+    envoy.SDS_HOSTS: envoy.parse_streams,
+    envoy.SERVER: envoy.parse_uptime,
+    envoy.AGENT_METRICS: envoy.parse_agent_metrics,
+    envoy.INBOUND_LISTENERS: envoy.parse_normalization,
+    envoy.ALL_LISTENERS: envoy.parse_normalization,
+    policies.OF_SIDECAR: policies.parse_policies,
+    policies.OF_GATEWAY: policies.parse_policies,
+    envoy_traffic.HOSTS: envoy_traffic.hosts_of,
+    envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
+    pushes.PUSHES: pushes.parse_pushes,
 }
 
 
@@ -58,25 +58,16 @@ def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Re
         The reading of each path.
 
     Raises:
-        CouldNotTell: Neither way leads to it, or it refuses a path.
+        CouldNotTell: Neither port-forward nor exec reaches the proxy, or Envoy refuses a path.
     """
     return _read(cluster, pod, {ADMIN: paths})
-
-
-def read_agent_metrics(cluster: Cluster, pod: Pod) -> Reading:
-    """The metrics of Istio's agent in one pod; Envoy's and the application's, which come merged, are left out.
-
-    Raises:
-        CouldNotTell: Neither way leads to them.
-    """
-    return _read(cluster, pod, {AGENT: [envoy.AGENT_METRICS]})[envoy.AGENT_METRICS]
 
 
 def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
     """Reads everything that matters about one proxy's identity.
 
     Raises:
-        CouldNotTell: It cannot be read, or what it says is contradictory.
+        CouldNotTell: The proxy cannot be read, or its answers contradict each other.
     """
     answers = _read(cluster, pod, {ADMIN: IDENTITY, AGENT: [envoy.AGENT_METRICS]})
     return identify(
@@ -151,8 +142,7 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
         except CouldNotTell as error:
             return Unread(PodRef.of(pod), error, datetime.now(UTC))
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-listeners") as pool:
-        return tuple(pool.map(one, pods))
+    return at_once(one, pods)
 
 
 def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
@@ -211,11 +201,11 @@ def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:
     if done.exit_code != 0:
         raise CouldNotTell(
             expected="pilot-agent to answer",
-            seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
-            where=f"{pod.ref}: {shlex.join(argv)}",
+            seen=f"exit code {done.exit_code}: {done.tail(300)}",
+            where=f"{pod.ref}: {done.line}",
             remedy="see whether Envoy runs in that pod",
         )
-    shown = f"kubectl exec -n {pod.namespace} {pod.name} -c {PROXY} -- {shlex.join(argv)}"
+    shown = f"kubectl exec -n {pod.namespace} {pod.name} -c {PROXY} -- {done.line}"
     return _record(cluster, pod, path, shown, (done.stdout, datetime.now(UTC)))
 
 
@@ -224,5 +214,5 @@ def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer
     if path == envoy.AGENT_METRICS:
         body = "".join(line for line in body.splitlines(keepends=True) if line.startswith("istio_agent_"))
         question += " | grep ^istio_agent_"
-    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_PARSERS.get(path, ""))
+    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_PARSERS.get(path))
     return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)

@@ -1,8 +1,9 @@
-"""The proxies of an install: the pods that have one, and what each Envoy holds, mounts, normalizes and was sent."""
+"""The proxies of an install: their pods, identities, socket mounts, path normalization and pushes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from facts.kubernetes.objects import Pod
@@ -12,44 +13,36 @@ from facts.proxies.pushes import Pushes
 from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.envoy import read_fleet, read_normalizations, read_pushes
 from observe.proxies.mounts import read_socket_mounts
-from observe.readings import Key, Readings, all_of
+from observe.readings import Key, of_each
 from observe.teleport.tbot_facet import TbotFacet
 from observe.wait import wait_until
 
 FLEET: Key[Fleet] = Key("fleet", lambda fleet: fleet.evidence)
-SOCKET_MOUNTS: Key[tuple[SocketMount, ...]] = Key("socket_mounts", lambda found: all_of(m.evidence for m in found))
+SOCKET_MOUNTS: Key[tuple[SocketMount, ...]] = Key("socket_mounts", of_each)
 NORMALIZATIONS: Key[tuple[Normalization | Unread, ...]] = Key(
-    "normalizations", lambda found: all_of(n.evidence for n in found if isinstance(n, Normalization))
+    "normalizations", lambda found: of_each(n for n in found if isinstance(n, Normalization))
 )
 
 
+@dataclass(frozen=True, slots=True)
 class ProxiesFacet:
     """Readings of the proxies.
 
-    Args:
+    Attributes:
         cluster: The cluster.
-        tbot: tbot, whose socket directory decides which proxies are meant to use it.
-        readings: The cache.
+        tbot: tbot, whose socket directory decides which proxies should use it.
         progress: Called with how many proxies were read, and of how many.
     """
 
-    def __init__(
-        self,
-        cluster: ClusterFacet,
-        tbot: TbotFacet,
-        readings: Readings,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        self._cluster = cluster
-        self._tbot = tbot
-        self._readings = readings
-        self._progress = progress
+    cluster: ClusterFacet
+    tbot: TbotFacet
+    progress: Callable[[int, int], None] | None = None
 
     # Pods.
 
     def pods(self) -> tuple[Pod, ...]:
         """Living pods with an istio-proxy, gateways included."""
-        return tuple(p for p in self._cluster.living_pods() if p.is_injected and p.node)
+        return tuple(p for p in self.cluster.living_pods() if p.is_injected and p.node)
 
     def sidecar_pods(self) -> tuple[Pod, ...]:
         """Living pods with a sidecar; gateways are not among them."""
@@ -57,7 +50,7 @@ class ProxiesFacet:
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
         """Pods with a proxy that mount tbot's socket directory."""
-        directory = self._tbot.socket_directory().rstrip("/")
+        directory = self.tbot.socket_directory().rstrip("/")
         return tuple(
             p for p in self.pods() if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
         )
@@ -74,7 +67,7 @@ class ProxiesFacet:
     def fleet(self) -> Fleet:
         """The identity of every proxy."""
         pods = self.pods()
-        return self._readings.once(FLEET, lambda: self._read_fleet(pods))
+        return self.cluster.once(FLEET, lambda: self._read_fleet(pods))
 
     def fleet_of(self, pods: Iterable[Pod]) -> Fleet:
         """The identities of some of the proxies, out of the one reading of all."""
@@ -93,11 +86,11 @@ class ProxiesFacet:
         return tuple(p.leaf.serial for p in self.sidecar_fleet().proxies if p.leaf)
 
     def fleet_on_sockets(self) -> Fleet:
-        """The identities of the proxies that mount tbot's socket directory: those that are meant to use it."""
+        """The identities of the proxies that mount tbot's socket directory, and so should use it."""
         return self.fleet_of(self.pods_on_sockets())
 
     def fleet_on_sockets_after(self, seconds: float) -> Fleet:
-        """The same proxies as in `fleet_on_sockets`, read once more when so many seconds have passed since then."""
+        """The same proxies as in `fleet_on_sockets`, read again so many seconds later."""
         first, pods = self.fleet_on_sockets(), self.pods_on_sockets()
 
         def read() -> Fleet:
@@ -105,25 +98,25 @@ class ProxiesFacet:
             wait_until(due)
             return self._read_fleet(pods)
 
-        return self._readings.once(FLEET.narrowed(f"after {seconds:g} s"), read)
+        return self.cluster.once(FLEET.narrowed(f"after {seconds:g} s"), read)
 
     def _read_fleet(self, pods: Sequence[Pod]) -> Fleet:
-        return read_fleet(self._cluster.reader, pods, self._progress)
+        return read_fleet(self.cluster.reader, pods, self.progress)
 
     # Configuration.
 
     def pushes(self, proxies: Iterable[ProxyIdentity]) -> Mapping[str, Pushes | None]:
-        """Statistics that the Envoys of some proxies keep of what was sent to them, by uid of the pod."""
+        """Statistics of the pushes to some proxies, by uid of the pod."""
         wanted = {p.pod.uid for p in proxies}
         pods = [pod for pod in self.pods_on_sockets() if pod.uid in wanted]
-        return {pod.uid: read_pushes(self._cluster.reader, pod) for pod in pods}
+        return {pod.uid: read_pushes(self.cluster.reader, pod) for pod in pods}
 
     def socket_mounts(self) -> tuple[SocketMount, ...]:
         """The mount in effect of each pod of `pods_on_sockets`."""
         pods = self.pods_on_sockets()
-        return self._readings.once(SOCKET_MOUNTS, lambda: read_socket_mounts(self._cluster.reader, pods))
+        return self.cluster.once(SOCKET_MOUNTS, lambda: read_socket_mounts(self.cluster.reader, pods))
 
     def normalizations(self) -> tuple[Normalization | Unread, ...]:
         """Path normalization in force in every proxy."""
         pods = self.pods()
-        return self._readings.once(NORMALIZATIONS, lambda: read_normalizations(self._cluster.reader, pods))
+        return self.cluster.once(NORMALIZATIONS, lambda: read_normalizations(self.cluster.reader, pods))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
@@ -11,14 +10,14 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.proxies.identity import PodRef
 from facts.proxies.mounts import SocketMount, parse_mountinfo, socket_mount
 from observe.kubernetes.cluster import Cluster
+from observe.readings import at_once
 
-AT_ONCE = 8
 TABLE = ("cat", "/proc/self/mountinfo")
 """A fixed command that only reads; distroless images have no ``cat``."""
 
 
 def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMount, ...]:
-    """The mount of the socket's directory in each proxy, or why it could not be told.
+    """The mount of the socket's directory in each proxy, or the reason why it is unknown.
 
     Raises:
         CouldNotTell: A mount table is damaged.
@@ -27,13 +26,12 @@ def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMou
     def one(pod: Pod) -> SocketMount:
         ref = PodRef.of(pod)
         try:
-            done = cluster.exec_in(pod.namespace, pod.name, PROXY, TABLE, parser="facts.proxies.mounts.parse_mountinfo")
+            done = cluster.exec_in(pod.namespace, pod.name, PROXY, TABLE, parser=parse_mountinfo)
         except CouldNotTell as error:
             return SocketMount(ref, None, error.seen, ())
         if done.exit_code != 0:
-            return SocketMount(ref, None, f"exit code {done.exit_code}: {done.stderr.strip()[-200:]}", done.evidence)
+            return SocketMount(ref, None, f"exit code {done.exit_code}: {done.tail(200)}", done.evidence)
         found = socket_mount(parse_mountinfo(done.stdout))
         return SocketMount(ref, found, "" if found else "nothing is mounted there", done.evidence)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-mounts") as pool:
-        return tuple(pool.map(one, pods))
+    return at_once(one, pods)

@@ -1,7 +1,7 @@
-"""Proxies, looked at again and again while something is done to what they live from.
+"""Repeated readings of proxies while the suite disturbs a source that they depend on.
 
-A look whose answer is the same as before is no evidence of its own: kept are the looks that saw something change, and the
-last one.
+The watch records the looks that saw a change, and the last one; a look with the same answer as before is no evidence of its
+own.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from facts.errors import CouldNotTell
-from facts.evidence import Evidence, KeptInMemory, ObjectRef, Recorder, evidence_of
+from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.kubernetes.objects import Pod
 from facts.over_time.history import History
 from facts.over_time.timeline import Action, Happening, Timeline, draw_up, parse_timeline
 from facts.proxies.identity import PodRef, Unread
+from facts.recorder import KeptInMemory, Recorder
 from facts.traffic.load import Clock, Load
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
@@ -31,10 +32,10 @@ INTERVAL = 1.0
 
 
 class Watch:
-    """Proxies under observation, and what was done meanwhile. Use as a context manager; safe to use from several threads."""
+    """Proxies under observation, and the suite's actions meanwhile. A context manager; safe to use from several threads."""
 
     def __init__(self, cluster: Cluster, pods: Sequence[Pod], *, interval: float = INTERVAL) -> None:
-        """Nothing is looked at before it is entered.
+        """The first look comes when the context is entered.
 
         Args:
             cluster: The cluster.
@@ -61,7 +62,7 @@ class Watch:
         self.stop()
 
     def stop(self) -> None:
-        """Ends looking; a second call does nothing."""
+        """Ends the observation; a second call does nothing."""
         self._ended.set()
         for follower in self._followers:
             follower.join()
@@ -72,7 +73,7 @@ class Watch:
             self._last.clear()
 
     def follow(self, *pods: Pod) -> None:
-        """Looks at further pods from now on, beside those that are followed already."""
+        """Follows further pods from now on."""
         for pod in pods:
             with self._lock:
                 if pod.uid in self._histories:
@@ -87,31 +88,27 @@ class Watch:
         """The histories so far, in the order of the pods."""
         with self._lock:
             if self._broken:
-                raise RuntimeError("a watch has ended by itself") from self._broken[0]
+                raise RuntimeError("a watch failed") from self._broken[0]
             return tuple(self._histories.values())
-
-    def history(self, pod: Pod) -> History:
-        """The history of one pod so far."""
-        return next(h for h in self.histories if h.pod.uid == pod.uid)
 
     def until(self, what: str, look: Callable[[tuple[History, ...]], T], timeout: float, *, remedy: str = "") -> T:
         """Waits until the histories show something.
 
         Args:
-            what: What is waited for.
-            look: Takes the histories; returns what it sees, or raises `NotYet` with what it saw.
+            what: The expected state.
+            look: Takes the histories; returns what it sees, or raises `NotYet` with the observation.
             timeout: Seconds.
-            remedy: What to try when it never becomes so.
+            remedy: The next step for a person when the wait fails.
 
         Raises:
-            CouldNotTell: It did not become so in time.
+            CouldNotTell: The histories did not show it in time.
         """
         pace = Pace(timeout, min(0.25, self._interval))
         return eventually(what, lambda: look(self.histories), pace, remedy=remedy or "look at the timeline of the scenario")
 
     @contextmanager
     def acting(self, words: str) -> Iterator[None]:
-        """Writes down something that the suite does, from its beginning to its end."""
+        """Notes an action of the suite, from its beginning to its end."""
         began = datetime.now(UTC)
         try:
             yield
@@ -120,7 +117,7 @@ class Watch:
                 self._actions.append(Action(words, began, datetime.now(UTC)))
 
     def note(self, of: str, words: str, at: datetime | None = None) -> None:
-        """Writes down something that was noticed; see `Happening`."""
+        """Notes an event, see `Happening`."""
         with self._lock:
             self._happenings.append(Happening(of, at or datetime.now(UTC), words))
 
@@ -172,6 +169,6 @@ def record_timeline(recorder: Recorder, timeline: Timeline) -> str:
             ObjectRef("Timeline", timeline.title),
             json.dumps(timeline.as_document(), separators=(",", ":")),
             read_at=timeline.ended,
-            parser=f"{parse_timeline.__module__}.{parse_timeline.__qualname__}",
+            parser=parse_timeline,
         )
     )

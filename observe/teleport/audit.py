@@ -1,6 +1,6 @@
-"""Teleport's audit events, read from where they are kept: only those about the certificates at hand are looked at.
+"""Reader of Teleport's audit events; it keeps only the events about the certificates in question.
 
-An audit log is long, and what it says about other certificates does not belong in a report.
+An audit log is long, and its events about other certificates do not belong in a report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from facts.errors import CouldNotTell, NotGiven
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 from facts.teleport.audit import ISSUED, AuditTrail, parse_issued
 
 
@@ -21,7 +22,7 @@ class AuditEvents(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that a person knows it by."""
+        """The name that people know it by."""
 
     def lines(self) -> Iterator[str]:
         """All events, one JSON object a line, oldest file first.
@@ -63,30 +64,30 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
     """The audited issuances of some serials.
 
     Args:
-        source: Where the events are; None where none was given.
+        source: The source of the events; None where you gave none.
         serials: As `facts.svid.Certificate.serial` spells them.
         recorder: Takes the lines that are about them.
 
     Raises:
         NotGiven: There is no source.
-        CouldNotTell: It cannot be read, or one of the lines is no event.
+        CouldNotTell: The source cannot be read, or one of its lines is no event.
     """
     if source is None:
         raise NotGiven(
             expected="the audit events of Teleport",
-            seen="no source was given",
+            seen="you gave no source",
             where="setting audit_events",
             remedy="give a file of JSON lines, or the directory that Teleport writes them to, with --audit-events",
         )
     spelt = tuple(_with_colons(serial) for serial in serials)
-    # A last line without its end is still being written.
+    # Teleport is still writing a last line without a line break.
     found = [line for line in source.lines() if ISSUED in line and line.endswith("\n") and any(s in line for s in spelt)]
     recorded = evidence_of(
         f"grep -F {ISSUED} {source.name} | grep -F {' '.join(f'-e {s}' for s in spelt)}",
         ObjectRef("Teleport", "audit events"),
         "".join(found),
         read_at=datetime.now(UTC),
-        parser="facts.teleport.audit.parse_issued",
+        parser=parse_issued,
     )
     return AuditTrail(source.name, parse_issued(recorded.body), (recorder.record(recorded),))
 

@@ -1,9 +1,9 @@
-"""Teleport of an install: what its proxy publishes, the resources that tbot uses, and its audit events."""
+"""Teleport of an install: its public answers, the resources that tbot uses, and its audit events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
@@ -22,62 +22,47 @@ from facts.teleport.resources import (
     WorkloadIdentity,
     selects,
 )
-from observe.kubernetes.cluster import Cluster
-from observe.readings import Key, Readings, all_of
+from observe.kubernetes.facet import ClusterFacet
+from observe.readings import Key, of_each
 from observe.teleport.audit import AuditEvents, read_trail
 from observe.teleport.session import TeleportSession
 from observe.teleport.tbot_facet import TbotFacet
-from settings import Names
 
-SESSION: Key[TeleportSession] = Key("teleport", lambda _: ())
+SESSION: Key[TeleportSession] = Key("teleport", lambda _: (), ("teleport",))
 PING: Key[Ping] = Key("ping", lambda ping: ping.evidence)
 BUNDLE: Key[TrustBundle] = Key("bundle", lambda bundle: bundle.evidence)
 STATUS: Key[ClusterStatus | NoSession] = Key("status", lambda status: status.evidence)
-TOKEN: Key[JoinToken | Absent] = Key("token", lambda token: token.evidence)
+TOKEN: Key[JoinToken | Absent] = Key("token", lambda token: token.evidence, ("resources",))
 BOT: Key[Bot | Absent] = Key("bot", lambda bot: bot.evidence)
 ROLE: Key[Role | Absent] = Key("role", lambda role: role.evidence)
-WORKLOAD_IDENTITY: Key[WorkloadIdentity | Absent] = Key("identity", lambda found: found.evidence)
-BOT_INSTANCES: Key[tuple[BotInstance, ...]] = Key("bot_instances", lambda found: all_of(i.evidence for i in found))
+WORKLOAD_IDENTITY: Key[WorkloadIdentity | Absent] = Key("identity", lambda found: found.evidence, ("resources",))
+BOT_INSTANCES: Key[tuple[BotInstance, ...]] = Key("bot_instances", of_each, ("tbot",))
 AUDIT_TRAIL: Key[AuditTrail] = Key("audit_trail", lambda trail: trail.evidence)
 
 
+@dataclass(frozen=True, slots=True)
 class TeleportFacet:
     """Readings of Teleport.
 
-    Args:
-        reader: Reads the Kubernetes API, which issues the tokens that Teleport takes.
+    Attributes:
+        cluster: The cluster, whose API server issues the tokens that Teleport takes.
         tbot: tbot, whose configuration names the token and the workload identity.
-        readings: The cache.
-        names: The guide's names, or discovered ones.
-        session: Opens the install's Teleport; called when first needed.
-        audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
+        open_session: Opens the install's Teleport; called when first needed.
+        audit_events: Returns the source of Teleport's audit events; called when first needed, None where you gave none.
     """
 
-    def __init__(
-        self,
-        reader: Cluster,
-        tbot: TbotFacet,
-        readings: Readings,
-        names: Names,
-        *,
-        session: Callable[[], TeleportSession],
-        audit_events: Callable[[], AuditEvents | None],
-    ) -> None:
-        self._reader = reader
-        self._tbot = tbot
-        self._readings = readings
-        self._names = names
-        self._session = session
-        self._audit_events = audit_events
+    cluster: ClusterFacet
+    tbot: TbotFacet
+    open_session: Callable[[], TeleportSession]
+    audit_events: Callable[[], AuditEvents | None]
 
     def session(self) -> TeleportSession:
         """The reader of Teleport."""
-        self._readings.need("teleport")
-        return self._readings.once(SESSION, self._session)
+        return self.cluster.once(SESSION, self.open_session)
 
     def ping(self) -> Ping:
         """The answer of Teleport's proxy about itself."""
-        return self._readings.once(PING, lambda: self.session().ping())
+        return self.cluster.once(PING, lambda: self.session().ping())
 
     def bundle(self) -> TrustBundle:
         """Teleport's SPIFFE authorities, from its public endpoint."""
@@ -86,23 +71,22 @@ class TeleportFacet:
             # The document does not name its trust domain; it belongs to the cluster whose proxy serves it.
             return replace(self.session().bundle(), trust_domain=self.ping().cluster_name)
 
-        return self._readings.once(BUNDLE, read)
+        return self.cluster.once(BUNDLE, read)
 
     def status(self) -> ClusterStatus | NoSession:
-        """The cluster that the admin tctl talks to, or that it talks to none."""
-        return self._readings.once(STATUS, lambda: self.session().status())
+        """The cluster that the admin tctl reaches, or the reason why it reaches none."""
+        return self.cluster.once(STATUS, lambda: self.session().status())
 
     # Resources.
 
     def token(self) -> JoinToken | Absent:
         """The join token that tbot's configuration names."""
-        self._readings.need("resources")
         name = self.token_name()
-        return self._readings.once(TOKEN, lambda: self.session().token(name))
+        return self.cluster.once(TOKEN, lambda: self.session().token(name))
 
     def token_name(self) -> str:
         """Name of the join token in tbot's configuration; the guide's where it has none."""
-        return self._tbot.installed().config.token or self._names.token
+        return self.tbot.installed().config.token or self.cluster.names.token
 
     def kubernetes_type(self) -> str:
         """Type of the Kubernetes join in the token; the guide's ``static_jwks`` where no admin tctl can read it."""
@@ -116,27 +100,26 @@ class TeleportFacet:
     def bot(self) -> Bot | Absent:
         """The bot that the join token names."""
         name = self._bot_name()
-        return self._readings.once(BOT, lambda: self.session().bot(name))
+        return self.cluster.once(BOT, lambda: self.session().bot(name))
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
         """Instances of tbot's bot; None without an admin tctl."""
-        self._readings.need("tbot")
         if not self.session().has_admin:
             return None
         bot = self._bot_name()
-        found = self._readings.once(BOT_INSTANCES, lambda: self.session().bot_instances())
+        found = self.cluster.once(BOT_INSTANCES, lambda: self.session().bot_instances())
         return tuple(i for i in found if i.bot_name == bot)
 
     def role(self) -> Role | Absent:
         """The bot's role."""
         name = self.role_name()
-        return self._readings.once(ROLE, lambda: self.session().role(name))
+        return self.cluster.once(ROLE, lambda: self.session().role(name))
 
     def role_name(self) -> str:
         """Name of the role that issues: the guide's, or the bot's first one where the bot has roles of other names."""
         bot = self.bot()
-        other = not isinstance(bot, Absent) and bot.roles and self._names.role not in bot.roles
-        return bot.roles[0] if other and not isinstance(bot, Absent) else self._names.role
+        other = not isinstance(bot, Absent) and bot.roles and self.cluster.names.role not in bot.roles
+        return bot.roles[0] if other and not isinstance(bot, Absent) else self.cluster.names.role
 
     def workload_identity(self) -> WorkloadIdentity | Absent:
         """The workload identity that tbot's configuration selects, by name or by labels.
@@ -144,8 +127,7 @@ class TeleportFacet:
         Raises:
             CouldNotTell: The labels select several; Teleport decides which of them a workload gets.
         """
-        self._readings.need("resources")
-        return self._readings.once(WORKLOAD_IDENTITY, self._selected_identity)
+        return self.cluster.once(WORKLOAD_IDENTITY, self._selected_identity)
 
     def known_workload_identity(self) -> WorkloadIdentity | Absent | None:
         """The workload identity; None without an admin tctl."""
@@ -155,12 +137,12 @@ class TeleportFacet:
         """Name of the workload identity, as it was found; the guide's where none was."""
         if self._identity_labels():
             found = self.workload_identity()
-            return found.name if isinstance(found, WorkloadIdentity) else self._names.workload_identity
+            return found.name if isinstance(found, WorkloadIdentity) else self.cluster.names.workload_identity
         return self._identity_name()
 
     def _bot_name(self) -> str:
         token = self.token()
-        return self._names.bot if isinstance(token, Absent) else token.bot_name
+        return self.cluster.names.bot if isinstance(token, Absent) else token.bot_name
 
     def _selected_identity(self) -> WorkloadIdentity | Absent:
         labels = self._identity_labels()
@@ -170,7 +152,7 @@ class TeleportFacet:
         found = [identity for identity in everything if selects(labels, identity.labels)]
         selector = ", ".join(f"{key}: {'|'.join(values)}" for key, values in sorted(labels.items()))
         if not found:
-            evidence = all_of(i.evidence for i in everything)
+            evidence = of_each(everything)
             return Absent(ObjectRef("Teleport", f"workload_identity with {selector}"), evidence)
         if len(found) > 1:
             raise CouldNotTell(
@@ -182,11 +164,11 @@ class TeleportFacet:
         return found[0]
 
     def _identity_name(self) -> str:
-        services = self._tbot.installed().config.services
-        return (services[0].selector_name if services else "") or self._names.workload_identity
+        services = self.tbot.installed().config.services
+        return (services[0].selector_name if services else "") or self.cluster.names.workload_identity
 
     def _identity_labels(self) -> Mapping[str, tuple[str, ...]]:
-        services = self._tbot.installed().config.services
+        services = self.tbot.installed().config.services
         return {} if not services or services[0].selector_name else services[0].selector_labels
 
     # Issuance.
@@ -194,15 +176,15 @@ class TeleportFacet:
     def fresh_token(
         self, token: JoinToken | Absent, namespace: str, service_account: str
     ) -> tuple[Signature, tuple[str, ...]]:
-        """Asks the API server for a token of one of the run's service accounts, and verifies it with the join token's keys.
+        """Asks the API server for a token of the suite's service account, and verifies it with the join token's keys.
 
         Args:
             token: The join token.
-            namespace: A namespace of the run.
-            service_account: A service account of the run.
+            namespace: A namespace that the suite made.
+            service_account: A service account that the suite made.
         """
         audience = self.ping().cluster_name
-        fresh, evidence = self._reader.token_request(namespace, service_account, audience=audience, seconds=600)
+        fresh, evidence = self.cluster.reader.token_request(namespace, service_account, audience)
         if isinstance(token, Absent):
             return Signature(False, "", str(token)), (evidence,)
         try:
@@ -217,4 +199,6 @@ class TeleportFacet:
         Args:
             serials: Of all these certificates.
         """
-        return self._readings.once(AUDIT_TRAIL, lambda: read_trail(self._audit_events(), serials, self._readings.recorder))
+        return self.cluster.once(
+            AUDIT_TRAIL, lambda: read_trail(self.audit_events(), serials, self.cluster.readings.recorder)
+        )

@@ -1,4 +1,4 @@
-"""Teleport, read: its public endpoints, which need no session, and its resources through an admin tctl."""
+"""Reader of Teleport: its public endpoints, which need no session, and its resources through an admin tctl."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import yaml
 
 from facts.document import Absent, decoded
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 from facts.teleport.bundle import TrustBundle, parse_bundle
 from facts.teleport.resources import (
     Bot,
@@ -40,10 +41,10 @@ from observe.tools import Tctl, no_admin_session
 T = TypeVar("T")
 
 _NOT_THERE = re.compile(r"^ERROR:.*(?:not found|doesn't exist|does not exist)", re.IGNORECASE | re.MULTILINE)
-"""tctl's own words for a resource that is not there. Docker, kubectl and shells say `not found` of other things."""
+"""tctl's own words for a resource that does not exist. Docker, kubectl and shells say `not found` of other things."""
 
 _CANNOT_RUN = (126, 127)
-"""Exit codes of who was to run tctl and could not."""
+"""Exit codes of a shell or container runtime that could not start tctl."""
 
 _NO_SESSION = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)
 
@@ -71,13 +72,13 @@ class TeleportSession:
         insecure: bool = False,
         ca: Path | None = None,
     ) -> None:
-        """Opens a Teleport; nothing is asked of it yet.
+        """Open a Teleport without sending a request.
 
         Args:
             proxy: HOST or HOST:PORT; the port is 443 where none is given.
             recorder: Where the readings go.
             timeout: Seconds for one request.
-            tctl: How to run an admin tctl; None where there is none.
+            tctl: Runs an admin tctl; None where there is none.
             insecure: The proxy's certificate is not verified.
             ca: Certificates to verify the proxy with; the system's where none are given.
 
@@ -118,7 +119,7 @@ class TeleportSession:
     # --- public endpoints --------------------------------------------------------------------------------------------
 
     def ping(self) -> Ping:
-        """The answer of the proxy about itself.
+        """The proxy's answer about itself.
 
         Raises:
             CouldNotTell: It does not answer, or its answer names no cluster.
@@ -138,7 +139,7 @@ class TeleportSession:
     # --- through an admin tctl ---------------------------------------------------------------------------------------
 
     def tctl(self, words: Sequence[str], stdin: str = "") -> CommandResult:
-        """Runs tctl; nothing is recorded, but that the names of tokens that are secrets must be hidden.
+        """Runs tctl without recording the answer; the recorder hides names of tokens that are secrets.
 
         A non-zero exit is an answer.
 
@@ -156,10 +157,10 @@ class TeleportSession:
         return result
 
     def status(self) -> ClusterStatus | NoSession:
-        """The answer of ``tctl status``. A session that does not work is an answer too: this reading is there to tell.
+        """The answer of ``tctl status``. A session that does not work is an answer too.
 
         Raises:
-            CouldNotTell: There is no admin session, tctl did not end in time, or its words are not understood.
+            CouldNotTell: There is no admin session, tctl did not end in time, or its answer is not understood.
         """
         result, evidence = self._ask(["status"], ObjectRef("Teleport", "status"), parse_status)
         if result.exit_code != 0:
@@ -219,7 +220,7 @@ class TeleportSession:
         result = self.tctl(words)
         recorded = result.as_evidence(
             subject,
-            parser=_name_of(parse) if result.exit_code == 0 else "",
+            parser=parse if result.exit_code == 0 else None,
             shown_as=f"tctl {' '.join(words)}",
         )
         return result, self._recorder.record(recorded)
@@ -268,7 +269,7 @@ class TeleportSession:
             ObjectRef("Teleport", self.proxy),
             body,
             read_at=datetime.now(UTC),
-            parser=_name_of(parse) if response.status == 200 else "",
+            parser=parse if response.status == 200 else None,
         )
         evidence = self._recorder.record(recorded)
         if response.status != 200:
@@ -279,10 +280,6 @@ class TeleportSession:
                 remedy="is this the web address of Teleport's proxy, and a release with SPIFFE bundles (15.2 or later)?",
             )
         return decoded(recorded.body), evidence
-
-
-def _name_of(parser: Callable[..., object]) -> str:
-    return f"{parser.__module__}.{parser.__qualname__}"
 
 
 def _join_secrets(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""tbot, read: its DaemonSet, its pods, its configuration. Found through the DaemonSet, not by names."""
+"""Reader of tbot: its DaemonSet, pods and configuration, found through the DaemonSet instead of by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
 
     Args:
         cluster: The cluster.
-        names: Where its DaemonSet is looked for first; otherwise every DaemonSet with an image called tbot is.
+        names: Name the DaemonSet to look for first; the fallback is any DaemonSet with an image called tbot.
 
     Raises:
         CouldNotTell: There is no DaemonSet of tbot, or several, or its configuration cannot be found.

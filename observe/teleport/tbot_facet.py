@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.teleport.tbot import KubeletAddress, Tbot
-from observe.kubernetes.cluster import Cluster
-from observe.readings import Key, Readings
+from observe.kubernetes.facet import ClusterFacet
+from observe.readings import Key
 from observe.teleport.tbot import read_tbot
-from settings import Names
 
-TBOT: Key[Tbot] = Key("tbot", lambda tbot: tbot.evidence)
+TBOT: Key[Tbot] = Key("tbot", lambda tbot: tbot.evidence, ("tbot",))
 
 
+@dataclass(frozen=True, slots=True)
 class TbotFacet:
     """Readings of tbot.
 
-    Args:
-        reader: Reads the Kubernetes API.
-        readings: The cache.
-        names: The guide's names, or discovered ones.
+    Attributes:
+        cluster: The cluster.
     """
 
-    def __init__(self, reader: Cluster, readings: Readings, names: Names) -> None:
-        self._reader = reader
-        self._readings = readings
-        self._names = names
+    cluster: ClusterFacet
 
     def installed(self) -> Tbot:
         """The DaemonSet, configuration and pods by node of tbot as it is installed."""
-        self._readings.need("tbot")
-        return self._readings.once(TBOT, lambda: read_tbot(self._reader, self._names))
+        return self.cluster.once(TBOT, lambda: read_tbot(self.cluster.reader, self.cluster.names))
 
     def pods_now(self) -> tuple[Pod, ...]:
         """Pods that the DaemonSet selects, listed anew each time."""
         daemon_set = self.installed().daemon_set
         labels = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
-        return self._reader.pods(daemon_set.namespace, labels)
+        return self.cluster.reader.pods(daemon_set.namespace, labels)
 
     def kubelet_address(self) -> KubeletAddress:
         """The address at which tbot dials its kubelet; the guide's where no tbot can be read yet."""
@@ -47,8 +43,8 @@ class TbotFacet:
 
     def socket_directory(self) -> str:
         """Directory on the node in which tbot listens."""
-        return self.installed().socket_on_node.rpartition("/")[0] or self._names.socket_directory
+        return self.installed().socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
 
     def socket_name(self) -> str:
         """File name of tbot's socket."""
-        return self.installed().socket_on_node.rpartition("/")[2] or self._names.socket_name
+        return self.installed().socket_on_node.rpartition("/")[2] or self.cluster.names.socket_name

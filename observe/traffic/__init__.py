@@ -1,1 +1,1 @@
-"""Traffic: what the test pods asked, what their servers saw, and the load that one of them sends."""
+"""Traffic between test pods: single requests with the account of both ends, and loads."""

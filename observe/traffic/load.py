@@ -1,4 +1,4 @@
-"""A load between test pods: begun, left to itself, and ended with its ledger."""
+"""A load between test pods: it begins, runs by itself, and ends with its ledger."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from datetime import UTC, datetime
 from facts.document import decoded, need, when
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
-from facts.proxies.envoy_traffic import Counters
 from facts.traffic.load import WHERE, Clock, Load, parse_load
 from observe.kubernetes.cluster import Cluster
-from observe.traffic.requests import CONTAINER, counted
+from observe.traffic.requests import CONTAINER, counted, since
 
 PROGRAM = "/traffic/load.py"
 PATIENCE = 10
-"""Seconds that the client waits for a connection and for an answer. A busy node answers late, and that is no refusal: how
-late is a number of its own."""
+"""Seconds that the client waits for a connection and for an answer. A late answer of a busy node is no refusal; the suite
+measures the delay separately."""
 LONGEST = 900
 """Seconds after which a load stops by itself, if the suite does not end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedLoad:
-    """A load as it is wanted.
+    """The parameters of a load.
 
     Attributes:
         client: A test pod.
-        server: The pod that is asked.
-        url: What is asked for: ``http://…``, or ``tcp://…`` where the connection is kept.
+        server: The pod that it sends requests to.
+        url: The URL: ``http://…``, or ``tcp://…`` where the load keeps the connection.
         rate: Requests a second.
-        keep: All over one TCP connection, as long as it lasts.
+        keep: Send all requests over one TCP connection, as long as it lasts.
     """
 
     client: Pod
@@ -43,10 +42,10 @@ class PlannedLoad:
 
 
 class Running:
-    """A load that is under way.
+    """A running load.
 
     Attributes:
-        wanted: What it is.
+        wanted: Its parameters.
         began: UTC, on the suite's clock.
     """
 
@@ -54,7 +53,7 @@ class Running:
         """Begins it.
 
         Raises:
-            CouldNotTell: The client or a proxy cannot be asked.
+            CouldNotTell: The client or a proxy does not answer.
         """
         self.wanted = wanted
         self._cluster = cluster
@@ -75,29 +74,28 @@ class Running:
         return self._ended
 
     def end(self) -> Load:
-        """Ends it, and waits for its last answers; a second call answers the same.
+        """Ends it and waits for its last answers; a second call returns the same.
 
         Raises:
-            CouldNotTell: It has not gone on until now, or a proxy cannot be asked.
+            CouldNotTell: The load ended early, or a proxy does not answer.
         """
         if self._ended is None:
             load = parse_load(decoded(self._run("end", self._name)), self._clock, self._evidence)
             after = counted(self._cluster, self.wanted.client, self.wanted.server)
-            client, server = (_since(a, b) for a, b in zip(after, self._before, strict=True))
+            client, server = since(after, self._before)
             self._ended = replace(load, client=client, server=server)
         return self._ended
 
     def _run(self, *words: str) -> str:
         pod = self.wanted.client
-        ends = words[0] == "end"
-        parser = f"{parse_load.__module__}.{parse_load.__qualname__}" if ends else ""
+        parser = parse_load if words[0] == "end" else None
         done = self._cluster.exec_in(pod.namespace, pod.name, CONTAINER, ["python3", PROGRAM, *words], parser=parser)
         if done.exit_code != 0:
             raise CouldNotTell(
                 expected=f"the load to {words[0]}",
-                seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+                seen=f"exit code {done.exit_code}: {done.tail(300)}",
                 where=f"{pod.ref} to {self.wanted.url}",
-                remedy="see whether the client's pod was restarted meanwhile",
+                remedy="see whether the client's pod restarted meanwhile",
             )
         self._evidence = done.evidence
         return done.stdout
@@ -105,10 +103,10 @@ class Running:
 
 @contextmanager
 def under_load(cluster: Cluster, wanted: Sequence[PlannedLoad]) -> Iterator[tuple[Running, ...]]:
-    """Loads, each begun on entry, and ended on exit at the latest.
+    """Loads that begin on entry and end on exit at the latest.
 
     Raises:
-        CouldNotTell: One cannot be begun, or has not gone on to the end.
+        CouldNotTell: One cannot begin, or ended early.
     """
     running: list[Running] = []
     try:
@@ -116,12 +114,8 @@ def under_load(cluster: Cluster, wanted: Sequence[PlannedLoad]) -> Iterator[tupl
         yield tuple(running)
     except BaseException:
         for begun in running:
-            with suppress(CouldNotTell):  # what went wrong before says more; a load that is left stops by itself
+            with suppress(CouldNotTell):  # the first error says more; a load that goes on stops by itself
                 begun.end()
         raise
     for begun in running:
         begun.end()
-
-
-def _since(after: Counters | None, before: Counters | None) -> Counters | None:
-    return after.since(before) if after is not None and before is not None else None

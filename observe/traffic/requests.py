@@ -1,11 +1,9 @@
-"""Traffic, watched: the ledger of a client, and what the proxies at both ends hold and count while it is written."""
+"""Requests of a test pod: the ledger of the client, and identities and counters of the proxies at both ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from facts.document import decoded
 from facts.errors import CouldNotTell
@@ -16,8 +14,7 @@ from facts.proxies.policies import OF_GATEWAY, OF_SIDECAR, Policy, parse_policie
 from facts.traffic.ledger import Exchange, Ledger, Outcome, parse_ledger
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
-
-T = TypeVar("T")
+from observe.readings import at_once
 
 CONTAINER = "traffic"
 PROGRAM = "/traffic/traffic.py"
@@ -35,27 +32,26 @@ def exchange(
     host: str = "",
     through: Sequence[Pod] = (),
 ) -> Exchange:
-    """Lets a client ask, and reads what both proxies hold before and after, and what they counted meanwhile.
+    """Sends requests from a client; reads the identities of both proxies before and after, and their counters.
 
     Args:
         cluster: The cluster.
         client: A test pod.
-        server: The pod that is asked.
-        urls: What is asked for, each in its turn.
-        count: How often.
-        host: Name to ask for, where it is not the address.
+        server: The pod that it sends requests to.
+        urls: The URLs, in turn.
+        count: Number of requests to each URL.
+        host: Value of the Host header, where it is not the address.
         through: The pods of a gateway on the way.
 
     Raises:
-        CouldNotTell: A proxy cannot be read, or the client cannot be run.
+        CouldNotTell: A proxy cannot be read, or the client does not run.
     """
     before = counted(cluster, client, server)
     held = [*_held(cluster, client, server, *through)]
     ledger = ask(cluster, client, urls, count=count, host=host)
     after = counted(cluster, client, server)
     held += _held(cluster, client, server, *through)
-    differences = [a.since(b) if a is not None and b is not None else None for a, b in zip(after, before, strict=True)]
-    made = Exchange(ledger, differences[0], differences[1], tuple(held))
+    made = Exchange(ledger, *since(after, before), tuple(held))
     if all(request.outcome is Outcome.ANSWERED for request in ledger.requests):
         return made
     policies, evidence = _policies(cluster, [server, *through])
@@ -63,27 +59,30 @@ def exchange(
 
 
 def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, host: str = "") -> Ledger:
-    """Lets a client ask each URL in its turn, `count` times.
+    """Sends requests from a client to each URL in turn, `count` times.
 
     Raises:
-        CouldNotTell: The client cannot be run, or prints no ledger.
+        CouldNotTell: The client does not run, or prints no ledger.
     """
     options = ["--count", str(count), "--timeout", str(PATIENCE), *(["--host", host] if host else [])]
     argv = ["python3", PROGRAM, "call", *urls, *options]
-    parser = f"{parse_ledger.__module__}.{parse_ledger.__qualname__}"
-    done = cluster.exec_in(client.namespace, client.name, CONTAINER, argv, parser=parser)
+    done = cluster.exec_in(client.namespace, client.name, CONTAINER, argv, parser=parse_ledger)
     if done.exit_code != 0:
         raise CouldNotTell(
             expected="the traffic client to print its ledger",
-            seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+            seen=f"exit code {done.exit_code}: {done.tail(300)}",
             where=str(client.ref),
             remedy="see whether the workload image has python3",
         )
     return parse_ledger(decoded(done.stdout), done.evidence)
 
 
-def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
-    """The counters of the proxy of each pod so far; None for a pod without one.
+Ends = tuple[Counters | None, Counters | None]
+"""Counters of the client's proxy and of the server's; None for a pod without a proxy."""
+
+
+def counted(cluster: Cluster, client: Pod, server: Pod) -> Ends:
+    """The counters of both proxies so far.
 
     Raises:
         CouldNotTell: A proxy cannot be read.
@@ -95,18 +94,19 @@ def counted(cluster: Cluster, *pods: Pod) -> tuple[Counters | None, ...]:
         reading = read_admin(cluster, pod, [COUNTERS])[COUNTERS]
         return parse_counters(reading.document, (reading.evidence,))
 
-    return _each(one, pods)
+    of_client, of_server = at_once(one, (client, server))
+    return of_client, of_server
+
+
+def since(after: Ends, before: Ends) -> Ends:
+    """Counts of the proxies of client and server between two readings."""
+    client, server = (a.since(b) if a and b else None for a, b in zip(after, before, strict=True))
+    return client, server
 
 
 def _held(cluster: Cluster, *pods: Pod) -> tuple[ProxyIdentity, ...]:
     """The identity that the proxy of each pod holds; a pod without one is left out."""
-    return _each(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
-
-
-def _each(look: Callable[[Pod], T], pods: Sequence[Pod]) -> tuple[T, ...]:
-    """A look at each pod, at all of them at once."""
-    with ThreadPoolExecutor(max(1, len(pods)), thread_name_prefix="look") as pool:
-        return tuple(pool.map(look, pods))
+    return at_once(lambda pod: read_proxy(cluster, pod), [pod for pod in pods if pod.proxy is not None])
 
 
 def _policies(cluster: Cluster, pods: Sequence[Pod]) -> tuple[tuple[Policy, ...], tuple[str, ...]]:

@@ -11,7 +11,8 @@ import yaml
 from pytest_kind.cluster import KindCluster
 
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
+from facts.recorder import Recorder
 from observe.command import CommandResult, run
 from observe.wait import NotYet, Pace, converges
 from provision.clusters.remedies import remedy_for

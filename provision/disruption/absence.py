@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually

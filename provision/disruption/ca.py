@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import KeptInMemory, ObjectRef, Recorder
+from facts.evidence import ObjectRef
 from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, told
 from facts.proxies.identity import ProxyIdentity
+from facts.recorder import KeptInMemory, Recorder
 from facts.teleport.resources import NoSession
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from facts.errors import ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import Pace

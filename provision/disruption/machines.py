@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from facts.errors import CouldNotTell, NotGiven
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
+from facts.recorder import Recorder
 from observe.command import CommandResult, must_run
 from provision.installing.teleport import CLUSTER_LABEL
 from provision.objects import Objects

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.over_time.outage import NodeRestart, Relocation
 from facts.proxies.sds_mode import SdsMode
+from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet, read_proxy

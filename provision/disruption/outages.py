@@ -16,10 +16,10 @@ from typing import Any
 
 from facts.document import when
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import Deployment
 from facts.over_time.outage import Outage
+from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually

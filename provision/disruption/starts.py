@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from facts.document import Absent, Reading
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.over_time.outage import Outage, Start
 from facts.proxies.identity import ProxyIdentity
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.proxies.watch import Watch

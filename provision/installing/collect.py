@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime
 
 from facts.errors import ConformanceError
-from facts.evidence import ObjectRef, Recorder, evidence_of
+from facts.evidence import ObjectRef, evidence_of
+from facts.recorder import Recorder
 from provision.objects import Objects
 
 LOG_LINES = 60

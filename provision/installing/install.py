@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
-from facts.evidence import Recorder
+from facts.recorder import Recorder
 from observe.wait import NotYet, eventually
 from provision.clusters.directory import directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name

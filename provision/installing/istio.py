@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from facts.errors import ProvisioningFailed
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
+from facts.recorder import Recorder
 from observe.command import run
 from provision.clusters.sources import Sources
 from provision.installing.variant import Variant

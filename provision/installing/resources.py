@@ -15,8 +15,9 @@ import yaml
 
 from facts.document import decoded, maybe
 from facts.errors import ProvisioningFailed
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
+from facts.recorder import Recorder
 from observe.command import CommandResult
 from observe.teleport.session import is_not_there
 from provision.installing.teleport import CLUSTER_LABEL, TeleportCluster

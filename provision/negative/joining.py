@@ -87,7 +87,7 @@ class Joining:
             return pod
         account = f"{namespace}:{pod.service_account}"
         instances, listed = self._instances(account, pod.name)
-        return JoinAttempt(account, pod, outcome, instances, (*pod.evidence, *log, *listed))
+        return JoinAttempt(account, outcome, instances, (*pod.evidence, *log, *listed))
 
     def _instances(self, account: str, pod: str) -> tuple[tuple[BotInstance, ...] | None, tuple[str, ...]]:
         """The bot instances that Teleport has of it by now, and the reading of all; None without an admin session."""

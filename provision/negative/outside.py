@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -70,4 +69,4 @@ class Outside:
         inside, root = parse_relay(str(relay.document))
         leaf, outcome, evidence = self._namespaces.answered(pod)
         found = (*pod.evidence, relay.evidence, *evidence)
-        return OutsideProbe(node, inside, root, leaf, outcome, datetime.now(UTC), found)
+        return OutsideProbe(node, inside, root, leaf, outcome, found)

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from facts.errors import NotGiven, ProvisioningFailed
-from facts.evidence import ObjectRef, Recorder
+from facts.evidence import ObjectRef
+from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
 from observe.command import CommandResult
 from observe.tools import Tctl

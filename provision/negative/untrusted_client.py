@@ -74,7 +74,7 @@ class UntrustedClient:
         before = self._counters(server)
         words = ["python3", "-I", "/program/tls_client.py", server.ip, str(HTTP), *FILES[claim]]
         at = datetime.now(UTC)
-        done = cluster.exec_in(namespace, STRANGER, "app", words, parser="facts.traffic.attempts.parse_tls_client")
+        done = cluster.exec_in(namespace, STRANGER, "app", words, parser=parse_tls_client)
         if done.exit_code:
             raise CouldNotTell(
                 expected="the TLS client to end with an answer",
@@ -82,10 +82,10 @@ class UntrustedClient:
                 where=f"Pod {namespace}/{STRANGER}",
                 remedy="see whether its agent has written a certificate to /var/run/istiod",
             )
-        chain, protocol, outcome = parse_tls_client(done.stdout)
+        chain, outcome = parse_tls_client(done.stdout)
         counted = self._counters(server).since(before)
         evidence = (*stranger.evidence, *done.evidence, *counted.evidence)
-        return Handshake(claim, chain, at, protocol, outcome, counted, server.ref, evidence)
+        return Handshake(claim, chain, at, outcome, counted, server.ref, evidence)
 
     def _counters(self, server: Pod) -> Counters:
         reading = read_admin(self._namespaces.cluster, server, [COUNTERS])[COUNTERS]

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
-from facts.evidence import Evidence, Recorder, hidden
+from facts.evidence import Evidence, hidden
 from facts.finding import Finding, Holds
+from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
 from judge.verdict import Ending
 from reporting.model import Image, Phase, RunFacts, ScenarioRecord, StepRecord, StepState

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
+from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity
 from facts.traffic.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe, ShownCertificate
 from judge.identity import fallback as fallback_judge

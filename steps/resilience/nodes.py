@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.over_time.outage import NodeRestart, Relocation, Start
+from facts.recorder import Recorder
 from judge.resilience import recovery as judge
 from observe.install import Install
 from observe.wait import Pace

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.kubernetes.objects import Pod
 from facts.over_time.outage import Outage, renewed_at, resupplied_at
+from facts.recorder import Recorder
 from judge.resilience import outages as judge
 from judge.resilience.outages import Suffered
 from judge.rotation.renewal import Watched

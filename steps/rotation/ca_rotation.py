@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.evidence import Recorder
 from facts.over_time.ca_rotation import STANDBY, PhaseExpectation
+from facts.recorder import Recorder
 from judge.rotation import ca_rotation as judge
 from judge.rotation import premature_end as early_judge
 from judge.rotation.premature_end import Early

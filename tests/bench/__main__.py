@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from facts.errors import ConformanceError
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from provision.clusters.sources import Sources, resolve
 from provision.installing.install import remove
 from settings import Settings, load

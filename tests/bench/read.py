@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
 from settings import Timeouts

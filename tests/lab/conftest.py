@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.wait import NotYet, eventually
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer

@@ -59,6 +59,8 @@ DEEPER = {
     "NoPodToAsk": "likewise: a CouldNotTell of one kind",
     "NotThere": "likewise: a ProvisioningFailed of one kind",
     "Container": "a specification with the state that the kubelet reports, each read where it stands",
+    "Deployment": "what every controller of pods has, with the counts of this kind",
+    "DaemonSet": "likewise",
     "ContainerStatus": "the same state, with the name under which the kubelet reports it",
 }
 """Classes with more than one product class among their ancestors, each with the reason."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.teleport.session import TeleportSession
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene, register

@@ -169,3 +169,9 @@ def test_a_defect_is_read_and_the_profiles_that_it_hides_become_their_requiremen
 def test_a_damaged_defect_is_named(damaged: Any, seen: str) -> None:
     error = refused(defects(damaged))
     assert seen in f"{error.expected} {error.seen}"
+
+
+@pytest.mark.parametrize("field", ["id", "profile", "sentence"])
+def test_a_text_is_a_text_and_nothing_that_can_be_made_one(field: str) -> None:
+    for value in (b"bytes", 1, True):
+        assert field in refused({"requirements": [entry(**{field: value})]}).expected

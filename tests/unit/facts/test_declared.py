@@ -1,4 +1,4 @@
-"""Declared parsers: their rules, and that damage of any kind is told as damage."""
+"""Declared parsers: their rules, and the errors for damage of any kind."""
 
 from __future__ import annotations
 
@@ -273,3 +273,18 @@ def test_any_damage_is_told_and_nothing_else_is_raised(name: str, data: st.DataO
         assert told.expected
         assert told.seen
         assert isinstance(told, BadInput) is (name == "catalogue")
+
+
+def _unusable(text: str) -> str:
+    raise CouldNotTell(expected="a good text", seen=f"{len(text)} characters", where="x", remedy="y")
+
+
+@dataclass(frozen=True, slots=True)
+class Picky(Declared):
+    text: Annotated[str, Read(str, _unusable)]
+
+
+def test_what_a_reader_of_a_field_cannot_use_is_said_in_its_words() -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        read(Picky, {"text": "abc"}, "here")
+    assert (caught.value.expected, caught.value.seen) == ("the field text to be a good text", "3 characters")

@@ -161,3 +161,7 @@ def test_the_first_subject_is_told_with_all_that_is_said_of_it(statements: list[
 @given(st.lists(st.sampled_from(["is down", "is old"]), min_size=1))
 def test_a_place_is_never_named_in_its_own_sentence(said: list[str]) -> None:
     assert told([wrong("a", each) for each in said], "Pod shop/a") == "; ".join(dict.fromkeys(said))
+
+
+def test_answers_have_the_words_of_the_report() -> None:
+    assert [h.value for h in Holds] == ["yes", "no", "unknown", "not-applicable"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from facts.evidence import ObjectRef, evidence_of, hidden
 from facts.finding import Finding, Holds, Problem
-from facts.redaction import MARK, RULES, Redacted, Rule, hidden_in, redact
+from facts.redaction import MARK, RULES, SHORTEST, Redacted, Rule, hidden_in, redact, without_named
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -79,7 +79,7 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
 
 def test_evidence_holds_the_digest_of_what_is_kept() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser="facts.x")
+    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser=redact)
     assert evidence.body == MARK + "\n"
     assert evidence.redactions == 1
     assert evidence.sha256 == hashlib.sha256(evidence.body.encode()).hexdigest()
@@ -239,3 +239,20 @@ def test_every_needle_can_be_the_one_that_is_there(rule: Rule) -> None:
         assert rule.may_match(examples[needle])
         assert rule.applied(examples[needle])[1] == 1
         assert not any(other in examples[needle].lower() for other in rule.needles if other != needle)
+
+
+@given(st.text(alphabet="abcdefgh", min_size=1, max_size=2 * SHORTEST))
+def test_a_named_secret_is_hidden_from_eight_characters_on(secret: str) -> None:
+    text = f"<{secret}>"
+    clean = without_named(text, [secret])
+    assert clean == (Redacted(f"<{MARK}>", 1) if len(secret) >= 8 else Redacted(text, 0))
+
+
+def test_every_occurrence_of_each_named_secret_counts() -> None:
+    clean = redact("12345678 x 12345678 y 87654321", ["12345678", "87654321", "absent-one"])
+    assert clean == Redacted(f"{MARK} x {MARK} y {MARK}", 3)
+    assert without_named("1234567", ["1234567"]) == Redacted("1234567", 0)
+
+
+def test_an_enumeration_stays_one() -> None:
+    assert hidden_in((Holds.NOT_APPLICABLE,), ["not-applicable"])[0] is Holds.NOT_APPLICABLE

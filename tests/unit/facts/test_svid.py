@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -182,3 +183,33 @@ def test_signatures_may_lead_over_intermediates_and_not_in_circles() -> None:
     assert is_signed_by(leaf, [root.certificate], [stray.certificate, signed])
     assert not is_signed_by(leaf, [root.certificate], [between.certificate])
     assert not is_signed_by(leaf, [stray.certificate], [signed, between.certificate])
+
+
+def test_an_authority_without_a_name_is_said_to_have_none() -> None:
+    leaf = replace(parse_certificates(Authority("example.org").issue(ID), "t")[0], issuer="")
+    outcome = verify_chain(leaf, [Authority("another").certificate], NOW)
+    assert not outcome.ok
+    assert "none of the 1 authorities signed it (its issuer is an empty name)" in outcome.reason
+    named = verify_chain(replace(leaf, issuer="O=x"), [Authority("another").certificate], NOW)
+    assert "its issuer is O=x" in named.reason
+
+
+def test_a_certificate_is_named_by_its_san_else_by_its_subject() -> None:
+    leaf = parse_certificates(Authority("example.org").issue(ID, "spiffe://example.org/second"), "t")[0]
+    until = f"serial {leaf.serial}, valid {leaf.not_before:%F %T} to {leaf.not_after:%F %T} UTC"
+    assert str(leaf) == f"{ID} ({until})"
+    assert str(replace(leaf, uri_sans=(), subject="CN=x")) == f"CN=x ({until})"
+    assert str(replace(leaf, uri_sans=())) == f"a certificate without a name ({until})"
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 3660, 3661])
+def test_both_ends_of_the_validity_period_are_inside(seconds: int) -> None:
+    leaf = parse_certificates(Authority("example.org").issue(ID), "t")[0]
+    assert leaf.is_valid_at(leaf.not_before + timedelta(seconds=seconds)) is (0 <= seconds <= 3660)
+
+
+@pytest.mark.parametrize("damaged", [b"\x30", b"\x30\x7f", b"\x30\x80", b"\x30\x81\x05", b"\x00\x00"])
+def test_damaged_der_ends_in_an_error_and_never_in_a_loop(damaged: bytes) -> None:
+    with pytest.raises(CouldNotTell, match="a DER certificate"):
+        parse_der_certificates(damaged, "t")
+    assert parse_der_certificates(b"", "t") == ()

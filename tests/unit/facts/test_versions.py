@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.errors import CouldNotTell
-from facts.versions import Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
+from facts.versions import Version, parse_istioctl_version, parse_kubectl_version, parse_server_version, parse_tctl_version
 from tests.data import document, text
 
 
@@ -81,3 +81,55 @@ def test_a_tool_that_names_no_version_is_not_guessed_at() -> None:
         parse_istioctl_version({"meshVersion": []})
     with pytest.raises(CouldNotTell):
         parse_tctl_version("command not found")
+
+
+@given(NUMBERS, NUMBERS, NUMBERS)
+def test_numbers_are_compared_as_numbers(major: int, minor: int, patch: int) -> None:
+    version = Version(major, minor, patch)
+    assert version < Version(major, minor, patch + 1) < Version(major, minor + 1) < Version(major + 1, 0)
+    assert Version(major, minor, patch, "rc.1") < version
+    assert not version < version  # noqa: PLR0124 - irreflexive
+    assert version <= version  # noqa: PLR0124
+    assert version != Version(major, minor, patch, "rc.1")
+    assert version != str(version)
+
+
+@pytest.mark.parametrize(
+    ("written", "stands_for"),
+    [
+        ("1.28.0-solo", "1.28.0"),
+        ("1.28.0-rc.1", "1.28.0-rc.1"),
+        ("1.28.0-RC1", "1.28.0-RC1"),
+        ("1.28.0-alpha.2", "1.28.0-alpha.2"),
+        ("1.28.0-dev", "1.28.0-dev"),
+        ("1.28.0-pre", "1.28.0-pre"),
+        ("1.28.0-beta", "1.28.0-beta"),
+        ("1.28.0+k3s1", "1.28.0"),
+    ],
+)
+def test_a_variant_stands_for_its_release(written: str, stands_for: str) -> None:
+    assert Version.parse(written).stands_for == Version.parse(stands_for)
+
+
+def test_the_api_servers_version() -> None:
+    assert parse_server_version({"gitVersion": "v1.34.4+k3s1"}) == Version(1, 34, 4)
+    assert Version.parse("v1.34.4+k3s1").build == "k3s1"
+    for damage in ({}, {"gitVersion": "latest"}):
+        with pytest.raises(CouldNotTell) as caught:
+            parse_server_version(damage)
+        assert caught.value.where == "/version"
+    with pytest.raises(CouldNotTell) as caught:
+        parse_kubectl_version({"clientVersion": {}})
+    assert caught.value.where == "kubectl version"
+    with pytest.raises(CouldNotTell) as caught:
+        parse_istioctl_version({"clientVersion": {"version": "unknown"}})
+    assert caught.value.where == "istioctl version"
+    with pytest.raises(CouldNotTell) as caught:
+        parse_tctl_version("x" * 100)
+    assert caught.value.where == "tctl version"
+    assert caught.value.seen == repr("x" * 80)
+
+
+def test_a_version_of_two_numbers_is_the_first_patch() -> None:
+    assert Version(1, 31) == Version(1, 31, 0) == Version.parse("1.31")
+    assert (Version(1, 31).patch, Version(1, 31).pre, Version(1, 31).build) == (0, "", "")

@@ -29,7 +29,7 @@ TIMEOUT = Ending(AttemptEnd.TIMEOUT)
 
 def outside(node: str = make.NODE, **changes: Any) -> OutsideProbe:
     """A process of the node, in no pod, that was refused for that."""
-    return replace(OutsideProbe(node, True, "/", None, NO_POD, NOW, (f"ev-outside-{node}",)), **changes)
+    return replace(OutsideProbe(node, True, "/", None, NO_POD, (f"ev-outside-{node}",)), **changes)
 
 
 def not_run(what: str = "outside-node-1", reason: str = "violates PodSecurity: privileged", **changes: Any) -> NotRun:
@@ -78,7 +78,6 @@ def handshake(**changes: Any) -> Handshake:
         claim=ShownCertificate.ISTIODS,
         chain=(svid(RUN, "stranger", issuer="istiod"),),
         at=NOW,
-        protocol="TLSv1.3",
         outcome=UNKNOWN_CERTIFICATE,
         counted=counted(fail_verify_error=1),
         server=ObjectRef("Pod", "beta", RUN),
@@ -89,7 +88,7 @@ def handshake(**changes: Any) -> Handshake:
 
 def exchange(outcome: Outcome = Outcome.ANSWERED, **values: int) -> Exchange:
     """What alpha asked of beta."""
-    client = End("alpha", RUN, "alpha", make.NODE)
+    client = End("alpha", RUN)
     request = Request("id", "http://beta:8080/", NOW, 0.1, "10.0.0.1:1", outcome, 200, "", None)
     return Exchange(Ledger(client, (request,), ("ev-ledger",)), None, counted(**values))
 
@@ -107,5 +106,5 @@ def istiod() -> IstioAuthorities:
 
 def join_attempt(**changes: Any) -> JoinAttempt:
     """A tbot of another service account that Teleport refused for it."""
-    made = JoinAttempt(f"{RUN}:joiner", make.pod("joiner", injected=False), NO_ALLOW_RULE, (), ("ev-joiner",))
+    made = JoinAttempt(f"{RUN}:joiner", NO_ALLOW_RULE, (), ("ev-joiner",))
     return replace(made, **changes)

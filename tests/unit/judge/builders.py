@@ -177,7 +177,7 @@ def ingress_gateway(**changes: Any) -> Gateway:
 
 def mesh_config(**changes: Any) -> MeshConfig:
     """Mesh configuration as the guide has it."""
-    return replace(MeshConfig(TRUST_DOMAIN, (), "NONE", ("ev-mesh-config",)), **changes)
+    return replace(MeshConfig(TRUST_DOMAIN, "NONE", ("ev-mesh-config",)), **changes)
 
 
 def injector(**changes: Any) -> Injector:
@@ -421,10 +421,7 @@ def proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:
         last_updated=NOW,
         validator=Validator.SPIFFE,
         root_authorities={TRUST_DOMAIN: (authority(),)},
-        root_version_info="2026-03-01T11:50:00.5Z",
-        other_secrets=(),
         has_files_cluster=True,
-        file_credential=True,
         socket_path=f".{SOCKET_MOUNT}/socket",
         streams=streams(),
         csr_count=0,
@@ -449,7 +446,6 @@ def istiod_proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:
         validator=Validator.TRUSTED_CA,
         root_authorities={"": (authority("istiod", uri=""),)},
         has_files_cluster=False,
-        file_credential=False,
         csr_count=1,
         agent_certificate_held=True,
     )
@@ -555,4 +551,4 @@ def tool(name: str, version: str) -> Tool:
 
 def right(verb: str = "list", resource: str = "pods", *, allowed: bool = True) -> Right:
     """A right that was asked for."""
-    return Right(verb, resource, "", allowed, (f"ev-right-{verb}-{resource}",))
+    return Right(verb, resource, allowed, (f"ev-right-{verb}-{resource}",))

@@ -38,7 +38,7 @@ OF_ALPHA = HELD[0].chain[0].sha256
 def word(**changes: Any) -> Word:
     """What beta says of a request of alpha."""
     peer = Peer((CALLED,), (CALLER,), OF_ALPHA)
-    return replace(Word(End("beta", "run", "beta", make.NODE), 1, "/", (peer,)), **changes)
+    return replace(Word(End("beta", "run"), 1, "/", (peer,)), **changes)
 
 
 def request(outcome: Outcome = Outcome.ANSWERED, said: Word | None = None, **changes: Any) -> Request:
@@ -53,6 +53,6 @@ def exchange(
     *requests: Request, client: dict[str, int] | None = None, server: dict[str, int] | None = None, **changes: Any
 ) -> Exchange:
     """Two answered requests of alpha to beta, unless others are given; both ends hold certificates of Teleport."""
-    ledger = Ledger(End("alpha", "run", "alpha", make.NODE), requests or (request(), request()), ("ev-ledger",))
+    ledger = Ledger(End("alpha", "run"), requests or (request(), request()), ("ev-ledger",))
     counted = Counters(FRESH if client is None else client, ("ev-client",))
     return replace(Exchange(ledger, counted, Counters(server or {}, ("ev-server",)), HELD), **changes)

@@ -438,7 +438,6 @@ def test_a_takeover_is_seen_although_socket_and_streams_are_the_nodes() -> None:
         chain=(svid("test-app", "first", issuer="istiod"),),
         csr_count=0,
         has_files_cluster=True,
-        file_credential=True,
     )
     by_item = {item: judge(make.pod(), fleet=make.fleet(taken)).holds for item, judge in ITEMS}
     assert by_item == {"CHK-6": Holds.NO, "CHK-7": Holds.NO, "CHK-8": Holds.YES, "CHK-9": Holds.NO}

@@ -34,7 +34,7 @@ class ApiServer:
         answers: By method and path, the query included where one is given.
         frames: Of a websocket: channel and payload of each frame, sent after the greeting; None ends without a close frame.
         http: Answers by path of a forwarded port; None refuses the connection and hangs up.
-        refused: Forwarded ports that nobody listens on, beside others that answer.
+        refused: Forwarded ports without a listener, beside others that answer.
         asked: Method, path with query, and body of each request.
         port: Its port.
     """

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from settings import Timeouts
 from tests.data import document, text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from facts.document import Reading
-from facts.evidence import KeptInMemory
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
 from facts.kubernetes.access import Right
+from facts.recorder import KeptInMemory
 from observe.install import Install
 from provision.objects import is_scratch
 from settings import Names
@@ -50,7 +50,7 @@ class WithGatewayApi(Cluster):
         return (GatewayClass("istio", CONTROLLER),)
 
     def can_i(self, verb: str, group: str, resource: str) -> Right:
-        return Right(verb, f"{resource}.{group}", "", allowed=True, evidence=())
+        return Right(verb, f"{resource}.{group}", allowed=True, evidence=())
 
 
 class Unrecorded(KeptInMemory):

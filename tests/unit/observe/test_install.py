@@ -6,7 +6,7 @@ from tests.unit.judge import builders as make
 from tests.unit.observe.doubles import Cluster, install
 
 
-def test_what_somebody_has_changed_is_read_anew() -> None:
+def test_a_changed_authority_is_read_anew() -> None:
     cluster = Cluster(make.pod("before"))
     read = install(cluster)
     assert [p.name for p in read.cluster.pods()] == ["before"]

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.readings import Key, Readings
 from tests.unit.observe.doubles import Unrecorded
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.command import CommandResult
 from observe.tools import Tools
 from tests.data import text

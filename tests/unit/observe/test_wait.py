@@ -1,4 +1,4 @@
-"""The wait vocabulary, against a clock that only moves when somebody sleeps."""
+"""The wait vocabulary, against a clock that moves only during a sleep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from facts.errors import CouldNotTell
-from observe.wait import NotYet, Pace, consistently, converges, eventually
+from observe.wait import NotYet, Pace, converges, eventually
 
 
 class Clock:
@@ -108,19 +108,6 @@ def test_converging_takes_so_many_looks_in_a_row(clock: Clock) -> None:
 def test_what_flaps_does_not_converge(clock: Clock) -> None:
     with pytest.raises(CouldNotTell, match="1 of 2 in a row"):
         converges("it is stable", looks("a", "!gone", "a", "!gone", "a"), clock.pace(4), times=2)
-
-
-def test_consistently_looks_for_the_whole_time_and_returns_the_last_look(clock: Clock) -> None:
-    assert consistently("it stays", looks("a", "b", "c"), clock.pace(3)) == "c"
-    assert clock.slept == [1.0, 1.0, 1.0]
-
-
-def test_consistently_ends_at_the_first_break_and_says_when(clock: Clock) -> None:
-    with pytest.raises(CouldNotTell) as raised:
-        consistently("traffic flows", looks("200", "200", "!503"), clock.pace(60), remedy="look at the log")
-    assert raised.value.expected == "traffic flows for 60 s without a break"
-    assert raised.value.seen == "at look 3, after 2.0 s: 503"
-    assert raised.value.remedy == "look at the log"
 
 
 def test_the_default_pace_really_sleeps_and_really_ends() -> None:

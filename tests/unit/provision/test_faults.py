@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from facts.errors import ProvisioningFailed
-from facts.evidence import KeptInMemory
 from facts.kubernetes.jwks import parse_jwks
+from facts.recorder import KeptInMemory
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.istio.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template

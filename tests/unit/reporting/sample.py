@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from facts.catalogue import About, Level, Requirement
+from facts.document import need
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from judge.verdict import Authority, Ending, Result, Waiver, judge_catalogue
@@ -35,7 +36,7 @@ def reading(name: str, body: str = "answer") -> Evidence:
         ObjectRef("Pod", name, "ns", "uid-1", "7"),
         body,
         read_at=NOW,
-        parser="facts.x.parse",
+        parser=need,
         exit_code=0,
     )
 

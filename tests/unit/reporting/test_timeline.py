@@ -44,7 +44,7 @@ def kept(timeline: Timeline) -> Evidence:
         ObjectRef("Timeline", timeline.title),
         json.dumps(timeline.as_document()),
         read_at=timeline.ended,
-        parser="facts.over_time.timeline.parse_timeline",
+        parser=parse_timeline,
     )
 
 
@@ -244,7 +244,7 @@ class TestAssembly:
             ObjectRef("Timeline", "x"),
             "{}",
             read_at=sample.NOW,
-            parser="facts.over_time.timeline.parse_timeline",
+            parser=parse_timeline,
         )
 
         told = self.assembled(broken)

@@ -29,3 +29,9 @@ def test_of_istiods_classes_its_own_is_taken_and_of_others_none() -> None:
     assert istiods([other, GatewayClass("istio", CONTROLLER), mine]) == GatewayClass("istio", CONTROLLER)
     assert istiods([other, GatewayClass("c", CONTROLLER), mine]) == mine
     assert istiods([other]) is None
+
+
+def test_damage_names_the_class() -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse_gateway_class({"metadata": {"name": "x"}})
+    assert caught.value.where == "GatewayClass x"

@@ -119,3 +119,45 @@ def test_not_every_gateway_is_for_what_comes_from_outside(labels: dict[str, str]
     gateway = Gateway(ObjectRef("Deployment", "gate", "edge"), labels, labels, "gate", ())
     assert gateway.is_ingress is is_ingress
     assert not replace(gateway, selector={}).has(router("gate", labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("owner", "hashed", "named"),
+    [
+        ("ReplicaSet/gate-5d4", "5d4", "Deployment/gate"),
+        ("ReplicaSet/gate-5d4", "6e5", "ReplicaSet/gate-5d4"),
+        ("ReplicaSet/gate-5d4", "", "ReplicaSet/gate-5d4"),
+        ("Rollout/gate-5d4", "5d4", "Rollout/gate-5d4"),
+        ("", "5d4", "Pod/gate-5d4"),
+    ],
+)
+def test_a_replica_set_stands_for_its_deployment(owner: str, hashed: str, named: str) -> None:
+    labels = {"pod-template-hash": hashed} if hashed else {}
+    (found,) = gateways_of([], [router("gate-5d4", labels=labels, owner=owner)])
+    assert f"{found.ref.kind}/{found.ref.name}" == named
+    assert found.ref.namespace == "edge"
+
+
+def test_labels_of_one_rollout_select_no_pods() -> None:
+    own = dict.fromkeys(
+        ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "rollouts-pod-template-hash"), "x"
+    )
+    (found,) = gateways_of([], [router("gate", labels={"app": "gate", **own})])
+    assert found.labels == found.selector == {"app": "gate"}
+
+
+def test_gateways_of_the_gateway_api_carry_istios_label() -> None:
+    assert GATEWAY_NAME == "gateway.networking.k8s.io/gateway-name"
+
+
+def test_a_template_without_a_service_account_runs_as_the_default_one() -> None:
+    gateway = make.gateway()
+    bare = replace(gateway, template=replace(gateway.template, spec=replace(gateway.template.spec, service_account="")))
+    assert [g.service_account for g in gateways_of([bare], [])] == ["default"]
+
+
+def test_gateways_of_two_namespaces_are_two() -> None:
+    labels = {"app": "gate"}
+    other = replace(router("gate-2", labels=labels, owner="StatefulSet/gate"), namespace="other")
+    found = gateways_of([], [router("gate-1", labels=labels, owner="StatefulSet/gate"), other])
+    assert [g.namespace for g in found] == ["edge", "other"]

@@ -8,6 +8,7 @@ from facts.errors import CouldNotTell
 from facts.istio.mesh import Injector, Mesh, image_tag, parse_injector, parse_mesh_config
 from facts.kubernetes.objects import ConfigMap, parse_config_map
 from tests.data import document
+from tests.unit.judge import builders as make
 
 
 def _map(**data: str) -> ConfigMap:
@@ -26,7 +27,7 @@ def test_a_captured_mesh() -> None:
 
 def test_where_the_mesh_says_nothing_istios_defaults_hold() -> None:
     config = parse_mesh_config(_map(mesh=""))
-    assert (config.trust_domain, config.trust_domain_aliases, config.normalization) == ("cluster.local", (), "DEFAULT")
+    assert (config.trust_domain, config.normalization) == ("cluster.local", "DEFAULT")
 
 
 @pytest.mark.parametrize("data", [{}, {"mesh": "{"}, {"mesh": "text"}, {"mesh": "trustDomain: [a]"}])
@@ -94,3 +95,21 @@ def test_the_template_is_the_named_one_or_the_only_other_one_that_mounts_the_nod
     templates: dict[str, str], found: str
 ) -> None:
     assert _mesh(**templates).socket_template("spire") == found
+
+
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("pilot:1.31.0", "1.31.0"),
+        ("host:5000/istio/pilot:1.31.0@sha256:abc", "1.31.0"),
+        ("host:5000/istio/pilot", ""),
+        ("istio/pilot@sha256:abc", ""),
+    ],
+)
+def test_the_tag_of_an_image(image: str, tag: str) -> None:
+    assert image_tag(image) == tag
+
+
+def test_the_tags_of_istiod_are_those_of_its_own_container() -> None:
+    istiod = make.deployment("istiod", make.container("helper", "h:1"), make.container("discovery", "pilot:2"))
+    assert make.mesh(istiod=(istiod,)).image_tags == {"istiod": "2"}

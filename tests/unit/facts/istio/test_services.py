@@ -45,6 +45,8 @@ def test_a_service_as_the_api_server_has_it() -> None:
         ({"http2": 80, "https": 443}, 80),
         ({"web": 80}, 80),
         ({"https": 443, "http-web": 8080}, 8080),
+        ({"https": 443, "http2": 8080}, 8080),
+        ({"https": 443, "http2-web": 8081}, 8081),
         ({"https": 443}, None),
         ({}, None),
     ],
@@ -62,3 +64,18 @@ def test_a_service_of_others_leads_nowhere(other: Service) -> None:
     found = ingress_of(gateway(), (other, service()))
     assert found is not None
     assert found.service == service()
+
+
+@pytest.mark.parametrize(
+    ("labels", "selected"),
+    [({"a": "1"}, True), ({"a": "1", "b": "2"}, True), ({"a": "2"}, False), ({}, False)],
+)
+def test_a_selector_takes_pods_with_all_its_labels(labels: dict[str, str], selected: bool) -> None:
+    assert service(selector={"a": "1"}).selects(labels) is selected
+    assert not service(selector={}).selects(labels)
+
+
+def test_damage_names_the_service() -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse_service({"metadata": {"namespace": "n", "name": "s"}, "spec": {"ports": 1}})
+    assert caught.value.where == "Service n/s"

@@ -60,5 +60,5 @@ def test_a_refusal_has_an_author(words: str, who: str) -> None:
         "",
     ],
 )
-def test_what_was_in_the_way_refused_nobody(words: str) -> None:
+def test_an_obstacle_is_no_refusal(words: str) -> None:
     assert refused_by(words) == ""

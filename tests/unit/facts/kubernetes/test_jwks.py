@@ -72,7 +72,7 @@ def test_a_key_of_the_same_id_and_other_material_is_lacking() -> None:
     assert theirs.lacks(mine) == ()
 
 
-@pytest.mark.parametrize("left_over", ["PASTE_JWKS_HERE", "'PASTE_JWKS_HERE'", "", "{}", " {} "])
+@pytest.mark.parametrize("left_over", ["PASTE_JWKS_HERE", "'PASTE_JWKS_HERE'", "", "{}", " {} ", "'{}'"])
 def test_the_literal_placeholder_is_recognised(left_over: str) -> None:
     assert is_placeholder(left_over)
     with pytest.raises(CouldNotTell):
@@ -83,3 +83,21 @@ def test_the_literal_placeholder_is_recognised(left_over: str) -> None:
 def test_a_damaged_key_set_is_not_guessed_at(damaged: str) -> None:
     with pytest.raises(CouldNotTell):
         parse_jwks(damaged)
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1}, {"nbf": 2**40}, {"iat": 2**40}, {"aud": ["elsewhere"]}])
+def test_only_the_signature_counts(claims: dict[str, object]) -> None:
+    token = jwt.encode(claims, RSA, algorithm="RS256", headers={"kid": "one"})
+    assert verify(token, parse_jwks({"keys": [_jwk(RSA, "one")]})).ok
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512"])
+def test_the_tokens_algorithm_counts_where_the_key_names_none(algorithm: str) -> None:
+    token = jwt.encode(CLAIMS, RSA, algorithm=algorithm, headers={"kid": "one"})
+    assert verify(token, parse_jwks({"keys": [_jwk(RSA, "one")]})).ok
+
+
+def test_without_a_key_id_every_key_is_tried() -> None:
+    token = jwt.encode(CLAIMS, RSA, algorithm="RS256")
+    signature = verify(token, parse_jwks({"keys": [_jwk(OTHER, "two"), _jwk(RSA, "one")]}))
+    assert (signature.ok, signature.key_id, signature.reason) == (True, "", "")

@@ -8,7 +8,8 @@ import pytest
 
 from facts.document import parse_items
 from facts.errors import CouldNotTell
-from facts.kubernetes.objects import parse_config_map, parse_event, parse_node, parse_pod
+from facts.evidence import ObjectRef
+from facts.kubernetes.objects import named, parse_config_map, parse_event, parse_namespace, parse_node, parse_pod
 from tests.data import document
 
 PODS = parse_items(document("cluster/pods.json"), parse_pod, ("ev-1",), "pods")
@@ -98,3 +99,94 @@ def test_the_last_change_of_a_config_maps_texts() -> None:
     assert parse_config_map({"metadata": {"name": "a", "managedFields": managed}}).changed_at == "2026-03-01T13:00:00Z"
     assert parse_config_map({"metadata": {"name": "a", "managedFields": managed[2:]}}).changed_at == ""
     assert parse_config_map({"metadata": {"name": "a"}}).changed_at == ""
+
+
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        ({"metadata": {"namespace": "n", "name": "p"}}, "Pod n/p"),
+        ({"metadata": {"name": "p"}}, "Pod p"),
+        ({"metadata": {"namespace": "n", "generateName": "p-"}}, "Pod n/p-"),
+        ({"metadata": {}}, "Pod "),
+        ({"metadata": "text"}, "Pod"),
+        ({}, "Pod"),
+        ("text", "Pod"),
+        (None, "Pod"),
+    ],
+)
+def test_an_object_is_named_by_what_is_known_of_it(document: Any, name: str) -> None:
+    assert named("Pod", document) == name
+
+
+@pytest.mark.parametrize(
+    ("parse", "kind"),
+    [(parse_pod, "Pod"), (parse_node, "Node"), (parse_config_map, "ConfigMap"), (parse_event, "Event")],
+)
+def test_damage_names_the_object(parse: Any, kind: str) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse({"metadata": {"namespace": "n", "name": 1}, "data": 1, "type": 1})
+    assert caught.value.where == f"{kind} n/1"
+
+
+def test_a_namespace_and_its_labels() -> None:
+    found = parse_namespace({"metadata": {"name": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}}}, ("ev-1",))
+    assert (found.name, found.labels, found.annotations, found.evidence) == ("n", {"a": "b"}, {"c": "d"}, ("ev-1",))
+    with pytest.raises(CouldNotTell, match="Namespace"):
+        parse_namespace({"metadata": {}})
+
+
+def pod(**changes: Any) -> Any:
+    return parse_pod(
+        {"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"containers": []}} | changes, ("ev",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "ended"), [("Succeeded", True), ("Failed", True), ("Running", False), ("Pending", False), ("", False)]
+)
+def test_a_pod_has_ended_in_two_phases(phase: str, ended: bool) -> None:
+    assert pod(status={"phase": phase}).has_ended is ended
+
+
+@pytest.mark.parametrize(("status", "ready"), [("True", True), ("False", False), ("Unknown", False)])
+def test_a_pod_is_ready_by_its_condition(status: str, ready: bool) -> None:
+    read = pod(status={"conditions": [{"type": "Scheduled", "status": "True"}, {"type": "Ready", "status": status}]})
+    assert (read.ready, read.conditions[1].status) == (ready, status)
+    assert not pod(status={"conditions": [{"type": "Scheduled", "status": "True"}]}).ready
+    assert pod(status={"conditions": [{"type": "Ready"}]}).conditions[0].status == "Unknown"
+
+
+def test_a_pod_belongs_to_its_controller() -> None:
+    owners = [
+        {"kind": "Node", "name": "n1"},
+        {"kind": "ReplicaSet", "name": "r", "controller": True},
+        {"kind": "X", "name": "x", "controller": False},
+    ]
+    read = pod(
+        metadata={"ownerReferences": owners, "name": "p", "namespace": "n", "deletionTimestamp": "2026-03-01T12:00:00Z"}
+    )
+    assert (read.owner, read.terminating) == ("ReplicaSet/r", True)
+    assert pod(metadata={"ownerReferences": owners[:1]}).owner == ""
+    assert (pod().owner, pod().terminating, pod().native_sidecar, pod().is_gateway) == ("", False, False, False)
+    assert pod().ref == ObjectRef("Pod", "p", "n", "u")
+
+
+def test_a_container_has_the_state_of_its_own_list() -> None:
+    read = pod(
+        spec={"containers": [{"name": "a"}], "initContainers": [{"name": "a"}], "nodeName": "n1", "serviceAccountName": "s"},
+        status={
+            "initContainerStatuses": [{"name": "a", "restartCount": 1}],
+            "containerStatuses": [{"name": "a", "restartCount": 2}, {"name": "b", "restartCount": 3}],
+            "podIP": "10.0.0.1",
+            "message": "evicted",
+        },
+    )
+    assert [(c.is_init, c.restarts) for c in read.containers] == [(True, 1), (False, 2)]
+    assert (read.node, read.service_account, read.ip, read.message) == ("n1", "s", "10.0.0.1", "evicted")
+
+
+def test_a_cordoned_node() -> None:
+    node: Any = {"metadata": {"name": "n"}, "status": {"nodeInfo": {"kubeletVersion": "v1.34.4"}}}
+    assert (parse_node(node).unschedulable, parse_node(node).taints) == (False, ())
+    node["spec"] = {"unschedulable": True, "taints": [{"key": "a", "value": "b", "effect": "NoExecute"}]}
+    assert (parse_node(node).unschedulable, parse_node(node).taints) == (True, ("a=b:NoExecute",))

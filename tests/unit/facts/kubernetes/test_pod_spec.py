@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from facts.errors import CouldNotTell
 from facts.kubernetes.objects import parse_pod
+from facts.kubernetes.pod_spec import Container
 
 
 def _pod(spec: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -62,3 +66,123 @@ def test_volumes_by_their_source() -> None:
     assert (read[1].driver, read[1].read_only) == ("csi.spiffe.io", True)
     assert [(t.audience, t.expiration_seconds, t.path) for t in read[4].tokens] == [("td", 600, "t")]
     assert read[5].config_map == "tbot-config"
+
+
+def _containers(*containers: dict[str, Any], statuses: list[dict[str, Any]] | None = None) -> tuple[Container, ...]:
+    return parse_pod(_pod({"containers": [*containers]}, {"containerStatuses": statuses or []})).containers
+
+
+@pytest.mark.parametrize(
+    ("state", "read"),
+    [
+        ({"running": {"startedAt": "2026-03-01T12:00:00Z"}}, ("running", "", "", None, "2026-03-01T12:00:00Z")),
+        ({"waiting": {"reason": "ErrImagePull", "message": "m"}}, ("waiting", "ErrImagePull", "m", None, "")),
+        ({"terminated": {"exitCode": 3, "reason": "Error", "message": "m"}}, ("terminated", "Error", "m", 3, "")),
+        ({"running": None, "waiting": None}, ("", "", "", None, "")),
+        ({}, ("", "", "", None, "")),
+    ],
+)
+def test_the_state_of_a_container(state: dict[str, Any], read: tuple[Any, ...]) -> None:
+    (found,) = _containers({"name": "a"}, statuses=[{"name": "a", "state": state}])
+    assert (found.state, found.reason, found.message, found.exit_code, found.started_at) == read
+
+
+def test_what_the_kubelet_reports() -> None:
+    status = {
+        "name": "a", "imageID": "sha256:1", "containerID": "containerd://1", "ready": True, "started": True,
+        "restartCount": 2,
+        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-03-01T12:00:00Z"}},
+    }  # fmt: skip
+    (found,) = _containers({"name": "a", "image": "i"}, statuses=[status])
+    assert (found.image_id, found.container_id, found.ready, found.started) == ("sha256:1", "containerd://1", True, True)
+    assert (found.restarts, found.last_reason, found.last_exit_code) == (2, "OOMKilled", 137)
+    assert (found.last_ended, found.name, found.image) == ("2026-03-01T12:00:00Z", "a", "i")
+    (none,) = _containers({"name": "a"})
+    assert (none.image_id, none.container_id, none.ready, none.started, none.restarts) == ("", "", False, False, 0)
+    assert (none.last_reason, none.last_exit_code, none.last_ended) == ("", None, "")
+
+
+def test_variables_by_value_and_by_source() -> None:
+    env = [
+        {"name": "A", "value": "1"},
+        {"name": "B"},
+        {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        {"name": "D", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "E", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
+        {"name": "F", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+        {"name": "G", "valueFrom": {}},
+    ]
+    (found,) = _containers({"name": "a", "env": env})
+    assert found.env == {
+        "A": "1", "B": "", "C": "fieldRef:spec.nodeName", "D": "secretKeyRef:s/k", "E": "configMapKeyRef:c/k",
+        "F": "resourceFieldRef:limits.cpu", "G": "",
+    }  # fmt: skip
+    assert (found.variable("A"), found.variable("none")) == ("1", "")
+    with pytest.raises(CouldNotTell, match="a fieldRef that says of what"):
+        _containers({"name": "a", "env": [{"name": "A", "valueFrom": {"fieldRef": {}}}]})
+
+
+def test_the_rest_of_a_container() -> None:
+    (found, bare) = _containers(
+        {
+            "name": "a",
+            "command": ["c"],
+            "args": ["proxy", "router"],
+            "restartPolicy": "Always",
+            "securityContext": {"runAsUser": 0},
+            "readinessProbe": {"httpGet": {}},
+            "volumeMounts": [
+                {"name": "m", "mountPath": "/m", "readOnly": True, "subPath": "s"},
+                {"name": "n", "mountPath": "/n", "subPathExpr": "$(X)"},
+                {"name": "o", "mountPath": "/o"},
+            ],
+        },
+        {"name": "b"},
+    )
+    assert (found.command, found.args, found.restart_policy, found.run_as_user) == (("c",), ("proxy", "router"), "Always", 0)
+    assert (found.readiness_probe, bare.readiness_probe, bare.run_as_user, bare.command) == (True, False, None, ())
+    assert [(m.name, m.path, m.read_only, m.sub_path) for m in found.mounts] == [
+        ("m", "/m", True, "s"), ("n", "/n", False, "$(X)"), ("o", "/o", False, ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "router"),
+    [(["proxy", "router"], True), (["proxy", "waypoint", "--x"], True), (["proxy", "sidecar"], False), (["router"], False)],
+)
+def test_a_router_by_its_arguments(args: list[str], router: bool) -> None:
+    (found,) = _containers({"name": "a", "args": args})
+    assert found.is_router is router
+
+
+def test_a_specification_and_its_parts() -> None:
+    spec = parse_pod(
+        _pod(
+            {
+                "containers": [{"name": "a", "image": ""}, {"name": "a", "image": "second"}, {"name": "b"}],
+                "volumes": [{"name": "v", "emptyDir": {}}],
+                "hostPID": True,
+                "hostNetwork": True,
+                "nodeSelector": {"a": "b"},
+                "serviceAccount": "old",
+            }
+        )
+    ).spec
+    assert (spec.host_pid, spec.host_network, spec.node_selector, spec.service_account) == (True, True, {"a": "b"}, "old")
+    assert [getattr(spec.container(name), "image", None) for name in ("a", "b", "c")] == ["second", "", None]
+    assert getattr(spec.volume("v"), "source", None) == "emptyDir"
+    assert spec.volume("w") is None
+    bare = parse_pod(_pod({"containers": []})).spec
+    assert (bare.host_pid, bare.host_network, bare.node_selector, bare.node) == (False, False, {}, "")
+
+
+def test_a_projected_token_has_the_apis_defaults() -> None:
+    sources = [{"configMap": {"name": "x"}}, {"serviceAccountToken": {"path": "t"}}]
+    (volume,) = parse_pod(_pod({"containers": [], "volumes": [{"name": "v", "projected": {"sources": sources}}]})).volumes
+    assert [(t.audience, t.expiration_seconds, t.path) for t in volume.tokens] == [("", 3600, "t")]
+
+
+def test_the_kind_of_a_host_path_is_kept() -> None:
+    volumes = [{"name": "a", "hostPath": {"path": "/x", "type": "Directory"}}, {"hostPath": {"path": "/y"}, "name": "b"}]
+    read = parse_pod(_pod({"containers": [], "volumes": volumes})).volumes
+    assert [(v.source, v.path, v.type) for v in read] == [("hostPath", "/x", "Directory"), ("hostPath", "/y", "")]

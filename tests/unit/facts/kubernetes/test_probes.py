@@ -136,3 +136,10 @@ def test_the_program_of_the_probe_prints_what_is_read(tmp_path: Path) -> None:
     assert (probe.uid, probe.directory.mode, probe.writable) == (os.getuid(), 0o750, True)
     assert [(e.name, e.is_socket) for e in probe.entries or ()] == [("file", False), ("socket", True)]
     assert not list(tmp_path.glob("*.py*"))
+
+
+def test_a_long_log_is_cut_to_its_end() -> None:
+    with pytest.raises(CouldNotTell) as raised:
+        parse_node_probe("x" * 10 + "y" * 400, "node-1")
+    assert raised.value.seen == "y" * 400
+    assert raised.value.where == "log of the node probe on node-1"

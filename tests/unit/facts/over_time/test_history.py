@@ -69,3 +69,8 @@ def test_a_look_that_failed_is_kept() -> None:
 
     assert seen.last_look == after(1)
     assert [u.at for u in seen.unread] == [after(1)]
+
+
+def test_an_uptime_is_up_to_six_seconds_old() -> None:
+    assert history(look(0), replace(look(10), uptime=104)).restarts == 0
+    assert history(look(0), replace(look(10), uptime=103)).restarts == 1

@@ -58,16 +58,16 @@ def test_looks_that_fail_alike_are_one_silence() -> None:
         )
 
     seen = history(look(0))
-    for each in (unread(1, "refused"), unread(2, "refused"), unread(3, "gone"), unread(30, "gone")):
+    for each in (unread(1, "refused"), unread(2, "refused"), unread(3, "gone"), unread(18, "gone"), unread(33.5, "gone")):
         seen = seen.missed(each)
     drawn = draw_up("node", histories=[seen])
 
     assert [(s.why, s.looks, s.first, s.last) for s in drawn.silences] == [
         ("refused", 2, after(1), after(2)),
-        ("gone", 1, after(3), after(3)),
-        ("gone", 1, after(30), after(30)),
+        ("gone", 2, after(3), after(18)),
+        ("gone", 1, after(33.5), after(33.5)),
     ]
-    assert drawn.ended == after(30)
+    assert drawn.ended == after(33.5)
     assert parse_timeline(json.loads(json.dumps(drawn.as_document()))) == drawn
 
 

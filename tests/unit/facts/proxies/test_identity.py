@@ -63,14 +63,14 @@ def test_a_captured_takeover_carries_the_first_pods_identity() -> None:
     proxy = identify(_pod("takeover"), _captured("takeover"), dumps.READ_AT, ())
     assert proxy.pod.service_account == "delta"
     assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/modes/sa/gamma",)
-    assert proxy.file_credential
+    assert proxy.has_files_cluster
 
 
-def test_a_captured_file_carries_the_right_name_from_nobody_that_counts() -> None:
+def test_a_captured_file_carries_the_right_name_without_a_provider() -> None:
     proxy = identify(_pod("files"), _captured("files"), dumps.READ_AT, ())
     assert proxy.spiffe_ids == ("spiffe://teleport.conformance.test/ns/modes/sa/zeta",)
     assert proxy.validator is Validator.TRUSTED_CA
-    assert (proxy.csr_count, proxy.agent_certificate_held, proxy.file_credential) == (0, False, False)
+    assert (proxy.csr_count, proxy.agent_certificate_held, proxy.has_files_cluster) == (0, False, False)
     assert "the agent never asked for a certificate" in proxy.decided_by
 
 
@@ -81,7 +81,7 @@ def test_neither_the_kind_of_sidecar_nor_a_gateway_makes_a_difference_to_what_is
     assert proxy.spiffe_ids == (f"spiffe://teleport.conformance.test/ns/{pod.namespace}/sa/{pod.service_account}",)
     assert list(proxy.root_authorities) == ["teleport.conformance.test"]
     assert (proxy.streams.cx_active, proxy.streams.rq_active) == (1, 2)
-    assert proxy.file_credential
+    assert proxy.has_files_cluster
 
 
 def test_a_stream_that_the_provider_refuses_is_connected_and_idle() -> None:
@@ -150,7 +150,7 @@ def test_silent_before_envoy_even_asked() -> None:
 
 def test_takeover_carries_another_pods_identity_under_both_healthy_log_lines() -> None:
     proxy = dumps.takeover()
-    assert proxy.file_credential
+    assert proxy.has_files_cluster
     assert proxy.sds_mode is SdsMode.TAKEOVER
     assert any("ns/shop/sa/first is not the pod's own" in fact for fact in proxy.decided_by)
 
@@ -205,15 +205,6 @@ def test_two_authorities_of_one_trust_domain_and_an_empty_bundle_are_facts() -> 
     leaf = dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID))
     empty = dumps.seen(dumps.answers(dumps.dump(leaf, dumps.spiffe_root())))
     assert empty.root_authorities == {"example.org": ()}
-
-
-def test_other_secrets_are_listed_so_that_a_late_socket_shows() -> None:
-    given = dumps.answers(
-        dumps.dump(dumps.leaf_secret(dumps.TELEPORT.issue(dumps.ID)), dumps.spiffe_root(dumps.TELEPORT)),
-        found_socket=False,
-        warm=dumps.warming("file-root:system"),
-    )
-    assert dumps.seen(given).other_secrets == ("file-root:system (warming)",)
 
 
 def test_a_whole_dump_is_read_like_its_parts() -> None:
@@ -335,7 +326,7 @@ def test_a_bootstrap_of_another_shape_is_named() -> None:
         assert missing in caught.value.expected
 
 
-def test_no_secrets_at_all_is_an_envoy_that_nobody_has_supplied() -> None:
+def test_no_secrets_at_all_is_an_envoy_without_certificates() -> None:
     """An empty dump is an answer: it is what Envoy says before it has asked."""
     proxy = identify(TEST_APP, replace(CAPTURED, active_secrets={}), dumps.READ_AT, ())
     assert (proxy.sds_mode, proxy.secret_state, proxy.leaf) == (SdsMode.SILENT, SecretState.ABSENT, None)
@@ -343,7 +334,7 @@ def test_no_secrets_at_all_is_an_envoy_that_nobody_has_supplied() -> None:
 
 
 def test_what_other_secrets_hold_does_not_matter() -> None:
-    """A gateway's own certificates for its clients are nobody's identity, and may be of any kind."""
+    """A gateway's own certificates for its clients are no identity, and may be of any kind."""
 
     def add(dump: Any) -> None:
         kind = dump["configs"][0]["@type"]
@@ -352,7 +343,7 @@ def test_what_other_secrets_hold_does_not_matter() -> None:
         )
 
     proxy = identify(TEST_APP, _changed(add), dumps.READ_AT, ())
-    assert (proxy.sds_mode, proxy.other_secrets) == (SdsMode.EXTERNAL, ("kubernetes://web",))
+    assert proxy.sds_mode is SdsMode.EXTERNAL
 
 
 def test_a_counter_that_is_missing_is_zero() -> None:

@@ -30,7 +30,19 @@ def test_a_blank_in_a_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n", "nonsense", "2 1 0:24 / /a rw", "a b c d e rw - f g rw", "2 1 0:2 / /a x - f g y"]
+    "text",
+    [
+        "",
+        "\n",
+        "nonsense",
+        "2 1 0:24 / /a rw",
+        "a b c d e rw - f g rw",
+        "1 b c d e rw - f g rw",
+        "a 2 c d e rw - f g rw",
+        "2 1 0:2 / /a rw - f g",
+        "2 1 0:2 / /a - f g rw",
+        "2 1 0:2 / /a x - f g y",
+    ],
 )
 def test_damaged_tables(text: str) -> None:
     with pytest.raises(CouldNotTell):

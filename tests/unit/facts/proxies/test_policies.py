@@ -40,7 +40,7 @@ def test_policies_over_http_and_tcp_each_once() -> None:
     assert str(parse_policies(document, BETA)[0]) == "AuthorizationPolicy istio-system/nothing (DENY)"
 
 
-def test_a_policy_that_asks_somebody_else_is_told_from_one_that_is_tried_out() -> None:
+def test_a_policy_that_asks_an_authorizer_counts_and_one_in_dry_run_does_not() -> None:
     custom = rules("istio-ext-authz-opa-ns[shop]-policy[ask]-rule[0]", action="DENY")
     tried = rules("ns[shop]-policy[perhaps]-rule[0]", action="DENY")
     document = listeners(manager({"@type": HTTP, "shadow_rules": custom}, {"@type": HTTP, "shadow_rules": tried}))
@@ -54,3 +54,9 @@ def test_a_proxy_without_policies_and_what_is_none_of_istios() -> None:
     assert parse_policies(listeners(manager(by_hand)), BETA) == ()
     with pytest.raises(CouldNotTell):
         parse_policies("denied", BETA)
+
+
+def test_a_name_of_another_form_hides_no_policy_behind_it() -> None:
+    mixed = rules("by-an-envoy-filter", "ns[run]-policy[a]-rule[0]", "istio-ext-authz-x-ns[run]-policy[b]-rule[0]")
+    document = listeners(manager({"@type": HTTP, "rules": mixed}))
+    assert parse_policies(document, BETA) == (Policy(BETA, "run", "a", "ALLOW"),)

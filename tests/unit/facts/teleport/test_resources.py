@@ -9,12 +9,15 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.teleport.resources import (
+    BACKDATED,
+    DEFAULT_MAXIMUM_TTL,
     parse_bot,
     parse_bot_instances,
     parse_join_token,
     parse_ping,
     parse_role,
     parse_status,
+    parse_workload_identities,
     parse_workload_identity,
 )
 from tests.data import document, text
@@ -134,3 +137,48 @@ def test_allow_rules_of_an_identity() -> None:
 def test_a_damaged_resource_is_not_guessed_at(damage: Any) -> None:
     with pytest.raises(CouldNotTell):
         parse_join_token(damage)
+
+
+def test_where_an_identity_names_no_longest_life_teleport_takes_a_day() -> None:
+    assert DEFAULT_MAXIMUM_TTL == 24 * 3600
+    assert BACKDATED.total_seconds() == 60
+
+
+@pytest.mark.parametrize("parse", [parse_workload_identities, parse_bot_instances])
+def test_all_resources_of_a_kind_are_a_list(parse: Any) -> None:
+    assert parse([]) == ()
+    damaged: tuple[Any, ...] = ({}, "text", None, [{"kind": "role"}])
+    for damage in damaged:
+        with pytest.raises(CouldNotTell, match="tctl get"):
+            parse(damage)
+
+
+@pytest.mark.parametrize(
+    ("document", "seen"),
+    [
+        ({"kind": ""}, "no kind"),
+        ({"kind": "role"}, "role"),
+        ([], "0 resources"),
+        ([{}, {}], "2 resources"),
+        ({}, "it is missing"),
+    ],
+)
+def test_a_resource_of_another_kind_says_which(document: Any, seen: str) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse_bot(document)
+    assert (caught.value.seen, caught.value.where) == (seen, "tctl get bot")
+
+
+@pytest.mark.parametrize(("namespace", "name", "joined"), [("a", "b", "a:b"), ("", "b", ""), ("a", "", ""), ("", "", "")])
+def test_a_bot_joins_as_a_whole_service_account_or_as_none(namespace: str, name: str, joined: str) -> None:
+    attributes = {"kubernetes": {"service_account": {"namespace": namespace, "name": name}, "pod": {"name": "p"}}}
+    (instance,) = parse_bot_instances(
+        [
+            {
+                "kind": "bot_instance",
+                "spec": {"instance_id": "i", "bot_name": "b"},
+                "status": {"initial_authentication": {"join_attrs": attributes}},
+            }
+        ]
+    )
+    assert (instance.joined_as, instance.joined_from, instance.version, instance.hostname) == (joined, "p", None, "")

@@ -108,3 +108,23 @@ def test_what_is_no_duration(damage: str) -> None:
 )
 def test_the_name_of_a_token_is_a_secret_where_nothing_else_is_needed_to_join(text: str, secrets: tuple[str, ...]) -> None:
     assert join_secrets(text) == secrets
+
+
+KUBELET = dict.fromkeys(("read_only_port", "secure_port", "token_path", "ca_path", "skip_verify", "anonymous"))
+ATTESTORS = dict.fromkeys(("docker", "podman", "systemd", "sigstore", "unix"))
+ROOT_KEYS = (
+    "version", "onboarding", "storage", "outputs", "debug", "auth_server", "proxy_server", "credential_ttl",
+    "certificate_ttl", "renewal_interval", "oneshot", "fips", "diag_addr", "diag_socket_for_updater", "insecure", "join_uri",
+    "scoped",
+)  # fmt: skip
+
+
+def test_every_key_of_the_reference_is_known() -> None:
+    service = {
+        "type": "workload-identity-api",
+        **dict.fromkeys(("name", "listen", "credential_ttl", "renewal_interval", "trust_domains")),
+        "selector": {"name": "a", "labels": {}},
+        "attestors": {**ATTESTORS, "kubernetes": {"enabled": True, "kubelet": KUBELET}},
+    }
+    written = yaml.safe_dump({**dict.fromkeys(ROOT_KEYS), "services": [service]})
+    assert parse_tbot_config(written).unknown_keys == ()

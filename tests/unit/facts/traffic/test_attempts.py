@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -45,7 +44,7 @@ def test_a_relay_that_could_not_go_over(text: str) -> None:
     ],
 )
 def test_a_process_is_outside_where_tbot_can_see_no_pod(mounts: bool, root: str, outside: bool) -> None:
-    probe = OutsideProbe("node-1", mounts, root, None, AttemptOutcome(AttemptEnd.SDS), datetime.now(UTC), ("ev",))
+    probe = OutsideProbe("node-1", mounts, root, None, AttemptOutcome(AttemptEnd.SDS), ("ev",))
     assert probe.is_outside is outside
 
 
@@ -57,9 +56,8 @@ def client(**changes: Any) -> str:
 
 
 def test_the_tls_client_tells_what_it_showed_and_how_it_was_refused() -> None:
-    shown, protocol, outcome = parse_tls_client(client())
+    shown, outcome = parse_tls_client(client())
     assert shown[0].uri_sans == (CLAIM,)
-    assert protocol == "TLSv1.3"
     assert outcome.objection is Objection.UNSAID
 
 
@@ -76,10 +74,31 @@ def test_the_tls_client_tells_what_it_showed_and_how_it_was_refused() -> None:
 def test_an_answer_whatever_its_status_means_that_the_certificate_was_taken(
     answer: str, error: str, kind: AttemptEnd
 ) -> None:
-    assert parse_tls_client(client(answer=answer, error=error, text=""))[2].kind is kind
+    assert parse_tls_client(client(answer=answer, error=error, text=""))[1].kind is kind
 
 
 @pytest.mark.parametrize("text", ["", "Traceback (most recent call last)", "{}"])
 def test_a_tls_client_that_did_not_run(text: str) -> None:
     with pytest.raises(CouldNotTell):
         parse_tls_client(text)
+
+
+@pytest.mark.parametrize("parse", [parse_relay, parse_tls_client])
+def test_a_long_answer_is_cut_to_its_end_and_none_is_said_to_be_none(parse: Any) -> None:
+    for text, seen in (("x" * 10 + "y" * 300, "y" * 300), ("", "nothing")):
+        with pytest.raises(CouldNotTell) as caught:
+            parse(text)
+        assert caught.value.seen == seen
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        ("HTTP/1.1 200 OK\r\nserver: x", AttemptEnd.GRANTED, "HTTP/1.1 200 OK"),
+        ("HTTP/1.0 503 x", AttemptEnd.GRANTED, "HTTP/1.0 503 x"),
+        ("", AttemptEnd.CLOSED, "closed without an answer"),
+        ("z" * 300, AttemptEnd.OTHER, "z" * 200),
+    ],
+)
+def test_the_end_of_a_handshake_by_its_answer(answer: str, kind: AttemptEnd, said: str) -> None:
+    assert parse_tls_client(client(answer=answer, error="", text=""))[1] == AttemptOutcome(kind, "", said)

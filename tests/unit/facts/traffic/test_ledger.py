@@ -1,4 +1,4 @@
-"""The ledger: every outcome is told from all others, and who called is the server's word."""
+"""The ledger: every outcome differs from all others, and the server names its caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from facts.document import decoded
 from facts.errors import CouldNotTell
-from facts.traffic.ledger import Outcome, Peer, parse_ledger, parse_peers
+from facts.traffic.ledger import End, Outcome, Peer, parse_ledger, parse_peers
 
 ENDS = {
     "client": {"pod": "alpha", "namespace": "run", "service_account": "alpha", "node": "node-1"},
@@ -56,10 +56,10 @@ def one(**changes: Any) -> Any:
 def test_an_answer_holds_the_servers_word() -> None:
     ledger = parse_ledger({"client": ENDS["client"], "requests": [entry(body=said())]}, ("ev-1",))
     (word,) = ledger.words
-    assert ledger.client.service_account == "alpha"
+    assert ledger.client == End("alpha", "run")
     assert ledger.evidence == ("ev-1",)
     assert ledger.requests[0].outcome is Outcome.ANSWERED
-    assert (word.server.pod, word.server.node, word.arrivals, word.target) == ("beta", "node-2", 1, "/")
+    assert (word.server.pod, word.server.namespace, word.arrivals, word.target) == ("beta", "run", 1, "/")
     assert word.peers == (
         Peer(("spiffe://teleport.test/ns/run/sa/beta",), ("spiffe://teleport.test/ns/run/sa/alpha",), "0f5a"),
     )

@@ -74,7 +74,7 @@ def test_a_port_that_is_given_out_again_is_another_connection_unless_one_is_kept
     [
         ({"due": 3}, "2"),
         ({"rows": []}, "none"),
-        ({"ended": ""}, "its process is gone"),
+        ({"ended": ""}, "its process exited early"),
         ({"columns": ["at_ms"]}, "at_ms"),
         ({"rows": [[1, 2], [3]], "due": 2}, "[1, 2]"),
     ],
@@ -91,3 +91,20 @@ def test_a_clock_is_read_between_two_moments_of_the_suites() -> None:
     assert clock.ahead == pytest.approx(0.3)
     assert clock.uncertainty == pytest.approx(0.2)
     assert clock.corrected(after(11)) == after(10.7)
+
+
+@pytest.mark.parametrize(
+    ("row", "outcome", "word", "words"),
+    [
+        ((0, 3, 4001, 200, 1, 1, 0, 0), "answered by the server", True, ""),
+        ((0, 3, 4001, 200, 1, 1, 2, 3), "connection reset", False, "ConnectionResetError: gone"),
+        ((0, 3, 4001, 200, 1, 1, 2, 0), "connection reset", False, SAID),
+        ((0, 3, 0, 503, 0, 4, 0, 0), "503 for a TLS error", False, "upstream connect error or TLS_error: expired"),
+        ((0, 3, 0, 0, 0, 0, 2, 3), "connection reset", False, "ConnectionResetError: gone"),
+    ],
+)
+def test_an_error_wins_over_an_answer(row: tuple[int, ...], outcome: str, word: bool, words: str) -> None:
+    (request,) = parse_load(ledger(row), CLOCK).ledger.requests
+    assert (request.outcome.value, request.word is not None, request.words) == (outcome, word, words)
+    assert request.connection == (str(row[2]) if row[2] else "")
+    assert (request.seconds, request.url) == (0.003, "http://beta.run:8080/")

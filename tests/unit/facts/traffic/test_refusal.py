@@ -1,4 +1,4 @@
-"""Refusals are told apart by who refused; a timeout is none of them."""
+"""Each refusal names the party that refused; a timeout is none of them."""
 
 from __future__ import annotations
 
@@ -181,3 +181,16 @@ def test_a_tbot_that_tried_to_join(log: str, kind: AttemptEnd, because: Because)
 def test_another_reason_not_to_join_is_told_with_all_its_lines() -> None:
     said = of_tbots_log("INFO starting\nERROR: reviewing kubernetes token\n\tvalidating jwt signature\n").said
     assert said == "ERROR: reviewing kubernetes token\n\tvalidating jwt signature"
+
+
+def test_ends_have_the_words_of_the_report() -> None:
+    assert AttemptEnd.GRANTED.value == "granted"
+    assert len({end.value for end in AttemptEnd if end.value}) == len(AttemptEnd)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(0, "OK"), (7, "PERMISSION_DENIED"), (16, "UNAUTHENTICATED"), (17, "17"), (-1, "-1")]
+)
+def test_a_status_of_the_sds_server_has_its_name(code: int, name: str) -> None:
+    outcome = of_sds(code, "no")
+    assert (outcome.kind, outcome.code, outcome.said) == (AttemptEnd.SDS, name, "no")

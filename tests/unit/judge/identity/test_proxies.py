@@ -154,7 +154,6 @@ def _taken() -> tuple[Pod, Pod, ProxyIdentity, ProxyIdentity]:
         csr_count=0,
         agent_certificate_held=False,
         has_files_cluster=True,
-        file_credential=True,
     )
     return first, second, served, taken
 

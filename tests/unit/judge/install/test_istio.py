@@ -237,11 +237,6 @@ def test_any_other_trust_domain_is_a_violation(other: str) -> None:
     assert "Restart every injected workload" in remedy[1]
 
 
-def test_an_alias_does_not_make_up_for_the_trust_domain() -> None:
-    aliased = make.mesh_config(trust_domain="cluster.local", trust_domain_aliases=(TRUST_DOMAIN,))
-    violated(trust_domain_is_teleports(make.mesh(config=aliased), make.ping()), "INST-06", "cluster.local")
-
-
 def test_an_injected_pod_is_accepted() -> None:
     finding = injected_pod_is_accepted(make.dry_run())
     holds(finding, "INST-07", "ev-dry-run")

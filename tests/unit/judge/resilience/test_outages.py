@@ -73,7 +73,7 @@ def traffic(answers: Callable[[int], bool]) -> Traffic:
     for half in range(120):
         made = request(half / 2, ALPHAS if answers(half // 2) else None)
         requests.append(made if answers(half // 2) else replace(made, outcome=Outcome.TLS_ERROR, words="it has expired"))
-    ledger = Ledger(End("alpha", "run", "alpha", "n1"), tuple(requests), ("ev-ledger",))
+    ledger = Ledger(End("alpha", "run"), tuple(requests), ("ev-ledger",))
     refused = counters(**{"ssl.fail_verify_error": 38})
     return Traffic(PAIR, Load(ledger, 2, False, at(0), at(60), Clock("alpha", 0, 0), client=refused))
 

@@ -87,7 +87,7 @@ def asked(pair: tuple[Any, Any], lost: Sequence[float], *, refused: int = 1, unt
     requests: list[Request] = [request(n, None) if n in lost else request(n) for n in range(until)]
     name = f"cluster.outbound|8080||{server.name}.run.svc.cluster.local.ssl.fail_verify_error"
     counted = Counters({name: refused}, ("ev-counters",))
-    ledger = Ledger(End(client.name, "run", client.name, client.node), tuple(requests), (f"ev-{client.name}",))
+    ledger = Ledger(End(client.name, "run"), tuple(requests), (f"ev-{client.name}",))
     load = Load(ledger, 1, False, at(0), at(until), Clock("alpha", 0, 0), client=counted)
     return Traffic(Pair(client, server, TRUST_DOMAIN), load)
 

@@ -49,7 +49,7 @@ def request(seconds: float, shown: Certificate | None = FIRST, **changes: Any) -
         outcome=Outcome.ANSWERED if shown else Outcome.NO_UPSTREAM,
         status=200 if shown else 503,
         words="" if shown else "upstream connect error",
-        word=Word(End("beta", "run", "beta", "n2"), 1, "/", (peer,)) if shown else None,
+        word=Word(End("beta", "run"), 1, "/", (peer,)) if shown else None,
     )
     return replace(made, **changes)
 
@@ -66,7 +66,7 @@ def counters(port: int = 8080, handshakes: int = 0, **changes: int) -> Counters:
 
 def load(*requests: Request, keeps: bool = False, client: Counters | None = None) -> Traffic:
     made = requests or tuple(request(n / 10, FIRST if n < 50 else SECOND) for n in range(100))
-    ledger = Ledger(End("alpha", "run", "alpha", "n1"), made, ("ev-ledger",))
+    ledger = Ledger(End("alpha", "run"), made, ("ev-ledger",))
     ended = max(r.at for r in made) + timedelta(seconds=1)
     counted = client or counters(9090 if keeps else 8080, 1 if keeps else len(made))
     return Traffic(PAIR, Load(ledger, 10, keeps, at(0), ended, Clock("alpha", 0, 0), client=counted))
@@ -122,7 +122,7 @@ def test_an_answer_of_somebody_else_and_a_repetition_are_no_answers() -> None:
     assert other is not None
     assert twice is not None
     wrong = load(
-        request(0, word=replace(other, server=End("gamma", "run", "gamma", "n1"))),
+        request(0, word=replace(other, server=End("gamma", "run"))),
         request(1, word=replace(twice, arrivals=2)),
     )
     violated(

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.istio.mesh import read_mesh
 from observe.kubernetes.cluster import Cluster
 from settings import Names

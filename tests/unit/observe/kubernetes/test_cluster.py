@@ -13,8 +13,8 @@ import yaml
 
 from facts.document import Absent, decoded, parse_items
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import ConfigMap
+from facts.recorder import KeptInMemory
 from observe.kubernetes.api import contexts
 from observe.kubernetes.cluster import Cluster
 from settings import Timeouts
@@ -98,14 +98,14 @@ def test_an_unreachable_api_server(tmp_path: Path) -> None:
 
 def test_a_cluster_that_answers_with_anything_can_be_looked_at(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /version", {"message": "forbidden"}, 403)
-    cluster.must_answer()
+    cluster.api.must_answer()
     assert [asked[:2] for asked in server.asked] == [("GET", "/version")]
 
 
 def test_a_cluster_that_does_not_know_the_credentials_cannot(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /version", {"message": "Unauthorized"}, 401)
     with pytest.raises(CouldNotTell, match="log in again"):
-        cluster.must_answer()
+        cluster.api.must_answer()
 
 
 def test_a_kubeconfig_needs_no_current_context(server: ApiServer, recorder: KeptInMemory, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_kubeconfig_needs_no_current_context(server: ApiServer, recorder: Kept
     kubeconfig.write_text(yaml.safe_dump(document))
     server.answer("GET /version", {})
     opened = Cluster(kubeconfig, CONTEXT, recorder, Timeouts(api=1))
-    opened.must_answer()
+    opened.api.must_answer()
     opened.close()
 
 
@@ -150,14 +150,12 @@ def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str | None) -> None:
 
 def test_a_right_is_asked_for_with_its_subresource(cluster: Cluster, server: ApiServer) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    spec = {"resourceAttributes": {"verb": "create", "resource": "pods", "subresource": "exec", "namespace": "test-app"}}
+    spec = {"resourceAttributes": {"verb": "create", "resource": "pods", "subresource": "exec"}}
     server.answer(f"POST {path}", {"spec": spec, "status": {"allowed": False}}, 201)
-    right = cluster.can_i("create", "", "pods/exec", "test-app")
-    assert (right.allowed, str(right)) == (False, "create pods/exec in test-app")
+    right = cluster.can_i("create", "", "pods/exec")
+    assert (right.allowed, str(right)) == (False, "create pods/exec")
     _method, _path, body = server.asked[-1]
-    assert body["spec"]["resourceAttributes"] == {
-        "verb": "create", "resource": "pods", "subresource": "exec", "namespace": "test-app",
-    }  # fmt: skip
+    assert body["spec"]["resourceAttributes"] == {"verb": "create", "resource": "pods", "subresource": "exec"}
 
 
 def test_a_path_that_is_no_resource_is_a_right_as_well(cluster: Cluster, server: ApiServer) -> None:

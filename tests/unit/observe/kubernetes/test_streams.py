@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory, ObjectRef
+from facts.evidence import ObjectRef
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
-from observe.kubernetes.streams import ERROR, STDERR, STDOUT
+from observe.kubernetes.streams import ERROR, STDERR, STDOUT, ForwardedPort
 from tests.unit.observe.api_server import ApiServer, Canned
 
 POD = ObjectRef("Pod", "p", "n")
@@ -22,6 +23,11 @@ def _failure(reason: str, message: str) -> bytes:
     return json.dumps(
         {"status": "Failure", "message": "why", "details": {"causes": [{"reason": reason, "message": message}]}}
     ).encode()
+
+
+def got(port: ForwardedPort, path: str) -> tuple[int, str]:
+    port.ask(path)
+    return port.answer(path)
 
 
 def test_exec_keeps_the_two_outputs_and_the_exit_code_apart(
@@ -70,10 +76,10 @@ def test_a_refused_stream_says_why(cluster: Cluster, server: ApiServer) -> None:
 def test_a_forwarded_port_answers_many_requests_over_one_connection(cluster: Cluster, server: ApiServer) -> None:
     server.http = {"/a": Canned("x" * 5000), "/b": Canned({"b": 1}), "/c": Canned("", 503)}
     with cluster.port_forward(POD, 15000) as (port,):
-        assert port.get("/a") == (200, "x" * 5000)
-        assert port.get("/b") == (200, '{"b": 1}')
-        assert port.get("/c") == (503, "")
-        assert port.get("/none")[0] == 404
+        assert got(port, "/a") == (200, "x" * 5000)
+        assert got(port, "/b") == (200, '{"b": 1}')
+        assert got(port, "/c") == (503, "")
+        assert got(port, "/none")[0] == 404
     assert [a[0] for a in server.asked] == ["WS", *["FORWARDED"] * 4]
 
 
@@ -84,28 +90,28 @@ def test_two_ports_over_one_connection_do_not_mix(cluster: Cluster, server: ApiS
         tbot.ask("/3")
         assert tbot.answer("/3") == (200, "3" * 3000)
         assert admin.answer("/0") == (200, "0" * 3000)
-        assert [admin.get(path)[1] for path in ("/1", "/2")] == ["1" * 3000, "2" * 3000]
-        assert tbot.get("/4")[1] == "4" * 3000
-        assert admin.get("/5")[1] == "5" * 3000
+        assert [got(admin, path)[1] for path in ("/1", "/2")] == ["1" * 3000, "2" * 3000]
+        assert got(tbot, "/4")[1] == "4" * 3000
+        assert got(admin, "/5")[1] == "5" * 3000
     assert [a[1] for a in server.asked if a[0] == "WS"] == [
         "/api/v1/namespaces/n/pods/p/portforward?ports=15000&ports=15020"
     ]
 
 
-def test_of_two_ports_the_one_that_nobody_listens_on_does_not_silence_the_other(cluster: Cluster, server: ApiServer) -> None:
+def test_of_two_ports_the_one_without_a_listener_does_not_silence_the_other(cluster: Cluster, server: ApiServer) -> None:
     server.http, server.refused = {"/a": Canned("here")}, frozenset({15020})
     with cluster.port_forward(POD, 15000, 15020) as (admin, tbot):
         with pytest.raises(CouldNotTell) as caught:
-            tbot.get("/a")
+            got(tbot, "/a")
         assert "connection refused" in caught.value.seen
         assert "port 15020 of Pod n/p" in caught.value.where
-        assert admin.get("/a") == (200, "here")
+        assert got(admin, "/a") == (200, "here")
 
 
-def test_a_port_that_nobody_listens_on(cluster: Cluster, server: ApiServer) -> None:
+def test_a_port_without_a_listener(cluster: Cluster, server: ApiServer) -> None:
     server.http = None
     with cluster.port_forward(POD, 9) as (port,), pytest.raises(CouldNotTell) as caught:
-        port.get("/")
+        got(port, "/")
     assert "connection refused" in caught.value.seen
     assert "port 9 of Pod n/p" in caught.value.where
 
@@ -114,7 +120,7 @@ def test_a_port_that_never_answers_costs_one_deadline(cluster: Cluster, server: 
     server.http = {"/": Canned("", hang=True)}
     began = time.monotonic()
     with cluster.port_forward(POD, 15000) as (port,), pytest.raises(CouldNotTell):
-        port.get("/")
+        got(port, "/")
     assert time.monotonic() - began < 1.9
 
 
@@ -126,7 +132,7 @@ def test_forwards_and_execs_at_once_do_not_mix(cluster: Cluster, server: ApiServ
         if number % 3 == 0:
             return cluster.exec_in("n", "p", "main", ["x"]).stdout
         with cluster.port_forward(POD, 15000) as (port,):
-            return port.get(f"/{number}")[1]
+            return got(port, f"/{number}")[1]
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(one, range(24)))

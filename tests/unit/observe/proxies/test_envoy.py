@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
 from facts.proxies.identity import Normalization
 from facts.proxies.sds_mode import SdsMode
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
 from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy
@@ -42,7 +42,7 @@ def test_one_proxy_is_read_over_one_connection(
     )
 
 
-def test_a_fleet_drops_nobody(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:
+def test_a_fleet_keeps_every_pod(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:
     unreachable = pods[1]
     for stream in ("portforward", "exec"):
         path = f"WS /api/v1/namespaces/test-app/pods/{unreachable.name}/{stream}"

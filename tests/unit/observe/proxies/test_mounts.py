@@ -7,8 +7,8 @@ import json
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
 from observe.proxies.mounts import read_socket_mounts

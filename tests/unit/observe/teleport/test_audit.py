@@ -12,7 +12,7 @@ import docker.errors
 import pytest
 
 from facts.errors import CouldNotTell, NotGiven
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.teleport.audit import EventFiles, read_trail
 from provision.installing.teleport import ContainerEvents
 from tests.unit.facts.teleport.test_audit import event
@@ -34,12 +34,12 @@ def log(directory: Path, name: str, text: str) -> Path:
 
 
 def test_only_what_is_about_the_certificates_is_kept(tmp_path: Path, recorder: KeptInMemory) -> None:
-    others = line(OTHER) + json.dumps({"event": "user.login", "user": "somebody", "serial": "0a:29"}) + "\n"
+    others = line(OTHER) + json.dumps({"event": "user.login", "user": "a-person", "serial": "0a:29"}) + "\n"
     path = log(tmp_path, "events.json", others + line(SERIAL) + "not json, and not looked at\n")
     trail = read_trail(EventFiles(path), [SERIAL], recorder)
     assert [e.serial for e in trail.issued] == [SERIAL]
     kept = recorder.evidence[trail.evidence[0]]
-    assert "somebody" not in kept.body
+    assert "a-person" not in kept.body
     assert kept.parser == "facts.teleport.audit.parse_issued"
     assert kept.question == f"grep -F spiffe.svid.issued {path} | grep -F -e 0a:29"
 

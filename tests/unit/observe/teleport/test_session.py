@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from facts.document import Absent
 from facts.errors import BadInput, CouldNotTell
-from facts.evidence import KeptInMemory, ObjectRef
+from facts.evidence import ObjectRef
+from facts.recorder import KeptInMemory
 from facts.teleport.resources import ClusterStatus, JoinToken, NoSession, selects
 from observe.command import CommandResult
 from observe.teleport.session import TeleportSession
@@ -113,7 +114,7 @@ def test_a_web_server_that_is_no_teleport(proxy: HTTPServer, recorder: KeptInMem
         teleport.ping()
 
 
-def test_nobody_there(recorder: KeptInMemory) -> None:
+def test_a_proxy_that_does_not_answer(recorder: KeptInMemory) -> None:
     with pytest.raises(CouldNotTell) as caught:
         TeleportSession("127.0.0.1:1", recorder=recorder, timeout=2).ping()
     assert "https://127.0.0.1:1/webapi/ping" in caught.value.where

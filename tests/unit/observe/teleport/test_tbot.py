@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory, ObjectRef
+from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
+from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.tbot import read_tbot
 from settings import Names

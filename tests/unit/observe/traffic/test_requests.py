@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.evidence import KeptInMemory
 from facts.proxies import envoy
 from facts.proxies.envoy_traffic import COUNTERS
+from facts.recorder import KeptInMemory
 from facts.traffic.ledger import Outcome
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
@@ -35,7 +35,7 @@ PLAIN = make.pod("plain", namespace="run", injected=False, socket=None)
 
 
 RBAC = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
-ENFORCES = {"@type": RBAC, "rules": {"action": "DENY", "policies": {"ns[shop]-policy[nobody]-rule[0]": {}}}}
+ENFORCES = {"@type": RBAC, "rules": {"action": "DENY", "policies": {"ns[shop]-policy[none]-rule[0]": {}}}}
 LISTENERS = {"configs": [{"active_state": {"listener": {"filter_chains": [{"filters": [{"typed_config": ENFORCES}]}]}}}]}
 
 
@@ -95,12 +95,12 @@ def test_a_client_without_a_proxy_counts_nothing(answering: ApiServer, cluster: 
     assert found.server is not None
 
 
-def test_where_somebody_was_refused_the_policies_on_the_way_are_read(
+def test_where_a_request_was_refused_the_policies_on_the_way_are_read(
     answering: ApiServer, cluster: Cluster, recorder: KeptInMemory
 ) -> None:
     asked(answering, status=403, body="RBAC: access denied")
     found = exchange(cluster, PLAIN, BETA, ["http://10.0.0.1:8080/"], through=[ALPHA])
-    assert [str(p) for p in found.policies] == ["AuthorizationPolicy shop/nobody (DENY)"] * 2
+    assert [str(p) for p in found.policies] == ["AuthorizationPolicy shop/none (DENY)"] * 2
     assert [p.enforced_by for p in found.policies] == ["run/beta", "run/alpha"]
     assert [p.pod.name for p in found.proxies] == ["beta", "alpha"] * 2
     assert {recorder.evidence[e].parser for e in found.policies_evidence} == {"facts.proxies.policies.parse_policies"}
@@ -114,7 +114,7 @@ def test_where_somebody_was_refused_the_policies_on_the_way_are_read(
         [(STDOUT, b"no ledger"), (ERROR, SUCCESS)],
     ],
 )
-def test_without_a_ledger_nobody_can_tell(
+def test_without_a_ledger_the_suite_cannot_tell(
     answering: ApiServer, cluster: Cluster, frames: list[tuple[int, bytes] | None]
 ) -> None:
     answering.frames = frames

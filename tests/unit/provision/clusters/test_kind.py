@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from facts.errors import ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.wait import Pace
 from provision.clusters.kind import LOOKS, Kind, cluster_config
 from provision.clusters.sources import Sources

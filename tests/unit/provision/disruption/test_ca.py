@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
-from facts.evidence import KeptInMemory
 from facts.over_time.ca_rotation import NEW, OLD, PhaseExpectation
 from facts.proxies.identity import ProxyIdentity
+from facts.recorder import KeptInMemory
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from observe.command import CommandResult

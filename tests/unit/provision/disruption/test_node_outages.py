@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
+from facts.recorder import KeptInMemory
 from observe.wait import Pace
 from provision.disruption.node_outages import NodeOutages
 from provision.disruption.outages import Outages

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
+from facts.recorder import KeptInMemory
 from observe.wait import Pace
 from provision.disruption.machines import Machines, kind_cluster_of, machines_of
 from provision.disruption.outages import NOWHERE, Outages

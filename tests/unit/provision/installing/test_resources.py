@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.command import CommandResult, run
 from provision.installing import resources
 from provision.installing.teleport import CLUSTER_LABEL

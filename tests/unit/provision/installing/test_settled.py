@@ -10,7 +10,7 @@ import pytest
 
 import settings
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.wait import Pace
 from provision.clusters.sources import Sources
 from provision.installing import collect, install, istio, teleport

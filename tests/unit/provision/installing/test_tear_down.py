@@ -10,7 +10,7 @@ import pytest
 
 import settings
 from facts.errors import ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from observe.command import CommandResult
 from provision.clusters.kind import Kind
 from provision.clusters.sources import Sources

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from facts.errors import NotGiven, ProvisioningFailed
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet
+from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import NotRun
 from provision.negative import NegativeProbes

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from facts.errors import NotGiven, ProvisioningFailed
-from facts.evidence import KeptInMemory
+from facts.recorder import KeptInMemory
 from provision.negative.rules import Rules, without
 from tests.unit.provision.negative.doubles import IDENTITY, NOT_REFUSED, Tctl
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.evidence import KeptInMemory
 from facts.kubernetes.objects import parse_pod
+from facts.recorder import KeptInMemory
 from provision.pods.clients_and_servers import CONTAINER, PROGRAMS, TEST_PODS, TRAFFIC, MeshNames, Sidecar, TestPod, TestPods
 
 NAMESPACE = "conformance-run-mesh"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from facts.istio.services import Ingress, Service
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
 from facts.proxies.envoy_traffic import HOSTS, ROUTES
-from observe.kubernetes.streams import ExecResult
+from observe.command import CommandResult
 from observe.wait import Pace
 from provision.pods import ingress_access as ingress
 from provision.pods.ingress_access import IngressSetup
@@ -47,11 +48,11 @@ class FakeCluster:
     def __init__(self, *refuses: str) -> None:
         self.refuses = list(refuses)
 
-    def execute(self, pod: ObjectRef, _container: str, argv: list[str]) -> ExecResult:
+    def execute(self, pod: ObjectRef, _container: str, argv: list[str]) -> CommandResult:
         assert pod == PLAIN.ref
         assert argv[-1] in {"80", "8000"}
         words = self.refuses.pop() if self.refuses else ""
-        return ExecResult(tuple(argv), "", f"Traceback\n{words}", 1 if words else 0, ())
+        return CommandResult(tuple(argv), 1 if words else 0, "", f"Traceback\n{words}", datetime.now(UTC))
 
     def pods(self, namespace: str, label_selector: str) -> tuple[Pod, ...]:
         assert (namespace, label_selector) == ("run", "gateway.networking.k8s.io/gateway-name=ingress")

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from facts.evidence import Recorder
 from facts.finding import Holds
+from facts.recorder import Recorder
 from judge.verdict import Authority, Ending
 from reporting.collecting.store import Store
 from reporting.model import Phase, StepState

@@ -1,0 +1,54 @@
+"""Answers to SelfSubjectAccessReviews."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.kubernetes.access import parse_review
+
+
+def review(*, allowed: Any = True, **spec: Any) -> dict[str, Any]:
+    return {"kind": "SelfSubjectAccessReview", "spec": spec, "status": {"allowed": allowed}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({"verb": "list", "resource": "pods"}, "list pods"),
+        ({"verb": "get", "resource": "pods", "subresource": "log"}, "get pods/log"),
+        ({"verb": "patch", "group": "apps", "resource": "daemonsets"}, "patch daemonsets.apps"),
+        ({"verb": "get", "group": "apps", "resource": "deployments", "subresource": "scale"}, "get deployments.apps/scale"),
+    ],
+)
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_right_on_a_resource(asked: dict[str, str], shown: str, allowed: bool) -> None:
+    right = parse_review(review(allowed=allowed, resourceAttributes=asked), ("ev-1",))
+    assert (str(right), right.verb, right.allowed, right.evidence) == (shown, asked["verb"], allowed, ("ev-1",))
+
+
+def test_a_right_on_a_path() -> None:
+    asked = {"verb": "get", "path": "/openid/v1/jwks"}
+    right = parse_review(review(allowed=False, nonResourceAttributes=asked), ("ev-1",))
+    assert (str(right), right.resource, right.allowed) == ("get /openid/v1/jwks", "/openid/v1/jwks", False)
+    assert right.evidence == ("ev-1",)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        review(),
+        review(allowed=None, resourceAttributes={"verb": "get", "resource": "pods"}),
+        review(allowed="yes", resourceAttributes={"verb": "get", "resource": "pods"}),
+        review(resourceAttributes={"verb": "get"}),
+        {"kind": "Status"},
+        "text",
+    ],
+)
+def test_an_answer_that_is_no_review_is_not_guessed_at(answer: Any) -> None:
+    with pytest.raises(CouldNotTell) as caught:
+        parse_review(answer)
+    assert caught.value.where == "SelfSubjectAccessReview"
+    assert caught.value.seen
