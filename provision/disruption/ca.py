@@ -5,13 +5,14 @@ Only the phase ``standby`` takes something away: an authority that a proxy may s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import KeptInMemory, ObjectRef, Recorder
 from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, told
 from facts.proxies.identity import ProxyIdentity
 from facts.teleport.resources import NoSession
+from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
 from observe.teleport.session import TeleportSession
@@ -89,16 +90,7 @@ class Rotation:
             ProvisioningFailed: tctl refused.
         """
         self._entered = True  # before it is so: Ctrl-C may come right after Teleport has taken it
-        words = [*ROTATE, f"--phase={phase}"]
-        answer = self._teleport.tctl(words)
-        self._recorder.record(answer.as_evidence(AUTHORITY, shown_as=f"tctl {' '.join(words)}"))
-        if answer.exit_code:
-            raise ProvisioningFailed(
-                expected=f"Teleport's rotation to enter the phase {phase}",
-                seen=f"exit code {answer.exit_code}: {answer.tail()}",
-                where=answer.line,
-                remedy="see where the rotation stands: tctl status",
-            )
+        enter_phase(self._teleport.tctl, self._recorder, phase)
 
     def published(self, wanted: PhaseExpectation, generations: Generations, timeout: float) -> Generations:
         """Waits until Teleport publishes what a phase asks for; its proxy may be a moment behind the Auth service.
@@ -209,6 +201,24 @@ class Rotation:
 
         eventually(what, look, pace, remedy=remedy)
         return frozenset(well)
+
+
+def enter_phase(tctl: Callable[[Sequence[str]], CommandResult], recorder: Recorder, phase: str) -> None:
+    """Take Teleport's rotation to a phase.
+
+    Raises:
+        ProvisioningFailed: tctl refused.
+    """
+    words = [*ROTATE, f"--phase={phase}"]
+    answer = tctl(words)
+    recorder.record(answer.as_evidence(AUTHORITY, shown_as=f"tctl {' '.join(words)}"))
+    if answer.exit_code:
+        raise ProvisioningFailed(
+            expected=f"Teleport's rotation to enter the phase {phase}",
+            seen=f"exit code {answer.exit_code}: {answer.tail()}",
+            where=answer.line,
+            remedy="check the state of the rotation: tctl status",
+        )
 
 
 def _needs_new(proxy: ProxyIdentity, generations: Generations) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,28 +55,6 @@ class Machines:
         said = self._docker("exec", node, *argv)
         return said.stdout.strip(), self.recorder.record(said.as_evidence(ObjectRef("Node", node)))
 
-    def processes(self, node: str, container_id: str) -> tuple[str, ...]:
-        """Ids, on the node, of all processes of a container.
-
-        Args:
-            node: The node.
-            container_id: As the runtime calls it, ``containerd://`` and 64 hex digits.
-
-        Raises:
-            CouldNotTell: There is none.
-        """
-        name = container_id.rpartition("/")[2]
-        # A process may end between the listing and the reading of /proc; grep's exit code would speak of that.
-        found = self.on_node(node, "sh", "-c", 'grep -ls "$0" /proc/[0-9]*/cgroup; true', name).split()
-        if not name or not found:
-            raise CouldNotTell(
-                expected="a process of the container on the node",
-                seen="none whose cgroup names it",
-                where=f"node {node}, container {container_id or 'without an id'}",
-                remedy="see whether its pod runs there: kubectl get pods -A -o wide",
-            )
-        return tuple(path.split("/")[2] for path in found)
-
     def state(self, container: str) -> tuple[str, str]:
         """Docker's word for the state of a container, such as ``running`` or ``paused``, and the id of the reading."""
         said = self._docker("inspect", "--format", "{{.State.Status}}", container)
@@ -102,6 +80,30 @@ class Machines:
     def _docker(self, *argv: str, patience: float = 1) -> CommandResult:
         remedy = "see whether Docker runs: docker ps --all"
         return must_run(["docker", *argv], timeout=patience * self.timeout, remedy=remedy)
+
+
+def processes_of(on_node: Callable[..., str], node: str, container_id: str) -> tuple[str, ...]:
+    """Return the ids, on the node, of all processes of a container.
+
+    Args:
+        on_node: Runs a command on a node and returns its output.
+        node: Name of the node.
+        container_id: Id in the runtime's form, ``containerd://`` and 64 hex digits.
+
+    Raises:
+        CouldNotTell: The container has no process there.
+    """
+    name = container_id.rpartition("/")[2]
+    # A process may end between the listing and the reading of /proc, which grep's exit code would report.
+    found = on_node(node, "sh", "-c", 'grep -ls "$0" /proc/[0-9]*/cgroup; true', name).split()
+    if not name or not found:
+        raise CouldNotTell(
+            expected="a process of the container on the node",
+            seen="no process whose cgroup names the container",
+            where=f"node {node}, container {container_id or 'without an id'}",
+            remedy="check whether its pod runs there: kubectl get pods -A -o wide",
+        )
+    return tuple(path.split("/")[2] for path in found)
 
 
 def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machines:

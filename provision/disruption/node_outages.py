@@ -22,7 +22,7 @@ from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet, read_proxy
 from observe.wait import NotYet, Pace, eventually
-from provision.disruption.machines import Machines
+from provision.disruption.machines import Machines, processes_of
 from provision.disruption.outages import Outages, UnderWay
 from provision.disruption.supply import await_supply, uses_the_socket
 from provision.objects import Objects
@@ -60,7 +60,7 @@ class NodeOutages:
     def without_tbot_beside_its_socket(self, node: str) -> Iterator[UnderWay]:
         """No tbot on any node; on this one it is killed with SIGKILL and leaves its socket behind."""
         machines, (tbot,) = self._machines, self._tbots(node)
-        processes = machines.processes(node, tbot.containers[0].container_id)
+        processes = processes_of(machines.on_node, node, tbot.containers[0].container_id)
 
         def look() -> None:
             if any(p.uid == tbot.uid and not p.terminating for p in self._tbots(node)):

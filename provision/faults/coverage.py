@@ -95,6 +95,3 @@ def _lint_definitions(catalogue: Catalogue, faults: Sequence[Fault]) -> Iterator
             yield f"the fault {fault.name} both breaks and blinds {both}"
         if not fault.breaks:
             yield f"the fault {fault.name} breaks nothing"
-    for name, times in Counter(fault.name for fault in faults).items():
-        if times > 1:
-            yield f"{times} faults are called {name}"

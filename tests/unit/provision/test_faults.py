@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,13 +15,18 @@ import yaml
 from facts.errors import ProvisioningFailed
 from facts.evidence import KeptInMemory
 from facts.kubernetes.jwks import parse_jwks
+from facts.kubernetes.workloads import TEMPLATES
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
+from provision.faults.changes import applied, manifest, patched
+from provision.faults.fault import WITH_SPIRE
 from provision.faults.istio.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
-from provision.faults.surroundings.operator import _restamp, _with_minor
+from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
+from provision.faults.tbot.takeover import FIRST
 from provision.faults.teleport import ca
 from provision.faults.teleport.resources import jwks_of_another_cluster
 from provision.installing.variant import RECOMMENDED
+from provision.names import APP, ISTIO_NAMESPACE
 from provision.render import VARIABLE_NAMES
 from settings import Timeouts
 from tests.unit.provision.installing.test_resources import JWKS, Teleport
@@ -293,3 +299,55 @@ def test_a_rotation_that_nobody_could_follow_is_told_and_the_network_mended(
     with pytest.raises(RuntimeError, match="was not followed to the end"):
         cut.end()
     assert network.done == ["cut", "mended"]
+
+
+class Cluster:
+    """Objects that were patched, applied and deleted, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+
+    def patch(self, _version: str, kind: str, name: str, change: dict[str, Any], *, namespace: str) -> None:
+        self.done.append((f"{kind} {namespace}/{name}", json.dumps(change["spec"])))
+
+    def apply_all(self, documents: list[dict[str, Any]]) -> None:
+        self.done += [("apply", document["kind"]) for document in documents]
+
+    def delete(self, _version: str, kind: str, _name: str, *, namespace: str) -> None:
+        self.done.append((f"delete in {namespace}", kind))
+
+
+def _in(cluster: Cluster) -> Scene:
+    return cast("Any", SimpleNamespace(installation=SimpleNamespace(objects=cluster)))
+
+
+def test_a_patch_is_taken_back_before_the_wait_for_what_it_was() -> None:
+    cluster = Cluster()
+    then = partial(cluster.done.append, ("wait", ""))
+    with (
+        pytest.raises(RuntimeError),
+        patched(_in(cluster), "Deployment", "d", "n", spec={"replicas": 0}, undo={"replicas": 2}, then=then),
+    ):
+        raise RuntimeError
+    assert cluster.done == [("Deployment n/d", '{"replicas": 0}'), ("Deployment n/d", '{"replicas": 2}'), ("wait", "")]
+
+
+def test_applied_objects_are_deleted_last_first() -> None:
+    cluster = Cluster()
+    with pytest.raises(RuntimeError), applied(_in(cluster), *manifest("account-with-view")):
+        raise RuntimeError
+    assert [what for what, _ in cluster.done] == [
+        "apply", "apply", "apply", "delete in ", "delete in conformance-faults", "delete in ",
+    ]  # fmt: skip
+    assert [kind for _, kind in cluster.done[3:]] == ["ClusterRoleBinding", "ServiceAccount", "Namespace"]
+
+
+def test_the_manifests_of_faults_use_the_names_that_their_faults_use() -> None:
+    account, pod = manifest("first-comer", NODE="n", WORKLOAD_IMAGE="w:1")
+    assert account["metadata"] == {"name": FIRST, "namespace": APP}
+    assert pod["metadata"] == {"name": FIRST, "namespace": APP, "annotations": {TEMPLATES: WITH_SPIRE}}
+    namespace, account, _ = manifest("account-with-view")
+    assert (namespace["metadata"]["name"], account["metadata"]["name"]) == (NAMESPACE, VIEWER)
+    assert [manifest(name)[0]["metadata"]["namespace"] for name in ("policy-for-every-caller", "normalization-left-over")] == [
+        ISTIO_NAMESPACE, APP,
+    ]  # fmt: skip
