@@ -45,7 +45,7 @@ def negative_probes(
     """Negative probes of all chosen scenarios, begun at once and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
     probe_namespaces = ProbeNamespaces(
-        target.objects, cluster, install, probes, image=target.workload_image, patience=patience
+        target.objects, cluster, install, probes, image=target.sources.workload_image, patience=patience
     )
     made = NegativeProbes(probe_namespaces, rules)
     chosen = _chosen(request.session, settings.allowed_safety)
@@ -63,7 +63,7 @@ def negative_probes(
 def narrowed_rules(negative_probes: NegativeProbes) -> Iterator[None]:
     """Rules that are as they were when the scenario is over, also where it does not come to its last sentence."""
     yield
-    negative_probes.ruled.restore()
+    negative_probes.restricted.restore()
 
 
 def _chosen(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
@@ -102,7 +102,9 @@ def fallback_is_recognised(
 
 @then("it must shake hands with another of its kind")
 def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes, conclude: Conclude) -> None:
-    conclude(fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS)))
+    conclude(
+        fallback_judge.lets_in_its_like(negative_probes.untrusted_client.dial(fallback.pods[0], ShownCertificate.ISTIODS))
+    )
 
 
 # NEG-02.
@@ -110,7 +112,7 @@ def lets_in_its_like(fallback: ObservedProxies, negative_probes: NegativeProbes,
 
 @given("on every node that hosts injected pods, a process of the node that is in no pod", target_fixture="outside")
 def outside(negative_probes: NegativeProbes) -> tuple[OutsideProbe | NotRun, ...]:
-    return negative_probes.outside.asked()
+    return negative_probes.outside.answers()
 
 
 @given("beside it a process in a pod", target_fixture="beside")
@@ -130,17 +132,17 @@ def outside_is_refused(
 
 @given("rules of the workload identity that leave out one service account of the run", target_fixture="former")
 def former(narrowed_rules: None, negative_probes: NegativeProbes) -> WorkloadIdentity:  # noqa: ARG001 - wanted for its clean-up
-    return negative_probes.ruled.former()
+    return negative_probes.restricted.former()
 
 
 @given("a workload of the one that they leave out", target_fixture="refused")
 def refused(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.ruled.refused()
+    return negative_probes.restricted.refused()
 
 
 @given("a workload of another service account, which the same rules allow", target_fixture="allowed")
 def allowed(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.ruled.allowed()
+    return negative_probes.restricted.allowed()
 
 
 @then("the one must have its identity, and the other be refused by the rules and not become Ready")
@@ -156,7 +158,7 @@ def rules_are_enforced(
 
 @then("the rules must be as they were")
 def rules_are_restored(negative_probes: NegativeProbes) -> None:
-    negative_probes.ruled.restore()
+    negative_probes.restricted.restore()
 
 
 # NEG-04.
@@ -164,12 +166,12 @@ def rules_are_restored(negative_probes: NegativeProbes) -> None:
 
 @given("a workload with an empty socket directory of its own, told another socket name", target_fixture="closed")
 def closed(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.socketless.under_another_name()
+    return negative_probes.without_socket.under_another_name()
 
 
 @given("another that is told the usual name", target_fixture="open_")
 def open_(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.socketless.under_the_usual_name()
+    return negative_probes.without_socket.under_the_usual_name()
 
 
 @then("the agent of the one must end for want of a socket")
@@ -192,7 +194,7 @@ def server(test_pods: TestPods) -> Pod:
 
 @when(parsers.parse("it is dialled with {claim}"), target_fixture="handshake")
 def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Handshake:
-    return negative_probes.stranger.dial(server, ShownCertificate(claim))
+    return negative_probes.untrusted_client.dial(server, ShownCertificate(claim))
 
 
 @then("it must refuse that certificate")
@@ -211,7 +213,7 @@ def right_peer_is_let_in(server: Pod, conversations: Conversations, install: Ins
 
 @given("a tbot with the bot's own configuration and another service account", target_fixture="attempt")
 def attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
-    return negative_probes.joining.attempt()
+    return negative_probes.join.attempt()
 
 
 @then("Teleport must refuse it for its service account, and know no instance of it")

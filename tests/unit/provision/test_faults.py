@@ -318,7 +318,7 @@ class Cluster:
 
 
 def _in(cluster: Cluster) -> Scene:
-    return cast("Any", SimpleNamespace(installation=SimpleNamespace(objects=cluster)))
+    return cast("Scene", SimpleNamespace(installation=SimpleNamespace(objects=cluster)))
 
 
 def test_a_patch_is_taken_back_before_the_wait_for_what_it_was() -> None:
@@ -348,6 +348,5 @@ def test_the_manifests_of_faults_use_the_names_that_their_faults_use() -> None:
     assert pod["metadata"] == {"name": FIRST, "namespace": APP, "annotations": {TEMPLATES: WITH_SPIRE}}
     namespace, account, _ = manifest("account-with-view")
     assert (namespace["metadata"]["name"], account["metadata"]["name"]) == (NAMESPACE, VIEWER)
-    assert [manifest(name)[0]["metadata"]["namespace"] for name in ("policy-for-every-caller", "normalization-left-over")] == [
-        ISTIO_NAMESPACE, APP,
-    ]  # fmt: skip
+    assert manifest("policy-for-every-caller")[0]["metadata"]["namespace"] == ISTIO_NAMESPACE
+    assert manifest("normalization-left-over")[0]["metadata"]["namespace"] == APP

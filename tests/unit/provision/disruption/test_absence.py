@@ -117,7 +117,7 @@ def test_one_that_does_not_leave_is_told_and_let_back() -> None:
     kept = tbot(objects)
     with pytest.raises(CouldNotTell) as late:
         kept.begin("node-2")
-    assert "there is tbot-node-2" in late.value.seen
+    assert "tbot-node-2 runs there" in late.value.seen
     kept.end()
     assert objects.spec == objects.sound
 

@@ -121,7 +121,7 @@ def test_a_tbot_that_ends_again_and_again_is_remarked_and_what_explains_it_is_co
 ) -> None:
     installer = an_installer((UP, pod(), ""), (DOWN, pod(), ""), (DOWN, pod(container=CRASHING), "ERROR: no such bot"))
     remark = installer._install_agent()
-    assert remark == "DaemonSet tbot was applied and does not become ready: p/tbot ends again and again, with exit code 1"
+    assert remark == "DaemonSet tbot was applied and does not become ready: p/tbot exits again and again, with exit code 1"
     assert collected == ["teleport-system"]
 
 

@@ -122,7 +122,7 @@ def test_the_kinds_of_sidecar_are_asked_for_on_the_pod(test_pods: TestPods) -> N
                 assert templates == "sidecar"
             case kind:
                 assert templates == "sidecar,spire"
-                wanted = {Sidecar.CLASSIC: "false", Sidecar.NATIVE: "true"}.get(kind)
+                wanted = "false" if kind is Sidecar.CLASSIC else None
                 assert annotations.get("sidecar.istio.io/nativeSidecar") == wanted
     assert (
         "upstream_cx_total,upstream_rq_total"
