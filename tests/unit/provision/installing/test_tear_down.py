@@ -164,7 +164,7 @@ def test_where_it_cannot_be_read_whose_teleport_it_was_the_cluster_goes_and_the_
     file = tmp_path / "cache/clusters/a" / teleport.EXISTING
     file.parent.mkdir(parents=True)
     file.write_text("{}")
-    with pytest.raises(ProvisioningFailed, match=r"in which Teleport resources were made.*by hand"):
+    with pytest.raises(ProvisioningFailed, match=r"in which the suite made resources.*by hand"):
         install.remove(settings.load(cache=tmp_path / "cache", kind_name="a"), KeptInMemory())
     assert asked == ["removed"]
     assert file.exists()

@@ -245,5 +245,5 @@ def test_a_cluster_that_does_not_name_its_istio_has_the_default_one(tmp_path: Pa
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"as_guide": True, "repairs": ["gone"]})])
 def test_a_cluster_of_which_nobody_can_tell_is_not_used(tmp_path: Path, text: str) -> None:
     (tmp_path / KEPT_AS).write_text(text, encoding="utf-8")
-    with pytest.raises(BadInput, match="does not tell"):
+    with pytest.raises(BadInput, match="does not say"):
         must_be_kept_as(tmp_path, GUIDE, "a")
