@@ -135,10 +135,17 @@ class Objects:
         Raises:
             ProvisioningFailed: See `apply`.
         """
-        try:
-            return self._ask(_reference(api_version, kind, name, namespace), "get")
-        except NotThere:
-            return None
+        with contextlib.suppress(NotThere):
+            return self.must_get(api_version, kind, name, namespace=namespace)
+        return None
+
+    def must_get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any]:
+        """Return an object.
+
+        Raises:
+            ProvisioningFailed: See `apply`; or there is no such object.
+        """
+        return self._ask(_reference(api_version, kind, name, namespace), "get")
 
     def all_of(self, api_version: str, kind: str, *, namespace: str = "", label_selector: str = "") -> list[dict[str, Any]]:
         """Return the objects of a kind.

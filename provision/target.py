@@ -78,9 +78,6 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         authority = installer.authority()
         return TeleportAddress(authority.proxy, authority.insecure)
 
-    def tctl(words: Sequence[str], stdin: str) -> CommandResult:
-        return installer.authority().tctl(words, stdin)
-
     def audit_events() -> AuditEvents | None:
         authority = installer.authority()
         return authority.audit_events() if isinstance(authority, OwnTeleport) else None
@@ -98,7 +95,7 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         objects=installer.objects,
         teleport=teleport,
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
-        tctl=tctl,
+        tctl=lambda words, stdin: installer.authority().tctl(words, stdin),
         need=installer.ensure,
         audit_events=audit_events,
         provisions=True,

@@ -113,10 +113,6 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         """True once this process has made the cluster, or tried to, and so must remove it."""
         self._cut_short = False
 
-    def exists(self) -> bool:
-        """Return True where a cluster of that name exists."""
-        return self.name in self._kind("get", "clusters", timeout=30).stdout.split()
-
     def make(self, *, reuse: bool) -> None:
         """Create the cluster, or reuse the one that exists.
 
@@ -128,7 +124,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         """
         self.kubeconfig_path.touch(mode=0o600)
         self.kubeconfig_path.chmod(0o600)
-        if self.exists():
+        if self.name in self._kind("get", "clusters", timeout=30).stdout.split():
             if not reuse:
                 raise ProvisioningFailed(
                     expected=f"no kind cluster called {self.name}",

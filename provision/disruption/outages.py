@@ -90,7 +90,7 @@ class Outages:
         self._objects = objects
         self._cluster = cluster
         self._unrecorded = cluster.recording_to(KeptInMemory())
-        self._tbot = tbot
+        self._daemon_set = tbot.daemon_set
         self._istiod = tuple(istiod)
         self._machines = machines
         self._pace = pace
@@ -108,7 +108,7 @@ class Outages:
         """Restart tbot node by node, as ``kubectl rollout restart`` does, and wait until each node has a new pod."""
         before = {pod.uid for pod in self._tbots(self._unrecorded)}
         ordered = datetime.now(UTC)
-        self._objects.restart("DaemonSet", self._tbot.daemon_set.name, namespace=self._tbot.daemon_set.namespace)
+        self._objects.restart("DaemonSet", self._daemon_set.name, namespace=self._daemon_set.namespace)
         self._await_tbot()
 
         def look() -> None:
@@ -143,14 +143,13 @@ class Outages:
             then()
             eventually("no tbot is left", look, self._pace)
             going.gone = datetime.now(UTC)
-            daemon_set = self._tbot.daemon_set
-            going.evidence += self._cluster.daemon_set(daemon_set.namespace, daemon_set.name).evidence
+            going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
             yield going
             _must_still_hold(look, going)
 
     def _bring_back_tbot(self, going: OngoingOutage) -> None:
         going.recalled = datetime.now(UTC)
-        daemon_set, key = self._tbot.daemon_set, next(iter(NOWHERE)).replace("/", "~1")
+        daemon_set, key = self._daemon_set, next(iter(NOWHERE)).replace("/", "~1")
         by_hand = (
             f"kubectl patch daemonset {daemon_set.name} -n {daemon_set.namespace} --type json"
             f""" -p '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{key}"}}]'"""
@@ -231,17 +230,14 @@ class Outages:
         return self._unrecorded.pods(deployment.namespace, selector(deployment.selector))
 
     def _tbots(self, cluster: Cluster) -> tuple[Pod, ...]:
-        daemon_set = self._tbot.daemon_set
-        return cluster.pods(daemon_set.namespace, selector(daemon_set.selector))
+        return cluster.pods(self._daemon_set.namespace, selector(self._daemon_set.selector))
 
     def _send_tbot(self, nodes: Mapping[str, str | None]) -> None:
         change = {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
-        daemon_set = self._tbot.daemon_set
-        self._objects.patch("apps/v1", "DaemonSet", daemon_set.name, change, namespace=daemon_set.namespace)
+        self._objects.patch("apps/v1", "DaemonSet", self._daemon_set.name, change, namespace=self._daemon_set.namespace)
 
     def _await_tbot(self) -> None:
-        daemon_set = self._tbot.daemon_set
-        self._objects.await_ready("DaemonSet", daemon_set.name, self._pace, namespace=daemon_set.namespace)
+        self._objects.await_ready("DaemonSet", self._daemon_set.name, self._pace, namespace=self._daemon_set.namespace)
 
 
 def _must_still_hold(look: Callable[[], None], going: OngoingOutage) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.evidence import Recorder
@@ -227,9 +226,7 @@ class Installer:
     def __enter__(self) -> Installer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.tear_down()
 
     def _checking_docker(self, *phases: Part) -> list[Part]:
@@ -362,7 +359,8 @@ class Installer:
             if self._phases.failure_of("tbot") is not None:
                 return True
             # The guide's own gateway does not wait for tbot.
-            return self.variant.gateway_needs_tbot and "tbot" in self._not_ready and self._has_gateway()
+            waits = self.variant.gateway_needs_tbot and "tbot" in self._not_ready
+            return waits and self.objects.get("apps/v1", "Deployment", GATEWAY, namespace=ISTIO_NAMESPACE) is not None
 
         try:
             istio.install(
@@ -380,9 +378,6 @@ class Installer:
                 )
             raise
         return ""
-
-    def _has_gateway(self) -> bool:
-        return self.objects.get("apps/v1", "Deployment", GATEWAY, namespace=_NAMESPACES["istio"]) is not None
 
     def _await_istiod(self) -> None:
         pace = self._phases.pace(self._patience.istio_install)

@@ -24,6 +24,22 @@ class Cancelled(Exception):
     """The suite is stopping, so a wait was given up."""
 
 
+def until(stopping: threading.Event, timeout: float, interval: float = 0.25) -> Pace:
+    """Return a pace whose wait ends with `Cancelled` as soon as an event is set.
+
+    Args:
+        stopping: Event that ends the wait.
+        timeout: Seconds of the wait.
+        interval: Seconds between two looks.
+    """
+
+    def sleep(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise Cancelled
+
+    return Pace(timeout, interval, sleep=sleep)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One part of the installation.
@@ -144,28 +160,31 @@ class Phases:
 
     def pace(self, timeout: float) -> Pace:
         """Return a pace whose wait ends as soon as `stop` is called."""
-        return Pace(timeout, sleep=self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise Cancelled
+        return until(self._stopping, timeout)
 
     def _run(self, phase: Part) -> None:
         self._await(phase.needs)
         if self.stopping():
             raise Cancelled
         started, clock = datetime.now(UTC), time.monotonic()
+
+        def end(message: str, *, ok: bool) -> None:
+            record = PhaseRecord(phase.name, started, time.monotonic() - clock, ok, message)
+            with self._lock:
+                self._records.append(record)
+            self._on_end(record)
+
         try:
             remark = phase.act()
         except Exception as error:
             if self.stopping():
-                self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=STOPPED))
+                end(STOPPED, ok=False)
                 raise Cancelled from error
             failure = _as_failure(phase.name, error)
             self._on_failure(phase.name)
-            self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=str(failure)))
+            end(str(failure), ok=False)
             raise failure from (None if failure is error else error)
-        self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=True, message=remark or ""))
+        end(remark or "", ok=True)
 
     def _await(self, names: Iterable[str]) -> None:
         """Wait until phases have succeeded, or raise the first failure among them."""
@@ -174,11 +193,6 @@ class Phases:
         ended, _running = wait(futures, return_when=FIRST_EXCEPTION)
         for future in ended:
             future.result()
-
-    def _end(self, record: PhaseRecord) -> None:
-        with self._lock:
-            self._records.append(record)
-        self._on_end(record)
 
     def _check(self) -> None:
         for phase in self._phases.values():

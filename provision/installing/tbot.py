@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -32,27 +31,15 @@ def objects(
         host_aliases: Address by name, for a Teleport whose name is in no DNS.
     """
     made = [document for name in _FILES for document in variant.documents(name, variables)]
-    config = next(document for document in made if document["kind"] == "ConfigMap")
+    config = next(document for document in made if document["kind"] == "ConfigMap")["data"]
     if insecure:
-        config["data"]["tbot.yaml"] = yaml.safe_dump(
-            {**yaml.safe_load(config["data"]["tbot.yaml"]), "insecure": True}, sort_keys=False
-        )
-    return [with_pod_template(document, config["data"]["tbot.yaml"], host_aliases) for document in made]
-
-
-def with_pod_template(document: dict[str, Any], config: str, host_aliases: Mapping[str, str]) -> dict[str, Any]:
-    """Return a DaemonSet with host aliases and the digest of its configuration; any other object unchanged.
-
-    tbot reads its configuration once. With the digest in the pod template, applying another configuration also restarts
-    tbot, which the guide's note 9 asks the user to do.
-    """
-    if document["kind"] != "DaemonSet":
-        return document
-    changed = copy.deepcopy(document)
-    template = changed["spec"]["template"]
-    template["metadata"].setdefault("annotations", {})[CONFIG_DIGEST] = hashlib.sha256(config.encode()).hexdigest()[:16]
+        config["tbot.yaml"] = yaml.safe_dump({**yaml.safe_load(config["tbot.yaml"]), "insecure": True}, sort_keys=False)
+    template = next(document for document in made if document["kind"] == "DaemonSet")["spec"]["template"]
+    # tbot reads its configuration once. With the digest in the pod template, applying another configuration also restarts
+    # tbot, which the guide's note 9 asks the user to do.
+    digest = hashlib.sha256(config["tbot.yaml"].encode()).hexdigest()[:16]
+    template["metadata"].setdefault("annotations", {})[CONFIG_DIGEST] = digest
     if host_aliases:
-        template["spec"]["hostAliases"] = [
-            {"ip": address, "hostnames": [name]} for name, address in sorted(host_aliases.items())
-        ]
-    return changed
+        aliases = [{"ip": address, "hostnames": [name]} for name, address in sorted(host_aliases.items())]
+        template["spec"]["hostAliases"] = aliases
+    return made

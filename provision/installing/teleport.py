@@ -12,7 +12,7 @@ import socket
 import ssl
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -234,8 +234,7 @@ EXISTING = "existing-teleport.json"
 
 def note_existing(directory: Path, authority: ExistingTeleport) -> None:
     """Note the Teleport in which the suite will make resources, so that a later process can remove them."""
-    noted = {"cluster_name": authority.cluster_name, "proxy": authority.proxy, "insecure": authority.insecure}
-    (directory / EXISTING).write_text(json.dumps({**noted, "command": authority.command}), encoding="utf-8")
+    (directory / EXISTING).write_text(json.dumps(asdict(authority)), encoding="utf-8")
 
 
 def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTeleport | None:
@@ -247,9 +246,7 @@ def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTelepo
     file = directory / EXISTING
     try:
         noted = json.loads(file.read_text(encoding="utf-8"))
-        return ExistingTeleport(
-            noted["cluster_name"], noted["proxy"], noted["insecure"], tuple(noted["command"]), command_timeout
-        )
+        return ExistingTeleport(**{**noted, "command": tuple(noted["command"]), "timeout": command_timeout})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, LookupError) as error:

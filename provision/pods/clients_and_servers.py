@@ -22,7 +22,7 @@ from facts.proxies.envoy_traffic import HOSTS, hosts_of
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.installing.phases import Cancelled
+from provision.installing.phases import Cancelled, until
 from provision.names import HTTP, TCP
 from provision.objects import SCRATCH, Objects, config_map
 from provision.render import MANIFESTS, documents
@@ -399,11 +399,7 @@ class TestPods:
         return max(0.0, self._patience - (time.monotonic() - self._began))
 
     def _pace(self, timeout: float) -> Pace:
-        return Pace(timeout, 0.2, sleep=self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._ended.wait(seconds):
-            raise Cancelled
+        return until(self._ended, timeout, 0.2)
 
 
 def for_revision(namespace: dict[str, Any], revision: str) -> None:

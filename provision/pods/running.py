@@ -14,7 +14,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
-from provision.installing.phases import Cancelled
+from provision.installing.phases import until
 from provision.objects import Objects
 
 _LATE = "not there after"
@@ -53,7 +53,7 @@ class Pods:
 
     def pace(self, timeout: float) -> Pace:
         """Return a pace that `interrupt` ends at once."""
-        return Pace(timeout, 0.2, sleep=self._sleep)
+        return until(self._interrupted, timeout, 0.2)
 
     def interrupt(self) -> None:
         """End every wait."""
@@ -107,10 +107,6 @@ class Pods:
             said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
             reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
             return _ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
-
-    def _sleep(self, seconds: float) -> None:
-        if self._interrupted.wait(seconds):
-            raise Cancelled
 
 
 def why(pod: Pod) -> str:

@@ -53,10 +53,8 @@ def _at_zero(scene: Scene) -> Iterator[None]:
 
 
 def _spec(scene: Scene) -> dict[str, Any]:
-    found = scene.installation.objects.get("apps/v1", "Deployment", ISTIOD, namespace=ISTIO_NAMESPACE)
-    if found is None:
-        raise LookupError(f"no Deployment {ISTIO_NAMESPACE}/{ISTIOD}")
-    spec: dict[str, Any] = found["spec"]
+    istiod = scene.installation.objects.must_get("apps/v1", "Deployment", ISTIOD, namespace=ISTIO_NAMESPACE)
+    spec: dict[str, Any] = istiod["spec"]
     return spec
 
 

@@ -146,7 +146,7 @@ def _every_caller_let_in(scene: Scene) -> AbstractContextManager[None]:
 def _istiod_trusted(scene: Scene) -> Iterator[None]:
     """Apply a filter to the whole mesh with which servers accept certificates of istiod beside those of Teleport."""
     objects = scene.installation.objects
-    root = (objects.get("v1", "ConfigMap", "istio-ca-root-cert", namespace=ISTIO_NAMESPACE) or {})["data"]["root-cert.pem"]
+    root = objects.must_get("v1", "ConfigMap", "istio-ca-root-cert", namespace=ISTIO_NAMESPACE)["data"]["root-cert.pem"]
     with scene.looking() as cluster:
         (pod, *_) = (p for p in cluster.pods(APP, f"app={APP}") if uses_the_socket(p))
         authorities = [a for held in read_proxy(cluster, pod).root_authorities.values() for a in held]

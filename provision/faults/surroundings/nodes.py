@@ -14,9 +14,9 @@ KUBELET = "10250"
 @contextmanager
 def _kubelet_closed(scene: Scene) -> Iterator[None]:
     node = scene.nodes()[0]
-    found = scene.installation.objects.get("v1", "Node", node) or {}
+    pods = scene.installation.objects.must_get("v1", "Node", node)["spec"]["podCIDR"]
     # Only for pods: the API server can still read logs and forward ports.
-    rule = ["INPUT", "-s", found["spec"]["podCIDR"], "-p", "tcp", "--dport", KUBELET]
+    rule = ["INPUT", "-s", pods, "-p", "tcp", "--dport", KUBELET]
     rule += ["-j", "REJECT", "--reject-with", "tcp-reset"]
     scene.on_node(node, "iptables", "-I", *rule)
     try:

@@ -40,7 +40,7 @@ def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
 
 @contextmanager
 def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
-    volumes = pods_of(tbot(scene))["volumes"]
+    volumes = pods_of_tbot(scene)["volumes"]
     (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
     broken, former = (
         pod_template(volumes=[{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}])
@@ -54,7 +54,7 @@ def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _not_tolerated(scene: Scene) -> Iterator[None]:
     objects, node = scene.installation.objects, scene.nodes()[0]
-    former = (objects.get("v1", "Node", node) or {})["spec"].get("taints", [])
+    former = objects.must_get("v1", "Node", node)["spec"].get("taints", [])
 
     def put(taints: list[dict[str, str]]) -> None:
         objects.patch("v1", "Node", node, {"spec": {"taints": taints}})  # the API server replaces this list as a whole
@@ -228,26 +228,21 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
 
 
 def tbot(scene: Scene) -> dict[str, Any]:
-    """Return tbot's DaemonSet.
-
-    Raises:
-        LookupError: There is none.
-    """
-    found = scene.installation.objects.get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
-    if found is None:
-        raise LookupError(f"no {DAEMON_SET}")
-    return found
+    """Return the specification of tbot's DaemonSet."""
+    found = scene.installation.objects.must_get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
+    spec: dict[str, Any] = found["spec"]
+    return spec
 
 
-def pods_of(daemon_set: dict[str, Any]) -> dict[str, Any]:
-    """Return the specification of a DaemonSet's pods."""
-    spec: dict[str, Any] = daemon_set["spec"]["template"]["spec"]
+def pods_of_tbot(scene: Scene) -> dict[str, Any]:
+    """Return the specification of tbot's pods in its DaemonSet."""
+    spec: dict[str, Any] = tbot(scene)["template"]["spec"]
     return spec
 
 
 def dialled(scene: Scene) -> str:
     """Return the address at which tbot reaches Teleport, whose name is in no DNS."""
-    (alias,) = pods_of(tbot(scene))["hostAliases"]
+    (alias,) = pods_of_tbot(scene)["hostAliases"]
     return str(alias["ip"])
 
 

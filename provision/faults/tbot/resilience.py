@@ -30,7 +30,7 @@ def _slow_to_start(scene: Scene) -> AbstractContextManager[None]:
     }
     # All nodes at the same time, which is faster than one after the other.
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}
-    former = daemon_set.tbot(scene)["spec"]["updateStrategy"]
+    former = daemon_set.tbot(scene)["updateStrategy"]
     return patched_tbot(
         scene,
         pod_template(initContainers=[waits]) | {"updateStrategy": strategy},
@@ -39,7 +39,7 @@ def _slow_to_start(scene: Scene) -> AbstractContextManager[None]:
 
 
 def _lives_by_teleport(scene: Scene) -> AbstractContextManager[None]:
-    aliases = daemon_set.pods_of(daemon_set.tbot(scene)).get("hostAliases", [])
+    aliases = daemon_set.pods_of_tbot(scene).get("hostAliases", [])
     if not aliases:
         raise ProvisioningFailed(
             expected="a Teleport that this run has made, whose address tbot's pods have in their hostAliases",
@@ -58,7 +58,7 @@ def _lives_by_teleport(scene: Scene) -> AbstractContextManager[None]:
 
 
 def _makes_no_directory(scene: Scene) -> AbstractContextManager[None]:
-    volumes = daemon_set.pods_of(daemon_set.tbot(scene))["volumes"]
+    volumes = daemon_set.pods_of_tbot(scene)["volumes"]
     (path,) = (v["hostPath"] for v in volumes if v["name"] == SOCKETS)
     broken, sound = (
         pod_template(volumes=[{"name": SOCKETS, "hostPath": {**path, "type": kind}}])

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import yaml
@@ -119,13 +119,19 @@ NAMESPACE, ACCOUNT = "{{ workload.kubernetes.namespace }}", "{{ workload.kuberne
 WITHOUT_SA_ID = f"/ns/{NAMESPACE}/{ACCOUNT}"
 CREATED_AGAIN = "The suite creates the resource again from its manifest."
 
+_identity_fault = partial(Fault, touches="Teleport workload_identity/istio-workloads", undo=CREATED_AGAIN)
+_token_fault = partial(
+    Fault,
+    touches="Teleport token/istio-tbot-k8s-join",
+    undo="The suite creates the token again with this cluster's JWKS.",
+    reach=reach.TELEPORT,
+)
+
 FAULTS = (
-    Fault(
+    _identity_fault(
         name="identity-without-sa",
         description="The workload identity's template lacks /sa/; running pods keep the identity that they have.",
         cause="identity-template-without-sa",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"INST-12", "INST-14", "CHK-4"}) | reach.TRAFFIC,
         reach=reach.TELEPORT | {"TRF-03", "ID-02"},
         inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID)),
@@ -141,12 +147,10 @@ FAULTS = (
         reach=reach.TELEPORT | reach.INJECTED_PODS | {"ID-01", "ID-03", "ID-05"},
         inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID), Scene.restart_app),
     ),
-    Fault(
+    _identity_fault(
         name="identity-with-trailing-slash",
         description="The workload identity's template ends with a slash.",
         cause="identity-template-trailing-slash",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"INST-12", "INST-14", "CHK-4"}),
         reach=reach.TELEPORT,
         inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/")),
@@ -161,80 +165,61 @@ FAULTS = (
         reach=reach.TELEPORT | reach.INJECTED_PODS,
         inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), Scene.restart_app),
     ),
-    Fault(
+    _identity_fault(
         name="one-identity-for-every-caller",
         description="The workload identity's template has no variable: every caller of every socket gets the same ID.",
         cause="identity-template-fixed",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "ID-09", "NEG-02"}),
         reach=reach.TELEPORT,
         inject=_of_manifest(IDENTITY, _with("spiffe.id", "/ns/shared/sa/shared")),
     ),
-    Fault(
+    _identity_fault(
         name="maximum-ttl-lowered",
         description="The operator lowered the workload identity's maximum lifetime to 5 minutes; earlier certificates"
         " live on.",
         cause="lifetime-above-maximum",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"ID-04", "ID-11"}),
         reach=reach.TELEPORT | {"ID-03"},
         inject=_of_manifest(IDENTITY, _with("spiffe.x509", {"maximum_ttl": "300s"})),
     ),
-    Fault(
+    _token_fault(
         name="jwks-of-another-cluster",
         description="The join token holds keys that this cluster does not sign with, another cluster's or its own before a"
         " change; tbot keeps running until it has to join again.",
         cause="jwks-of-other-keys",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again with this cluster's JWKS.",
         breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
         inject=_of_token(_with_foreign_keys),
         short=True,
     ),
-    Fault(
+    _token_fault(
         name="placeholder-in-the-token",
         description="The operator created the join token from the template as it is: its JWKS is the placeholder; tbot"
         " keeps running until it has to join again.",
         cause="jwks-placeholder",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again with this cluster's JWKS.",
         breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
         inject=_of_token(_with("kubernetes.static_jwks", {"jwks": LITERAL_PLACEHOLDER})),
     ),
-    Fault(
+    _token_fault(
         name="token-for-a-missing-bot",
         description="The join token names a bot that does not exist, as in the guide; tbot keeps running until it has to"
         " join again.",
         cause="bot-missing",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again.",
         breaks=frozenset({"INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
         inject=_of_token(_with("bot_name", "istio-tbot-of-the-guide")),
     ),
-    Fault(
+    _token_fault(
         name="token-for-another-service-account",
         description="The join token allows another service account than tbot's; tbot keeps running until it has to join"
         " again.",
         cause="token-other-service-account",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again.",
         breaks=frozenset({"INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
         inject=_of_token(_with("kubernetes.allow", [{"service_account": "default:tbot"}])),
     ),
-    Fault(
+    _token_fault(
         name="token-for-two-service-accounts",
         description="The join token allows a second service account beside tbot's, which can join as the bot.",
         cause="token-too-wide",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again.",
         breaks=frozenset({"INST-10", "CHK-2", "NEG-06"}),
-        reach=reach.TELEPORT,
         inject=_widened,
     ),
     Fault(

@@ -251,7 +251,7 @@ class _Node:
         self.done: list[str] = []
         alias = {"ip": "10.9.8.7", "hostnames": ["teleport.example.com"]}
         tbot = {"spec": {"template": {"spec": {"hostAliases": [alias]}}}}
-        objects = SimpleNamespace(get=lambda *_, **__: tbot)
+        objects = SimpleNamespace(must_get=lambda *_, **__: tbot)
         self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", insecure=True))
 
     def on_node(self, node: str, *argv: str) -> str:
