@@ -12,10 +12,6 @@ import yaml
 from facts.errors import BadInput
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-VARIABLE_NAMES = frozenset(
-    {"TRUST_DOMAIN", "PROXY_SERVER", "SOCKET_DIRECTORY", "TBOT_IMAGE", "TBOT_FLOATING_IMAGE", "WORKLOAD_IMAGE"}
-)
-
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _BARE = re.compile(r"\$[A-Za-z_]")
 _PLAIN_VALUE = re.compile(r"[\w./:@+-]+")

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -83,12 +82,11 @@ class Sources:
     older_proxy_image: str | None = None
 
 
-def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | None = None) -> Sources:
+def resolve(settings: Settings) -> Sources:
     """Resolve all components.
 
     Args:
         settings: Settings, of which `source`, `registry`, `istio` and `cache` count.
-        registry_answers: Returns True where the registry at a host answers; replaced in tests.
 
     Raises:
         ProvisioningFailed: A binary or the bundle is missing.
@@ -101,7 +99,7 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     bundle /= "bundle.json"
     origin = settings.source
     if origin == "auto":
-        origin = "bundle" if bundle.is_file() and wants_bundle(settings, registry_answers=registry_answers) else "upstream"
+        origin = "bundle" if bundle.is_file() and wants_bundle(settings) else "upstream"
     if origin == "bundle":
         return _from_bundle(bundle, make="make lab")
     if origin == "mirror":
@@ -110,22 +108,20 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     return _from_registry("upstream", "", needs_kind=settings.cluster == "kind")
 
 
-def wants_bundle(settings: Settings, *, registry_answers: Callable[[str], bool] | None = None) -> bool:
+def wants_bundle(settings: Settings) -> bool:
     """Return True where a run uses what the lab builds, so that ``make`` has to build it first.
 
     Args:
         settings: Settings, of which `source` and `istio` count; ``auto`` means the bundle where no registry answers.
-        registry_answers: As for `resolve`.
     """
     if settings.istio == "older":
         return True
     if settings.source != "auto":
         return settings.source == "bundle"
-    answers = registry_answers or registry_answers_quickly
-    return not answers(_upstream()["node"].split("/", 1)[0])
+    return not registry_answers(_upstream()["node"].split("/", 1)[0])
 
 
-def registry_answers_quickly(host: str) -> bool:
+def registry_answers(host: str) -> bool:
     """Return True where a container registry answers at `host` within two seconds, also through an HTTP proxy."""
     # The images of Docker Hub are called docker.io/…, but its registry has another host name.
     address = "registry-1.docker.io" if host == "docker.io" else host

@@ -242,8 +242,8 @@ class Fault:
         name: Name of the fault, as in ``make test-faults`` and docs/faults.md.
         description: What the operator did, as a sentence.
         cause: Id of the cause in ``judge/causes.yaml`` that a finding must name under this fault.
-        along: Ids of further causes that are true while the fault lasts, because the fault needs them: a pod can take over a
-            socket only where the socket's directory is writable.
+        further_causes: Ids of further causes that are true while the fault lasts, because the fault needs them: a pod can
+            take over a socket only where the socket's directory is writable.
         touches: Objects that the fault changes, and that must be as before afterwards.
         undo: How the suite undoes the fault, as a sentence.
         breaks: Requirements that fail while the fault lasts; exactly these.
@@ -265,7 +265,7 @@ class Fault:
     inject: Callable[[Scene], AbstractContextManager[Operator | None]]
     reach: frozenset[str] = frozenset()
     blinds: frozenset[str] = frozenset()
-    along: frozenset[str] = frozenset()
+    further_causes: frozenset[str] = frozenset()
     standing: bool = False
     short: bool = False
 

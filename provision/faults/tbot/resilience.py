@@ -115,7 +115,7 @@ FAULTS = (
         " it writable: when tbot is killed, a new pod removes the stale socket, creates its own, and becomes the node's"
         " SDS server.",
         cause="socket-directory-writable",
-        along=frozenset({"mount-writable"}),
+        further_causes=frozenset({"mount-writable"}),
         touches=f"{nodes.DIRECTORY_FOR_ALL.touches}; {istio_settings.VOLUMES_ONLY.touches}; DaemonSet teleport-system/tbot",
         undo=f"{nodes.DIRECTORY_FOR_ALL.undo} It restarts tbot. {istio_settings.VOLUMES_ONLY.undo}",
         # With only one of the two, the stale socket stays where it is.

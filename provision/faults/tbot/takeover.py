@@ -80,7 +80,7 @@ FAULTS = (
         " a pod made the node's socket its own; the next one, of another service account, is 2/2 with the identity and"
         " the key of the first, and logs all that the guide calls healthy.",
         cause="socket-taken-over",
-        along=frozenset({"socket-directory-writable", "mount-writable"}),
+        further_causes=frozenset({"socket-directory-writable", "mount-writable"}),
         touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
         " DaemonSet teleport-system/tbot; Deployment test-app/test-app; Pod test-app/first-comer",
         undo="The suite deletes the first pod, restores mode and template exactly, and restarts the test application.",

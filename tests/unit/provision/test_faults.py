@@ -27,9 +27,9 @@ from provision.faults.teleport import ca
 from provision.faults.teleport.resources import jwks_of_another_cluster
 from provision.installing.variant import RECOMMENDED
 from provision.names import APP, ISTIO_NAMESPACE
-from provision.render import VARIABLE_NAMES
 from settings import Timeouts
 from tests.unit.provision.installing.test_resources import JWKS, Teleport
+from tests.unit.provision.test_manifests import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,7 +70,7 @@ def scene(objects: Objects, authority: Teleport | None = None, directory: Path |
     installation = SimpleNamespace(
         objects=objects, authority=authority, directory=directory, run_id="run-1", variant=RECOMMENDED,
         sources=SimpleNamespace(workload_image="w:1"),
-        variables=dict.fromkeys(VARIABLE_NAMES, "value") | {"SOCKET_DIRECTORY": "/run/spire/sockets"},
+        variables=VARIABLES,
     )  # fmt: skip
     return Scene(cast("Any", installation), OPERATOR, Timeouts(), KeptInMemory())
 
