@@ -74,10 +74,6 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         recorder: Records the output of a fault's commands.
     """
 
-    def teleport() -> TeleportAddress:
-        authority = installer.authority()
-        return TeleportAddress(authority.proxy, authority.insecure)
-
     def audit_events() -> AuditEvents | None:
         authority = installer.authority()
         return authority.audit_events() if isinstance(authority, OwnTeleport) else None
@@ -93,7 +89,7 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         context=installer.context,
         sources=installer.sources,
         objects=installer.objects,
-        teleport=teleport,
+        teleport=lambda: TeleportAddress(installer.authority().proxy, installer.authority().insecure),
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
         tctl=lambda words, stdin: installer.authority().tctl(words, stdin),
         need=installer.ensure,

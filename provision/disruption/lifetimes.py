@@ -36,9 +36,6 @@ class Lifetimes:
     ttl: int
     renewal: int
 
-    def __str__(self) -> str:
-        return f"{self.ttl} s, renewed every {self.renewal} s"
-
 
 class ShortLived:
     """Gives tbot short lifetimes of certificates, and restores its configuration.

@@ -32,7 +32,10 @@ class RestrictedPods:
         # No other service account in the cluster has this name.
         refused = f"refused-{self._namespaces.objects.run_id.lower()}"
         try:
-            self._former = self._rules.leave_out(self._identity_name(), refused)
+            services = self._namespaces.install.tbot.installed().config.services
+            # The workload identity that tbot's selector names, or else the one in the settings.
+            identity = (services[0].selector_name if services else "") or self._namespaces.install.names.workload_identity
+            self._former = self._rules.leave_out(identity, refused)
         except ConformanceError as error:
             self._former = error  # only this requirement needs the rules
             return
@@ -76,8 +79,3 @@ class RestrictedPods:
             ProvisioningFailed: They are not; says what Teleport has.
         """
         self._rules.restore()
-
-    def _identity_name(self) -> str:
-        """Return the workload identity that tbot's selector names, or else the one in the settings."""
-        services = self._namespaces.install.tbot.installed().config.services
-        return (services[0].selector_name if services else "") or self._namespaces.install.names.workload_identity

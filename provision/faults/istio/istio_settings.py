@@ -80,19 +80,15 @@ def injected_with(scene: Scene, text: str, source: str) -> Iterator[None]:
         scene.await_socket_volume("hostPath", read_only=True)
 
 
-def _applied(text: str, source: str) -> Callable[[Scene], AbstractContextManager[None]]:
+@contextmanager
+def _applied(scene: Scene, text: str, source: str) -> Iterator[None]:
     """Use a template that gives new pods another volume, and restart the test application with it."""
-
-    @contextmanager
-    def inject(scene: Scene) -> Iterator[None]:
-        try:
-            with injected_with(scene, text, source):
-                scene.restart_app()
-                yield
-        finally:
+    try:
+        with injected_with(scene, text, source):
             scene.restart_app()
-
-    return inject
+            yield
+    finally:
+        scene.restart_app()
 
 
 def _socket_in_istios_own(config: dict[str, Any], directory: str) -> dict[str, Any]:
@@ -176,7 +172,7 @@ VOLUMES_ONLY = Fault(
     undo="The suite restores the entry exactly and restarts the test application.",
     breaks=frozenset({"ID-12"}),
     reach=reach.ISTIO | reach.INJECTED_PODS | {"ID-01", "ID-08"},
-    inject=_applied(VOLUMES_ONLY_TEMPLATE, "hostPath"),
+    inject=partial(_applied, text=VOLUMES_ONLY_TEMPLATE, source="hostPath"),
 )
 
 FAULTS = (
@@ -221,7 +217,7 @@ FAULTS = (
         undo="The suite restores the entry exactly and restarts the test application.",
         breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.TRAFFIC,
         reach=reach.ISTIO | reach.INJECTED_PODS,
-        inject=_applied(EMPTY_TEMPLATE, "emptyDir"),
+        inject=partial(_applied, text=EMPTY_TEMPLATE, source="emptyDir"),
     ),
     VOLUMES_ONLY,
     Fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from facts.errors import ProvisioningFailed
 from provision.faults import reach
@@ -78,38 +79,34 @@ def _for_all_and_writable(scene: Scene) -> Iterator[None]:
             scene.restart_tbot()
 
 
+_fault_of_tbot = partial(Fault, touches=daemon_set.DAEMON_SET, reach=reach.TBOT)
+
 FAULTS = (
-    Fault(
+    _fault_of_tbot(
         name="tbot-slow-to-start",
         description=f"An init container in tbot's pod delays tbot by {SLOW} s, which does not show while tbot runs.",
         cause="tbot-slow-to-start",
-        touches=daemon_set.DAEMON_SET,
         undo="The suite removes the init container and waits until every Envoy has its streams again.",
         breaks=frozenset({"RES-01", "RES-02"}),
-        reach=reach.TBOT,
         inject=_slow_to_start,
     ),
-    Fault(
+    _fault_of_tbot(
         name="tbot-killed-without-teleport",
         description="tbot's liveness probe asks Teleport, so that the kubelet kills tbot when Teleport does not answer.",
         cause="tbot-restarts-without-teleport",
-        touches=daemon_set.DAEMON_SET,
         undo="The suite removes the probe and waits until every Envoy has its streams again.",
         breaks=frozenset({"RES-03"}),
-        reach=reach.TBOT,
         inject=_lives_by_teleport,
     ),
-    Fault(
+    _fault_of_tbot(
         name="directory-that-tbot-does-not-make",
         description="tbot's volume requires the socket's directory to exist: when it is lost, nothing creates it again.",
         cause="socket-directory-not-recreated",
-        touches=daemon_set.DAEMON_SET,
         undo="The suite restores the volume's type and waits until every Envoy has its streams again.",
         breaks=frozenset({"RES-05", "RES-08"}),
-        reach=reach.TBOT,
         inject=_makes_no_directory,
     ),
-    Fault(
+    _fault_of_tbot(
         name="socket-that-a-sidecar-may-take-away",
         description="The socket directory of one node has mode 0777, and the injection template leaves Istio's mount of"
         " it writable: when tbot is killed, a new pod removes the stale socket, creates its own, and becomes the node's"
@@ -120,17 +117,15 @@ FAULTS = (
         undo=f"{nodes.DIRECTORY_FOR_ALL.undo} It restarts tbot. {istio_settings.VOLUMES_ONLY.undo}",
         # With only one of the two, the stale socket stays where it is.
         breaks=frozenset({"ID-08", "ID-12", "RES-06"}),
-        reach=reach.TBOT,
         inject=_for_all_and_writable,
     ),
-    Fault(
+    _fault_of_tbot(
         name="affected-tbot-without-istiod",
         description="tbot runs a release that pushes certificates without renewing them, whether istiod is there or not.",
         cause="tbot-pushes-without-renewing",
         touches=daemon_set.AFFECTED_TBOT.touches,
         undo=daemon_set.AFFECTED_TBOT.undo,
         breaks=frozenset({"INST-16", "RES-07"}),
-        reach=reach.TBOT,
         inject=daemon_set.AFFECTED_TBOT.inject,
     ),
 )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from facts.svid import Certificate
 from observe.proxies.envoy import read_proxy
@@ -116,57 +117,50 @@ def _cron_job(scene: Scene) -> AbstractContextManager[None]:
 CONFIG = f"ConfigMap {TBOT_NAMESPACE}/{TBOT_CONFIG}"
 UNDO = "The suite restores the entry exactly, restarts tbot, and waits until every Envoy has its streams again."
 
+REACH = reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES
+
+_renewal_fault = partial(Fault, touches=f"{CONFIG}; {DAEMON_SET}", undo=UNDO, reach=REACH)
+
 FAULTS = (
-    Fault(
+    _renewal_fault(
         name="svids-pushed-but-not-renewed",
         description="tbot runs a release that pushes certificates without renewing them, and has run past a renewal"
         " interval.",
         cause="tbot-pushes-without-renewing",
-        touches=f"{DAEMON_SET}; {CONFIG}",
         undo=f"The suite restores the image. {UNDO}",
         breaks=frozenset({"INST-16", "ROT-01", "ROT-02", "ROT-03", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_not_renewed,
     ),
-    Fault(
+    _renewal_fault(
         name="svids-pushed-until-they-expired",
         description="tbot runs a release that pushes certificates without renewing them, and the certificates have expired.",
         cause="tbot-pushes-without-renewing",
-        touches=f"{DAEMON_SET}; {CONFIG}",
         undo=f"The suite restores the image. {UNDO}",
         breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_expired,
     ),
-    Fault(
+    _renewal_fault(
         name="renewal-interval-not-in-force",
         description="tbot started with a far too long renewal interval; the operator corrected the configuration and did"
         " not restart tbot.",
         cause="tbot-config-not-in-force",
-        touches=f"{CONFIG}; {DAEMON_SET}",
-        undo=UNDO,
         breaks=frozenset({"ROT-01", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_not_in_force,
     ),
-    Fault(
+    _renewal_fault(
         name="renewal-interval-beyond-ttl",
         description="tbot renews certificates of an hour every two hours.",
         cause="renewal-interval-beyond-lifetime",
-        touches=f"{CONFIG}; {DAEMON_SET}",
-        undo=UNDO,
         breaks=frozenset({"ROT-01"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=lambda scene: _in_force(scene, TOO_LATE),
     ),
-    Fault(
+    _renewal_fault(
         name="tbot-frozen-past-a-renewal",
         description="tbot on one node is stopped for longer than a renewal interval; the streams of its proxies stay open.",
         cause="tbot-not-answering",
         touches=f"the process of tbot on one node; {CONFIG}",
         undo=f"The suite sends SIGCONT. {UNDO}",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ROT-01", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_frozen,
     ),
     Fault(

@@ -230,7 +230,7 @@ def test_the_foreign_keys_are_such_as_an_api_server_publishes() -> None:
 
 
 class _Bundle:
-    """Teleport's bundle, which has as many authorities as is set; nobody can read it where there are none."""
+    """Teleport's bundle, which has as many authorities as is set; it cannot be read where there are none."""
 
     authorities: tuple[object, ...] = (object(),)
 
@@ -287,7 +287,7 @@ def test_the_network_is_cut_while_a_rotation_is_under_way(network: _Node, monkey
     assert network.done == ["cut", "mended", "cut", "mended"]
 
 
-def test_a_rotation_that_nobody_could_follow_is_told_and_the_network_mended(
+def test_a_rotation_that_could_not_be_followed_is_an_error_and_the_network_is_repaired(
     network: _Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = ca.Cut(cast("Any", network), "node-1")

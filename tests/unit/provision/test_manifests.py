@@ -127,14 +127,14 @@ def test_the_readme_names_every_variable() -> None:
     assert [name for name in VARIABLES if f"`{name}`" not in text] == []
 
 
-class TestAgent:
-    """What only code changes in tbot's manifests."""
+class TestTbot:
+    """Changes that only code makes in tbot's manifests."""
 
     def made(self, *, insecure: bool = False, aliases: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
         found = tbot.objects(RECOMMENDED, VARIABLES, insecure=insecure, host_aliases=aliases or {})
         return {document["kind"]: document for document in found}
 
-    def test_a_proxy_that_nobody_can_verify_is_said_to_tbot(self) -> None:
+    def test_a_proxy_with_an_unverifiable_certificate_is_insecure_for_tbot(self) -> None:
         plain, insecure = (yaml.safe_load(self.made(insecure=i)["ConfigMap"]["data"]["tbot.yaml"]) for i in (False, True))
         assert "insecure" not in plain
         assert insecure == {**plain, "insecure": True}
@@ -153,6 +153,6 @@ class TestAgent:
         assert digest(insecure=True) != digest(insecure=False)
 
 
-def test_a_manifest_of_somebody_elses_variables_is_refused() -> None:
+def test_a_manifest_with_an_unknown_variable_is_refused() -> None:
     with pytest.raises(Exception, match=r"\$\{TBOT_IMAGE\}"):
         render("${TBOT_IMAGE}", {}, where="tbot-daemonset.yaml")

@@ -29,7 +29,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> dict[str, Any]:
-    """What the lab writes, with every file that it names."""
+    """A bundle of the lab, with every file that it names."""
     directory = tmp_path / "cache" / "bundle"
     directory.mkdir(parents=True)
     for name in ("kind", "kubectl", "istioctl", "kind-patch.yaml", "istio-overlay.yaml"):

@@ -1,4 +1,4 @@
-"""What is done to a node is put back, in the right order, however it is left."""
+"""Outages of a node are undone in the right order on every way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is waited for in the guide's installation, and what ends the wait when its defects let nothing come up."""
+"""Waits in the guide's installation, and their end when its defects keep a part from becoming ready."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class TestGateway:
 
     @pytest.fixture
     def vain(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        """What the installer says when istioctl asks whether to give up; istioctl gives up if so."""
+        """Runs istioctl up to its first check of whether to give up; istioctl gives up if so."""
         asked: list[bool] = []
 
         def run(*_: Any, stop: Callable[[], bool], **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the suite makes for each requirement, and when."""
+"""Objects that the suite makes for each requirement, and their order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.provision.negative.doubles import IDENTITY, Tctl, installed
 
 
 class Objects:
-    """Takes every object but pods of the names that it refuses."""
+    """Accepts every object except pods of the names that it refuses."""
 
     run_id = "Run-1"
 
@@ -68,7 +68,7 @@ class Probes:
 
 
 def install(tbot: Tbot | None = None) -> SimpleNamespace:
-    """As the guide installs it, on one node."""
+    """An install as in the guide, on one node."""
     return SimpleNamespace(
         names=Names(),
         tbot=SimpleNamespace(

@@ -161,9 +161,7 @@ def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     assert pods_of(test_pods)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
 
 
-def test_every_workload_that_is_called_lets_in_its_callers_and_nobody_else(
-    test_pods: TestPods, objects: FakeObjects
-) -> None:
+def test_every_server_allows_only_its_callers(test_pods: TestPods, objects: FakeObjects) -> None:
     test_pods.ready("alpha")
     policies = {p["metadata"]["name"]: p for p in objects.all_of_kind("AuthorizationPolicy")}
     assert policies.pop("vault-of-gamma")["spec"]["action"] == "DENY"
