@@ -228,8 +228,8 @@ def install(
 ) -> Iterator[Install]:
     """Everything that can be read of the install; what was seen of it goes on the report's first page."""
     tools = Tools(
-        kubectl=str(target.kubectl),
-        istioctl=str(target.istioctl),
+        kubectl=str(target.sources.kubectl),
+        istioctl=str(target.sources.istioctl),
         tctl=target.tctl,
         kubeconfig=target.kubeconfig,
         context=target.context,
@@ -271,7 +271,7 @@ def install(
 @pytest.fixture(scope="session")
 def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Probes]:
     """Probe pods, removed at the end."""
-    made = Probes(target.objects, cluster, image=target.workload_image, patience=settings.patience.pod_ready)
+    made = Probes(target.objects, cluster, image=target.sources.workload_image, patience=settings.patience.pod_ready)
     yield made
     made.remove()
 
@@ -287,7 +287,7 @@ def gather(
         TestPods,
         target.objects,
         cluster,
-        image=target.workload_image,
+        image=target.sources.workload_image,
         mesh=MeshNames(mesh.trust_domain, mesh.revision, install.istio.injection_template()),
         nodes=install.cluster.workload_nodes(),
         patience=settings.patience.pod_ready,
@@ -328,7 +328,7 @@ def long_running(
     """Test pods with short-lived certificates; removed before these are long-lived again."""
     if not short_lived.is_in_force:
         raise LookupError("a step must ask for short lifetimes before it asks for test pods that live from them")
-    made = gather(long_running_in(next(namespaces_of_features), target.older_proxy_image))
+    made = gather(long_running_in(next(namespaces_of_features), target.sources.older_proxy_image))
     try:
         yield made
     finally:

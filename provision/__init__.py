@@ -1,1 +1,1 @@
-"""Makes and unmakes things: clusters, Istio, Teleport, tbot, workloads, faults. It acts and never judges."""
+"""Makes and removes clusters, Istio, Teleport, tbot, test pods and faults. It acts and never judges."""

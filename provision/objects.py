@@ -1,4 +1,4 @@
-"""Kubernetes objects of the run: applied server-side under the run's label and field manager, awaited, deleted."""
+"""Kubernetes objects of the suite: applied server-side with the run's label and field manager, awaited, deleted."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from observe.wait import NotYet, Pace, eventually
 from provision import rollout
 
 RUN_LABEL = "conformance.teleport-istio/run"
-"""Label of everything that a run made; its value is the run's id."""
+"""Label of every object that a run made; its value is the run's id."""
 
 SCRATCH = "conformance-"
-"""Beginning of the name of each namespace that a run makes for pods of its own."""
+"""Prefix of the name of each namespace that the suite makes for its own pods."""
 
 FIELD_MANAGER = "istio-teleport-conformance"
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""The annotation by which ``kubectl rollout restart`` makes a new template of the same one."""
+"""Annotation with which ``kubectl rollout restart`` makes a new pod template out of the same one."""
 
 Document = Mapping[str, Any]
 
 Lacks = Callable[[Document], str]
-"""What an object still lacks to be ready; empty when it is."""
+"""Returns what an object still lacks to be ready; empty when it is ready."""
 
-Hopeless = Callable[[Document, Sequence[Document]], str]
-"""What shows, in an object and its pods, that it will not become ready by itself; empty while nothing does."""
+CannotBecomeReady = Callable[[Document, Sequence[Document]], str]
+"""Returns why an object with these pods will not become ready by itself; empty while nothing shows that."""
 
 _LACKS: Mapping[str, Lacks] = {
     "Deployment": rollout.deployment_lacks,
@@ -44,26 +44,26 @@ _LACKS: Mapping[str, Lacks] = {
 
 
 def is_scratch(namespace: Labelled) -> bool:
-    """Whether a run made this namespace for pods of its own; other things of a run's making are the install itself."""
+    """Return True for a namespace that a run made for its own pods; its other namespaces belong to the install."""
     return RUN_LABEL in namespace.labels and namespace.name.startswith(SCRATCH)
 
 
 class NotThere(ProvisioningFailed):
-    """The API server has no object of that name, or none in that namespace."""
+    """The API server has no object of that name in that namespace."""
 
 
 class Objects:
-    """One cluster, as something to change. Safe to use from several threads."""
+    """Changes objects of one cluster. Safe to use from several threads."""
 
     def __init__(self, kubeconfig: Path | None, context: str, run_id: str, *, timeout: float, discovery: Path) -> None:
-        """Nothing is asked yet.
+        """Prepare; the first call connects.
 
         Args:
             kubeconfig: File to read; None means kubectl's own default.
-            context: In that file.
+            context: Context in that file.
             run_id: Value of the run's label.
             timeout: Seconds for one request.
-            discovery: File to keep what kinds of objects there are in; the client's own default is shared by all clusters
+            discovery: File in which the client caches the kinds of objects; its own default file is shared by all clusters
                 that ever had this address.
         """
         self.run_id = run_id
@@ -77,7 +77,7 @@ class Objects:
         self._leaving: list[str] = []
 
     def apply(self, document: Document) -> dict[str, Any]:
-        """Applies an object server-side, labelled with the run, and returns it as the API server has it.
+        """Apply an object server-side with the run's label, and return it as the API server has it.
 
         Raises:
             ProvisioningFailed: The API server refused it or did not answer.
@@ -90,20 +90,20 @@ class Objects:
         return self._ask(labelled, "server_side_apply", body=labelled, field_manager=FIELD_MANAGER, force_conflicts=True)
 
     def apply_all(self, documents: Iterable[Document]) -> None:
-        """Applies objects in their order."""
+        """Apply objects in their order."""
         for document in documents:
             self.apply(document)
 
     def would_create(self, document: Document) -> dict[str, Any]:
-        """The object as the API server would create it, with all that webhooks add to it.
+        """Return the object as the API server would create it, with all that webhooks add to it.
 
         Raises:
-            ProvisioningFailed: It would refuse; its own words are what was seen.
+            ProvisioningFailed: The API server would refuse it; `seen` has its words.
         """
         return self._ask(document, "create", body=dict(document), dry_run="All")
 
     def patch(self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "") -> dict[str, Any]:
-        """Changes an object of a built-in kind by a strategic merge patch, as ``kubectl patch`` and ``set image`` do.
+        """Change an object of a built-in kind by a strategic merge patch, as ``kubectl patch`` and ``set image`` do.
 
         Raises:
             ProvisioningFailed: See `apply`.
@@ -114,9 +114,9 @@ class Objects:
         )  # fmt: skip
 
     def restart(self, kind: str, name: str, *, namespace: str) -> None:
-        """Restarts a Deployment or DaemonSet as ``kubectl rollout restart`` does, without waiting.
+        """Restart a Deployment or DaemonSet as ``kubectl rollout restart`` does, without waiting.
 
-        A DaemonSet with the update strategy OnDelete replaces no pod by itself, so its pods are deleted, all at once.
+        A DaemonSet with the update strategy OnDelete replaces no pod by itself, so the suite deletes its pods, all at once.
 
         Raises:
             ProvisioningFailed: See `apply`.
@@ -124,23 +124,31 @@ class Objects:
         template = {"metadata": {"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="microseconds")}}}
         spec = self.patch("apps/v1", kind, name, {"spec": {"template": template}}, namespace=namespace)["spec"]
         if spec.get("updateStrategy", {}).get("type") == "OnDelete":
-            labels = ",".join(f"{key}={value}" for key, value in spec["selector"]["matchLabels"].items())
-            for pod in self.all_of("v1", "Pod", namespace=namespace, label_selector=labels):
+            for pod in self.all_of(
+                "v1", "Pod", namespace=namespace, label_selector=selector(spec["selector"]["matchLabels"])
+            ):
                 self.delete("v1", "Pod", pod["metadata"]["name"], namespace=namespace)
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
-        """An object, or None if there is none of that name.
+        """Return an object, or None if there is none of that name.
 
         Raises:
             ProvisioningFailed: See `apply`.
         """
-        try:
-            return self._ask(_reference(api_version, kind, name, namespace), "get")
-        except NotThere:
-            return None
+        with contextlib.suppress(NotThere):
+            return self.must_get(api_version, kind, name, namespace=namespace)
+        return None
+
+    def must_get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any]:
+        """Return an object.
+
+        Raises:
+            ProvisioningFailed: See `apply`; or there is no such object.
+        """
+        return self._ask(_reference(api_version, kind, name, namespace), "get")
 
     def all_of(self, api_version: str, kind: str, *, namespace: str = "", label_selector: str = "") -> list[dict[str, Any]]:
-        """The objects of a kind.
+        """Return the objects of a kind.
 
         Raises:
             ProvisioningFailed: See `apply`.
@@ -150,14 +158,14 @@ class Objects:
         return items
 
     def delete(self, api_version: str, kind: str, name: str, *, namespace: str = "", grace: int | None = None) -> None:
-        """Asks for an object's deletion, and with a namespace's for that of its pods; nothing happens if there is none.
+        """Delete an object, and with a namespace its pods, without waiting; nothing happens if there is none.
 
         Args:
-            api_version: Of the object.
-            kind: Of the object.
-            name: Of the object.
-            namespace: Of the object; empty for what is in none.
-            grace: Seconds that a pod has to end, in place of its own.
+            api_version: API version of the object.
+            kind: Kind of the object.
+            name: Name of the object.
+            namespace: Namespace of the object; empty for a cluster-wide one.
+            grace: Seconds that a pod has to end, instead of its own setting.
 
         Raises:
             ProvisioningFailed: See `apply`.
@@ -167,26 +175,26 @@ class Objects:
         with contextlib.suppress(NotThere):
             self._ask(_reference(api_version, kind, name, namespace), "delete", grace_period_seconds=grace)
         if kind == "Namespace":
-            # Kubernetes waits five seconds before it looks at what is in it, and then for the pods, which take longest.
+            # Kubernetes waits five seconds before it empties a namespace, and then for the pods, which take longest.
             for pod in self.all_of("v1", "Pod", namespace=name):
-                # No workload of a run has anything to finish; a gateway that istiod deploys has half a minute by itself.
+                # No pod of the suite has work to finish; a gateway that istiod deploys would take half a minute.
                 self.delete("v1", "Pod", pod["metadata"]["name"], namespace=name, grace=1)
 
     def await_departures(self, pace: Pace) -> None:
-        """Waits until every namespace whose deletion was asked for is gone, with all that was in it.
+        """Wait until every namespace that `delete` was called for is gone, with all that was in it.
 
         Raises:
-            CouldNotTell: One is still there; says what its own conditions say.
+            CouldNotTell: A namespace is still there; says what its conditions say.
         """
         for name in self._leaving:
             eventually(
                 f"Namespace {name} is gone",
-                partial(self._look_that_it_is_gone, name),
+                partial(self._look_for_departure, name),
                 pace,
-                remedy=f"see what holds it back: kubectl get namespace {name} -o yaml",
+                remedy=f"check what blocks its deletion: kubectl get namespace {name} -o yaml",
             )
 
-    def _look_that_it_is_gone(self, name: str) -> None:
+    def _look_for_departure(self, name: str) -> None:
         found = self.get("v1", "Namespace", name)
         if found is not None:
             conditions = found.get("status", {}).get("conditions", [])
@@ -194,14 +202,14 @@ class Objects:
             raise NotYet("; ".join(said) or "it is being deleted")
 
     def raw(self, path: str) -> str:
-        """The answer to a GET of any path, as text.
+        """Return the answer to a GET of any path, as text.
 
         Raises:
             ProvisioningFailed: See `apply`.
         """
-        with _failures_named(f"GET {path}"):
+        with _client_errors_as_failures(f"GET {path}"):
             answer = self._client().request(
-                # The JWKS comes only to those who take its own media type; by itself the client asks for JSON.
+                # The API server sends the JWKS only to clients that accept its media type; this client's default is JSON.
                 "get", path, serialize=False, _request_timeout=self._timeout, header_params={"Accept": "*/*"}
             )  # fmt: skip
             return str(answer.data.decode())
@@ -209,22 +217,22 @@ class Objects:
     def await_ready(
         self, kind: str, name: str, pace: Pace, *, namespace: str = "", remedy: str = "", lacks: Lacks | None = None
     ) -> dict[str, Any]:
-        """Waits until a Deployment, DaemonSet or Node is as ready as it is meant to be, and returns it.
+        """Wait until a Deployment, DaemonSet or Node is ready, and return it.
 
         Args:
-            kind: One of the three.
-            name: Of the object.
-            pace: Patience.
-            namespace: Of the object; empty for a node.
+            kind: Kind of the object, one of the three.
+            name: Name of the object.
+            pace: Pace of the wait.
+            namespace: Namespace of the object; empty for a node.
             remedy: What to try when it does not become ready.
-            lacks: What it still lacks, in place of the usual rule for its kind.
+            lacks: Rule for readiness, instead of the usual rule for its kind.
 
         Raises:
-            CouldNotTell: It did not become so in time; says what its status and its pods say.
+            CouldNotTell: It did not become ready in time; says what its status and its pods say.
         """
 
         def look() -> dict[str, Any]:
-            document, missing, pods = self._looked_at(kind, name, namespace, lacks)
+            document, missing, pods = self._state_of(kind, name, namespace, lacks)
             if missing:
                 raise NotYet("; ".join(part for part in (missing, rollout.pods_say(pods)) if part))
             return document
@@ -233,27 +241,27 @@ class Objects:
         return eventually(what, look, pace, remedy=remedy or f"kubectl describe {kind.lower()} {name} -n {namespace}")
 
     def await_settled(
-        self, kind: str, name: str, pace: Pace, *, namespace: str, hopeless: Hopeless, lacks: Lacks | None = None
+        self, kind: str, name: str, pace: Pace, *, namespace: str, hopeless: CannotBecomeReady, lacks: Lacks | None = None
     ) -> str:
-        """Waits until a Deployment or DaemonSet is ready, or until it shows that it will not become so by itself.
+        """Wait until a Deployment or DaemonSet is ready, or shows that it will not become ready by itself.
 
         Args:
-            kind: One of the two.
-            name: Of the object.
-            pace: Patience.
-            namespace: Of the object.
-            hopeless: What shows it, from the object and its pods; empty while nothing does.
+            kind: Kind of the object, one of the two.
+            name: Name of the object.
+            pace: Pace of the wait.
+            namespace: Namespace of the object.
+            hopeless: Rule for an object that will not become ready by itself.
             lacks: See `await_ready`.
 
         Returns:
-            Why it will not become ready; empty if it is.
+            Why it will not become ready; empty if it is ready.
 
         Raises:
-            CouldNotTell: Neither was so in time.
+            CouldNotTell: Neither happened in time.
         """
 
         def look() -> str:
-            document, missing, pods = self._looked_at(kind, name, namespace, lacks)
+            document, missing, pods = self._state_of(kind, name, namespace, lacks)
             if not missing:
                 return ""
             why = hopeless(document, pods)
@@ -264,24 +272,23 @@ class Objects:
         remedy = f"kubectl describe {kind.lower()} {name} -n {namespace}"
         return eventually(f"{kind} {namespace}/{name} is ready, or cannot become so", look, pace, remedy=remedy)
 
-    def _looked_at(
+    def _state_of(
         self, kind: str, name: str, namespace: str, lacks: Lacks | None
     ) -> tuple[dict[str, Any], str, list[dict[str, Any]]]:
-        """An object, what it lacks to be ready, and, if it lacks something, its pods."""
+        """Return an object, what it lacks to be ready, and, if it lacks something, its pods."""
         document = self.get("v1" if kind == "Node" else "apps/v1", kind, name, namespace=namespace)
         if document is None:
             raise NotYet("it does not exist")
         missing = (lacks or _LACKS[kind])(document)
         labels = document.get("spec", {}).get("selector", {}).get("matchLabels", {}) if missing else {}
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        pods = self.all_of("v1", "Pod", namespace=namespace, label_selector=selector) if selector else []
+        pods = self.all_of("v1", "Pod", namespace=namespace, label_selector=selector(labels)) if labels else []
         return document, missing, pods
 
     def _ask(self, document: Document, verb: str, **arguments: Any) -> dict[str, Any]:
         metadata = document["metadata"]
         name, namespace = metadata.get("name") or None, metadata.get("namespace") or None
         where = f"{document['kind']} {namespace}/{name}" if namespace else f"{document['kind']} {name or ''}".strip()
-        with _failures_named(where):
+        with _client_errors_as_failures(where):
             resource = self._resource(document["apiVersion"], document["kind"])
             named = {} if verb == "create" else {"name": name}
             answer = getattr(self._client(), verb)(
@@ -306,7 +313,7 @@ class Objects:
 
     def _connected(self) -> Any:
         if self._dynamic is None:
-            # Imported here: the client takes half a second to import, which runs beside the making of the cluster.
+            # Imported here: the import takes half a second, which passes while kind makes the cluster.
             from kubernetes import config  # noqa: PLC0415
             from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
 
@@ -317,13 +324,23 @@ class Objects:
         return self._dynamic
 
 
+def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:
+    """Return a ConfigMap, as an object to apply."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Return a label selector for all of these labels."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
 def _reference(api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
 
 
 @contextlib.contextmanager
-def _failures_named(where: str) -> Iterator[None]:
-    """Turns what the client raises into an error for people."""
+def _client_errors_as_failures(where: str) -> Iterator[None]:
+    """Turn an exception of the client into an error with a remedy."""
     from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
     from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
@@ -336,26 +353,26 @@ def _failures_named(where: str) -> Iterator[None]:
             expected="the API server to accept the request",
             seen=f"HTTP {error.status}: {_message(error)}",
             where=where,
-            remedy="read the API server's words; a webhook or policy of the cluster may refuse it",
+            remedy="read the message of the API server; a webhook or policy of the cluster may refuse the object",
         ) from error
     except ResourceNotFoundError as error:
         raise ProvisioningFailed(
             expected="the API server to know this kind",
             seen=str(error),
             where=where,
-            remedy="see whether its CRD is installed",
+            remedy="check whether its CRD is installed",
         ) from error
     except (HTTPError, OSError) as error:
         raise ProvisioningFailed(
             expected="an answer from the API server",
             seen=f"{type(error).__name__}: {error}",
             where=where,
-            remedy="see whether the cluster's nodes still run: docker ps",
+            remedy="check whether the cluster's nodes still run: docker ps",
         ) from error
 
 
 def _message(error: Any) -> str:
-    """The API server's own words in an error."""
+    """Return the message of the API server in an error."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

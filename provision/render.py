@@ -1,4 +1,4 @@
-"""Fills the ``${NAME}`` variables of the manifests, as ``envsubst`` would, but strictly."""
+"""Fills in the ``${NAME}`` variables of the manifests, as ``envsubst`` does, but strictly."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ import yaml
 from facts.errors import BadInput
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-VARIABLE_NAMES = frozenset(
-    {"TRUST_DOMAIN", "PROXY_SERVER", "SOCKET_DIRECTORY", "TBOT_IMAGE", "TBOT_FLOATING_IMAGE", "WORKLOAD_IMAGE"}
-)
-
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _BARE = re.compile(r"\$[A-Za-z_]")
 _PLAIN_VALUE = re.compile(r"[\w./:@+-]+")
 
 
 def render(text: str, variables: Mapping[str, str], *, where: str) -> str:
-    """Replaces each ``${NAME}``.
+    """Replace each ``${NAME}``.
 
     Args:
-        text: A manifest.
-        variables: Values by name; only characters that mean nothing to YAML are allowed in a value.
-        where: The file, for errors.
+        text: Text of a manifest.
+        variables: Values by name; a value may contain only characters without a meaning in YAML.
+        where: File, for errors.
 
     Raises:
-        BadInput: An unknown variable, a ``$NAME`` without braces (which envsubst would replace and this would not), or a
+        BadInput: An unknown variable, a ``$NAME`` without braces (which envsubst replaces and this function does not), or a
             value that could change the meaning of the document.
     """
     bare = _BARE.search(text)
@@ -56,7 +52,7 @@ def render(text: str, variables: Mapping[str, str], *, where: str) -> str:
                 expected=f"a plain value for {name}: letters, digits and . / : @ + - _",
                 seen=repr(variables[name]),
                 where=where,
-                remedy="correct the setting that it comes from",
+                remedy="correct the setting that has this value",
             )
         return variables[name]
 
@@ -64,7 +60,7 @@ def render(text: str, variables: Mapping[str, str], *, where: str) -> str:
 
 
 def documents(path: Path, variables: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The YAML documents of a manifest, rendered and parsed.
+    """Return the YAML documents of a manifest, rendered and parsed.
 
     Raises:
         BadInput: See `render`; or the file is missing or is not YAML.

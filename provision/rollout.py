@@ -1,4 +1,4 @@
-"""What still keeps a Deployment, DaemonSet or node from being ready, read from its status. Pure."""
+"""Reasons why a Deployment, DaemonSet or node is not ready, read from its status. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 Document = Mapping[str, Any]
 
 LONGEST_MESSAGE = 200
-"""Characters of a container's message that are repeated; the image's name and the reason come first in it."""
+"""Characters of a container's message that an error repeats; the message begins with the image's name and the reason."""
 
 
 def deployment_lacks(document: Document) -> str:
-    """What a Deployment still lacks, empty when its rollout is complete.
+    """Return what a Deployment still lacks; empty when its rollout is complete.
 
-    The rule is that of ``kubectl rollout status``: the status is about the current generation, every replica is of it,
-    none is left of an older one, and all are available.
+    The rule is that of ``kubectl rollout status``: the status is about the current generation, every replica is of that
+    generation, no older replica is left, and all are available.
     """
     wanted = document.get("spec", {}).get("replicas", 1)
     status = document.get("status", {})
@@ -32,12 +32,12 @@ def deployment_lacks(document: Document) -> str:
 
 
 def daemonset_lacks(document: Document, *, nodes: int = 1) -> str:
-    """What a DaemonSet still lacks, empty when an up-to-date, available pod runs on every node that it is meant for.
+    """Return what a DaemonSet still lacks; empty when an up-to-date, available pod runs on every node that it selects.
 
     Args:
-        document: The DaemonSet.
-        nodes: How many nodes it must be meant for. Its status leaves out nodes that are not Ready yet, so while a cluster
-            comes up it is complete on the first of them.
+        document: DaemonSet as the API server returns it.
+        nodes: Number of nodes that it must select. Its status leaves out nodes that are not Ready yet, so while a cluster
+            starts it would be complete on the first node.
     """
     status = document.get("status", {})
     if status.get("observedGeneration", 0) < document["metadata"].get("generation", 0):
@@ -56,9 +56,9 @@ def daemonset_lacks(document: Document, *, nodes: int = 1) -> str:
 
 
 def node_lacks(document: Document) -> str:
-    """What a node still lacks, empty when it is Ready and takes pods.
+    """Return what a node still lacks; empty when it is Ready and takes pods.
 
-    The taints by which the control plane keeps pods away from a node that has just begun go a moment after it is Ready.
+    The control plane removes the taints that keep pods away from a new node a moment after the node is Ready.
     """
     for condition in document.get("status", {}).get("conditions", []):
         if condition.get("type") == "Ready":
@@ -70,10 +70,10 @@ def node_lacks(document: Document) -> str:
 
 
 def cannot_become_ready(document: Document, pods: Sequence[Document]) -> str:
-    """What shows that a Deployment or DaemonSet will not become ready by itself; empty while nothing does.
+    """Return why a Deployment or DaemonSet will not become ready by itself; empty while nothing shows that.
 
-    The API server refuses its pods, no node takes them, or a container ends again and again. An image that cannot be pulled
-    shows nothing: a registry may answer the next time.
+    The API server refuses its pods, no node takes them, or a container crashes again and again. An image that cannot be
+    pulled does not count: the registry may answer the next time.
     """
     said = [
         str(condition.get("message") or condition.get("reason"))
@@ -90,12 +90,12 @@ def cannot_become_ready(document: Document, pods: Sequence[Document]) -> str:
         for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
             if container.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff":
                 code = container.get("lastState", {}).get("terminated", {}).get("exitCode", "unknown")
-                said.append(f"{name}/{container['name']} ends again and again, with exit code {code}")
+                said.append(f"{name}/{container['name']} exits again and again, with exit code {code}")
     return "; ".join(said)
 
 
 def pods_say(pods: Iterable[Document]) -> str:
-    """Why pods are not ready, as their containers and conditions say; empty when all are."""
+    """Return why pods are not ready, from their containers and conditions; empty when all are ready."""
     said = []
     for pod in pods:
         name, status = pod["metadata"]["name"], pod.get("status", {})

@@ -1,4 +1,4 @@
-"""The install under judgement, however it came to be: made for this run, or somebody else's."""
+"""The install under judgement: one that this run makes, or one that was there before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facts.recorder import Recorder
 from observe.command import CommandResult, run
 from observe.teleport.audit import AuditEvents
 from observe.tools import Tctl
-from provision.clusters.sources import resolve
+from provision.clusters.sources import Sources, resolve
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import OwnTeleport
@@ -23,11 +23,11 @@ from settings import Settings, Timeouts
 
 @dataclass(frozen=True, slots=True)
 class TeleportAddress:
-    """How this machine reaches Teleport.
+    """Address at which this machine reaches Teleport.
 
     Attributes:
-        proxy: HOST:PORT of the proxy; empty means that it has to be discovered from tbot's configuration.
-        insecure: Its certificate cannot be verified.
+        proxy: HOST:PORT of the proxy; empty where the suite has to find it in tbot's configuration.
+        insecure: True where the suite must not verify its certificate.
     """
 
     proxy: str
@@ -36,31 +36,25 @@ class TeleportAddress:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What steps and readers work on.
+    """The install that steps and readers work on.
 
     Attributes:
-        kubeconfig: None means kubectl's own default.
-        context: Named explicitly, always.
-        kubectl: Binary.
-        istioctl: Binary.
-        workload_image: An image with ``python3`` for probes.
-        older_proxy_image: Istio's proxy with an Envoy of before 1.37; None where there is none.
-        objects: The cluster as something to change, within the safety classes of the run.
-        teleport: How to reach Teleport; called when it is needed.
-        has_teleport: Whether Teleport is there to be asked; brings nothing up.
+        kubeconfig: File with the context; None means kubectl's own default.
+        context: Context of the cluster, always named explicitly.
+        sources: Binaries and images.
+        objects: Changes the cluster, within the safety classes that the user allows.
+        teleport: Returns the address of Teleport; called when a reading needs it.
+        has_teleport: Returns True where Teleport runs; starts nothing.
         tctl: Runs an admin tctl; None where there is no admin session.
-        need: Brings a part of the installation up, if it is ours to bring up.
-        audit_events: Where Teleport's audit events are; None where nobody said. Called when it is needed.
-        provisions: Whether this run installs.
-        scene: The install as something to inject faults into, which only a run's own can be.
+        need: Brings a part of the installation up, where this run makes the installation.
+        audit_events: Returns Teleport's audit events, or None where the user named none; called when a reading needs them.
+        provisions: True where this run installs.
+        scene: Returns the install for faults; only an install that this run made can have them.
     """
 
     kubeconfig: Path | None
     context: str
-    kubectl: Path
-    istioctl: Path
-    workload_image: str
-    older_proxy_image: str | None
+    sources: Sources
     objects: Objects
     teleport: Callable[[], TeleportAddress]
     has_teleport: Callable[[], bool]
@@ -72,20 +66,13 @@ class Target:
 
 
 def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> Target:
-    """The installation that this run makes.
+    """Return the installation that this run makes.
 
     Args:
-        installer: Makes it.
-        patience: How long a fault may take to be in force.
-        recorder: Takes what the commands of a fault said.
+        installer: Makes the installation.
+        patience: Seconds that a fault may take until it is in force.
+        recorder: Records the output of a fault's commands.
     """
-
-    def teleport() -> TeleportAddress:
-        authority = installer.authority()
-        return TeleportAddress(authority.proxy, authority.insecure)
-
-    def tctl(words: Sequence[str], stdin: str) -> CommandResult:
-        return installer.authority().tctl(words, stdin)
 
     def audit_events() -> AuditEvents | None:
         authority = installer.authority()
@@ -93,21 +80,18 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
 
     def scene() -> Scene:
         installation = installer.installation()
-        # Only who looks from outside needs a tctl of their own; faults have the authority's.
+        # Only a second run of the suite needs the operator's tctl; faults use the authority's.
         return Scene(installation, Operator(installation.kubeconfig, installation.context, ()), patience, recorder)
 
     installer.ensure("cluster")
     return Target(
         kubeconfig=installer.kubeconfig,
         context=installer.context,
-        kubectl=installer.sources.kubectl,
-        istioctl=installer.sources.istioctl,
-        workload_image=installer.sources.workload_image,
-        older_proxy_image=installer.sources.older_proxy_image,
+        sources=installer.sources,
         objects=installer.objects,
-        teleport=teleport,
+        teleport=lambda: TeleportAddress(installer.authority().proxy, installer.authority().insecure),
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
-        tctl=tctl,
+        tctl=lambda words, stdin: installer.authority().tctl(words, stdin),
         need=installer.ensure,
         audit_events=audit_events,
         provisions=True,
@@ -116,12 +100,11 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
 
 
 def already_there(settings: Settings, run_id: str) -> Target:
-    """Somebody else's install, through a context that was named.
+    """Return an install that was there before, through the context that the user named.
 
     Raises:
         ProvisioningFailed: kubectl or istioctl is missing.
     """
-    sources = resolve(settings)
     words = shlex.split(settings.tctl)
     timeout = settings.patience.command
 
@@ -134,10 +117,7 @@ def already_there(settings: Settings, run_id: str) -> Target:
     return Target(
         kubeconfig=settings.kubeconfig,
         context=settings.context,
-        kubectl=sources.kubectl,
-        istioctl=sources.istioctl,
-        workload_image=sources.workload_image,
-        older_proxy_image=sources.older_proxy_image,
+        sources=resolve(settings),
         objects=Objects(settings.kubeconfig, settings.context, run_id, timeout=settings.patience.api, discovery=discovery),
         teleport=lambda: address,
         has_teleport=lambda: True,
@@ -151,8 +131,8 @@ def already_there(settings: Settings, run_id: str) -> Target:
 
 def _not_ours() -> Scene:
     raise NotGiven(
-        expected="an installation of this run's own",
-        seen="one that was there before",
-        where="what the run was given",
-        remedy="certify on a kind cluster of the run; an install of others is not broken to see what follows",
+        expected="an installation that this run made",
+        seen="an installation that was there before",
+        where="the settings: cluster = existing",
+        remedy="certify on a kind cluster; the suite injects no faults into an existing install",
     )

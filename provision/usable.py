@@ -1,4 +1,4 @@
-"""Settings that no run can start with, refused before anything is made or asked."""
+"""Checks of the settings, before the suite makes or reads anything."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from settings import Names, Settings
 
 
 def must_be_usable(settings: Settings) -> None:
-    """Refuses settings that name no install to judge, before anything is made or asked.
+    """Refuse settings with which a run cannot start.
 
     Raises:
-        BadInput: A setting is missing or does not fit the others; there is no such kubeconfig or context.
+        BadInput: A setting is missing or contradicts another; or there is no such kubeconfig or context.
     """
     must_name_mirror(settings)
     must_have_istio(settings)
-    must_have_audit_events(settings)
+    _must_have_audit_events(settings)
     must_be_a_new_run(settings)
     if settings.cluster == "existing":
         _must_install_nothing(settings)
@@ -28,7 +28,7 @@ def must_be_usable(settings: Settings) -> None:
 
 
 def must_name_mirror(settings: Settings) -> None:
-    """Refuses a mirror without an address.
+    """Refuse a mirror without an address.
 
     Raises:
         BadInput: `source` is ``mirror`` and `registry` is empty.
@@ -36,71 +36,66 @@ def must_name_mirror(settings: Settings) -> None:
     if settings.source == "mirror" and not settings.registry:
         raise BadInput(
             expected="the HOST/PREFIX of a mirror",
-            seen="source = mirror without one",
+            seen="source = mirror without registry",
             where="settings: registry",
             remedy="give --registry HOST/PREFIX",
         )
 
 
 def must_have_istio(settings: Settings) -> None:
-    """Refuses the lab's older Istio where Istio comes from elsewhere.
+    """Refuse the lab's older Istio from another source.
 
     Raises:
-        BadInput: It is asked for from a registry.
+        BadInput: The settings ask for it from a registry.
     """
     if settings.istio == "older" and settings.source not in ("auto", "bundle"):
         raise BadInput(
             expected="source = bundle with the lab's older Istio, which only the lab has",
             seen=f"source = {settings.source}",
             where="settings: istio, source",
-            remedy="leave out --source; from registries, Istio is the one of the istioctl on PATH: leave out --istio",
+            remedy="leave out --source; from registries, Istio has the version of istioctl on PATH: leave out --istio",
         )
 
 
 def must_be_a_new_run(settings: Settings) -> None:
-    """Refuses the name of a run that has its report already.
+    """Refuse the id of a run that has a report.
 
     Raises:
-        BadInput: There is one.
+        BadInput: The report exists.
     """
     place = settings.reports / settings.run_id
     if settings.run_id and place.exists():
         raise BadInput(
-            expected="a name for this run that no earlier one has",
+            expected="a run-id that no earlier run has",
             seen=f"a report of {settings.run_id}",
             where=str(place),
-            remedy="give another --run-id, or none",
+            remedy="give another --run-id, or leave it out",
         )
 
 
-def must_have_audit_events(settings: Settings) -> None:
-    """Refuses a source of audit events that is not there.
-
-    Raises:
-        BadInput: `audit_events` names neither a file nor a directory.
-    """
+def _must_have_audit_events(settings: Settings) -> None:
     path = settings.audit_events
     if path is not None and not path.exists():
         raise BadInput(
             expected="a file or a directory with Teleport's audit events",
-            seen="there is none of that name",
+            seen="no such file or directory",
             where=f"settings: audit_events = {path}",
-            remedy="name it, or leave the setting out; then ID-10 is not evaluated",
+            remedy="correct the path, or leave the setting out; then ID-10 is not evaluated",
         )
 
 
 def must_be_installable(settings: Settings) -> None:
-    """Refuses settings that only make sense on an installation that is already there.
+    """Refuse settings with which the suite cannot install.
 
     Raises:
-        BadInput: They do, or a kept cluster of that name was installed otherwise.
+        BadInput: A setting is only for an existing installation, or a kept cluster of that name is another variant.
     """
     if settings.cluster != "kind":
         raise BadInput(
             expected="cluster = kind",
             seen=f"cluster = {settings.cluster}",
             where="settings",
-            remedy="nothing is installed on an existing cluster; leave out --cluster to make one",
+            remedy="the suite installs nothing on an existing cluster; leave out --cluster to make one",
         )
     _must_be_repairs(settings)
     if settings.reuse and kept_kubeconfig(settings) is not None:
@@ -108,7 +103,7 @@ def must_be_installable(settings: Settings) -> None:
     if settings.tctl and not settings.teleport_proxy:
         raise BadInput(
             expected="the address of the existing Teleport's proxy",
-            seen="tctl without it",
+            seen="tctl without teleport_proxy",
             where="settings: teleport_proxy",
             remedy="give --teleport-proxy HOST:PORT, so that tbot knows where to join",
         )
@@ -116,7 +111,7 @@ def must_be_installable(settings: Settings) -> None:
     for name in sorted(set(guide) - {"socket_directory"}):
         if ours[name] != guide[name]:
             raise BadInput(
-                expected=f"names.{name} = {guide[name]} on a cluster that is made here",
+                expected=f"names.{name} = {guide[name]} on a cluster that the suite makes",
                 seen=ours[name],
                 where=f"settings: names.{name}",
                 remedy="the manifests have the guide's names; other names are for an existing installation",
@@ -129,7 +124,7 @@ def _must_install_nothing(settings: Settings) -> None:
             expected="nothing to install on an existing cluster",
             seen=f"install = {settings.install}, repairs = {', '.join(settings.repairs) or 'none'}",
             where="settings: install, repairs",
-            remedy="leave out --install and --repair; what is there is judged as it is",
+            remedy="leave out --install and --repair; the suite judges an existing install as it is",
         )
 
 
@@ -141,7 +136,7 @@ def _must_be_repairs(settings: Settings) -> None:
             expected=f"repairs of --install {settings.install}: {', '.join(there)}",
             seen=f"install = {settings.install}, repairs = {', '.join(unknown)}",
             where="settings: repairs",
-            remedy="choose among those, several separated by commas; all others are of --install as-guide alone",
+            remedy="choose from these, separated by commas; all others need --install as-guide",
         )
     wanted = {need for name in settings.repairs for need in REPAIRS[name].wants} if as_guide else set()
     if missing := wanted - {*settings.repairs}:

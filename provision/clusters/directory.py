@@ -1,4 +1,4 @@
-"""The private directory of a kind cluster: its kubeconfig and the files that were rendered for it."""
+"""The private directory of a kind cluster: its kubeconfig and the files that the suite renders for it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from settings import Settings
 
 
 def directory_of(settings: Settings) -> Path:
-    """Where it is, by the name of the cluster."""
+    """Return the path of the directory, by the name of the cluster."""
     return settings.cache / "clusters" / settings.kind_name
 
 
 def kept_kubeconfig(settings: Settings) -> Path | None:
-    """The kubeconfig of a kept kind cluster, or None if there is none."""
+    """Return the kubeconfig of a kept kind cluster, or None if there is none."""
     file = directory_of(settings) / "kubeconfig"
     return file if file.is_file() and file.stat().st_size else None
 
 
 def make_directory(directory: Path) -> bool:
-    """Makes it, unless it is there; returns whether it was not.
+    """Make the directory, unless it exists; return True where it did not exist.
 
     Raises:
-        ProvisioningFailed: It cannot be made.
+        ProvisioningFailed: The directory cannot be made.
     """
     fresh = not directory.exists()
     try:
@@ -40,10 +40,10 @@ def make_directory(directory: Path) -> bool:
 
 
 def remove_directory(directory: Path) -> None:
-    """Removes it with all that is in it; nothing happens if it is not there.
+    """Remove the directory with all its files; nothing happens if it does not exist.
 
     Raises:
-        ProvisioningFailed: It cannot be removed.
+        ProvisioningFailed: A file cannot be removed.
     """
     if not directory.exists():
         return
@@ -51,7 +51,7 @@ def remove_directory(directory: Path) -> None:
         shutil.rmtree(directory)
     except OSError as error:
         raise ProvisioningFailed(
-            expected="the files of the cluster to be removed",
+            expected="to remove the files of the cluster",
             seen=str(error.strerror or error),
             where=str(error.filename or directory),
             remedy="remove them by hand",

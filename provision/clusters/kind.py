@@ -1,4 +1,4 @@
-"""The kind cluster: made, used again, removed. Its kubeconfig is a private file of its own, never ``~/.kube/config``."""
+"""The kind cluster: made, used again, removed. Its kubeconfig is a private file, never ``~/.kube/config``."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ NETWORK = "kind"
 """The Docker network that kind puts every node in."""
 
 LATECOMERS = Pace(timeout=10, interval=0.5)
-"""How long to look for nodes that Docker still makes although the kind that asked for them has been ended."""
+"""Pace of the wait for nodes that Docker still makes after the kind that asked for them was stopped."""
 
 LOOKS = 4
-"""How often to find none in a row: Docker may say that it has removed a container which it is about to start."""
+"""Looks in a row that must find no node: Docker may report a container as removed that it is about to start."""
 
 LONGEST_ERROR = 900
-"""Characters of kind's words that are repeated; all of them are in the evidence."""
+"""Characters of kind's output that an error repeats; the evidence has all of it."""
 
 
 def context_name(cluster: str) -> str:
-    """The context that kind writes for a cluster."""
+    """Return the name of the context that kind writes for a cluster."""
     return f"kind-{cluster}"
 
 
 def cluster_config(name: str, nodes: int, image: str, patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration for kind: one control plane that takes pods, the rest workers.
+    """Return the configuration for kind: one control plane that takes pods, and workers.
 
     Args:
-        name: Of the cluster.
+        name: Name of the cluster.
         nodes: Number of nodes, at least one.
-        image: Node image.
-        patch: What the node image needs besides; mappings are merged, lists are appended.
+        image: Image of the nodes.
+        patch: Additional configuration for the image; mappings are merged, lists are appended.
     """
     config: dict[str, Any] = {
         "kind": "Cluster",
@@ -56,7 +56,7 @@ def cluster_config(name: str, nodes: int, image: str, patch: Mapping[str, Any]) 
         ],
     }
     if nodes > 1:
-        # Of a single node kind removes the control plane's taint itself, and fails if it is not there.
+        # kind itself removes the control plane's taint from a single node, and fails if there is none.
         config["kubeadmConfigPatches"] = ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"]
     merged: dict[str, Any] = _merged(config, patch)
     return merged
@@ -71,10 +71,10 @@ def _merged(base: Any, patch: Any) -> Any:
 
 
 class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
-    """A kind cluster as pytest-kind knows it, made through our own command runner.
+    """A kind cluster of pytest-kind, made with the suite's command runner.
 
-    pytest-kind's own ``create`` has no deadline, loses kind's words when it fails, and cannot use a cluster again whose
-    kubeconfig file is gone.
+    pytest-kind's ``create`` has no deadline, loses kind's output when it fails, and cannot reuse a cluster whose kubeconfig
+    file is gone.
     """
 
     def __init__(
@@ -88,19 +88,19 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         timeout: float,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Prepares; nothing is made yet.
+        """Prepare, without making the cluster yet.
 
         Args:
-            name: Of the cluster.
+            name: Name of the cluster.
             directory: Private directory for its files.
             sources: kind, kubectl and the node image.
-            recorder: Takes what kind says.
+            recorder: Records the output of kind.
             nodes: Number of nodes.
             timeout: Seconds for ``kind create cluster``.
-            stop: Whether to give up creating it.
+            stop: Returns True once the suite must give up.
         """
         super().__init__(name, kubeconfig=directory / "kubeconfig", kind_path=sources.kind, kubectl_path=sources.kubectl)
-        # pytest-kind makes ./.pytest-kind/<name> for downloads that never happen here.
+        # pytest-kind makes ./.pytest-kind/<name> for downloads, which the suite does not use.
         with contextlib.suppress(OSError):
             self.path.rmdir()
             self.path.parent.rmdir()
@@ -111,25 +111,21 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         self._timeout = timeout
         self._stop = stop
         self.made_here = False
-        """Whether this process made the cluster, or tried to: then it is this process's to remove."""
+        """True once this process has made the cluster, or tried to, and so must remove it."""
         self._cut_short = False
 
-    def exists(self) -> bool:
-        """Whether a cluster of that name is there."""
-        return self.name in self._kind("get", "clusters", timeout=30).stdout.split()
-
     def make(self, *, reuse: bool) -> None:
-        """Creates the cluster, or takes the one that is there.
+        """Create the cluster, or reuse the one that exists.
 
         Args:
-            reuse: Use a cluster of that name if there is one; else its presence is an error.
+            reuse: Use an existing cluster of that name; otherwise its presence is an error.
 
         Raises:
             ProvisioningFailed: kind failed, or the name is taken.
         """
         self.kubeconfig_path.touch(mode=0o600)
         self.kubeconfig_path.chmod(0o600)
-        if self.exists():
+        if self.name in self._kind("get", "clusters", timeout=30).stdout.split():
             if not reuse:
                 raise ProvisioningFailed(
                     expected=f"no kind cluster called {self.name}",
@@ -140,7 +136,7 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=30)
         else:
             self._create()
-        # The cluster is there now, so that this only opens pytest-kind's own connection to it.
+        # The cluster exists now, so this only opens pytest-kind's connection to it.
         super().create()
 
     def _create(self) -> None:
@@ -157,13 +153,13 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
             self._cut_short = True
             raise
         except ProvisioningFailed as error:
-            self._cut_short = "exit code -" in error.seen  # by a signal that went to all processes of the run
-            # Somebody else took the name in the meantime: theirs must not be removed with ours.
+            self._cut_short = "exit code -" in error.seen  # killed by a signal that went to all processes of this run
+            # Another process took the name in the meantime: the suite must not remove that cluster.
             self.made_here = "already exist for a cluster" not in error.seen
             raise
 
     def remove(self) -> None:
-        """Deletes the cluster and its kubeconfig; nothing happens if there is none.
+        """Delete the cluster and its kubeconfig; nothing happens if there is none.
 
         Raises:
             ProvisioningFailed: kind could not delete it.
@@ -176,14 +172,14 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
                 here = self._delete()
                 removed += here
                 if here or removed < self._nodes:
-                    raise NotYet(f"{removed} of {self._nodes} nodes have come")
+                    raise NotYet(f"{removed} of {self._nodes} nodes have appeared")
 
-            with contextlib.suppress(CouldNotTell):  # they never come, which is as good
-                converges("all nodes have come and gone", look, LATECOMERS, times=LOOKS)
+            with contextlib.suppress(CouldNotTell):  # nodes that never appear need no removal
+                converges("all nodes have appeared and were removed", look, LATECOMERS, times=LOOKS)
         self.kubeconfig_path.unlink(missing_ok=True)
 
     def _delete(self) -> int:
-        """Deletes what there is of the cluster; how many nodes that was."""
+        """Delete what there is of the cluster, and return the number of its nodes."""
         nodes = len(self._kind("get", "nodes", "--name", self.name, timeout=30).stdout.split())
         self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=120)
         return nodes
@@ -211,11 +207,11 @@ def _taken(name: str) -> str:
 def _remedy(said: str, name: str) -> str:
     if "already exist for a cluster" in said:
         return _taken(name)
-    by_hand = "read kind's own words; `kind create cluster` by hand with --retain keeps the nodes for inspection"
+    by_hand = "read the error of kind; `kind create cluster` by hand with --retain keeps the nodes for inspection"
     return remedy_for(said, otherwise=by_hand)
 
 
 def _error_in(said: str) -> str:
-    """The error in kind's words as one line: it comes after the progress, and may hold a whole log."""
+    """Return the error in kind's output as one line; it follows the progress, and may contain a whole log."""
     line = " ".join(said[max(said.rfind("ERROR:"), 0) :].split())
     return line if len(line) <= LONGEST_ERROR else f"{line[: LONGEST_ERROR // 3]} … {line[-2 * LONGEST_ERROR // 3 :]}"

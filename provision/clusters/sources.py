@@ -1,4 +1,4 @@
-"""The one place that resolves a component to an image or a binary. Nothing else knows where one came from.
+"""The only place that resolves a component to an image or a binary.
 
 ``upstream``
     Public registries, with the names of ``versions.yaml``; kind, kubectl and istioctl from PATH. Istio's images are those
@@ -10,14 +10,13 @@
     ``<cache>/bundle/istio-older/bundle.json`` those with the lab's older Istio.
 ``auto``
     The bundle if there is one and the public registry of the node image does not answer within two seconds; else upstream.
-    The older Istio is the lab's alone, so there it is the bundle in any case.
+    Only the lab has the older Istio, so ``--istio older`` always uses the bundle.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,31 +35,31 @@ PROBE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where everything comes from.
+    """Images and binaries of all components.
 
     Attributes:
-        origin: Which of the ways it is.
-        kind: kind's binary.
-        kubectl: kubectl's binary.
-        istioctl: istioctl's binary.
+        origin: Source of all of them.
+        kind: Binary of kind.
+        kubectl: Binary of kubectl.
+        istioctl: Binary of istioctl.
         node_image: Image of kind's nodes.
-        istio_hub: Hub for Istio's images; empty means the one that istioctl has built in.
-        istio_tag: Tag likewise.
+        istio_hub: Hub of Istio's images; empty for istioctl's default.
+        istio_tag: Tag of Istio's images; empty for istioctl's default.
         teleport_image: Image of Teleport, with ``tctl`` beside it.
         tbot_image: tbot in a release that renews certificates.
         tbot_floating_image: tbot under the tag of its major version, which moves with each release.
         tbot_affected_image: tbot in a release with the renewal defect.
         workload_image: An image with ``python3``.
-        stand_in: Teleport and tbot are the lab's stand-in.
+        stand_in: True where Teleport and tbot are the lab's stand-in.
         kind_patch: YAML file to merge into kind's configuration, if the node image needs one.
-        istio_overlay: IstioOperator file to install after ours, if Istio's images need one.
+        istio_overlay: IstioOperator file to install after the suite's, if Istio's images need one.
         gateway_api: JSON list of the Gateway API's definitions, for a cluster that lacks them. None where there is none: the
-            public ones are no images, and whoever installs Istio from a registry decides on them himself.
-        faketime: libfaketime for the programs in the images, to start one under another clock. None where there is none: it
-            does nothing for a program in Go, as Teleport's own are.
-        older_proxy_image: Istio's proxy with an Envoy of before 1.37, for a pod that asks for it with the annotation
-            ``sidecar.istio.io/proxyImage``: there, a secret that is sent again unchanged looks like a new one. None where
-            there is no such image.
+            public ones are no images, and a user who installs Istio from a registry decides on them.
+        faketime: libfaketime, to start a program of the images with another clock. None where there is none: it has no
+            effect on programs in Go, such as Teleport's own.
+        older_proxy_image: Istio's proxy with an Envoy older than 1.37, for a pod that asks for it with the annotation
+            ``sidecar.istio.io/proxyImage``: such an Envoy reports a secret that tbot sends again unchanged as a new one.
+            None where there is no such image.
     """
 
     origin: Literal["upstream", "mirror", "bundle"]
@@ -83,12 +82,11 @@ class Sources:
     older_proxy_image: str | None = None
 
 
-def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | None = None) -> Sources:
-    """Decides where everything comes from.
+def resolve(settings: Settings) -> Sources:
+    """Resolve all components.
 
     Args:
-        settings: `source`, `registry`, `istio` and `cache` count.
-        registry_answers: Whether the registry at a host answers; replaced in tests.
+        settings: Settings, of which `source`, `registry`, `istio` and `cache` count.
 
     Raises:
         ProvisioningFailed: A binary or the bundle is missing.
@@ -101,7 +99,7 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     bundle /= "bundle.json"
     origin = settings.source
     if origin == "auto":
-        origin = "bundle" if bundle.is_file() and wants_bundle(settings, registry_answers=registry_answers) else "upstream"
+        origin = "bundle" if bundle.is_file() and wants_bundle(settings) else "upstream"
     if origin == "bundle":
         return _from_bundle(bundle, make="make lab")
     if origin == "mirror":
@@ -110,24 +108,22 @@ def resolve(settings: Settings, *, registry_answers: Callable[[str], bool] | Non
     return _from_registry("upstream", "", needs_kind=settings.cluster == "kind")
 
 
-def wants_bundle(settings: Settings, *, registry_answers: Callable[[str], bool] | None = None) -> bool:
-    """Whether a run takes what the lab builds, and so whether ``make`` has to build it first.
+def wants_bundle(settings: Settings) -> bool:
+    """Return True where a run uses what the lab builds, so that ``make`` has to build it first.
 
     Args:
-        settings: `source` and `istio` count; with ``auto`` the bundle is wanted where no registry answers.
-        registry_answers: As for `resolve`.
+        settings: Settings, of which `source` and `istio` count; ``auto`` means the bundle where no registry answers.
     """
     if settings.istio == "older":
         return True
     if settings.source != "auto":
         return settings.source == "bundle"
-    answers = registry_answers or registry_answers_quickly
-    return not answers(_upstream()["node"].split("/", 1)[0])
+    return not registry_answers(_upstream()["node"].split("/", 1)[0])
 
 
-def registry_answers_quickly(host: str) -> bool:
-    """Whether a container registry answers at `host` within two seconds, directly or through the proxy in use."""
-    # Docker Hub's images are called docker.io/…, its registry is not at that name.
+def registry_answers(host: str) -> bool:
+    """Return True where a container registry answers at `host` within two seconds, also through an HTTP proxy."""
+    # The images of Docker Hub are called docker.io/…, but its registry has another host name.
     address = "registry-1.docker.io" if host == "docker.io" else host
     try:
         answer = requests.head(f"https://{address}/v2/", timeout=PROBE_SECONDS, allow_redirects=False)
@@ -137,7 +133,7 @@ def registry_answers_quickly(host: str) -> bool:
 
 
 def _upstream() -> dict[str, str]:
-    """Section ``upstream`` of the versions, with the tags of Teleport filled in."""
+    """Return the section ``upstream`` of the versions, with the tags of Teleport filled in."""
     versions: dict[str, dict[str, str]] = yaml.safe_load(VERSIONS.read_text(encoding="utf-8"))
     names, teleport = versions["upstream"], versions["teleport"]
     return {
@@ -189,11 +185,11 @@ def _from_bundle(file: Path, *, make: str) -> Sources:
         bundle: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ProvisioningFailed(
-            expected="what the lab built", seen="there is no such file", where=str(file), remedy=f"build it: {make}"
+            expected="a bundle of the lab", seen="no such file", where=str(file), remedy=f"build it: {make}"
         ) from error
     except (OSError, ValueError) as error:
         raise ProvisioningFailed(
-            expected="a readable list of what the lab built", seen=str(error), where=str(file), remedy=remedy
+            expected="a readable bundle of the lab", seen=str(error), where=str(file), remedy=remedy
         ) from error
     if bundle.get("schema") != BUNDLE_SCHEMA:
         raise ProvisioningFailed(
@@ -223,12 +219,12 @@ def _from_bundle(file: Path, *, make: str) -> Sources:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProvisioningFailed(
-            expected="every component of the lab", seen=f"no {error}", where=str(file), remedy=remedy
+            expected="every component in the bundle of the lab", seen=f"no {error}", where=str(file), remedy=remedy
         ) from error
     named = (sources.kind_patch, sources.istio_overlay, sources.gateway_api, sources.faketime)
     for path in (sources.kind, sources.kubectl, sources.istioctl, *named):
         if path is not None and not path.is_file():
             raise ProvisioningFailed(
-                expected="the files that the lab's list names", seen="there is no such file", where=str(path), remedy=remedy
+                expected="every file that the bundle of the lab names", seen="no such file", where=str(path), remedy=remedy
             )
     return sources

@@ -1,1 +1,1 @@
-"""Things taken away for a while and put back: tbot, Teleport, istiod, nodes, lifetimes, authorities."""
+"""Outages and changes during a scenario, all undone at its end: of tbot, Teleport, istiod, nodes, lifetimes, authorities."""

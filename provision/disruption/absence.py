@@ -1,4 +1,4 @@
-"""tbot kept off one node for a while; where else it runs it is left alone, and its proxies notice nothing."""
+"""tbot kept off one node for a while; on every other node it keeps running, and its proxies notice nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
-from provision.objects import Objects
+from provision.objects import Objects, selector
 
 Document = dict[str, Any]
 
@@ -21,13 +21,13 @@ REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def needs_a_second_node(nodes: Sequence[str]) -> None:
-    """Sees that tbot can be kept off one node and goes on serving another.
+    """Check that tbot can be kept off one node and still serve another.
 
     Args:
         nodes: Names of the nodes that take workloads.
 
     Raises:
-        CouldNotTell: There are fewer than two.
+        CouldNotTell: Fewer than two nodes take workloads.
     """
     if len(nodes) < 2:
         raise CouldNotTell(
@@ -39,13 +39,13 @@ def needs_a_second_node(nodes: Sequence[str]) -> None:
 
 
 class Absence:
-    """tbot, which may be kept off a node.
+    """Keeps tbot off a node, and lets it back.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at; what is seen of it here is evidence of nothing.
+        objects: Changes the cluster.
+        cluster: Reads the cluster; what is read here is no evidence.
         tbot: tbot as it is installed.
-        pace: Patience for its pod to go and to come back, and for the proxies to come back to it.
+        pace: Pace of the waits for its pod to go and to return, and for the proxies to reconnect.
     """
 
     def __init__(self, objects: Objects, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
@@ -57,26 +57,26 @@ class Absence:
         self._supplied: frozenset[str] = frozenset()
 
     def begin(self, node: str) -> None:
-        """Keeps tbot off a node, and waits until it has left.
+        """Keep tbot off a node, and wait until it has left.
 
         Raises:
-            ProvisioningFailed: There is no such DaemonSet, or the API server refuses.
-            CouldNotTell: It was still there in the end.
+            ProvisioningFailed: The DaemonSet is gone, or the API server refuses the change.
+            CouldNotTell: tbot was still there when the time was over.
         """
         self._supplied = supplied(self._cluster)
-        self._former = self._spec()  # before it is changed: Ctrl-C may come right after
-        # Who is to stay has to keep its template: without a restart, and without losing its streams.
+        self._former = self._spec()  # before the change: Ctrl-C may come right after it
+        # The tbot pods on other nodes must keep running: without a restart, and without losing their streams.
         self._patch({"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}})
         affinity = self._former["template"]["spec"].get("affinity") or {}
         self._patch(_with_affinity({"nodeAffinity": {REQUIRED: kept_off(affinity, node)["nodeAffinity"][REQUIRED]}}))
-        eventually(f"tbot has left {node}", lambda: self._look_for_nobody(node), self._pace)
+        eventually(f"tbot has left {node}", lambda: self._look_for_none(node), self._pace)
 
     def end(self) -> None:
-        """Lets tbot back, and waits until every proxy is supplied that was; nothing happens if it was not kept off.
+        """Let tbot back, and wait until it supplies every proxy as before; nothing happens if it was not kept off.
 
         Raises:
-            ProvisioningFailed: The API server refuses.
-            CouldNotTell: It was not so in time.
+            ProvisioningFailed: The API server refuses the change.
+            CouldNotTell: A proxy was not supplied in time.
         """
         if self._former is None:
             return
@@ -94,9 +94,9 @@ class Absence:
         if found is None:
             raise ProvisioningFailed(
                 expected="tbot's DaemonSet",
-                seen="there is none",
+                seen="no such DaemonSet",
                 where=f"DaemonSet {self._namespace}/{self._name}",
-                remedy="see whether somebody has removed it meanwhile",
+                remedy="find out who removed it during the run",
             )
         spec: Document = found["spec"]
         return spec
@@ -104,20 +104,19 @@ class Absence:
     def _patch(self, spec: Document) -> None:
         self._objects.patch("apps/v1", "DaemonSet", self._name, {"spec": spec}, namespace=self._namespace)
 
-    def _look_for_nobody(self, node: str) -> None:
-        labels = self._spec()["selector"]["matchLabels"]
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        pods = self._objects.all_of("v1", "Pod", namespace=self._namespace, label_selector=selector)
+    def _look_for_none(self, node: str) -> None:
+        labels = selector(self._spec()["selector"]["matchLabels"])
+        pods = self._objects.all_of("v1", "Pod", namespace=self._namespace, label_selector=labels)
         if here := [pod["metadata"]["name"] for pod in pods if pod["spec"].get("nodeName") == node]:
-            raise NotYet(f"there is {', '.join(here)}")
+            raise NotYet(f"{', '.join(here)} runs there")
 
 
 def kept_off(affinity: Document, node: str) -> Document:
-    """A pod's affinity with a node left out besides; where there are several terms, each leaves it out.
+    """Return a pod's affinity that also excludes a node; where there are several terms, each excludes it.
 
     Args:
-        affinity: As it is.
-        node: The node's name.
+        affinity: Present affinity.
+        node: Name of the node.
     """
     changed = copy.deepcopy(affinity)
     required = changed.setdefault("nodeAffinity", {}).setdefault(REQUIRED, {"nodeSelectorTerms": [{}]})
@@ -127,10 +126,10 @@ def kept_off(affinity: Document, node: str) -> Document:
 
 
 def former_affinity(affinity: Document | None) -> Document | None:
-    """A patch that takes a node's exclusion out of an affinity again; the API server keeps what a patch does not name.
+    """Return a patch that restores an affinity; the API server keeps what a patch does not name.
 
     Args:
-        affinity: As it was.
+        affinity: Former affinity.
     """
     if not affinity:
         return None

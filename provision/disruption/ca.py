@@ -1,11 +1,11 @@
-"""A rotation of Teleport's SPIFFE authority, taken phase by phase through an admin tctl, which ends in standby in any case.
+"""A rotation of Teleport's SPIFFE authority, phase by phase through an admin tctl, back to standby in any case.
 
-Only the phase ``standby`` takes something away: an authority that a proxy may still need. So the suite waits before it.
+Only the phase ``standby`` removes an authority, which a proxy may still need. So the suite waits before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import ObjectRef
@@ -13,6 +13,7 @@ from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, Pha
 from facts.proxies.identity import ProxyIdentity
 from facts.recorder import KeptInMemory, Recorder
 from facts.teleport.resources import NoSession
+from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
 from observe.teleport.session import TeleportSession
@@ -23,17 +24,17 @@ ROTATE = ("auth", "rotate", "--manual", "--type=spiffe")
 AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
 
 Lacks = Callable[[ProxyIdentity], str]
-"""How a proxy is not as it is waited for; empty where it is."""
+"""Returns what a proxy lacks of the state that the suite waits for; empty where it lacks nothing."""
 
 
 class Rotation:
     """One rotation at a time.
 
     Args:
-        teleport: With an admin tctl.
-        cluster: To look at; what is seen of it while waiting is evidence of nothing.
-        recorder: Takes what tctl said.
-        pace: Patience for the proxies at the beginning and at the end.
+        teleport: Session with an admin tctl.
+        cluster: Reads the cluster; what is read during a wait is no evidence.
+        recorder: Records the output of tctl.
+        pace: Pace of the waits for the proxies at the beginning and at the end.
     """
 
     def __init__(self, teleport: TeleportSession, cluster: Cluster, recorder: Recorder, pace: Pace) -> None:
@@ -46,71 +47,62 @@ class Rotation:
         self._entered = False
 
     def begin(self, uids: Collection[str]) -> Generations:
-        """Sees that no rotation is under way, and that every proxy stands by the present authority; changes nothing.
+        """Check that no rotation is under way, and that every proxy uses the present authority; change nothing.
 
         Args:
-            uids: Of the pods whose proxies must follow, besides all that use the node's socket.
+            uids: Uids of the pods whose proxies must follow, besides all that use the node's socket.
 
         Returns:
-            The authorities as they are.
+            The present authorities.
 
         Raises:
             NotGiven: There is no admin session.
-            CouldNotTell: A rotation is under way, or a proxy stands by another authority.
+            CouldNotTell: A rotation is under way, or a proxy uses another authority.
         """
         self.must_be_possible()
         generations = Generations(self._teleport.bundle().authorities)
         wanted = PhaseExpectation(STANDBY, (OLD,), OLD)
-        every = "every proxy trusts Teleport's authority alone, and has its certificate from it"
-        remedy = "a proxy that is behind already would be lost in a rotation: see ID-06 and ROT-07"
+        every = "every proxy trusts only Teleport's authority, and has its certificate from it"
+        remedy = "a proxy that is already behind would fail in a rotation: see ID-06 and ROT-07"
         found = self._await(every, lambda proxy: wanted.lacks(proxy, generations), self._pace, uids, remedy)
         self._uids, self._generations = frozenset({*uids, *found}), generations
         return generations
 
     def must_be_possible(self) -> None:
-        """Sees that there is an admin session, and that no rotation is under way.
+        """Check that there is an admin session, and that no rotation is under way.
 
         Raises:
             NotGiven: There is no admin session.
-            CouldNotTell: It does not work, or a rotation is under way.
+            CouldNotTell: The session does not work, or a rotation is under way.
         """
         phase = self._phase()
         if phase != STANDBY:
             raise CouldNotTell(
                 expected="no rotation of the SPIFFE authority to be under way",
-                seen=f"it is in the phase {phase or 'of nothing that tctl status names'}",
+                seen=f"it is in the phase {phase}" if phase else "tctl status names no phase",
                 where="tctl status",
-                remedy=f"end that one first: tctl {' '.join(ROTATE)} --phase=…",
+                remedy=f"end that rotation first: tctl {' '.join(ROTATE)} --phase=…",
             )
 
     def enter(self, phase: str) -> None:
-        """Takes Teleport to a phase.
+        """Take Teleport to a phase.
 
         Raises:
             ProvisioningFailed: tctl refused.
         """
-        self._entered = True  # before it is so: Ctrl-C may come right after Teleport has taken it
-        words = [*ROTATE, f"--phase={phase}"]
-        answer = self._teleport.tctl(words)
-        self._recorder.record(answer.as_evidence(AUTHORITY, shown_as=f"tctl {' '.join(words)}"))
-        if answer.exit_code:
-            raise ProvisioningFailed(
-                expected=f"Teleport's rotation to enter the phase {phase}",
-                seen=f"exit code {answer.exit_code}: {answer.tail()}",
-                where=answer.line,
-                remedy="see where the rotation stands: tctl status",
-            )
+        self._entered = True  # before the change: Ctrl-C may come right after Teleport has accepted it
+        enter_phase(self._teleport.tctl, self._recorder, phase)
 
     def published(self, wanted: PhaseExpectation, generations: Generations, timeout: float) -> Generations:
-        """Waits until Teleport publishes what a phase asks for; its proxy may be a moment behind the Auth service.
+        """Wait until Teleport publishes the authorities of a phase; its proxy may be a moment behind the Auth Service.
 
         Args:
-            wanted: What the phase asks for.
-            generations: The authorities, as far as they are known.
+            wanted: Expectation of the phase.
+            generations: Authorities, as far as they are known.
             timeout: Seconds.
 
         Returns:
-            The authorities, those among them that have come with the phase; as they were known where nothing came in time.
+            The authorities, with those that came with the phase; unchanged where Teleport did not publish them in time.
         """
 
         def look() -> Generations:
@@ -122,17 +114,17 @@ class Rotation:
 
         try:
             return eventually(f"Teleport publishes {told(wanted.trusted)}", look, Pace(timeout))
-        except CouldNotTell:  # which is read again and judged, as with `is_followed`
+        except CouldNotTell:  # the step reads and judges it again, as with `is_followed`
             return generations
 
     def is_followed(self, wanted: PhaseExpectation, generations: Generations, timeout: float, *, but_on: str = "") -> bool:
-        """Waits until every proxy has followed; whether that was so in time.
+        """Wait until every proxy has followed a phase; return False where one did not in time.
 
         Args:
-            wanted: What the phase has to make of them.
-            generations: The authorities.
+            wanted: Expectation of the phase.
+            generations: Authorities.
             timeout: Seconds.
-            but_on: A node whose proxies are not waited for.
+            but_on: Node whose proxies the suite does not wait for.
         """
 
         def lacks(proxy: ProxyIdentity) -> str:
@@ -140,22 +132,21 @@ class Rotation:
 
         try:
             self._await(f"every proxy has followed {wanted.phase}", lacks, Pace(timeout), self._uids)
-        except CouldNotTell:  # which the step reads again and the judgment says, proxy by proxy
+        except CouldNotTell:  # the step reads every proxy again and the judgment names those that are behind
             return False
         return True
 
     def end(self) -> bool:
-        """Brings the rotation to its end, back to the old authority where it was left in the middle.
+        """End the rotation, and return to the old authority where the rotation is not complete.
 
-        A rotation that not every proxy can follow is left in ``rollback``, where both authorities are good, and that is
-        said.
+        Where a proxy cannot follow, the suite leaves Teleport in ``rollback``, in which both authorities are valid.
 
         Returns:
-            Whether there was anything to see to.
+            True where a rotation had begun.
 
         Raises:
             ProvisioningFailed: tctl refused.
-            CouldNotTell: A proxy has not followed in time; says which, and what is left to do.
+            CouldNotTell: A proxy has not followed in time; says which, and what the user must do.
         """
         if self._generations is None or not self._entered:
             return False
@@ -173,8 +164,8 @@ class Rotation:
             self.enter(STANDBY)
             present = Generations(self._generations.old)
         wanted = PhaseExpectation(STANDBY, (OLD,), OLD)
-        left = "Teleport is in standby; restart what is behind once tbot serves it again (see ROT-07)"
-        every = "every proxy trusts Teleport's present authority alone, and has its certificate from it"
+        left = "Teleport is in standby; restart the pods that are behind once tbot serves them again (see ROT-07)"
+        every = "every proxy trusts only Teleport's present authority, and has its certificate from it"
         self._await(every, lambda proxy: wanted.lacks(proxy, present), self._pace, self._uids, left)
         self._entered = False
         return True
@@ -183,7 +174,7 @@ class Rotation:
         status = self._teleport.status()
         if isinstance(status, NoSession):
             raise CouldNotTell(
-                expected="tctl status to say where the SPIFFE authority stands",
+                expected="tctl status to print the phase of the SPIFFE authority",
                 seen=status.said,
                 where="tctl status",
                 remedy="log in again with `tsh login`" if status.expired else "check the session with `tctl status`",
@@ -193,27 +184,45 @@ class Rotation:
     def _await(
         self, what: str, lacks: Lacks, pace: Pace, uids: Collection[str], remedy: str = "look at the last observation"
     ) -> frozenset[str]:
-        """Waits until each proxy is as it is looked for, several asked at once; returns the uids of their pods."""
-        well: set[str] = set()
+        """Wait until no proxy lacks anything, reading several at once; return the uids of their pods."""
+        done: set[str] = set()
 
         def look() -> None:
-            alive = (p for p in self._cluster.pods() if not (p.uid in well or p.terminating or p.has_ended))
+            alive = (p for p in self._cluster.pods() if not (p.uid in done or p.terminating or p.has_ended))
             fleet = read_fleet(self._cluster, [p for p in alive if p.uid in uids or uses_the_socket(p)])
             behind = [f"{u.pod}: {u.why}" for u in fleet.unread]
             for proxy in fleet.proxies:
                 if said := lacks(proxy):
                     behind.append(f"{proxy.pod} on {proxy.pod.node} {said}")
                 else:
-                    well.add(proxy.pod.uid)
+                    done.add(proxy.pod.uid)
             if behind:
                 raise NotYet("; ".join(behind))
 
         eventually(what, look, pace, remedy=remedy)
-        return frozenset(well)
+        return frozenset(done)
+
+
+def enter_phase(tctl: Callable[[Sequence[str]], CommandResult], recorder: Recorder, phase: str) -> None:
+    """Take Teleport's rotation to a phase.
+
+    Raises:
+        ProvisioningFailed: tctl refused.
+    """
+    words = [*ROTATE, f"--phase={phase}"]
+    answer = tctl(words)
+    recorder.record(answer.as_evidence(AUTHORITY, shown_as=f"tctl {' '.join(words)}"))
+    if answer.exit_code:
+        raise ProvisioningFailed(
+            expected=f"Teleport's rotation to enter the phase {phase}",
+            seen=f"exit code {answer.exit_code}: {answer.tail()}",
+            where=answer.line,
+            remedy="check the state of the rotation: tctl status",
+        )
 
 
 def _needs_new(proxy: ProxyIdentity, generations: Generations) -> str:
-    """The reason why a proxy needs the new authority to be trusted; empty where it does not."""
+    """Return why a proxy needs the new authority; empty where it does not."""
     trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
     if issuer != OLD:
         return f"has a certificate of {told([issuer])}"

@@ -15,12 +15,12 @@ from provision.disruption.trial import TOO_LATE, Trial
 
 
 class Course:
-    """The course of one rotation, under a trial.
+    """The course of one rotation, during a trial.
 
     Attributes:
-        plan: The phases that were to be entered.
-        stages: Those that were.
-        generations: The authorities, as far as they are known.
+        plan: Phases that the suite meant to enter.
+        stages: Phases that it has entered.
+        generations: Authorities, as far as they are known.
     """
 
     def __init__(self, rotation: Rotation, install: Install, trial: Trial) -> None:
@@ -33,14 +33,14 @@ class Course:
         self.generations: Generations = rotation.begin([pod.uid for pod in pods])
 
     def enter(self, plan: Sequence[PhaseExpectation], *, but_on: str = "") -> bool:
-        """Enters phases, each as soon as every proxy has followed the one before; goes no further than that.
+        """Enter phases, each as soon as every proxy has followed the one before; stop where a proxy does not follow.
 
         Args:
-            plan: The phases.
-            but_on: A node whose proxies are not waited for.
+            plan: Phases.
+            but_on: Node whose proxies the suite does not wait for.
 
         Returns:
-            Whether the last one was followed as well.
+            True where every proxy has followed the last phase.
         """
         self.plan += plan
         for wanted in plan:
@@ -52,10 +52,10 @@ class Course:
         return True
 
     def must_enter(self, plan: Sequence[PhaseExpectation], *, but_on: str = "") -> None:
-        """The same, where what comes after it would show nothing.
+        """Enter phases as `enter` does, where every proxy must follow.
 
         Raises:
-            CouldNotTell: One of them was not followed.
+            CouldNotTell: A proxy did not follow a phase.
         """
         if not self.enter(plan, but_on=but_on):
             stage = self.stages[-1]
@@ -63,11 +63,11 @@ class Course:
                 expected=f"every proxy that tbot serves to follow {stage.wanted.phase}",
                 seen="; ".join(f"{pod} on {pod.node} {lacks}" for pod, lacks in stage.behind),
                 where=f"Teleport's SPIFFE authority, in {stage.wanted.phase}",
-                remedy="see ROT-04, which is about rotations that nobody hinders",
+                remedy="see ROT-04, which judges an undisturbed rotation",
             )
 
     def entered(self, phase: str) -> datetime:
-        """When a phase was entered."""
+        """Return the time at which the suite entered a phase."""
         return next(stage.entered for stage in self.stages if stage.wanted.phase == phase)
 
     def _follow(self, wanted: PhaseExpectation, entered: datetime, but_on: str) -> bool:
@@ -82,11 +82,11 @@ class Course:
         status, bundle, fleet = self._install.teleport.status(), self._install.teleport.bundle(), self._fleet()
         stage = Stage(wanted, entered, waited, known, status, bundle, fleet)
         self.stages.append(stage)
-        # What the judgment will go by has the last word: nothing is dropped that any of these proxies needs.
+        # The readings for the judgment decide: the suite drops no authority that one of these proxies needs.
         return followed and stage.has_been_followed(but_on=but_on)
 
     def _fleet(self) -> Fleet:
-        """Every proxy of the install that tbot supplies, and those of the trial."""
+        """Read every proxy of the install that tbot supplies, and those of the trial."""
         installed = self._install.proxies.fleet_on_sockets()
         ours = read_fleet(self._install.cluster.reader, self._trial.pods)
         return Fleet((*installed.proxies, *ours.proxies), (*installed.unread, *ours.unread))

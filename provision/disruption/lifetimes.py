@@ -1,6 +1,6 @@
-"""Short-lived certificates for the time of a feature: other lifetimes in tbot's configuration, and a second socket besides.
+"""Short-lived certificates during a feature: other lifetimes in tbot's configuration, and a second socket.
 
-What has to be seen to happen every twenty minutes is let happen every twenty seconds. Nothing else in tbot is touched.
+A renewal that would happen every twenty minutes then happens every twenty seconds. The suite changes nothing else in tbot.
 """
 
 from __future__ import annotations
@@ -30,30 +30,21 @@ class Lifetimes:
 
     Attributes:
         ttl: Seconds from issue to expiry.
-        renewal: Seconds from one to the next.
+        renewal: Seconds from one certificate to the next.
     """
 
     ttl: int
     renewal: int
 
-    def __str__(self) -> str:
-        return f"{self.ttl} s, renewed every {self.renewal} s"
-
-
-SHORT = Lifetimes(60, 20)
-"""Of every certificate from the mesh's own socket."""
-LONGER = Lifetimes(90, 30)
-"""Of certificates from the second socket, so that no judgment takes one of the two for given."""
-
 
 class ShortLived:
-    """tbot with short-lived certificates.
+    """Gives tbot short lifetimes of certificates, and restores its configuration.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at; what is seen of it here is evidence of nothing.
+        objects: Changes the cluster.
+        cluster: Reads the cluster; what is read here is no evidence.
         tbot: tbot as it is installed.
-        pace: Patience for tbot's rollout, and for the proxies to come back to it.
+        pace: Pace of the waits for tbot's rollout and for the proxies to reconnect.
     """
 
     def __init__(self, objects: Objects, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
@@ -64,23 +55,23 @@ class ShortLived:
         self._supplied: frozenset[str] | None = None
         self._former: dict[str, str] = {}
         self._ours: dict[str, str] = {}
-        self._lifetimes: tuple[Lifetimes, Lifetimes | None] | None = None
+        self._lifetimes: tuple[Lifetimes, Lifetimes] | None = None
 
     @property
     def is_in_force(self) -> bool:
-        """True once tbot has been given short lifetimes."""
+        """True while tbot has short lifetimes."""
         return self._lifetimes is not None
 
-    def begin(self, first: Lifetimes = SHORT, second: Lifetimes | None = LONGER) -> None:
-        """Changes the configuration, restarts tbot and waits until it is ready; nothing happens if it is so already.
+    def begin(self, first: Lifetimes, second: Lifetimes) -> None:
+        """Change the configuration, restart tbot and wait until it is ready; nothing happens if it has these lifetimes.
 
         Args:
-            first: For the services that are configured.
-            second: For a further socket called `SECOND_SOCKET`; None for no such socket.
+            first: Lifetimes for the services that are configured.
+            second: Lifetimes for a further socket called `SECOND_SOCKET`.
 
         Raises:
-            ProvisioningFailed: There is no configuration that can be changed, or the API server refuses.
-            CouldNotTell: tbot is not ready as it is, and then nothing was changed; or it did not become ready in time.
+            ProvisioningFailed: The ConfigMap has no configuration to change, or the API server refuses the change.
+            CouldNotTell: tbot was not ready before, and the suite changed nothing; or it did not become ready in time.
         """
         if self._lifetimes == (first, second):
             return
@@ -92,26 +83,26 @@ class ShortLived:
         if not changed:
             raise ProvisioningFailed(
                 expected=f"a configuration of tbot with a service {API}",
-                seen=f"the keys {', '.join(data) or 'none'}, none with one",
+                seen=f"the keys {', '.join(data) or 'none'}, without such a service",
                 where=self._where,
-                remedy="see whether tbot has its configuration from this ConfigMap",
+                remedy="check whether tbot reads its configuration from this ConfigMap",
             )
         if self._supplied is None:
             self._supplied = supplied(self._cluster)
-        self._former = {key: data[key] for key in changed}  # before it is changed: Ctrl-C may come right after
+        self._former = {key: data[key] for key in changed}  # before the change: Ctrl-C may come right after it
         self._ours = changed
         self._put(changed)
         self._lifetimes = (first, second)
 
     def end(self, *, wait: bool = True) -> None:
-        """Puts the configuration back to the letter and restarts tbot; nothing happens if it was not changed.
+        """Restore the configuration exactly and restart tbot; nothing happens if it was not changed.
 
         Args:
             wait: Return only when tbot is ready again, and supplies every proxy that it supplied before.
 
         Raises:
-            ProvisioningFailed: It was changed by another hand meanwhile, or the API server refuses.
-            CouldNotTell: It was not so in time.
+            ProvisioningFailed: Another user has changed the configuration meanwhile, or the API server refuses.
+            CouldNotTell: tbot was not ready in time, or did not supply a proxy in time.
         """
         if not self._former:
             return
@@ -119,9 +110,9 @@ class ShortLived:
         if now not in (self._ours, self._former):
             raise ProvisioningFailed(
                 expected="tbot's configuration as this run has left it",
-                seen="somebody has changed it meanwhile, so it was not put back",
+                seen="another user has changed it meanwhile, so the suite did not restore it",
                 where=self._where,
-                remedy="take out by hand what this run put in (lifetimes, the second socket), and restart tbot",
+                remedy="remove by hand what this run added (lifetimes, the second socket), and restart tbot",
             )
         self._put(self._former, wait=wait)
         self._former, self._lifetimes = {}, None
@@ -144,28 +135,26 @@ class ShortLived:
             self._objects.await_ready("DaemonSet", name, self._pace, namespace=namespace)
 
 
-def shortened(text: str, first: Lifetimes, second: Lifetimes | None) -> str:
-    """Tbot's configuration with other lifetimes, and with a second socket beside the first service's.
+def shortened(text: str, first: Lifetimes, second: Lifetimes) -> str:
+    """Return tbot's configuration with other lifetimes, and with a second socket beside the first service's.
 
     Args:
-        text: The configuration, as YAML.
-        first: For the services that are there.
-        second: For the second socket; None for none.
+        text: Configuration, as YAML.
+        first: Lifetimes for the services that are there.
+        second: Lifetimes for the second socket.
     """
     document = with_lifetimes(yaml.safe_load(text), first)
     services: list[dict[str, Any]] = document["services"]
-    if second is not None:
-        served = next(service for service in services if service.get("type") == API)
-        further = copy.deepcopy(served)
-        further.update(_fields(second), listen=f"{served['listen'].rpartition('/')[0]}/{SECOND_SOCKET}")
-        further.pop("name", None)
-        services.append(further)
+    further = copy.deepcopy(next(service for service in services if service.get("type") == API))
+    further.update(_fields(second), listen=f"{further['listen'].rpartition('/')[0]}/{SECOND_SOCKET}")
+    further.pop("name", None)
+    services.append(further)
     written: str = yaml.safe_dump(document, sort_keys=False)
     return written
 
 
 def with_lifetimes(document: Mapping[str, Any], lifetimes: Lifetimes) -> dict[str, Any]:
-    """A configuration of tbot, decoded, in which the services that supply workloads have other lifetimes."""
+    """Return tbot's decoded configuration with other lifetimes in the services that supply workloads."""
     services = [{**s, **_fields(lifetimes)} if s.get("type") == API else s for s in document["services"]]
     return {**document, "services": services}
 

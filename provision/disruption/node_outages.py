@@ -1,7 +1,7 @@
 """Outages of a single node: tbot killed there, its socket's directory lost, the node restarted.
 
-Only where the nodes are the suite's own machines. Each is put back however it is left, as those of
-`provision.disruption.outages`.
+They need nodes that are the suite's own machines. Each is undone on every way out of it, as those of
+`provision.disruption.outages` are.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet, read_proxy
 from observe.wait import NotYet, Pace, eventually
-from provision.disruption.machines import Machines
-from provision.disruption.outages import Outages, UnderWay
+from provision.disruption.machines import Machines, processes_of
+from provision.disruption.outages import OngoingOutage, Outages
 from provision.disruption.supply import await_supply, uses_the_socket
-from provision.objects import Objects
+from provision.objects import Objects, selector
 
 _LOST, _OURS = ".lost", ".ours"
 _PUT_BACK = f'[ ! -d "$0{_LOST}" ] || {{ [ ! -e "$0" ] || mv "$0" "$0{_OURS}"; mv "$0{_LOST}" "$0"; rm -rf "$0{_OURS}"; }}'
-"""The directory of before back in its place, and the one that came instead gone; nothing where none was lost."""
+"""Moves the former directory back to its place and removes the new one; does nothing where no directory was lost."""
 
 
 class NodeOutages:
     """Outages of one node.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
         tbot: tbot as it is installed.
-        outages: Of everything.
-        machines: The nodes.
-        pace: Patience for whatever comes back.
+        outages: Outages of the whole install.
+        machines: Machines of the cluster.
+        pace: Pace of the waits for what must return.
     """
 
     def __init__(
@@ -57,23 +57,23 @@ class NodeOutages:
         self._directory, _slash, self._socket = tbot.socket_on_node.rpartition("/")
 
     @contextmanager
-    def without_tbot_beside_its_socket(self, node: str) -> Iterator[UnderWay]:
-        """No tbot on any node; on this one it is killed with SIGKILL and leaves its socket behind."""
+    def without_tbot_beside_its_socket(self, node: str) -> Iterator[OngoingOutage]:
+        """Remove tbot from every node; on this one kill it with SIGKILL, so that it leaves its socket behind."""
         machines, (tbot,) = self._machines, self._tbots(node)
-        processes = machines.processes(node, tbot.containers[0].container_id)
+        processes = processes_of(machines.on_node, node, tbot.containers[0].container_id)
 
         def look() -> None:
             if any(p.uid == tbot.uid and not p.terminating for p in self._tbots(node)):
-                raise NotYet("nobody has told it to go")
+                raise NotYet("the API server has not asked it to terminate")
 
         def kill() -> None:
-            # Not before: the kubelet would only start it again.
-            eventually(f"tbot on {node} is on its way out", look, self._pace)
+            # Not earlier: the kubelet would start it again.
+            eventually(f"tbot on {node} is terminating", look, self._pace)
             machines.on_node(node, "kill", "-KILL", *processes)
 
         with ExitStack() as undo:
             undo.callback(machines.on_node, node, "sh", "-c", 'kill -CONT "$@" 2>/dev/null; true', "sh", *processes)
-            # Stopped until then, or it would take its socket away when it is told to go.
+            # Stopped until then, because a tbot that terminates removes its socket.
             machines.on_node(node, "kill", "-STOP", *processes)
             with self._outages.without_tbot(kill) as going:
                 going.evidence.append(machines.read(node, "stat", "--format", "%F %n", self._tbot.socket_on_node)[1])
@@ -81,10 +81,10 @@ class NodeOutages:
 
     @contextmanager
     def with_another_directory(self, node: str, patience: float) -> Iterator[Relocation]:
-        """The node's socket directory taken away, and tbot replaced there: it has to make another directory.
+        """Move the node's socket directory away and replace tbot there, which must then make another directory.
 
         Args:
-            node: The node.
+            node: Name of the node.
             patience: Seconds that tbot has for that.
         """
         machines = self._machines
@@ -103,14 +103,14 @@ class NodeOutages:
         _replaced, back, words = self._replace_tbot(node, self._pace.timeout)
         if back is None:
             raise CouldNotTell(
-                expected="tbot to be Ready again, with the directory of before",
+                expected="tbot to be Ready again, with its former directory",
                 seen=words,
                 where=f"node {node}",
-                remedy=f"look at tbot's pod there; the directory is {self._directory}",
+                remedy=f"read the events of tbot's pod there; the directory is {self._directory}",
             )
 
     def _replace_tbot(self, node: str, patience: float) -> tuple[datetime, datetime | None, str]:
-        """When tbot was told to go, when another was Ready, if it was, and what kept it from that."""
+        """Replace tbot; return when it was deleted, when another was Ready (None for never), and what prevented that."""
         former = {pod.uid for pod in self._tbots(node)}
         for pod in self._tbots(node):
             self._objects.delete("v1", "Pod", pod.name, namespace=pod.namespace)
@@ -129,12 +129,12 @@ class NodeOutages:
 
     @contextmanager
     def restarted(self, node: str, patience: float) -> Iterator[NodeRestart]:
-        """The node, restarted; entered when its pods are all back, or when they have had their time.
+        """Restart the node; enter once all its pods are back, or their time is over.
 
-        On exit pods of the install that came back with another source of identities than tbot are replaced.
+        On exit, replace the pods of the install that returned with another source of identities than tbot.
 
         Args:
-            node: The node.
+            node: Name of the node.
             patience: Seconds that its pods have.
         """
         before = self._on(node, self._cluster)
@@ -156,18 +156,18 @@ class NodeOutages:
             for pod in self._on(node, self._unrecorded):
                 main = [c for c in pod.containers if not c.is_init or c.restart_policy == "Always"]
                 if any(not c.container_id or c.container_id in ran for c in main):
-                    raise NotYet(f"{pod.ref} does not run anew yet")
+                    raise NotYet(f"{pod.ref} has not restarted yet")
                 if not pod.ready:
                     raise NotYet(f"{pod.ref} is not Ready")
 
         try:
-            eventually(f"every pod on {node} runs anew and is Ready", look, replace(self._pace, timeout=patience))
+            eventually(f"every pod on {node} has restarted and is Ready", look, replace(self._pace, timeout=patience))
         except CouldNotTell:
             return None
         return datetime.now(UTC)
 
     def _make_whole(self, node: str, mode: str, before: Sequence[Pod]) -> None:
-        """Makes the socket's directory there if it is missing, and replaces pods that live from something else than tbot."""
+        """Make the socket's directory if it is missing, and replace pods whose identities do not come from tbot."""
         self._machines.on_node(node, "mkdir", "--parents", f"--mode={mode}", self._directory)
         self._objects.await_ready("Node", node, self._pace)
         self._objects.await_ready("DaemonSet", self._tbot.daemon_set.name, self._pace, namespace=self._selected[0])
@@ -182,7 +182,7 @@ class NodeOutages:
             if lacking := wanted - there:
                 raise NotYet(", ".join(f"{n} of {owner} in {namespace}" for (namespace, owner), n in lacking.items()))
 
-        eventually("every pod that lived on the node has its place again", look, self._pace)
+        eventually("every pod of the node has a Ready successor", look, self._pace)
         await_supply(self._unrecorded, self._pace)
 
     def _is_supplied_by_tbot(self, pod: Pod) -> bool:
@@ -198,7 +198,7 @@ class NodeOutages:
     def _selected(self) -> tuple[str, str]:
         """Namespace and label selector of tbot's pods."""
         daemon_set = self._tbot.daemon_set
-        return daemon_set.namespace, ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
+        return daemon_set.namespace, selector(daemon_set.selector)
 
     def _tbots(self, node: str) -> tuple[Pod, ...]:
         return tuple(pod for pod in self._unrecorded.pods(*self._selected) if pod.node == node)

@@ -1,8 +1,8 @@
-"""Outages: what workload identities come from, taken away for a while and brought back.
+"""Outages of the sources of workload identities: tbot, Teleport, istiod.
 
-Each is a context manager. It hands over the outage while it lasts, and puts back what it took however it is left, Ctrl-C
-included. What an operator would do is done: a DaemonSet is restarted or sent where no node is, a Deployment is scaled, a
-machine stands still. None of them waits for what it was done to see: how proxies come through it is the scenario's business.
+Each is a context manager that yields the outage while it lasts and undoes it on every way out, Ctrl-C included. The suite
+does what an operator would do: it restarts a DaemonSet or moves it to a node that does not exist, scales a Deployment, or
+pauses a machine. No outage waits for its effect on the proxies; the scenario does.
 """
 
 from __future__ import annotations
@@ -26,20 +26,23 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
-from provision.objects import Objects
+from provision.objects import Objects, selector
 
 NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
 """A node selector that no node has."""
 
 
 @dataclass(slots=True)
-class UnderWay:
-    """An outage as it goes on.
+class OngoingOutage:
+    """An outage while it lasts.
 
     Attributes:
-        of: What is away.
-        shown_by: What that is seen by, as a sentence.
-        ordered: When it was told to go; likewise the others, each None until then.
+        of: Component that is down.
+        shown_by: Observation that shows the outage, as a sentence.
+        ordered: Time at which the suite began the outage.
+        gone: Time at which the component was seen to be down; None until then.
+        recalled: Time at which the suite began to end the outage; None until then.
+        back: Time at which the component was seen to be back; None until then.
         evidence: Ids of the readings so far.
         suffering: See `Outage`.
     """
@@ -57,7 +60,7 @@ class UnderWay:
     def outage(self) -> Outage:
         """The outage, once it is over."""
         if self.gone is None or self.recalled is None or self.back is None:
-            raise LookupError(f"{self.of} is still away")
+            raise LookupError(f"{self.of} is still down")
         moments = self.ordered, self.gone, self.recalled, self.back
         return Outage(self.of, *moments, self.shown_by, tuple(self.evidence), self.suffering)
 
@@ -66,12 +69,12 @@ class Outages:
     """Outages of one install as a whole.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
         tbot: tbot as it is installed.
         istiod: Deployments of istiod.
         machines: Finds the machines, where they are the suite's own.
-        pace: Patience for whatever goes or comes back.
+        pace: Pace of the waits for what goes or returns.
     """
 
     def __init__(
@@ -87,15 +90,14 @@ class Outages:
         self._objects = objects
         self._cluster = cluster
         self._unrecorded = cluster.recording_to(KeptInMemory())
-        self._tbot = tbot
+        self._daemon_set = tbot.daemon_set
         self._istiod = tuple(istiod)
         self._machines = machines
         self._pace = pace
-        self._supplied: frozenset[str] | None = None
 
     @contextmanager
     def whole_again(self) -> Iterator[Outages]:
-        """Itself, until the outages of a scenario are over and every Envoy that was supplied before is so again."""
+        """Yield itself; on exit wait until tbot supplies every Envoy that it supplied before."""
         before = supplied(self._unrecorded)
         try:
             yield self
@@ -103,33 +105,33 @@ class Outages:
             await_supply(self._unrecorded, self._pace, of=before)
 
     def restart_tbot(self) -> Outage:
-        """tbot, restarted node by node as ``kubectl rollout restart`` does; over when each node has another one."""
+        """Restart tbot node by node, as ``kubectl rollout restart`` does, and wait until each node has a new pod."""
         before = {pod.uid for pod in self._tbots(self._unrecorded)}
         ordered = datetime.now(UTC)
-        self._objects.restart("DaemonSet", self._tbot.daemon_set.name, namespace=self._tbot.daemon_set.namespace)
+        self._objects.restart("DaemonSet", self._daemon_set.name, namespace=self._daemon_set.namespace)
         self._await_tbot()
 
         def look() -> None:
             pods = self._tbots(self._unrecorded)
             if still := [p for p in pods if p.uid in before]:
-                raise NotYet(f"{len(still)} of {len(pods)} pods are those of before")
+                raise NotYet(f"{len(still)} of {len(pods)} pods are not replaced yet")
 
-        eventually("every tbot is another one than before", look, self._pace)
+        eventually("every tbot pod is replaced", look, self._pace)
         back = datetime.now(UTC)
-        shown_by = "each of its pods is another one, and Ready"
+        shown_by = "each of its pods was replaced and is Ready"
         pods = self._tbots(self._cluster)
-        # A rollout takes one node after the other: on the last one it begins when it is over on all others.
+        # A rollout takes one node after the other: on the last node it begins when it is over on all others.
         anew = {pod.node: when(pod.created_at, str(pod.ref)) for pod in pods}
         return Outage("tbot", ordered, ordered, ordered, back, shown_by, tuple(_evidence(pods)), anew=anew)
 
     @contextmanager
-    def without_tbot(self, then: Callable[[], None] = lambda: None) -> Iterator[UnderWay]:
-        """No tbot on any node: its DaemonSet asks for a node that there is not.
+    def without_tbot(self, then: Callable[[], None] = lambda: None) -> Iterator[OngoingOutage]:
+        """Remove tbot from every node: its DaemonSet selects a node that does not exist.
 
         Args:
-            then: Called when tbot has been told to go, and before it is seen to be gone.
+            then: Called after that change, and before the suite waits until tbot is gone.
         """
-        going = UnderWay("tbot", "none of its pods is left")
+        going = OngoingOutage("tbot", "none of its pods is left")
 
         def look() -> None:
             if pods := self._tbots(self._unrecorded):
@@ -141,13 +143,13 @@ class Outages:
             then()
             eventually("no tbot is left", look, self._pace)
             going.gone = datetime.now(UTC)
-            going.evidence += self._daemon_set_evidence()
+            going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
             yield going
             _must_still_hold(look, going)
 
-    def _bring_back_tbot(self, going: UnderWay) -> None:
+    def _bring_back_tbot(self, going: OngoingOutage) -> None:
         going.recalled = datetime.now(UTC)
-        daemon_set, key = self._tbot.daemon_set, next(iter(NOWHERE)).replace("/", "~1")
+        daemon_set, key = self._daemon_set, next(iter(NOWHERE)).replace("/", "~1")
         by_hand = (
             f"kubectl patch daemonset {daemon_set.name} -n {daemon_set.namespace} --type json"
             f""" -p '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{key}"}}]'"""
@@ -158,12 +160,12 @@ class Outages:
         going.evidence += _evidence(self._tbots(self._cluster))
 
     @contextmanager
-    def without_teleport(self) -> Iterator[UnderWay]:
-        """Teleport, which keeps its address and does not answer: all processes of its container stand still."""
+    def without_teleport(self) -> Iterator[OngoingOutage]:
+        """Let Teleport keep its address and not answer: Docker pauses all processes of its container."""
         machines = self._machines()
-        going = UnderWay("Teleport", "Docker says that all processes of its container are paused")
+        going = OngoingOutage("Teleport", "Docker says that all processes of its container are paused")
         with ExitStack() as over:
-            over.callback(self._see_it_back, going, machines)
+            over.callback(self._check_teleport_is_back, going, machines)
             with machines.paused(machines.teleport):
                 going.evidence.append(_must_be("paused", machines))
                 going.gone = datetime.now(UTC)
@@ -172,18 +174,18 @@ class Outages:
                 finally:
                     going.recalled = datetime.now(UTC)
 
-    def _see_it_back(self, going: UnderWay, machines: Machines) -> None:
+    def _check_teleport_is_back(self, going: OngoingOutage, machines: Machines) -> None:
         going.evidence.append(_must_be("running", machines))
         going.back = datetime.now(UTC)
 
     @contextmanager
-    def without_istiod(self, pod: Mapping[str, Any]) -> Iterator[UnderWay]:
-        """No istiod: its Deployments are scaled to 0.
+    def without_istiod(self, pod: Mapping[str, Any]) -> Iterator[OngoingOutage]:
+        """Remove istiod: scale its Deployments to 0.
 
         Args:
-            pod: A pod that asks for injection: its admission is what istiod is seen to be back by.
+            pod: Pod that asks for injection: its admission shows that istiod is back.
         """
-        going = UnderWay("istiod", "none of its pods is left")
+        going = OngoingOutage("istiod", "none of its pods is left")
 
         def look() -> None:
             if left := [p for d in self._istiod for p in self._pods_of(d)]:
@@ -199,9 +201,9 @@ class Outages:
             yield going
             _must_still_hold(look, going)
 
-    def _bring_back_istiod(self, going: UnderWay, pod: Mapping[str, Any]) -> None:
+    def _bring_back_istiod(self, going: OngoingOutage, pod: Mapping[str, Any]) -> None:
         going.recalled = datetime.now(UTC)
-        with ExitStack() as stack:  # each of them, whatever becomes of the others
+        with ExitStack() as stack:  # each of them, even where another one fails
             for deployment in self._istiod:
                 name, namespace, replicas = deployment.name, deployment.namespace, deployment.desired
                 by_hand = f"kubectl scale deployment {name} -n {namespace} --replicas {replicas}"
@@ -225,54 +227,43 @@ class Outages:
         self._objects.patch("apps/v1", "Deployment", deployment.name, change, namespace=deployment.namespace)
 
     def _pods_of(self, deployment: Deployment) -> tuple[Pod, ...]:
-        return self._unrecorded.pods(deployment.namespace, _selector(deployment.selector))
+        return self._unrecorded.pods(deployment.namespace, selector(deployment.selector))
 
     def _tbots(self, cluster: Cluster) -> tuple[Pod, ...]:
-        daemon_set = self._tbot.daemon_set
-        return cluster.pods(daemon_set.namespace, _selector(daemon_set.selector))
+        return cluster.pods(self._daemon_set.namespace, selector(self._daemon_set.selector))
 
-    def _daemon_set_evidence(self) -> tuple[str, ...]:
-        daemon_set = self._tbot.daemon_set
-        return self._cluster.daemon_set(daemon_set.namespace, daemon_set.name).evidence
-
-    def _send_tbot(self, selector: Mapping[str, str | None]) -> None:
-        change = {"spec": {"template": {"spec": {"nodeSelector": dict(selector)}}}}
-        daemon_set = self._tbot.daemon_set
-        self._objects.patch("apps/v1", "DaemonSet", daemon_set.name, change, namespace=daemon_set.namespace)
+    def _send_tbot(self, nodes: Mapping[str, str | None]) -> None:
+        change = {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
+        self._objects.patch("apps/v1", "DaemonSet", self._daemon_set.name, change, namespace=self._daemon_set.namespace)
 
     def _await_tbot(self) -> None:
-        daemon_set = self._tbot.daemon_set
-        self._objects.await_ready("DaemonSet", daemon_set.name, self._pace, namespace=daemon_set.namespace)
+        self._objects.await_ready("DaemonSet", self._daemon_set.name, self._pace, namespace=self._daemon_set.namespace)
 
 
-def _must_still_hold(look: Callable[[], None], going: UnderWay) -> None:
-    """Sees that what was taken away has stayed away, before the suite brings it back."""
+def _must_still_hold(look: Callable[[], None], going: OngoingOutage) -> None:
+    """Check that a component has stayed down until now, before the suite brings it back."""
     try:
         look()
     except NotYet as back:
         raise CouldNotTell(
-            expected=f"{going.of} to stay away until the suite brings it back",
+            expected=f"{going.of} to stay down until the suite brings it back",
             seen=f"{back}",
             where=going.of,
-            remedy="see who brings it back meanwhile: an operator, GitOps, a colleague",
+            remedy="find out what brought it back: an operator, GitOps, a colleague",
         ) from back
 
 
 def _must_be(wanted: str, machines: Machines) -> str:
-    """Sees that Teleport's container is as it must be; the id of the reading."""
+    """Check the state of Teleport's container, and return the id of the reading."""
     state, reading = machines.state(machines.teleport)
     if state != wanted:
         raise ProvisioningFailed(
             expected=f"Teleport's container to be {wanted}",
             seen=f"it is {state}",
             where=machines.teleport,
-            remedy="see who else has it in hand: docker events",
+            remedy="find out what else controls it: docker events",
         )
     return reading
-
-
-def _selector(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
 def _evidence(found: Sequence[Pod] | Sequence[Deployment]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Test pods that start while something is missing, looked at while it is missing and again when it is back."""
+"""Test pods that start during an outage, read during it and again afterwards."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from facts.document import Absent, Reading
+from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import PROXY
 from facts.over_time.outage import Outage, Start
 from facts.proxies.identity import ProxyIdentity
 from facts.recorder import KeptInMemory
@@ -19,9 +18,9 @@ from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.proxies.watch import Watch
 from observe.wait import NotYet, Pace, eventually
-from provision.disruption.outages import UnderWay
+from provision.disruption.outages import OngoingOutage
 from provision.pods.clients_and_servers import TestPods
-from provision.pods.running import why
+from provision.pods.running import last_words, why
 
 T = TypeVar("T")
 
@@ -32,12 +31,12 @@ Meanwhile = tuple[ProxyIdentity | None, str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Test pods that were started while tbot was away.
+    """Test pods that were started while tbot was down.
 
     Attributes:
-        outage: Of tbot.
-        pods: The start of each, by the test pod's name.
-        watch: Holds what was done meanwhile.
+        outage: Outage of tbot.
+        pods: Start of each test pod, by its name.
+        watch: Timeline of what the suite did meanwhile.
     """
 
     outage: Outage
@@ -46,12 +45,12 @@ class Started:
 
 
 class Starts:
-    """Test pods that are started together.
+    """Starts test pods together.
 
     Args:
-        test_pods: The test pods.
-        cluster: The cluster, as something to look at.
-        pace: Patience with each.
+        test_pods: Test pods to start.
+        cluster: Reads the cluster.
+        pace: Pace of the wait for each.
     """
 
     def __init__(self, test_pods: TestPods, cluster: Cluster, pace: Pace) -> None:
@@ -61,47 +60,46 @@ class Starts:
         self._began = datetime.now(UTC)
 
     def start(self, name: str) -> Start:
-        """Starts them, and waits for one."""
-        self.begin()
-        return self.once_ready(name, self.meanwhile(name))
+        """Start them, and wait for one."""
+        self._begin()
+        return self._once_ready(name, self._meanwhile(name))
 
-    def without_tbot(self, taken: AbstractContextManager[UnderWay], *names: str) -> Started:
-        """Starts them while tbot is away, and waits for each once it is back.
+    def without_tbot(self, taken: AbstractContextManager[OngoingOutage], *names: str) -> Started:
+        """Start them while tbot is down, and wait for each once tbot is back.
 
         Args:
-            taken: The outage, in which tbot leaves its socket behind on one node.
-            names: Of the test pods.
+            taken: Outage in which tbot leaves its socket behind on one node.
+            names: Names of the test pods.
         """
         watch = Watch(self._cluster, [])
         with taken as going, watch.acting("tbot is away"):
             watch.note("tbot", "none of its pods is left; on one node its socket is", going.gone)
             with watch.acting("two pods are started"):
-                self.begin()
-                before = {name: self.meanwhile(name) for name in names}
+                self._begin()
+                before = {name: self._meanwhile(name) for name in names}
         watch.note("tbot", "it is back", going.outage.back)
-        pods = {name: self.once_ready(name, before[name]) for name in before}
+        pods = {name: self._once_ready(name, before[name]) for name in before}
         for name, start in pods.items():
             if start.ready:
                 watch.note("Kubernetes", f"{name} is Ready", start.ready)
         return Started(going.outage, pods, watch)
 
-    def begin(self) -> None:
-        """Starts them, without waiting."""
+    def _begin(self) -> None:
         self._began = datetime.now(UTC)
         self._test_pods.begin()
 
-    def meanwhile(self, name: str) -> Meanwhile:
-        """The state of a test pod before it was Ready: its proxy where Envoy runs, else the last words of its agent.
+    def _meanwhile(self, name: str) -> Meanwhile:
+        """Return the state of a test pod before it was Ready.
 
         Raises:
-            CouldNotTell: Neither came about in time.
+            CouldNotTell: In time, neither Envoy ran nor its agent exited.
         """
 
         def look(cluster: Cluster) -> Meanwhile:
             pod = self._pod(name, cluster)
             proxy = pod.proxy
             if proxy is not None and proxy.last_exit_code is not None:
-                log = _last_words(pod, cluster)
+                log = last_words(pod, cluster)
                 return None, str(log.document).strip()[-2000:], (*pod.evidence, log.evidence)
             if proxy is None or proxy.state != "running":
                 raise NotYet(why(pod))
@@ -113,13 +111,8 @@ class Starts:
 
         return self._eventually(f"the proxy of {name} runs, or its agent has ended", look)
 
-    def once_ready(self, name: str, before: Meanwhile) -> Start:
-        """A test pod when it is Ready, or when it has had its time.
-
-        Args:
-            name: Of the test pod.
-            before: Its state meanwhile.
-        """
+    def _once_ready(self, name: str, before: Meanwhile) -> Start:
+        """Return the start of a test pod once it is Ready, or its time is over."""
 
         def look(cluster: Cluster) -> Pod:
             pod = self._pod(name, cluster)
@@ -138,7 +131,7 @@ class Starts:
         return Start(pod, self._began, words, meanwhile, ready, proxy, (*evidence, *pod.evidence, *proxy.evidence))
 
     def _eventually(self, what: str, look: Callable[[Cluster], T]) -> T:
-        """Waits; of all looks only the one that sees it is evidence."""
+        """Wait; record only the look that ends the wait."""
 
         def kept() -> T:
             held = KeptInMemory()
@@ -154,12 +147,3 @@ class Starts:
         if isinstance(seen, Absent):
             raise NotYet(str(seen))
         return seen
-
-
-def _last_words(pod: Pod, cluster: Cluster) -> Reading:
-    """The log of the last run of an agent that ends again and again, of which a new one may just have begun."""
-    previous = pod.proxy is not None and pod.proxy.state != "terminated"
-    try:
-        return cluster.logs(pod.namespace, pod.name, PROXY, previous=previous, tail=50)
-    except CouldNotTell as error:
-        raise NotYet(error.seen) from error

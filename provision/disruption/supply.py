@@ -1,6 +1,6 @@
-"""Supply of Envoys: the streams that they hold on tbot's sockets, and the wait for their return.
+"""SDS streams that Envoys hold on tbot's sockets, and the wait for their return.
 
-A tbot that is ready again is not the end of it: Envoy comes back to its socket in its own time, up to half a minute later.
+An Envoy reconnects to its socket at its own pace, up to half a minute after tbot is ready again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ CSI_DRIVER = "csi.spiffe.io"
 
 
 def uses_the_socket(pod: Pod) -> bool:
-    """Return whether a pod lives and its proxy is meant to take its secrets from the node's socket."""
+    """Return True where a pod runs and its proxy should get its secrets from the node's socket."""
     if pod.proxy is None or pod.terminating or pod.has_ended:
         return False
     return any((v.name == WORKLOAD_SOCKET and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
 
 
 def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
-    """Sees that tbot is Ready on every node: one that is not supplies no proxy, so that there is nothing to wait for.
+    """Check that tbot is Ready on every node; otherwise it does not supply every proxy, and a wait would be in vain.
 
     Raises:
-        CouldNotTell: It is not.
+        CouldNotTell: tbot is not Ready on some node.
     """
     seen = cluster.daemon_set(tbot.daemon_set.namespace, tbot.daemon_set.name)
     if isinstance(seen, Absent) or seen.ready < seen.desired or not seen.desired:
@@ -42,41 +42,41 @@ def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
             expected="tbot Ready on every node",
             seen=str(seen) if isinstance(seen, Absent) else f"{seen.ready} of {seen.desired} Ready",
             where=str(tbot.daemon_set.ref),
-            remedy="see INST-13 and INST-14; without it nothing shows here",
+            remedy="see INST-13 and INST-14; this cannot be determined without tbot",
         )
 
 
 def supplied(cluster: Cluster) -> frozenset[str]:
-    """Uids of the pods whose Envoy has all its streams now."""
+    """Return the uids of the pods whose Envoy has all its streams now."""
     return frozenset(pod.uid for pod in cluster.pods() if uses_the_socket(pod) and not _lack(cluster, pod))
 
 
 def await_supply(cluster: Cluster, pace: Pace, *, of: Collection[str] | None = None) -> None:
-    """Waits until each Envoy on tbot's sockets has all its streams; each is asked until it has, once.
+    """Wait until each Envoy on tbot's sockets has had all its streams once.
 
     Args:
-        cluster: To look at.
-        pace: Patience.
-        of: Uids of the pods that count, those that are gone excepted; None for all.
+        cluster: Reads the cluster.
+        pace: Pace of the wait.
+        of: Uids of the pods that count, unless they are gone; None for all.
 
     Raises:
-        CouldNotTell: It was not so in time.
+        CouldNotTell: An Envoy lacked a stream until the time was over.
     """
-    well: set[str] = set()
+    supplied_once: set[str] = set()
 
     def look() -> None:
         for pod in cluster.pods():
-            if pod.uid in well or not uses_the_socket(pod) or (of is not None and pod.uid not in of):
+            if pod.uid in supplied_once or not uses_the_socket(pod) or (of is not None and pod.uid not in of):
                 continue
             if lacks := _lack(cluster, pod):
                 raise NotYet(lacks)
-            well.add(pod.uid)
+            supplied_once.add(pod.uid)
 
     eventually("every Envoy has its SDS streams", look, pace)
 
 
 def _lack(cluster: Cluster, pod: Pod) -> str:
-    """The streams that a pod's Envoy lacks, in words; empty where it has all."""
+    """Return what streams a pod's Envoy lacks, in words; empty where it has all."""
     try:
         seen = envoy.parse_streams(read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS].document)
     except CouldNotTell as error:

@@ -1,4 +1,4 @@
-"""A trial: what is done to the source of identities while test pods call each other and their proxies are watched."""
+"""A trial: the suite acts on the source of identities while test pods call each other and their proxies are watched."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from observe.proxies.watch import Watch
 from observe.traffic.load import PlannedLoad, Running, under_load
 from observe.wait import NotYet, wait_until
 from provision.disruption.lifetimes import Lifetimes
-from provision.disruption.outages import UnderWay
+from provision.disruption.outages import OngoingOutage
 from provision.names import HTTP, TCP
 from provision.pods.clients_and_servers import SECOND_SOCKET, TestPods
 
 TOO_LATE = 10
-"""Seconds behind its interval after which a renewal is no longer waited for: no budget of a scenario is that wide."""
+"""Seconds past its interval after which the suite stops waiting for a renewal: more than the budget of any scenario."""
 
 
 class Trial:
-    """Proxies under observation while the suite acts on the source of their identities, and the loads between them.
+    """Proxies that the suite watches while it acts on the source of their identities, and the loads between them.
 
     Attributes:
-        watch: Of the proxies at both ends of all loads.
-        pods: The pods of these proxies, as they were when it began.
-        lifetimes: Of certificates from the mesh's own socket, and from the second one.
+        watch: Watch of the proxies at both ends of all loads.
+        pods: Pods of these proxies, as they were at the beginning.
+        running: Loads, in the given order.
+        lifetimes: Lifetimes of certificates from the mesh's own socket, and from the second one.
     """
 
     def __init__(
@@ -47,24 +48,24 @@ class Trial:
         self.watch = watch
         self.pods = tuple(pods)
         self.lifetimes = tuple(lifetimes)
-        self._running = tuple(running)
+        self.running = tuple(running)
 
     @property
     def slowest_renewal(self) -> int:
-        """Seconds after which every watched proxy must have a new certificate, if all is well."""
+        """Seconds within which every watched proxy gets a new certificate in a healthy install."""
         return max(each.renewal for each in self.lifetimes)
 
     def lifetimes_of(self, history: History) -> Lifetimes:
-        """Of the certificates that a proxy gets, by the socket that it asks."""
+        """Return the lifetimes of the certificates that a proxy gets from its socket."""
         on_second = history.latest is not None and history.latest.socket_path.endswith(f"/{SECOND_SOCKET}")
         return self.lifetimes[-1 if on_second else 0]
 
     def await_renewals(self, count: int, patience: float) -> None:
-        """Waits until each proxy has had so many new certificates, or one of them has waited too long for its next.
+        """Wait until each proxy has had so many new certificates, or one proxy has waited too long for its next one.
 
         Args:
-            count: How many.
-            patience: Seconds that looking may take besides.
+            count: Number of new certificates.
+            patience: Additional seconds for reading the proxies.
 
         Raises:
             CouldNotTell: A proxy cannot be read.
@@ -80,15 +81,15 @@ class Trial:
         self.watch.until(f"each proxy has had {count} new certificates, or is late", look, longest)
 
     def await_each(self, what: str, lacks: Callable[[ProxyIdentity], str], patience: float) -> None:
-        """Waits until every watched proxy was seen to be as it is looked for.
+        """Wait until the suite has seen every watched proxy in a state.
 
         Args:
-            what: What is waited for.
-            lacks: How a proxy is not so; empty where it is.
+            what: State, as a sentence.
+            lacks: Returns what a proxy lacks of that state; empty where it lacks nothing.
             patience: Seconds.
 
         Raises:
-            CouldNotTell: One was not in time.
+            CouldNotTell: A proxy was not in that state in time.
         """
 
         def look(histories: Sequence[History]) -> None:
@@ -99,12 +100,12 @@ class Trial:
         self.watch.until(what, look, patience)
 
     def give_each_time(self, what: str, has: Callable[[History], bool], seconds: float) -> None:
-        """Waits until each proxy is as it is looked for, or the time for that is over: judgments say which it was.
+        """Wait until each proxy is in a state, or the time is over; a judgment then says which proxies are late.
 
         Args:
-            what: Of a proxy, as in "has a new certificate".
-            has: Whether it is so.
-            seconds: How long.
+            what: State of a proxy, as in "has a new certificate".
+            has: True where a proxy is in that state.
+            seconds: Seconds.
 
         Raises:
             CouldNotTell: A proxy cannot be read.
@@ -119,72 +120,61 @@ class Trial:
         self.watch.until(f"each proxy {what}, or is late", look, seconds + TOO_LATE)
 
     def node_of(self, name: str) -> str:
-        """The node of a pod."""
+        """Return the node of a pod."""
         return next(pod.node for pod in self.pods if pod.name == name)
 
     def pod_now(self, before: Pod) -> Pod:
-        """A pod as it is now.
+        """Return a pod as it is now.
 
         Raises:
-            CouldNotTell: It is gone.
+            CouldNotTell: The pod is gone.
         """
         after = self._cluster.pod(before.namespace, before.name)
         if isinstance(after, Absent):
             raise CouldNotTell(
-                expected="the pod to stay", seen=str(after), where=str(before.ref), remedy="see who has removed it"
+                expected="the pod to stay", seen=str(after), where=str(before.ref), remedy="find out who removed it"
             )
         return after
 
     def also(self, *pods: Pod) -> None:
-        """Watches further proxies from now on."""
+        """Watch further proxies from now on."""
         self.watch.follow(*pods)
         self.pods = (*self.pods, *pods)
 
-    @property
-    def running(self) -> tuple[Running, ...]:
-        """The loads."""
-        return self._running
-
     def end(self) -> tuple[Load, ...]:
-        """Ends the loads and the watch; a second call answers the same.
+        """End the loads and the watch; a second call returns the same.
 
         Raises:
-            CouldNotTell: A load has not gone on until now.
+            CouldNotTell: A load generator exited early.
         """
-        loads = tuple(running.end() for running in self._running)
+        loads = tuple(running.end() for running in self.running)
         self.watch.stop()
         return loads
 
     @property
-    def loads(self) -> tuple[Load, ...]:
-        """The loads that have ended."""
-        return tuple(running.load for running in self._running if running.load is not None)
-
-    @property
     def histories(self) -> tuple[History, ...]:
-        """The histories of the proxies so far."""
+        """Histories of the proxies so far."""
         return self.watch.histories
 
-    # Outages.
-
     @contextmanager
-    def without(self, taken: AbstractContextManager[UnderWay]) -> Iterator[UnderWay]:
-        """An outage, put on the timeline."""
+    def without(self, taken: AbstractContextManager[OngoingOutage]) -> Iterator[OngoingOutage]:
+        """Enter an outage, and put it on the timeline."""
         with taken as going, self.watch.acting(f"{going.of} is away"):
             self.watch.note(going.of, going.shown_by, going.gone)
             yield going
         self.watch.note(going.of, "it is back", going.outage.back)
 
-    def past_the_end(self, taken: AbstractContextManager[UnderWay], spare: float) -> Outage:
-        """An outage that lasts until so many seconds after the end of the last certificate."""
+    def past_the_end(self, taken: AbstractContextManager[OngoingOutage], spare: float) -> Outage:
+        """Let an outage last until so many seconds after the last certificate has expired."""
         with self.without(taken) as going:
             last_end = max(history.svids[-1].what.not_after for history in self.histories)
             wait_until(last_end + timedelta(seconds=spare))
-            going.suffering = self._pods_now()
+            found = (self._cluster.pod(pod.namespace, pod.name) for pod in self.pods)
+            going.suffering = tuple(pod for pod in found if isinstance(pod, Pod))
         return going.outage
 
-    def past_renewals(self, taken: AbstractContextManager[UnderWay], count: int) -> Outage:
-        """An outage that lasts until each proxy has had so many new certificates in it, or the time for them is over."""
+    def past_renewals(self, taken: AbstractContextManager[OngoingOutage], count: int) -> Outage:
+        """Let an outage last until each proxy has had so many new certificates during it, or the time for them is over."""
         with self.without(taken) as going:
             gone = going.gone
             self.give_each_time(
@@ -195,14 +185,9 @@ class Trial:
         return going.outage
 
     def go_on(self, seconds: float) -> None:
-        """Lets the loads go on for so many seconds after the last look at a proxy."""
+        """Let the loads go on for so many seconds after the last look at a proxy."""
         latest = max(h.last_look for h in self.histories if h.last_look is not None)
         wait_until(latest + timedelta(seconds=seconds))
-
-    def _pods_now(self) -> tuple[Pod, ...]:
-        """The pods as they are now, those that are gone excepted."""
-        found = (self._cluster.pod(pod.namespace, pod.name) for pod in self.pods)
-        return tuple(pod for pod in found if isinstance(pod, Pod))
 
 
 @contextmanager
@@ -213,19 +198,19 @@ def trial_of(
     planned: Sequence[PlannedLoad] = (),
     lifetimes: Sequence[Lifetimes] = (),
 ) -> Iterator[Trial]:
-    """A trial, from its beginning to its end; its timeline is drawn in any case.
+    """Begin a trial; on exit end it, and draw its timeline in any case.
 
     Args:
-        title: Of the timeline.
-        cluster: The cluster.
-        pods: Pods whose proxies are watched.
-        planned: The loads between them.
-        lifetimes: Of certificates from the mesh's own socket, and from the second one.
+        title: Title of the timeline.
+        cluster: Reads the cluster.
+        pods: Pods whose proxies the suite watches.
+        planned: Loads between them.
+        lifetimes: Lifetimes of certificates from the mesh's own socket, and from the second one.
     """
     with ExitStack() as stack:
         watch = Watch(cluster, pods)
         running: tuple[Running, ...] = ()
-        # Drawn after everything has ended, also where the scenario fails: then a person needs it most.
+        # Drawn after everything has ended, also where the scenario fails: then the user needs it most.
         stack.callback(lambda: watch.timeline(title, [r.load for r in running if r.load is not None]))
         stack.enter_context(watch)
         running = stack.enter_context(under_load(cluster, planned))
@@ -233,14 +218,14 @@ def trial_of(
 
 
 def planned_load(test_pods: TestPods, client: str, server: str, rate: float, *, keep: bool) -> PlannedLoad:
-    """A load between two test pods, as soon as the client knows the server.
+    """Return a load between two test pods, as soon as the client knows the server.
 
     Args:
-        test_pods: The test pods.
+        test_pods: Test pods.
         client: Name of the client.
         server: Name of the server.
         rate: Requests a second.
-        keep: All over one TCP connection; else one HTTP request each.
+        keep: True for all requests over one TCP connection, False for one HTTP request each.
     """
     calling, called = test_pods.known_to(client, server)
     address = f"{server}.{test_pods.namespace(server)}"

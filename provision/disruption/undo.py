@@ -1,4 +1,4 @@
-"""Putting back what was taken away: tried until it is so, because the proxies that live from it depend on it."""
+"""Restoring what an outage took away: retried until it succeeds, because proxies depend on it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from observe.wait import NotYet, Pace, eventually
 
 
 def put_back(what: str, change: Callable[[], object], pace: Pace, *, by_hand: str) -> None:
-    """Makes a change that puts something back, again where the API server does not take it.
+    """Make a change that restores something, and retry it where the API server refuses.
 
     Args:
-        what: What is so then, as in "tbot may run on every node".
-        change: The change; harmless where it is made twice.
-        pace: Patience.
-        by_hand: The command with which a person puts it back.
+        what: State after the change, as in "tbot may run on every node".
+        change: Change; harmless where it is made twice.
+        pace: Pace of the retries.
+        by_hand: Command with which a person restores it.
 
     Raises:
-        CouldNotTell: It was refused to the end; says the command.
+        CouldNotTell: The API server refused until the time was over; the remedy names the command.
     """
 
     def attempt() -> None:
@@ -27,4 +27,4 @@ def put_back(what: str, change: Callable[[], object], pace: Pace, *, by_hand: st
         except ProvisioningFailed as error:
             raise NotYet(f"{error.seen} ({error.where})") from error
 
-    eventually(what, attempt, pace, remedy=f"put it back by hand: {by_hand}")
+    eventually(what, attempt, pace, remedy=f"restore it by hand: {by_hand}")

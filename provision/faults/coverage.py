@@ -1,6 +1,6 @@
 """Coverage: every requirement is broken by a fault, and every cause of a broken install has a fault.
 
-A check that nothing can fail proves nothing.
+A check that cannot fail proves nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from facts.catalogue import Catalogue
 from provision.faults.fault import Fault
 
 WITHOUT_FAULT = "without-fault.txt"
-"""Below ``features/``: ids of requirements that no fault breaks, one a line, each with its reason behind a ``#``."""
+"""File in ``features/``: ids of requirements that no fault breaks, one a line, each with its reason after a ``#``."""
 
 CAUSES_WITHOUT_FAULT = Path(__file__).with_name("causes-without-fault.txt")
-"""Ids of causes that no fault has, in the same form."""
+"""File with the ids of causes that no fault has, in the same form."""
 
 
 def read_listed(file: Path) -> list[tuple[str, str]]:
@@ -32,7 +32,7 @@ def breaking(requirement: str, faults: Iterable[Fault]) -> list[Fault]:
 
 
 def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]) -> Iterator[str]:
-    """Report what is wrong with the faults' coverage of the catalogue, one sentence each.
+    """Yield what is wrong with the faults' coverage of the catalogue, one sentence each.
 
     Args:
         listed_in: The list of requirements without a fault.
@@ -55,7 +55,7 @@ def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]
 
 
 def lint_causes(listed_in: Path, causes: Collection[str], faults: Iterable[Fault]) -> Iterator[str]:
-    """Report what is wrong with the causes that faults name, one sentence each.
+    """Yield what is wrong with the causes that faults name, one sentence each.
 
     Args:
         listed_in: The list of causes without a fault.
@@ -95,6 +95,3 @@ def _lint_definitions(catalogue: Catalogue, faults: Sequence[Fault]) -> Iterator
             yield f"the fault {fault.name} both breaks and blinds {both}"
         if not fault.breaks:
             yield f"the fault {fault.name} breaks nothing"
-    for name, times in Counter(fault.name for fault in faults).items():
-        if times > 1:
-            yield f"{times} faults are called {name}"

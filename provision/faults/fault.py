@@ -1,9 +1,9 @@
-"""The type of a fault, the registry of all faults, and the scene that faults are injected into."""
+"""The type of a fault, and the scene that faults are injected into."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from settings import Timeouts
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 """Label of the nodes with the control plane."""
+
+WITH_SPIRE = "sidecar,spire"
+"""The injection templates that the manifests of the test application ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,16 @@ class Scene:
         """Resources of Teleport; creating one replaces the former."""
         return Resources(self.installation.authority, self.installation.run_id, self.recorder, replace=True)
 
-    def pace(self, timeout: float) -> Pace:
-        """Return the pace of one wait."""
-        return Pace(timeout=timeout)
+    @property
+    def rollout(self) -> Pace:
+        """Pace of a wait for a rollout."""
+        return Pace(self.patience.rollout)
 
     @contextmanager
     def looking(self) -> Iterator[Cluster]:
         """Open the cluster for reading.
 
-        What is read here to wait for something is no evidence; the scenarios read again afterwards.
+        What the fault reads to wait for something is no evidence; the scenarios read it again afterwards.
         """
         cluster = Cluster(self.installation.kubeconfig, self.installation.context, KeptInMemory(), self.patience)
         try:
@@ -99,24 +103,21 @@ class Scene:
 
     def restart_app(self) -> None:
         """Restart the test application, as ``kubectl rollout restart`` does, and wait until the rollout is over."""
-        self.begin_restart_of_app()
+        self.installation.objects.restart("Deployment", APP, namespace=APP)
         self.await_app()
-
-    def begin_restart_of_app(self) -> None:
-        """Restart the test application without waiting."""
-        self._restart("Deployment", APP, APP)
 
     def restart_tbot(self) -> None:
         """Restart tbot, as ``kubectl rollout restart`` does, and wait until every Envoy has its streams again."""
-        self.begin_restart_of_tbot()
+        self.installation.objects.restart("DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
         self.await_tbot()
 
-    def begin_restart_of_tbot(self) -> None:
-        """Restart tbot without waiting."""
-        self._restart("DaemonSet", TBOT, TBOT_NAMESPACE)
+    def await_rollout(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        """Wait until a Deployment or DaemonSet is rolled out, and return it.
 
-    def _restart(self, kind: str, name: str, namespace: str) -> None:
-        self.installation.objects.restart(kind, name, namespace=namespace)
+        Raises:
+            CouldNotTell: The rollout took too long.
+        """
+        return self.installation.objects.await_ready(kind, name, self.rollout, namespace=namespace)
 
     def await_app(self) -> None:
         """Wait until the test application is rolled out and no pod of an older template is left.
@@ -124,58 +125,37 @@ class Scene:
         Raises:
             CouldNotTell: The rollout took too long.
         """
-        objects, pace = self.installation.objects, self.pace(self.patience.rollout)
-        wanted = objects.await_ready("Deployment", APP, pace, namespace=APP)["spec"]["replicas"]
+        wanted = self.await_rollout("Deployment", APP, APP)["spec"]["replicas"]
 
         def look() -> None:
-            pods = objects.all_of("v1", "Pod", namespace=APP, label_selector=f"app={APP}")
+            pods = self.installation.objects.all_of("v1", "Pod", namespace=APP, label_selector=f"app={APP}")
             if len(pods) != wanted:
                 raise NotYet(f"{len(pods)} pods, {wanted} wanted")
 
-        eventually("only pods of the current template are left", look, pace)
+        eventually("only pods of the current template are left", look, self.rollout)
 
-    def await_injection(self, *, refused: bool) -> None:
-        """Wait until the API server refuses, or accepts, a new pod that asks for the template spire.
+    def await_refusal(self) -> None:
+        """Wait until the API server refuses a new pod that asks for the template spire.
 
         Raises:
-            CouldNotTell: That took too long.
+            CouldNotTell: The API server still accepts such a pod.
         """
 
         def look() -> None:
-            try:
-                self._injected()
-            except ProvisioningFailed as error:
-                if not refused:
-                    raise NotYet(error.seen) from error
-            else:
-                if refused:
-                    raise NotYet("it is accepted")
+            with suppress(ProvisioningFailed):
+                self._injected(WITH_SPIRE)
+                raise NotYet("the API server accepts it")
 
-        what = f"an injected pod is {'refused' if refused else 'accepted'}"
-        eventually(what, look, self.pace(self.patience.pod_ready))
+        eventually("an injected pod is refused", look, Pace(self.patience.pod_ready))
 
-    def await_socket_volume(self, source: str, *, read_only: bool = False) -> None:
-        """Wait until a newly injected pod has its workload-socket from a source such as ``hostPath``.
-
-        Args:
-            source: Key of the volume.
-            read_only: Whether every mount of it must be read-only.
-
-        Raises:
-            CouldNotTell: That took too long.
-        """
-
-        def look(spec: dict[str, Any]) -> None:
-            keys = {key for v in spec["volumes"] if v["name"] == WORKLOAD_SOCKET for key in v}
-            proxies = [c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == PROXY]
-            mounts = [m.get("readOnly", False) for c in proxies for m in c["volumeMounts"] if m["name"] == WORKLOAD_SOCKET]
-            if source not in keys or all(mounts) is not read_only:
-                raise NotYet(f"{WORKLOAD_SOCKET} has {sorted(keys)}, readOnly {mounts}")
-
-        self.await_injected(f"has its {WORKLOAD_SOCKET} from {source}, {'read-only' if read_only else 'writable'}", look)
-
-    def await_injected(self, what: str, look: Callable[[dict[str, Any]], None], *, templates: str = "sidecar,spire") -> None:
-        """Wait until a newly injected pod passes a check.
+    def await_injected(
+        self,
+        what: str = "is accepted",
+        look: Callable[[dict[str, Any]], None] = lambda _spec: None,
+        *,
+        templates: str = WITH_SPIRE,
+    ) -> None:
+        """Wait until the API server accepts a newly injected pod, and the pod passes a check.
 
         Args:
             what: What the pod must do or have, as in "has a certain volume".
@@ -192,9 +172,33 @@ class Scene:
             except ProvisioningFailed as error:
                 raise NotYet(error.seen) from error
 
-        eventually(f"an injected pod {what}", injected, self.pace(self.patience.pod_ready))
+        eventually(f"an injected pod {what}", injected, Pace(self.patience.pod_ready))
 
-    def _injected(self, templates: str = "sidecar,spire") -> dict[str, Any]:
+    def await_socket_volume(self, source: str, *, read_only: bool = False) -> None:
+        """Wait until a newly injected pod has its workload-socket from a source such as ``hostPath``.
+
+        Args:
+            source: Key of the volume.
+            read_only: Whether every mount of it must be read-only.
+
+        Raises:
+            CouldNotTell: That took too long.
+        """
+
+        def look(spec: dict[str, Any]) -> None:
+            must_have_socket_from(source, spec)
+            mounts = [
+                m.get("readOnly", False)
+                for proxy in proxies_of(spec)
+                for m in proxy["volumeMounts"]
+                if m["name"] == WORKLOAD_SOCKET
+            ]
+            if all(mounts) is not read_only:
+                raise NotYet(f"the mounts of its {WORKLOAD_SOCKET} have readOnly {mounts}")
+
+        self.await_injected(f"has its {WORKLOAD_SOCKET} from {source}, {'read-only' if read_only else 'writable'}", look)
+
+    def _injected(self, templates: str) -> dict[str, Any]:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -209,10 +213,25 @@ class Scene:
         Raises:
             CouldNotTell: That took too long.
         """
-        pace = self.pace(self.patience.rollout)
-        self.installation.objects.await_ready("DaemonSet", TBOT, pace, namespace=TBOT_NAMESPACE)
+        self.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
         with self.looking() as cluster:
-            await_supply(cluster, pace)
+            await_supply(cluster, self.rollout)
+
+
+def proxies_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the proxy's container in a pod's specification, native or classic."""
+    return [c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == PROXY]
+
+
+def must_have_socket_from(source: str, spec: dict[str, Any]) -> None:
+    """Check the source of a pod's workload-socket, such as ``hostPath``.
+
+    Raises:
+        NotYet: The volume has another source.
+    """
+    keys = {key for volume in spec["volumes"] if volume["name"] == WORKLOAD_SOCKET for key in volume}
+    if source not in keys:
+        raise NotYet(f"its {WORKLOAD_SOCKET} has {sorted(keys)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +242,18 @@ class Fault:
         name: Name of the fault, as in ``make test-faults`` and docs/faults.md.
         description: What the operator did, as a sentence.
         cause: Id of the cause in ``judge/causes.yaml`` that a finding must name under this fault.
-        along: Ids of causes that are true as well while it lasts, because the fault works by their means: a socket can be
-            taken over only where its directory is writable.
-        touches: Objects that the fault changes, which must be whole again afterwards.
-        undo: How the fault is undone, as a sentence.
+        further_causes: Ids of further causes that are true while the fault lasts, because the fault needs them: a pod can
+            take over a socket only where the socket's directory is writable.
+        touches: Objects that the fault changes, and that must be as before afterwards.
+        undo: How the suite undoes the fault, as a sentence.
         breaks: Requirements that fail while the fault lasts; exactly these.
         blinds: Requirements that cannot be determined while the fault lasts, because a reading fails.
-        reach: Requirements that the fault might touch (see ``reach.py``), and that must hold nevertheless.
-        inject: Context manager: on entry the fault is in force, on exit the scene is whole again. It yields the operator's
-            tools and credentials where the fault changes them.
-        standing: The recommended installation has the fault from the beginning, because the guide asks for it. Then `inject`
-            works the other way round: on entry the fault is gone, on exit it is there again.
-        short: CI injects it; under it all of the installation and the checklist is judged.
+        reach: Requirements that the fault might affect (see ``reach.py``), and that must hold nevertheless.
+        inject: Context manager: on entry it puts the fault into force, on exit it restores the scene. It yields the
+            operator's tools and credentials where the fault changes them.
+        standing: The recommended installation has the fault from the beginning, because the guide asks for it. `inject` then
+            works the other way round: it removes the fault on entry and restores it on exit.
+        short: CI injects it, and judges all requirements of the installation and of the checklist under it.
     """
 
     name: str
@@ -246,31 +265,25 @@ class Fault:
     inject: Callable[[Scene], AbstractContextManager[Operator | None]]
     reach: frozenset[str] = frozenset()
     blinds: frozenset[str] = frozenset()
-    along: frozenset[str] = frozenset()
+    further_causes: frozenset[str] = frozenset()
     standing: bool = False
     short: bool = False
 
     @property
     def judged(self) -> frozenset[str]:
-        """The requirements that are judged under it."""
+        """Requirements that the suite judges under the fault."""
         return self.breaks | self.blinds | self.reach | SAMPLE
 
 
-_REGISTERED: dict[str, Fault] = {}
-
-
-def register(fault: Fault) -> Fault:
-    """Add a fault to the registry, and return it.
+def by_name(faults: Iterable[Fault]) -> dict[str, Fault]:
+    """Return faults by name: first those that CI injects, each group in the given order.
 
     Raises:
-        ValueError: Another fault has its name.
+        ValueError: Two faults have the same name.
     """
-    if fault.name in _REGISTERED:
-        raise ValueError(f"two faults are called {fault.name}")
-    _REGISTERED[fault.name] = fault
-    return fault
-
-
-def registered() -> dict[str, Fault]:
-    """Return every registered fault by name: those that CI injects first, then in the order of their registration."""
-    return {fault.name: fault for fault in sorted(_REGISTERED.values(), key=lambda fault: not fault.short)}
+    named: dict[str, Fault] = {}
+    for fault in sorted(faults, key=lambda fault: not fault.short):
+        if fault.name in named:
+            raise ValueError(f"two faults are called {fault.name}")
+        named[fault.name] = fault
+    return named

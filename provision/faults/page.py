@@ -1,4 +1,4 @@
-"""The page about the faults, ``docs/faults.md``, generated from their definitions."""
+"""The page about the faults, ``docs/faults.md``, which is generated from their definitions."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _HEAD = """\
 # The faults
 
 Every check of this suite must be able to fail. So every requirement has a fault: a named, reversible way to break an
-installation, by means that a real operator has. `make test-faults` brings up one lab, certifies it, and then, for one
-fault after the other, injects it, certifies, undoes it and certifies again. Under the fault exactly the requirements
-named here must fail; all others that are judged must have the verdicts of the healthy lab, and after the fault all of
-them must.
+installation, by means that a real operator has. `make test-faults` brings up one lab and certifies it. Then, for one fault
+after the other, it injects the fault, certifies, undoes the fault and certifies again. Under a fault exactly the
+requirements listed here must fail. All others that are judged must have the verdicts of the healthy lab, and after the
+fault all requirements must have them again.
 
-Under a fault the suite judges the requirements that it breaks, those that are verified by reading the same things
-(its reach), and the same sample every time: {sample}. Without options, `make test-faults` takes the faults of the
-profiles install, checklist, identity and traffic, which are judged in seconds; `make test-faults PROFILES=rotation`
-takes those of rotation, and so on. A fault belongs to the last profile that it breaks something of. Requirements that
-take minutes are judged under the faults that name them, and once at the end. "Could not be determined" means that a
-reading fails while the fault lasts: the run says so, and the requirement neither passes nor fails.
+Under a fault the suite judges the requirements that the fault breaks, the requirements that are verified by reading the
+same things (its reach), and the same sample every time: {sample}. Without options, `make test-faults` runs the faults of
+the profiles install, checklist, identity and traffic, which take seconds to judge; `make test-faults PROFILES=rotation`
+runs those of rotation, and so on. A fault belongs to the last profile of the requirements that it breaks. Requirements
+that take minutes are judged under the faults that name them, and once at the end. "Could not be determined" means that a
+reading fails while the fault lasts: the report says so, and the requirement neither passes nor fails.
 
-The cause of a fault is what a finding must name under it; [judge/causes.yaml](../judge/causes.yaml) has what shows
-it, what it is told from, and the remedy.
+A finding must name the cause of its fault. [judge/causes.yaml](../judge/causes.yaml) describes for each cause what shows
+it, how it differs from similar causes, and the remedy.
 
-`make docs` generates this page from `provision/faults/`; `make lint` checks that it is current, and that no
-requirement and no cause is left out.
+`make docs` generates this page from `provision/faults/`. `make lint` checks that the page is current, and that it leaves
+out no requirement and no cause.
 """
 
 
@@ -50,9 +50,9 @@ def page(
     Args:
         catalogue: All requirements, in the order of the page.
         faults: All faults, in the order of the page.
-        without: By requirement that no fault breaks: why.
-        causes: The sentence of each cause, by its id, in the order of the page.
-        causes_without: By cause that no fault has: why.
+        without: Reasons by requirement that no fault breaks.
+        causes: Sentences by id of the cause, in the order of the page.
+        causes_without: Reasons by cause that no fault has.
     """
     faults, order = list(faults), list(catalogue.requirements)
 

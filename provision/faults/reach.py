@@ -1,13 +1,13 @@
-"""Requirements that a fault might touch: they are judged under it, beside those that it must break.
+"""Requirements that a fault might affect: the suite judges them under the fault, beside those that the fault must break.
 
-Each named set lists the requirements that are verified by reading the same place, so that a side effect of a fault shows.
-The sample is the same for all faults.
+Each named set lists the requirements that the suite verifies by reading the same place, so that a side effect of a fault
+shows. The sample is the same for all faults.
 """
 
 from __future__ import annotations
 
 SAMPLE = frozenset({"INST-01", "INST-03", "INST-06", "INST-12", "INST-15", "CHK-9"})
-"""Judged under every fault: one cheap requirement for each place that is read. The tools, Teleport's public endpoint,
+"""Judged under every fault: one cheap requirement for each place that the suite reads: tools, Teleport's public endpoint,
 Istio's configuration, Teleport's resources, the API server's pods, and Envoy."""
 
 TOOLS = frozenset({"INST-01", "INST-05"})

@@ -1,4 +1,4 @@
-"""What explains a failed part: pods, events and the end of their logs, kept as evidence before anything is removed."""
+"""Evidence of a failed part: pods, events and the end of their logs, recorded before the suite removes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOG_LINES = 60
 
 
 def keep_state(namespace: str, objects: Objects, recorder: Recorder) -> None:
-    """Records the pods and events of a namespace, and the last lines of each container that has run."""
+    """Record the pods and events of a namespace, and the last lines of each container that has run."""
     base = f"/api/v1/namespaces/{namespace}"
     pods = _kept(f"{base}/pods", ObjectRef("Namespace", namespace), objects, recorder)
     _kept(f"{base}/events", ObjectRef("Namespace", namespace), objects, recorder)
@@ -30,7 +30,7 @@ def keep_state(namespace: str, objects: Objects, recorder: Recorder) -> None:
 
 
 def _kept(path: str, subject: ObjectRef, objects: Objects, recorder: Recorder) -> str:
-    """The answer to a GET, recorded; empty, and recorded as such, where there is none."""
+    """Record and return the answer to a GET; where there is none, record that and return an empty text."""
     try:
         answer = objects.raw(path)
     except ConformanceError as error:

@@ -1,6 +1,6 @@
 """The Gateway API in a cluster of the suite's own: its kinds of objects, and the class that istiod then serves.
 
-A cluster that somebody else made is never given them: there, a gateway of this kind is certified only where it can exist.
+The suite never installs them in an existing cluster: there it certifies such a gateway only where the kinds exist.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ DEFINITIONS = "apiextensions.k8s.io/v1"
 
 
 def introduce(objects: Objects, file: Path) -> None:
-    """Applies the definitions, unless the cluster has some already, in whatever version.
+    """Apply the definitions, unless the cluster has any of them, in any version.
 
     Args:
-        objects: The cluster.
-        file: JSON list of them.
+        objects: Changes the cluster.
+        file: JSON list of the definitions.
 
     Raises:
-        ProvisioningFailed: The file cannot be used, or the API server refuses them.
+        ProvisioningFailed: The file cannot be read, or the API server refuses the definitions.
     """
     try:
         items = json.loads(file.read_text(encoding="utf-8"))["items"]
@@ -41,19 +41,19 @@ def introduce(objects: Objects, file: Path) -> None:
 
 
 def await_class(objects: Objects, pace: Pace) -> None:
-    """Waits until istiod serves a class of gateways, which it does once it leads and knows the kinds.
+    """Wait until istiod serves a class of gateways, which it does once it is the leader and knows the kinds.
 
     Raises:
-        CouldNotTell: It does not in time.
+        CouldNotTell: istiod does not serve one in time.
     """
 
     def look() -> None:
         try:
             found = objects.all_of("gateway.networking.k8s.io/v1", "GatewayClass")
-        except ProvisioningFailed as error:  # a new kind is served a moment after its definition was taken
+        except ProvisioningFailed as error:  # the API server serves a new kind a moment after it accepts the definition
             raise NotYet(error.seen) from error
         classes = [parse_gateway_class(document) for document in found]
         if not any(each.controller == CONTROLLER for each in classes):
-            raise NotYet(f"there are {', '.join(each.name for each in classes) or 'none'}")
+            raise NotYet(f"classes: {', '.join(each.name for each in classes) or 'none'}")
 
     eventually("istiod serves a GatewayClass", look, pace, remedy="kubectl logs -n istio-system deployment/istiod")

@@ -1,4 +1,4 @@
-"""The whole installation on a kind cluster: what depends on what, brought up with as much at the same time as possible."""
+"""The whole installation on a kind cluster: its parts, their dependencies, and as many of them at a time as possible."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
@@ -34,26 +33,25 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "istio": ("istio",),
     "app": ("app",),
 }
-"""What can be asked for, and the phases that it stands for."""
+"""Parts that a caller can ask for, and the phases of each."""
 
 _NAMESPACES = {"tbot": TBOT_NAMESPACE, "istio": ISTIO_NAMESPACE, "istiod": ISTIO_NAMESPACE, "app": APP}
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An installation that is up.
+    """A complete installation.
 
     Attributes:
-        run_id: Value of the run's label on everything that was made.
-        sources: Where images and binaries came from.
-        kubeconfig: Private file.
-        context: In it.
-        objects: The cluster, as something to change.
-        authority: The Teleport cluster.
-        variant: Which manifests, with what changes.
-        variables: Of the manifests, as they were filled in.
+        run_id: Value of the run's label on every object.
+        sources: Images and binaries.
+        kubeconfig: Private file with the context.
+        context: Context of the cluster.
+        objects: Changes the cluster.
+        authority: Teleport cluster.
+        variant: Manifests, and the changes in them.
+        variables: Values of the manifests' variables.
         directory: Private directory for files.
-        timeline: How long each phase took.
     """
 
     run_id: str
@@ -65,11 +63,10 @@ class Installation:
     variant: Variant
     variables: Mapping[str, str]
     directory: Path
-    timeline: tuple[PhaseRecord, ...]
 
 
 class Installer:
-    """Brings up the parts of an installation that are asked for, each once, and removes everything that it made.
+    """Brings up parts of an installation, each once, and removes everything that it made.
 
     As a context manager it tears down at the end.
     """
@@ -82,17 +79,17 @@ class Installer:
         *,
         on_phase: Callable[[PhaseRecord], None] = lambda _record: None,
     ) -> None:
-        """Resolves images and binaries; nothing is made yet.
+        """Resolve images and binaries, without making anything yet.
 
         Args:
-            settings: Of the run, with ``cluster = kind``.
-            recorder: Takes what the commands said, and what explains a failure.
-            run_id: Of the run; letters, digits and hyphens.
-            on_phase: Called as each phase ends, in a thread of its own.
+            settings: Settings with ``cluster = kind``.
+            recorder: Records the output of commands, and evidence of failures.
+            run_id: Id of the run: letters, digits and hyphens.
+            on_phase: Called at the end of each phase, in the phase's thread.
 
         Raises:
             ProvisioningFailed: A binary or the bundle is missing, Docker does not answer, or the cache cannot be written.
-            BadInput: The settings ask for something that this cannot make.
+            BadInput: The settings ask for an installation that the suite cannot make.
         """
         must_be_installable(settings)
         self.variant = variant_of(settings)
@@ -117,17 +114,17 @@ class Installer:
         self._resources: Resources | None = None
         self._not_ready: dict[str, str] = {}
         self._phases = Phases(
-            self._blaming_docker(
+            self._checking_docker(
                 Part("cluster", self._make_cluster),
                 Part("nodes", self._await_nodes, needs=("cluster",)),
                 Part("gateway-api", self._introduce_gateway_api, needs=("cluster",)),
                 Part("teleport", self._start_teleport),
                 Part("resources", self._create_resources, needs=("teleport",)),
                 Part("token", self._create_token, needs=("teleport", "cluster")),
-                Part("tbot", self._install_agent, needs=("cluster", "resources", "token")),
-                # The gateway of Istio's own installation waits for tbot, so both must be on their way together.
+                Part("tbot", self._install_tbot, needs=("cluster", "resources", "token")),
+                # The gateway of Istio's installation waits for tbot, so both must start together.
                 Part("istio", self._install_istio, needs=("cluster", "teleport"), alongside=("tbot",)),
-                # istiod takes up the Gateway API whenever it comes, so that it need not come before istioctl begins.
+                # istiod starts to serve the Gateway API whenever it finds it, so istioctl need not wait for it.
                 Part("istiod", self._await_istiod, needs=("cluster", "gateway-api"), alongside=("istio",)),
                 Part("app", self._deploy_app, needs=("istiod", "tbot")),
             ),
@@ -141,29 +138,29 @@ class Installer:
 
     @property
     def timeline(self) -> tuple[PhaseRecord, ...]:
-        """The phases that have ended."""
+        """Results of the phases that have ended."""
         return self._phases.timeline
 
     def begin(self, *parts: str) -> None:
-        """Starts parts, and what they depend on, without waiting."""
+        """Start parts, and what they depend on, without waiting."""
         self._phases.begin(*_phases_of(parts))
 
     def ensure(self, *parts: str) -> None:
-        """Brings parts up, with what they depend on; returns at once for what is up already.
+        """Bring parts up, with what they depend on; return at once where they are up.
 
         Raises:
-            ProvisioningFailed: One failed. What can be collected about it is in the recorder.
+            ProvisioningFailed: A part failed; the recorder has the evidence.
         """
         self._phases.ensure(*_phases_of(parts))
 
     def authority(self) -> TeleportCluster:
-        """The Teleport cluster, brought up if it is not."""
+        """Return the Teleport cluster, and bring it up if it is not."""
         self.ensure("teleport")
-        assert self._authority is not None  # noqa: S101 - what the phase that has just succeeded is for
+        assert self._authority is not None  # noqa: S101 - the phase that has just succeeded sets it
         return self._authority
 
     def variables(self) -> dict[str, str]:
-        """The variables of the manifests, as they are filled in here."""
+        """Return the values of the manifests' variables."""
         authority = self.authority()
         return {
             "TRUST_DOMAIN": authority.cluster_name,
@@ -175,7 +172,7 @@ class Installer:
         }
 
     def installation(self) -> Installation:
-        """Everything, brought up if it is not."""
+        """Return the complete installation, and bring it up if it is not."""
         self.ensure(*PARTS)
         return Installation(
             run_id=self.run_id,
@@ -187,22 +184,21 @@ class Installer:
             variant=self.variant,
             variables=self.variables(),
             directory=self._directory,
-            timeline=self.timeline,
         )
 
     def tear_down(self) -> None:
-        """Ends phases that still run, then removes what was made, unless it is to be kept. Half a cluster never is.
+        """End phases that still run, then remove what was made, unless the user keeps it; half a cluster is never kept.
 
         Raises:
-            ProvisioningFailed: Something could not be removed; the rest has been.
-            KeyboardInterrupt: Ctrl-C came in the middle; says how to remove what is left.
+            ProvisioningFailed: Something could not be removed; the rest was removed.
+            KeyboardInterrupt: Ctrl-C interrupted the removal; says how to remove the rest.
         """
         name = self._settings.kind_name
         expected, remedy = f"to remove kind cluster {name} and its Teleport", f"conformance down --kind-name {name}"
         try:
             self._phases.stop()
             if not self._keep or self._has_half_a_cluster():
-                self._leave()
+                self._remove()
         except ConformanceError as error:
             raise ProvisioningFailed(
                 expected=expected, seen=error.seen, where=error.where, remedy=f"{error.remedy}; then: {remedy}"
@@ -210,16 +206,17 @@ class Installer:
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"expected {expected}; saw another interruption. Try: {remedy}") from error
 
-    def _leave(self) -> None:
-        """Removes what was made; the files last, for they say what else there is to remove."""
-        own = isinstance(self._authority, OwnTeleport)
-        in_docker: list[Callable[[], None]] = []
+    def _remove(self) -> None:
+        """Remove what was made; the files last, because they name what else there is to remove."""
+        steps: list[Callable[[], None]] = []
+        in_docker = [self.kind.remove] if self.kind.made_here else []
         if isinstance(self._authority, OwnTeleport):
-            in_docker.append(self._authority.remove)
-        if self.kind.made_here:
-            in_docker.append(self.kind.remove)
-        elsewhere = [self._resources.remove] if self._resources is not None and not own else []
-        _all_of([*elsewhere, *([lambda: _all_in_docker(in_docker)] if in_docker else [])])
+            in_docker.insert(0, self._authority.remove)
+        elif self._resources is not None:
+            steps.append(self._resources.remove)
+        if in_docker:
+            steps.append(lambda: _all_in_docker(in_docker))
+        _all_of(steps)
         if self.kind.made_here or self._made_directory:
             remove_directory(self._directory)
 
@@ -229,15 +226,13 @@ class Installer:
     def __enter__(self) -> Installer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.tear_down()
 
-    def _blaming_docker(self, *phases: Part) -> list[Part]:
-        """Phases that, when they fail, first see whether Docker has gone: that says more than what follows from it."""
+    def _checking_docker(self, *phases: Part) -> list[Part]:
+        """Return phases that check Docker first when they fail, because an absent Docker explains the rest."""
 
-        def blaming(act: Callable[[], str | None]) -> Callable[[], str | None]:
+        def checking(act: Callable[[], str | None]) -> Callable[[], str | None]:
             def acting() -> str | None:
                 try:
                     return act()
@@ -247,7 +242,7 @@ class Installer:
 
             return acting
 
-        return [replace(phase, act=blaming(phase.act)) for phase in phases]
+        return [replace(phase, act=checking(phase.act)) for phase in phases]
 
     def _make_cluster(self) -> None:
         self.kind.make(reuse=self._settings.reuse)
@@ -272,7 +267,7 @@ class Installer:
 
     def _start_teleport(self) -> None:
         self._authority = self._existing_teleport() if self._settings.tctl else self._own_teleport()
-        # Only in a Teleport of our own is a resource of the same name certainly ours.
+        # Only in its own Teleport can the suite be sure that a resource of the same name is its own.
         own = isinstance(self._authority, OwnTeleport)
         self._resources = Resources(
             self._authority, self.run_id, self._recorder,
@@ -301,46 +296,46 @@ class Installer:
         )  # fmt: skip
 
     def _create_resources(self) -> None:
-        assert self._resources is not None  # noqa: S101 - made with the authority, which this phase needs
+        assert self._resources is not None  # noqa: S101 - set together with the authority, which this phase needs
         self._resources.create_all(self.variant)
 
     def _create_token(self) -> None:
         assert self._resources is not None  # noqa: S101 - see above
         self._resources.create_token(self.objects.raw("/openid/v1/jwks"), self._directory)
 
-    def _install_agent(self) -> str:
+    def _install_tbot(self) -> str:
         authority = self.authority()
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
         made = tbot.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
         self.objects.apply_all(made)
-        # A cluster of our own has no node that tbot stays away from, but some may not be Ready yet.
+        # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
         if self.variant.as_guide:
-            # The guide has no probe: a tbot that is about to end is available as well.
-            return self._settled("tbot", "DaemonSet", TBOT, lacks=lambda found: ready(found) or self._silent_agents())
+            # The guide has no probe: Kubernetes counts a tbot that is about to exit as available.
+            return self._settled("tbot", "DaemonSet", TBOT, lacks=lambda found: ready(found) or self._not_listening())
         self.objects.await_ready(
             "DaemonSet", TBOT, self._phases.pace(self._patience.rollout), namespace=TBOT_NAMESPACE, lacks=ready,
             remedy=f"kubectl logs -n {TBOT_NAMESPACE} daemonset/{TBOT}",
         )  # fmt: skip
         return ""
 
-    def _silent_agents(self) -> str:
-        """The tbot pods that do not say yet that they listen; empty if all do."""
+    def _not_listening(self) -> str:
+        """Return the tbot pods whose log does not say yet that they listen; empty if all do."""
         pods = self.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
         names = [pod["metadata"]["name"] for pod in pods]
         log = f"/api/v1/namespaces/{TBOT_NAMESPACE}/pods/{{}}/log?container={TBOT}"
         silent = [name for name in names if tbot.LISTENING not in self.objects.raw(log.format(name))]
-        return f"{', '.join(silent)} have not said that they listen" if silent else ""
+        return f"{', '.join(silent)} have not logged that they listen" if silent else ""
 
     def _settled(self, phase: str, kind: str, name: str, *, lacks: Lacks | None = None) -> str:
-        """Waits for a part of the guide's installation, whose defects may keep it from becoming ready for ever.
+        """Wait for a part of the guide's installation, which may never become ready because of the guide's defects.
 
-        That is not an error of provisioning: everything was applied, and what came of it is for the requirements to judge.
+        That is no error of provisioning: everything was applied, and the requirements judge the result.
 
         Returns:
-            A remark on what keeps it from becoming ready; empty if it is.
+            A remark on why it does not become ready; empty if it is ready.
         """
 
         def hopeless(document: Document, pods: Sequence[Document]) -> str:
@@ -363,8 +358,9 @@ class Installer:
                 return False
             if self._phases.failure_of("tbot") is not None:
                 return True
-            # With the guide's own gateway istioctl waits for nothing of tbot's.
-            return self.variant.gateway_needs_tbot and "tbot" in self._not_ready and self._has_gateway()
+            # The guide's own gateway does not wait for tbot.
+            waits = self.variant.gateway_needs_tbot and "tbot" in self._not_ready
+            return waits and self.objects.get("apps/v1", "Deployment", GATEWAY, namespace=ISTIO_NAMESPACE) is not None
 
         try:
             istio.install(
@@ -382,9 +378,6 @@ class Installer:
                 )
             raise
         return ""
-
-    def _has_gateway(self) -> bool:
-        return self.objects.get("apps/v1", "Deployment", GATEWAY, namespace=_NAMESPACES["istio"]) is not None
 
     def _await_istiod(self) -> None:
         pace = self._phases.pace(self._patience.istio_install)
@@ -417,12 +410,12 @@ class Installer:
 
 
 def remove(settings: Settings, recorder: Recorder) -> None:
-    """Removes a kept kind cluster by its name, with its Teleport and its files. Nothing happens if there is none.
+    """Remove a kept kind cluster by its name, with its Teleport and its files; nothing happens if there is none.
 
-    In a Teleport of somebody else, what was made there for the cluster is removed.
+    In an existing Teleport, remove the resources that the suite made there for the cluster.
 
     Raises:
-        ProvisioningFailed: Something could not be removed; the rest has been.
+        ProvisioningFailed: Something could not be removed; the rest was removed.
     """
     directory = directory_of(settings)
     kind = Kind(
@@ -441,13 +434,13 @@ def remove(settings: Settings, recorder: Recorder) -> None:
 
 
 def _all_in_docker(steps: Sequence[Callable[[], None]]) -> None:
-    """Takes steps that need Docker. That it has gone is said once, and not by each of them."""
+    """Do steps that need Docker; where Docker does not answer, fail once instead of in each step."""
     teleport.docker_must_answer()
     _all_of(steps)
 
 
 def _all_of(steps: Sequence[Callable[[], None]]) -> None:
-    """Takes every step, whether or not an earlier one failed, then raises what failed."""
+    """Do every step, even where an earlier one failed, then raise what failed."""
     failures: list[ConformanceError] = []
     for step in steps:
         try:
@@ -458,7 +451,7 @@ def _all_of(steps: Sequence[Callable[[], None]]) -> None:
         raise failures[0]
     if failures:
         raise ProvisioningFailed(
-            expected="everything that was made to be removed",
+            expected="to remove everything that the suite made",
             seen="; ".join(f"{failure.where}: {failure.seen}" for failure in failures),
             where=f"{len(failures)} of {len(steps)} steps",
             remedy="; ".join(dict.fromkeys(failure.remedy for failure in failures)),

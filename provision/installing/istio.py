@@ -29,20 +29,20 @@ def install(
     timeout: float,
     stop: Callable[[], bool],
 ) -> None:
-    """Runs ``istioctl install`` to its end: istiod and the ingress gateway are ready then.
+    """Run ``istioctl install`` until istiod and the ingress gateway are ready.
 
-    With the overlay the gateway waits for tbot's socket on its node, so tbot must come up beside it.
+    With the overlay the gateway waits for tbot's socket on its node, so tbot must start at the same time.
 
     Args:
-        sources: istioctl and where Istio's images come from.
-        variant: The installation.
-        variables: For the manifest.
-        recorder: Takes what istioctl says.
+        sources: istioctl, and the source of Istio's images.
+        variant: Variant of the installation.
+        variables: Variables of the manifest.
+        recorder: Records the output of istioctl.
         directory: Private directory for the rendered manifest.
-        kubeconfig: Of the cluster.
-        context: In it.
-        timeout: Seconds for all of it.
-        stop: Whether to give up.
+        kubeconfig: File with the context.
+        context: Context of the cluster.
+        timeout: Seconds for the whole command.
+        stop: Returns True once the suite must give up.
 
     Raises:
         ProvisioningFailed: istioctl failed.
@@ -59,7 +59,7 @@ def install(
             *(word for file in files for word in ("-f", file)),
             *(word for name, value in images.items() if value for word in ("--set", f"{name}={value}")),
         ],
-        # istioctl's own deadline comes first, because it says what is not ready.
+        # istioctl's own deadline comes earlier, because istioctl then says what is not ready.
         timeout=timeout + 15,
         stop=stop,
     )  # fmt: skip
@@ -69,5 +69,5 @@ def install(
             expected="`istioctl install` to succeed",
             seen=f"exit code {answer.exit_code}: {answer.tail()}",
             where=f"context {context}",
-            remedy="read istioctl's own words; the gateway waits for tbot's socket, so see whether tbot is ready",
+            remedy="read the error of istioctl; the gateway waits for tbot's socket, so check whether tbot is ready",
         )

@@ -1,4 +1,4 @@
-"""Runs the parts of an installation as a small dependency graph: independent parts at the same time, each once."""
+"""Runs the parts of an installation as a dependency graph: independent parts at the same time, each once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
 
 from facts.errors import ConformanceError, ProvisioningFailed
 from observe.wait import Pace
@@ -16,11 +17,27 @@ from observe.wait import Pace
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 STOPPED = "stopped"
-"""Message of a phase that was told to give up."""
+"""Message of a phase that the suite stopped."""
 
 
 class Cancelled(Exception):
-    """The run was told to stop while a phase was waiting."""
+    """The suite is stopping, so a wait was given up."""
+
+
+def until(stopping: threading.Event, timeout: float, interval: float = 0.25) -> Pace:
+    """Return a pace whose wait ends with `Cancelled` as soon as an event is set.
+
+    Args:
+        stopping: Event that ends the wait.
+        timeout: Seconds of the wait.
+        interval: Seconds between two looks.
+    """
+
+    def sleep(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise Cancelled
+
+    return Pace(timeout, interval, sleep=sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +45,10 @@ class Part:
     """One part of the installation.
 
     Attributes:
-        name: As shown in the timeline.
-        act: Brings it up; called once, in a thread of its own. Returns what there is to remark although it succeeded.
-        needs: Phases that must have succeeded before it acts.
-        alongside: Phases that are begun with it and not waited for.
+        name: Name in the timeline.
+        act: Brings it up; called once, in its own thread. Returns a remark on a success, or nothing.
+        needs: Phases that must succeed before this one acts.
+        alongside: Phases that begin with this one, and that it does not wait for.
     """
 
     name: str
@@ -42,14 +59,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PhaseRecord:
-    """What became of a phase.
+    """Result of a phase.
 
     Attributes:
-        name: Of the phase.
-        started: UTC, when it began to act.
-        seconds: That it acted.
-        ok: Whether it succeeded.
-        message: Why not; if it did, what there is to remark all the same, mostly nothing.
+        name: Name of the phase.
+        started: Time in UTC at which it began to act.
+        seconds: Seconds that it acted.
+        ok: True where it succeeded.
+        message: Reason of a failure; for a success a remark, or nothing.
     """
 
     name: str
@@ -60,7 +77,7 @@ class PhaseRecord:
 
 
 class Phases:
-    """A graph of phases and what became of them so far. Safe to use from several threads."""
+    """A graph of phases, and their results so far. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -69,16 +86,16 @@ class Phases:
         on_end: Callable[[PhaseRecord], None] = lambda _record: None,
         on_failure: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """Checks the graph.
+        """Check the graph.
 
         Args:
-            phases: The graph.
-            on_end: Called as each phase ends, in that phase's thread.
-            on_failure: Called with the name of a phase that failed, before its failure is reported: the place to collect
-                what explains it.
+            phases: Phases of the graph.
+            on_end: Called at the end of each phase, in that phase's thread.
+            on_failure: Called with the name of a failed phase, before the failure is reported, to collect evidence of its
+                cause.
 
         Raises:
-            ValueError: A phase refers to one that does not exist, or needs itself through others.
+            ValueError: A phase refers to one that does not exist, or phases need each other.
         """
         self._phases = {phase.name: phase for phase in phases}
         self._check()
@@ -93,12 +110,12 @@ class Phases:
 
     @property
     def timeline(self) -> tuple[PhaseRecord, ...]:
-        """The phases that have ended, in the order in which they began to act."""
+        """Results of the phases that have ended, in the order in which they began to act."""
         with self._lock:
             return tuple(sorted(self._records, key=lambda record: record.started))
 
     def begin(self, *names: str) -> None:
-        """Starts phases and all that they depend on, without waiting. A phase that was begun before is left alone."""
+        """Start phases and all that they depend on, without waiting; a phase that has begun before does not begin again."""
         with self._lock:
             if self.stopping():
                 raise Cancelled
@@ -111,98 +128,85 @@ class Phases:
                 self.begin(*phase.alongside)
 
     def ensure(self, *names: str) -> None:
-        """Starts phases as `begin` does and waits until they have succeeded.
+        """Start phases as `begin` does, and wait until they have succeeded.
 
         Raises:
-            ProvisioningFailed: One of them, or one that it needs, failed. Phases that do not depend on it go on.
+            ProvisioningFailed: One of them, or one that it needs, failed. Phases that do not depend on it continue.
             Cancelled: `stop` was called.
         """
         self.begin(*names)
         self._await(names)
 
     def failure_of(self, name: str) -> BaseException | None:
-        """Why a phase failed, if it has; None while it has not begun, still runs, or succeeded."""
+        """Return why a phase failed; None where it has not begun, still runs, or succeeded."""
         with self._lock:
             future = self._futures.get(name)
         return future.exception() if future is not None and future.done() else None
 
     def has_ended(self, name: str) -> bool:
-        """Whether a phase has succeeded or failed."""
+        """Return True where a phase has succeeded or failed."""
         with self._lock:
             future = self._futures.get(name)
         return future is not None and future.done()
 
     def stopping(self) -> bool:
-        """Whether `stop` was called."""
+        """Return True after `stop` was called."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Tells waiting phases to give up and returns when none is running any more. Nothing can be begun afterwards."""
+        """End the waits of all phases, and return once none runs any more. No phase can begin afterwards."""
         self._stopping.set()
         self._pool.shutdown(wait=True, cancel_futures=False)
 
-    def pace(self, timeout: float, interval: float = 0.25) -> Pace:
-        """A pace whose wait ends as soon as `stop` is called."""
-        return Pace(timeout=timeout, interval=interval, sleep=self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise Cancelled
+    def pace(self, timeout: float) -> Pace:
+        """Return a pace whose wait ends as soon as `stop` is called."""
+        return until(self._stopping, timeout)
 
     def _run(self, phase: Part) -> None:
         self._await(phase.needs)
         if self.stopping():
             raise Cancelled
         started, clock = datetime.now(UTC), time.monotonic()
+
+        def end(message: str, *, ok: bool) -> None:
+            record = PhaseRecord(phase.name, started, time.monotonic() - clock, ok, message)
+            with self._lock:
+                self._records.append(record)
+            self._on_end(record)
+
         try:
             remark = phase.act()
         except Exception as error:
             if self.stopping():
-                self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=STOPPED))
+                end(STOPPED, ok=False)
                 raise Cancelled from error
             failure = _as_failure(phase.name, error)
             self._on_failure(phase.name)
-            self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=False, message=str(failure)))
+            end(str(failure), ok=False)
             raise failure from (None if failure is error else error)
-        self._end(PhaseRecord(phase.name, started, time.monotonic() - clock, ok=True, message=remark or ""))
+        end(remark or "", ok=True)
 
     def _await(self, names: Iterable[str]) -> None:
-        """Waits until phases have succeeded, or until the first of them has failed; raises its failure."""
+        """Wait until phases have succeeded, or raise the first failure among them."""
         with self._lock:
             futures = [self._futures[name] for name in names]
         ended, _running = wait(futures, return_when=FIRST_EXCEPTION)
         for future in ended:
             future.result()
 
-    def _end(self, record: PhaseRecord) -> None:
-        with self._lock:
-            self._records.append(record)
-        self._on_end(record)
-
     def _check(self) -> None:
-        settled: set[str] = set()
-
-        def visit(name: str, above: tuple[str, ...]) -> None:
-            if name in above:
-                raise ValueError(f"phases need each other: {' -> '.join((*above, name))}")
-            if name in settled:
-                return
-            phase = self._phases.get(name)
-            if phase is None:
-                raise ValueError(f"no phase is called {name!r} ({' -> '.join(above)} refers to it)")
-            for need in phase.needs:
-                visit(need, (*above, name))
-            for other in phase.alongside:
+        for phase in self._phases.values():
+            for other in (*phase.needs, *phase.alongside):
                 if other not in self._phases:
-                    raise ValueError(f"no phase is called {other!r} ({name} refers to it)")
-            settled.add(name)
-
-        for name in self._phases:
-            visit(name, ())
+                    raise ValueError(f"no phase is called {other!r} ({phase.name} refers to it)")
+        try:
+            TopologicalSorter({phase.name: phase.needs for phase in self._phases.values()}).prepare()
+        except CycleError as error:
+            raise ValueError(f"phases need each other: {' -> '.join(error.args[1])}") from error
 
 
 def _as_failure(phase: str, error: Exception) -> ProvisioningFailed:
-    """The error of a phase as one that names the phase; another phase's failure, handed on, stays that phase's."""
+    """Return the error of a phase with the phase's name; a failure passed on from another phase keeps that name."""
     if isinstance(error, ProvisioningFailed) and error.where.startswith("phase "):
         return error
     if isinstance(error, ConformanceError):
@@ -220,5 +224,5 @@ def _as_failure(phase: str, error: Exception) -> ProvisioningFailed:
         expected=f"phase {phase} to succeed",
         seen=f"{type(error).__name__}: {error}",
         where=f"phase {phase}",
-        remedy="see whether Docker and the cluster still run, then try again; the report holds what was collected",
+        remedy="check whether Docker and the cluster still run, then try again; the report has the collected evidence",
     )

@@ -1,7 +1,6 @@
-"""Repairs of the guide's installation: each the least change that takes one of its defects away, and nothing else.
+"""Repairs of the guide's installation: each is the smallest change that removes one defect.
 
-They are for going on: what a defect stops, and so what other defects it hides, shows only when it is gone. What a repair
-puts in, it takes from the recommended manifests.
+One defect can hide others, which show only once it is repaired. A repair takes what it adds from the recommended manifests.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ class Repair:
     """One repair.
 
     Attributes:
-        name: As in ``--repair``, and that of the defect in the catalogue.
-        sentence: What it does.
-        change: Takes a parsed document of the guide's and the manifests' variables; returns the document to apply, which is
-            the same one unless it is the one with the defect.
-        adds: Files of the recommended manifests that the guide has nothing of.
-        recommended: The recommended manifests keep the guide's value as well, so that it can be put right in them, too.
+        name: Name in ``--repair`` and of the defect in the catalogue.
+        sentence: Effect of the repair.
+        change: Takes a parsed document of the guide and the manifests' variables; returns the document to apply, which is
+            the same one unless it has the defect.
+        adds: Files of the recommended manifests that the guide lacks.
+        recommended: True where the recommended manifests keep the guide's value, so that the repair applies to them as well.
         wants: Repairs without which this one breaks the installation.
     """
 
@@ -40,11 +39,11 @@ class Repair:
 
 
 FAIL_CLOSED_NAME = "workload.sock"
-"""Name of the socket with the repair `socket-name`. Any name but `socket` will do."""
+"""Name of the socket with the repair `socket-name`; any name except `socket` works."""
 
 
 def _of(kind: str, edit: Callable[[Document, Mapping[str, str]], None]) -> Change:
-    """A change of the documents of one kind."""
+    """Return a change of the documents of one kind."""
 
     def change(document: Document, variables: Mapping[str, str]) -> Document:
         if document["kind"] != kind:
@@ -139,4 +138,4 @@ REPAIRS: Mapping[str, Repair] = {
         ),
     )
 }
-"""Every repair by its name, in the order in which one defect stands before the next."""
+"""Every repair by its name, in the order in which one defect hides the next."""

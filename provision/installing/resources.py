@@ -1,4 +1,4 @@
-"""The resources in Teleport: role, bot, workload identity, and the join token with this cluster's keys."""
+"""The suite's resources in Teleport: role, bot, workload identity, and the join token with this cluster's keys."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from provision.render import MANIFESTS
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
 
-# tctl's words for what it has certainly not made; after any other failure it may have.
+# tctl's words for a resource that it certainly did not create; after any other failure it may have created it.
 _REFUSED = ("already exists", "access denied")
 
 
 class Resources:
-    """Resources that a run makes in a Teleport, and removes again where the Teleport outlives the run."""
+    """Creates resources in a Teleport, and removes them where the Teleport outlives the run."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Resources:
         cluster: str = "",
         reuse: bool = False,
     ) -> None:
-        """Nothing is made yet.
+        """Prepare, without creating anything yet.
 
         Args:
-            teleport: Where.
-            run_id: Value of their label.
-            recorder: Takes what tctl says.
-            replace: Replace resources of the same name; else their presence is an error.
-            cluster: Name of the kind cluster that they are for, as a further label; none if empty.
+            teleport: Teleport cluster.
+            run_id: Value of the run's label.
+            recorder: Records the output of tctl.
+            replace: Replace resources of the same name; otherwise their presence is an error.
+            cluster: Name of the kind cluster that they are for, as a second label; empty for no such label.
             reuse: Replace resources of the same name that an earlier run made for the same cluster.
         """
         self._teleport = teleport
@@ -65,7 +65,7 @@ class Resources:
         self._made: list[str] = []
 
     def create_all(self, variant: Variant) -> None:
-        """Creates what an installation has in Teleport besides the join token: role, workload identity and, as a rule, bot.
+        """Create all resources of an installation except the join token: role, workload identity and, usually, bot.
 
         Raises:
             ProvisioningFailed: tctl refused.
@@ -75,30 +75,30 @@ class Resources:
                 self.create(document)
 
     def create_token(self, jwks: str, directory: Path) -> None:
-        """Creates the join token for the cluster whose keys are given; the file with them is gone afterwards.
+        """Create the join token with the keys of a cluster, and delete the file with them.
 
         Args:
-            jwks: The cluster's answer at ``/openid/v1/jwks``.
-            directory: Private directory to put the file in.
+            jwks: Answer of the cluster at ``/openid/v1/jwks``.
+            directory: Private directory for the file.
 
         Raises:
-            ProvisioningFailed: The keys cannot be used, or tctl refused.
+            ProvisioningFailed: The answer is no key set, or tctl refused.
         """
         with token_file(directory, jwks) as file:
             self.create(yaml.safe_load(file.read_text(encoding="utf-8")))
 
     def create(self, document: dict[str, Any]) -> None:
-        """Creates one resource, labelled with the run.
+        """Create one resource, labelled with the run.
 
         Raises:
             ProvisioningFailed: tctl refused.
-            CouldNotTell: tctl did not end in time.
+            CouldNotTell: tctl did not exit in time.
         """
         name = _name_of(document)
         ours = {RUN_LABEL: self._run_id, **({CLUSTER_LABEL: self._cluster} if self._cluster else {})}
         labels = {**document["metadata"].get("labels", {}), **ours}
         labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
-        with self._lock:  # before it is made, so that clean-up finds it at any moment
+        with self._lock:  # before tctl runs, so that the clean-up finds the resource at any moment
             self._made.append(name)
         force = self._replace or (self._reuse and self._was_kept(name))
         answer = self._ask(["create", *(["--force"] if force else [])], name, yaml.safe_dump(labelled))
@@ -106,14 +106,14 @@ class Resources:
             if any(refused in answer.stderr + answer.stdout for refused in _REFUSED):
                 with self._lock:
                     self._made.remove(name)
-            remedy = "read tctl's own words; what is not ours is never replaced: remove or rename it first"
-            raise self._failed(f"Teleport to take {name}", answer, remedy)
+            remedy = "read the error of tctl; the suite replaces only its own resources: remove or rename this one first"
+            raise self._failed(f"Teleport to accept {name}", answer, remedy)
 
     def remove(self) -> None:
-        """Removes what was made here, last first, and nothing else.
+        """Remove what this run created, last first, and nothing else.
 
         Raises:
-            ProvisioningFailed: tctl refused for another reason than that it is gone.
+            ProvisioningFailed: tctl refused to remove a resource that exists.
         """
         while self._made:
             name = self._made[-1]
@@ -122,10 +122,10 @@ class Resources:
             self._made.pop()
 
     def remove_kept(self) -> None:
-        """Removes what earlier runs made for the same kind cluster, and nothing else.
+        """Remove what earlier runs created for the same kind cluster, and nothing else.
 
         Raises:
-            ProvisioningFailed: tctl refused for another reason than that it is gone.
+            ProvisioningFailed: tctl refused to remove a resource that exists.
         """
         documents = [d for file in RECOMMENDED.teleport_files for d in RECOMMENDED.documents(file, {})]
         token = yaml.safe_load(TOKEN_TEMPLATE.read_text(encoding="utf-8"))
@@ -134,17 +134,17 @@ class Resources:
                 self._remove(name)
 
     def _was_kept(self, name: str) -> bool:
-        """Whether a resource is there that a run of this suite made for this kind cluster."""
+        """Return True where a resource exists that a run of this suite created for this kind cluster."""
         labels = self._labels(name)
         return RUN_LABEL in labels and labels.get(CLUSTER_LABEL) == self._cluster
 
     def _labels(self, name: str) -> dict[str, str]:
-        """The labels of a resource; none if it is not there."""
+        """Return the labels of a resource; none if it does not exist."""
         answer = self._ask(["get", name, "--format=json"], name)
         if is_not_there(answer):
             return {}
         if answer.exit_code:
-            raise self._failed(f"Teleport to say whose {name} is", answer, f"see whether it is ours: tctl get {name}")
+            raise self._failed(f"Teleport to return {name}", answer, f"read its labels by hand: tctl get {name}")
         found = decoded(answer.stdout)
         resources = found if isinstance(found, list) else [found]
         return maybe(resources[0], "metadata.labels", dict[str, str](), name) if resources else {}
@@ -175,10 +175,10 @@ def _name_of(document: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def token_file(directory: Path, jwks: str) -> Iterator[Path]:
-    """The join token's file, filled in from its template: only its owner can read it, and it is deleted in any case.
+    """Write the join token's file from its template, readable only for its owner; delete it in any case.
 
     Raises:
-        ProvisioningFailed: `jwks` is not a set of keys.
+        ProvisioningFailed: `jwks` is no key set.
     """
     text = TOKEN_TEMPLATE.read_text(encoding="utf-8").replace(LITERAL_PLACEHOLDER, _one_line(jwks))
     with tempfile.TemporaryDirectory(dir=directory, prefix="token-") as private:
@@ -189,19 +189,18 @@ def token_file(directory: Path, jwks: str) -> Iterator[Path]:
 
 
 def _one_line(jwks: str) -> str:
-    """The keys as one line of JSON that fits between the template's single quotes."""
+    """Return the keys as one line of JSON that fits between the template's single quotes."""
     try:
         parsed = json.loads(jwks)
         keys = parsed["keys"]
-    except (ValueError, KeyError, TypeError) as error:
-        keys = []
-        parsed = {"keys": [], "error": str(error)}
+    except (ValueError, KeyError, TypeError):
+        parsed, keys = {}, []
     line = json.dumps(parsed, separators=(",", ":"))
     if not keys or "'" in line:
         raise ProvisioningFailed(
             expected="a JSON Web Key Set with at least one key",
             seen=f"{jwks[:80]!r}",
             where="GET /openid/v1/jwks",
-            remedy="see whether the API server publishes its service account keys: kubectl get --raw /openid/v1/jwks",
+            remedy="check whether the API server publishes its service account keys: kubectl get --raw /openid/v1/jwks",
         )
     return line

@@ -1,4 +1,4 @@
-"""Teleport, as something to make resources in: one of our own in a container, or an existing one through an admin tctl."""
+"""Teleport clusters for the suite's resources: one of its own in a container, or an existing one through an admin tctl."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import socket
 import ssl
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,120 +27,99 @@ from observe.command import CommandResult, run
 from observe.wait import NotYet, Pace, eventually
 from provision.clusters.remedies import FIND_IMAGES, START_DOCKER, remedy_for
 from provision.objects import RUN_LABEL
+from provision.render import MANIFESTS, documents
 
 CLUSTER_LABEL = "conformance.teleport-istio/cluster"
 """Label of containers; its value is the name of the kind cluster that they belong to."""
 
 PROXY_PORT = 3080
 CONFIG_FILE = "/etc/teleport.yaml"
-"""Where teleport and tctl both look by themselves."""
+"""Default path of the configuration for both teleport and tctl."""
 
 DOCKER_SECONDS = 30
-"""How long to wait for a sign of life of Docker; on a busy machine it takes seconds."""
+"""Seconds to wait for an answer of Docker; a busy machine needs several."""
 
-# The reaper of testcontainers is an image of its own that has to be pulled; what we start carries the run's label instead.
+# The reaper of testcontainers is another image to pull; the suite labels its containers with the run instead.
 testcontainers_config.ryuk_disabled = True
 
 
 class TeleportCluster(Protocol):
-    """A Teleport cluster that resources can be made in."""
+    """A Teleport cluster in which the suite can make resources."""
 
     @property
     def cluster_name(self) -> str:
-        """Its name, which is the trust domain of the identities that it issues."""
+        """Name of the cluster, and so the trust domain of the identities that it issues."""
 
     @property
     def proxy(self) -> str:
-        """HOST:PORT of its proxy, as this machine reaches it."""
+        """HOST:PORT at which this machine reaches its proxy."""
 
     @property
     def proxy_for_pods(self) -> str:
-        """HOST:PORT of its proxy, as pods name it."""
+        """HOST:PORT at which pods reach its proxy."""
 
     @property
     def insecure(self) -> bool:
-        """Whether its proxy has a certificate that nobody can verify."""
+        """True where clients must not verify the certificate of its proxy."""
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
-        """Runs tctl with admin rights; a non-zero exit is an answer.
+        """Run tctl with admin rights; a non-zero exit code is an answer.
 
         Raises:
-            CouldNotTell: tctl could not be run or did not end in time.
+            CouldNotTell: tctl could not be started or did not exit in time.
         """
 
 
 def config(cluster_name: str) -> dict[str, Any]:
-    """Teleport's configuration: auth service and proxy in one process, everything over one port, a self-signed certificate.
-
-    The public address is the cluster's own name, as it is for a hosted Teleport; whoever joins must resolve it.
-    """
-    return {
-        "version": "v3",
-        "teleport": {
-            "nodename": cluster_name,
-            "data_dir": "/var/lib/teleport",
-            "log": {"output": "stderr", "severity": "INFO"},
-        },
-        "auth_service": {
-            "enabled": "yes",
-            "cluster_name": cluster_name,
-            "listen_addr": "0.0.0.0:3025",
-            "proxy_listener_mode": "multiplex",
-        },
-        "proxy_service": {
-            "enabled": "yes",
-            "web_listen_addr": f"0.0.0.0:{PROXY_PORT}",
-            "public_addr": f"{cluster_name}:{PROXY_PORT}",
-        },
-        "ssh_service": {"enabled": "no"},
-    }
+    """Return the configuration of a Teleport of the suite's own."""
+    return documents(MANIFESTS / "teleport" / "teleport.yaml", {"TRUST_DOMAIN": cluster_name})[0]
 
 
 class TeleportContainer(DockerContainer):  # type: ignore[misc] # testcontainers' types are not followed
-    """A Teleport of our own, its proxy published on a free port of the loopback address."""
+    """A Teleport of the suite's own, with its proxy on a free port of the loopback address."""
 
     def __init__(self, image: str, *, name: str, cluster_name: str, labels: dict[str, str]) -> None:
-        """Prepares; nothing is started yet.
+        """Prepare the container, without starting it.
 
         Args:
-            image: Teleport's image, or the stand-in's.
-            name: Of the container.
-            cluster_name: Of the Teleport cluster.
-            labels: Of the container.
+            image: Image of Teleport or of the stand-in.
+            name: Name of the container.
+            cluster_name: Name of the Teleport cluster.
+            labels: Labels of the container.
         """
         super().__init__(image)
         self.with_name(name)
         self.with_kwargs(entrypoint=["/usr/local/bin/teleport"], labels=labels)
         self.with_command(["start", "-c", CONFIG_FILE])
         self.with_copy_into_container(yaml.safe_dump(config(cluster_name)).encode(), CONFIG_FILE)
-        # A port that Docker chooses changes when the container joins kind's network; one that is named here stays.
+        # A port that Docker chooses changes when the container joins kind's network; a port that the suite names stays.
         self.ports[f"{PROXY_PORT}/tcp"] = ("127.0.0.1", _free_port())
 
 
 AUDIT_LOG = "/var/lib/teleport/log"
-"""Below the data directory; one file for each day, and ``events.log``, a link to the newest."""
+"""Directory of the audit log: one file for each day, and ``events.log``, a link to the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvents:
-    """The audit events of a Teleport in a container, copied out of it: its image may hold no program that could print them.
+    """Audit events of a Teleport in a container, copied out of it because its image may have no program to print them.
 
     Attributes:
-        container: Docker's container.
+        container: Container of Docker's client.
     """
 
     container: Any
 
     @property
     def name(self) -> str:
-        """The directory, as ``docker cp`` names it."""
+        """The directory in the notation of ``docker cp``."""
         return f"{self.container.name}:{AUDIT_LOG}"
 
     def lines(self) -> Iterator[str]:
-        """All lines, oldest file first.
+        """Yield all lines, oldest file first.
 
         Raises:
-            CouldNotTell: Docker does not hand them out.
+            CouldNotTell: Docker does not return them.
         """
         try:
             stream, _stat = self.container.get_archive(AUDIT_LOG)
@@ -155,19 +134,20 @@ class ContainerEvents:
                 expected="Teleport's audit log",
                 seen=f"{type(error).__name__}: {error}",
                 where=self.name,
-                remedy="see whether Docker and the container run: docker ps",
+                remedy="check whether Docker and the container run: docker ps",
             ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class OwnTeleport:
-    """A Teleport in a container of this run, or of a kept one.
+    """A Teleport in a container of this run or of a kept cluster.
 
     Attributes:
-        container: Docker's container.
-        cluster_name: Of the Teleport cluster.
-        proxy: Where the proxy is published on this machine.
+        container: Container of Docker's client.
+        cluster_name: Name of the Teleport cluster.
+        proxy: HOST:PORT of the proxy on this machine.
         timeout: Seconds for one tctl command.
+        insecure: True, because its certificate is self-signed.
     """
 
     container: Any
@@ -178,21 +158,21 @@ class OwnTeleport:
 
     @property
     def proxy_for_pods(self) -> str:
-        """The public address; pods resolve it through the host alias that they are given."""
+        """The public address, which pods resolve through a host alias."""
         return f"{self.cluster_name}:{PROXY_PORT}"
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
-        """Runs the tctl in the container, which is an admin there."""
+        """Run the tctl in the container, which has admin rights there."""
         return run(
             ["docker", "exec", "-i", self.container.name, "/usr/local/bin/tctl", *argv], timeout=self.timeout, stdin=stdin
         )
 
     def audit_events(self) -> ContainerEvents:
-        """Its audit events."""
+        """Return its audit events."""
         return ContainerEvents(self.container)
 
     def join_network(self, name: str, pace: Pace) -> str:
-        """Connects the container to a Docker network, once that exists, and returns its address there.
+        """Connect the container to a Docker network, once that exists, and return its address there.
 
         Raises:
             CouldNotTell: The network did not appear in time.
@@ -215,20 +195,20 @@ class OwnTeleport:
         return eventually(f"Teleport's container is on Docker's network {name}", look, pace, remedy="docker network ls")
 
     def remove(self) -> None:
-        """Removes the container and its data."""
+        """Remove the container and its data."""
         with _docker_failures(f"container {self.container.name}"):
             self.container.remove(force=True, v=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingTeleport:
-    """A Teleport that somebody else runs.
+    """A Teleport that was there before the suite.
 
     Attributes:
-        cluster_name: As its ping endpoint says.
+        cluster_name: Name that its ping endpoint returns.
         proxy: HOST:PORT of its proxy.
-        insecure: The user said not to verify the proxy's certificate.
-        command: The admin's tctl command.
+        insecure: True where the user asked not to verify the proxy's certificate.
+        command: Command of the admin's tctl.
         timeout: Seconds for one tctl command.
     """
 
@@ -240,41 +220,38 @@ class ExistingTeleport:
 
     @property
     def proxy_for_pods(self) -> str:
-        """The same address as from here."""
+        """The same address as on this machine."""
         return self.proxy
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
-        """Runs the user's tctl command."""
+        """Run the user's tctl command."""
         return run([*self.command, *argv], timeout=self.timeout, stdin=stdin)
 
 
 EXISTING = "existing-teleport.json"
-"""File in the directory of a kind cluster that says in which Teleport of somebody else resources were made for it."""
+"""File in the directory of a kind cluster that names the existing Teleport in which the suite made resources for it."""
 
 
 def note_existing(directory: Path, authority: ExistingTeleport) -> None:
-    """Writes down in whose Teleport resources are about to be made, so that they are found again without this process."""
-    noted = {"cluster_name": authority.cluster_name, "proxy": authority.proxy, "insecure": authority.insecure}
-    (directory / EXISTING).write_text(json.dumps({**noted, "command": authority.command}), encoding="utf-8")
+    """Note the Teleport in which the suite will make resources, so that a later process can remove them."""
+    (directory / EXISTING).write_text(json.dumps(asdict(authority)), encoding="utf-8")
 
 
 def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTeleport | None:
-    """The Teleport of somebody else in which resources were made for a kind cluster, or None.
+    """Return the existing Teleport in which the suite made resources for a kind cluster, or None.
 
     Raises:
-        ProvisioningFailed: What was written down cannot be read.
+        ProvisioningFailed: The note cannot be read.
     """
     file = directory / EXISTING
     try:
         noted = json.loads(file.read_text(encoding="utf-8"))
-        return ExistingTeleport(
-            noted["cluster_name"], noted["proxy"], noted["insecure"], tuple(noted["command"]), command_timeout
-        )
+        return ExistingTeleport(**{**noted, "command": tuple(noted["command"]), "timeout": command_timeout})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ProvisioningFailed(
-            expected="to read in which Teleport resources were made",
+            expected="a readable note of the Teleport in which the suite made resources",
             seen=f"{type(error).__name__}: {error}",
             where=str(file),
             remedy=f"remove role, bot, workload identity and token labelled {RUN_LABEL} by hand, then this file",
@@ -282,10 +259,10 @@ def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTelepo
 
 
 def docker_must_answer() -> None:
-    """Sees that there is a Docker to make containers with.
+    """Check that Docker answers.
 
     Raises:
-        ProvisioningFailed: There is none, or this user may not use it.
+        ProvisioningFailed: Docker does not run, or this user may not use it.
     """
     try:
         with contextlib.closing(docker.from_env(timeout=DOCKER_SECONDS)) as client:
@@ -300,18 +277,18 @@ def docker_must_answer() -> None:
 
 
 def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport:
-    """Starts a Teleport of our own and waits until its proxy answers under the right name.
+    """Start a Teleport of the suite's own and wait until its proxy answers under the right name.
 
     Args:
-        image: Its image.
-        kind_name: The kind cluster that it belongs to.
-        run_id: Of the run.
-        cluster_name: Of the Teleport cluster.
-        pace: Patience for its first answer.
+        image: Image of Teleport or of the stand-in.
+        kind_name: Kind cluster that it belongs to.
+        run_id: Id of the run.
+        cluster_name: Name of the Teleport cluster.
+        pace: Pace of the wait for its first answer.
         command_timeout: Seconds for one tctl command later.
 
     Raises:
-        ProvisioningFailed: Docker refused, or the container ended; holds its last words.
+        ProvisioningFailed: Docker refused, or the container exited; `seen` has the end of its log.
         CouldNotTell: It did not answer in time.
     """
     name = f"{kind_name}-teleport-{run_id}"
@@ -327,14 +304,14 @@ def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: P
 
 
 def find(kind_name: str, *, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport | None:
-    """The running Teleport of a kept cluster, or None; arguments as for `start`."""
+    """Return the running Teleport of a kept cluster, or None; arguments as for `start`."""
     with _docker_failures("docker ps"):
         found = docker.from_env().containers.list(filters={"label": f"{CLUSTER_LABEL}={kind_name}"})
     return _awaited(found[0], cluster_name, pace, command_timeout) if found else None
 
 
 def remove_all(kind_name: str) -> None:
-    """Removes every container that belongs to a kind cluster, running or not.
+    """Remove every container that belongs to a kind cluster, running or not.
 
     Raises:
         ProvisioningFailed: Docker refused.
@@ -345,7 +322,7 @@ def remove_all(kind_name: str) -> None:
 
 
 def connect(command: str, proxy: str, *, insecure: bool, pace: Pace, command_timeout: float) -> ExistingTeleport:
-    """Takes an existing Teleport by the user's tctl command and its proxy address.
+    """Return an existing Teleport, reached through the user's tctl command and its proxy.
 
     Raises:
         CouldNotTell: The proxy does not answer.
@@ -358,7 +335,7 @@ def connect(command: str, proxy: str, *, insecure: bool, pace: Pace, command_tim
 
 
 def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
-    """The cluster name that a proxy's public ping endpoint gives.
+    """Return the cluster name from a proxy's public ping endpoint.
 
     Args:
         proxy: HOST:PORT.
@@ -366,9 +343,9 @@ def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
         timeout: Seconds.
 
     Raises:
-        NotYet: It gives none.
+        NotYet: The proxy returns no name.
     """
-    # Not through requests: a proxy set in the environment must not stand between this machine and its own container.
+    # Not with requests, which would use an HTTP proxy from the environment even for a container of this machine.
     trust = ssl._create_unverified_context() if insecure else ssl.create_default_context()  # noqa: S323 - asked for
     host, _, port = proxy.partition(":")
     connection = http.client.HTTPSConnection(host, int(port or 443), timeout=timeout, context=trust)
@@ -386,13 +363,13 @@ def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
 
 
 def _free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
+    """Return a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport:
-    """The handle of a started container, as soon as its proxy answers under the right name."""
+    """Return the Teleport in a started container, as soon as its proxy answers under the right name."""
 
     def look() -> str:
         container.reload()
@@ -401,7 +378,7 @@ def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: flo
                 expected="a running Teleport",
                 seen=f"its container is {container.status}: {container.logs(tail=15).decode(errors='replace').strip()}",
                 where=f"container {container.name}",
-                remedy="read Teleport's last words",
+                remedy="read the end of Teleport's log",
             )
         bindings = container.attrs["NetworkSettings"]["Ports"].get(f"{PROXY_PORT}/tcp")
         if not bindings:
@@ -413,7 +390,7 @@ def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: flo
                 expected=f"a Teleport called {cluster_name}",
                 seen=f"one called {name}",
                 where=f"container {container.name}",
-                remedy="remove what was kept with `conformance down`, or give the --trust-domain that it was made with",
+                remedy="remove the kept cluster with `conformance down`, or give the --trust-domain of that cluster",
             )
         return proxy
 
@@ -421,28 +398,16 @@ def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: flo
     return OwnTeleport(container, cluster_name, proxy, command_timeout)
 
 
-class _docker_failures:  # noqa: N801 - reads as a statement: with _docker_failures(where)
-    """Turns what Docker's client raises into an error for people."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+@contextlib.contextmanager
+def _docker_failures(where: str) -> Iterator[None]:
+    """Turn an exception of Docker's client into an error with a remedy."""
+    try:
+        yield
+    except (docker.errors.DockerException, OSError) as error:
         # A registry that cannot be reached is a server error of Docker's pull.
         if isinstance(error, docker.errors.ImageNotFound) or "images/create" in str(error):
-            raise ProvisioningFailed(
-                expected="the image of Teleport",
-                seen=str(error),
-                where=self._where,
-                remedy=FIND_IMAGES,
-            ) from error
-        if isinstance(error, (docker.errors.DockerException, OSError)):
-            raise ProvisioningFailed(
-                expected="Docker to do as asked",
-                seen=f"{type(error).__name__}: {error}",
-                where=self._where,
-                remedy=remedy_for(str(error), otherwise="see whether Docker runs: docker ps"),
-            ) from error
+            expected, seen, remedy = "the image of Teleport", str(error), FIND_IMAGES
+        else:
+            expected, seen = "Docker to accept the request", f"{type(error).__name__}: {error}"
+            remedy = remedy_for(str(error), otherwise="check whether Docker runs: docker ps")
+        raise ProvisioningFailed(expected=expected, seen=seen, where=where, remedy=remedy) from error

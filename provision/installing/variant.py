@@ -1,4 +1,4 @@
-"""The installations that the manifests describe: the recommended one, and the one of somebody who followed the guide."""
+"""The installations that the manifests describe: the recommended one, and the guide's."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from provision.render import MANIFESTS, documents
 from settings import Settings
 
 AS_GUIDE = MANIFESTS / "as-guide"
-"""Files of the guide's own that differ from ours. Those that do not are not there a second time."""
+"""Directory of the guide's files that differ from the recommended ones; it has no copies of the others."""
 
 KEPT_AS = "variant.json"
-"""File in the directory of a kept cluster that says how it was installed."""
+"""File in the directory of a kept cluster that says how the suite installed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Which manifests are applied, and what is changed in them.
+    """The manifests of an installation, and the changes in them.
 
     Attributes:
-        as_guide: The guide to the letter, in place of the recommended manifests.
-        repairs: What is put right in it all the same, in the order of the registry.
-        older_istio: With the lab's older Istio.
+        as_guide: True for the guide's manifests, False for the recommended ones.
+        repairs: Repairs of these manifests, in the order of the registry.
+        older_istio: True for the lab's older Istio.
     """
 
     as_guide: bool = False
@@ -36,7 +36,7 @@ class Variant:
 
     @property
     def teleport_files(self) -> tuple[str, ...]:
-        """Manifests of resources in Teleport, in an order in which each finds what it refers to."""
+        """Manifests of resources in Teleport, each after those that it refers to."""
         bot = () if self.as_guide else ("teleport-bot.yaml",)
         return (
             "teleport-bot-role.yaml",
@@ -47,27 +47,27 @@ class Variant:
 
     @property
     def gateway_needs_tbot(self) -> bool:
-        """Whether the ingress gateway takes its identity from tbot, and so waits for its socket."""
+        """True where the ingress gateway takes its identity from tbot, and so waits for its socket."""
         return not self.as_guide or any(repair.name == "gateway" for repair in self.repairs)
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What asks for it on the command line; nothing for the recommended one."""
+        """Command-line options for this variant; none for the recommended one."""
         repairs = ("--repair", ",".join(repair.name for repair in self.repairs)) if self.repairs else ()
         istio = ("--istio", "older") if self.older_istio else ()
         return (*(("--install", "as-guide") if self.as_guide else ()), *repairs, *istio)
 
     def file(self, name: str) -> Path:
-        """Where a manifest is."""
+        """Return the path of a manifest."""
         own = AS_GUIDE / name
         return own if self.as_guide and own.exists() else MANIFESTS / name
 
     def documents(self, name: str, variables: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The documents of a manifest, rendered, with the repairs made.
+        """Return the documents of a manifest, rendered and repaired.
 
         Args:
-            name: Of the file, e.g. ``istio-config.yaml``.
-            variables: Of the manifests.
+            name: Name of the file, e.g. ``istio-config.yaml``.
+            variables: Variables of the manifests.
 
         Raises:
             BadInput: See `provision.render.documents`.
@@ -87,26 +87,26 @@ RECOMMENDED = Variant()
 
 
 def variant_of(settings: Settings) -> Variant:
-    """The installation that the settings ask for; `provision.usable` has refused what there is not."""
+    """Return the variant that the settings ask for; `provision.usable` has refused unknown repairs."""
     repairs = tuple(r for r in REPAIRS.values() if r.name in settings.repairs)
     return Variant(settings.install == "as-guide", repairs, older_istio=settings.istio == "older")
 
 
 def note_variant(directory: Path, variant: Variant) -> None:
-    """Writes down how a cluster is installed, in its own directory."""
+    """Note how a cluster is installed, in its own directory."""
     (directory / KEPT_AS).write_text(json.dumps(_plain(variant)), encoding="utf-8")
 
 
 def must_be_kept_as(directory: Path, variant: Variant, kind_name: str) -> None:
-    """Refuses to install over a kept cluster what it was not made for: nobody takes back what the other one left behind.
+    """Refuse to install another variant over a kept cluster, because no step removes what the former one left behind.
 
     Args:
-        directory: Of the kept cluster.
-        variant: What is to be installed.
-        kind_name: Of the kept cluster, for the error.
+        directory: Directory of the kept cluster.
+        variant: Variant to install.
+        kind_name: Name of the kept cluster, for the error.
 
     Raises:
-        BadInput: It was installed otherwise, or nobody can tell how.
+        BadInput: The cluster was installed as another variant, or the note of it cannot be read.
     """
     file = directory / KEPT_AS
     there: Variant | None
@@ -116,7 +116,7 @@ def must_be_kept_as(directory: Path, variant: Variant, kind_name: str) -> None:
         there = Variant(kept["as_guide"], repairs, older_istio=kept.get("older_istio", False))
         former = str(there)
     except (OSError, ValueError, TypeError, LookupError):
-        there, former = None, f"in a way that {KEPT_AS} does not tell"
+        there, former = None, f"in a way that {KEPT_AS} does not say"
     if there != variant:
         raise BadInput(
             expected=f"a kept cluster that was installed {variant}",

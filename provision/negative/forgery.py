@@ -1,4 +1,4 @@
-"""Certificates of an authority that no proxy trusts; in every other respect they are sound."""
+"""Certificates of an authority that no proxy trusts; in every other respect they are valid."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Forged:
 
 
 def forged(spiffe_id: str) -> Forged:
-    """An X509-SVID for a SPIFFE ID, with the profile of Teleport's, of an authority that is forgotten at once.
+    """Return an X509-SVID with the profile of Teleport's, issued by an authority whose key is discarded at once.
 
     Args:
-        spiffe_id: What it claims to be.
+        spiffe_id: SPIFFE ID that it claims.
     """
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
@@ -36,7 +36,7 @@ def forged(spiffe_id: str) -> Forged:
     leaf = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority that nobody trusts")]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority that no proxy trusts")]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)

@@ -1,4 +1,4 @@
-"""A tbot that tries to join as the bot with another service account: one pod, made from tbot's DaemonSet."""
+"""The pod of a tbot that tries to join as the bot with another service account, made from tbot's DaemonSet."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import yaml
 
 from facts.document import parse_yaml
+from provision.objects import config_map
 
 Document = dict[str, Any]
 
 _KEPT_OF_CONTAINER = ("image", "imagePullPolicy", "command", "args", "env", "resources", "volumeMounts")
 _KEPT_VOLUMES = ("configMap", "projected", "emptyDir", "downwardAPI")
-# Only as many privileges as every pod has: it is not to attest anybody.
+# Only the privileges that every pod has: this tbot must not attest callers.
 _UNPRIVILEGED = {"runAsUser": 0, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -27,19 +28,19 @@ def joiner(
     account: str,
     namespace: str,
 ) -> list[Document]:
-    """The objects to apply: the service account, copies of tbot's ConfigMaps, and the pod, all in a namespace of the run.
+    """Return the objects to apply: the service account, copies of tbot's ConfigMaps, and the pod, all in one namespace.
 
-    What joining takes is as in the DaemonSet: image, arguments, configuration, the projected token with its audience, host
-    aliases. Its state is kept in memory, directories of the node become empty ones; Secrets, which are not read, are left
-    out.
+    All that joining needs is as in the DaemonSet: image, arguments, configuration, the projected token with its audience,
+    host aliases. This tbot keeps its state in memory and gets empty directories instead of those of the node. It gets no
+    Secrets, because the suite reads none.
 
     Args:
-        daemon_set: tbot's DaemonSet, as the API server has it.
-        config_maps: The texts of the ConfigMaps that it mounts, by name and key.
-        container: The container that runs tbot.
-        name: Of the pod.
-        account: Of the service account.
-        namespace: Of the run.
+        daemon_set: DaemonSet of tbot, as the API server returns it.
+        config_maps: Texts of the ConfigMaps that it mounts, by name and key.
+        container: Container that runs tbot.
+        name: Name of the pod.
+        account: Name of the service account.
+        namespace: Namespace of all these objects.
     """
     template = daemon_set["spec"]["template"]["spec"]
     (tbot,) = [c for c in template["containers"] if c["name"] == container]
@@ -66,20 +67,15 @@ def joiner(
         },
     }
     copies = [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": config_map, "namespace": namespace},
-            "data": {key: _in_memory(text) for key, text in texts.items()},
-        }
-        for config_map, texts in config_maps.items()
+        config_map(namespace, each, {key: _in_memory(text) for key, text in texts.items()})
+        for each, texts in config_maps.items()
     ]
     metadata = {"name": account, "namespace": namespace}
     return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, *copies, pod]
 
 
 def config_maps_of(daemon_set: Mapping[str, Any]) -> list[str]:
-    """Names of the ConfigMaps that a DaemonSet mounts."""
+    """Return the names of the ConfigMaps that a DaemonSet mounts."""
     volumes = daemon_set["spec"]["template"]["spec"].get("volumes") or []
     return [v["configMap"]["name"] for v in volumes if "configMap" in v]
 
@@ -91,7 +87,7 @@ def _volume(volume: Mapping[str, Any]) -> Document | None:
 
 
 def _in_memory(text: str) -> str:
-    """The configuration of a tbot that leaves nothing behind and opens no port of its own; any other text as it is."""
+    """Return tbot's configuration with its state in memory and without a port of its own; any other text unchanged."""
     config = parse_yaml(text, "a ConfigMap of tbot")
     if not isinstance(config, dict) or "onboarding" not in config:
         return text

@@ -1,4 +1,4 @@
-"""NEG-06: a tbot with the bot's own configuration and another service account, which tries to join."""
+"""NEG-06: a tbot with the bot's configuration and another service account, which tries to join."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from provision.negative.probe import ProbeNamespaces
 
 JOINER = "joiner"
 METHOD = "kubernetes"
-"""The one join method that looks at the service account: by another one it would join as the bot."""
+"""The only join method that checks the service account; by any other one this tbot would join as the bot."""
 
 
-class Joining:
-    """A tbot that tries to join.
+class UnauthorizedJoin:
+    """A tbot of another service account, which tries to join as the bot.
 
     Args:
-        probe_namespaces: Where it lives.
+        probe_namespaces: Namespaces that it lives in.
     """
 
     def __init__(self, probe_namespaces: ProbeNamespaces) -> None:
@@ -29,14 +29,14 @@ class Joining:
 
     @property
     def _pod(self) -> str:
-        """Name of its pod: Teleport would remember it by that, longer than the run lasts."""
+        """Name of its pod, with the run's id because Teleport remembers the name of a bot instance after the run."""
         return f"{JOINER}-{self._namespaces.objects.run_id.lower()}"
 
     def documents(self) -> list[dict[str, Any]]:
-        """The objects to make; none where tbot joins by another method.
+        """Return the objects to make; none where tbot joins by another method.
 
         Raises:
-            CouldNotTell: tbot is gone.
+            CouldNotTell: tbot's DaemonSet is gone.
         """
         tbot, objects = self._namespaces.install.tbot.installed(), self._namespaces.objects
         if tbot.config.join_method != METHOD:
@@ -45,18 +45,17 @@ class Joining:
         found = objects.get("apps/v1", "DaemonSet", installed.name, namespace=installed.namespace)
         if found is None:
             raise CouldNotTell(
-                expected="tbot's DaemonSet, which the one that tries to join is made after",
-                seen="it is gone since it was read",
+                expected="tbot's DaemonSet, from which the suite makes the tbot that tries to join",
+                seen="it was deleted after the suite had read it",
                 where=str(installed.ref),
-                remedy="run again when nobody changes tbot",
+                remedy="run again while tbot is not being changed",
             )
-        texts = {}
-        for name in config_maps_of(found):
-            config_map = objects.get("v1", "ConfigMap", name, namespace=installed.namespace) or {}
-            texts[name] = config_map.get("data") or {}
+        config_maps = {
+            name: objects.get("v1", "ConfigMap", name, namespace=installed.namespace) or {} for name in config_maps_of(found)
+        }
         return joiner(
             found,
-            texts,
+            {name: config_map.get("data") or {} for name, config_map in config_maps.items()},
             container=tbot.container.name,
             name=self._pod,
             account=JOINER,
@@ -64,10 +63,12 @@ class Joining:
         )
 
     def attempt(self) -> JoinAttempt | NotRun:
-        """The tbot of another service account, when it has ended or has joined."""
+        """Return the attempt to join, once this tbot has exited or has joined."""
         tbot = self._namespaces.install.tbot.installed()
         if tbot.config.join_method != METHOD:
-            method = f"tbot joins by the method {tbot.config.join_method or 'token'}, where this would join as the bot"
+            method = (
+                f"tbot joins by the method {tbot.config.join_method or 'token'}, with which this tbot would join as the bot"
+            )
             return NotRun(f"a tbot of {JOINER}", method, tbot.evidence)
         namespace = self._namespaces.probes.namespace()
         log: tuple[str, ...] = ()
@@ -90,7 +91,7 @@ class Joining:
         return JoinAttempt(account, outcome, instances, (*pod.evidence, *log, *listed))
 
     def _instances(self, account: str, pod: str) -> tuple[tuple[BotInstance, ...] | None, tuple[str, ...]]:
-        """The bot instances that Teleport has of it by now, and the reading of all; None without an admin session."""
+        """Return its bot instances in Teleport (None without an admin session), and the ids of the readings."""
         teleport = self._namespaces.install.teleport.session()
         if not teleport.has_admin:
             return None, ()

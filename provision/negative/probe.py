@@ -1,4 +1,4 @@
-"""Namespaces of the negative probes, where they are made and awaited."""
+"""Namespaces of the negative probes, in which the suite makes them and waits for them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SDS_CLUSTER = "sds-grpc"
 
 
 class ProbeNamespaces:
-    """Makes negative probes in two of the run's namespaces, one with injection and one without, and waits for them.
+    """Makes negative probes in two namespaces of the suite, one with injection and one without, and waits for them.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
-        install: The install that they try to get into.
-        probes: For their namespace without injection, and for probes that must be let in.
-        image: An image with ``python3``.
-        patience: Seconds that a pod has.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
+        install: Install that they try to get into.
+        probes: Probe pods, which have the namespace without injection and which tbot must serve.
+        image: Image with ``python3``.
+        patience: Seconds to wait for one pod.
     """
 
     def __init__(
@@ -51,31 +51,31 @@ class ProbeNamespaces:
 
     @property
     def namespace(self) -> str:
-        """The namespace with injection."""
-        return f"{SCRATCH}{self.objects.run_id.lower()}-intruders"
+        """Name of the namespace with injection."""
+        return f"{SCRATCH}{self.objects.run_id.lower()}-negative"
 
     def open(self) -> None:
-        """Makes the namespace with injection; that of the probes goes and comes with the probes."""
-        self._to_remove = self.namespace  # before it is there, see Probes.namespace
+        """Make the namespace with injection; the probe pods make and remove the other one."""
+        self._to_remove = self.namespace  # before it exists, see Probes.namespace
         (namespace,) = self.documents("injected_namespace.yaml")
         for_revision(namespace, self.install.istio.mesh().revision)
         self.objects.apply(namespace)
 
     def close(self) -> None:
-        """Removes that namespace and everything in it; nothing happens if there is none."""
+        """Remove that namespace and everything in it; nothing happens if there is none."""
         if self._to_remove:
             self.objects.delete("v1", "Namespace", self._to_remove)
             self._to_remove = ""
 
     def documents(self, manifest: str, **variables: str) -> list[dict[str, Any]]:
-        """The objects of a manifest of the negative probes."""
+        """Return the objects of a manifest of the negative probes."""
         return documents(PROBES / manifest, {"NAMESPACE": self.namespace, "IMAGE": self.image, **variables})
 
     def make(self, made: Iterable[dict[str, Any]]) -> None:
-        """Makes objects, without waiting; a wait for a pod that was not admitted says so.
+        """Make objects, without waiting; a later wait for a pod that was not admitted says so.
 
         Raises:
-            ProvisioningFailed: The API server refused something that is no pod.
+            ProvisioningFailed: The API server refused an object other than a pod.
         """
         for document in made:
             if document["kind"] != "Pod":
@@ -84,12 +84,12 @@ class ProbeNamespaces:
                 self._not_made[document["metadata"]["name"]] = refused
 
     def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | NotRun:
-        """A pod when it is as wanted, or why it will not be."""
+        """Return a pod once it is as wanted, or why it will not be."""
         ended = self._not_made.get(name) or self.pods.until(namespace, name, there)
         return NotRun(name, ended.reason, ended.evidence, ended.by_policy) if isinstance(ended, Ended) else ended
 
     def ready(self, name: str) -> Candidate | NotRun:
-        """A test pod when it is Ready, with what its proxy holds."""
+        """Return a pod once it is Ready, with what its proxy holds."""
         pod = self.until(self.namespace, name, lambda p: p.ready)
         if isinstance(pod, NotRun):
             return pod
@@ -97,7 +97,7 @@ class ProbeNamespaces:
         return Candidate(pod, proxy, AttemptOutcome(AttemptEnd.GRANTED), (*pod.evidence, *proxy.evidence))
 
     def answered(self, pod: Pod) -> tuple[Certificate | None, AttemptOutcome, tuple[str, ...]]:
-        """The certificate that the SDS server gave to an Envoy, or its refusal, or that it did not answer in time."""
+        """Return the certificate that the SDS server gave to an Envoy, or its refusal, or a timeout."""
         evidence: tuple[str, ...] = ()
 
         def look() -> tuple[Certificate | None, AttemptOutcome]:
@@ -114,7 +114,7 @@ class ProbeNamespaces:
             ended = [s.outcome for s in parse_ended_streams(str(log.document)) if s.cluster == SDS_CLUSTER]
             if refusals := [outcome for outcome in ended if outcome.kind is AttemptEnd.SDS]:
                 return None, refusals[-1]
-            raise NotYet(str(ended[-1]) if ended else "no certificate, and no word why")
+            raise NotYet(str(ended[-1]) if ended else "no certificate, and no reason in the log")
 
         try:
             leaf, outcome = eventually(f"an answer of the SDS server to {pod.ref}", look, self.pods.pace(self.pods.patience))
@@ -123,19 +123,9 @@ class ProbeNamespaces:
         return leaf, outcome, evidence
 
     def nodes(self) -> list[str]:
-        """Names of the nodes that host injected pods."""
+        """Return the names of the nodes that host injected pods."""
         return sorted(self.install.proxies.pods_by_node())
 
     def socket(self) -> dict[str, str]:
-        """Where the node's socket is, as variables of manifests."""
+        """Return directory and name of the node's socket, as arguments of `Probes.of_sockets`."""
         return {"socket_directory": self.install.tbot.socket_directory(), "socket_name": self.install.tbot.socket_name()}
-
-
-def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:
-    """A ConfigMap, as an object to apply."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
-
-
-def program(name: str) -> dict[str, str]:
-    """A program of the probes, as the data of a ConfigMap."""
-    return {name: (PROBES / name).read_text(encoding="utf-8")}

@@ -1,4 +1,4 @@
-"""Rules of a workload identity, made stricter for the time of a scenario and put back to the letter."""
+"""Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Rules:
 
     Args:
         tctl: Runs an admin tctl; None where there is no admin session.
-        recorder: Takes what tctl says, the resource as it was among it.
+        recorder: Records the output of tctl, which includes the resource as it was.
     """
 
     def __init__(self, tctl: Tctl | None, recorder: Recorder) -> None:
@@ -37,11 +37,11 @@ class Rules:
         self._narrowed: dict[str, Any] | None = None
 
     def leave_out(self, name: str, service_account: str) -> WorkloadIdentity:
-        """Lets the rules allow whom they allow now, but for service accounts of one name.
+        """Leave service accounts of one name out of what the rules allow.
 
         Args:
-            name: Of the workload identity.
-            service_account: A name that only the run uses: with a namespace besides, each rule would become two.
+            name: Name of the workload identity.
+            service_account: Name that only the suite uses: with a namespace as well, each rule would become two.
 
         Returns:
             The workload identity as it was.
@@ -53,19 +53,19 @@ class Rules:
         with self._lock:
             self._resource = f"workload_identity/{name}"
             former, evidence = self._read()
-            self._former = former  # before it is changed: Ctrl-C may come right after Teleport has taken the change
+            self._former = former  # before the change: Ctrl-C may come right after Teleport has accepted it
             self._write(without(former, service_account))
             self._narrowed, _ = self._read()
             return parse_workload_identity(former, (evidence,))
 
     def restore(self) -> None:
-        """Puts the resource back as it was, and sees that Teleport has it so; nothing happens if it was not changed.
+        """Restore the resource, and check that Teleport has it as before; nothing happens if the suite did not change it.
 
-        What somebody else has changed meanwhile is not overwritten: the condition that is then left concerns nobody but a
-        service account of the run.
+        The suite does not overwrite what another user has changed meanwhile: the condition that then remains affects only a
+        service account of the suite.
 
         Raises:
-            ProvisioningFailed: tctl refused, or the resource is not as it was; says what it was like.
+            ProvisioningFailed: tctl refused, or the resource is not as before; says what Teleport has.
         """
         with self._lock:
             if self._former is None:
@@ -75,7 +75,11 @@ class Rules:
                 self._write(self._former)
                 present, _ = self._read()
             if present != self._former:
-                raise self._left(f"another one, which somebody else may have given: {json.dumps(present)}")
+                raise self._failure(
+                    "the workload identity as it was before this run",
+                    f"another one, which another user may have created: {json.dumps(present)}",
+                    f"remove the condition on {ACCOUNT} that this run added, if it is there",
+                )
             self._former = self._narrowed = None
 
     def _read(self) -> tuple[dict[str, Any], str]:
@@ -84,8 +88,8 @@ class Rules:
             document = json.loads(answer.stdout)
             (found,) = document if isinstance(document, list) else [document]
         except ValueError as error:
-            raise self._failed("tctl to give one resource as JSON", answer) from error
-        # The revision is Teleport's own; a former one would be refused.
+            raise self._refused("tctl to print one resource as JSON", answer) from error
+        # The revision is Teleport's own; it would refuse a former one.
         metadata = {key: value for key, value in found["metadata"].items() if key != "revision"}
         return {**found, "metadata": metadata}, evidence
 
@@ -96,7 +100,7 @@ class Rules:
         if self._tctl is None:
             raise NotGiven(
                 expected="an admin tctl, to narrow the rules of the workload identity for a while",
-                seen="none was given",
+                seen="no tctl command in the settings",
                 where=f"Teleport {self._resource}",
                 remedy="give --tctl",
             )
@@ -104,38 +108,24 @@ class Rules:
         subject = ObjectRef("Teleport", self._resource)
         evidence = self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(words)}"))
         if answer.exit_code:
-            raise self._failed(f"Teleport to take `tctl {' '.join(words)}`", answer)
+            raise self._refused(f"Teleport to accept `tctl {' '.join(words)}`", answer)
         return answer, evidence
 
-    def _failed(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
-        remedy = ["read tctl's own words", *self._way_back()]
-        return ProvisioningFailed(
-            expected=expected,
-            seen=f"exit code {answer.exit_code}: {answer.tail()}",
-            where=f"Teleport {self._resource}",
-            remedy="; ".join(remedy),
-        )
+    def _refused(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
+        return self._failure(expected, f"exit code {answer.exit_code}: {answer.tail()}", "read the error of tctl")
 
-    def _left(self, seen: str) -> ProvisioningFailed:
-        return ProvisioningFailed(
-            expected="the workload identity as it was before this run",
-            seen=seen,
-            where=f"Teleport {self._resource}",
-            remedy="; ".join([f"take out what is about {ACCOUNT} of this run, if it is there", *self._way_back()]),
-        )
-
-    def _way_back(self) -> list[str]:
-        if self._former is None:
-            return []
-        return [f"to put it back: tctl create --force, with {json.dumps(self._former)}"]
+    def _failure(self, expected: str, seen: str, remedy: str) -> ProvisioningFailed:
+        if self._former is not None:
+            remedy += f"; to restore it: tctl create --force, with {json.dumps(self._former)}"
+        return ProvisioningFailed(expected=expected, seen=seen, where=f"Teleport {self._resource}", remedy=remedy)
 
 
 def without(identity: dict[str, Any], service_account: str) -> dict[str, Any]:
-    """A workload identity whose allow rules leave out service accounts of one name; one without rules gets one.
+    """Return a workload identity whose allow rules leave out service accounts of one name; one without rules gets one.
 
     Args:
-        identity: The resource, as tctl gives it.
-        service_account: The name.
+        identity: Resource as tctl prints it.
+        service_account: Name of the service accounts.
     """
     changed = copy.deepcopy(identity)
     rules = changed["spec"].setdefault("rules", {}) or {}

@@ -1,4 +1,4 @@
-"""NEG-05: a client without a proxy, which shows certificates that Teleport has not issued."""
+"""NEG-05: a client without a proxy, which presents certificates that Teleport has not issued."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from facts.traffic.attempts import Handshake, NotRun, ShownCertificate, parse_tl
 from observe.proxies.envoy import read_admin
 from provision.names import HTTP
 from provision.negative.forgery import forged
-from provision.negative.probe import ProbeNamespaces, config_map, program
+from provision.negative.probe import ProbeNamespaces
+from provision.objects import config_map
+from provision.pods.probes import program
 
 STRANGER = "stranger"
+"""Name of the client's pod, as in its manifest."""
 OTHER_DOMAIN = "other.conformance.invalid"
 
 FILES: Mapping[ShownCertificate, tuple[str, str]] = {
@@ -24,21 +27,21 @@ FILES: Mapping[ShownCertificate, tuple[str, str]] = {
     ShownCertificate.FORGED: ("/var/run/forged/impostor.pem", "/var/run/forged/impostor.key"),
     ShownCertificate.FOREIGN: ("/var/run/forged/foreigner.pem", "/var/run/forged/foreigner.key"),
 }
-"""Where the stranger has what it may show: the files of the certificate and of its key."""
+"""Files, in the client's pod, of each certificate that it presents and of the certificate's key."""
 
 
 class UntrustedClient:
-    """A client that shows what it wants.
+    """Client that presents certificates that Teleport has not issued.
 
     Args:
-        probe_namespaces: Where it lives.
+        probe_namespaces: Namespaces that it lives in.
     """
 
     def __init__(self, probe_namespaces: ProbeNamespaces) -> None:
         self._namespaces = probe_namespaces
 
     def documents(self) -> list[dict[str, Any]]:
-        """The objects to make, forged certificates among them."""
+        """Return the objects to make, forged certificates among them."""
         namespace = self._namespaces.namespace
         claims = {"impostor": self._namespaces.install.teleport.ping().cluster_name, "foreigner": OTHER_DOMAIN}
         secret: dict[str, str] = {}
@@ -53,21 +56,21 @@ class UntrustedClient:
         ]
 
     def dial(self, server: Pod, claim: ShownCertificate) -> Handshake:
-        """Dials a server's proxy and shows it a certificate.
+        """Dial a server's proxy and present a certificate to it.
 
         Args:
-            server: A Ready test pod that counts its handshakes.
-            claim: What is shown.
+            server: Ready test pod that counts its handshakes.
+            claim: Certificate to present.
 
         Raises:
-            CouldNotTell: The stranger is not there, or the server counts nothing.
+            CouldNotTell: The client does not run, or the server counts nothing.
         """
         namespace, cluster = self._namespaces.namespace, self._namespaces.cluster
-        stranger = self._namespaces.until(namespace, STRANGER, lambda p: p.ready)
-        if isinstance(stranger, NotRun):
+        client = self._namespaces.until(namespace, STRANGER, lambda p: p.ready)
+        if isinstance(client, NotRun):
             raise CouldNotTell(
-                expected="a pod of the run to dial from",
-                seen=stranger.reason,
+                expected="a pod of the suite to dial from",
+                seen=client.reason,
                 where=f"Pod {namespace}/{STRANGER}",
                 remedy="look at the pod's conditions and at the log of its istio-proxy",
             )
@@ -80,11 +83,11 @@ class UntrustedClient:
                 expected="the TLS client to end with an answer",
                 seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
                 where=f"Pod {namespace}/{STRANGER}",
-                remedy="see whether its agent has written a certificate to /var/run/istiod",
+                remedy="check whether its agent has written a certificate to /var/run/istiod",
             )
         chain, outcome = parse_tls_client(done.stdout)
         counted = self._counters(server).since(before)
-        evidence = (*stranger.evidence, *done.evidence, *counted.evidence)
+        evidence = (*client.evidence, *done.evidence, *counted.evidence)
         return Handshake(claim, chain, at, outcome, counted, server.ref, evidence)
 
     def _counters(self, server: Pod) -> Counters:

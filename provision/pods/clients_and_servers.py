@@ -1,7 +1,7 @@
 """Test pods: clients and servers with and without sidecars, for what only traffic or the suite's own pods can show.
 
-All of them start at the same time and each is awaited when a step asks for it. They live in namespaces of the run, which are
-removed at the end. Their manifests and their program are in ``manifests/traffic/``.
+The suite starts all of them at the same time, waits for each when a step asks for it, and removes their namespaces at the
+end. Their manifests and their programs are in ``manifests/traffic/``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from facts.proxies.envoy_traffic import HOSTS, hosts_of
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.installing.phases import Cancelled
+from provision.installing.phases import Cancelled, until
 from provision.names import HTTP, TCP
-from provision.objects import SCRATCH, Objects
+from provision.objects import SCRATCH, Objects, config_map
 from provision.render import MANIFESTS, documents
 from provision.rollout import pods_say
 
@@ -35,7 +35,7 @@ MESH, CLASSIC = "mesh", "classic"
 AT_ONCE = 4
 SOCKET_FILE = "proxyMetadata: {{WORKLOAD_IDENTITY_SOCKET_FILE: {}}}"
 ISTIOS_NAME = "socket"
-"""The file name with which Istio falls back to its own authority where it finds no socket."""
+"""File name with which Istio falls back to istiod's authority where it finds no socket."""
 SECOND_SOCKET = "second"
 """File name of a second socket, beside the mesh's own, whose certificates live longer."""
 DEFAULT_REVISION = "default"
@@ -45,30 +45,29 @@ class Sidecar(StrEnum):
     """Kinds of sidecar that a test pod asks for."""
 
     AS_CONFIGURED = "as the mesh is configured"
-    NATIVE = "native"
     CLASSIC = "classic"
     WITHOUT_TEMPLATE = "without the template"
-    """With Istio's own template alone: istiod certifies it."""
+    """With Istio's own template alone: istiod issues its certificate."""
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class TestPod:
-    """A test pod as it is wanted: one pod and its Service.
+    """Specification of a test pod: one pod and its Service.
 
     Attributes:
-        name: Of the pod and of the Service.
+        name: Name of the pod and of the Service.
         account: Its service account.
-        sidecar: What kind of sidecar it asks for.
-        node: Which of the nodes that take workloads it runs on, counted from 0.
-        namespace: Which of the run's namespaces it lives in: ``mesh`` or another.
-        callers: The test pods that may call it, by name. A policy lets them in and no others, also where the mesh lets
-            none in by default; without callers it has none of its own.
+        sidecar: Kind of sidecar that it asks for.
+        node: Index, from 0, of its node among those that take workloads.
+        namespace: Its namespace among those of the suite: ``mesh`` or another.
+        callers: Names of the test pods that may call it. A policy allows only them, even where the mesh denies all callers
+            by default; a test pod without callers has no policy of its own.
         socket: File name of the socket that it asks for its identity; empty for the mesh's own.
         proxy_image: Image of its proxy; empty for the mesh's own.
     """
 
-    __test__: ClassVar[bool] = False  # for pytest: it is no test class
+    __test__: ClassVar[bool] = False  # for pytest: this is no test class
 
     name: str
     account: str
@@ -90,8 +89,8 @@ TEST_PODS = (
     TestPod("fallback", "fallback", Sidecar.WITHOUT_TEMPLATE, node=1),
     TestPod("classic", "alpha", Sidecar.CLASSIC, namespace=CLASSIC, callers=("alpha",)),
 )
-"""Test pods of identity and traffic: ``alpha`` calls, ``beta`` lets alpha in and refuses ``gamma``; ``-far`` is the same on
-another node."""
+"""Test pods of identity and traffic: ``alpha`` calls; ``beta`` allows alpha and refuses ``gamma``; a name with ``-far`` is
+the same on another node."""
 
 
 LONG_RUNNING = (
@@ -102,14 +101,14 @@ LONG_RUNNING = (
     TestPod("control", "plain", Sidecar.NONE, node=1),
 )
 """Test pods of rotation and outages, on two nodes; ``gamma`` takes its identity from the second socket, whose certificates
-live longer. ``plain`` and ``control`` are outside the mesh, and show what the nodes and the network do to requests."""
+live longer. ``plain`` and ``control`` are outside the mesh; they show what nodes and network do to requests."""
 
 OLDER = TestPod("older", "older", node=1)
-"""The same with an Envoy of before 1.37, where there is one: for it every push looks like a new certificate."""
+"""Test pod with an Envoy older than 1.37, where there is an image: for it every push looks like a new certificate."""
 
 
 def caller_and_called_in(namespace: str) -> tuple[TestPod, ...]:
-    """``alpha``, and ``beta`` that lets it in, in one of the run's namespaces."""
+    """Return ``alpha`` and ``beta``, which allows alpha, in one of the suite's namespaces."""
     return (
         TestPod("alpha", "alpha", namespace=namespace),
         TestPod("beta", "beta", namespace=namespace, callers=("alpha",)),
@@ -117,11 +116,11 @@ def caller_and_called_in(namespace: str) -> tuple[TestPod, ...]:
 
 
 def long_running_in(namespace: str, older_proxy_image: str | None) -> tuple[TestPod, ...]:
-    """The test pods of rotation and outages in one of the run's namespaces.
+    """Return the test pods of rotation and outages in one of the suite's namespaces.
 
     Args:
-        namespace: The namespace, see `TestPod`.
-        older_proxy_image: Image for `OLDER`; None where there is none, and no such test pod.
+        namespace: Namespace, see `TestPod`.
+        older_proxy_image: Image for `OLDER`; None leaves that test pod out.
     """
     older = (replace(OLDER, proxy_image=older_proxy_image),) if older_proxy_image else ()
     return tuple(replace(wanted, namespace=namespace) for wanted in (*LONG_RUNNING, *older))
@@ -129,11 +128,11 @@ def long_running_in(namespace: str, older_proxy_image: str | None) -> tuple[Test
 
 @dataclass(frozen=True, slots=True)
 class MeshNames:
-    """Names of the mesh that the test pods need, as they were found.
+    """Names in the mesh that the test pods need, as the suite found them.
 
     Attributes:
-        trust_domain: Istio's.
-        revision: Istio's; ``default`` where it has none.
+        trust_domain: Trust domain of Istio.
+        revision: Revision of Istio; ``default`` where it has none.
         template: Injection template that mounts the socket.
     """
 
@@ -143,16 +142,16 @@ class MeshNames:
 
 
 class TestPods:
-    """Test pods, made when first asked for.
+    """Test pods, made at the first call that needs one.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
-        cast: The test pods as they are wanted.
-        image: An image with ``python3``.
-        mesh: What was found of the mesh.
-        nodes: Names of the nodes that take workloads; where there is one, the test pods of the other one are not made.
-        patience: Seconds that a test pod has from its start until it is Ready.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
+        wanted: Specifications of the test pods.
+        image: Image with ``python3``.
+        mesh: Names in the mesh.
+        nodes: Names of the nodes that take workloads; with only one, the suite does not make test pods for another node.
+        patience: Seconds from the start of a test pod until it must be Ready.
     """
 
     __test__: ClassVar[bool] = False
@@ -161,7 +160,7 @@ class TestPods:
         self,
         objects: Objects,
         cluster: Cluster,
-        cast: Iterable[TestPod] = TEST_PODS,
+        wanted: Iterable[TestPod] = TEST_PODS,
         *,
         image: str,
         mesh: MeshNames,
@@ -172,11 +171,11 @@ class TestPods:
         self._cluster = cluster
         self._image = image
         self._mesh = mesh
-        self._nodes = tuple(nodes)
+        self.nodes = tuple(nodes)
         self._patience = patience
-        far = len(self._nodes) > 1
-        # On a single node everything stands together, but for what exists only to stand elsewhere.
-        self._cast = {w.name: w for w in cast if far or not w.name.endswith("-far")}
+        far = len(self.nodes) > 1
+        # On a single node all test pods run together, without those that exist only to run elsewhere.
+        self._wanted = {w.name: w for w in wanted if far or not w.name.endswith("-far")}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._pool: ThreadPoolExecutor | None = None
@@ -186,56 +185,51 @@ class TestPods:
         self._to_remove: list[str] = []
         self._began = 0.0
 
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Names of the nodes that take workloads."""
-        return self._nodes
-
     def names(self) -> tuple[str, ...]:
-        """Names of the test pods that are made here."""
-        return tuple(self._cast)
+        """Return the names of the test pods."""
+        return tuple(self._wanted)
 
     def wanted(self, name: str) -> TestPod:
-        """A test pod as it is wanted.
+        """Return the specification of a test pod.
 
         Raises:
-            CouldNotTell: There is none of that name; where one node takes workloads, none is on another.
+            CouldNotTell: There is no such test pod, for example because only one node takes workloads.
         """
-        if name not in self._cast:
+        if name not in self._wanted:
             raise CouldNotTell(
-                expected=f"one of the test pods {', '.join(self._cast)}",
-                seen=f"none is called {name}",
-                where=f"{len(self._nodes)} nodes that take workloads",
+                expected=f"one of the test pods {', '.join(self._wanted)}",
+                seen=f"no test pod is called {name}",
+                where=f"{len(self.nodes)} nodes that take workloads",
                 remedy="a test pod on another node needs a second node that takes workloads",
             )
-        return self._cast[name]
+        return self._wanted[name]
 
     def namespace(self, name: str) -> str:
-        """The namespace that a test pod lives in."""
+        """Return the namespace of a test pod."""
         return self._namespace(self.wanted(name).namespace)
 
     def begin(self) -> None:
-        """Starts all test pods without waiting for them; a second call does nothing."""
+        """Start all test pods without waiting for them; a second call does nothing."""
         with self._lock:
             if self._pool is not None:
                 return
-            namespaces_of_features = tuple(dict.fromkeys(w.namespace for w in self._cast.values()))
+            namespaces_of_features = tuple(dict.fromkeys(w.namespace for w in self._wanted.values()))
             for namespace in namespaces_of_features:
-                self._to_remove.append(self._namespace(namespace))  # before it is there, see Probes.namespace
-                self._objects.apply_all(self._furniture(namespace))
+                self._to_remove.append(self._namespace(namespace))  # before it exists, see Probes.namespace
+                self._objects.apply_all(self._namespace_documents(namespace))
             if MESH in namespaces_of_features:
                 self._objects.apply_all(self._documents("policies.yaml", MESH))
-            for wanted in self._cast.values():
+            for wanted in self._wanted.values():
                 self._objects.apply_all(self._callers(wanted))
             self._began = time.monotonic()
             pool = self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-pod")
-            self._making = {name: pool.submit(self._make, wanted) for name, wanted in self._cast.items()}
+            self._making = {name: pool.submit(self._make, wanted) for name, wanted in self._wanted.items()}
 
     def ready(self, *names: str) -> tuple[Pod, ...]:
-        """The pods of these names, each as soon as it is Ready.
+        """Return the pods of these names, each as soon as it is Ready.
 
         Raises:
-            CouldNotTell: The API server refuses one, or one does not become Ready in time; says what it waits for.
+            CouldNotTell: The API server refuses a pod, or a pod does not become Ready in time; says what it waits for.
         """
         for name in names:
             self.wanted(name)
@@ -251,10 +245,10 @@ class TestPods:
             ) from error
 
     def known_to(self, client: str, *servers: str) -> tuple[Pod, ...]:
-        """The pods of a client and of servers, as soon as all are Ready and the client's proxy knows where the servers are.
+        """Return the pods of a client and of servers, as soon as all are Ready and the client's proxy knows the servers.
 
         Raises:
-            CouldNotTell: See `ready`; or the client's proxy does not learn it in time.
+            CouldNotTell: See `ready`; or the client's proxy does not learn of a server in time.
         """
         calling, *called = self.ready(client, *servers)
         if calling.proxy is not None and not self._known >= {(client, server) for server in servers}:
@@ -270,7 +264,7 @@ class TestPods:
         return (calling, *called)
 
     def known_on_another_node(self, client: str, server: str) -> None:
-        """As `known_to`, where client and server must be on two nodes.
+        """Wait as `known_to` does, where client and server must be on two nodes.
 
         Raises:
             CouldNotTell: See `known_to`; or both are on one node.
@@ -281,11 +275,11 @@ class TestPods:
                 expected="the test pods on two nodes",
                 seen=f"both on {one.node}",
                 where=f"{one.ref}, {other.ref}",
-                remedy="see whether something moves pods, and run again",
+                remedy="check whether a descheduler or an operator moves pods, and run again",
             )
 
     def remove(self) -> None:
-        """Removes the namespaces and everything in them; returns when the API server has taken the order."""
+        """Remove the namespaces and everything in them; return once the API server has accepted the deletions."""
         self._ended.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
@@ -295,12 +289,12 @@ class TestPods:
                 try:
                     self._objects.delete("v1", "Namespace", name)
                     self._to_remove.remove(name)
-                except ProvisioningFailed as error:  # the others are to go all the same
+                except ProvisioningFailed as error:  # the other namespaces must go nevertheless
                     failures.append(error)
             if failures:
                 left = " ".join(self._to_remove)
                 raise ProvisioningFailed(
-                    expected="to remove the namespaces of the run",
+                    expected="to remove the suite's namespaces",
                     seen="; ".join(error.seen for error in failures),
                     where=left,
                     remedy=f"kubectl delete namespace {left}",
@@ -309,18 +303,17 @@ class TestPods:
     def _namespace(self, namespace: str) -> str:
         return f"{SCRATCH}{self._objects.run_id.lower()}-{namespace}"
 
-    def _furniture(self, namespace: str) -> list[dict[str, Any]]:
-        """A namespace and what every test pod in it needs."""
+    def _namespace_documents(self, namespace: str) -> list[dict[str, Any]]:
+        """Return a namespace and the objects that every test pod in it needs."""
         made, *rest = self._documents("namespace.yaml", namespace)
         for_revision(made, self._mesh.revision)
         programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
-        metadata = {"name": CONTAINER, "namespace": self._namespace(namespace)}
-        return [made, *rest, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": programs}]
+        return [made, *rest, config_map(self._namespace(namespace), CONTAINER, programs)]
 
     def _callers(self, wanted: TestPod) -> list[dict[str, Any]]:
-        """The policy that lets in a test pod's callers; none where it has no callers."""
-        # By name: on a single node those of the other are not made.
-        callers = [self._cast[name] for name in wanted.callers if name in self._cast]
+        """Return the policy that allows a test pod's callers; none where it has no callers."""
+        # On a single node the suite does not make the callers of another node.
+        callers = [self._wanted[name] for name in wanted.callers if name in self._wanted]
         principals = [f"{self._mesh.trust_domain}/ns/{self._namespace(c.namespace)}/sa/{c.account}" for c in callers]
         made = self._documents("callers.yaml", wanted.namespace, {"NAME": wanted.name}) if callers else []
         for policy in made:
@@ -328,18 +321,17 @@ class TestPods:
         return made
 
     def documents_of(self, wanted: TestPod) -> list[dict[str, Any]]:
-        """The objects of a test pod, the pod itself last."""
+        """Return the objects of a test pod, the pod itself last."""
         made = self._documents("workload.yaml", wanted.namespace, {"NAME": wanted.name, "ACCOUNT": wanted.account})
         pod = made[-1]
         metadata = pod["metadata"]
-        pod["spec"]["nodeName"] = self._nodes[wanted.node % len(self._nodes)]
+        pod["spec"]["nodeName"] = self.nodes[wanted.node % len(self.nodes)]
         match wanted.sidecar:
-            case Sidecar.NATIVE | Sidecar.CLASSIC:
-                native = "true" if wanted.sidecar is Sidecar.NATIVE else "false"
-                metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = native
+            case Sidecar.CLASSIC:
+                metadata["annotations"]["sidecar.istio.io/nativeSidecar"] = "false"
             case Sidecar.WITHOUT_TEMPLATE:
                 metadata["annotations"][TEMPLATES] = "sidecar"
-                # Under any other name, which the mesh may have, Istio's agent does not fall back but ends.
+                # With any other name, which the mesh may use, Istio's agent exits instead of falling back.
                 metadata["annotations"]["proxy.istio.io/config"] = SOCKET_FILE.format(ISTIOS_NAME)
             case Sidecar.NONE:
                 del metadata["annotations"]
@@ -350,8 +342,8 @@ class TestPods:
             metadata["annotations"]["sidecar.istio.io/proxyImage"] = wanted.proxy_image
         return made
 
-    def would_be(self, name: str) -> dict[str, Any]:
-        """A pod like a test pod under a name of its own, to ask the API server whether it would accept it."""
+    def for_dry_run(self, name: str) -> dict[str, Any]:
+        """Return a pod like a test pod with another name, for a dry run of its creation."""
         pod = self.documents_of(self.wanted(name))[-1]
         pod["metadata"]["name"] = "would-be"
         return pod
@@ -376,18 +368,21 @@ class TestPods:
             self._cluster.recorder.attach(self._ready[name].evidence)
             return self._ready[name]
         where = f"Pod {self.namespace(name)}/{name}"
-        remedy = "look at its conditions and at the log of its istio-proxy; tbot refuses unknown workloads (see INST-14)"
+        remedy = "read its conditions and the log of its istio-proxy; tbot refuses unknown workloads (see INST-14)"
         eventually(f"{where} is Ready", lambda: self._look(name), self._pace(self._left()), remedy=remedy)
         pod = self._cluster.pod(self.namespace(name), name)
         if isinstance(pod, Absent):
             raise CouldNotTell(
-                expected=f"{where} to stay", seen="it was removed", where=where, remedy="see who, and run again"
+                expected=f"{where} to stay",
+                seen="it was removed",
+                where=where,
+                remedy="find out who removed it, and run again",
             )
         self._ready[name] = pod
         return pod
 
     def _look(self, name: str) -> None:
-        """Looks at a pod without keeping what is seen: only the pod that is Ready is evidence of anything."""
+        """Look at a pod without recording it: only the pod that is Ready becomes evidence."""
         making = self._making[name]
         if not making.done():
             raise NotYet("it is being made")
@@ -400,19 +395,15 @@ class TestPods:
             raise NotYet(pods_say([seen]) or conditions.get("Ready", {}).get("message") or "not scheduled yet")
 
     def _left(self) -> float:
-        """The rest of the patience, which all test pods share, because they start together; one look in any case."""
+        """Return the rest of the seconds, which all test pods share because they start together; at least 0."""
         return max(0.0, self._patience - (time.monotonic() - self._began))
 
     def _pace(self, timeout: float) -> Pace:
-        return Pace(timeout, 0.2, sleep=self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._ended.wait(seconds):
-            raise Cancelled
+        return until(self._ended, timeout, 0.2)
 
 
 def for_revision(namespace: dict[str, Any], revision: str) -> None:
-    """Labels an injected namespace for a revision of Istio; the default one takes the label that is there."""
+    """Label an injected namespace for a revision of Istio; the default revision uses the label that is there."""
     if revision != DEFAULT_REVISION:
         labels = namespace["metadata"]["labels"]
         del labels["istio-injection"]

@@ -1,4 +1,4 @@
-"""Requests of one test pod to another, with what the proxies at both ends hold and count meanwhile."""
+"""Requests of one test pod to another, with the certificates and counters of the proxies at both ends."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Conversation:
     """Requests of one client to one server.
 
     Attributes:
-        client: The client's pod.
-        server: The server's pod.
-        trust_domain: Teleport's name: the trust domain that their identities must be of.
-        exchange: The requests and their answers.
+        client: Pod of the client.
+        server: Pod of the server.
+        trust_domain: Name of Teleport: the trust domain that their identities must have.
+        exchange: Requests and their answers.
     """
 
     client: Pod
@@ -36,9 +36,9 @@ class Conversations:
     """Conversations of one scenario, by client and server.
 
     Args:
-        test_pods: The clients and servers.
+        test_pods: Clients and servers.
         cluster: Reads their proxies, and runs the clients.
-        trust_domain: Teleport's name.
+        trust_domain: Name of Teleport.
     """
 
     def __init__(self, test_pods: TestPods, cluster: Cluster, trust_domain: str) -> None:
@@ -48,27 +48,27 @@ class Conversations:
         self._held: dict[tuple[str, str], Conversation] = {}
 
     def over_http(self, client: str, server: str, *, count: int = 1, paths: Sequence[str] = ("/",)) -> Conversation:
-        """Lets a client ask a server's Service for each path in its turn, `count` times."""
-        return self._hold(client, server, [f"http://{self._address(server)}:{HTTP}{path}" for path in paths], count)
+        """Let a client request each path in turn from a server's Service, `count` times."""
+        return self._converse(client, server, [f"http://{self._address(server)}:{HTTP}{path}" for path in paths], count)
 
     def over_tcp(self, client: str, server: str, *, count: int) -> Conversation:
-        """Lets a client open connections to a server's Service."""
-        return self._hold(client, server, [f"tcp://{self._address(server)}:{TCP}"], count)
+        """Let a client open connections to a server's Service."""
+        return self._converse(client, server, [f"tcp://{self._address(server)}:{TCP}"], count)
 
     def by_address(self, client: str, server: str, *, count: int) -> Conversation:
-        """Lets a client ask the address of a server's pod, over HTTP."""
+        """Let a client send HTTP requests to the address of a server's pod."""
         (pod,) = self._test_pods.ready(server)
-        return self._hold(client, server, [f"http://{pod.ip}:{HTTP}/"], count)
+        return self._converse(client, server, [f"http://{pod.ip}:{HTTP}/"], count)
 
     def through(self, access: IngressAccess, client: str, server: str, *, count: int) -> Conversation:
-        """Lets a client ask a server through a gateway."""
-        return self._hold(client, server, [access.url], count, access)
+        """Let a client send requests to a server through a gateway."""
+        return self._converse(client, server, [access.url], count, access)
 
     def until_none_arrives(self, client: str, server: str, *, count: int, pace: Pace) -> Conversation:
-        """As `over_http`, again and again until not one of the requests reaches the server; the last time is kept.
+        """Repeat `over_http` until none of the requests reaches the server, and keep the last conversation.
 
         Raises:
-            CouldNotTell: Requests still arrive after that time.
+            CouldNotTell: Requests still arrived when the time was over.
         """
 
         def look() -> Conversation:
@@ -80,18 +80,18 @@ class Conversations:
         return eventually("the fault shows in traffic", look, pace)
 
     def between(self, client: str, server: str) -> Conversation:
-        """The conversation of a client with a server."""
+        """Return the conversation of a client with a server."""
         return self._held[client, server]
 
     def last_with(self, server: str) -> Conversation:
-        """The last conversation with a server."""
+        """Return the last conversation with a server."""
         return next(self._held[pair] for pair in reversed(self._held) if pair[1] == server)
 
     def all(self) -> tuple[Conversation, ...]:
-        """All conversations."""
+        """Return all conversations."""
         return tuple(self._held.values())
 
-    def _hold(
+    def _converse(
         self, client: str, server: str, urls: Sequence[str], count: int, access: IngressAccess | None = None
     ) -> Conversation:
         calling, called = self._test_pods.known_to(client, server)

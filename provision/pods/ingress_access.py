@@ -1,6 +1,6 @@
-"""Gateways in front of a test pod: the mesh's own, opened, and one that istiod deploys by the Gateway API.
+"""Gateways in front of a test pod: the mesh's own, and one that istiod deploys through the Gateway API.
 
-The objects that open or make them lie in one of the run's namespaces, and go with it.
+The objects that configure or make them are in one of the suite's namespaces, and are removed with it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ GATEWAY_API = MANIFESTS / "traffic" / "gateway-api.yaml"
 
 @dataclass(frozen=True, slots=True)
 class IngressAccess:
-    """A way in from outside.
+    """Access to a test pod through a gateway.
 
     Attributes:
-        url: Its address from inside the cluster.
-        host: The name to ask it for.
-        identity: The SPIFFE ID that its gateway must have.
-        pods: Of the gateway.
+        url: Address of the gateway inside the cluster.
+        host: Host name for requests.
+        identity: SPIFFE ID that the gateway must have.
+        pods: Pods of the gateway.
     """
 
     url: str
@@ -50,21 +50,21 @@ class IngressAccess:
 
     @property
     def principal(self) -> str:
-        """The gateway's identity as policies write it."""
+        """The gateway's identity in the notation of policies."""
         return self.identity.removeprefix("spiffe://")
 
 
 @dataclass(frozen=True, slots=True)
 class IngressSetup:
-    """Opens gateways in front of the test pod ``beta``; the objects that open them lie in its namespace.
+    """Opens gateways in front of the test pod ``beta``, with objects in its namespace.
 
     Attributes:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
-        client: The pod that asks, from outside the mesh.
-        server: The pod of beta.
-        trust_domain: Teleport's name.
-        pace: Patience for each wait.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
+        client: Pod outside the mesh that sends requests.
+        server: Pod of beta.
+        trust_domain: Name of Teleport.
+        pace: Pace of each wait.
     """
 
     objects: Objects
@@ -75,14 +75,14 @@ class IngressSetup:
     pace: Pace
 
     def open(self, ingress: Ingress, pods: Sequence[Pod]) -> IngressAccess:
-        """Opens the mesh's own ingress gateway.
+        """Open the mesh's own ingress gateway.
 
         Args:
-            ingress: The gateway.
-            pods: Its pods.
+            ingress: Gateway of the mesh.
+            pods: Pods of the gateway.
 
         Raises:
-            ProvisioningFailed: The API server refuses it.
+            ProvisioningFailed: The API server refuses an object.
             CouldNotTell: A proxy does not learn of it in time.
         """
         service, its = ingress.service, ingress.gateway
@@ -100,19 +100,19 @@ class IngressSetup:
         return access
 
     def build(self, gateway_class: str, revision: str, socket_directory: str) -> IngressAccess:
-        """Has istiod deploy a gateway of the run's own, by the Gateway API, on the node's socket.
+        """Make a Gateway for which istiod deploys a gateway of the suite's own, on the node's socket.
 
         Args:
             gateway_class: Class of gateways that istiod deploys.
-            revision: Of Istio; ``default`` where it has none.
+            revision: Revision of Istio; ``default`` where it has none.
             socket_directory: Directory of tbot's socket on the node.
 
         Raises:
-            ProvisioningFailed: The API server refuses it.
+            ProvisioningFailed: The API server refuses an object.
             CouldNotTell: istiod does not deploy it, or a proxy does not learn of it, in time.
         """
         namespace = self.server.namespace
-        # The name that istiod gives to all it makes for the Gateway `ingress`: Deployment, Service and service account.
+        # istiod gives this name to all that it makes for the Gateway `ingress`: Deployment, Service and service account.
         deployed = f"ingress-{gateway_class}"
         identity = workload_id(self.trust_domain, namespace, deployed)
         access = IngressAccess(f"http://{deployed}.{namespace}:80/", f"ingress.{namespace}.invalid", identity, ())
@@ -131,7 +131,7 @@ class IngressSetup:
         return documents(manifest, variables | more)
 
     def _await(self, access: IngressAccess) -> None:
-        """Waits until the proxies at both ends know of it, and the client's node leads to it."""
+        """Wait until the proxies at both ends know the gateway, and the client can connect to it."""
 
         def look() -> None:
             for pod in access.pods:
@@ -148,7 +148,7 @@ class IngressSetup:
         eventually(f"{self.client.ref} can connect to {access.url}", lambda: self._connect(access), self.pace)
 
     def _connect(self, access: IngressAccess) -> None:
-        """Opens a connection and closes it: a node learns of a new Service and of its pods in its own time."""
+        """Open a connection and close it: a node learns of a new Service and of its pods with a delay."""
         address = urlsplit(access.url)
         argv = ["python3", "-c", CONNECT, str(address.hostname), str(address.port)]
         done = self.cluster.execute(self.client.ref, CONTAINER, argv)

@@ -1,4 +1,4 @@
-"""Probe pods: they stand where tbot or a workload stands, look, and are removed. Their namespace is the run's own."""
+"""Probe pods: they run where tbot or a workload runs, report what they see, and are removed; in a namespace of the suite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -29,28 +28,30 @@ from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_stream
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, eventually
-from provision.objects import SCRATCH, Objects
+from provision.objects import SCRATCH, Objects, config_map
 from provision.pods.running import Ended, Pods
-from provision.render import MANIFESTS, documents, render
+from provision.render import MANIFESTS, documents
 
 PROBES = MANIFESTS / "probes"
 SERVICE_ACCOUNT = "probe"
 AT_ONCE = 8
 SLICE = 0.5
 REFUSALS = 6
-"""So many streams in a row that the server itself has ended with the same words are its answer. A probe has two, and Envoy
-comes again after half a second or more: a server that has just not heard of the pod yet has time to."""
+"""Number of streams in a row that the server has ended with the same words, after which the suite takes them for its answer.
+
+A probe has two streams, and Envoy retries after half a second or more, so a server that does not know the new pod yet has
+time to learn of it."""
 
 T = TypeVar("T")
 
 
 class Probes:
-    """Makes probe pods, one for each node at the same time, and remembers what to remove.
+    """Makes probe pods, one for each node at the same time, and removes them.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
-        image: An image with ``python3`` for the node probe.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
+        image: Image with ``python3`` for the node probe.
         patience: Seconds to wait for one probe.
     """
 
@@ -67,11 +68,11 @@ class Probes:
         self._to_remove = ""
 
     def namespace(self) -> str:
-        """The run's own namespace, made when first asked for. It admits pods that stand on the node, as tbot's does."""
+        """Return the namespace of the probes, made at the first call; like tbot's, it admits privileged pods."""
         with self._lock:
             if not self._namespace:
                 name = f"{SCRATCH}{self._objects.run_id.lower()}"
-                self._to_remove = name  # before it is there: Ctrl-C may come right after the API server has made it
+                self._to_remove = name  # before it exists: Ctrl-C may come right after the API server has made it
                 labels = {"istio-injection": "disabled", "pod-security.kubernetes.io/enforce": "privileged"}
                 self._objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
                 account = {"name": SERVICE_ACCOUNT, "namespace": name}
@@ -80,60 +81,56 @@ class Probes:
             return self._namespace
 
     def on_nodes(self, nodes: Sequence[str], kubelet: KubeletAddress) -> tuple[NodeProbe | Refused, ...]:
-        """Stands on each node as tbot does, and tells what is seen from there.
+        """Report what a pod that runs like tbot sees on each node.
 
         Args:
-            nodes: The nodes.
-            kubelet: Where tbot dials the kubelet of its own node.
+            nodes: Names of the nodes.
+            kubelet: Address at which tbot dials the kubelet of its own node.
         """
-        self._config_map("node-probe", {"node_probe.py": (PROBES / "node_probe.py").read_text(encoding="utf-8")})
+        self._objects.apply(config_map(self.namespace(), "node-probe", program("node_probe.py")))
         variables = {
             "IMAGE": self._image,
             "KUBELET_FIELD": kubelet.field,
             "KUBELET_PORT": str(kubelet.port),
             "HOST_NETWORK": str(kubelet.host_network).lower(),
         }
-        return self._each(
-            nodes, lambda node: self._printed(node, self._pod(PROBES / "node.yaml", node, variables), parse_node_probe)
-        )
+        return self._each(nodes, lambda node: self._printed(node, self._pod("node.yaml", node, variables), parse_node_probe))
 
     def of_socket_directories(
         self, nodes: Sequence[str], socket_directory: str
     ) -> tuple[SocketDirectoryProbe | Refused, ...]:
-        """Tells what a workload on each node might do to the directory of the socket.
+        """Report what a workload on each node can do to the directory of the socket.
 
         Args:
-            nodes: The nodes.
+            nodes: Names of the nodes.
             socket_directory: Directory of the socket on the node.
         """
-        program = (PROBES / "socket_directory.py").read_text(encoding="utf-8")
-        self._config_map("socket-directory-probe", {"socket_directory.py": program})
+        self._objects.apply(config_map(self.namespace(), "socket-directory-probe", program("socket_directory.py")))
         variables = {"IMAGE": self._image, "SOCKET_DIRECTORY": socket_directory}
-        manifest = PROBES / "socket_directory.yaml"
-        return self._each(
-            nodes,
-            lambda node: self._printed(node, self._pod(manifest, node, variables), parse_socket_directory_probe),
-        )
+
+        def probe(node: str) -> SocketDirectoryProbe | Refused:
+            pod = self._pod("socket_directory.yaml", node, variables)
+            return self._printed(node, pod, parse_socket_directory_probe)
+
+        return self._each(nodes, probe)
 
     def of_sockets(
         self, *, nodes: Sequence[str], image: str, socket_directory: str, socket_name: str
     ) -> tuple[SdsProbe | Refused, ...]:
-        """Asks the socket of each node for the probe's own identity, with Envoy.
+        """Ask the socket of each node for the probe's own identity, with Envoy.
 
         Args:
-            nodes: The nodes.
-            image: The mesh's proxy image: the socket must satisfy that Envoy.
+            nodes: Names of the nodes.
+            image: Proxy image of the mesh: the socket must satisfy that Envoy.
             socket_directory: Directory of the socket on the node.
             socket_name: File name of the socket.
         """
-        path = PROBES / "envoy.yaml"
-        config = render(path.read_text(encoding="utf-8"), {"SOCKET_NAME": socket_name}, where=str(path))
-        self._config_map("sds-probe", {"envoy.yaml": yaml.safe_dump(yaml.safe_load(config))})
+        self._objects.apply(config_map(self.namespace(), "sds-probe", envoy_config(socket_name)))
         variables = {"IMAGE": image, "SOCKET_DIRECTORY": socket_directory}
-        return self._each(nodes, lambda node: self._sds_probe(node, self._pod(PROBES / "sds.yaml", node, variables)))
+        return self._each(nodes, lambda node: self._sds_probe(node, self._pod("sds.yaml", node, variables)))
 
     def remove(self) -> None:
-        """Removes the namespace and everything in it; returns when the API server has taken the order."""
+        """Remove the namespace and everything in it; return once the API server has accepted the deletion."""
         with self._lock:
             if self._to_remove:
                 self._objects.delete("v1", "Namespace", self._to_remove)
@@ -143,27 +140,23 @@ class Probes:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
             try:
                 asked = [pool.submit(probe, node) for node in nodes]
-                # In slices: a signal that comes just before an unbounded wait is seen only when that wait is over.
+                # In slices: Python handles a signal that comes just before an unbounded wait only after that wait.
                 while wait(asked, timeout=SLICE).not_done:
                     pass
                 return tuple(each.result() for each in asked)
             except KeyboardInterrupt:
-                # The pool waits for its threads, and they would wait for their pods.
+                # The pool waits for its threads, which would wait for their pods.
                 self._pods.interrupt()
                 raise
 
-    def _config_map(self, name: str, data: dict[str, str]) -> None:
-        metadata = {"name": name, "namespace": self.namespace()}
-        self._objects.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-
-    def _pod(self, manifest: Path, node: str, variables: dict[str, str]) -> dict[str, Any]:
-        # With a number, so that no probe meets one of the same name that is on its way out.
+    def _pod(self, manifest: str, node: str, variables: dict[str, str]) -> dict[str, Any]:
+        # With a number, so that no probe collides with a terminating one of the same name.
         label = f"{label_of(node)}-{next(self._numbers)}"
         given = {"NAMESPACE": self.namespace(), "NODE": node, "NODE_LABEL": label, **variables}
-        return documents(manifest, given)[0]
+        return documents(PROBES / manifest, given)[0]
 
     def _printed(self, node: str, document: dict[str, Any], parse: Callable[[str, str, tuple[str, ...]], T]) -> T | Refused:
-        """The report that a probe has printed before it ended."""
+        """Return the report that a probe printed before it ended."""
         ended = self._made(document, lambda pod: pod.phase == "Succeeded")
         if isinstance(ended, Ended):
             return Refused(node, ended.reason, ended.evidence, by_policy=ended.by_policy)
@@ -185,7 +178,7 @@ class Probes:
         return self._pods.make(document) or self._pods.until(namespace, name, there)
 
     def _asked(self, node: str, pod: Pod) -> SdsProbe | Refused:
-        """The secrets of an Envoy as soon as it holds a certificate, or why it has none: refused for good, or no answer."""
+        """Return the certificate of an Envoy as soon as it holds one, or why it has none: a final refusal, or no answer."""
         evidence: tuple[str, ...] = ()
 
         def look() -> SdsProbe:
@@ -193,7 +186,7 @@ class Probes:
             try:
                 answers = read_admin(self._cluster, pod, (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS))
             except CouldNotTell as error:
-                # The pod is Ready as soon as its process runs, which is before Envoy listens.
+                # The pod is Ready as soon as its process runs, before Envoy listens.
                 raise NotYet(error.seen) from error
             evidence = tuple(reading.evidence for reading in answers.values())
             secrets = {s.name: s for s in envoy.parse_secrets(answers[envoy.ACTIVE_SECRETS].document)}
@@ -210,12 +203,12 @@ class Probes:
             return eventually(f"an identity from the socket of {node}", look, self._pods.pace(self._pods.patience / 4))
         except CouldNotTell as error:
             if not evidence:
-                return Refused(node, f"its Envoy could not be asked: {error.seen}", pod.evidence, by_policy=False)
+                return Refused(node, f"its Envoy did not answer: {error.seen}", pod.evidence, by_policy=False)
             ended, log = self._ended_streams(pod)
             return _without(node, pod, str(ended[-1]) if ended else error.seen, (*evidence, log))
 
     def _ended_streams(self, pod: Pod) -> tuple[list[AttemptOutcome], str]:
-        """The ends of a probe's streams, oldest first, and the reading that says so."""
+        """Return how a probe's streams ended, oldest first, and the id of the reading."""
         log = self._cluster.logs(pod.namespace, pod.name, PROXY, tail=40)
         return [stream.outcome for stream in parse_ended_streams(str(log.document))], log.evidence
 
@@ -226,15 +219,25 @@ def _without(node: str, pod: Pod, reason: str, evidence: tuple[str, ...]) -> Sds
 
 
 def refused_for_good(ended: Sequence[AttemptOutcome]) -> bool:
-    """Return whether the SDS server has refused a probe so often, each time alike, that the suite stops asking.
+    """Return True once the SDS server has refused a probe so often, with the same words, that the suite stops asking.
 
     Args:
-        ended: How its streams have ended, oldest first.
+        ended: Ends of its streams, oldest first.
     """
     last = ended[-REFUSALS:]
     return len(last) == REFUSALS and last[0].kind is AttemptEnd.SDS and len({*last}) == 1
 
 
 def label_of(node: str) -> str:
-    """A node's name as part of a pod's: it may hold dots, which would then end a label; 40 characters keep it legal."""
+    """Return a node's name as part of a pod's name, without dots, which end a label, and with at most 40 characters."""
     return node.replace(".", "-")[-40:].strip("-")
+
+
+def program(name: str) -> dict[str, str]:
+    """Return a program of the probes, as the data of a ConfigMap."""
+    return {name: (PROBES / name).read_text(encoding="utf-8")}
+
+
+def envoy_config(socket_name: str) -> dict[str, str]:
+    """Return the configuration of an Envoy that asks a socket for its identity, as the data of a ConfigMap."""
+    return {"envoy.yaml": yaml.safe_dump(documents(PROBES / "envoy.yaml", {"SOCKET_NAME": socket_name})[0])}

@@ -1,4 +1,4 @@
-"""Pods made and awaited: until they are as wanted or have ended otherwise; given up at once on Ctrl-C."""
+"""Pods of the suite: made, and awaited until they are as wanted or have ended; Ctrl-C ends the wait at once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facts.document import Absent
+from facts.document import Absent, Reading
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.admission import refused_by
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import PROXY
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
-from provision.installing.phases import Cancelled
+from provision.installing.phases import until
 from provision.objects import Objects
 
 _LATE = "not there after"
@@ -22,12 +23,12 @@ _NO_REASON = "neither the pod nor its events say why"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A pod that was not made, ended otherwise than wanted, or did not get there in time.
+    """A pod that was not admitted, ended otherwise than wanted, or was not as wanted in time.
 
     Attributes:
-        reason: In the words of the cluster.
+        reason: Reason in the words of the cluster.
         evidence: Ids of the readings.
-        by_policy: The cluster or the node refused such a pod; otherwise something else was in the way.
+        by_policy: True where the cluster or the node refused such a pod; False where anything else prevented it.
     """
 
     reason: str
@@ -39,9 +40,9 @@ class Pods:
     """Makes pods and waits for them.
 
     Args:
-        objects: The cluster, as something to change.
-        cluster: The cluster, as something to look at.
-        patience: Seconds for one pod.
+        objects: Changes the cluster.
+        cluster: Reads the cluster.
+        patience: Seconds to wait for one pod.
     """
 
     def __init__(self, objects: Objects, cluster: Cluster, patience: float) -> None:
@@ -51,15 +52,15 @@ class Pods:
         self._interrupted = threading.Event()
 
     def pace(self, timeout: float) -> Pace:
-        """A pace that `interrupt` ends at once."""
-        return Pace(timeout, 0.2, sleep=self._sleep)
+        """Return a pace that `interrupt` ends at once."""
+        return until(self._interrupted, timeout, 0.2)
 
     def interrupt(self) -> None:
-        """Ends every wait."""
+        """End every wait."""
         self._interrupted.set()
 
     def make(self, document: Mapping[str, Any]) -> Ended | None:
-        """Makes a pod; says why where the API server does not take it."""
+        """Make a pod; return why where the API server refuses it."""
         try:
             self._objects.apply(document)
         except ProvisioningFailed as error:
@@ -68,12 +69,12 @@ class Pods:
         return None
 
     def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | Ended:
-        """Waits until a pod is there, or has ended otherwise, or time is over.
+        """Wait until a pod is as wanted, or has ended, or the time is over.
 
         Args:
-            namespace: Of the pod.
-            name: Of the pod.
-            there: Whether it is as wanted.
+            namespace: Namespace of the pod.
+            name: Name of the pod.
+            there: True once the pod is as wanted.
 
         Raises:
             CouldNotTell: There is no such pod.
@@ -97,7 +98,7 @@ class Pods:
         except CouldNotTell:
             if last is None:
                 raise
-            # A volume that cannot be mounted shows in the pod's events alone.
+            # Only the pod's events show a volume that cannot be mounted.
             warnings = [
                 event
                 for event in self._cluster.events(namespace)
@@ -107,16 +108,25 @@ class Pods:
             reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
             return _ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
 
-    def _sleep(self, seconds: float) -> None:
-        if self._interrupted.wait(seconds):
-            raise Cancelled
-
 
 def why(pod: Pod) -> str:
-    """The state of a pod in its own words."""
+    """Return why a pod is not Ready, in the words of its status."""
     said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
     said += [c.message for c in pod.conditions if c.status != "True" and c.message]
     return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase
+
+
+def last_words(pod: Pod, cluster: Cluster) -> Reading:
+    """Return the log of the last run of an Istio agent that exits again and again.
+
+    Raises:
+        NotYet: There is no log: the kubelet may just have started another run.
+    """
+    previous = pod.proxy is not None and pod.proxy.state != "terminated"
+    try:
+        return cluster.logs(pod.namespace, pod.name, PROXY, previous=previous, tail=50)
+    except CouldNotTell as error:
+        raise NotYet(error.seen) from error
 
 
 def _ended(pod: Pod, reason: str, evidence: tuple[str, ...] = ()) -> Ended:

@@ -46,7 +46,7 @@ def negative_probes(
     """Negative probes of all selected scenarios, started together and removed at the end."""
     rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
     probe_namespaces = ProbeNamespaces(
-        target.objects, cluster, install, probes, image=target.workload_image, patience=patience
+        target.objects, cluster, install, probes, image=target.sources.workload_image, patience=patience
     )
     made = NegativeProbes(probe_namespaces, rules)
     selected = _selected(request.session, settings.allowed_safety)
@@ -95,7 +95,9 @@ def fallback_is_recognised(
 
 @then("it must complete a handshake with a peer that istiod certified")
 def accepts_another_of_istiods(fallback: ObservedProxies, negative_probes: NegativeProbes, conclude: Conclude) -> None:
-    conclude(fallback_judge.lets_in_its_like(negative_probes.stranger.dial(fallback.pods[0], ShownCertificate.ISTIODS)))
+    conclude(
+        fallback_judge.lets_in_its_like(negative_probes.untrusted_client.dial(fallback.pods[0], ShownCertificate.ISTIODS))
+    )
 
 
 # NEG-02: a process outside any pod.
@@ -103,7 +105,7 @@ def accepts_another_of_istiods(fallback: ObservedProxies, negative_probes: Negat
 
 @given("a process outside any pod, on every node that hosts injected pods", target_fixture="outside")
 def outside(negative_probes: NegativeProbes) -> tuple[OutsideProbe | NotRun, ...]:
-    return negative_probes.outside.asked()
+    return negative_probes.outside.answers()
 
 
 @given("a process inside a pod, on each of those nodes", target_fixture="inside")
@@ -123,18 +125,18 @@ def outside_is_refused(
 
 @given("rules of the workload identity that exclude one of the suite's service accounts", target_fixture="original_identity")
 def original_identity(negative_probes: NegativeProbes, cleanup: ExitStack) -> WorkloadIdentity:
-    cleanup.callback(negative_probes.ruled.restore)
-    return negative_probes.ruled.former()
+    cleanup.callback(negative_probes.restricted.restore)
+    return negative_probes.restricted.former()
 
 
 @given("a test pod of the excluded service account", target_fixture="excluded_pod")
 def excluded_pod(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.ruled.refused()
+    return negative_probes.restricted.refused()
 
 
 @given("a test pod of another service account, which the same rules allow", target_fixture="allowed_pod")
 def allowed_pod(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.ruled.allowed()
+    return negative_probes.restricted.allowed()
 
 
 @then("the allowed pod must have its identity, and the rules must refuse the excluded pod, which must not be Ready")
@@ -150,7 +152,7 @@ def rules_are_enforced(
 
 @then("the suite must have restored the rules")
 def rules_are_restored(negative_probes: NegativeProbes) -> None:
-    negative_probes.ruled.restore()
+    negative_probes.restricted.restore()
 
 
 # NEG-04: no socket.
@@ -158,12 +160,12 @@ def rules_are_restored(negative_probes: NegativeProbes) -> None:
 
 @given("a pod with its own empty socket directory, configured with a non-default socket name", target_fixture="other_name")
 def other_name(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.socketless.under_another_name()
+    return negative_probes.without_socket.under_another_name()
 
 
 @given("a pod with its own empty socket directory, configured with the default socket name", target_fixture="default_name")
 def default_name(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.socketless.under_the_usual_name()
+    return negative_probes.without_socket.under_the_usual_name()
 
 
 @then("Istio's agent in the first pod must exit because it found no socket")
@@ -186,7 +188,7 @@ def server(test_pods: TestPods) -> Pod:
 
 @when(parsers.parse("a client without a proxy connects to it with {claim}"), target_fixture="handshake")
 def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Handshake:
-    return negative_probes.stranger.dial(server, ShownCertificate(claim))
+    return negative_probes.untrusted_client.dial(server, ShownCertificate(claim))
 
 
 @then("the test pod must refuse that certificate")
@@ -205,7 +207,7 @@ def certified_peer_is_accepted(server: Pod, conversations: Conversations, instal
 
 @given("a tbot with the bot's own configuration and another service account", target_fixture="join_attempt")
 def join_attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
-    return negative_probes.joining.attempt()
+    return negative_probes.join.attempt()
 
 
 @then("Teleport must refuse the join because of the service account, and must have no bot instance for it")

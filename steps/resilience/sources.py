@@ -70,7 +70,7 @@ def without_teleport(spare: int, trial: Trial, outages: Outages) -> Outage:
     target_fixture="outage",
 )
 def without_istiod(count: int, trial: Trial, outages: Outages, long_running: TestPods) -> Outage:
-    return trial.past_renewals(outages.without_istiod(long_running.would_be("alpha")), count)
+    return trial.past_renewals(outages.without_istiod(long_running.for_dry_run("alpha")), count)
 
 
 @when(parsers.parse("each proxy has had {seconds:d} s for a new certificate"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from facts.recorder import KeptInMemory
-from observe.wait import NotYet, eventually
+from observe.wait import NotYet, Pace, eventually
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import OwnTeleport
@@ -113,7 +113,7 @@ class Lab:
             if left := [name for name in names if name.startswith(SCRATCH)]:
                 raise NotYet(", ".join(left))
 
-        eventually("no namespace of a run is left", look, self.scene.pace(self.scene.patience.teardown))
+        eventually("no namespace of a run is left", look, Pace(self.scene.patience.teardown))
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def misnamed(fault: Fault, seen: Certified) -> Iterator[str]:
         if missing := [step for step in CAUSES[fault.cause].remedy if step not in seen.remedies[requirement]]:
             yield f"{requirement} names {fault.cause} and the report lacks of its remedy: {'; '.join(missing)}"
     for requirement, causes in named.items():
-        if others := [cause for cause in causes if cause != fault.cause and cause not in fault.along]:
+        if others := [cause for cause in causes if cause != fault.cause and cause not in fault.further_causes]:
             reasons = "; ".join(seen.reasons.get(requirement, ()))
             yield f"{requirement} names {', '.join(others)}, the cause is {fault.cause}: {reasons}"
 

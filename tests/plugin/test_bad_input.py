@@ -118,7 +118,10 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
             "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
             " traffic; saw 'cor' (--profile). Try: ",
         ),
-        (("--source", "mirror"), "saw source = mirror without one (settings: registry). Try: give --registry HOST/PREFIX"),
+        (
+            ("--source", "mirror"),
+            "saw source = mirror without registry (settings: registry). Try: give --registry HOST/PREFIX",
+        ),
         (EXISTING, "expected one of the contexts staging; saw none (kubeconfig). Try: name one of them with --context"),
         ((*EXISTING, "--context", "stging"), "expected one of the contexts staging; saw 'stging' (kubeconfig). Try: "),
     ],
@@ -175,7 +178,7 @@ def test_a_report_that_has_no_place_ends_the_run_before_it_starts(suite: Suite) 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--source", "bundle"), "expected what the lab built; saw there is no such file"),
+        (("--source", "bundle"), "expected a bundle of the lab; saw no such file"),
         (("--source", "upstream"), "expected Docker to answer; saw "),
     ],
     ids=["bundle", "Docker"],

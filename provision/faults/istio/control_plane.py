@@ -8,21 +8,22 @@ from typing import Any
 
 from observe.wait import NotYet, eventually
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import patched, pod_template
+from provision.faults.fault import Fault, Scene
 from provision.names import ISTIO_NAMESPACE, ISTIOD
+
+DEPLOYMENT = ("Deployment", ISTIOD, ISTIO_NAMESPACE)
 
 
 @contextmanager
 def _image_typo(scene: Scene) -> Iterator[None]:
-    objects = scene.installation.objects
-    sound = _istiod(scene)["spec"]["template"]["spec"]["containers"][0]["image"]
+    sound = _spec(scene)["template"]["spec"]["containers"][0]["image"]
 
-    def put(image: str) -> None:
-        template = {"spec": {"containers": [{"name": "discovery", "image": image}]}}
-        objects.patch("apps/v1", "Deployment", ISTIOD, {"spec": {"template": template}}, namespace=ISTIO_NAMESPACE)
+    def with_image(image: str) -> dict[str, Any]:
+        return pod_template(containers=[{"name": "discovery", "image": image}])
 
     def look() -> None:
-        pods = objects.all_of("v1", "Pod", namespace=ISTIO_NAMESPACE, label_selector=f"app={ISTIOD}")
+        pods = scene.installation.objects.all_of("v1", "Pod", namespace=ISTIO_NAMESPACE, label_selector=f"app={ISTIOD}")
         waiting = [
             container["state"].get("waiting", {}).get("reason", "")
             for pod in pods
@@ -31,53 +32,43 @@ def _image_typo(scene: Scene) -> Iterator[None]:
         if not any(reason.startswith(("ErrImage", "ImagePull")) for reason in waiting):
             raise NotYet(f"the containers of {len(pods)} pods wait for {[reason for reason in waiting if reason]}")
 
-    put(f"{sound}-x")
-    try:
-        eventually("a new istiod waits for its image", look, scene.pace(scene.patience.rollout))
+    def whole() -> None:
+        scene.await_rollout(*DEPLOYMENT)
+
+    with patched(scene, *DEPLOYMENT, spec=with_image(f"{sound}-x"), undo=with_image(sound), then=whole):
+        eventually("a new istiod waits for its image", look, scene.rollout)
         yield
-    finally:
-        put(sound)
-        objects.await_ready("Deployment", ISTIOD, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
 
 
 @contextmanager
 def _at_zero(scene: Scene) -> Iterator[None]:
-    objects, wanted = scene.installation.objects, _istiod(scene)["spec"]["replicas"]
+    def whole() -> None:
+        scene.await_rollout(*DEPLOYMENT)
+        scene.await_injected()
 
-    def scale(replicas: int) -> None:
-        objects.patch("apps/v1", "Deployment", ISTIOD, {"spec": {"replicas": replicas}}, namespace=ISTIO_NAMESPACE)
-
-    scale(0)
-    try:
-        scene.await_injection(refused=True)
+    former = {"replicas": _spec(scene)["replicas"]}
+    with patched(scene, *DEPLOYMENT, spec={"replicas": 0}, undo=former, then=whole):
+        scene.await_refusal()
         yield
-    finally:
-        scale(wanted)
-        objects.await_ready("Deployment", ISTIOD, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
-        scene.await_injection(refused=False)
 
 
-def _istiod(scene: Scene) -> dict[str, Any]:
-    found = scene.installation.objects.get("apps/v1", "Deployment", ISTIOD, namespace=ISTIO_NAMESPACE)
-    if found is None:
-        raise LookupError(f"no Deployment {ISTIO_NAMESPACE}/{ISTIOD}")
-    return found
+def _spec(scene: Scene) -> dict[str, Any]:
+    istiod = scene.installation.objects.must_get("apps/v1", "Deployment", ISTIOD, namespace=ISTIO_NAMESPACE)
+    spec: dict[str, Any] = istiod["spec"]
+    return spec
 
 
-register(
+FAULTS = (
     Fault(
         name="istiod-image-typo",
         description="The operator upgraded istiod to a tag that does not exist; the old replica keeps running and is 1/1.",
         cause="istiod-image-unavailable",
         touches="Deployment istio-system/istiod",
-        undo="The suite puts the image back and waits for the rollout.",
+        undo="The suite restores the image and waits for the rollout.",
         breaks=frozenset({"INST-05", "CHK-1"}),
         reach=reach.ISTIO | {"INST-16"},
         inject=_image_typo,
-    )
-)
-
-register(
+    ),
     Fault(
         name="istiod-at-zero",
         description="The operator scaled istiod to 0: no new pod is injected, and running pods keep running.",
@@ -87,5 +78,5 @@ register(
         breaks=frozenset({"INST-05", "INST-07", "CHK-1"}),
         reach=reach.ISTIO | reach.INJECTED_PODS,
         inject=_at_zero,
-    )
+    ),
 )

@@ -7,38 +7,40 @@ from contextlib import contextmanager
 from typing import Any
 
 from facts.kubernetes.pod_spec import PROXY
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import patched, pod_template
+from provision.faults.fault import Fault, Scene
 from provision.names import GATEWAY, ISTIO_NAMESPACE, SOCKET_MOUNT, WORKLOAD_SOCKET
 
 
 @contextmanager
 def _without_overlay(scene: Scene) -> Iterator[None]:
-    objects, sockets = scene.installation.objects, scene.installation.variables["SOCKET_DIRECTORY"]
+    sockets = {"path": scene.installation.variables["SOCKET_DIRECTORY"], "type": "Directory"}
 
-    def put(volume: dict[str, Any], *, read_only: bool | None) -> None:
+    def with_volume(volume: dict[str, Any], *, read_only: bool | None) -> dict[str, Any]:
         mount = {"name": WORKLOAD_SOCKET, "mountPath": SOCKET_MOUNT, "readOnly": read_only}
-        spec = {"volumes": [{"name": WORKLOAD_SOCKET, **volume}], "containers": [{"name": PROXY, "volumeMounts": [mount]}]}
-        change = {"spec": {"template": {"spec": spec}}}
-        objects.patch("apps/v1", "Deployment", GATEWAY, change, namespace=ISTIO_NAMESPACE)
-        objects.await_ready("Deployment", GATEWAY, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
+        containers = [{"name": PROXY, "volumeMounts": [mount]}]
+        return pod_template(volumes=[{"name": WORKLOAD_SOCKET, **volume}], containers=containers)
 
-    try:
-        put({"emptyDir": {}, "hostPath": None}, read_only=None)
+    def settle() -> None:
+        scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
+
+    broken = with_volume({"emptyDir": {}, "hostPath": None}, read_only=None)
+    sound = with_volume({"emptyDir": None, "hostPath": sockets}, read_only=True)
+    with patched(scene, "Deployment", GATEWAY, ISTIO_NAMESPACE, spec=broken, undo=sound, then=settle):
+        settle()
         yield
-    finally:
-        put({"emptyDir": None, "hostPath": {"path": sockets, "type": "Directory"}}, read_only=True)
 
 
-register(
+FAULTS = (
     Fault(
         name="gateway-without-overlay",
         description="The ingress gateway does not mount the node's socket, as in the guide: Ready, with a certificate of"
         " istiod.",
         cause="gateway-without-socket",
         touches="Deployment istio-system/istio-ingressgateway",
-        undo="The suite puts the node's directory back and waits for the rollout.",
+        undo="The suite restores the node's directory and waits for the rollout.",
         breaks=frozenset({"ID-11", "TRF-05"}),
         reach=frozenset({"INST-05", "ID-01", "ID-03"}),
         inject=_without_overlay,
-    )
+    ),
 )

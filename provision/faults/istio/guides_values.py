@@ -1,6 +1,6 @@
-"""Faults that every install has which follows the guide; the suite's own manifests follow it here, too.
+"""Faults of every install that follows the guide; the suite's own manifests follow the guide here, too.
 
-Each is a finding on the healthy lab. To show that the requirement depends on it, the suite removes it for a while.
+Each is a finding on the healthy lab. The suite removes it for a while to show that the requirement depends on it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from facts.proxies.identity import Normalization
 from observe.proxies.envoy import read_normalizations
 from observe.wait import NotYet, eventually
 from provision.faults import reach
-from provision.faults.config_maps import edited, edited_text
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import edited, edited_text, pod_template
+from provision.faults.fault import Fault, Scene, proxies_of
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 OTHER_NAME = "tbot.sock"
@@ -48,12 +48,12 @@ def await_normalization(scene: Scene, *, in_force: bool) -> None:
                 raise NotYet(f"normalize_path is {settings}")
 
         what = f"normalize_path is {in_force} in every inbound listener of the test application"
-        eventually(what, look, scene.pace(scene.patience.rollout))
+        eventually(what, look, scene.rollout)
 
 
 @contextmanager
 def _another_name(scene: Scene) -> Iterator[None]:
-    """Give tbot's socket another name than Istio's default, and tell sidecars and gateway that name."""
+    """Give tbot's socket another name than Istio's default, and configure sidecars and gateway with that name."""
     directory = scene.installation.variables["SOCKET_DIRECTORY"]
     usual, other = f"{directory}/socket", f"{directory}/{OTHER_NAME}"
 
@@ -64,27 +64,22 @@ def _another_name(scene: Scene) -> Iterator[None]:
 
     def follow(path: str, name: str | None) -> None:
         """Restart tbot, the test application and the gateway, which waits for the socket at that path."""
-        scene.begin_restart_of_tbot()
-        scene.installation.objects.await_ready(
-            "DaemonSet", TBOT, scene.pace(scene.patience.rollout), namespace=TBOT_NAMESPACE
-        )
-        variable = {"name": NAMED_BY, "value": name} if name else {"name": NAMED_BY, "$patch": "delete"}
-        spec = {
-            "volumes": [{"name": "workload-socket-present", "hostPath": {"path": path, "type": "Socket"}}],
-            "containers": [{"name": PROXY, "env": [variable]}],
-        }
         objects = scene.installation.objects
-        objects.patch("apps/v1", "Deployment", GATEWAY, {"spec": {"template": {"spec": spec}}}, namespace=ISTIO_NAMESPACE)
+        objects.restart("DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
+        scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+        variable = {"name": NAMED_BY, "value": name} if name else {"name": NAMED_BY, "$patch": "delete"}
+        spec = pod_template(
+            volumes=[{"name": "workload-socket-present", "hostPath": {"path": path, "type": "Socket"}}],
+            containers=[{"name": PROXY, "env": [variable]}],
+        )
+        objects.patch("apps/v1", "Deployment", GATEWAY, {"spec": spec}, namespace=ISTIO_NAMESPACE)
         scene.restart_app()
-        objects.await_ready("Deployment", GATEWAY, scene.pace(scene.patience.rollout), namespace=ISTIO_NAMESPACE)
+        scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
         scene.await_tbot()
-
-    def renamed(text: str) -> str:
-        return text.replace(usual, other)
 
     try:
         with (
-            edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, renamed),
+            edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda text: text.replace(usual, other)),
             edited(scene, ISTIO_NAMESPACE, "istio", "mesh", named),
         ):
             scene.await_injected("has the other name in its environment", _look_for_name)
@@ -95,15 +90,14 @@ def _another_name(scene: Scene) -> Iterator[None]:
 
 
 def _look_for_name(spec: dict[str, Any]) -> None:
-    proxies = [c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == PROXY]
-    if not any(e.get("value") == OTHER_NAME for c in proxies for e in c.get("env", ()) if e["name"] == NAMED_BY):
+    if not any(e.get("value") == OTHER_NAME for c in proxies_of(spec) for e in c.get("env", ()) if e["name"] == NAMED_BY):
         raise NotYet(f"its proxy has no {NAMED_BY}")
 
 
-register(
+FAULTS = (
     Fault(
         name="path-normalization-none",
-        description="Path normalization is NONE: proxies compare paths with policies as they were sent.",
+        description="Path normalization is NONE: proxies compare paths with policies exactly as the client sent them.",
         cause="path-normalization-off",
         touches="ConfigMap istio-system/istio",
         undo="The guide asks for it; the suite sets DECODE_AND_MERGE_SLASHES for a while.",
@@ -111,10 +105,7 @@ register(
         reach=reach.ISTIO,
         inject=_paths_normalized,
         standing=True,
-    )
-)
-
-register(
+    ),
     Fault(
         name="socket-called-socket",
         description="tbot's socket is called socket, the one name with which a sidecar falls back to istiod when tbot is"
@@ -126,5 +117,5 @@ register(
         reach=reach.TBOT | reach.INJECTED_PODS,
         inject=_another_name,
         standing=True,
-    )
+    ),
 )

@@ -1,35 +1,33 @@
-"""Faults of the test application, as any workload may have them."""
+"""Faults of the test application that any workload may have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from facts.kubernetes.workloads import TEMPLATES
-from observe.wait import NotYet, eventually
+from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import patched, pod_template
+from provision.faults.fault import Fault, Scene
 from provision.names import APP
 
 GUIDES_NODE = "k8s-worker-1"
-"""The node that the guide's test application asks for, a node of its author's cluster."""
+"""Node that the guide's test application asks for, in the cluster of the guide's author."""
 
 
-@contextmanager
-def _changed(scene: Scene, template: dict[str, Any]) -> Iterator[None]:
+def _changed(scene: Scene, template: dict[str, Any]) -> AbstractContextManager[None]:
     """Change the pod template of the test application, and restore its manifest afterwards."""
-    objects = scene.installation.objects
-    objects.patch("apps/v1", "Deployment", APP, {"spec": {"template": template}}, namespace=APP)
-    try:
-        yield
-    finally:
-        # An apply removes only what an earlier apply has set.
-        undo = {"spec": {"template": {"spec": {"nodeSelector": None}}}}
-        objects.patch("apps/v1", "Deployment", APP, undo, namespace=APP)
+
+    def restore() -> None:
         installation = scene.installation
-        objects.apply_all(installation.variant.documents("test-app-deployment.yaml", installation.variables))
+        installation.objects.apply_all(installation.variant.documents("test-app-deployment.yaml", installation.variables))
         scene.await_app()
+
+    # The patch takes the node selector back because an apply removes only what an earlier apply has set.
+    undo = pod_template(nodeSelector=None)
+    return patched(scene, "Deployment", APP, APP, spec={"template": template}, undo=undo, then=restore)
 
 
 @contextmanager
@@ -41,20 +39,18 @@ def _without_template(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _on_the_guides_node(scene: Scene) -> Iterator[None]:
-    objects = scene.installation.objects
-
     def look() -> None:
-        pods = objects.all_of("v1", "Pod", namespace=APP, label_selector=f"app={APP}")
+        pods = scene.installation.objects.all_of("v1", "Pod", namespace=APP, label_selector=f"app={APP}")
         conditions = [c for pod in pods for c in pod["status"].get("conditions", ()) if c["type"] == "PodScheduled"]
         if all(c["status"] == "True" for c in conditions):
             raise NotYet(f"all of {len(pods)} pods are scheduled")
 
     with _changed(scene, {"spec": {"nodeSelector": {"kubernetes.io/hostname": GUIDES_NODE}}}):
-        eventually("a pod of the test application finds no node", look, scene.pace(scene.patience.pod_ready))
+        eventually("a pod of the test application finds no node", look, Pace(scene.patience.pod_ready))
         yield
 
 
-register(
+FAULTS = (
     Fault(
         name="pod-without-spire-template",
         description="The test application's pods do not ask for the template spire: 2/2, with identities from istiod.",
@@ -65,10 +61,7 @@ register(
         reach=reach.INJECTED_PODS | {"ID-02", "ID-05", "ID-12"},
         inject=_without_template,
         short=True,
-    )
-)
-
-register(
+    ),
     Fault(
         name="node-selector-of-the-guide",
         description="The test application asks for the node k8s-worker-1, as in the guide; this cluster has no node of"
@@ -79,5 +72,5 @@ register(
         breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}),
         reach=reach.INJECTED_PODS,
         inject=_on_the_guides_node,
-    )
+    ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.fault import Fault, Scene
 
 KUBELET = "10250"
 
@@ -14,21 +14,15 @@ KUBELET = "10250"
 @contextmanager
 def _kubelet_closed(scene: Scene) -> Iterator[None]:
     node = scene.nodes()[0]
-    found = scene.installation.objects.get("v1", "Node", node) or {}
+    pods = scene.installation.objects.must_get("v1", "Node", node)["spec"]["podCIDR"]
     # Only for pods: the API server can still read logs and forward ports.
-    rule = ["INPUT", "-s", found["spec"]["podCIDR"], "-p", "tcp", "--dport", KUBELET]
+    rule = ["INPUT", "-s", pods, "-p", "tcp", "--dport", KUBELET]
     rule += ["-j", "REJECT", "--reject-with", "tcp-reset"]
     scene.on_node(node, "iptables", "-I", *rule)
     try:
         yield
     finally:
         scene.on_node(node, "iptables", "-D", *rule)
-
-
-@contextmanager
-def _directory_for_all(scene: Scene) -> Iterator[None]:
-    with directory_for_all(scene, scene.nodes()[0]):
-        yield
 
 
 @contextmanager
@@ -43,7 +37,19 @@ def directory_for_all(scene: Scene, node: str) -> Iterator[None]:
         scene.on_node(node, "chmod", former, directory)
 
 
-register(
+DIRECTORY_FOR_ALL = Fault(
+    name="socket-directory-for-all",
+    description="The socket directory of one node has mode 0777, so that any workload there can become the node's"
+    " SDS server.",
+    cause="socket-directory-writable",
+    touches="the socket directory of one node",
+    undo="The suite restores the mode.",
+    breaks=frozenset({"ID-08"}),
+    reach=reach.NODES | reach.TBOT,
+    inject=lambda scene: directory_for_all(scene, scene.nodes()[0]),
+)
+
+FAULTS = (
     Fault(
         name="kubelet-closed-to-pods",
         description="A firewall rule on one node keeps pods from its kubelet, so that tbot there cannot attest callers.",
@@ -53,19 +59,6 @@ register(
         breaks=frozenset({"INST-04", "INST-14"}),
         reach=reach.NODES,
         inject=_kubelet_closed,
-    )
-)
-
-DIRECTORY_FOR_ALL = register(
-    Fault(
-        name="socket-directory-for-all",
-        description="The socket directory of one node has mode 0777, so that any workload there can become the node's"
-        " SDS server.",
-        cause="socket-directory-writable",
-        touches="the socket directory of one node",
-        undo="The suite puts the mode back.",
-        breaks=frozenset({"ID-08"}),
-        reach=reach.NODES | reach.TBOT,
-        inject=_directory_for_all,
-    )
+    ),
+    DIRECTORY_FOR_ALL,
 )

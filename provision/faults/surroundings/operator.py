@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,39 +15,37 @@ import yaml
 from facts.errors import ProvisioningFailed
 from observe.command import must_run
 from provision.faults import reach
-from provision.faults.fault import Fault, Operator, Scene, register
+from provision.faults.changes import applied, manifest
+from provision.faults.fault import Fault, Operator, Scene
 
 NAMESPACE, VIEWER = "conformance-faults", "viewer"
 UNPRIVILEGED = "65534"
-"""A user of Teleport's host whom its Auth Service refuses."""
+"""User of Teleport's host whom its Auth Service refuses."""
 MINORS_BEHIND = 3
 
 
-@contextmanager
-def _old_istioctl(scene: Scene) -> Iterator[Operator]:
+def _old_istioctl(scene: Scene) -> AbstractContextManager[Operator]:
     istioctl = scene.installation.sources.istioctl
-    with _tools(scene) as tools:
-        stamp = _stamp(scene, [istioctl, "version", "--remote=false", "-o", "json"], "version")
-        _restamp(istioctl, tools / "istioctl", stamp, _with_minor(stamp, 27))
-        yield replace(scene.operator, tools=tools)
+    stamp = _stamp(scene, [istioctl, "version", "--remote=false", "-o", "json"], "version")
+    return _restamped(scene, istioctl, stamp, 27)
 
 
-@contextmanager
-def _old_kubectl(scene: Scene) -> Iterator[Operator]:
+def _old_kubectl(scene: Scene) -> AbstractContextManager[Operator]:
     kubectl = scene.installation.sources.kubectl
-    with _tools(scene) as tools:
-        stamp = _stamp(scene, [kubectl, "version", "--client", "-o", "json"], "gitVersion")
-        _restamp(kubectl, tools / "kubectl", stamp, _with_minor(stamp, int(stamp.split(".")[1]) - MINORS_BEHIND))
-        yield replace(scene.operator, tools=tools)
+    stamp = _stamp(scene, [kubectl, "version", "--client", "-o", "json"], "gitVersion")
+    return _restamped(scene, kubectl, stamp, int(stamp.split(".")[1]) - MINORS_BEHIND)
 
 
 @contextmanager
-def _tools(scene: Scene) -> Iterator[Path]:
-    """Make a directory for the front of the PATH, with the installation's own kubectl and istioctl in it."""
+def _restamped(scene: Scene, program: Path, stamp: str, minor: int) -> Iterator[Operator]:
+    """Put the installation's own kubectl and istioctl first on the PATH, one of them with another minor version."""
+    sources = scene.installation.sources
     with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="tools-") as directory:
-        for program in (scene.installation.sources.kubectl, scene.installation.sources.istioctl):
-            (Path(directory) / program.name).symlink_to(program.resolve())
-        yield Path(directory)
+        tools = Path(directory)
+        for each in (sources.kubectl, sources.istioctl):
+            (tools / each.name).symlink_to(each.resolve())
+        _restamp(program, tools / program.name, stamp, _with_minor(stamp, minor))
+        yield replace(scene.operator, tools=tools)
 
 
 def _stamp(scene: Scene, argv: Sequence[str | Path], key: str) -> str:
@@ -62,10 +60,10 @@ def _with_minor(stamp: str, minor: int) -> str:
 
 
 def _restamp(program: Path, other: Path, stamp: str, wanted: str) -> None:
-    """Write the same program with another version stamped on it, as a release of that version has.
+    """Write a copy of a program that reports another version.
 
-    The linker puts the stamp into the program as plain text (``-X …buildVersion=…``), so another one of the same length can
-    take its place; a build with the other stamp would differ in nothing else.
+    The linker puts the version into the program as plain text (``-X …buildVersion=…``), so a version of the same length can
+    take its place; a build with that version would differ in nothing else.
 
     Raises:
         ProvisioningFailed: The stamp is not in the program, or has another length.
@@ -74,9 +72,9 @@ def _restamp(program: Path, other: Path, stamp: str, wanted: str) -> None:
     if len(stamp) != len(wanted) or stamp.encode() not in text:
         raise ProvisioningFailed(
             expected=f"the version {stamp} in the program, to be replaced with {wanted}",
-            seen=f"it is in it {text.count(stamp.encode())} times",
+            seen=f"the program contains it {text.count(stamp.encode())} times",
             where=str(program),
-            remedy="take a release whose version has as many characters",
+            remedy="use a release whose version has as many characters",
         )
     other.unlink(missing_ok=True)
     with os.fdopen(os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700), "wb") as stream:
@@ -85,27 +83,11 @@ def _restamp(program: Path, other: Path, stamp: str, wanted: str) -> None:
 
 @contextmanager
 def _viewer(scene: Scene) -> Iterator[Operator]:
-    installation = scene.installation
-    objects = installation.objects
-    binding = "conformance-faults-viewer"
-    account = {"name": VIEWER, "namespace": NAMESPACE}
-    try:
-        objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        objects.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
-        objects.apply(
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": binding},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-                "subjects": [{"kind": "ServiceAccount", **account}],
-            }
-        )
-        with tempfile.TemporaryDirectory(dir=installation.directory, prefix="viewer-") as directory:
-            yield replace(scene.operator, kubeconfig=_kubeconfig(scene, Path(directory)))
-    finally:
-        objects.delete("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", binding)
-        objects.delete("v1", "Namespace", NAMESPACE)
+    with (
+        applied(scene, *manifest("account-with-view")),
+        tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="viewer-") as directory,
+    ):
+        yield replace(scene.operator, kubeconfig=_kubeconfig(scene, Path(directory)))
 
 
 def _kubeconfig(scene: Scene, directory: Path) -> Path:
@@ -138,7 +120,7 @@ def _without_events(scene: Scene) -> Iterator[Operator]:
         yield replace(scene.operator, audit_events=file)
 
 
-register(
+FAULTS = (
     Fault(
         name="istioctl-1.27",
         description="An istioctl of version 1.27 is first on the PATH.",
@@ -148,10 +130,7 @@ register(
         breaks=frozenset({"INST-01", "INST-05"}),
         reach=reach.TOOLS,
         inject=_old_istioctl,
-    )
-)
-
-register(
+    ),
     Fault(
         name="kubectl-three-minors-behind",
         description="A kubectl three minor versions older than the API server is first on the PATH.",
@@ -161,10 +140,7 @@ register(
         breaks=frozenset({"INST-01"}),
         reach=reach.TOOLS,
         inject=_old_kubectl,
-    )
-)
-
-register(
+    ),
     Fault(
         name="account-with-view",
         description="The kubeconfig has a service account with the ClusterRole view.",
@@ -174,10 +150,7 @@ register(
         breaks=frozenset({"INST-02"}),
         blinds=frozenset({"CHK-9"}),
         inject=_viewer,
-    )
-)
-
-register(
+    ),
     Fault(
         name="expired-teleport-session",
         description="The Auth Service refuses tctl, as it refuses an expired session: tctl runs as an unprivileged user"
@@ -190,10 +163,7 @@ register(
             {"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}
         ),
         inject=_expired_session,
-    )
-)
-
-register(
+    ),
     Fault(
         name="audit-events-not-collected",
         description="The file that collects Teleport's audit events stays empty.",
@@ -202,5 +172,5 @@ register(
         undo="The suite reads Teleport's own log again.",
         breaks=frozenset({"ID-10"}),
         inject=_without_events,
-    )
+    ),
 )

@@ -3,73 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.pod_spec import PROXY
 from facts.proxies import envoy
 from observe.proxies.envoy import read_admin, read_proxy
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, eventually
+from provision.disruption.ca import enter_phase
+from provision.disruption.machines import processes_of
 from provision.disruption.outages import NOWHERE
 from provision.disruption.supply import STREAMS, uses_the_socket
 from provision.faults import reach
-from provision.faults.config_maps import edited, edited_text
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import edited, edited_text, patched, patched_tbot, pod_template
+from provision.faults.fault import Fault, Scene
 from provision.names import APP, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 SECOND_IDENTITY = "istio-workloads-of-before"
 LOOKED_FOR_SOCKET = "CA Endpoint"
-"""Logged by Istio's agent when it finds no socket at its start and turns to istiod."""
+"""Istio's agent logs this when it finds no socket at its start and turns to istiod."""
 
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
 
 
-@contextmanager
-def _misspelt(scene: Scene) -> Iterator[None]:
-    with edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda text: text.replace("attestors:", "attestor:")):
-        yield
+def _misspelt(scene: Scene) -> AbstractContextManager[None]:
+    return edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda text: text.replace("attestors:", "attestor:"))
 
 
-@contextmanager
-def _affected_tbot(scene: Scene) -> Iterator[None]:
-    sources = scene.installation.sources
-
-    def put(image: str) -> None:
-        patch(scene, {"containers": [{"name": TBOT, "image": image}]})
-
-    put(sources.tbot_affected_image)
-    try:
-        scene.await_tbot()
-        yield
-    finally:
-        put(sources.tbot_image)
-        scene.await_tbot()
+def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
+    affected, sound = (
+        pod_template(containers=[{"name": TBOT, "image": image}])
+        for image in (scene.installation.sources.tbot_affected_image, scene.installation.sources.tbot_image)
+    )
+    return patched_tbot(scene, affected, sound)
 
 
 @contextmanager
 def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
-    objects = scene.installation.objects
-    found = objects.get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE) or {}
-    volumes = found.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
+    volumes = pods_of_tbot(scene)["volumes"]
     (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
-
-    def put(token: dict[str, Any]) -> None:
-        patch(scene, {"volumes": [{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}]})
-
-    put({**sound, "audience": scene.installation.variables["PROXY_SERVER"]})
-    try:
+    broken, former = (
+        pod_template(volumes=[{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}])
+        for token in ({**sound, "audience": scene.installation.variables["PROXY_SERVER"]}, sound)
+    )
+    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=former, then=scene.await_tbot):
         _await_cut_off(scene)
         yield
-    finally:
-        put(sound)
-        scene.await_tbot()
 
 
 @contextmanager
 def _not_tolerated(scene: Scene) -> Iterator[None]:
     objects, node = scene.installation.objects, scene.nodes()[0]
-    former = (objects.get("v1", "Node", node) or {})["spec"].get("taints", [])
+    former = objects.must_get("v1", "Node", node)["spec"].get("taints", [])
 
     def put(taints: list[dict[str, str]]) -> None:
         objects.patch("v1", "Node", node, {"spec": {"taints": taints}})  # the API server replaces this list as a whole
@@ -86,12 +71,13 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _frozen(scene: Scene) -> Iterator[None]:
-    node = scene.nodes()[0]
-    processes = _processes(scene, node)
+def _stopped(scene: Scene, node: str) -> Iterator[None]:
+    """Stop all processes of tbot on a node; on exit let them continue."""
+    (pod,) = _pods_on(scene, node)
+    (container,) = (c["containerID"] for c in pod["status"]["containerStatuses"] if c["name"] == TBOT)
+    processes = processes_of(scene.on_node, node, container)
     scene.on_node(node, "kill", "-STOP", *processes)
     try:
-        eventually(f"tbot on {node} is no longer Ready", lambda: _look_for_frozen(scene, node), _patient(scene))
         yield
     finally:
         scene.on_node(node, "kill", "-CONT", *processes)
@@ -99,34 +85,28 @@ def _frozen(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def _frozen(scene: Scene) -> Iterator[None]:
+    node = scene.nodes()[0]
+    with _stopped(scene, node):
+        _await_frozen(scene, node)
+        yield
+
+
+@contextmanager
 def _stale_bundle(scene: Scene) -> Iterator[None]:
     """Freeze one node's tbot while Teleport begins a CA rotation; roll the rotation back afterwards."""
-    node, teleport = scene.nodes()[0], scene.installation.authority
-    processes = _processes(scene, node)
-
-    def rotate(phase: str) -> None:
-        answer = teleport.tctl(["auth", "rotate", "--manual", "--type=spiffe", f"--phase={phase}"])
-        if answer.exit_code:
-            raise ProvisioningFailed(
-                expected=f"Teleport's rotation to enter the phase {phase}",
-                seen=f"exit code {answer.exit_code}: {answer.tail()}",
-                where=answer.line,
-                remedy="see where the rotation stands: tctl status",
-            )
-
-    scene.on_node(node, "kill", "-STOP", *processes)
+    node, tctl = scene.nodes()[0], scene.installation.authority.tctl
     try:
-        rotate("init")
-        try:
-            _await_authorities(scene, 2, but_on=node)
-            eventually(f"tbot on {node} is no longer Ready", lambda: _look_for_frozen(scene, node), _patient(scene))
-            yield
-        finally:
-            rotate("rollback")
-            rotate("standby")
+        with _stopped(scene, node):
+            enter_phase(tctl, scene.recorder, "init")
+            try:
+                _await_authorities(scene, 2, but_on=node)
+                _await_frozen(scene, node)
+                yield
+            finally:
+                enter_phase(tctl, scene.recorder, "rollback")
+                enter_phase(tctl, scene.recorder, "standby")
     finally:
-        scene.on_node(node, "kill", "-CONT", *processes)
-        scene.await_tbot()
         _await_authorities(scene, 1)
 
 
@@ -148,38 +128,36 @@ def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
                         raise NotYet(f"{pod.ref} trusts {[len(a) for a in held.values()]}")
 
         where = f"every proxy that is not on {but_on}" if but_on else "every proxy"
-        eventually(f"{where} trusts {number} authorities", look, _patient(scene))
+        eventually(f"{where} trusts {number} authorities", look, scene.rollout)
 
 
 @contextmanager
 def away(scene: Scene) -> Iterator[None]:
     """Keep tbot off every node; on exit let it come back, without waiting for it."""
-    patch(scene, {"nodeSelector": NOWHERE})
-    try:
-        eventually("no tbot is left", lambda: _look_for_none(scene), _patient(scene))
+    back = pod_template(nodeSelector=dict.fromkeys(NOWHERE))
+    spec = pod_template(nodeSelector=NOWHERE)
+    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=spec, undo=back, then=lambda: None):
+        eventually("no tbot is left", lambda: _look_for_none(scene), scene.rollout)
         yield
-    finally:
-        patch(scene, {"nodeSelector": dict.fromkeys(NOWHERE)})
 
 
 @contextmanager
 def _late(scene: Scene) -> Iterator[None]:
     """Restart the test application while tbot is away, and let tbot come back."""
-    objects = scene.installation.objects
     try:
         with away(scene):
-            scene.begin_restart_of_app()
-            eventually("a sidecar has found no socket", lambda: _look_for_fallback(scene), _patient(scene))
+            scene.installation.objects.restart("Deployment", APP, namespace=APP)
+            eventually("a sidecar has found no socket", lambda: _look_for_fallback(scene), scene.rollout)
         scene.await_tbot()
         scene.await_app()
         yield
     finally:
-        objects.await_ready("DaemonSet", TBOT, _patient(scene), namespace=TBOT_NAMESPACE)
+        scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
         scene.restart_app()
 
 
 def _look_for_none(scene: Scene) -> None:
-    if pods := scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}"):
+    if pods := _pods(scene):
         raise NotYet(f"{len(pods)} pods")
 
 
@@ -215,31 +193,22 @@ def _second_identity(scene: Scene) -> Iterator[None]:
         scene.restart_tbot()
 
 
-def _processes(scene: Scene, node: str) -> list[str]:
-    """Return the ids, on the node, of all processes in tbot's container there."""
-    (pod,) = _pods_on(scene, node)
-    (container,) = (c["containerID"].rpartition("/")[2] for c in pod["status"]["containerStatuses"] if c["name"] == TBOT)
-    # A process may end while grep reads /proc, which grep's exit code would report.
-    found = scene.on_node(node, "sh", "-c", f"grep -ls {container} /proc/[0-9]*/cgroup; true").split()
-    if not found:
-        raise CouldNotTell(
-            expected="a process of tbot on the node",
-            seen=f"none whose cgroup names the container {container}",
-            where=f"node {node}",
-            remedy=f"see whether tbot runs there: kubectl get pods -n {TBOT_NAMESPACE} -o wide",
-        )
-    return [path.split("/")[2] for path in found]
+def _pods(scene: Scene) -> list[dict[str, Any]]:
+    return scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
 
 
 def _pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
-    pods = scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
-    return [p for p in pods if p["spec"].get("nodeName") == node and "deletionTimestamp" not in p["metadata"]]
+    there = (p for p in _pods(scene) if p["spec"].get("nodeName") == node)
+    return [p for p in there if "deletionTimestamp" not in p["metadata"]]
 
 
-def _look_for_frozen(scene: Scene, node: str) -> None:
-    (pod,) = _pods_on(scene, node)
-    if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]):
-        raise NotYet("its readiness probe has not failed often enough")
+def _await_frozen(scene: Scene, node: str) -> None:
+    def look() -> None:
+        (pod,) = _pods_on(scene, node)
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]):
+            raise NotYet("its readiness probe has not failed often enough")
+
+    eventually(f"tbot on {node} is no longer Ready", look, scene.rollout)
 
 
 def _await_cut_off(scene: Scene, node: str = "") -> None:
@@ -255,71 +224,77 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
             if not off or (node and node not in off):
                 raise NotYet(f"streams by node: {streams}")
 
-        eventually(f"no Envoy on {node or 'some node'} has any of its {STREAMS} streams", look, _patient(scene))
+        eventually(f"no Envoy on {node or 'some node'} has any of its {STREAMS} streams", look, scene.rollout)
+
+
+def tbot(scene: Scene) -> dict[str, Any]:
+    """Return the specification of tbot's DaemonSet."""
+    found = scene.installation.objects.must_get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+def pods_of_tbot(scene: Scene) -> dict[str, Any]:
+    """Return the specification of tbot's pods in its DaemonSet."""
+    spec: dict[str, Any] = tbot(scene)["template"]["spec"]
+    return spec
 
 
 def dialled(scene: Scene) -> str:
     """Return the address at which tbot reaches Teleport, whose name is in no DNS."""
-    found = scene.installation.objects.get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE) or {}
-    (alias,) = found["spec"]["template"]["spec"]["hostAliases"]
+    (alias,) = pods_of_tbot(scene)["hostAliases"]
     return str(alias["ip"])
-
-
-def patch(scene: Scene, spec: dict[str, Any]) -> None:
-    """Change the specification of tbot's pods, which replaces them, without waiting."""
-    change = {"spec": {"template": {"spec": spec}}}
-    scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=TBOT_NAMESPACE)
-
-
-def _patient(scene: Scene) -> Pace:
-    return scene.pace(scene.patience.rollout)
 
 
 DAEMON_SET = f"DaemonSet {TBOT_NAMESPACE}/{TBOT}"
 
-register(
+AFFECTED_TBOT = Fault(
+    name="affected-tbot",
+    description="tbot runs a release that pushes certificates without renewing them.",
+    cause="tbot-pushes-without-renewing",
+    touches="DaemonSet teleport-system/tbot",
+    undo="The suite restores the image and waits until every Envoy has its streams again.",
+    breaks=frozenset({"INST-16"}),
+    reach=reach.TBOT,
+    inject=_affected_tbot,
+    short=True,
+)
+
+FROZEN = Fault(
+    name="tbot-frozen",
+    description="tbot on one node is stopped with SIGSTOP: its socket accepts connections and never answers.",
+    cause="tbot-not-answering",
+    touches="the process of tbot on one node",
+    undo="The suite sends SIGCONT and waits until tbot is Ready again.",
+    breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
+    reach=reach.TBOT | reach.INJECTED_PODS | {"ID-01"},
+    inject=_frozen,
+)
+
+FAULTS = (
     Fault(
         name="attestor-misspelt",
         description="tbot's configuration has the key attestor instead of attestors, which tbot ignores from its next"
         " restart on.",
         cause="attestor-misspelt",
         touches="ConfigMap teleport-system/tbot-config",
-        undo="The suite puts the entry back to the letter.",
+        undo="The suite restores the entry exactly.",
         breaks=frozenset({"INST-13"}),
         reach=reach.TBOT,
         inject=_misspelt,
-    )
-)
-
-AFFECTED_TBOT = register(
-    Fault(
-        name="affected-tbot",
-        description="tbot runs a release that pushes certificates without renewing them.",
-        cause="tbot-pushes-without-renewing",
-        touches="DaemonSet teleport-system/tbot",
-        undo="The suite puts the image back and waits until every Envoy has its streams again.",
-        breaks=frozenset({"INST-16"}),
-        reach=reach.TBOT,
-        inject=_affected_tbot,
-        short=True,
-    )
-)
-
-register(
+    ),
+    AFFECTED_TBOT,
     Fault(
         name="audience-of-the-proxy",
         description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so that the first"
         " tbot pod that is replaced cannot join.",
         cause="token-audience-wrong",
         touches="DaemonSet teleport-system/tbot",
-        undo="The suite puts the volume back and waits until every Envoy has its streams again.",
+        undo="The suite restores the volume and waits until every Envoy has its streams again.",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
         reach=reach.TBOT | reach.INJECTED_PODS,
         inject=_audience_of_the_proxy,
-    )
-)
-
-register(
+    ),
     Fault(
         name="taint-that-tbot-does-not-tolerate",
         description="A node with workloads has a taint that tbot does not tolerate, so that no tbot runs there.",
@@ -329,23 +304,8 @@ register(
         breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
         reach=reach.TBOT | reach.INJECTED_PODS,
         inject=_not_tolerated,
-    )
-)
-
-FROZEN = register(
-    Fault(
-        name="tbot-frozen",
-        description="tbot on one node is stopped with SIGSTOP: its socket accepts connections and never answers.",
-        cause="tbot-not-answering",
-        touches="the process of tbot on one node",
-        undo="The suite sends SIGCONT and waits until tbot is Ready again.",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-01"},
-        inject=_frozen,
-    )
-)
-
-register(
+    ),
+    FROZEN,
     Fault(
         name="tbot-frozen-during-ca-rotation",
         description="tbot on one node is stopped while Teleport begins to rotate its SPIFFE authority: the proxies there"
@@ -358,10 +318,7 @@ register(
         breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
         reach=reach.TBOT | reach.INJECTED_PODS,
         inject=_stale_bundle,
-    )
-)
-
-register(
+    ),
     Fault(
         name="pod-started-before-tbot",
         description="A pod of the test application started before tbot: 2/2, with the right"
@@ -372,19 +329,16 @@ register(
         breaks=frozenset({"CHK-9", "ID-01", "ID-07", "ID-11"}),
         reach=reach.TBOT | reach.INJECTED_PODS | {"ID-02", "ID-03", "ID-06"},
         inject=_late,
-    )
-)
-
-register(
+    ),
     Fault(
         name="second-identity-without-rules",
         description="tbot selects by labels, and a second workload identity with the same labels has no rules.",
         cause="second-identity-selected",
         touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
-        undo="The suite removes the identity, puts the entry back to the letter and restarts tbot.",
+        undo="The suite removes the identity, restores the entry exactly and restarts tbot.",
         breaks=frozenset({"NEG-03"}),
         blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
         reach=reach.TBOT,
         inject=_second_identity,
-    )
+    ),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 from facts.svid import Certificate
 from observe.proxies.envoy import read_proxy
@@ -14,8 +14,8 @@ from observe.wait import NotYet, eventually
 from provision.disruption.lifetimes import Lifetimes, with_lifetimes
 from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
-from provision.faults.config_maps import edited
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import applied, edited
+from provision.faults.fault import Fault, Scene
 from provision.faults.tbot import daemon_set
 from provision.faults.tbot.daemon_set import DAEMON_SET
 from provision.names import APP, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
@@ -28,19 +28,24 @@ SHORT_LIVED = Lifetimes(60, 20)
 NEVER = Lifetimes(600, 590)
 TOO_LATE = Lifetimes(3600, 7200)
 TOO_OLD = timedelta(seconds=55)
-"""More than a renewal interval of 20 s and the 30 s that clocks may differ by."""
+"""More than a renewal interval of 20 s plus the 30 s by which clocks may differ."""
 BACKDATED = timedelta(minutes=1)
 
 
-@contextmanager
-def _with(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
+def _with(scene: Scene, lifetimes: Lifetimes) -> AbstractContextManager[None]:
     """Configure other lifetimes in tbot; a running tbot keeps its own until it restarts."""
+    return edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda config: with_lifetimes(config, lifetimes))
 
-    def change(config: dict[str, Any]) -> dict[str, Any]:
-        return with_lifetimes(config, lifetimes)
 
-    with edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, change):
-        yield
+@contextmanager
+def _in_force(scene: Scene, lifetimes: Lifetimes) -> Iterator[None]:
+    """Configure other lifetimes in tbot and restart it; on exit restore them and restart tbot again."""
+    try:
+        with _with(scene, lifetimes):
+            scene.restart_tbot()
+            yield
+    finally:
+        scene.restart_tbot()
 
 
 @contextmanager
@@ -64,15 +69,11 @@ def _await_each(scene: Scene, what: str, problem: Callable[[Certificate], bool],
                 if leaf is None or not problem(leaf):
                     raise NotYet(f"{pod.ref}: {leaf}")
 
-        eventually(f"every certificate {what}", look, scene.pace(scene.patience.rollout))
+        eventually(f"every certificate {what}", look, scene.rollout)
 
 
 def _is_too_old(leaf: Certificate) -> bool:
     return datetime.now(UTC) - (leaf.not_before + BACKDATED) > TOO_OLD
-
-
-def _has_expired(leaf: Certificate) -> bool:
-    return datetime.now(UTC) > leaf.not_after
 
 
 @contextmanager
@@ -85,132 +86,83 @@ def _not_renewed(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _expired(scene: Scene) -> Iterator[None]:
     with _affected(scene, SHORT_LIVED):
-        _await_each(scene, "has expired", _has_expired)
+        _await_each(scene, "has expired", lambda leaf: datetime.now(UTC) > leaf.not_after)
         yield
 
 
 @contextmanager
 def _not_in_force(scene: Scene) -> Iterator[None]:
-    try:
-        with _with(scene, NEVER):
-            scene.restart_tbot()
-            with _with(scene, LONG_LIVED):
-                _await_each(scene, "is older than its renewal interval", _is_too_old)
-                yield
-    finally:
-        scene.restart_tbot()
-
-
-@contextmanager
-def _beyond_ttl(scene: Scene) -> Iterator[None]:
-    try:
-        with _with(scene, TOO_LATE):
-            scene.restart_tbot()
-            yield
-    finally:
-        scene.restart_tbot()
+    with _in_force(scene, NEVER), _with(scene, LONG_LIVED):
+        _await_each(scene, "is older than its renewal interval", _is_too_old)
+        yield
 
 
 @contextmanager
 def _frozen(scene: Scene) -> Iterator[None]:
-    try:
-        with _with(scene, LONG_LIVED):
-            scene.restart_tbot()
-            with daemon_set.FROZEN.inject(scene):
-                _await_each(scene, "on that node is older than its renewal interval", _is_too_old, node=scene.nodes()[0])
-                yield
-    finally:
-        scene.restart_tbot()
+    with _in_force(scene, LONG_LIVED), daemon_set.FROZEN.inject(scene):
+        _await_each(scene, "on that node is older than its renewal interval", _is_too_old, node=scene.nodes()[0])
+        yield
 
 
-@contextmanager
-def _cron_job(scene: Scene) -> Iterator[None]:
-    objects = scene.installation.objects
+def _cron_job(scene: Scene) -> AbstractContextManager[None]:
     made = documents(CRON_JOB, {"NAMESPACE": APP})
     for document in made:
         if document["kind"] == "CronJob":
             # Scheduled hours away: the suite judges its command, and it must not run.
             hour = (datetime.now(UTC) + timedelta(hours=12)).hour
             document["spec"]["schedule"] = re.sub(r"^(\S+) \*", rf"\1 {hour}", document["spec"]["schedule"])
-    try:
-        objects.apply_all(made)
-        yield
-    finally:
-        for document in reversed(made):
-            objects.delete(document["apiVersion"], document["kind"], document["metadata"]["name"], namespace=APP)
+    return applied(scene, *made)
 
 
 CONFIG = f"ConfigMap {TBOT_NAMESPACE}/{TBOT_CONFIG}"
-UNDO = "The suite puts the entry back to the letter, restarts tbot, and waits until every Envoy has its streams again."
+UNDO = "The suite restores the entry exactly, restarts tbot, and waits until every Envoy has its streams again."
 
-register(
-    Fault(
+REACH = reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES
+
+_renewal_fault = partial(Fault, touches=f"{CONFIG}; {DAEMON_SET}", undo=UNDO, reach=REACH)
+
+FAULTS = (
+    _renewal_fault(
         name="svids-pushed-but-not-renewed",
         description="tbot runs a release that pushes certificates without renewing them, and has run past a renewal"
         " interval.",
         cause="tbot-pushes-without-renewing",
-        touches=f"{DAEMON_SET}; {CONFIG}",
-        undo=f"The suite puts the image back. {UNDO}",
+        undo=f"The suite restores the image. {UNDO}",
         breaks=frozenset({"INST-16", "ROT-01", "ROT-02", "ROT-03", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_not_renewed,
-    )
-)
-
-register(
-    Fault(
+    ),
+    _renewal_fault(
         name="svids-pushed-until-they-expired",
         description="tbot runs a release that pushes certificates without renewing them, and the certificates have expired.",
         cause="tbot-pushes-without-renewing",
-        touches=f"{DAEMON_SET}; {CONFIG}",
-        undo=f"The suite puts the image back. {UNDO}",
+        undo=f"The suite restores the image. {UNDO}",
         breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_expired,
-    )
-)
-
-register(
-    Fault(
+    ),
+    _renewal_fault(
         name="renewal-interval-not-in-force",
         description="tbot started with a far too long renewal interval; the operator corrected the configuration and did"
         " not restart tbot.",
         cause="tbot-config-not-in-force",
-        touches=f"{CONFIG}; {DAEMON_SET}",
-        undo=UNDO,
         breaks=frozenset({"ROT-01", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_not_in_force,
-    )
-)
-
-register(
-    Fault(
+    ),
+    _renewal_fault(
         name="renewal-interval-beyond-ttl",
         description="tbot renews certificates of an hour every two hours.",
         cause="renewal-interval-beyond-lifetime",
-        touches=f"{CONFIG}; {DAEMON_SET}",
-        undo=UNDO,
         breaks=frozenset({"ROT-01"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
-        inject=_beyond_ttl,
-    )
-)
-
-register(
-    Fault(
+        inject=lambda scene: _in_force(scene, TOO_LATE),
+    ),
+    _renewal_fault(
         name="tbot-frozen-past-a-renewal",
         description="tbot on one node is stopped for longer than a renewal interval; the streams of its proxies stay open.",
         cause="tbot-not-answering",
         touches=f"the process of tbot on one node; {CONFIG}",
         undo=f"The suite sends SIGCONT. {UNDO}",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ROT-01", "ROT-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES,
         inject=_frozen,
-    )
-)
-
-register(
+    ),
     Fault(
         name="the-guides-cronjob",
         description="The guide's CronJob restarts the Deployments of the test application's namespace.",
@@ -220,5 +172,5 @@ register(
         breaks=frozenset({"ROT-05"}),
         reach=reach.CERTIFICATES,
         inject=_cron_job,
-    )
+    ),
 )

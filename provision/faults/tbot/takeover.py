@@ -1,42 +1,40 @@
 """The fault that looks healthy: a pod with the identity and the key of another service account.
 
-Three mistakes meet, each harmless alone: a socket directory that every user may write to, a writable mount of it, and a tbot
-that is away for a moment while pods start.
+It takes three mistakes, each harmless alone: a socket directory that every user may write to, a writable mount of it, and a
+tbot that is missing for a moment while pods start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.sds_mode import SdsMode
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.wait import NotYet, eventually
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import manifest
+from provision.faults.fault import Fault, Scene
 from provision.faults.istio.istio_settings import VOLUMES_ONLY_TEMPLATE, injected_with
 from provision.faults.surroundings.nodes import directory_for_all
 from provision.faults.tbot import daemon_set
 from provision.names import APP, ISTIO_NAMESPACE
 
 FIRST = "first-comer"
-"""The pod whose agent finds no socket and makes one."""
+"""Name of the pod whose agent finds no socket and makes one."""
 GATEWAYS = "istio=ingressgateway"
 
 
 @contextmanager
 def _takeover(scene: Scene) -> Iterator[None]:
-    objects, patience = scene.installation.objects, scene.pace(scene.patience.rollout)
-    node = _node(scene)
+    objects, patience, node = scene.installation.objects, scene.rollout, _node(scene)
+    first = manifest("first-comer", NODE=node, WORKLOAD_IMAGE=scene.installation.sources.workload_image)
     try:
         with injected_with(scene, VOLUMES_ONLY_TEMPLATE, "hostPath"), directory_for_all(scene, node):
             with daemon_set.away(scene), scene.looking() as cluster:
-                for document in _first_comer(scene, node):
-                    objects.apply(document)
+                objects.apply_all(first)
                 eventually(f"{FIRST} is Ready", lambda: _look_for_first(cluster), patience)
                 (former,) = _pods_of_app(cluster, node)
                 objects.delete("v1", "Pod", former.name, namespace=APP)
@@ -44,8 +42,8 @@ def _takeover(scene: Scene) -> Iterator[None]:
             scene.await_tbot()
             yield
     finally:
-        for kind in ("Pod", "ServiceAccount"):
-            objects.delete("v1", kind, FIRST, namespace=APP)
+        for document in reversed(first):
+            objects.delete("v1", document["kind"], FIRST, namespace=APP)
         scene.restart_app()
 
 
@@ -58,30 +56,6 @@ def _node(scene: Scene) -> str:
 
 def _pods_of_app(cluster: Cluster, node: str) -> list[Pod]:
     return [p for p in cluster.pods(APP, f"app={APP}") if p.node == node and not p.terminating]
-
-
-def _first_comer(scene: Scene, node: str) -> list[dict[str, Any]]:
-    container = {
-        "name": "sleeps",
-        "image": scene.installation.sources.workload_image,
-        "command": ["sleep", "infinity"],
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "allowPrivilegeEscalation": False},
-    }
-    metadata = {"name": FIRST, "namespace": APP}
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {**metadata, "annotations": {TEMPLATES: "sidecar,spire"}},
-            "spec": {
-                "nodeName": node,
-                "serviceAccountName": FIRST,
-                "terminationGracePeriodSeconds": 2,
-                "containers": [container],
-            },
-        },
-    ]
 
 
 def _look_for_first(cluster: Cluster) -> None:
@@ -99,20 +73,19 @@ def _look_for_taken(cluster: Cluster, node: str, gone: Pod) -> None:
         raise NotYet(f"its mode is {mode.value}")
 
 
-register(
+FAULTS = (
     Fault(
         name="takeover",
         description="On one node the socket directory has mode 0777 and mounts of it are writable. While tbot was away,"
         " a pod made the node's socket its own; the next one, of another service account, is 2/2 with the identity and"
         " the key of the first, and logs all that the guide calls healthy.",
         cause="socket-taken-over",
-        along=frozenset({"socket-directory-writable", "mount-writable"}),
+        further_causes=frozenset({"socket-directory-writable", "mount-writable"}),
         touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
         " DaemonSet teleport-system/tbot; Deployment test-app/test-app; Pod test-app/first-comer",
-        undo="The suite deletes the first pod, puts mode and template back to the letter, and restarts the test"
-        " application.",
+        undo="The suite deletes the first pod, restores mode and template exactly, and restarts the test application.",
         breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD,
         reach=reach.TBOT | reach.INJECTED_PODS | {"ID-05", "INST-07"},
         inject=_takeover,
-    )
+    ),
 )

@@ -1,4 +1,4 @@
-"""Faults of a rotation of Teleport's SPIFFE authority: proxies do not hear of a change."""
+"""Faults of a rotation of Teleport's SPIFFE authority: a change does not reach the proxies."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from facts.recorder import KeptInMemory
 from observe.teleport.session import TeleportSession
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.fault import Fault, Scene
 from provision.faults.tbot import daemon_set
 
 INTERVAL = 0.1
 """Seconds between two readings of Teleport's bundle: an eighth of the shortest phase."""
 
 RULES = ("FORWARD -d", "OUTPUT -d", "FORWARD -s", "INPUT -s")
-"""Traffic from a node's pods and from the node itself to an address, and back."""
+"""Traffic from the pods of a node and from the node itself to an address, and back."""
 
 
 class Cut:
@@ -93,16 +93,16 @@ def _bundle_frozen(scene: Scene) -> Iterator[None]:
         scene.await_tbot()
 
 
-register(
+FAULTS = (
     Fault(
         name="bundle-frozen",
         description="A firewall cuts tbot on one node off from Teleport as soon as a rotation of the SPIFFE authority has"
-        " begun, until the rotation is over: the proxies there do not hear of the phases in between.",
+        " begun, until the rotation is over: the phases in between do not reach the proxies there.",
         cause="bundle-not-delivered",
         touches="iptables of one node",
         undo="The suite deletes the rules and waits until every Envoy has its streams again.",
         breaks=frozenset({"ROT-04"}),
         reach=reach.CERTIFICATES,
         inject=_bundle_frozen,
-    )
+    ),
 )

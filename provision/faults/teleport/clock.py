@@ -1,27 +1,29 @@
 """Faults of the issuer's clock.
 
 A container has the clock of its host. libfaketime gives it another one: it stands between a program and the C library, which
-the lab's stand-in for Teleport asks for the time. A program in Go asks the kernel itself, so that Teleport's own binaries
-have this fault only on a host with a wrong clock.
+the lab's stand-in for Teleport asks for the time. A program in Go asks the kernel itself, so Teleport's own binaries have
+this fault only on a host with a wrong clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from facts.errors import ProvisioningFailed
 from observe.command import must_run
-from observe.wait import eventually
+from observe.wait import Pace, eventually
 from provision.clusters.kind import NETWORK
 from provision.faults import reach
-from provision.faults.fault import Fault, Scene, register
+from provision.faults.changes import pod_template
+from provision.faults.fault import Fault, Scene
 from provision.faults.tbot import daemon_set
 from provision.installing.teleport import OwnTeleport, ping
+from provision.names import TBOT, TBOT_NAMESPACE
 
 AHEAD = "+10m"
 PROGRAM, LIBRARY = "/usr/local/bin/teleport", "/usr/local/lib/libfaketime.so.1"
-# Timeouts go by the monotonic clock, which stays as it is; only the date changes.
+# Timeouts use the monotonic clock, which stays right; only the date changes.
 WITH_OTHER_CLOCK = f"export FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 LD_PRELOAD={LIBRARY}"
 
 
@@ -31,38 +33,36 @@ def _ahead(scene: Scene) -> Iterator[None]:
     if not isinstance(teleport, OwnTeleport) or not scene.installation.sources.stand_in or library is None:
         raise ProvisioningFailed(
             expected="a Teleport that asks the C library for the time, and libfaketime",
-            seen="Teleport's own binaries, or a lab that was built without it",
+            seen="Teleport's own binaries, or a lab that was built without libfaketime",
             where="the issuer's clock",
             remedy="build the lab: make lab",
         )
     name, patience = teleport.container.name, scene.patience.command
     must_run(["docker", "cp", "--quiet", library, f"{name}:{LIBRARY}"], timeout=patience)
-    try:
+    with ExitStack() as undo:
+        undo.callback(_restart_all, scene, teleport)
+        undo.callback(must_run, ["docker", "exec", name, "sed", "-i", "/FAKETIME/d", PROGRAM], timeout=patience)
         must_run(["docker", "exec", name, "sed", "-i", f"1a {WITH_OTHER_CLOCK}", PROGRAM], timeout=patience)
-        _restart(scene, teleport)
-        scene.restart_tbot()  # otherwise each tbot joins again in its own time, and is not Ready meanwhile
-        scene.restart_app()
+        _restart_all(scene, teleport)
         yield
-    finally:
-        must_run(["docker", "exec", name, "sed", "-i", "/FAKETIME/d", PROGRAM], timeout=patience)
-        _restart(scene, teleport)
-        scene.restart_tbot()
-        scene.restart_app()
 
 
-def _restart(scene: Scene, teleport: OwnTeleport) -> None:
-    """Restart Teleport, which keeps its state, wait until it answers, and tell tbot its address."""
-    pace = scene.pace(scene.patience.teleport_up)
+def _restart_all(scene: Scene, teleport: OwnTeleport) -> None:
+    """Restart Teleport, which keeps its state, configure its address in tbot, and restart tbot and the test application."""
+    pace = Pace(scene.patience.teleport_up)
     must_run(["docker", "restart", "--time", "5", teleport.container.name], timeout=scene.patience.teleport_up)
     eventually("Teleport answers its ping endpoint", lambda: ping(teleport.proxy, insecure=True), pace)
     # Docker gives it the lowest free address, which may differ from the former one.
     address, former = teleport.join_network(NETWORK, pace), daemon_set.dialled(scene)
     if address != former:
         aliases = [{"ip": address, "hostnames": [teleport.cluster_name]}, {"ip": former, "$patch": "delete"}]
-        daemon_set.patch(scene, {"hostAliases": aliases})
+        change = {"spec": pod_template(hostAliases=aliases)}
+        scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=TBOT_NAMESPACE)
+    scene.restart_tbot()  # otherwise each tbot rejoins at its own time, and is not Ready meanwhile
+    scene.restart_app()
 
 
-register(
+FAULTS = (
     Fault(
         name="issuers-clock-ahead",
         description="Teleport's clock is ten minutes ahead, and the operator restarted tbot and the test application:"
@@ -73,5 +73,5 @@ register(
         breaks=frozenset({"INST-14", "CHK-6", "CHK-7", "ID-03", "ID-04", "ID-11"}) | reach.TRAFFIC,
         reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES | {"INST-16"},
         inject=_ahead,
-    )
+    ),
 )

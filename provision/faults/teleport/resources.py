@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+import operator
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial, reduce
 from typing import Any
 
 import yaml
@@ -15,116 +18,78 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from provision.faults import reach
-from provision.faults.fault import Fault, Operator, Scene, register
+from provision.faults.fault import Fault, Operator, Scene
 from provision.installing.resources import token_file
 from provision.names import TBOT, TBOT_NAMESPACE
 from provision.negative.joining import JOINER
 from provision.objects import SCRATCH
 
-Inject = Callable[[Scene], AbstractContextManager[None]]
+Inject = Callable[[Scene], AbstractContextManager[Operator | None]]
 Document = dict[str, Any]
+Change = Callable[[Document], Document]
 
 
-def replaced(file: str, change: Callable[[Document], Document], *, then: Callable[[Scene], None] | None = None) -> Inject:
-    """Create one resource of the manifests again with a change, and afterwards as it was.
+@contextmanager
+def _replaced(
+    scene: Scene, sound: Document, change: Change, then: Callable[[Scene], None] = lambda _scene: None
+) -> Iterator[None]:
+    """Create a resource of Teleport again with a change, and afterwards as it was; after each of the two, do `then`."""
+    teleport = scene.teleport
+    try:
+        teleport.create(change(sound))
+        then(scene)
+        yield
+    finally:
+        teleport.create(sound)
+        then(scene)
 
-    Args:
-        file: Name of the manifest.
-        change: Makes the broken resource from the sound one.
-        then: What the operator does after each of the two.
-    """
 
-    @contextmanager
-    def inject(scene: Scene) -> Iterator[None]:
+def _of_manifest(file: str, change: Change, then: Callable[[Scene], None] = lambda _scene: None) -> Inject:
+    """Change the resource of a manifest; `then` is what the operator does after each change."""
+
+    def inject(scene: Scene) -> AbstractContextManager[None]:
         (sound,) = scene.installation.variant.documents(file, {})
-        broken = change(sound)
-        teleport = scene.teleport
-        try:
-            teleport.create(broken)
-            if then is not None:
-                then(scene)
-            yield
-        finally:
-            teleport.create(sound)
-            if then is not None:
-                then(scene)
+        return _replaced(scene, sound, change, then)
 
     return inject
 
 
-def with_id(template: str) -> Callable[[Document], Document]:
-    """Give the workload identity another SPIFFE ID template."""
+def _of_token(change: Change) -> Callable[[Scene], AbstractContextManager[None]]:
+    """Change the join token, which has the keys of this cluster."""
 
-    def change(sound: Document) -> Document:
-        spec = sound["spec"]
-        return {**sound, "spec": {**spec, "spiffe": {**spec["spiffe"], "id": template}}}
-
-    return change
-
-
-def _with_maximum(ttl: str) -> Callable[[Document], Document]:
-    """Give the workload identity a maximum lifetime of certificates."""
-
-    def change(sound: Document) -> Document:
-        spec = sound["spec"]
-        return {**sound, "spec": {**spec, "spiffe": {**spec["spiffe"], "x509": {"maximum_ttl": ttl}}}}
-
-    return change
-
-
-def _with_labels(labels: Mapping[str, list[str]]) -> Callable[[Document], Document]:
-    """Give the role other labels of workload identities."""
-
-    def change(sound: Document) -> Document:
-        spec = sound["spec"]
-        return {**sound, "spec": {**spec, "allow": {**spec["allow"], "workload_identity_labels": dict(labels)}}}
-
-    return change
-
-
-def _without_roles(sound: Document) -> Document:
-    return {**sound, "spec": {**sound["spec"], "roles": []}}
-
-
-def _token(change: Callable[[Document], Document]) -> Inject:
-    """Create the join token with this cluster's keys and a change, and afterwards as it was."""
-
-    @contextmanager
-    def inject(scene: Scene) -> Iterator[None]:
+    def inject(scene: Scene) -> AbstractContextManager[None]:
         jwks, directory = scene.installation.objects.raw("/openid/v1/jwks"), scene.installation.directory
         with token_file(directory, jwks) as file:
             sound = yaml.safe_load(file.read_text(encoding="utf-8"))
-        broken = change(sound)
-        teleport = scene.teleport
-        try:
-            teleport.create(broken)
-            yield
-        finally:
-            teleport.create(sound)
+        return _replaced(scene, sound, change)
 
     return inject
+
+
+def _with(path: str, value: object) -> Change:
+    """Set one field of a resource's specification, such as ``spiffe.id``."""
+
+    def change(sound: Document) -> Document:
+        changed = copy.deepcopy(sound)
+        *parents, key = path.split(".")
+        reduce(operator.getitem, parents, changed["spec"])[key] = value
+        return changed
+
+    return change
 
 
 @contextmanager
 def _widened(scene: Scene) -> Iterator[Operator]:
-    """Allow the service account with which the run will try to join; the run needs a name, which is part of it."""
-    operator = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
-    other = f"{SCRATCH}{operator.run_id}:{JOINER}"
+    """Allow the service account with which the suite will try to join; its namespace contains the name of the run."""
+    named = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
+    other = f"{SCRATCH}{named.run_id}:{JOINER}"
     allow = [{"service_account": account} for account in (f"{TBOT_NAMESPACE}:{TBOT}", other)]
-    with _token(_with_kubernetes(allow=allow))(scene):
-        yield operator
-
-
-def _with_spec(**fields: object) -> Callable[[Document], Document]:
-    return lambda sound: {**sound, "spec": {**sound["spec"], **fields}}
-
-
-def _with_kubernetes(**fields: object) -> Callable[[Document], Document]:
-    return lambda sound: _with_spec(kubernetes={**sound["spec"]["kubernetes"], **fields})(sound)
+    with _of_token(_with("kubernetes.allow", allow))(scene):
+        yield named
 
 
 def _with_foreign_keys(sound: Document) -> Document:
-    return _with_kubernetes(static_jwks={"jwks": jwks_of_another_cluster()})(sound)
+    return _with("kubernetes.static_jwks", {"jwks": jwks_of_another_cluster()})(sound)
 
 
 def jwks_of_another_cluster() -> str:
@@ -147,27 +112,31 @@ def jwks_of_another_cluster() -> str:
 
 IDENTITY = "teleport-workload-identity.yaml"
 ROLE = "teleport-bot-role.yaml"
+LABELS = "allow.workload_identity_labels"
 BOT = "teleport-bot.yaml"
 
 NAMESPACE, ACCOUNT = "{{ workload.kubernetes.namespace }}", "{{ workload.kubernetes.service_account }}"
 WITHOUT_SA_ID = f"/ns/{NAMESPACE}/{ACCOUNT}"
 CREATED_AGAIN = "The suite creates the resource again from its manifest."
 
-register(
-    Fault(
+_identity_fault = partial(Fault, touches="Teleport workload_identity/istio-workloads", undo=CREATED_AGAIN)
+_token_fault = partial(
+    Fault,
+    touches="Teleport token/istio-tbot-k8s-join",
+    undo="The suite creates the token again with this cluster's JWKS.",
+    reach=reach.TELEPORT,
+)
+
+FAULTS = (
+    _identity_fault(
         name="identity-without-sa",
         description="The workload identity's template lacks /sa/; running pods keep the identity that they have.",
         cause="identity-template-without-sa",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"INST-12", "INST-14", "CHK-4"}) | reach.TRAFFIC,
         reach=reach.TELEPORT | {"TRF-03", "ID-02"},
-        inject=replaced(IDENTITY, with_id(WITHOUT_SA_ID)),
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID)),
         short=True,
-    )
-)
-
-register(
+    ),
     Fault(
         name="identity-without-sa-in-use",
         description="The workload identity's template lacks /sa/, and the operator restarted the test application: 2/2.",
@@ -176,24 +145,16 @@ register(
         undo=f"{CREATED_AGAIN[:-1]} and restarts the test application.",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-11"}),
         reach=reach.TELEPORT | reach.INJECTED_PODS | {"ID-01", "ID-03", "ID-05"},
-        inject=replaced(IDENTITY, with_id(WITHOUT_SA_ID), then=Scene.restart_app),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID), Scene.restart_app),
+    ),
+    _identity_fault(
         name="identity-with-trailing-slash",
         description="The workload identity's template ends with a slash.",
         cause="identity-template-trailing-slash",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"INST-12", "INST-14", "CHK-4"}),
         reach=reach.TELEPORT,
-        inject=replaced(IDENTITY, with_id(f"/ns/{NAMESPACE}/sa/{ACCOUNT}/")),
-    )
-)
-
-register(
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/")),
+    ),
     Fault(
         name="identity-with-trailing-slash-in-use",
         description="The workload identity's template ends with a slash, and the operator restarted the test application.",
@@ -202,108 +163,65 @@ register(
         undo=f"{CREATED_AGAIN[:-1]} and restarts the test application.",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"}),
         reach=reach.TELEPORT | reach.INJECTED_PODS,
-        inject=replaced(IDENTITY, with_id(f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), then=Scene.restart_app),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), Scene.restart_app),
+    ),
+    _identity_fault(
         name="one-identity-for-every-caller",
         description="The workload identity's template has no variable: every caller of every socket gets the same ID.",
         cause="identity-template-fixed",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "ID-09", "NEG-02"}),
         reach=reach.TELEPORT,
-        inject=replaced(IDENTITY, with_id("/ns/shared/sa/shared")),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", "/ns/shared/sa/shared")),
+    ),
+    _identity_fault(
         name="maximum-ttl-lowered",
         description="The operator lowered the workload identity's maximum lifetime to 5 minutes; earlier certificates"
         " live on.",
         cause="lifetime-above-maximum",
-        touches="Teleport workload_identity/istio-workloads",
-        undo=CREATED_AGAIN,
         breaks=frozenset({"ID-04", "ID-11"}),
         reach=reach.TELEPORT | {"ID-03"},
-        inject=replaced(IDENTITY, _with_maximum("300s")),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_manifest(IDENTITY, _with("spiffe.x509", {"maximum_ttl": "300s"})),
+    ),
+    _token_fault(
         name="jwks-of-another-cluster",
         description="The join token holds keys that this cluster does not sign with, another cluster's or its own before a"
         " change; tbot keeps running until it has to join again.",
         cause="jwks-of-other-keys",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again with this cluster's JWKS.",
         breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
-        inject=_token(_with_foreign_keys),
+        inject=_of_token(_with_foreign_keys),
         short=True,
-    )
-)
-
-register(
-    Fault(
+    ),
+    _token_fault(
         name="placeholder-in-the-token",
         description="The operator created the join token from the template as it is: its JWKS is the placeholder; tbot"
         " keeps running until it has to join again.",
         cause="jwks-placeholder",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again with this cluster's JWKS.",
         breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
-        inject=_token(_with_kubernetes(static_jwks={"jwks": LITERAL_PLACEHOLDER})),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_token(_with("kubernetes.static_jwks", {"jwks": LITERAL_PLACEHOLDER})),
+    ),
+    _token_fault(
         name="token-for-a-missing-bot",
         description="The join token names a bot that does not exist, as in the guide; tbot keeps running until it has to"
         " join again.",
         cause="bot-missing",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again.",
         breaks=frozenset({"INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
-        inject=_token(_with_spec(bot_name="istio-tbot-of-the-guide")),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_token(_with("bot_name", "istio-tbot-of-the-guide")),
+    ),
+    _token_fault(
         name="token-for-another-service-account",
         description="The join token allows another service account than tbot's; tbot keeps running until it has to join"
         " again.",
         cause="token-other-service-account",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again.",
         breaks=frozenset({"INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
-        inject=_token(_with_kubernetes(allow=[{"service_account": "default:tbot"}])),
-    )
-)
-
-register(
-    Fault(
+        inject=_of_token(_with("kubernetes.allow", [{"service_account": "default:tbot"}])),
+    ),
+    _token_fault(
         name="token-for-two-service-accounts",
         description="The join token allows a second service account beside tbot's, which can join as the bot.",
         cause="token-too-wide",
-        touches="Teleport token/istio-tbot-k8s-join",
-        undo="The suite creates the token again.",
         breaks=frozenset({"INST-10", "CHK-2", "NEG-06"}),
-        reach=reach.TELEPORT,
         inject=_widened,
-    )
-)
-
-register(
+    ),
     Fault(
         name="role-taken-from-bot",
         description="The bot has lost its role: Teleport issues no identity, and tbot's log stays clean.",
@@ -312,11 +230,8 @@ register(
         undo=CREATED_AGAIN,
         breaks=frozenset({"INST-10", "INST-14", "CHK-2"}),
         reach=reach.TELEPORT | reach.TBOT,
-        inject=replaced(BOT, _without_roles),
-    )
-)
-
-register(
+        inject=_of_manifest(BOT, _with("roles", [])),
+    ),
     Fault(
         name="role-for-every-label",
         description="The role matches workload identities by the label *.",
@@ -325,11 +240,8 @@ register(
         undo=CREATED_AGAIN,
         breaks=frozenset({"INST-11", "CHK-3"}),
         reach=reach.TELEPORT,
-        inject=replaced(ROLE, _with_labels({"*": ["*"]})),
-    )
-)
-
-register(
+        inject=_of_manifest(ROLE, _with(LABELS, {"*": ["*"]})),
+    ),
     Fault(
         name="role-for-production",
         description="The role matches env: prod, and the workload identity is env: dev: Teleport issues no identity.",
@@ -338,6 +250,6 @@ register(
         undo=CREATED_AGAIN,
         breaks=frozenset({"INST-11", "INST-14", "CHK-3"}),
         reach=reach.TELEPORT,
-        inject=replaced(ROLE, _with_labels({"env": ["prod"]})),
-    )
+        inject=_of_manifest(ROLE, _with(LABELS, {"env": ["prod"]})),
+    ),
 )

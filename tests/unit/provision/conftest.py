@@ -1,4 +1,4 @@
-"""What all tests of provisioning need."""
+"""Fixtures for all tests of provisioning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """A shell that starts tests in the background lets them, and all that they start, ignore Ctrl-C; here nobody does."""
+    """Let tests react to Ctrl-C, which a shell disables for processes that it starts in the background."""
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, former)

@@ -12,7 +12,7 @@ from facts.catalogue import Catalogue, parse_catalogue
 from provision.faults import FAULTS, Fault
 from provision.faults.__main__ import main
 from provision.faults.coverage import lint_causes, lint_coverage
-from provision.faults.fault import register
+from provision.faults.fault import by_name
 from provision.faults.page import page
 from provision.faults.reach import SAMPLE
 
@@ -61,7 +61,6 @@ def test_a_requirement_without_a_fault_is_named_until_it_is_listed(tmp_path: Pat
         ("", [fault(reach=frozenset({"B-1"}))], "the fault f names B-1, which is not in the catalogue"),
         ("", [fault(blinds=frozenset({"A-1"}))], "the fault f both breaks and blinds A-1"),
         ("", [fault(), fault("g", ())], "the fault g breaks nothing"),
-        ("", [fault(), fault()], "2 faults are called f"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, listed: str, faults: list[Fault], said: str) -> None:
@@ -88,9 +87,9 @@ def test_each_cause_has_a_fault_or_a_reason(tmp_path: Path, listed: str, faults:
     assert said in "\n".join(lines)
 
 
-def test_a_name_is_registered_once() -> None:
+def test_no_two_faults_have_one_name() -> None:
     with pytest.raises(ValueError, match="two faults are called takeover"):
-        register(fault("takeover"))
+        by_name([fault("takeover"), fault(), fault("takeover", short=True)])
 
 
 def test_the_package_finds_the_faults_of_all_its_modules() -> None:

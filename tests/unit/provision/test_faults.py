@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,17 +14,22 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.kubernetes.jwks import parse_jwks
+from facts.kubernetes.workloads import TEMPLATES
 from facts.recorder import KeptInMemory
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
+from provision.faults.changes import applied, manifest, patched
+from provision.faults.fault import WITH_SPIRE
 from provision.faults.istio.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
-from provision.faults.surroundings.operator import _restamp, _with_minor
+from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
+from provision.faults.tbot.takeover import FIRST
 from provision.faults.teleport import ca
 from provision.faults.teleport.resources import jwks_of_another_cluster
 from provision.installing.variant import RECOMMENDED
-from provision.render import VARIABLE_NAMES
+from provision.names import APP, ISTIO_NAMESPACE
 from settings import Timeouts
 from tests.unit.provision.installing.test_resources import JWKS, Teleport
+from tests.unit.provision.test_manifests import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,7 +70,7 @@ def scene(objects: Objects, authority: Teleport | None = None, directory: Path |
     installation = SimpleNamespace(
         objects=objects, authority=authority, directory=directory, run_id="run-1", variant=RECOMMENDED,
         sources=SimpleNamespace(workload_image="w:1"),
-        variables=dict.fromkeys(VARIABLE_NAMES, "value") | {"SOCKET_DIRECTORY": "/run/spire/sockets"},
+        variables=VARIABLES,
     )  # fmt: skip
     return Scene(cast("Any", installation), OPERATOR, Timeouts(), KeptInMemory())
 
@@ -224,7 +230,7 @@ def test_the_foreign_keys_are_such_as_an_api_server_publishes() -> None:
 
 
 class _Bundle:
-    """Teleport's bundle, which has as many authorities as is set; nobody can read it where there are none."""
+    """Teleport's bundle, which has as many authorities as is set; it cannot be read where there are none."""
 
     authorities: tuple[object, ...] = (object(),)
 
@@ -245,7 +251,7 @@ class _Node:
         self.done: list[str] = []
         alias = {"ip": "10.9.8.7", "hostnames": ["teleport.example.com"]}
         tbot = {"spec": {"template": {"spec": {"hostAliases": [alias]}}}}
-        objects = SimpleNamespace(get=lambda *_, **__: tbot)
+        objects = SimpleNamespace(must_get=lambda *_, **__: tbot)
         self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", insecure=True))
 
     def on_node(self, node: str, *argv: str) -> str:
@@ -281,7 +287,7 @@ def test_the_network_is_cut_while_a_rotation_is_under_way(network: _Node, monkey
     assert network.done == ["cut", "mended", "cut", "mended"]
 
 
-def test_a_rotation_that_nobody_could_follow_is_told_and_the_network_mended(
+def test_a_rotation_that_could_not_be_followed_is_an_error_and_the_network_is_repaired(
     network: _Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = ca.Cut(cast("Any", network), "node-1")
@@ -293,3 +299,54 @@ def test_a_rotation_that_nobody_could_follow_is_told_and_the_network_mended(
     with pytest.raises(RuntimeError, match="was not followed to the end"):
         cut.end()
     assert network.done == ["cut", "mended"]
+
+
+class Cluster:
+    """Objects that were patched, applied and deleted, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+
+    def patch(self, _version: str, kind: str, name: str, change: dict[str, Any], *, namespace: str) -> None:
+        self.done.append((f"{kind} {namespace}/{name}", json.dumps(change["spec"])))
+
+    def apply_all(self, documents: list[dict[str, Any]]) -> None:
+        self.done += [("apply", document["kind"]) for document in documents]
+
+    def delete(self, _version: str, kind: str, _name: str, *, namespace: str) -> None:
+        self.done.append((f"delete in {namespace}", kind))
+
+
+def _in(cluster: Cluster) -> Scene:
+    return cast("Scene", SimpleNamespace(installation=SimpleNamespace(objects=cluster)))
+
+
+def test_a_patch_is_taken_back_before_the_wait_for_what_it_was() -> None:
+    cluster = Cluster()
+    then = partial(cluster.done.append, ("wait", ""))
+    with (
+        pytest.raises(RuntimeError),
+        patched(_in(cluster), "Deployment", "d", "n", spec={"replicas": 0}, undo={"replicas": 2}, then=then),
+    ):
+        raise RuntimeError
+    assert cluster.done == [("Deployment n/d", '{"replicas": 0}'), ("Deployment n/d", '{"replicas": 2}'), ("wait", "")]
+
+
+def test_applied_objects_are_deleted_last_first() -> None:
+    cluster = Cluster()
+    with pytest.raises(RuntimeError), applied(_in(cluster), *manifest("account-with-view")):
+        raise RuntimeError
+    assert [what for what, _ in cluster.done] == [
+        "apply", "apply", "apply", "delete in ", "delete in conformance-faults", "delete in ",
+    ]  # fmt: skip
+    assert [kind for _, kind in cluster.done[3:]] == ["ClusterRoleBinding", "ServiceAccount", "Namespace"]
+
+
+def test_the_manifests_of_faults_use_the_names_that_their_faults_use() -> None:
+    account, pod = manifest("first-comer", NODE="n", WORKLOAD_IMAGE="w:1")
+    assert account["metadata"] == {"name": FIRST, "namespace": APP}
+    assert pod["metadata"] == {"name": FIRST, "namespace": APP, "annotations": {TEMPLATES: WITH_SPIRE}}
+    namespace, account, _ = manifest("account-with-view")
+    assert (namespace["metadata"]["name"], account["metadata"]["name"]) == (NAMESPACE, VIEWER)
+    assert manifest("policy-for-every-caller")[0]["metadata"]["namespace"] == ISTIO_NAMESPACE
+    assert manifest("normalization-left-over")[0]["metadata"]["namespace"] == APP

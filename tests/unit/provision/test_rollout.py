@@ -104,8 +104,8 @@ AGAIN = {"name": "tbot", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "
     [
         ([REFUSED], {}, "pods t is invalid"),
         ([], {"conditions": [UNSCHEDULABLE]}, "p: 0/2 nodes are available"),
-        ([], {"containerStatuses": [AGAIN]}, "p/tbot ends again and again, with exit code 1"),
-        ([], {"initContainerStatuses": [AGAIN]}, "p/tbot ends again and again, with exit code 1"),
+        ([], {"containerStatuses": [AGAIN]}, "p/tbot exits again and again, with exit code 1"),
+        ([], {"initContainerStatuses": [AGAIN]}, "p/tbot exits again and again, with exit code 1"),
     ],
 )
 def test_what_shows_that_waiting_is_in_vain(conditions: list[Any], status: dict[str, Any], why: str) -> None:

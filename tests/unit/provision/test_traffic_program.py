@@ -57,7 +57,7 @@ def test_a_path_is_sent_and_repeated_as_it_stands(ports: tuple[int, int], path: 
     assert word.target == path
 
 
-def test_nobody_there_and_nobody_who_answers_are_two_outcomes() -> None:
+def test_no_listener_and_no_answer_are_two_outcomes() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         port = silent.getsockname()[1]
         ledger = call(f"http://127.0.0.1:{_free_port()}/", f"http://127.0.0.1:{port}/", "--timeout", "0.3")
@@ -131,7 +131,7 @@ def test_a_kept_connection_is_one(ports: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("keep", [(), ("--keep",)], ids=["fresh", "kept"])
-def test_a_load_that_nobody_answers_fails_with_reasons(keep: tuple[str, ...]) -> None:
+def test_a_load_without_answers_fails_with_reasons(keep: tuple[str, ...]) -> None:
     load = run_load(f"tcp://127.0.0.1:{_free_port()}", "--rate", "20", *keep, seconds=0.4)
 
     assert len(load.failed) == load.sent > 0

@@ -16,7 +16,7 @@ from provision.usable import must_be_a_new_run, must_be_installable, must_be_usa
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"cluster": "existing"}, "nothing is installed on an existing cluster"),
+        ({"cluster": "existing"}, "the suite installs nothing on an existing cluster"),
         ({"tctl": "tctl"}, "--teleport-proxy HOST:PORT"),
         ({"names": {"bot": "another"}}, r"names\.bot"),
         ({"names": {"socket_name": "other"}}, r"names\.socket_name"),
@@ -42,7 +42,7 @@ def test_the_guides_installation_and_its_repairs_can_be_installed() -> None:
 
 @pytest.mark.parametrize("given", [{"install": "as-guide"}, {"repairs": "bot"}])
 def test_nothing_is_installed_or_repaired_on_an_existing_cluster(given: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="what is there is judged as it is"):
+    with pytest.raises(BadInput, match="judges an existing install as it is"):
         must_be_usable(settings.load(cluster="existing", context="staging", **given))
 
 

@@ -94,9 +94,9 @@ def test_a_kept_cluster_is_used_again_although_its_kubeconfig_is_gone(tmp_path: 
         ("Bind for 127.0.0.1:6443 failed: port is already allocated", "free the port"),
         ("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock", "start Docker"),
         ("write /var/lib: no space left on device", "free disk space"),
-        ("ERROR: failed to pull image docker.io/kindest/node", "see what `conformance images` lists"),
+        ("ERROR: failed to pull image docker.io/kindest/node", "compare with the list of `conformance images`"),
         ("could not find a log line that matches Reached target", "raise fs.inotify.max_user_instances"),
-        ("something else", "read kind's own words"),
+        ("something else", "read the error of kind"),
     ],
 )
 def test_a_failure_holds_kinds_own_words_and_what_to_try(tmp_path: Path, said: str, remedy: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import settings
 from facts.errors import BadInput, ProvisioningFailed
+from provision.clusters import sources
 from provision.clusters.sources import resolve, wants_bundle
 
 
@@ -28,7 +29,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> dict[str, Any]:
-    """What the lab writes, with every file that it names."""
+    """A bundle of the lab, with every file that it names."""
     directory = tmp_path / "cache" / "bundle"
     directory.mkdir(parents=True)
     for name in ("kind", "kubectl", "istioctl", "kind-patch.yaml", "istio-overlay.yaml"):
@@ -89,7 +90,9 @@ def test_what_the_lab_alone_has_is_there_only_if_the_bundle_has_it(
     assert getattr(resolve(given(tmp_path, source="bundle")), part) == file
 
 
-def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bundle: dict[str, Any], tools: Path) -> None:
+def test_auto_takes_the_bundle_only_where_no_registry_answers(
+    tmp_path: Path, bundle: dict[str, Any], tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, bundle)
     asked: list[str] = []
 
@@ -97,8 +100,10 @@ def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bu
         asked.append(host)
         return True
 
-    assert resolve(given(tmp_path, source="auto"), registry_answers=lambda _host: False).origin == "bundle"
-    assert resolve(given(tmp_path, source="auto"), registry_answers=answers).origin == "upstream"
+    monkeypatch.setattr(sources, "registry_answers", lambda _host: False)
+    assert resolve(given(tmp_path, source="auto")).origin == "bundle"
+    monkeypatch.setattr(sources, "registry_answers", answers)
+    assert resolve(given(tmp_path, source="auto")).origin == "upstream"
     assert asked == ["docker.io"]
 
 
@@ -107,16 +112,20 @@ def test_auto_takes_the_bundle_only_where_no_registry_answers(tmp_path: Path, bu
     [("auto", False, True), ("auto", True, False), ("bundle", True, True), ("upstream", False, False)],
 )
 def test_the_lab_is_wanted_where_it_is_asked_for_or_no_registry_answers(
-    tmp_path: Path, source: str, *, answers: bool, wanted: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, *, answers: bool, wanted: bool
 ) -> None:
-    assert wants_bundle(given(tmp_path, source=source), registry_answers=lambda _host: answers) is wanted
+    monkeypatch.setattr(sources, "registry_answers", lambda _host: answers)
+    assert wants_bundle(given(tmp_path, source=source)) is wanted
 
 
-def test_auto_asks_nobody_where_there_is_no_bundle(tmp_path: Path, tools: Path) -> None:
+def test_auto_asks_no_registry_where_there_is_no_bundle(
+    tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def answers(host: str) -> bool:
         raise AssertionError(host)
 
-    assert resolve(given(tmp_path, source="auto"), registry_answers=answers).origin == "upstream"
+    monkeypatch.setattr(sources, "registry_answers", answers)
+    assert resolve(given(tmp_path, source="auto")).origin == "upstream"
 
 
 def test_upstream_leaves_istios_images_to_istioctl(tmp_path: Path, tools: Path) -> None:
@@ -160,8 +169,9 @@ def test_a_missing_bundle_says_how_to_build_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["auto", "bundle"])
 def test_the_older_istio_comes_from_a_bundle_of_its_own_whatever_registry_answers(
-    tmp_path: Path, bundle: dict[str, Any], source: str
+    tmp_path: Path, bundle: dict[str, Any], source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sources, "registry_answers", lambda _host: True)
     write(tmp_path, bundle)
     directory = tmp_path / "cache" / "bundle" / "istio-older"
     directory.mkdir()
@@ -170,9 +180,9 @@ def test_the_older_istio_comes_from_a_bundle_of_its_own_whatever_registry_answer
     bundle["istio"]["tag"] = "1.30.0-lab"
     (directory / "bundle.json").write_text(json.dumps(bundle))
     older = given(tmp_path, istio="older", source=source)
-    found = resolve(older, registry_answers=lambda _host: True)
+    found = resolve(older)
     assert (found.origin, found.istio_tag, found.istioctl) == ("bundle", "1.30.0-lab", directory / "istioctl")
-    assert wants_bundle(older, registry_answers=lambda _host: True)
+    assert wants_bundle(older)
     assert resolve(given(tmp_path, source="bundle")).istio_tag == "1.31.0-lab"
 
 

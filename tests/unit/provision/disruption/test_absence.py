@@ -18,7 +18,7 @@ HERE = {"key": "metadata.name", "operator": "NotIn", "values": ["node-2"]}
 
 
 def merge(into: dict[str, Any], change: dict[str, Any]) -> None:
-    """As the API server merges a patch of maps, and of lists that are replaced as a whole."""
+    """Merge a patch as the API server does: maps by key, lists as a whole."""
     for key, value in change.items():
         if value is None:
             into.pop(key, None)
@@ -96,7 +96,7 @@ def test_it_leaves_one_node_and_comes_back_as_it_was(affinity: dict[str, Any] | 
     assert objects.spec["updateStrategy"] == {"type": "OnDelete"}
     kept.end()
     assert objects.spec == objects.sound
-    assert objects.strategies == ["OnDelete", "OnDelete"], "nobody else is restarted, neither way"
+    assert objects.strategies == ["OnDelete", "OnDelete"], "no other tbot restarts, neither way"
     assert awaited == [frozenset({"uid-app"})]
     kept.end()
     assert awaited == [frozenset({"uid-app"})], "a second time there is nothing to do"
@@ -117,7 +117,7 @@ def test_one_that_does_not_leave_is_told_and_let_back() -> None:
     kept = tbot(objects)
     with pytest.raises(CouldNotTell) as late:
         kept.begin("node-2")
-    assert "there is tbot-node-2" in late.value.seen
+    assert "tbot-node-2 runs there" in late.value.seen
     kept.end()
     assert objects.spec == objects.sound
 

@@ -30,7 +30,7 @@ PODS = tuple(make.pod(name, node=f"node-{name}") for name in ("app", "web"))
 
 
 class Teleport:
-    """A Teleport that rotates as it is told, and refuses what does not follow."""
+    """A Teleport that enters each phase on command, and refuses one out of order."""
 
     def __init__(self) -> None:
         self.phase = "standby"
@@ -127,7 +127,7 @@ def test_it_does_not_begin_in_the_middle_of_another(rotation: Rotation, teleport
     assert not rotation.end()
 
 
-def test_it_does_not_begin_where_somebody_is_behind_already(rotation: Rotation, teleport: Teleport, mesh: Mesh) -> None:
+def test_it_does_not_begin_where_a_proxy_is_already_behind(rotation: Rotation, teleport: Teleport, mesh: Mesh) -> None:
     mesh.read(PODS[1])
     mesh.cut_off.add("web")
     teleport.active = (AFTER,)
@@ -226,7 +226,7 @@ def test_a_phase_that_teleport_refuses_says_so(rotation: Rotation, teleport: Tel
     with pytest.raises(ProvisioningFailed) as refused:
         rotation.enter("init")
     assert "exit code 1: ERROR: no" in refused.value.seen
-    assert rotation.end(), "nobody knows whether Teleport has taken it all the same"
+    assert rotation.end(), "Teleport may have accepted the phase nevertheless"
     assert teleport.asked == ["init"]
 
 

@@ -11,12 +11,14 @@ import yaml
 from facts.errors import CouldNotTell
 from facts.teleport.tbot_config import parse_tbot_config
 from observe.wait import Pace
-from provision.disruption.lifetimes import LONGER, SHORT, ShortLived, shortened
+from provision.disruption.lifetimes import Lifetimes, ShortLived, shortened
 from provision.pods.clients_and_servers import SECOND_SOCKET
 from provision.render import MANIFESTS
 from tests.unit.judge import builders as make
 
 TEXT = yaml.safe_load((MANIFESTS / "tbot-config.yaml").read_text())["data"]["tbot.yaml"]
+
+SHORT, LONGER = Lifetimes(60, 20), Lifetimes(90, 30)
 
 
 def test_the_socket_gets_short_lifetimes_and_a_second_one_longer_ones() -> None:
@@ -30,10 +32,6 @@ def test_the_socket_gets_short_lifetimes_and_a_second_one_longer_ones() -> None:
     assert second.selector_name == first.selector_name
     assert second.kubernetes == first.kubernetes
     assert (after.token, after.proxy_server, after.unknown_keys) == (before.token, before.proxy_server, ())
-
-
-def test_no_second_socket_where_none_is_wanted() -> None:
-    assert len(parse_tbot_config(shortened(TEXT, SHORT, None)).services) == 1
 
 
 class Cluster:
@@ -50,6 +48,6 @@ def test_a_tbot_that_is_not_well_is_left_as_it_is() -> None:
     untouched = cast("Any", None)
     short = ShortLived(untouched, cast("Any", Cluster()), make.tbot(), Pace(1, 0.01))
     with pytest.raises(CouldNotTell, match="1 of 2 Ready"):
-        short.begin()
+        short.begin(SHORT, LONGER)
     assert not short.is_in_force
     short.end()

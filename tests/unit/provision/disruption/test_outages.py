@@ -87,7 +87,7 @@ def test_tbot_is_away_from_every_node_and_comes_back() -> None:
     cluster = Cluster()
     with outages(cluster).without_tbot() as going:
         assert cluster.pods("teleport-system", "app=tbot") == ()
-        with pytest.raises(LookupError, match="still away"):
+        with pytest.raises(LookupError, match="still down"):
             _ = going.outage
     assert cluster.selector == {}
     outage = going.outage
@@ -134,9 +134,9 @@ def test_istiod_is_away_and_scaled_back_to_what_it_was() -> None:
 
 def test_who_comes_back_too_early_was_not_away() -> None:
     cluster = Cluster()
-    with pytest.raises(CouldNotTell, match="istiod to stay away"), outages(cluster).without_istiod(POD):
+    with pytest.raises(CouldNotTell, match="istiod to stay down"), outages(cluster).without_istiod(POD):
         cluster.replicas = 1
-    with pytest.raises(CouldNotTell, match="tbot to stay away"), outages(cluster).without_tbot():
+    with pytest.raises(CouldNotTell, match="tbot to stay down"), outages(cluster).without_tbot():
         cluster.selector = {}
 
 
@@ -214,7 +214,7 @@ def test_only_a_cluster_of_the_suite_has_machines() -> None:
     assert kind_cluster_of(["kind://docker/a/a-control-plane", "kind://docker/a/a-worker"]) == "a"
     assert kind_cluster_of(["kind://docker/a/a-control-plane", "aws:///eu/i-1"]) == ""
     assert kind_cluster_of([]) == ""
-    with pytest.raises(NotGiven, match="nodes of which kind has made none"):
+    with pytest.raises(NotGiven, match="nodes that kind did not all make"):
         machines_of(cast("Any", Nodes("aws:///eu/i-1")), KeptInMemory(), 5)
 
 

@@ -16,7 +16,7 @@ from facts.over_time.history import History
 from observe.wait import NotYet
 from provision.disruption import trial as module
 from provision.disruption.lifetimes import Lifetimes
-from provision.disruption.outages import UnderWay
+from provision.disruption.outages import OngoingOutage
 from provision.disruption.trial import TOO_LATE, Trial, planned_load
 from provision.pods.clients_and_servers import SECOND_SOCKET
 from tests.unit.judge import builders as make
@@ -118,7 +118,7 @@ def test_the_time_for_each_proxy_ends() -> None:
 
 
 @contextmanager
-def away(going: UnderWay) -> Iterator[UnderWay]:
+def away(going: OngoingOutage) -> Iterator[OngoingOutage]:
     going.gone = NOW
     yield going
     going.recalled = going.back = NOW + timedelta(seconds=40)
@@ -128,7 +128,7 @@ def test_an_outage_past_the_end_of_certificates_takes_the_pods_that_are_left(mon
     waited: list[datetime] = []
     monkeypatch.setattr(module, "wait_until", waited.append)
     watched, watch = trial(held(ALPHA, 0, ends=60), held(BETA, 0, ends=90))
-    outage = watched.past_the_end(away(UnderWay("tbot", "no pod is left")), 5)
+    outage = watched.past_the_end(away(OngoingOutage("tbot", "no pod is left")), 5)
     assert waited == [NOW + timedelta(seconds=95)]
     assert outage.suffering == (Cluster.alpha,)
     assert watch.written == ["begins: tbot is away", "tbot: no pod is left", "ends: tbot is away", "tbot: it is back"]
@@ -137,10 +137,10 @@ def test_an_outage_past_the_end_of_certificates_takes_the_pods_that_are_left(mon
 def test_an_outage_past_renewals_counts_those_since_it_began() -> None:
     behind, watch = trial(held(ALPHA, -20, -5, 5))
     with pytest.raises(NotYet):
-        behind.past_renewals(away(UnderWay("istiod", "no pod is left")), 2)
+        behind.past_renewals(away(OngoingOutage("istiod", "no pod is left")), 2)
     assert watch.waits == [("each proxy has had 2 new certificates, or is late", 2 * 30 + 10 + TOO_LATE)]
     there, _watch = trial(held(ALPHA, -20, 5, 25))
-    assert there.past_renewals(away(UnderWay("istiod", "no pod is left")), 2).back == NOW + timedelta(seconds=40)
+    assert there.past_renewals(away(OngoingOutage("istiod", "no pod is left")), 2).back == NOW + timedelta(seconds=40)
 
 
 def test_traffic_goes_on_from_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:

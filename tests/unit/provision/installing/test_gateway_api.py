@@ -77,5 +77,5 @@ def test_istiods_class_is_waited_for() -> None:
 
 
 def test_a_class_that_does_not_come_is_said_with_those_that_are_there() -> None:
-    with pytest.raises(CouldNotTell, match="there are istio-waypoint"):
+    with pytest.raises(CouldNotTell, match="classes: istio-waypoint"):
         await_class(cast("Any", FakeObjects(classes=[[("istio-waypoint", "istio.io/mesh-controller")]])), PACE)

@@ -16,7 +16,7 @@ WAIT = 5.0
 
 
 class Diary:
-    """What happened, in order."""
+    """Events, in order."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

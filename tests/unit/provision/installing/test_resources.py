@@ -65,7 +65,7 @@ class Teleport:
         return ("", "") if self.there.pop(words[0], None) else ("", f"ERROR: {words[0]} not found")
 
     def removed(self) -> list[str]:
-        """What it was asked to remove."""
+        """Names of the resources that tctl was asked to remove."""
         return [argv[1] for argv, _ in self.asked if argv[0] == "rm"]
 
 
@@ -148,7 +148,7 @@ def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", ["ERROR: role already exists", "ERROR: access denied to perform action create"])
-def test_what_was_refused_is_somebody_elses_and_stays(said: str) -> None:
+def test_a_resource_that_tctl_did_not_create_stays(said: str) -> None:
     teleport = Teleport(said)
     mine = made(teleport)
     with pytest.raises(ProvisioningFailed):
@@ -181,7 +181,7 @@ def test_what_was_under_way_when_tctl_was_cut_short_is_removed_if_it_is_there(
     assert teleport.removed() == ([ALL[0]] if came_through else [])
 
 
-def test_what_somebody_put_in_the_place_of_ours_stays(tmp_path: Path) -> None:
+def test_the_replacement_of_another_user_stays(tmp_path: Path) -> None:
     teleport = Teleport()
     mine = everything(teleport, tmp_path)
     theirs = {"kind": "role", "metadata": {"name": "istio-workload-identity-issuer", "labels": {"team": "platform"}}}

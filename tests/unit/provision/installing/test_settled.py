@@ -1,4 +1,4 @@
-"""What is waited for in the guide's installation, and what ends the wait when its defects let nothing come up."""
+"""Waits in the guide's installation, and their end when its defects keep a part from becoming ready."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_tbot_that_has_only_started_is_not_ready_until_it_says_that_it_listens
     an_installer: Callable[..., Installer], collected: list[str]
 ) -> None:
     installer = an_installer((DOWN, pod(), ""), (UP, pod(), "INFO joining"), (UP, pod(), HEARD))
-    assert installer._install_agent() == ""
+    assert installer._install_tbot() == ""
     assert isinstance(installer.objects, Script)
     assert len(installer.objects.states) == 1, "it was looked at until the last state"
     assert collected == []
@@ -120,8 +120,8 @@ def test_a_tbot_that_ends_again_and_again_is_remarked_and_what_explains_it_is_co
     an_installer: Callable[..., Installer], collected: list[str]
 ) -> None:
     installer = an_installer((UP, pod(), ""), (DOWN, pod(), ""), (DOWN, pod(container=CRASHING), "ERROR: no such bot"))
-    remark = installer._install_agent()
-    assert remark == "DaemonSet tbot was applied and does not become ready: p/tbot ends again and again, with exit code 1"
+    remark = installer._install_tbot()
+    assert remark == "DaemonSet tbot was applied and does not become ready: p/tbot exits again and again, with exit code 1"
     assert collected == ["teleport-system"]
 
 
@@ -162,7 +162,7 @@ class TestGateway:
 
     @pytest.fixture
     def vain(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        """What the installer says when istioctl asks whether to give up; istioctl gives up if so."""
+        """Runs istioctl up to its first check of whether to give up; istioctl gives up if so."""
         asked: list[bool] = []
 
         def run(*_: Any, stop: Callable[[], bool], **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What an Installer removes at the end, and what it says when it cannot."""
+"""Removal by an Installer at the end, and its errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from provision.objects import RUN_LABEL
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What became of the cluster; neither kind nor Docker is asked."""
+    """State of the cluster, without kind and Docker."""
     program = tmp_path / "program"
     sources = Sources("upstream", program, program, program, "node:1", "", "", "t:1", "b:18.6.4", "b:18", "b:18.6.3", "w:1")
     asked: list[str] = []
@@ -46,7 +46,7 @@ def test_what_was_made_is_removed_with_its_files(tmp_path: Path, asked: list[str
     assert not (tmp_path / "cache/clusters/a").exists()
 
 
-def test_a_cluster_of_somebody_else_stays_with_its_files(tmp_path: Path, asked: list[str]) -> None:
+def test_the_cluster_of_another_run_stays_with_its_files(tmp_path: Path, asked: list[str]) -> None:
     (tmp_path / "cache/clusters/a").mkdir(parents=True)
     an_installer(tmp_path).tear_down()
     assert asked == []
@@ -91,12 +91,12 @@ def test_docker_that_has_gone_is_said_once(tmp_path: Path, asked: list[str], mon
 
 
 def gone() -> None:
-    """What is said where Docker has gone."""
+    """The error where Docker does not answer."""
     raise ProvisioningFailed(expected="Docker to answer", seen="nothing", where="a socket", remedy="start it")
 
 
 class Tctl:
-    """Remembers what was asked of a Teleport of somebody else, in which everything is there, made for cluster a."""
+    """An existing Teleport that has every resource, made for cluster a; remembers the commands."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.removed: list[str] = []
@@ -164,7 +164,7 @@ def test_where_it_cannot_be_read_whose_teleport_it_was_the_cluster_goes_and_the_
     file = tmp_path / "cache/clusters/a" / teleport.EXISTING
     file.parent.mkdir(parents=True)
     file.write_text("{}")
-    with pytest.raises(ProvisioningFailed, match=r"in which Teleport resources were made.*by hand"):
+    with pytest.raises(ProvisioningFailed, match=r"in which the suite made resources.*by hand"):
         install.remove(settings.load(cache=tmp_path / "cache", kind_name="a"), KeptInMemory())
     assert asked == ["removed"]
     assert file.exists()

@@ -79,7 +79,7 @@ def test_what_is_no_answer_yet_says_what_it_was(tmp_path: Path, body: bytes, sta
         ping(address, insecure=True)
 
 
-def test_nobody_there_is_not_yet() -> None:
+def test_a_port_without_listener_is_not_yet() -> None:
     with pytest.raises(NotYet, match="refused"):
         ping("127.0.0.1:1", insecure=True)
 

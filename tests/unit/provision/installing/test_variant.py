@@ -52,7 +52,7 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 
 def changed_by(*names: str) -> set[str]:
-    """What repairs change in the files of the guide: file, kind and path."""
+    """Changes of repairs in the files of the guide: file, kind and path."""
     found = set()
     for name in FILES:
         pairs = zip(GUIDE.documents(name, VARIABLES), repaired(*names).documents(name, VARIABLES), strict=True)
@@ -243,7 +243,7 @@ def test_a_cluster_that_does_not_name_its_istio_has_the_default_one(tmp_path: Pa
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"as_guide": True, "repairs": ["gone"]})])
-def test_a_cluster_of_which_nobody_can_tell_is_not_used(tmp_path: Path, text: str) -> None:
+def test_a_cluster_with_an_unreadable_note_is_not_used(tmp_path: Path, text: str) -> None:
     (tmp_path / KEPT_AS).write_text(text, encoding="utf-8")
-    with pytest.raises(BadInput, match="does not tell"):
+    with pytest.raises(BadInput, match="does not say"):
         must_be_kept_as(tmp_path, GUIDE, "a")

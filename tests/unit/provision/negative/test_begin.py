@@ -1,4 +1,4 @@
-"""What is made for whom, and when."""
+"""Objects that the suite makes for each requirement, and their order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.provision.negative.doubles import IDENTITY, Tctl, installed
 
 
 class Objects:
-    """Takes every object but pods of the names that it refuses."""
+    """Accepts every object except pods of the names that it refuses."""
 
     run_id = "Run-1"
 
@@ -68,7 +68,7 @@ class Probes:
 
 
 def install(tbot: Tbot | None = None) -> SimpleNamespace:
-    """As the guide installs it, on one node."""
+    """An install as in the guide, on one node."""
     return SimpleNamespace(
         names=Names(),
         tbot=SimpleNamespace(
@@ -87,7 +87,7 @@ JOINS_OTHERWISE = make.tbot(config=make.tbot_config(join_method="iam"))
 
 
 def negative_probes(objects: Objects, tctl: Tctl | None = None, tbot: Tbot | None = None) -> NegativeProbes:
-    """Intruders of a run on that cluster."""
+    """Negative probes of a run on that cluster."""
     parts: list[Any] = [objects, Cluster(), install(tbot), Probes()]
     probe_namespaces = ProbeNamespaces(*parts, image="registry.example/python:1", patience=0.1)
     return NegativeProbes(probe_namespaces, Rules(tctl, KeptInMemory()))
@@ -103,18 +103,18 @@ def test_only_what_is_wanted_is_made() -> None:
     assert pods == {"Pod/stranger", "Pod/fail-closed"}
 
 
-def test_nobody_tries_to_join_where_he_would_be_let_in_as_the_bot() -> None:
+def test_no_join_is_tried_where_tbot_would_be_let_in_as_the_bot() -> None:
     objects = Objects()
     made = negative_probes(objects, tbot=JOINS_OTHERWISE)
     made.begin({"NEG-06"})
     assert objects.made == []
-    attempt = made.joining.attempt()
+    attempt = made.join.attempt()
     assert isinstance(attempt, NotRun)
     assert "by the method iam" in attempt.reason
     assert attempt.evidence == ("ev-agent",)
 
 
-def test_rules_are_narrowed_only_when_who_is_in_no_pod_has_been_asked() -> None:
+def test_rules_are_narrowed_only_after_the_processes_outside_have_asked() -> None:
     objects, tctl = Objects(), Tctl()
     made = negative_probes(objects, tctl)
     made.begin(["NEG-02", "NEG-03"])
@@ -123,32 +123,32 @@ def test_rules_are_narrowed_only_when_who_is_in_no_pod_has_been_asked() -> None:
     made.beside()
     assert tctl.holds["spec"]["rules"]["allow"]
     assert REFUSED in objects.made
-    assert made.ruled.former().rules == ()
-    made.ruled.restore()
+    assert made.restricted.former().rules == ()
+    made.restricted.restore()
     assert "rules" not in tctl.holds["spec"]
 
 
-def test_rules_are_narrowed_at_once_where_nobody_asks_from_outside() -> None:
+def test_rules_are_narrowed_at_once_without_processes_outside() -> None:
     objects, tctl = Objects(), Tctl()
     negative_probes(objects, tctl).begin(["NEG-03"])
     assert tctl.holds["spec"]["rules"]["allow"]
     assert {REFUSED, "Pod/allowed"} <= {*objects.made}
 
 
-def test_rules_that_cannot_be_narrowed_concern_nobody_else() -> None:
+def test_rules_that_cannot_be_narrowed_affect_only_their_requirement() -> None:
     objects = Objects()
     made = negative_probes(objects)
     made.begin(["NEG-03", "NEG-04"])
     assert "Pod/fail-closed" in objects.made
     assert REFUSED not in objects.made
     with pytest.raises(NotGiven):
-        made.ruled.former()
+        made.restricted.former()
 
 
 def test_a_pod_that_the_cluster_does_not_admit_is_told_as_that() -> None:
     made = negative_probes(Objects("outside-node-1"))
     made.begin(["NEG-02"])
-    (outside,) = made.outside.asked()
+    (outside,) = made.outside.answers()
     assert isinstance(outside, NotRun)
     assert outside.by_policy
     assert "violates PodSecurity" in outside.reason
@@ -161,7 +161,7 @@ def test_everything_is_put_back_and_removed() -> None:
     made.begin(["NEG-03"])
     made.remove()
     assert "rules" not in tctl.holds["spec"]
-    assert objects.removed == ["Namespace/conformance-run-1-intruders"]
+    assert objects.removed == ["Namespace/conformance-run-1-negative"]
 
 
 def test_nothing_was_made_and_nothing_is_removed() -> None:

@@ -67,7 +67,7 @@ def test_a_change_that_was_refused_is_taken_back_all_the_same() -> None:
     assert tctl.holds["spec"] == IDENTITY["spec"]
 
 
-def test_rules_that_somebody_else_has_put_back_are_left_alone() -> None:
+def test_rules_that_another_user_has_restored_are_left_alone() -> None:
     tctl = Tctl()
     rules = Rules(tctl, KeptInMemory())
     rules.leave_out("istio-workloads", "refused-1")
@@ -76,7 +76,7 @@ def test_rules_that_somebody_else_has_put_back_are_left_alone() -> None:
     assert tctl.holds is IDENTITY
 
 
-def test_what_somebody_else_has_changed_is_not_overwritten_but_told() -> None:
+def test_the_change_of_another_user_is_reported_and_not_overwritten() -> None:
     tctl = Tctl()
     rules = Rules(tctl, KeptInMemory())
     rules.leave_out("istio-workloads", "refused-1")

@@ -122,7 +122,7 @@ def test_the_kinds_of_sidecar_are_asked_for_on_the_pod(test_pods: TestPods) -> N
                 assert templates == "sidecar"
             case kind:
                 assert templates == "sidecar,spire"
-                wanted = {Sidecar.CLASSIC: "false", Sidecar.NATIVE: "true"}.get(kind)
+                wanted = "false" if kind is Sidecar.CLASSIC else None
                 assert annotations.get("sidecar.istio.io/nativeSidecar") == wanted
     assert (
         "upstream_cx_total,upstream_rq_total"
@@ -161,9 +161,7 @@ def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     assert pods_of(test_pods)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
 
 
-def test_every_workload_that_is_called_lets_in_its_callers_and_nobody_else(
-    test_pods: TestPods, objects: FakeObjects
-) -> None:
+def test_every_server_allows_only_its_callers(test_pods: TestPods, objects: FakeObjects) -> None:
     test_pods.ready("alpha")
     policies = {p["metadata"]["name"]: p for p in objects.all_of_kind("AuthorizationPolicy")}
     assert policies.pop("vault-of-gamma")["spec"]["action"] == "DENY"

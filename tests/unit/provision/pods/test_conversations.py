@@ -34,7 +34,7 @@ class TestPods:
 
 
 class Asked:
-    """Takes what is asked, and answers with exchanges in their turn, the last one again and again."""
+    """Records requests, and answers with the given exchanges in turn, repeating the last one."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, list[str], dict[str, Any]]] = []

@@ -61,7 +61,7 @@ class FakeCluster:
 
 @pytest.fixture
 def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What every proxy says, by path: everything that is waited for."""
+    """Answers of every proxy by path, with all that the suite waits for."""
     address = {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 8080}}}
     said: dict[str, Any] = {
         ROUTES: {"domains": ["run.invalid", "ingress.run.invalid"]},

@@ -1,4 +1,4 @@
-"""Pods of the run: who refused one that is not there, if anybody did."""
+"""Pods of the suite: the policy that refused one, if a policy did."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.judge import builders as make
         ("Error", False),
     ],
 )
-def test_what_was_merely_late_or_broken_was_refused_by_nobody(reason: str, *, by_policy: bool) -> None:
+def test_a_late_or_broken_pod_was_not_refused_by_policy(reason: str, *, by_policy: bool) -> None:
     ended = _ended(make.pod(), reason)
     assert ended.by_policy is by_policy
     assert ended.evidence == ("ev-pod-app",)

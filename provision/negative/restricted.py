@@ -1,4 +1,4 @@
-"""NEG-03: two workloads under rules that leave out the service account of one of them."""
+"""NEG-03: two pods under rules that leave out the service account of one of them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from provision.negative.rules import Rules
 REFUSED, ALLOWED = "refused", "allowed"
 
 
-class Ruled:
-    """Workloads under narrowed rules.
+class RestrictedPods:
+    """Pods under narrowed rules.
 
     Args:
-        probe_namespaces: Where they live.
-        rules: Of the workload identity.
+        probe_namespaces: Namespaces that they live in.
+        rules: Rules of the workload identity.
     """
 
     def __init__(self, probe_namespaces: ProbeNamespaces, rules: Rules) -> None:
@@ -25,42 +25,42 @@ class Ruled:
         self._rules = rules
         self._former: WorkloadIdentity | ConformanceError | None = None
 
-    @property
-    def refused_account(self) -> str:
-        """The service account that the rules leave out; no other in the cluster has this name."""
-        return f"refused-{self._namespaces.objects.run_id.lower()}"
-
     def begin(self) -> None:
-        """Narrows the rules and makes both workloads; a second call does nothing."""
+        """Narrow the rules and make both pods; a second call does nothing."""
         if self._former is not None:
             return
+        # No other service account in the cluster has this name.
+        refused = f"refused-{self._namespaces.objects.run_id.lower()}"
         try:
-            self._former = self._rules.leave_out(self._identity_name(), self.refused_account)
+            services = self._namespaces.install.tbot.installed().config.services
+            # The workload identity that tbot's selector names, or else the one in the settings.
+            identity = (services[0].selector_name if services else "") or self._namespaces.install.names.workload_identity
+            self._former = self._rules.leave_out(identity, refused)
         except ConformanceError as error:
-            self._former = error  # nobody but this requirement needs it
+            self._former = error  # only this requirement needs the rules
             return
         template = self._namespaces.install.names.injection_template
-        for name, account in ((REFUSED, self.refused_account), (ALLOWED, ALLOWED)):
+        for name, account in ((REFUSED, refused), (ALLOWED, ALLOWED)):
             self._namespaces.make(self._namespaces.documents("sidecar.yaml", NAME=name, ACCOUNT=account, TEMPLATE=template))
 
     def former(self) -> WorkloadIdentity:
-        """The workload identity as it was, before the rules were narrowed, which they are now.
+        """Narrow the rules unless they are, and return the workload identity as it was before.
 
         Raises:
-            ConformanceError: They could not be narrowed.
+            ConformanceError: The suite could not narrow the rules.
         """
         self.begin()
         if isinstance(self._former, ConformanceError):
             raise self._former
-        assert self._former is not None  # noqa: S101 - begin() leaves either of the two
+        assert self._former is not None  # noqa: S101 - begin() sets one of the two
         return self._former
 
     def allowed(self) -> Candidate | NotRun:
-        """The workload that the narrowed rules allow."""
+        """Return the pod that the narrowed rules allow, once it is Ready."""
         return self._namespaces.ready(ALLOWED)
 
     def refused(self) -> Candidate | NotRun:
-        """The workload that the narrowed rules refuse, when the SDS server has answered it."""
+        """Return the pod that the narrowed rules refuse, once the SDS server has answered it."""
         namespace = self._namespaces.namespace
         running = self._namespaces.until(namespace, REFUSED, lambda p: p.proxy is not None and p.proxy.state == "running")
         if isinstance(running, NotRun):
@@ -73,14 +73,9 @@ class Ruled:
         return Candidate(pod, proxy, outcome, (*pod.evidence, *evidence, *proxy.evidence))
 
     def restore(self) -> None:
-        """Puts the rules back, and sees that they are as they were.
+        """Restore the rules, and check that they are as before.
 
         Raises:
-            ProvisioningFailed: They are not; says what they were like.
+            ProvisioningFailed: They are not; says what Teleport has.
         """
         self._rules.restore()
-
-    def _identity_name(self) -> str:
-        """The workload identity that tbot's selector names, or else the one of the settings."""
-        services = self._namespaces.install.tbot.installed().config.services
-        return (services[0].selector_name if services else "") or self._namespaces.install.names.workload_identity
