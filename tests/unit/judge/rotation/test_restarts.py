@@ -72,9 +72,9 @@ def test_no_job_at_all_holds_by_the_reading_of_the_pods() -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ("*/45 * * * *", ":00, :45 of each hour, so the gaps are 45 and 15 minutes"),
-        ("*/25 * * * *", ":00, :25, :50 of each hour, so the gaps are 25 and 10 minutes"),
-        ("*/59 * * * *", ":00, :59 of each hour, so the gaps are 59 and 1 minutes"),
+        ("*/45 * * * *", ":00, :45 of each hour, so that the gaps are 45 and 15 minutes"),
+        ("*/25 * * * *", ":00, :25, :50 of each hour, so that the gaps are 25 and 10 minutes"),
+        ("*/59 * * * *", ":00, :59 of each hour, so that the gaps are 59 and 1 minutes"),
     ],
 )
 def test_a_step_that_does_not_divide_the_hour_is_told_as_what_it_does(schedule: str, said: str) -> None:
