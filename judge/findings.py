@@ -46,7 +46,7 @@ def place(name: str) -> ObjectRef:
 
 
 LOOK_FIRST = "look at the other findings of this report first: where every caller is refused, a refusal proves nothing"
-"""Next step where a refusal proves nothing: it has another reason, or the caller that must be let in was refused as well."""
+"""Next step where a refusal proves nothing: it has another reason, or the caller to be accepted was refused as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def tell(
     """Tell the presence of each defect that a judged requirement catches, in the order of the catalogue.
 
     Args:
-        defects: Those of the catalogue.
+        defects: Defects in the catalogue.
         judged: The requirements that were judged, with their verdicts.
         findings_of: Findings on a requirement, by its id.
         repaired: Names of the defects that the suite repaired before this run.

@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 class Ending(StrEnum):
-    """How one scenario ended."""
+    """The end of one scenario."""
 
     COMPLETED = "completed"
     """Ran to its last step and no step raised."""

@@ -1,6 +1,6 @@
 """Judgments about callers that tbot and Teleport must refuse: NEG-02, NEG-03 and NEG-06.
 
-A refusal counts only for the right reason, and only if tbot or Teleport lets in a second caller, which asks for the same and
+A refusal counts only for the right reason, and only if tbot or Teleport accepts a second caller, which asks for the same and
 is entitled to it. An attempt that ended in any other way is *could not tell*.
 """
 

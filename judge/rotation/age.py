@@ -41,7 +41,7 @@ class RenewalPace:
         lives: Time from its issue to its end.
         renewal: Time from its issue to its renewal.
         said: Source of the renewal interval, in words.
-        is_too_slow: By tbot's configuration alone, a certificate ends before its renewal, or within clock skew after it.
+        is_too_slow: Under tbot's configuration a certificate ends before its renewal, or within clock skew after it.
     """
 
     lives: timedelta
@@ -117,7 +117,7 @@ class AgingCertificate:
 
     @property
     def is_overdue(self) -> bool:
-        """It is older than its renewal interval plus the margin."""
+        """True if it is older than its renewal interval plus the margin."""
         return self.age > self.pace.oldest
 
     @property

@@ -40,7 +40,7 @@ class Traffic:
 
     @property
     def is_control(self) -> bool:
-        """It passes no proxy: its failures tell about the machines and the network, and about no certificate."""
+        """True if it passes no proxy: its failures tell about the machines and the network, and about no certificate."""
         return all(pod.proxy is None for pod in self.pair.ends)
 
     @property
