@@ -340,7 +340,7 @@ def authorities_are_teleports(sidecars: ObservedProxies, bundle: TrustBundle) ->
         "ID-06",
         sidecars,
         lambda p: authority_problems(p, bundle),
-        expected=f"the SPIFFE validator with exactly the {len(bundle.authorities)} authorities of {bundle.trust_domain}",
+        expected=f"each proxy to use the SPIFFE validator with exactly Teleport's {len(bundle.authorities)} authorities",
         held=lambda p: f"{len(p.root_authorities.get(bundle.trust_domain, ()))} authorities",
         evidence=bundle.evidence,
     )

@@ -33,7 +33,7 @@ def directories_are_closed(
     """
     claim = Claim(
         "ID-08",
-        expected=f"Istio's proxies not to be able to write to {socket_directory} of a node, or to own the socket in it",
+        expected=f"no proxy to be able to write to {socket_directory} on its node, or to own the socket there",
         where=f"{socket_directory} on nodes {listed(p.node for p in probes)}",
         evidence=(*readings(*probes), *evidence),
     )

@@ -53,8 +53,8 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
         return [problem(pod, said, cause_of_no_socket(pod))]
     mounts = [m for m in pod.proxy.mounts if m.path.rstrip("/") == SOCKET_MOUNT] if pod.proxy else []
     if not any(m.name == SOCKET_VOLUME and not m.sub_path for m in mounts):
-        instead = listed(f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts)
-        return [problem(pod, f"its istio-proxy does not mount {SOCKET_VOLUME} at {SOCKET_MOUNT}, but {instead}")]
+        instead = listed((f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts), "nothing")
+        return [problem(pod, f"its istio-proxy mounts {instead} at {SOCKET_MOUNT}, not the whole of {SOCKET_VOLUME}")]
     return []
 
 
@@ -154,7 +154,12 @@ def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence:
         where: The test application, as people name it.
         evidence: Ids of the readings.
     """
-    claim = Claim("INST-15", f"no istio-proxy to restart within {SETTLED.total_seconds() / 60:.0f} minutes", where, evidence)
+    claim = Claim(
+        "INST-15",
+        f"no istio-proxy to have restarted in the last {SETTLED.total_seconds() / 60:.0f} minutes",
+        where,
+        evidence,
+    )
     problems = [problem(pod, "it has no istio-proxy") for pod in pods if pod.proxy is None]
     restarted = [(pod, pod.proxy) for pod in pods if pod.proxy is not None and pod.proxy.restarts]
     for pod, proxy in restarted:

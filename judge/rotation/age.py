@@ -270,7 +270,7 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
         authorities_warning: Seconds before the end of an authority.
     """
     limit = f"{warning:g} s" if warning else "half of its remaining life at renewal"
-    expected = f"no certificate to end within {limit}, and no authority within {authorities_warning:g} s"
+    expected = f"no certificate to end within {limit}, and no authority within {authorities_warning:.0f} s"
     claim = _claim("ROT-06", expected, sidecars, tbot)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding

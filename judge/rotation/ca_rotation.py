@@ -40,7 +40,8 @@ def each_phase_was_followed(
     unread = [(stage.wanted.phase, each) for stage in stages for each in stage.fleet.unread]
     return Claim(
         requirement,
-        "; ".join(f"{w.phase}: {told(w.trusted)} trusted, certificates of {told([w.issuer])}" for w in plan),
+        "proxies "
+        + "; ".join(f"to trust {told(w.trusted)} and hold certificates of {told([w.issuer])} in {w.phase}" for w in plan),
         listed({p.pod for stage in stages for p in stage.fleet.proxies}),
         readings(*stages),
     ).judged(
@@ -77,7 +78,7 @@ def _problems(stage: Stage) -> list[Problem]:
     for proxy in stage.fleet.proxies:
         if lacks := wanted.lacks(proxy, stage.generations):
             cause = "bundle-not-delivered" if _has_an_old_bundle(proxy, stage) else ""
-            found.append(problem(proxy, f"{phase}: on {proxy.pod.node}, {lacks}", cause))
+            found.append(problem(proxy, f"{phase}: on {proxy.pod.node} it {lacks}", cause))
     return found
 
 

@@ -262,6 +262,11 @@ def test_a_service_account_that_only_looks_alike_is_another() -> None:
 # ID-03
 
 
+def test_the_issuer_is_what_is_confirmed() -> None:
+    (remark,) = teleport_issued(make.sidecars(make.proxy()), make.bundle(), make.istiod()).held
+    assert remark.said == f"issued by {make.proxy().chain[0].issuer}"
+
+
 def test_a_certificate_of_neither() -> None:
     finding = ALL["ID-03"](make.sidecars(make.proxy(chain=(svid(issuer="rogue"), authority("rogue")))))
     violated(finding, "ID-03", "none of the 1 authorities signed it", evidence=("ev-bundle", "ev-istiod"), causes=())

@@ -193,8 +193,13 @@ def test_rules_that_are_not_enforced(refused: Candidate, words: str, causes: tup
             attempts.allowed(proxy=make.istiod_proxy(attempts.pod("allowed"))),
             f"{ALLOWED}: it has no identity of its own from Teleport either, although the rules allow it",
         ),
+        (
+            attempts.refused(),
+            attempts.allowed(proxy=make.proxy(attempts.pod("allowed"), chain=(svid("else", "where"),))),
+            f"{ALLOWED}: it has no identity of its own from Teleport either, although the rules allow it",
+        ),
     ],
-    ids=["no pod", "timeout", "other reason", "nobody starts", "no Envoy", "istiod"],
+    ids=["no pod", "timeout", "other reason", "nobody starts", "no Envoy", "istiod", "another's"],
 )
 def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Candidate | NotRun, words: str) -> None:
     finding = rules_are_enforced(refused, allowed, make.identity(), make.bundle())
@@ -209,6 +214,11 @@ def test_another_service_account_is_refused_by_the_allow_rules() -> None:
     finding = cannot_join(attempts.join_attempt(), make.tbot())
     holds(finding, "NEG-06", "ev-joiner", "ev-agent")
     assert "Teleport has no instance of it" in finding.seen
+
+
+def test_one_ready_tbot_of_two_shows_that_the_right_account_joins() -> None:
+    two = make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2", ready=False))
+    holds(cannot_join(attempts.join_attempt(), two), "NEG-06")
 
 
 def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:

@@ -343,6 +343,17 @@ def test_every_normalization_is_told_from_every_other_that_acts_differently(conf
             assert configured in finding.expected, acting
 
 
+def test_what_each_normalization_sets_in_envoy() -> None:
+    keep = "KEEP_UNCHANGED"
+    assert {
+        "NONE": (False, False, keep),
+        "BASE": (True, False, keep),
+        "DEFAULT": (True, False, keep),
+        "MERGE_SLASHES": (True, True, keep),
+        "DECODE_AND_MERGE_SLASHES": (True, True, "UNESCAPE_AND_FORWARD"),
+    } == NORMALIZED
+
+
 def test_envoys_own_default_is_not_what_istio_sets() -> None:
     by_default = HttpNormalization(False, False, "IMPLEMENTATION_SPECIFIC_DEFAULT")
     finding = normalization_is_in_force(make.mesh(), [make.normalization("a", by_default)], ["ev-pods"])

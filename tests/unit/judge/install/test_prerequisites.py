@@ -190,6 +190,12 @@ def test_a_probe_that_was_kept_from_running_is_no_violation() -> None:
         assert "its image must be available, and INST-02 lists the rights" in finding.settle
 
 
+def test_a_probe_that_a_policy_refused_is_a_problem_and_no_open_point() -> None:
+    finding = nodes_admit_probes([make.refused("node-1"), make.kept_out("node-2")])
+    assert [str(each.subject) for each in finding.problems] == ["Node node-1"]
+    assert [str(each.subject) for each in finding.unclear] == ["Node node-2"]
+
+
 def test_a_refused_probe_is_named_with_the_clusters_words() -> None:
     probes: list[NodeProbe | Refused] = [make.node_probe("node-1"), make.refused("node-2")]
     evidence = ("ev-probe-node-1", "ev-refused-node-2")

@@ -266,6 +266,7 @@ def test_a_new_certificate_soon_after_a_restart() -> None:
         "time until tbot itself was back: 41 s",
     ]
     violated(judge.renewed_soon("RES-01", again, OUTAGE, 51), "RES-01", "52 s (at most 51 s)", causes=())
+    violated(judge.renewed_soon("RES-01", again, OUTAGE, 41), "RES-01", "52 s (at most 41 s)", causes=())
     slow = judge.renewed_soon("RES-01", again, OUTAGE, 40)
     violated(slow, "RES-01", "tbot itself took 41 s to start", causes=("tbot-slow-to-start",))
     later = replace(OUTAGE, anew={make.NODE: at(30)})

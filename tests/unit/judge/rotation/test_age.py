@@ -65,7 +65,7 @@ def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> No
 def test_a_certificate_in_its_first_third_is_due_in_time() -> None:
     finding = renewed_before_expiry(make.sidecars(old(9)), tbot())
     holds(finding, "ROT-01", "ev-proxy-app", "ev-agent", "ev-pods")
-    assert "540 s old, 3060 s left; tbot renews every 1200 s" in finding.seen
+    assert finding.held[0].said == "540 s old, 3060 s left; tbot renews every 1200 s"
     assert [str(m) for m in finding.measures] == ["shortest remaining life: 3060 s"]
 
 

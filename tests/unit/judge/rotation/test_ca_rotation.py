@@ -82,7 +82,7 @@ def test_one_that_was_followed_late_breaks_the_budget() -> None:
     ("changes", "words", "causes"),
     [
         ({"fleet": make.fleet(proxy("app", CLIENTS), proxy("web", INIT))},
-         "Pod test-app/web: update_clients: on node-1, has a certificate of the old, not of the new", ()),
+         "Pod test-app/web: update_clients: on node-1 it has a certificate of the old, not of the new", ()),
         ({"fleet": make.fleet(held(BEFORE))}, "trusts the old, not the old and the new", (FROZEN,)),
         ({"fleet": make.fleet(held())}, "trusts none, not the old and the new", ()),
         ({"fleet": make.fleet(held(BEFORE, authority("strange")))}, "trusts the old and another", ()),
@@ -162,6 +162,10 @@ def test_one_that_never_changed_is_no_rotation() -> None:
         "ROT-04",
         "Pod run/alpha: it held only certificates of old",
     )
+
+
+def test_without_a_load_no_peer_saw_anything() -> None:
+    violated(peers_saw_the_change("ROT-04", [], [HELD], BOTH), "ROT-04", "by all loads: 0 (at least 1)")
 
 
 def test_a_certificate_of_a_strangers_authority_is_named() -> None:

@@ -240,6 +240,7 @@ def test_a_kept_connection_outlives_its_certificate_and_so_proves_nothing() -> N
             "2 connections and 1 handshakes with beta, not one of each",
         ),
         (load(request(0), keeps=True), history((FIRST, (-1, 10))), "its certificate was not replaced during the load"),
+        (load(request(0), keeps=True), history((FIRST, (1, 10))), "its certificate was not replaced during the load"),
         (
             load(request(0, None, connection="1"), request(6, connection="1"), keeps=True),
             RENEWED,

@@ -46,6 +46,16 @@ def test_the_policies_must_tell_plain_paths_apart_first() -> None:
     violated(told_apart(INSIDE, OUTSIDE), "TRF-07", "the suite did not request /open/vault/door")
 
 
+def test_a_refusal_that_the_suites_policies_did_not_write_leaves_it_open() -> None:
+    blocked = exchange(
+        request(Outcome.OTHER_ANSWER, status=403, url="http://beta.run:8080/open/door"),
+        *(request(Outcome.DENIED, url=f"http://beta.run:8080{path}") for path, _, _ in (OUTSIDE, VAULT)),
+        server={"http.inbound_0.0.0.0_8080;.rbac.denied": 2},
+    )
+    finding = judge.policy_tells_paths_apart(PAIR, blocked, "/open/door", ("/closed/door", "/open/vault/door"))
+    unknown(finding, "TRF-07", "in other words than the suite's own policies use")
+
+
 def test_what_is_refused_or_stays_inside_is_no_hole() -> None:
     finding = around(
         INSIDE,
