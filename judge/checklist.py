@@ -26,13 +26,7 @@ from judge.findings import Claim, Read, listed, problem, readings
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
 from judge.install.application import missing_pods, socket_volume_problems
-from judge.install.istio import (
-    NO_WORKLOAD,
-    acceptance_problems,
-    availability_problems,
-    no_istiod,
-    trust_domain_problems,
-)
+from judge.install.istio import NO_WORKLOAD, acceptance_problems, availability_problems, no_istiod, trust_domain_problems
 from judge.install.tbot import node_problems, where_ready
 from judge.install.teleport import absent_problem, role_problems, template_problems, token_problems
 
@@ -63,8 +57,7 @@ def token_created(
     """CHK-2: this cluster's tbot can join with the token."""
     expected = f"a token with which {service_account} of this cluster can join"
     return _item("CHK-2", guide, expected, guide.asked, token, live, bot).judged(
-        token_problems(token, live, service_account, bot, role),
-        f"it holds this cluster's keys and allows {service_account}",
+        token_problems(token, live, service_account, bot, role), f"it holds this cluster's keys and allows {service_account}"
     )
 
 

@@ -169,10 +169,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
         # A scenario may prove several requirements; where another one was violated first, no step judged this one.
         named_others = any(f.holds is Holds.NO for f in scenario.findings)
         if scenario.ending is Ending.VIOLATED and named_others:
-            return (
-                Verdict.ERROR,
-                f"{scenario.name}: stopped at another requirement's failure before this one was judged",
-            )
+            return (Verdict.ERROR, f"{scenario.name}: stopped at another requirement's failure before this one was judged")
         return by_ending[scenario.ending], f"{scenario.name}: {scenario.reason or scenario.ending.value}"
     not_applicable = [f for f in mine if f.holds is Holds.NOT_APPLICABLE]
     if not_applicable:
@@ -195,9 +192,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
 
 
 def judge_catalogue(
-    chosen: Iterable[Requirement],
-    scenarios: Sequence[ScenarioOutcome],
-    waivers: Mapping[str, Waiver] | None = None,
+    chosen: Iterable[Requirement], scenarios: Sequence[ScenarioOutcome], waivers: Mapping[str, Waiver] | None = None
 ) -> tuple[Judged, ...]:
     """Judge every chosen requirement; those without a scenario become *not-evaluated*, never absent."""
     waivers = waivers or {}
@@ -209,11 +204,7 @@ def judge_catalogue(
 
 
 def judge_run(
-    judged: Iterable[Judged],
-    *,
-    strict: bool = False,
-    run_errors: Sequence[str] = (),
-    rerun_of_failures: bool = False,
+    judged: Iterable[Judged], *, strict: bool = False, run_errors: Sequence[str] = (), rerun_of_failures: bool = False
 ) -> Result:
     """The result over the MUSTs about the install (and the SHOULDs, if strict).
 
@@ -240,12 +231,7 @@ def _counts(requirement: Requirement, *, strict: bool) -> bool:
 
 def exit_code(result: Result, *, allow_partial: bool = False) -> int:
     """The process's exit code; 2 to 5 stay pytest's own (interrupted, internal error, usage, nothing collected)."""
-    return {
-        Result.PASS: 0,
-        Result.FAIL: 1,
-        Result.INCONCLUSIVE: 6,
-        Result.PARTIAL: 0 if allow_partial else 7,
-    }[result]
+    return {Result.PASS: 0, Result.FAIL: 1, Result.INCONCLUSIVE: 6, Result.PARTIAL: 0 if allow_partial else 7}[result]
 
 
 def headline(result: Result, authority: Authority) -> str:

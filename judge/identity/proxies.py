@@ -29,10 +29,7 @@ from judge.install.istio import NO_WORKLOAD
 SKEW = timedelta(seconds=30)
 """Tolerance for a peer's clock: a certificate must be valid that long already, and still. Less than `BACKDATED`."""
 
-CAUSES_OF_MODES = {
-    SdsMode.RACE: "pod-started-before-tbot",
-    SdsMode.TAKEOVER: "socket-taken-over",
-}
+CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
 """Modes that have one cause. A certificate of istiod has several: `cause_of_no_socket` tells which from the pod's spec."""
 
 FROM_TELEPORT = (SdsMode.EXTERNAL, SdsMode.RACE)

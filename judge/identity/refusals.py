@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.proxies.identity import ProxyIdentity
-from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
 from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, problem, readings
+from judge.identity.proxies import own_identity_problems
 from judge.install.probes import held_on, on_node
+from judge.install.tbot import probe_problems
 
 NODES_CANNOT_BE_ENTERED = "the cluster admits no pod that enters its node"
 OTHER_JOIN_METHOD = "tbot joins by another method than kubernetes"
@@ -69,15 +69,9 @@ def _why_outside_proves_nothing(probe: OutsideProbe) -> list[Problem]:
 
 
 def _why_beside_proves_nothing(probe: SdsProbe | Refused, bundle: TrustBundle) -> list[Problem]:
-    if isinstance(probe, Refused) or probe.leaf is None:
-        return [on_node(probe, f"tbot gave a process in a pod nothing either: {probe.reason}")]
-    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
-    if not chain.ok:
-        return [on_node(probe, f"a process in a pod got a certificate that does not come from Teleport: {chain.reason}")]
-    own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
-    if probe.leaf.uri_sans != (own,):
-        return [on_node(probe, f"a process in a pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}")]
-    return []
+    if isinstance(probe, Refused):
+        return [on_node(probe, f"the probe in a pod did not run: {probe.reason}")]
+    return probe_problems(probe, bundle)
 
 
 # --- NEG-03 ----------------------------------------------------------------------------------------------------------
@@ -115,7 +109,7 @@ def rules_are_enforced(
     if isinstance(allowed, NotRun):
         said = f"it did not start either, although the rules allow it: {allowed.reason}"
         unclear.append(Problem(place(allowed.what), said, evidence=allowed.evidence))
-    elif not _has_own_identity(allowed.proxy, bundle):
+    elif allowed.proxy is None or own_identity_problems(allowed.proxy, bundle):
         unclear.append(
             problem(allowed.pod, "it has no identity of its own from Teleport either, although the rules allow it")
         )
@@ -131,13 +125,6 @@ def rules_are_enforced(
 def allowed_name(allowed: Candidate | NotRun) -> str:
     """The pod that the rules allow, in words."""
     return allowed.what if isinstance(allowed, NotRun) else str(allowed.pod.ref)
-
-
-def _has_own_identity(proxy: ProxyIdentity | None, bundle: TrustBundle) -> bool:
-    if proxy is None or proxy.leaf is None:
-        return False
-    own = workload_id(bundle.trust_domain, proxy.pod.namespace, proxy.pod.service_account)
-    return proxy.spiffe_ids == (own,) and verify_chain(proxy.leaf, bundle.authorities, proxy.read_at).ok
 
 
 # --- NEG-06 ----------------------------------------------------------------------------------------------------------

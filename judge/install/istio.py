@@ -194,13 +194,7 @@ def acceptance_problems(dry_run: DryRun) -> list[Problem]:
         return [Problem(pod, f"the API server refuses the injected pod: {dry_run.message}", cause, dry_run.evidence)]
     proxies = [c for c in dry_run.pod.containers if c.name == PROXY]
     if not proxies:
-        return [
-            Problem(
-                pod,
-                "it has no istio-proxy: istiod injected nothing",
-                evidence=dry_run.evidence,
-            )
-        ]
+        return [Problem(pod, "it has no istio-proxy: istiod injected nothing", evidence=dry_run.evidence)]
     if len(proxies) > 1:
         return [Problem(pod, f"it has {len(proxies)} containers called istio-proxy", evidence=dry_run.evidence)]
     return []

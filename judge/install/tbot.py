@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from facts.document import when
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
-from facts.finding import Finding, Problem, Remark
+from facts.finding import Finding, Problem
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -20,7 +20,7 @@ from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.causes import causes_of_release
-from judge.findings import Claim, listed, problem, readings
+from judge.findings import Claim, listed, problem, readings, true_ones
 from judge.install.application import SETTLED, SOCKET_VOLUME
 from judge.install.probes import held_on, of_probes, on_node
 
@@ -186,11 +186,7 @@ def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]
 
 
 def configuration_is_sound(
-    tbot: Tbot,
-    cluster_name: str,
-    pods: Sequence[Pod],
-    evidence: Sequence[str],
-    kubernetes_type: str = "static_jwks",
+    tbot: Tbot, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str], kubernetes_type: str = "static_jwks"
 ) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation."""
     directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
@@ -205,24 +201,25 @@ def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: 
     """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
     expected = "tbot to give the probe on each node its own identity from Teleport"
     claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", readings(*probes, bundle))
-    problems: list[Problem] = []
-    held: list[Remark] = []
-    for probe in probes:
-        if isinstance(probe, Refused):
-            continue
-        if probe.leaf is None:
-            problems.append(on_node(probe, f"the probe got no identity: {probe.reason}"))
-            continue
-        own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
-        if probe.leaf.uri_sans != (own,):
-            problems.append(on_node(probe, f"the probe got {listed(probe.leaf.uri_sans)}, not {own}"))
-        chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
-        if not chain.ok:
-            problems.append(on_node(probe, f"the certificate of the probe does not come from Teleport: {chain.reason}"))
-        held.append(held_on(probe, listed(probe.leaf.uri_sans)))
+    answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
+    problems = [each for probe in answered for each in probe_problems(probe, bundle)]
+    held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
     if not probes:
         problems.append(claim.problem("no node hosts an injected pod, so that the suite asked no socket"))
     return of_probes(claim, probes, problems, held=held)
+
+
+def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
+    """Problems unless tbot gave a probe in a pod its own identity from Teleport."""
+    if probe.leaf is None:
+        return [on_node(probe, f"the probe in a pod got no identity: {probe.reason}")]
+    own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
+    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
+    statements = {
+        f"the probe in a pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
+        f"the certificate of the probe does not come from Teleport: {chain.reason}": not chain.ok,
+    }
+    return [on_node(probe, said) for said in true_ones(statements)]
 
 
 @dataclass(frozen=True, slots=True)

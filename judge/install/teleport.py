@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
@@ -288,8 +288,8 @@ def _no_jwks(requirement: str, token: JoinToken) -> Finding:
     return Claim(requirement, "", where, token.evidence).not_applicable(NO_JWKS)
 
 
-def _pairs(labels: object) -> str:
-    return ", ".join(f"{k}: {v}" for k, v in sorted(dict(labels).items())) or "none"  # type: ignore[call-overload]
+def _pairs(labels: Mapping[str, str]) -> str:
+    return listed(f"{key}: {value}" for key, value in labels.items())
 
 
 def _selection(role: Role) -> str:

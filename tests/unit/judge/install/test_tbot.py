@@ -388,7 +388,10 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
 @pytest.mark.parametrize(
     ("probe", "words"),
     [
-        (make.sds_probe("node-2", leaf=None, reason="unknown resource names: [default]"), "no identity: unknown resource"),
+        (
+            make.sds_probe("node-2", leaf=None, reason="unknown resource names: [default]"),
+            "the probe in a pod got no identity: unknown resource",
+        ),
         (
             make.sds_probe("node-2", leaf=svid("conformance-1", "probe", issuer="istiod")),
             "the certificate of the probe does not come from Teleport: none of",
@@ -430,7 +433,7 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
     violated(
         both,
         "INST-14",
-        "Node node-1: the probe got no identity: denied",
+        "Node node-1: the probe in a pod got no identity: denied",
         "Node node-2: the probe did not run: ImagePullBackOff",
     )
 
