@@ -133,7 +133,7 @@ def test_the_resources_of_the_guide_do_what_they_are_for() -> None:
     holds(identity_created(GUIDE, make.identity()), "CHK-4", "ev-guide", "ev-identity")
 
 
-def test_a_token_that_can_be_fetched_and_lets_nobody_in() -> None:
+def test_a_token_that_can_be_fetched_and_lets_no_tbot_join() -> None:
     unfilled = make.token(jwks_text="PASTE_JWKS_HERE")
     finding = token_created(GUIDE, unfilled, make.jwks(), service_account=TBOT, bot=make.absent("bot/istio-tbot"), role=ROLE)
     violated(finding, "CHK-2", evidence=("ev-absent-bot",), causes=("bot-missing", "jwks-placeholder"))

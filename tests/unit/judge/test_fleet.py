@@ -120,5 +120,5 @@ def test_notes_numbers_and_the_guides_answer_are_kept() -> None:
     violated(late, "ID-01", "age: 15 s (at most 10 s)")
 
 
-def test_a_fleet_of_nobody_is_confirmed_by_what_was_listed() -> None:
+def test_an_empty_fleet_is_confirmed_by_what_was_listed() -> None:
     holds(of_proxies(CLAIM, (), make.fleet(), (), confirmed="no sidecar"), "ID-01", "ev-pods")

@@ -148,7 +148,7 @@ def test_an_event_for_each_certificate() -> None:
     holds(finding, "ID-10", "ev-audit", "ev-proxy-app", "ev-pods")
 
 
-def test_a_certificate_that_nobody_audited() -> None:
+def test_a_certificate_without_an_audit_event() -> None:
     finding = certificates_are_audited(make.sidecars(PROXY), trail(replace(EVENT, serial="1")))
     violated(finding, "ID-10", evidence=("ev-audit",), causes=())
     words = f"Pod test-app/app: the audit log has no event for its certificate with the serial {EVENT.serial}"

@@ -185,7 +185,7 @@ def test_another_nodes_pod_with_that_key_is_not_blamed() -> None:
     assert "the key is that of" not in secrets_come_from_the_socket(make.sidecars(elsewhere, taken)).seen
 
 
-def test_a_pod_that_nobody_has_supplied() -> None:
+def test_a_pod_without_a_certificate() -> None:
     silent = make.proxy(
         sds_mode=SdsMode.SILENT, chain=(), validator=Validator.NONE, root_authorities={}, streams=make.streams(rq_active=0)
     )
@@ -397,7 +397,7 @@ def test_what_the_identity_allows_may_be_unknown() -> None:
     assert "ev-identity" in effective_lifetime(make.tbot(), make.identity()).evidence
 
 
-def test_without_a_service_nobody_knows_the_longest_life() -> None:
+def test_without_a_service_the_longest_life_is_unknown() -> None:
     with pytest.raises(CouldNotTell, match="credential_ttl"):
         effective_lifetime(make.tbot(config=make.tbot_config(services=())), None)
 
@@ -457,7 +457,7 @@ def test_requests() -> None:
         assert finding.seen == f"Pod test-app/app: {words}"
 
 
-# How it is told.
+# The sentence about many sidecars.
 
 
 def test_of_many_sidecars_the_sentence_names_the_first_and_the_finding_each() -> None:

@@ -1,4 +1,4 @@
-"""NEG-02, NEG-03 and NEG-06: a refusal counts only with its reason, and with somebody who is let in."""
+"""NEG-02, NEG-03 and NEG-06: a refusal counts only with its reason, and beside a caller that is accepted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_process_in_no_pod_with_an_identity() -> None:
     violated(outside_is_refused([given, attempts.not_run()], [make.refused()], make.bundle()), "NEG-02", words, causes=())
 
 
-def test_where_nobody_is_attested_a_refusal_is_none() -> None:
+def test_where_no_caller_is_attested_a_refusal_is_none() -> None:
     alike = make.sds_probe(leaf=None, reason="refused by the SDS server: workload.kubernetes is unset")
     finding = outside_is_refused([attempts.outside()], [alike], make.bundle())
     violated(finding, "NEG-02", causes=())
@@ -98,9 +98,9 @@ def test_nodes_that_cannot_be_entered() -> None:
     inapplicable(finding, "NEG-02", "ev-not-run-outside-node-1")
 
 
-def test_where_nobody_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
-    nobody = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
-    found = outside_is_refused([attempts.not_run()], [nobody], make.bundle())
+def test_where_no_caller_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
+    unattested = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
+    found = outside_is_refused([attempts.not_run()], [unattested], make.bundle())
     words = "Node node-1: tbot refuses a process in a pod as if it were outside: it attests no caller"
     violated(found, "NEG-02", words, "outside-node-1: it did not run: violates PodSecurity: privileged", causes=())
 
@@ -199,7 +199,7 @@ def test_rules_that_are_not_enforced(refused: Candidate, words: str, causes: tup
             f"{ALLOWED}: it has no identity of its own from Teleport either, although the rules allow it",
         ),
     ],
-    ids=["no pod", "timeout", "other reason", "nobody starts", "no Envoy", "istiod", "another's"],
+    ids=["no pod", "timeout", "other reason", "none starts", "no Envoy", "istiod", "another's"],
 )
 def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Candidate | NotRun, words: str) -> None:
     finding = rules_are_enforced(refused, allowed, make.identity(), make.bundle())
@@ -269,9 +269,9 @@ def test_a_join_that_failed_for_another_reason_shows_nothing(attempt: JoinAttemp
     assert finding.seen == words
 
 
-def test_where_nobody_joins_a_refusal_is_none() -> None:
-    nobody = make.tbot(make.tbot_pod(ready=False))
-    finding = cannot_join(attempts.join_attempt(), nobody)
+def test_where_no_tbot_joins_a_refusal_is_none() -> None:
+    unready = make.tbot(make.tbot_pod(ready=False))
+    finding = cannot_join(attempts.join_attempt(), unready)
     unknown(finding, "NEG-06")
     assert finding.seen == "no tbot with the right service account is Ready either"
 

@@ -193,7 +193,7 @@ def test_two_mounts_of_which_one_is_read_only_are_not_clear() -> None:
     assert sound.showing(WRITABLE) == ()
 
 
-def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> None:
+def test_one_writable_mount_is_not_hidden_by_another_that_is_unclear() -> None:
     guide = mounted(
         VolumeMount("workload-socket", SOCKET_MOUNT),
         VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds", read_only=True),

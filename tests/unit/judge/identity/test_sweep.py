@@ -39,7 +39,7 @@ def test_sidecars_and_gateways_that_are_teleports() -> None:
     assert finding.where == "2 proxies in 2 namespaces"
 
 
-def test_a_mesh_of_nobody() -> None:
+def test_an_empty_mesh() -> None:
     inapplicable(sweep(), "ID-11", "ev-pods")
 
 

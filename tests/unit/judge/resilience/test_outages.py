@@ -150,7 +150,7 @@ def test_refused_from_the_end_on() -> None:
         (CLOSED, 1, "latest first refusal after a certificate's end: 1.01 s (at most 1 s)"),
     ],
 )
-def test_whoever_is_answered_after_the_end_is_told(under: Suffered, within: float, words: str) -> None:
+def test_a_load_that_is_answered_after_the_end_is_named(under: Suffered, within: float, words: str) -> None:
     violated(judge.refused_after("RES-02", under, within), "RES-02", words)
 
 
@@ -171,8 +171,8 @@ def test_a_timeout_is_no_refusal_and_tells_nothing_where_the_nodes_were_busy() -
 
 
 def test_what_no_proxy_refused_a_certificate_for_may_have_any_cause() -> None:
-    nobody = replace(CLOSED, traffic=(closed(refusals=0),))
-    violated(judge.refused_after("RES-02", nobody, 3), "RES-02", "no proxy refused a certificate for its issuer or its")
+    unrefused = replace(CLOSED, traffic=(closed(refusals=0),))
+    violated(judge.refused_after("RES-02", unrefused, 3), "RES-02", "no proxy refused a certificate for its issuer or its")
 
 
 def test_who_is_answered_because_of_the_recall_was_refused_before_it() -> None:
@@ -192,7 +192,7 @@ def test_who_is_answered_because_of_the_recall_was_refused_before_it() -> None:
     assert effect.last_answered == at(20.51)
 
 
-def test_nobody_can_tell_from_an_outage_that_was_over_before_the_end() -> None:
+def test_an_outage_proves_nothing_that_was_over_before_the_end() -> None:
     short = replace(CLOSED, outage=replace(OUTAGE, recalled=at(21)))
     unknown(judge.refused_after("RES-02", short, 3), "RES-02", "had valid certificates all the time")
     bare = replace(CLOSED, histories=(HISTORIES[0], History(HISTORIES[1].pod)))

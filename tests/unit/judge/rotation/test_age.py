@@ -231,6 +231,6 @@ def test_where_nothing_tells_it_that_is_said() -> None:
     violated(judged(old(30, version_info="7"), rolling, versions=both), "ROT-07", "does not show", causes=())
 
 
-def test_pushed_by_a_release_that_nobody_knows() -> None:
+def test_pushed_by_an_unknown_release() -> None:
     finding = judged(old(30, version_info=LATELY), tbot(), versions=())
     violated(finding, "ROT-07", "pushed without renewing", causes=(PUSHED,))

@@ -132,7 +132,7 @@ FIRST, SECOND, THIRD = leaf("one", "before"), leaf("two", "before"), leaf("three
 HELD = history((FIRST, (-1, 1.9)), (SECOND, (2, 4.9)), (THIRD, (5, 10)))
 
 
-def test_peers_were_shown_certificates_of_whoever_signed() -> None:
+def test_peers_were_shown_certificates_of_the_signing_authority() -> None:
     shown = load(*(request(n / 10, FIRST if n < 20 else SECOND if n < 50 else THIRD) for n in range(100)))
     finding = peers_saw_the_change("ROT-04", [shown], [HELD], BOTH)
     holds(finding, "ROT-04", "ev-ledger", "ev-look-5-0")
@@ -141,7 +141,7 @@ def test_peers_were_shown_certificates_of_whoever_signed() -> None:
 
 
 def test_one_certificate_of_an_authority_is_enough() -> None:
-    """A certificate that lives for less than a second may be missed by whoever watches, or never be shown."""
+    """A certificate that lives for less than a second may be missed by the suite, or never be shown."""
     shown = load(*(request(n / 10, FIRST if n < 50 else THIRD) for n in range(100)))
     holds(peers_saw_the_change("ROT-04", [shown], [HELD], BOTH), "ROT-04")
 

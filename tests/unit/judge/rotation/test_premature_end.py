@@ -47,7 +47,7 @@ FORESEEN = [
 # Foreseen.
 
 
-def test_those_without_tbot_are_found_behind_and_nobody_else() -> None:
+def test_those_without_tbot_are_found_behind_and_no_others() -> None:
     finding = it_is_foreseen("ROT-08", FORESEEN, FAR)
     holds(finding, "ROT-08", "ev-proxy-left", "ev-proxy-went-on", "ev-bundle", "ev-status")
     assert "in standby it trusts the old and the new, not the new" in finding.seen

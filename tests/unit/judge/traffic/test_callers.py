@@ -131,7 +131,7 @@ def test_what_istiod_certified_shows_nothing_of_teleport_whatever_arrives(judged
 
 
 @pytest.mark.parametrize("judged", CERTIFIED)
-def test_an_end_whose_proxy_nobody_has_read_leaves_it_open(judged: str) -> None:
+def test_an_end_whose_proxy_was_not_read_leaves_it_open(judged: str) -> None:
     finding = CERTIFIED[judged](exchange(server=DECIDED, proxies=HELD[:1]))
     unknown(finding, finding.requirement, "Pod run/beta: the suite did not read its proxy")
 

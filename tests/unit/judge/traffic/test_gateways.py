@@ -63,5 +63,5 @@ class TestGateway:
             self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate does not come from Teleport", causes=()
         )
 
-    def test_without_a_way_in_nobody_can_tell(self) -> None:
+    def test_without_a_way_in_it_cannot_be_judged(self) -> None:
         unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "no Service takes plain HTTP to it")

@@ -117,7 +117,7 @@ def test_a_kept_connection_counts_neither_way() -> None:
     assert finding.seen.startswith("100 sent")
 
 
-def test_an_answer_of_somebody_else_and_a_repetition_are_no_answers() -> None:
+def test_an_answer_of_another_server_and_a_repetition_are_no_answers() -> None:
     other, twice = request(0).word, request(1).word
     assert other is not None
     assert twice is not None

@@ -24,9 +24,9 @@ from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, svid
 
 ISTIODS = svid(attempts.RUN, "stranger", issuer="istiod")
-FORGED = svid(attempts.RUN, "stranger", issuer="nobody")
+FORGED = svid(attempts.RUN, "stranger", issuer="unknown")
 SERVER = attempts.pod("beta")
-FOREIGN = svid(attempts.RUN, "stranger", issuer="nobody", uri="spiffe://other.invalid/ns/run/sa/stranger")
+FOREIGN = svid(attempts.RUN, "stranger", issuer="unknown", uri="spiffe://other.invalid/ns/run/sa/stranger")
 
 
 def judged(handshake: Handshake, proxy: Any = make.proxy, pod: Pod = SERVER) -> Finding:
@@ -49,7 +49,7 @@ def alert(name: str) -> Ending:
     ],
 )
 @pytest.mark.parametrize("name", ["certificate_unknown", "unknown_ca", "bad_certificate"])
-def test_a_certificate_of_somebody_elses_is_refused_by_both_ends_word(
+def test_a_foreign_certificate_is_refused_by_both_ends_word(
     claim: ShownCertificate, shown: Any, counter: str, name: str
 ) -> None:
     refused = attempts.handshake(claim=claim, chain=(shown,), outcome=alert(name), counted=attempts.counted(**{counter: 1}))
@@ -141,7 +141,7 @@ def test_a_refusal_by_chance_shows_nothing(changes: dict[str, Any], words: str) 
 @pytest.mark.parametrize(
     ("claim", "shown", "words"),
     [
-        (ShownCertificate.ISTIODS, FORGED, "issued by CN=nobody"),
+        (ShownCertificate.ISTIODS, FORGED, "issued by CN=unknown"),
         (ShownCertificate.FORGED, ISTIODS, "issued by CN=istiod"),
         (ShownCertificate.FOREIGN, FORGED, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
         (ShownCertificate.FORGED, FOREIGN, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
@@ -176,7 +176,7 @@ def test_the_right_certificate_is_taken() -> None:
     holds(let_in(), "NEG-05", "ev-ledger", "ev-counted", "ev-bundle")
 
 
-def test_a_server_that_takes_nobody() -> None:
+def test_a_server_that_accepts_no_client() -> None:
     violated(
         let_in(Outcome.TLS_ERROR, server=attempts.counted()), "NEG-05", "TLS error", "no completed handshake", causes=()
     )
