@@ -146,6 +146,7 @@ def trail(*events: IssuedSvid) -> AuditTrail:
 def test_an_event_for_each_certificate() -> None:
     finding = certificates_are_audited(make.sidecars(PROXY), trail(EVENT, replace(EVENT, serial="1", pod_name="other")))
     holds(finding, "ID-10", "ev-audit", "ev-proxy-app", "ev-pods")
+    assert finding.seen == f"Pod test-app/app: serial {EVENT.serial}"
 
 
 def test_a_certificate_without_an_audit_event() -> None:
