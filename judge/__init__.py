@@ -1,1 +1,1 @@
-"""What the suite decides: pure functions from facts to findings, and from findings to verdicts. No I/O."""
+"""The decisions of the suite: pure functions from facts to findings, and from findings to verdicts. No I/O."""

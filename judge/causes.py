@@ -1,4 +1,4 @@
-"""Causes: what can be wrong with an install, what shows it, and what to do about it.
+"""Causes: defects of an install, with the signs that show them and the remedies.
 
 The data is ``causes.yaml`` beside this module. A finding names a cause by its id; certification and the doctor print the
 same remedy for it.
@@ -47,8 +47,8 @@ class _Strict(BaseModel):
 class Affected(_Strict):
     """A range of versions with a defect: at least `since`, before `fixed`.
 
-    A pre-release of `since` may have the defect already, and one of `fixed` may have it still: both count. Any other word
-    behind a version names a variant of that release, such as ``1.24.4-distroless``.
+    A pre-release of `since` may have the defect already, and one of `fixed` may have it still: both count. Any other suffix
+    of a version names a variant of that release, such as ``1.24.4-distroless``.
     """
 
     since: ParsedVersion
@@ -83,7 +83,7 @@ class LooksLike(_Strict):
 
     Attributes:
         cause: Its id.
-        told_by: What is otherwise under it.
+        told_by: The sign that tells it from this one.
     """
 
     cause: Id
@@ -94,12 +94,12 @@ class Cause(_Strict):
     """One thing that can be wrong.
 
     Attributes:
-        id: What findings and faults refer to.
-        sentence: What is wrong.
-        shown_by: What shows it.
-        told_from: The causes that look alike, and what tells them apart.
-        remedy: The steps, in order; commands stand between backticks.
-        check: How to see that it is gone.
+        id: Name by which findings and faults refer to it.
+        sentence: The defect, in one sentence.
+        shown_by: Signs that show it.
+        told_from: Causes that look alike, each with the sign that tells it apart.
+        remedy: Steps, in order; commands stand between backticks.
+        check: Command or sign that shows that the defect is gone.
         references: An issue (``istio/istio#41308``), a file of this repository, or an address.
         versions: The releases that have it, if it is a defect of releases.
     """
@@ -112,6 +112,11 @@ class Cause(_Strict):
     check: Text
     references: Steps
     versions: Releases | None = None
+
+    @property
+    def clause(self) -> str:
+        """The sentence, as part of another one."""
+        return self.sentence[:1].lower() + self.sentence[1:].rstrip(".")
 
 
 class Causes(Mapping[str, Cause]):
@@ -145,14 +150,14 @@ _ENTRIES = TypeAdapter(Annotated[tuple[Cause, ...], Field(strict=False)])
 
 
 def parse_causes(document: Any, where: str = str(FILE)) -> Causes:
-    """Reads the causes from their parsed YAML.
+    """Read the causes from their parsed YAML.
 
     Args:
         document: A list of mappings; the keys are the attributes of `Cause`.
-        where: Name of the file, for messages.
+        where: Name of the file, for error messages.
 
     Raises:
-        BadInput: It does not have that form, two causes have one id, or a cause is told from one that does not exist.
+        BadInput: It does not have that form, two causes share an id, or `told_from` names a cause that does not exist.
     """
     try:
         entries = _ENTRIES.validate_python(document)
@@ -166,12 +171,12 @@ def parse_causes(document: Any, where: str = str(FILE)) -> Causes:
     for entry in entries:
         for other in entry.told_from:
             if other.cause not in causes or other.cause == entry.id:
-                raise _bad(f"{entry.id} is told from {other.cause!r}, which is not another cause", where)
+                raise _bad(f"told_from of {entry.id} names {other.cause!r}, which is not another cause", where)
     return Causes(causes)
 
 
 def _path(document: Any, parts: tuple[int | str, ...]) -> str:
-    """The place of an error, with the id of its cause in place of the position in the list, where it has one."""
+    """The place of an error: the id of its cause if it has one, else its position in the list, and the key."""
     first, *rest = parts or ("the file",)
     entry = document[first] if isinstance(first, int) else None
     named = entry.get("id", first) if isinstance(entry, dict) else first
@@ -184,3 +189,8 @@ def _bad(seen: str, where: str) -> BadInput:
 
 CAUSES: Mapping[str, Cause] = parse_causes(yaml.safe_load(FILE.read_text(encoding="utf-8")))
 """All causes by id; an unknown id raises `LookupError`."""
+
+
+def causes_of_release(component: str, version: Version) -> tuple[Cause, ...]:
+    """The known defects that a version of ``tbot`` or ``istio`` has."""
+    return tuple(c for c in CAUSES.values() if c.versions and c.versions.component == component and version in c.versions)

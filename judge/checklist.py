@@ -1,6 +1,6 @@
 """Judgments about the guide's verification checklist: CHK-1 to CHK-9.
 
-Each takes what the guide's own command answered and keeps it beside the truth; the verdict is the truth alone.
+Each finding keeps the answer of the guide's own command beside the facts; the facts alone decide the verdict.
 """
 
 from __future__ import annotations
@@ -22,35 +22,26 @@ from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, JoinToken, Ping, Role, WorkloadIdentity
 from facts.teleport.tbot import Tbot
-from judge.findings import Claim, listed, problem
+from judge.findings import Claim, Read, listed, problem, readings
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
 from judge.install.application import missing_pods, socket_volume_problems
-from judge.install.istio import (
-    NO_WORKLOAD,
-    acceptance_problems,
-    availability_problems,
-    no_istiod,
-    trust_domain_problems,
-)
+from judge.install.istio import NO_WORKLOAD, acceptance_problems, availability_problems, no_istiod, trust_domain_problems
 from judge.install.tbot import node_problems, where_ready
 from judge.install.teleport import absent_problem, role_problems, template_problems, token_problems
 
 
-def _item(requirement: str, guide: GuideAnswer, expected: str, where: str, evidence: Iterable[str]) -> Claim:
+def _item(
+    requirement: str, guide: GuideAnswer, expected: str, where: str, *facts: Read, others: Iterable[str] = ()
+) -> Claim:
     """The claim of one item of the checklist."""
-    return Claim(requirement, expected, where, (*guide.evidence, *evidence), guide.said)
+    return Claim(requirement, expected, where, (*readings(guide, *facts), *others), guide.said)
 
 
 def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str) -> Finding:
     """CHK-1: istiod available, with Teleport's trust domain and a template that injects."""
-    claim = _item(
-        "CHK-1",
-        guide,
-        f"istiod available with trust domain {ping.cluster_name} and a template {template} that injects",
-        f"Istio in {mesh.namespace}",
-        (*mesh.evidence, *ping.evidence, *dry_run.evidence),
-    )
+    expected = f"istiod to be available, with the trust domain {ping.cluster_name} and a template {template} that injects"
+    claim = _item("CHK-1", guide, expected, f"Istio in {mesh.namespace}", mesh, ping, dry_run)
     problems = [*availability_problems(mesh.istiod, mesh), *no_istiod(mesh), *trust_domain_problems(mesh, ping)]
     if template not in mesh.templates:
         said = f"there is no injection template {template}, only {listed(mesh.templates)}"
@@ -63,29 +54,23 @@ def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun,
 def token_created(
     guide: GuideAnswer, token: JoinToken | Absent, live: Jwks, *, service_account: str, bot: Bot | Absent, role: str
 ) -> Finding:
-    """CHK-2: the token would let this cluster's tbot join."""
-    return _item(
-        "CHK-2",
-        guide,
-        f"a token with which {service_account} of this cluster can join",
-        guide.asked,
-        (*token.evidence, *live.evidence, *bot.evidence),
-    ).judged(
-        token_problems(token, live, service_account, bot, role),
-        f"it holds this cluster's keys and allows {service_account}",
+    """CHK-2: this cluster's tbot can join with the token."""
+    expected = f"a token with which {service_account} of this cluster can join"
+    return _item("CHK-2", guide, expected, guide.asked, token, live, bot).judged(
+        token_problems(token, live, service_account, bot, role), f"it holds this cluster's keys and allows {service_account}"
     )
 
 
 def role_created(guide: GuideAnswer, role: Role | Absent, identity: WorkloadIdentity | Absent) -> Finding:
     """CHK-3: the role grants the identity."""
     expected = "a role that grants the workload identity and nothing wider"
-    claim = _item("CHK-3", guide, expected, guide.asked, (*role.evidence, *identity.evidence))
+    claim = _item("CHK-3", guide, expected, guide.asked, role, identity)
     return claim.judged(role_problems(role, identity), "its labels and rules fit the identity")
 
 
 def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) -> Finding:
     """CHK-4: the identity builds IDs in Istio's form."""
-    claim = _item("CHK-4", guide, "a workload identity that builds IDs in Istio's form", guide.asked, identity.evidence)
+    claim = _item("CHK-4", guide, "a workload identity that builds IDs in Istio's form", guide.asked, identity)
     if isinstance(identity, Absent):
         return claim.judged([absent_problem(identity)])
     return claim.judged(template_problems(identity), identity.spiffe_id)
@@ -95,13 +80,9 @@ def tbot_running(
     guide: GuideAnswer, tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
 ) -> Finding:
     """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
-    return _item(
-        "CHK-5",
-        guide,
-        "a Ready tbot pod on every node that hosts injected pods",
-        str(tbot.daemon_set.ref),
-        (*tbot.evidence, *evidence),
-    ).judged(node_problems(tbot, nodes, now), where_ready(tbot, nodes))
+    expected = "every node that hosts injected pods to run a Ready tbot pod"
+    claim = _item("CHK-5", guide, expected, str(tbot.daemon_set.ref), tbot, others=evidence)
+    return claim.judged(node_problems(tbot, nodes, now), where_ready(tbot, nodes))
 
 
 def tbot_issues(
@@ -109,22 +90,18 @@ def tbot_issues(
 ) -> Finding:
     """CHK-6: each sidecar that is meant to use the socket holds an identity that Teleport issued.
 
-    A clean log proves nothing: tbot logs no refusal over SDS. What proves issuance is a certificate.
+    A clean log proves nothing: tbot logs no refusal over SDS. Only a certificate proves issuance.
 
     Args:
         guide: The answer to the guide's own command.
         fleet: Proxies of the pods that mount the node's socket directory.
         bundle: Teleport's authorities.
         injected: All injected pods, also those that do not mount it.
-        evidence: The list of pods.
+        evidence: Ids of the readings of the list of pods.
     """
-    claim = _item(
-        "CHK-6",
-        guide,
-        "every sidecar on tbot's nodes to hold its own identity from Teleport",
-        f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}",
-        (*bundle.evidence, *evidence),
-    )
+    where = f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}"
+    expected = "every sidecar on tbot's nodes to hold its own identity from Teleport"
+    claim = _item("CHK-6", guide, expected, where, bundle, others=evidence)
     if not injected:
         return claim.not_applicable(NO_WORKLOAD)
     problems = [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
@@ -136,39 +113,36 @@ def tbot_issues(
 def test_app_running(
     guide: GuideAnswer, pods: Sequence[Pod], deployment: Deployment | Absent, fleet: Fleet, bundle: TrustBundle
 ) -> Finding:
-    """CHK-7: as many pods of the test application as are wanted, Ready with an identity of their own from Teleport."""
-    claim = _item(
-        "CHK-7",
-        guide,
-        "the test application Ready, with its own identity from Teleport",
-        _pods(pods),
-        (*bundle.evidence, *deployment.evidence),
-    )
+    """CHK-7: as many pods of the test application as wanted are Ready, with their own identity from Teleport."""
+    expected = "the test application to be Ready, with its own identity from Teleport"
+    claim = _item("CHK-7", guide, expected, _pods(pods), bundle, deployment)
     problems = [*_without_proxy(claim, pods, fleet), *(missing_pods(pods, deployment, claim.where) if pods else ())]
-    problems += [problem(p, f"is {p.phase} and not Ready") for p in pods if not p.ready]
+    problems += [problem(p, f"it is {p.phase} and not Ready") for p in pods if not p.ready]
     problems += [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
     return of_proxies(claim, pods, fleet, problems, held=_names(fleet))
 
 
 def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str) -> Finding:
     """CHK-8: the socket is the node's, and Envoy holds live streams on it."""
-    expected = f"the node's socket directory {socket_directory} in the pod, with live SDS streams"
-    claim = _item("CHK-8", guide, expected, _pods(pods), ())
+    expected = f"the pod to mount the node's socket directory {socket_directory}, with live SDS streams"
+    claim = _item("CHK-8", guide, expected, _pods(pods))
     problems = [*_without_proxy(claim, pods, fleet)]
     problems += [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
     problems += [each for proxy in fleet.proxies for each in stream_problems(proxy)]
-    return of_proxies(claim, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} streams"))
+    return of_proxies(
+        claim, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} live streams")
+    )
 
 
 def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) -> Finding:
-    """CHK-9: the proxy's secrets come from the external socket, and no signing request ever went to istiod."""
-    expected = "secrets from the external socket, and no certificate request to istiod"
-    claim = _item("CHK-9", guide, expected, _pods(pods), ())
+    """CHK-9: the proxy's secrets come from the external socket, and no certificate request ever went to istiod."""
+    expected = "the proxy to get its secrets from the external socket, and none from istiod"
+    claim = _item("CHK-9", guide, expected, _pods(pods))
     problems = _without_proxy(claim, pods, fleet)
     for proxy in fleet.proxies:
         problems += supply_problems(proxy)
         if proxy.sds_mode is SdsMode.EXTERNAL and proxy.validator is not Validator.SPIFFE:
-            problems.append(problem(proxy, f"validates its peers by {proxy.validator.value}, which tbot never supplies"))
+            problems.append(problem(proxy, f"it validates its peers by {proxy.validator.value}, which tbot never supplies"))
     return of_proxies(claim, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: "; ".join(p.decided_by)))
 
 
@@ -177,11 +151,11 @@ def _names(fleet: Fleet) -> list[Remark]:
 
 
 def _without_proxy(claim: Claim, pods: Sequence[Pod], fleet: Fleet) -> list[Problem]:
-    """Pods of which no proxy was read or tried: without a sidecar there is no identity, however Ready the pod is."""
+    """Problems of pods without a proxy to read: without a sidecar there is no identity, however Ready the pod is."""
     asked = {p.pod.uid for p in fleet.proxies} | {u.pod.uid for u in fleet.unread}
     if not pods:
         return [claim.problem("there is no pod")]
-    return [problem(pod, "has no istio-proxy that could be asked") for pod in pods if pod.uid not in asked]
+    return [problem(pod, "it has no istio-proxy to read") for pod in pods if pod.uid not in asked]
 
 
 def _pods(pods: Sequence[Pod]) -> str:

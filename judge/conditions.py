@@ -1,4 +1,4 @@
-"""Conditions under which a requirement does not apply, each as the catalogue words it and shown by evidence."""
+"""Conditions under which a requirement does not apply, in the words of the catalogue, each shown by evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Node
-from judge.findings import listed
+from judge.findings import listed, readings
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
@@ -19,7 +19,7 @@ NO_CLASS = "istiod serves no GatewayClass"
 
 
 def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[str]) -> None:
-    """ID-09 and TRF-04: what one node has cannot be compared with another's.
+    """ID-09 and TRF-04 compare pods of two nodes.
 
     Args:
         requirement: Id of the requirement.
@@ -31,7 +31,7 @@ def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[st
     """
     if len(taking) < 2:
         where = listed(taking, "no node takes workloads")
-        raise NotApplicable(requirement, ONE_NODE, where=where, evidence=[e for n in nodes for e in n.evidence])
+        raise NotApplicable(requirement, ONE_NODE, where=where, evidence=readings(*nodes))
 
 
 def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Ga
         raise NotApplicable("TRF-05", NO_GATEWAY_API, where=where, evidence=[asked.evidence])
     served = istiods(classes)
     if served is None:
-        evidence = (asked.evidence, *(e for c in classes for e in c.evidence))
+        evidence = (asked.evidence, *readings(*classes))
         where = listed([c.name for c in classes], "GatewayClasses")
         raise NotApplicable("TRF-05", NO_CLASS, where=where, evidence=evidence)
     return served

@@ -1,9 +1,10 @@
-"""The one place where problems become a finding: a claim is what has to hold, and `Claim.judged` is the answer to it."""
+"""Claims and their answers: `Claim.judged` is the one place where problems become a finding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from facts.errors import CouldNotTell
@@ -13,16 +14,25 @@ from facts.measure import Measure
 from judge.causes import CAUSES
 
 
-class Subject(Protocol):
-    """A fact about one object, with the readings that it was made from."""
+class Read(Protocol):
+    """A fact, with the readings that it was made from."""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+
+
+class Subject(Read, Protocol):
+    """A fact about one object."""
 
     @property
     def ref(self) -> ObjectRef:
         """The object."""
 
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """Ids of the readings."""
+
+def readings(*facts: Read) -> tuple[str, ...]:
+    """Ids of the readings that some facts were made from."""
+    return tuple(reading for fact in facts for reading in fact.evidence)
 
 
 def problem(of: Subject, said: str, cause: str = "") -> Problem:
@@ -31,20 +41,24 @@ def problem(of: Subject, said: str, cause: str = "") -> Problem:
 
 
 def place(name: str) -> ObjectRef:
-    """A subject that is no object of an API, by the words a person has for it, such as ``nodes node-1, node-2``."""
+    """A subject that is no object of an API, by the name that people give it, such as ``nodes node-1, node-2``."""
     return ObjectRef("", name)
+
+
+LOOK_FIRST = "look at the other findings of this report first: where every caller is refused, a refusal proves nothing"
+"""Next step where a refusal proves nothing: it has another reason, or the caller to be accepted was refused as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What has to hold, of what, and the readings that show it.
+    """A promise about one thing, with the readings that show whether it is kept.
 
     Attributes:
         requirement: Id in the catalogue.
-        expected: What must be so.
-        where: What is judged, as a person names it.
-        evidence: Ids of the readings; doubles are dropped in the finding.
-        guide_says: The answer of the guide's own check, where it has one.
+        expected: The promise, as it reads behind "expected".
+        where: The thing, as people name it.
+        evidence: Ids of the readings; the finding has each once.
+        guide_says: Answer of the guide's own check, where it has one.
     """
 
     requirement: str
@@ -68,14 +82,14 @@ class Claim:
         """NO with every problem and every number beyond its budget; else UNKNOWN if anything is unclear; else YES.
 
         Args:
-            problems: What is wrong, by subject.
-            confirmed: What is so where nothing is wrong; may be left out where `held` says it.
-            held: What was confirmed, by subject.
-            unclear: What could not be told, by subject.
+            problems: Problems, by subject.
+            confirmed: Observation where nothing is wrong, in one sentence; may be left out where `held` says it.
+            held: Observations that confirm the claim, by subject.
+            unclear: Open points, by subject: what could not be determined.
             left_out: Subjects that were not judged, each with the reason.
-            notes: What shows beside the answer and breaks nothing here.
-            measures: The numbers that it rests on.
-            settle: What would settle what is unclear.
+            notes: Observations that break nothing here.
+            measures: Numbers that the answer rests on.
+            settle: Next step that would settle the open points.
 
         Raises:
             LookupError: A cause is named that ``causes.yaml`` does not have.
@@ -104,7 +118,7 @@ class Claim:
         )
 
     def unknown(self, error: CouldNotTell) -> Finding:
-        """UNKNOWN, because a reading could not be made or understood; the error says what was expected of it, and where."""
+        """UNKNOWN, because a reading failed or could not be understood; the error has what was expected, and where."""
         return Finding(
             requirement=self.requirement,
             holds=Holds.UNKNOWN,
@@ -117,7 +131,7 @@ class Claim:
         )
 
     def not_applicable(self, condition: str) -> Finding:
-        """NOT_APPLICABLE: a condition of the catalogue is met, and the evidence shows it."""
+        """NOT_APPLICABLE, because the evidence shows a condition that the catalogue lists."""
         return Finding(
             requirement=self.requirement,
             holds=Holds.NOT_APPLICABLE,
@@ -129,16 +143,31 @@ class Claim:
         )
 
     def problem(self, said: str, cause: str = "", evidence: tuple[str, ...] = ()) -> Problem:
-        """A problem of what is judged as a whole."""
+        """A problem of the claim's thing as a whole."""
         return Problem(place(self.where), said, cause, evidence)
 
 
 def confirmed_of(held: Iterable[Remark], problems: Iterable[Problem]) -> list[Remark]:
-    """What is so of the subjects that have no problem."""
+    """Observations of the subjects that have no problem."""
     wrong = {str(each.subject) for each in problems}
     return [each for each in held if str(each.subject) not in wrong]
 
 
+def time_until(name: str, since: datetime, until: datetime | None, at_most: float | None = None) -> list[Measure]:
+    """Seconds from one moment to another, at least 0, as a measure; none where the second never came."""
+    return [] if until is None else [Measure(name, max(0.0, (until - since).total_seconds()), "s", at_most=at_most)]
+
+
+def longest(name: str, seconds: Sequence[float], at_most: float | None = None) -> list[Measure]:
+    """The longest of some times as a measure; none where there is no time."""
+    return [Measure(name, max(seconds), "s", at_most=at_most)] if seconds else []
+
+
+def true_ones(statements: Mapping[str, object]) -> list[str]:
+    """The statements that are true, each of which has its condition as the value."""
+    return [statement for statement, is_so in statements.items() if is_so]
+
+
 def listed(things: Iterable[object], nothing: str = "none") -> str:
-    """Things as a person lists them, sorted, doubles dropped."""
+    """Things as people list them: sorted, each once."""
     return ", ".join(sorted({str(t) for t in things})) or nothing

@@ -1,19 +1,20 @@
-"""Requirements on many proxies at once: what is wrong, what is not up, what could not be read."""
+"""Judgments about many proxies at once, those that could not be read included."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facts.document import when
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
-from facts.proxies.identity import Fleet, ProxyIdentity
-from judge.findings import Claim, confirmed_of, problem
+from facts.proxies.identity import Fleet, ProxyIdentity, Unread
+from judge.findings import Claim, confirmed_of, problem, readings
 
 STARTING = timedelta(seconds=60)
-"""A pod younger than this whose proxy is not up yet is starting; one that is older and still not up has no identity."""
+"""A younger pod whose proxy is not up yet is starting; an older one whose proxy is not up has no identity."""
 
 
 def of_proxies(
@@ -33,35 +34,44 @@ def of_proxies(
         claim: The claim.
         pods: The pods of the fleet, as the API server has them.
         fleet: Their proxies.
-        problems: What is wrong with the proxies that were read.
-        confirmed: What is so where nothing is wrong.
-        held: What is so of each proxy; of one with a problem it is not confirmed.
-        notes: What shows beside the answer.
-        measures: The numbers that it rests on.
+        problems: Problems of the proxies that were read.
+        confirmed: Observation where nothing is wrong.
+        held: Observation of each proxy; those of proxies with a problem are dropped.
+        notes: Observations that break nothing here.
+        measures: Numbers that the answer rests on.
     """
     known = {pod.uid: pod for pod in pods}
     down, unread = [], []
     for each in fleet.unread:
         pod = known.get(each.pod.uid)
         if pod is not None and not _is_up(pod) and not _is_starting(pod, each.at):
-            down.append(problem(pod, f"holds no identity: its istio-proxy is not up{_waiting(pod)}"))
+            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{_waiting(pod)}"))
         else:
-            unread.append(Problem(each.pod.ref, f"could not be read: {each.why.seen}"))
+            unread.append(each)
     wrong = [*problems, *down]
-    read = (*(e for pod in known.values() for e in pod.evidence), *fleet.evidence, *claim.evidence)
-    return Claim(claim.requirement, claim.expected, claim.where, read, claim.guide_says).judged(
+    return replace(claim, evidence=(*readings(*known.values(), fleet), *claim.evidence)).judged(
         wrong,
         confirmed,
         held=confirmed_of(held, wrong),
-        unclear=unread,
+        unclear=not_read(unread),
         notes=notes,
         measures=measures,
-        settle=fleet.unread[0].why.remedy if unread else "",
+        settle=how_to_read(unread),
     )
 
 
+def not_read(unread: Iterable[Unread]) -> list[Problem]:
+    """Open points: proxies that could not be read, each with the reason."""
+    return [Problem(each.pod.ref, f"the suite could not read it: {each.why.seen}") for each in unread]
+
+
+def how_to_read(unread: Sequence[Unread], otherwise: str = "") -> str:
+    """Next step that lets the suite read a proxy; where all were read, another one."""
+    return unread[0].why.remedy if unread else otherwise
+
+
 def each_of(proxies: Iterable[ProxyIdentity], said: Callable[[ProxyIdentity], str]) -> list[Remark]:
-    """What is so of each proxy."""
+    """One observation of each proxy."""
     return [Remark(proxy.ref, said(proxy)) for proxy in proxies]
 
 

@@ -1,4 +1,4 @@
-"""The guide's own defects in a run: shown, hidden behind another one, repaired, or not there. Pure."""
+"""The guide's own defects in an install: shown, hidden behind another one, repaired, or absent."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from judge.verdict import Judged, Verdict
 
 
 class Presence(StrEnum):
-    """The knowledge of a defect of the guide in the install that was judged."""
+    """The presence of a defect of the guide in the install that was judged."""
 
     FOUND = "found"
     """A finding shows it."""
     HIDDEN = "hidden"
-    """What catches it cannot really hold before another defect, which was found, is mended."""
+    """The requirements that catch it can only hold once another defect, which was found, is repaired."""
     UNKNOWN = "unknown"
-    """What catches it did not come to an answer, or failed for another reason."""
+    """The requirements that catch it have no answer, or failed for another reason."""
     REPAIRED = "repaired"
-    """It was taken away for this run."""
+    """The suite repaired it before this run."""
     ABSENT = "absent"
-    """What catches it holds."""
+    """The requirements that catch it hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToldDefect:
-    """A defect of the guide, and what became of it. What to do about it is the remedy of its cause.
+    """A defect of the guide, and its presence in the install. The remedy is that of its cause.
 
     Attributes:
-        defect: From the catalogue.
-        presence: The word for it.
-        seen: What shows it, or why it does not show.
-        where: What was judged where it shows; empty if it does not.
+        defect: The defect, from the catalogue.
+        presence: Its presence.
+        seen: Observation that shows it, or the reason why none does.
+        where: The thing that was judged where it shows; empty if it does not.
         shown_by: Ids of the requirements whose findings show it.
     """
 
@@ -51,13 +51,13 @@ def tell(
     findings_of: Callable[[str], Sequence[Finding]],
     repaired: Collection[str] = (),
 ) -> tuple[ToldDefect, ...]:
-    """Tells what became of each defect that a judged requirement catches, in their order.
+    """Tell the presence of each defect that a judged requirement catches, in the order of the catalogue.
 
     Args:
-        defects: Of the catalogue.
-        judged: The requirements of the run with their verdicts.
-        findings_of: What was concluded on a requirement, by its id.
-        repaired: Names of the defects that were taken away for this run.
+        defects: Defects in the catalogue.
+        judged: The requirements that were judged, with their verdicts.
+        findings_of: Findings on a requirement, by its id.
+        repaired: Names of the defects that the suite repaired before this run.
     """
     by_id = {j.requirement.id: j for j in judged}
     caught = [d for d in defects if any(i in by_id for i in d.caught_by)]
@@ -67,7 +67,7 @@ def tell(
 
 
 def _found(defect: GuideDefect, findings: Sequence[Finding]) -> ToldDefect:
-    """The defect by what its cause shows, and by nothing else that the same findings say."""
+    """A defect that was found, with the problems of its own cause alone."""
     worst_first = sorted(findings, key=lambda f: f.holds is not Holds.NO)
     where = worst_first[0].where
     return ToldDefect(
@@ -84,11 +84,11 @@ def _not_found(
 ) -> ToldDefect:
     catching = [by_id[i] for i in defect.caught_by if i in by_id]
     if defect.name in repaired:
-        return ToldDefect(defect, Presence.REPAIRED, "it was repaired for this run")
-    # A pass proves nothing behind another defect: it was had on what there is, such as a gateway where there is no sidecar.
+        return ToldDefect(defect, Presence.REPAIRED, "the suite repaired it before this run")
+    # A pass proves nothing behind another defect: only what exists was judged, such as a gateway where there is no sidecar.
     before = next((d for d in found if any(j.requirement.id in d.hides for j in catching)), None)
     if before is not None:
-        return ToldDefect(defect, Presence.HIDDEN, f"it cannot show before the defect `{before.name}` is repaired")
+        return ToldDefect(defect, Presence.HIDDEN, f"it cannot be seen until the defect `{before.name}` is repaired")
     open_ones = [j for j in catching if j.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
     if not open_ones:
         return ToldDefect(defect, Presence.ABSENT, f"{_ids(catching)}: {catching[0].verdict.value}")

@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 class Ending(StrEnum):
-    """How one scenario ended."""
+    """The end of one scenario."""
 
     COMPLETED = "completed"
     """Ran to its last step and no step raised."""
@@ -55,7 +55,7 @@ class Result(StrEnum):
 
 
 class Authority(StrEnum):
-    """Who issued the identities that were judged."""
+    """The issuer of the identities that were judged."""
 
     TELEPORT = "teleport"
     STAND_IN = "stand-in"
@@ -64,15 +64,15 @@ class Authority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScenarioOutcome:
-    """What the verdict needs to know of one scenario.
+    """One scenario, as far as the verdict depends on it.
 
     Attributes:
         name: Its unique name (node id).
         requirements: Ids from its tags.
-        ending: How it ended.
+        ending: The way it ended.
         evidence: Number of readings attached to its steps.
-        findings: What its steps concluded.
-        reason: Why it did not complete; empty if it did.
+        findings: Findings of its steps.
+        reason: Reason why it did not complete; empty if it did.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Judged:
     Attributes:
         requirement: The requirement.
         verdict: The word.
-        reasons: Why it is not a pass, one sentence each; empty for a pass.
+        reasons: Reasons why it is not a pass, one sentence each; empty for a pass.
         causes: Ids of the causes of its negative findings, each once.
     """
 
@@ -102,13 +102,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """The owner's decision to live with a requirement that does not hold, for a time.
+    """The owner's decision to accept for a time that a requirement does not hold.
 
     Attributes:
         requirement: Its id.
-        owner: Who decided.
-        justification: Why.
-        expired: Whether its last day is over; an expired waiver has no effect.
+        owner: The person or team that decided.
+        justification: Their reason.
+        expired: Its last day is over; an expired waiver has no effect.
     """
 
     requirement: str
@@ -120,12 +120,12 @@ class Waiver:
 def judge_requirement(
     requirement: Requirement, scenarios: Sequence[ScenarioOutcome], waiver: Waiver | None = None
 ) -> Judged:
-    """Folds the scenarios that carry a requirement's tag into its verdict.
+    """Fold the scenarios that carry a requirement's tag into its verdict.
 
     Args:
         requirement: The requirement.
         scenarios: All scenarios with its tag that were collected, also those that never ran.
-        waiver: A decision to live with its failure.
+        waiver: A decision to accept its failure.
     """
     if not scenarios:
         return Judged(requirement, Verdict.NOT_EVALUATED, ("no scenario of this run carries its tag",))
@@ -151,7 +151,7 @@ def reason_of(finding: Finding) -> str:
 
 
 def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, str]:
-    """What one scenario says about one requirement, with the reason when it is not a pass."""
+    """The verdict of one scenario on one requirement, with the reason when it is not a pass."""
     mine = [f for f in scenario.findings if f.requirement == requirement.id]
     # A negative finding counts however the scenario ended: a later break must not hide what was already seen.
     for holds, verdict in ((Holds.NO, Verdict.FAIL), (Holds.UNKNOWN, Verdict.ERROR)):
@@ -166,13 +166,10 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
         Ending.NOT_RUN: Verdict.NOT_EVALUATED,
     }
     if scenario.ending not in (Ending.COMPLETED, Ending.NOT_APPLICABLE):
-        # A scenario may prove several requirements; a violation of another one says of this one only that no step looked on.
+        # A scenario may prove several requirements; where another one was violated first, no step judged this one.
         named_others = any(f.holds is Holds.NO for f in scenario.findings)
         if scenario.ending is Ending.VIOLATED and named_others:
-            return (
-                Verdict.ERROR,
-                f"{scenario.name}: stopped at another requirement's failure before this one was judged",
-            )
+            return (Verdict.ERROR, f"{scenario.name}: stopped at another requirement's failure before this one was judged")
         return by_ending[scenario.ending], f"{scenario.name}: {scenario.reason or scenario.ending.value}"
     not_applicable = [f for f in mine if f.holds is Holds.NOT_APPLICABLE]
     if not_applicable:
@@ -185,7 +182,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
         if len(not_applicable) == len(mine):
             return Verdict.NOT_APPLICABLE, f"{scenario.name}: {not_applicable[0].condition}"
     if scenario.ending is Ending.NOT_APPLICABLE:
-        # The steps that were left out might have concluded something else.
+        # The steps that did not run might have concluded something else.
         return Verdict.ERROR, f"{scenario.name}: stopped before this requirement was judged: {scenario.reason}"
     if not any(f.holds is Holds.YES for f in mine):
         return Verdict.ERROR, f"{scenario.name}: completed without a finding on this requirement"
@@ -195,11 +192,9 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
 
 
 def judge_catalogue(
-    chosen: Iterable[Requirement],
-    scenarios: Sequence[ScenarioOutcome],
-    waivers: Mapping[str, Waiver] | None = None,
+    chosen: Iterable[Requirement], scenarios: Sequence[ScenarioOutcome], waivers: Mapping[str, Waiver] | None = None
 ) -> tuple[Judged, ...]:
-    """Judges every chosen requirement; those without a scenario become *not-evaluated*, never absent."""
+    """Judge every chosen requirement; those without a scenario become *not-evaluated*, never absent."""
     waivers = waivers or {}
     by_requirement: dict[str, list[ScenarioOutcome]] = {}
     for scenario in scenarios:
@@ -209,19 +204,15 @@ def judge_catalogue(
 
 
 def judge_run(
-    judged: Iterable[Judged],
-    *,
-    strict: bool = False,
-    run_errors: Sequence[str] = (),
-    rerun_of_failures: bool = False,
+    judged: Iterable[Judged], *, strict: bool = False, run_errors: Sequence[str] = (), rerun_of_failures: bool = False
 ) -> Result:
     """The result over the MUSTs about the install (and the SHOULDs, if strict).
 
     Args:
         judged: Every chosen requirement with its verdict.
-        strict: Whether findings (a SHOULD that fails) fail the run.
-        run_errors: What went wrong outside any requirement: provisioning, an interruption, a leak.
-        rerun_of_failures: Whether only earlier failures were run again; such a run proves nothing about the rest.
+        strict: Findings (a SHOULD that fails) fail the run.
+        run_errors: Errors outside any requirement: provisioning, an interruption, a leak.
+        rerun_of_failures: Only earlier failures were run again; such a run proves nothing about the rest.
     """
     counted = [j for j in judged if _counts(j.requirement, strict=strict)]
     verdicts = {j.verdict for j in counted}
@@ -231,9 +222,7 @@ def judge_run(
         return Result.INCONCLUSIVE
     if verdicts & {Verdict.SKIPPED, Verdict.WAIVED}:
         return Result.PARTIAL
-    if Verdict.PASS not in verdicts:
-        return Result.INCONCLUSIVE
-    return Result.PASS
+    return Result.PASS if Verdict.PASS in verdicts else Result.INCONCLUSIVE
 
 
 def _counts(requirement: Requirement, *, strict: bool) -> bool:
@@ -242,16 +231,11 @@ def _counts(requirement: Requirement, *, strict: bool) -> bool:
 
 def exit_code(result: Result, *, allow_partial: bool = False) -> int:
     """The process's exit code; 2 to 5 stay pytest's own (interrupted, internal error, usage, nothing collected)."""
-    return {
-        Result.PASS: 0,
-        Result.FAIL: 1,
-        Result.INCONCLUSIVE: 6,
-        Result.PARTIAL: 0 if allow_partial else 7,
-    }[result]
+    return {Result.PASS: 0, Result.FAIL: 1, Result.INCONCLUSIVE: 6, Result.PARTIAL: 0 if allow_partial else 7}[result]
 
 
 def headline(result: Result, authority: Authority) -> str:
-    """The words on top of the page. *Conformant* needs the real thing."""
+    """The words on top of the page. *Conformant* needs a real Teleport."""
     if result is Result.PASS:
         return {
             Authority.TELEPORT: "Conformant",

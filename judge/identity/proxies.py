@@ -1,7 +1,7 @@
 """Judgments about the identity of each sidecar: ID-01 to ID-07.
 
-What is wrong with one proxy is said by a function of its own (`mode_problems`, `name_problems` …), which the guide's
-checklist and the sweep over the whole mesh (`judge.identity.sweep`) use as well.
+Each kind of problem of one proxy has a function (`mode_problems`, `name_problems` …), which the guide's checklist and the
+sweep over the whole mesh (`judge.identity.sweep`) use as well.
 """
 
 from __future__ import annotations
@@ -22,97 +22,93 @@ from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import BACKDATED, DEFAULT_MAXIMUM_TTL, WorkloadIdentity
 from facts.teleport.tbot import Tbot
-from judge.findings import Claim, listed, problem
+from judge.findings import Claim, listed, problem, readings, true_ones
 from judge.fleet import each_of, of_proxies
 from judge.install.istio import NO_WORKLOAD
 
 SKEW = timedelta(seconds=30)
-"""What a peer's clock may be off; a certificate must be valid that long already and still. Less than `BACKDATED`."""
+"""Tolerance for a peer's clock: a certificate must be valid that long already, and still. Less than `BACKDATED`."""
 
-CAUSES_OF_MODES = {
-    SdsMode.RACE: "pod-started-before-tbot",
-    SdsMode.TAKEOVER: "socket-taken-over",
-}
-"""Causes that a mode tells by itself. For a certificate of istiod's there are several: the pod's spec tells which."""
+CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
+"""Modes that have one cause. A certificate of istiod has several: `cause_of_no_socket` tells which from the pod's spec."""
 
 FROM_TELEPORT = (SdsMode.EXTERNAL, SdsMode.RACE)
-"""Modes in which the certificate in Envoy comes from tbot, so that Teleport's clock and tbot's configuration made it."""
+"""Modes in which Envoy's certificate comes from tbot, so that Teleport's clock and tbot's configuration set its times."""
 
 
 # --- one proxy -------------------------------------------------------------------------------------------------------
 
 
 def mode_problems(proxy: ProxyIdentity) -> list[Problem]:
-    """Why a proxy's secrets do not come from the external socket."""
+    """A problem if a proxy's secrets do not come from the external socket."""
     if proxy.sds_mode is SdsMode.EXTERNAL:
         return []
-    said = f"in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"
+    said = f"it is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"
     return [problem(proxy, said, CAUSES_OF_MODES.get(proxy.sds_mode, ""))]
 
 
 def stream_problems(proxy: ProxyIdentity) -> list[Problem]:
-    """Why no new secret would reach a proxy, whatever it holds now."""
+    """A problem if no new secret would reach a proxy, whatever it holds now."""
     streams = proxy.streams
     if streams.cx_active and streams.rq_active >= STREAMS:
         return []
     said = (
-        f"{streams.rq_active} of {STREAMS} live streams on its socket:"
-        f" {streams.cx_active} connected, {streams.cx_connect_fail} failed to connect"
+        f"it has {streams.rq_active} of {STREAMS} live streams on its socket:"
+        f" {streams.cx_active} connected, {streams.cx_connect_fail} failed attempts to connect"
     )
     return [problem(proxy, said)]
 
 
 def request_problems(proxy: ProxyIdentity) -> list[Problem]:
-    """Signs that a proxy's agent asked istiod for a certificate since it started."""
+    """Signs that a proxy's agent has asked istiod for a certificate since it started."""
     found = []
     cause = CAUSES_OF_MODES[SdsMode.RACE] if proxy.sds_mode is SdsMode.RACE else ""
     if proxy.csr_count:
-        found.append(problem(proxy, f"sent {proxy.csr_count} certificate requests to istiod", cause))
+        found.append(problem(proxy, f"its Istio agent sent {proxy.csr_count} certificate requests to istiod", cause))
     if proxy.agent_certificate_held:
-        found.append(problem(proxy, "its agent holds a certificate of its own", cause))
+        found.append(problem(proxy, "its Istio agent holds a certificate of its own", cause))
     return found
 
 
 def supply_problems(proxy: ProxyIdentity) -> list[Problem]:
-    """Why the external socket does not supply a proxy, for now and in time to come."""
+    """Problems of a proxy that the external socket does not supply, now or for the next renewal."""
     return mode_problems(proxy) or stream_problems(proxy) + request_problems(proxy)
 
 
 def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[Problem]:
-    """Why the only URI SAN of a proxy's certificate is not its pod's own SPIFFE ID."""
+    """A problem unless the only URI SAN of a proxy's certificate is its pod's own SPIFFE ID."""
     if proxy.leaf is None:
         return [without_certificate(proxy)]
     own = workload_id(trust_domain, proxy.pod.namespace, proxy.pod.service_account)
-    return [] if proxy.spiffe_ids == (own,) else [problem(proxy, f"carries {listed(proxy.spiffe_ids)}, its own is {own}")]
+    if proxy.spiffe_ids == (own,):
+        return []
+    return [problem(proxy, f"it carries {listed(proxy.spiffe_ids)}, its own SPIFFE ID is {own}")]
 
 
 def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
-    """Why a proxy's certificate does not descend from Teleport's authorities now."""
+    """A problem unless a proxy's certificate descends from Teleport's authorities now."""
     if proxy.leaf is None:
         return [without_certificate(proxy)]
     chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at)
-    return [] if chain.ok else [problem(proxy, f"its certificate is not Teleport's: {chain.reason}")]
+    return [] if chain.ok else [problem(proxy, f"its certificate does not come from Teleport: {chain.reason}")]
 
 
 def own_identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
-    """Why a proxy's certificate is not its own, issued by Teleport and valid now."""
+    """Problems unless a proxy's certificate is its own, issued by Teleport and valid now."""
     if proxy.leaf is None:
         return [without_certificate(proxy)]
     return name_problems(proxy, bundle.trust_domain) + issuer_problems(proxy, bundle)
 
 
 def istiod_problems(proxy: ProxyIdentity, istiod: IstioAuthorities) -> list[Problem]:
-    """Whether a proxy's certificate descends from istiod's authority.
-
-    Times do not count: an istiod certificate that has expired is one all the same.
-    """
+    """A problem if a proxy's certificate descends from istiod's authority, expired or not."""
     if proxy.leaf is not None and is_signed_by(proxy.leaf, istiod.authorities, proxy.chain[1:]):
         return [problem(proxy, "its certificate descends from istiod's authority")]
     return []
 
 
 def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[Problem]:
-    """What keeps a proxy's certificate from being a well-formed X509-SVID leaf that is valid now and no longer than allowed.
+    """Problems unless a proxy's certificate is a well-formed X509-SVID leaf that is valid now and no longer than allowed.
 
     Sources: X509-SVID sections 2 to 5, RFC 5280 sections 4.2.1.6 and 4.2.1.9.
     """
@@ -120,39 +116,34 @@ def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[Problem]:
         return [without_certificate(proxy)]
     leaf, at = proxy.leaf, proxy.read_at
     found = [problem(proxy, wrong) for wrong in _leaf_problems(leaf)]
-    # A certificate of istiod's has times of its own, which tbot's configuration and Teleport's clock say nothing about.
+    # istiod chooses the times of its certificates; they say nothing about tbot's configuration and Teleport's clock.
     from_teleport = proxy.sds_mode in FROM_TELEPORT
     if at < leaf.not_before + SKEW:
-        said = f"at {at:%F %T} UTC it is valid from {leaf.not_before:%F %T} UTC: too late for a clock {_off()}"
+        said = f"its certificate is valid from {leaf.not_before:%F %T} UTC: too late at {at:%F %T} UTC for a clock {_off()}"
         found.append(problem(proxy, said, "issuer-clock-off" if from_teleport else ""))
     if at > leaf.not_after - SKEW:
-        said = f"at {at:%F %T} UTC it is valid until {leaf.not_after:%F %T} UTC: too short for a clock {_off()}"
+        said = f"its certificate is valid until {leaf.not_after:%F %T} UTC: too short at {at:%F %T} UTC for a clock {_off()}"
         found.append(problem(proxy, said))
     if (lives := leaf.not_after - leaf.not_before) > longest:
-        said = f"it lives {lives.total_seconds():.0f} s, at most {longest.total_seconds():.0f} s are configured"
+        said = f"its certificate lives {lives.total_seconds():.0f} s, more than {longest.total_seconds():.0f} s"
         found.append(problem(proxy, said, "lifetime-above-maximum" if from_teleport else ""))
     return found
 
 
 def _leaf_problems(leaf: Certificate) -> list[str]:
-    wrong = []
-    if leaf.is_ca:
-        wrong.append("it is a CA")
-    if len(leaf.uri_sans) != 1:
-        wrong.append(f"it has {len(leaf.uri_sans)} URI names")
-    if not leaf.subject and not leaf.san_critical:
-        wrong.append("its subject is empty and its alternative name not critical")
-    if not leaf.key_usage:
-        wrong.append("it has no key usage")
-    elif not leaf.key_usage_critical:
-        wrong.append("its key usage is not critical")
-    if leaf.key_usage and "digital_signature" not in leaf.key_usage:
-        wrong.append("its key may not sign")
-    if signs := leaf.key_usage & {"key_cert_sign", "crl_sign"}:
-        wrong.append(f"its key may do what only an authority may: {listed(signs)}")
-    if missing := {"server_auth", "client_auth"} - leaf.extended_key_usage:
-        wrong.append(f"its extended key usage lacks {listed(missing)}")
-    return wrong
+    usage, signs = leaf.key_usage, leaf.key_usage & {"key_cert_sign", "crl_sign"}
+    missing = {"server_auth", "client_auth"} - leaf.extended_key_usage
+    statements = {
+        "is that of a CA": leaf.is_ca,
+        f"has {len(leaf.uri_sans)} URI names": len(leaf.uri_sans) != 1,
+        "has an empty subject, and an alternative name that is not critical": not (leaf.subject or leaf.san_critical),
+        "has no key usage": not usage,
+        "has a key usage that is not critical": usage and not leaf.key_usage_critical,
+        "lacks the key usage digital_signature": usage and "digital_signature" not in usage,
+        f"has the key usage of an authority: {listed(signs)}": signs,
+        f"lacks the extended key usage {listed(missing)}": missing,
+    }
+    return [f"its certificate {each}" for each in true_ones(statements)]
 
 
 def _off() -> str:
@@ -160,31 +151,31 @@ def _off() -> str:
 
 
 def grammar_problems(proxy: ProxyIdentity) -> list[Problem]:
-    """How the names in a proxy's certificate break the SPIFFE-ID grammar; a workload's ID has a path."""
+    """Names in a proxy's certificate that break the SPIFFE-ID grammar; a workload's ID has a path."""
     if not proxy.spiffe_ids:
-        return [without_certificate(proxy) if proxy.leaf is None else problem(proxy, "carries no URI name")]
+        return [without_certificate(proxy) if proxy.leaf is None else problem(proxy, "it carries no URI name")]
     wrong = [(name, malformation(name)) for name in proxy.spiffe_ids]
     wrong += [(n, "it has no path") for n in proxy.spiffe_ids if not malformation(n) and not SpiffeId.parse(n).path]
-    return [problem(proxy, f"carries {name!r}: {why}") for name, why in wrong if why]
+    return [problem(proxy, f"it carries {name!r}: {why}") for name, why in wrong if why]
 
 
 def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
-    """How what a proxy validates its peers with differs from Teleport's current authorities."""
+    """Differences between the authorities that a proxy validates its peers with and those that Teleport publishes."""
     if proxy.validator is Validator.NONE:
-        return [problem(proxy, "holds no authority to validate its peers with")]
+        return [problem(proxy, "it holds no authority to validate its peers with")]
     if proxy.validator is Validator.TRUSTED_CA:
         names = listed(a.subject or "an authority without a name" for a in proxy.root_authorities.get("", ()))
-        return [problem(proxy, f"validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator")]
+        return [problem(proxy, f"it validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator")]
     found = []
     if foreign := set(proxy.root_authorities) - {bundle.trust_domain}:
-        found.append(problem(proxy, f"trusts the trust domains {listed(foreign)} as well"))
+        found.append(problem(proxy, f"it trusts the trust domains {listed(foreign)} as well"))
     held = {a.sha256: a for a in proxy.root_authorities.get(bundle.trust_domain, ())}
     if more := [a for sha256, a in held.items() if sha256 not in bundle.fingerprints]:
-        found.append(problem(proxy, f"trusts {_named(more)}, which Teleport does not publish"))
+        found.append(problem(proxy, f"it trusts {_named(more)}, which Teleport does not publish"))
     if fewer := [a for a in bundle.authorities if a.sha256 not in held]:
-        # A proxy with others of Teleport's authorities has an older or newer bundle; one with none has another's.
+        # A proxy with some of Teleport's authorities has an older or newer bundle; one with none has a foreign one.
         cause = "bundle-not-delivered" if held and proxy.sds_mode in FROM_TELEPORT else ""
-        found.append(problem(proxy, f"lacks {_named(fewer)}, which Teleport publishes", cause))
+        found.append(problem(proxy, f"it lacks {_named(fewer)}, which Teleport publishes", cause))
     return found
 
 
@@ -193,8 +184,8 @@ def _named(authorities: Sequence[Certificate]) -> str:
 
 
 def without_certificate(proxy: ProxyIdentity) -> Problem:
-    """That a proxy presents no certificate."""
-    return problem(proxy, f"holds no certificate: {listed(proxy.decided_by)}")
+    """The problem of a proxy that presents no certificate."""
+    return problem(proxy, f"it holds no certificate: {listed(proxy.decided_by)}")
 
 
 # --- how long a certificate may live ---------------------------------------------------------------------------------
@@ -205,8 +196,8 @@ class Lifetime:
     """The longest that an SVID may live.
 
     Attributes:
-        longest: From the start of its validity to the end, what Teleport backdates included.
-        said: What it follows from, in words.
+        longest: From the start of its validity to the end, the minute that Teleport backdates it by included.
+        said: The settings that it follows from, in words.
         evidence: Ids of the readings.
     """
 
@@ -216,19 +207,19 @@ class Lifetime:
 
 
 def effective_lifetime(tbot: Tbot, identity: WorkloadIdentity | Absent | None) -> Lifetime:
-    """The lesser of what tbot asks for and what the workload identity allows, plus what Teleport backdates.
+    """The lesser of what tbot asks for and what the workload identity allows, plus the time by which Teleport backdates.
 
     Args:
         tbot: tbot as it is installed.
-        identity: The workload identity; None where nobody could ask for it: then only what tbot asks for is known.
+        identity: The workload identity; None where the suite could not ask Teleport for it.
 
     Raises:
         CouldNotTell: tbot has no service that issues.
     """
     if not tbot.config.services:
         raise CouldNotTell(
-            expected="a service of type workload-identity-api, whose credential_ttl bounds each certificate",
-            seen="none",
+            expected="a service of type workload-identity-api, whose credential_ttl limits each certificate",
+            seen="no such service",
             where=f"ConfigMap {tbot.config_map}",
             remedy="configure the service; see INST-13",
         )
@@ -241,7 +232,7 @@ def effective_lifetime(tbot: Tbot, identity: WorkloadIdentity | Absent | None) -
         asked = min(asked, allowed)
         evidence += identity.evidence
     else:
-        said += ", what the workload identity allows is not known"
+        said += ", the limit of the workload identity is not known"
     said += f", Teleport backdates {BACKDATED.total_seconds():.0f} s"
     return Lifetime(timedelta(seconds=asked) + BACKDATED, said, evidence)
 
@@ -265,22 +256,22 @@ class ObservedProxies:
 
     @property
     def not_asked(self) -> list[Problem]:
-        """Pods without an answer or a reason: nothing may be proven by leaving them out."""
+        """Pods without an answer or a reason: leaving them out would prove too much."""
         asked = {p.pod.uid for p in self.fleet.proxies} | {u.pod.uid for u in self.fleet.unread}
-        return [problem(pod, "was not asked") for pod in self.pods if pod.uid not in asked]
+        return [problem(pod, "the suite did not ask it") for pod in self.pods if pod.uid not in asked]
 
 
 def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
-    """ID-01: the external socket supplies both secrets over live streams, and no request ever went to istiod."""
+    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod."""
     proxies = sidecars.fleet.proxies
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
     def problems(proxy: ProxyIdentity) -> list[Problem]:
         found = supply_problems(proxy)
-        # The pod whose agent took the socket over uses the key that it hands out.
+        # The pod whose agent took over the socket uses the key that it hands out.
         owner = owners.get((proxy.pod.node, proxy.leaf.key_sha256)) if proxy.leaf else None
         if proxy.sds_mode is SdsMode.TAKEOVER and owner is not None:
-            serves = f"the key is that of {owner}, whose agent serves the node's socket"
+            serves = f"the key is that of {owner}, whose Istio agent serves the node's socket"
             found = [replace(each, said=f"{each.said}; {serves}") for each in found]
         return found
 
@@ -288,8 +279,8 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
         "ID-01",
         sidecars,
         problems,
-        expected="secrets from the external socket over live streams, and no certificate request to istiod",
-        held=lambda p: f"{p.streams.rq_active} streams; {'; '.join(p.decided_by)}",
+        expected="each proxy to get its secrets from the external socket over live streams, and none from istiod",
+        held=lambda p: f"{p.streams.rq_active} live streams; {'; '.join(p.decided_by)}",
     )
 
 
@@ -299,7 +290,7 @@ def names_are_the_pods_own(sidecars: ObservedProxies, bundle: TrustBundle) -> Fi
         "ID-02",
         sidecars,
         lambda p: name_problems(p, bundle.trust_domain),
-        expected=f"exactly spiffe://{bundle.trust_domain}/ns/NAMESPACE/sa/SERVICE_ACCOUNT of each pod",
+        expected=f"each proxy to carry exactly its own spiffe://{bundle.trust_domain}/ns/NAMESPACE/sa/SERVICE_ACCOUNT",
         held=lambda p: listed(p.spiffe_ids),
         evidence=bundle.evidence,
     )
@@ -311,19 +302,19 @@ def teleport_issued(sidecars: ObservedProxies, bundle: TrustBundle, istiod: Isti
         "ID-03",
         sidecars,
         lambda p: issuer_problems(p, bundle) + istiod_problems(p, istiod),
-        expected="certificates of Teleport's SPIFFE authority, and none of istiod's",
+        expected="each proxy to hold a certificate of Teleport's SPIFFE authority, and none of istiod",
         held=lambda p: f"issued by {p.leaf.issuer or 'an authority without a name'}" if p.leaf else "",
-        evidence=(*bundle.evidence, *istiod.evidence),
+        evidence=readings(bundle, istiod),
     )
 
 
 def leaves_are_svids(sidecars: ObservedProxies, lifetime: Lifetime) -> Finding:
-    """ID-04: each certificate is an X509-SVID leaf, valid now, and lives no longer than was configured."""
+    """ID-04: each certificate is an X509-SVID leaf, valid now, and lives no longer than configured."""
     return _judged(
         "ID-04",
         sidecars,
         lambda p: profile_problems(p, lifetime.longest),
-        expected=f"X509-SVID leaves, valid now, of at most {lifetime.longest.total_seconds():.0f} s ({lifetime.said})",
+        expected=f"valid X509-SVIDs that live at most {lifetime.longest.total_seconds():.0f} s ({lifetime.said})",
         held=lambda p: f"valid {p.leaf.not_before:%T} to {p.leaf.not_after:%F %T} UTC" if p.leaf else "",
         evidence=lifetime.evidence,
     )
@@ -335,31 +326,31 @@ def names_are_well_formed(sidecars: ObservedProxies) -> Finding:
         "ID-05",
         sidecars,
         grammar_problems,
-        expected="names that follow the SPIFFE-ID specification, with a path",
+        expected="names that follow the SPIFFE-ID specification and have a path",
         held=lambda p: listed(p.spiffe_ids),
     )
 
 
 def authorities_are_teleports(sidecars: ObservedProxies, bundle: TrustBundle) -> Finding:
-    """ID-06: peers are validated by the SPIFFE validator, against exactly what Teleport publishes."""
+    """ID-06: each proxy validates peers with the SPIFFE validator, against exactly Teleport's current authorities."""
     return _judged(
         "ID-06",
         sidecars,
         lambda p: authority_problems(p, bundle),
-        expected=f"the SPIFFE validator with exactly the {len(bundle.authorities)} authorities of {bundle.trust_domain}",
+        expected=f"each proxy to use the SPIFFE validator with exactly Teleport's {len(bundle.authorities)} authorities",
         held=lambda p: f"{len(p.root_authorities.get(bundle.trust_domain, ()))} authorities",
         evidence=bundle.evidence,
     )
 
 
 def no_request_went_to_istiod(sidecars: ObservedProxies) -> Finding:
-    """ID-07: since it started, no agent has sent a signing request to istiod or come by a certificate of its own."""
+    """ID-07: no Istio agent has sent istiod a certificate request since it started, or holds a certificate of its own."""
     return _judged(
         "ID-07",
         sidecars,
         request_problems,
-        expected="no certificate request to istiod, by the agents' own count",
-        held=lambda _p: "0 requests",
+        expected="no Istio agent to have asked istiod for a certificate, by its own count",
+        held=lambda _p: "0 certificate requests",
     )
 
 
@@ -376,12 +367,7 @@ def _judged(
     if not sidecars.pods:
         return claim.not_applicable(NO_WORKLOAD)
     if missing := sidecars.not_asked:
-        return claim.judged(unclear=missing, settle="run again; a pod must be in the fleet that is judged")
-    found = [(proxy, problems(proxy)) for proxy in sidecars.fleet.proxies]
-    return of_proxies(
-        claim,
-        sidecars.pods,
-        sidecars.fleet,
-        [each for _, wrong in found for each in wrong],
-        held=each_of([proxy for proxy, wrong in found if not wrong], held),
-    )
+        return claim.judged(unclear=missing, settle="run again; the suite must ask every pod that it judges")
+    proxies = sidecars.fleet.proxies
+    wrong = [each for proxy in proxies for each in problems(proxy)]
+    return of_proxies(claim, sidecars.pods, sidecars.fleet, wrong, held=each_of(proxies, held))

@@ -1,4 +1,4 @@
-"""Judgments about who may touch the node's socket: ID-08, its directory, and ID-12, its mount in the proxies."""
+"""Judgments about write access to the node's socket: ID-08, its directory, and ID-12, its mount in the proxies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import VolumeMount
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from facts.proxies.mounts import SOCKET_DIRECTORIES, SocketMount
-from judge.findings import Claim, confirmed_of, listed, problem
+from judge.findings import Claim, confirmed_of, listed, problem, readings
 from judge.install.application import SOCKET_VOLUME, socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import held_on, on_node
@@ -17,13 +17,13 @@ from judge.install.probes import held_on, on_node
 ROOT = 0
 
 DIRECTORY, MOUNT = "socket-directory-writable", "mount-writable"
-"""The causes that these judgments tell."""
+"""Causes that these judgments name."""
 
 
 def directories_are_closed(
     probes: Sequence[SocketDirectoryProbe | Refused], pods: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
 ) -> Finding:
-    """ID-08: the user of Istio's proxies may not write in the directory, and no proxy that is root mounts it writable.
+    """ID-08: the user of Istio's proxies cannot write to the directory, and no proxy that is root mounts it writable.
 
     Args:
         probes: One for each node that has the directory.
@@ -33,13 +33,13 @@ def directories_are_closed(
     """
     claim = Claim(
         "ID-08",
-        expected=f"{socket_directory} of each node closed to the user of Istio's proxies, and the socket in it not theirs",
+        expected=f"no proxy to be able to write to {socket_directory} on its node, or to own the socket there",
         where=f"{socket_directory} on nodes {listed(p.node for p in probes)}",
-        evidence=[*(e for p in probes for e in p.evidence), *evidence],
+        evidence=(*readings(*probes), *evidence),
     )
     ran = [p for p in probes if isinstance(p, SocketDirectoryProbe)]
     problems = [each for p in ran for each in _directory_problems(p, socket_directory)]
-    root = f"its proxy is root and mounts {socket_directory} writable: to its owner the mode does not matter"
+    root = f"its proxy runs as root and mounts {socket_directory} writable: root may write whatever the mode says"
     problems += [
         problem(pod, root, MOUNT)
         for pod in pods
@@ -51,26 +51,26 @@ def directories_are_closed(
     unclear = [on_node(p, f"the probe did not run: {p.reason}") for p in probes if isinstance(p, Refused)]
     unclear += [on_node(p, "the probe's own mount is read-only") for p in ran if p.mount_read_only]
     if not probes:
-        unclear.append(claim.problem("neither tbot nor an injected pod runs on any node"))
+        unclear.append(claim.problem("no node runs tbot or an injected pod"))
     return claim.judged(
         problems,
         held=confirmed_of([held_on(p, str(p.directory)) for p in ran], problems),
         unclear=unclear,
-        settle="see why the probe pod could not stand where workloads stand (INST-04)",
+        settle="find out why the probe pod did not run with the mount of a workload (INST-04)",
     )
 
 
 def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Problem]:
     found = []
     if probe.writable or _mode_lets_write(probe.directory, probe.uid, probe.gid):
-        found.append(on_node(probe, f"uid {probe.uid} may write in {directory} ({probe.directory})", DIRECTORY))
+        found.append(on_node(probe, f"uid {probe.uid} may write to {directory} ({probe.directory})", DIRECTORY))
     elif probe.directory.uid != ROOT or probe.directory.mode & 0o022:
-        # A mesh may run its proxies under other users: on some platforms each namespace has its own, all in root's group.
-        found.append(on_node(probe, f"{directory} is not root's alone to write ({probe.directory})", DIRECTORY))
+        # A mesh may run its proxies as other users: on some platforms each namespace has its own, all in root's group.
+        found.append(on_node(probe, f"others than root may write to {directory} ({probe.directory})", DIRECTORY))
     found += [
         on_node(
             probe,
-            f"the socket {directory}/{entry.name} belongs to uid {entry.uid}: a proxy's agent made it",
+            f"the socket {directory}/{entry.name} belongs to uid {entry.uid}: an Istio agent created it",
             "socket-taken-over",
         )
         for entry in probe.entries or ()
@@ -80,7 +80,7 @@ def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Pro
 
 
 def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
-    """By the mode alone, whatever the mount: the owner's bit, else the group's, else the others'."""
+    """Permission by the mode alone, whatever the mount: the owner's bit, else the group's, else the others'."""
     shift = 6 if directory.uid == uid else 3 if directory.gid == gid else 0
     return bool(directory.mode >> shift & 0o2)
 
@@ -88,23 +88,23 @@ def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
 def mounts_are_read_only(
     mounts: Sequence[SocketMount], injected: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
 ) -> Finding:
-    """ID-12: through the mount in effect, no proxy can write where its socket is.
+    """ID-12: the mount in effect keeps each proxy from writing to the directory of its socket.
 
-    What the mount table says counts. Where it cannot be read (an image without ``cat``), the specification decides if it is
-    unambiguous; two mounts of which one is read-only are not, since the runtime chooses which lies on top.
+    The mount table decides. Where it cannot be read (an image without ``cat``), the specification decides if it is
+    unambiguous; two mounts of which one is read-only are not, since the runtime chooses which one is on top.
 
     Args:
         mounts: The mount in effect of each pod that has the node's directory.
-        injected: All injected pods; those whose socket is not the node's are of no concern here.
+        injected: All injected pods; those that do not mount the node's socket are left out.
         socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
     """
     pods = [pod for pod in injected if not socket_volume_problems(pod, socket_directory)]
     claim = Claim(
         "ID-12",
-        expected="the socket's directory mounted read-only in effect",
+        expected="each proxy to mount the directory of its socket read-only in effect",
         where=f"{SOCKET_DIRECTORIES[0]} in {len(pods)} proxies",
-        evidence=[*(e for m in mounts for e in m.evidence), *(e for p in pods for e in p.evidence), *evidence],
+        evidence=(*readings(*mounts, *pods), *evidence),
     )
     if not injected:
         return claim.not_applicable(NO_WORKLOAD)
@@ -114,7 +114,7 @@ def mounts_are_read_only(
         seen = known.get(pod.uid)
         if seen is not None and seen.mount is not None:
             if not seen.mount.read_only:
-                said = f"mounts it writable ({seen.mount.path} in its mount table)"
+                said = f"its proxy mounts the directory writable ({seen.mount.path} in its mount table)"
                 problems.append(Problem(pod.ref, said, MOUNT, (*seen.evidence, *pod.evidence)))
             continue
         read_only, reason = _specified_read_only(pod)
@@ -125,15 +125,15 @@ def mounts_are_read_only(
         elif read_only:
             specified += 1
         else:
-            problems.append(problem(pod, f"mounts it writable ({reason})", MOUNT))
+            problems.append(problem(pod, f"its proxy mounts the directory writable ({reason})", MOUNT))
     if not pods:
         problems.append(claim.problem(f"none of {len(injected)} injected pods mounts the directory of tbot's socket"))
-    by = f", of {specified} by their specification alone" if specified else ", by their mount tables"
+    by = f", {specified} of them by their specification alone" if specified else ", by their mount tables"
     return claim.judged(
         problems,
         f"read-only in {len(pods)} proxies{by}",
         unclear=unclear,
-        settle="mount it once and readOnly, as manifests/istio-config.yaml does; or use an image that has cat",
+        settle="mount it once with readOnly: true, as manifests/istio-config.yaml does; or use an image that has cat",
     )
 
 
@@ -142,7 +142,7 @@ def _mounts(pod: Pod) -> list[VolumeMount]:
 
 
 def _specified_read_only(pod: Pod) -> tuple[bool | None, str]:
-    """What a pod's specification says of the mount in effect, and why; None where two mounts contradict each other."""
+    """The mount in effect by a pod's specification, with the reason; None where two mounts contradict each other."""
     volume = pod.spec.volume(SOCKET_VOLUME)
     mounts = _mounts(pod)
     if volume is not None and volume.source == "csi" and volume.read_only:
@@ -153,4 +153,4 @@ def _specified_read_only(pod: Pod) -> tuple[bool | None, str]:
         return True, "every mount of it is readOnly"
     if not any(m.read_only for m in mounts):
         return False, "no mount of it is readOnly"
-    return None, f"it is mounted at {listed(m.path for m in mounts)}, and only one of these is readOnly"
+    return None, f"it is mounted at {listed(m.path for m in mounts)}, and not every mount is readOnly"

@@ -1,6 +1,6 @@
-"""The sweep over the whole mesh: ID-11, every proxy, gateways included, and every workload that is meant to have one.
+"""The sweep over the whole mesh, ID-11: every proxy, gateways included, and every workload that is meant to have one.
 
-A workload is *meant to use* Teleport's authority if one of these is so:
+A workload is *meant to use* Teleport's authority in any of these cases:
 
 1. Its pod names the injection template in its annotation ``inject.istio.io/templates``.
 2. It has a proxy and names no template, and the template is one of the mesh's default ones.
@@ -25,7 +25,7 @@ from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from judge.findings import Claim, problem
+from judge.findings import Claim, problem, readings
 from judge.fleet import of_proxies
 from judge.identity.proxies import (
     Lifetime,
@@ -50,8 +50,8 @@ class Lacking:
 
     Attributes:
         pod: The pod.
-        why: Why it is meant to use Teleport's authority.
-        cause: Why it lacks the template, as an id of the causes; empty where its specification does not tell.
+        why: Reason why it is meant to use Teleport's authority.
+        cause: Id of the cause for which it lacks the template; empty where its specification does not tell.
     """
 
     pod: Pod
@@ -61,11 +61,11 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What each proxy of the mesh is held against.
+    """The expected issuer, trust bundle and longest lifetime for every proxy.
 
     Attributes:
         bundle: Teleport's authorities.
-        istiod: Istiod's own.
+        istiod: Istiod's own authorities.
         lifetime: The longest that an SVID may live.
     """
 
@@ -76,13 +76,13 @@ class Expectation:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        return (*self.bundle.evidence, *self.istiod.evidence, *self.lifetime.evidence)
+        return readings(self.bundle, self.istiod, self.lifetime)
 
 
 def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, list[Problem]]:
-    """What is wrong with one proxy, by the requirement among ID-01 to ID-06 that it fails."""
+    """Problems of one proxy, by the requirement among ID-01 to ID-06 that it fails."""
     bundle, longest = expectation.bundle, expectation.lifetime.longest
-    told: dict[str, list[Problem]] = {
+    judged: dict[str, list[Problem]] = {
         "ID-01": supply_problems(proxy),
         "ID-02": name_problems(proxy, bundle.trust_domain),
         "ID-03": issuer_problems(proxy, bundle) + istiod_problems(proxy, expectation.istiod),
@@ -90,34 +90,30 @@ def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, lis
         "ID-05": grammar_problems(proxy),
         "ID-06": authority_problems(proxy, bundle),
     }
-    return {requirement: problems for requirement, problems in told.items() if problems}
+    return {requirement: problems for requirement, problems in judged.items() if problems}
 
 
 def lacking_template(
     pods: Sequence[Pod], namespaces: Sequence[Labelled], mesh: Mesh, template: str, socket_directory: str
 ) -> tuple[Lacking, ...]:
-    """The pods that are meant to use Teleport's authority and lack the template, by the rule of this module.
+    """The pods that are meant to use Teleport's authority and lack the template, by the rules of this module.
 
     Args:
-        pods: All pods that live.
+        pods: All pods that run or are to run.
         namespaces: All namespaces.
         mesh: The mesh.
         template: Name of the injection template.
         socket_directory: Directory on the node in which tbot listens.
     """
     by_name = {n.name: n for n in namespaces}
-    on_socket: dict[str, str] = {}
-    for pod in pods:
-        if pod.is_injected and not socket_volume_problems(pod, socket_directory):
-            on_socket.setdefault(pod.namespace, pod.name)
-    found = []
-    for pod in pods:
-        if pod.is_injected and not socket_volume_problems(pod, socket_directory):
-            continue
-        why = _why_meant(pod, by_name.get(pod.namespace), mesh, template, on_socket.get(pod.namespace, ""))
-        if why:
-            found.append(Lacking(pod, why, _cause_of_lacking(pod, mesh, template, socket_directory)))
-    return tuple(found)
+    on_socket = {pod.uid: pod for pod in pods if pod.is_injected and not socket_volume_problems(pod, socket_directory)}
+    siblings = {pod.namespace: pod.name for pod in reversed(on_socket.values())}
+    meant = [
+        (pod, _why_meant(pod, by_name.get(pod.namespace), mesh, template, siblings.get(pod.namespace, "")))
+        for pod in pods
+        if pod.uid not in on_socket
+    ]
+    return tuple(Lacking(pod, why, _cause_of_lacking(pod, mesh, template, socket_directory)) for pod, why in meant if why)
 
 
 def _cause_of_lacking(pod: Pod, mesh: Mesh, template: str, socket_directory: str) -> str:
@@ -125,23 +121,23 @@ def _cause_of_lacking(pod: Pod, mesh: Mesh, template: str, socket_directory: str
         return ""
     cause = socket_volume_problems(pod, socket_directory)[0].cause
     by_default = not _names(pod.annotations.get(TEMPLATES, "")) and template in mesh.injector.default_templates
-    # A pod that names no template asks for the mesh's default ones.
+    # A pod that names no template asks for the default templates of the mesh.
     return "template-without-node-socket" if cause == "template-not-requested" and by_default else cause
 
 
 def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh, template: str, sibling: str) -> str:
-    """Why a pod is meant to use Teleport's authority; empty where it is not."""
+    """The reason why a pod is meant to use Teleport's authority; empty where it is not."""
     named = _names(pod.annotations.get(TEMPLATES, ""))
     if template in named:
         return f"it asks for the template {template}"
     if pod.is_injected:
         if not named and not pod.is_gateway and template in mesh.injector.default_templates:
-            return f"the template {template} is one of the mesh's default ones"
+            return f"the template {template} is a default template of the mesh"
         if namespace is not None and template in _names(namespace.annotations.get(TEMPLATES, "")):
-            return "its namespace has the annotation, which Istio reads from pods alone"
-        return f"{sibling} beside it uses the node's socket" if sibling else ""
+            return "its namespace has the annotation, which Istio reads from pods only"
+        return f"the pod {sibling} of its namespace uses the node's socket" if sibling else ""
     if sibling and namespace is not None and _injects(namespace) and not _opted_out(pod):
-        return f"its namespace injects, and {sibling} beside it uses the node's socket"
+        return f"its namespace injects, and the pod {sibling} there uses the node's socket"
     return ""
 
 
@@ -160,19 +156,19 @@ def _opted_out(pod: Pod) -> bool:
 def mesh_is_teleports(
     proxies: ObservedProxies, expectation: Expectation, lacking: Sequence[Lacking], template: str
 ) -> Finding:
-    """ID-11: every proxy meets ID-01 to ID-06, and nothing that is meant to use the socket lacks the template.
+    """ID-11: every proxy meets ID-01 to ID-06, and no workload that is meant to use the socket lacks the template.
 
     Args:
         proxies: All proxies of the mesh, gateways included.
-        expectation: What they are held against.
-        lacking: What lacks the template.
-        template: Its name.
+        expectation: The expected authorities and lifetime.
+        lacking: The pods that lack the template.
+        template: Name of the template.
     """
     claim = Claim(
         "ID-11",
-        expected="every proxy of the mesh with its own identity from Teleport, and no workload without the template",
+        expected="every proxy of the mesh to have its own identity from Teleport, and no workload to lack the template",
         where=f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces",
-        evidence=(*proxies.evidence, *expectation.evidence, *(e for each in lacking for e in each.pod.evidence)),
+        evidence=readings(proxies, expectation, *(each.pod for each in lacking)),
     )
     if not proxies.pods and not lacking:
         return claim.not_applicable(NO_WORKLOAD)
@@ -182,16 +178,16 @@ def mesh_is_teleports(
     for proxy in proxies.fleet.proxies:
         if failed := failures_of(proxy, expectation):
             first = next(iter(failed.values()))[0]
-            said, cause = f"fails {', '.join(failed)}: {first.said}", first.cause
+            said, cause = f"it fails {', '.join(failed)}: {first.said}", first.cause
             if proxy.pod.is_gateway:
-                said = f"gateway, {said}"
+                said = f"as a gateway {said}"
             if (lacks := without.pop(proxy.pod.uid, None)) is not None:
                 said, cause = f"{said}; it lacks the template {template}: {lacks.why}", cause or lacks.cause
             if proxy.sds_mode is SdsMode.ISTIO_CA:
                 cause = cause or cause_of_no_socket(pods[proxy.pod.uid])
             problems.append(problem(proxy, said, cause))
     problems += [
-        problem(each.pod, f"lacks the template {template}: {each.why}", each.cause)
+        problem(each.pod, f"it lacks the template {template}: {each.why}", each.cause)
         for each in lacking
         if each.pod.uid in without
     ]

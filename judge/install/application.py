@@ -9,11 +9,11 @@ from facts.document import Absent, when
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.workloads import TEMPLATES, Deployment
-from judge.findings import Claim, listed, place, problem
+from judge.findings import Claim, listed, place, problem, readings
 
 SOCKET_VOLUME = "workload-socket"
 SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
-"""Where Istio's agent and Envoy look for the socket; it cannot be configured."""
+"""Directory in which Istio's agent and Envoy look for the socket; it cannot be configured."""
 
 CSI_DRIVER = "csi.spiffe.io"
 
@@ -34,34 +34,34 @@ ISTIOS_OWN_TEMPLATES = frozenset(
 
 
 def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
-    """Why the proxy does not see the node's socket directory where it looks for the socket; at most one problem.
+    """A problem unless the proxy sees the node's socket directory where it looks for the socket.
 
     Args:
         pod: An injected pod.
-        socket_directory: Directory on the node in which tbot listens, as discovered from tbot.
+        socket_directory: Directory on the node in which tbot listens.
     """
     volume = pod.spec.volume(SOCKET_VOLUME)
     if volume is None:
-        return [problem(pod, f"has no volume {SOCKET_VOLUME}", cause_of_no_socket(pod))]
+        return [problem(pod, f"it has no volume {SOCKET_VOLUME}", cause_of_no_socket(pod))]
     if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
-        said = f"mounts {volume.path} of the node, tbot's socket is in {socket_directory}"
+        said = f"it mounts {volume.path} of the node, and tbot's socket is in {socket_directory}"
         return [problem(pod, said, "socket-path-differs")]
     if volume.source == "csi" and volume.driver != CSI_DRIVER:
-        return [problem(pod, f"has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {CSI_DRIVER}")]
+        return [problem(pod, f"it has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {CSI_DRIVER}")]
     if volume.source not in ("hostPath", "csi"):
-        said = f"has an {volume.source} as {SOCKET_VOLUME}: Istio falls back to its own CA without a word"
+        said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
         return [problem(pod, said, cause_of_no_socket(pod))]
     mounts = [m for m in pod.proxy.mounts if m.path.rstrip("/") == SOCKET_MOUNT] if pod.proxy else []
     if not any(m.name == SOCKET_VOLUME and not m.sub_path for m in mounts):
-        instead = listed(f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts)
-        return [problem(pod, f"does not mount {SOCKET_VOLUME} at {SOCKET_MOUNT} of its istio-proxy, but {instead}")]
+        instead = listed((f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts), "nothing")
+        return [problem(pod, f"its istio-proxy mounts {instead} at {SOCKET_MOUNT}, not the whole of {SOCKET_VOLUME}")]
     return []
 
 
 def cause_of_no_socket(pod: Pod) -> str:
-    """Why a pod's socket directory is none of its node's; empty where it is one, or a CSI driver's.
+    """Cause for which a pod mounts no socket directory of its node; empty where it does, by hostPath or a CSI driver.
 
-    Either the pod asks for no template beyond Istio's own, or for one that does not bring the node's directory.
+    Either the pod asks only for Istio's own templates, or its template does not mount the node's directory.
     """
     volume = pod.spec.volume(SOCKET_VOLUME)
     if volume is not None and volume.source in ("hostPath", "csi"):
@@ -73,19 +73,19 @@ def cause_of_no_socket(pod: Pod) -> str:
 
 
 def missing_pods(pods: Sequence[Pod], deployment: Deployment | Absent, where: str) -> list[Problem]:
-    """Pods that the application's Deployment wants and that are not there; where it has no Deployment, one is enough.
+    """A problem if the application's Deployment wants more pods than there are; without a Deployment one pod is enough.
 
     Args:
-        pods: Those that are there.
+        pods: The pods that there are.
         deployment: The Deployment, if there is one.
-        where: The application, as a person names it.
+        where: The application, as people name it.
     """
     if not pods:
-        said = "there is no pod; an invalid injected pod shows in its ReplicaSet's events"
+        said = "it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"
         return [Problem(place(where), said) if isinstance(deployment, Absent) else problem(deployment, said)]
     if isinstance(deployment, Absent) or len(pods) >= deployment.desired:
         return []
-    said = f"wants {deployment.desired} pods and has {len(pods)}; its ReplicaSet's events say why"
+    said = f"it wants {deployment.desired} pods and has {len(pods)}; the events of its ReplicaSet give the reason"
     return [problem(deployment, said)]
 
 
@@ -94,14 +94,10 @@ def some_node_is_selected(
 ) -> Finding:
     """INST-15: this cluster has a node with the labels that the application's node selector asks for, if it has one.
 
-    It is told from the Deployment, so that it shows even where no pod could be created.
+    The Deployment decides, so that the problem shows even where no pod could be created.
     """
-    claim = Claim(
-        "INST-15",
-        expected="a node that the node selector of the test application fits",
-        where=where,
-        evidence=(*evidence, *deployment.evidence, *(e for n in nodes for e in n.evidence)),
-    )
+    expected = "the cluster to have a node that fits the node selector of the test application"
+    claim = Claim("INST-15", expected, where, (*evidence, *readings(deployment, *nodes)))
     specs = [pod.spec for pod in pods] if isinstance(deployment, Absent) else [deployment.template.spec]
     wanted = {tuple(sorted(spec.node_selector.items())) for spec in specs if spec.node_selector}
     asked = {labels: listed(f"{key}={value}" for key, value in labels) for labels in wanted}
@@ -109,63 +105,62 @@ def some_node_is_selected(
     problems = [
         Problem(
             subject,
-            f"it wants a node with {asked[labels]}; there are {listed(n.name for n in nodes)}",
+            f"it wants a node with {asked[labels]}; none of the nodes has that: {listed(n.name for n in nodes)}",
             "node-selector-fits-no-node",
             deployment.evidence,
         )
         for labels in sorted(wanted)
         if not any(all(n.labels.get(key) == value for key, value in labels) for n in nodes)
     ]
-    return claim.judged(problems, f"a node has {listed(asked.values())}" if wanted else "it has no node selector")
+    return claim.judged(problems, f"a node has {listed(asked.values())}" if wanted else "there is no node selector")
 
 
 def pods_run_with_a_proxy(
     pods: Sequence[Pod], deployment: Deployment | Absent, where: str, evidence: Sequence[str]
 ) -> Finding:
-    """INST-15, first part: as many as are wanted, Ready, with a started istio-proxy in either list of containers."""
-    claim = Claim(
-        "INST-15",
-        expected="every pod of the test application Ready, with a started istio-proxy",
-        where=where,
-        evidence=(*evidence, *deployment.evidence),
-    )
+    """INST-15, first part: as many pods as wanted are Ready, with a started istio-proxy in either list of containers."""
+    expected = "every pod of the test application to be Ready, with a started istio-proxy"
+    claim = Claim("INST-15", expected, where, (*evidence, *deployment.evidence))
     problems = missing_pods(pods, deployment, where)
     for pod in pods:
         if pod.proxy is None:
-            problems.append(problem(pod, "has no istio-proxy, neither in containers nor in initContainers"))
+            problems.append(problem(pod, "it has no istio-proxy, either in containers or in initContainers"))
         elif not (pod.ready and (pod.proxy.ready or pod.proxy.started)):
             waiting = "; ".join(f"{c.name}: {c.reason} {c.message}".strip() for c in pod.containers if c.reason)
-            said = f"is {pod.phase} and not Ready ({waiting or pod.message or 'no reason given'})"
+            said = f"it is {pod.phase} and not Ready ({waiting or pod.message or 'no reason given'})"
             problems.append(problem(pod, said))
-    return claim.judged(problems, f"{len(pods)} of {len(pods)} Ready, with istio-proxy")
+    return claim.judged(problems, f"{len(pods)} of {len(pods)} pods are Ready, with istio-proxy")
 
 
 def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str]) -> Finding:
-    """INST-15, second part: workload-socket is the node's directory, not an emptyDir."""
-    claim = Claim("INST-15", f"workload-socket to be the node's directory {socket_directory}", where, evidence)
+    """INST-15, second part: the volume workload-socket is the node's directory, not an emptyDir."""
+    claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {socket_directory}", where, evidence)
     problems = [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
     return claim.judged(
-        problems if pods else [claim.problem("there is no pod")], f"{len(pods)} of {len(pods)} mount {socket_directory}"
+        problems if pods else [claim.problem("there is no pod")], f"{len(pods)} of {len(pods)} pods mount {socket_directory}"
     )
 
 
 SETTLED = timedelta(minutes=10)
-"""A proxy that has run for so long since its last restart is stable; a node that was rebooted leaves a count for ever."""
+"""A proxy that has run for so long since its last restart is stable; the count that a reboot leaves never goes away."""
 
 
 def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence: Sequence[str]) -> Finding:
-    """INST-15, third part: no proxy has restarted of late.
+    """INST-15, third part: no proxy has restarted recently.
 
     Args:
-        pods: Of the test application.
+        pods: Pods of the test application.
         now: UTC time of the judgment.
-        where: The test application, as a person names it.
+        where: The test application, as people name it.
         evidence: Ids of the readings.
     """
     claim = Claim(
-        "INST-15", f"no restart of istio-proxy in the last {SETTLED.total_seconds() / 60:.0f} minutes", where, evidence
+        "INST-15",
+        f"no istio-proxy to have restarted in the last {SETTLED.total_seconds() / 60:.0f} minutes",
+        where,
+        evidence,
     )
-    problems = [problem(pod, "has no istio-proxy") for pod in pods if pod.proxy is None]
+    problems = [problem(pod, "it has no istio-proxy") for pod in pods if pod.proxy is None]
     restarted = [(pod, pod.proxy) for pod in pods if pod.proxy is not None and pod.proxy.restarts]
     for pod, proxy in restarted:
         ended = when(proxy.last_ended, str(pod.ref)) if proxy.last_ended else None

@@ -13,13 +13,12 @@ from facts.kubernetes.probes import NodeProbe, Refused
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import ClusterStatus, NoSession, Ping
 from facts.versions import Tool, Version
-from judge.findings import Claim, listed, place
+from judge.findings import Claim, listed, place, readings
 from judge.install.probes import held_on, of_probes, on_node
 
 KUBECTL_AT_LEAST = Version.parse("1.27.0")
 ISTIOCTL_AT_LEAST = Version.parse("1.28.0")
 NO_NODE = "no node takes workloads"
-
 TOO_OLD = "tool-version-unsupported"
 
 
@@ -34,58 +33,48 @@ def kubectl_fits(kubectl: Tool, server: Version, evidence: Sequence[str]) -> Fin
     if kubectl.version.stands_for < KUBECTL_AT_LEAST:
         wrong.append(f"its version is {kubectl.version}")
     if kubectl.version.major != server.major or abs(kubectl.version.minor - server.minor) > 1:
-        wrong.append(f"{kubectl.version} and API server {server} are more than one minor version apart")
+        wrong.append(f"its version {kubectl.version} and the API server's {server} are more than one minor version apart")
     said = f"{', and '.join(wrong)}; install kubectl {fitting.major}.{fitting.minor}"
-    return Claim(
-        "INST-01",
-        expected="kubectl 1.27 or later, within one minor version of the API server",
-        where=kubectl.name,
-        evidence=(*kubectl.evidence, *evidence),
-    ).judged([_tool(kubectl, said)] if wrong else [], f"kubectl {kubectl.version}, API server {server}")
+    expected = "kubectl to be 1.27 or later, within one minor version of the API server"
+    return Claim("INST-01", expected, kubectl.name, (*kubectl.evidence, *evidence)).judged(
+        [_tool(kubectl, said)] if wrong else [], f"kubectl {kubectl.version}, API server {server}"
+    )
 
 
 def istioctl_fits(istioctl: Tool) -> Finding:
-    """INST-01, istioctl: 1.28 or later. Its exit code says nothing, so the version is read."""
-    claim = Claim("INST-01", "istioctl 1.28 or later", istioctl.name, istioctl.evidence)
+    """INST-01, istioctl: 1.28 or later."""
+    claim = Claim("INST-01", "istioctl to be 1.28 or later", istioctl.name, istioctl.evidence)
     old = istioctl.version.stands_for < ISTIOCTL_AT_LEAST
-    problems = [_tool(istioctl, f"its version is {istioctl.version}; install that of the control plane")] if old else []
+    problems = [_tool(istioctl, f"its version is {istioctl.version}; install the one of istiod's version")] if old else []
     return claim.judged(problems, f"istioctl {istioctl.version}")
 
 
 def tctl_fits(tctl: Tool, ping: Ping) -> Finding:
     """INST-01, tctl: within one major of the server."""
     server = ping.server_version
-    claim = Claim("INST-01", "tctl within one major version of Teleport", tctl.name, (*tctl.evidence, *ping.evidence))
+    claim = Claim("INST-01", "tctl to be within one major version of Teleport", tctl.name, readings(tctl, ping))
     apart = abs(tctl.version.major - server.major) > 1
     said = f"its version is {tctl.version}, Teleport's is {server}; install tctl {server.major}"
     return claim.judged([_tool(tctl, said)] if apart else [], f"tctl {tctl.version}, Teleport {server}")
 
 
 def rights_suffice(rights: Sequence[Right], where: str) -> Finding:
-    """INST-02: nothing that this run needs is denied."""
-    claim = Claim(
-        "INST-02",
-        expected=f"all of the {len(rights)} rights that this run needs",
-        where=where,
-        evidence=[e for r in rights for e in r.evidence],
-    )
+    """INST-02: the API server grants every right that the suite needs."""
+    expected = f"the API server to grant all {len(rights)} rights that the suite needs"
+    claim = Claim("INST-02", expected, where, readings(*rights))
     denied = [Problem(place(where), f"denied: {r}", "rights-missing", r.evidence) for r in rights if not r.allowed]
-    return claim.judged(denied, f"{len(rights)} of {len(rights)} allowed")
+    return claim.judged(denied, f"{len(rights)} of {len(rights)} rights are granted")
 
 
 def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Finding:
     """INST-03, public half: the bundle belongs to the cluster name and holds an authority that is valid now."""
-    claim = Claim(
-        "INST-03",
-        expected="a cluster name and its SPIFFE bundle with an authority that is valid now",
-        where="Teleport's public endpoints",
-        evidence=(*ping.evidence, *bundle.evidence),
-    )
+    expected = "Teleport to publish a SPIFFE bundle of its cluster name, with an authority that is valid now"
+    claim = Claim("INST-03", expected, "Teleport's public endpoints", readings(ping, bundle))
     problems = []
     named = {san for a in bundle.authorities for san in a.uri_sans} - {f"spiffe://{ping.cluster_name}"}
     if named:
         problems.append(
-            claim.problem(f"an authority of the bundle names {listed(named)}, the cluster is called {ping.cluster_name}")
+            claim.problem(f"an authority of the bundle is for {listed(named)}, the cluster is called {ping.cluster_name}")
         )
     valid = [a for a in bundle.authorities if a.is_ca and a.is_valid_at(now)]
     if not valid:
@@ -99,23 +88,18 @@ def teleport_names_itself(ping: Ping, bundle: TrustBundle, now: datetime) -> Fin
 
 def admin_session_works(session: ClusterStatus | NoSession, ping: Ping) -> Finding:
     """INST-03, admin half: `tctl status` answers, and for the same cluster as the public endpoints."""
-    claim = Claim(
-        "INST-03",
-        expected="an admin session on the same Teleport cluster",
-        where="tctl status",
-        evidence=(*session.evidence, *ping.evidence),
-    )
+    expected = "the admin session to work on the same Teleport cluster"
+    claim = Claim("INST-03", expected, "tctl status", readings(session, ping))
     cause = "teleport-session-invalid"
     if isinstance(session, NoSession):
-        return claim.judged([claim.problem(f"the session that was given does not work: {session.said}", cause)])
+        return claim.judged([claim.problem(f"the session that you supplied does not work: {session.said}", cause)])
     other = f"tctl talks to {session.cluster_name}, the proxy belongs to {ping.cluster_name}"
     problems = [claim.problem(other, cause)] if session.cluster_name != ping.cluster_name else []
     return claim.judged(problems, f"tctl status answers for {session.cluster_name}")
 
 
 def _nodes(expected: str, probes: Sequence[NodeProbe | Refused], pods: Sequence[Pod] = ()) -> Claim:
-    evidence = [*(e for p in probes for e in p.evidence), *(e for p in pods for e in p.evidence)]
-    return Claim("INST-04", expected, f"nodes {listed(p.node for p in probes)}", evidence)
+    return Claim("INST-04", expected, f"nodes {listed(p.node for p in probes)}", readings(*probes, *pods))
 
 
 def _no_node(claim: Claim, probes: Sequence[NodeProbe | Refused]) -> list[Problem]:
@@ -124,13 +108,13 @@ def _no_node(claim: Claim, probes: Sequence[NodeProbe | Refused]) -> list[Proble
 
 def nodes_admit_probes(probes: Sequence[NodeProbe | Refused]) -> Finding:
     """INST-04, first part: a pod like tbot's is admitted and runs."""
-    claim = _nodes("a pod with hostPath and hostPID to run on every node", probes)
-    return of_probes(claim, probes, _no_node(claim, probes), confirmed=f"{len(probes)} of {len(probes)} nodes ran one")
+    claim = _nodes("every node to run a pod with hostPath and hostPID", probes)
+    return of_probes(claim, probes, _no_node(claim, probes), confirmed=f"{len(probes)} of {len(probes)} nodes ran it")
 
 
 def kubelets_answer(probes: Sequence[NodeProbe | Refused]) -> Finding:
     """INST-04, second part: the kubelet answers at the address that tbot dials; 401 is an answer."""
-    claim = _nodes("every kubelet to answer its own node's pods", probes)
+    claim = _nodes("every kubelet to answer pods of its own node", probes)
     ran = [p for p in probes if isinstance(p, NodeProbe)]
     silent = [
         on_node(p, f"{p.kubelet_address} did not answer: {p.kubelet_error}", "kubelet-unreachable")
@@ -142,13 +126,13 @@ def kubelets_answer(probes: Sequence[NodeProbe | Refused]) -> Finding:
 
 
 def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Sequence[Pod]) -> Finding:
-    """INST-04, third part: what mountinfo shows are ids that the API server knows, and the first of them is the container's.
+    """INST-04, third part: mountinfo shows ids that the API server knows, and the first of them is the container's.
 
     Args:
-        probes: One for each node.
-        pods: All pods of those nodes, as the API server holds them.
+        probes: One probe for each node.
+        pods: All pods of those nodes, as the API server has them.
     """
-    claim = _nodes("pod and container ids in mountinfo that the API server knows", probes, pods)
+    claim = _nodes("mountinfo to show pod and container ids that the API server knows", probes, pods)
     known = _container_ids(pods)
     problems, held = _no_node(claim, probes), []
     for probe in probes:
@@ -158,14 +142,14 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
         matched = [c for c in probe.containers if c.container in known.get(c.pod, ())]
         if ambiguous:
             said = (
-                f"{ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids, the first not the container's;"
-                " the node has no cgroup namespace of its own, tbot would wait 30 s and attest without a container"
+                f"{ambiguous[0].root} holds {ambiguous[0].ids_in_path} ids, of which the first is not the container's:"
+                " the node has no cgroup namespace of its own, so tbot would wait 30 s and attest without a container"
             )
             problems.append(on_node(probe, said))
         elif not matched:
             said = (
-                f"none of {len(probe.containers)} paths in mountinfo names a container the API server knows"
-                f" ({probe.unreadable} processes could not be read)"
+                f"none of {len(probe.containers)} paths in mountinfo names a container that the API server knows"
+                f" (the suite could not read {probe.unreadable} processes)"
             )
             problems.append(on_node(probe, said))
         else:

@@ -1,4 +1,4 @@
-"""Probe pods in findings: a probe that could not run says nothing about what it was to find out."""
+"""Probe pods in findings. A probe that could not run leaves its question open."""
 
 from __future__ import annotations
 
@@ -8,41 +8,37 @@ from typing import Protocol
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.probes import Refused
-from judge.findings import Claim, confirmed_of
+from judge.findings import Claim, Read, confirmed_of
 
 
-class OfNode(Protocol):
-    """Anything that was found on one node."""
+class OfNode(Read, Protocol):
+    """A fact about one node."""
 
     @property
     def node(self) -> str:
         """Name of the node."""
 
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """Ids of the readings."""
-
 
 def on_node(found: OfNode, said: str, cause: str = "") -> Problem:
-    """A problem of the node on which something was found."""
+    """A problem of the node that a fact is about."""
     return Problem(ObjectRef("Node", found.node), said, cause, found.evidence)
 
 
 def held_on(found: OfNode, said: str) -> Remark:
-    """What was confirmed of the node on which something was found."""
+    """An observation of the node that a fact is about."""
     return Remark(ObjectRef("Node", found.node), said)
 
 
 def of_probes(
     claim: Claim, probes: Iterable[object], problems: Sequence[Problem], *, held: Iterable[Remark] = (), confirmed: str = ""
 ) -> Finding:
-    """Judge a claim by probes: what the cluster refused is wrong, what else kept a probe from running leaves it unclear.
+    """Judge a claim by probes: one that a policy refused is a problem, any other that did not run leaves the claim open.
 
     Args:
         claim: The claim.
-        probes: What they found, `Refused` among them.
-        problems: What is wrong besides.
-        held: What is so of each node; of one with a problem it is not confirmed.
+        probes: Results of the probes, `Refused` among them.
+        problems: Problems that the probes found.
+        held: Observation of each node; those of nodes with a problem are dropped.
         confirmed: The same in one sentence.
     """
     refused = [p for p in probes if isinstance(p, Refused)]
@@ -53,5 +49,5 @@ def of_probes(
         confirmed,
         held=confirmed_of(held, wrong),
         unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
-        settle="take what is named out of the way: the image must be there to pull, and INST-02 lists the rights",
+        settle="remove what kept the probe from running: its image must be available, and INST-02 lists the rights it needs",
     )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from facts.document import when
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
-from facts.finding import Finding, Problem, Remark
+from facts.finding import Finding, Problem
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -19,26 +19,26 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import Tbot
 from facts.versions import Version
-from judge.findings import Claim, listed, problem
+from judge.causes import causes_of_release
+from judge.findings import Claim, listed, problem, readings, true_ones
 from judge.install.application import SETTLED, SOCKET_VOLUME
-from judge.install.known_issues import known_issues_of
 from judge.install.probes import held_on, of_probes, on_node
 
 LONGEST_TOKEN = 1800
 """Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
 
 OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
-"""Where a pod learns the name or the address of the node that it runs on."""
+"""Fields that hold the name or the address of the node that a pod runs on."""
 
 
 def node_problems(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
-    """Nodes with injected pods on which no Ready tbot pod of the current template runs.
+    """Problems unless a Ready tbot pod of the current template runs on each node with injected pods.
 
-    Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it: nothing is proven by no nodes.
-    Without a readiness probe, as the guide has it, a tbot that cannot join is Ready as well, between one end and the next.
+    Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it. Without a readiness probe, as in
+    the guide, a tbot that cannot join is Ready as well, from each start to its next exit.
 
     Args:
-        tbot: tbot as it is installed.
+        tbot: The installed tbot.
         nodes: Injected pods by node.
         now: UTC time of the judgment.
     """
@@ -46,30 +46,30 @@ def node_problems(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime)
     for node in sorted(nodes):
         pod = tbot.pods.get(node)
         if pod is None:
-            said = f"it hosts {len(nodes[node])} injected pods, and no tbot"
+            said = f"it hosts {len(nodes[node])} injected pods and no tbot"
             found.append(Problem(ObjectRef("Node", node), said, "tbot-not-on-node", tbot.evidence))
         elif not pod.ready or pod.terminating:
             waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
             found.append(problem(pod, f"tbot on node {node} is not Ready: {waiting}", _cause_of_not_ready(tbot, pod)))
     found += [
-        problem(tbot.pods[node], f"tbot on node {node} is Ready only between one end and the next: {why}")
+        problem(tbot.pods[node], f"tbot on node {node} is Ready only until its next exit: {why}")
         for node in sorted(nodes or tbot.pods)
         if node in tbot.pods and tbot.pods[node].ready and (why := _ended_of_late(tbot, tbot.pods[node], now))
     ]
     daemon_set = tbot.daemon_set
     if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
-        said = f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; none hosts an injected pod"
+        said = f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; no node hosts an injected pod"
         found.append(problem(daemon_set, said))
     if not daemon_set.is_current:
         found.append(problem(daemon_set, f"its controller has not seen generation {daemon_set.generation} yet"))
     elif daemon_set.updated < daemon_set.desired:
         old = daemon_set.desired - daemon_set.updated
-        found.append(problem(daemon_set, f"{old} of {daemon_set.desired} tbot pods are of an older template"))
+        found.append(problem(daemon_set, f"{old} of {daemon_set.desired} tbot pods have an older template"))
     return found
 
 
 def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:
-    """The cause that a tbot pod shows which is not Ready: it runs, has never ended, and does not answer its probe."""
+    """Cause of a tbot pod that is not Ready: empty unless it runs, has never exited, and does not answer its probe."""
     container = pod.spec.container(tbot.container.name)
     if pod.terminating or container is None or container.state != "running" or container.last_exit_code is not None:
         return ""
@@ -77,38 +77,36 @@ def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:
 
 
 def _ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
-    """How the tbot of a pod without a readiness probe has ended of late; empty if it has not, or not with an error."""
+    """The recent exit of a tbot without a readiness probe, in words; empty if there was none, or none with an error."""
     container = pod.spec.container(tbot.container.name)
     if container is None or container.readiness_probe or not container.last_exit_code or not container.last_ended:
         return ""
     ago = now - when(container.last_ended, str(pod.ref))
-    return f"it ended with exit code {container.last_exit_code} {ago.total_seconds():.0f} s ago" if ago < SETTLED else ""
+    return f"it exited with code {container.last_exit_code} {ago.total_seconds():.0f} s ago" if ago < SETTLED else ""
 
 
 def where_ready(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]]) -> str:
-    """Where tbot is Ready when there is no problem, in words."""
+    """The nodes on which tbot is Ready where there is no problem, in words."""
     return f"Ready on {listed(nodes, f'all {tbot.daemon_set.desired} nodes; none of them hosts an injected pod')}"
 
 
 def ready_on_every_node(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
     """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
-    return Claim(
-        "INST-13",
-        expected="a Ready tbot pod on every node that hosts injected pods",
-        where=str(tbot.daemon_set.ref),
-        evidence=(*tbot.evidence, *evidence),
-    ).judged(node_problems(tbot, nodes, now), where_ready(tbot, nodes))
+    expected = "every node that hosts injected pods to run a Ready tbot pod"
+    return Claim("INST-13", expected, str(tbot.daemon_set.ref), (*tbot.evidence, *evidence)).judged(
+        node_problems(tbot, nodes, now), where_ready(tbot, nodes)
+    )
 
 
 def configuration_problems(
     tbot: Tbot, cluster_name: str, socket_directories: Sequence[str], kubernetes_type: str = "static_jwks"
 ) -> list[Problem]:
-    """Settings that break joining or attestation, each with what it does.
+    """Problems by the settings of tbot that break joining or attestation, each with its effect.
 
     Args:
-        tbot: tbot as it is installed.
-        cluster_name: Teleport's own.
-        kubernetes_type: Of the join token; with ``in_cluster`` Teleport takes the pod's usual token, of any lifetime.
+        tbot: The installed tbot.
+        cluster_name: Teleport's cluster name.
+        kubernetes_type: Type of the join token; with ``in_cluster`` Teleport accepts the pod's usual token, of any lifetime.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
     """
     config = tbot.config
@@ -122,28 +120,28 @@ def configuration_problems(
     # Keys inside a service have their index in their path.
     found = [
         setting(
-            f"unknown key {key}: tbot {'ignores it without a word' if '[' in key else 'does not start with it'}",
+            f"it has the unknown key {key}: tbot {'silently ignores it' if '[' in key else 'does not start with it'}",
             "attestor-misspelt" if "attestor" in key else "",
         )
         for key in config.unknown_keys
     ]
     if not config.services:
-        return [*found, setting("there is no service of type workload-identity-api, so there is no socket")]
+        return [*found, setting("it has no service of type workload-identity-api, so that there is no socket")]
     service = config.services[0]
     if service.kubernetes is None or not service.kubernetes.enabled:
-        said = "attestors.kubernetes is not enabled: every template of workload.kubernetes.* is unset"
+        said = "attestors.kubernetes is not enabled, so that every workload.kubernetes.* in a template is unset"
         misspelt = any("attestor" in key for key in config.unknown_keys)
         found.append(setting(said, "attestor-misspelt" if misspelt else "tbot-selects-nothing"))
     if not (service.selector_name or service.selector_labels):
-        found.append(setting("the selector names nothing: nothing is issued", "tbot-selects-nothing"))
+        found.append(setting("its selector is empty, so that tbot issues nothing", "tbot-selects-nothing"))
     if not tbot.host_pid:
-        found.append(specified("hostPID is not set: tbot cannot tell who calls", "tbot-host-pid-missing"))
+        found.append(specified("hostPID is not set, so that tbot cannot find the calling process", "tbot-host-pid-missing"))
     found += [specified(said, "tbot-node-name-missing") for said in _node_name_problems(tbot)]
     if not service.socket_path:
-        said = f"listen is {service.listen or 'empty'}: only a unix socket tells who calls"
+        said = f"listen is {service.listen or 'empty'}: tbot can find the calling process only through a unix socket"
         found.append(setting(said, "tbot-selects-nothing"))
     elif not tbot.socket_on_node:
-        found.append(specified(f"{service.socket_path} is on no hostPath volume: no pod can reach it"))
+        found.append(specified(f"{service.socket_path} is on no hostPath volume, so that no pod can reach it"))
     else:
         directory = tbot.socket_on_node.rpartition("/")[0]
         others = [d for d in socket_directories if d.rstrip("/") != directory]
@@ -161,11 +159,11 @@ def _config_map(tbot: Tbot) -> ObjectRef:
 
 def _node_name_problems(tbot: Tbot) -> list[str]:
     name = tbot.node_name
-    # With the node's network an empty name dials this host, as localhost does.
+    # With the node's network, tbot dials its own host under an empty name, as under localhost.
     if name in OWN_NODE or (tbot.host_network and name in ("", "localhost", "127.0.0.1")):
         return []
     if not name:
-        return ["TELEPORT_NODE_NAME is not set and hostNetwork is off: the kubelet's address becomes https://:10250"]
+        return ["TELEPORT_NODE_NAME is not set and hostNetwork is off: tbot dials https://:10250 instead of its kubelet"]
     return [f"TELEPORT_NODE_NAME is {name}, not the name or address of the node that the pod runs on"]
 
 
@@ -174,76 +172,65 @@ def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]
     if tbot.config.join_method != "kubernetes":
         return []
     if token is None:
-        said = "the token tbot joins with is not a projected service-account token: Teleport refuses unbound tokens"
+        said = "tbot does not join with a projected service-account token, and Teleport refuses unbound tokens"
         return [(said, "token-lifetime-too-long")]
     found = []
     if token.audience != cluster_name:
         audience = token.audience or "the default"
-        said = f"the token's audience is {audience}, Teleport wants its cluster name {cluster_name}"
+        said = f"the audience of its token is {audience}; Teleport demands its cluster name {cluster_name}"
         found.append((said, "token-audience-wrong"))
     if token.expiration_seconds > LONGEST_TOKEN:
-        said = f"the token lives {token.expiration_seconds} s, Teleport refuses more than {LONGEST_TOKEN} s"
+        said = f"its token lives {token.expiration_seconds} s; Teleport refuses more than {LONGEST_TOKEN} s"
         found.append((said, "token-lifetime-too-long"))
     return found
 
 
 def configuration_is_sound(
-    tbot: Tbot,
-    cluster_name: str,
-    pods: Sequence[Pod],
-    evidence: Sequence[str],
-    kubernetes_type: str = "static_jwks",
+    tbot: Tbot, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str], kubernetes_type: str = "static_jwks"
 ) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation."""
     directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
-    return Claim(
-        "INST-13",
-        expected="no setting of tbot that breaks joining or attestation",
-        where=f"{tbot.daemon_set.ref} and {_config_map(tbot)}",
-        evidence=(*tbot.evidence, *evidence),
-    ).judged(
+    expected = "no setting of tbot to break joining or attestation"
+    return Claim("INST-13", expected, f"{tbot.daemon_set.ref} and {_config_map(tbot)}", (*tbot.evidence, *evidence)).judged(
         configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type),
-        "hostPID, attestor, node name, audience, token lifetime and socket path fit",
+        "hostPID, attestor, node name, audience, token lifetime and socket path are right",
     )
 
 
 def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
-    """INST-14: each probe was given the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
-    claim = Claim(
-        "INST-14",
-        expected="on each node, the probe's own identity from Teleport",
-        where=f"sockets of {listed(p.node for p in probes)}",
-        evidence=[*(e for p in probes for e in p.evidence), *bundle.evidence],
-    )
-    problems: list[Problem] = []
-    held: list[Remark] = []
-    for probe in probes:
-        if isinstance(probe, Refused):
-            continue
-        if probe.leaf is None:
-            problems.append(on_node(probe, f"no identity: {probe.reason}"))
-            continue
-        own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
-        if probe.leaf.uri_sans != (own,):
-            problems.append(on_node(probe, f"the socket gave {listed(probe.leaf.uri_sans)}, not {own}"))
-        chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
-        if not chain.ok:
-            problems.append(on_node(probe, f"not issued by Teleport: {chain.reason}"))
-        held.append(held_on(probe, listed(probe.leaf.uri_sans)))
+    """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
+    expected = "tbot to give the probe on each node its own identity from Teleport"
+    claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", readings(*probes, bundle))
+    answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
+    problems = [each for probe in answered for each in probe_problems(probe, bundle)]
+    held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
     if not probes:
-        problems.append(claim.problem("no node hosts an injected pod, so no socket was asked"))
+        problems.append(claim.problem("no node hosts an injected pod, so that the suite asked no socket"))
     return of_probes(claim, probes, problems, held=held)
+
+
+def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
+    """Problems unless tbot gave a probe in a pod its own identity from Teleport."""
+    if probe.leaf is None:
+        return [on_node(probe, f"the probe in a pod got no identity: {probe.reason}")]
+    own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
+    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
+    statements = {
+        f"the probe in a pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
+        f"the certificate of the probe does not come from Teleport: {chain.reason}": not chain.ok,
+    }
+    return [on_node(probe, said) for said in true_ones(statements)]
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component with what is known of its version.
+    """A component, with its version as far as it is known.
 
     Attributes:
         name: ``tbot`` or ``istio``.
         where: The objects that run it.
         version: Exact version; None where only a floating tag is known.
-        said: What tells the version, or does not.
+        said: Source that tells the version, or fails to.
         evidence: Ids of the readings.
     """
 
@@ -255,17 +242,17 @@ class Component:
 
 
 def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list[Component]:
-    """The versions of tbot that run: of each pod by its image's exact tag and by its heartbeat, whichever tell.
+    """The versions of tbot that run: each pod's by the exact tag of its image, by its heartbeat, or by both.
 
-    A pod of which neither tells is a component without a version: under a floating tag two nodes may well run two versions.
+    A pod whose version neither tells is a component without one: under a floating tag two nodes may run two versions.
 
     Args:
-        tbot: tbot as it is installed.
-        instances: Instances of its bot; None where no admin session is there to ask.
+        tbot: The installed tbot.
+        instances: Instances of its bot; None without an admin session.
     """
     evidence = [*tbot.evidence]
     told: dict[tuple[Version | None, str], list[ObjectRef]] = {}
-    # Where a digest says what runs, a tag beside it is only a name: there the heartbeat alone tells the version.
+    # Beside a digest a tag is only a name: there the heartbeat alone tells the version.
     if not tbot.pods or _exact(tbot.image) is not None:
         told[_exact(tbot.image), f"image {tbot.image}"] = [tbot.daemon_set.ref]
     for pod in tbot.pods.values():
@@ -281,19 +268,19 @@ def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list
 
 
 def _heartbeats(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> list[BotInstance]:
-    """Instances that may be the tbot that runs in a pod now: the pod's latest, or all on its node since it runs."""
+    """Bot instances that may be the tbot of a pod: the pod's latest, or all those of its node since the pod was created."""
     own = [i for i in instances if i.version is not None and i.hostname == pod.name]
     if own:
         return [max(own, key=lambda i: i.last_heartbeat or datetime.min.replace(tzinfo=UTC))]
     if not host_network:
         return []
-    # The host's name is that of the node: Teleport remembers instances of earlier pods there, and others may run beside it.
+    # The host name is the node's: Teleport remembers instances of earlier pods there, and another tbot may run beside it.
     began = when(pod.created_at, str(pod.ref))
     return [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
 
 
 def istio_components(mesh: Mesh, pods: Sequence[Pod]) -> list[Component]:
-    """The versions of Istio that run: of istiod and of each injected pod's proxy, by the images' tags.
+    """The versions of Istio that run: istiod's and that of each injected pod's proxy, by the tags of their images.
 
     Args:
         mesh: The mesh.
@@ -304,7 +291,7 @@ def istio_components(mesh: Mesh, pods: Sequence[Pod]) -> list[Component]:
     told: dict[tuple[Version | None, str], list[ObjectRef]] = {}
     for where, image in images:
         told.setdefault((_exact(image), f"image {image}"), []).append(where)
-    return _components("istio", told, [*mesh.evidence, *(e for p in pods for e in p.evidence)])
+    return _components("istio", told, readings(mesh, *pods))
 
 
 def _components(
@@ -315,7 +302,7 @@ def _components(
 
 
 def _exact(image: str) -> Version | None:
-    """The version that an image's tag names; None for one that floats (``18``, ``18.6``), for none, or beside a digest."""
+    """The version in an image's tag; None if the tag floats (``18``, ``18.6``), is missing, or stands beside a digest."""
     tag = "" if "@" in image else image_tag(image)
     if not re.match(r"v?\d+\.\d+\.\d+", tag):
         return None
@@ -326,28 +313,24 @@ def _exact(image: str) -> Version | None:
 
 
 def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Finding:
-    """INST-16: no version with a known identity defect; a version that the readings do not tell is unclear, not a pass.
+    """INST-16: no version has a known identity defect; an unknown version is unclear, not a pass.
 
     Args:
-        components: With their versions.
-        tbot_image: As tbot's DaemonSet names it. A tag that floats is harmless while heartbeats tell sound versions; which
-            ones they tell is decided by whoever pulls next.
+        components: The components with their versions.
+        tbot_image: Image in tbot's DaemonSet. A tag that floats breaks nothing while heartbeats tell sound versions, but the
+            next node that pulls it may get another one.
     """
-    claim = Claim(
-        "INST-16",
-        expected="no version with a known identity defect",
-        where=listed(ref for c in components for ref in c.where),
-        evidence=[e for c in components for e in c.evidence],
-    )
+    expected = "no component to have a version with a known identity defect"
+    claim = Claim("INST-16", expected, listed(ref for c in components for ref in c.where), readings(*components))
     # A tag and a heartbeat may both tell the version of one pod, which is one problem.
     running: dict[tuple[str, Version], dict[ObjectRef, None]] = {}
     for component in components:
         if component.version is not None:
             running.setdefault((component.name, component.version), {}).update(dict.fromkeys(component.where))
     problems = [
-        Problem(ref, f"{name} {version}: {issue.symptom} ({listed(issue.references)})", issue.name, tuple(claim.evidence))
+        Problem(ref, f"{name} {version}: {cause.clause} ({listed(cause.references)})", cause.id, tuple(claim.evidence))
         for (name, version), refs in running.items()
-        for issue in known_issues_of(name, version)
+        for cause in causes_of_release(name, version)
         for ref in refs
     ]
     floats = bool(tbot_image) and "@" not in tbot_image and _exact(tbot_image) is None
@@ -357,11 +340,11 @@ def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Fi
         problems,
         f"the tag of {tbot_image} floats; {told}" if floats else told,
         unclear=[
-            Problem(ref, f"the version of {c.name} is not known: {c.said}", evidence=c.evidence)
+            Problem(ref, f"the version of {c.name} is unknown: {c.said}", evidence=c.evidence)
             for c in components
             if c.version is None
             for ref in c.where
         ],
         notes=[note] if floats else [],
-        settle="pin the exact version, or give an admin tctl so that heartbeats can be read",
+        settle="pin the exact version, or supply an admin session so that the suite can read heartbeats",
     )

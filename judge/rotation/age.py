@@ -1,6 +1,6 @@
-"""Judgments about the age of certificates and what is left of their life, read-only: ROT-01, ROT-06 and ROT-07.
+"""Judgments about the age and the remaining life of certificates, read-only: ROT-01, ROT-06 and ROT-07.
 
-The age counts from the issue: Teleport puts the start of each certificate a minute into the past.
+The age counts from the issue: Teleport backdates each certificate by a minute.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
 from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbot
-from judge.findings import Claim, problem
-from judge.fleet import each_of, of_proxies
+from judge.causes import causes_of_release
+from judge.findings import Claim, Read, problem, readings
+from judge.fleet import each_of, how_to_read, not_read, of_proxies
 from judge.identity.proxies import SKEW, ObservedProxies, without_certificate
 from judge.install.istio import NO_WORKLOAD
-from judge.install.known_issues import NOT_RENEWED, known_issues_of
 from judge.install.tbot import Component
 from judge.rotation.renewal import PUSHED_NOT_RENEWED, Reason
 
 TENTH = 0.1
-"""Of a renewal interval: what a renewal may be late by."""
+"""Share of a renewal interval by which a renewal may be late."""
 
 BEYOND_LIFETIME = "renewal-interval-beyond-lifetime"
 NOT_IN_FORCE = "tbot-config-not-in-force"
@@ -35,13 +35,13 @@ NOT_IN_FORCE = "tbot-config-not-in-force"
 
 @dataclass(frozen=True, slots=True)
 class RenewalPace:
-    """How long a certificate lives, and when it is to be renewed.
+    """The lifetime of a certificate, and its renewal interval.
 
     Attributes:
-        lives: From its issue to its end.
-        renewal: After which it is renewed.
-        said: What that follows from, in words.
-        is_too_slow: By tbot's configuration alone, a certificate ends before its renewal, or hardly later.
+        lives: Time from its issue to its end.
+        renewal: Time from its issue to its renewal.
+        said: Source of the renewal interval, in words.
+        is_too_slow: Under tbot's configuration a certificate ends before its renewal, or within clock skew after it.
     """
 
     lives: timedelta
@@ -51,24 +51,24 @@ class RenewalPace:
 
     @property
     def margin(self) -> timedelta:
-        """What a renewal may be late by, clocks that are off included."""
+        """Time by which a renewal may be late, clock skew included."""
         return max(SKEW, TENTH * self.renewal)
 
     @property
     def oldest(self) -> timedelta:
-        """The age that no certificate may be beyond."""
+        """The greatest age that a certificate may reach."""
         return self.renewal + self.margin
 
     @property
     def left_at_renewal(self) -> timedelta:
-        """What is left of a certificate's life when it is renewed."""
+        """The remaining life of a certificate at its renewal."""
         return self.lives - self.renewal
 
 
 def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> RenewalPace:
-    """How a proxy's certificate is to be renewed: as the service is configured that its socket belongs to.
+    """The pace of a proxy's certificate, by the settings of the service that its socket belongs to.
 
-    Where tbot's configuration has several services and none of them has that socket, half of the certificate's life.
+    Where tbot has several services and none of them has that socket, half of the certificate's life.
     """
     lives = leaf.not_after - issued(leaf)
     services = tbot.config.services
@@ -77,11 +77,11 @@ def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> RenewalPace:
     if own:
         renewal, asked = timedelta(seconds=own[0].renewal_interval), timedelta(seconds=own[0].credential_ttl)
         return RenewalPace(lives, renewal, f"tbot renews every {_seconds(renewal)}", asked - renewal < SKEW)
-    return RenewalPace(lives, lives / 2, "the renewal interval is not known, so half of the certificate's life is taken")
+    return RenewalPace(lives, lives / 2, "the renewal interval is unknown, so half of the certificate's life counts")
 
 
 def issued(leaf: Certificate) -> datetime:
-    """When a certificate was issued."""
+    """The time at which a certificate was issued."""
     return leaf.not_before + BACKDATED
 
 
@@ -91,12 +91,12 @@ def _seconds(span: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AgingCertificate:
-    """The certificate of one proxy, beside the pace at which it is to be renewed.
+    """The certificate of one proxy, with its lifetime and renewal interval.
 
     Attributes:
         proxy: The proxy.
         leaf: The certificate.
-        pace: How long it lives, and when it is to be renewed.
+        pace: Its lifetime and renewal interval.
         older_config: The tbot on its node started before its configuration was changed.
     """
 
@@ -107,72 +107,73 @@ class AgingCertificate:
 
     @property
     def age(self) -> timedelta:
-        """Since its issue."""
+        """Time since its issue."""
         return self.proxy.read_at - issued(self.leaf)
 
     @property
     def left(self) -> timedelta:
-        """Until its end; negative after that."""
+        """Time until its end; negative after that."""
         return self.leaf.not_after - self.proxy.read_at
 
     @property
     def is_overdue(self) -> bool:
-        """It is older than its renewal interval and the margin."""
+        """True if it is older than its renewal interval plus the margin."""
         return self.age > self.pace.oldest
 
     @property
     def overdue(self) -> str:
-        """How old it is, beside what is allowed."""
-        return f"its certificate is {_seconds(self.age)} old, {_seconds(self.pace.oldest)} are allowed ({self.pace.said})"
+        """Its age, beside the allowed one, in words."""
+        return f"its certificate is {_seconds(self.age)} old, more than {_seconds(self.pace.oldest)} ({self.pace.said})"
 
     @property
     def cause(self) -> str:
-        """Id of the cause for which it ends, or will end, without a successor; empty where the proxy does not show it."""
+        """Id of the cause for which it ended, or will end, without a successor; empty where the proxy does not show it."""
         if self.is_overdue:
             return self.why_overdue().cause
         return BEYOND_LIFETIME if self.pace.is_too_slow else ""
 
     def why_overdue(self, pushes: Pushes | None = None, affected: str = "") -> Reason:
-        """Why it was not renewed when it was due.
+        """The reason why it was not renewed when it was due.
 
         Args:
-            pushes: What its Envoy counted of what was sent to it; None where it does not say.
-            affected: A version of tbot that pushes without renewing, in words; empty where it is another or not known.
+            pushes: Pushes to its Envoy, by Envoy's count; None where Envoy does not count them.
+            affected: A version of tbot that pushes without renewing, in words; empty for any other version.
         """
         streams = self.proxy.streams
         if streams.rq_active < STREAMS:
             return Reason(
-                f"not pushed: {streams.rq_active} of {STREAMS} live streams on its socket,"
-                f" {streams.cx_connect_fail} failed to connect"
+                f"tbot pushed nothing: the proxy has {streams.rq_active} of {STREAMS} live streams on its socket,"
+                f" and {streams.cx_connect_fail} failed attempts to connect"
             )
-        known = f"; {affected} is known for that" if affected else ""
-        # What is in the dump moves with every push before Envoy 1.37, and from then on with new content only.
+        known = f"; {affected} has that defect" if affected else ""
+        # The version in the dump changes with every push before Envoy 1.37, and from then on with new content only.
         times = [t for t in (pushed_at(self.proxy.version_info), pushes.last if pushes else None) if t is not None]
         last = max(times, default=None)
-        # Teleport's clock tells the issue and tbot's the push.
+        # The issue is on Teleport's clock, and the push on tbot's.
         if last is not None and last - issued(self.leaf) > SKEW:
-            said = f"pushed but not renewed: the last push came at {last:%T} UTC with the certificate of before{known}"
+            said = f"tbot pushed without renewing: its last push, at {last:%T} UTC, had the old certificate{known}"
             return Reason(said, PUSHED_NOT_RENEWED)
         if self.older_config and not affected:
             return Reason("the tbot on its node started before its configuration was changed", NOT_IN_FORCE)
         if pushes is not None:
-            return Reason("not pushed: its streams live, and nothing has come since that certificate")
+            return Reason("tbot pushed nothing: the streams of the proxy live, and no push came after that certificate")
         said = (
-            f"its streams live; whether it was pushed but not renewed, an Envoy {self.proxy.envoy_version} does not say"
-            f" without the statistic sds.default.version_text{known}"
+            f"its streams live; without the statistic sds.default.version_text an Envoy {self.proxy.envoy_version} does not"
+            f" show whether tbot pushed without renewing{known}"
         )
         return Reason(said, PUSHED_NOT_RENEWED if affected else "")
 
 
 def _aging(proxy: ProxyIdentity, tbot: Tbot) -> AgingCertificate | None:
-    if proxy.leaf is None:
-        return None
-    older_config = tbot.runs_older_config(proxy.pod.node)
-    return AgingCertificate(proxy, proxy.leaf, pace_of(proxy, proxy.leaf, tbot), older_config)
+    return next(iter(_all_aging([proxy], tbot)), None)
 
 
 def _all_aging(proxies: Iterable[ProxyIdentity], tbot: Tbot) -> list[AgingCertificate]:
-    return [each for proxy in proxies if (each := _aging(proxy, tbot))]
+    return [
+        AgingCertificate(proxy, proxy.leaf, pace_of(proxy, proxy.leaf, tbot), tbot.runs_older_config(proxy.pod.node))
+        for proxy in proxies
+        if proxy.leaf is not None
+    ]
 
 
 def _without(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
@@ -183,34 +184,32 @@ def _without(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
 
 
 def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | None = None) -> Finding:
-    """ROT-01: each certificate is due for renewal well before its end, and none is overdue or has ended.
+    """ROT-01: each certificate is due for renewal well before its end, and none is overdue or expired.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        tbot: tbot as it is installed.
-        later: The same proxies, read once more after a while; None for one reading.
+        tbot: The installed tbot.
+        later: The same proxies, read again after some time; None for a single reading.
     """
-    expected = "every certificate due for renewal well before its end, by its age and what is left of its life"
-    claim = _claim("ROT-01", expected, sidecars, tbot, later.evidence if later else ())
+    expected = "every certificate to be due for renewal well before its end, by its age and its remaining life"
+    claim = _claim("ROT-01", expected, sidecars, tbot, *([later] if later else []))
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
     proxies = sidecars.fleet.proxies
     again = {p.pod.uid: p for p in later.proxies} if later else {}
     if later and later.unread and not again:
-        unclear = [Problem(u.pod.ref, f"could not be read again: {u.why.seen}") for u in later.unread]
-        return claim.judged(unclear=unclear, settle=later.unread[0].why.remedy)
+        return claim.judged(unclear=not_read(later.unread), settle=how_to_read(later.unread))
 
     def told(proxy: ProxyIdentity) -> str:
         return _told(proxy, tbot) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
 
-    found = [(proxy, _renewal_problems(proxy, again.get(proxy.pod.uid, proxy), tbot)) for proxy in proxies]
     remains = [each.left for each in _all_aging((*proxies, *again.values()), tbot)]
     return of_proxies(
         claim,
         sidecars.pods,
         sidecars.fleet,
-        [each for _, wrong in found for each in wrong],
-        held=each_of([proxy for proxy, wrong in found if not wrong], told),
+        [each for proxy in proxies for each in _renewal_problems(proxy, again.get(proxy.pod.uid, proxy), tbot)],
+        held=each_of(proxies, told),
         measures=[Measure("shortest remaining life", min(remains).total_seconds(), "s")] if remains else [],
     )
 
@@ -222,7 +221,7 @@ def _told(proxy: ProxyIdentity, tbot: Tbot) -> str:
 
 def _read_again(first: ProxyIdentity, second: ProxyIdentity | None) -> str:
     if second is None:
-        return "could not be read again"
+        return "the suite could not read it again"
     new = first.leaf and second.leaf and second.leaf.sha256 != first.leaf.sha256
     return f"read again after {_seconds(second.read_at - first.read_at)}: {'a new' if new else 'the same'} certificate"
 
@@ -234,12 +233,12 @@ def _renewal_problems(first: ProxyIdentity, second: ProxyIdentity, tbot: Tbot) -
         if new.not_after <= old.not_after:
             problems.append(problem(second, "its new certificate ends no later than the old one"))
         if new.key_sha256 == old.key_sha256:
-            problems.append(problem(second, "its new certificate has the old one's key"))
+            problems.append(problem(second, "its new certificate has the key of the old one"))
     return problems
 
 
 def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[Problem]:
-    """Why a proxy's certificate will not be, or was not, renewed before its end."""
+    """A problem if a proxy's certificate was not, or will not be, renewed before its end."""
     held = _aging(proxy, tbot)
     if held is None:
         return [without_certificate(proxy)]
@@ -249,7 +248,7 @@ def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[Problem]:
     elif pace.left_at_renewal < SKEW:
         said = (
             f"its certificate lives {_seconds(pace.lives)} and {pace.said}:"
-            f" it ends before the next one comes, or less than {_seconds(SKEW)} after it was due"
+            f" it ends before the next one comes, or less than {_seconds(SKEW)} after that was due"
         )
     elif held.is_overdue:
         said = held.overdue
@@ -262,16 +261,16 @@ def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[Problem]:
 
 
 def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, authorities_warning: float) -> Finding:
-    """ROT-06: no certificate and no trusted authority ends within the warning threshold.
+    """ROT-06: no certificate and no trusted authority ends within the warning time.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        tbot: tbot as it is installed.
-        warning: Seconds before the end of a certificate; 0 for half of what is left of its life when it is renewed.
+        tbot: The installed tbot.
+        warning: Seconds before the end of a certificate; 0 for half of its remaining life at renewal.
         authorities_warning: Seconds before the end of an authority.
     """
-    limit = f"{warning:g} s" if warning else "half of what is left at renewal"
-    expected = f"no certificate that ends within {limit}, and no authority that ends within {authorities_warning:g} s"
+    limit = f"{warning:g} s" if warning else "half of its remaining life at renewal"
+    expected = f"no certificate to end within {limit}, and no authority within {authorities_warning:.0f} s"
     claim = _claim("ROT-06", expected, sidecars, tbot)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
@@ -296,7 +295,7 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
         sidecars.pods,
         sidecars.fleet,
         problems,
-        held=each_of(_apart_from(proxies, problems), lambda p: _told(p, tbot)),
+        held=each_of(proxies, lambda p: _told(p, tbot)),
         measures=[] if shortest is None else [Measure("shortest remaining life", shortest, "s", at_least=warning or None)],
     )
 
@@ -305,23 +304,23 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
 
 
 def overdue(sidecars: ObservedProxies, tbot: Tbot) -> tuple[ProxyIdentity, ...]:
-    """The proxies whose certificate is older than its renewal interval and the margin."""
+    """The proxies whose certificate is older than its renewal interval plus the margin."""
     return tuple(held.proxy for held in _all_aging(sidecars.fleet.proxies, tbot) if held.is_overdue)
 
 
 def none_is_overdue(
     sidecars: ObservedProxies, tbot: Tbot, versions: Sequence[Component], pushes: Mapping[str, Pushes | None]
 ) -> Finding:
-    """ROT-07: no certificate is older than tbot's renewal interval and a margin; if one is, why.
+    """ROT-07: no certificate is older than tbot's renewal interval plus a margin; if one is, the reason why.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        tbot: tbot as it is installed.
-        versions: Of tbot, as far as they are known.
-        pushes: By uid of the pod, for those that are overdue: what their Envoys say of what was sent to them.
+        tbot: The installed tbot.
+        versions: Versions of tbot, as far as they are known.
+        pushes: Pushes to the overdue proxies, by uid of the pod; None where Envoy does not count them.
     """
-    read = (*(e for each in pushes.values() if each for e in each.evidence), *(e for c in versions for e in c.evidence))
-    claim = _claim("ROT-07", "no certificate older than tbot's renewal interval and a margin", sidecars, tbot, read)
+    read: list[Read] = [*(each for each in pushes.values() if each), *versions]
+    claim = _claim("ROT-07", "no certificate to be older than tbot's renewal interval plus a margin", sidecars, tbot, *read)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
     proxies = sidecars.fleet.proxies
@@ -330,7 +329,7 @@ def none_is_overdue(
     for held in (each for each in aging if each.is_overdue):
         pushed = pushes.get(held.proxy.pod.uid)
         why = held.why_overdue(pushed, _affected(tbot, held.proxy.pod.node, versions))
-        decisive = (*held.proxy.evidence, *(pushed.evidence if pushed else ()))
+        decisive = readings(held.proxy, *([pushed] if pushed else []))
         problems.append(Problem(held.proxy.ref, f"{held.overdue}; {why.said}", why.cause, decisive))
     limits = {held.pace.oldest.total_seconds() for held in aging}
     at_most = limits.pop() if len(limits) == 1 else None
@@ -340,38 +339,33 @@ def none_is_overdue(
         sidecars.pods,
         sidecars.fleet,
         problems,
-        held=each_of(_apart_from(proxies, problems), lambda p: _told(p, tbot)),
+        held=each_of(proxies, lambda p: _told(p, tbot)),
         measures=[] if oldest is None else [Measure("oldest certificate", oldest, "s", at_most=at_most)],
     )
 
 
 def _affected(tbot: Tbot, node: str, versions: Sequence[Component]) -> str:
-    """The version of the tbot on a node, in words, if it pushes without renewing; empty if not, or if that is not known."""
+    """The version of the tbot on a node, in words, if it pushes without renewing; empty if it does not, or is unknown."""
     runs = tbot.pods[node].ref if node in tbot.pods else None
     known = {c.version for c in versions if c.version is not None and runs in c.where}
-    issues = {version: {issue.name for issue in known_issues_of("tbot", version)} for version in known}
-    return next((f"tbot {v}" for v in known if all(NOT_RENEWED in names for names in issues.values())), "")
+    affected = [v for v in known if PUSHED_NOT_RENEWED in {cause.id for cause in causes_of_release("tbot", v)}]
+    return f"tbot {max(known)}" if known and len(affected) == len(known) else ""
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 
-def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbot, evidence: Iterable[str] = ()) -> Claim:
+def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbot, *others: Read) -> Claim:
     where = f"{len(sidecars.pods)} proxies on tbot's socket"
-    return Claim(requirement, expected, where, (*sidecars.evidence, *tbot.evidence, *evidence))
+    return Claim(requirement, expected, where, readings(sidecars, tbot, *others))
 
 
 def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbot: Tbot) -> Finding | None:
-    """The finding where there is nothing to judge, or nothing to judge by; None otherwise."""
+    """The finding where there is no proxy to judge, or no service to judge it by; None otherwise."""
     if not sidecars.pods:
         return claim.not_applicable(NO_WORKLOAD)
     if not tbot.config.services:
         config = ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
-        said = "has no service of type workload-identity-api, which would renew the certificates"
+        said = "it has no service of type workload-identity-api, which would renew the certificates"
         return claim.judged(unclear=[Problem(config, said)], settle="configure the service; see INST-13")
     return None
-
-
-def _apart_from(proxies: Iterable[ProxyIdentity], problems: Iterable[Problem]) -> list[ProxyIdentity]:
-    subjects = {each.subject for each in problems}
-    return [proxy for proxy in proxies if proxy.ref not in subjects]

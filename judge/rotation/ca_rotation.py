@@ -14,7 +14,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from facts.traffic.load import Load
-from judge.findings import Claim, listed, problem
+from judge.findings import Claim, listed, problem, readings
 from judge.traffic.load import Traffic, fresh, load_problem
 
 AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
@@ -23,31 +23,32 @@ AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
 def each_phase_was_followed(
     requirement: str, stages: Sequence[Stage], plan: Sequence[PhaseExpectation], renewal: float, spare: float
 ) -> Finding:
-    """Teleport was taken through the phases, and in each what it publishes and what every proxy holds is what it asks for.
+    """Teleport went through the phases, and in each Teleport's bundle and every proxy were as the phase requires.
 
     Args:
         requirement: Id in the catalogue.
-        stages: The phases that were entered.
-        plan: The phases that were to be entered, in order.
+        stages: The phases that Teleport entered.
+        plan: The phases that it was to enter, in order.
         renewal: Seconds of tbot's slowest renewal interval.
-        spare: Seconds granted beyond it.
+        spare: Grace period in seconds.
     """
     problems = [each for stage in stages for each in _problems(stage)]
     if len(stages) < len(plan):
         missed = ", ".join(wanted.phase for wanted in plan[len(stages) :])
-        said = f"{missed} was not entered, because not every proxy had followed {stages[-1].wanted.phase}"
+        said = f"the suite did not enter {missed}, because not every proxy had followed {stages[-1].wanted.phase}"
         problems.append(Problem(AUTHORITY, said))
     unread = [(stage.wanted.phase, each) for stage in stages for each in stage.fleet.unread]
     return Claim(
         requirement,
-        "; ".join(f"{w.phase}: {told(w.trusted)} trusted, certificates of {told([w.issuer])}" for w in plan),
+        "proxies "
+        + "; ".join(f"to trust {told(w.trusted)} and hold certificates of {told([w.issuer])} in {w.phase}" for w in plan),
         listed({p.pod for stage in stages for p in stage.fleet.proxies}),
-        [e for stage in stages for e in stage.evidence],
+        readings(*stages),
     ).judged(
         problems,
-        f"so it was, in Teleport's bundle and in each of {min(len(s.fleet.proxies) for s in stages)} proxies",
-        unclear=[Problem(each.pod.ref, f"{phase}: could not be read: {each.why.seen}") for phase, each in unread],
-        # A proxy that could not be read is waited for in vain, which says nothing about the time.
+        f"Teleport's bundle and each of {min(len(s.fleet.proxies) for s in stages)} proxies followed every phase",
+        unclear=[Problem(each.pod.ref, f"{phase}: the suite could not read it: {each.why.seen}") for phase, each in unread],
+        # The suite waits in vain for a proxy that it cannot read, so that the time proves nothing.
         measures=[
             Measure(
                 f"time until {stage.wanted.phase} was followed",
@@ -57,18 +58,18 @@ def each_phase_was_followed(
             )
             for stage in stages
         ],
-        settle="see whether its istio-proxy runs",
+        settle="check whether its istio-proxy runs",
     )
 
 
 def _problems(stage: Stage) -> list[Problem]:
-    """What is not as the phase asks for."""
+    """Differences from the state that the phase requires."""
     phase, status, wanted = stage.wanted.phase, stage.status, stage.wanted
     found = []
     if isinstance(status, NoSession):
         found.append(Problem(AUTHORITY, f"{phase}: tctl status does not work: {status.said}", "", status.evidence))
     elif status.spiffe_phase != phase:
-        said = f"{phase}: tctl status says {status.spiffe_phase or 'nothing of the SPIFFE authority'}"
+        said = f"{phase}: tctl status reports {status.spiffe_phase or 'nothing about the SPIFFE authority'}"
         found.append(Problem(AUTHORITY, said, "", status.evidence))
     published = stage.generations.named(stage.bundle.authorities)
     if published != wanted.trusted:
@@ -77,12 +78,12 @@ def _problems(stage: Stage) -> list[Problem]:
     for proxy in stage.fleet.proxies:
         if lacks := wanted.lacks(proxy, stage.generations):
             cause = "bundle-not-delivered" if _has_an_old_bundle(proxy, stage) else ""
-            found.append(problem(proxy, f"{phase}: on {proxy.pod.node}, {lacks}", cause))
+            found.append(problem(proxy, f"{phase}: on {proxy.pod.node} it {lacks}", cause))
     return found
 
 
 def _has_an_old_bundle(proxy: ProxyIdentity, stage: Stage) -> bool:
-    """Whether Teleport publishes what the phase asks for, and a proxy trusts Teleport's authorities of another phase."""
+    """Tell whether Teleport publishes the right authorities, and a proxy trusts those of another phase."""
     trusted = stage.generations.trusted_by(proxy)
     is_published = stage.generations.named(stage.bundle.authorities) == stage.wanted.trusted
     return is_published and trusted not in ((), stage.wanted.trusted) and ANOTHER not in trusted
@@ -91,12 +92,12 @@ def _has_an_old_bundle(proxy: ProxyIdentity, stage: Stage) -> bool:
 def peers_saw_the_change(
     requirement: str, traffic: Sequence[Traffic], histories: Sequence[History], generations: Generations
 ) -> Finding:
-    """Each server was shown a certificate of the authority that signed, each time that this had changed, in this order.
+    """Each server saw certificates of each signing authority, in the order in which Teleport changed it.
 
     Args:
         requirement: Id in the catalogue.
         traffic: The loads.
-        histories: What the proxies of their clients held.
+        histories: Histories of the proxies of their clients.
         generations: The authorities.
     """
     by_pod = {h.pod.uid: h for h in histories}
@@ -108,22 +109,20 @@ def peers_saw_the_change(
         spans = _by_issuer(history, generations)
         issuers = " → ".join(issuer for issuer, _ in spans) or "none"
         if len(spans) < 2:
-            said = f"its certificates were those of {issuers} alone"
+            said = f"it held only certificates of {issuers}"
             problems.append(Problem(history.pod.ref, said, evidence=history.evidence))
         if ANOTHER in issuers:
-            problems.append(Problem(history.pod.ref, "had a certificate of neither authority", evidence=history.evidence))
+            problems.append(
+                Problem(history.pod.ref, "it held a certificate of neither authority", evidence=history.evidence)
+            )
         seen = [issuer for issuer, certificates in spans if _saw(each.load, certificates)]
         shown += len(seen)
         if len(seen) < len(spans):
             saw = " → ".join(seen) or "none"
-            problems.append(load_problem(each, f"saw certificates of {saw}, while the client held those of {issuers}"))
-        held.append(Remark(each.pair.server.ref, f"was shown certificates of {issuers} by {each.pair.client.name}"))
-    return Claim(
-        requirement,
-        "each server to be shown certificates of whichever authority signed, as that changed",
-        listed(t.pair.where for t in fresh(traffic)),
-        [*(e for t in traffic for e in t.evidence), *(e for h in histories for e in h.evidence)],
-    ).judged(
+            problems.append(load_problem(each, f"it saw certificates of {saw}, while the client held those of {issuers}"))
+        held.append(Remark(each.pair.server.ref, f"saw certificates of {issuers} from {each.pair.client.name}"))
+    expected = "each server to see certificates of each signing authority, as Teleport changed it"
+    return Claim(requirement, expected, listed(t.pair.where for t in fresh(traffic)), readings(*traffic, *histories)).judged(
         problems,
         held=[] if problems else held,
         measures=(Measure("authorities that peers were shown, one after the other, by all loads", shown, at_least=1),),
@@ -131,7 +130,7 @@ def peers_saw_the_change(
 
 
 def _by_issuer(history: History, generations: Generations) -> list[tuple[str, list[Certificate]]]:
-    """The certificates of a proxy, in order, those of one authority after the other together."""
+    """The certificates of a proxy in order, grouped by their authority."""
     held = [svid.what for svid in history.svids]
     return [(issuer, list(group)) for issuer, group in groupby(held, generations.issuer_of)]
 

@@ -192,8 +192,9 @@ def handshake(claim: str, server: Pod, negative_probes: NegativeProbes) -> Hands
 
 
 @then("the test pod must refuse that certificate")
-def peer_is_refused(handshake: Handshake, install: Install, conclude: Conclude) -> None:
-    conclude(peers.peer_is_refused(handshake, install.teleport.bundle(), install.istio.authorities()))
+def peer_is_refused(handshake: Handshake, server: Pod, cluster: Cluster, install: Install, conclude: Conclude) -> None:
+    own = read_fleet(cluster, [server])
+    conclude(peers.peer_is_refused(handshake, install.teleport.bundle(), install.istio.authorities(), server, own))
 
 
 @then("it must complete a handshake with a test pod that has its certificate from tbot")

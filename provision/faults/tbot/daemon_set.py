@@ -311,7 +311,7 @@ FAULTS = (
         description="tbot on one node is stopped while Teleport begins to rotate its SPIFFE authority: the proxies there"
         " do not know the new one.",
         cause="tbot-not-answering",
-        along=frozenset({"bundle-not-delivered"}),
+        further_causes=frozenset({"bundle-not-delivered"}),
         touches="the process of tbot on one node; Teleport's SPIFFE authority",
         undo="The suite rolls the rotation back, lets tbot continue, and waits until every proxy trusts what it trusted"
         " before.",

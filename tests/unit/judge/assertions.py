@@ -1,4 +1,4 @@
-"""What each finding must say, whatever it is about."""
+"""Assertions about findings."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def violated(
     """The finding says no with those words, and of exactly those causes where they are given."""
     assert finding.holds is Holds.NO, finding.seen
     assert finding.requirement == requirement
-    assert [w for w in words if w not in finding.seen] == [], finding.seen
+    _says(finding, words)
     if causes is not None:
         assert finding.causes == causes
     _complete(finding, evidence)
 
 
 def unknown(finding: Finding, requirement: str, *words: str, evidence: tuple[str, ...] = ()) -> None:
-    """The finding says that nobody can tell, and what to do about that."""
+    """The finding says what could not be determined, and the next step."""
     assert finding.holds is Holds.UNKNOWN, finding.seen
     assert finding.requirement == requirement
-    assert [w for w in words if w not in finding.seen] == [], finding.seen
+    _says(finding, words)
     assert finding.settle
     _complete(finding, evidence)
 
@@ -54,6 +54,11 @@ def inapplicable(finding: Finding, requirement: str, *evidence: str) -> None:
     assert finding.requirement == requirement
     assert finding.condition in catalogue()[requirement].not_applicable_when
     _complete(finding, evidence)
+
+
+def _says(finding: Finding, words: tuple[str, ...]) -> None:
+    missing = [w for w in words if w not in finding.seen]
+    assert not missing, f"{missing} not in: {finding.seen}"
 
 
 def _complete(finding: Finding, evidence: tuple[str, ...]) -> None:

@@ -38,7 +38,7 @@ def not_run(what: str = "outside-node-1", reason: str = "violates PodSecurity: p
 
 
 def pod(name: str, **changes: Any) -> Pod:
-    """A Ready pod of the run under a service account of its own name."""
+    """A Ready test pod under a service account of its own name."""
     return make.pod(name, namespace=RUN, service_account=name, **changes)
 
 
@@ -94,7 +94,7 @@ def exchange(outcome: Outcome = Outcome.ANSWERED, **values: int) -> Exchange:
 
 
 def fallback(**changes: Any) -> ObservedProxies:
-    """A workload of the run without the template, certified by istiod."""
+    """A test pod without the template, certified by istiod."""
     its = pod("fallback", socket=make.EMPTY_DIR)
     return ObservedProxies((its,), make.fleet(make.istiod_proxy(its, **changes)), ("ev-pods",))
 

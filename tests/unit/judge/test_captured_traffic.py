@@ -103,7 +103,7 @@ def test_the_gateway_is_seen() -> None:
 def test_a_name_that_is_not_accepted_is_the_reason() -> None:
     ends = pair("alpha", "beta", "conformance-run-identity-without-sa")
     finding = judge.answered_once("TRF-01", ends, captured("misnamed"))
-    words = "5 times its proxy refused the server's certificate for the name in it"
+    words = "5 times for the name in it"
     violated(finding, "TRF-01", "5 of 5 requests", "503 without a connection to the server", words, causes=())
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from facts.errors import BadInput
 from facts.versions import Version
-from judge.causes import CAUSES, Cause, parse_causes
+from judge.causes import CAUSES, Cause, causes_of_release, parse_causes
+from judge.rotation.renewal import PUSHED_NOT_RENEWED
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRY = {
@@ -109,8 +110,14 @@ def since(version: Any) -> dict[str, Any]:
         ([since("18")], "affected.0.since: Value error, '18'"),
         ([since(18.0)], "affected.0.since"),
         ([entry(), entry()], "more than one cause tbot-asleep"),
-        ([entry(told_from={"tbot-absent": "w."})], "tbot-asleep is told from 'tbot-absent', which is not another cause"),
-        ([entry(told_from={"tbot-asleep": "w."})], "tbot-asleep is told from 'tbot-asleep', which is not another cause"),
+        (
+            [entry(told_from={"tbot-absent": "w."})],
+            "told_from of tbot-asleep names 'tbot-absent', which is not another cause",
+        ),
+        (
+            [entry(told_from={"tbot-asleep": "w."})],
+            "told_from of tbot-asleep names 'tbot-asleep', which is not another cause",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_place(document: Any, said: str) -> None:
@@ -118,3 +125,82 @@ def test_a_file_that_is_wrong_is_refused_with_its_place(document: Any, said: str
         parse_causes(document, "a-file.yaml")
     assert said in caught.value.seen
     assert caught.value.where == "a-file.yaml"
+
+
+# Defects of releases.
+
+
+@pytest.mark.parametrize(
+    ("component", "version"),
+    [
+        ("tbot", "16.0.0"),
+        ("tbot", "17.7.13"),
+        ("tbot", "18.0.0"),
+        ("tbot", "18.6.3"),
+        ("tbot", "18.6.3-distroless"),
+        ("tbot", "18.0.0-rc.1"),
+        ("tbot", "18.6.4-rc.1"),
+        ("istio", "1.23.0"),
+        ("istio", "1.23.0-distroless"),
+        ("istio", "1.24.3"),
+    ],
+)
+def test_affected(component: str, version: str) -> None:
+    assert causes_of_release(component, Version.parse(version))
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("17.6.9", [PUSHED_NOT_RENEWED, "tbot-never-recovers", "tbot-hangs-on-unhealthy-cache"]),
+        ("17.7.7", [PUSHED_NOT_RENEWED, "tbot-hangs-on-unhealthy-cache"]),
+        ("18.1.0", [PUSHED_NOT_RENEWED, "tbot-hangs-on-unhealthy-cache"]),
+        ("18.2.10", [PUSHED_NOT_RENEWED]),
+    ],
+)
+def test_each_defect_of_a_release_is_told(version: str, names: list[str]) -> None:
+    assert [cause.id for cause in causes_of_release("tbot", Version.parse(version))] == names
+
+
+@pytest.mark.parametrize(
+    ("component", "version"),
+    [
+        ("tbot", "17.7.14"),
+        ("tbot", "17.8.0"),
+        ("tbot", "18.6.4"),
+        ("tbot", "18.6.4-distroless"),
+        ("tbot", "19.0.0-prealpha.2"),
+        ("istio", "1.23.6"),
+        ("istio", "1.24.4-distroless"),
+        ("istio", "1.31.0-lab"),
+        ("istio", "18.6.3"),
+        ("tctl", "18.6.3"),
+    ],
+)
+def test_not_affected(component: str, version: str) -> None:
+    assert causes_of_release(component, Version.parse(version)) == ()
+
+
+RELEASES = [cause for cause in CAUSES.values() if cause.versions]
+
+
+def test_the_versions_to_upgrade_to_are_not_affected_themselves() -> None:
+    for cause in RELEASES:
+        assert cause.versions is not None
+        for version in cause.versions.fixed_in.split(" or "):
+            assert cause not in causes_of_release(cause.versions.component, Version.parse(version))
+    releases = CAUSES[PUSHED_NOT_RENEWED].versions
+    assert releases is not None
+    assert releases.fixed_in == "18.6.4 or 17.7.14"
+
+
+def test_every_defect_of_a_release_refers_to_an_issue() -> None:
+    assert RELEASES
+    assert all("#" in reference for cause in RELEASES for reference in cause.references)
+
+
+@pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)
+def test_a_clause_is_the_sentence_inside_another_one(cause: Cause) -> None:
+    assert cause.clause[0].islower()
+    assert not cause.clause.endswith(".")
+    assert f"{cause.clause[1:]}." == cause.sentence[1:]

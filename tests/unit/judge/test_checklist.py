@@ -70,7 +70,7 @@ def refusing(message: str) -> DryRun:
         (installed(istiod=()), "there is no istiod", ()),
         (
             installed(istiod=(make.deployment(desired=0),)),
-            "Deployment istio-system/istiod: is scaled to 0",
+            "Deployment istio-system/istiod: it is scaled to 0",
             ("istiod-scaled-to-zero",),
         ),
         (
@@ -133,13 +133,13 @@ def test_the_resources_of_the_guide_do_what_they_are_for() -> None:
     holds(identity_created(GUIDE, make.identity()), "CHK-4", "ev-guide", "ev-identity")
 
 
-def test_a_token_that_can_be_fetched_and_lets_nobody_in() -> None:
+def test_a_token_that_can_be_fetched_and_lets_no_tbot_join() -> None:
     unfilled = make.token(jwks_text="PASTE_JWKS_HERE")
     finding = token_created(GUIDE, unfilled, make.jwks(), service_account=TBOT, bot=make.absent("bot/istio-tbot"), role=ROLE)
     violated(finding, "CHK-2", evidence=("ev-absent-bot",), causes=("bot-missing", "jwks-placeholder"))
     assert finding.seen == (
         "Teleport token/istio-tbot-k8s-join: it is for the bot istio-tbot, which does not exist;"
-        " its JWKS is still the literal placeholder of the template"
+        " its JWKS is still the placeholder text of the template"
     )
     assert finding.guide_says == "the guide is content"
 
@@ -184,14 +184,14 @@ def test_tbot_runs_where_injected_pods_run() -> None:
 def test_a_node_without_tbot_does_not_show_in_the_guides_list() -> None:
     finding = tbot_running(GUIDE, make.tbot(), {**HOSTS, "node-2": [make.pod("b", node="node-2")]}, NOW, PODS)
     violated(finding, "CHK-5", evidence=("ev-guide", "ev-agent", "ev-pods"), causes=("tbot-not-on-node",))
-    assert finding.seen == "Node node-2: it hosts 1 injected pods, and no tbot"
+    assert finding.seen == "Node node-2: it hosts 1 injected pods and no tbot"
     assert finding.guide_says == "the guide is content"
 
 
 def test_no_injected_pod_does_not_make_a_tbot_that_is_down_run() -> None:
     down = tbot_running(GUIDE, make.tbot(ready=0), {}, NOW, PODS)
     violated(down, "CHK-5", causes=())
-    assert down.seen == "tbot is Ready on 0 of 1 nodes; none hosts an injected pod"
+    assert down.seen == "tbot is Ready on 0 of 1 nodes; no node hosts an injected pod"
 
 
 def test_a_tbot_that_does_not_answer_is_told_from_one_that_is_not_there() -> None:
@@ -213,7 +213,7 @@ def runs(*pods: Pod, fleet: Fleet) -> Finding:
 def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=2)
     finding = app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle())
-    words = "Deployment test-app/test-app: wants 2 pods and has 1; its ReplicaSet's events say why"
+    words = "Deployment test-app/test-app: it wants 2 pods and has 1; the events of its ReplicaSet give the reason"
     violated(finding, "CHK-7", evidence=("ev-test-app",), causes=())
     assert finding.seen == words
 
@@ -256,7 +256,7 @@ def test_no_pod_is_a_violation(item: str, judge: Judgment) -> None:
 def test_a_ready_pod_without_a_sidecar_is_a_violation(item: str, judge: Judgment) -> None:
     plain = make.pod("plain", injected=False)
     finding = judge(make.pod(), plain, fleet=make.fleet(make.proxy()))
-    violated(finding, item, "Pod test-app/plain: has no istio-proxy that could be asked", evidence=("ev-pod-plain",))
+    violated(finding, item, "Pod test-app/plain: it has no istio-proxy to read", evidence=("ev-pod-plain",))
 
 
 @pytest.mark.parametrize(("item", "judge"), ITEMS)
@@ -265,7 +265,7 @@ def test_a_running_proxy_that_cannot_be_read_leaves_it_open(item: str, judge: Ju
     a, b = make.pod("a"), make.pod("b")
     finding = judge(a, b, fleet=make.fleet(make.proxy(a), make.unread(b)))
     unknown(finding, item, evidence=("ev-guide", "ev-proxy-a", "ev-pod-b"))
-    assert finding.seen == "Pod test-app/b: could not be read: forbidden"
+    assert finding.seen == "Pod test-app/b: the suite could not read it: forbidden"
     assert finding.settle == "grant the right"
     assert finding.guide_says == "the guide is content"
 
@@ -276,7 +276,7 @@ def test_a_proxy_that_the_api_server_calls_ready_or_started_is_up(
     item: str, judge: Judgment, ready: bool, started: bool
 ) -> None:
     up = make.pod(proxy=make.istio_proxy(ready=ready, started=started))
-    unknown(judge(up, fleet=make.fleet(make.unread(up))), item, "could not be read")
+    unknown(judge(up, fleet=make.fleet(make.unread(up))), item, "the suite could not read it")
 
 
 @pytest.mark.parametrize(("item", "judge"), ITEMS)
@@ -285,7 +285,8 @@ def test_a_proxy_that_is_down_is_told_from_one_that_could_not_be_read(item: str,
     finding = judge(up, down, fleet=make.fleet(make.unread(up), make.unread(down)))
     violated(finding, item, causes=())
     assert finding.seen == (
-        "Pod test-app/down: holds no identity: its istio-proxy is not up; Pod test-app/up: could not be read: forbidden"
+        "Pod test-app/down: it holds no identity: its istio-proxy is not up; Pod test-app/up: the suite could"
+        " not read it: forbidden"
     )
 
 
@@ -295,7 +296,7 @@ def test_a_proxy_that_is_not_up_holds_no_identity(item: str, judge: Judgment) ->
         "b", proxy=make.istio_proxy(ready=False, started=False, state="waiting"), phase="Pending", ready=False
     )
     finding = judge(crashing, fleet=make.fleet(make.unread(crashing)))
-    violated(finding, item, "holds no identity: its istio-proxy is not up", evidence=("ev-pod-b",), causes=())
+    violated(finding, item, "it holds no identity: its istio-proxy is not up", evidence=("ev-pod-b",), causes=())
     assert {str(found.subject) for found in finding.problems} == {"Pod test-app/b"}
 
 
@@ -304,8 +305,8 @@ def test_one_violation_is_not_hidden_by_another_proxy_that_cannot_be_read() -> N
     finding = external(a, b, fleet=make.fleet(make.istiod_proxy(a), make.unread(b)))
     violated(finding, "CHK-9", causes=())
     assert finding.seen == (
-        "Pod test-app/a: in mode istio-ca: the agent found no socket at its start;"
-        " Pod test-app/b: could not be read: forbidden"
+        "Pod test-app/a: it is in mode istio-ca: the agent found no socket at its start;"
+        " Pod test-app/b: the suite could not read it: forbidden"
     )
 
 
@@ -327,12 +328,15 @@ def test_a_mesh_in_which_no_pod_uses_the_socket_is_not_a_mesh_without_workloads(
 @pytest.mark.parametrize(
     ("proxy", "words"),
     [
-        (make.istiod_proxy(), "its certificate is not Teleport's: none of the 1 authorities signed it"),
-        (make.proxy(chain=()), "holds no certificate: the agent found a socket at its start"),
-        (make.proxy(chain=(svid("test-app", "first"),)), f"its own is spiffe://{TRUST_DOMAIN}/ns/test-app/sa/test-app"),
+        (make.istiod_proxy(), "its certificate does not come from Teleport: none of the 1 authorities signed it"),
+        (make.proxy(chain=()), "it holds no certificate: the agent found a socket at its start"),
+        (
+            make.proxy(chain=(svid("test-app", "first"),)),
+            f"its own SPIFFE ID is spiffe://{TRUST_DOMAIN}/ns/test-app/sa/test-app",
+        ),
         (
             make.proxy(chain=(svid(uri=f"spiffe://{TRUST_DOMAIN}/ns/test-app/test-app"),)),
-            "/ns/test-app/test-app, its own is",
+            "/ns/test-app/test-app, its own SPIFFE ID is",
         ),
         (make.proxy(chain=(svid(uri="spiffe://cluster.local/ns/test-app/sa/test-app"),)), "spiffe://cluster.local/ns"),
         (make.proxy(chain=(svid(minutes=5),)), "it expired at 2026-03-01 11:55:00 UTC"),
@@ -356,7 +360,7 @@ def test_an_application_that_is_not_ready() -> None:
     ready, pending = make.pod("ready"), make.pod(phase="Pending", ready=False)
     finding = runs(ready, pending, fleet=make.fleet(make.proxy(ready), make.proxy(pending)))
     violated(finding, "CHK-7", causes=())
-    assert finding.seen == "Pod test-app/app: is Pending and not Ready"
+    assert finding.seen == "Pod test-app/app: it is Pending and not Ready"
 
 
 @pytest.mark.parametrize(
@@ -364,10 +368,10 @@ def test_an_application_that_is_not_ready() -> None:
     [
         (
             make.streams(cx_active=0, rq_active=0, cx_connect_fail=66),
-            "0 of 2 live streams on its socket: 0 connected, 66 failed",
+            "it has 0 of 2 live streams on its socket: 0 connected, 66 failed",
         ),
         (make.streams(cx_active=0), "0 connected"),
-        (make.streams(rq_active=1), "1 of 2 live streams"),
+        (make.streams(rq_active=1), "it has 1 of 2 live streams"),
     ],
     ids=["dead directory", "not connected", "one stream lost"],
 )
@@ -386,7 +390,7 @@ def test_a_socket_of_the_pods_own_is_not_the_nodes() -> None:
         own = make.pod(socket=make.EMPTY_DIR, annotations=asked)
         finding = on_socket(own, fleet=make.fleet(make.istiod_proxy(own)))
         violated(finding, "CHK-8", causes=(cause,))
-        assert finding.seen == "has an emptyDir as workload-socket: Istio falls back to its own CA without a word"
+        assert finding.seen == "it has an emptyDir as workload-socket: Istio silently falls back to its own CA"
     assert "Put the annotation `inject.istio.io/templates" in CAUSES["template-not-requested"].remedy[0]
     assert "with a hostPath of tbot's directory" in CAUSES["template-without-node-socket"].remedy[0]
 
@@ -396,19 +400,21 @@ def test_every_mode_but_the_external_socket_is_a_violation(mode: SdsMode) -> Non
     finding = external(make.pod(), fleet=make.fleet(make.proxy(sds_mode=mode, decided_by=("one reason", "another"))))
     causes = {SdsMode.RACE: ("pod-started-before-tbot",), SdsMode.TAKEOVER: ("socket-taken-over",)}.get(mode, ())
     violated(finding, "CHK-9", evidence=("ev-proxy-app",), causes=causes)
-    assert finding.seen == f"in mode {mode.value}: one reason; another"
+    assert finding.seen == f"it is in mode {mode.value}: one reason; another"
 
 
 def test_a_request_to_istiod_is_a_violation_in_any_mode() -> None:
     finding = external(make.pod(), fleet=make.fleet(make.proxy(csr_count=2)))
     violated(finding, "CHK-9", causes=())
-    assert finding.seen == "sent 2 certificate requests to istiod"
+    assert finding.seen == "its Istio agent sent 2 certificate requests to istiod"
 
 
 def test_a_right_looking_identity_after_a_late_start_passes_item_7_and_not_item_9() -> None:
     raced = make.proxy(sds_mode=SdsMode.RACE, csr_count=1, agent_certificate_held=True, has_files_cluster=False)
     holds(runs(make.pod(), fleet=make.fleet(raced)), "CHK-7")
-    violated(external(make.pod(), fleet=make.fleet(raced)), "CHK-9", "in mode race", causes=("pod-started-before-tbot",))
+    violated(
+        external(make.pod(), fleet=make.fleet(raced)), "CHK-9", "it is in mode race", causes=("pod-started-before-tbot",)
+    )
 
 
 def test_the_guides_complaint_does_not_make_a_healthy_mesh_fail() -> None:
@@ -446,7 +452,7 @@ def test_a_takeover_is_seen_although_socket_and_streams_are_the_nodes() -> None:
 def test_two_bad_certificates_at_once_are_both_told() -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = runs(a, b, fleet=make.fleet(make.istiod_proxy(a), replace(make.proxy(b), chain=())))
-    violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b: holds no certificate", causes=())
+    violated(finding, "CHK-7", "Pod test-app/a: its certificate", "Pod test-app/b: it holds no certificate", causes=())
 
 
 def test_chk9_a_dead_stream_or_a_plain_bundle_is_no_live_socket() -> None:
@@ -454,7 +460,7 @@ def test_chk9_a_dead_stream_or_a_plain_bundle_is_no_live_socket() -> None:
     dead = make.proxy(streams=make.streams(rq_active=0, cx_active=0, cx_connect_fail=66))
     finding = external(make.pod(), fleet=make.fleet(dead))
     violated(finding, "CHK-9", causes=())
-    assert finding.seen == "0 of 2 live streams on its socket: 0 connected, 66 failed to connect"
+    assert finding.seen == "it has 0 of 2 live streams on its socket: 0 connected, 66 failed attempts to connect"
     plain = external(make.pod(), fleet=make.fleet(make.proxy(validator=Validator.TRUSTED_CA)))
     violated(plain, "CHK-9", causes=())
-    assert plain.seen == "validates its peers by trusted_ca, which tbot never supplies"
+    assert plain.seen == "it validates its peers by trusted_ca, which tbot never supplies"

@@ -39,8 +39,8 @@ def test_two_nodes_must_take_workloads(requirement: str) -> None:
     nodes = node("a"), node("b")
     evidence = ["ev-a", "ev-b"]
     inapplicable(lambda: conditions.needs_two_nodes(requirement, nodes, ("a",)), requirement, evidence, "a")
-    nobody = "no node takes workloads"
-    inapplicable(lambda: conditions.needs_two_nodes(requirement, nodes, ()), requirement, evidence, nobody)
+    none = "no node takes workloads"
+    inapplicable(lambda: conditions.needs_two_nodes(requirement, nodes, ()), requirement, evidence, none)
 
 
 def test_an_ingress_gateway_must_be_there() -> None:

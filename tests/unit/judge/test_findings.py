@@ -19,7 +19,7 @@ from tests.unit.judge.assertions import inapplicable
 
 CLAIM = Claim("ID-01", "pods that are up", "2 pods", ("ev-1", "ev-2", "ev-1"), "the guide is content")
 A, B = ObjectRef("Pod", "a"), ObjectRef("Pod", "b")
-DOWN, UNREAD, OLD = Problem(A, "is down"), Problem(B, "could not be read"), Problem(B, "is old")
+DOWN, UNREAD, OLD = Problem(A, "is down"), Problem(B, "the suite could not read it"), Problem(B, "is old")
 KEPT = Measure("failed requests", 0, at_most=0)
 BROKEN = Measure("failed requests", 2, at_most=0)
 COUNTED = Measure("requests", 5123)
@@ -52,7 +52,7 @@ def test_a_problem_outweighs_what_is_unclear() -> None:
     assert finding.holds is Holds.NO
     assert (finding.problems, finding.unclear, finding.notes) == ((DOWN,), (UNREAD,), (OLD,))
     assert (finding.confirmed, finding.settle) == ("", "")
-    assert finding.seen == "Pod a: is down; Pod b: could not be read"
+    assert finding.seen == "Pod a: is down; Pod b: the suite could not read it"
 
 
 def test_what_is_unclear_outweighs_what_was_confirmed() -> None:
@@ -60,7 +60,7 @@ def test_what_is_unclear_outweighs_what_was_confirmed() -> None:
     common(finding)
     assert finding.holds is Holds.UNKNOWN
     assert (finding.confirmed, finding.settle) == ("", "grant the right")
-    assert finding.seen == "Pod b: could not be read"
+    assert finding.seen == "Pod b: the suite could not read it"
 
 
 PROBLEMS = st.lists(

@@ -41,24 +41,24 @@ def test_a_finding_stands_on_the_pods_their_proxies_and_the_claim() -> None:
 
 def test_what_is_wrong_with_one_proxy_leaves_the_others_confirmed() -> None:
     bad = make.proxy(A)
-    finding = judged(bad, make.proxy(B), problems=(problem(bad, "in mode race", "pod-started-before-tbot"),))
+    finding = judged(bad, make.proxy(B), problems=(problem(bad, "it is in mode race", "pod-started-before-tbot"),))
     violated(finding, "ID-01", causes=("pod-started-before-tbot",))
-    assert finding.seen == "Pod test-app/a: in mode race"
+    assert finding.seen == "Pod test-app/a: it is in mode race"
     assert finding.held == (Remark(make.proxy(B).ref, "serves b"),)
 
 
 def test_a_proxy_that_could_not_be_read_is_unclear_with_what_settles_it() -> None:
     finding = judged(make.proxy(A), make.unread(B))
     unknown(finding, "ID-01", evidence=("ev-pod-b",))
-    assert finding.seen == "Pod test-app/b: could not be read: forbidden"
+    assert finding.seen == "Pod test-app/b: the suite could not read it: forbidden"
     assert finding.settle == "grant the right"
     assert [str(each.subject) for each in finding.held] == ["Pod test-app/a"]
 
 
 def test_a_violation_is_told_before_what_could_not_be_read() -> None:
-    finding = judged(make.proxy(A), make.unread(B), problems=(problem(make.proxy(A), "in mode silent"),))
+    finding = judged(make.proxy(A), make.unread(B), problems=(problem(make.proxy(A), "it is in mode silent"),))
     violated(finding, "ID-01", causes=())
-    assert finding.seen == "Pod test-app/a: in mode silent; Pod test-app/b: could not be read: forbidden"
+    assert finding.seen == "Pod test-app/a: it is in mode silent; Pod test-app/b: the suite could not read it: forbidden"
 
 
 @pytest.mark.parametrize(
@@ -70,32 +70,36 @@ def test_a_proxy_that_is_down_holds_no_identity(proxy: dict[str, Any], reason: s
     down = created(timedelta(hours=1), **proxy)
     finding = judged(make.proxy(A), make.unread(down), pods=(A, down))
     violated(finding, "ID-01", evidence=("ev-pod-b",), causes=())
-    assert finding.seen == f"Pod test-app/b: holds no identity: its istio-proxy is not up{reason}"
+    assert finding.seen == f"Pod test-app/b: it holds no identity: its istio-proxy is not up{reason}"
     assert finding.problems[0].evidence == ("ev-pod-b",)
 
 
 def test_a_pod_without_any_proxy_holds_no_identity() -> None:
     plain = make.pod("b", injected=False)
-    violated(judged(make.unread(plain), pods=(plain,)), "ID-01", "holds no identity: its istio-proxy is not up")
+    violated(judged(make.unread(plain), pods=(plain,)), "ID-01", "it holds no identity: its istio-proxy is not up")
 
 
 @pytest.mark.parametrize("up", [{"ready": True}, {"started": True}])
 def test_a_proxy_that_is_ready_or_started_is_up(up: dict[str, bool]) -> None:
     pod = created(timedelta(hours=1), **up)
-    unknown(judged(make.unread(pod), pods=(pod,)), "ID-01", "could not be read")
+    unknown(judged(make.unread(pod), pods=(pod,)), "ID-01", "the suite could not read it")
 
 
 def test_a_young_pod_whose_proxy_is_not_up_is_starting_unless_it_has_restarted() -> None:
     second = timedelta(seconds=1)
     young, old = created(STARTING - second), created(STARTING)
-    unknown(judged(make.unread(young), pods=(young,)), "ID-01", "could not be read")
-    violated(judged(make.unread(old), pods=(old,)), "ID-01", "holds no identity")
+    unknown(judged(make.unread(young), pods=(young,)), "ID-01", "the suite could not read it")
+    violated(judged(make.unread(old), pods=(old,)), "ID-01", "it holds no identity")
     restarted = created(STARTING - second, restarts=1)
-    violated(judged(make.unread(restarted), pods=(restarted,)), "ID-01", "holds no identity")
+    violated(judged(make.unread(restarted), pods=(restarted,)), "ID-01", "it holds no identity")
 
 
 def test_a_proxy_of_a_pod_that_the_api_server_does_not_list_is_unclear() -> None:
-    unknown(judged(make.proxy(A), make.unread(created(timedelta(hours=1))), pods=(A,)), "ID-01", "Pod test-app/b: could not")
+    unknown(
+        judged(make.proxy(A), make.unread(created(timedelta(hours=1))), pods=(A,)),
+        "ID-01",
+        "Pod test-app/b: the suite could not",
+    )
 
 
 def test_only_what_could_not_be_read_needs_settling() -> None:
@@ -116,5 +120,5 @@ def test_notes_numbers_and_the_guides_answer_are_kept() -> None:
     violated(late, "ID-01", "age: 15 s (at most 10 s)")
 
 
-def test_a_fleet_of_nobody_is_confirmed_by_what_was_listed() -> None:
+def test_an_empty_fleet_is_confirmed_by_what_was_listed() -> None:
     holds(of_proxies(CLAIM, (), make.fleet(), (), confirmed="no sidecar"), "ID-01", "ev-pods")

@@ -57,6 +57,16 @@ def finding(holds: Holds, req_id: str = "CHK-9", condition: str = "", cause: str
     )
 
 
+def test_the_words_of_reports() -> None:
+    verdicts = ["pass", "fail", "error", "waived", "skipped", "not-applicable", "not-evaluated"]
+    assert [each.value for each in Verdict] == verdicts
+    assert [each.value for each in Result] == ["pass", "fail", "inconclusive", "partial"]
+    assert [each.value for each in Authority] == ["teleport", "stand-in", "unknown"]
+    assert [each.value for each in Ending] == [
+        "completed", "violated", "broke", "not-applicable", "skipped-by-policy", "skipped-by-test", "not-run",
+    ]  # fmt: skip
+
+
 def scenario(
     ending: Ending = Ending.COMPLETED, *findings: Finding, evidence: int = 1, requirements: tuple[str, ...] = ("CHK-9",)
 ) -> ScenarioOutcome:

@@ -66,7 +66,7 @@ def test_a_pod_that_is_broken_otherwise_shows_nothing() -> None:
     unknown(finding, "NEG-01")
     assert finding.seen == "the guide finds something: kubectl get pods: the guide is not"
     unread = ObservedProxies((attempts.pod("fallback"),), make.fleet(make.unread(attempts.pod("fallback"))), ("ev-pods",))
-    words = "cannot be told: Pod conformance-1/fallback: could not be read: forbidden"
+    words = "could not be determined: Pod conformance-1/fallback: the suite could not read it: forbidden"
     unknown(recognised(unread), "NEG-01", *(f"{r} {words}" for r in ("ID-01", "ID-03", "ID-06", "ID-07")))
 
 
@@ -81,7 +81,7 @@ def test_workloads_of_istiods_shake_hands() -> None:
     holds(lets_in_its_like(attempts.handshake(outcome=attempts.GRANTED)), "NEG-01", "ev-handshake")
     finding = lets_in_its_like(attempts.handshake())
     unknown(finding, "NEG-01")
-    assert finding.seen.startswith("it does not let in its like: ")
+    assert finding.seen.startswith("it refuses another pod that istiod certified: ")
 
 
 # NEG-04
@@ -101,17 +101,17 @@ def test_another_name_without_a_socket_ends_the_agent() -> None:
         ({"proxy": make.istiod_proxy()}, "its Envoy runs, in mode istio-ca", ()),
         (
             {"pod": attempts.pod("fail-closed", ready=False)},
-            "its workload-socket is hostPath, not an emptyDir of its own",
+            "its volume workload-socket is hostPath, not an emptyDir of its own",
             (ISTIOS_TEMPLATE,),
         ),
         (
             {"pod": attempts.pod("fail-closed", ready=False, socket=CSI)},
-            "its workload-socket is csi, not an emptyDir of its own",
+            "its volume workload-socket is csi, not an emptyDir of its own",
             (ISTIOS_TEMPLATE,),
         ),
         (
             {"pod": attempts.pod("fail-closed", ready=False, socket=None)},
-            "its workload-socket is missing, not an emptyDir of its own",
+            "its volume workload-socket is missing, not an emptyDir of its own",
             (),
         ),
     ],
@@ -127,10 +127,10 @@ def test_an_agent_that_ended_for_another_reason_shows_nothing() -> None:
     ended = attempts.closed(outcome=Ending(AttemptEnd.OTHER, "", "cannot reach istiod"))
     finding = other_name_fails_closed(ended)
     unknown(finding, "NEG-04", "cannot reach istiod")
-    assert finding.seen.startswith("its agent ")
+    assert finding.seen.startswith("the start of its Istio agent: ")
     pending = other_name_fails_closed(attempts.not_run("fail-closed", "Pending"))
     unknown(pending, "NEG-04")
-    assert (pending.where, pending.seen) == ("fail-closed", "did not run: Pending")
+    assert (pending.where, pending.seen) == ("fail-closed", "it did not run: Pending")
 
 
 def test_the_usual_name_falls_back_to_istiod() -> None:
@@ -147,7 +147,7 @@ def test_the_usual_name_falls_back_to_istiod() -> None:
         ({"pod": attempts.pod("stranger", ready=False, socket=make.EMPTY_DIR)}, "it is not Ready", ()),
         (
             {"pod": attempts.pod("stranger")},
-            "its workload-socket is hostPath, not an emptyDir of its own",
+            "its volume workload-socket is hostPath, not an emptyDir of its own",
             (ISTIOS_TEMPLATE,),
         ),
     ],
@@ -162,7 +162,7 @@ def test_the_usual_name_that_does_not_fall_back(changes: dict[str, Any], words: 
 def test_a_fall_back_that_did_not_run_shows_nothing() -> None:
     finding = usual_name_falls_back(attempts.not_run("stranger", "Pending"))
     unknown(finding, "NEG-04")
-    assert (finding.where, finding.seen) == ("stranger", "did not run: Pending")
+    assert (finding.where, finding.seen) == ("stranger", "it did not run: Pending")
 
 
 # NEG-07
@@ -200,7 +200,9 @@ def test_the_name_that_fails_open(proxies: Fleet) -> None:
     violated(finding, "NEG-07", causes=(DEFAULT,))
     (shown,) = finding.showing(DEFAULT)
     assert str(shown.subject) == "DaemonSet teleport-system/tbot"
-    assert shown.said == "its socket is called `socket`: a proxy that starts without it falls back to istiod and is Ready"
+    assert (
+        shown.said == "its socket is called `socket`: a proxy that starts without it falls back to istiod and becomes Ready"
+    )
     assert finding.seen.startswith(f"{shown.subject}: {shown.said}")
     assert "Give the socket another file name in tbot's ConfigMap" in CAUSES[DEFAULT].remedy[0]
 
@@ -208,7 +210,7 @@ def test_the_name_that_fails_open(proxies: Fleet) -> None:
 def test_a_proxy_that_looks_for_another_name_does_not_show_the_default_one() -> None:
     finding = install_fails_closed(agent_on(OTHER), proxies_on(OTHER, "socket"))
     violated(finding, "NEG-07", causes=())
-    assert finding.seen == f"Pod test-app/app-1: looks for `socket`, tbot's socket is called `{OTHER}`"
+    assert finding.seen == f"Pod test-app/app-1: it looks for `socket`, tbot's socket is called `{OTHER}`"
     assert finding.showing(DEFAULT) == ()
 
 
@@ -224,7 +226,7 @@ def test_proxies_that_cannot_be_read_leave_it_open() -> None:
     for proxies in (partly, make.fleet(make.unread())):
         finding = install_fails_closed(agent_on(OTHER), proxies)
         unknown(finding, "NEG-07")
-        assert finding.seen == "Pod test-app/app: could not be read: forbidden"
+        assert finding.seen == "Pod test-app/app: the suite could not read it: forbidden"
         assert finding.settle == "grant the right"
     nothing = install_fails_closed(agent_on(OTHER), make.fleet())
     unknown(nothing, "NEG-07")

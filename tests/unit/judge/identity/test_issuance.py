@@ -47,8 +47,8 @@ def test_two_service_accounts_under_one_name() -> None:
     finding = told_apart(workload("alpha"), workload("beta", "beta", uri=fixed))
     violated(finding, "ID-09", causes=())
     assert finding.seen == (
-        f"Pod run/beta: carries {fixed}, its own is spiffe://{TRUST_DOMAIN}/ns/run/sa/beta;"
-        f" Pod run/alpha: has another service account than Pod run/beta and carries {fixed} as well"
+        f"Pod run/beta: it carries {fixed}, its own SPIFFE ID is spiffe://{TRUST_DOMAIN}/ns/run/sa/beta;"
+        f" Pod run/alpha: it carries {fixed}, as Pod run/beta does, which has another service account"
     )
     assert finding.held == ()
 
@@ -57,7 +57,7 @@ def test_one_service_account_under_two_names() -> None:
     finding = told_apart(workload("alpha"), workload("far", uri=f"spiffe://{TRUST_DOMAIN}/ns/run/sa/alpha-2"))
     violated(finding, "ID-09", causes=())
     ids = f"spiffe://{TRUST_DOMAIN}/ns/run/sa"
-    assert finding.seen == f"Pod run/far: carries {ids}/alpha-2, its own is {ids}/alpha"
+    assert finding.seen == f"Pod run/far: it carries {ids}/alpha-2, its own SPIFFE ID is {ids}/alpha"
     assert [str(each.subject) for each in finding.held] == ["Pod run/alpha"]
 
 
@@ -66,23 +66,23 @@ def test_a_key_or_a_certificate_that_two_pods_hold() -> None:
     shared = workload("alpha", key="shared"), workload("far", key="shared", minutes=50)
     finding = told_apart(*shared)
     violated(finding, "ID-09", causes=())
-    assert finding.seen == "Pod run/alpha: holds the same key as Pod run/far"
+    assert finding.seen == "Pod run/alpha: it holds the same key as Pod run/far"
     one = workload("alpha")
     assert one.leaf is not None
     same = told_apart(one, replace(workload("far"), chain=one.chain))
     violated(same, "ID-09", causes=())
     assert same.seen == (
-        "Pod run/alpha: holds the same key as Pod run/far;"
-        f" holds the same certificate as Pod run/far, serial {one.leaf.serial}"
+        "Pod run/alpha: it holds the same key as Pod run/far;"
+        f" it holds the same certificate as Pod run/far, serial {one.leaf.serial}"
     )
 
 
 def test_a_workload_without_a_certificate_or_an_answer() -> None:
     without = told_apart(workload("alpha"), replace(workload("beta", "beta"), chain=()))
-    violated(without, "ID-09", "Pod run/beta: holds no certificate", causes=())
+    violated(without, "ID-09", "Pod run/beta: it holds no certificate", causes=())
     finding = identities_are_told_apart(make.sidecars(workload("alpha"), make.unread()), TRUST_DOMAIN)
     unknown(finding, "ID-09")
-    assert finding.seen == "Pod test-app/app: could not be read: forbidden"
+    assert finding.seen == "Pod test-app/app: the suite could not read it: forbidden"
 
 
 EXPECTED = Expectation(make.bundle(), make.istiod(), Lifetime(timedelta(minutes=61), "an hour", ("ev-agent",)))
@@ -104,8 +104,8 @@ def test_a_classic_sidecar_that_started_before_tbot() -> None:
     finding = alike(make.proxy(), raced)
     violated(finding, "ID-09", causes=("pod-started-before-tbot",))
     assert finding.seen == (
-        "Pod test-app/classic: fails ID-01: in mode race: the agent found a socket at its start;"
-        " fails ID-07: sent 1 certificate requests to istiod"
+        "Pod test-app/classic: it fails ID-01: it is in mode race: the agent found a socket at its start;"
+        " it fails ID-07: its Istio agent sent 1 certificate requests to istiod"
     )
     assert [str(each.subject) for each in finding.held] == ["Pod test-app/app"]
 
@@ -119,7 +119,7 @@ def test_a_pod_that_did_not_get_the_kind_it_asked_for() -> None:
     native = replace(make.pod(), name="classic", uid="uid-classic")
     finding = alike(make.proxy(native), pods=(native,))
     violated(finding, "ID-09", causes=())
-    assert finding.seen == "asked for a classic sidecar and has a native one"
+    assert finding.seen == "it asked for a classic sidecar and has a native one"
     assert finding.where == "Pod test-app/classic"
 
 
@@ -146,12 +146,13 @@ def trail(*events: IssuedSvid) -> AuditTrail:
 def test_an_event_for_each_certificate() -> None:
     finding = certificates_are_audited(make.sidecars(PROXY), trail(EVENT, replace(EVENT, serial="1", pod_name="other")))
     holds(finding, "ID-10", "ev-audit", "ev-proxy-app", "ev-pods")
+    assert finding.seen == f"Pod test-app/app: serial {EVENT.serial}"
 
 
-def test_a_certificate_that_nobody_audited() -> None:
+def test_a_certificate_without_an_audit_event() -> None:
     finding = certificates_are_audited(make.sidecars(PROXY), trail(replace(EVENT, serial="1")))
     violated(finding, "ID-10", evidence=("ev-audit",), causes=())
-    words = f"Pod test-app/app: no event for its certificate with the serial {EVENT.serial}"
+    words = f"Pod test-app/app: the audit log has no event for its certificate with the serial {EVENT.serial}"
     assert finding.seen == words
     without = certificates_are_audited(make.sidecars(PROXY), trail())
     violated(without, "ID-10", evidence=("ev-audit",), causes=("audit-events-not-collected",))
@@ -187,6 +188,6 @@ def test_an_event_about_another_workload(changes: dict[str, Any], words: str) ->
 
 def test_without_certificates_or_sidecars() -> None:
     finding = certificates_are_audited(make.sidecars(make.proxy(chain=())), trail(EVENT))
-    violated(finding, "ID-10", "Pod test-app/app: holds no certificate", causes=())
+    violated(finding, "ID-10", "Pod test-app/app: it holds no certificate", causes=())
     inapplicable(certificates_are_audited(make.sidecars(), trail()), "ID-10", "ev-pods")
-    unknown(certificates_are_audited(make.sidecars(make.unread()), trail()), "ID-10", "could not be read")
+    unknown(certificates_are_audited(make.sidecars(make.unread()), trail()), "ID-10", "the suite could not read it")

@@ -80,7 +80,7 @@ def test_what_cannot_be_read_is_not_dropped(item: str) -> None:
     a, b = make.pod("a"), make.pod("b")
     finding = ALL[item](make.sidecars(make.proxy(a), make.unread(b)))
     unknown(finding, item, evidence=("ev-proxy-a", "ev-pod-b"))
-    assert finding.seen == "Pod test-app/b: could not be read: forbidden"
+    assert finding.seen == "Pod test-app/b: the suite could not read it: forbidden"
     assert finding.settle == "grant the right"
     assert [str(each.subject) for each in finding.held] == ["Pod test-app/a"]
 
@@ -90,7 +90,7 @@ def test_a_pod_that_is_not_in_the_fleet_is_not_passed_over(item: str) -> None:
     left_out = ObservedProxies([make.pod("a"), make.pod("b")], make.fleet(make.proxy(make.pod("a"))), ("ev-pods",))
     finding = ALL[item](left_out)
     unknown(finding, item)
-    assert finding.seen == "Pod test-app/b: was not asked"
+    assert finding.seen == "Pod test-app/b: the suite did not ask it"
 
 
 @pytest.mark.parametrize("item", ALL)
@@ -99,16 +99,16 @@ def test_a_crashing_proxy_has_no_identity_and_a_starting_one_is_still_open(item:
     crashing = make.pod("b", proxy=down, ready=False, created_at="2026-03-01T11:59:30Z")
     finding = ALL[item](make.sidecars(make.unread(crashing), pods=[crashing]))
     violated(finding, item, causes=())
-    assert finding.seen == "Pod test-app/b: holds no identity: its istio-proxy is not up (CrashLoopBackOff)"
+    assert finding.seen == "Pod test-app/b: it holds no identity: its istio-proxy is not up (CrashLoopBackOff)"
     waiting = make.istio_proxy(ready=False, started=False, state="waiting", reason="PodInitializing")
     starting = make.pod("b", proxy=waiting, ready=False, created_at="2026-03-01T11:59:30Z")
     open_one = ALL[item](make.sidecars(make.unread(starting), pods=[starting]))
     unknown(open_one, item)
-    assert open_one.seen == "Pod test-app/b: could not be read: forbidden"
+    assert open_one.seen == "Pod test-app/b: the suite could not read it: forbidden"
     stuck = replace(starting, created_at="2026-03-01T11:50:00Z")
     finding = ALL[item](make.sidecars(make.unread(stuck), pods=[stuck]))
     violated(finding, item, causes=())
-    assert finding.seen == "Pod test-app/b: holds no identity: its istio-proxy is not up (PodInitializing)"
+    assert finding.seen == "Pod test-app/b: it holds no identity: its istio-proxy is not up (PodInitializing)"
 
 
 # Whole situations: exactly these requirements fail.
@@ -164,9 +164,9 @@ def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_g
     finding = secrets_come_from_the_socket(make.sidecars(served, taken, pods=[first, second]))
     violated(finding, "ID-01", causes=("socket-taken-over",))
     assert finding.seen == (
-        "Pod test-app/first: in mode istio-ca: the agent found no socket at its start;"
-        " Pod test-app/second: in mode takeover: the URI SAN is not the pod's own;"
-        " the key is that of Pod test-app/first, whose agent serves the node's socket"
+        "Pod test-app/first: it is in mode istio-ca: the agent found no socket at its start;"
+        " Pod test-app/second: it is in mode takeover: the URI SAN is not the pod's own;"
+        " the key is that of Pod test-app/first, whose Istio agent serves the node's socket"
     )
     assert [(p.subject.name, p.cause) for p in finding.problems] == [("first", ""), ("second", "socket-taken-over")]
     assert causes_of(taken, pods=(second,)) == {"ID-01": ("socket-taken-over",)}
@@ -174,7 +174,7 @@ def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_g
     name = names_are_the_pods_own(make.sidecars(served, taken, pods=[first, second]), make.bundle())
     violated(name, "ID-02", causes=())
     ids = f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa"
-    assert name.seen == f"Pod test-app/second: carries {ids}/gamma, its own is {ids}/delta"
+    assert name.seen == f"Pod test-app/second: it carries {ids}/gamma, its own SPIFFE ID is {ids}/delta"
     assert [str(each.subject) for each in name.held] == ["Pod test-app/first"]
 
 
@@ -184,7 +184,7 @@ def test_another_nodes_pod_with_that_key_is_not_blamed() -> None:
     assert "the key is that of" not in secrets_come_from_the_socket(make.sidecars(elsewhere, taken)).seen
 
 
-def test_a_pod_that_nobody_has_supplied() -> None:
+def test_a_pod_without_a_certificate() -> None:
     silent = make.proxy(
         sds_mode=SdsMode.SILENT, chain=(), validator=Validator.NONE, root_authorities={}, streams=make.streams(rq_active=0)
     )
@@ -199,7 +199,7 @@ def test_every_mode_but_the_external_socket(mode: SdsMode) -> None:
     finding = secrets_come_from_the_socket(make.sidecars(make.proxy(sds_mode=mode, decided_by=("why", "and why"))))
     causes = {SdsMode.RACE: ("pod-started-before-tbot",), SdsMode.TAKEOVER: ("socket-taken-over",)}.get(mode, ())
     violated(finding, "ID-01", causes=causes)
-    assert finding.seen == f"Pod test-app/app: in mode {mode.value}: why; and why"
+    assert finding.seen == f"Pod test-app/app: it is in mode {mode.value}: why; and why"
 
 
 @pytest.mark.parametrize(
@@ -207,14 +207,14 @@ def test_every_mode_but_the_external_socket(mode: SdsMode) -> None:
     [
         (
             {"streams": make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)},
-            "0 of 2 live streams on its socket: 0 connected, 66 failed to connect",
+            "it has 0 of 2 live streams on its socket: 0 connected, 66 failed attempts to connect",
         ),
         (
             {"streams": make.streams(rq_active=1)},
-            "1 of 2 live streams on its socket: 1 connected, 0 failed to connect",
+            "it has 1 of 2 live streams on its socket: 1 connected, 0 failed attempts to connect",
         ),
-        ({"csr_count": 3}, "sent 3 certificate requests to istiod"),
-        ({"agent_certificate_held": True}, "its agent holds a certificate of its own"),
+        ({"csr_count": 3}, "its Istio agent sent 3 certificate requests to istiod"),
+        ({"agent_certificate_held": True}, "its Istio agent holds a certificate of its own"),
     ],
 )
 def test_the_right_mode_and_yet_not_supplied(changes: dict[str, Any], words: str) -> None:
@@ -250,10 +250,20 @@ def test_a_service_account_that_only_looks_alike_is_another() -> None:
     """The pod's own, as the API server has it, decides: not its labels, not its name."""
     pod = make.pod(service_account="test-app-2")
     finding = names_are_the_pods_own(make.sidecars(make.proxy(pod, chain=(svid(),)), pods=[pod]), make.bundle())
-    violated(finding, "ID-02", "/sa/test-app, its own is spiffe://teleport.example.com/ns/test-app/sa/test-app-2", causes=())
+    violated(
+        finding,
+        "ID-02",
+        "/sa/test-app, its own SPIFFE ID is spiffe://teleport.example.com/ns/test-app/sa/test-app-2",
+        causes=(),
+    )
 
 
 # ID-03
+
+
+def test_the_issuer_is_what_is_confirmed() -> None:
+    (remark,) = teleport_issued(make.sidecars(make.proxy()), make.bundle(), make.istiod()).held
+    assert remark.said == f"issued by {make.proxy().chain[0].issuer}"
 
 
 def test_a_certificate_of_neither() -> None:
@@ -290,40 +300,53 @@ CLOCK, LONG = "issuer-clock-off", "lifetime-above-maximum"
 @pytest.mark.parametrize(
     ("certificate", "words", "causes"),
     [
-        (svid(is_ca=True), "it is a CA", ()),
-        (svid(usage=None), "it has no key usage", ()),
-        (svid(usage_critical=False), "its key usage is not critical", ()),
-        (svid(usage=frozenset({"key_encipherment"})), "its key may not sign", ()),
-        (svid(usage=SIGNS | {"key_cert_sign"}), "its key may do what only an authority may: key_cert_sign", ()),
-        (svid(usage=SIGNS | {"crl_sign"}), "its key may do what only an authority may: crl_sign", ()),
-        (svid(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "its extended key usage lacks client_auth", ()),
-        (svid(extended=()), "its extended key usage lacks client_auth, server_auth", ()),
-        (svid(san_critical=False), "its subject is empty and its alternative name not critical", ()),
+        (svid(is_ca=True), "its certificate is that of a CA", ()),
+        (svid(usage=None), "its certificate has no key usage", ()),
+        (svid(usage_critical=False), "its certificate has a key usage that is not critical", ()),
+        (svid(usage=frozenset({"key_encipherment"})), "its certificate lacks the key usage digital_signature", ()),
+        (
+            svid(usage=SIGNS | {"key_cert_sign"}),
+            "its certificate has the key usage of an authority: key_cert_sign",
+            (),
+        ),
+        (svid(usage=SIGNS | {"crl_sign"}), "its certificate has the key usage of an authority: crl_sign", ()),
+        (
+            svid(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)),
+            "its certificate lacks the extended key usage client_auth",
+            (),
+        ),
+        (svid(extended=()), "its certificate lacks the extended key usage client_auth, server_auth", ()),
+        (svid(san_critical=False), "its certificate has an empty subject, and an alternative name that is not critical", ()),
         (
             svid(starts=NOW + timedelta(minutes=1)),
-            "at 2026-03-01 12:00:00 UTC it is valid from 2026-03-01 12:01:00 UTC: too late for a clock that is 30 s off",
+            "its certificate is valid from 2026-03-01 12:01:00 UTC: too late at 2026-03-01 12:00:00 UTC for a"
+            " clock that is 30 s off",
             (CLOCK,),
         ),
         (
             svid(starts=NOW - timedelta(seconds=10)),
-            "at 2026-03-01 12:00:00 UTC it is valid from 2026-03-01 11:59:50 UTC: too late for a clock that is 30 s off",
+            "its certificate is valid from 2026-03-01 11:59:50 UTC: too late at 2026-03-01 12:00:00 UTC for a"
+            " clock that is 30 s off",
             (CLOCK,),
         ),
         (
             svid(minutes=5),
-            "at 2026-03-01 12:00:00 UTC it is valid until 2026-03-01 11:55:00 UTC: too short for a clock that is 30 s off",
+            "its certificate is valid until 2026-03-01 11:55:00 UTC: too short at 2026-03-01 12:00:00 UTC for a"
+            " clock that is 30 s off",
             (),
         ),
         (
             svid(minutes=10.25),
-            "at 2026-03-01 12:00:00 UTC it is valid until 2026-03-01 12:00:15 UTC: too short for a clock that is 30 s off",
+            "its certificate is valid until 2026-03-01 12:00:15 UTC: too short at 2026-03-01 12:00:00 UTC for a"
+            " clock that is 30 s off",
             (),
         ),
-        (svid(minutes=62), "it lives 3720 s, at most 3660 s are configured", (LONG,)),
+        (svid(minutes=62), "its certificate lives 3720 s, more than 3660 s", (LONG,)),
         (
             svid(starts=NOW + timedelta(hours=1), minutes=62),
-            "at 2026-03-01 12:00:00 UTC it is valid from 2026-03-01 13:00:00 UTC: too late for a clock that is 30 s off;"
-            " it lives 3720 s, at most 3660 s are configured",
+            "its certificate is valid from 2026-03-01 13:00:00 UTC: too late at 2026-03-01 12:00:00 UTC for a"
+            " clock that is 30 s off;"
+            " its certificate lives 3720 s, more than 3660 s",
             (CLOCK, LONG),
         ),
     ],
@@ -373,7 +396,7 @@ def test_what_the_identity_allows_may_be_unknown() -> None:
     assert "ev-identity" in effective_lifetime(make.tbot(), make.identity()).evidence
 
 
-def test_without_a_service_nobody_knows_the_longest_life() -> None:
+def test_without_a_service_the_longest_life_is_unknown() -> None:
     with pytest.raises(CouldNotTell, match="credential_ttl"):
         effective_lifetime(make.tbot(config=make.tbot_config(services=())), None)
 
@@ -384,10 +407,10 @@ def test_without_a_service_nobody_knows_the_longest_life() -> None:
 @pytest.mark.parametrize(
     ("changes", "words", "causes"),
     [
-        ({"root_authorities": {TRUST_DOMAIN: (authority(), authority("rogue"))}}, "trusts CN=rogue", ()),
-        ({"root_authorities": {TRUST_DOMAIN: (authority("old"),)}}, "lacks CN=teleport", ("bundle-not-delivered",)),
-        ({"root_authorities": {TRUST_DOMAIN: ()}}, "lacks CN=teleport", ()),
-        ({"root_authorities": {}}, "lacks CN=teleport", ()),
+        ({"root_authorities": {TRUST_DOMAIN: (authority(), authority("rogue"))}}, "it trusts CN=rogue", ()),
+        ({"root_authorities": {TRUST_DOMAIN: (authority("old"),)}}, "it lacks CN=teleport", ("bundle-not-delivered",)),
+        ({"root_authorities": {TRUST_DOMAIN: ()}}, "it lacks CN=teleport", ()),
+        ({"root_authorities": {}}, "it lacks CN=teleport", ()),
         (
             {"root_authorities": {TRUST_DOMAIN: (authority(),), "other": (authority("o"),)}},
             "trust domains other as well",
@@ -396,10 +419,10 @@ def test_without_a_service_nobody_knows_the_longest_life() -> None:
         ({"root_authorities": {"cluster.local": (authority(),)}}, "trust domains cluster.local as well", ()),
         (
             {"validator": Validator.TRUSTED_CA, "root_authorities": {"": (authority(),)}},
-            "validates its peers with a plain trusted_ca (CN=teleport), not with the SPIFFE validator",
+            "it validates its peers with a plain trusted_ca (CN=teleport), not with the SPIFFE validator",
             (),
         ),
-        ({"validator": Validator.NONE, "root_authorities": {}}, "holds no authority to validate its peers with", ()),
+        ({"validator": Validator.NONE, "root_authorities": {}}, "it holds no authority to validate its peers with", ()),
     ],
 )
 def test_authorities(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
@@ -414,10 +437,10 @@ def test_both_authorities_of_a_rotation_are_wanted() -> None:
     swapped = make.proxy(root_authorities={TRUST_DOMAIN: (authority(), authority("old"))})
     holds(authorities_are_teleports(make.sidecars(swapped), both), "ID-06")
     behind = authorities_are_teleports(make.sidecars(make.proxy()), both)
-    violated(behind, "ID-06", "Pod test-app/app: lacks CN=old", causes=("bundle-not-delivered",))
+    violated(behind, "ID-06", "Pod test-app/app: it lacks CN=old", causes=("bundle-not-delivered",))
     assert "See whether tbot on the node reaches Teleport" in CAUSES["bundle-not-delivered"].remedy[1]
     taken = make.proxy(sds_mode=SdsMode.TAKEOVER, root_authorities={TRUST_DOMAIN: (authority("istiod"),)})
-    violated(authorities_are_teleports(make.sidecars(taken), both), "ID-06", "lacks CN=old", causes=())
+    violated(authorities_are_teleports(make.sidecars(taken), both), "ID-06", "it lacks CN=old", causes=())
 
 
 # ID-07
@@ -425,15 +448,15 @@ def test_both_authorities_of_a_rotation_are_wanted() -> None:
 
 def test_requests() -> None:
     for proxy, words in (
-        (make.proxy(csr_count=1), "sent 1 certificate requests to istiod"),
-        (make.proxy(agent_certificate_held=True), "its agent holds a certificate of its own"),
+        (make.proxy(csr_count=1), "its Istio agent sent 1 certificate requests to istiod"),
+        (make.proxy(agent_certificate_held=True), "its Istio agent holds a certificate of its own"),
     ):
         finding = no_request_went_to_istiod(make.sidecars(proxy))
         violated(finding, "ID-07", causes=())
         assert finding.seen == f"Pod test-app/app: {words}"
 
 
-# How it is told.
+# The sentence about many sidecars.
 
 
 def test_of_many_sidecars_the_sentence_names_the_first_and_the_finding_each() -> None:
@@ -442,7 +465,7 @@ def test_of_many_sidecars_the_sentence_names_the_first_and_the_finding_each() ->
     first = ", ".join(f"Pod test-app/p{n:02}" for n in range(10))
     assert ALL["ID-02"](make.sidecars(*many)).seen == f"{first} and 20 more: {own}"
     finding = ALL["ID-02"](make.sidecars(*(replace(p, chain=()) for p in many)))
-    assert finding.seen == f"{first} and 20 more: holds no certificate: the agent found a socket at its start"
+    assert finding.seen == f"{first} and 20 more: it holds no certificate: the agent found a socket at its start"
     assert [p.subject.name for p in finding.problems] == [f"p{n:02}" for n in range(30)]
 
 
@@ -453,7 +476,8 @@ def test_one_bad_sidecar_among_many_is_named() -> None:
     finding = ALL["ID-03"](make.sidecars(*good, bad))
     violated(finding, "ID-03", causes=())
     assert finding.seen == (
-        "Pod test-app/bad: its certificate is not Teleport's: none of the 1 authorities signed it (its issuer is CN=istiod);"
+        "Pod test-app/bad: its certificate does not come from Teleport: none of the 1 authorities signed it"
+        " (its issuer is CN=istiod);"
         " its certificate descends from istiod's authority"
     )
     assert len(finding.held) == 30

@@ -1,4 +1,4 @@
-"""NEG-02, NEG-03 and NEG-06: a refusal counts only with its reason, and with somebody who is let in."""
+"""NEG-02, NEG-03 and NEG-06: a refusal counts only with its reason, and beside a caller that is accepted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_rules_may_refuse_it_before_the_template_does() -> None:
 
 def test_a_process_in_no_pod_with_an_identity() -> None:
     given = attempts.outside(leaf=svid(), outcome=attempts.GRANTED)
-    words = "Node node-1: a process in no pod was given spiffe://"
+    words = "Node node-1: tbot gave a process outside of any pod spiffe://"
     finding = outside_is_refused([given], [make.sds_probe()], make.bundle())
     violated(finding, "NEG-02", words, causes=())
     assert finding.held == ()
@@ -39,11 +39,11 @@ def test_a_process_in_no_pod_with_an_identity() -> None:
     violated(outside_is_refused([given, attempts.not_run()], [make.refused()], make.bundle()), "NEG-02", words, causes=())
 
 
-def test_where_nobody_is_attested_a_refusal_is_none() -> None:
+def test_where_no_caller_is_attested_a_refusal_is_none() -> None:
     alike = make.sds_probe(leaf=None, reason="refused by the SDS server: workload.kubernetes is unset")
     finding = outside_is_refused([attempts.outside()], [alike], make.bundle())
     violated(finding, "NEG-02", causes=())
-    words = "a process in a pod is refused as one in no pod: tbot attests no caller"
+    words = "tbot refuses a process in a pod as if it were outside: it attests no caller"
     assert finding.seen == f"Node node-1: {words} (refused by the SDS server: workload.kubernetes is unset)"
     assert finding.unclear == ()
 
@@ -54,31 +54,35 @@ def test_where_nobody_is_attested_a_refusal_is_none() -> None:
         (
             attempts.outside(outcome=attempts.TIMEOUT),
             make.sds_probe(),
-            "the process was not refused for being in no pod: no answer in time",
+            "tbot did not refuse the process for being outside of any pod: no answer in time",
         ),
         (
             attempts.outside(outcome=Ending(AttemptEnd.NO_SOCKET)),
             make.sds_probe(),
-            "the process was not refused for being in no pod: there is no socket to ask",
+            "tbot did not refuse the process for being outside of any pod: there is no socket to ask",
         ),
         (
             attempts.outside(outcome=Ending(AttemptEnd.SDS, "INTERNAL", "?")),
             make.sds_probe(),
-            "the process was not refused for being in no pod: refused by the SDS server (INTERNAL)",
+            "tbot did not refuse the process for being outside of any pod: refused by the SDS server (INTERNAL)",
         ),
-        (attempts.outside(in_the_nodes_mounts=False), make.sds_probe(), "the process is still in a pod"),
-        (attempts.outside(cgroup_root="/kubepods/pod12345678-aa"), make.sds_probe(), "the process is still in a pod"),
-        (attempts.outside(), make.refused(), "a process in a pod got nothing either: violates PodSecurity"),
-        (attempts.outside(), make.sds_probe(leaf=None, reason="no answer"), "a process in a pod got nothing either: no"),
+        (attempts.outside(in_the_nodes_mounts=False), make.sds_probe(), "the process did not leave its pod"),
+        (attempts.outside(cgroup_root="/kubepods/pod12345678-aa"), make.sds_probe(), "the process did not leave its pod"),
+        (attempts.outside(), make.refused(), "the probe in a pod did not run: violates PodSecurity"),
         (
             attempts.outside(),
-            make.sds_probe(leaf=svid(issuer="istiod")),
-            "a process in a pod got a certificate that is not Teleport's: ",
+            make.sds_probe(leaf=None, reason="no answer"),
+            "the probe in a pod got no identity: no",
+        ),
+        (
+            attempts.outside(),
+            make.sds_probe(leaf=svid(attempts.RUN, "probe", issuer="istiod")),
+            "the certificate of the probe does not come from Teleport: ",
         ),
         (
             attempts.outside(),
             make.sds_probe(leaf=svid("else", "where")),
-            "a process in a pod got spiffe://teleport.example.com/ns/else/sa/where, its own is spiffe://",
+            "the probe in a pod got spiffe://teleport.example.com/ns/else/sa/where, not spiffe://",
         ),
     ],
     ids=["timeout", "no socket", "other status", "not entered", "still a pod", "no pod", "no answer", "foreign", "misnamed"],
@@ -94,24 +98,24 @@ def test_nodes_that_cannot_be_entered() -> None:
     inapplicable(finding, "NEG-02", "ev-not-run-outside-node-1")
 
 
-def test_where_nobody_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
-    nobody = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
-    found = outside_is_refused([attempts.not_run()], [nobody], make.bundle())
-    words = "Node node-1: a process in a pod is refused as one in no pod: tbot attests no caller"
-    violated(found, "NEG-02", words, "outside-node-1: did not run: violates PodSecurity: privileged", causes=())
+def test_where_no_caller_is_attested_it_does_not_matter_that_no_node_can_be_entered() -> None:
+    unattested = make.sds_probe(leaf=None, reason=attempts.outside().outcome.said)
+    found = outside_is_refused([attempts.not_run()], [unattested], make.bundle())
+    words = "Node node-1: tbot refuses a process in a pod as if it were outside: it attests no caller"
+    violated(found, "NEG-02", words, "outside-node-1: it did not run: violates PodSecurity: privileged", causes=())
 
 
 def test_a_pod_that_something_else_kept_out_leaves_it_open() -> None:
     kept_out = attempts.not_run(reason="ImagePullBackOff", by_policy=False)
     finding = outside_is_refused([kept_out], [make.sds_probe()], make.bundle())
     unknown(finding, "NEG-02")
-    assert finding.seen == "outside-node-1: did not run: ImagePullBackOff"
+    assert finding.seen == "outside-node-1: it did not run: ImagePullBackOff"
 
 
 def test_one_node_of_two_that_cannot_be_entered_leaves_it_open() -> None:
     finding = outside_is_refused([attempts.outside(), attempts.not_run()], [make.sds_probe()], make.bundle())
     unknown(finding, "NEG-02")
-    assert finding.seen == "outside-node-1: did not run: violates PodSecurity: privileged"
+    assert finding.seen == "outside-node-1: it did not run: violates PodSecurity: privileged"
 
 
 def test_no_node_is_no_proof() -> None:
@@ -127,13 +131,13 @@ def test_rules_are_enforced_where_one_is_refused_and_another_served() -> None:
     finding = rules_are_enforced(attempts.refused(), attempts.allowed(), make.identity(), make.bundle())
     holds(finding, "NEG-03", "ev-refused", "ev-allowed", "ev-identity", "ev-bundle")
     assert "no matching rule found" in finding.seen
-    assert "the install's own has none: it issues to all" in finding.seen
+    assert "none of the install, which issues to every pod" in finding.seen
 
 
 def test_an_install_with_rules_of_its_own_is_told_from_one_without() -> None:
     identity = make.identity(rules=(AllowRule("true"),))
     finding = rules_are_enforced(attempts.refused(), attempts.allowed(), identity, make.bundle())
-    assert "the install's own has 1" in finding.seen
+    assert "other rules: 1 of the install" in finding.seen
 
 
 @pytest.mark.parametrize(
@@ -141,15 +145,15 @@ def test_an_install_with_rules_of_its_own_is_told_from_one_without() -> None:
     [
         (
             attempts.refused(proxy=make.proxy(attempts.pod("refused")), outcome=attempts.GRANTED),
-            "Pod conformance-1/refused: holds spiffe://",
+            "Pod conformance-1/refused: it holds spiffe://",
             ("second-identity-selected",),
         ),
         (
             attempts.refused(proxy=make.proxy(attempts.pod("refused")), pod=attempts.pod("refused")),
-            "; is Ready",
+            "; it is Ready",
             ("second-identity-selected",),
         ),
-        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused: is Ready", ()),
+        (attempts.refused(pod=attempts.pod("refused")), "Pod conformance-1/refused: it is Ready", ()),
     ],
     ids=["identity", "identity and Ready", "Ready without an identity"],
 )
@@ -163,26 +167,39 @@ def test_rules_that_are_not_enforced(refused: Candidate, words: str, causes: tup
 @pytest.mark.parametrize(
     ("refused", "allowed", "words"),
     [
-        (attempts.not_run("refused", "Pending"), attempts.allowed(), "refused: did not run: Pending"),
-        (attempts.refused(outcome=attempts.TIMEOUT), attempts.allowed(), f"{REFUSED}: was not refused: no answer in time"),
-        (attempts.refused(outcome=attempts.NO_POD), attempts.allowed(), f"{REFUSED}: was not refused: refused by the SDS"),
+        (attempts.not_run("refused", "Pending"), attempts.allowed(), "refused: it did not run: Pending"),
+        (
+            attempts.refused(outcome=attempts.TIMEOUT),
+            attempts.allowed(),
+            f"{REFUSED}: Teleport did not refuse it for its rules: no answer in time",
+        ),
+        (
+            attempts.refused(outcome=attempts.NO_POD),
+            attempts.allowed(),
+            f"{REFUSED}: Teleport did not refuse it for its rules: refused by the SDS",
+        ),
         (
             attempts.refused(),
             attempts.not_run("allowed", "Init:1/2"),
-            "allowed: the rules allow it, and it did not start either: Init:1/2",
+            "allowed: it did not start either, although the rules allow it: Init:1/2",
         ),
         (
             attempts.refused(),
             attempts.allowed(proxy=None),
-            f"{ALLOWED}: the rules allow it, and it has no identity of its own from Teleport either",
+            f"{ALLOWED}: it has no identity of its own from Teleport either, although the rules allow it",
         ),
         (
             attempts.refused(),
             attempts.allowed(proxy=make.istiod_proxy(attempts.pod("allowed"))),
-            f"{ALLOWED}: the rules allow it, and it has no identity of its own from Teleport either",
+            f"{ALLOWED}: it has no identity of its own from Teleport either, although the rules allow it",
+        ),
+        (
+            attempts.refused(),
+            attempts.allowed(proxy=make.proxy(attempts.pod("allowed"), chain=(svid("else", "where"),))),
+            f"{ALLOWED}: it has no identity of its own from Teleport either, although the rules allow it",
         ),
     ],
-    ids=["no pod", "timeout", "other reason", "nobody starts", "no Envoy", "istiod"],
+    ids=["no pod", "timeout", "other reason", "none starts", "no Envoy", "istiod", "another's"],
 )
 def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Candidate | NotRun, words: str) -> None:
     finding = rules_are_enforced(refused, allowed, make.identity(), make.bundle())
@@ -196,13 +213,18 @@ def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Ca
 def test_another_service_account_is_refused_by_the_allow_rules() -> None:
     finding = cannot_join(attempts.join_attempt(), make.tbot())
     holds(finding, "NEG-06", "ev-joiner", "ev-agent")
-    assert "no bot instance of it" in finding.seen
+    assert "Teleport has no instance of it" in finding.seen
+
+
+def test_one_ready_tbot_of_two_shows_that_the_right_account_joins() -> None:
+    two = make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2", ready=False))
+    holds(cannot_join(attempts.join_attempt(), two), "NEG-06")
 
 
 def test_without_an_admin_session_teleports_refusal_is_all_there_is() -> None:
     finding = cannot_join(attempts.join_attempt(instances=None), make.tbot())
     holds(finding, "NEG-06")
-    assert "no admin session" in finding.seen
+    assert "need an admin session" in finding.seen
 
 
 @pytest.mark.parametrize(
@@ -231,13 +253,13 @@ def test_another_service_account_that_joins(attempt: JoinAttempt, words: str) ->
     [
         (
             attempts.join_attempt(outcome=Ending(AttemptEnd.OTHER, "", "validating jwt signature")),
-            "the join did not get as far as the service account: ended otherwise: validating jwt signature",
+            "Teleport did not judge the service account of the join: ended otherwise: validating jwt signature",
         ),
         (
             attempts.join_attempt(outcome=attempts.TIMEOUT),
-            "the join did not get as far as the service account: no answer in time",
+            "Teleport did not judge the service account of the join: no answer in time",
         ),
-        (attempts.not_run("joiner", "ImagePullBackOff"), "joiner: did not run: ImagePullBackOff"),
+        (attempts.not_run("joiner", "ImagePullBackOff"), "joiner: it did not run: ImagePullBackOff"),
     ],
     ids=["another reason", "timeout", "no pod"],
 )
@@ -247,9 +269,9 @@ def test_a_join_that_failed_for_another_reason_shows_nothing(attempt: JoinAttemp
     assert finding.seen == words
 
 
-def test_where_nobody_joins_a_refusal_is_none() -> None:
-    nobody = make.tbot(make.tbot_pod(ready=False))
-    finding = cannot_join(attempts.join_attempt(), nobody)
+def test_where_no_tbot_joins_a_refusal_is_none() -> None:
+    unready = make.tbot(make.tbot_pod(ready=False))
+    finding = cannot_join(attempts.join_attempt(), unready)
     unknown(finding, "NEG-06")
     assert finding.seen == "no tbot with the right service account is Ready either"
 

@@ -49,7 +49,7 @@ def test_directories_of_root_that_others_may_only_read() -> None:
 def test_directories_that_a_proxy_may_write_in(changes: dict[str, Any]) -> None:
     finding = closed(make.socket_directory_probe("node-2", **changes), make.socket_directory_probe())
     violated(finding, "ID-08", evidence=("ev-directory-node-2",), causes=("socket-directory-writable",))
-    assert finding.seen.startswith(f"Node node-2: uid 1337 may write in {SOCKETS} (mode ")
+    assert finding.seen.startswith(f"Node node-2: uid 1337 may write to {SOCKETS} (mode ")
     assert "node-1" not in finding.seen
     assert [str(each.subject) for each in finding.held] == ["Node node-1"]
     assert "chown root:root /run/spire/sockets && chmod 0755" in CAUSES["socket-directory-writable"].remedy[0]
@@ -62,7 +62,7 @@ def test_directories_that_another_user_may_write_in(changes: dict[str, Any]) -> 
     """Where proxies run under other users: in root's group, in any group that a pod may ask for, as the owner."""
     finding = closed(make.socket_directory_probe(directory=make.seen_file(**changes)))
     violated(finding, "ID-08", causes=("socket-directory-writable",))
-    assert finding.seen.startswith(f"Node node-1: {SOCKETS} is not root's alone to write (mode ")
+    assert finding.seen.startswith(f"Node node-1: others than root may write to {SOCKETS} (mode ")
 
 
 def test_a_socket_of_a_proxys_user_was_taken_over() -> None:
@@ -70,7 +70,7 @@ def test_a_socket_of_a_proxys_user_was_taken_over() -> None:
     taken = make.socket_directory_probe(entries=(make.seen_file("socket", 0o666, uid=1337, gid=1337, is_socket=True),))
     finding = closed(taken)
     violated(finding, "ID-08", causes=("socket-taken-over",))
-    assert finding.seen == f"Node node-1: the socket {SOCKETS}/socket belongs to uid 1337: a proxy's agent made it"
+    assert finding.seen == f"Node node-1: the socket {SOCKETS}/socket belongs to uid 1337: an Istio agent created it"
     still_open = closed(replace(taken, writable=True))
     violated(still_open, "ID-08", causes=("socket-directory-writable", "socket-taken-over"))
 
@@ -90,7 +90,7 @@ def test_a_probe_that_did_not_run_or_saw_through_a_read_only_mount_tells_nothing
             closed(make.socket_directory_probe(mount_read_only=True)),
             "Node node-1: the probe's own mount is read-only",
         ),
-        (closed(), "neither tbot nor an injected pod runs on any node"),
+        (closed(), "no node runs tbot or an injected pod"),
     ):
         unknown(finding, "ID-08")
         assert finding.seen == words
@@ -105,7 +105,7 @@ def test_a_proxy_that_is_root_owns_the_directory() -> None:
     root = make.pod(proxy=make.istio_proxy(run_as_user=0, mounts=writable))
     finding = closed(make.socket_directory_probe(), pods=(root,))
     violated(finding, "ID-08", causes=("mount-writable",))
-    words = f"its proxy is root and mounts {SOCKETS} writable: to its owner the mode does not matter"
+    words = f"its proxy runs as root and mounts {SOCKETS} writable: root may write whatever the mode says"
     assert finding.seen == f"Pod test-app/app: {words}"
     assert "with `readOnly: true`" in CAUSES["mount-writable"].remedy[0]
     holds(closed(make.socket_directory_probe(), pods=(make.pod(proxy=make.istio_proxy(run_as_user=0)),)), "ID-08")
@@ -149,7 +149,10 @@ def test_a_mount_table_that_says_read_only() -> None:
 def test_a_mount_table_outweighs_what_was_specified() -> None:
     finding = judged(table(read_only=False))
     violated(finding, "ID-12", evidence=("ev-mounts-app", "ev-pod-app"), causes=(WRITABLE,))
-    assert finding.seen == "Pod test-app/app: mounts it writable (/run/secrets/workload-spiffe-uds in its mount table)"
+    assert (
+        finding.seen
+        == "Pod test-app/app: its proxy mounts the directory writable (/run/secrets/workload-spiffe-uds in its mount table)"
+    )
     rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
     holds(judged(table(read_only=True, of=rw), pods=(rw,)), "ID-12")
 
@@ -157,11 +160,11 @@ def test_a_mount_table_outweighs_what_was_specified() -> None:
 def test_an_image_without_cat_is_judged_by_its_specification_where_that_is_clear() -> None:
     finding = judged(untold())
     holds(finding, "ID-12", "ev-pod-app")
-    assert finding.seen == "read-only in 1 proxies, of 1 by their specification alone"
+    assert finding.seen == "read-only in 1 proxies, 1 of them by their specification alone"
     rw = mounted(VolumeMount("workload-socket", SOCKET_MOUNT))
     plain = judged(untold(rw), pods=(rw,))
     violated(plain, "ID-12", causes=(WRITABLE,))
-    assert plain.seen == "Pod test-app/app: mounts it writable (no mount of it is readOnly)"
+    assert plain.seen == "Pod test-app/app: its proxy mounts the directory writable (no mount of it is readOnly)"
     csi = mounted(
         VolumeMount("workload-socket", SOCKET_MOUNT),
         socket=Volume("workload-socket", "csi", driver="csi.spiffe.io", read_only=True),
@@ -179,25 +182,31 @@ def test_two_mounts_of_which_one_is_read_only_are_not_clear() -> None:
     unknown(finding, "ID-12")
     assert finding.seen == (
         "Pod test-app/app: it is mounted at /run/secrets/workload-spiffe-uds, /var/run/secrets/workload-spiffe-uds,"
-        " and only one of these is readOnly; its mount table: there is no cat"
+        " and not every mount is readOnly; its mount table: there is no cat"
     )
     assert finding.showing(WRITABLE) == finding.unclear
     seen = judged(table(read_only=False, of=guide), pods=(guide,))
-    violated(seen, "ID-12", "mounts it writable", causes=(WRITABLE,))
+    violated(seen, "ID-12", "its proxy mounts the directory writable", causes=(WRITABLE,))
     assert seen.showing(WRITABLE) == seen.problems
     sound = judged(table(read_only=True, of=guide), pods=(guide,))
     holds(sound, "ID-12")
     assert sound.showing(WRITABLE) == ()
 
 
-def test_one_writable_mount_is_not_hidden_by_another_that_nobody_can_tell() -> None:
+def test_one_writable_mount_is_not_hidden_by_another_that_is_unclear() -> None:
     guide = mounted(
         VolumeMount("workload-socket", SOCKET_MOUNT),
         VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds", read_only=True),
     )
     bad = replace(make.pod("b"), uid="uid-b")
     finding = judged(untold(guide), table(read_only=False, of=bad), pods=(guide, bad))
-    violated(finding, "ID-12", "Pod test-app/b: mounts it writable", "only one of these is readOnly", causes=(WRITABLE,))
+    violated(
+        finding,
+        "ID-12",
+        "Pod test-app/b: its proxy mounts the directory writable",
+        "not every mount is readOnly",
+        causes=(WRITABLE,),
+    )
 
 
 def test_a_pod_whose_mounts_were_not_read_at_all() -> None:

@@ -39,7 +39,7 @@ def test_sidecars_and_gateways_that_are_teleports() -> None:
     assert finding.where == "2 proxies in 2 namespaces"
 
 
-def test_a_mesh_of_nobody() -> None:
+def test_an_empty_mesh() -> None:
     inapplicable(sweep(), "ID-11", "ev-pods")
 
 
@@ -48,8 +48,8 @@ def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
     finding = sweep(make.proxy(), make.istiod_proxy(bare), pods=(bare,))
     violated(finding, "ID-11", causes=("gateway-without-socket",))
     assert finding.seen == (
-        "Pod istio-system/gateway: gateway, fails ID-01, ID-03, ID-06:"
-        " in mode istio-ca: the agent found no socket at its start"
+        "Pod istio-system/gateway: as a gateway it fails ID-01, ID-03, ID-06:"
+        " it is in mode istio-ca: the agent found no socket at its start"
     )
     assert finding.showing("gateway-without-socket") == finding.problems
     assert "Install the gateway with the overlay" in CAUSES["gateway-without-socket"].remedy[0]
@@ -57,9 +57,9 @@ def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
 
 def test_a_gateway_that_has_the_nodes_socket_does_not_lack_it() -> None:
     fallen = sweep(make.istiod_proxy(GATEWAY), pods=(GATEWAY,))
-    violated(fallen, "ID-11", "gateway, fails ID-01", causes=())
+    violated(fallen, "ID-11", "as a gateway it fails ID-01", causes=())
     raced = sweep(make.proxy(GATEWAY, sds_mode=SdsMode.RACE), pods=(GATEWAY,))
-    violated(raced, "ID-11", "gateway, fails ID-01", causes=("pod-started-before-tbot",))
+    violated(raced, "ID-11", "as a gateway it fails ID-01", causes=("pod-started-before-tbot",))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_gateway_that_has_the_nodes_socket_does_not_lack_it() -> None:
     ids=["the node's socket", "emptyDir", "no volume", "another template"],
 )
 def test_the_pods_volume_tells_why_istiod_certified_it(pod: Pod, causes: tuple[str, ...]) -> None:
-    violated(sweep(make.istiod_proxy(pod), pods=(pod,)), "ID-11", "in mode istio-ca", causes=causes)
+    violated(sweep(make.istiod_proxy(pod), pods=(pod,)), "ID-11", "it is in mode istio-ca", causes=causes)
     # With a certificate from the socket the volume has nothing to do with what is wrong.
     wrong = make.proxy(pod, chain=())
     violated(sweep(wrong, pods=(pod,)), "ID-11", "fails ID-02", causes=())
@@ -86,7 +86,7 @@ def test_one_bad_pod_among_fifty() -> None:
     good = [make.proxy(make.pod(f"p{n}")) for n in range(49)]
     bad = make.istiod_proxy(make.pod("bad"))
     finding = sweep(*good, bad)
-    violated(finding, "ID-11", "Pod test-app/bad: fails ID-01", causes=())
+    violated(finding, "ID-11", "Pod test-app/bad: it fails ID-01", causes=())
     assert finding.seen.count("fails") == 1
     assert finding.where.startswith("50 proxies")
 
@@ -95,25 +95,25 @@ def test_what_cannot_be_read_is_listed_and_hides_nothing() -> None:
     a, b = make.pod("a"), make.pod("b")
     open_one = sweep(make.proxy(a), make.unread(b))
     unknown(open_one, "ID-11")
-    assert open_one.seen == "Pod test-app/b: could not be read: forbidden"
+    assert open_one.seen == "Pod test-app/b: the suite could not read it: forbidden"
     both = sweep(make.istiod_proxy(a), make.unread(b))
-    violated(both, "ID-11", "Pod test-app/a: fails", "Pod test-app/b: could not be read")
+    violated(both, "ID-11", "Pod test-app/a: it fails", "Pod test-app/b: the suite could not read it")
 
 
 def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
     bad = make.pod("bad", socket=EMPTY_DIR)
-    why = Lacking(bad, "app beside it uses the node's socket", "template-not-requested")
+    why = Lacking(bad, "app there uses the node's socket", "template-not-requested")
     finding = sweep(make.proxy(), make.istiod_proxy(bad), pods=(bad,), lacking=(why,))
-    words = "; it lacks the template spire: app beside it uses the node's socket"
+    words = "; it lacks the template spire: app there uses the node's socket"
     violated(finding, "ID-11", words, causes=("template-not-requested",))
-    assert finding.seen.count("lacks the template") == 1
+    assert finding.seen.count("it lacks the template") == 1
 
 
 def test_a_workload_without_any_proxy_fails_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire"),))
     violated(finding, "ID-11", evidence=("ev-pod-plain",), causes=())
-    assert finding.seen == "Pod test-app/plain: lacks the template spire: it asks for the template spire"
+    assert finding.seen == "Pod test-app/plain: it lacks the template spire: it asks for the template spire"
 
 
 # Who is meant to.
@@ -186,13 +186,13 @@ def test_who_gets_the_template_by_default_is() -> None:
 
 def test_the_annotation_on_the_namespace_means_it_and_does_nothing() -> None:
     annotated = make.namespace(annotations=ASKS)
-    assert "which Istio reads from pods alone" in lacking(make.pod("a", socket=EMPTY_DIR), namespaces=(annotated,))["a"]
+    assert "which Istio reads from pods only" in lacking(make.pod("a", socket=EMPTY_DIR), namespaces=(annotated,))["a"]
 
 
 def test_a_sibling_on_the_socket_shows_what_is_meant() -> None:
     elsewhere = make.pod("c", namespace="other", socket=EMPTY_DIR)
     found = lacking(make.pod("a"), make.pod("b", socket=EMPTY_DIR), elsewhere)
-    assert found == {"b": "a beside it uses the node's socket"}
+    assert found == {"b": "the pod a of its namespace uses the node's socket"}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
     pods = [make.pod("native"), make.pod("classic", proxy=make.istio_proxy(is_init=False, restart_policy=""))]
     finding = pods_run_with_a_proxy(pods, APP, WHERE, EVIDENCE)
     holds(finding, "INST-15", "ev-pods")
-    assert finding.seen == "2 of 2 Ready, with istio-proxy"
+    assert finding.seen == "2 of 2 pods are Ready, with istio-proxy"
 
 
 @pytest.mark.parametrize(("ready", "started"), [(True, False), (False, True)])
@@ -44,7 +44,9 @@ def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, s
 
 
 def test_without_a_pod_nothing_is_proven() -> None:
-    words = "Deployment test-app/test-app: there is no pod; an invalid injected pod shows in its ReplicaSet's events"
+    words = (
+        "Deployment test-app/test-app: it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"
+    )
     violated(pods_run_with_a_proxy([], APP, WHERE, EVIDENCE), "INST-15", words, evidence=EVIDENCE, causes=())
     for finding in (
         pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE),
@@ -57,7 +59,7 @@ def test_without_a_pod_nothing_is_proven() -> None:
 def test_fewer_pods_than_the_deployment_wants_is_a_violation() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=3)
     finding = pods_run_with_a_proxy([make.pod("one"), make.pod("two")], wants, WHERE, EVIDENCE)
-    words = "Deployment test-app/test-app: wants 3 pods and has 2; its ReplicaSet's events say why"
+    words = "Deployment test-app/test-app: it wants 3 pods and has 2; the events of its ReplicaSet give the reason"
     violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app"), causes=())
 
 
@@ -69,8 +71,8 @@ def test_where_no_deployment_says_how_many_one_pod_is_enough() -> None:
 def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     plain = make.pod("plain", injected=False, socket=None)
     finding = pods_run_with_a_proxy([make.pod(), plain], APP, WHERE, EVIDENCE)
-    words = "Pod test-app/plain: has no istio-proxy"
-    violated(finding, "INST-15", f"{words}, neither in containers nor in initContainers", evidence=EVIDENCE, causes=())
+    words = "Pod test-app/plain: it has no istio-proxy"
+    violated(finding, "INST-15", f"{words}, either in containers or in initContainers", evidence=EVIDENCE, causes=())
     assert proxies_are_stable([make.pod(), plain], NOW, WHERE, EVIDENCE).seen == words
 
 
@@ -85,14 +87,14 @@ def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
                     ready=False, started=False, state="waiting", reason="CrashLoopBackOff", message="back-off"
                 ),
             ),
-            "is Pending and not Ready (istio-proxy: CrashLoopBackOff back-off)",
+            "it is Pending and not Ready (istio-proxy: CrashLoopBackOff back-off)",
         ),
         (
             make.pod(phase="Failed", ready=False, message="The node was low on resource"),
-            "is Failed and not Ready (The node was low on resource)",
+            "it is Failed and not Ready (The node was low on resource)",
         ),
-        (make.pod(ready=False), "is Running and not Ready (no reason given)"),
-        (make.pod(proxy=make.istio_proxy(ready=False, started=False)), "is Running and not Ready (no reason given)"),
+        (make.pod(ready=False), "it is Running and not Ready (no reason given)"),
+        (make.pod(proxy=make.istio_proxy(ready=False, started=False)), "it is Running and not Ready (no reason given)"),
     ],
     ids=["proxy waits", "evicted", "no reason", "proxy not started"],
 )
@@ -118,25 +120,25 @@ def test_the_nodes_socket_by_directory_or_by_the_spiffe_driver(socket: Volume) -
 @pytest.mark.parametrize(
     ("socket", "words", "causes"),
     [
-        (None, "has no volume workload-socket", ("template-not-requested",)),
+        (None, "it has no volume workload-socket", ("template-not-requested",)),
         (
             make.EMPTY_DIR,
-            "has an emptyDir as workload-socket: Istio falls back to its own CA without a word",
+            "it has an emptyDir as workload-socket: Istio silently falls back to its own CA",
             ("template-not-requested",),
         ),
         (
             Volume("workload-socket", "hostPath", path="/run/spire"),
-            f"mounts /run/spire of the node, tbot's socket is in {SOCKETS}",
+            f"it mounts /run/spire of the node, and tbot's socket is in {SOCKETS}",
             ("socket-path-differs",),
         ),
         (
             Volume("workload-socket", "hostPath", path=f"{SOCKETS}/socket"),
-            f"mounts {SOCKETS}/socket of the node, tbot's socket is in {SOCKETS}",
+            f"it mounts {SOCKETS}/socket of the node, and tbot's socket is in {SOCKETS}",
             ("socket-path-differs",),
         ),
         (
             Volume("workload-socket", "csi", driver="csi.example"),
-            "has its workload-socket from the CSI driver csi.example, not from csi.spiffe.io",
+            "it has its workload-socket from the CSI driver csi.example, not from csi.spiffe.io",
             (),
         ),
     ],
@@ -189,18 +191,18 @@ def test_a_directory_of_the_node_lacks_no_template_whatever_the_annotation_says(
 @pytest.mark.parametrize(
     ("mounts", "words"),
     [
-        ((), "but none"),
-        ((VolumeMount("workload-socket", "/elsewhere"),), "but none"),
-        ((VolumeMount("other", SOCKET_MOUNT),), "but other"),
-        ((VolumeMount("workload-socket", SOCKET_MOUNT, sub_path="old"),), "but workload-socket, sub-path old"),
+        ((), "mounts nothing at"),
+        ((VolumeMount("workload-socket", "/elsewhere"),), "mounts nothing at"),
+        ((VolumeMount("other", SOCKET_MOUNT),), "mounts other"),
+        ((VolumeMount("workload-socket", SOCKET_MOUNT, sub_path="old"),), "mounts workload-socket, sub-path old"),
     ],
     ids=["no mount", "elsewhere", "another volume there", "a part of it"],
 )
 def test_the_right_volume_is_no_use_where_the_proxy_does_not_look(mounts: tuple[VolumeMount, ...], words: str) -> None:
     elsewhere = make.pod(proxy=make.istio_proxy(mounts=mounts))
     (problem,) = socket_volume_problems(elsewhere, SOCKETS)
-    assert f"does not mount workload-socket at {SOCKET_MOUNT}" in problem.said
-    assert problem.said.endswith(words)
+    assert f"at {SOCKET_MOUNT}, not the whole of workload-socket" in problem.said
+    assert words in problem.said
     assert problem.cause == ""
 
 
@@ -251,16 +253,18 @@ NO_NODE = "node-selector-fits-no-node"
 
 def test_a_selector_that_fits_no_node_shows_without_any_pod() -> None:
     finding = some_node_is_selected([], selecting(zone="c"), NODES, WHERE, EVIDENCE)
-    words = "Deployment test-app/test-app: it wants a node with zone=c; there are node-1, node-2"
+    words = "Deployment test-app/test-app: it wants a node with zone=c; none of the nodes has that: node-1, node-2"
     violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app", "ev-node-1"), causes=(NO_NODE,))
-    assert [p.said for p in finding.showing(NO_NODE)] == ["it wants a node with zone=c; there are node-1, node-2"]
+    assert [p.said for p in finding.showing(NO_NODE)] == [
+        "it wants a node with zone=c; none of the nodes has that: node-1, node-2"
+    ]
     (step,) = CAUSES[NO_NODE].remedy
     assert "Take the nodeSelector out of the pod template, or let it name a label that a node" in step
 
 
 def test_one_node_must_have_all_labels_of_the_selector() -> None:
     scattered = some_node_is_selected([], selecting(zone="b", disk="ssd"), NODES, WHERE, EVIDENCE)
-    violated(scattered, "INST-15", "it wants a node with disk=ssd, zone=b", causes=(NO_NODE,))
+    violated(scattered, "INST-15", "wants a node with disk=ssd, zone=b", causes=(NO_NODE,))
     finding = some_node_is_selected([], selecting(zone="a", disk="ssd"), NODES, WHERE, EVIDENCE)
     holds(finding, "INST-15", "ev-test-app", "ev-node-1")
     assert finding.showing(NO_NODE) == ()
@@ -273,7 +277,7 @@ def test_a_value_of_another_node_label_fits_no_node() -> None:
 def test_without_a_selector_any_node_fits() -> None:
     finding = some_node_is_selected([make.pod()], selecting(), NODES, WHERE, EVIDENCE)
     holds(finding, "INST-15", "ev-test-app")
-    assert finding.seen == "it has no node selector"
+    assert finding.seen == "there is no node selector"
 
 
 def test_the_selectors_of_the_pods_count_where_there_is_no_deployment() -> None:
@@ -282,7 +286,7 @@ def test_the_selectors_of_the_pods_count_where_there_is_no_deployment() -> None:
     absent = make.absent("deployment/test-app")
     finding = some_node_is_selected([pod, bound], absent, NODES, WHERE, EVIDENCE)
     violated(finding, "INST-15", causes=(NO_NODE,))
-    assert finding.seen == "it wants a node with zone=c; there are node-1, node-2"
+    assert finding.seen == "it wants a node with zone=c; none of the nodes has that: node-1, node-2"
     holds(some_node_is_selected([pod], absent, NODES, WHERE, EVIDENCE), "INST-15", "ev-absent-deployment")
 
 

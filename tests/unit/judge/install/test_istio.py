@@ -47,18 +47,18 @@ def test_istiod_and_gateway_are_available() -> None:
         (make.deployment(observed_generation=1), "its controller has not seen generation 2 yet", ()),
         (
             make.deployment(conditions=(UNAVAILABLE,), available=0),
-            "0 of 1 available (Deployment does not have minimum availability.)",
+            "0 of 1 replicas are available (Deployment does not have minimum availability.)",
             (),
         ),
         (
             make.deployment(conditions=(UNAVAILABLE, FINE), available=0),
-            "0 of 1 available (Deployment does not have minimum availability.)",
+            "0 of 1 replicas are available (Deployment does not have minimum availability.)",
             (),
         ),
-        (make.deployment(conditions=(UNSAID,), available=0), "0 of 1 available (no reason given)", ()),
-        (make.deployment(conditions=(), available=0), "0 of 1 available (no reason given)", ()),
-        (make.deployment(desired=0, updated=0, available=0), "is scaled to 0", ("istiod-scaled-to-zero",)),
-        (make.deployment(desired=3, updated=1, available=3), "2 of 3 replicas are of an older template", ()),
+        (make.deployment(conditions=(UNSAID,), available=0), "0 of 1 replicas are available (no reason given)", ()),
+        (make.deployment(conditions=(), available=0), "0 of 1 replicas are available (no reason given)", ()),
+        (make.deployment(desired=0, updated=0, available=0), "it is scaled to 0", ("istiod-scaled-to-zero",)),
+        (make.deployment(desired=3, updated=1, available=3), "2 of 3 replicas have an older template", ()),
         (
             make.deployment(conditions=(AVAILABLE, ROLLING)),
             "the replica of the current template is not available yet"
@@ -86,7 +86,7 @@ def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: s
 def test_a_gateway_that_is_scaled_to_0_is_no_istiod() -> None:
     finding = control_plane_is_available(make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),)))
     violated(finding, "INST-05", causes=())
-    assert finding.seen == "Deployment istio-system/istio-ingressgateway: is scaled to 0"
+    assert finding.seen == "Deployment istio-system/istio-ingressgateway: it is scaled to 0"
 
 
 # A new istiod whose image cannot be pulled: its Deployment names another version than the one that injects.
@@ -113,13 +113,13 @@ def test_an_istiod_that_waits_for_its_image_is_the_cause_and_mixed_versions_are_
     violated(control_plane_is_available(mesh), "INST-05", causes=(UNPULLED,))
     finding = images_carry_istioctls_version(mesh, [make.pod()], make.tool("istioctl", "1.31.0"))
     violated(finding, "INST-05", causes=(UNPULLED,))
-    assert finding.seen == f"Deployment istio-system/istiod: runs {NOT_THERE}"
+    assert finding.seen == f"Deployment istio-system/istiod: it runs {NOT_THERE}"
     assert "rollout undo deployment/istiod" in " ".join(CAUSES[UNPULLED].remedy)
 
 
 def test_a_sound_istiod_that_is_slow_to_start_waits_for_no_image() -> None:
     slow = make.mesh(istiod=(make.deployment(conditions=(UNAVAILABLE, ROLLING), available=0),))
-    violated(control_plane_is_available(slow), "INST-05", "0 of 1 available", causes=())
+    violated(control_plane_is_available(slow), "INST-05", "0 of 1 replicas are available", causes=())
 
 
 def test_an_istiod_of_another_version_that_runs_waits_for_no_image() -> None:
@@ -137,9 +137,9 @@ def test_a_gateway_whose_image_is_not_there_is_no_istiod() -> None:
     ("changes", "words"),
     [
         ({"observed_generation": 2}, "its controller has not seen generation 3 yet"),
-        ({"desired": 0, "updated": 0, "ready": 0}, "is wanted on no node"),
-        ({"desired": 2, "updated": 2}, "ready on 1 of 2 nodes, of the current template on 2"),
-        ({"desired": 2, "ready": 2}, "ready on 2 of 2 nodes, of the current template on 1"),
+        ({"desired": 0, "updated": 0, "ready": 0}, "it is wanted on no node"),
+        ({"desired": 2, "updated": 2}, "it is Ready on 1 of 2 nodes, with its current template on 2"),
+        ({"desired": 2, "ready": 2}, "it is Ready on 2 of 2 nodes, with its current template on 1"),
     ],
 )
 def test_a_gateway_on_every_node_is_a_gateway_too(changes: dict[str, Any], words: str) -> None:
@@ -153,7 +153,7 @@ def test_a_gateway_on_every_node_is_a_gateway_too(changes: dict[str, Any], words
 def test_a_gateway_that_is_not_available_is_named() -> None:
     broken = make.gateway(conditions=(UNAVAILABLE,), available=0)
     finding = control_plane_is_available(make.mesh(gateways=(broken,)))
-    violated(finding, "INST-05", "Deployment istio-system/istio-ingressgateway: 0 of 1 available", causes=())
+    violated(finding, "INST-05", "Deployment istio-system/istio-ingressgateway: 0 of 1 replicas are available", causes=())
 
 
 def test_a_deployment_without_a_deadline_has_no_progress_to_tell() -> None:
@@ -166,7 +166,7 @@ def test_without_istiod_a_gateway_proves_nothing() -> None:
     assert without.seen == "Istio in istio-system: there is no istiod"
     finding = images_carry_istioctls_version(make.mesh(istiod=(), gateways=()), [], make.tool("istioctl", "1.31.0"))
     violated(finding, "INST-05", causes=())
-    assert finding.seen == "there is no image of Istio"
+    assert finding.seen == "no workload runs an image of Istio"
 
 
 @pytest.mark.parametrize("tag", ["1.31.0", "1.31.0-distroless"])
@@ -189,7 +189,7 @@ def test_each_image_of_another_version_is_named() -> None:
     finding = images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0"))
     violated(finding, "INST-05", causes=("istio-versions-mixed",))
     assert finding.seen == (
-        "Deployment istio-system/istio-ingressgateway: runs proxyv2:1.30.3;"
+        "Deployment istio-system/istio-ingressgateway: it runs proxyv2:1.30.3;"
         " Istio in istio-system: the injector puts 1.30.2 into pods"
     )
     assert finding.expected == "every Istio image to carry istioctl's version 1.31.0"
@@ -215,8 +215,8 @@ def test_an_image_by_digest_alone_tells_no_version() -> None:
     pinned = make.mesh(gateways=(make.gateway("proxyv2@sha256:abc"),))
     finding = images_carry_istioctls_version(pinned, [], make.tool("istioctl", "1.31.0"))
     unknown(finding, "INST-05", evidence=("ev-mesh", "ev-istioctl"))
-    assert finding.seen == "Deployment istio-system/istio-ingressgateway: runs proxyv2@sha256:abc"
-    assert finding.settle == "name the version as a tag beside the digest: HUB/NAME:VERSION@sha256:…"
+    assert finding.seen == "Deployment istio-system/istio-ingressgateway: it runs proxyv2@sha256:abc"
+    assert finding.settle == "write the version as a tag before the digest: HUB/NAME:VERSION@sha256:…"
     wrong = replace(pinned, injector=make.injector(tag="1.30.2"))
     violated(images_carry_istioctls_version(wrong, [], make.tool("istioctl", "1.31.0")), "INST-05", "1.30.2")
 
@@ -240,7 +240,7 @@ def test_any_other_trust_domain_is_a_violation(other: str) -> None:
 def test_an_injected_pod_is_accepted() -> None:
     finding = injected_pod_is_accepted(make.dry_run())
     holds(finding, "INST-07", "ev-dry-run")
-    assert finding.seen.endswith("as native sidecar")
+    assert finding.seen.endswith("as a native sidecar")
     classic = make.pod(proxy=make.istio_proxy(is_init=False, restart_policy=""))
     finding = injected_pod_is_accepted(make.dry_run(pod=classic))
     holds(finding, "INST-07", "ev-dry-run")
@@ -253,7 +253,7 @@ def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
     finding = injected_pod_is_accepted(refused)
     violated(finding, "INST-07", evidence=("ev-dry-run",), causes=("template-builds-invalid-pod",))
     assert finding.seen == f"the API server refuses the injected pod: {words}"
-    violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "no injected pod to look at", causes=())
+    violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "there is no injected pod", causes=())
 
 
 @pytest.mark.parametrize(
@@ -293,9 +293,9 @@ def test_a_pod_that_was_not_injected_is_accepted_and_still_a_violation() -> None
     plain = make.dry_run(pod=make.pod(injected=False))
     finding = injected_pod_is_accepted(plain)
     violated(finding, "INST-07", causes=())
-    assert finding.seen == "accepted without an istio-proxy: it is not injected"
+    assert finding.seen == "it has no istio-proxy: istiod injected nothing"
     without = injected_socket_is_the_nodes(make.dry_run(pod=make.pod(injected=False, socket=None)), SOCKETS)
-    violated(without, "INST-07", "has no volume workload-socket", causes=("template-not-requested",))
+    violated(without, "INST-07", "it has no volume workload-socket", causes=("template-not-requested",))
 
 
 def test_two_proxies_in_one_pod() -> None:
@@ -332,10 +332,21 @@ def test_every_normalization_is_told_from_every_other_that_acts_differently(conf
         if settings == NORMALIZED[configured]:
             holds(finding, "INST-08", "ev-mesh-config", "ev-normalization-a", "ev-pods")
         else:
-            words = f"Pod test-app/a: has normalize_path {settings[0]}, merge_slashes {settings[1]}, {settings[2]}"
+            words = f"Pod test-app/a: it has normalize_path {settings[0]}, merge_slashes {settings[1]}, {settings[2]}"
             violated(finding, "INST-08", evidence=("ev-normalization-a",), causes=("proxy-older-than-mesh-config",))
             assert finding.seen == words
             assert configured in finding.expected, acting
+
+
+def test_what_each_normalization_sets_in_envoy() -> None:
+    keep = "KEEP_UNCHANGED"
+    assert {
+        "NONE": (False, False, keep),
+        "BASE": (True, False, keep),
+        "DEFAULT": (True, False, keep),
+        "MERGE_SLASHES": (True, True, keep),
+        "DECODE_AND_MERGE_SLASHES": (True, True, "UNESCAPE_AND_FORWARD"),
+    } == NORMALIZED
 
 
 def test_envoys_own_default_is_not_what_istio_sets() -> None:
@@ -348,7 +359,7 @@ def test_one_old_listener_beside_a_current_one_is_named() -> None:
     current, old = HttpNormalization(False, False, "KEEP_UNCHANGED"), HttpNormalization(True, False, "KEEP_UNCHANGED")
     proxies = [make.normalization("a"), make.normalization("b", current, old)]
     finding = normalization_is_in_force(make.mesh(), proxies, ["ev-pods"])
-    violated(finding, "INST-08", "Pod test-app/b: has normalize_path True")
+    violated(finding, "INST-08", "Pod test-app/b: it has normalize_path True")
     assert "test-app/a" not in finding.seen
 
 
@@ -365,7 +376,7 @@ def test_a_sidecar_without_http_listeners_is_not_taken_for_no_workload() -> None
     silent = replace(make.normalization("b"), settings=())
     finding = normalization_is_in_force(make.mesh(), [make.normalization("a"), silent], ["ev-pods"])
     unknown(finding, "INST-08", evidence=("ev-normalization-b",))
-    assert finding.seen == "Pod test-app/b: has no HTTP connection manager"
+    assert finding.seen == "Pod test-app/b: it has no inbound HTTP connection manager"
     unknown(normalization_is_in_force(make.mesh(), [silent], ["ev-pods"]), "INST-08", "Pod test-app/b")
     differs = make.normalization("a", HttpNormalization(True, False, "KEEP_UNCHANGED"))
     violated(normalization_is_in_force(make.mesh(), [differs, silent], ["ev-pods"]), "INST-08", "test-app/a")
@@ -382,7 +393,7 @@ def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> N
     old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
     finding = images_carry_istioctls_version(make.mesh(), [make.pod(), old], make.tool("istioctl", "1.31.0"))
     violated(finding, "INST-05", evidence=("ev-pod-old",), causes=("istio-versions-mixed",))
-    assert finding.seen == "Pod test-app/old: runs registry.example/istio/proxyv2:1.28.0"
+    assert finding.seen == "Pod test-app/old: it runs registry.example/istio/proxyv2:1.28.0"
     holds(images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", "1.31.0")), "INST-05")
 
 
@@ -391,7 +402,9 @@ def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None
     gone = make.unread(make.pod("gone"))
     unread = normalization_is_in_force(make.mesh(), [normal, gone], ["ev-pods"])
     unknown(unread, "INST-08")
-    assert unread.seen == "Pod test-app/gone: could not be read: forbidden"
+    assert unread.seen == "Pod test-app/gone: the suite could not read it: forbidden"
     assert unread.settle == "grant the right"
     finding = normalization_is_in_force(make.mesh(), [normal, gone, differs], ["ev-pods"])
-    violated(finding, "INST-08", "Pod test-app/b: has normalize_path True", "Pod test-app/gone: could not be read")
+    violated(
+        finding, "INST-08", "Pod test-app/b: it has normalize_path True", "Pod test-app/gone: the suite could not read it"
+    )

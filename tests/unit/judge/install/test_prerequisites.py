@@ -44,22 +44,23 @@ def test_kubectl_fits_a_server_of_a_neighbouring_minor_version(kubectl: str, ser
         (
             "1.32.0",
             "1.34.0",
-            "1.32.0 and API server 1.34.0 are more than one minor version apart; install kubectl 1.34",
+            "its version 1.32.0 and the API server's 1.34.0 are more than one minor version apart; install kubectl 1.34",
         ),
         (
             "1.36.0",
             "1.34.0",
-            "1.36.0 and API server 1.34.0 are more than one minor version apart; install kubectl 1.34",
+            "its version 1.36.0 and the API server's 1.34.0 are more than one minor version apart; install kubectl 1.34",
         ),
         (
             "2.34.0",
             "1.34.0",
-            "2.34.0 and API server 1.34.0 are more than one minor version apart; install kubectl 1.34",
+            "its version 2.34.0 and the API server's 1.34.0 are more than one minor version apart; install kubectl 1.34",
         ),
         (
             "1.25.0",
             "1.34.4",
-            "its version is 1.25.0, and 1.25.0 and API server 1.34.4 are more than one minor version apart;"
+            "its version is 1.25.0, and its version 1.25.0 and the API server's 1.34.4 are more than one minor"
+            " version apart;"
             " install kubectl 1.34",
         ),
     ],
@@ -88,8 +89,8 @@ def test_istioctl_from_1_28_on() -> None:
     for version in ("1.28.0-rc.1", "1.27.9"):
         finding = istioctl_fits(make.tool("istioctl", version))
         violated(finding, "INST-01", evidence=("ev-istioctl",), causes=(TOOL,))
-        assert finding.seen == f"Command istioctl: its version is {version}; install that of the control plane"
-        assert finding.expected == "istioctl 1.28 or later"
+        assert finding.seen == f"Command istioctl: its version is {version}; install the one of istiod's version"
+        assert finding.expected == "istioctl to be 1.28 or later"
 
 
 def test_tctl_within_one_major_version_of_teleport() -> None:
@@ -148,7 +149,7 @@ def test_a_bundle_of_another_trust_domain() -> None:
     other = make.bundle(authorities=(authority("other", uri="spiffe://other.example.com"),))
     finding = teleport_names_itself(make.ping(), other, NOW)
     violated(finding, "INST-03", evidence=("ev-ping", "ev-bundle"), causes=())
-    words = f"an authority of the bundle names spiffe://other.example.com, the cluster is called {TRUST_DOMAIN}"
+    words = f"an authority of the bundle is for spiffe://other.example.com, the cluster is called {TRUST_DOMAIN}"
     assert finding.seen == words
 
 
@@ -170,7 +171,7 @@ def test_the_admin_session_is_of_the_same_teleport() -> None:
 def test_a_session_that_was_given_and_does_not_work_is_a_failure_and_not_a_riddle(session: NoSession) -> None:
     finding = admin_session_works(session, make.ping())
     violated(finding, "INST-03", evidence=("ev-status", "ev-ping"), causes=("teleport-session-invalid",))
-    assert finding.seen == f"the session that was given does not work: {session.said}"
+    assert finding.seen == f"the session that you supplied does not work: {session.said}"
     cause = CAUSES["teleport-session-invalid"]
     assert "Log in again: `tsh login" in cause.remedy[0]
     assert "`tctl status` prints" in cause.check
@@ -186,7 +187,13 @@ def test_a_probe_that_was_kept_from_running_is_no_violation() -> None:
     for finding in (nodes_admit_probes(probes), kubelets_answer(probes)):
         unknown(finding, "INST-04", evidence=("ev-kept-out-node-2",))
         assert finding.seen == ("Node node-2: the probe did not run: ImagePullBackOff: Back-off pulling image")
-        assert "the image must be there to pull, and INST-02 lists the rights" in finding.settle
+        assert "its image must be available, and INST-02 lists the rights" in finding.settle
+
+
+def test_a_probe_that_a_policy_refused_is_a_problem_and_no_open_point() -> None:
+    finding = nodes_admit_probes([make.refused("node-1"), make.kept_out("node-2")])
+    assert [str(each.subject) for each in finding.problems] == ["Node node-1"]
+    assert [str(each.subject) for each in finding.unclear] == ["Node node-2"]
 
 
 def test_a_refused_probe_is_named_with_the_clusters_words() -> None:
@@ -238,7 +245,8 @@ def test_mountinfo_that_names_nothing_the_api_server_knows(strange: dict[str, ob
     finding = mountinfo_identifies_pods([probe], [make.pod()])
     violated(finding, "INST-04", evidence=("ev-probe-node-1",), causes=())
     assert finding.seen == (
-        "Node node-1: none of 1 paths in mountinfo names a container the API server knows (7 processes could not be read)"
+        "Node node-1: none of 1 paths in mountinfo names a container that the API server knows (the suite could"
+        " not read 7 processes)"
     )
 
 

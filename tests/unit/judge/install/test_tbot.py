@@ -43,7 +43,7 @@ def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
     [
         (
             make.tbot(make.tbot_pod(node="node-2")),
-            "Node node-1: it hosts 1 injected pods, and no tbot",
+            "Node node-1: it hosts 1 injected pods and no tbot",
             ("tbot-not-on-node",),
         ),
         (
@@ -56,7 +56,7 @@ def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
             "Pod teleport-system/tbot-1: tbot on node node-1 is not Ready: no reason given",
             (),
         ),
-        (make.tbot(desired=2, updated=1), "1 of 2 tbot pods are of an older template", ()),
+        (make.tbot(desired=2, updated=1), "1 of 2 tbot pods have an older template", ()),
         (make.tbot(generation=4), "its controller has not seen generation 4 yet", ()),
     ],
     ids=["tainted node", "not ready", "terminating", "older template", "unseen change"],
@@ -98,7 +98,7 @@ def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() 
     hosts = {name: [make.pod(f"app-{name}", node=name)] for name in ("node-1", "node-2", "node-3")}
     finding = ready_on_every_node(make.tbot(), hosts, NOW, EVIDENCE)
     violated(finding, "INST-13", causes=("tbot-not-on-node",))
-    assert finding.seen == "Node node-2, Node node-3: it hosts 1 injected pods, and no tbot"
+    assert finding.seen == "Node node-2, Node node-3: it hosts 1 injected pods and no tbot"
     assert "Compare the node's taints and labels with tbot's tolerations" in CAUSES["tbot-not-on-node"].remedy[0]
 
 
@@ -114,7 +114,7 @@ def crashed(*, ago: float, code: int = 1, **changes: Any) -> Tbot:
 def test_without_a_probe_ready_is_no_answer_of_a_tbot_that_ends_again_and_again(hosts: Any) -> None:
     finding = ready_on_every_node(crashed(ago=40), hosts, NOW, EVIDENCE)
     violated(finding, "INST-13", causes=())
-    words = "tbot on node node-1 is Ready only between one end and the next: it ended with exit code 1 40 s ago"
+    words = "tbot on node node-1 is Ready only until its next exit: it exited with code 1 40 s ago"
     assert finding.seen == f"Pod teleport-system/tbot-1: {words}"
 
 
@@ -138,7 +138,7 @@ def test_where_no_node_hosts_an_injected_pod_tbot_must_be_ready_wherever_it_is_w
     for status in statuses:
         down = ready_on_every_node(make.tbot(**status), {}, NOW, EVIDENCE)
         violated(down, "INST-13", causes=())
-        assert down.seen == f"tbot is Ready on 0 of {status.get('desired', 1)} nodes; none hosts an injected pod"
+        assert down.seen == f"tbot is Ready on 0 of {status.get('desired', 1)} nodes; no node hosts an injected pod"
 
 
 # INST-13, how it is set up
@@ -161,16 +161,28 @@ NOTHING = "tbot-selects-nothing"
 @pytest.mark.parametrize(
     ("service", "words", "causes"),
     [
-        ({"kubernetes": None}, f"{CONFIG}: attestors.kubernetes is not enabled: every template of", (NOTHING,)),
-        ({"kubernetes": make.attestor(enabled=False)}, f"{CONFIG}: attestors.kubernetes is not enabled", (NOTHING,)),
-        ({"selector_name": ""}, f"{CONFIG}: the selector names nothing: nothing is issued", (NOTHING,)),
         (
-            {"listen": "tcp://0.0.0.0:8081"},
-            f"{CONFIG}: listen is tcp://0.0.0.0:8081: only a unix socket tells who calls",
+            {"kubernetes": None},
+            f"{CONFIG}: attestors.kubernetes is not enabled, so that every workload.kubernetes.* in",
             (NOTHING,),
         ),
-        ({"listen": ""}, f"{CONFIG}: listen is empty: only a unix socket tells who calls", (NOTHING,)),
-        ({"listen": "unix:///tmp/socket"}, f"{DAEMON_SET}: /tmp/socket is on no hostPath volume: no pod can reach it", ()),
+        ({"kubernetes": make.attestor(enabled=False)}, f"{CONFIG}: attestors.kubernetes is not enabled", (NOTHING,)),
+        ({"selector_name": ""}, f"{CONFIG}: its selector is empty, so that tbot issues nothing", (NOTHING,)),
+        (
+            {"listen": "tcp://0.0.0.0:8081"},
+            f"{CONFIG}: listen is tcp://0.0.0.0:8081: tbot can find the calling process only through a unix socket",
+            (NOTHING,),
+        ),
+        (
+            {"listen": ""},
+            f"{CONFIG}: listen is empty: tbot can find the calling process only through a unix socket",
+            (NOTHING,),
+        ),
+        (
+            {"listen": "unix:///tmp/socket"},
+            f"{DAEMON_SET}: /tmp/socket is on no hostPath volume, so that no pod can reach it",
+            (),
+        ),
         (
             {"listen": "unix:///run/spire/sockets/sub/socket"},
             f"{DAEMON_SET}: tbot listens in /run/spire/sockets/sub on the node, injected pods mount /run/spire/sockets",
@@ -196,8 +208,8 @@ def test_without_the_service_there_is_no_socket() -> None:
     finding = judged(make.tbot(config=config))
     violated(finding, "INST-13", causes=())
     assert finding.seen == (
-        f"{CONFIG}: unknown key servces: tbot does not start with it;"
-        " there is no service of type workload-identity-api, so there is no socket"
+        f"{CONFIG}: it has the unknown key servces: tbot does not start with it;"
+        " it has no service of type workload-identity-api, so that there is no socket"
     )
 
 
@@ -206,8 +218,8 @@ def test_misspelt_keys_are_ignored_inside_a_service_and_fatal_outside() -> None:
     finding = judged(make.tbot(config=config))
     violated(finding, "INST-13", causes=("attestor-misspelt",))
     assert [(found.said, found.cause) for found in finding.problems] == [
-        ("unknown key services[0].attestor: tbot ignores it without a word", "attestor-misspelt"),
-        ("unknown key proxy_sever: tbot does not start with it", ""),
+        ("it has the unknown key services[0].attestor: tbot silently ignores it", "attestor-misspelt"),
+        ("it has the unknown key proxy_sever: tbot does not start with it", ""),
     ]
 
 
@@ -223,7 +235,7 @@ def test_a_misspelt_attestor_is_the_cause_of_what_is_not_enabled() -> None:
 def test_without_the_nodes_processes_tbot_cannot_tell_who_calls() -> None:
     finding = judged(make.tbot(host_pid=False))
     violated(finding, "INST-13", causes=("tbot-host-pid-missing",))
-    assert finding.seen == f"{DAEMON_SET}: hostPID is not set: tbot cannot tell who calls"
+    assert finding.seen == f"{DAEMON_SET}: hostPID is not set, so that tbot cannot find the calling process"
 
 
 def with_node_name(name: str, **more: str) -> dict[str, Any]:
@@ -302,23 +314,23 @@ def test_pods_that_mount_another_directory_than_tbots() -> None:
     [
         (
             {"audience": "teleport.example.com:443"},
-            "the token's audience is teleport.example.com:443, Teleport wants its cluster name teleport.example.com",
+            "the audience of its token is teleport.example.com:443; Teleport demands its cluster name teleport.example.com",
             ("token-audience-wrong",),
         ),
         (
             {"audience": ""},
-            "the token's audience is the default, Teleport wants its cluster name teleport.example.com",
+            "the audience of its token is the default; Teleport demands its cluster name teleport.example.com",
             ("token-audience-wrong",),
         ),
         (
             {"seconds": 1801},
-            "the token lives 1801 s, Teleport refuses more than 1800 s",
+            "its token lives 1801 s; Teleport refuses more than 1800 s",
             ("token-lifetime-too-long",),
         ),
         (
             {"audience": "", "seconds": 3600},
-            "the token's audience is the default, Teleport wants its cluster name teleport.example.com;"
-            " the token lives 3600 s, Teleport refuses more than 1800 s",
+            "the audience of its token is the default; Teleport demands its cluster name teleport.example.com;"
+            " its token lives 3600 s; Teleport refuses more than 1800 s",
             ("token-audience-wrong", "token-lifetime-too-long"),
         ),
     ],
@@ -339,7 +351,7 @@ def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
 def test_a_token_that_is_not_projected_for_teleport(path: str) -> None:
     env = {"KUBERNETES_TOKEN_PATH": path, "TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}
     finding = judged(make.tbot(runs=make.tbot_container(env=env)))
-    violated(finding, "INST-13", "is not a projected service-account token", causes=("token-lifetime-too-long",))
+    violated(finding, "INST-13", "does not join with a projected service-account token", causes=("token-lifetime-too-long",))
     assert "KUBERNETES_TOKEN_PATH to its path" in CAUSES["token-lifetime-too-long"].remedy[0]
 
 
@@ -358,7 +370,9 @@ def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
     usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
     evidence = ("ev-pods", "ev-token")
     holds(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "in_cluster"), "INST-13", "ev-token")
-    violated(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "oidc"), "INST-13", "not a projected")
+    violated(
+        configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "oidc"), "INST-13", "not join with a projected"
+    )
 
 
 # INST-14
@@ -374,14 +388,23 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
 @pytest.mark.parametrize(
     ("probe", "words"),
     [
-        (make.sds_probe("node-2", leaf=None, reason="unknown resource names: [default]"), "no identity: unknown resource"),
-        (make.sds_probe("node-2", leaf=svid("conformance-1", "probe", issuer="istiod")), "not issued by Teleport: none of"),
+        (
+            make.sds_probe("node-2", leaf=None, reason="unknown resource names: [default]"),
+            "the probe in a pod got no identity: unknown resource",
+        ),
+        (
+            make.sds_probe("node-2", leaf=svid("conformance-1", "probe", issuer="istiod")),
+            "the certificate of the probe does not come from Teleport: none of",
+        ),
         (make.sds_probe("node-2", leaf=svid("test-app", "first")), "/ns/test-app/sa/first, not spiffe://"),
         (
             make.sds_probe("node-2", leaf=svid(uri=f"spiffe://{TRUST_DOMAIN}/ns/conformance-1/probe")),
             "/ns/conformance-1/probe, not spiffe://",
         ),
-        (make.sds_probe("node-2", leaf=svid("conformance-1", "probe", minutes=5)), "not issued by Teleport: it expired"),
+        (
+            make.sds_probe("node-2", leaf=svid("conformance-1", "probe", minutes=5)),
+            "the certificate of the probe does not come from Teleport: it expired",
+        ),
     ],
     ids=["refused by tbot", "istiod's certificate", "another pod's identity", "without /sa/", "expired"],
 )
@@ -407,11 +430,16 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
     assert finding.seen == "Node node-2: the probe did not run: ImagePullBackOff: Back-off pulling image"
     wrong = make.sds_probe("node-1", leaf=None, reason="denied")
     both = probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle())
-    violated(both, "INST-14", "Node node-1: no identity: denied", "Node node-2: the probe did not run: ImagePullBackOff")
+    violated(
+        both,
+        "INST-14",
+        "Node node-1: the probe in a pod got no identity: denied",
+        "Node node-2: the probe did not run: ImagePullBackOff",
+    )
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:
-    violated(probes_got_their_own_identity([], make.bundle()), "INST-14", "no socket was asked")
+    violated(probes_got_their_own_identity([], make.bundle()), "INST-14", "the suite asked no socket")
 
 
 def test_an_identity_of_an_authority_that_teleport_has_given_up() -> None:
@@ -518,7 +546,7 @@ def test_a_floating_tag_tells_no_version(image: str) -> None:
     finding = no_known_defect(tbot_components(on_two_nodes(image), None))
     unknown(finding, "INST-16", evidence=("ev-agent",))
     assert finding.where == "Pod teleport-system/tbot-1"
-    assert finding.seen == f"the version of tbot is not known: image {image}"
+    assert finding.seen == f"the version of tbot is unknown: image {image}"
     assert "heartbeats" in finding.settle
 
 
@@ -564,7 +592,7 @@ def test_heartbeats_tell_the_version_under_a_floating_tag() -> None:
 def test_the_heartbeat_of_one_node_says_nothing_of_another() -> None:
     finding = no_known_defect(tbot_components(on_two_nodes(FLOATING, FLOATING), [make.bot_instance("tbot-1")]))
     unknown(finding, "INST-16", FLOATING)
-    assert finding.seen == f"Pod teleport-system/tbot-2: the version of tbot is not known: image {FLOATING}"
+    assert finding.seen == f"Pod teleport-system/tbot-2: the version of tbot is unknown: image {FLOATING}"
 
 
 def test_two_versions_under_one_floating_tag() -> None:
@@ -633,4 +661,4 @@ def test_a_defect_is_a_failure_also_where_another_version_cannot_be_told() -> No
     components = [*tbot_components(on_two_nodes(FLOATING, "tbot:18.6.3"), None)]
     finding = no_known_defect(components)
     violated(finding, "INST-16", "Pod teleport-system/tbot-2: tbot 18.6.3: ", causes=(NOT_RENEWED,))
-    assert finding.seen.endswith(f"Pod teleport-system/tbot-1: the version of tbot is not known: image {FLOATING}")
+    assert finding.seen.endswith(f"Pod teleport-system/tbot-1: the version of tbot is unknown: image {FLOATING}")

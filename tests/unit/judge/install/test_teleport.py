@@ -55,7 +55,7 @@ def test_a_fresh_token_that_another_clusters_keys_do_not_verify() -> None:
     other = make.signature(ok=False, reason="the set has no key live; it has other")
     finding = fresh_token_verifies(other, make.token(), ["ev-fresh"])
     violated(finding, "INST-09", evidence=("ev-token", "ev-fresh"), causes=("jwks-of-other-keys",))
-    words = "a fresh token does not verify: the set has no key live; it has other"
+    words = "it does not verify a fresh service-account token: the set has no key live; it has other"
     assert finding.seen == f"Teleport token/istio-tbot-k8s-join: {words}"
     assert finding.where == "JWKS in Teleport token/istio-tbot-k8s-join"
     assert "kubectl get --raw /openid/v1/jwks" in remedy("jwks-of-other-keys")
@@ -74,7 +74,7 @@ def test_a_fresh_token_that_another_clusters_keys_do_not_verify() -> None:
 def test_a_placeholder_and_a_damaged_key_set_are_no_keys_of_another_cluster(text: str, causes: tuple[str, ...]) -> None:
     no_keys = make.signature(ok=False, reason="no key to verify it with")
     finding = fresh_token_verifies(no_keys, make.token(jwks_text=text), ["ev-fresh"])
-    violated(finding, "INST-09", "a fresh token does not verify: no key", causes=causes)
+    violated(finding, "INST-09", "it does not verify a fresh service-account token: no key", causes=causes)
 
 
 def test_without_a_join_token_no_keys_were_extracted() -> None:
@@ -131,12 +131,12 @@ def test_a_token_of_another_method(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("allow", "words", "cause"),
     [
-        ((), "teleport-system:tbot is not allowed, none is", "token-other-service-account"),
-        (("default:tbot",), "teleport-system:tbot is not allowed, default:tbot is", "token-other-service-account"),
-        ((TBOT, "default:default"), "it allows default:default too: those may join as the bot", "token-too-wide"),
+        ((), "it allows none, and not teleport-system:tbot", "token-other-service-account"),
+        (("default:tbot",), "it allows default:tbot, and not teleport-system:tbot", "token-other-service-account"),
+        ((TBOT, "default:default"), "it also allows default:default, which may join as the bot too", "token-too-wide"),
         (
             (TBOT, ""),
-            "it allows service accounts by other fields than service_account too: those may join as the bot",
+            "it also allows service accounts by other fields than service_account, which may join as the bot too",
             "token-too-wide",
         ),
     ],
@@ -156,9 +156,9 @@ def test_what_else_a_token_allows_is_no_matter_where_tbot_is_not_allowed() -> No
 @pytest.mark.parametrize(
     ("text", "words", "causes"),
     [
-        ("PASTE_JWKS_HERE", "its JWKS is still the literal placeholder of the template", ("jwks-placeholder",)),
-        ("", "its JWKS is still the literal placeholder of the template", ("jwks-placeholder",)),
-        ("{}", "its JWKS is still the literal placeholder of the template", ("jwks-placeholder",)),
+        ("PASTE_JWKS_HERE", "its JWKS is still the placeholder text of the template", ("jwks-placeholder",)),
+        ("", "its JWKS is still the placeholder text of the template", ("jwks-placeholder",)),
+        ("{}", "its JWKS is still the placeholder text of the template", ("jwks-placeholder",)),
         ("{keys:[{use:sig}]}", "its JWKS does not parse: ", ()),
         ('{"keys":[]}', "its JWKS does not parse: ", ()),
     ],
@@ -248,7 +248,7 @@ def test_a_second_role_of_the_bot_grants_more() -> None:
     holds(bot_has_no_other_role(make.bot(), ROLE), "INST-11", "ev-bot")
     wide = bot_has_no_other_role(make.bot(roles=(ROLE, "editor")), ROLE)
     violated(wide, "INST-11", evidence=("ev-bot",), causes=("bot-has-other-roles",))
-    assert wide.seen == "it has editor as well"
+    assert wide.seen == "it also has the roles editor"
     assert "Give the bot that role alone" in remedy("bot-has-other-roles")
     holds(bot_has_no_other_role(A_BOT, ROLE), "INST-11", "ev-absent-bot")
 
@@ -310,7 +310,7 @@ def test_a_pattern_is_not_said_to_issue_nothing() -> None:
 
 def test_a_role_with_an_expression_beside_its_labels() -> None:
     wider = make.role(labels_expression='labels["env"] != ""')
-    violated(labels_match_exactly(wider, make.identity()), "INST-11", "also matches by the expression", causes=(WIDE,))
+    violated(labels_match_exactly(wider, make.identity()), "INST-11", "also selects by the expression", causes=(WIDE,))
 
 
 @pytest.mark.parametrize(
@@ -380,17 +380,17 @@ def test_any_other_template_is_a_violation(template: str) -> None:
     [
         (
             "/ns/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}",
-            "its template {} lacks /sa/: peers and policies will not recognise the ID",
+            "its template {} lacks /sa/, so that peers and policies do not recognise the IDs",
             "identity-template-without-sa",
         ),
         (
             "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}/",
-            "its template {} ends with a slash, which no SPIFFE ID may",
+            "its template {} ends with a slash, which SPIFFE IDs must not",
             "identity-template-trailing-slash",
         ),
         (
             "/ns/{{ workload.kubernetes.namespace }}/",
-            "its template {} ends with a slash, which no SPIFFE ID may",
+            "its template {} ends with a slash, which SPIFFE IDs must not",
             "identity-template-trailing-slash",
         ),
         (
@@ -428,15 +428,15 @@ def test_a_role_that_denies_what_it_allows_issues_nothing() -> None:
     role = make.role(denials=("workload_identity_labels",))
     finding = rules_are_minimal(role)
     violated(finding, "INST-11", evidence=("ev-role",), causes=("role-rules-wrong",))
-    assert finding.seen == "its deny half has workload_identity_labels, which wins over what it allows"
+    assert finding.seen == "it denies workload_identity_labels, which overrides what it allows"
     assert tuple(role_problems(role, make.identity())) == finding.problems
 
 
 def test_a_role_that_allows_only_sometimes() -> None:
     rule = RoleRule(("workload_identity",), ("list", "read"), 'contains(user.spec.traits["x"], "y")')
-    violated(rules_are_minimal(make.role(rules=(rule,))), "INST-11", "it allows only where contains(")
+    violated(rules_are_minimal(make.role(rules=(rule,))), "INST-11", "it allows only under the condition contains(")
 
 
 def test_a_role_that_opens_nodes_as_well() -> None:
     finding = labels_match_exactly(make.role(other_access=("node_labels",)), make.identity())
-    violated(finding, "INST-11", "it also opens what node_labels select", causes=(WIDE,))
+    violated(finding, "INST-11", "it also grants access by node_labels", causes=(WIDE,))

@@ -113,9 +113,9 @@ def test_untouched_until_the_certificate_ends() -> None:
         "failed requests before a certificate's end: 0 (at most 0)",
         "requests before a certificate's end: 40 (at least 1)",
         "untouched without tbot, at least for: 15 s",
-        "clocks that the end is told by, off by at most: 0 s",
+        "uncertainty of the clocks around a certificate's end, at most: 0 s",
     ]
-    words = "asked by alpha: 4 of 40 failed before that end: 503 for a TLS error (it has expired)"
+    words = "requests from alpha: 4 of 40 failed before a certificate expired: 503 for a TLS error (it has expired)"
     violated(judge.untouched("RES-02", EARLY, 0), "RES-02", words, "4 (at most 0)")
     holds(judge.untouched("RES-02", EARLY, 4), "RES-02")
 
@@ -145,12 +145,12 @@ def test_refused_from_the_end_on() -> None:
 @pytest.mark.parametrize(
     ("under", "within", "words"),
     [
-        (NEVER_CLOSED, 3, "nothing was refused after 12:00:20 UTC"),
+        (NEVER_CLOSED, 3, "none was refused after 12:00:20 UTC"),
         (OPEN_AGAIN, 3, "latest answer after a certificate's end: 10.51 s (at most 3 s)"),
         (CLOSED, 1, "latest first refusal after a certificate's end: 1.01 s (at most 1 s)"),
     ],
 )
-def test_whoever_is_answered_after_the_end_is_told(under: Suffered, within: float, words: str) -> None:
+def test_a_load_that_is_answered_after_the_end_is_named(under: Suffered, within: float, words: str) -> None:
     violated(judge.refused_after("RES-02", under, within), "RES-02", words)
 
 
@@ -164,15 +164,15 @@ def closed(outcome: Outcome = Outcome.TLS_ERROR, refusals: int = 38) -> Traffic:
 
 def test_a_timeout_is_no_refusal_and_tells_nothing_where_the_nodes_were_busy() -> None:
     under = replace(CLOSED, traffic=(closed(Outcome.TIMEOUT),))
-    violated(judge.refused_after("RES-02", under, 3), "RES-02", "1 times no refusal, but timeout")
+    violated(judge.refused_after("RES-02", under, 3), "RES-02", "1 failed without a refusal: timeout")
     beside = outside(request(25), late(31))
     busy = replace(under, traffic=(*under.traffic, beside))
     unknown(judge.refused_after("RES-02", busy, 3), "RES-02", "1 of 2 requests from plain to control: timeout")
 
 
 def test_what_no_proxy_refused_a_certificate_for_may_have_any_cause() -> None:
-    nobody = replace(CLOSED, traffic=(closed(refusals=0),))
-    violated(judge.refused_after("RES-02", nobody, 3), "RES-02", "no proxy has refused a certificate for its issuer or its")
+    unrefused = replace(CLOSED, traffic=(closed(refusals=0),))
+    violated(judge.refused_after("RES-02", unrefused, 3), "RES-02", "no proxy refused a certificate for its issuer or its")
 
 
 def test_who_is_answered_because_of_the_recall_was_refused_before_it() -> None:
@@ -192,12 +192,12 @@ def test_who_is_answered_because_of_the_recall_was_refused_before_it() -> None:
     assert effect.last_answered == at(20.51)
 
 
-def test_nobody_can_tell_from_an_outage_that_was_over_before_the_end() -> None:
+def test_an_outage_proves_nothing_that_was_over_before_the_end() -> None:
     short = replace(CLOSED, outage=replace(OUTAGE, recalled=at(21)))
-    unknown(judge.refused_after("RES-02", short, 3), "RES-02", "still had certificates then")
+    unknown(judge.refused_after("RES-02", short, 3), "RES-02", "had valid certificates all the time")
     bare = replace(CLOSED, histories=(HISTORIES[0], History(HISTORIES[1].pod)))
-    unknown(judge.untouched("RES-02", bare, 0), "RES-02", "Pod run/beta: asked by alpha: an end held no certificate")
-    unknown(judge.untouched("RES-02", replace(CLOSED, traffic=()), 0), "RES-02", "no load went on")
+    unknown(judge.untouched("RES-02", bare, 0), "RES-02", "Pod run/beta: requests from alpha: an end held no certificate")
+    unknown(judge.untouched("RES-02", replace(CLOSED, traffic=()), 0), "RES-02", "no load ran")
 
 
 def test_answered_again_soon_after_the_recall() -> None:
@@ -208,9 +208,14 @@ def test_answered_again_soon_after_the_recall() -> None:
         "longest time until a new certificate: 15 s",
         "time until tbot itself was back: 4 s",
     ]
-    violated(judge.recovered("RES-02", CLOSED, 15), "RES-02", "answered again 16.0 s", "16 s (at most 15 s)", causes=())
     violated(
-        judge.recovered("RES-02", NOT_BACK, 45), "RES-02", "it still failed at the end, 20 s after tbot was told", causes=()
+        judge.recovered("RES-02", CLOSED, 15), "RES-02", "they were answered again 16.0 s", "16 s (at most 15 s)", causes=()
+    )
+    violated(
+        judge.recovered("RES-02", NOT_BACK, 45),
+        "RES-02",
+        "they still failed at the end, 20 s after the suite brought tbot back",
+        causes=(),
     )
 
 
@@ -218,7 +223,7 @@ def test_a_tbot_that_was_not_back_in_time_itself_is_slow_to_start() -> None:
     slow = replace(OUTAGE, back=at(59))
     for under in (CLOSED, NOT_BACK):
         finding = judge.recovered("RES-02", replace(under, outage=slow), 15)
-        violated(finding, "RES-02", "tbot itself took 19 s to be back", causes=("tbot-slow-to-start",))
+        violated(finding, "RES-02", "tbot itself took 19 s to be Ready", causes=("tbot-slow-to-start",))
     other = replace(CLOSED, outage=replace(slow, of="Teleport"))
     violated(judge.recovered("RES-03", other, 15), "RES-03", "16 s (at most 15 s)", causes=())
 
@@ -243,13 +248,13 @@ def test_each_envoy_keeps_its_last_certificate() -> None:
     unseen = replace(CLOSED, histories=(history(ALPHA, (ALPHAS, (0, 10))), HISTORIES[1]))
     violated(judge.kept_its_last("RES-02", unseen), "RES-02", "at least for: -10 s (at least 0 s)")
     gone = replace(CLOSED, outage=replace(OUTAGE, suffering=(ALPHA,)))
-    violated(judge.kept_its_last("RES-02", gone), "RES-02", "Pod run/beta: was not there")
+    violated(judge.kept_its_last("RES-02", gone), "RES-02", "Pod run/beta: it was gone")
     unready = replace(CLOSED, outage=replace(OUTAGE, suffering=(ALPHA, replace(BETA, ready=False))))
-    violated(judge.kept_its_last("RES-02", unready), "RES-02", "Pod run/beta: was not Ready", evidence=("ev-pod-beta",))
+    violated(judge.kept_its_last("RES-02", unready), "RES-02", "Pod run/beta: it was not Ready", evidence=("ev-pod-beta",))
     emptied = history(ALPHA, (ALPHAS, (0, 10)), secret_state=SecretState.WARMING)
     violated(judge.kept_its_last("RES-02", replace(CLOSED, histories=(emptied, HISTORIES[1]))), "RES-02", "was warming")
     never = replace(CLOSED, histories=(History(HISTORIES[0].pod),))
-    violated(judge.kept_its_last("RES-02", never), "RES-02", "had no certificate")
+    violated(judge.kept_its_last("RES-02", never), "RES-02", "it had no certificate")
 
 
 def test_a_new_certificate_soon_after_a_restart() -> None:
@@ -261,6 +266,7 @@ def test_a_new_certificate_soon_after_a_restart() -> None:
         "time until tbot itself was back: 41 s",
     ]
     violated(judge.renewed_soon("RES-01", again, OUTAGE, 51), "RES-01", "52 s (at most 51 s)", causes=())
+    violated(judge.renewed_soon("RES-01", again, OUTAGE, 41), "RES-01", "52 s (at most 41 s)", causes=())
     slow = judge.renewed_soon("RES-01", again, OUTAGE, 40)
     violated(slow, "RES-01", "tbot itself took 41 s to start", causes=("tbot-slow-to-start",))
     later = replace(OUTAGE, anew={make.NODE: at(30)})
@@ -268,9 +274,9 @@ def test_a_new_certificate_soon_after_a_restart() -> None:
     violated(judge.renewed_soon("RES-01", again, later, 24), "RES-01", "after 25.0 s", causes=())
     # Renewed, but over the connection of before: not by the new tbot.
     violated(
-        judge.renewed_soon("RES-01", HISTORIES, OUTAGE, 52), "RES-01", "Pod run/alpha, Pod run/beta: has had no certificate"
+        judge.renewed_soon("RES-01", HISTORIES, OUTAGE, 52), "RES-01", "Pod run/alpha, Pod run/beta: it had no certificate"
     )
-    violated(judge.renewed_soon("RES-01", (History(HISTORIES[0].pod),), OUTAGE, 52), "RES-01", "has had no certificate over")
+    violated(judge.renewed_soon("RES-01", (History(HISTORIES[0].pod),), OUTAGE, 52), "RES-01", "it had no certificate over")
 
 
 def test_new_certificates_while_something_else_was_away() -> None:
@@ -279,14 +285,16 @@ def test_new_certificates_while_something_else_was_away() -> None:
     holds(finding, "RES-07", "ev-beta-55", "ev-outage")
     assert measured(finding) == ["new certificates of each proxy without tbot: 1 (at least 1)", "time without tbot: 53 s"]
     short = judge.renewed_meanwhile("RES-07", HISTORIES, OUTAGE, 1)
-    violated(short, "RES-07", "Pod run/alpha, Pod run/beta: has had 0 without tbot: its streams live", causes=())
+    violated(
+        short, "RES-07", "Pod run/alpha, Pod run/beta: it had 0 new certificates without tbot: its streams live", causes=()
+    )
 
 
 def test_pushes_of_the_same_certificate_while_something_else_was_away() -> None:
     stuck = [history(ALPHA, (ALPHAS, (0, 30, 60)))]
     pushes = {ALPHA.uid: Pushes(at(50).isoformat(), ("ev-pushes",))}
     finding = judge.renewed_meanwhile("RES-07", stuck, replace(OUTAGE, of="istiod"), 1, pushes)
-    violated(finding, "RES-07", "pushed but not renewed", causes=("tbot-pushes-without-renewing",), evidence=("ev-pushes",))
+    violated(finding, "RES-07", "pushed without renewing", causes=("tbot-pushes-without-renewing",), evidence=("ev-pushes",))
 
 
 def test_what_was_not_taken_away_is_as_it_was() -> None:

@@ -52,9 +52,11 @@ def test_a_pod_that_started_before_tbot_is_told_although_all_looks_right() -> No
 
 
 def test_a_pod_that_would_be_passed_is_a_defect() -> None:
-    violated(judge.late_start_is_found(start(proxy=make.proxy(POD)), OUTAGE, BUNDLE), "RES-04", "ID-01 would pass it")
+    violated(judge.late_start_is_found(start(proxy=make.proxy(POD)), OUTAGE, BUNDLE), "RES-04", "ID-01 would pass")
     istiods = make.proxy(POD, sds_mode=SdsMode.ISTIO_CA)
-    violated(judge.late_start_is_found(start(proxy=istiods), OUTAGE, BUNDLE), "RES-04", "taken for one in mode istio-ca")
+    violated(
+        judge.late_start_is_found(start(proxy=istiods), OUTAGE, BUNDLE), "RES-04", "the suite finds it in mode istio-ca"
+    )
 
 
 def test_nothing_is_shown_by_a_pod_that_found_a_socket_or_never_came_up() -> None:
@@ -79,7 +81,7 @@ def test_the_agent_ends_beside_a_stale_socket_and_is_well_by_itself_later() -> N
 
 
 def test_an_agent_that_took_the_socket_away_or_ended_for_something_else_is_told() -> None:
-    violated(judge.stale_socket_ends_the_agent(start(), OUTAGE), "RES-06", "its Envoy ran, in mode silent", causes=())
+    violated(judge.stale_socket_ends_the_agent(start(), OUTAGE), "RES-06", "its Envoy ran in mode silent", causes=())
     writable = make.istio_proxy(mounts=(VolumeMount("workload-socket", make.SOCKET_MOUNT),))
     mounts_it = replace(POD, spec=make.pod("late", proxy=writable).spec)
     took = judge.stale_socket_ends_the_agent(start(pod=mounts_it), OUTAGE)
@@ -96,14 +98,14 @@ def test_an_agent_that_took_the_socket_away_or_ended_for_something_else_is_told(
     ("changes", "words"),
     [
         ({"proxy": None, "ready": None}, "is not Ready"),
-        ({"proxy": RACE}, "in mode race"),
+        ({"proxy": RACE}, "it is in mode race"),
         ({"proxy": make.proxy(POD), "ready": at(90)}, "65 s (at most 60 s)"),
-        ({"proxy": make.proxy(make.pod("other", namespace="run", service_account="other"))}, "carries"),
+        ({"proxy": make.proxy(make.pod("other", namespace="run", service_account="other"))}, "it carries"),
     ],
 )
 def test_a_pod_that_is_not_well_in_time_is_told(changes: dict[str, Any], words: str) -> None:
     late = start(meanwhile=None, last_words=WORDS, **changes)
-    if changes.get("proxy") is not None and words == "carries":
+    if changes.get("proxy") is not None and words == "it carries":
         late = replace(late, proxy=replace(changes["proxy"], pod=make.proxy(POD).pod))
     violated(judge.well_by_itself("RES-06", late, OUTAGE.back, BUNDLE, 60), "RES-06", words)
 
@@ -124,11 +126,11 @@ def test_another_directory_is_made_in_time() -> None:
     ("changes", "words", "causes"),
     [
         ({"back": None, "words": "containers with unready status: [tbot]", "inodes": ("11", "")},
-         "tbot is not Ready: containers with unready status: [tbot]; there is no directory", (NOT_MADE,)),
-        ({"back": None, "words": "no other tbot", "inodes": ("11", "")}, "there is no directory", ()),
+         "tbot is not Ready: containers with unready status: [tbot]; it has no socket directory", (NOT_MADE,)),
+        ({"back": None, "words": "no other tbot", "inodes": ("11", "")}, "it has no socket directory", ()),
         ({"back": None, "words": "containers with unready status: [tbot]"}, "tbot is not Ready", ()),
-        ({"inodes": ("11", "")}, "there is no directory", ()),
-        ({"inodes": ("11", "11")}, "it is the directory of before", ()),
+        ({"inodes": ("11", "")}, "it has no socket directory", ()),
+        ({"inodes": ("11", "11")}, "it still has the former socket directory", ()),
         ({"back": at(40)}, "39 s (at most 30 s)", ()),
     ],
 )  # fmt: skip
@@ -150,8 +152,8 @@ def held(*streams: int) -> History:
 def test_who_holds_the_lost_directory_is_told_by_its_streams() -> None:
     finding = judge.lost_directory_is_found(held(2, 2, 2, 0, 0), POD, RELOCATION, 10)
     holds(finding, "RES-05", "ev-3", "ev-pod-late", "ev-relocation")
-    assert measured(finding)[0] == "time until it was told: 2 s (at most 10 s)"
-    assert "0 of 2 live streams" in finding.seen
+    assert measured(finding)[0] == "time until it was recognised: 2 s (at most 10 s)"
+    assert "it has 0 of 2 live streams" in finding.seen
     violated(judge.lost_directory_is_found(held(2, 2, 2), POD, RELOCATION, 10), "RES-05", "has its streams")
     before = replace(RELOCATION, lost=RELOCATION.lost + timedelta(minutes=1))
     violated(judge.lost_directory_is_found(held(2, 0, 0), POD, before, 10), "RES-05", "before the directory was lost")
@@ -171,7 +173,7 @@ def test_every_pod_is_well_again() -> None:
     finding = judge.node_came_back(restarted(), BUNDLE, 180)
     holds(finding, "RES-08", "ev-restart", "ev-pod-late", "ev-proxy-late", "ev-bundle")
     assert measured(finding)[:2] == [
-        "time until every pod was well: 60 s (at most 180 s)",
+        "time until every pod was Ready: 60 s (at most 180 s)",
         "time until the machine ran: 8 s",
     ]
 
@@ -179,7 +181,7 @@ def test_every_pod_is_well_again() -> None:
 def test_one_that_started_before_tbot_is_named() -> None:
     finding = judge.node_came_back(restarted(proxies=make.fleet(RACE)), BUNDLE, 180)
     holds(finding, "RES-08")
-    assert "1 of these started before tbot: Pod run/late" in finding.seen
+    assert "1 of them started before tbot: Pod run/late" in finding.seen
     assert [(note.subject.name, note.cause) for note in finding.notes] == [("late", "pod-started-before-tbot")]
     assert "proxies that started before tbot: 1" in measured(finding)
 
@@ -187,13 +189,13 @@ def test_one_that_started_before_tbot_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"after": (replace(POD, ready=False, phase="Pending"),), "back": None}, "Pod run/late: is not Ready: Pending"),
-        ({"after": (make.pod("other"),)}, "Pod run/late: is gone"),
+        ({"after": (replace(POD, ready=False, phase="Pending"),), "back": None}, "Pod run/late: it is not Ready: Pending"),
+        ({"after": (make.pod("other"),)}, "Pod run/late: it is gone"),
         ({"proxies": make.fleet(make.unread(POD), make.proxy(POD))}, "forbidden"),
-        ({"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))}, "in mode istio-ca"),
-        ({"proxies": make.fleet(make.proxy(POD, streams=make.streams(rq_active=0)))}, "0 of 2 live streams"),
+        ({"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))}, "it is in mode istio-ca"),
+        ({"proxies": make.fleet(make.proxy(POD, streams=make.streams(rq_active=0)))}, "it has 0 of 2 live streams"),
         ({"back": at(200)}, "200 s (at most 180 s)"),
-        ({"back": None}, "not every pod was seen to run anew"),
+        ({"back": None}, "not every pod ran again"),
     ],
 )
 def test_who_is_not_well_is_told(changes: dict[str, Any], words: str) -> None:

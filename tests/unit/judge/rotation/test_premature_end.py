@@ -47,7 +47,7 @@ FORESEEN = [
 # Foreseen.
 
 
-def test_those_without_tbot_are_found_behind_and_nobody_else() -> None:
+def test_those_without_tbot_are_found_behind_and_no_others() -> None:
     finding = it_is_foreseen("ROT-08", FORESEEN, FAR)
     holds(finding, "ROT-08", "ev-proxy-left", "ev-proxy-went-on", "ev-bundle", "ev-status")
     assert "in standby it trusts the old and the new, not the new" in finding.seen
@@ -57,14 +57,14 @@ def test_those_without_tbot_are_found_behind_and_nobody_else() -> None:
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
-        ([early(STANDBY, proxy("left", FAR, (AFTER,), NEW))], "standby counts as followed"),
+        ([early(STANDBY, proxy("left", FAR, (AFTER,), NEW))], "takes standby for followed"),
         (
             [early(STANDBY, LEFT, proxy("too", FAR, (AFTER,), NEW))],
-            "Pod test-app/too: standby: on node-far is not found to be behind",
+            "Pod test-app/too: standby: it runs on node-far and is not found behind",
         ),
         (
             [early(STANDBY, LEFT, proxy("slow", NEAR, (AFTER,), OLD))],
-            "Pod test-app/slow: standby: on node-near is found to be behind",
+            "Pod test-app/slow: standby: it runs on node-near and is found behind",
         ),
     ],
 )
@@ -99,8 +99,8 @@ ASIDE = asked((ALPHA, GAMMA), (), refused=0)
 def test_requests_over_the_border_are_lost_from_the_end_until_tbot_is_back() -> None:
     finding = it_costs_requests("ROT-08", [CROSSING, ASIDE], WHEN, 60)
     holds(finding, "ROT-08", "ev-alpha", "ev-counters", "ev-pod-beta", "ev-pod-gamma")
-    assert "Pod run/beta: asked by alpha: 4 of 10 failed (4: 503 without a connection" in finding.seen
-    assert "Pod run/gamma: asked by alpha: 0 of 10 failed" in finding.seen
+    assert "Pod run/beta: requests from alpha: 4 of 10 failed (4: 503 without a connection" in finding.seen
+    assert "Pod run/gamma: requests from alpha: 0 of 10 failed" in finding.seen
     assert [str(m) for m in finding.measures] == [
         "requests lost to the early end: 4 (at least 1)",
         "requests lost before it, or elsewhere: 0 (at most 0)",
@@ -112,11 +112,11 @@ def test_requests_over_the_border_are_lost_from_the_end_until_tbot_is_back() -> 
 @pytest.mark.parametrize(
     ("traffic", "words"),
     [
-        ([asked((ALPHA, BETA), ()), ASIDE], "Pod run/beta: asked by alpha: no request has failed"),
+        ([asked((ALPHA, BETA), ()), ASIDE], "Pod run/beta: requests from alpha: none failed"),
         ([asked((ALPHA, BETA), (1, 3)), ASIDE], "requests lost before it, or elsewhere: 1 (at most 0)"),
-        ([CROSSING, asked((ALPHA, GAMMA), (4,))], "or by way of no proxy on node-far: 1: 503"),
-        ([asked((ALPHA, BETA), (3, 4), refused=0), ASIDE], "no proxy has refused a certificate for its issuer"),
-        ([asked((ALPHA, BETA), (3, 8, 9)), ASIDE], "no request was answered after those that failed"),
+        ([CROSSING, asked((ALPHA, GAMMA), (4,))], "or not at node-far: 503"),
+        ([asked((ALPHA, BETA), (3, 4), refused=0), ASIDE], "no proxy refused a certificate for its issuer"),
+        ([asked((ALPHA, BETA), (3, 8, 9)), ASIDE], "none was answered after those that failed"),
         ([CROSSING], "Node node-far: 1 of 1 loads have one end on it"),
         ([ASIDE], "0 of 1 loads have one end on it"),
     ],

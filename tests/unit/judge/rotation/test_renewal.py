@@ -68,12 +68,12 @@ def test_one_that_came_late_breaks_the_budget() -> None:
     ("changes", "pushes", "words", "causes"),
     [
         ({"version_info": lambda look: at(look).isoformat(), "envoy_version": Version(1, 36, 4)}, None,
-         "pushed but not renewed: version_info moved 4 times (Envoy 1.36.4)", (PUSHED,)),
-        ({}, Pushes(at(40).isoformat()), "pushed but not renewed: the last push came 40 s after the certificate", (PUSHED,)),
-        ({}, Pushes(at(0).isoformat()), "not pushed: its streams live, and nothing has come since", ()),
-        ({}, None, "this Envoy does not say", ()),
-        ({"streams": make.streams(rq_active=0)}, None, "not pushed: it has no live stream", ()),
-        ({"chain": ()}, None, "it has shown no certificate at all", ()),
+         "tbot pushed without renewing: version_info changed 4 times (Envoy 1.36.4)", (PUSHED,)),
+        ({}, Pushes(at(40).isoformat()), "tbot pushed without renewing: the last push came 40 s after the", (PUSHED,)),
+        ({}, Pushes(at(0).isoformat()), "tbot pushed nothing: the streams of the proxy live, and no push came after", ()),
+        ({}, None, "this Envoy does not show", ()),
+        ({"streams": make.streams(rq_active=0)}, None, "tbot pushed nothing: the proxy has no live stream", ()),
+        ({"chain": ()}, None, "it showed no certificate at all", ()),
     ],
 )  # fmt: skip
 def test_why_none_came_is_told_by_what_the_proxy_shows(
@@ -81,17 +81,17 @@ def test_why_none_came_is_told_by_what_the_proxy_shows(
 ) -> None:
     stuck = watched(history(*STUCK, **changes), pushes=pushes)
     waited = "waited 0 s" if "chain" in changes else "waited 40 s"
-    violated(renewed_in_time("ROT-02", [stuck], 1, 5), "ROT-02", "has had 0 new certificates", waited, words, causes=causes)
-    violated(each_is_new("ROT-02", [stuck]), "ROT-02", "has had no new certificate", words, causes=causes)
+    violated(renewed_in_time("ROT-02", [stuck], 1, 5), "ROT-02", "it had 0 new certificates", waited, words, causes=causes)
+    violated(each_is_new("ROT-02", [stuck]), "ROT-02", "it had no new certificate", words, causes=causes)
 
 
 def test_a_version_that_moved_with_new_certificates_is_no_push_of_an_old_one() -> None:
     slow = watched(RENEWED, pushes=Pushes(at(41.5).isoformat()))
-    violated(renewed_in_time("ROT-02", [slow], 3, 5), "ROT-02", "has had 2", "nothing has come since", causes=())
+    violated(renewed_in_time("ROT-02", [slow], 3, 5), "ROT-02", "it had 2", "no push came after", causes=())
 
 
 def test_a_proxy_that_was_never_read_has_had_none() -> None:
-    violated(renewed_in_time("ROT-02", [watched(History(RENEWED.pod))], 1, 5), "ROT-02", "it could not be read")
+    violated(renewed_in_time("ROT-02", [watched(History(RENEWED.pod))], 1, 5), "ROT-02", "the suite could not read it")
 
 
 def test_another_serial_another_key_and_a_later_end() -> None:
@@ -101,10 +101,10 @@ def test_another_serial_another_key_and_a_later_end() -> None:
 @pytest.mark.parametrize(
     ("second", "words"),
     [
-        (certificate(1, key="key-0"), "has the key of the one before it"),
-        (certificate(1, minutes=59), "no later than the one before it"),
+        (certificate(1, key="key-0"), "has the key of the previous one"),
+        (certificate(1, minutes=59), "no later than the previous one"),
         (certificate(1, uri="spiffe://x/other"), "is for spiffe://x/other"),
-        (replace(certificate(1), serial=certificate(0).serial), "has its serial"),
+        (replace(certificate(1), serial=certificate(0).serial), "has the serial of the previous one"),
     ],
 )
 def test_what_is_not_new_is_named(second: Certificate, words: str) -> None:
@@ -124,7 +124,7 @@ def test_nothing_was_replaced_or_restarted() -> None:
         ({"after": make.absent("pod/alpha")}, "does not exist"),
         ({"after": make.pod("alpha", namespace="run", proxy=make.istio_proxy(restarts=1))}, "istio-proxy has restarted 1"),
         ({"history": history((certificate(0), (0, 19)), (certificate(1), (20, 40)), uptime=5)},
-         "Envoy has started anew 2 times"),
+         "its Envoy has restarted 2 times"),
     ],
 )  # fmt: skip
 def test_what_was_replaced_is_named(changes: dict[str, Any], words: str) -> None:

@@ -20,6 +20,9 @@ def job(words: str = RESTART, *, namespace: str = "ops", name: str = "refresh", 
     return CronJob(namespace=namespace, name=name, words=words, **given)
 
 
+CAUSE = ("restarting-cronjob",)
+
+
 def judged(*jobs: CronJob) -> Finding:
     return nothing_restarts_workloads(jobs, {"shop", "pay"}, ["ev-pods"])
 
@@ -36,7 +39,7 @@ def judged(*jobs: CronJob) -> Finding:
     ],
 )
 def test_a_job_that_restarts_workloads_of_the_mesh_is_found(words: str) -> None:
-    violated(judged(job(words)), "ROT-05", "refresh", "0 3 * * *", evidence=("ev-refresh", "ev-pods"))
+    violated(judged(job(words)), "ROT-05", "refresh", "0 3 * * *", evidence=("ev-refresh", "ev-pods"), causes=CAUSE)
 
 
 def test_a_job_in_a_namespace_of_the_mesh_need_not_name_it() -> None:
@@ -72,9 +75,9 @@ def test_no_job_at_all_holds_by_the_reading_of_the_pods() -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ("*/45 * * * *", ":00, :45 of each hour, so the gaps are 45 and 15 minutes"),
-        ("*/25 * * * *", ":00, :25, :50 of each hour, so the gaps are 25 and 10 minutes"),
-        ("*/59 * * * *", ":00, :59 of each hour, so the gaps are 59 and 1 minutes"),
+        ("*/45 * * * *", ":00, :45 of each hour, so that the gaps are 45 and 15 minutes"),
+        ("*/25 * * * *", ":00, :25, :50 of each hour, so that the gaps are 25 and 10 minutes"),
+        ("*/59 * * * *", ":00, :59 of each hour, so that the gaps are 59 and 1 minutes"),
     ],
 )
 def test_a_step_that_does_not_divide_the_hour_is_told_as_what_it_does(schedule: str, said: str) -> None:
@@ -91,4 +94,4 @@ def test_other_schedules_need_no_such_words(schedule: str) -> None:
 def test_the_guides_own_job_is_found() -> None:
     guides = documents(MANIFESTS / "troubleshooting" / "cert-refresh-cronjob.yaml", {"NAMESPACE": "shop"})
     parsed = parse_cron_job(next(d for d in guides if d["kind"] == "CronJob"), ("ev-guide",))
-    violated(judged(parsed), "ROT-05", "cert-refresh", "*/45", evidence=("ev-guide",))
+    violated(judged(parsed), "ROT-05", "cert-refresh", "*/45", evidence=("ev-guide",), causes=CAUSE)

@@ -44,9 +44,11 @@ def test_every_request_answered_once() -> None:
     holds(judge.answered_once("TRF-01", PAIR, exchange()), "TRF-01", *EVIDENCE, "ev-pod-alpha", "ev-pod-beta")
     twice = exchange(request(), request(said=word(arrivals=2)))
     finding = judge.answered_once("TRF-01", PAIR, twice)
-    violated(finding, "TRF-01", "Pod run/beta: a request arrived 2 times", evidence=EVIDENCE, causes=())
+    violated(
+        finding, "TRF-01", "Pod run/beta: 1 requests of alpha did not arrive exactly once", evidence=EVIDENCE, causes=()
+    )
     other = exchange(request(said=word(server=End("gamma", "run"))))
-    violated(judge.answered_once("TRF-01", PAIR, other), "TRF-01", "Pod run/gamma answered instead")
+    violated(judge.answered_once("TRF-01", PAIR, other), "TRF-01", "Pod run/gamma answered alpha instead of it")
 
 
 @pytest.mark.parametrize("outcome", ALL_OF_ONE_KIND)
@@ -68,8 +70,8 @@ def test_the_server_saw_exactly_the_caller() -> None:
 @pytest.mark.parametrize(
     ("peers", "words"),
     [
-        ((), "told of 0 peers"),
-        ((Peer((CALLED,), (CALLER,), OF_ALPHA),) * 2, "Pod run/beta: was told of 2 peers"),
+        ((), "reported 0 peers"),
+        ((Peer((CALLED,), (CALLER,), OF_ALPHA),) * 2, "Pod run/beta: its proxy reported 2 peers"),
         (
             (Peer((CALLED,), (f"spiffe://{TRUST_DOMAIN}/ns/run/alpha",), OF_ALPHA),),
             "ns/run/alpha, not",
@@ -77,7 +79,7 @@ def test_the_server_saw_exactly_the_caller() -> None:
         ((Peer((CALLED,), (f"{CALLER}/",), OF_ALPHA),), f"not {CALLER}"),
         ((Peer((CALLED,), (), OF_ALPHA),), "a peer without a SPIFFE ID"),
         ((Peer((CALLED,), (CALLER, CALLED), OF_ALPHA),), f"not {CALLER}"),
-        ((Peer(("spiffe://cluster.local/ns/run/sa/beta",), (CALLER,), OF_ALPHA),), "told so by spiffe://cluster.local"),
+        ((Peer(("spiffe://cluster.local/ns/run/sa/beta",), (CALLER,), OF_ALPHA),), "reported by spiffe://cluster.local"),
         ((Peer((CALLED,), (CALLER,), "0f5a"),), "a certificate (SHA-256 0f5a…) that is not the caller's own"),
     ],
 )
@@ -123,20 +125,20 @@ def of_istiod(*fallen_back: Pod) -> Exchange:
 @pytest.mark.parametrize("end", [ALPHA, BETA], ids=["client", "server"])
 def test_what_istiod_certified_shows_nothing_of_teleport_whatever_arrives(judged: str, end: Pod) -> None:
     finding = CERTIFIED[judged](of_istiod(end))
-    violated(finding, finding.requirement, f"Pod run/{end.name}: its certificate is not Teleport's", causes=())
+    violated(finding, finding.requirement, f"Pod run/{end.name}: its certificate does not come from Teleport", causes=())
     violated(CERTIFIED[judged](of_istiod(ALPHA, BETA)), finding.requirement, "Pod run/alpha, Pod run/beta: its", causes=())
     holds(CERTIFIED[judged](of_istiod()), finding.requirement, "ev-bundle", *EVIDENCE)
 
 
 @pytest.mark.parametrize("judged", CERTIFIED)
-def test_an_end_whose_proxy_nobody_has_read_leaves_it_open(judged: str) -> None:
+def test_an_end_whose_proxy_was_not_read_leaves_it_open(judged: str) -> None:
     finding = CERTIFIED[judged](exchange(server=DECIDED, proxies=HELD[:1]))
-    unknown(finding, finding.requirement, "Pod run/beta: its proxy was not read")
+    unknown(finding, finding.requirement, "Pod run/beta: the suite did not read its proxy")
 
 
 def test_a_proxy_that_does_not_say_which_certificate_it_saw_leaves_it_open() -> None:
     unsaid = exchange(request(said=word(peers=(Peer((CALLED,), (CALLER,), ""),))))
-    unknown(judge.caller_was_seen("TRF-01", PAIR, unsaid, BUNDLE), "TRF-01", "Pod run/beta: its proxy does not say which")
+    unknown(judge.caller_was_seen("TRF-01", PAIR, unsaid, BUNDLE), "TRF-01", "Pod run/beta: its proxy does not report which")
 
 
 def test_fresh_handshakes_are_counted_by_the_clients_proxy() -> None:
@@ -147,21 +149,26 @@ def test_fresh_handshakes_are_counted_by_the_clients_proxy() -> None:
     ("counter", "value", "words"),
     [
         ("upstream_rq_total", 3, "3 requests sent on"),
-        ("upstream_rq_retry", 1, "1 of them repetitions"),
-        ("upstream_cx_total", 1, "1 connections, 2 expected"),
+        ("upstream_rq_retry", 1, "1 repeated requests"),
+        ("upstream_cx_total", 1, "1 connections, not 2"),
         ("ssl.handshake", 1, "1 handshakes"),
-        ("ssl.session_reused", 1, "1 of them resumed"),
+        ("ssl.session_reused", 1, "1 resumed handshakes"),
     ],
 )
 def test_whatever_is_not_one_handshake_for_one_request_is_a_violation(counter: str, value: int, words: str) -> None:
     counted = exchange(client={**FRESH, f"{CLUSTER}{counter}": value})
-    violated(judge.every_request_was_a_handshake("TRF-01", PAIR, counted), "TRF-01", f"Pod run/alpha: {words}", causes=())
+    violated(
+        judge.every_request_was_a_handshake("TRF-01", PAIR, counted),
+        "TRF-01",
+        f"Pod run/alpha: its proxy counts {words}",
+        causes=(),
+    )
 
 
 def test_a_proxy_that_does_not_count_cannot_tell() -> None:
     kept = {name: value for name, value in FRESH.items() if "ssl" not in name}
     finding = judge.every_request_was_a_handshake("TRF-01", PAIR, exchange(client=kept))
-    unknown(finding, "TRF-01", "Pod run/alpha: its proxy does not keep ssl.handshake, ssl.session_reused")
+    unknown(finding, "TRF-01", "Pod run/alpha: its proxy does not count ssl.handshake, ssl.session_reused")
     without = replace(exchange(), client=None)
     unknown(judge.every_request_was_a_handshake("TRF-01", PAIR, without), "TRF-01")
 
@@ -201,7 +208,12 @@ def test_a_refusal_that_the_server_does_not_count_is_by_chance(refusal: str) -> 
 
 def test_tcp_is_let_in_by_the_policy_for_the_principal() -> None:
     holds(judge.let_in_over_tcp("TRF-04", PAIR, exchange(server={"tcp.rbac.allowed": 2}), BUNDLE), "TRF-04", *EVIDENCE)
-    violated(judge.let_in_over_tcp("TRF-04", PAIR, exchange(), BUNDLE), "TRF-04", "count 0 allowed, not 2", causes=())
+    violated(
+        judge.let_in_over_tcp("TRF-04", PAIR, exchange(), BUNDLE),
+        "TRF-04",
+        "counts 0 requests allowed by policies, not 2",
+        causes=(),
+    )
 
 
 class TestBlindSpots:
@@ -215,16 +227,16 @@ class TestBlindSpots:
     def test_the_checklist_passes_and_traffic_fails(self) -> None:
         finding = self.judged()
         holds(finding, "TRF-06", *EVIDENCE, *self.answers[0].evidence)
-        assert finding.seen.startswith(f"9 items healthy; TRF-01 fails: Pod run/alpha: 1 of 2 {TO_BETA} 503")
-        assert finding.seen.endswith("Pod run/alpha: 2 times its proxy refused the server's certificate for the name in it")
+        assert finding.seen.startswith(f"9 items are healthy, and TRF-01 fails: Pod run/alpha: 1 of 2 {TO_BETA} 503")
+        assert finding.seen.endswith("Pod run/alpha: its proxy refused the server's certificate 2 times for the name in it")
 
     def test_a_checklist_that_sees_it_is_no_blind_spot(self) -> None:
         sees = (*self.answers[:-1], replace(make.guide(healthy=False), said="CrashLoopBackOff"))
-        violated(self.judged(sees), "TRF-06", "the guide sees it: CrashLoopBackOff", causes=())
+        violated(self.judged(sees), "TRF-06", "the guide's check finds it: CrashLoopBackOff", causes=())
         violated(self.judged(self.answers[:-1]), "TRF-06", "8 of the 9 items")
 
     def test_traffic_that_passes_shows_that_the_suite_is_wrong(self) -> None:
-        violated(self.judged(found=exchange()), "TRF-06", "TRF-01 does not see it", f"2 of 2 {TO_BETA} answered")
+        violated(self.judged(found=exchange()), "TRF-06", "TRF-01 does not fail", f"2 of 2 {TO_BETA} answered")
 
     @pytest.mark.parametrize("outcome", set(ALL_OF_ONE_KIND) - {Outcome.TLS_ERROR, Outcome.NO_UPSTREAM})
     def test_another_failure_is_by_chance(self, outcome: Outcome) -> None:
@@ -234,4 +246,4 @@ class TestBlindSpots:
     @pytest.mark.parametrize("counted", [{}, {f"{CLUSTER}ssl.fail_verify_error": 2}, {f"{CLUSTER}ssl.fail_verify_san": 1}])
     def test_another_reason_is_by_chance(self, counted: dict[str, int]) -> None:
         found = exchange(request(Outcome.NO_UPSTREAM), request(Outcome.NO_UPSTREAM), client=counted)
-        violated(self.judged(found=found), "TRF-06", "of 2 handshakes were ended for the name in a certificate")
+        violated(self.judged(found=found), "TRF-06", "of 2 handshakes failed for the name in a certificate")

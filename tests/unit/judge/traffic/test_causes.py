@@ -78,7 +78,7 @@ def test_no_cause_is_named_where_a_failure_does_not_tell_it(fault: str, judged: 
 
 def test_a_gateway_with_a_certificate_of_teleports_that_is_not_valid_yet_has_its_socket() -> None:
     finding = gateways.gateways_are_certified(make.fleet(not_valid_yet(INGRESS)), BUNDLE, None)
-    violated(finding, "TRF-05", "its certificate is not Teleport's", causes=())
+    violated(finding, "TRF-05", "its certificate does not come from Teleport", causes=())
 
 
 STRANGER: Mapping[str, tuple[Callable[[Exchange], Finding], str]] = {
@@ -92,7 +92,7 @@ def test_a_caller_that_a_policy_lets_in_although_the_runs_own_does_not_name_it(h
     judged, counter = STRANGER[how]
     let_in = exchange(server={**NOTHING_SEEN, counter: 2})
     finding = judged(let_in)
-    violated(finding, finding.requirement, "Pod run/beta: ", "a policy let in 2 requests", causes=("policy-too-wide",))
+    violated(finding, finding.requirement, "Pod run/beta: ", "a policy allowed 2 requests", causes=("policy-too-wide",))
     past_the_policies = exchange(server=NOTHING_SEEN)
     under_another_name = replace(let_in, proxies=(without_sa(ALPHA), HELD[1]))
     for_half = exchange(server={**NOTHING_SEEN, counter: 1})

@@ -1,4 +1,4 @@
-"""What became of requests, and who refused them: the run's own policy, somebody else's, or the proxies' handshake."""
+"""Outcomes of requests, and the reason of a refusal: the suite's own policy, another one, or the proxies' handshake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUNDLE = make.bundle()
 OURS = Policy("run/beta", "run", "callers-of-beta", "ALLOW")
 DENIES = Policy("run/beta", "istio-system", "nothing-from-elsewhere", "DENY")
 DENY = "AuthorizationPolicy istio-system/nothing-from-elsewhere"
-ASKS = Policy("run/beta", "shop", "ask-somebody", "CUSTOM")
+ASKS = Policy("run/beta", "shop", "ask-first", "CUSTOM")
 CLOSED_BY_DEFAULT = Policy("run/beta", "istio-system", "allow-nothing", "ALLOW")
 AT_THE_GATEWAY = Policy("istio-system/ingress", "istio-system", "allow-nothing", "ALLOW")
 COUNTED = {"http.inbound_0.0.0.0_8080;.rbac.denied": 2}
@@ -61,8 +61,8 @@ def test_a_failure_says_what_the_proxies_did_not_accept() -> None:
     violated(
         finding,
         "TRF-01",
-        "2 times its proxy refused the server's certificate for its issuer or its dates",
-        "Pod run/beta: 1 times its proxy refused the client's certificate for the name in it",
+        "2 times for its issuer or its dates",
+        "Pod run/beta: its proxy refused the client's certificate 1 times for the name in it",
         causes=(),
     )
     assert "9 times" not in finding.seen
@@ -81,25 +81,25 @@ def refused(*policies: Policy, server: dict[str, int] | None = None, **changes: 
     [
         (
             refused(OURS, DENIES),
-            f"{DENY}: 2 of 2 requests were refused at Pod run/beta, by this or the run's own policy (DENY)",
+            f"{DENY}: 2 of 2 requests were refused at Pod run/beta, by this policy or the suite's own (DENY)",
         ),
         (
             refused(ASKS),
-            "shop/ask-somebody: 2 of 2 requests were refused at Pod run/beta, by this or the run's own policy (CUSTOM)",
+            "shop/ask-first: 2 of 2 requests were refused at Pod run/beta, by this policy or the suite's own (CUSTOM)",
         ),
         (
             refused(AT_THE_GATEWAY, server={}),
             "AuthorizationPolicy istio-system/allow-nothing: 2 of 2 requests were refused before they",
         ),
-        (refused(server={}), "Pod run/beta: 2 of 2 requests were refused before they came to it, and no policy"),
+        (refused(server={}), "Pod run/beta: 2 of 2 requests were refused before they reached it, by no policy"),
         (refused(outcome=Outcome.OTHER_ANSWER, status=403, words="blocked by the WAF"), "HTTP 403: blocked by the WAF"),
     ],
     ids=["deny", "custom", "gateway", "unknown", "other words"],
 )
-def test_who_is_refused_by_somebody_elses_policy_shows_nothing(judged: str, found: Exchange, words: str) -> None:
+def test_who_is_refused_by_a_policy_of_another_owner_shows_nothing(judged: str, found: Exchange, words: str) -> None:
     finding = LET_IN[judged](found)
     if judged == "by path":
-        violated(finding, "TRF-07", "/closed was not asked for")
+        violated(finding, "TRF-07", "the suite did not request /closed")
         assert "/: " not in finding.seen
     else:
         unknown(finding, finding.requirement, "2 of 2", words, evidence=("ev-rbac",))
@@ -110,7 +110,7 @@ def test_who_is_refused_by_somebody_elses_policy_shows_nothing(judged: str, foun
     "found",
     [
         refused(OURS),
-        # Beside one of the run's own, a policy that lets in refuses nobody.
+        # Beside one of the suite's own, an ALLOW policy refuses no caller.
         refused(OURS, CLOSED_BY_DEFAULT),
         refused(outcome=Outcome.OTHER_ANSWER, status=500, words="broken"),
         refused(OURS, DENIES, outcome=Outcome.TLS_ERROR),
@@ -122,7 +122,7 @@ def test_who_is_refused_by_the_runs_own_policy_is_refused_for_who_it_is(judged: 
     violated(finding, finding.requirement, causes=())
 
 
-def test_what_is_wrong_is_told_although_somebody_elses_policy_refuses_as_well() -> None:
+def test_what_is_wrong_is_told_although_a_policy_of_another_owner_refuses_as_well() -> None:
     mixed = exchange(request(Outcome.DENIED), request(Outcome.RESET), server={}, policies=(DENIES,))
     violated(traffic.answered_once("TRF-01", PAIR, mixed), "TRF-01", f"1 of 2 {TO_BETA} connection reset")
 
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_told_although_somebody_elses_policy_refuses_as_well() 
 )
 def test_over_tcp_a_policy_closes_the_connection(policies: Sequence[Policy], counted: dict[str, int], aside: int) -> None:
     found = refused(*policies, server=counted, outcome=Outcome.CLOSED, url="tcp://beta.run:9090")
-    assert len(turned_away_by_others(PAIR, found).requests) == aside
+    assert len(turned_away_by_others(PAIR, found).aside) == aside
     finding = traffic.let_in_over_tcp("TRF-04", PAIR, found, BUNDLE)
     if aside:
         unknown(finding, "TRF-04", DENY)

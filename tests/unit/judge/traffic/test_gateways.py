@@ -29,8 +29,8 @@ class TestGateway:
         violated(
             finding,
             "TRF-05",
-            "gateway certificate issued by istiod",
-            "through it 2 of 2 requests: 503 for a TLS error",
+            "its certificate comes from istiod",
+            "2 of 2 requests through it: 503 for a TLS error",
             evidence=("ev-ledger",),
             causes=("gateway-without-socket",),
         )
@@ -39,9 +39,9 @@ class TestGateway:
     def test_another_identity_or_none(self) -> None:
         elsewhere = make.proxy(make.pod("other", namespace="istio-system", service_account="other"))
         finding = self.judged(replace(elsewhere, pod=make.proxy(self.pod).pod))
-        violated(finding, "TRF-05", f"its own is {GATEWAY}", causes=())
-        violated(self.judged(make.proxy(self.pod, chain=())), "TRF-05", "holds no certificate", causes=())
-        violated(self.judged(), "TRF-05", "no pod of a gateway runs", causes=())
+        violated(finding, "TRF-05", f"its own SPIFFE ID is {GATEWAY}", causes=())
+        violated(self.judged(make.proxy(self.pod, chain=())), "TRF-05", "it holds no certificate", causes=())
+        violated(self.judged(), "TRF-05", "no pod of an ingress gateway runs", causes=())
 
     def test_a_gateway_that_cannot_be_read(self) -> None:
         unknown(self.judged(make.unread(self.pod)), "TRF-05")
@@ -59,7 +59,9 @@ class TestGateway:
         violated(self.reached(certificate="0f5a"), "TRF-05", "is not the caller's own")
 
     def test_a_gateway_of_istiods_that_is_let_in_all_the_same(self) -> None:
-        violated(self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate is not Teleport's", causes=())
+        violated(
+            self.reached(of=make.istiod_proxy(self.pod)), "TRF-05", "its certificate does not come from Teleport", causes=()
+        )
 
-    def test_without_a_way_in_nobody_can_tell(self) -> None:
-        unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "no Service leads plain HTTP to it")
+    def test_without_a_way_in_it_cannot_be_judged(self) -> None:
+        unknown(judge.no_way_in([make.ingress_gateway()]), "TRF-05", "no Service takes plain HTTP to it")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from facts.finding import Finding
+from facts.kubernetes.objects import Pod
+from facts.proxies.sds_mode import SdsMode
+from facts.svid import Certificate
 from facts.traffic.attempts import Handshake, ShownCertificate
 from facts.traffic.ledger import Outcome
 from facts.traffic.refusal import AttemptEnd
@@ -20,13 +24,14 @@ from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, svid
 
 ISTIODS = svid(attempts.RUN, "stranger", issuer="istiod")
-FORGED = svid(attempts.RUN, "stranger", issuer="nobody")
-FOREIGN = svid(attempts.RUN, "stranger", issuer="nobody", uri="spiffe://other.invalid/ns/run/sa/stranger")
+FORGED = svid(attempts.RUN, "stranger", issuer="unknown")
+SERVER = attempts.pod("beta")
+FOREIGN = svid(attempts.RUN, "stranger", issuer="unknown", uri="spiffe://other.invalid/ns/run/sa/stranger")
 
 
-def judged(handshake: Handshake) -> Finding:
-    """The judgment of a handshake."""
-    return peers.peer_is_refused(handshake, make.bundle(), attempts.istiod())
+def judged(handshake: Handshake, proxy: Any = make.proxy, pod: Pod = SERVER) -> Finding:
+    """The judgment of a handshake with a server, whose proxy holds a certificate from Teleport unless another is given."""
+    return peers.peer_is_refused(handshake, make.bundle(), attempts.istiod(), pod, make.fleet(proxy(pod)))
 
 
 def alert(name: str) -> Ending:
@@ -44,7 +49,7 @@ def alert(name: str) -> Ending:
     ],
 )
 @pytest.mark.parametrize("name", ["certificate_unknown", "unknown_ca", "bad_certificate"])
-def test_a_certificate_of_somebody_elses_is_refused_by_both_ends_word(
+def test_a_foreign_certificate_is_refused_by_both_ends_word(
     claim: ShownCertificate, shown: Any, counter: str, name: str
 ) -> None:
     refused = attempts.handshake(claim=claim, chain=(shown,), outcome=alert(name), counted=attempts.counted(**{counter: 1}))
@@ -56,13 +61,46 @@ def test_a_certificate_of_somebody_elses_is_refused_by_both_ends_word(
 @pytest.mark.parametrize(
     ("changes", "words", "causes"),
     [
-        ({"outcome": attempts.GRANTED}, "Pod conformance-1/beta: took spiffe://", ("foreign-authority-trusted",)),
+        ({"outcome": attempts.GRANTED}, "Pod conformance-1/beta: it accepted spiffe://", ("foreign-authority-trusted",)),
         ({"counted": attempts.counted(handshake=1)}, "counts 1 completed handshakes", ()),
     ],
     ids=["answered", "completed"],
 )
 def test_a_foreign_certificate_that_is_taken(changes: dict[str, Any], words: str, causes: tuple[str, ...]) -> None:
     violated(judged(attempts.handshake(**changes)), "NEG-05", words, causes=causes)
+
+
+IN_TAKEOVER = partial(make.istiod_proxy, sds_mode=SdsMode.TAKEOVER)
+IN_RACE = partial(make.proxy, sds_mode=SdsMode.RACE)
+ASKS = {"inject.istio.io/templates": "sidecar,spire"}
+WITHOUT_SOCKET = attempts.pod("beta", socket=make.EMPTY_DIR)
+ASKS_WITHOUT_SOCKET = attempts.pod("beta", socket=make.EMPTY_DIR, annotations=ASKS)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "pod", "shown", "cause"),
+    [
+        (make.proxy, SERVER, ISTIODS, "foreign-authority-trusted"),
+        (IN_RACE, SERVER, ISTIODS, "foreign-authority-trusted"),
+        (make.istiod_proxy, WITHOUT_SOCKET, ISTIODS, "template-not-requested"),
+        (make.istiod_proxy, ASKS_WITHOUT_SOCKET, ISTIODS, "template-without-node-socket"),
+        (make.istiod_proxy, SERVER, ISTIODS, ""),
+        (IN_TAKEOVER, SERVER, ISTIODS, "socket-taken-over"),
+        (make.unread, SERVER, ISTIODS, ""),
+        (make.istiod_proxy, ASKS_WITHOUT_SOCKET, FORGED, "foreign-authority-trusted"),
+        (make.unread, SERVER, FORGED, "foreign-authority-trusted"),
+    ],
+    ids=["Teleport", "race", "no template", "no hostPath", "unknown", "takeover", "unread", "forged", "forged unread"],
+)
+def test_why_a_server_takes_a_foreign_certificate_follows_from_its_own(
+    proxy: Any, pod: Pod, shown: Certificate, cause: str
+) -> None:
+    claim = ShownCertificate.ISTIODS if shown is ISTIODS else ShownCertificate.FORGED
+    taken = attempts.handshake(claim=claim, chain=(shown,), outcome=attempts.GRANTED)
+    finding = judged(taken, proxy, pod)
+    violated(finding, "NEG-05", "it accepted spiffe://", causes=(cause,) if cause else ())
+    if proxy is not make.unread:
+        assert "ev-proxy-beta" in finding.evidence
 
 
 @pytest.mark.parametrize(
@@ -91,8 +129,8 @@ def test_an_alert_for_another_reason_shows_nothing(name: str, words: str) -> Non
             {"counted": attempts.counted(fail_verify_san=1)},
             "its Envoy refused 1 for the name in it, and none for its issuer",
         ),
-        ({"counted": attempts.counted(fail_verify_no_cert=1)}, "refused 1 which was not shown"),
-        ({"counted": replace(attempts.counted(), values={})}, "counts no handshakes"),
+        ({"counted": attempts.counted(fail_verify_no_cert=1)}, "refused 1 because the peer showed none"),
+        ({"counted": replace(attempts.counted(), values={})}, "does not count handshakes"),
     ],
     ids=["timeout", "closed", "not counted", "misnamed", "not shown", "no counters"],
 )
@@ -103,7 +141,7 @@ def test_a_refusal_by_chance_shows_nothing(changes: dict[str, Any], words: str) 
 @pytest.mark.parametrize(
     ("claim", "shown", "words"),
     [
-        (ShownCertificate.ISTIODS, FORGED, "issued by CN=nobody"),
+        (ShownCertificate.ISTIODS, FORGED, "issued by CN=unknown"),
         (ShownCertificate.FORGED, ISTIODS, "issued by CN=istiod"),
         (ShownCertificate.FOREIGN, FORGED, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
         (ShownCertificate.FORGED, FOREIGN, f"where Teleport's trust domain is {TRUST_DOMAIN}"),
@@ -138,7 +176,7 @@ def test_the_right_certificate_is_taken() -> None:
     holds(let_in(), "NEG-05", "ev-ledger", "ev-counted", "ev-bundle")
 
 
-def test_a_server_that_takes_nobody() -> None:
+def test_a_server_that_accepts_no_client() -> None:
     violated(
         let_in(Outcome.TLS_ERROR, server=attempts.counted()), "NEG-05", "TLS error", "no completed handshake", causes=()
     )
@@ -146,5 +184,5 @@ def test_a_server_that_takes_nobody() -> None:
 
 def test_two_that_istiod_certified_take_each_other_and_show_nothing_of_teleport() -> None:
     proxies = (make.istiod_proxy(ALPHA), make.istiod_proxy(BETA))
-    violated(let_in(proxies=proxies), "NEG-05", "its certificate is not Teleport's", causes=())
-    unknown(let_in(proxies=()), "NEG-05", "its proxy was not read")
+    violated(let_in(proxies=proxies), "NEG-05", "its certificate does not come from Teleport", causes=())
+    unknown(let_in(proxies=()), "NEG-05", "the suite did not read its proxy")
