@@ -36,9 +36,10 @@ from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, Te
 from provision.pods.probes import Probes
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
-from reporting.collecting import run_facts
+from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
+from reporting.collecting.run_facts import run_facts
 from reporting.collecting.store import Store
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
@@ -124,24 +125,24 @@ def pytest_configure(config: pytest.Config) -> None:
         must_be_usable(settings)
     except (BadSettings, BadInput) as error:
         settings, refusal, waived, profiles = defaults(**given), str(error), {}, frozenset()
-    collector = Collector(
+    plan = RunPlan(
         catalogue=catalogue,
         profiles=settings.profiles,
         allowed_safety=settings.allowed_safety,
         reports_dir=settings.reports,
         suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         scope=_scope(settings, refusal),
-        command_line=["pytest", *config.invocation_params.args],
+        command_line=("pytest", *config.invocation_params.args),
         strict=settings.strict,
         allow_partial=settings.allow_partial,
         waivers=waived,
-        features_dir=FEATURES,
+        features=FEATURES,
         run_id=settings.run_id,
         refusal=refusal,
     )
     config.stash[SETTINGS] = settings
     config.stash[PROFILES] = profiles
-    config.stash[COLLECTOR] = collector
+    config.stash[COLLECTOR] = collector = Collector(plan)
     config.pluginmanager.register(collector)
 
 
@@ -337,17 +338,21 @@ def long_running(
 
 def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     """Puts what was read in any case on the first page. Only the issuer of the identities is read here if it was not yet."""
+    ping = None
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
-            run_facts.note_ping(recorder, install.teleport.ping())
-    version, nodes = install.seen(VERSION), install.seen(NODES) or ()
-    run_facts.note_cluster(recorder, install.cluster.reader.api.host, version[0] if version else None, nodes)
-    if (mesh := install.seen(MESH)) is not None:
-        run_facts.note_mesh(recorder, mesh)
-    instances = install.seen(BOT_INSTANCES)
-    if (tbot := install.seen(TBOT)) is not None:
-        run_facts.note_tbot(recorder, tbot, instances or ())
-    if (fleet := install.seen(FLEET)) is not None:
-        run_facts.note_fleet(recorder, fleet)
-    if (pods := install.seen(PODS)) is not None:
-        run_facts.note_images(recorder, pods)
+            ping = install.teleport.ping()
+    version = install.seen(VERSION)
+    recorder.note_facts(
+        run_facts(
+            install.cluster.reader.api.host,
+            ping=ping,
+            version=version[0] if version else None,
+            nodes=install.seen(NODES) or (),
+            mesh=install.seen(MESH),
+            tbot=install.seen(TBOT),
+            instances=install.seen(BOT_INSTANCES) or (),
+            fleet=install.seen(FLEET),
+            pods=install.seen(PODS) or (),
+        )
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from facts.catalogue import GuideDefect, Requirement
+from facts.catalogue import Catalogue, Requirement
 from facts.document import decoded
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
@@ -25,35 +26,51 @@ from reporting.model import Report, ScenarioRecord, Scope, StoredCause, StoredEv
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What was decided before the run.
+    """The decisions that were taken before the run.
 
     Attributes:
-        run_id: Name of the run, also of its directory.
+        catalogue: All requirements.
+        profiles: Chosen profiles or groups of them.
+        allowed_safety: Safety classes that this run allows.
+        reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
         suite_version: Version of the suite.
-        started: UTC.
-        chosen: Requirements of the chosen profiles, in catalogue order.
-        scope: What the result will be a statement about.
+        scope: Cluster kind, context and namespaces; the collector fills in the rest.
+        command_line: The command as the user typed it.
         strict: Whether a SHOULD that does not hold fails the run.
         allow_partial: Whether a partial result exits with 0.
         waivers: By requirement id.
-        command_line: What was typed.
-        features: Directory of the feature files and the catalogue; None if unknown.
-        root: What paths in the report are relative to.
-        guide_defects: Of the catalogue.
+        features: Directory of the feature files and the catalogue, to know what a run left out; None if unknown.
+        run_id: Name of the run and of its directory; made by the collector if empty.
+        refusal: Why the run cannot start, as a sentence for the user; empty if it can. Such a run ends with pytest's exit
+            code for wrong usage before any fixture is set up, and its report says why.
+        started: UTC.
+        root: Base of the paths in the report.
     """
 
-    run_id: str
+    catalogue: Catalogue
+    profiles: tuple[str, ...]
+    allowed_safety: frozenset[str]
+    reports_dir: Path
     suite_version: str
-    started: datetime
-    chosen: tuple[Requirement, ...]
     scope: Scope
-    strict: bool
-    allow_partial: bool
-    waivers: Mapping[str, Waiver]
     command_line: tuple[str, ...]
-    features: Path | None
-    root: Path
-    guide_defects: tuple[GuideDefect, ...] = ()
+    strict: bool = False
+    allow_partial: bool = False
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)
+    features: Path | None = None
+    run_id: str = ""
+    refusal: str = ""
+    started: datetime = field(default_factory=partial(datetime.now, UTC))
+    root: Path = field(default_factory=Path.cwd)
+
+    @property
+    def chosen(self) -> tuple[Requirement, ...]:
+        """Requirements of the chosen profiles, in catalogue order.
+
+        Raises:
+            BadInput: A profile does not exist.
+        """
+        return self.catalogue.chosen(self.profiles)
 
 
 def assemble(plan: RunPlan, store: Store) -> Report:
@@ -90,7 +107,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         inputs=_inputs(plan),
     )
     judged = judge_catalogue(plan.chosen, report.outcomes(), plan.waivers)
-    told = tell(plan.guide_defects, judged, report.findings_of, plan.scope.repairs)
+    told = tell(plan.catalogue.guide_defects, judged, report.findings_of, plan.scope.repairs)
     named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
     # A misspelt cause would hide a remedy; it is a defect of the suite, and said.
     strange = tuple(

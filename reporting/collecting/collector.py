@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,17 +18,17 @@ from typing import Any
 import pytest
 from pytest_bdd.parser import Scenario, Step
 
-from facts.catalogue import Catalogue, Level
+from facts.catalogue import Level
 from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, Violated
 from judge.findings import Claim
-from judge.verdict import Ending, Waiver
+from judge.verdict import Ending
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
 from reporting.collecting.store import Store
-from reporting.model import Report, Scope, StepState
+from reporting.model import Report, StepState
 from reporting.writing.publish import another_place, must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
 
@@ -44,63 +43,24 @@ class Collector:
     """Collects a run and writes its report.
 
     Args:
-        catalogue: All requirements.
-        profiles: Chosen profiles or groups of them.
-        allowed_safety: Safety classes that this run allows.
-        reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
-        suite_version: Version of the suite.
-        scope: Cluster kind, context and namespaces; the rest is filled in here.
-        command_line: What was typed.
-        strict: Whether a SHOULD that does not hold fails the run.
-        allow_partial: Whether a partial result exits with 0.
-        waivers: By requirement id.
-        features_dir: Directory of the feature files, to know what a run left out.
-        run_id: Name of the run; made here if empty.
-        refusal: Why the run cannot start, as a sentence for the user; empty if it can. Such a run ends with pytest's exit
-            code for wrong usage before any fixture is set up, and its report says why.
+        plan: The decisions that were taken before the run.
 
     Raises:
         BadInput: A profile does not exist.
     """
 
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        profiles: tuple[str, ...],
-        allowed_safety: frozenset[str],
-        reports_dir: Path,
-        suite_version: str,
-        scope: Scope,
-        command_line: Sequence[str],
-        strict: bool = False,
-        allow_partial: bool = False,
-        waivers: Mapping[str, Waiver] | None = None,
-        features_dir: Path | None = None,
-        run_id: str = "",
-        refusal: str = "",
-    ) -> None:
-        now = datetime.now(UTC)
+    def __init__(self, plan: RunPlan) -> None:
         self.recorder = Store()
         self.report: Report | None = None
-        self._plan = RunPlan(
-            run_id=run_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
-            suite_version=suite_version,
-            started=now,
-            chosen=catalogue.chosen(profiles),
-            scope=replace(scope, profiles=profiles, safety=tuple(c for c in SAFETY_CLASSES if c in allowed_safety)),
-            strict=strict,
-            allow_partial=allow_partial,
-            waivers=waivers or {},
-            command_line=tuple(command_line),
-            features=features_dir,
-            root=Path.cwd(),
-            guide_defects=catalogue.guide_defects,
+        self._chosen = plan.chosen
+        self._plan = replace(
+            plan,
+            run_id=plan.run_id or f"{plan.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+            scope=replace(
+                plan.scope, profiles=plan.profiles, safety=tuple(c for c in SAFETY_CLASSES if c in plan.allowed_safety)
+            ),
         )
-        self._order = tuple(catalogue.requirements)
-        self._allowed = allowed_safety
-        self._reports_dir = reports_dir
-        self._refusal = refusal
+        self._refusal = plan.refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
         self._former_sigterm: Any = None
@@ -109,7 +69,7 @@ class Collector:
 
     @property
     def run_id(self) -> str:
-        """Name of the run, also of its directory below the reports."""
+        """Name of the run and of its directory below the reports."""
         return self._plan.run_id
 
     # Setting up.
@@ -181,11 +141,11 @@ class Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Makes every scenario known, before anything deselects it, and deselects those of other profiles."""
-        profiles = {r.profile for r in self._plan.chosen}
+        profiles = {r.profile for r in self._chosen}
         kept: list[pytest.Item] = []
         other: list[pytest.Item] = []
         for item in items:
-            scenario = planned(item, self._order)
+            scenario = planned(item, self._plan.catalogue.requirements)
             if scenario is not None:
                 self.recorder.plan(scenario)
             (other if scenario is not None and scenario.profile not in profiles else kept).append(item)
@@ -209,9 +169,9 @@ class Collector:
             return
         if not self._refusal and not session.config.getoption("collectonly", False):
             try:
-                must_take_a_report(self._reports_dir)
+                must_take_a_report(self._plan.reports_dir)
             except OSError as error:
-                self._refusal = no_place(self._reports_dir, error)
+                self._refusal = no_place(self._plan.reports_dir, error)
         if self._refusal:
             self.recorder.run_error(self._refusal)
             raise pytest.UsageError(self._refusal)
@@ -221,7 +181,7 @@ class Collector:
         """Opens the scenario; refuses it before any fixture runs if the safety policy does not allow it."""
         if self.recorder.knows(item.nodeid):
             self.recorder.begin_scenario(item.nodeid)
-            if why := forbidden(marks_of(item, "safety"), self._allowed):
+            if why := forbidden(marks_of(item, "safety"), self._plan.allowed_safety):
                 raise SkippedByPolicy(why)
 
     @pytest.hookimpl(wrapper=True)
@@ -311,7 +271,7 @@ class Collector:
         return report
 
     def _is_only_a_finding(self, finding: Finding) -> bool:
-        level = next((r.level for r in self._plan.chosen if r.id == finding.requirement), Level.MUST)
+        level = next((r.level for r in self._chosen if r.id == finding.requirement), Level.MUST)
         return level is Level.SHOULD and not self._plan.strict
 
     @pytest.hookimpl(tryfirst=True)
@@ -397,7 +357,7 @@ class Collector:
         try:
             report, path = self._written(session)
         except OSError as error:
-            self._give_up(session, no_place(self._reports_dir, error))
+            self._give_up(session, no_place(self._plan.reports_dir, error))
         except Exception as error:
             # A defect in a writer; left alone, it would make pytest exit with 1, which means that the install failed.
             self._give_up(session, f"expected to write the report; saw a defect in the suite: {told(error)}")
@@ -415,13 +375,12 @@ class Collector:
         report = assemble(self._plan, self.recorder)
         bodies = {e.id: e.body for e in self.recorder.evidence}
         try:
-            return publish(report, bodies, self._reports_dir, self.recorder.hidden)
+            return publish(report, bodies, self._plan.reports_dir, self.recorder.hidden)
         except OSError as error:
             rescued = publish(report, bodies, another_place(), self.recorder.hidden)
             if not self._refusal:
-                self._give_up(
-                    session, f"{no_place(self._reports_dir, error)}. The report of this run is {rescued[1] / 'report.html'}"
-                )
+                why = no_place(self._plan.reports_dir, error)
+                self._give_up(session, f"{why}. The report of this run is {rescued[1] / 'report.html'}")
             return rescued
 
     def _give_up(self, session: pytest.Session, why: str) -> None:

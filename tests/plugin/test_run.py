@@ -437,10 +437,11 @@ def _(recorder):
 def test_a_secret_that_slipped_through_is_taken_out_of_every_file_and_lowers_the_run(passing: Project) -> None:
     passing.steps("""
 from facts.evidence import Evidence
+from reporting.model import RunFacts
 @then("a careless reading is made")
 def _(recorder):
     recorder.record(Evidence("ev-1", "get x", ObjectRef("Pod", "p"), datetime.now(UTC), "password: canary-value", "00"))
-    recorder.note_run_fact("authority_detail", "Authorization: Bearer canary-value")
+    recorder.note_facts(RunFacts(authority_detail="Authorization: Bearer canary-value"))
 """)
     passing.scenario("Then a careless reading is made", "Then A-1 holds", name="a1.feature")
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facts.catalogue import Catalogue
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.over_time.timeline import Action, Failures, Timeline, draw_up, parse_timeline
 from reporting.assemble import RunPlan, assemble, stored
@@ -225,10 +226,7 @@ class TestAssembly:
         for each in evidence:
             store.record(each)
         told = sample.report()
-        plan = RunPlan(
-            "r", "1", told.started, (), told.scope, strict=False, allow_partial=False, waivers={}, command_line=(),
-            features=None, root=Path(),
-        )  # fmt: skip
+        plan = RunPlan(Catalogue({}), (), frozenset(), Path(), "1", told.scope, ())
         return assemble(plan, store)
 
     def test_a_timeline_among_the_evidence_is_in_the_report(self) -> None:
