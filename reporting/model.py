@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import WrapSerializer
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
@@ -14,6 +17,9 @@ from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
 SCHEMA_VERSION = 2
+
+WrittenFinding = Annotated[Finding, WrapSerializer(lambda finding, dumped: dumped(finding) | {"seen": finding.seen})]
+"""A finding. A document has its sentence too, which is made from its parts, so that nothing reads it back."""
 
 
 class StepState(StrEnum):
@@ -49,7 +55,7 @@ class StepRecord:
     state: StepState = StepState.NOT_RUN
     seconds: float = 0.0
     evidence: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[WrittenFinding, ...] = ()
     error: str = ""
 
 
@@ -91,7 +97,7 @@ class ScenarioRecord:
     seconds: float = 0.0
     steps: tuple[StepRecord, ...] = ()
     evidence: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[WrittenFinding, ...] = ()
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
@@ -322,7 +328,7 @@ class Report:
     scope: Scope
     judged: tuple[Judged, ...]
     scenarios: tuple[ScenarioRecord, ...]
-    run_findings: tuple[Finding, ...]
+    run_findings: tuple[WrittenFinding, ...]
     run_evidence: tuple[str, ...]
     run_errors: tuple[str, ...]
     evidence: tuple[StoredEvidence, ...]

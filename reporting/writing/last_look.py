@@ -41,10 +41,8 @@ def last_look(
             e,
             sha256=hashlib.sha256(clean_bodies[e.id].encode()).hexdigest(),
             size=len(clean_bodies[e.id].encode()),
-            redactions=e.redactions + found[f"evidence {e.id}"],
+            redactions=e.redactions + found.get(f"evidence {e.id}", 0),
         )
-        if f"evidence {e.id}" in found
-        else e
         for e in report.evidence
     )
     errors = tuple(
