@@ -59,8 +59,8 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
     yield from _headed("What the guide gets wrong", _guide_defects(report))
     yield from _headed("Errors outside any requirement", (_signed("error", error) for error in report.run_errors))
     yield "", {}
-    numbers = ", ".join(f"{number} {word}" for word, number in numbers_of(report))
-    yield f"{report.headline}: {numbers or 'no requirement was judged'}", _signed(report.result, "")[1] | {"bold": True}
+    counts = ", ".join(f"{number} {word}" for word, number in numbers_of(report))
+    yield f"{report.headline}: {counts or 'no requirement was judged'}", _signed(report.result, "")[1] | {"bold": True}
     yield f"result:    {report.result.value}", {}
     yield f"authority: {authority_in_words(report.authority)}", {}
     yield f"scope:     {scope_in_words(report.scope)}", {}

@@ -5,6 +5,7 @@ The table beside it (`timeline_words.rows_of`) says all that is in it; the drawi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -87,14 +88,17 @@ class _Sheet:
     def drawn(self) -> Drawing:
         timeline = self._timeline
         self._y = 34
-        flags = self._flags(timeline.actions)
+        hang_from = self._actions(timeline.actions)
         self._happenings(timeline.happenings)
         for load in timeline.loads:
             self._load(load)
         for pod in timeline.pods:
             self._proxy(pod)
         self._y += 4
-        self._behind += [*self._axis(), *flags_down(flags, self._y)]
+        self._behind += self._axis()
+        for action, top in zip(timeline.actions, hang_from, strict=True):
+            x, wide = self._flag(action)
+            self._behind.append(element("rect", class_="act", x=x, y=top, width=wide, height=self._y - top))
         height = self._y + 34
         svg = element(
             "svg",
@@ -111,6 +115,11 @@ class _Sheet:
     def _x(self, moment: datetime) -> float:
         """Where a moment is; the nearest edge for one outside of the timeline."""
         return EDGE + min(self._seconds, max(0.0, (moment - self._zero).total_seconds())) * self._scale
+
+    def _bar(self, look: str, first: datetime, last: datetime, y: float, high: float, *inside: Markup) -> Markup:
+        """A bar from one moment to another, wide enough to be seen."""
+        x = self._x(first)
+        return element("rect", *inside, class_=look, x=x, y=y, width=max(THINNEST, self._x(last) - x), height=high)
 
     def _heading(self, text: str) -> None:
         self._headings.append(Heading(self._y, text))
@@ -129,23 +138,26 @@ class _Sheet:
                 drawn.append(text(clock_time(self._zero + timedelta(seconds=second)), x + 2, top + 12, "tick utc"))
         return drawn
 
-    def _flags(self, actions: Sequence[Action]) -> list[tuple[float, float, int]]:
-        """The labels of actions; returns where each one's band begins, how wide it is, and from where it hangs."""
+    def _flag(self, action: Action) -> tuple[float, float]:
+        x = self._x(action.began)
+        return x, max(1.5, self._x(action.ended) - x)
+
+    def _actions(self, actions: Sequence[Action]) -> list[int]:
+        """The labels of actions; returns the top of the band of each."""
         if not actions:
             return []
         self._heading("What the suite did")
         rows = Rows(14)
-        flags = []
+        tops = []
         for action in actions:
-            left = self._x(action.began)
-            wide = max(1.5, self._x(action.ended) - left)
-            label = Label.beside((left, left + wide), action.words, self._edges)
+            x, wide = self._flag(action)
+            label = Label.beside((x, x + wide), action.words, self._edges)
             y = self._y + rows.place(label.begins, label.ends)
             told = f"{offset(action.began, self._zero)} to {offset(action.ended, self._zero)}: {action.words}"
             self._lanes.append(label.drawn(y + 11, told))
-            flags.append((left, wide, y + 2))
+            tops.append(y + 2)
         self._y += rows.height + 4
-        return flags
+        return tops
 
     @property
     def _edges(self) -> tuple[float, float]:
@@ -174,11 +186,9 @@ class _Sheet:
         self._lanes.append(element("line", class_="base", x1=self._x(load.began), x2=self._x(load.ended), y1=base, y2=base))
         self._lanes.append(element("path", class_="answered", d=self._skyline(load, base, load.answered)))
         for failures in spans_of(load.failures):
-            title = element("title", failed_in_words(failures, self._zero))
-            x = self._x(failures.first)
             # One that failed among many is too low to be seen; the strip below the line is always there.
-            wide = max(THINNEST, self._x(failures.last) - x)
-            self._lanes.append(element("rect", title, class_="failed", x=x, y=base + 1, width=wide, height=5))
+            title = element("title", failed_in_words(failures, self._zero))
+            self._lanes.append(self._bar("failed", failures.first, failures.last, base + 1, 5, title))
         if load.failures:
             self._lanes.append(element("path", class_="failed", d=self._failed_skyline(load, base)))
         self._y = base + 10
@@ -232,9 +242,8 @@ class _Sheet:
 
     def _svid(self, svid: SvidBar, y: float) -> Markup:
         """One certificate: its lifetime as a frame, filled while the proxy had it, marked where it had it after its end."""
-        left, right = self._x(svid.not_before), self._x(svid.not_after)
-        first, last = self._x(svid.first_seen), self._x(svid.last_seen)
-        held_until = min(last, right) if svid.last_seen > svid.not_after else last
+        left, right, first = (self._x(moment) for moment in (svid.not_before, svid.not_after, svid.first_seen))
+        held_until = min(svid.last_seen, svid.not_after)
         title = (
             f"serial {svid.serial}, valid {clock_time(svid.not_before)} to {clock_time(svid.not_after)} UTC, "
             f"in the proxy {self._held(svid)}, issued by {svid.issuer}"
@@ -243,12 +252,11 @@ class _Sheet:
         if right > left:
             parts.append(element("rect", class_="valid", x=left, y=y, width=right - left, height=8))
         if svid.first_seen <= svid.not_after:
-            parts.append(element("rect", class_="held", x=first, y=y, width=max(THINNEST, held_until - first), height=8))
+            parts.append(self._bar("held", svid.first_seen, held_until, y, 8))
         if svid.last_seen > svid.not_after:
-            over = max(first, right)
-            parts.append(element("rect", class_="over", x=over, y=y, width=max(THINNEST, last - over), height=8))
+            parts.append(self._bar("over", max(svid.first_seen, svid.not_after), svid.last_seen, y, 8))
         serial = short_serial(svid.serial)
-        if held_until - first > len(serial) * LETTER:
+        if self._x(held_until) - first > len(serial) * LETTER:
             parts.append(text(serial, first + 2, y + 7, "serial"))
         return element("g", *parts)
 
@@ -274,11 +282,9 @@ class _Sheet:
 
     def _span(self, span: tuple[datetime, datetime], look: str, title: str, *, high: int, inside: str = "") -> None:
         """A bar from one moment to another in the lane that is being drawn."""
+        told = [element("title", title), self._bar(look, *span, self._y, high)]
         x, end = (self._x(moment) for moment in span)
-        wide = max(THINNEST, end - x)
-        told = [element("title", title)]
-        told.append(element("rect", class_=look, x=x, y=self._y, width=wide, height=high))
-        if inside and wide > len(inside) * LETTER + 4:
+        if inside and end - x > len(inside) * LETTER + 4:
             told.append(text(inside, x + 3, self._y + high - 2, "serial"))
         self._lanes.append(element("g", *told))
 
@@ -294,24 +300,15 @@ def spans_of(failures: Iterable[Failures]) -> list[Failures]:
             spans[-1].append(each)
         else:
             spans.append([each])
-    return [
-        Failures(
-            span[0].first,
-            max(f.last for f in span),
-            sum(f.count for f in span),
-            ", ".join(f"{reason} ×{sum(f.count for f in span if f.reason == reason)}" for reason in _reasons(span)),
-        )
-        for span in spans
-    ]
+    return [_together(span) for span in spans]
 
 
-def _reasons(failures: Iterable[Failures]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f.reason for f in failures))
-
-
-def flags_down(flags: Iterable[tuple[float, float, int]], bottom: int) -> list[Markup]:
-    """The bands of actions, from their labels down to the lower edge."""
-    return [element("rect", class_="act", x=x, y=top, width=wide, height=bottom - top) for x, wide, top in flags]
+def _together(span: Sequence[Failures]) -> Failures:
+    by_reason: Counter[str] = Counter()
+    for each in span:
+        by_reason[each.reason] += each.count
+    reasons = ", ".join(f"{reason} ×{count}" for reason, count in by_reason.items())
+    return Failures(span[0].first, max(f.last for f in span), by_reason.total(), reasons)
 
 
 def _high(load: LoadLine, count: int) -> float:

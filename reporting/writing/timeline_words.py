@@ -50,10 +50,10 @@ def rows_of(timeline: Timeline) -> list[Row]:
     ]
     for load in timeline.loads:
         rows.append(
-            Row(load.began, _caller(load), f"begins: {amount(load.rate)} requests/s to {load.url}, {_connections(load)}")
+            Row(load.began, load.client, f"begins: {amount(load.rate)} requests/s to {load.url}, {_connections(load)}")
         )
-        rows += [Row(f.first, _caller(load), f"to {load.url}: {failed_in_words(f, zero)}", "bad") for f in load.failures]
-        rows.append(Row(load.ended, _caller(load), f"ends: {load_in_words(load)}"))
+        rows += [Row(f.first, load.client, f"to {load.url}: {failed_in_words(f, zero)}", "bad") for f in load.failures]
+        rows.append(Row(load.ended, load.client, f"ends: {load_in_words(load)}"))
     return sorted(rows, key=lambda row: row.at)
 
 
@@ -110,7 +110,7 @@ def at_home(text: str, home: str) -> str:
 def load_in_words(load: LoadLine) -> str:
     """A load and what became of it."""
     outcome = f"{load.sent} sent, {load.sent - load.failed} answered, {load.failed} failed"
-    return f"{_caller(load)} → {load.url}: {outcome}; {_connections(load)}"
+    return f"{load.client} → {load.url}: {outcome}; {_connections(load)}"
 
 
 def failed_in_words(failures: Failures, zero: datetime) -> str:
@@ -171,10 +171,6 @@ def _until(held: SvidBar | Authorities | StreamHealth, zero: datetime) -> str:
 
 def _named(authorities: Authorities, letters: Mapping[str, str]) -> str:
     return ", ".join(f"{letters[d]} ({d[:16]}…)" for d in authorities.sha256) or "no authority"
-
-
-def _caller(load: LoadLine) -> str:
-    return load.client
 
 
 def _connections(load: LoadLine) -> str:
