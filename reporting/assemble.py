@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from judge.guide_defects import tell
 from judge.verdict import Ending, Result, Waiver, judge_catalogue
 from reporting.collecting.store import Store
 from reporting.features.gherkin_files import feature_paths, read_feature
-from reporting.model import Report, ScenarioRecord, Scope, StoredCause, StoredEvidence, StoredTimeline
+from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class RunPlan:
 def assemble(plan: RunPlan, store: Store) -> Report:
     """Makes the report of a run that is over, however it ended."""
     chosen = {r.id for r in plan.chosen}
-    scenarios = [s for s in store.scenarios if chosen.intersection(s.requirements) or s.ending is not Ending.NOT_RUN]
+    collected = store.scenarios
+    scenarios = [s for s in collected if chosen.intersection(s.requirements) or s.ending is not Ending.NOT_RUN]
     errors = [*store.run_errors, *_orphans(scenarios)]
-    left_out, unreadable = _left_out(plan, {s.id for s in store.scenarios}, chosen)
-    scenarios += left_out
+    scenarios += _left_out(plan, {s.id for s in collected}, errors)
     evidence = store.evidence
-    timelines, damaged = _timelines(evidence)
+    timelines = tuple(_timelines(evidence, errors))
     report = Report(
         run_id=plan.run_id,
         suite_version=plan.suite_version,
@@ -97,7 +97,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         scenarios=tuple(scenarios),
         run_findings=store.run_findings,
         run_evidence=store.run_evidence,
-        run_errors=tuple(dict.fromkeys((*errors, *unreadable, *damaged))),
+        run_errors=tuple(dict.fromkeys(errors)),
         evidence=tuple(stored(e) for e in evidence),
         timeline=tuple(store.timeline),
         facts=store.facts,
@@ -115,27 +115,8 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         for cause in named
         if cause not in CAUSES
     )
-    causes = tuple(described(cause) for cause in named if cause in CAUSES)
+    causes = tuple(CAUSES[cause] for cause in named if cause in CAUSES)
     return replace(report, judged=judged, guide_defects=told, causes=causes).with_run_errors(strange)
-
-
-def described(cause_id: str) -> StoredCause:
-    """The form in which the report holds a cause.
-
-    Raises:
-        LookupError: No cause has that id.
-    """
-    cause = CAUSES[cause_id]
-    return StoredCause(
-        id=cause.id,
-        sentence=cause.sentence,
-        shown_by=cause.shown_by,
-        told_from={other.cause: other.told_by for other in cause.told_from},
-        remedy=cause.remedy,
-        check=cause.check,
-        references=cause.references,
-        fixed_in=f"{cause.versions.component} {cause.versions.fixed_in}" if cause.versions else "",
-    )
 
 
 def stored(evidence: Evidence) -> StoredEvidence:
@@ -154,16 +135,14 @@ def stored(evidence: Evidence) -> StoredEvidence:
     )
 
 
-def _timelines(evidence: Sequence[Evidence]) -> tuple[tuple[StoredTimeline, ...], list[str]]:
-    """The timelines among the evidence, and what is to be said of those that cannot be read."""
-    found, damaged = [], []
+def _timelines(evidence: Sequence[Evidence], damaged: list[str]) -> Iterator[StoredTimeline]:
+    """The timelines among the evidence; `damaged` gets a sentence for each that cannot be read."""
     for each in evidence:
         if each.parser == f"{parse_timeline.__module__}.{parse_timeline.__qualname__}":
             try:
-                found.append(StoredTimeline(each.id, parse_timeline(decoded(each.body))))
+                yield StoredTimeline(each.id, parse_timeline(decoded(each.body)))
             except CouldNotTell as error:
                 damaged.append(f"{each.question} ({each.id}) cannot be drawn: {error}")
-    return tuple(found), damaged
 
 
 def _orphans(scenarios: Sequence[ScenarioRecord]) -> list[str]:
@@ -175,39 +154,35 @@ def _orphans(scenarios: Sequence[ScenarioRecord]) -> list[str]:
     ]
 
 
-def _left_out(plan: RunPlan, collected: set[str], chosen: set[str]) -> tuple[list[ScenarioRecord], list[str]]:
+def _left_out(plan: RunPlan, collected: set[str], unreadable: list[str]) -> Iterator[ScenarioRecord]:
     """Scenarios that prove a chosen requirement and were not even collected, because other paths were given.
 
-    Without them a requirement with two scenarios would pass by one of them.
+    Without them a requirement with two scenarios would pass by one of them. `unreadable` gets a sentence for each file that
+    cannot be read.
     """
-    if plan.features is None:
-        return [], []
-    missing, unreadable = [], []
-    for path in feature_paths(plan.features):
+    chosen = {r.id for r in plan.chosen}
+    for path in feature_paths(plan.features) if plan.features else ():
         file = os.path.relpath(path, plan.root)
         try:
             scenarios = read_feature(path)
         except BadInput as error:
             unreadable.append(str(error))
             continue
-        missing += [
-            ScenarioRecord(
-                id=f"{file}::{s.name}",
-                name=s.name,
-                feature=s.feature,
-                rule=s.rule,
-                file=file,
-                line=s.line,
-                requirements=s.values("requirement"),
-                profile=next(iter(s.values("profile")), ""),
-                safety=", ".join(s.values("safety")),
-                ending=Ending.NOT_RUN,
-                reason="not collected in this run",
-            )
-            for s in scenarios
-            if chosen.intersection(s.values("requirement")) and not _was_collected(f"{file}::{s.name}", collected)
-        ]
-    return missing, unreadable
+        for s in scenarios:
+            if chosen.intersection(s.values("requirement")) and not _was_collected(f"{file}::{s.name}", collected):
+                yield ScenarioRecord(
+                    id=f"{file}::{s.name}",
+                    name=s.name,
+                    feature=s.feature,
+                    rule=s.rule,
+                    file=file,
+                    line=s.line,
+                    requirements=s.values("requirement"),
+                    profile=next(iter(s.values("profile")), ""),
+                    safety=", ".join(s.values("safety")),
+                    ending=Ending.NOT_RUN,
+                    reason="not collected in this run",
+                )
 
 
 def _was_collected(scenario_id: str, collected: set[str]) -> bool:

@@ -13,6 +13,7 @@ from pydantic import WrapSerializer
 from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.over_time.timeline import Timeline
+from judge.causes import Cause
 from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
@@ -164,31 +165,6 @@ class StoredTimeline:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredCause:
-    """A cause as the report holds it, so that the report is complete without the suite that wrote it.
-
-    Attributes:
-        id: What findings name it by.
-        sentence: What is wrong.
-        shown_by: What shows it.
-        told_from: The causes that look alike, by id, with what tells them apart.
-        remedy: The steps, in order; commands stand between backticks.
-        check: How to see that it is gone.
-        references: An issue (``istio/istio#41308``), a file of the suite, or an address.
-        fixed_in: The releases to upgrade to, such as ``tbot 18.6.4 or 17.7.14``; empty unless it is a defect of releases.
-    """
-
-    id: str
-    sentence: str
-    shown_by: str
-    told_from: Mapping[str, str]
-    remedy: tuple[str, ...]
-    check: str
-    references: tuple[str, ...]
-    fixed_in: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Phase:
     """One phase of provisioning.
 
@@ -310,7 +286,7 @@ class Report:
         command_line: What was typed.
         timelines: What happened in scenarios that watch, in the order in which they ended.
         guide_defects: What became of the guide's own defects that requirements of this run catch.
-        causes: Every cause that a finding of this run names.
+        causes: Every cause that a finding of this run names, so that the report is complete without the suite.
         waivers: Decisions that were handed in, also expired ones.
         inputs: SHA-256 of each file that defines what was promised, by its path.
         schema_version: Of this model.
@@ -337,7 +313,7 @@ class Report:
     command_line: tuple[str, ...]
     timelines: tuple[StoredTimeline, ...] = ()
     guide_defects: tuple[ToldDefect, ...] = ()
-    causes: tuple[StoredCause, ...] = ()
+    causes: tuple[Cause, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from facts.finding import Finding, Problem, Remark
+from judge.causes import Cause
 from judge.verdict import Judged, Verdict
-from reporting.model import Report, StoredCause
+from reporting.model import Report
 
 BREAKS, LEAVES_OPEN, SEEN_BY = "breaks", "leaves open", "seen without harm by"
 
@@ -36,7 +37,7 @@ class FoundCause:
         effects: On each requirement whose findings show it, in the order of the catalogue, those that it breaks first.
     """
 
-    cause: StoredCause
+    cause: Cause
     effects: tuple[Effect, ...]
 
     @property
@@ -71,13 +72,13 @@ def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect |
     return Effect(does, judged, in_short((p for f in showing for p in f.showing(cause)), showing[0].where))
 
 
-def causes_of(report: Report, judged: Judged) -> tuple[StoredCause, ...]:
+def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
     """The causes that keep a requirement from holding."""
     by_id = {cause.id: cause for cause in report.causes}
     return tuple(by_id[each] for each in judged.causes if each in by_id)
 
 
-def remedy_of(cause: StoredCause) -> tuple[str, ...]:
+def remedy_of(cause: Cause) -> tuple[str, ...]:
     """The steps against a cause, and the check that it is gone, as lines of text."""
     steps = cause.remedy if len(cause.remedy) == 1 else [f"{n}. {step}" for n, step in enumerate(cause.remedy, 1)]
     return (f"What to do: {steps[0]}", *steps[1:], f"Check again: {cause.check}")

@@ -14,9 +14,10 @@ from facts.catalogue import parse_catalogue
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
+from judge.causes import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Authority, Ending, Waiver, judge_catalogue
-from reporting.assemble import described, stored
+from reporting.assemble import stored
 from reporting.model import Report, RunFacts, ScenarioRecord, Scope, StepRecord, StepState, StoredTimeline
 from tests.unit.reporting import sample
 from tests.unit.reporting.timelines import outage
@@ -154,7 +155,7 @@ def report() -> Report:
         evidence=tuple(map(stored, evidence)),
         timelines=(StoredTimeline(DRAWN.id, TIMELINE),),
         facts=RunFacts(authority=Authority.TELEPORT, authority_detail="Teleport cluster teleport.example.com"),
-        causes=tuple(described(c) for c in dict.fromkeys(p.cause for f in FOUND for p in (*f.problems, *f.unclear)) if c),
+        causes=tuple(CAUSES[c] for c in dict.fromkeys(p.cause for f in FOUND for p in (*f.problems, *f.unclear)) if c),
         command_line=("pytest", "features/", "--cluster", "existing", "--context", "staging"),
         waivers=tuple(waivers.values()),
         ended=sample.NOW + timedelta(minutes=4, seconds=12),

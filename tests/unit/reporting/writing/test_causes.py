@@ -10,8 +10,8 @@ from typing import Any
 from facts.catalogue import About
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
+from judge.causes import CAUSES
 from judge.verdict import Ending, Judged, Verdict
-from reporting.assemble import described
 from reporting.model import Report, StepState
 from reporting.writing.causes import causes_found, counts_of
 from reporting.writing.html import to_html
@@ -38,7 +38,7 @@ def told(*findings: Finding, **changes: Any) -> Report:
     named = {f.requirement for f in findings}
     others = tuple(s for s in report().scenarios if not named.intersection(s.requirements))
     named_causes = dict.fromkeys(p.cause for f in findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
-    causes = tuple(described(cause) for cause in dict.fromkeys((CAUSE, *named_causes)))
+    causes = tuple(CAUSES[cause] for cause in dict.fromkeys((CAUSE, *named_causes)))
     return report(scenarios=(*made, *others), causes=causes, **changes)
 
 
@@ -56,7 +56,7 @@ def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
         (OTHER, [("leaves open", "A-3")]),
     ]
     page = Page(to_html(of, BODIES))
-    assert f"{described(CAUSE).sentence} {CAUSE} Breaks A-2 : trust domain b Breaks B-4 : trust domain b What to do." in (
+    assert f"{CAUSES[CAUSE].sentence} {CAUSE} Breaks A-2 : trust domain b Breaks B-4 : trust domain b What to do." in (
         page.text
     )
     assert page.text.index("Causes, and what to do") < page.text.index("Requirement What must hold")
@@ -79,7 +79,7 @@ def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name
 
 
 def test_one_cause_has_its_remedy_and_nothing_else_is_advised() -> None:
-    of, cause = report(), described(CAUSE)
+    of, cause = report(), CAUSES[CAUSE]
 
     assert advice_on(of, (judged(of, "A-2"),)) == ()
     assert hints_of(of, judged(of, "A-2")) == (
