@@ -1,4 +1,4 @@
-"""Options, root fixtures and wiring: hands the recorder to the readers and the readers to the steps. Nothing else."""
+"""Options, root fixtures and wiring: gives the recorder to the readers and the readers to the steps. Nothing else."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Reads the settings and registers the collector. What cannot be used is refused by it, with a report that says why."""
+    """Reads the settings and registers the collector, which refuses unusable ones with a report that says why."""
     given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
     try:
         catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
@@ -163,7 +163,7 @@ def _kind_of_cluster(settings: Settings) -> str:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Ends the run where there is nothing to look at, so that this is said once and not by every scenario."""
+    """Ends the run if the cluster cannot be reached, so that one error says it, not every scenario."""
     try:
         return (yield)
     except ConformanceError as error:
@@ -180,13 +180,13 @@ def settings(pytestconfig: pytest.Config) -> Settings:
 
 @pytest.fixture(scope="session")
 def recorder(pytestconfig: pytest.Config) -> Store:
-    """Where readings and findings go."""
+    """The store of readings and findings."""
     return pytestconfig.stash[COLLECTOR].recorder
 
 
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) -> Iterator[Target]:
-    """The install under judgement: made here and removed again, or already there."""
+    """The judged install: made and removed by the suite, or an existing one."""
     run_id = request.config.stash[COLLECTOR].run_id
     if settings.cluster == "existing":
         found = already_there(settings, run_id)
@@ -227,7 +227,7 @@ def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Clu
 def install(
     target: Target, cluster: Cluster, settings: Settings, recorder: Store, pytestconfig: pytest.Config
 ) -> Iterator[Install]:
-    """Everything that can be read of the install; what was seen of it goes on the report's first page."""
+    """Access to all readings of the install; its facts go on the report's first page."""
     tools = Tools(
         kubectl=str(target.kubectl),
         istioctl=str(target.istioctl),
@@ -281,7 +281,7 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
 def gather(
     target: Target, cluster: Cluster, install: Install, settings: Settings
 ) -> Callable[[Iterable[TestPod]], TestPods]:
-    """Makes test pods out of how they are wanted; the caller removes them."""
+    """Makes test pods from their descriptions; the caller removes them."""
     target.need("tbot")
     mesh = install.istio.mesh()
     return partial(
@@ -337,7 +337,7 @@ def long_running(
 
 
 def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
-    """Puts what was read in any case on the first page. Only the issuer of the identities is read here if it was not yet."""
+    """Puts the facts of earlier readings on the first page. Only the issuer of the identities is read here if need be."""
     ping = None
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown

@@ -1,4 +1,4 @@
-"""Makes the report from what the store kept: folds scenarios into verdicts and verdicts into the result."""
+"""Makes the report from the store: folds scenarios into verdicts, and verdicts into the result."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class RunPlan:
         allowed_safety: Safety classes that this run allows.
         reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
         suite_version: Version of the suite.
-        scope: Cluster kind, context and namespaces; the collector fills in the rest.
+        scope: Cluster kind, context and namespaces; the collector adds the rest.
         command_line: The command as the user typed it.
         strict: Whether a SHOULD that does not hold fails the run.
         allow_partial: Whether a partial result exits with 0.
         waivers: By requirement id.
-        features: Directory of the feature files and the catalogue, to know what a run left out; None if unknown.
-        run_id: Name of the run and of its directory; made by the collector if empty.
+        features: Directory of the feature files and the catalogue, which shows what a run left out; None if unknown.
+        run_id: Name of this run and its directory; made by the collector if empty.
         refusal: Why the run cannot start, as a sentence for the user; empty if it can. Such a run ends with pytest's exit
             code for wrong usage before any fixture is set up, and its report says why.
         started: UTC.
@@ -74,7 +74,7 @@ class RunPlan:
 
 
 def assemble(plan: RunPlan, store: Store) -> Report:
-    """Makes the report of a run that is over, however it ended."""
+    """Makes the report of a run that has ended, in whatever way."""
     chosen = {r.id for r in plan.chosen}
     collected = store.scenarios
     scenarios = [s for s in collected if chosen.intersection(s.requirements) or s.ending is not Ending.NOT_RUN]
@@ -109,7 +109,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     judged = judge_catalogue(plan.chosen, report.outcomes(), plan.waivers)
     told = tell(plan.catalogue.guide_defects, judged, report.findings_of, plan.scope.repairs)
     named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
-    # A misspelt cause would hide a remedy; it is a defect of the suite, and said.
+    # A misspelt cause would hide a remedy: a defect of the suite, so it becomes a run error.
     strange = tuple(
         f"a finding names the cause {cause!r}, which judge/causes.yaml does not have"
         for cause in named
@@ -120,7 +120,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
 
 
 def stored(evidence: Evidence) -> StoredEvidence:
-    """How the report lists a reading."""
+    """The entry of a reading in the report."""
     return StoredEvidence(
         id=evidence.id,
         question=evidence.question,
@@ -146,7 +146,7 @@ def _timelines(evidence: Sequence[Evidence], damaged: list[str]) -> Iterator[Sto
 
 
 def _orphans(scenarios: Sequence[ScenarioRecord]) -> list[str]:
-    """Scenarios that went wrong without any requirement that could say so."""
+    """A sentence for each scenario that failed and has no requirement, so that no verdict shows it."""
     return [
         f"{s.id} carries no requirement and ended {s.ending.value}: {s.reason}"
         for s in scenarios

@@ -69,20 +69,20 @@ class Collector:
 
     @property
     def run_id(self) -> str:
-        """Name of the run and of its directory below the reports."""
+        """Name of this run and its directory below the reports."""
         return self._plan.run_id
 
     # Setting up.
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Declares the marks and takes note of how pytest was called."""
+        """Declares the marks and reads the command line of pytest."""
         for name, argument, meaning in _MARKS:
             config.addinivalue_line("markers", f"{name}({argument}): {meaning}")
         # Ctrl-C while pytest words a failure is still Ctrl-C; with warnings as errors, pluggy makes an internal error of it.
         config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")
         if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
             raise pytest.UsageError(
-                "expected a run in one process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: drop it"
+                "expected one pytest process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: omit -n"
             )
         option = config.getoption
         self._plan = replace(
@@ -99,7 +99,7 @@ class Collector:
         )
 
     def _all_features_in(self, config: pytest.Config) -> bool:
-        """Whether one of the paths that pytest was given is the directory of the features, or one above it."""
+        """True if a path on pytest's command line is the directory of the features, or one above it."""
         if self._plan.features is None:
             return False
         features = self._plan.features.resolve()
@@ -134,7 +134,7 @@ class Collector:
         return None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that cannot be read is an error of the run."""
+        """Notes a file that cannot be read as a run error."""
         if report.failed:
             self.recorder.run_error(f"{report.nodeid or 'collection'} could not be read: {report.longreprtext.strip()}")
 
@@ -186,7 +186,7 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Readings of a fixture that scenarios share belong to the run."""
+        """Gives the readings of a fixture that scenarios share to the run."""
         if fixturedef.scope == "function":
             return (yield)
         try:
@@ -209,7 +209,7 @@ class Collector:
         session.shouldfail = "nothing more can be judged"
 
     def _say(self, occasion: str, what: str) -> None:
-        """Notes an error of the run, unless it has been noted on another occasion."""
+        """Notes a run error, unless it was noted on another occasion."""
         if not any(what in noted for noted in self.recorder.run_errors):
             self.recorder.run_error(occasion + what)
 
@@ -286,7 +286,7 @@ class Collector:
         self.recorder.leave_scenario()
 
     def _take_secrets_out(self, report: pytest.TestReport) -> None:
-        """What pytest prints of a failure, and of what was written while it ran, passes the same filter as the report."""
+        """Filters what pytest prints of a failure and of captured output, as the report is filtered."""
         if report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
             report.longrepr = told
         report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
@@ -304,7 +304,7 @@ class Collector:
         return ending, reason
 
     def _ending(self, error: BaseException) -> tuple[Ending, str]:
-        """How the scenario ends by this error. A finding that was raised without being concluded is concluded here."""
+        """The end that this error gives the scenario. A finding that was only raised is concluded here."""
         try:
             finding = _finding_in(error)
             if finding is not None and not self.recorder.has_finding(finding):
@@ -349,7 +349,7 @@ class Collector:
         except Exception as error:
             if self.report is None:
                 raise
-            why = f"expected nothing to be left after the run; saw a defect in the suite: {told(error)}"
+            why = f"expected no error after the report; saw a defect in the suite: {told(error)}"
             sys.stderr.write(f"{self.recorder.told(why)}\n")
 
     def _tell(self, session: pytest.Session) -> None:
@@ -368,7 +368,7 @@ class Collector:
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
                 session.exitstatus = report.exit_code
             elif ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
-                sys.stderr.write(f"The report of what was seen until then is {path / 'report.html'}\n")
+                sys.stderr.write(f"The report of everything up to this error is {path / 'report.html'}\n")
 
     def _written(self, session: pytest.Session) -> tuple[Report, Path]:
         """Writes the report where it is wanted or, if that fails, where temporary files go."""
@@ -389,7 +389,7 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-        """Prints the verdicts after everything that pytest has to say: the result is what one reads last."""
+        """Prints the verdicts after pytest's own summary, so that the result stands last."""
         yield
         for line, markup in self._summary:
             terminalreporter.write_line(line, **markup)

@@ -1,4 +1,4 @@
-"""The evidence store of a run: keeps readings and findings, and knows which step they belong to."""
+"""The evidence store: keeps readings and findings, and knows which step they belong to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepSta
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# What is worse wins: an ending can only be lowered, whatever set-up, steps and clean-up report afterwards.
+# The worse ending wins: later reports of set-up, steps and clean-up can only lower it.
 _WORST_LAST = (
     Ending.NOT_RUN,
     Ending.COMPLETED,
@@ -90,7 +90,7 @@ def _alone(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[S
 
 
 class Store:
-    """Keeps everything that was read and concluded in a run; safe to use from several threads.
+    """Keeps all readings and conclusions of a run; safe to use from several threads.
 
     It is a `facts.evidence.Recorder`. Readings go to the step that is running; between steps to the scenario; in set-up that
     scenarios share, and before and after all scenarios, to the run.
@@ -151,7 +151,7 @@ class Store:
 
     @_alone
     def hide(self, *named_secrets: str) -> None:
-        """Takes values out of every text of this run, whether it came before or comes later."""
+        """Takes values out of every text of this run, earlier and later ones."""
         self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
 
     # What the wiring calls.
@@ -164,7 +164,7 @@ class Store:
 
     @_alone
     def note_facts(self, facts: RunFacts) -> None:
-        """Keeps what was observed of the install."""
+        """Keeps the observations of the install."""
         self._facts = facts
 
     @_alone
@@ -174,7 +174,7 @@ class Store:
 
     @_alone
     def run_error(self, text: str) -> None:
-        """Keeps something that went wrong outside any requirement; it lowers the result."""
+        """Keeps an error outside any requirement; it lowers the result."""
         self._errors[redact(text).text] = None
 
     # What the collector calls.

@@ -1,4 +1,4 @@
-"""The last look before anything is written: no secret leaves in any file. What is found here is a defect, and is said so."""
+"""A last search for secrets before any file is written. A secret that is found here is a defect, and becomes a run error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def last_look(
     Args:
         report: The report.
         bodies: Bodies of its evidence, by id.
-        named_secrets: Values that this run was told to hide.
+        named_secrets: Values to hide in this run.
 
     Returns:
         Both without secrets. Each place where one was found is a run error of the report, which lowers its result.
@@ -46,7 +46,8 @@ def last_look(
         for e in report.evidence
     )
     errors = tuple(
-        f"{count} secret(s) had reached {place} and were taken out at the last moment" for place, count in found.items()
+        f"{count} secret(s) reached {place}; the suite removed them before it wrote any file"
+        for place, count in found.items()
     )
     return replace(report, evidence=evidence).with_run_errors(errors), clean_bodies
 

@@ -37,7 +37,7 @@ THINNEST = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What a lane is, which the page keeps in sight while one scrolls.
+    """The title of a lane, which the page keeps in sight while one scrolls.
 
     Attributes:
         top: Pixels from the upper edge of the drawing.
@@ -166,7 +166,7 @@ class _Sheet:
     def _happenings(self, happenings: Sequence[Happening]) -> None:
         for of in dict.fromkeys(h.of for h in happenings):
             own = [h for h in happenings if h.of == of]
-            self._heading(f"{of}: {len(own)} noticed")
+            self._heading(f"{of}: {len(own)} events")
             rows = Rows(14)
             for happening in own:
                 x = self._x(happening.at)
@@ -203,7 +203,7 @@ class _Sheet:
         return "".join([*path, f"V{pixels(base)}z"])
 
     def _failed_skyline(self, load: LoadLine, base: int) -> str:
-        """What failed in each second, on top of what was answered in it."""
+        """The failures of each second, on top of its answers."""
         failed = [0] * len(load.answered)
         for failures in load.failures:
             failed[min(len(failed) - 1, max(0, int((failures.first - load.began).total_seconds())))] += failures.count

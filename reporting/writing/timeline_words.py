@@ -58,7 +58,7 @@ def rows_of(timeline: Timeline) -> list[Row]:
 
 
 def sentence_of(timeline: Timeline) -> str:
-    """What a timeline holds, in one sentence."""
+    """One sentence on a timeline."""
     renewed = len(timeline.svids) - len({s.pod for s in timeline.svids})
     sent, failed = sum(load.sent for load in timeline.loads), sum(load.failed for load in timeline.loads)
     parts = []
@@ -67,14 +67,14 @@ def sentence_of(timeline: Timeline) -> str:
     if timeline.loads:
         parts.append(f"{sent} requests were sent and {failed} of them failed")
     if timeline.actions:
-        parts.append(f"the suite did {_several(len(timeline.actions), 'thing')}")
+        parts.append(f"the suite took {_several(len(timeline.actions), 'action')}")
     seconds = (timeline.ended - timeline.began).total_seconds()
-    told = ", ".join(parts) or "nothing but what is below was seen"
+    told = ", ".join(parts) or "the suite saw only what is below"
     return f"In {amount(round(seconds, 1), 's')} from {clock_time(timeline.began)} UTC {told}."
 
 
 def clocks_in_words(clocks: Sequence[Clock]) -> tuple[str, ...]:
-    """How far each clock is off, once for each whose it is: of several readings the one that is off most."""
+    """The offset of each clock, once for each owner: of several readings the largest."""
     worst: dict[str, Clock] = {}
     for clock in clocks:
         if clock.of not in worst or abs(clock.ahead) > abs(worst[clock.of].ahead):
@@ -152,7 +152,12 @@ def _certificates(timeline: Timeline, zero: datetime) -> list[Row]:
             )
             rows.append(Row(svid.first_seen, pod, f"renewed: {_certificate(svid, zero)}{other}"))
         rows += [
-            Row(s.not_after, pod, f"serial {s.serial} is over, and is in the proxy until {offset(s.last_seen, zero)}", "bad")
+            Row(
+                s.not_after,
+                pod,
+                f"serial {s.serial} expired, and is in the proxy until {offset(s.last_seen, zero)}",
+                "bad",
+            )
             for s in svids
             if s.last_seen > s.not_after
         ]

@@ -129,7 +129,7 @@ def _():
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run left behind."""
+    """The files and output of a run."""
 
     result: pytest.RunResult
     directory: Path

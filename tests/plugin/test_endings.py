@@ -1,4 +1,4 @@
-"""How a scenario can end, and what each ending does to the verdict of its requirement and to the exit code."""
+"""Each end of a scenario gives its requirement the right verdict, and the run the right exit code."""
 
 from __future__ import annotations
 

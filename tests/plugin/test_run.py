@@ -1,4 +1,4 @@
-"""What happens to a whole run: provisioning that fails, interruptions, reruns, clean-up, exit codes."""
+"""Whole runs: provisioning that fails, interruptions, reruns, clean-up, exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a run say, and that they appear whole or not at all."""
+"""The files of a run have the right content, and appear whole or not at all."""
 
 from __future__ import annotations
 
