@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from reporting.collecting.feature_files import FeatureModule, marks_of, planned
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
 from reporting.collecting.store import Store
 from reporting.model import Report, StepState
-from reporting.writing.publish import another_place, must_take_a_report, no_place, publish
+from reporting.writing.publish import must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
 
 _MARKS = (
@@ -255,8 +256,10 @@ class Collector:
                 report.outcome, (file, line, _) = "skipped", item.location
                 report.longrepr = (file, line or 0, f"could not be evaluated: {report.longrepr}")
         if error is None:
-            if call.when == "call":
-                self._completed(item.nodeid)
+            if call.when == "call" and self.recorder.all_steps_passed(item.nodeid):
+                self.recorder.lower(item.nodeid, Ending.COMPLETED)
+            elif call.when == "call":
+                self.recorder.lower(item.nodeid, Ending.BROKE, "it ended without an error before its last step")
         elif call.when == "teardown" and (fixtures := failed_in_shared_fixture(error)):
             self._ending(error)
             self.recorder.run_error(f"clean-up of {', '.join(map(repr, fixtures))} failed: {told(error)}")
@@ -290,12 +293,6 @@ class Collector:
         if report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
             report.longrepr = told
         report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
-
-    def _completed(self, node_id: str) -> None:
-        if self.recorder.all_steps_passed(node_id):
-            self.recorder.lower(node_id, Ending.COMPLETED)
-        else:
-            self.recorder.lower(node_id, Ending.BROKE, "it ended without an error before its last step")
 
     def _end_step(self, error: BaseException) -> tuple[Ending, str]:
         ending, reason = self._ending(error)
@@ -377,7 +374,8 @@ class Collector:
         try:
             return publish(report, bodies, self._plan.reports_dir, self.recorder.hidden)
         except OSError as error:
-            rescued = publish(report, bodies, another_place(), self.recorder.hidden)
+            elsewhere = Path(tempfile.mkdtemp(prefix="conformance-"))
+            rescued = publish(report, bodies, elsewhere, self.recorder.hidden)
             if not self._refusal:
                 why = no_place(self._plan.reports_dir, error)
                 self._give_up(session, f"{why}. The report of this run is {rescued[1] / 'report.html'}")

@@ -42,8 +42,8 @@ class FoundCause:
 
     @property
     def breaks(self) -> bool:
-        """True if a requirement fails because of it."""
-        return self.effects[0].does == BREAKS
+        """True if a requirement fails because of it, and no waiver accepts that."""
+        return any(e.does == BREAKS and e.judged.verdict is Verdict.FAIL for e in self.effects)
 
 
 def causes_found(report: Report) -> tuple[FoundCause, ...]:
@@ -51,16 +51,10 @@ def causes_found(report: Report) -> tuple[FoundCause, ...]:
     found = []
     order = (BREAKS, LEAVES_OPEN, SEEN_BY)
     for cause in report.causes:
-        effects = (_effect(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
-        if sorted_ := sorted((e for e in effects if e is not None), key=lambda e: order.index(e.does)):
-            found.append(FoundCause(cause, tuple(sorted_)))
-    places = [judged.requirement.id for judged in report.judged]
-
-    def place(each: FoundCause) -> tuple[bool, bool, int]:
-        first = each.effects[0].judged
-        return not each.breaks, first.verdict is Verdict.WAIVED, places.index(first.requirement.id)
-
-    return tuple(sorted(found, key=place))
+        all_of_it = (_effect(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
+        if effects := sorted(filter(None, all_of_it), key=lambda e: order.index(e.does)):
+            found.append(FoundCause(cause, tuple(effects)))
+    return tuple(sorted(found, key=lambda each: (not each.breaks, report.judged.index(each.effects[0].judged))))
 
 
 def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect | None:

@@ -8,16 +8,10 @@ from facts.measure import amount
 from judge.verdict import Judged, Verdict
 from reporting.model import Report, ScenarioRecord
 from reporting.writing.measured import measured
-from reporting.writing.words import hints_of, printable, reasons_of
+from reporting.writing.words import LOOKS, hints_of, printable, reasons_of
 
-_ELEMENTS = {
-    Verdict.FAIL: "failure",
-    Verdict.ERROR: "error",
-    Verdict.NOT_EVALUATED: "error",
-    Verdict.WAIVED: "skipped",
-    Verdict.SKIPPED: "skipped",
-    Verdict.NOT_APPLICABLE: "skipped",
-}
+_ELEMENTS = {"bad": "failure", "unsure": "error", "quiet": "skipped"}
+"""By the tone of a verdict."""
 
 
 def to_junit(report: Report) -> str:
@@ -76,7 +70,12 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
     _measures(case, report, judged)
     if judged.verdict is not Verdict.PASS:
         kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
-        _result(case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints_of(report, judged))))
+        _result(
+            case,
+            _ELEMENTS[LOOKS[judged.verdict][1]],
+            kind,
+            "\n".join((*reasons_of(report, judged), *hints_of(report, judged))),
+        )
     ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
 
 

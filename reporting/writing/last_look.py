@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,14 +26,14 @@ def last_look(
     Returns:
         Both without secrets. Each place where one was found is a run error of the report, which lowers its result.
     """
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     clean_bodies = {}
     for evidence_id, body in bodies.items():
         clean = redact(body, named_secrets)
         clean_bodies[evidence_id] = clean.text
-        if clean.count:
-            found[f"evidence {evidence_id}"] = clean.count
+        found[f"evidence {evidence_id}"] = clean.count
     clean_plain = _cleaned(to_plain(report), "report", found, named_secrets)
+    found = +found  # the places where there was one
     if not found:
         return report, clean_bodies
     report = from_plain(clean_plain)
@@ -41,7 +42,7 @@ def last_look(
             e,
             sha256=hashlib.sha256(clean_bodies[e.id].encode()).hexdigest(),
             size=len(clean_bodies[e.id].encode()),
-            redactions=e.redactions + found.get(f"evidence {e.id}", 0),
+            redactions=e.redactions + found[f"evidence {e.id}"],
         )
         for e in report.evidence
     )
@@ -52,11 +53,10 @@ def last_look(
     return replace(report, evidence=evidence).with_run_errors(errors), clean_bodies
 
 
-def _cleaned(value: Any, place: str, found: dict[str, int], named: Collection[str]) -> Any:
+def _cleaned(value: Any, place: str, found: Counter[str], named: Collection[str]) -> Any:
     if isinstance(value, str):
         clean = redact(value, named)
-        if clean.count:
-            found[place] = found.get(place, 0) + clean.count
+        found[place] += clean.count
         return clean.text
     if isinstance(value, list):
         return [_cleaned(each, f"{place}.{i}", found, named) for i, each in enumerate(value)]

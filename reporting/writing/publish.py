@@ -42,15 +42,6 @@ def no_place(directory: Path, error: OSError) -> str:
     )
 
 
-def another_place() -> Path:
-    """A fresh directory where temporary files go, for a report that must not be lost.
-
-    Raises:
-        OSError: None can be made there either.
-    """
-    return Path(tempfile.mkdtemp(prefix="conformance-"))
-
-
 def publish(
     report: Report, bodies: Mapping[str, str], directory: Path, named_secrets: Collection[str] = ()
 ) -> tuple[Report, Path]:

@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from facts.over_time.timeline import Action, Authorities, Failures, Happening, LoadLine, StreamHealth, SvidBar, Timeline
 from facts.proxies.envoy import STREAMS
+from reporting.writing import timeline_words as words
 from reporting.writing.svg import LETTER, Label, Rows, element, pixels, text
-from reporting.writing.timeline_words import clock_time, failed_in_words, letters_of, load_in_words, offset, short_serial
 
 WIDTH, WIDEST = 940, 6000
 """Pixels: what fits beside the margins of the page, and what a timeline of hours may take at most."""
@@ -88,7 +88,7 @@ class _Sheet:
     def drawn(self) -> Drawing:
         timeline = self._timeline
         self._y = 34
-        hang_from = self._actions(timeline.actions)
+        flags = self._actions(timeline.actions)
         self._happenings(timeline.happenings)
         for load in timeline.loads:
             self._load(load)
@@ -96,9 +96,9 @@ class _Sheet:
             self._proxy(pod)
         self._y += 4
         self._behind += self._axis()
-        for action, top in zip(timeline.actions, hang_from, strict=True):
-            x, wide = self._flag(action)
-            self._behind.append(element("rect", class_="act", x=x, y=top, width=wide, height=self._y - top))
+        self._behind += [
+            element("rect", class_="act", x=x, y=top, width=wide, height=self._y - top) for x, wide, top in flags
+        ]
         height = self._y + 34
         svg = element(
             "svg",
@@ -135,29 +135,26 @@ class _Sheet:
                 continue
             for top in (12, self._y + 15):
                 drawn.append(text(f"+{second} s", x + 2, top, "tick"))
-                drawn.append(text(clock_time(self._zero + timedelta(seconds=second)), x + 2, top + 12, "tick utc"))
+                drawn.append(text(words.clock_time(self._zero + timedelta(seconds=second)), x + 2, top + 12, "tick utc"))
         return drawn
 
-    def _flag(self, action: Action) -> tuple[float, float]:
-        x = self._x(action.began)
-        return x, max(1.5, self._x(action.ended) - x)
-
-    def _actions(self, actions: Sequence[Action]) -> list[int]:
-        """The labels of actions; returns the top of the band of each."""
+    def _actions(self, actions: Sequence[Action]) -> list[tuple[float, float, int]]:
+        """The labels of actions; returns where the band of each begins, its width, and its top."""
         if not actions:
             return []
         self._heading("What the suite did")
         rows = Rows(14)
-        tops = []
+        flags = []
         for action in actions:
-            x, wide = self._flag(action)
+            x = self._x(action.began)
+            wide = max(1.5, self._x(action.ended) - x)
             label = Label.beside((x, x + wide), action.words, self._edges)
             y = self._y + rows.place(label.begins, label.ends)
-            told = f"{offset(action.began, self._zero)} to {offset(action.ended, self._zero)}: {action.words}"
+            told = f"{words.offset(action.began, self._zero)} to {words.offset(action.ended, self._zero)}: {action.words}"
             self._lanes.append(label.drawn(y + 11, told))
-            tops.append(y + 2)
+            flags.append((x, wide, y + 2))
         self._y += rows.height + 4
-        return tops
+        return flags
 
     @property
     def _edges(self) -> tuple[float, float]:
@@ -166,13 +163,13 @@ class _Sheet:
     def _happenings(self, happenings: Sequence[Happening]) -> None:
         for of in dict.fromkeys(h.of for h in happenings):
             own = [h for h in happenings if h.of == of]
-            self._heading(f"{of}: {len(own)} events")
+            self._heading(f"{of}: {words.several(len(own), 'event')}")
             rows = Rows(14)
             for happening in own:
                 x = self._x(happening.at)
                 label = Label.beside((x - 4, x + 4), happening.words, self._edges)
                 top = rows.place_among(MOST_ROWS, label.begins, label.ends)
-                title = f"{offset(happening.at, self._zero)}, {of}: {happening.words}"
+                title = f"{words.offset(happening.at, self._zero)}, {of}: {happening.words}"
                 y = self._y + (top or 0)
                 mark = f"M{pixels(x)} {y + 3}l4 4l-4 4l-4-4z"
                 self._lanes.append(element("path", element("title", title), class_="noticed", d=mark))
@@ -181,13 +178,13 @@ class _Sheet:
             self._y += max(rows.height, 14) + 4
 
     def _load(self, load: LoadLine) -> None:
-        self._heading(load_in_words(load))
+        self._heading(words.load_in_words(load))
         base = self._y + TALL
         self._lanes.append(element("line", class_="base", x1=self._x(load.began), x2=self._x(load.ended), y1=base, y2=base))
         self._lanes.append(element("path", class_="answered", d=self._skyline(load, base, load.answered)))
         for failures in spans_of(load.failures):
             # One that failed among many is too low to be seen; the strip below the line is always there.
-            title = element("title", failed_in_words(failures, self._zero))
+            title = element("title", words.failed_in_words(failures, self._zero))
             self._lanes.append(self._bar("failed", failures.first, failures.last, base + 1, 5, title))
         if load.failures:
             self._lanes.append(element("path", class_="failed", d=self._failed_skyline(load, base)))
@@ -221,7 +218,7 @@ class _Sheet:
         svids = [s for s in timeline.svids if s.pod == pod]
         if svids:
             names = ", ".join(dict.fromkeys(s.spiffe_id for s in svids))
-            self._heading(f"{pod}: {len(svids)} certificate{'' if len(svids) == 1 else 's'}, {names}")
+            self._heading(f"{pod}: {words.several(len(svids), 'certificate')}, {names}")
             rows = Rows(11)
             for svid in svids:
                 valid = self._x(max(svid.not_before, self._zero)), self._x(max(svid.not_after, svid.last_seen))
@@ -230,7 +227,7 @@ class _Sheet:
             self._y += rows.height + 3
         roots = [a for a in timeline.authorities if a.pod == pod]
         if roots:
-            letters = letters_of(timeline)
+            letters = words.letters_of(timeline)
             sets = [("+".join(letters[d] for d in a.sha256) or "none", a) for a in roots]
             self._heading(f"{pod}: trusts {' → '.join(name for name, _ in sets)}")
             for index, (name, held) in enumerate(sets):
@@ -245,7 +242,7 @@ class _Sheet:
         left, right, first = (self._x(moment) for moment in (svid.not_before, svid.not_after, svid.first_seen))
         held_until = min(svid.last_seen, svid.not_after)
         title = (
-            f"serial {svid.serial}, valid {clock_time(svid.not_before)} to {clock_time(svid.not_after)} UTC, "
+            f"serial {svid.serial}, valid {words.clock_time(svid.not_before)} to {words.clock_time(svid.not_after)} UTC, "
             f"in the proxy {self._held(svid)}, issued by {svid.issuer}"
         )
         parts = [element("title", title)]
@@ -255,7 +252,7 @@ class _Sheet:
             parts.append(self._bar("held", svid.first_seen, held_until, y, 8))
         if svid.last_seen > svid.not_after:
             parts.append(self._bar("over", max(svid.first_seen, svid.not_after), svid.last_seen, y, 8))
-        serial = short_serial(svid.serial)
+        serial = words.short_serial(svid.serial)
         if self._x(held_until) - first > len(serial) * LETTER:
             parts.append(text(serial, first + 2, y + 7, "serial"))
         return element("g", *parts)
@@ -274,8 +271,8 @@ class _Sheet:
             self._span((stream.first_seen, stream.last_seen), f"streams {tone}", title, high=6)
         for silence in silences:
             title = (
-                f"{silence.looks} looks failed from {offset(silence.first, self._zero)} to "
-                f"{offset(silence.last, self._zero)}: {silence.why}"
+                f"{silence.looks} looks failed from {words.offset(silence.first, self._zero)} to "
+                f"{words.offset(silence.last, self._zero)}: {silence.why}"
             )
             self._span((silence.first, silence.last), "silent", title, high=10)
         self._y += 13
@@ -289,7 +286,7 @@ class _Sheet:
         self._lanes.append(element("g", *told))
 
     def _held(self, held: SvidBar | Authorities | StreamHealth) -> str:
-        return f"from {offset(held.first_seen, self._zero)} to {offset(held.last_seen, self._zero)}"
+        return f"from {words.offset(held.first_seen, self._zero)} to {words.offset(held.last_seen, self._zero)}"
 
 
 def spans_of(failures: Iterable[Failures]) -> list[Failures]:

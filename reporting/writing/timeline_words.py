@@ -45,7 +45,7 @@ def rows_of(timeline: Timeline) -> list[Row]:
         for s in timeline.streams
     ]
     rows += [
-        Row(s.first, s.pod, f"{_several(s.looks, 'look')} failed until {offset(s.last, zero)}: {s.why}", "unsure")
+        Row(s.first, s.pod, f"{several(s.looks, 'look')} failed until {offset(s.last, zero)}: {s.why}", "unsure")
         for s in timeline.silences
     ]
     for load in timeline.loads:
@@ -63,11 +63,11 @@ def sentence_of(timeline: Timeline) -> str:
     sent, failed = sum(load.sent for load in timeline.loads), sum(load.failed for load in timeline.loads)
     parts = []
     if timeline.pods:
-        parts.append(f"{_several(len(timeline.pods), 'proxy', 'proxies')} had {_several(renewed, 'new certificate')}")
+        parts.append(f"{several(len(timeline.pods), 'proxy', 'proxies')} had {several(renewed, 'new certificate')}")
     if timeline.loads:
         parts.append(f"{sent} requests were sent and {failed} of them failed")
     if timeline.actions:
-        parts.append(f"the suite took {_several(len(timeline.actions), 'action')}")
+        parts.append(f"the suite took {several(len(timeline.actions), 'action')}")
     seconds = (timeline.ended - timeline.began).total_seconds()
     told = ", ".join(parts) or "the suite saw only what is below"
     return f"In {amount(round(seconds, 1), 's')} from {clock_time(timeline.began)} UTC {told}."
@@ -152,12 +152,7 @@ def _certificates(timeline: Timeline, zero: datetime) -> list[Row]:
             )
             rows.append(Row(svid.first_seen, pod, f"renewed: {_certificate(svid, zero)}{other}"))
         rows += [
-            Row(
-                s.not_after,
-                pod,
-                f"serial {s.serial} expired, and is in the proxy until {offset(s.last_seen, zero)}",
-                "bad",
-            )
+            Row(s.not_after, pod, f"serial {s.serial} expired, in the proxy until {offset(s.last_seen, zero)}", "bad")
             for s in svids
             if s.last_seen > s.not_after
         ]
@@ -180,10 +175,11 @@ def _named(authorities: Authorities, letters: Mapping[str, str]) -> str:
 
 def _connections(load: LoadLine) -> str:
     how = "all over one connection as long as it lasts" if load.keeps_connection else "a connection for each"
-    return f"{how} ({_several(load.connections, 'connection')} in all)"
+    return f"{how} ({several(load.connections, 'connection')} in all)"
 
 
-def _several(number: int, one: str, many: str = "") -> str:
+def several(number: int, one: str, many: str = "") -> str:
+    """A number of things, such as ``1 certificate``."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 

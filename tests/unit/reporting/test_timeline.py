@@ -160,7 +160,7 @@ class TestWords:
             *(s.serial for s in OUTAGE.svids),
             *(a.words for a in OUTAGE.actions),
             *(f"{h.of} {h.words}" for h in OUTAGE.happenings),
-            "expired, and is in the proxy until",
+            "expired, in the proxy until",
             "trusts A (",
             "B (c0ffee",
             "mesh/alpha 0 SDS streams",
