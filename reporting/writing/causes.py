@@ -84,7 +84,7 @@ def cause_unknown(report: Report, judged: Judged) -> str:
     others = ", ".join(f"{found.cause.id} ({found.effects[0].judged.requirement.id})" for found in breaking)
     first = f" First remove the causes that break other requirements, then run the suite again: {others}." if others else ""
     settles = dict.fromkeys(f.settle for f in report.findings_of(judged.requirement.id) if f.settle)
-    settle = "; ".join(settles) or "the readings of this requirement in the report; the deciding one stands first"
+    settle = "; ".join(settles) or "read the evidence of this requirement in the report, the deciding reading first"
     return f"The cause is not known.{first} What would settle it: {settle}."
 
 

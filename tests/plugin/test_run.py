@@ -341,7 +341,7 @@ def test_xdist_is_refused(project: Project) -> None:
     ran = project.run("-p", "fake_xdist", "--numprocesses", "2", "features", apart=True)
 
     assert ran.result.ret == 4
-    assert "expected a run in one process" in ran.text
+    assert "expected one pytest process" in ran.text
 
 
 def test_readings_of_shared_setup_belong_to_the_run_and_can_be_attached_to_steps(project: Project) -> None:

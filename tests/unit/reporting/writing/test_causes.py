@@ -69,13 +69,13 @@ def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name
 
     assert advice_on(of, (judged(of, "B-4"),)) == (
         "The cause is not known. First remove the causes that break other requirements, then run the suite again: "
-        f"{CAUSE} (A-2). What would settle it: the readings of this requirement in the report; "
-        "the deciding one stands first.",
+        f"{CAUSE} (A-2). What would settle it: read the evidence of this requirement in the report, "
+        "the deciding reading first.",
     )
     assert f'<a href="#cause-{CAUSE}">{CAUSE}</a> (<a href="#A-2">A-2</a>). What would' in article(of, "B-4")
     alone = replace(of, judged=tuple(j for j in of.judged if j.requirement.id == "B-4"))
     (said,) = advice_on(alone, alone.judged)
-    assert said.startswith("The cause is not known. What would settle it: the readings")
+    assert said.startswith("The cause is not known. What would settle it: read the evidence")
 
 
 def test_one_cause_has_its_remedy_and_nothing_else_is_advised() -> None:
