@@ -1,4 +1,4 @@
-"""The command `conformance`: a kept lab cluster, and what a run would use. Certifying itself is `pytest features/`."""
+"""Manage a kept lab cluster, and show what a run would use. To certify, run `pytest features/`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ console = Console(highlight=False, markup=False)
 errors = Console(highlight=False, markup=False, stderr=True)
 
 Name = Annotated[str | None, typer.Option("--kind-name", help="Name of the kind cluster.")]
-Istio = Annotated[str | None, typer.Option(help="Which Istio of the lab's: default or older.")]
-Source = Annotated[str | None, typer.Option(help="Where images come from: auto, upstream, mirror or bundle.")]
+Istio = Annotated[str | None, typer.Option(help="Istio version of the bundle: default or older.")]
+Source = Annotated[str | None, typer.Option(help="Source of images: auto, upstream, mirror or bundle.")]
 
 
 @app.command()
@@ -36,10 +36,10 @@ def up(
     source: Source = None,
     istio: Istio = None,
     nodes: Annotated[int | None, typer.Option(help="Nodes of the cluster.")] = None,
-    install: Annotated[str | None, typer.Option(help="What to install: recommended or as-guide.")] = None,
-    repair: Annotated[str | None, typer.Option(help="Repairs of the installation, separated by commas.")] = None,
+    install: Annotated[str | None, typer.Option(help="Manifests to install: recommended or as-guide.")] = None,
+    repair: Annotated[str | None, typer.Option(help="Defects of the guide to repair, separated by commas.")] = None,
 ) -> None:
-    """Bring up a kind cluster with everything installed, and keep it."""
+    """Create a kind cluster with Istio, Teleport and tbot, and keep it."""
     settings = load(
         kind_name=kind_name, source=source, istio=istio, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True
     )
@@ -48,8 +48,8 @@ def up(
     with installer:
         authority = installer.installation().authority
     words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
-    console.print(f"\nUp. Certify it with\n  {' '.join(words)}", soft_wrap=True)
-    console.print("or look at it as somebody else's install, without an admin session:")
+    console.print(f"\nThe cluster is up. Certify it with\n  {' '.join(words)}", soft_wrap=True)
+    console.print("or certify it as an existing install, without an admin session:")
     console.print(
         f"  pytest features/ --cluster existing --kubeconfig {installer.kubeconfig} --context {installer.context} \\\n"
         f"    --teleport-proxy {authority.proxy} --teleport-insecure",
@@ -59,7 +59,7 @@ def up(
 
 @app.command()
 def down(kind_name: Name = None, source: Source = None) -> None:
-    """Remove a kept cluster, its Teleport and its files, and what was made for it in an existing Teleport."""
+    """Remove a kept cluster, its Teleport, its files, and its resources in an existing Teleport."""
     settings = load(kind_name=kind_name, source=source)
     remove(settings, KeptInMemory())
     console.print(f"{settings.kind_name} is gone")
@@ -67,7 +67,7 @@ def down(kind_name: Name = None, source: Source = None) -> None:
 
 @app.command()
 def images(source: Source = None, istio: Istio = None) -> None:
-    """Show where each image and binary would come from."""
+    """Show the source of each image and binary."""
     sources = resolve(load(source=source, istio=istio))
     table = Table("component", "comes from", box=None)
     for field in sources.__dataclass_fields__:
@@ -79,13 +79,13 @@ def images(source: Source = None, istio: Istio = None) -> None:
 
 @app.command(hidden=True)
 def wants_lab(source: Source = None) -> None:
-    """Say whether a run would take what the lab builds: yes or no. What `make` asks before it builds anything."""
+    """Print yes if a run would use the bundle of the lab, else no; `make` asks this before it builds."""
     console.print("yes" if wants_bundle(load(source=source)) else "no")
 
 
 @app.command()
 def plan(profile: Annotated[str, typer.Option(help="Profiles, separated by commas.")] = "core") -> None:
-    """Show what a run with these profiles would certify, without a cluster."""
+    """List the requirements that a run with these profiles would certify."""
     features = Path(__file__).parent / "features"
     catalogue = parse_catalogue(yaml.safe_load((features / "catalogue.yaml").read_text(encoding="utf-8")))
     table = Table("requirement", "level", "profile", "what must hold", box=None)
@@ -96,7 +96,7 @@ def plan(profile: Annotated[str, typer.Option(help="Profiles, separated by comma
 
 @app.command()
 def options() -> None:
-    """Show every setting, its default and what it means."""
+    """List every setting with its default and its meaning."""
     table = Table("setting", "default", "meaning", box=None)
     for name, default, meaning in described(Settings):
         table.add_row(name, default, meaning)
@@ -113,9 +113,9 @@ _EXIT_CODES = {2: 4, 130: 2}
 
 
 def main() -> None:
-    """Runs the command; what a user can mend ends in one sentence, not in a traceback.
+    """Runs the command; an error that the user can correct ends in one sentence, not in a traceback.
 
-    Exit codes are the suite's: 2 interrupted, 4 wrong usage, 6 something else did not go as it should.
+    Exit codes are the suite's: 2 interrupted, 4 wrong usage, 6 any other error.
     """
     try:
         app()

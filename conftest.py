@@ -1,4 +1,4 @@
-"""Options, root fixtures and wiring: hands the recorder to the readers and the readers to the steps. Nothing else."""
+"""Options, root fixtures and wiring: gives the recorder to the readers and the readers to the steps. Nothing else."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, Te
 from provision.pods.probes import Probes
 from provision.target import Target, already_there, made_here
 from provision.usable import must_be_usable
-from reporting.collecting import run_facts
+from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
+from reporting.collecting.run_facts import run_facts
 from reporting.collecting.store import Store
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
@@ -110,7 +111,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Reads the settings and registers the collector. What cannot be used is refused by it, with a report that says why."""
+    """Reads the settings and registers the collector, which refuses unusable ones with a report that says why."""
     given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
     try:
         catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
@@ -124,24 +125,24 @@ def pytest_configure(config: pytest.Config) -> None:
         must_be_usable(settings)
     except (BadSettings, BadInput) as error:
         settings, refusal, waived, profiles = defaults(**given), str(error), {}, frozenset()
-    collector = Collector(
+    plan = RunPlan(
         catalogue=catalogue,
         profiles=settings.profiles,
         allowed_safety=settings.allowed_safety,
         reports_dir=settings.reports,
         suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         scope=_scope(settings, refusal),
-        command_line=["pytest", *config.invocation_params.args],
+        command_line=("pytest", *config.invocation_params.args),
         strict=settings.strict,
         allow_partial=settings.allow_partial,
         waivers=waived,
-        features_dir=FEATURES,
+        features=FEATURES,
         run_id=settings.run_id,
         refusal=refusal,
     )
     config.stash[SETTINGS] = settings
     config.stash[PROFILES] = profiles
-    config.stash[COLLECTOR] = collector
+    config.stash[COLLECTOR] = collector = Collector(plan)
     config.pluginmanager.register(collector)
 
 
@@ -162,7 +163,7 @@ def _kind_of_cluster(settings: Settings) -> str:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Ends the run where there is nothing to look at, so that this is said once and not by every scenario."""
+    """Ends the run if the cluster cannot be reached, so that one error says it, not every scenario."""
     try:
         return (yield)
     except ConformanceError as error:
@@ -179,13 +180,13 @@ def settings(pytestconfig: pytest.Config) -> Settings:
 
 @pytest.fixture(scope="session")
 def recorder(pytestconfig: pytest.Config) -> Store:
-    """Where readings and findings go."""
+    """The store of readings and findings."""
     return pytestconfig.stash[COLLECTOR].recorder
 
 
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) -> Iterator[Target]:
-    """The install under judgement: made here and removed again, or already there."""
+    """The judged install: made and removed by the suite, or an existing one."""
     run_id = request.config.stash[COLLECTOR].run_id
     if settings.cluster == "existing":
         found = already_there(settings, run_id)
@@ -226,7 +227,7 @@ def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Clu
 def install(
     target: Target, cluster: Cluster, settings: Settings, recorder: Store, pytestconfig: pytest.Config
 ) -> Iterator[Install]:
-    """Everything that can be read of the install; what was seen of it goes on the report's first page."""
+    """Access to all readings of the install; its facts go on the report's first page."""
     tools = Tools(
         kubectl=str(target.sources.kubectl),
         istioctl=str(target.sources.istioctl),
@@ -280,7 +281,7 @@ def probes(target: Target, cluster: Cluster, settings: Settings) -> Iterator[Pro
 def gather(
     target: Target, cluster: Cluster, install: Install, settings: Settings
 ) -> Callable[[Iterable[TestPod]], TestPods]:
-    """Makes test pods out of how they are wanted; the caller removes them."""
+    """Makes test pods from their descriptions; the caller removes them."""
     target.need("tbot")
     mesh = install.istio.mesh()
     return partial(
@@ -336,18 +337,22 @@ def long_running(
 
 
 def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
-    """Puts what was read in any case on the first page. Only the issuer of the identities is read here if it was not yet."""
+    """Puts the facts of earlier readings on the first page. Only the issuer of the identities is read here if need be."""
+    ping = None
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
-            run_facts.note_ping(recorder, install.teleport.ping())
-    version, nodes = install.seen(VERSION), install.seen(NODES) or ()
-    run_facts.note_cluster(recorder, install.cluster.reader.api.host, version[0] if version else None, nodes)
-    if (mesh := install.seen(MESH)) is not None:
-        run_facts.note_mesh(recorder, mesh)
-    instances = install.seen(BOT_INSTANCES)
-    if (tbot := install.seen(TBOT)) is not None:
-        run_facts.note_tbot(recorder, tbot, instances or ())
-    if (fleet := install.seen(FLEET)) is not None:
-        run_facts.note_fleet(recorder, fleet)
-    if (pods := install.seen(PODS)) is not None:
-        run_facts.note_images(recorder, pods)
+            ping = install.teleport.ping()
+    version = install.seen(VERSION)
+    recorder.note_facts(
+        run_facts(
+            install.cluster.reader.api.host,
+            ping=ping,
+            version=version[0] if version else None,
+            nodes=install.seen(NODES) or (),
+            mesh=install.seen(MESH),
+            tbot=install.seen(TBOT),
+            instances=install.seen(BOT_INSTANCES) or (),
+            fleet=install.seen(FLEET),
+            pods=install.seen(PODS) or (),
+        )
+    )

@@ -47,7 +47,7 @@ SafetyClasses = Annotated[tuple[SafetyClass, ...], NoDecode, BeforeValidator(_wo
 
 
 def cache_directory() -> Path:
-    """Where what is built or downloaded is kept between runs: outside the checkout, the user's cache directory."""
+    """Return the directory for built and downloaded files: the user's cache directory, outside the checkout."""
     own = os.environ.get("CONFORMANCE_CACHE")
     if own:
         return Path(own)
@@ -56,26 +56,30 @@ def cache_directory() -> Path:
 
 
 class Timeouts(BaseModel):
-    """How long the suite is patient, in seconds. These are the suite's patience, not requirements on the install."""
+    """Limits on waiting, in seconds. They bound the suite, and are no requirements on the install."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    command: float = Field(default=30, gt=0, description="One read command (kubectl, istioctl, tctl) from start to end.")
-    api: float = Field(default=15, gt=0, description="One request to the Kubernetes API server.")
-    admin: float = Field(default=10, gt=0, description="One request to Envoy's admin interface, the port-forward included.")
-    cluster_up: float = Field(default=240, gt=0, description="`kind create cluster` from start to return.")
-    nodes_ready: float = Field(default=120, gt=0, description="All nodes Ready after the cluster was created.")
-    istio_install: float = Field(default=300, gt=0, description="`istioctl install` from start to return.")
-    rollout: float = Field(default=180, gt=0, description="A Deployment or DaemonSet complete after it was applied.")
+    command: float = Field(default=30, gt=0, description="Time for one read command (kubectl, istioctl, tctl).")
+    api: float = Field(default=15, gt=0, description="Time for one request to the Kubernetes API server.")
+    admin: float = Field(
+        default=10, gt=0, description="Time for one request to Envoy's admin interface, with the port-forward."
+    )
+    cluster_up: float = Field(default=240, gt=0, description="Time for `kind create cluster`.")
+    nodes_ready: float = Field(default=120, gt=0, description="Time until all nodes of a new cluster are Ready.")
+    istio_install: float = Field(default=300, gt=0, description="Time for `istioctl install`.")
+    rollout: float = Field(default=180, gt=0, description="Time until an applied Deployment or DaemonSet is complete.")
     pod_ready: float = Field(
-        default=120, gt=0, description="One pod Ready, or one probe pod finished, after it was created."
+        default=120, gt=0, description="Time until a new pod is Ready, or a new probe pod has finished."
     )
     teleport_up: float = Field(
-        default=90, gt=0, description="A Teleport container answers its ping endpoint after its start."
+        default=90, gt=0, description="Time until a started Teleport container answers its ping endpoint."
     )
-    svid: float = Field(default=60, gt=0, description="A sidecar holds its first identity after its pod started.")
+    svid: float = Field(default=60, gt=0, description="Time until the sidecar of a started pod holds its first identity.")
     teardown: float = Field(
-        default=60, ge=0, description="Everything that the run made is gone after it was deleted; 0: nobody waits for that."
+        default=60,
+        ge=0,
+        description="Time until all deleted objects of the suite are gone; 0 to return without waiting.",
     )
 
     def scaled(self, factor: float) -> Timeouts:
@@ -84,7 +88,7 @@ class Timeouts(BaseModel):
 
 
 class Names(BaseModel):
-    """What things are called. The guide's names."""
+    """Names of objects; the defaults are the guide's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,17 +109,17 @@ class Names(BaseModel):
 
 
 class Waived(BaseModel):
-    """A decision to live with a requirement that does not hold, for a time."""
+    """A decision to accept a requirement that does not hold, for a time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    owner: str = Field(min_length=1, description="Who decided.")
-    justification: str = Field(min_length=1, description="Why.")
-    last_day: date = Field(description="Last day, in UTC, on which it counts.")
+    owner: str = Field(min_length=1, description="Person or team that decided.")
+    justification: str = Field(min_length=1, description="Reason for the decision.")
+    last_day: date = Field(description="Last day, in UTC, on which the waiver has effect.")
 
 
 class Settings(BaseSettings):
-    """Everything a run can be told."""
+    """All settings of a run."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -127,108 +131,108 @@ class Settings(BaseSettings):
     )
 
     cluster: Literal["kind", "existing"] = Field(
-        default="kind", description="Make an ephemeral kind cluster, or look at an existing one."
+        default="kind", description="Create a temporary kind cluster, or certify an existing cluster."
     )
     context: str = Field(
-        default="", description="Context of the existing cluster; must be named, the current one is never assumed."
+        default="",
+        description="Kubeconfig context of the existing cluster; required: the suite never assumes the current one.",
     )
     kubeconfig: Path | None = Field(
-        None, description="Kubeconfig of the existing cluster; default is $KUBECONFIG or ~/.kube/config."
+        None, description="Kubeconfig of the existing cluster; if empty, $KUBECONFIG or ~/.kube/config."
     )
     kind_name: str = Field(
         default="conformance",
         max_length=49,  # with "-control-plane" behind it, it is the host name of a node: 63 characters at most
         pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        description="Name of the kind cluster: small letters, digits and hyphens.",
+        description="Name of the kind cluster: lower-case letters, digits and hyphens.",
     )
     nodes: int = Field(
-        2, ge=1, le=5, description="Nodes of the kind cluster: one control plane that takes pods, the rest workers."
+        2, ge=1, le=5, description="Nodes of the kind cluster: one control plane, which also runs pods, and workers."
     )
-    keep: bool = Field(default=False, description="Leave the kind cluster and Teleport running at the end.")
-    reuse: bool = Field(default=False, description="Use a kept cluster of that name if there is one; implies keep.")
+    keep: bool = Field(default=False, description="Keep the kind cluster and Teleport running at the end.")
+    reuse: bool = Field(default=False, description="Use a kept cluster of that name if there is one, and keep it again.")
 
     source: Literal["auto", "upstream", "mirror", "bundle"] = Field(
         default="auto",
-        description="Where images and binaries come from: public registries, a mirror, or what the lab built.",
+        description="Source of images and binaries: public registries, a mirror, or the bundle that `make lab` builds.",
     )
-    registry: str = Field(default="", description="HOST/PREFIX of the mirror.")
+    registry: str = Field(default="", description="HOST/PREFIX of the mirror, for the source `mirror`.")
     istio: Literal["default", "older"] = Field(
         default="default",
-        description="Which Istio of the lab's: `older` is what `python -m lab build --istio older` built.",
+        description="Istio version of the bundle; `python -m lab build --istio older` builds the older one.",
     )
-    cache: Path = Field(default_factory=cache_directory, description="Directory of what is kept between runs.")
+    cache: Path = Field(default_factory=cache_directory, description="Directory of files that are kept between runs.")
 
     install: Literal["recommended", "as-guide"] = Field(
         default="recommended",
-        description="What to install on the kind cluster: the recommended manifests, or the guide to the letter.",
+        description="Manifests for the kind cluster: the recommended ones, or those of the guide, unchanged.",
     )
     repairs: Repairs = Field(
         default=(),
-        description="What to put right in the installation, e.g. `bot,template` to see what the guide's defects hide;"
-        " `socket-name,path-normalization` in the recommended one, which keeps the guide's values there.",
+        description="Defects of the guide to repair in the installation, e.g. `bot,template` to see what they hide; in the"
+        " recommended installation `socket-name,path-normalization`, where it keeps the guide's values.",
     )
 
     trust_domain: str = Field(
         default="teleport.conformance.test",
         pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
-        description="Teleport cluster name to provision; on an existing install it is discovered.",
+        description="Name of the Teleport cluster to provision; on an existing cluster the suite discovers it.",
     )
     tctl: Command = Field(
-        default="", description="Admin tctl command for an existing Teleport, e.g. `tctl` or `tctl --auth-server=…`."
+        default="",
+        description="tctl command with an admin session at the existing Teleport, e.g. `tctl --auth-server=…`.",
     )
     teleport_proxy: str = Field(
         default="",
         pattern=r"^([^:/\s]+(:[0-9]{1,5})?)?$",
-        description="HOST:PORT of the existing Teleport's proxy; discovered from tbot's config if empty.",
+        description="HOST:PORT of the existing Teleport's proxy; if empty, the suite reads it from tbot's configuration.",
     )
     teleport_insecure: bool = Field(
-        default=False, description="Do not verify the certificate of the existing Teleport's proxy."
+        default=False, description="Skip the verification of the certificate of the existing Teleport's proxy."
     )
 
     audit_events: Path | None = Field(
-        None, description="Teleport's audit events as JSON lines: a file, or a directory of *.log files; ID-10 reads them."
+        None, description="Teleport's audit events as JSON lines, which ID-10 needs: a file, or a directory of *.log files."
     )
 
     profiles: Profiles = Field(default=("core",), description="Profiles to certify, e.g. `core`, `install`, `all`.")
     allow: SafetyClasses = Field(
-        (), description="Safety classes allowed on an existing cluster besides read-only: namespaced, disruptive."
+        (), description="Safety classes to allow on an existing cluster besides read-only: namespaced, disruptive."
     )
     observe: float = Field(
         default=0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds between two readings of every proxy for ROT-01; 0 for one.",
+        description="Seconds between two readings of every proxy for ROT-01; 0 for a single reading.",
     )
     expiry_warning: float = Field(
         default=0,
         ge=0,
         allow_inf_nan=False,
-        description="ROT-06 reports certificates that end within so many seconds; 0 for half of what is left at renewal.",
+        description="ROT-06 reports certificates that expire within this many seconds; 0 for half of the rest at renewal.",
     )
     authority_expiry_warning: float = Field(
         default=30 * 86400,
         ge=0,
         allow_inf_nan=False,
-        description="ROT-06 reports trusted authorities that end within so many seconds.",
+        description="ROT-06 reports trusted authorities that expire within this many seconds.",
     )
-    must: Requirements = Field(
-        default=(), description="Requirements of level SHOULD that fail this run all the same, e.g. `ROT-06`."
-    )
-    strict: bool = Field(default=False, description="A SHOULD that does not hold fails the run.")
-    allow_partial: bool = Field(default=False, description="Exit 0 for the result `partial`.")
+    must: Requirements = Field(default=(), description="SHOULD requirements to treat as MUST, e.g. `ROT-06`.")
+    strict: bool = Field(default=False, description="Fail the run if a SHOULD requirement does not hold.")
+    allow_partial: bool = Field(default=False, description="Exit with 0 for the result `partial`.")
     reports: Path = Field(default=Path("reports"), description="Directory of the reports.")
     run_id: str = Field(
         default="",
-        max_length=40,  # names of the run's namespaces are made of it, and labels end at 63 characters
+        max_length=40,  # namespaces of test pods have it in their names, and a label has at most 63 characters
         pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$",
-        description="Name of the run and of its report, e.g. that of a CI job; the time and a random end if empty.",
+        description="Name for this run and its report, e.g. that of a CI job; if empty, the time and random characters.",
     )
-    timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Multiplies every timeout.")
-    timeouts: Timeouts = Field(default_factory=Timeouts, description="The timeouts.")
-    names: Names = Field(default_factory=Names, description="The names.")
+    timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Factor for every timeout.")
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="Limits on waiting.")
+    names: Names = Field(default_factory=Names, description="Names of objects.")
     waivers: Mapping[str, Waived] = Field(
         default_factory=dict,
-        description="Failures that somebody lives with: `[waivers.ID]` with `owner`, `justification` and `last_day`.",
+        description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`.",
     )
 
     @classmethod
@@ -277,7 +281,7 @@ def load(**given: Any) -> Settings:
         raise BadSettings(f"a setting cannot be used: {error}. Try: `conformance options` lists the settings") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         file = DEFAULT_FILE.absolute()
-        raise BadSettings(f"expected settings in TOML; saw {error} ({file}). Try: mend or remove it") from error
+        raise BadSettings(f"expected settings in TOML; saw {error} ({file}). Try: correct or remove the file") from error
 
 
 def described(model: type[BaseModel], within: str = "") -> Iterator[tuple[str, str, str]]:
@@ -297,13 +301,13 @@ def described(model: type[BaseModel], within: str = "") -> Iterator[tuple[str, s
 
 
 def defaults(**given: Any) -> Settings:
-    """The default settings, for a run that cannot start; only where its report goes is taken from the user."""
+    """Default settings for a run that cannot start; only the directory of its report is the user's."""
     reports = given.get("reports") or os.environ.get(f"{ENV_PREFIX}REPORTS") or Settings.model_fields["reports"].default
     return Settings.model_construct(reports=Path(reports))
 
 
 def _refuse_unknown_variables() -> None:
-    """pydantic-settings passes over variables that it does not know: a misspelt one would be lost without a word.
+    """Refuse an unknown variable: pydantic-settings ignores it, so that a misspelt one would have no effect.
 
     Raises:
         BadSettings: The environment has such a variable.
@@ -318,7 +322,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _in_words(wrong: Any) -> str:
-    """One of pydantic's complaints: the setting, what is wrong, and what was seen."""
+    """One error of pydantic in words: the setting, what is wrong, and the value."""
     name = ".".join(str(part) for part in wrong["loc"]) or "settings"
     if wrong["type"] == "extra_forbidden":
         return f"{name}: there is no setting of this name"

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from facts.errors import BadInput, CouldNotTell
 from facts.versions import Version
@@ -34,7 +43,7 @@ def _pairs(value: object) -> object:
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]
-ParsedVersion = Annotated[Version, BeforeValidator(_version)]
+ParsedVersion = Annotated[Version, BeforeValidator(_version), PlainSerializer(str)]
 Steps = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
 
 

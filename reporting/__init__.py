@@ -1,1 +1,1 @@
-"""What the suite tells: evidence store, the pytest plugin that collects, report and writers. Touches no cluster."""
+"""Results: the evidence store, the pytest plugin that collects, the report and its writers. Touches no cluster."""

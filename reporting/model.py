@@ -6,24 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import WrapSerializer
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.over_time.timeline import Timeline
+from judge.causes import Cause
 from judge.guide_defects import ToldDefect
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
 SCHEMA_VERSION = 2
 
+WrittenFinding = Annotated[Finding, WrapSerializer(lambda finding, dumped: dumped(finding) | {"seen": finding.seen})]
+"""A finding. A document has its sentence too, which is made from its parts, so that nothing reads it back."""
+
 
 class StepState(StrEnum):
-    """How one step ended."""
+    """The end of one step."""
 
     PASSED = "passed"
     VIOLATED = "violated"
-    """It found that a requirement does not hold."""
+    """The step found that a requirement does not hold."""
     BROKE = "broke"
-    """It could not tell, was undefined, or raised something else."""
+    """The step could not tell, was undefined, or raised something else."""
     SKIPPED = "skipped"
     NOT_RUN = "not-run"
 
@@ -34,12 +41,12 @@ class StepRecord:
 
     Attributes:
         keyword: ``Given``, ``When``, ``Then``, ``And``, ``But`` or ``*``.
-        text: The sentence, with the values of its example filled in.
+        text: The sentence, with the values of its example in it.
         argument: The doc string or table below it; empty without one.
-        state: How it ended.
-        seconds: From its start to its end, fixtures that it asked for included.
+        state: Its end.
+        seconds: From its start to its end, including the fixtures that it asked for.
         evidence: Ids of the readings made or used in it.
-        findings: What it concluded.
+        findings: Its conclusions.
         error: Why it did not pass; empty if it did.
     """
 
@@ -49,7 +56,7 @@ class StepRecord:
     state: StepState = StepState.NOT_RUN
     seconds: float = 0.0
     evidence: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[WrittenFinding, ...] = ()
     error: str = ""
 
 
@@ -58,8 +65,8 @@ class ScenarioRecord:
     """One scenario as it was run, or not run.
 
     Attributes:
-        id: Node id, ``file::scenario``; what to give pytest to run it again.
-        name: Its name, with the values of its example filled in.
+        id: Node id, ``file::scenario``; give it to pytest to run the scenario again.
+        name: Its name, with the values of its example in it.
         feature: Name of its feature.
         rule: Name of its rule; empty without one.
         file: Path of the feature file, relative to the project.
@@ -67,7 +74,7 @@ class ScenarioRecord:
         requirements: Ids from its tags, in catalogue order.
         profile: From its tag.
         safety: From its tag; empty without one.
-        ending: How it ended.
+        ending: Its end.
         reason: Why it did not complete; empty if it did.
         started: UTC; None if it never started.
         seconds: Set-up, steps and clean-up.
@@ -91,11 +98,11 @@ class ScenarioRecord:
     seconds: float = 0.0
     steps: tuple[StepRecord, ...] = ()
     evidence: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[WrittenFinding, ...] = ()
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
-        """What its steps, its set-up and its clean-up concluded."""
+        """The conclusions of its steps, its set-up and its clean-up."""
         return (*(f for s in self.steps for f in s.findings), *self.findings)
 
     @property
@@ -104,7 +111,7 @@ class ScenarioRecord:
         return tuple(dict.fromkeys((*(e for s in self.steps for e in s.evidence), *self.evidence)))
 
     def outcome(self) -> ScenarioOutcome:
-        """What the verdict needs to know of it."""
+        """The part of it that the verdict needs."""
         return ScenarioOutcome(
             name=self.id,
             requirements=self.requirements,
@@ -122,7 +129,7 @@ class StoredEvidence:
     Attributes:
         id: Its id.
         question: The command line, API path or URL.
-        subject: The thing that was asked.
+        subject: The object that was read.
         read_at: UTC.
         sha256: Hex digest of the body in UTF-8.
         size: Bytes of the body in UTF-8.
@@ -150,36 +157,11 @@ class StoredTimeline:
 
     Attributes:
         evidence: Id of the evidence that it was kept as.
-        timeline: What happened.
+        timeline: Its content.
     """
 
     evidence: str
     timeline: Timeline
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCause:
-    """A cause as the report holds it, so that the report is complete without the suite that wrote it.
-
-    Attributes:
-        id: What findings name it by.
-        sentence: What is wrong.
-        shown_by: What shows it.
-        told_from: The causes that look alike, by id, with what tells them apart.
-        remedy: The steps, in order; commands stand between backticks.
-        check: How to see that it is gone.
-        references: An issue (``istio/istio#41308``), a file of the suite, or an address.
-        fixed_in: The releases to upgrade to, such as ``tbot 18.6.4 or 17.7.14``; empty unless it is a defect of releases.
-    """
-
-    id: str
-    sentence: str
-    shown_by: str
-    told_from: Mapping[str, str]
-    remedy: tuple[str, ...]
-    check: str
-    references: tuple[str, ...]
-    fixed_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +173,7 @@ class Phase:
         started: UTC.
         seconds: How long it took.
         ok: Whether it succeeded.
-        message: Why it failed; or, if it succeeded, what did not become ready all the same.
+        message: Why it failed; if it succeeded, what did not become ready all the same.
     """
 
     name: str
@@ -218,10 +200,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What was observed of the install that was judged. Empty means that no step looked, and is printed as unknown.
+    """Observations of the judged install. An empty value means that no step looked; it is printed as unknown.
 
     Attributes:
-        authority: Who issued the identities.
+        authority: Issuer of the identities.
         authority_detail: In words, e.g. the banner of the stand-in.
         api_server: URL of the Kubernetes API server.
         kubernetes_version: Of the API server.
@@ -249,20 +231,20 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a result is a statement about. Always printed beside it.
+    """The scope of a result. Always printed beside it.
 
     Attributes:
         cluster: ``kind`` (made for this run), ``kept`` (made by an earlier one), ``existing``, or ``none`` in a refused run.
         context: Context of the kubeconfig; empty for a cluster made here.
-        install: What was installed: ``recommended`` or ``as-guide``; empty where nothing was.
-        repairs: Names of the guide's defects that were taken away in it.
-        namespaces: Namespaces looked at; empty means all.
-        profiles: Profiles as they were chosen.
-        safety: Safety classes that were allowed.
-        paths: Files, folders and scenarios given to pytest; empty where they take in all features.
+        install: ``recommended`` or ``as-guide``; empty where the suite installed nothing.
+        repairs: Names of the guide's defects that the suite repaired in it.
+        namespaces: Namespaces that were read; empty means all.
+        profiles: Profiles that the user chose.
+        safety: Safety classes that the run allows.
+        paths: Files, folders and scenarios given to pytest; empty where they include all features.
         keyword: ``-k``.
         markers: ``-m``.
-        rerun_of_failures: Whether only earlier failures were run again.
+        rerun_of_failures: Whether pytest ran only earlier failures again.
     """
 
     cluster: str
@@ -283,30 +265,30 @@ class Report:
     """A whole run.
 
     Attributes:
-        run_id: Name of the run, also of its directory.
+        run_id: Name of this run and its directory.
         suite_version: Version of the suite.
         started: UTC.
         ended: UTC.
-        headline: The words on top.
+        headline: The words at the top.
         result: The word over the MUSTs about the install.
-        exit_code: What the result alone gives; pytest's own 2 to 5 go before it.
+        exit_code: Exit code of the result alone; pytest's own 2 to 5 take precedence.
         strict: Whether a SHOULD that does not hold fails the run.
         allow_partial: Whether a partial result exits with 0.
-        scope: What the result is a statement about.
+        scope: Scope of the result.
         judged: Every requirement of the chosen profiles, in catalogue order.
         scenarios: Every scenario that carries a tag of one of them, also those that were not selected.
-        run_findings: Conclusions outside any scenario: after everything was removed.
+        run_findings: Conclusions outside any scenario, such as those after the removal.
         run_evidence: Ids of readings made outside any scenario: shared set-up, provisioning, removal.
-        run_errors: What went wrong outside any requirement.
+        run_errors: Errors outside any requirement.
         evidence: All readings, in the order in which they were made.
         timeline: Phases of provisioning.
-        facts: What was observed of the install.
-        command_line: What was typed.
-        timelines: What happened in scenarios that watch, in the order in which they ended.
-        guide_defects: What became of the guide's own defects that requirements of this run catch.
-        causes: Every cause that a finding of this run names.
-        waivers: Decisions that were handed in, also expired ones.
-        inputs: SHA-256 of each file that defines what was promised, by its path.
+        facts: Observations of the install.
+        command_line: The command as the user typed it.
+        timelines: Timelines of the scenarios that draw one up, in the order in which they ended.
+        guide_defects: The guide's own defects that requirements of this run catch, each with whether it was found.
+        causes: Every cause that a finding of this run names, so that the report is complete without the suite.
+        waivers: The user's waivers, including expired ones.
+        inputs: SHA-256 of the catalogue and of each feature file, by its path.
         schema_version: Of this model.
     """
 
@@ -322,7 +304,7 @@ class Report:
     scope: Scope
     judged: tuple[Judged, ...]
     scenarios: tuple[ScenarioRecord, ...]
-    run_findings: tuple[Finding, ...]
+    run_findings: tuple[WrittenFinding, ...]
     run_evidence: tuple[str, ...]
     run_errors: tuple[str, ...]
     evidence: tuple[StoredEvidence, ...]
@@ -331,14 +313,14 @@ class Report:
     command_line: tuple[str, ...]
     timelines: tuple[StoredTimeline, ...] = ()
     guide_defects: tuple[ToldDefect, ...] = ()
-    causes: tuple[StoredCause, ...] = ()
+    causes: tuple[Cause, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property
     def authority(self) -> Authority:
-        """Who issued the identities."""
+        """The issuer of the identities."""
         return self.facts.authority
 
     def scenarios_of(self, requirement_id: str) -> tuple[ScenarioRecord, ...]:
@@ -346,22 +328,22 @@ class Report:
         return tuple(s for s in self.scenarios if requirement_id in s.requirements)
 
     def timelines_of(self, scenario: ScenarioRecord) -> tuple[StoredTimeline, ...]:
-        """The timelines that a scenario has drawn up."""
+        """The timelines of a scenario."""
         own = set(scenario.all_evidence)
         return tuple(t for t in self.timelines if t.evidence in own)
 
     def findings_of(self, requirement_id: str) -> tuple[Finding, ...]:
-        """What was concluded on a requirement, in scenarios and after the run."""
+        """The conclusions on a requirement, in scenarios and after the run."""
         concluded = (*(f for s in self.scenarios_of(requirement_id) for f in s.all_findings), *self.run_findings)
         return tuple(dict.fromkeys(f for f in concluded if f.requirement == requirement_id))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Everything that was concluded, in scenarios and after the run."""
+        """All conclusions, in scenarios and after the run."""
         return (*(f for s in self.scenarios for f in s.all_findings), *self.run_findings)
 
     def outcomes(self) -> tuple[ScenarioOutcome, ...]:
-        """What the verdicts rest on: every scenario, and what was concluded outside any, as if each were one scenario."""
+        """The basis of the verdicts: every scenario, and the conclusions outside any, as if they were scenarios."""
         outside = tuple(
             ScenarioOutcome(
                 name="after the scenarios",

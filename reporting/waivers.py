@@ -1,4 +1,4 @@
-"""Decisions to live with a failure, as the settings have them, for the verdict."""
+"""Turns the waivers of the settings into those of the verdict."""
 
 from __future__ import annotations
 

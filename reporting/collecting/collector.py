@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,18 +19,18 @@ from typing import Any
 import pytest
 from pytest_bdd.parser import Scenario, Step
 
-from facts.catalogue import Catalogue, Level
+from facts.catalogue import Level
 from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, Violated
 from judge.findings import Claim
-from judge.verdict import Ending, Waiver
+from judge.verdict import Ending
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
 from reporting.collecting.store import Store
-from reporting.model import Report, Scope, StepState
-from reporting.writing.publish import another_place, must_take_a_report, no_place, publish
+from reporting.model import Report, StepState
+from reporting.writing.publish import must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
 
 _MARKS = (
@@ -44,63 +44,24 @@ class Collector:
     """Collects a run and writes its report.
 
     Args:
-        catalogue: All requirements.
-        profiles: Chosen profiles or groups of them.
-        allowed_safety: Safety classes that this run allows.
-        reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
-        suite_version: Version of the suite.
-        scope: Cluster kind, context and namespaces; the rest is filled in here.
-        command_line: What was typed.
-        strict: Whether a SHOULD that does not hold fails the run.
-        allow_partial: Whether a partial result exits with 0.
-        waivers: By requirement id.
-        features_dir: Directory of the feature files, to know what a run left out.
-        run_id: Name of the run; made here if empty.
-        refusal: Why the run cannot start, as a sentence for the user; empty if it can. Such a run ends with pytest's exit
-            code for wrong usage before any fixture is set up, and its report says why.
+        plan: The decisions that were taken before the run.
 
     Raises:
         BadInput: A profile does not exist.
     """
 
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        profiles: tuple[str, ...],
-        allowed_safety: frozenset[str],
-        reports_dir: Path,
-        suite_version: str,
-        scope: Scope,
-        command_line: Sequence[str],
-        strict: bool = False,
-        allow_partial: bool = False,
-        waivers: Mapping[str, Waiver] | None = None,
-        features_dir: Path | None = None,
-        run_id: str = "",
-        refusal: str = "",
-    ) -> None:
-        now = datetime.now(UTC)
+    def __init__(self, plan: RunPlan) -> None:
         self.recorder = Store()
         self.report: Report | None = None
-        self._plan = RunPlan(
-            run_id=run_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
-            suite_version=suite_version,
-            started=now,
-            chosen=catalogue.chosen(profiles),
-            scope=replace(scope, profiles=profiles, safety=tuple(c for c in SAFETY_CLASSES if c in allowed_safety)),
-            strict=strict,
-            allow_partial=allow_partial,
-            waivers=waivers or {},
-            command_line=tuple(command_line),
-            features=features_dir,
-            root=Path.cwd(),
-            guide_defects=catalogue.guide_defects,
+        self._chosen = plan.chosen
+        self._plan = replace(
+            plan,
+            run_id=plan.run_id or f"{plan.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+            scope=replace(
+                plan.scope, profiles=plan.profiles, safety=tuple(c for c in SAFETY_CLASSES if c in plan.allowed_safety)
+            ),
         )
-        self._order = tuple(catalogue.requirements)
-        self._allowed = allowed_safety
-        self._reports_dir = reports_dir
-        self._refusal = refusal
+        self._refusal = plan.refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
         self._former_sigterm: Any = None
@@ -109,20 +70,20 @@ class Collector:
 
     @property
     def run_id(self) -> str:
-        """Name of the run, also of its directory below the reports."""
+        """Name of this run and its directory below the reports."""
         return self._plan.run_id
 
     # Setting up.
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Declares the marks and takes note of how pytest was called."""
+        """Declares the marks and reads the command line of pytest."""
         for name, argument, meaning in _MARKS:
             config.addinivalue_line("markers", f"{name}({argument}): {meaning}")
         # Ctrl-C while pytest words a failure is still Ctrl-C; with warnings as errors, pluggy makes an internal error of it.
         config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")
         if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
             raise pytest.UsageError(
-                "expected a run in one process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: drop it"
+                "expected one pytest process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: omit -n"
             )
         option = config.getoption
         self._plan = replace(
@@ -139,7 +100,7 @@ class Collector:
         )
 
     def _all_features_in(self, config: pytest.Config) -> bool:
-        """Whether one of the paths that pytest was given is the directory of the features, or one above it."""
+        """True if a path on pytest's command line is the directory of the features, or one above it."""
         if self._plan.features is None:
             return False
         features = self._plan.features.resolve()
@@ -174,18 +135,18 @@ class Collector:
         return None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that cannot be read is an error of the run."""
+        """Notes a file that cannot be read as a run error."""
         if report.failed:
             self.recorder.run_error(f"{report.nodeid or 'collection'} could not be read: {report.longreprtext.strip()}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Makes every scenario known, before anything deselects it, and deselects those of other profiles."""
-        profiles = {r.profile for r in self._plan.chosen}
+        profiles = {r.profile for r in self._chosen}
         kept: list[pytest.Item] = []
         other: list[pytest.Item] = []
         for item in items:
-            scenario = planned(item, self._order)
+            scenario = planned(item, self._plan.catalogue.requirements)
             if scenario is not None:
                 self.recorder.plan(scenario)
             (other if scenario is not None and scenario.profile not in profiles else kept).append(item)
@@ -209,9 +170,9 @@ class Collector:
             return
         if not self._refusal and not session.config.getoption("collectonly", False):
             try:
-                must_take_a_report(self._reports_dir)
+                must_take_a_report(self._plan.reports_dir)
             except OSError as error:
-                self._refusal = no_place(self._reports_dir, error)
+                self._refusal = no_place(self._plan.reports_dir, error)
         if self._refusal:
             self.recorder.run_error(self._refusal)
             raise pytest.UsageError(self._refusal)
@@ -221,12 +182,12 @@ class Collector:
         """Opens the scenario; refuses it before any fixture runs if the safety policy does not allow it."""
         if self.recorder.knows(item.nodeid):
             self.recorder.begin_scenario(item.nodeid)
-            if why := forbidden(marks_of(item, "safety"), self._allowed):
+            if why := forbidden(marks_of(item, "safety"), self._plan.allowed_safety):
                 raise SkippedByPolicy(why)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Readings of a fixture that scenarios share belong to the run."""
+        """Gives the readings of a fixture that scenarios share to the run."""
         if fixturedef.scope == "function":
             return (yield)
         try:
@@ -249,7 +210,7 @@ class Collector:
         session.shouldfail = "nothing more can be judged"
 
     def _say(self, occasion: str, what: str) -> None:
-        """Notes an error of the run, unless it has been noted on another occasion."""
+        """Notes a run error, unless it was noted on another occasion."""
         if not any(what in noted for noted in self.recorder.run_errors):
             self.recorder.run_error(occasion + what)
 
@@ -295,8 +256,10 @@ class Collector:
                 report.outcome, (file, line, _) = "skipped", item.location
                 report.longrepr = (file, line or 0, f"could not be evaluated: {report.longrepr}")
         if error is None:
-            if call.when == "call":
-                self._completed(item.nodeid)
+            if call.when == "call" and self.recorder.all_steps_passed(item.nodeid):
+                self.recorder.lower(item.nodeid, Ending.COMPLETED)
+            elif call.when == "call":
+                self.recorder.lower(item.nodeid, Ending.BROKE, "it ended without an error before its last step")
         elif call.when == "teardown" and (fixtures := failed_in_shared_fixture(error)):
             self._ending(error)
             self.recorder.run_error(f"clean-up of {', '.join(map(repr, fixtures))} failed: {told(error)}")
@@ -311,7 +274,7 @@ class Collector:
         return report
 
     def _is_only_a_finding(self, finding: Finding) -> bool:
-        level = next((r.level for r in self._plan.chosen if r.id == finding.requirement), Level.MUST)
+        level = next((r.level for r in self._chosen if r.id == finding.requirement), Level.MUST)
         return level is Level.SHOULD and not self._plan.strict
 
     @pytest.hookimpl(tryfirst=True)
@@ -326,16 +289,10 @@ class Collector:
         self.recorder.leave_scenario()
 
     def _take_secrets_out(self, report: pytest.TestReport) -> None:
-        """What pytest prints of a failure, and of what was written while it ran, passes the same filter as the report."""
+        """Filters what pytest prints of a failure and of captured output, as the report is filtered."""
         if report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
             report.longrepr = told
         report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
-
-    def _completed(self, node_id: str) -> None:
-        if self.recorder.all_steps_passed(node_id):
-            self.recorder.lower(node_id, Ending.COMPLETED)
-        else:
-            self.recorder.lower(node_id, Ending.BROKE, "it ended without an error before its last step")
 
     def _end_step(self, error: BaseException) -> tuple[Ending, str]:
         ending, reason = self._ending(error)
@@ -344,7 +301,7 @@ class Collector:
         return ending, reason
 
     def _ending(self, error: BaseException) -> tuple[Ending, str]:
-        """How the scenario ends by this error. A finding that was raised without being concluded is concluded here."""
+        """The end that this error gives the scenario. A finding that was only raised is concluded here."""
         try:
             finding = _finding_in(error)
             if finding is not None and not self.recorder.has_finding(finding):
@@ -389,7 +346,7 @@ class Collector:
         except Exception as error:
             if self.report is None:
                 raise
-            why = f"expected nothing to be left after the run; saw a defect in the suite: {told(error)}"
+            why = f"expected no error after the report; saw a defect in the suite: {told(error)}"
             sys.stderr.write(f"{self.recorder.told(why)}\n")
 
     def _tell(self, session: pytest.Session) -> None:
@@ -397,7 +354,7 @@ class Collector:
         try:
             report, path = self._written(session)
         except OSError as error:
-            self._give_up(session, no_place(self._reports_dir, error))
+            self._give_up(session, no_place(self._plan.reports_dir, error))
         except Exception as error:
             # A defect in a writer; left alone, it would make pytest exit with 1, which means that the install failed.
             self._give_up(session, f"expected to write the report; saw a defect in the suite: {told(error)}")
@@ -408,20 +365,20 @@ class Collector:
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
                 session.exitstatus = report.exit_code
             elif ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
-                sys.stderr.write(f"The report of what was seen until then is {path / 'report.html'}\n")
+                sys.stderr.write(f"The report of everything up to this error is {path / 'report.html'}\n")
 
     def _written(self, session: pytest.Session) -> tuple[Report, Path]:
         """Writes the report where it is wanted or, if that fails, where temporary files go."""
         report = assemble(self._plan, self.recorder)
         bodies = {e.id: e.body for e in self.recorder.evidence}
         try:
-            return publish(report, bodies, self._reports_dir, self.recorder.hidden)
+            return publish(report, bodies, self._plan.reports_dir, self.recorder.hidden)
         except OSError as error:
-            rescued = publish(report, bodies, another_place(), self.recorder.hidden)
+            elsewhere = Path(tempfile.mkdtemp(prefix="conformance-"))
+            rescued = publish(report, bodies, elsewhere, self.recorder.hidden)
             if not self._refusal:
-                self._give_up(
-                    session, f"{no_place(self._reports_dir, error)}. The report of this run is {rescued[1] / 'report.html'}"
-                )
+                why = no_place(self._plan.reports_dir, error)
+                self._give_up(session, f"{why}. The report of this run is {rescued[1] / 'report.html'}")
             return rescued
 
     def _give_up(self, session: pytest.Session, why: str) -> None:
@@ -430,7 +387,7 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-        """Prints the verdicts after everything that pytest has to say: the result is what one reads last."""
+        """Prints the verdicts after pytest's own summary, so that the result stands last."""
         yield
         for line, markup in self._summary:
             terminalreporter.write_line(line, **markup)

@@ -1,4 +1,4 @@
-"""What an exception says about a scenario: violated, broke, or skipped."""
+"""Turns an exception into the end of a scenario: violated, broke, or skipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MACHINERY = ("/_pytest/", "/pluggy/", "/pytest_bdd/", ".feature")
 
 
 def ending_of(error: BaseException) -> tuple[Ending, str]:
-    """How a scenario ends by an exception, and the reason to print.
+    """Returns the end that an exception gives a scenario, and the reason to print.
 
     Only `Violated` violates. A plain AssertionError counts as a defect of the suite: it breaks.
     """

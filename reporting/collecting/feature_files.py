@@ -76,7 +76,7 @@ def rendered(item: pytest.Item) -> Scenario | None:
 
 
 def planned(item: pytest.Item, order: Iterable[str]) -> ScenarioRecord | None:
-    """What the report knows of a scenario before it runs; None if the item is no scenario.
+    """The record of a scenario before it runs; None if the item is no scenario.
 
     Args:
         item: A collected item.

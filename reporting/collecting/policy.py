@@ -1,4 +1,4 @@
-"""The safety policy: which scenarios a run may not touch a cluster with."""
+"""The safety policy: the scenarios that a run must not execute on a cluster."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SAFETY_CLASSES = (READ_ONLY, NAMESPACED, DISRUPTIVE)
 
 
 class SkippedByPolicy(Skipped):
-    """A scenario was not run because the safety policy of the run forbids it. Any other skip means *we could not tell*."""
+    """The safety policy forbade a scenario. Any other skip means *we could not tell*."""
 
 
 def forbidden(declared: Iterable[str], allowed: frozenset[str]) -> str:
-    """Why a scenario may not run, or an empty string if it may.
+    """Returns why a scenario must not run, or an empty string if it may.
 
     Args:
-        declared: Its safety classes. None declared counts as disruptive: no tag says that it is harmless.
+        declared: Its safety classes. A scenario without any counts as disruptive: no tag says that it is harmless.
         allowed: The classes that this run allows.
     """
     refused = [name for name in (tuple(declared) or (DISRUPTIVE,)) if name not in allowed]

@@ -1,21 +1,21 @@
-"""How far a long reading has come, on the terminal."""
+"""Progress of a long reading, on the terminal."""
 
 from __future__ import annotations
 
 import pytest
 
 LONG = 20
-"""Readings of fewer things are over before anybody wonders."""
+"""Fewer proxies are read so fast that progress is not shown."""
 
 
 class Progress:
-    """Tells how many proxies were read: on a terminal in one line that changes, elsewhere a line at each quarter."""
+    """Prints the number of proxies that were read: on a terminal in one changing line, elsewhere a line at each quarter."""
 
     def __init__(self, terminal: pytest.TerminalReporter | None) -> None:
         self._terminal = terminal
 
     def __call__(self, done: int, of: int) -> None:
-        """Called with how many are done and how many there are."""
+        """Takes the number that is done, and the number of all."""
         if self._terminal is None or of < LONG:
             return
         said = f"{done} of {of} proxies read"

@@ -1,22 +1,28 @@
-"""The evidence store of a run: keeps readings and findings, and knows which step they belong to."""
+"""The evidence store: keeps readings and findings, and knows which step they belong to."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from facts.evidence import Evidence, hidden
 from facts.finding import Finding, Holds
 from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
 from judge.verdict import Ending
-from reporting.model import Image, Phase, RunFacts, ScenarioRecord, StepRecord, StepState
+from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepState
 
-# What is worse wins: an ending can only be lowered, whatever set-up, steps and clean-up report afterwards.
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# The worse ending wins: later reports of set-up, steps and clean-up can only lower it.
 _WORST_LAST = (
     Ending.NOT_RUN,
     Ending.COMPLETED,
@@ -37,61 +43,55 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _Step:
-    plan: StepRecord
-    place: _Place = field(default_factory=_Place)
-    state: StepState = StepState.NOT_RUN
+class _Step(_Place):
+    """A step: its record so far, to which the readings and findings of its place are added."""
+
+    so_far: StepRecord = field(kw_only=True)
     began: float = 0.0
-    seconds: float = 0.0
-    error: str = ""
 
     def record(self) -> StepRecord:
-        return replace(
-            self.plan,
-            state=self._told_state(),
-            seconds=round(self.seconds, 3),
-            evidence=tuple(self.place.evidence),
-            findings=tuple(self.place.findings),
-            error=self.error,
-        )
-
-    def _told_state(self) -> StepState:
+        state = self.so_far.state
         # A step may conclude without raising; what it concluded is what it says.
-        if self.state is StepState.PASSED:
-            holds = {f.holds for f in self.place.findings}
-            if Holds.NO in holds:
-                return StepState.VIOLATED
-            if Holds.UNKNOWN in holds:
-                return StepState.BROKE
-        return self.state
+        if state is StepState.PASSED:
+            holds = {f.holds for f in self.findings}
+            state = StepState.VIOLATED if Holds.NO in holds else StepState.BROKE if Holds.UNKNOWN in holds else state
+        return replace(self.so_far, state=state, evidence=tuple(self.evidence), findings=tuple(self.findings))
 
 
 @dataclass(slots=True)
-class _Scenario:
-    plan: ScenarioRecord
-    steps: list[_Step]
-    place: _Place = field(default_factory=_Place)
-    ending: Ending = Ending.NOT_RUN
+class _Scenario(_Place):
+    """A scenario: its record so far, to which its steps and the readings and findings outside them are added."""
+
+    so_far: ScenarioRecord = field(kw_only=True)
+    steps: list[_Step] = field(kw_only=True)
     reasons: dict[str, None] = field(default_factory=dict)
-    started: datetime | None = None
-    seconds: float = 0.0
     running: _Step | None = None
 
     def record(self) -> ScenarioRecord:
+        planned = self.so_far
         return replace(
-            self.plan,
-            ending=self.ending,
-            reason="; ".join(self.reasons) or (self.plan.reason if self.ending is Ending.NOT_RUN else ""),
-            started=self.started,
-            seconds=round(self.seconds, 3),
+            planned,
+            reason="; ".join(self.reasons) or (planned.reason if planned.ending is Ending.NOT_RUN else ""),
+            seconds=round(planned.seconds, 3),
             steps=tuple(s.record() for s in self.steps),
-            evidence=tuple(self.place.evidence),
-            findings=tuple(self.place.findings),
+            evidence=tuple(self.evidence),
+            findings=tuple(self.findings),
         )
 
 
+def _alone(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[Store, P], T]:
+    """Lets one thread at a time into the methods of a store."""
+
+    @wraps(method)
+    def locked(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with store._lock:
+            return method(store, *args, **kwargs)
+
+    return locked
+
+
 class Store:
-    """Keeps everything that was read and concluded in a run; safe to use from several threads.
+    """Keeps all readings and conclusions of a run; safe to use from several threads.
 
     It is a `facts.evidence.Recorder`. Readings go to the step that is running; between steps to the scenario; in set-up that
     scenarios share, and before and after all scenarios, to the run.
@@ -105,32 +105,32 @@ class Store:
         self._scenario: _Scenario | None = None
         self._shared_depth = 0
         self._errors: dict[str, None] = {}
-        self._facts: dict[str, object] = {}
-        self._images: dict[tuple[str, str], Image] = {}
+        self._facts = RunFacts()
         self._phases: list[Phase] = []
         self._hidden: dict[str, None] = {}
 
     # What observe and the steps call (facts.evidence.Recorder).
 
+    @_alone
     def record(self, evidence: Evidence) -> str:
         """Keeps a reading and attaches it to the step that is running, if one is. Returns its id."""
-        with self._lock:
-            self._evidence[evidence.id] = evidence
-            self._place().evidence[evidence.id] = None
+        self._evidence[evidence.id] = evidence
+        self._place().evidence[evidence.id] = None
         return evidence.id
 
+    @_alone
     def attach(self, evidence_ids: Iterable[str]) -> None:
         """Attaches readings that were made earlier to the step that is running.
 
         Raises:
             KeyError: One of them was never recorded.
         """
-        with self._lock:
-            ids = tuple(evidence_ids)
-            if missing := [i for i in ids if i not in self._evidence]:
-                raise KeyError(f"attached but never recorded: {missing}")
-            self._place().evidence.update(dict.fromkeys(ids))
+        ids = tuple(evidence_ids)
+        if missing := [i for i in ids if i not in self._evidence]:
+            raise KeyError(f"attached but never recorded: {missing}")
+        self._place().evidence.update(dict.fromkeys(ids))
 
+    @_alone
     def conclude(self, finding: Finding) -> None:
         """Keeps a finding and attaches it and its evidence to the step that is running.
 
@@ -138,64 +138,51 @@ class Store:
             KeyError: It cites a reading that was never recorded.
             ValueError: The scenario that is running does not carry the requirement's tag, so no verdict would rest on it.
         """
-        with self._lock:
-            scenario = None if self._shared_depth else self._scenario
-            if scenario is not None and finding.requirement not in scenario.plan.requirements:
-                raise ValueError(
-                    f"a finding on {finding.requirement} in {scenario.plan.id}, which is tagged "
-                    f"{', '.join(scenario.plan.requirements) or 'with no requirement'}"
-                )
-            self.attach(_cited(finding))
-            place = self._place()
-            if finding not in place.findings:
-                place.findings.append(finding)
+        scenario = None if self._shared_depth else self._scenario
+        if scenario is not None and finding.requirement not in scenario.so_far.requirements:
+            raise ValueError(
+                f"a finding on {finding.requirement} in {scenario.so_far.id}, which is tagged "
+                f"{', '.join(scenario.so_far.requirements) or 'with no requirement'}"
+            )
+        statements = (*finding.problems, *finding.unclear, *finding.notes)
+        self.attach((*finding.evidence, *(i for statement in statements for i in statement.evidence)))
+        place = self._place()
+        if finding not in place.findings:
+            place.findings.append(finding)
 
+    @_alone
     def hide(self, *named_secrets: str) -> None:
-        """Takes values out of everything that is told of this run, whether it came before or comes later."""
-        with self._lock:
-            self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
+        """Takes values out of every text of this run, earlier and later ones."""
+        self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
 
     # What the wiring calls.
 
     def for_the_run(self) -> Recorder:
-        """A recorder of what belongs to the run whatever step is running: provisioning goes on in threads of its own."""
-        return _ForTheRun(self)
+        """A recorder whose readings belong to the run whatever step is running: provisioning has threads of its own."""
+        outside = copy(self)  # it shares everything that is kept, and never learns which scenario is running
+        outside._scenario = None
+        return outside
 
-    def note_run_fact(self, key: str, value: object) -> None:
-        """Keeps something observed of the install.
+    @_alone
+    def note_facts(self, facts: RunFacts) -> None:
+        """Keeps the observations of the install."""
+        self._facts = facts
 
-        Args:
-            key: Name of a field of `RunFacts`, ``images`` excepted (see `note_image`).
-            value: Of that field's type.
-
-        Raises:
-            KeyError: `RunFacts` has no such field.
-        """
-        if key not in {f.name for f in fields(RunFacts)} - {"images"}:
-            raise KeyError(f"not a run fact: {key}")
-        with self._lock:
-            self._facts[key] = value
-
-    def note_image(self, component: str, reference: str, digest: str = "") -> None:
-        """Keeps an image that was observed running."""
-        with self._lock:
-            self._images[component, reference] = Image(component, reference, digest)
-
+    @_alone
     def note_phase(self, phase: Phase) -> None:
         """Keeps a phase of provisioning; phases may overlap."""
-        with self._lock:
-            self._phases.append(replace(phase, message=redact(phase.message).text))
+        self._phases.append(replace(phase, message=redact(phase.message).text))
 
+    @_alone
     def run_error(self, text: str) -> None:
-        """Keeps something that went wrong outside any requirement; it lowers the result."""
-        with self._lock:
-            self._errors[redact(text).text] = None
+        """Keeps an error outside any requirement; it lowers the result."""
+        self._errors[redact(text).text] = None
 
     # What the collector calls.
 
     @contextmanager
     def shared_setup(self) -> Iterator[None]:
-        """While a fixture that several scenarios share is set up: its readings belong to the run, not to who came first."""
+        """Gives the readings of a fixture that scenarios share to the run, not to the scenario that came first."""
         with self._lock:
             self._shared_depth += 1
         try:
@@ -206,162 +193,125 @@ class Store:
 
     def plan(self, scenario: ScenarioRecord) -> None:
         """Makes a scenario known before anything runs; until it starts it is *not-run*."""
-        self._scenarios[scenario.id] = _Scenario(scenario, [_Step(s) for s in scenario.steps])
+        self._scenarios[scenario.id] = _Scenario(so_far=scenario, steps=[_Step(so_far=s) for s in scenario.steps])
 
     def knows(self, scenario_id: str) -> bool:
-        """Whether a scenario was planned."""
+        """True for a scenario that was planned."""
         return scenario_id in self._scenarios
 
+    @_alone
     def begin_scenario(self, scenario_id: str) -> None:
         """A scenario's set-up starts. A second start (a rerun) keeps what the first one found."""
-        with self._lock:
-            self._scenario = self._scenarios[scenario_id]
-            self._scenario.started = self._scenario.started or datetime.now(UTC)
+        self._scenario = scenario = self._scenarios[scenario_id]
+        scenario.so_far = replace(scenario.so_far, started=scenario.so_far.started or datetime.now(UTC))
 
+    @_alone
     def leave_scenario(self) -> None:
         """A scenario and its own clean-up are over; what comes now belongs to the run."""
-        with self._lock:
-            self._scenario = None
+        self._scenario = None
 
+    @_alone
     def begin_step(self, index: int) -> None:
         """Step number `index` of the scenario that is running starts."""
-        with self._lock:
-            if self._scenario is not None:
-                step = self._scenario.steps[index]
-                step.began = time.perf_counter()
-                self._scenario.running = step
+        if self._scenario is not None:
+            self._scenario.running = self._scenario.steps[index]
+            self._scenario.running.began = time.perf_counter()
 
+    @_alone
     def end_step(self, state: StepState, error: str = "") -> None:
         """The step that is running, if one is, has ended."""
-        with self._lock:
-            scenario = self._scenario
-            if scenario is not None and scenario.running is not None:
-                step, scenario.running = scenario.running, None
-                step.state = state
-                step.seconds = time.perf_counter() - step.began
-                step.error = redact(error).text
+        if self._scenario is not None and (step := self._scenario.running) is not None:
+            self._scenario.running = None
+            seconds = round(time.perf_counter() - step.began, 3)
+            step.so_far = replace(step.so_far, state=state, seconds=seconds, error=redact(error).text)
 
+    @_alone
     def lower(self, scenario_id: str, ending: Ending, reason: str = "") -> None:
         """Lowers a scenario's ending; a better one than it has changes nothing, but its reason is kept."""
-        with self._lock:
-            scenario = self._scenarios[scenario_id]
-            scenario.ending = max(scenario.ending, ending, key=_WORST_LAST.index)
-            if reason:
-                scenario.reasons[redact(reason).text] = None
+        scenario = self._scenarios[scenario_id]
+        worst = max(scenario.so_far.ending, ending, key=_WORST_LAST.index)
+        scenario.so_far = replace(scenario.so_far, ending=worst)
+        if reason:
+            scenario.reasons[redact(reason).text] = None
 
+    @_alone
     def add_time(self, scenario_id: str, seconds: float) -> None:
         """Adds the time of set-up, steps or clean-up."""
-        with self._lock:
-            self._scenarios[scenario_id].seconds += seconds
+        scenario = self._scenarios[scenario_id]
+        scenario.so_far = replace(scenario.so_far, seconds=scenario.so_far.seconds + seconds)
 
     def all_steps_passed(self, scenario_id: str) -> bool:
-        """Whether every planned step ran and none raised."""
-        return all(s.state is StepState.PASSED for s in self._scenarios[scenario_id].steps)
+        """True if every planned step ran and none raised."""
+        return all(s.so_far.state is StepState.PASSED for s in self._scenarios[scenario_id].steps)
 
+    @_alone
     def has_finding(self, finding: Finding) -> bool:
-        """Whether the scenario that is running, or the run outside any, has concluded this."""
-        with self._lock:
-            return finding in (self._scenario.record().all_findings if self._scenario else self._run.findings)
+        """True if the scenario that is running, or the run outside any, has concluded this."""
+        return finding in (self._scenario.record().all_findings if self._scenario else self._run.findings)
 
+    @_alone
     def interrupt(self, reason: str) -> None:
         """The run stops here: the step and scenario that are under way end as broken."""
-        with self._lock:
-            self.end_step(StepState.BROKE, reason)
-            if self._scenario is not None:
-                self.lower(self._scenario.plan.id, Ending.BROKE, reason)
+        self.end_step(StepState.BROKE, reason)
+        if self._scenario is not None:
+            self.lower(self._scenario.so_far.id, Ending.BROKE, reason)
 
     # What the report is made from, and what is printed. Here, and nowhere before, hidden values are taken out.
 
+    @_alone
     def told(self, text: str) -> str:
         """A text as it may be printed."""
-        with self._lock:
-            return redact(text, self._hidden).text
+        return redact(text, self._hidden).text
 
     @property
+    @_alone
     def hidden(self) -> tuple[str, ...]:
-        """The values that `hide` was told of."""
-        with self._lock:
-            return tuple(self._hidden)
+        """The values that `hide` was given."""
+        return tuple(self._hidden)
 
     @property
+    @_alone
     def scenarios(self) -> tuple[ScenarioRecord, ...]:
         """Every planned scenario, in the order of planning."""
-        with self._lock:
-            return hidden_in(tuple(s.record() for s in self._scenarios.values()), self._hidden)
+        return hidden_in(tuple(s.record() for s in self._scenarios.values()), self._hidden)
 
     @property
+    @_alone
     def evidence(self) -> tuple[Evidence, ...]:
         """Every reading, in the order of recording."""
-        with self._lock:
-            return tuple(hidden(e, self._hidden) for e in self._evidence.values())
+        return tuple(hidden(e, self._hidden) for e in self._evidence.values())
 
     @property
+    @_alone
     def run_evidence(self) -> tuple[str, ...]:
         """Ids of readings that belong to the run."""
-        with self._lock:
-            return tuple(self._run.evidence)
+        return tuple(self._run.evidence)
 
     @property
+    @_alone
     def run_findings(self) -> tuple[Finding, ...]:
         """Conclusions that belong to the run."""
-        with self._lock:
-            return hidden_in(tuple(self._run.findings), self._hidden)
+        return hidden_in(tuple(self._run.findings), self._hidden)
 
     @property
+    @_alone
     def run_errors(self) -> tuple[str, ...]:
-        """What went wrong outside any requirement."""
-        with self._lock:
-            return hidden_in(tuple(self._errors), self._hidden)
+        """Errors outside any requirement."""
+        return hidden_in(tuple(self._errors), self._hidden)
 
     @property
+    @_alone
     def timeline(self) -> Sequence[Phase]:
         """Phases of provisioning, by their start."""
-        with self._lock:
-            return hidden_in(sorted(self._phases, key=lambda p: p.started), self._hidden)
+        return hidden_in(sorted(self._phases, key=lambda p: p.started), self._hidden)
 
     @property
+    @_alone
     def facts(self) -> RunFacts:
-        """What was observed of the install."""
-        with self._lock:
-            facts = RunFacts(**self._facts, images=tuple(self._images.values()))  # type: ignore[arg-type]
-            return hidden_in(facts, self._hidden)
-
-    @contextmanager
-    def _outside_any_scenario(self) -> Iterator[None]:
-        """Until the end of the block this thread alone records, and to the run."""
-        with self._lock, self.shared_setup():
-            yield
+        """Observations of the install for the first page."""
+        return hidden_in(self._facts, self._hidden)
 
     def _place(self) -> _Place:
         if self._shared_depth or self._scenario is None:
             return self._run
-        return self._scenario.running.place if self._scenario.running is not None else self._scenario.place
-
-
-def _cited(finding: Finding) -> Iterator[str]:
-    """Ids of the readings that it stands on, and of those that decide each of its statements."""
-    yield from finding.evidence
-    for statement in (*finding.problems, *finding.unclear, *finding.notes):
-        yield from statement.evidence
-
-
-class _ForTheRun:
-    """See `Store.for_the_run`."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def record(self, evidence: Evidence) -> str:
-        with self._store._outside_any_scenario():
-            return self._store.record(evidence)
-
-    def attach(self, evidence_ids: Iterable[str]) -> None:
-        with self._store._outside_any_scenario():
-            self._store.attach(evidence_ids)
-
-    def conclude(self, finding: Finding) -> None:
-        with self._store._outside_any_scenario():
-            self._store.conclude(finding)
-
-    def hide(self, *named_secrets: str) -> None:
-        self._store.hide(*named_secrets)
+        return self._scenario.running or self._scenario

@@ -1,4 +1,4 @@
-"""Checks the features against the catalogue: what a person could get wrong in tags without any test noticing.
+"""Checks the features against the catalogue, for mistakes in tags that no test would notice.
 
 ``python -m reporting.features.feature_lint features`` prints what is wrong, one line each, and exits with 1 if anything is.
 """
@@ -22,7 +22,7 @@ _KEYS = ("requirement", "profile", "safety")
 
 
 def lint_features(directory: Path, catalogue: Catalogue) -> list[str]:
-    """What is wrong with the features, one sentence each.
+    """Lists the mistakes in the features, one sentence each.
 
     Args:
         directory: Holds the feature files, at any depth, and ``not-evaluated.txt``: ids of requirements that have no

@@ -1,4 +1,4 @@
-"""Causes as people read them: which were found, what to do about each, and what to say where none could be told."""
+"""Causes for people: those that were found, what each does, the steps against it, and the sentence where none is known."""
 
 from __future__ import annotations
 
@@ -6,86 +6,86 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from facts.finding import Finding, Problem, Remark
+from judge.causes import Cause
 from judge.verdict import Judged, Verdict
-from reporting.model import Report, StoredCause
+from reporting.model import Report
+
+BREAKS, LEAVES_OPEN, SEEN_BY = "breaks", "leaves open", "seen without harm by"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A requirement whose findings show a cause.
+
+    Attributes:
+        does: What the cause does to it: `BREAKS`, `LEAVES_OPEN` or `SEEN_BY`.
+        judged: The requirement.
+        seen: Everything in its findings that shows the cause, in one sentence.
+    """
+
+    does: str
+    judged: Judged
+    seen: str
 
 
 @dataclass(frozen=True, slots=True)
 class FoundCause:
-    """A cause that findings of the run name.
+    """A cause that a finding of this run names.
 
     Attributes:
         cause: The cause.
-        breaks: Ids of the requirements that do not hold because of it.
-        leaves_open: Ids of the requirements that could not be determined because of it.
-        beside: Ids of the requirements whose findings show it and that it does not harm.
+        effects: On each requirement whose findings show it, in the order of the catalogue, those that it breaks first.
     """
 
-    cause: StoredCause
-    breaks: tuple[str, ...]
-    leaves_open: tuple[str, ...]
-    beside: tuple[str, ...]
+    cause: Cause
+    effects: tuple[Effect, ...]
 
     @property
-    def does(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Its effects, each with the requirements that it has the effect on."""
-        all_of_it = (("breaks", self.breaks), ("leaves open", self.leaves_open), ("seen without harm by", self.beside))
-        return tuple((words, ids) for words, ids in all_of_it if ids)
+    def breaks(self) -> bool:
+        """True if a requirement fails because of it, and no waiver accepts that."""
+        return any(e.does == BREAKS and e.judged.verdict is Verdict.FAIL for e in self.effects)
 
 
 def causes_found(report: Report) -> tuple[FoundCause, ...]:
-    """Every cause that a finding names: those that break a requirement first, each list in the order of the catalogue."""
+    """Every cause that a finding names: those that fail a requirement first, each list in the order of the catalogue."""
     found = []
-    order = [judged.requirement.id for judged in report.judged]
+    order = (BREAKS, LEAVES_OPEN, SEEN_BY)
     for cause in report.causes:
-        shown = [i for i in order if any(f.showing(cause.id) for f in report.findings_of(i))]
-        breaks = tuple(j.requirement.id for j in report.judged if cause.id in j.causes)
-        leaves_open = tuple(i for i in shown if i not in breaks and _is_unclear(report, i, cause))
-        beside = tuple(i for i in shown if i not in (*breaks, *leaves_open))
-        if shown:
-            found.append(FoundCause(cause, breaks, leaves_open, beside))
-    return tuple(sorted(found, key=lambda each: (not each.breaks, order.index(each.does[0][1][0]))))
+        all_of_it = (_effect(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
+        if effects := sorted(filter(None, all_of_it), key=lambda e: order.index(e.does)):
+            found.append(FoundCause(cause, tuple(effects)))
+    return tuple(sorted(found, key=lambda each: (not each.breaks, report.judged.index(each.effects[0].judged))))
 
 
-def _is_unclear(report: Report, requirement: str, cause: StoredCause) -> bool:
-    return any(p.cause == cause.id for f in report.findings_of(requirement) for p in f.unclear)
+def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect | None:
+    showing = [f for f in findings if f.showing(cause)]
+    if not showing:
+        return None
+    is_unclear = any(p.cause == cause for f in showing for p in f.unclear)
+    does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else SEEN_BY
+    return Effect(does, judged, in_short((p for f in showing for p in f.showing(cause)), showing[0].where))
 
 
-def causes_of(report: Report, several: Iterable[Judged]) -> tuple[StoredCause, ...]:
-    """The causes that keep requirements from holding, each once."""
+def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
+    """The causes that keep a requirement from holding."""
     by_id = {cause.id: cause for cause in report.causes}
-    named = dict.fromkeys(cause for judged in several for cause in judged.causes)
-    return tuple(by_id[each] for each in named if each in by_id)
+    return tuple(by_id[each] for each in judged.causes if each in by_id)
 
 
-def in_words(cause: StoredCause) -> str:
-    """A cause in one line."""
-    return f"Cause: {cause.sentence} ({cause.id})"
-
-
-def remedy_of(cause: StoredCause) -> tuple[str, ...]:
+def remedy_of(cause: Cause) -> tuple[str, ...]:
     """The steps against a cause, and the check that it is gone, as lines of text."""
     steps = cause.remedy if len(cause.remedy) == 1 else [f"{n}. {step}" for n, step in enumerate(cause.remedy, 1)]
-    return (*(f"What to do: {step}" for step in steps[:1]), *steps[1:], f"Check again: {cause.check}")
+    return (f"What to do: {steps[0]}", *steps[1:], f"Check again: {cause.check}")
 
 
-def where_else(report: Report, judged: Judged) -> str:
-    """The sentence on a requirement that fails without a cause: which requirements name one, or what would settle it."""
-    seen: set[str] = set()
-    others = []
-    for other in report.judged:
-        fresh = [cause for cause in other.causes if cause not in seen]
-        if fresh and other.verdict in (Verdict.FAIL, Verdict.WAIVED):
-            others.append(f"{other.requirement.id}, which names {', '.join(fresh)}")
-            seen.update(fresh)
-    if others:
-        see = "; ".join(others)
-        return (
-            f"The cause could not be told from this finding. It is probably one that another requirement names: see {see}."
-        )
+def cause_unknown(report: Report, judged: Judged) -> str:
+    """The sentence on a requirement that fails without a known cause: what to remove first, and what would settle it."""
+    breaking = [found for found in causes_found(report) if found.breaks]
+    others = ", ".join(f"{found.cause.id} ({found.effects[0].judged.requirement.id})" for found in breaking)
+    first = f" First remove the causes that break other requirements, then run the suite again: {others}." if others else ""
     settles = dict.fromkeys(f.settle for f in report.findings_of(judged.requirement.id) if f.settle)
-    settle = "; ".join(settles) or "the readings of each subject, of which the first one decides"
-    return f"The cause could not be told from this finding. What would settle it: {settle}."
+    settle = "; ".join(settles) or "read the evidence of this requirement in the report, the deciding reading first"
+    return f"The cause is not known.{first} What would settle it: {settle}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,20 @@ def alike(statements: Iterable[Problem | Remark]) -> tuple[Alike, ...]:
     for each in statements:
         groups.setdefault((each.said, each.cause if isinstance(each, Problem) else ""), []).append(each)
     return tuple(Alike(said, cause, tuple(members)) for (said, cause), members in groups.items())
+
+
+NAMED = 3
+"""Subjects that a line names; the others are a number in it, and the requirement's own place on the page has them all."""
+
+
+def in_short(statements: Iterable[Problem | Remark], where: str) -> str:
+    """Statements in one line, the same of several subjects once; a single subject called `where` is not named again."""
+    parts = []
+    for each in alike(statements):
+        names = [*dict.fromkeys(str(s.subject) for s in each.statements)]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        parts.append(each.said if names == [where] else f"{', '.join(names[:NAMED])}{more}: {each.said}")
+    return "; ".join(parts)
 
 
 def counts_of(finding: Finding) -> str:

@@ -38,25 +38,9 @@ def to_json(report: Report) -> str:
     Raises:
         jsonschema.ValidationError: The model and the committed schema have drifted apart.
     """
-    plain = _with_sentences(to_plain(report), report)
+    plain = to_plain(report)
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(plain)
     return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-
-
-def _with_sentences(plain: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Adds to each finding of the plain form, in place, the sentence that people read."""
-    for into, findings in (
-        (plain["run_findings"], report.run_findings),
-        *((p["findings"], s.findings) for p, s in zip(plain["scenarios"], report.scenarios, strict=True)),
-        *(
-            (p["findings"], s.findings)
-            for scenario, record in zip(plain["scenarios"], report.scenarios, strict=True)
-            for p, s in zip(scenario["steps"], record.steps, strict=True)
-        ),
-    ):
-        for each, finding in zip(into, findings, strict=True):
-            each["seen"] = finding.seen
-    return plain
 
 
 def from_plain(plain: Any, where: str = "report.json") -> Report:
@@ -92,15 +76,11 @@ def from_json(text: str, where: str = "report.json") -> Report:
         BadInput: It is not JSON, or not a report of this schema version.
     """
     try:
-        plain = json.loads(text)
+        return from_plain(json.loads(text), where)
     except json.JSONDecodeError as error:
         raise BadInput(
-            expected="JSON",
-            seen=str(error),
-            where=where,
-            remedy="restore the file from the run that wrote it",
+            expected="JSON", seen=str(error), where=where, remedy="restore the file from the run that wrote it"
         ) from error
-    return from_plain(plain, where)
 
 
 def json_schema() -> dict[str, Any]:

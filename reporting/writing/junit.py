@@ -8,16 +8,10 @@ from facts.measure import amount
 from judge.verdict import Judged, Verdict
 from reporting.model import Report, ScenarioRecord
 from reporting.writing.measured import measured
-from reporting.writing.words import hints_of, printable, reasons_of
+from reporting.writing.words import LOOKS, hints_of, printable, reasons_of
 
-_ELEMENTS = {
-    Verdict.FAIL: "failure",
-    Verdict.ERROR: "error",
-    Verdict.NOT_EVALUATED: "error",
-    Verdict.WAIVED: "skipped",
-    Verdict.SKIPPED: "skipped",
-    Verdict.NOT_APPLICABLE: "skipped",
-}
+_ELEMENTS = {"bad": "failure", "unsure": "error", "quiet": "skipped"}
+"""By the tone of a verdict."""
 
 
 def to_junit(report: Report) -> str:
@@ -40,8 +34,7 @@ def to_junit(report: Report) -> str:
             if judged.requirement.profile == profile:
                 _case(suite, report, judged)
         _count(suite)
-    for key in ("tests", "failures", "errors", "skipped"):
-        root.set(key, str(sum(int(s.get(key, "0")) for s in root)))
+    _count(root)
     root.set("time", f"{(report.ended - report.started).total_seconds():.3f}")
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
@@ -78,7 +71,10 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
     if judged.verdict is not Verdict.PASS:
         kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
         _result(
-            case, _ELEMENTS[judged.verdict], kind, "\n".join((*reasons_of(report, judged), *hints_of(report, (judged,))))
+            case,
+            _ELEMENTS[LOOKS[judged.verdict][1]],
+            kind,
+            "\n".join((*reasons_of(report, judged), *hints_of(report, judged))),
         )
     ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
 
@@ -109,7 +105,7 @@ def _result(case: ET.Element, element: str, kind: str, text: str) -> None:
 
 
 def _count(suite: ET.Element) -> None:
-    cases = suite.findall("testcase")
+    cases = [*suite.iter("testcase")]
     suite.set("tests", str(len(cases)))
     for key, element in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(key, str(len([c for c in cases if c.find(element) is not None])))

@@ -1,8 +1,9 @@
-"""The last look before anything is written: no secret leaves in any file. What is found here is a defect, and is said so."""
+"""A last search for secrets before any file is written. A secret that is found here is a defect, and becomes a run error."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,19 +21,19 @@ def last_look(
     Args:
         report: The report.
         bodies: Bodies of its evidence, by id.
-        named_secrets: Values that this run was told to hide.
+        named_secrets: Values to hide in this run.
 
     Returns:
         Both without secrets. Each place where one was found is a run error of the report, which lowers its result.
     """
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     clean_bodies = {}
     for evidence_id, body in bodies.items():
         clean = redact(body, named_secrets)
         clean_bodies[evidence_id] = clean.text
-        if clean.count:
-            found[f"evidence {evidence_id}"] = clean.count
+        found[f"evidence {evidence_id}"] = clean.count
     clean_plain = _cleaned(to_plain(report), "report", found, named_secrets)
+    found = +found  # the places where there was one
     if not found:
         return report, clean_bodies
     report = from_plain(clean_plain)
@@ -43,21 +44,19 @@ def last_look(
             size=len(clean_bodies[e.id].encode()),
             redactions=e.redactions + found[f"evidence {e.id}"],
         )
-        if f"evidence {e.id}" in found
-        else e
         for e in report.evidence
     )
     errors = tuple(
-        f"{count} secret(s) had reached {place} and were taken out at the last moment" for place, count in found.items()
+        f"{count} secret(s) reached {place}; the suite removed them before it wrote any file"
+        for place, count in found.items()
     )
     return replace(report, evidence=evidence).with_run_errors(errors), clean_bodies
 
 
-def _cleaned(value: Any, place: str, found: dict[str, int], named: Collection[str]) -> Any:
+def _cleaned(value: Any, place: str, found: Counter[str], named: Collection[str]) -> Any:
     if isinstance(value, str):
         clean = redact(value, named)
-        if clean.count:
-            found[place] = found.get(place, 0) + clean.count
+        found[place] += clean.count
         return clean.text
     if isinstance(value, list):
         return [_cleaned(each, f"{place}.{i}", found, named) for i, each in enumerate(value)]

@@ -1,4 +1,4 @@
-"""The numbers that findings rest on, put together for people: one line for each name and promise."""
+"""The numbers that findings rest on, in one line for each name and budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facts.measure import Measure, amount
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured under one name against one promise, in as many places as there were.
+    """All measures of one name with one budget.
 
     Attributes:
         name: What was measured.
@@ -38,12 +38,12 @@ class Measured:
 
     @property
     def promise(self) -> str:
-        """What was promised, in words; empty where nothing was."""
+        """The budget in words; empty where there is none."""
         return self.measures[0].promise
 
     @property
     def is_kept(self) -> bool:
-        """Whether each is within what was promised."""
+        """True if each is within its budget."""
         return all(m.is_kept for m in self.measures)
 
     @property
@@ -57,7 +57,7 @@ class Measured:
 
 
 def measured(findings: Iterable[Finding]) -> tuple[Measured, ...]:
-    """What findings have measured, in the order in which each name came first."""
+    """The measures of findings, in the order in which each name came first."""
     groups: dict[tuple[str, str, str], list[Measure]] = {}
     for measure in (m for f in findings for m in f.measures):
         groups.setdefault((measure.name, measure.unit, measure.promise), []).append(measure)

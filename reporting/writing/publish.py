@@ -21,7 +21,7 @@ ROOM = 16 * 2**20
 
 
 def must_take_a_report(directory: Path) -> None:
-    """Sees before a run whether its report can be written after it.
+    """Checks before a run that its report can be written after it.
 
     Args:
         directory: Where runs are kept; made if it is not there.
@@ -35,20 +35,11 @@ def must_take_a_report(directory: Path) -> None:
 
 
 def no_place(directory: Path, error: OSError) -> str:
-    """That a report cannot be written to a directory, as a sentence for the user."""
+    """A sentence for the user: the report cannot be written to a directory."""
     return (
         f"expected to write the report to {directory}; saw: {error.strerror or error} ({error.filename or directory}). "
         "Try: free space or rights there, or --reports DIR"
     )
-
-
-def another_place() -> Path:
-    """A fresh directory where temporary files go, for a report that must not be lost.
-
-    Raises:
-        OSError: None can be made there either.
-    """
-    return Path(tempfile.mkdtemp(prefix="conformance-"))
 
 
 def publish(
@@ -62,13 +53,13 @@ def publish(
         report: The report.
         bodies: Bodies of its evidence, by id.
         directory: Where runs are kept; made if it is not there.
-        named_secrets: Values that this run was told to hide.
+        named_secrets: Values to hide in this run.
 
     Returns:
         The report as it was written, and its directory.
 
     Raises:
-        OSError: The disk is full or the directory cannot be written; nothing of the run is left then.
+        OSError: The disk is full or the directory cannot be written; no file of this run is left then.
     """
     report, bodies = last_look(report, bodies, named_secrets)
     files = {e.file: bodies[e.id] for e in report.evidence}

@@ -1,4 +1,4 @@
-"""The summary on the terminal: one line per requirement by profile, what failed last, then the result and its scope."""
+"""The summary on the terminal: one line a requirement, causes with their remedies, the rest, the result and its scope."""
 
 from __future__ import annotations
 
@@ -6,45 +6,31 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from judge.guide_defects import Presence
-from judge.verdict import Result, Verdict
+from judge.verdict import Verdict
 from reporting.model import Report
-from reporting.writing.causes import causes_found, causes_of, in_words, remedy_of
+from reporting.writing.causes import causes_found, causes_of, remedy_of
 from reporting.writing.measured import measured
 from reporting.writing.words import (
     FINDING,
+    LOOKS,
     advice_on,
     authority_in_words,
     guide_defects_of,
+    numbers_of,
     scope_in_words,
-    to_mend,
+    unexplained,
     way_on,
     word_of,
+    word_of_cause,
 )
 
 Line = tuple[str, Mapping[str, bool]]
 
-_SIGNS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
-    Verdict.PASS: ("√", {"green": True}),
-    Verdict.FAIL: ("×", {"red": True}),
-    FINDING: ("▲", {"yellow": True}),
-    Verdict.ERROR: ("!", {"yellow": True}),
-    Verdict.NOT_EVALUATED: ("!", {"yellow": True}),
-    Verdict.WAIVED: ("–", {"cyan": True}),
-    Verdict.SKIPPED: ("–", {"cyan": True}),
-    Verdict.NOT_APPLICABLE: ("–", {}),
-}
-_PRESENCES: Mapping[Presence, tuple[str, Mapping[str, bool]]] = {
-    Presence.FOUND: ("×", {"red": True}),
-    Presence.HIDDEN: ("!", {"yellow": True}),
-    Presence.UNKNOWN: ("!", {"yellow": True}),
-    Presence.REPAIRED: ("–", {"cyan": True}),
-    Presence.ABSENT: ("√", {"green": True}),
-}
-_RESULTS: Mapping[Result, Mapping[str, bool]] = {
-    Result.PASS: {"green": True, "bold": True},
-    Result.FAIL: {"red": True, "bold": True},
-    Result.INCONCLUSIVE: {"yellow": True, "bold": True},
-    Result.PARTIAL: {"cyan": True, "bold": True},
+_TONES: Mapping[str, tuple[str, str]] = {
+    "good": ("√", "green"),
+    "bad": ("×", "red"),
+    "unsure": ("!", "yellow"),
+    "quiet": ("–", "cyan"),
 }
 
 
@@ -53,88 +39,78 @@ def summary(report: Report, directory: Path) -> tuple[Line, ...]:
 
     Args:
         report: The report.
-        directory: Where it was written.
+        directory: Directory that it was written to.
     """
     return tuple(_lines(report, directory))
 
 
 def _lines(report: Report, directory: Path) -> Iterator[Line]:
     for profile in dict.fromkeys(j.requirement.profile for j in report.judged):
-        yield "", {}
-        yield profile, {"bold": True}
-        yield "-" * len(profile), {}
+        yield from (("", {}), (profile, {"bold": True}), ("-" * len(profile), {}))
         for judged in report.judged:
             if judged.requirement.profile == profile:
                 word = word_of(report, judged)
-                sign, markup = _SIGNS[word]
                 aside = "" if word in (Verdict.PASS, Verdict.FAIL) else f" [{word}]"
-                yield f"{sign} {judged.requirement.id:<8}{judged.requirement.sentence}{aside}", markup
-                numbers = measured(report.findings_of(judged.requirement.id))
-                if numbers:
+                yield _signed(word, f"{judged.requirement.id:<8}{judged.requirement.sentence}{aside}")
+                if numbers := measured(report.findings_of(judged.requirement.id)):
                     yield f"{'':<10}{'; '.join(map(str, numbers))}", {}
-    yield from _to_mend(report)
-    yield from _causes(report)
-    yield from _guide_defects(report)
-    for error in report.run_errors:
-        yield "", {}
-        yield f"! the run: {error}", {"yellow": True}
+    yield from _headed("Causes, and what to do", _causes(report))
+    yield from _headed("What else fails, or could not be determined", _unexplained(report))
+    yield from _headed("What the guide gets wrong", _guide_defects(report))
+    yield from _headed("Errors outside any requirement", (_signed("error", error) for error in report.run_errors))
     yield "", {}
-    yield report.headline, _RESULTS[report.result]
+    counts = ", ".join(f"{number} {word}" for word, number in numbers_of(report))
+    yield f"{report.headline}: {counts or 'no requirement was judged'}", _signed(report.result, "")[1] | {"bold": True}
     yield f"result:    {report.result.value}", {}
     yield f"authority: {authority_in_words(report.authority)}", {}
     yield f"scope:     {scope_in_words(report.scope)}", {}
+    if causes := [each.cause.id for each in causes_found(report) if each.breaks]:
+        yield f"causes:    {', '.join(causes)}; what to do stands above", {}
     yield f"report:    {directory / 'report.html'}", {}
 
 
-def _to_mend(report: Report) -> Iterator[Line]:
-    """What failed comes last, where the eye is."""
-    words = (FINDING, Verdict.NOT_EVALUATED, Verdict.ERROR, Verdict.FAIL)
-    groups = [(word, *group) for word in words for group in to_mend(report, word)]
-    if groups:
-        yield "", {}
-        further = " else" if guide_defects_of(report) else ""
-        yield f"What{further} could not be determined, and what does not hold", {"bold": True}
-    for word, reasons, several in groups:
-        sign, markup = _SIGNS[word]
-        alone = several[0].requirement.sentence if len(several) == 1 else ""
-        yield "", {}
-        yield f"{sign} {', '.join(j.requirement.id for j in several)} {alone}".rstrip(), markup
-        for reason in reasons:
-            yield f"    {reason.splitlines()[0]}", {}
-        yield from ((f"    {in_words(cause)}", {}) for cause in causes_of(report, several))
-        yield from ((f"    {line}", {}) for line in advice_on(report, several))
+def _signed(word: str, text: str) -> tuple[str, dict[str, bool]]:
+    """A line with the sign and the colour of a verdict, a presence or a result."""
+    sign, colour = _TONES[LOOKS[word][1]]
+    return f"{'▲' if word == FINDING else sign} {text}", {colour: True}
+
+
+def _headed(heading: str, lines: Iterator[Line]) -> Iterator[Line]:
+    """Lines under a heading; nothing where there are none."""
+    for number, line in enumerate(lines):
+        if not number:
+            yield from (("", {}), (heading, {"bold": True}))
+        yield line
 
 
 def _causes(report: Report) -> Iterator[Line]:
-    """The causes behind it, each once with its remedy."""
-    found = causes_found(report)
-    if found:
+    for each in causes_found(report):
         yield "", {}
-        yield "Causes found, and what to do", {"bold": True}
-    for each in found:
-        sign, markup = _SIGNS[Verdict.FAIL if each.breaks else FINDING]
-        yield "", {}
-        yield f"{sign} {each.cause.id}: {each.cause.sentence}", markup
-        yield "    " + "; ".join(f"{words} {', '.join(ids)}" for words, ids in each.does), {}
+        word = word_of_cause(report, each)
+        aside = "" if word == Verdict.FAIL else f" [{word}]"
+        yield _signed(word, f"{each.cause.id}: {each.cause.sentence}{aside}")
+        yield from ((f"    {e.does} {e.judged.requirement.id}: {e.seen.splitlines()[0]}", {}) for e in each.effects)
         yield from ((f"    {line}", {}) for line in remedy_of(each.cause))
 
 
-def _guide_defects(report: Report) -> Iterator[Line]:
-    """What the guide gets wrong, one entry a defect, the one that stands before the others first."""
-    told = guide_defects_of(report)
-    if told:
+def _unexplained(report: Report) -> Iterator[Line]:
+    for word, reasons, several in unexplained(report):
+        alone = several[0].requirement.sentence if len(several) == 1 else ""
         yield "", {}
-        yield "What the guide gets wrong", {"bold": True}
-    for each in told:
-        sign, markup = _PRESENCES[each.presence]
-        found = each.presence is Presence.FOUND
-        yield f"{sign} {each.defect.name:<20}{each.defect.sentence}", markup
-        if not found:
-            yield f"    {each.presence.value}: {each.seen.splitlines()[0]}", {}
+        yield _signed(word, f"{', '.join(j.requirement.id for j in several)} {alone}".rstrip())
+        causes = dict.fromkeys(f"Cause: {c.sentence} ({c.id})" for j in several for c in causes_of(report, j))
+        yield from ((f"    {line}", {}) for line in (*reasons, *causes, *advice_on(report, several)))
+
+
+def _guide_defects(report: Report) -> Iterator[Line]:
+    for each in guide_defects_of(report):
+        yield _signed(each.presence, f"{each.defect.name:<20}{each.defect.sentence}")
+        seen = each.seen.splitlines()[0]
+        if each.presence is not Presence.FOUND:
+            yield f"    {each.presence.value}: {seen}", {}
             continue
-        yield f"    {', '.join(each.shown_by)}: {each.seen.splitlines()[0]}", {}
+        yield f"    {', '.join(each.shown_by)}: what to do stands under the cause {each.defect.cause}", {}
         if each.defect.stops:
             yield f"    {each.defect.stops}", {}
-        yield f"    what to do: see the cause {each.defect.cause}", {}
         if option := way_on(report, each):
-            yield f"    what comes after it: {option}", {}
+            yield f"    to see what it hides: {option}", {}

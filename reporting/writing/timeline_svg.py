@@ -5,6 +5,7 @@ The table beside it (`timeline_words.rows_of`) says all that is in it; the drawi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +15,8 @@ from markupsafe import Markup
 
 from facts.over_time.timeline import Action, Authorities, Failures, Happening, LoadLine, StreamHealth, SvidBar, Timeline
 from facts.proxies.envoy import STREAMS
+from reporting.writing import timeline_words as words
 from reporting.writing.svg import LETTER, Label, Rows, element, pixels, text
-from reporting.writing.timeline_words import clock_time, failed_in_words, letters_of, load_in_words, offset, short_serial
 
 WIDTH, WIDEST = 940, 6000
 """Pixels: what fits beside the margins of the page, and what a timeline of hours may take at most."""
@@ -36,7 +37,7 @@ THINNEST = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What a lane is, which the page keeps in sight while one scrolls.
+    """The title of a lane, which the page keeps in sight while one scrolls.
 
     Attributes:
         top: Pixels from the upper edge of the drawing.
@@ -87,14 +88,17 @@ class _Sheet:
     def drawn(self) -> Drawing:
         timeline = self._timeline
         self._y = 34
-        flags = self._flags(timeline.actions)
+        flags = self._actions(timeline.actions)
         self._happenings(timeline.happenings)
         for load in timeline.loads:
             self._load(load)
         for pod in timeline.pods:
             self._proxy(pod)
         self._y += 4
-        self._behind += [*self._axis(), *flags_down(flags, self._y)]
+        self._behind += self._axis()
+        self._behind += [
+            element("rect", class_="act", x=x, y=top, width=wide, height=self._y - top) for x, wide, top in flags
+        ]
         height = self._y + 34
         svg = element(
             "svg",
@@ -112,6 +116,11 @@ class _Sheet:
         """Where a moment is; the nearest edge for one outside of the timeline."""
         return EDGE + min(self._seconds, max(0.0, (moment - self._zero).total_seconds())) * self._scale
 
+    def _bar(self, look: str, first: datetime, last: datetime, y: float, high: float, *inside: Markup) -> Markup:
+        """A bar from one moment to another, wide enough to be seen."""
+        x = self._x(first)
+        return element("rect", *inside, class_=look, x=x, y=y, width=max(THINNEST, self._x(last) - x), height=high)
+
     def _heading(self, text: str) -> None:
         self._headings.append(Heading(self._y, text))
         self._y += HEAD
@@ -126,24 +135,24 @@ class _Sheet:
                 continue
             for top in (12, self._y + 15):
                 drawn.append(text(f"+{second} s", x + 2, top, "tick"))
-                drawn.append(text(clock_time(self._zero + timedelta(seconds=second)), x + 2, top + 12, "tick utc"))
+                drawn.append(text(words.clock_time(self._zero + timedelta(seconds=second)), x + 2, top + 12, "tick utc"))
         return drawn
 
-    def _flags(self, actions: Sequence[Action]) -> list[tuple[float, float, int]]:
-        """The labels of actions; returns where each one's band begins, how wide it is, and from where it hangs."""
+    def _actions(self, actions: Sequence[Action]) -> list[tuple[float, float, int]]:
+        """The labels of actions; returns where the band of each begins, its width, and its top."""
         if not actions:
             return []
         self._heading("What the suite did")
         rows = Rows(14)
         flags = []
         for action in actions:
-            left = self._x(action.began)
-            wide = max(1.5, self._x(action.ended) - left)
-            label = Label.beside((left, left + wide), action.words, self._edges)
+            x = self._x(action.began)
+            wide = max(1.5, self._x(action.ended) - x)
+            label = Label.beside((x, x + wide), action.words, self._edges)
             y = self._y + rows.place(label.begins, label.ends)
-            told = f"{offset(action.began, self._zero)} to {offset(action.ended, self._zero)}: {action.words}"
+            told = f"{words.offset(action.began, self._zero)} to {words.offset(action.ended, self._zero)}: {action.words}"
             self._lanes.append(label.drawn(y + 11, told))
-            flags.append((left, wide, y + 2))
+            flags.append((x, wide, y + 2))
         self._y += rows.height + 4
         return flags
 
@@ -154,13 +163,13 @@ class _Sheet:
     def _happenings(self, happenings: Sequence[Happening]) -> None:
         for of in dict.fromkeys(h.of for h in happenings):
             own = [h for h in happenings if h.of == of]
-            self._heading(f"{of}: {len(own)} noticed")
+            self._heading(f"{of}: {words.several(len(own), 'event')}")
             rows = Rows(14)
             for happening in own:
                 x = self._x(happening.at)
                 label = Label.beside((x - 4, x + 4), happening.words, self._edges)
                 top = rows.place_among(MOST_ROWS, label.begins, label.ends)
-                title = f"{offset(happening.at, self._zero)}, {of}: {happening.words}"
+                title = f"{words.offset(happening.at, self._zero)}, {of}: {happening.words}"
                 y = self._y + (top or 0)
                 mark = f"M{pixels(x)} {y + 3}l4 4l-4 4l-4-4z"
                 self._lanes.append(element("path", element("title", title), class_="noticed", d=mark))
@@ -169,16 +178,14 @@ class _Sheet:
             self._y += max(rows.height, 14) + 4
 
     def _load(self, load: LoadLine) -> None:
-        self._heading(load_in_words(load))
+        self._heading(words.load_in_words(load))
         base = self._y + TALL
         self._lanes.append(element("line", class_="base", x1=self._x(load.began), x2=self._x(load.ended), y1=base, y2=base))
         self._lanes.append(element("path", class_="answered", d=self._skyline(load, base, load.answered)))
         for failures in spans_of(load.failures):
-            title = element("title", failed_in_words(failures, self._zero))
-            x = self._x(failures.first)
             # One that failed among many is too low to be seen; the strip below the line is always there.
-            wide = max(THINNEST, self._x(failures.last) - x)
-            self._lanes.append(element("rect", title, class_="failed", x=x, y=base + 1, width=wide, height=5))
+            title = element("title", words.failed_in_words(failures, self._zero))
+            self._lanes.append(self._bar("failed", failures.first, failures.last, base + 1, 5, title))
         if load.failures:
             self._lanes.append(element("path", class_="failed", d=self._failed_skyline(load, base)))
         self._y = base + 10
@@ -193,7 +200,7 @@ class _Sheet:
         return "".join([*path, f"V{pixels(base)}z"])
 
     def _failed_skyline(self, load: LoadLine, base: int) -> str:
-        """What failed in each second, on top of what was answered in it."""
+        """The failures of each second, on top of its answers."""
         failed = [0] * len(load.answered)
         for failures in load.failures:
             failed[min(len(failed) - 1, max(0, int((failures.first - load.began).total_seconds())))] += failures.count
@@ -211,7 +218,7 @@ class _Sheet:
         svids = [s for s in timeline.svids if s.pod == pod]
         if svids:
             names = ", ".join(dict.fromkeys(s.spiffe_id for s in svids))
-            self._heading(f"{pod}: {len(svids)} certificate{'' if len(svids) == 1 else 's'}, {names}")
+            self._heading(f"{pod}: {words.several(len(svids), 'certificate')}, {names}")
             rows = Rows(11)
             for svid in svids:
                 valid = self._x(max(svid.not_before, self._zero)), self._x(max(svid.not_after, svid.last_seen))
@@ -220,7 +227,7 @@ class _Sheet:
             self._y += rows.height + 3
         roots = [a for a in timeline.authorities if a.pod == pod]
         if roots:
-            letters = letters_of(timeline)
+            letters = words.letters_of(timeline)
             sets = [("+".join(letters[d] for d in a.sha256) or "none", a) for a in roots]
             self._heading(f"{pod}: trusts {' → '.join(name for name, _ in sets)}")
             for index, (name, held) in enumerate(sets):
@@ -232,23 +239,21 @@ class _Sheet:
 
     def _svid(self, svid: SvidBar, y: float) -> Markup:
         """One certificate: its lifetime as a frame, filled while the proxy had it, marked where it had it after its end."""
-        left, right = self._x(svid.not_before), self._x(svid.not_after)
-        first, last = self._x(svid.first_seen), self._x(svid.last_seen)
-        held_until = min(last, right) if svid.last_seen > svid.not_after else last
+        left, right, first = (self._x(moment) for moment in (svid.not_before, svid.not_after, svid.first_seen))
+        held_until = min(svid.last_seen, svid.not_after)
         title = (
-            f"serial {svid.serial}, valid {clock_time(svid.not_before)} to {clock_time(svid.not_after)} UTC, "
+            f"serial {svid.serial}, valid {words.clock_time(svid.not_before)} to {words.clock_time(svid.not_after)} UTC, "
             f"in the proxy {self._held(svid)}, issued by {svid.issuer}"
         )
         parts = [element("title", title)]
         if right > left:
             parts.append(element("rect", class_="valid", x=left, y=y, width=right - left, height=8))
         if svid.first_seen <= svid.not_after:
-            parts.append(element("rect", class_="held", x=first, y=y, width=max(THINNEST, held_until - first), height=8))
+            parts.append(self._bar("held", svid.first_seen, held_until, y, 8))
         if svid.last_seen > svid.not_after:
-            over = max(first, right)
-            parts.append(element("rect", class_="over", x=over, y=y, width=max(THINNEST, last - over), height=8))
-        serial = short_serial(svid.serial)
-        if held_until - first > len(serial) * LETTER:
+            parts.append(self._bar("over", max(svid.first_seen, svid.not_after), svid.last_seen, y, 8))
+        serial = words.short_serial(svid.serial)
+        if self._x(held_until) - first > len(serial) * LETTER:
             parts.append(text(serial, first + 2, y + 7, "serial"))
         return element("g", *parts)
 
@@ -266,24 +271,22 @@ class _Sheet:
             self._span((stream.first_seen, stream.last_seen), f"streams {tone}", title, high=6)
         for silence in silences:
             title = (
-                f"{silence.looks} looks failed from {offset(silence.first, self._zero)} to "
-                f"{offset(silence.last, self._zero)}: {silence.why}"
+                f"{silence.looks} looks failed from {words.offset(silence.first, self._zero)} to "
+                f"{words.offset(silence.last, self._zero)}: {silence.why}"
             )
             self._span((silence.first, silence.last), "silent", title, high=10)
         self._y += 13
 
     def _span(self, span: tuple[datetime, datetime], look: str, title: str, *, high: int, inside: str = "") -> None:
         """A bar from one moment to another in the lane that is being drawn."""
+        told = [element("title", title), self._bar(look, *span, self._y, high)]
         x, end = (self._x(moment) for moment in span)
-        wide = max(THINNEST, end - x)
-        told = [element("title", title)]
-        told.append(element("rect", class_=look, x=x, y=self._y, width=wide, height=high))
-        if inside and wide > len(inside) * LETTER + 4:
+        if inside and end - x > len(inside) * LETTER + 4:
             told.append(text(inside, x + 3, self._y + high - 2, "serial"))
         self._lanes.append(element("g", *told))
 
     def _held(self, held: SvidBar | Authorities | StreamHealth) -> str:
-        return f"from {offset(held.first_seen, self._zero)} to {offset(held.last_seen, self._zero)}"
+        return f"from {words.offset(held.first_seen, self._zero)} to {words.offset(held.last_seen, self._zero)}"
 
 
 def spans_of(failures: Iterable[Failures]) -> list[Failures]:
@@ -294,24 +297,15 @@ def spans_of(failures: Iterable[Failures]) -> list[Failures]:
             spans[-1].append(each)
         else:
             spans.append([each])
-    return [
-        Failures(
-            span[0].first,
-            max(f.last for f in span),
-            sum(f.count for f in span),
-            ", ".join(f"{reason} ×{sum(f.count for f in span if f.reason == reason)}" for reason in _reasons(span)),
-        )
-        for span in spans
-    ]
+    return [_together(span) for span in spans]
 
 
-def _reasons(failures: Iterable[Failures]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f.reason for f in failures))
-
-
-def flags_down(flags: Iterable[tuple[float, float, int]], bottom: int) -> list[Markup]:
-    """The bands of actions, from their labels down to the lower edge."""
-    return [element("rect", class_="act", x=x, y=top, width=wide, height=bottom - top) for x, wide, top in flags]
+def _together(span: Sequence[Failures]) -> Failures:
+    by_reason: Counter[str] = Counter()
+    for each in span:
+        by_reason[each.reason] += each.count
+    reasons = ", ".join(f"{reason} ×{count}" for reason, count in by_reason.items())
+    return Failures(span[0].first, max(f.last for f in span), by_reason.total(), reasons)
 
 
 def _high(load: LoadLine, count: int) -> float:

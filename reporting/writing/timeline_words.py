@@ -45,36 +45,36 @@ def rows_of(timeline: Timeline) -> list[Row]:
         for s in timeline.streams
     ]
     rows += [
-        Row(s.first, s.pod, f"{_several(s.looks, 'look')} failed until {offset(s.last, zero)}: {s.why}", "unsure")
+        Row(s.first, s.pod, f"{several(s.looks, 'look')} failed until {offset(s.last, zero)}: {s.why}", "unsure")
         for s in timeline.silences
     ]
     for load in timeline.loads:
         rows.append(
-            Row(load.began, _caller(load), f"begins: {amount(load.rate)} requests/s to {load.url}, {_connections(load)}")
+            Row(load.began, load.client, f"begins: {amount(load.rate)} requests/s to {load.url}, {_connections(load)}")
         )
-        rows += [Row(f.first, _caller(load), f"to {load.url}: {failed_in_words(f, zero)}", "bad") for f in load.failures]
-        rows.append(Row(load.ended, _caller(load), f"ends: {load_in_words(load)}"))
+        rows += [Row(f.first, load.client, f"to {load.url}: {failed_in_words(f, zero)}", "bad") for f in load.failures]
+        rows.append(Row(load.ended, load.client, f"ends: {load_in_words(load)}"))
     return sorted(rows, key=lambda row: row.at)
 
 
 def sentence_of(timeline: Timeline) -> str:
-    """What a timeline holds, in one sentence."""
+    """One sentence on a timeline."""
     renewed = len(timeline.svids) - len({s.pod for s in timeline.svids})
     sent, failed = sum(load.sent for load in timeline.loads), sum(load.failed for load in timeline.loads)
     parts = []
     if timeline.pods:
-        parts.append(f"{_several(len(timeline.pods), 'proxy', 'proxies')} had {_several(renewed, 'new certificate')}")
+        parts.append(f"{several(len(timeline.pods), 'proxy', 'proxies')} had {several(renewed, 'new certificate')}")
     if timeline.loads:
         parts.append(f"{sent} requests were sent and {failed} of them failed")
     if timeline.actions:
-        parts.append(f"the suite did {_several(len(timeline.actions), 'thing')}")
+        parts.append(f"the suite took {several(len(timeline.actions), 'action')}")
     seconds = (timeline.ended - timeline.began).total_seconds()
-    told = ", ".join(parts) or "nothing but what is below was seen"
+    told = ", ".join(parts) or "the suite saw only what is below"
     return f"In {amount(round(seconds, 1), 's')} from {clock_time(timeline.began)} UTC {told}."
 
 
 def clocks_in_words(clocks: Sequence[Clock]) -> tuple[str, ...]:
-    """How far each clock is off, once for each whose it is: of several readings the one that is off most."""
+    """The offset of each clock, once for each owner: of several readings the largest."""
     worst: dict[str, Clock] = {}
     for clock in clocks:
         if clock.of not in worst or abs(clock.ahead) > abs(worst[clock.of].ahead):
@@ -110,7 +110,7 @@ def at_home(text: str, home: str) -> str:
 def load_in_words(load: LoadLine) -> str:
     """A load and what became of it."""
     outcome = f"{load.sent} sent, {load.sent - load.failed} answered, {load.failed} failed"
-    return f"{_caller(load)} → {load.url}: {outcome}; {_connections(load)}"
+    return f"{load.client} → {load.url}: {outcome}; {_connections(load)}"
 
 
 def failed_in_words(failures: Failures, zero: datetime) -> str:
@@ -152,7 +152,7 @@ def _certificates(timeline: Timeline, zero: datetime) -> list[Row]:
             )
             rows.append(Row(svid.first_seen, pod, f"renewed: {_certificate(svid, zero)}{other}"))
         rows += [
-            Row(s.not_after, pod, f"serial {s.serial} is over, and is in the proxy until {offset(s.last_seen, zero)}", "bad")
+            Row(s.not_after, pod, f"serial {s.serial} expired, in the proxy until {offset(s.last_seen, zero)}", "bad")
             for s in svids
             if s.last_seen > s.not_after
         ]
@@ -173,16 +173,13 @@ def _named(authorities: Authorities, letters: Mapping[str, str]) -> str:
     return ", ".join(f"{letters[d]} ({d[:16]}…)" for d in authorities.sha256) or "no authority"
 
 
-def _caller(load: LoadLine) -> str:
-    return load.client
-
-
 def _connections(load: LoadLine) -> str:
     how = "all over one connection as long as it lasts" if load.keeps_connection else "a connection for each"
-    return f"{how} ({_several(load.connections, 'connection')} in all)"
+    return f"{how} ({several(load.connections, 'connection')} in all)"
 
 
-def _several(number: int, one: str, many: str = "") -> str:
+def several(number: int, one: str, many: str = "") -> str:
+    """A number of things, such as ``1 certificate``."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 

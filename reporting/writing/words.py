@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from facts.catalogue import About, Level
 from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Authority, Ending, Judged, Verdict, reason_of
 from reporting.model import Report, Scope
-from reporting.writing.causes import causes_of, in_words, remedy_of, where_else
+from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
 
 # Characters that neither XML 1.0 nor HTML can hold, however they are escaped.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,6 +20,46 @@ _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 def printable(text: str) -> str:
     """The text with control characters, which a log may hold, replaced by a visible sign."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_WORDS_BY_LOOK = {
+    ("✓", "good"): "pass completed passed yes absent",
+    ("✕", "bad"): "fail violated no found",
+    ("▲", "unsure"): "finding",
+    ("!", "unsure"): "error inconclusive broke skipped-by-test unknown",
+    ("?", "unsure"): "not-evaluated hidden",
+    ("–", "quiet"): "partial skipped skipped-by-policy",
+    ("~", "quiet"): "waived repaired",
+    ("○", "quiet"): "not-applicable",
+    ("·", "quiet"): "not-run",
+}
+LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.split()}
+"""The look of each verdict, ending, state, answer, presence and result, by its word: a sign, so that colour is never the
+only difference, and a tone, which the style sheet and the terminal colour."""
+
+FINDING = "finding"
+"""The word for a SHOULD that fails; where findings fail the run (strict), it is `fail` like any other."""
+
+WORST_FIRST = ("fail", "error", "not-evaluated", FINDING)
+"""The words that ask for something to be done."""
+
+
+def word_of(report: Report, judged: Judged) -> str:
+    """The word that people read for a requirement's verdict."""
+    finding = judged.verdict is Verdict.FAIL and judged.requirement.level is Level.SHOULD and not report.strict
+    return FINDING if finding else judged.verdict.value
+
+
+def word_of_cause(report: Report, found: FoundCause) -> str:
+    """The word for the worst that a cause does: the verdict of the first requirement that it breaks or leaves open."""
+    first = found.effects[0]
+    return FINDING if first.does == SEEN_BY else word_of(report, first.judged)
+
+
+def numbers_of(report: Report) -> list[tuple[str, int]]:
+    """The number of requirements with each verdict, worst first, without those that none has."""
+    words = Counter(word_of(report, judged) for judged in report.judged)
+    return [(w, words[w]) for w in (*WORST_FIRST, "waived", "skipped", "not-applicable", "pass") if words[w]]
 
 
 def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = ()) -> tuple[str, ...]:
@@ -46,37 +87,35 @@ def reasons_besides_findings(report: Report, judged: Judged) -> tuple[str, ...]:
     return reasons_of(report, judged, {reason_of(f) for f in findings if f.problems or f.unclear})
 
 
-FINDING = "finding"
-"""The word for a SHOULD that fails; where findings fail the run (strict), it is `fail` like any other."""
+def unexplained(report: Report) -> list[tuple[str, tuple[str, ...], list[Judged]]]:
+    """The requirements that the list of causes does not explain, worst first: verdict, reasons in short, requirements.
 
-
-def word_of(report: Report, judged: Judged) -> str:
-    """The word that people read for a requirement's verdict."""
-    finding = judged.verdict is Verdict.FAIL and judged.requirement.level is Level.SHOULD and not report.strict
-    return FINDING if finding else judged.verdict.value
-
-
-def to_mend(report: Report, word: str) -> list[tuple[tuple[str, ...], list[Judged]]]:
-    """The requirements with a verdict, with its reasons; those that have it for one and the same reason stand together.
-
-    So do, behind the others, those that cannot hold before one and the same defect of the guide is repaired. Those in which
-    nothing but defects of the guide shows are left out: the list of the defects tells them.
+    Those with one verdict for one and the same reason stand together; so do those that cannot hold before one and the same
+    defect of the guide is repaired.
     """
-    groups: dict[tuple[str, ...], list[Judged]] = {}
-    behind: dict[str, list[Judged]] = {}
-    for judged in report.judged:
-        if word_of(report, judged) == word and not _is_told_as_defect(report, judged):
-            first = defect_before(report, judged)
-            if first is None:
-                groups.setdefault(reasons_of(report, judged), []).append(judged)
-            else:
-                behind.setdefault(first.defect.name, []).append(judged)
-    told = [(tuple(f"{j.requirement.id}: {r}" for j in js for r in reasons_of(report, j)[:1]), js) for js in behind.values()]
-    return [*groups.items(), *told]
+    groups: dict[tuple[str, object], list[Judged]] = {}
+    for word in WORST_FIRST:
+        for judged in report.judged:
+            if word_of(report, judged) == word and not _is_explained(report, judged):
+                before = defect_before(report, judged)
+                key = before.defect.name if before else reasons_of(report, judged)
+                groups.setdefault((word, key), []).append(judged)
+    return [(word, _reasons_in_short(report, several), several) for (word, _), several in groups.items()]
 
 
-def _is_told_as_defect(report: Report, judged: Judged) -> bool:
-    shown = {d.defect.cause for d in report.guide_defects if d.presence is Presence.FOUND}
+def _reasons_in_short(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
+    if defect_before(report, several[0]):
+        return tuple(f"{j.requirement.id}: {r}" for j in several for r in reasons_of(report, j)[:1])
+    reasons = "\n".join(reason.splitlines()[0] for reason in reasons_of(report, several[0]))
+    for f in report.findings_of(several[0].requirement.id):
+        short = f"expected {f.expected}; saw {in_short((*f.problems, *f.unclear), f.where)} ({f.where})"
+        reasons = reasons.replace(reason_of(f), short)
+    return tuple(reasons.splitlines())
+
+
+def _is_explained(report: Report, judged: Judged) -> bool:
+    """True if each scenario that did not end well says nothing but what shows a cause that the report lists."""
+    shown = {cause.id for cause in report.causes}
     closed = (Ending.COMPLETED, Ending.NOT_APPLICABLE)
     open_ones = [s for s in report.scenarios_of(judged.requirement.id) if s.ending not in closed]
     return bool(open_ones) and all(
@@ -90,6 +129,15 @@ def _is_told_as_defect(report: Report, judged: Judged) -> bool:
     )
 
 
+def next_step(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> str:
+    """The next step towards an answer in a few words, from the advice or the reasons; empty where neither names one."""
+    for line in (*advice_on(report, several), *reasons):
+        for before in ("What would settle it: ", "Try: "):
+            if step := line.partition(before)[2]:
+                return step
+    return ""
+
+
 def defect_before(report: Report, judged: Judged) -> ToldDefect | None:
     """The found defect of the guide that keeps a requirement from holding until it is repaired, if there is one."""
     if judged.verdict not in (Verdict.FAIL, Verdict.ERROR) or judged.causes:
@@ -101,9 +149,9 @@ def defect_before(report: Report, judged: Judged) -> ToldDefect | None:
 
 
 def guide_defects_of(report: Report) -> tuple[ToldDefect, ...]:
-    """What the guide gets wrong, as a list to be read: all of it where the guide was installed, else what was found of it.
+    """The guide's own defects, as a list to be read: all of them where the guide was installed, else those that were found.
 
-    Empty where none of it was found.
+    Empty where none of them was found.
     """
     found = tuple(told for told in report.guide_defects if told.presence is Presence.FOUND)
     return report.guide_defects if found and report.scope.install == "as-guide" else found
@@ -131,57 +179,55 @@ def advice_on(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
     """Advice on requirements that have the same reasons, besides the remedies of their causes."""
     first = defect_before(report, several[0])
     if first is not None:
-        return (f"Repair what {', '.join(first.shown_by)} shows first ({first.defect.cause}): {first.defect.stops}",)
+        return (
+            f"The cause is not known. What would settle it: repair what {', '.join(first.shown_by)} shows first "
+            f"({first.defect.cause}), then run the suite again. {first.defect.stops}",
+        )
     return tuple(dict.fromkeys(line for judged in several for line in _advice(report, judged)))
 
 
-def _advice(report: Report, judged: Judged) -> tuple[str, ...]:
-    lines = []
-    if judged.verdict in (Verdict.FAIL, Verdict.WAIVED):
-        if judged.requirement.about in _NOT_THE_INSTALL:
-            lines.append(_NOT_THE_INSTALL[judged.requirement.about])
-        elif not causes_of(report, (judged,)):
-            lines.append(where_else(report, judged))
-    open_ones = [f for f in report.findings_of(judged.requirement.id) if f.holds is Holds.UNKNOWN and f.settle]
-    lines += [f"What would settle it: {settle}" for settle in dict.fromkeys(f.settle for f in open_ones)]
-    return tuple(lines)
+def _advice(report: Report, judged: Judged) -> Iterator[str]:
+    fails = judged.verdict in (Verdict.FAIL, Verdict.WAIVED)
+    if fails and judged.requirement.about in _NOT_THE_INSTALL:
+        yield _NOT_THE_INSTALL[judged.requirement.about]
+    if fails and not causes_of(report, judged):
+        yield cause_unknown(report, judged)
+    else:
+        yield from (f"What would settle it: {f.settle}" for f in report.findings_of(judged.requirement.id) if f.settle)
 
 
-def hints_of(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
-    """Causes, remedies and advice for requirements that have the same reasons, complete, as lines of text."""
-    named = (line for each in causes_of(report, several) for line in (in_words(each), *remedy_of(each)))
-    return (*named, *advice_on(report, several))
+def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:
+    """Causes, remedies and advice for a requirement, complete, as lines of text."""
+    named = (line for c in causes_of(report, judged) for line in (f"Cause: {c.sentence} ({c.id})", *remedy_of(c)))
+    return (*named, *advice_on(report, (judged,)))
 
 
 def authority_in_words(authority: Authority) -> str:
-    """Who issued the identities, and what that means for the result."""
+    """The issuer of the identities, and what it means for the result."""
     return {
         Authority.TELEPORT: "Teleport",
-        Authority.STAND_IN: "a stand-in for Teleport, so this is a rehearsal and certifies nothing",
-        Authority.UNKNOWN: "unknown: the run ended before it asked who issues the identities",
+        Authority.STAND_IN: "a stand-in for Teleport: this run is a rehearsal and certifies nothing",
+        Authority.UNKNOWN: "unknown, because the run ended before the suite asked Teleport",
     }[authority]
 
 
 def scope_in_words(scope: Scope) -> str:
-    """What the result is a statement about, in one line."""
+    """The scope of the result, in one line."""
     clusters = {
         "kind": "kind cluster made for this run",
         "kept": "kind cluster kept from an earlier run",
         "none": "no cluster",
     }
-    cluster = clusters.get(scope.cluster, f"existing cluster {scope.context}")
-    parts = [f"profiles {', '.join(scope.profiles)}", cluster, f"allowed {', '.join(scope.safety)}"]
-    if scope.install == "as-guide" or scope.repairs:
-        how = "as the guide says" if scope.install == "as-guide" else "as recommended"
-        parts.insert(2, f"installed {how}{', repaired: ' if scope.repairs else ''}{', '.join(scope.repairs)}")
-    if scope.namespaces:
-        parts.append(f"namespaces {', '.join(scope.namespaces)}")
-    if scope.paths:
-        parts.append(f"only {', '.join(scope.paths)}")
-    if scope.keyword:
-        parts.append(f"only -k {scope.keyword!r}")
-    if scope.markers:
-        parts.append(f"only -m {scope.markers!r}")
-    if scope.rerun_of_failures:
-        parts.append("rerun of earlier failures")
-    return "; ".join(parts)
+    how = "as the guide says" if scope.install == "as-guide" else "as recommended" if scope.repairs else ""
+    parts = (
+        f"profiles {', '.join(scope.profiles)}",
+        clusters.get(scope.cluster, f"existing cluster {scope.context}"),
+        how and f"installed {how}{', repaired: ' if scope.repairs else ''}{', '.join(scope.repairs)}",
+        f"allowed {', '.join(scope.safety)}",
+        scope.namespaces and f"namespaces {', '.join(scope.namespaces)}",
+        scope.paths and f"only {', '.join(scope.paths)}",
+        scope.keyword and f"only -k {scope.keyword!r}",
+        scope.markers and f"only -m {scope.markers!r}",
+        scope.rerun_of_failures and "rerun of earlier failures",
+    )
+    return "; ".join(part for part in parts if part)

@@ -35,6 +35,7 @@ from pathlib import Path
 import pytest, yaml
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput
+from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
 from pytest_bdd.feature import features
 
@@ -57,7 +58,7 @@ def pytest_configure(config):
     config.pluginmanager.register(config.collector)
 
 def collector(option, arguments):
-    return Collector(
+    return Collector(RunPlan(
         catalogue=parse_catalogue(yaml.safe_load(Path("catalogue.yaml").read_text())),
         profiles=tuple(option("--profiles").split(",")),
         allowed_safety=frozenset(option("--allow").split(",")),
@@ -67,9 +68,9 @@ def collector(option, arguments):
         command_line=("pytest", *arguments),
         strict=option("--strict-findings"),
         allow_partial=option("--allow-partial"),
-        features_dir=Path("features"),
+        features=Path("features"),
         refusal=option("--refusal"),
-    )
+    ))
 
 @pytest.fixture(scope="session")
 def recorder(pytestconfig):
@@ -128,7 +129,7 @@ def _():
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run left behind."""
+    """The files and output of a run."""
 
     result: pytest.RunResult
     directory: Path

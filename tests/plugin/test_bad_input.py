@@ -1,4 +1,4 @@
-"""What a user gets for bad input: one sentence with the next step, the documented exit code, and a report that says it too.
+"""A user gets for bad input: one sentence with the next step, the documented exit code, and a report that says it too.
 
 Each run is the real suite in a process of its own, without a cluster, without Docker, and without root.
 """
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Ran:
-    """How a run of the suite ended."""
+    """The end of a run of the suite."""
 
     exit_code: int
     said: str

@@ -1,12 +1,12 @@
-"""How a scenario can end, and what each ending does to the verdict of its requirement and to the exit code."""
+"""Each end of a scenario gives its requirement the right verdict, and the run the right exit code."""
 
 from __future__ import annotations
 
 import pytest
 
 from facts.finding import Holds
+from judge.causes import CAUSES
 from judge.verdict import Ending, Result
-from reporting.assemble import described
 from reporting.model import StepState
 from tests.plugin.small_project import Project
 
@@ -34,7 +34,7 @@ def test_a_violated_step_fails_its_requirement_and_later_steps_did_not_run(passi
     assert [s.state for s in scenario.steps] == [PASSED, VIOLATED, NOT_RUN]
     assert scenario.ending is Ending.VIOLATED
     assert [f.causes for f in scenario.all_findings] == [ran.report.judged[0].causes] == [("trust-domain-differs",)]
-    assert ran.report.causes == (described("trust-domain-differs"),)
+    assert ran.report.causes == (CAUSES["trust-domain-differs"],)
     assert "What to do: 1. Set `meshConfig.trustDomain`" in ran.text
     assert ran.result.ret == 1
 

@@ -1,4 +1,4 @@
-"""What happens to a whole run: provisioning that fails, interruptions, reruns, clean-up, exit codes."""
+"""Whole runs: provisioning that fails, interruptions, reruns, clean-up, exit codes."""
 
 from __future__ import annotations
 
@@ -341,7 +341,7 @@ def test_xdist_is_refused(project: Project) -> None:
     ran = project.run("-p", "fake_xdist", "--numprocesses", "2", "features", apart=True)
 
     assert ran.result.ret == 4
-    assert "expected a run in one process" in ran.text
+    assert "expected one pytest process" in ran.text
 
 
 def test_readings_of_shared_setup_belong_to_the_run_and_can_be_attached_to_steps(project: Project) -> None:
@@ -437,10 +437,11 @@ def _(recorder):
 def test_a_secret_that_slipped_through_is_taken_out_of_every_file_and_lowers_the_run(passing: Project) -> None:
     passing.steps("""
 from facts.evidence import Evidence
+from reporting.model import RunFacts
 @then("a careless reading is made")
 def _(recorder):
     recorder.record(Evidence("ev-1", "get x", ObjectRef("Pod", "p"), datetime.now(UTC), "password: canary-value", "00"))
-    recorder.note_run_fact("authority_detail", "Authorization: Bearer canary-value")
+    recorder.note_facts(RunFacts(authority_detail="Authorization: Bearer canary-value"))
 """)
     passing.scenario("Then a careless reading is made", "Then A-1 holds", name="a1.feature")
 

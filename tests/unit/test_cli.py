@@ -60,7 +60,7 @@ def test_make_builds_the_lab_only_where_a_run_takes_it(tmp_path: Path, answer: s
     program = tmp_path / "conformance"
     program.write_text(f"#!/bin/sh\necho {answer}\n")
     program.chmod(0o755)
-    # -n tells what would be done; a line that calls make is run, so that its part is told, too.
+    # -n prints what would be done; a line that calls make is run, so that its part is printed, too.
     told = run(["make", "-n", "-C", Path(cli.__file__).parent, f"BIN={tmp_path}", "certify"], timeout=20)
     assert told.exit_code == 0, told.stderr
     assert ("-m lab build" in told.stdout) is built

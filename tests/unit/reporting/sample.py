@@ -10,8 +10,9 @@ from facts.catalogue import About, Level, Requirement
 from facts.document import need
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
+from judge.causes import CAUSES
 from judge.verdict import Authority, Ending, Result, Waiver, judge_catalogue
-from reporting.assemble import described, stored
+from reporting.assemble import stored
 from reporting.model import Image, Phase, Report, RunFacts, ScenarioRecord, Scope, StepRecord, StepState
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -150,7 +151,7 @@ def report(**changes: object) -> Report:
         ),
         command_line=("pytest", "features/", "-k", "A and B"),
         waivers=(waiver,),
-        causes=(described(CAUSE),),
+        causes=(CAUSES[CAUSE],),
         inputs={"features/a.feature": "ab" * 32},
     )
     unjudged = replace(unjudged, **changes)  # type: ignore[arg-type]

@@ -10,13 +10,11 @@ import pytest
 from facts.catalogue import GuideDefect
 from facts.finding import Finding, Problem
 from judge.guide_defects import Presence, ToldDefect
-from judge.verdict import Verdict
-from reporting.assemble import described
 from reporting.model import Report, Scope
 from reporting.writing.document import from_json, to_json
 from reporting.writing.html import to_html
 from reporting.writing.terminal import summary
-from reporting.writing.words import advice_on, guide_defects_of, hints_of, scope_in_words, to_mend
+from reporting.writing.words import advice_on, guide_defects_of, hints_of, scope_in_words, unexplained
 from tests.unit.reporting.sample import BODIES, CAUSE, report
 from tests.unit.reporting.test_writers import Page
 
@@ -42,6 +40,11 @@ OTHERS = (
 AS_GUIDE = Scope("kind", install="as-guide", repairs=("bot",), profiles=("core",), safety=("read-only",))
 
 
+def said_of(of: Report, word: str) -> list[tuple[tuple[str, ...], list[str]]]:
+    """The reasons and requirements with a verdict that the list of causes does not explain."""
+    return [(reasons, [j.requirement.id for j in several]) for each, reasons, several in unexplained(of) if each == word]
+
+
 def with_defects(*told: ToldDefect, scope: Scope = AS_GUIDE) -> Report:
     return replace(report(), guide_defects=told, scope=scope)
 
@@ -55,16 +58,15 @@ def lines(told: Report) -> list[str]:
     return [line for line, _ in summary(told, Path("r"))]
 
 
-def test_the_page_has_one_entry_a_defect_before_what_does_not_hold(a_list: Report) -> None:
+def test_the_page_has_one_entry_a_defect(a_list: Report) -> None:
     html = to_html(a_list, BODIES)
     page = Page(html)
-    listed = html[html.index('id="guide-defects"') : html.index("What else does not hold")]
+    listed = html[html.index('id="guide-defects"') : html.index('class="overview"')]
     assert listed.count("<li") == 4
     words = Page(listed[listed.index("<ol") : listed.index("</ol>") + 5]).text
     for said in (
-        "✕ found template. It patches containers . A-2 : the API server refuses it (Pod x)",
-        "What it stops. No pod can be created. What to do.",
-        f"What to do. See the cause {CAUSE} . To see what comes after it. --repair bot,template",
+        f"✕ found template. It patches containers . Shown by A-2 . What to do. See the cause {CAUSE} .",
+        "What it stops. No pod can be created. To see what it hides. Run again with --repair bot,template .",
         "~ repaired bot. No bot. it was repaired for this run",
         "? hidden node-selector. One node. behind the defect template",
         "✓ absent tbot-tag. It floats. B-3: not-applicable",
@@ -78,21 +80,20 @@ def test_the_page_has_one_entry_a_defect_before_what_does_not_hold(a_list: Repor
 def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
     said = lines(a_list)
     begin = said.index("What the guide gets wrong")
-    assert said[begin + 3 : begin + 8] == [
+    assert said[begin + 3 : begin + 7] == [
         "× template            It patches `containers`.",
-        "    A-2: the API server refuses it",
+        f"    A-2: what to do stands under the cause {CAUSE}",
         "    No pod can be created.",
-        f"    what to do: see the cause {CAUSE}",
-        "    what comes after it: --repair bot,template",
+        "    to see what it hides: --repair bot,template",
     ]
     assert [line for line in said[begin:] if line.startswith(("–", "!", "√"))][:3] == [
         "– bot                 No bot.",
         "! node-selector       One node.",
         "√ tbot-tag            It floats.",
     ]
-    marks = ["What else could not be determined, and what does not hold", "Causes found, and what to do", said[begin]]
+    marks = ["Causes, and what to do", "What else fails, or could not be determined", said[begin]]
     assert sorted(marks, key=said.index) == marks
-    assert begin < said.index(a_list.headline)
+    assert said[-6].startswith(a_list.headline)
 
 
 @pytest.mark.parametrize("told", [(), OTHERS])
@@ -124,51 +125,41 @@ def test_what_comes_after_a_defect_shows_when_those_before_it_are_gone_too() -> 
 def test_what_cannot_hold_before_a_defect_is_repaired_stands_together_behind_the_rest(a_list: Report) -> None:
     defect = replace(FOUND.defect, cause="bot-missing")
     a_list = with_defects(replace(FOUND, defect=defect))
-    (own,) = to_mend(a_list, Verdict.FAIL)
-    assert [j.requirement.id for j in own[1]] == ["A-2"]
-    assert hints_of(a_list, own[1])[0] == f"Cause: {described(CAUSE).sentence} ({CAUSE})"
-    ((reasons, several),) = to_mend(a_list, Verdict.ERROR)
+    assert said_of(a_list, "fail") == [], "its cause explains A-2"
+    ((_, reasons, several),) = [each for each in unexplained(a_list) if each[0] == "error"]
     assert [j.requirement.id for j in several] == ["A-3"]
     assert reasons[0].startswith("A-3: ")
-    first = ("Repair what A-2 shows first (bot-missing): No pod can be created.",)
-    assert hints_of(a_list, several) == advice_on(a_list, several) == first
+    first = (
+        "The cause is not known. What would settle it: repair what A-2 shows first (bot-missing), then run the suite again. "
+        "No pod can be created.",
+    )
+    assert hints_of(a_list, several[0]) == advice_on(a_list, several) == first
 
 
-def test_what_the_list_tells_is_not_told_again(a_list: Report) -> None:
-    def showing(told: Report, *requirements: str) -> Report:
-        scenarios = tuple(
-            replace(s, steps=tuple(replace(step, findings=tuple(map(marked, step.findings))) for step in s.steps))
-            if s.requirements[0] in requirements
-            else s
-            for s in told.scenarios
-        )
-        return replace(told, scenarios=scenarios)
-
-    def marked(finding: Finding) -> Finding:
-        return replace(finding, problems=tuple(replace(p, cause=CAUSE) for p in finding.problems))
-
+def test_what_a_cause_explains_is_not_told_again(a_list: Report) -> None:
     def more(finding: Finding) -> Finding:
         return replace(finding, problems=(*finding.problems, Problem(finding.problems[0].subject, "something else")))
 
-    assert to_mend(showing(a_list, "A-2"), Verdict.FAIL) == []
-    assert to_mend(showing(report(), "A-2"), Verdict.FAIL) == to_mend(report(), Verdict.FAIL)
+    assert said_of(a_list, "fail") == []
+    assert said_of(replace(a_list, causes=()), "fail") == [
+        (("expected trust domain a; saw trust domain b (ConfigMap x/y)",), ["A-2"])
+    ]
     # The same finding has another problem, or another scenario of the same requirement went wrong for another reason.
     steps = tuple(replace(s, findings=tuple(map(more, s.findings))) for s in a_list.scenarios[1].steps)
     problem = replace(a_list, scenarios=(replace(a_list.scenarios[1], steps=steps),))
     other = replace(a_list.scenarios[1], id="other", steps=())
-    scenario = replace(a_list, scenarios=(*showing(a_list, "A-2").scenarios, other))
-    for twice in (problem, scenario):
-        assert [[j.requirement.id for j in several] for _, several in to_mend(twice, Verdict.FAIL)] == [["A-2"]]
+    for twice in (problem, replace(a_list, scenarios=(*a_list.scenarios, other))):
+        assert [ids for _, ids in said_of(twice, "fail")] == [["A-2"]]
 
 
 def test_a_requirement_that_no_step_looked_at_stands_behind_nothing(a_list: Report) -> None:
-    assert [reasons for reasons, _ in to_mend(a_list, Verdict.NOT_EVALUATED)] == [("never started",)]
+    assert said_of(a_list, "not-evaluated") == [(("never started",), ["B-4"])]
 
 
 def test_without_a_list_every_failure_is_its_own() -> None:
-    ((reasons, several),) = to_mend(report(), Verdict.ERROR)
-    assert not reasons[0].startswith("A-3: ")
-    assert "first" not in "".join(hints_of(report(), several))
+    ((reasons, ids),) = said_of(report(), "error")
+    assert (reasons, ids) == (("KeyError: 'x'",), ["A-3"])
+    assert hints_of(report(), next(j for j in report().judged if j.requirement.id == "A-3")) == ()
 
 
 def test_the_scope_says_what_was_installed_unless_it_is_the_usual_thing() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from facts.errors import BadInput
 from facts.finding import Holds
+from judge.causes import CAUSES
 from judge.verdict import Authority, Result
-from reporting.assemble import described
 from reporting.model import RunFacts
 from reporting.writing.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
 from tests.unit.reporting.sample import CAUSE, ONE, finding, report
@@ -66,11 +66,14 @@ def test_the_document_has_each_findings_sentence_and_does_not_need_it_back() -> 
 
 
 def test_the_document_is_complete_without_the_suites_own_list_of_causes() -> None:
-    (cause,) = json.loads(to_json(report()))["causes"]
+    defect = "tbot-pushes-without-renewing"
+    written = report(causes=(CAUSES[CAUSE], CAUSES[defect]))
+    cause, of_releases = json.loads(to_json(written))["causes"]
 
     assert cause["id"] == CAUSE
-    assert set(cause) == {"id", "sentence", "shown_by", "told_from", "remedy", "check", "references", "fixed_in"}
-    assert described("tbot-pushes-without-renewing").fixed_in == "tbot 18.6.4 or 17.7.14"
+    assert set(cause) == {"id", "sentence", "shown_by", "told_from", "remedy", "check", "references", "versions"}
+    assert of_releases["versions"]["affected"][0]["fixed"] == "17.7.14"
+    assert from_json(to_json(written)) == written
 
 
 def test_a_finding_that_claims_without_evidence_is_refused_when_read_too() -> None:

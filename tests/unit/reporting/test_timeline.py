@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facts.catalogue import Catalogue
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.over_time.timeline import Action, Failures, Timeline, draw_up, parse_timeline
 from reporting.assemble import RunPlan, assemble, stored
@@ -159,7 +160,7 @@ class TestWords:
             *(s.serial for s in OUTAGE.svids),
             *(a.words for a in OUTAGE.actions),
             *(f"{h.of} {h.words}" for h in OUTAGE.happenings),
-            "is over, and is in the proxy until",
+            "expired, in the proxy until",
             "trusts A (",
             "B (c0ffee",
             "mesh/alpha 0 SDS streams",
@@ -225,10 +226,7 @@ class TestAssembly:
         for each in evidence:
             store.record(each)
         told = sample.report()
-        plan = RunPlan(
-            "r", "1", told.started, (), told.scope, strict=False, allow_partial=False, waivers={}, command_line=(),
-            features=None, root=Path(),
-        )  # fmt: skip
+        plan = RunPlan(Catalogue({}), (), frozenset(), Path(), "1", told.scope, ())
         return assemble(plan, store)
 
     def test_a_timeline_among_the_evidence_is_in_the_report(self) -> None:

@@ -1,4 +1,4 @@
-"""What the files of a run say, and that they appear whole or not at all."""
+"""The files of a run have the right content, and appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class TestHtml:
     def test_a_body_is_shown_once_and_cut_at_the_cap(self, html: str) -> None:
         assert html.count("x" * CAP) == 1
         assert "x" * (CAP + 1) not in html
-        assert f'70000 bytes in whole in <a href="{report().evidence[2].file}"' in html
+        assert f'70000 bytes are in <a href="{report().evidence[2].file}"' in html
         assert html.count(f'id="{ONE.id}"') == 1
         assert f'href="#{ONE.id}"' in html
 
@@ -201,30 +201,31 @@ class TestTerminal:
         assert "× A-2     What A-2 promises <b>holds</b>." in lines
         assert "– B-1     What B-1 promises <b>holds</b>. [skipped]" in lines
 
-    def test_failures_come_last_with_their_causes_then_the_result(self) -> None:
+    def test_causes_come_first_with_their_remedies_then_the_rest_then_the_result(self) -> None:
         lines = self.lines()
         (cause,) = report().causes
 
-        failure = max(i for i, line in enumerate(lines) if line.startswith("× A-2"))
-        assert lines[failure + 1 :][:11] == [
-            "    expected trust domain a; saw trust domain b (ConfigMap x/y)",
-            f"    Cause: {cause.sentence} ({CAUSE})",
-            "",
-            "Causes found, and what to do",
+        begin = lines.index("Causes, and what to do")
+        assert lines[begin + 1 :][:11] == [
             "",
             f"× {CAUSE}: {cause.sentence}",
-            "    breaks A-2",
+            "    breaks A-2: trust domain b",
             f"    What to do: 1. {cause.remedy[0]}",
             f"    2. {cause.remedy[1]}",
             f"    3. {cause.remedy[2]}",
             f"    Check again: {cause.check}",
+            "",
+            "What else fails, or could not be determined",
+            "",
+            "! A-3 What A-3 promises <b>holds</b>.",
         ]
-        assert failure > max(i for i, line in enumerate(lines) if line.startswith("! A-3"))
-        assert lines[-5:] == [
-            "Not conformant (rehearsal)",
+        assert lines[-7:] == [
+            "",
+            "Not conformant (rehearsal): 1 fail, 1 error, 1 not-evaluated, 1 waived, 1 skipped, 1 not-applicable, 1 pass",
             "result:    fail",
-            "authority: a stand-in for Teleport, so this is a rehearsal and certifies nothing",
+            "authority: a stand-in for Teleport: this run is a rehearsal and certifies nothing",
             "scope:     profiles core; existing cluster staging; allowed read-only; only -k 'A'",
+            f"causes:    {CAUSE}; what to do stands above",
             "report:    reports/r/report.html",
         ]
 

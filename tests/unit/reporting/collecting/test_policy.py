@@ -1,4 +1,4 @@
-"""The safety policy refuses what nobody has said to be harmless."""
+"""The safety policy refuses a scenario unless a tag says that it is harmless."""
 
 from __future__ import annotations
 

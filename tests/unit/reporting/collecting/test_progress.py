@@ -1,4 +1,4 @@
-"""How far a long reading has come, as the terminal shows it."""
+"""Progress of a long reading on the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reporting.collecting.progress import Progress
 
 
 class Terminal:
-    """What pytest's terminal was told."""
+    """Records the lines written to pytest's terminal."""
 
     def __init__(self, *, isatty: bool) -> None:
         self.isatty = isatty
@@ -47,5 +47,5 @@ def test_a_log_has_a_line_at_each_quarter() -> None:
     assert told(50, isatty=False) == [f"{n} of 50 proxies read" for n in (13, 25, 38, 50)]
 
 
-def test_without_a_terminal_nobody_is_told() -> None:
+def test_without_a_terminal_nothing_is_printed() -> None:
     Progress(None)(20, 20)

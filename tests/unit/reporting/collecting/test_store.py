@@ -10,9 +10,9 @@ import pytest
 
 from facts.finding import Holds
 from facts.recorder import Recorder
-from judge.verdict import Authority, Ending
+from judge.verdict import Ending
 from reporting.collecting.store import Store
-from reporting.model import Phase, StepState
+from reporting.model import Phase, RunFacts, StepState
 from tests.unit.reporting.sample import NOW, ONE, TWO, finding, reading, scenario, step
 
 THREE = reading("three")
@@ -191,7 +191,7 @@ def test_what_is_to_be_hidden_is_in_nothing_that_is_told_of_before_or_after() ->
         kept = reading(secret, f"token: {secret}")
         store.record(kept)
         store.conclude(replace(finding("A-1", Holds.NO, kept), where=f"Teleport token/{secret}"))
-        store.note_run_fact("authority_detail", secret)
+        store.note_facts(RunFacts(authority_detail=secret))
         store.note_phase(Phase("resources", NOW, 1.0, False, secret))
         store.run_error(secret)
         store.lower(name, Ending.BROKE, secret)
@@ -216,20 +216,6 @@ def test_phases_are_told_by_their_start_and_say_why_they_failed() -> None:
     store.note_phase(Phase("outer", NOW, 3.0, True))
 
     assert [(p.name, p.ok, p.message) for p in store.timeline] == [("outer", True, ""), ("inner", False, "no image")]
-
-
-def test_run_facts_are_those_of_the_model() -> None:
-    store = Store()
-
-    store.note_run_fact("authority", Authority.STAND_IN)
-    store.note_image("tbot", "tbot:1", "sha256:ab")
-
-    assert store.facts.authority is Authority.STAND_IN
-    assert store.facts.images[0].digest == "sha256:ab"
-    with pytest.raises(KeyError):
-        store.note_run_fact("istio", "1.30")
-    with pytest.raises(KeyError):
-        store.note_run_fact("images", ())
 
 
 def test_threads_lose_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What the lint of features finds, and that the project's own features are clean."""
+"""The lint of features finds mistakes, and the project's own features have none."""
 
 from __future__ import annotations
 

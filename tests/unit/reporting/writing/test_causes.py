@@ -10,8 +10,8 @@ from typing import Any
 from facts.catalogue import About
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
+from judge.causes import CAUSES
 from judge.verdict import Ending, Judged, Verdict
-from reporting.assemble import described
 from reporting.model import Report, StepState
 from reporting.writing.causes import causes_found, counts_of
 from reporting.writing.html import to_html
@@ -38,7 +38,7 @@ def told(*findings: Finding, **changes: Any) -> Report:
     named = {f.requirement for f in findings}
     others = tuple(s for s in report().scenarios if not named.intersection(s.requirements))
     named_causes = dict.fromkeys(p.cause for f in findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
-    causes = tuple(described(cause) for cause in dict.fromkeys((CAUSE, *named_causes)))
+    causes = tuple(CAUSES[cause] for cause in dict.fromkeys((CAUSE, *named_causes)))
     return report(scenarios=(*made, *others), causes=causes, **changes)
 
 
@@ -50,43 +50,46 @@ def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
     unharmed = finding("A-1", Holds.YES, ONE, notes=(Problem(pod(1), "its tag floats", "tbot-version-floating"),))
     of = told(unharmed, finding("A-3", Holds.UNKNOWN, ONE, OTHER), finding("B-4", Holds.NO, TWO, CAUSE))
 
-    assert [(each.cause.id, each.does) for each in causes_found(of)] == [
-        (CAUSE, (("breaks", ("A-2", "B-4")),)),
-        ("tbot-version-floating", (("seen without harm by", ("A-1",)),)),
-        (OTHER, (("leaves open", ("A-3",)),)),
+    assert [(each.cause.id, [(e.does, e.judged.requirement.id) for e in each.effects]) for each in causes_found(of)] == [
+        (CAUSE, [("breaks", "A-2"), ("breaks", "B-4")]),
+        ("tbot-version-floating", [("seen without harm by", "A-1")]),
+        (OTHER, [("leaves open", "A-3")]),
     ]
     page = Page(to_html(of, BODIES))
-    assert f"{described(CAUSE).sentence} {CAUSE} Breaks A-2 , B-4 What to do." in page.text
-    assert page.text.index("Causes found") < page.text.index("What does not hold")
+    assert f"{CAUSES[CAUSE].sentence} {CAUSE} Breaks A-2 : trust domain b Breaks B-4 : trust domain b What to do." in (
+        page.text
+    )
+    assert page.text.index("Causes, and what to do") < page.text.index("Requirement What must hold")
     assert {f"cause-{c.id}" for c in of.causes} <= set(page.ids)
-    assert "    leaves open A-3" in [line for line, _ in summary(of, Path("r"))]
+    assert "    leaves open A-3: trust domain b" in [line for line, _ in summary(of, Path("r"))]
 
 
 def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name_one() -> None:
     of = told(finding("B-4", Holds.NO, ONE))
 
     assert advice_on(of, (judged(of, "B-4"),)) == (
-        "The cause could not be told from this finding. It is probably one that another requirement names: "
-        f"see A-2, which names {CAUSE}.",
+        "The cause is not known. First remove the causes that break other requirements, then run the suite again: "
+        f"{CAUSE} (A-2). What would settle it: read the evidence of this requirement in the report, "
+        "the deciding reading first.",
     )
-    assert f'see <a href="#A-2">A-2</a>, which names <a href="#cause-{CAUSE}">{CAUSE}</a>.' in article(of, "B-4")
+    assert f'<a href="#cause-{CAUSE}">{CAUSE}</a> (<a href="#A-2">A-2</a>). What would' in article(of, "B-4")
     alone = replace(of, judged=tuple(j for j in of.judged if j.requirement.id == "B-4"))
     (said,) = advice_on(alone, alone.judged)
-    assert said.startswith("The cause could not be told from this finding. What would settle it: the readings")
+    assert said.startswith("The cause is not known. What would settle it: read the evidence")
 
 
 def test_one_cause_has_its_remedy_and_nothing_else_is_advised() -> None:
-    of, cause = report(), described(CAUSE)
+    of, cause = report(), CAUSES[CAUSE]
 
     assert advice_on(of, (judged(of, "A-2"),)) == ()
-    assert hints_of(of, (judged(of, "A-2"),)) == (
+    assert hints_of(of, judged(of, "A-2")) == (
         f"Cause: {cause.sentence} ({CAUSE})",
         f"What to do: 1. {cause.remedy[0]}",
         f"2. {cause.remedy[1]}",
         f"3. {cause.remedy[2]}",
         f"Check again: {cause.check}",
     )
-    assert "\n".join(hints_of(of, (judged(of, "A-2"),))) in to_junit(of)
+    assert "\n".join(hints_of(of, judged(of, "A-2"))) in to_junit(of)
 
 
 def test_what_could_not_be_determined_says_what_would_settle_it() -> None:
@@ -100,8 +103,9 @@ def test_a_failure_of_a_self_test_or_of_a_proof_of_istio_is_not_blamed_on_the_in
     failed = judged(report(), "A-2")
     for about, words in ((About.SUITE, "the suite is wrong"), (About.ISTIO, "Istio behaves differently")):
         blamed = replace(failed, requirement=replace(failed.requirement, about=about), causes=())
-        (said,) = advice_on(report(), (blamed,))
+        said, cause = advice_on(report(), (blamed,))
         assert words in said
+        assert cause.startswith("The cause is not known.")
 
 
 def test_reasons_that_findings_tell_by_subject_are_not_told_twice() -> None:
@@ -136,7 +140,7 @@ def test_a_finding_is_told_by_subject_with_cause_and_readings_decisive_first() -
     (row,) = re.findall(r"<tr>(?:(?!</tr>).)*istiod certificate.*?</tr>", html, re.DOTALL)
 
     assert re.findall(r'href="#([^"]+)"', row) == [TWO.id, ONE.id, TWO.id, ONE.id, f"cause-{CAUSE}"]
-    for words in ("has an expired certificate not told", "did not answer not told", f"shown by {LONG.question}"):
+    for words in ("has an expired certificate not known", "did not answer not known", f"shown by {LONG.question}"):
         assert words in Page(f"<p>{html}").text
 
 

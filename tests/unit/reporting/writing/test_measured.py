@@ -95,11 +95,11 @@ def test_the_page_has_them_beside_the_sentence_and_on_top(told: Report) -> None:
     page = Page(to_html(told, BODIES))
 
     assert page.open == []
-    assert "Measured Number Promised" in page.text
+    assert "Measured Number Budget" in page.text
     assert "new certificate after (2 times) 20.3 to 24.91 s ✓ at most 25 s" in page.text
     assert "failed requests 612 ✕ at most 0, not kept" in page.text
     assert "it is violated 125 ms ✕ failed requests 612 (at most 0)" in page.text
-    assert "Measured Number Promised" not in Page(to_html(report(), BODIES)).text
+    assert "Measured Number Budget" not in Page(to_html(report(), BODIES)).text
 
 
 def test_the_document_keeps_them(told: Report) -> None:
