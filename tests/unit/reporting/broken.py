@@ -14,6 +14,8 @@ from facts.catalogue import parse_catalogue
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
+from facts.over_time.timeline import parse_timeline
+from facts.proxies.envoy import parse_secrets
 from judge.causes import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Authority, Ending, Waiver, judge_catalogue
@@ -33,12 +35,10 @@ DRAWN = evidence_of(
     ObjectRef("Timeline", TIMELINE.title),
     json.dumps(TIMELINE.as_document()),
     read_at=TIMELINE.ended,
-    parser="facts.over_time.timeline.parse_timeline",
+    parser=parse_timeline,
 )
 READINGS = {
-    name: evidence_of(
-        question, subject, f"{name}: as it was answered\n" * 4, read_at=sample.NOW, parser="facts.proxies.envoy.parse"
-    )
+    name: evidence_of(question, subject, f"{name}: as it was answered\n" * 4, read_at=sample.NOW, parser=parse_secrets)
     for name, question, subject in (
         ("certs", "GET /certs of Pod shop/checkout-7d9f6c5b48-00 by port-forward", PODS[0]),
         ("mesh", "GET /api/v1/namespaces/istio-system/configmaps/istio", ObjectRef("ConfigMap", "istio", "istio-system")),
