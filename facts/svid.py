@@ -170,11 +170,8 @@ def parse_der_certificates(der: bytes, where: str) -> tuple[Certificate, ...]:
 
 
 def _der_length(der: bytes) -> int:
-    """Length of the first DER element, at least 2; an element that is cut off fails in its parser."""
-    first = der[1] if len(der) > 1 else 0
-    if first < 0x80:
-        return 2 + first
-    octets = first & 0x7F
+    """Length of the first certificate. It has the long form of a length; another element fails in its parser."""
+    octets = der[1] & 0x7F if len(der) > 1 else 0
     return 2 + octets + int.from_bytes(der[2 : 2 + octets], "big")
 
 

@@ -110,6 +110,11 @@ class TestSecrets:
         assert root.validator is validator
         assert {name: len(held) for name, held in root.authorities.items()} == domains
 
+    def test_another_validator_is_named(self) -> None:
+        with pytest.raises(CouldNotTell) as caught:
+            envoy.parse_secrets(dumps.dump(validation({"custom_validator_config": {"name": "another"}})))
+        assert caught.value.seen == "'another'"
+
     @pytest.mark.parametrize(
         "damage",
         [

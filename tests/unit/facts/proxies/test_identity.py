@@ -365,3 +365,8 @@ def test_captured_normalization_is_none_as_configured() -> None:
     settings = envoy.parse_normalization(document("healthy/inbound_listeners.json"))
     assert settings == (HttpNormalization(normalize_path=False, merge_slashes=False, escaped_slashes="KEEP_UNCHANGED"),)
     assert envoy.parse_normalization({}) == ()
+
+
+def test_a_pod_is_no_gateway_unless_it_is_said_to_be_one() -> None:
+    assert not PodRef("shop", "cart-1", "uid-1", "cart", "node-1").is_gateway
+    assert str(TEST_APP) == f"Pod {TEST_APP.namespace}/{TEST_APP.name}"

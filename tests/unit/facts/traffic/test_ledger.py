@@ -133,3 +133,8 @@ def test_peers_of_several_proxies_are_told_apart() -> None:
 def test_no_header_breaks_the_parser(header: str) -> None:
     with suppress(CouldNotTell):
         parse_peers(header)
+
+
+def test_a_quoted_value_is_read_without_its_quotes() -> None:
+    (peer,) = parse_peers(r'By="spiffe://x/a";URI="spiffe://x/\"b\"";Hash="0f"')
+    assert peer == Peer(("spiffe://x/a",), ('spiffe://x/"b"',), "0f")
