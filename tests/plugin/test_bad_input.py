@@ -118,7 +118,10 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
             "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
             " traffic; saw 'cor' (--profile). Try: ",
         ),
-        (("--source", "mirror"), "saw source = mirror without registry (settings: registry). Try: give --registry HOST/PREFIX"),
+        (
+            ("--source", "mirror"),
+            "saw source = mirror without registry (settings: registry). Try: give --registry HOST/PREFIX",
+        ),
         (EXISTING, "expected one of the contexts staging; saw none (kubeconfig). Try: name one of them with --context"),
         ((*EXISTING, "--context", "stging"), "expected one of the contexts staging; saw 'stging' (kubeconfig). Try: "),
     ],
