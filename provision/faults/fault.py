@@ -38,7 +38,7 @@ class Operator:
         context: Context in it.
         tctl: Admin tctl, as a command line.
         tools: Directory in front of the PATH, with a kubectl and an istioctl; None for the installation's own.
-        run_id: Name of the run; empty to let the suite choose one.
+        run_id: Id for the run; empty to let the suite choose one.
         audit_events: File with Teleport's audit events; None for Teleport's own log.
     """
 

@@ -84,7 +84,7 @@ class Installer:
         Args:
             settings: Settings with ``cluster = kind``.
             recorder: Records the output of commands, and evidence of failures.
-            run_id: Id of the run: letters, digits and hyphens.
+            run_id: Id of this run: letters, digits and hyphens.
             on_phase: Called at the end of each phase, in the phase's thread.
 
         Raises:

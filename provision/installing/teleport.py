@@ -282,7 +282,7 @@ def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: P
     Args:
         image: Image of Teleport or of the stand-in.
         kind_name: Kind cluster that it belongs to.
-        run_id: Id of the run.
+        run_id: Id of this run.
         cluster_name: Name of the Teleport cluster.
         pace: Pace of the wait for its first answer.
         command_timeout: Seconds for one tctl command later.

@@ -80,7 +80,7 @@ def _with(path: str, value: object) -> Change:
 
 @contextmanager
 def _widened(scene: Scene) -> Iterator[Operator]:
-    """Allow the service account with which the suite will try to join; its namespace contains the name of the run."""
+    """Allow the service account with which the suite will try to join; its namespace contains the id of this run."""
     named = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
     other = f"{SCRATCH}{named.run_id}:{JOINER}"
     allow = [{"service_account": account} for account in (f"{TBOT_NAMESPACE}:{TBOT}", other)]
