@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +15,10 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from judge.causes import CAUSES
-from judge.findings import Claim, confirmed_of, listed, place, problem
+from judge.findings import Claim, confirmed_of, listed, longest, place, problem, readings, time_until, true_ones
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import inapplicable
+from tests.unit.judge.certificates import NOW
 
 CLAIM = Claim("ID-01", "pods that are up", "2 pods", ("ev-1", "ev-2", "ev-1"), "the guide is content")
 A, B = ObjectRef("Pod", "a"), ObjectRef("Pod", "b")
@@ -162,3 +165,29 @@ def test_things_are_listed_sorted_and_once(things: list[str]) -> None:
     assert listed(things) == (", ".join(sorted(set(things))) or "none")
     assert listed([*things, *things]) == listed(things)
     assert listed([], "no pod") == "no pod"
+
+
+# Numbers and lists.
+
+
+@given(seconds=st.integers(-1000, 1000), budget=st.none() | st.integers(0, 1000))
+def test_a_time_until_something_is_never_negative_and_none_where_it_never_came(seconds: int, budget: int | None) -> None:
+    (measure,) = time_until("time", NOW, NOW + timedelta(seconds=seconds), budget)
+    assert (measure.name, measure.value, measure.unit, measure.at_most) == ("time", max(0, seconds), "s", budget)
+    assert time_until("time", NOW, None, budget) == []
+
+
+@given(times=st.lists(st.floats(0, 1000)))
+def test_the_longest_of_some_times(times: list[float]) -> None:
+    assert [m.value for m in longest("time", times, 5)] == sorted(times)[-1:]
+    assert all((m.name, m.unit, m.at_most) == ("time", "s", 5) for m in longest("time", times, 5))
+
+
+def test_statements_are_told_where_they_are_true() -> None:
+    assert true_ones({"one": True, "two": 0, "three": {"it"}, "four": "", "five": False}) == ["one", "three"]
+
+
+def test_the_readings_of_facts_are_those_of_each() -> None:
+    claims = (replace(CLAIM.judged(), evidence=("ev-1", "ev-2")), replace(CLAIM.judged(), evidence=("ev-2",)))
+    assert readings(*claims) == ("ev-1", "ev-2", "ev-2")
+    assert readings() == ()

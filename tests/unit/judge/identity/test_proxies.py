@@ -246,6 +246,11 @@ def test_names(uris: tuple[str, ...], fails: set[str]) -> None:
     assert failing(make.proxy(chain=(svid(uris=uris),))) == fails
 
 
+def test_a_certificate_without_a_name_is_told_from_none() -> None:
+    for chain, words in (((svid(uris=()),), "it carries no URI name"), ((), "it holds no certificate")):
+        violated(judged(make.proxy(chain=chain))["ID-05"], "ID-05", words, causes=())
+
+
 def test_a_service_account_that_only_looks_alike_is_another() -> None:
     """The pod's own, as the API server has it, decides: not its labels, not its name."""
     pod = make.pod(service_account="test-app-2")
