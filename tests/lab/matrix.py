@@ -97,7 +97,8 @@ def misnamed(fault: Fault, seen: Certified) -> Iterator[str]:
     named = {r: seen.causes.get(r, []) for r in sorted(seen.having("fail") & fault.breaks)}
     owning = [requirement for requirement, causes in named.items() if fault.cause in causes]
     if not owning:
-        yield f"none of {', '.join(named) or 'no requirement'} names the cause {fault.cause}"
+        said = "; ".join(f"{r}: {'; '.join(seen.reasons.get(r, ()))}" for r in named)
+        yield f"no requirement names the cause {fault.cause}: {said or 'none fails'}"
     for requirement in owning:
         if missing := [step for step in CAUSES[fault.cause].remedy if step not in seen.remedies[requirement]]:
             yield f"{requirement} names {fault.cause} and the report lacks of its remedy: {'; '.join(missing)}"
