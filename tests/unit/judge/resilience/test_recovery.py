@@ -161,6 +161,12 @@ def test_who_holds_the_lost_directory_is_told_by_its_streams() -> None:
     violated(judge.lost_directory_is_found(held(2, 2, 2, 0), POD, RELOCATION, 1), "RES-05", "2 s (at most 1 s)")
 
 
+def test_only_the_loss_of_streams_tells_it_and_not_a_change_of_them() -> None:
+    finding = judge.lost_directory_is_found(held(1, 1, 2, 2, 0), POD, replace(RELOCATION, lost=at(1)), 10)
+    holds(finding, "RES-05")
+    assert measured(finding)[0].startswith(f"time until it was recognised: {(at(4) - RELOCATION.replaced).seconds} s")
+
+
 # RES-08.
 
 

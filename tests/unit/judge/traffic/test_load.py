@@ -231,6 +231,13 @@ def test_a_kept_connection_outlives_its_certificate_and_so_proves_nothing() -> N
     ).seen  # fmt: skip
 
 
+def test_a_kept_connection_that_ends_with_its_certificate_has_not_outlived_it() -> None:
+    kept = load(keeps=True, *_over_one(100))  # noqa: B026
+    ends = replace(FIRST, not_after=kept.load.ended)
+    finding = kept_connection_shows_nothing("ROT-03", [kept], [history((ends, (-1, 4.9)), (SECOND, (5, 10)))])
+    assert "had expired" not in finding.seen
+
+
 @pytest.mark.parametrize(
     ("traffic", "held", "words"),
     [
