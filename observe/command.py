@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import threading
 import time
@@ -65,6 +66,13 @@ class CommandResult:
         return said[-characters:]
 
 
+class EndedBySignal(CouldNotTell):
+    """SIGINT or SIGTERM from elsewhere ended a command, so that its exit code is no answer.
+
+    Ctrl-C goes to a whole process group, and reaches a command that has not left the group yet.
+    """
+
+
 STOP_INTERVAL = 0.2
 """Seconds between two calls of `stop`."""
 
@@ -91,6 +99,7 @@ def run(
     Raises:
         CouldNotTell: The program does not exist, did not end in time, or `stop` returned True. A non-zero exit is an
             answer, not an error.
+        EndedBySignal: SIGINT or SIGTERM from elsewhere ended it.
     """
     words = tuple(str(a) for a in argv)
     try:
@@ -121,6 +130,13 @@ def run(
         except BaseException:
             _end(process)
             raise
+    if process.returncode in (-signal.SIGINT, -signal.SIGTERM):
+        raise EndedBySignal(
+            expected="the command to end by itself",
+            seen=f"{signal.Signals(-process.returncode).name} from elsewhere ended it",
+            where=shlex.join(words),
+            remedy="run the suite again, and let its commands end",
+        )
     return CommandResult(words, process.returncode, stdout, stderr, datetime.now(UTC))
 
 

@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 
 from facts.errors import ConformanceError, ProvisioningFailed
+from observe.command import EndedBySignal
 from observe.wait import Pace
 
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+SIGNAL_ARRIVES = 5.0
+"""Seconds within which the suite notices a signal that one of its commands has noticed."""
 
 STOPPED = "stopped"
 """Message of a phase that the suite stopped."""
@@ -177,7 +181,8 @@ class Phases:
         try:
             remark = phase.act()
         except Exception as error:
-            if self.stopping():
+            # The signal that ended a command may be on its way to the suite as well.
+            if self.stopping() or (isinstance(error, EndedBySignal) and self._stopping.wait(SIGNAL_ARRIVES)):
                 end(STOPPED, ok=False)
                 raise Cancelled from error
             failure = _as_failure(phase.name, error)

@@ -13,7 +13,7 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
-from observe.command import CommandResult, must_run, run
+from observe.command import CommandResult, EndedBySignal, must_run, run
 
 SUBJECT = ObjectRef("Host", "here")
 
@@ -132,3 +132,11 @@ def test_a_command_is_in_no_group_that_a_terminals_ctrl_c_reaches() -> None:
     said = run(python("import os; print(os.getpgrp() == os.getpid())"), timeout=20)
 
     assert said.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_a_command_that_a_signal_from_elsewhere_ends_has_given_no_answer(name: str) -> None:
+    with pytest.raises(EndedBySignal) as caught:
+        run(["sh", "-c", f"kill -{name} $$; sleep 5"], timeout=5)
+    assert f"SIG{name} from elsewhere ended it" in caught.value.seen
+    assert run(["sh", "-c", "kill -KILL $$"], timeout=5).exit_code == -9

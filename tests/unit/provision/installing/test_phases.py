@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from facts.errors import CouldNotTell, ProvisioningFailed
+from observe.command import EndedBySignal
 from observe.wait import NotYet, eventually
 from provision.installing.phases import Cancelled, Part, PhaseRecord, Phases
 
@@ -206,3 +207,28 @@ def test_a_failure_that_is_handed_on_stays_the_first_phases() -> None:
         phases.ensure("b")
     phases.stop()
     assert failure.value.where == "phase a: there"
+
+
+def ended_by_signal() -> None:
+    raise EndedBySignal(expected="an end", seen="SIGTERM from elsewhere ended it", where="there", remedy="run again")
+
+
+def test_a_signal_that_a_command_notices_first_stops_the_suite_and_is_no_failure() -> None:
+    records: list[PhaseRecord] = []
+    began = threading.Event()
+
+    def act() -> None:
+        began.set()
+        ended_by_signal()
+
+    phases = Phases([Part("a", act)], on_end=records.append)
+    phases.begin("a")
+    assert began.wait(WAIT)
+    phases.stop()
+    assert [record.message for record in records] == ["stopped"]
+
+
+def test_a_signal_that_only_a_command_notices_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.installing.phases.SIGNAL_ARRIVES", 0.01)
+    with pytest.raises(ProvisioningFailed, match="SIGTERM from elsewhere ended it"):
+        Phases([Part("a", ended_by_signal)]).ensure("a")
