@@ -30,7 +30,7 @@ Feature: Unauthorized callers get no identity, and uncertified peers no connecti
     Given a test pod that accepts only mTLS
     When a client without a proxy connects to it with <claim>
     Then the test pod must refuse that certificate
-    And it must complete a handshake with a test pod that has its certificate from tbot
+    And the same test pod must complete a handshake with a test pod that has its certificate from tbot
 
     Examples:
       | claim                                      |

@@ -119,10 +119,14 @@ def profile_problems(proxy: ProxyIdentity, longest: timedelta) -> list[Problem]:
     # istiod chooses the times of its certificates; they say nothing about tbot's configuration and Teleport's clock.
     from_teleport = proxy.sds_mode in FROM_TELEPORT
     if at < leaf.not_before + SKEW:
-        said = f"its certificate is valid from {leaf.not_before:%F %T} UTC: too late at {at:%F %T} UTC for a clock {_off()}"
+        said = (
+            f"its certificate is valid from {leaf.not_before:%F %T} UTC; at {at:%F %T} UTC a peer {_off('slow')} refuses it"
+        )
         found.append(problem(proxy, said, "issuer-clock-off" if from_teleport else ""))
     if at > leaf.not_after - SKEW:
-        said = f"its certificate is valid until {leaf.not_after:%F %T} UTC: too short at {at:%F %T} UTC for a clock {_off()}"
+        said = (
+            f"its certificate is valid until {leaf.not_after:%F %T} UTC; at {at:%F %T} UTC a peer {_off('fast')} refuses it"
+        )
         found.append(problem(proxy, said))
     if (lives := leaf.not_after - leaf.not_before) > longest:
         said = f"its certificate lives {lives.total_seconds():.0f} s, more than {longest.total_seconds():.0f} s"
@@ -146,8 +150,8 @@ def _leaf_problems(leaf: Certificate) -> list[str]:
     return [f"its certificate {each}" for each in true_ones(statements)]
 
 
-def _off() -> str:
-    return f"that is {SKEW.total_seconds():.0f} s off"
+def _off(how: str) -> str:
+    return f"whose clock is {SKEW.total_seconds():.0f} s {how}"
 
 
 def grammar_problems(proxy: ProxyIdentity) -> list[Problem]:

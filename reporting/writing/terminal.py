@@ -12,6 +12,7 @@ from reporting.writing.causes import causes_found, causes_of, remedy_of
 from reporting.writing.measured import measured
 from reporting.writing.words import (
     FINDING,
+    HOW_TO_READ_STEPS,
     LOOKS,
     advice_on,
     authority_in_words,
@@ -84,7 +85,10 @@ def _headed(heading: str, lines: Iterator[Line]) -> Iterator[Line]:
 
 
 def _causes(report: Report) -> Iterator[Line]:
-    for each in causes_found(report):
+    found = causes_found(report)
+    if found:
+        yield HOW_TO_READ_STEPS, {}
+    for each in found:
         yield "", {}
         word = word_of_cause(report, each)
         aside = "" if word == Verdict.FAIL else f" [{word}]"

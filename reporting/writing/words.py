@@ -37,6 +37,11 @@ LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.
 """The look of each verdict, ending, state, answer, presence and result, by its word: a sign, so that colour is never the
 only difference, and a tone, which the style sheet and the terminal colour."""
 
+HOW_TO_READ_STEPS = (
+    "Words in capitals, `teleport-system` and `tbot` stand for the names of your install. To apply a manifest:"
+    " `envsubst < FILE | kubectl apply -f -`, with the variables of manifests/README.md set."
+)
+
 FINDING = "finding"
 """The word for a SHOULD that fails; where findings fail the run (strict), it is `fail` like any other."""
 

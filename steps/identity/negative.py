@@ -197,7 +197,7 @@ def peer_is_refused(handshake: Handshake, server: Pod, cluster: Cluster, install
     conclude(peers.peer_is_refused(handshake, install.teleport.bundle(), install.istio.authorities(), server, own))
 
 
-@then("it must complete a handshake with a test pod that has its certificate from tbot")
+@then("the same test pod must complete a handshake with a test pod that has its certificate from tbot")
 def certified_peer_is_accepted(server: Pod, conversations: Conversations, install: Install, conclude: Conclude) -> None:
     held = conversations.over_http("alpha", server.name)
     conclude(peers.right_peer_is_let_in(held.exchange, held.client, server, install.teleport.bundle()))

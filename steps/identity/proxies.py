@@ -132,7 +132,7 @@ def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: 
 
 
 @given(
-    "a probe pod on every node with the socket, with the UID of Istio's proxies, which only reads its access rights",
+    "a probe pod as the user of Istio's proxies on every node with tbot's socket, which only reads what it may do there",
     target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:

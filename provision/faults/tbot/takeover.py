@@ -82,7 +82,7 @@ FAULTS = (
         cause="socket-taken-over",
         further_causes=frozenset({"socket-directory-writable", "mount-writable"}),
         touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
-        " DaemonSet teleport-system/tbot; Deployment test-app/test-app; Pod test-app/first-comer",
+        " DaemonSet teleport-system/tbot; Deployment test-app/test-app; ServiceAccount and Pod test-app/first-comer",
         undo="The suite deletes the first pod, restores mode and template exactly, and restarts the test application.",
         breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD,
         reach=reach.TBOT | reach.INJECTED_PODS | {"ID-05", "INST-07"},

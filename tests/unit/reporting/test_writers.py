@@ -23,7 +23,7 @@ from reporting.writing.junit import to_junit
 from reporting.writing.last_look import last_look
 from reporting.writing.publish import publish
 from reporting.writing.terminal import summary
-from reporting.writing.words import reasons_of, scope_in_words, word_of
+from reporting.writing.words import HOW_TO_READ_STEPS, reasons_of, scope_in_words, word_of
 from tests.unit.reporting.sample import BODIES, CAUSE, LONG, ONE, TWO, finding, report, scenario, step
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -206,7 +206,8 @@ class TestTerminal:
         (cause,) = report().causes
 
         begin = lines.index("Causes, and what to do")
-        assert lines[begin + 1 :][:11] == [
+        assert lines[begin + 1 :][:12] == [
+            HOW_TO_READ_STEPS,
             "",
             f"× {CAUSE}: {cause.sentence}",
             "    breaks A-2: trust domain b",

@@ -324,33 +324,33 @@ CLOCK, LONG = "issuer-clock-off", "lifetime-above-maximum"
         (svid(san_critical=False), "its certificate has an empty subject, and an alternative name that is not critical", ()),
         (
             svid(starts=NOW + timedelta(minutes=1)),
-            "its certificate is valid from 2026-03-01 12:01:00 UTC: too late at 2026-03-01 12:00:00 UTC for a"
-            " clock that is 30 s off",
+            "its certificate is valid from 2026-03-01 12:01:00 UTC; at 2026-03-01 12:00:00 UTC a peer"
+            " whose clock is 30 s slow refuses it",
             (CLOCK,),
         ),
         (
             svid(starts=NOW - timedelta(seconds=10)),
-            "its certificate is valid from 2026-03-01 11:59:50 UTC: too late at 2026-03-01 12:00:00 UTC for a"
-            " clock that is 30 s off",
+            "its certificate is valid from 2026-03-01 11:59:50 UTC; at 2026-03-01 12:00:00 UTC a peer"
+            " whose clock is 30 s slow refuses it",
             (CLOCK,),
         ),
         (
             svid(minutes=5),
-            "its certificate is valid until 2026-03-01 11:55:00 UTC: too short at 2026-03-01 12:00:00 UTC for a"
-            " clock that is 30 s off",
+            "its certificate is valid until 2026-03-01 11:55:00 UTC; at 2026-03-01 12:00:00 UTC a peer"
+            " whose clock is 30 s fast refuses it",
             (),
         ),
         (
             svid(minutes=10.25),
-            "its certificate is valid until 2026-03-01 12:00:15 UTC: too short at 2026-03-01 12:00:00 UTC for a"
-            " clock that is 30 s off",
+            "its certificate is valid until 2026-03-01 12:00:15 UTC; at 2026-03-01 12:00:00 UTC a peer"
+            " whose clock is 30 s fast refuses it",
             (),
         ),
         (svid(minutes=62), "its certificate lives 3720 s, more than 3660 s", (LONG,)),
         (
             svid(starts=NOW + timedelta(hours=1), minutes=62),
-            "its certificate is valid from 2026-03-01 13:00:00 UTC: too late at 2026-03-01 12:00:00 UTC for a"
-            " clock that is 30 s off;"
+            "its certificate is valid from 2026-03-01 13:00:00 UTC; at 2026-03-01 12:00:00 UTC a peer"
+            " whose clock is 30 s slow refuses it;"
             " its certificate lives 3720 s, more than 3660 s",
             (CLOCK, LONG),
         ),
