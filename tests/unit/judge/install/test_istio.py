@@ -193,7 +193,7 @@ def test_each_image_of_another_version_is_named() -> None:
         " Istio in istio-system: the injector puts 1.30.2 into pods"
     )
     assert finding.expected == "every Istio image to carry istioctl's version 1.31.0"
-    assert "with istioctl of one version: `istioctl install -f`" in " ".join(CAUSES["istio-versions-mixed"].remedy)
+    assert "with istioctl of one version: `istioctl install -f FILE`" in " ".join(CAUSES["istio-versions-mixed"].remedy)
 
 
 @pytest.mark.parametrize("version", ["1.30.3", "1.32.0"])

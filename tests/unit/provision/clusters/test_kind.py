@@ -9,6 +9,7 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.recorder import KeptInMemory
+from observe.command import EndedBySignal
 from observe.wait import Pace
 from provision.clusters.kind import LOOKS, Kind, cluster_config
 from provision.clusters.sources import Sources
@@ -151,7 +152,7 @@ def test_a_node_that_docker_makes_after_kind_was_ended_is_removed_too(
     esac
     exit 0"""
     kind = a_kind(tmp_path, script)
-    with pytest.raises(ProvisioningFailed, match="exit code -2"):
+    with pytest.raises(EndedBySignal):
         kind.make(reuse=False)
     kind.remove()
     assert (tmp_path / "gone").exists()
@@ -161,7 +162,7 @@ def test_a_node_that_docker_makes_after_kind_was_ended_is_removed_too(
 def test_nodes_that_never_come_are_not_waited_for_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provision.clusters.kind.LATECOMERS", Pace(timeout=0.1, interval=0.01))
     kind = a_kind(tmp_path, '[ "$1" = create ] && kill -INT $$ && sleep 5; exit 0')
-    with pytest.raises(ProvisioningFailed):
+    with pytest.raises(EndedBySignal):
         kind.make(reuse=False)
     kind.remove()
     assert not (tmp_path / "kubeconfig").exists()
