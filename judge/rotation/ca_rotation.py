@@ -8,7 +8,7 @@ from itertools import groupby
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
 from facts.measure import Measure
-from facts.over_time.ca_rotation import ANOTHER, Generations, PhaseExpectation, Stage, told
+from facts.over_time.ca_rotation import ANOTHER, NEW, OLD, Generations, PhaseExpectation, Stage, told
 from facts.over_time.history import History
 from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate
@@ -77,16 +77,17 @@ def _problems(stage: Stage) -> list[Problem]:
         found.append(Problem(AUTHORITY, said, "", stage.bundle.evidence))
     for proxy in stage.fleet.proxies:
         if lacks := wanted.lacks(proxy, stage.generations):
-            cause = "bundle-not-delivered" if _has_an_old_bundle(proxy, stage) else ""
+            cause = "rotation-not-followed" if _is_in_another_phase(proxy, stage) else ""
             found.append(problem(proxy, f"{phase}: on {proxy.pod.node} it {lacks}", cause))
     return found
 
 
-def _has_an_old_bundle(proxy: ProxyIdentity, stage: Stage) -> bool:
-    """Tell whether Teleport publishes the right authorities, and a proxy trusts those of another phase."""
-    trusted = stage.generations.trusted_by(proxy)
-    is_published = stage.generations.named(stage.bundle.authorities) == stage.wanted.trusted
-    return is_published and trusted not in ((), stage.wanted.trusted) and ANOTHER not in trusted
+def _is_in_another_phase(proxy: ProxyIdentity, stage: Stage) -> bool:
+    """Tell whether Teleport publishes the right authorities, and a proxy has all that it holds from another phase."""
+    generations = stage.generations
+    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
+    is_published = generations.named(stage.bundle.authorities) == stage.wanted.trusted
+    return is_published and bool(trusted) and ANOTHER not in trusted and issuer in (OLD, NEW)
 
 
 def peers_saw_the_change(

@@ -83,7 +83,7 @@ class Cut:
 
 
 @contextmanager
-def _bundle_frozen(scene: Scene) -> Iterator[None]:
+def _cut_off(scene: Scene) -> Iterator[None]:
     cut = Cut(scene, scene.nodes()[0])
     cut.begin()
     try:
@@ -95,14 +95,15 @@ def _bundle_frozen(scene: Scene) -> Iterator[None]:
 
 FAULTS = (
     Fault(
-        name="bundle-frozen",
+        name="tbot-cut-off-during-ca-rotation",
         description="A firewall cuts tbot on one node off from Teleport as soon as a rotation of the SPIFFE authority has"
-        " begun, until the rotation is over: the phases in between do not reach the proxies there.",
-        cause="bundle-not-delivered",
+        " begun, until the rotation is over: a phase in between does not reach the proxies there. tbot may have the first"
+        " bundle before it is cut off; then its certificates fall behind in the next phase.",
+        cause="rotation-not-followed",
         touches="iptables of one node",
         undo="The suite deletes the rules and waits until every Envoy has its streams again.",
         breaks=frozenset({"ROT-04"}),
         reach=reach.CERTIFICATES,
-        inject=_bundle_frozen,
+        inject=_cut_off,
     ),
 )

@@ -54,7 +54,7 @@ def held(*trusted: Certificate) -> Any:
     return proxy("app", CLIENTS, root_authorities={TRUST_DOMAIN: trusted})
 
 
-FROZEN = "bundle-not-delivered"
+BEHIND = "rotation-not-followed"
 STAGES = [stage(wanted, waited) for wanted, waited in zip(PLAN, (2, 3.5, 1), strict=True)]
 INIT, CLIENTS, _STANDBY = PLAN
 
@@ -82,8 +82,11 @@ def test_one_that_was_followed_late_breaks_the_budget() -> None:
     ("changes", "words", "causes"),
     [
         ({"fleet": make.fleet(proxy("app", CLIENTS), proxy("web", INIT))},
-         "Pod test-app/web: update_clients: on node-1 it has a certificate of the old, not of the new", ()),
-        ({"fleet": make.fleet(held(BEFORE))}, "trusts the old, not the old and the new", (FROZEN,)),
+         "Pod test-app/web: update_clients: on node-1 it has a certificate of the old, not of the new", (BEHIND,)),
+        ({"fleet": make.fleet(proxy("app", CLIENTS, chain=()))}, "it has a certificate of none, not of the new", ()),
+        ({"fleet": make.fleet(proxy("app", CLIENTS, chain=(svid(issuer="strange"),)))},
+         "it has a certificate of another, not of the new", ()),
+        ({"fleet": make.fleet(held(BEFORE))}, "trusts the old, not the old and the new", (BEHIND,)),
         ({"fleet": make.fleet(held())}, "trusts none, not the old and the new", ()),
         ({"fleet": make.fleet(held(BEFORE, authority("strange")))}, "trusts the old and another", ()),
         ({"fleet": make.fleet(held(BEFORE)), "bundle": make.bundle(authorities=(BEFORE,))}, "trusts the old", ()),
