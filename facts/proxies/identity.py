@@ -9,7 +9,7 @@ from typing import Any
 
 from facts.document import damaged
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
 from facts.proxies.envoy import AgentMetrics, HttpNormalization, SdsStreams, Validator
@@ -133,7 +133,7 @@ class Fleet:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        return tuple(i for proxy in self.proxies for i in proxy.evidence)
+        return readings(*self.proxies)
 
 
 @dataclass(frozen=True, slots=True)

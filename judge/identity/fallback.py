@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem
 from facts.guide import GuideAnswer
 from facts.istio.istio_ca import IstioAuthorities
@@ -16,7 +17,7 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, Handshake, NotRun
 from facts.traffic.refusal import AttemptEnd
-from judge.findings import LOOK_FIRST, Claim, listed, problem, readings
+from judge.findings import LOOK_FIRST, Claim, listed, problem
 from judge.fleet import how_to_read, not_read
 from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies

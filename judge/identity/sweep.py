@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
@@ -25,7 +26,7 @@ from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from judge.findings import Claim, problem, readings
+from judge.findings import Claim, problem
 from judge.fleet import of_proxies
 from judge.identity.proxies import (
     Lifetime,

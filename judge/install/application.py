@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from facts.document import Absent, when
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.workloads import TEMPLATES, Deployment
-from judge.findings import Claim, listed, place, problem, readings
+from judge.findings import Claim, listed, place, problem
 
 SOCKET_VOLUME = "workload-socket"
 SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
@@ -14,7 +14,7 @@ from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
 from facts.proxies.envoy import STREAMS
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from judge.findings import Claim, listed, problem, readings, time_until
+from judge.findings import Claim, listed, problem, time_until
 from judge.fleet import not_read
 from judge.identity.proxies import CAUSES_OF_MODES, mode_problems, own_identity_problems, stream_problems, supply_problems
 from judge.install.application import SOCKET_VOLUME

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.over_time.outage import NodeRestart, Relocation
 from facts.proxies.sds_mode import SdsMode
@@ -54,7 +55,7 @@ class NodeOutages:
         self._outages = outages
         self._machines = machines
         self._pace = pace
-        self._directory, _slash, self._socket = tbot.socket_on_node.rpartition("/")
+        self._directory = tbot.socket_on_node.rpartition("/")[0]
 
     @contextmanager
     def without_tbot_beside_its_socket(self, node: str) -> Iterator[OngoingOutage]:
@@ -95,7 +96,7 @@ class NodeOutages:
             lost = datetime.now(UTC)
             replaced, back, words = self._replace_tbot(node, patience)
             there, now = machines.read(node, "sh", "-c", 'stat --format %i "$0" 2>/dev/null; true', self._directory)
-            evidence = (before, now, *(e for p in self._cluster.pods(*self._selected) for e in p.evidence))
+            evidence = (before, now, *readings(*self._cluster.pods(*self._selected)))
             yield Relocation(node, lost, replaced, back, words, (inode, there), evidence)
 
     def _put_back(self, node: str) -> None:

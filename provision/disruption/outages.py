@@ -16,6 +16,7 @@ from typing import Any
 
 from facts.document import when
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import Deployment
 from facts.over_time.outage import Outage
@@ -122,7 +123,7 @@ class Outages:
         pods = self._tbots(self._cluster)
         # A rollout takes one node after the other: on the last node it begins when it is over on all others.
         anew = {pod.node: when(pod.created_at, str(pod.ref)) for pod in pods}
-        return Outage("tbot", ordered, ordered, ordered, back, shown_by, tuple(_evidence(pods)), anew=anew)
+        return Outage("tbot", ordered, ordered, ordered, back, shown_by, readings(*pods), anew=anew)
 
     @contextmanager
     def without_tbot(self, then: Callable[[], None] = lambda: None) -> Iterator[OngoingOutage]:
@@ -157,7 +158,7 @@ class Outages:
         put_back("tbot may run again", lambda: self._send_tbot(dict.fromkeys(NOWHERE)), self._pace, by_hand=by_hand)
         self._await_tbot()
         going.back = datetime.now(UTC)
-        going.evidence += _evidence(self._tbots(self._cluster))
+        going.evidence += readings(*self._tbots(self._cluster))
 
     @contextmanager
     def without_teleport(self) -> Iterator[OngoingOutage]:
@@ -197,7 +198,7 @@ class Outages:
                 self._scale(deployment, 0)
             eventually("no istiod is left", look, self._pace)
             going.gone = datetime.now(UTC)
-            going.evidence += _evidence(self._cluster.deployments(self._istiod[0].namespace))
+            going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
             yield going
             _must_still_hold(look, going)
 
@@ -220,7 +221,7 @@ class Outages:
 
         eventually("an injected pod is accepted", look, self._pace)
         going.back = datetime.now(UTC)
-        going.evidence += _evidence(self._cluster.deployments(self._istiod[0].namespace))
+        going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
 
     def _scale(self, deployment: Deployment, replicas: int) -> None:
         change = {"spec": {"replicas": replicas}}
@@ -264,7 +265,3 @@ def _must_be(wanted: str, machines: Machines) -> str:
             remedy="find out what else controls it: docker events",
         )
     return reading
-
-
-def _evidence(found: Sequence[Pod] | Sequence[Deployment]) -> list[str]:
-    return list(dict.fromkeys(e for each in found for e in each.evidence))

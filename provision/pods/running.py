@@ -9,6 +9,7 @@ from typing import Any
 
 from facts.document import Absent, Reading
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import readings
 from facts.kubernetes.admission import refused_by
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
@@ -65,7 +66,7 @@ class Pods:
             self._objects.apply(document)
         except ProvisioningFailed as error:
             pods = self._cluster.pods(document["metadata"]["namespace"])
-            return Ended(error.seen, tuple(e for pod in pods for e in pod.evidence), bool(refused_by(error.seen)))
+            return Ended(error.seen, readings(*pods), bool(refused_by(error.seen)))
         return None
 
     def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | Ended:
@@ -106,7 +107,7 @@ class Pods:
             ]
             said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
             reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
-            return _ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
+            return _ended(last, reason, readings(*warnings))
 
 
 def why(pod: Pod) -> str:
