@@ -23,7 +23,7 @@ from facts.over_time.outage import Outage
 from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
@@ -214,10 +214,8 @@ class Outages:
             self._objects.await_ready("Deployment", deployment.name, self._pace, namespace=deployment.namespace)
 
         def look() -> None:
-            try:
+            with not_yet(ProvisioningFailed):
                 self._objects.would_create(pod)
-            except ProvisioningFailed as error:
-                raise NotYet(error.seen) from error
 
         eventually("an injected pod is accepted", look, self._pace)
         going.back = datetime.now(UTC)

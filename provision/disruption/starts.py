@@ -17,7 +17,7 @@ from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.proxies.watch import Watch
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.outages import OngoingOutage
 from provision.pods.clients_and_servers import TestPods
 from provision.pods.running import last_words, why
@@ -103,10 +103,8 @@ class Starts:
                 return None, str(log.document).strip()[-2000:], (*pod.evidence, log.evidence)
             if proxy is None or proxy.state != "running":
                 raise NotYet(why(pod))
-            try:
+            with not_yet(CouldNotTell):  # the container runs before Envoy listens
                 identity = read_proxy(cluster, pod)
-            except CouldNotTell as error:
-                raise NotYet(error.seen) from error  # the container runs before Envoy listens
             return identity, "", (*pod.evidence, *identity.evidence)
 
         return self._eventually(f"the proxy of {name} runs, or its agent has ended", look)

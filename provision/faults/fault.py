@@ -14,7 +14,7 @@ from facts.kubernetes.workloads import TEMPLATES
 from facts.recorder import KeptInMemory, Recorder
 from observe.command import must_run
 from observe.kubernetes.cluster import Cluster
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.supply import await_supply
 from provision.faults.reach import SAMPLE
 from provision.installing.install import Installation
@@ -167,10 +167,8 @@ class Scene:
         """
 
         def injected() -> None:
-            try:
+            with not_yet(ProvisioningFailed):
                 look(self._injected(templates)["spec"])
-            except ProvisioningFailed as error:
-                raise NotYet(error.seen) from error
 
         eventually(f"an injected pod {what}", injected, Pace(self.patience.pod_ready))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
-from observe.wait import NotYet, eventually
+from observe.wait import NotYet, eventually, not_yet
 from provision.clusters.directory import directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
@@ -251,10 +251,8 @@ class Installer:
         eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
 
     def _look_at_api(self) -> None:
-        try:
+        with not_yet(ProvisioningFailed):
             self.objects.raw("/readyz")
-        except ProvisioningFailed as error:
-            raise NotYet(error.seen) from error
 
     def _await_nodes(self) -> None:
         pace = self._phases.pace(self._patience.nodes_ready)

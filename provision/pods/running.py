@@ -14,7 +14,7 @@ from facts.kubernetes.admission import refused_by
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from observe.kubernetes.cluster import Cluster
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.installing.phases import until
 from provision.objects import Objects
 
@@ -124,10 +124,8 @@ def last_words(pod: Pod, cluster: Cluster) -> Reading:
         NotYet: There is no log: the kubelet may just have started another run.
     """
     previous = pod.proxy is not None and pod.proxy.state != "terminated"
-    try:
+    with not_yet(CouldNotTell):
         return cluster.logs(pod.namespace, pod.name, PROXY, previous=previous, tail=50)
-    except CouldNotTell as error:
-        raise NotYet(error.seen) from error
 
 
 def _ended(pod: Pod, reason: str, evidence: tuple[str, ...] = ()) -> Ended:
