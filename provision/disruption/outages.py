@@ -133,20 +133,13 @@ class Outages:
             then: Called after that change, and before the suite waits until tbot is gone.
         """
         going = OngoingOutage("tbot", "none of its pods is left")
-
-        def look() -> None:
-            if pods := self._tbots(self._unrecorded):
-                raise NotYet(f"{len(pods)} pods")
-
         with ExitStack() as undo:
             undo.callback(self._bring_back_tbot, going)
             self._send_tbot(NOWHERE)
             then()
-            eventually("no tbot is left", look, self._pace)
-            going.gone = datetime.now(UTC)
-            going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
-            yield going
-            _must_still_hold(look, going)
+            with self._without_pods(going, lambda: self._tbots(self._unrecorded)):
+                going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
+                yield going
 
     def _bring_back_tbot(self, going: OngoingOutage) -> None:
         going.recalled = datetime.now(UTC)
@@ -187,20 +180,13 @@ class Outages:
             pod: Pod that asks for injection: its admission shows that istiod is back.
         """
         going = OngoingOutage("istiod", "none of its pods is left")
-
-        def look() -> None:
-            if left := [p for d in self._istiod for p in self._pods_of(d)]:
-                raise NotYet(f"{len(left)} pods")
-
         with ExitStack() as undo:
             undo.callback(self._bring_back_istiod, going, pod)
             for deployment in self._istiod:
                 self._scale(deployment, 0)
-            eventually("no istiod is left", look, self._pace)
-            going.gone = datetime.now(UTC)
-            going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
-            yield going
-            _must_still_hold(look, going)
+            with self._without_pods(going, lambda: [p for d in self._istiod for p in self._pods_of(d)]):
+                going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
+                yield going
 
     def _bring_back_istiod(self, going: OngoingOutage, pod: Mapping[str, Any]) -> None:
         going.recalled = datetime.now(UTC)
@@ -221,6 +207,25 @@ class Outages:
         going.back = datetime.now(UTC)
         going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
 
+    @contextmanager
+    def _without_pods(self, going: OngoingOutage, pods: Callable[[], Sequence[Pod]]) -> Iterator[None]:
+        """Wait until a component has no pod left; at the end check that none has come back."""
+
+        def look() -> None:
+            if left := pods():
+                raise NotYet(f"{len(left)} pods")
+
+        eventually(f"no {going.of} is left", look, self._pace)
+        going.gone = datetime.now(UTC)
+        yield
+        if back := pods():
+            raise CouldNotTell(
+                expected=f"{going.of} to stay down until the suite brings it back",
+                seen=f"{len(back)} pods",
+                where=going.of,
+                remedy="find out what brought it back: an operator, GitOps, a colleague",
+            )
+
     def _scale(self, deployment: Deployment, replicas: int) -> None:
         change = {"spec": {"replicas": replicas}}
         self._objects.patch("apps/v1", "Deployment", deployment.name, change, namespace=deployment.namespace)
@@ -237,19 +242,6 @@ class Outages:
 
     def _await_tbot(self) -> None:
         self._objects.await_ready("DaemonSet", self._daemon_set.name, self._pace, namespace=self._daemon_set.namespace)
-
-
-def _must_still_hold(look: Callable[[], None], going: OngoingOutage) -> None:
-    """Check that a component has stayed down until now, before the suite brings it back."""
-    try:
-        look()
-    except NotYet as back:
-        raise CouldNotTell(
-            expected=f"{going.of} to stay down until the suite brings it back",
-            seen=f"{back}",
-            where=going.of,
-            remedy="find out what brought it back: an operator, GitOps, a colleague",
-        ) from back
 
 
 def _must_be(wanted: str, machines: Machines) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from facts.kubernetes.pod_spec import PROXY
@@ -21,9 +22,7 @@ def _without_overlay(scene: Scene) -> Iterator[None]:
         containers = [{"name": PROXY, "volumeMounts": [mount]}]
         return pod_template(volumes=[{"name": WORKLOAD_SOCKET, **volume}], containers=containers)
 
-    def settle() -> None:
-        scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
-
+    settle = partial(scene.await_rollout, "Deployment", GATEWAY, ISTIO_NAMESPACE)
     broken = with_volume({"emptyDir": {}, "hostPath": None}, read_only=None)
     sound = with_volume({"emptyDir": None, "hostPath": sockets}, read_only=True)
     with patched(scene, "Deployment", GATEWAY, ISTIO_NAMESPACE, spec=broken, undo=sound, then=settle):
