@@ -66,6 +66,11 @@ class Controller(Declared):
         return ObjectRef(type(self).__name__, self.name, self.namespace, self.uid)
 
     @property
+    def label_selector(self) -> str:
+        """Its selector as the API server takes it in a query."""
+        return ",".join(f"{key}={value}" for key, value in self.selector.items())
+
+    @property
     def is_current(self) -> bool:
         """The status speaks of the present specification."""
         return self.observed_generation >= self.generation

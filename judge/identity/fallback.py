@@ -11,6 +11,7 @@ from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem
 from facts.guide import GuideAnswer
 from facts.istio.istio_ca import IstioAuthorities
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
@@ -22,7 +23,6 @@ from judge.fleet import how_to_read, not_read
 from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import not_run
-from judge.install.application import SOCKET_VOLUME
 
 FAIL_OPEN_NAME = "socket"
 """The only name of a socket for which Istio's agent has a fallback; where any other is missing, the agent exits."""

@@ -10,6 +10,7 @@ from facts.finding import Finding, Problem
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
+from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.proxies.identity import Normalization, Unread
 from facts.teleport.resources import Ping
@@ -18,7 +19,6 @@ from judge.findings import Claim, listed, place, problem
 from judge.fleet import how_to_read, not_read
 from judge.install.application import socket_volume_problems
 
-PROXY = "istio-proxy"
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
 """Containers that run an image of Istio; a gateway's pod may have others."""
 

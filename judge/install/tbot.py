@@ -13,6 +13,7 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
@@ -21,7 +22,7 @@ from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
-from judge.install.application import SETTLED, SOCKET_VOLUME
+from judge.install.application import SETTLED
 from judge.install.probes import held_on, of_probes, on_node
 
 LONGEST_TOKEN = 1800

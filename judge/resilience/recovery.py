@@ -8,6 +8,7 @@ from datetime import datetime
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
@@ -17,7 +18,6 @@ from facts.teleport.bundle import TrustBundle
 from judge.findings import Claim, listed, problem, time_until
 from judge.fleet import not_read
 from judge.identity.proxies import CAUSES_OF_MODES, mode_problems, own_identity_problems, stream_problems, supply_problems
-from judge.install.application import SOCKET_VOLUME
 
 COULD_NOT_REMOVE = "existing SDS socket could not be removed"
 """Words of Istio's agent about a socket that does not answer and that it may not remove."""

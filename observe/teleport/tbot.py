@@ -40,10 +40,9 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
         config_map.evidence,
         f"ConfigMap {config_map.namespace}/{config_map.name}",
     )
-    selector = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
     pods = [
         pod
-        for pod in cluster.pods(daemon_set.namespace, selector)
+        for pod in cluster.pods(daemon_set.namespace, daemon_set.label_selector)
         if pod.owner == f"DaemonSet/{daemon_set.name}" and not pod.terminating
     ]
     return Tbot(

@@ -26,7 +26,7 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption.machines import Machines, processes_of
 from provision.disruption.outages import OngoingOutage, Outages
 from provision.disruption.supply import await_supply, uses_the_socket
-from provision.objects import Objects, selector
+from provision.objects import Objects
 
 _LOST, _OURS = ".lost", ".ours"
 _PUT_BACK = f'[ ! -d "$0{_LOST}" ] || {{ [ ! -e "$0" ] || mv "$0" "$0{_OURS}"; mv "$0{_LOST}" "$0"; rm -rf "$0{_OURS}"; }}'
@@ -199,7 +199,7 @@ class NodeOutages:
     def _selected(self) -> tuple[str, str]:
         """Namespace and label selector of tbot's pods."""
         daemon_set = self._tbot.daemon_set
-        return daemon_set.namespace, selector(daemon_set.selector)
+        return daemon_set.namespace, daemon_set.label_selector
 
     def _tbots(self, node: str) -> tuple[Pod, ...]:
         return tuple(pod for pod in self._unrecorded.pods(*self._selected) if pod.node == node)

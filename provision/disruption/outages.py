@@ -27,7 +27,7 @@ from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
-from provision.objects import Objects, selector
+from provision.objects import Objects
 
 NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
 """A node selector that no node has."""
@@ -231,10 +231,10 @@ class Outages:
         self._objects.patch("apps/v1", "Deployment", deployment.name, change, namespace=deployment.namespace)
 
     def _pods_of(self, deployment: Deployment) -> tuple[Pod, ...]:
-        return self._unrecorded.pods(deployment.namespace, selector(deployment.selector))
+        return self._unrecorded.pods(deployment.namespace, deployment.label_selector)
 
     def _tbots(self, cluster: Cluster) -> tuple[Pod, ...]:
-        return cluster.pods(self._daemon_set.namespace, selector(self._daemon_set.selector))
+        return cluster.pods(self._daemon_set.namespace, self._daemon_set.label_selector)
 
     def _send_tbot(self, nodes: Mapping[str, str | None]) -> None:
         change = {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
