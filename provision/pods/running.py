@@ -91,8 +91,8 @@ class Pods:
             if there(last):
                 return last
             if last.phase in ("Failed", "Succeeded"):
-                return _ended(last, why(last))
-            raise NotYet(why(last))
+                return _ended(last, last.why_not_ready)
+            raise NotYet(last.why_not_ready)
 
         try:
             return eventually(f"the pod {namespace}/{name}", look, self.pace(self.patience))
@@ -106,15 +106,8 @@ class Pods:
                 if event.type == "Warning" and event.about == f"Pod/{last.name}"
             ]
             said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
-            reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
+            reason = f"{_LATE} {self.patience:g} s: {last.why_not_ready}; {said or _NO_REASON}"
             return _ended(last, reason, readings(*warnings))
-
-
-def why(pod: Pod) -> str:
-    """Return why a pod is not Ready, in the words of its status."""
-    said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
-    said += [c.message for c in pod.conditions if c.status != "True" and c.message]
-    return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase
 
 
 def last_words(pod: Pod, cluster: Cluster) -> Reading:
