@@ -10,12 +10,11 @@ from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME, SPIFFE_CSI
-from facts.kubernetes.workloads import TEMPLATES, Deployment
+from facts.kubernetes.workloads import Deployment, named_templates
 from judge.findings import Claim, listed, place, problem
 
 ISTIOS_OWN_TEMPLATES = frozenset(
     {
-        "",
         "sidecar",
         "gateway",
         "grpc-agent",
@@ -64,8 +63,8 @@ def cause_of_no_socket(pod: Pod) -> str:
         return ""
     if pod.is_gateway:
         return "gateway-without-socket"
-    asked = {name.strip() for name in pod.annotations.get(TEMPLATES, "").split(",")}
-    return "template-not-requested" if asked <= ISTIOS_OWN_TEMPLATES else "template-without-node-socket"
+    asked = named_templates(pod.annotations)
+    return "template-not-requested" if ISTIOS_OWN_TEMPLATES.issuperset(asked) else "template-without-node-socket"
 
 
 def missing_pods(pods: Sequence[Pod], deployment: Deployment | Absent, where: str) -> list[Problem]:

@@ -167,10 +167,6 @@ class OwnTeleport:
             ["docker", "exec", "-i", self.container.name, "/usr/local/bin/tctl", *argv], timeout=self.timeout, stdin=stdin
         )
 
-    def audit_events(self) -> ContainerEvents:
-        """Return its audit events."""
-        return ContainerEvents(self.container)
-
     def join_network(self, name: str, pace: Pace) -> str:
         """Connect the container to a Docker network, once that exists, and return its address there.
 
