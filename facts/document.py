@@ -181,6 +181,18 @@ def when(text: str, where: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def parse_json(text: str, where: str) -> Any:
+    """One JSON document.
+
+    Raises:
+        CouldNotTell: It is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """One YAML document.
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from facts.redaction import hidden_in, redact, without_named
 
@@ -61,6 +62,19 @@ class Evidence:
     parser: str = ""
     redactions: int = 0
     exit_code: int | None = None
+
+
+class Shown(Protocol):
+    """A fact, with the readings that it was made from."""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+
+
+def readings(*facts: Shown | None) -> tuple[str, ...]:
+    """Ids of the readings that some facts were made from, each once; None stands for a fact that was not read."""
+    return tuple(dict.fromkeys(reading for fact in facts if fact is not None for reading in fact.evidence))
 
 
 def evidence_of(

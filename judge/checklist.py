@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from facts.document import Absent
+from facts.evidence import Shown, readings
 from facts.finding import Finding, Problem, Remark
 from facts.guide import GuideAnswer
 from facts.istio.injection import DryRun
@@ -22,7 +23,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, JoinToken, Ping, Role, WorkloadIdentity
 from facts.teleport.tbot import Tbot
-from judge.findings import Claim, Read, listed, problem, readings
+from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
 from judge.install.application import missing_pods, socket_volume_problems
@@ -32,7 +33,7 @@ from judge.install.teleport import absent_problem, role_problems, template_probl
 
 
 def _item(
-    requirement: str, guide: GuideAnswer, expected: str, where: str, *facts: Read, others: Iterable[str] = ()
+    requirement: str, guide: GuideAnswer, expected: str, where: str, *facts: Shown, others: Iterable[str] = ()
 ) -> Claim:
     """The claim of one item of the checklist."""
     return Claim(requirement, expected, where, (*readings(guide, *facts), *others), guide.said)

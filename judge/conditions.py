@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from facts.document import Reading
 from facts.errors import NotApplicable
+from facts.evidence import readings
 from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Node
-from judge.findings import listed, readings
+from judge.findings import listed
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, Shown
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from judge.causes import CAUSES
 
 
-class Read(Protocol):
-    """A fact, with the readings that it was made from."""
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """Ids of the readings."""
-
-
-class Subject(Read, Protocol):
+class Subject(Shown, Protocol):
     """A fact about one object."""
 
     @property
     def ref(self) -> ObjectRef:
         """The object."""
-
-
-def readings(*facts: Read) -> tuple[str, ...]:
-    """Ids of the readings that some facts were made from."""
-    return tuple(reading for fact in facts for reading in fact.evidence)
 
 
 def problem(of: Subject, said: str, cause: str = "") -> Problem:
@@ -119,16 +106,8 @@ class Claim:
 
     def unknown(self, error: CouldNotTell) -> Finding:
         """UNKNOWN, because a reading failed or could not be understood; the error has what was expected, and where."""
-        return Finding(
-            requirement=self.requirement,
-            holds=Holds.UNKNOWN,
-            expected=error.expected,
-            where=error.where,
-            unclear=(Problem(place(error.where), error.seen),),
-            evidence=tuple(dict.fromkeys(self.evidence)),
-            settle=error.remedy,
-            guide_says=self.guide_says,
-        )
+        of_error = replace(self, expected=error.expected, where=error.where)
+        return of_error.judged(unclear=[of_error.problem(error.seen)], settle=error.remedy)
 
     def not_applicable(self, condition: str) -> Finding:
         """NOT_APPLICABLE, because the evidence shows a condition that the catalogue lists."""

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facts.document import when
+from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
 from facts.proxies.identity import Fleet, ProxyIdentity, Unread
-from judge.findings import Claim, confirmed_of, problem, readings
+from judge.findings import Claim, confirmed_of, problem
 
 STARTING = timedelta(seconds=60)
 """A younger pod whose proxy is not up yet is starting; an older one whose proxy is not up has no identity."""
@@ -25,7 +26,6 @@ def of_proxies(
     *,
     confirmed: str = "",
     held: Iterable[Remark] = (),
-    notes: Iterable[Problem] = (),
     measures: Sequence[Measure] = (),
 ) -> Finding:
     """Judge a claim about a fleet, its unread proxies included: one that is down has no identity, any other is unclear.
@@ -37,7 +37,6 @@ def of_proxies(
         problems: Problems of the proxies that were read.
         confirmed: Observation where nothing is wrong.
         held: Observation of each proxy; those of proxies with a problem are dropped.
-        notes: Observations that break nothing here.
         measures: Numbers that the answer rests on.
     """
     known = {pod.uid: pod for pod in pods}
@@ -54,7 +53,6 @@ def of_proxies(
         confirmed,
         held=confirmed_of(held, wrong),
         unclear=not_read(unread),
-        notes=notes,
         measures=measures,
         settle=how_to_read(unread),
     )

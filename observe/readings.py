@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from facts.errors import ConformanceError
+from facts.evidence import Shown, readings
 from facts.recorder import Recorder
 
 S = TypeVar("S")
@@ -90,17 +91,9 @@ class Readings:
             return cast("T", known)
 
 
-class Shown(Protocol):
-    """A fact with the readings that show it."""
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """Ids of the readings."""
-
-
 def of_each(facts: Iterable[Shown]) -> tuple[str, ...]:
     """The ids of the readings that show several facts, each once."""
-    return tuple(dict.fromkeys(e for fact in facts for e in fact.evidence))
+    return readings(*facts)
 
 
 def at_once(look: Callable[[S], T], subjects: Iterable[S]) -> tuple[T, ...]:

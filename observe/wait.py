@@ -7,14 +7,15 @@ attempts, the time it took and the last observation.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_fixed
 
-from facts.errors import CouldNotTell
+from facts.errors import ConformanceError, CouldNotTell
 
 T = TypeVar("T")
 
@@ -38,6 +39,15 @@ class Pace:
     interval: float = 0.25
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+
+
+@contextmanager
+def not_yet(*errors: type[ConformanceError]) -> Iterator[None]:
+    """Within a look, take errors of these types for `NotYet`, with what they saw."""
+    try:
+        yield
+    except errors as error:
+        raise NotYet(error.seen) from error
 
 
 def wait_until(moment: datetime) -> None:

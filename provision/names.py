@@ -19,10 +19,5 @@ TBOT_FILE = "tbot.yaml"
 APP = "test-app"
 """Name of the test application's namespace and Deployment, and the value of its pods' label ``app``."""
 
-WORKLOAD_SOCKET = "workload-socket"
-"""Volume of an injected pod with the socket of its SDS server."""
-SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
-"""Path at which Istio mounts that volume."""
-
 HTTP, TCP = 8080, 9090
 """Ports of the test pods."""

@@ -71,7 +71,7 @@ class Objects:
         self._context = context
         self._timeout = timeout
         self._discovery = discovery
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._dynamic: Any = None
         self._resources: dict[tuple[str, str], Any] = {}
         self._leaving: list[str] = []
@@ -232,9 +232,9 @@ class Objects:
         """
 
         def look() -> dict[str, Any]:
-            document, missing, pods = self._state_of(kind, name, namespace, lacks)
+            document, missing, _pods = self._state_of(kind, name, namespace, lacks)
             if missing:
-                raise NotYet("; ".join(part for part in (missing, rollout.pods_say(pods)) if part))
+                raise NotYet(missing)
             return document
 
         what = f"{kind} {namespace}/{name} is ready" if namespace else f"{kind} {name} is ready"
@@ -264,10 +264,9 @@ class Objects:
             document, missing, pods = self._state_of(kind, name, namespace, lacks)
             if not missing:
                 return ""
-            why = hopeless(document, pods)
-            if not why:
-                raise NotYet("; ".join(part for part in (missing, rollout.pods_say(pods)) if part))
-            return why
+            if why := hopeless(document, pods):
+                return why
+            raise NotYet(missing)
 
         remedy = f"kubectl describe {kind.lower()} {name} -n {namespace}"
         return eventually(f"{kind} {namespace}/{name} is ready, or cannot become so", look, pace, remedy=remedy)
@@ -275,14 +274,16 @@ class Objects:
     def _state_of(
         self, kind: str, name: str, namespace: str, lacks: Lacks | None
     ) -> tuple[dict[str, Any], str, list[dict[str, Any]]]:
-        """Return an object, what it lacks to be ready, and, if it lacks something, its pods."""
+        """Return an object, what it lacks to be ready (its pods say it too), and, if it lacks something, its pods."""
         document = self.get("v1" if kind == "Node" else "apps/v1", kind, name, namespace=namespace)
         if document is None:
             raise NotYet("it does not exist")
         missing = (lacks or _LACKS[kind])(document)
-        labels = document.get("spec", {}).get("selector", {}).get("matchLabels", {}) if missing else {}
+        if not missing:
+            return document, "", []
+        labels = document.get("spec", {}).get("selector", {}).get("matchLabels", {})
         pods = self.all_of("v1", "Pod", namespace=namespace, label_selector=selector(labels)) if labels else []
-        return document, missing, pods
+        return document, "; ".join(filter(None, (missing, rollout.pods_say(pods)))), pods
 
     def _ask(self, document: Document, verb: str, **arguments: Any) -> dict[str, Any]:
         metadata = document["metadata"]
@@ -297,31 +298,28 @@ class Objects:
             parsed: dict[str, Any] = json.loads(answer.data)
             return parsed
 
-    def _client(self) -> Any:
-        with self._lock:
-            return self._connected()
-
     def _resource(self, api_version: str, kind: str) -> Any:
         with self._lock:
             key = (api_version, kind)
             if key not in self._resources:
-                self._resources[key] = self._connected().resources.get(
+                self._resources[key] = self._client().resources.get(
                     # The prefix keeps discovery from reading every API group that has a version of this name.
                     prefix="apis" if "/" in api_version else "api", api_version=api_version, kind=kind,
                 )  # fmt: skip
             return self._resources[key]
 
-    def _connected(self) -> Any:
-        if self._dynamic is None:
-            # Imported here: the import takes half a second, which passes while kind makes the cluster.
-            from kubernetes import config  # noqa: PLC0415
-            from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
+    def _client(self) -> Any:
+        with self._lock:
+            if self._dynamic is None:
+                # Imported here: the import takes half a second, which passes while kind makes the cluster.
+                from kubernetes import config  # noqa: PLC0415
+                from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
 
-            file = str(self._kubeconfig) if self._kubeconfig else None
-            client = config.new_client_from_config(file, self._context)
-            self._discovery.parent.mkdir(parents=True, exist_ok=True)
-            self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
-        return self._dynamic
+                file = str(self._kubeconfig) if self._kubeconfig else None
+                client = config.new_client_from_config(file, self._context)
+                self._discovery.parent.mkdir(parents=True, exist_ok=True)
+                self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
+            return self._dynamic
 
 
 def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:

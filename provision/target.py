@@ -16,7 +16,7 @@ from observe.tools import Tctl
 from provision.clusters.sources import Sources, resolve
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer
-from provision.installing.teleport import OwnTeleport
+from provision.installing.teleport import ContainerEvents, OwnTeleport
 from provision.objects import Objects
 from settings import Settings, Timeouts
 
@@ -76,7 +76,7 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
 
     def audit_events() -> AuditEvents | None:
         authority = installer.authority()
-        return authority.audit_events() if isinstance(authority, OwnTeleport) else None
+        return ContainerEvents(authority.container) if isinstance(authority, OwnTeleport) else None
 
     def scene() -> Scene:
         installation = installer.installation()

@@ -334,8 +334,7 @@ class Report:
 
     def findings_of(self, requirement_id: str) -> tuple[Finding, ...]:
         """The conclusions on a requirement, in scenarios and after the run."""
-        concluded = (*(f for s in self.scenarios_of(requirement_id) for f in s.all_findings), *self.run_findings)
-        return tuple(dict.fromkeys(f for f in concluded if f.requirement == requirement_id))
+        return tuple(dict.fromkeys(f for f in self.findings if f.requirement == requirement_id))
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet, Deployment
 
@@ -90,5 +90,4 @@ def _told_by(controller: str, pods: Sequence[Pod]) -> Gateway:
     pod = pods[0]
     labels = {key: value for key, value in pod.labels.items() if key not in _OF_ONE_ROLLOUT}
     shared = {k: v for k, v in labels.items() if all(p.labels.get(k) == v for p in pods)}
-    evidence = tuple(dict.fromkeys(e for p in pods for e in p.evidence))
-    return Gateway(ObjectRef(kind, name, pod.namespace), labels, shared, pod.service_account, evidence)
+    return Gateway(ObjectRef(kind, name, pod.namespace), labels, shared, pod.service_account, readings(*pods))

@@ -121,6 +121,13 @@ class Pod(Declared):
         return self.proxy is not None
 
     @property
+    def why_not_ready(self) -> str:
+        """The reason why it is not Ready, in the words of its status; its phase where nothing says why."""
+        said = [f"{c.reason} {c.message}".strip() for c in self.containers if c.reason]
+        said += [c.message for c in self.conditions if c.status != "True" and c.message]
+        return "; ".join(dict.fromkeys(said)) or self.message or self.phase
+
+    @property
     def native_sidecar(self) -> bool:
         """Its proxy is an init container that runs as long as the pod."""
         return self.proxy is not None and self.proxy.is_init

@@ -14,6 +14,12 @@ from pydantic import BeforeValidator, Field
 from facts.declared import At, Declared, Flag, Given, ListOf, Many, Only, Read, Text, TextMap, part
 
 PROXY = "istio-proxy"
+SOCKET_VOLUME = "workload-socket"
+"""Volume of an injected pod with the socket of its SDS server."""
+SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
+"""Directory in which Istio's agent and Envoy look for the socket; it cannot be configured."""
+SPIFFE_CSI = "csi.spiffe.io"
+"""CSI driver that mounts a node's socket."""
 
 
 @dataclass(frozen=True, slots=True)

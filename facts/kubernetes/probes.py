@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from facts.declared import At, Declared, ListOf, Many, Read, read
-from facts.document import damaged
+from facts.document import parse_json
 from facts.svid import Certificate
 
 
@@ -161,17 +160,10 @@ def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> No
         CouldNotTell: The log is not the document that the probe prints.
     """
     where = f"log of the node probe on {node}"
-    return read(NodeProbe, _only_document(text, where), where, node=node, evidence=evidence)
+    return read(NodeProbe, parse_json(text, where), where, node=node, evidence=evidence)
 
 
 def parse_socket_directory_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> SocketDirectoryProbe:
     """Reads the log of a probe of the socket's directory; arguments and errors as `parse_node_probe`."""
     where = f"log of the probe of the socket's directory on {node}"
-    return read(SocketDirectoryProbe, _only_document(text, where), where, node=node, evidence=evidence)
-
-
-def _only_document(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error
+    return read(SocketDirectoryProbe, parse_json(text, where), where, node=node, evidence=evidence)

@@ -5,6 +5,7 @@ Every parser takes the decoded JSON of one object. Source: the Kubernetes API re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,6 +18,11 @@ from facts.kubernetes.pod_spec import PROXY, PodSpec, Spec
 
 TEMPLATES = "inject.istio.io/templates"
 """Annotation that names the injection templates of a pod."""
+
+
+def named_templates(annotations: Mapping[str, str]) -> list[str]:
+    """The injection templates that annotations name."""
+    return [name.strip() for name in annotations.get(TEMPLATES, "").split(",") if name.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class PodTemplate(Declared):
         proxy = self.spec.container(PROXY)
         if proxy is not None and proxy.args:
             return proxy.is_router
-        return "gateway" in [name.strip() for name in self.annotations.get(TEMPLATES, "").split(",")]
+        return "gateway" in named_templates(self.annotations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,11 @@ class Controller(Declared):
     def ref(self) -> ObjectRef:
         """The object as the subject of a reading."""
         return ObjectRef(type(self).__name__, self.name, self.namespace, self.uid)
+
+    @property
+    def label_selector(self) -> str:
+        """Its selector as the API server takes it in a query."""
+        return ",".join(f"{key}={value}" for key, value in self.selector.items())
 
     @property
     def is_current(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Generic, TypeVar
 
+from facts.evidence import ObjectRef, readings
 from facts.proxies.identity import PodRef, ProxyIdentity, Unread
 from facts.svid import Certificate
 
@@ -45,6 +46,11 @@ class History:
     pod: PodRef
     sightings: tuple[Held[ProxyIdentity], ...] = ()
     unread: tuple[Unread, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its pod, as the subject of a finding."""
+        return self.pod.ref
 
     def seen(self, identity: ProxyIdentity) -> History:
         """The history with one more look."""
@@ -116,7 +122,7 @@ class History:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of the readings at which anything had changed."""
-        return tuple(dict.fromkeys(e for s in self.sightings for e in s.what.evidence))
+        return readings(*(s.what for s in self.sightings))
 
     def _held(self, part: Callable[[ProxyIdentity], T]) -> tuple[Held[T], ...]:
         """A part of it, one value after the other."""

@@ -36,6 +36,8 @@ SERVER = r"/stats?format=json&filter=^server\.(state|uptime)$"
 INBOUND_LISTENERS = "/config_dump?resource=dynamic_listeners&name_regex=^virtualInbound$"
 ALL_LISTENERS = "/config_dump?resource=dynamic_listeners"
 AGENT_METRICS = "/stats/prometheus"
+IDENTITY = (ACTIVE_SECRETS, WARMING_SECRETS, BOOTSTRAP, SDS_HOSTS, SERVER)
+"""Paths of Envoy's admin interface that a proxy's identity is read from; the agent's metrics come on top."""
 
 
 class Validator(StrEnum):

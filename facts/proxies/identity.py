@@ -9,7 +9,7 @@ from typing import Any
 
 from facts.document import damaged
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
 from facts.proxies.envoy import AgentMetrics, HttpNormalization, SdsStreams, Validator
@@ -133,7 +133,7 @@ class Fleet:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        return tuple(i for proxy in self.proxies for i in proxy.evidence)
+        return readings(*self.proxies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,24 +151,12 @@ class Normalization:
     evidence: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyAnswers:
-    """The decoded answers that a ProxyIdentity is made of, so that it can be made again from stored evidence."""
-
-    active_secrets: Any
-    warming_secrets: Any
-    bootstrap: Any
-    sds_hosts: Any
-    server: Any
-    agent_metrics: str
-
-
-def identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: tuple[str, ...]) -> ProxyIdentity:
+def identify(pod: PodRef, answers: Mapping[str, Any], read_at: datetime, evidence: tuple[str, ...]) -> ProxyIdentity:
     """Puts one proxy's identity together.
 
     Args:
         pod: The pod, as the API server knows it.
-        answers: The answers of its Envoy and its agent.
+        answers: The decoded answers of its Envoy and its agent to each of `envoy.IDENTITY` and to `envoy.AGENT_METRICS`.
         read_at: UTC time of the last answer.
         evidence: Ids of the readings.
 
@@ -183,15 +171,15 @@ def identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: tu
         ) from error
 
 
-def _identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: tuple[str, ...]) -> ProxyIdentity:
-    active = {secret.name: secret for secret in envoy.parse_secrets(answers.active_secrets)}
-    warming = {secret.name: secret for secret in envoy.parse_secrets(answers.warming_secrets)}
+def _identify(pod: PodRef, answers: Mapping[str, Any], read_at: datetime, evidence: tuple[str, ...]) -> ProxyIdentity:
+    active = {secret.name: secret for secret in envoy.parse_secrets(answers[envoy.ACTIVE_SECRETS])}
+    warming = {secret.name: secret for secret in envoy.parse_secrets(answers[envoy.WARMING_SECRETS])}
     leaf, root = active.get(envoy.LEAF), active.get(envoy.ROOT)
     if leaf is not None and not leaf.chain:
         raise damaged("a certificate in the active secret default", "none", "secret default")
     state = SecretState.ACTIVE if leaf else SecretState.WARMING if envoy.LEAF in warming else SecretState.ABSENT
-    bootstrap = envoy.parse_bootstrap(answers.bootstrap)
-    agent: AgentMetrics = envoy.parse_agent_metrics(answers.agent_metrics)
+    bootstrap = envoy.parse_bootstrap(answers[envoy.BOOTSTRAP])
+    agent: AgentMetrics = envoy.parse_agent_metrics(answers[envoy.AGENT_METRICS])
     decision = decide(
         bootstrap=bootstrap,
         state=state,
@@ -212,11 +200,11 @@ def _identify(pod: PodRef, answers: ProxyAnswers, read_at: datetime, evidence: t
         root_authorities=root.authorities if root else {},
         has_files_cluster=bootstrap.has_files_cluster,
         socket_path=bootstrap.socket_path,
-        streams=envoy.parse_streams(answers.sds_hosts),
+        streams=envoy.parse_streams(answers[envoy.SDS_HOSTS]),
         csr_count=agent.csr_count,
         agent_certificate_held=agent.certificate_held,
         envoy_version=bootstrap.envoy_version,
-        uptime=envoy.parse_uptime(answers.server),
+        uptime=envoy.parse_uptime(answers[envoy.SERVER]),
         read_at=read_at,
         evidence=evidence,
     )

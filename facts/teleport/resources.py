@@ -372,9 +372,7 @@ def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> 
     Raises:
         CouldNotTell: One of them is damaged.
     """
-    if not isinstance(document, list):
-        raise damaged("a list of workload_identity resources", type(document).__name__, "tctl get workload_identity")
-    return tuple(parse_workload_identity(entry, evidence) for entry in document)
+    return tuple(parse_workload_identity(entry, evidence) for entry in _list(document, "workload_identity"))
 
 
 def parse_bot(document: Any, evidence: tuple[str, ...] = ()) -> Bot:
@@ -392,9 +390,7 @@ def parse_bot_instances(document: Any, evidence: tuple[str, ...] = ()) -> tuple[
     Raises:
         CouldNotTell: One of them is damaged.
     """
-    if not isinstance(document, list):
-        raise damaged("a list of bot_instance resources", type(document).__name__, "tctl get bot_instance")
-    return tuple(_bot_instance(entry, evidence) for entry in document)
+    return tuple(_bot_instance(entry, evidence) for entry in _list(document, "bot_instance"))
 
 
 def _bot_instance(entry: Any, evidence: tuple[str, ...]) -> BotInstance:
@@ -403,6 +399,12 @@ def _bot_instance(entry: Any, evidence: tuple[str, ...]) -> BotInstance:
     beat = beats.latest[-1] if beats.latest else beats.initial
     told = {"version": beat.version, "hostname": beat.hostname, "last_heartbeat": beat.recorded_at}
     return _read_one(BotInstance, entry, "bot_instance", evidence=evidence, **told)
+
+
+def _list(document: Any, name: str) -> list[Any]:
+    if not isinstance(document, list):
+        raise damaged(f"a list of {name} resources", type(document).__name__, f"tctl get {name}")
+    return document
 
 
 def _read_one(kind: type[T], document: Any, name: str, **given: Any) -> T:

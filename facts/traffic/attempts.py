@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from facts.document import damaged, need
+from facts.document import damaged, need, parse_json
 from facts.evidence import ObjectRef
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import Counters
@@ -166,10 +166,7 @@ def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], AttemptOutcome
         CouldNotTell: It printed something else.
     """
     where = "the TLS client"
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise damaged("one JSON document", text.strip()[-300:] or "nothing", where) from error
+    document = parse_json(text, where)
     shown = parse_certificates(need(document, "certificate", str, where), where)
     return shown, _outcome_of(document, where)
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from facts.document import damaged, mappings, need, texts, when
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
@@ -165,9 +166,7 @@ class Exchange:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        counted = [e for counters in (self.client, self.server) if counters for e in counters.evidence]
-        held = [e for proxy in self.proxies for e in proxy.evidence]
-        return (*self.ledger.evidence, *counted, *held, *self.policies_evidence)
+        return (*readings(self.ledger, self.client, self.server, *self.proxies), *self.policies_evidence)
 
     def held_by(self, pod: Pod) -> tuple[ProxyIdentity, ...]:
         """Identities of a pod's proxy, before and after."""

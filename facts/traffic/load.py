@@ -15,6 +15,7 @@ from typing import Any
 from facts.declared import Declared
 from facts.document import damaged, maybe, need, texts, when
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.proxies.envoy_traffic import Counters
 from facts.traffic.ledger import End, Ledger, Outcome, Peer, Request, Word, of_answer, of_error, parse_end, parse_peers
 
@@ -107,8 +108,7 @@ class Load:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        counted = [e for counters in (self.client, self.server) if counters for e in counters.evidence]
-        return (*self.ledger.evidence, *counted)
+        return readings(self.ledger, self.client, self.server)
 
     def between(self, first: datetime, last: datetime) -> tuple[Request, ...]:
         """The requests that began in a span of time."""

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem
 from facts.guide import GuideAnswer
 from facts.istio.istio_ca import IstioAuthorities
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, Handshake, NotRun
 from facts.traffic.refusal import AttemptEnd
-from judge.findings import LOOK_FIRST, Claim, listed, problem, readings
+from judge.findings import LOOK_FIRST, Claim, listed, problem
 from judge.fleet import how_to_read, not_read
 from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import not_run
-from judge.install.application import SOCKET_VOLUME
 
 FAIL_OPEN_NAME = "socket"
 """The only name of a socket for which Istio's agent has a fallback; where any other is missing, the agent exits."""

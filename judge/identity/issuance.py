@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.proxies.identity import ProxyIdentity
 from facts.teleport.audit import AuditTrail, IssuedSvid
-from judge.findings import Claim, listed, problem, readings
-from judge.fleet import each_of, of_proxies
+from judge.findings import Claim, listed, problem
 from judge.identity.proxies import FROM_TELEPORT, ObservedProxies, name_problems, request_problems, without_certificate
 from judge.identity.sweep import Expectation, failures_of
 from judge.install.istio import NO_WORKLOAD
@@ -36,17 +36,14 @@ def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> F
             problems.append(problem(one, f"it holds the same key as {other.pod}"))
         if one.leaf.serial == other.leaf.serial:
             problems.append(problem(one, f"it holds the same certificate as {other.pod}, serial {one.leaf.serial}"))
-    return of_proxies(
-        Claim(
-            "ID-09",
-            expected="a SPIFFE ID for each service account, and a key and a serial for each workload",
-            where=f"{len(sidecars.pods)} test pods on {listed(p.node for p in sidecars.pods)}",
-            evidence=sidecars.evidence,
-        ),
-        sidecars.pods,
-        sidecars.fleet,
-        problems,
-        held=each_of(proxies, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"),
+    claim = Claim(
+        "ID-09",
+        expected="a SPIFFE ID for each service account, and a key and a serial for each workload",
+        where=f"{len(sidecars.pods)} test pods on {listed(p.node for p in sidecars.pods)}",
+        evidence=sidecars.evidence,
+    )
+    return sidecars.judged(
+        claim, problems, lambda p: f"{listed(p.spiffe_ids)} on {p.pod.node}, serial {p.leaf.serial if p.leaf else ''}"
     )
 
 
@@ -71,18 +68,9 @@ def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str
             replace(each, said=f"it fails {requirement}: {each.said}") for requirement, why in failed.items() for each in why
         ]
     native = {pod.uid for pod in sidecars.pods if pod.native_sidecar}
-    return of_proxies(
-        Claim(
-            "ID-09",
-            expected="native and classic sidecars to meet ID-01 to ID-07",
-            where=listed(pod.ref for pod in sidecars.pods),
-            evidence=readings(sidecars, expectation),
-        ),
-        sidecars.pods,
-        sidecars.fleet,
-        problems,
-        held=each_of(sidecars.fleet.proxies, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar"),
-    )
+    expected = "native and classic sidecars to meet ID-01 to ID-07"
+    claim = Claim("ID-09", expected, listed(pod.ref for pod in sidecars.pods), readings(sidecars, expectation))
+    return sidecars.judged(claim, problems, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar")
 
 
 def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Finding:
@@ -101,14 +89,8 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
         by_serial.setdefault(event.serial, []).append(event)
     # Without any event for a certificate of Teleport, the log itself is missing.
     nothing = "" if trail.issued else "audit-events-not-collected"
-    proxies = sidecars.fleet.proxies
-    return of_proxies(
-        claim,
-        sidecars.pods,
-        sidecars.fleet,
-        [each for proxy in proxies for each in _trail_problems(proxy, by_serial, nothing)],
-        held=each_of(proxies, lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}"),
-    )
+    problems = [each for proxy in sidecars.fleet.proxies for each in _trail_problems(proxy, by_serial, nothing)]
+    return sidecars.judged(claim, problems, lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}")
 
 
 def _trail_problems(proxy: ProxyIdentity, by_serial: Mapping[str, Sequence[IssuedSvid]], nothing: str) -> list[Problem]:

@@ -6,15 +6,17 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
+from facts.measure import Measure
 from facts.proxies.envoy import STREAMS, Validator
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -22,7 +24,7 @@ from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import BACKDATED, DEFAULT_MAXIMUM_TTL, WorkloadIdentity
 from facts.teleport.tbot import Tbot
-from judge.findings import Claim, listed, problem, readings, true_ones
+from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import each_of, of_proxies
 from judge.install.istio import NO_WORKLOAD
 
@@ -264,6 +266,24 @@ class ObservedProxies:
         asked = {p.pod.uid for p in self.fleet.proxies} | {u.pod.uid for u in self.fleet.unread}
         return [problem(pod, "the suite did not ask it") for pod in self.pods if pod.uid not in asked]
 
+    def judged(
+        self,
+        claim: Claim,
+        problems: Iterable[Problem],
+        held: Callable[[ProxyIdentity], str],
+        measures: Sequence[Measure] = (),
+    ) -> Finding:
+        """Judge a claim about them, see `of_proxies`.
+
+        Args:
+            claim: The claim.
+            problems: Problems of the proxies that were read.
+            held: Observation of a proxy without a problem.
+            measures: Numbers that the answer rests on.
+        """
+        observed = each_of(self.fleet.proxies, held)
+        return of_proxies(claim, self.pods, self.fleet, problems, held=observed, measures=measures)
+
 
 def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod."""
@@ -372,6 +392,4 @@ def _judged(
         return claim.not_applicable(NO_WORKLOAD)
     if missing := sidecars.not_asked:
         return claim.judged(unclear=missing, settle="run again; the suite must ask every pod that it judges")
-    proxies = sidecars.fleet.proxies
-    wrong = [each for proxy in proxies for each in problems(proxy)]
-    return of_proxies(claim, sidecars.pods, sidecars.fleet, wrong, held=each_of(proxies, held))
+    return sidecars.judged(claim, [each for proxy in sidecars.fleet.proxies for each in problems(proxy)], held)

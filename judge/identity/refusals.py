@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.bundle import TrustBundle
@@ -16,7 +16,7 @@ from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
-from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, problem, readings
+from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, problem
 from judge.identity.proxies import own_identity_problems
 from judge.install.probes import held_on, on_node
 from judge.install.tbot import probe_problems

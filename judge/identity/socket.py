@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import VolumeMount
+from facts.kubernetes.pod_spec import SOCKET_VOLUME, VolumeMount
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from facts.proxies.mounts import SOCKET_DIRECTORIES, SocketMount
-from judge.findings import Claim, confirmed_of, listed, problem, readings
-from judge.install.application import SOCKET_VOLUME, socket_volume_problems
+from judge.findings import Claim, confirmed_of, listed, problem
+from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import held_on, on_node
 

@@ -17,15 +17,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.workloads import named_templates
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from judge.findings import Claim, problem, readings
+from judge.findings import Claim, problem
 from judge.fleet import of_proxies
 from judge.identity.proxies import (
     Lifetime,
@@ -120,29 +121,25 @@ def _cause_of_lacking(pod: Pod, mesh: Mesh, template: str, socket_directory: str
     if not pod.is_injected:
         return ""
     cause = socket_volume_problems(pod, socket_directory)[0].cause
-    by_default = not _names(pod.annotations.get(TEMPLATES, "")) and template in mesh.injector.default_templates
+    by_default = not named_templates(pod.annotations) and template in mesh.injector.default_templates
     # A pod that names no template asks for the default templates of the mesh.
     return "template-without-node-socket" if cause == "template-not-requested" and by_default else cause
 
 
 def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh, template: str, sibling: str) -> str:
     """The reason why a pod is meant to use Teleport's authority; empty where it is not."""
-    named = _names(pod.annotations.get(TEMPLATES, ""))
+    named = named_templates(pod.annotations)
     if template in named:
         return f"it asks for the template {template}"
     if pod.is_injected:
         if not named and not pod.is_gateway and template in mesh.injector.default_templates:
             return f"the template {template} is a default template of the mesh"
-        if namespace is not None and template in _names(namespace.annotations.get(TEMPLATES, "")):
+        if namespace is not None and template in named_templates(namespace.annotations):
             return "its namespace has the annotation, which Istio reads from pods only"
         return f"the pod {sibling} of its namespace uses the node's socket" if sibling else ""
     if sibling and namespace is not None and _injects(namespace) and not _opted_out(pod):
         return f"its namespace injects, and the pod {sibling} there uses the node's socket"
     return ""
-
-
-def _names(annotation: str) -> list[str]:
-    return [name.strip() for name in annotation.split(",") if name.strip()]
 
 
 def _injects(namespace: Labelled) -> bool:

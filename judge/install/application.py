@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from facts.document import Absent, when
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.workloads import TEMPLATES, Deployment
-from judge.findings import Claim, listed, place, problem, readings
-
-SOCKET_VOLUME = "workload-socket"
-SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
-"""Directory in which Istio's agent and Envoy look for the socket; it cannot be configured."""
-
-CSI_DRIVER = "csi.spiffe.io"
+from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME, SPIFFE_CSI
+from facts.kubernetes.workloads import Deployment, named_templates
+from judge.findings import Claim, listed, place, problem
 
 ISTIOS_OWN_TEMPLATES = frozenset(
     {
-        "",
         "sidecar",
         "gateway",
         "grpc-agent",
@@ -46,8 +41,8 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
     if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
         said = f"it mounts {volume.path} of the node, and tbot's socket is in {socket_directory}"
         return [problem(pod, said, "socket-path-differs")]
-    if volume.source == "csi" and volume.driver != CSI_DRIVER:
-        return [problem(pod, f"it has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {CSI_DRIVER}")]
+    if volume.source == "csi" and volume.driver != SPIFFE_CSI:
+        return [problem(pod, f"it has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {SPIFFE_CSI}")]
     if volume.source not in ("hostPath", "csi"):
         said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
         return [problem(pod, said, cause_of_no_socket(pod))]
@@ -68,8 +63,8 @@ def cause_of_no_socket(pod: Pod) -> str:
         return ""
     if pod.is_gateway:
         return "gateway-without-socket"
-    asked = {name.strip() for name in pod.annotations.get(TEMPLATES, "").split(",")}
-    return "template-not-requested" if asked <= ISTIOS_OWN_TEMPLATES else "template-without-node-socket"
+    asked = named_templates(pod.annotations)
+    return "template-not-requested" if ISTIOS_OWN_TEMPLATES.issuperset(asked) else "template-without-node-socket"
 
 
 def missing_pods(pods: Sequence[Pod], deployment: Deployment | Absent, where: str) -> list[Problem]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
+from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.proxies.identity import Normalization, Unread
 from facts.teleport.resources import Ping
 from facts.versions import Tool
-from judge.findings import Claim, listed, place, problem, readings
+from judge.findings import Claim, listed, place, problem
 from judge.fleet import how_to_read, not_read
 from judge.install.application import socket_volume_problems
 
-PROXY = "istio-proxy"
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
 """Containers that run an image of Istio; a gateway's pod may have others."""
 

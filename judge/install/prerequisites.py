@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
@@ -13,7 +13,7 @@ from facts.kubernetes.probes import NodeProbe, Refused
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import ClusterStatus, NoSession, Ping
 from facts.versions import Tool, Version
-from judge.findings import Claim, listed, place, readings
+from judge.findings import Claim, listed, place
 from judge.install.probes import held_on, of_probes, on_node
 
 KUBECTL_AT_LEAST = Version.parse("1.27.0")

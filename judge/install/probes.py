@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, Shown
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.probes import Refused
-from judge.findings import Claim, Read, confirmed_of
+from judge.findings import Claim, confirmed_of
 
 
-class OfNode(Read, Protocol):
+class OfNode(Shown, Protocol):
     """A fact about one node."""
 
     @property

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 from facts.document import when
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
@@ -20,8 +21,8 @@ from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.causes import causes_of_release
-from judge.findings import Claim, listed, problem, readings, true_ones
-from judge.install.application import SETTLED, SOCKET_VOLUME
+from judge.findings import Claim, listed, problem, true_ones
+from judge.install.application import SETTLED
 from judge.install.probes import held_on, of_probes, on_node
 
 LONGEST_TOKEN = 1800

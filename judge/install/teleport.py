@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.jwks import Jwks, Signature, is_placeholder, parse_jwks
 from facts.teleport.resources import Bot, JoinToken, Role, WorkloadIdentity
-from judge.findings import Claim, listed, readings, true_ones
+from judge.findings import Claim, listed, true_ones
 
 ISTIO_ID = "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}"
 """The only template that builds the SPIFFE IDs that Istio expects of peers."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from facts.evidence import Shown, readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
@@ -19,7 +20,7 @@ from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SecretState
 from facts.traffic.ledger import Outcome
 from facts.traffic.load import reasons
-from judge.findings import Claim, Read, listed, longest, problem, readings
+from judge.findings import Claim, listed, longest, problem
 from judge.rotation.renewal import restarted, why_none_came
 from judge.traffic.exchanges import NO_CERTIFICATE_REFUSED, a_certificate_was_refused
 from judge.traffic.load import Traffic, fresh, load_problem, starved, tell_nothing
@@ -222,21 +223,21 @@ def kept_its_last(requirement: str, suffered: Suffered) -> Finding:
     outage = suffered.outage
     problems = [problem(pod, "it was not Ready") for pod in outage.suffering if not pod.ready]
     there = {pod.uid for pod in outage.suffering}
-    problems += [_of(h, "it was gone") for h in suffered.histories if h.pod.uid not in there]
+    problems += [problem(h, "it was gone") for h in suffered.histories if h.pod.uid not in there]
     held: list[Remark] = []
     beyond: list[float] = []
     for history in suffered.histories:
         last = held_at(history, outage.recalled)
         if last is None:
-            problems.append(_of(history, "it had no certificate"))
+            problems.append(problem(history, "it had no certificate"))
             continue
         problems += [
-            _of(history, f"at {s.first_seen:%T} UTC its secret was {s.what.secret_state.value}")
+            problem(history, f"at {s.first_seen:%T} UTC its secret was {s.what.secret_state.value}")
             for s in _between(history, outage.gone, outage.recalled)
             if s.what.secret_state is not SecretState.ACTIVE
         ]
         beyond.append(_seconds(last.what.not_after, min(last.last_seen, outage.recalled)))
-        held.append(Remark(history.pod.ref, f"kept {last.what.serial[:8]}…, {beyond[-1]:.0f} s past its end"))
+        held.append(Remark(history.ref, f"kept {last.what.serial[:8]}…, {beyond[-1]:.0f} s past its end"))
     return Claim(
         requirement,
         "each Envoy to keep its last certificate until tbot pushes another one, in a pod that stays Ready",
@@ -267,14 +268,14 @@ def renewed_soon(requirement: str, histories: Sequence[History], outage: Outage,
     for history in histories:
         at = resupplied_at(history, outage.ordered)
         if at is None:
-            problems.append(_of(history, f"it had no certificate over another connection{why}", cause))
+            problems.append(problem(history, f"it had no certificate over another connection{why}", cause))
             continue
         took.append(_seconds(outage.anew.get(history.pod.node, outage.ordered), at))
         said = f"it had a new certificate after {took[-1]:.1f} s"
         if took[-1] > within:
-            problems.append(_of(history, f"{said}{why}", cause))
+            problems.append(problem(history, f"{said}{why}", cause))
         else:
-            held.append(Remark(history.pod.ref, said))
+            held.append(Remark(history.ref, said))
     return _of_all(requirement, f"each proxy to get a new certificate within {within:g} s", histories, outage).judged(
         problems,
         held=held,
@@ -307,12 +308,10 @@ def renewed_meanwhile(
         if had < count:
             pushed = (pushes or {}).get(history.pod.uid)
             why = why_none_came(history, pushed)
-            read = readings(history, *([pushed] if pushed else []))
             said = f"it had {had} new certificates without {outage.of}: {why.said}"
-            problems.append(Problem(history.pod.ref, said, why.cause, read))
+            problems.append(Problem(history.ref, said, why.cause, readings(history, pushed)))
     expected = f"each proxy to get at least {count} new certificates without {outage.of}"
-    counted = [pushed for pushed in (pushes or {}).values() if pushed]
-    return _of_all(requirement, expected, histories, outage, *counted).judged(
+    return _of_all(requirement, expected, histories, outage, *(pushes or {}).values()).judged(
         problems,
         held=[Remark(h.pod.ref, f"it had {had} new certificates without {outage.of}") for h, had in new if had >= count],
         measures=(
@@ -345,11 +344,7 @@ def none_was_replaced(requirement: str, before: Sequence[Pod], after: Sequence[P
     return claim.judged(problems, f"{len(after)} pods have kept their uid, and no container has restarted")
 
 
-def _of(history: History, said: str, cause: str = "") -> Problem:
-    return Problem(history.pod.ref, said, cause, history.evidence)
-
-
-def _of_all(requirement: str, expected: str, histories: Sequence[History], outage: Outage, *others: Read) -> Claim:
+def _of_all(requirement: str, expected: str, histories: Sequence[History], outage: Outage, *others: Shown | None) -> Claim:
     return Claim(requirement, expected, listed(h.pod for h in histories), readings(*histories, outage, *others))
 
 

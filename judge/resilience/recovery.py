@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
 from facts.proxies.envoy import STREAMS
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from judge.findings import Claim, listed, problem, readings, time_until
+from judge.findings import Claim, listed, problem, time_until
 from judge.fleet import not_read
 from judge.identity.proxies import CAUSES_OF_MODES, mode_problems, own_identity_problems, stream_problems, supply_problems
-from judge.install.application import SOCKET_VOLUME
 
 COULD_NOT_REMOVE = "existing SDS socket could not be removed"
 """Words of Istio's agent about a socket that does not answer and that it may not remove."""
@@ -189,7 +189,7 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
     """
     waiting = _waiting_for_the_directory(restart)
     problems = [
-        problem(pod, f"it is not Ready: {_why(pod)}", NOT_RECREATED if pod.uid in waiting else "")
+        problem(pod, f"it is not Ready: {pod.why_not_ready[:300]}", NOT_RECREATED if pod.uid in waiting else "")
         for pod in restart.after
         if not pod.ready
     ]
@@ -239,9 +239,3 @@ def _waiting_for_the_directory(restart: NodeRestart) -> set[str]:
     directories = {v.path.rstrip("/") for v in volumes if v is not None and v.source == "hostPath"}
     wants_it = all(any(v.type == "Directory" and v.path.rstrip("/") in directories for v in p.volumes) for p in stuck)
     return {pod.uid for pod in stuck} if wants_it and not all(pod.is_injected for pod in stuck) else set()
-
-
-def _why(pod: Pod) -> str:
-    said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
-    said += [c.message for c in pod.conditions if c.status != "True" and c.message]
-    return "; ".join(dict.fromkeys(said))[:300] or pod.phase

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, Shown, readings
 from facts.finding import Finding, Problem
 from facts.measure import Measure
 from facts.proxies.envoy import STREAMS
@@ -19,8 +19,8 @@ from facts.svid import Certificate
 from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbot
 from judge.causes import causes_of_release
-from judge.findings import Claim, Read, problem, readings
-from judge.fleet import each_of, how_to_read, not_read, of_proxies
+from judge.findings import Claim, problem
+from judge.fleet import how_to_read, not_read
 from judge.identity.proxies import SKEW, ObservedProxies, without_certificate
 from judge.install.istio import NO_WORKLOAD
 from judge.install.tbot import Component
@@ -192,7 +192,7 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | 
         later: The same proxies, read again after some time; None for a single reading.
     """
     expected = "every certificate to be due for renewal well before its end, by its age and its remaining life"
-    claim = _claim("ROT-01", expected, sidecars, tbot, *([later] if later else []))
+    claim = _claim("ROT-01", expected, sidecars, tbot, later)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
     proxies = sidecars.fleet.proxies
@@ -204,13 +204,11 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | 
         return _told(proxy, tbot) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
 
     remains = [each.left for each in _all_aging((*proxies, *again.values()), tbot)]
-    return of_proxies(
+    return sidecars.judged(
         claim,
-        sidecars.pods,
-        sidecars.fleet,
         [each for proxy in proxies for each in _renewal_problems(proxy, again.get(proxy.pod.uid, proxy), tbot)],
-        held=each_of(proxies, told),
-        measures=[Measure("shortest remaining life", min(remains).total_seconds(), "s")] if remains else [],
+        told,
+        [Measure("shortest remaining life", min(remains).total_seconds(), "s")] if remains else [],
     )
 
 
@@ -290,13 +288,11 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
                 said = f"the authority {authority.serial} that it trusts ends in {_seconds(rest)}"
                 problems.append(problem(held.proxy, said))
     shortest = min((held.left.total_seconds() for held in aging), default=None)
-    return of_proxies(
+    return sidecars.judged(
         claim,
-        sidecars.pods,
-        sidecars.fleet,
         problems,
-        held=each_of(proxies, lambda p: _told(p, tbot)),
-        measures=[] if shortest is None else [Measure("shortest remaining life", shortest, "s", at_least=warning or None)],
+        lambda p: _told(p, tbot),
+        [] if shortest is None else [Measure("shortest remaining life", shortest, "s", at_least=warning or None)],
     )
 
 
@@ -319,8 +315,8 @@ def none_is_overdue(
         versions: Versions of tbot, as far as they are known.
         pushes: Pushes to the overdue proxies, by uid of the pod; None where Envoy does not count them.
     """
-    read: list[Read] = [*(each for each in pushes.values() if each), *versions]
-    claim = _claim("ROT-07", "no certificate to be older than tbot's renewal interval plus a margin", sidecars, tbot, *read)
+    expected = "no certificate to be older than tbot's renewal interval plus a margin"
+    claim = _claim("ROT-07", expected, sidecars, tbot, *pushes.values(), *versions)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
     proxies = sidecars.fleet.proxies
@@ -329,18 +325,15 @@ def none_is_overdue(
     for held in (each for each in aging if each.is_overdue):
         pushed = pushes.get(held.proxy.pod.uid)
         why = held.why_overdue(pushed, _affected(tbot, held.proxy.pod.node, versions))
-        decisive = readings(held.proxy, *([pushed] if pushed else []))
-        problems.append(Problem(held.proxy.ref, f"{held.overdue}; {why.said}", why.cause, decisive))
+        problems.append(Problem(held.proxy.ref, f"{held.overdue}; {why.said}", why.cause, readings(held.proxy, pushed)))
     limits = {held.pace.oldest.total_seconds() for held in aging}
     at_most = limits.pop() if len(limits) == 1 else None
     oldest = max((held.age.total_seconds() for held in aging), default=None)
-    return of_proxies(
+    return sidecars.judged(
         claim,
-        sidecars.pods,
-        sidecars.fleet,
         problems,
-        held=each_of(proxies, lambda p: _told(p, tbot)),
-        measures=[] if oldest is None else [Measure("oldest certificate", oldest, "s", at_most=at_most)],
+        lambda p: _told(p, tbot),
+        [] if oldest is None else [Measure("oldest certificate", oldest, "s", at_most=at_most)],
     )
 
 
@@ -355,7 +348,7 @@ def _affected(tbot: Tbot, node: str, versions: Sequence[Component]) -> str:
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 
-def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbot, *others: Read) -> Claim:
+def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbot, *others: Shown | None) -> Claim:
     where = f"{len(sidecars.pods)} proxies on tbot's socket"
     return Claim(requirement, expected, where, readings(sidecars, tbot, *others))
 

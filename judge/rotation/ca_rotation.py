@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.measure import Measure
 from facts.over_time.ca_rotation import ANOTHER, NEW, OLD, Generations, PhaseExpectation, Stage, told
@@ -14,7 +14,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from facts.traffic.load import Load
-from judge.findings import Claim, listed, problem, readings
+from judge.findings import Claim, listed, problem
 from judge.traffic.load import Traffic, fresh, load_problem
 
 AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
@@ -111,11 +111,9 @@ def peers_saw_the_change(
         issuers = " → ".join(issuer for issuer, _ in spans) or "none"
         if len(spans) < 2:
             said = f"it held only certificates of {issuers}"
-            problems.append(Problem(history.pod.ref, said, evidence=history.evidence))
+            problems.append(problem(history, said))
         if ANOTHER in issuers:
-            problems.append(
-                Problem(history.pod.ref, "it held a certificate of neither authority", evidence=history.evidence)
-            )
+            problems.append(problem(history, "it held a certificate of neither authority"))
         seen = [issuer for issuer, certificates in spans if _saw(each.load, certificates)]
         shown += len(seen)
         if len(seen) < len(spans):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from facts.document import Absent
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Remark
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.proxies.pushes import Pushes
-from judge.findings import Claim, listed, problem, readings, true_ones
+from judge.findings import Claim, listed, problem, true_ones
 
 PUSHED_NOT_RENEWED = "tbot-pushes-without-renewing"
 
@@ -58,7 +58,7 @@ class Watched:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        return readings(self.before, self.history, self.after, *([self.pushes] if self.pushes else []))
+        return readings(self.before, self.history, self.after, self.pushes)
 
     @property
     def new(self) -> int:

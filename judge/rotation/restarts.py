@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from facts.evidence import readings
 from facts.finding import Finding
 from facts.kubernetes.workloads import CronJob
-from judge.findings import Claim, listed, problem, readings
+from judge.findings import Claim, listed, problem
 
 RESTARTS = re.compile(r"\brollout\s+restart\b|\bdelete\s+(?:-\S+\s+)*pods?\b")
 """Commands of kubectl that restart workloads."""

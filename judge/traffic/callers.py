@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem, told
 from facts.guide import GuideAnswer
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Outcome
-from judge.findings import listed, place, readings
+from judge.findings import listed, place
 from judge.traffic.exchanges import (
     HTTP,
     MISNAMED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import Counters
@@ -17,7 +17,7 @@ from facts.svid import workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome, Request
 from facts.traffic.load import reasons
-from judge.findings import Claim, listed, readings
+from judge.findings import Claim, listed
 from judge.identity.proxies import own_identity_problems
 
 HTTP, TCP = 8080, 9090

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.gateways import Gateway
 from facts.kubernetes.objects import Pod
@@ -13,7 +14,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome
 from facts.traffic.load import reasons
-from judge.findings import Claim, listed, problem, readings
+from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, how_to_read, not_read
 from judge.identity.proxies import own_identity_problems
 from judge.traffic.exchanges import Pair, certified, concluded, outcomes_but, strangers, turned_away_by_others
@@ -31,7 +32,7 @@ def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | 
         "TRF-05",
         "each ingress gateway to have its identity from tbot",
         listed([*(p.pod for p in fleet.proxies), *(u.pod for u in fleet.unread)], "ingress gateways"),
-        readings(fleet, bundle, *([through] if through else [])),
+        readings(fleet, bundle, through),
     )
     if fleet.unread:
         return claim.judged(unclear=not_read(fleet.unread), settle=how_to_read(fleet.unread))

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from facts.errors import CouldNotTell
+from facts.evidence import Shown, readings
 from facts.finding import Finding, Problem, Remark, told
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.traffic.ledger import Exchange, Outcome, Request
 from facts.traffic.load import Load
-from judge.findings import Claim, Read, listed, longest, readings
+from judge.findings import Claim, listed, longest
 from judge.traffic.callers import every_request_was_a_handshake
 from judge.traffic.exchanges import TCP, Pair, misdelivered, outbound, outcomes_but
 
@@ -105,7 +106,7 @@ def failed_requests(requirement: str, traffic: Sequence[Traffic], at_most: int) 
     )
 
 
-def _claim(requirement: str, expected: str, traffic: Sequence[Traffic], others: Iterable[Read]) -> Claim:
+def _claim(requirement: str, expected: str, traffic: Sequence[Traffic], others: Iterable[Shown]) -> Claim:
     """A claim about loads."""
     return Claim(requirement, expected, listed(t.pair.where for t in traffic), readings(*traffic, *others))
 

@@ -7,6 +7,7 @@ out of date, or that does not come from the claimed issuer, proves nothing.
 
 from __future__ import annotations
 
+from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
@@ -18,7 +19,7 @@ from facts.traffic.attempts import Handshake, ShownCertificate
 from facts.traffic.ledger import Exchange, Outcome
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.tls_alerts import Objection
-from judge.findings import LOOK_FIRST, Claim, listed, readings
+from judge.findings import LOOK_FIRST, Claim, listed
 from judge.identity.proxies import CAUSES_OF_MODES
 from judge.install.application import cause_of_no_socket
 from judge.traffic.exchanges import MISNAMED, NOT_VERIFIED, REFUSED_CERTIFICATES, Pair, certified, counted_by, outcomes_but

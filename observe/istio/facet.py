@@ -13,6 +13,7 @@ from facts.istio.istio_ca import CONFIG_MAP, IstioAuthorities, parse_istio_autho
 from facts.istio.mesh import Mesh
 from facts.istio.services import Ingress, Service, ingress_of
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.workloads import TEMPLATES
 from facts.proxies.identity import Fleet
 from observe.istio.mesh import read_mesh
 from observe.kubernetes.facet import ClusterFacet
@@ -124,7 +125,7 @@ class IstioFacet:
 
 def _pod(template: str, sidecar: str) -> dict[str, object]:
     """A pod as the guide's test application has it."""
-    annotations = {"inject.istio.io/templates": f"sidecar,{template}"}
+    annotations = {TEMPLATES: f"sidecar,{template}"}
     if sidecar:
         annotations["sidecar.istio.io/nativeSidecar"] = sidecar
     return {

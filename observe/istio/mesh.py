@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.istio.mesh import Mesh, parse_injector, parse_mesh_config
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.workloads import DaemonSet, Deployment
@@ -34,7 +35,6 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
     injector_map = _must_be(cluster.config_map(namespace, f"istio-sidecar-injector{suffix}"))
     config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
     workloads: tuple[Deployment | DaemonSet, ...] = (*everywhere, *cluster.daemon_sets())
-    listed = tuple(dict.fromkeys(e for w in workloads for e in w.evidence))
     return Mesh(
         namespace=namespace,
         revision=revision,
@@ -42,7 +42,7 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
         injector=injector,
         istiod=tuple(d for d in istiod if d.labels.get("istio.io/rev", DEFAULT_REVISION) == revision),
         gateways=tuple(w for w in workloads if w.template.is_gateway),
-        evidence=(*listed, *config.evidence, *injector.evidence),
+        evidence=readings(*workloads, config, injector),
     )
 
 

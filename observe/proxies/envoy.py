@@ -17,7 +17,7 @@ from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.proxies import envoy, envoy_traffic, policies, pushes
-from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyAnswers, ProxyIdentity, Unread, identify
+from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from observe.kubernetes.cluster import Cluster
 from observe.readings import at_once
@@ -25,9 +25,6 @@ from observe.readings import at_once
 ADMIN, AGENT = 15000, 15020
 AT_ONCE = 8
 _PLAIN = "/?&=,.$"
-
-IDENTITY = (envoy.ACTIVE_SECRETS, envoy.WARMING_SECRETS, envoy.BOOTSTRAP, envoy.SDS_HOSTS, envoy.SERVER)
-"""Paths of the admin interface that a proxy's identity is read from; the agent's metrics come on top."""
 
 _PARSERS: Mapping[str, Callable[..., object]] = {
     envoy.ACTIVE_SECRETS: envoy.parse_secrets,
@@ -69,17 +66,10 @@ def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
     Raises:
         CouldNotTell: The proxy cannot be read, or its answers contradict each other.
     """
-    answers = _read(cluster, pod, {ADMIN: IDENTITY, AGENT: [envoy.AGENT_METRICS]})
+    answers = _read(cluster, pod, {ADMIN: envoy.IDENTITY, AGENT: [envoy.AGENT_METRICS]})
     return identify(
         PodRef.of(pod),
-        ProxyAnswers(
-            active_secrets=answers[envoy.ACTIVE_SECRETS].document,
-            warming_secrets=answers[envoy.WARMING_SECRETS].document,
-            bootstrap=answers[envoy.BOOTSTRAP].document,
-            sds_hosts=answers[envoy.SDS_HOSTS].document,
-            server=answers[envoy.SERVER].document,
-            agent_metrics=answers[envoy.AGENT_METRICS].document,
-        ),
+        {path: reading.document for path, reading in answers.items()},
         # The uptime is subtracted from this time, so it has to be that of the answer that holds it.
         answers[envoy.SERVER].read_at,
         (*pod.evidence, *(reading.evidence for reading in answers.values())),

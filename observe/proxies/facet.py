@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SPIFFE_CSI
 from facts.proxies.identity import Fleet, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
 from facts.proxies.pushes import Pushes
@@ -52,7 +53,7 @@ class ProxiesFacet:
         """Pods with a proxy that mount tbot's socket directory."""
         directory = self.tbot.socket_directory().rstrip("/")
         return tuple(
-            p for p in self.pods() if any(v.path.rstrip("/") == directory or v.driver == "csi.spiffe.io" for v in p.volumes)
+            p for p in self.pods() if any(v.path.rstrip("/") == directory or v.driver == SPIFFE_CSI for v in p.volumes)
         )
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.pod_spec import Container, VolumeMount
 from facts.kubernetes.workloads import DaemonSet
@@ -39,20 +40,18 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
         config_map.evidence,
         f"ConfigMap {config_map.namespace}/{config_map.name}",
     )
-    selector = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
     pods = [
         pod
-        for pod in cluster.pods(daemon_set.namespace, selector)
+        for pod in cluster.pods(daemon_set.namespace, daemon_set.label_selector)
         if pod.owner == f"DaemonSet/{daemon_set.name}" and not pod.terminating
     ]
-    evidence = [*daemon_set.evidence, *config_map.evidence, *(e for pod in pods for e in pod.evidence)]
     return Tbot(
         daemon_set=daemon_set,
         pods={pod.node: pod for pod in pods if pod.node},
         container=container,
         config=config,
         config_map=config_map.name,
-        evidence=tuple(dict.fromkeys(evidence)),
+        evidence=readings(daemon_set, config_map, *pods),
         config_changed_at=config_map.changed_at,
     )
 

@@ -31,8 +31,7 @@ class TbotFacet:
     def pods_now(self) -> tuple[Pod, ...]:
         """Pods that the DaemonSet selects, listed anew each time."""
         daemon_set = self.installed().daemon_set
-        labels = ",".join(f"{key}={value}" for key, value in daemon_set.selector.items())
-        return self.cluster.reader.pods(daemon_set.namespace, labels)
+        return self.cluster.reader.pods(daemon_set.namespace, daemon_set.label_selector)
 
     def kubelet_address(self) -> KubeletAddress:
         """The address at which tbot dials its kubelet; the guide's where no tbot can be read yet."""

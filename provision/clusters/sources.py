@@ -180,7 +180,9 @@ def _on_path(program: str) -> Path:
 
 
 def _from_bundle(file: Path, *, make: str) -> Sources:
-    remedy = f"build the lab again: {make}"
+    def unusable(expected: str, seen: str, where: Path = file) -> ProvisioningFailed:
+        return ProvisioningFailed(expected=expected, seen=seen, where=str(where), remedy=f"build the lab again: {make}")
+
     try:
         bundle: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -188,13 +190,9 @@ def _from_bundle(file: Path, *, make: str) -> Sources:
             expected="a bundle of the lab", seen="no such file", where=str(file), remedy=f"build it: {make}"
         ) from error
     except (OSError, ValueError) as error:
-        raise ProvisioningFailed(
-            expected="a readable bundle of the lab", seen=str(error), where=str(file), remedy=remedy
-        ) from error
+        raise unusable("a readable bundle of the lab", str(error)) from error
     if bundle.get("schema") != BUNDLE_SCHEMA:
-        raise ProvisioningFailed(
-            expected=f"schema {BUNDLE_SCHEMA}", seen=f"schema {bundle.get('schema')}", where=str(file), remedy=remedy
-        )
+        raise unusable(f"schema {BUNDLE_SCHEMA}", f"schema {bundle.get('schema')}")
     try:
         images = {name: str(image["ref"]) for name, image in bundle["images"].items()}
         sources = Sources(
@@ -218,13 +216,9 @@ def _from_bundle(file: Path, *, make: str) -> Sources:
             older_proxy_image=images.get("proxyv2-older-envoy"),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ProvisioningFailed(
-            expected="every component in the bundle of the lab", seen=f"no {error}", where=str(file), remedy=remedy
-        ) from error
+        raise unusable("every component in the bundle of the lab", f"no {error}") from error
     named = (sources.kind_patch, sources.istio_overlay, sources.gateway_api, sources.faketime)
     for path in (sources.kind, sources.kubectl, sources.istioctl, *named):
         if path is not None and not path.is_file():
-            raise ProvisioningFailed(
-                expected="every file that the bundle of the lab names", seen="no such file", where=str(path), remedy=remedy
-            )
+            raise unusable("every file that the bundle of the lab names", "no such file", path)
     return sources

@@ -28,13 +28,11 @@ class Machines:
     """Runs commands on the machines of a cluster.
 
     Attributes:
-        nodes: Names of the nodes, and so of their containers.
         teleport: Name of Teleport's container.
         recorder: Records the output of Docker.
         timeout: Seconds for one command.
     """
 
-    nodes: tuple[str, ...]
     teleport: str
     recorder: Recorder
     timeout: float
@@ -132,7 +130,7 @@ def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machine
     names = said.stdout.split()
     if len(names) != 1:
         raise _not_ours(f"a kind cluster called {cluster} with {len(names)} containers of Teleport on this machine")
-    return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout)
+    return Machines(names[0], recorder, timeout)
 
 
 def needs_a_node_to_spare(nodes: Sequence[str]) -> None:

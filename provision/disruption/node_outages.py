@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.over_time.outage import NodeRestart, Relocation
 from facts.proxies.sds_mode import SdsMode
@@ -25,7 +26,7 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption.machines import Machines, processes_of
 from provision.disruption.outages import OngoingOutage, Outages
 from provision.disruption.supply import await_supply, uses_the_socket
-from provision.objects import Objects, selector
+from provision.objects import Objects
 
 _LOST, _OURS = ".lost", ".ours"
 _PUT_BACK = f'[ ! -d "$0{_LOST}" ] || {{ [ ! -e "$0" ] || mv "$0" "$0{_OURS}"; mv "$0{_LOST}" "$0"; rm -rf "$0{_OURS}"; }}'
@@ -54,7 +55,7 @@ class NodeOutages:
         self._outages = outages
         self._machines = machines
         self._pace = pace
-        self._directory, _slash, self._socket = tbot.socket_on_node.rpartition("/")
+        self._directory = tbot.socket_on_node.rpartition("/")[0]
 
     @contextmanager
     def without_tbot_beside_its_socket(self, node: str) -> Iterator[OngoingOutage]:
@@ -95,7 +96,7 @@ class NodeOutages:
             lost = datetime.now(UTC)
             replaced, back, words = self._replace_tbot(node, patience)
             there, now = machines.read(node, "sh", "-c", 'stat --format %i "$0" 2>/dev/null; true', self._directory)
-            evidence = (before, now, *(e for p in self._cluster.pods(*self._selected) for e in p.evidence))
+            evidence = (before, now, *readings(*self._cluster.pods(*self._selected)))
             yield Relocation(node, lost, replaced, back, words, (inode, there), evidence)
 
     def _put_back(self, node: str) -> None:
@@ -198,7 +199,7 @@ class NodeOutages:
     def _selected(self) -> tuple[str, str]:
         """Namespace and label selector of tbot's pods."""
         daemon_set = self._tbot.daemon_set
-        return daemon_set.namespace, selector(daemon_set.selector)
+        return daemon_set.namespace, daemon_set.label_selector
 
     def _tbots(self, node: str) -> tuple[Pod, ...]:
         return tuple(pod for pod in self._unrecorded.pods(*self._selected) if pod.node == node)

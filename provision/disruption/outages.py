@@ -16,17 +16,18 @@ from typing import Any
 
 from facts.document import when
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import Deployment
 from facts.over_time.outage import Outage
 from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
-from provision.objects import Objects, selector
+from provision.objects import Objects
 
 NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
 """A node selector that no node has."""
@@ -122,7 +123,7 @@ class Outages:
         pods = self._tbots(self._cluster)
         # A rollout takes one node after the other: on the last node it begins when it is over on all others.
         anew = {pod.node: when(pod.created_at, str(pod.ref)) for pod in pods}
-        return Outage("tbot", ordered, ordered, ordered, back, shown_by, tuple(_evidence(pods)), anew=anew)
+        return Outage("tbot", ordered, ordered, ordered, back, shown_by, readings(*pods), anew=anew)
 
     @contextmanager
     def without_tbot(self, then: Callable[[], None] = lambda: None) -> Iterator[OngoingOutage]:
@@ -132,20 +133,13 @@ class Outages:
             then: Called after that change, and before the suite waits until tbot is gone.
         """
         going = OngoingOutage("tbot", "none of its pods is left")
-
-        def look() -> None:
-            if pods := self._tbots(self._unrecorded):
-                raise NotYet(f"{len(pods)} pods")
-
         with ExitStack() as undo:
             undo.callback(self._bring_back_tbot, going)
             self._send_tbot(NOWHERE)
             then()
-            eventually("no tbot is left", look, self._pace)
-            going.gone = datetime.now(UTC)
-            going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
-            yield going
-            _must_still_hold(look, going)
+            with self._without_pods(going, lambda: self._tbots(self._unrecorded)):
+                going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
+                yield going
 
     def _bring_back_tbot(self, going: OngoingOutage) -> None:
         going.recalled = datetime.now(UTC)
@@ -157,7 +151,7 @@ class Outages:
         put_back("tbot may run again", lambda: self._send_tbot(dict.fromkeys(NOWHERE)), self._pace, by_hand=by_hand)
         self._await_tbot()
         going.back = datetime.now(UTC)
-        going.evidence += _evidence(self._tbots(self._cluster))
+        going.evidence += readings(*self._tbots(self._cluster))
 
     @contextmanager
     def without_teleport(self) -> Iterator[OngoingOutage]:
@@ -186,20 +180,13 @@ class Outages:
             pod: Pod that asks for injection: its admission shows that istiod is back.
         """
         going = OngoingOutage("istiod", "none of its pods is left")
-
-        def look() -> None:
-            if left := [p for d in self._istiod for p in self._pods_of(d)]:
-                raise NotYet(f"{len(left)} pods")
-
         with ExitStack() as undo:
             undo.callback(self._bring_back_istiod, going, pod)
             for deployment in self._istiod:
                 self._scale(deployment, 0)
-            eventually("no istiod is left", look, self._pace)
-            going.gone = datetime.now(UTC)
-            going.evidence += _evidence(self._cluster.deployments(self._istiod[0].namespace))
-            yield going
-            _must_still_hold(look, going)
+            with self._without_pods(going, lambda: [p for d in self._istiod for p in self._pods_of(d)]):
+                going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
+                yield going
 
     def _bring_back_istiod(self, going: OngoingOutage, pod: Mapping[str, Any]) -> None:
         going.recalled = datetime.now(UTC)
@@ -213,24 +200,41 @@ class Outages:
             self._objects.await_ready("Deployment", deployment.name, self._pace, namespace=deployment.namespace)
 
         def look() -> None:
-            try:
+            with not_yet(ProvisioningFailed):
                 self._objects.would_create(pod)
-            except ProvisioningFailed as error:
-                raise NotYet(error.seen) from error
 
         eventually("an injected pod is accepted", look, self._pace)
         going.back = datetime.now(UTC)
-        going.evidence += _evidence(self._cluster.deployments(self._istiod[0].namespace))
+        going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
+
+    @contextmanager
+    def _without_pods(self, going: OngoingOutage, pods: Callable[[], Sequence[Pod]]) -> Iterator[None]:
+        """Wait until a component has no pod left; at the end check that none has come back."""
+
+        def look() -> None:
+            if left := pods():
+                raise NotYet(f"{len(left)} pods")
+
+        eventually(f"no {going.of} is left", look, self._pace)
+        going.gone = datetime.now(UTC)
+        yield
+        if back := pods():
+            raise CouldNotTell(
+                expected=f"{going.of} to stay down until the suite brings it back",
+                seen=f"{len(back)} pods",
+                where=going.of,
+                remedy="find out what brought it back: an operator, GitOps, a colleague",
+            )
 
     def _scale(self, deployment: Deployment, replicas: int) -> None:
         change = {"spec": {"replicas": replicas}}
         self._objects.patch("apps/v1", "Deployment", deployment.name, change, namespace=deployment.namespace)
 
     def _pods_of(self, deployment: Deployment) -> tuple[Pod, ...]:
-        return self._unrecorded.pods(deployment.namespace, selector(deployment.selector))
+        return self._unrecorded.pods(deployment.namespace, deployment.label_selector)
 
     def _tbots(self, cluster: Cluster) -> tuple[Pod, ...]:
-        return cluster.pods(self._daemon_set.namespace, selector(self._daemon_set.selector))
+        return cluster.pods(self._daemon_set.namespace, self._daemon_set.label_selector)
 
     def _send_tbot(self, nodes: Mapping[str, str | None]) -> None:
         change = {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
@@ -238,19 +242,6 @@ class Outages:
 
     def _await_tbot(self) -> None:
         self._objects.await_ready("DaemonSet", self._daemon_set.name, self._pace, namespace=self._daemon_set.namespace)
-
-
-def _must_still_hold(look: Callable[[], None], going: OngoingOutage) -> None:
-    """Check that a component has stayed down until now, before the suite brings it back."""
-    try:
-        look()
-    except NotYet as back:
-        raise CouldNotTell(
-            expected=f"{going.of} to stay down until the suite brings it back",
-            seen=f"{back}",
-            where=going.of,
-            remedy="find out what brought it back: an operator, GitOps, a colleague",
-        ) from back
 
 
 def _must_be(wanted: str, machines: Machines) -> str:
@@ -264,7 +255,3 @@ def _must_be(wanted: str, machines: Machines) -> str:
             remedy="find out what else controls it: docker events",
         )
     return reading
-
-
-def _evidence(found: Sequence[Pod] | Sequence[Deployment]) -> list[str]:
-    return list(dict.fromkeys(e for each in found for e in each.evidence))

@@ -17,10 +17,10 @@ from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.proxies.watch import Watch
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.outages import OngoingOutage
 from provision.pods.clients_and_servers import TestPods
-from provision.pods.running import last_words, why
+from provision.pods.running import last_words
 
 T = TypeVar("T")
 
@@ -102,11 +102,9 @@ class Starts:
                 log = last_words(pod, cluster)
                 return None, str(log.document).strip()[-2000:], (*pod.evidence, log.evidence)
             if proxy is None or proxy.state != "running":
-                raise NotYet(why(pod))
-            try:
+                raise NotYet(pod.why_not_ready)
+            with not_yet(CouldNotTell):  # the container runs before Envoy listens
                 identity = read_proxy(cluster, pod)
-            except CouldNotTell as error:
-                raise NotYet(error.seen) from error  # the container runs before Envoy listens
             return identity, "", (*pod.evidence, *identity.evidence)
 
         return self._eventually(f"the proxy of {name} runs, or its agent has ended", look)
@@ -117,7 +115,7 @@ class Starts:
         def look(cluster: Cluster) -> Pod:
             pod = self._pod(name, cluster)
             if not pod.ready:
-                raise NotYet(why(pod))
+                raise NotYet(pod.why_not_ready)
             return pod
 
         meanwhile, words, evidence = before

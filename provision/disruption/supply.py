@@ -10,24 +10,19 @@ from collections.abc import Collection
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME, SPIFFE_CSI
 from facts.proxies import envoy
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from provision.names import WORKLOAD_SOCKET
-
-STREAMS = 2
-"""SDS streams that an Envoy holds on the socket: one for `default`, one for `ROOTCA`."""
-
-CSI_DRIVER = "csi.spiffe.io"
 
 
 def uses_the_socket(pod: Pod) -> bool:
     """Return True where a pod runs and its proxy should get its secrets from the node's socket."""
     if pod.proxy is None or pod.terminating or pod.has_ended:
         return False
-    return any((v.name == WORKLOAD_SOCKET and v.source == "hostPath") or v.driver == CSI_DRIVER for v in pod.volumes)
+    return any((v.name == SOCKET_VOLUME and v.source == "hostPath") or v.driver == SPIFFE_CSI for v in pod.volumes)
 
 
 def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
@@ -81,4 +76,4 @@ def _lack(cluster: Cluster, pod: Pod) -> str:
         seen = envoy.parse_streams(read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS].document)
     except CouldNotTell as error:
         return str(error)
-    return "" if seen.rq_active >= STREAMS else f"{pod.ref} has {seen.rq_active} of {STREAMS} streams"
+    return "" if seen.rq_active >= envoy.STREAMS else f"{pod.ref} has {seen.rq_active} of {envoy.STREAMS} streams"

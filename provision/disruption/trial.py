@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from facts.document import Absent
@@ -26,29 +27,23 @@ TOO_LATE = 10
 """Seconds past its interval after which the suite stops waiting for a renewal: more than the budget of any scenario."""
 
 
+@dataclass(slots=True)
 class Trial:
     """Proxies that the suite watches while it acts on the source of their identities, and the loads between them.
 
     Attributes:
+        cluster: Reads the cluster.
         watch: Watch of the proxies at both ends of all loads.
         pods: Pods of these proxies, as they were at the beginning.
         running: Loads, in the given order.
         lifetimes: Lifetimes of certificates from the mesh's own socket, and from the second one.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        watch: Watch,
-        pods: Sequence[Pod],
-        running: Sequence[Running],
-        lifetimes: Sequence[Lifetimes],
-    ) -> None:
-        self._cluster = cluster
-        self.watch = watch
-        self.pods = tuple(pods)
-        self.lifetimes = tuple(lifetimes)
-        self.running = tuple(running)
+    cluster: Cluster
+    watch: Watch
+    pods: tuple[Pod, ...]
+    running: tuple[Running, ...]
+    lifetimes: tuple[Lifetimes, ...]
 
     @property
     def slowest_renewal(self) -> int:
@@ -129,7 +124,7 @@ class Trial:
         Raises:
             CouldNotTell: The pod is gone.
         """
-        after = self._cluster.pod(before.namespace, before.name)
+        after = self.cluster.pod(before.namespace, before.name)
         if isinstance(after, Absent):
             raise CouldNotTell(
                 expected="the pod to stay", seen=str(after), where=str(before.ref), remedy="find out who removed it"
@@ -169,7 +164,7 @@ class Trial:
         with self.without(taken) as going:
             last_end = max(history.svids[-1].what.not_after for history in self.histories)
             wait_until(last_end + timedelta(seconds=spare))
-            found = (self._cluster.pod(pod.namespace, pod.name) for pod in self.pods)
+            found = (self.cluster.pod(pod.namespace, pod.name) for pod in self.pods)
             going.suffering = tuple(pod for pod in found if isinstance(pod, Pod))
         return going.outage
 
@@ -214,7 +209,7 @@ def trial_of(
         stack.callback(lambda: watch.timeline(title, [r.load for r in running if r.load is not None]))
         stack.enter_context(watch)
         running = stack.enter_context(under_load(cluster, planned))
-        yield Trial(cluster, watch, pods, running, lifetimes)
+        yield Trial(cluster, watch, tuple(pods), running, tuple(lifetimes))
 
 
 def planned_load(test_pods: TestPods, client: str, server: str, rate: float, *, keep: bool) -> PlannedLoad:

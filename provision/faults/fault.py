@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from facts.errors import ProvisioningFailed
-from facts.kubernetes.pod_spec import PROXY
+from facts.kubernetes.pod_spec import PROXY, SOCKET_VOLUME
 from facts.kubernetes.workloads import TEMPLATES
 from facts.recorder import KeptInMemory, Recorder
 from observe.command import must_run
 from observe.kubernetes.cluster import Cluster
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.disruption.supply import await_supply
 from provision.faults.reach import SAMPLE
 from provision.installing.install import Installation
 from provision.installing.resources import Resources
-from provision.names import APP, TBOT, TBOT_NAMESPACE, WORKLOAD_SOCKET
+from provision.names import APP, TBOT, TBOT_NAMESPACE
 from settings import Timeouts
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -167,10 +167,8 @@ class Scene:
         """
 
         def injected() -> None:
-            try:
+            with not_yet(ProvisioningFailed):
                 look(self._injected(templates)["spec"])
-            except ProvisioningFailed as error:
-                raise NotYet(error.seen) from error
 
         eventually(f"an injected pod {what}", injected, Pace(self.patience.pod_ready))
 
@@ -191,12 +189,12 @@ class Scene:
                 m.get("readOnly", False)
                 for proxy in proxies_of(spec)
                 for m in proxy["volumeMounts"]
-                if m["name"] == WORKLOAD_SOCKET
+                if m["name"] == SOCKET_VOLUME
             ]
             if all(mounts) is not read_only:
-                raise NotYet(f"the mounts of its {WORKLOAD_SOCKET} have readOnly {mounts}")
+                raise NotYet(f"the mounts of its {SOCKET_VOLUME} have readOnly {mounts}")
 
-        self.await_injected(f"has its {WORKLOAD_SOCKET} from {source}, {'read-only' if read_only else 'writable'}", look)
+        self.await_injected(f"has its {SOCKET_VOLUME} from {source}, {'read-only' if read_only else 'writable'}", look)
 
     def _injected(self, templates: str) -> dict[str, Any]:
         pod = {
@@ -229,9 +227,9 @@ def must_have_socket_from(source: str, spec: dict[str, Any]) -> None:
     Raises:
         NotYet: The volume has another source.
     """
-    keys = {key for volume in spec["volumes"] if volume["name"] == WORKLOAD_SOCKET for key in volume}
+    keys = {key for volume in spec["volumes"] if volume["name"] == SOCKET_VOLUME for key in volume}
     if source not in keys:
-        raise NotYet(f"its {WORKLOAD_SOCKET} has {sorted(keys)}")
+        raise NotYet(f"its {SOCKET_VOLUME} has {sorted(keys)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from facts.errors import ProvisioningFailed
 from facts.istio.gateway_api import CONTROLLER, parse_gateway_class
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.objects import Objects
 
 DEFINITIONS = "apiextensions.k8s.io/v1"
@@ -48,10 +48,8 @@ def await_class(objects: Objects, pace: Pace) -> None:
     """
 
     def look() -> None:
-        try:
+        with not_yet(ProvisioningFailed):  # the API server serves a new kind a moment after it accepts the definition
             found = objects.all_of("gateway.networking.k8s.io/v1", "GatewayClass")
-        except ProvisioningFailed as error:  # the API server serves a new kind a moment after it accepts the definition
-            raise NotYet(error.seen) from error
         classes = [parse_gateway_class(document) for document in found]
         if not any(each.controller == CONTROLLER for each in classes):
             raise NotYet(f"classes: {', '.join(each.name for each in classes) or 'none'}")

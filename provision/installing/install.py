@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
-from observe.wait import NotYet, eventually
+from observe.wait import NotYet, eventually, not_yet
 from provision.clusters.directory import directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
@@ -251,10 +251,8 @@ class Installer:
         eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
 
     def _look_at_api(self) -> None:
-        try:
+        with not_yet(ProvisioningFailed):
             self.objects.raw("/readyz")
-        except ProvisioningFailed as error:
-            raise NotYet(error.seen) from error
 
     def _await_nodes(self) -> None:
         pace = self._phases.pace(self._patience.nodes_ready)
@@ -312,14 +310,10 @@ class Installer:
         self.objects.apply_all(made)
         # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
-        if self.variant.as_guide:
-            # The guide has no probe: Kubernetes counts a tbot that is about to exit as available.
-            return self._settled("tbot", "DaemonSet", TBOT, lacks=lambda found: ready(found) or self._not_listening())
-        self.objects.await_ready(
-            "DaemonSet", TBOT, self._phases.pace(self._patience.rollout), namespace=TBOT_NAMESPACE, lacks=ready,
-            remedy=f"kubectl logs -n {TBOT_NAMESPACE} daemonset/{TBOT}",
-        )  # fmt: skip
-        return ""
+        # The guide has no probe: Kubernetes counts a tbot that is about to exit as available.
+        lacks = (lambda found: ready(found) or self._not_listening()) if self.variant.as_guide else ready
+        remedy = f"kubectl logs -n {TBOT_NAMESPACE} daemonset/{TBOT}"
+        return self._rolled_out("tbot", "DaemonSet", TBOT, remedy, lacks=lacks)
 
     def _not_listening(self) -> str:
         """Return the tbot pods whose log does not say yet that they listen; empty if all do."""
@@ -329,21 +323,24 @@ class Installer:
         silent = [name for name in names if tbot.LISTENING not in self.objects.raw(log.format(name))]
         return f"{', '.join(silent)} have not logged that they listen" if silent else ""
 
-    def _settled(self, phase: str, kind: str, name: str, *, lacks: Lacks | None = None) -> str:
-        """Wait for a part of the guide's installation, which may never become ready because of the guide's defects.
+    def _rolled_out(self, phase: str, kind: str, name: str, remedy: str, *, lacks: Lacks | None = None) -> str:
+        """Wait until a part is ready; one of the guide's installation may never become so because of the guide's defects.
 
         That is no error of provisioning: everything was applied, and the requirements judge the result.
 
         Returns:
             A remark on why it does not become ready; empty if it is ready.
         """
+        pace, namespace = self._phases.pace(self._patience.rollout), _NAMESPACES[phase]
+        if not self.variant.as_guide:
+            self.objects.await_ready(kind, name, pace, namespace=namespace, lacks=lacks, remedy=remedy)
+            return ""
 
         def hopeless(document: Document, pods: Sequence[Document]) -> str:
             placed = any(pod["spec"].get("nodeName") for pod in pods)
             waits = "its sidecar waits for tbot, which is not ready" if placed and "tbot" in self._not_ready else ""
             return cannot_become_ready(document, pods) or waits
 
-        pace, namespace = self._phases.pace(self._patience.rollout), _NAMESPACES[phase]
         why = self.objects.await_settled(kind, name, pace, namespace=namespace, hopeless=hopeless, lacks=lacks)
         return self._remarked(phase, f"{kind} {name} was applied and does not become ready: {why}") if why else ""
 
@@ -369,14 +366,13 @@ class Installer:
                 stop=lambda: self._phases.stopping() or gateway_waits_in_vain(),
             )  # fmt: skip
         except CouldNotTell as error:
-            if gateway_waits_in_vain():
-                failure = self._phases.failure_of("tbot")
-                if failure is not None:
-                    raise failure from error
-                return self._remarked(
-                    "istio", "the ingress gateway was applied and waits for the socket of tbot, which is not ready"
-                )
-            raise
+            if not gateway_waits_in_vain():
+                raise
+            if (failure := self._phases.failure_of("tbot")) is not None:
+                raise failure from error
+            return self._remarked(
+                "istio", "the ingress gateway was applied and waits for the socket of tbot, which is not ready"
+            )
         return ""
 
     def _await_istiod(self) -> None:
@@ -396,13 +392,7 @@ class Installer:
 
     def _deploy_app(self) -> str:
         self.objects.apply_all(self.variant.documents("test-app-deployment.yaml", self.variables()))
-        if self.variant.as_guide:
-            return self._settled("app", "Deployment", APP)
-        self.objects.await_ready(
-            "Deployment", APP, self._phases.pace(self._patience.rollout), namespace=APP,
-            remedy="kubectl describe pods -n test-app",
-        )  # fmt: skip
-        return ""
+        return self._rolled_out("app", "Deployment", APP, "kubectl describe pods -n test-app")
 
     def _collect(self, phase: str) -> None:
         if phase in _NAMESPACES:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import io
 import json
 import os
 import shlex
 import socket
-import ssl
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +21,9 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.recorder import KeptInMemory
 from observe.command import CommandResult, run
+from observe.teleport.session import TeleportSession
 from observe.wait import NotYet, Pace, eventually
 from provision.clusters.remedies import FIND_IMAGES, START_DOCKER, remedy_for
 from provision.objects import RUN_LABEL
@@ -166,10 +166,6 @@ class OwnTeleport:
         return run(
             ["docker", "exec", "-i", self.container.name, "/usr/local/bin/tctl", *argv], timeout=self.timeout, stdin=stdin
         )
-
-    def audit_events(self) -> ContainerEvents:
-        """Return its audit events."""
-        return ContainerEvents(self.container)
 
     def join_network(self, name: str, pace: Pace) -> str:
         """Connect the container to a Docker network, once that exists, and return its address there.
@@ -344,22 +340,13 @@ def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
 
     Raises:
         NotYet: The proxy returns no name.
+        BadInput: The address cannot be used.
     """
-    # Not with requests, which would use an HTTP proxy from the environment even for a container of this machine.
-    trust = ssl._create_unverified_context() if insecure else ssl.create_default_context()  # noqa: S323 - asked for
-    host, _, port = proxy.partition(":")
-    connection = http.client.HTTPSConnection(host, int(port or 443), timeout=timeout, context=trust)
+    session = TeleportSession(proxy, recorder=KeptInMemory(), timeout=timeout, insecure=insecure)
     try:
-        connection.request("GET", "/webapi/ping")
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise NotYet(f"HTTP {answer.status}")
-        return str(json.loads(body)["cluster_name"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        raise NotYet(f"{type(error).__name__}: {error}") from error
-    finally:
-        connection.close()
+        return session.ping().cluster_name
+    except CouldNotTell as error:
+        raise NotYet(f"expected {error.expected}, saw {error.seen}") from error
 
 
 def _free_port() -> int:

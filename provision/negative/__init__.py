@@ -6,8 +6,10 @@ namespaces of the suite, one with injection and one without, which the suite rem
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
+
+import pytest
 
 from facts.kubernetes.probes import Refused, SdsProbe
 from provision.negative.joining import UnauthorizedJoin
@@ -20,6 +22,24 @@ from provision.negative.without_socket import PodsWithoutSocket
 
 IDS = ("NEG-01", "NEG-02", "NEG-03", "NEG-04", "NEG-05", "NEG-06")
 """Requirements that need a negative probe."""
+
+OF_TEST_PODS = frozenset({"NEG-01", "NEG-05"})
+"""Those of them in which the untrusted client dials a test pod."""
+
+
+def requirements_of(scenarios: Iterable[pytest.Item], allowed: Collection[str]) -> set[str]:
+    """Return the ids of the requirements whose scenarios will run.
+
+    Args:
+        scenarios: Scenarios that pytest has selected.
+        allowed: Safety classes that this run allows.
+    """
+    return {
+        mark.kwargs["id"]
+        for item in scenarios
+        if all(mark.kwargs["kind"] in allowed for mark in item.iter_markers("safety"))
+        for mark in item.iter_markers("requirement")
+    }
 
 
 class NegativeProbes:

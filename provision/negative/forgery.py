@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from facts.teleport.resources import BACKDATED
+
 LIFETIME = timedelta(hours=1)
-BACKDATED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.teleport.resources import BotInstance
 from facts.traffic.attempts import JoinAttempt, NotRun
@@ -96,5 +97,4 @@ class UnauthorizedJoin:
         if not teleport.has_admin:
             return None, ()
         everyone = teleport.bot_instances()
-        listed = tuple(dict.fromkeys(e for instance in everyone for e in instance.evidence))
-        return tuple(i for i in everyone if i.is_of(account, pod)), listed
+        return tuple(i for i in everyone if i.is_of(account, pod)), readings(*everyone)

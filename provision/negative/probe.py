@@ -15,7 +15,7 @@ from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_stream
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
-from observe.wait import NotYet, eventually
+from observe.wait import NotYet, eventually, not_yet
 from provision.objects import SCRATCH, Objects
 from provision.pods.clients_and_servers import for_revision
 from provision.pods.probes import PROBES, Probes
@@ -102,10 +102,8 @@ class ProbeNamespaces:
 
         def look() -> tuple[Certificate | None, AttemptOutcome]:
             nonlocal evidence
-            try:
+            with not_yet(CouldNotTell):  # the container runs before Envoy listens
                 secrets = read_admin(self.cluster, pod, [envoy.ACTIVE_SECRETS])[envoy.ACTIVE_SECRETS]
-            except CouldNotTell as error:
-                raise NotYet(error.seen) from error  # the container runs before Envoy listens
             log = self.cluster.logs(pod.namespace, pod.name, PROXY, tail=200)
             evidence = (secrets.evidence, log.evidence)
             given = [s.chain[0] for s in envoy.parse_secrets(secrets.document) if s.name == envoy.LEAF and s.chain]

@@ -6,10 +6,10 @@ from typing import Any
 
 from facts.document import Absent, Reading
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.traffic.attempts import Candidate, NotRun
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_agents_log
 from observe.wait import NotYet, eventually
-from provision.names import WORKLOAD_SOCKET
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.untrusted_client import STRANGER
 from provision.pods.running import last_words
@@ -61,7 +61,7 @@ class PodsWithoutSocket:
 
 
 def _has_no_socket(pod: Pod) -> bool:
-    volume = pod.spec.volume(WORKLOAD_SOCKET)
+    volume = pod.spec.volume(SOCKET_VOLUME)
     return volume is not None and volume.source == "emptyDir"
 
 

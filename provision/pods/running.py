@@ -9,11 +9,12 @@ from typing import Any
 
 from facts.document import Absent, Reading
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.evidence import readings
 from facts.kubernetes.admission import refused_by
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from observe.kubernetes.cluster import Cluster
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.installing.phases import until
 from provision.objects import Objects
 
@@ -65,7 +66,7 @@ class Pods:
             self._objects.apply(document)
         except ProvisioningFailed as error:
             pods = self._cluster.pods(document["metadata"]["namespace"])
-            return Ended(error.seen, tuple(e for pod in pods for e in pod.evidence), bool(refused_by(error.seen)))
+            return Ended(error.seen, readings(*pods), bool(refused_by(error.seen)))
         return None
 
     def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | Ended:
@@ -90,8 +91,8 @@ class Pods:
             if there(last):
                 return last
             if last.phase in ("Failed", "Succeeded"):
-                return _ended(last, why(last))
-            raise NotYet(why(last))
+                return _ended(last, last.why_not_ready)
+            raise NotYet(last.why_not_ready)
 
         try:
             return eventually(f"the pod {namespace}/{name}", look, self.pace(self.patience))
@@ -105,15 +106,8 @@ class Pods:
                 if event.type == "Warning" and event.about == f"Pod/{last.name}"
             ]
             said = "; ".join(dict.fromkeys(f"{w.reason}: {w.message}" for w in warnings))
-            reason = f"{_LATE} {self.patience:g} s: {why(last)}; {said or _NO_REASON}"
-            return _ended(last, reason, tuple(dict.fromkeys(e for w in warnings for e in w.evidence)))
-
-
-def why(pod: Pod) -> str:
-    """Return why a pod is not Ready, in the words of its status."""
-    said = [f"{c.reason} {c.message}".strip() for c in pod.containers if c.reason]
-    said += [c.message for c in pod.conditions if c.status != "True" and c.message]
-    return "; ".join(dict.fromkeys(said)) or pod.message or pod.phase
+            reason = f"{_LATE} {self.patience:g} s: {last.why_not_ready}; {said or _NO_REASON}"
+            return _ended(last, reason, readings(*warnings))
 
 
 def last_words(pod: Pod, cluster: Cluster) -> Reading:
@@ -123,10 +117,8 @@ def last_words(pod: Pod, cluster: Cluster) -> Reading:
         NotYet: There is no log: the kubelet may just have started another run.
     """
     previous = pod.proxy is not None and pod.proxy.state != "terminated"
-    try:
+    with not_yet(CouldNotTell):
         return cluster.logs(pod.namespace, pod.name, PROXY, previous=previous, tail=50)
-    except CouldNotTell as error:
-        raise NotYet(error.seen) from error
 
 
 def _ended(pod: Pod, reason: str, evidence: tuple[str, ...] = ()) -> Ended:

@@ -21,7 +21,7 @@ from judge.traffic import peers
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
-from provision.negative import NegativeProbes
+from provision.negative import OF_TEST_PODS, NegativeProbes, requirements_of
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules
 from provision.pods.clients_and_servers import TestPods
@@ -49,25 +49,15 @@ def negative_probes(
         target.objects, cluster, install, probes, image=target.sources.workload_image, patience=patience
     )
     made = NegativeProbes(probe_namespaces, rules)
-    selected = _selected(request.session, settings.allowed_safety)
+    selected = requirements_of(request.session.items, settings.allowed_safety)
     try:
         made.begin(selected)
-        if selected & {"NEG-01", "NEG-05"}:
+        if selected & OF_TEST_PODS:
             test_pods: TestPods = request.getfixturevalue("test_pods")
             test_pods.begin()
         yield made
     finally:
         made.remove()
-
-
-def _selected(session: pytest.Session, allowed: frozenset[str]) -> set[str]:
-    """Ids of the requirements whose scenarios pytest has selected and the safety policy allows."""
-    return {
-        mark.kwargs["id"]
-        for item in session.items
-        if all(mark.kwargs["kind"] in allowed for mark in item.iter_markers("safety"))
-        for mark in item.iter_markers("requirement")
-    }
 
 
 # NEG-01: a pod that fell back to istiod.

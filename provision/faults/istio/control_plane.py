@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from observe.wait import NotYet, eventually
@@ -32,9 +33,7 @@ def _image_typo(scene: Scene) -> Iterator[None]:
         if not any(reason.startswith(("ErrImage", "ImagePull")) for reason in waiting):
             raise NotYet(f"the containers of {len(pods)} pods wait for {[reason for reason in waiting if reason]}")
 
-    def whole() -> None:
-        scene.await_rollout(*DEPLOYMENT)
-
+    whole = partial(scene.await_rollout, *DEPLOYMENT)
     with patched(scene, *DEPLOYMENT, spec=with_image(f"{sound}-x"), undo=with_image(sound), then=whole):
         eventually("a new istiod waits for its image", look, scene.rollout)
         yield

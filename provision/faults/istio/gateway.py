@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from facts.kubernetes.pod_spec import PROXY
+from facts.kubernetes.pod_spec import PROXY, SOCKET_MOUNT, SOCKET_VOLUME
 from provision.faults.changes import patched, pod_template
 from provision.faults.fault import Fault, Scene
-from provision.names import GATEWAY, ISTIO_NAMESPACE, SOCKET_MOUNT, WORKLOAD_SOCKET
+from provision.names import GATEWAY, ISTIO_NAMESPACE
 
 
 @contextmanager
@@ -17,13 +18,11 @@ def _without_overlay(scene: Scene) -> Iterator[None]:
     sockets = {"path": scene.installation.variables["SOCKET_DIRECTORY"], "type": "Directory"}
 
     def with_volume(volume: dict[str, Any], *, read_only: bool | None) -> dict[str, Any]:
-        mount = {"name": WORKLOAD_SOCKET, "mountPath": SOCKET_MOUNT, "readOnly": read_only}
+        mount = {"name": SOCKET_VOLUME, "mountPath": SOCKET_MOUNT, "readOnly": read_only}
         containers = [{"name": PROXY, "volumeMounts": [mount]}]
-        return pod_template(volumes=[{"name": WORKLOAD_SOCKET, **volume}], containers=containers)
+        return pod_template(volumes=[{"name": SOCKET_VOLUME, **volume}], containers=containers)
 
-    def settle() -> None:
-        scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
-
+    settle = partial(scene.await_rollout, "Deployment", GATEWAY, ISTIO_NAMESPACE)
     broken = with_volume({"emptyDir": {}, "hostPath": None}, read_only=None)
     sound = with_volume({"emptyDir": None, "hostPath": sockets}, read_only=True)
     with patched(scene, "Deployment", GATEWAY, ISTIO_NAMESPACE, spec=broken, undo=sound, then=settle):

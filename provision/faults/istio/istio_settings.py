@@ -100,18 +100,15 @@ def _socket_in_istios_own(config: dict[str, Any], directory: str) -> dict[str, A
 
 @contextmanager
 def _istios_own_template(scene: Scene) -> Iterator[None]:
-    directory = scene.installation.variables["SOCKET_DIRECTORY"]
-    change = partial(_socket_in_istios_own, directory=directory)
+    def await_injected(whose: str, source: str) -> None:
+        what = f"has {whose} directory from Istio's template"
+        scene.await_injected(what, partial(must_have_socket_from, source), templates="sidecar")
+
+    change = partial(_socket_in_istios_own, directory=scene.installation.variables["SOCKET_DIRECTORY"])
     with edited(scene, ISTIO_NAMESPACE, INJECTOR, "config", change):
-        scene.await_injected(
-            "has the node's directory from Istio's template",
-            partial(must_have_socket_from, "hostPath"),
-            templates="sidecar",
-        )
+        await_injected("the node's", "hostPath")
         yield
-    scene.await_injected(
-        "has its own directory from Istio's template", partial(must_have_socket_from, "emptyDir"), templates="sidecar"
-    )
+    await_injected("its own", "emptyDir")
 
 
 def _past_the_proxy(text: str) -> str:

@@ -13,7 +13,7 @@ from observe.wait import NotYet, eventually
 from provision.disruption.ca import enter_phase
 from provision.disruption.machines import processes_of
 from provision.disruption.outages import NOWHERE
-from provision.disruption.supply import STREAMS, uses_the_socket
+from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
 from provision.faults.changes import edited, edited_text, patched, patched_tbot, pod_template
 from provision.faults.fault import Fault, Scene
@@ -224,7 +224,7 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
             if not off or (node and node not in off):
                 raise NotYet(f"streams by node: {streams}")
 
-        eventually(f"no Envoy on {node or 'some node'} has any of its {STREAMS} streams", look, scene.rollout)
+        eventually(f"no Envoy on {node or 'some node'} has any of its {envoy.STREAMS} streams", look, scene.rollout)
 
 
 def tbot(scene: Scene) -> dict[str, Any]:

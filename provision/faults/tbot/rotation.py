@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from facts.svid import Certificate
+from facts.teleport.resources import BACKDATED
 from observe.proxies.envoy import read_proxy
 from observe.wait import NotYet, eventually
 from provision.disruption.lifetimes import Lifetimes, with_lifetimes
@@ -29,7 +30,6 @@ NEVER = Lifetimes(600, 590)
 TOO_LATE = Lifetimes(3600, 7200)
 TOO_OLD = timedelta(seconds=55)
 """More than a renewal interval of 20 s plus the 30 s by which clocks may differ."""
-BACKDATED = timedelta(minutes=1)
 
 
 def _with(scene: Scene, lifetimes: Lifetimes) -> AbstractContextManager[None]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from facts.proxies.identity import PodRef, ProxyAnswers, ProxyIdentity, identify
+from facts.proxies import envoy
+from facts.proxies.identity import PodRef, ProxyIdentity, identify
 from tests.data import document, text
 from tests.unit.facts.authorities import Authority, inline
 
@@ -76,18 +78,29 @@ def metrics(*, csr: int = 0) -> str:
     )
 
 
-def answers(active: Any, *, found_socket: bool = True, csr: int = 0, warm: Any = None) -> ProxyAnswers:
-    return ProxyAnswers(
-        active_secrets=active,
-        warming_secrets=warm if warm is not None else {},
-        bootstrap=bootstrap(found_socket=found_socket),
-        sds_hosts=document("healthy/sds_hosts.json"),
-        server=document("healthy/server.json"),
-        agent_metrics=metrics(csr=csr),
-    )
+QUESTIONS = {
+    "active_secrets": envoy.ACTIVE_SECRETS,
+    "warming_secrets": envoy.WARMING_SECRETS,
+    "bootstrap": envoy.BOOTSTRAP,
+    "sds_hosts": envoy.SDS_HOSTS,
+    "server": envoy.SERVER,
+    "agent_metrics": envoy.AGENT_METRICS,
+}
+"""What a captured answer answers, by the name of its file."""
 
 
-def seen(given: ProxyAnswers, pod: PodRef = POD) -> ProxyIdentity:
+def answers(active: Any, *, found_socket: bool = True, csr: int = 0, warm: Any = None) -> dict[str, Any]:
+    return {
+        envoy.ACTIVE_SECRETS: active,
+        envoy.WARMING_SECRETS: warm if warm is not None else {},
+        envoy.BOOTSTRAP: bootstrap(found_socket=found_socket),
+        envoy.SDS_HOSTS: document("healthy/sds_hosts.json"),
+        envoy.SERVER: document("healthy/server.json"),
+        envoy.AGENT_METRICS: metrics(csr=csr),
+    }
+
+
+def seen(given: Mapping[str, Any], pod: PodRef = POD) -> ProxyIdentity:
     return identify(pod, given, READ_AT, ("ev-1",))
 
 

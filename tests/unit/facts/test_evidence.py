@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facts.evidence import Evidence, ObjectRef, evidence_of, hidden
+from facts.document import Absent
+from facts.evidence import Evidence, ObjectRef, evidence_of, hidden, readings
 from facts.kubernetes.jwks import parse_jwks
 from facts.redaction import MARK
 
@@ -74,3 +75,8 @@ def test_hiding_nothing_is_the_same_evidence() -> None:
 def test_the_digest_is_that_of_the_kept_body(body: str) -> None:
     made = reading(body)
     assert made.sha256 == hashlib.sha256(made.body.encode()).hexdigest()
+
+
+def test_the_readings_of_facts_are_those_of_each_once() -> None:
+    assert readings(Absent(POD, ("ev-2", "ev-1")), None, Absent(POD, ("ev-1", "ev-3"))) == ("ev-2", "ev-1", "ev-3")
+    assert readings() == readings(None) == ()

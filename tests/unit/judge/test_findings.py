@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from judge.causes import CAUSES
-from judge.findings import Claim, confirmed_of, listed, longest, place, problem, readings, time_until, true_ones
+from judge.findings import Claim, confirmed_of, listed, longest, place, problem, time_until, true_ones
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import inapplicable
 from tests.unit.judge.certificates import NOW
@@ -185,9 +184,3 @@ def test_the_longest_of_some_times(times: list[float]) -> None:
 
 def test_statements_are_told_where_they_are_true() -> None:
     assert true_ones({"one": True, "two": 0, "three": {"it"}, "four": "", "five": False}) == ["one", "three"]
-
-
-def test_the_readings_of_facts_are_those_of_each() -> None:
-    claims = (replace(CLAIM.judged(), evidence=("ev-1", "ev-2")), replace(CLAIM.judged(), evidence=("ev-2",)))
-    assert readings(*claims) == ("ev-1", "ev-2", "ev-2")
-    assert readings() == ()

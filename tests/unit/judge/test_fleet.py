@@ -108,14 +108,14 @@ def test_only_what_could_not_be_read_needs_settling() -> None:
     assert finding.settle == ""
 
 
-def test_notes_numbers_and_the_guides_answer_are_kept() -> None:
+def test_numbers_and_the_guides_answer_are_kept() -> None:
     claim = Claim("ID-01", "certificates", "2 sidecars", ("ev-pods",), "the guide is content")
-    note, measure = problem(A, "is old"), Measure("age", 5, "s", at_most=10)
+    measure = Measure("age", 5, "s", at_most=10)
     fleet = make.fleet(make.proxy(A))
-    finding = of_proxies(claim, (A,), fleet, (), confirmed="all is well", notes=(note,), measures=(measure,))
+    finding = of_proxies(claim, (A,), fleet, (), confirmed="all is well", measures=(measure,))
     holds(finding, "ID-01", "ev-pods")
     assert (finding.seen, finding.guide_says) == ("all is well", "the guide is content")
-    assert (finding.notes, finding.measures) == ((note,), (measure,))
+    assert finding.measures == (measure,)
     late = of_proxies(claim, (A,), fleet, (), measures=(Measure("age", 15, "s", at_most=10),))
     violated(late, "ID-01", "age: 15 s (at most 10 s)")
 

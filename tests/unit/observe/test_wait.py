@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from facts.errors import CouldNotTell
-from observe.wait import NotYet, Pace, converges, eventually
+from facts.errors import CouldNotTell, ProvisioningFailed
+from observe.wait import NotYet, Pace, converges, eventually, not_yet
 
 
 class Clock:
@@ -97,6 +97,19 @@ def test_could_not_tell_ends_the_wait(clock: Clock) -> None:
     with pytest.raises(CouldNotTell, match="expected an answer"):
         eventually("it is there", unreadable, clock.pace(10))
     assert clock.slept == []
+
+
+def test_an_error_that_a_look_expects_is_waited_out_and_another_one_is_not(clock: Clock) -> None:
+    refused = ProvisioningFailed(expected="an answer", seen="HTTP 503", where="GET /readyz", remedy="wait")
+
+    def look() -> None:
+        with not_yet(ProvisioningFailed):
+            raise refused
+
+    with pytest.raises(CouldNotTell, match=r"after 3 looks in 2\.0 s: HTTP 503"):
+        eventually("it answers", look, clock.pace(2))
+    with pytest.raises(ProvisioningFailed), not_yet(CouldNotTell):
+        raise refused
 
 
 def test_converging_takes_so_many_looks_in_a_row(clock: Clock) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,22 +12,17 @@ from facts.document import decoded
 from facts.errors import CouldNotTell
 from facts.proxies import envoy
 from facts.proxies.envoy import AgentMetrics, HttpNormalization, Validator
-from facts.proxies.identity import PodRef, ProxyAnswers, identify
+from facts.proxies.identity import PodRef, identify
 from facts.proxies.sds_mode import SdsMode, SecretState, is_counted
 from tests.data import document, text
 from tests.unit.facts import dumps
 from tests.unit.facts.authorities import Authority
 
 
-def _captured(directory: str) -> ProxyAnswers:
-    return ProxyAnswers(
-        active_secrets=document(f"{directory}/active_secrets.json"),
-        warming_secrets=document(f"{directory}/warming_secrets.json"),
-        bootstrap=document(f"{directory}/bootstrap.json"),
-        sds_hosts=document(f"{directory}/sds_hosts.json"),
-        server=document(f"{directory}/server.json"),
-        agent_metrics=text(f"{directory}/agent_metrics.txt"),
-    )
+def _captured(directory: str) -> dict[str, Any]:
+    files = {name: document(f"{directory}/{name}.json") for name in dumps.QUESTIONS if name != "agent_metrics"}
+    files["agent_metrics"] = text(f"{directory}/agent_metrics.txt")
+    return {dumps.QUESTIONS[name]: answer for name, answer in files.items()}
 
 
 def _pod(directory: str) -> PodRef:
@@ -187,7 +181,7 @@ def test_only_istios_agent_writes_a_time_a_slash_and_a_number() -> None:
 def test_contradictory_facts_are_not_decided() -> None:
     half = dumps.bootstrap(found_socket=True)
     half["configs"][0]["bootstrap"]["node"]["metadata"]["file-credential"] = "false"
-    given = replace(dumps.answers(dumps.dump()), bootstrap=half)
+    given = dumps.answers(dumps.dump()) | {envoy.BOOTSTRAP: half}
     with pytest.raises(CouldNotTell) as caught:
         dumps.seen(given)
     assert str(dumps.POD) in caught.value.where
@@ -230,11 +224,10 @@ def test_a_whole_dump_is_read_like_its_parts() -> None:
     ],
 )
 def test_a_damaged_answer_is_not_guessed_at(field: str, damage: Any) -> None:
-    changed: dict[str, Any] = {field: damage}
     if field == "active_secrets" and isinstance(damage, dict) and isinstance(damage["configs"], list):
         damage["configs"][0]["secret"]["tls_certificate"]["certificate_chain"] = {"inline_bytes": "AAAA"}
     with pytest.raises(CouldNotTell) as caught:
-        identify(TEST_APP, replace(CAPTURED, **changed), dumps.READ_AT, ())
+        identify(TEST_APP, CAPTURED | {dumps.QUESTIONS[field]: damage}, dumps.READ_AT, ())
     assert "test-app-7564b6f44-l5nvp" in caught.value.where
 
 
@@ -249,19 +242,18 @@ def _parts() -> dict[str, str]:
 def test_an_answer_that_was_cut_off_is_told_as_that(field: str, part: float) -> None:
     """Half a dump may still hold the half that looks healthy."""
     whole = _parts()[field].rstrip()
-    cut: dict[str, Any] = {field: decoded(whole[: int(len(whole) * part)])}
+    cut = decoded(whole[: int(len(whole) * part)])
     with pytest.raises(CouldNotTell) as caught:
-        identify(TEST_APP, replace(CAPTURED, **cut), dumps.READ_AT, ())
+        identify(TEST_APP, CAPTURED | {dumps.QUESTIONS[field]: cut}, dumps.READ_AT, ())
     assert str(TEST_APP) in caught.value.where
     assert caught.value.expected
     assert caught.value.seen
 
 
-def _changed(change: Callable[[Any], object], field: str = "active_secrets") -> ProxyAnswers:
+def _changed(change: Callable[[Any], object], field: str = "active_secrets") -> dict[str, Any]:
     answer = decoded(_parts()[field])
     change(answer)
-    given: dict[str, Any] = {field: answer}
-    return replace(CAPTURED, **given)
+    return CAPTURED | {dumps.QUESTIONS[field]: answer}
 
 
 def _leaf(dump: Any) -> Any:
@@ -328,7 +320,7 @@ def test_a_bootstrap_of_another_shape_is_named() -> None:
 
 def test_no_secrets_at_all_is_an_envoy_without_certificates() -> None:
     """An empty dump is an answer: it is what Envoy says before it has asked."""
-    proxy = identify(TEST_APP, replace(CAPTURED, active_secrets={}), dumps.READ_AT, ())
+    proxy = identify(TEST_APP, CAPTURED | {envoy.ACTIVE_SECRETS: {}}, dumps.READ_AT, ())
     assert (proxy.sds_mode, proxy.secret_state, proxy.leaf) == (SdsMode.SILENT, SecretState.ABSENT, None)
     assert any("no SDS server has supplied it" in fact for fact in proxy.decided_by)
 

@@ -85,10 +85,11 @@ def test_a_tls_client_that_did_not_run(text: str) -> None:
 
 @pytest.mark.parametrize("parse", [parse_relay, parse_tls_client])
 def test_a_long_answer_is_cut_to_its_end_and_none_is_said_to_be_none(parse: Any) -> None:
-    for text, seen in (("x" * 10 + "y" * 300, "y" * 300), ("", "nothing")):
+    for text, seen in (("x" * 200 + "y" * 300, "y" * 300), ("", "nothing")):
         with pytest.raises(CouldNotTell) as caught:
             parse(text)
-        assert caught.value.seen == seen
+        assert caught.value.seen.endswith(seen)
+        assert len(caught.value.seen) <= 400
 
 
 @pytest.mark.parametrize(

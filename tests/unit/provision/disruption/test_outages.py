@@ -220,7 +220,7 @@ def test_only_a_cluster_of_the_suite_has_machines() -> None:
 
 def test_a_container_that_was_paused_goes_on_also_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    machines = Machines(("n0",), "teleport", KeptInMemory(), 5)
+    machines = Machines("teleport", KeptInMemory(), 5)
     monkeypatch.setattr(Machines, "_docker", lambda _self, *argv: done.append(argv[0]))
     monkeypatch.setattr(Machines, "state", lambda *_: ("paused", "ev"))
     with pytest.raises(KeyboardInterrupt), machines.paused("teleport"):

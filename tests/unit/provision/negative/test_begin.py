@@ -13,7 +13,7 @@ from facts.kubernetes.workloads import DaemonSet
 from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import NotRun
-from provision.negative import NegativeProbes
+from provision.negative import NegativeProbes, requirements_of
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules
 from settings import Names
@@ -170,3 +170,12 @@ def test_nothing_was_made_and_nothing_is_removed() -> None:
     made.begin(["ID-01"])
     made.remove()
     assert (objects.made, objects.removed) == ([], [])
+
+
+def test_requirements_need_probes_where_the_policy_allows_their_scenarios() -> None:
+    def scenario(safety: str, *requirements: str) -> Any:
+        marks = [pytest.mark.safety(kind=safety).mark, *(pytest.mark.requirement(id=each).mark for each in requirements)]
+        return SimpleNamespace(iter_markers=lambda name: (mark for mark in marks if mark.name == name))
+
+    selected = [scenario("namespaced", "NEG-02"), scenario("disruptive", "NEG-03"), scenario("read-only", "NEG-07", "ID-01")]
+    assert requirements_of(selected, {"read-only", "namespaced"}) == {"NEG-02", "NEG-07", "ID-01"}
