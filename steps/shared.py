@@ -30,7 +30,7 @@ from settings import Settings
 SCENARIO = pytest.StashKey[str]()
 
 READ_THE_EVIDENCE = "read the evidence that the report lists with this requirement, and run again"
-"""What to try where a finding does not say what would settle it."""
+"""The next step where a finding does not say what would settle it."""
 
 Gather = Callable[[Iterable[TestPod]], TestPods]
 """Makes test pods from their declarations; the caller removes them."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from facts.catalogue import About, Level
+from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Authority, Ending, Judged, Verdict, reason_of
@@ -34,8 +35,8 @@ _WORDS_BY_LOOK = {
     ("·", "quiet"): "not-run",
 }
 LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.split()}
-"""The look of each verdict, ending, state, answer, presence and result, by its word: a sign, so that colour is never the
-only difference, and a tone, which the style sheet and the terminal colour."""
+"""The look of each verdict, ending, state, answer, presence and result, by its word, on the page and on the terminal: a
+sign, so that colour is never the only difference, and a tone, which the style sheet and the terminal colour."""
 
 HOW_TO_READ_STEPS = (
     "Words in capitals, `teleport-system` and `tbot` stand for the names of your install. To apply a manifest:"
@@ -137,8 +138,8 @@ def _is_explained(report: Report, judged: Judged) -> bool:
 def next_step(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> str:
     """The next step towards an answer in a few words, from the advice or the reasons; empty where neither names one."""
     for line in (*advice_on(report, several), *reasons):
-        for before in ("What would settle it: ", "Try: "):
-            if step := line.partition(before)[2]:
+        for label in (WHAT_WOULD_SETTLE_IT, WHAT_TO_DO):
+            if step := line.partition(f"{label}: ")[2]:
                 return step
     return ""
 
@@ -185,7 +186,7 @@ def advice_on(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
     first = defect_before(report, several[0])
     if first is not None:
         return (
-            f"The cause is not known. What would settle it: repair what {', '.join(first.shown_by)} shows first "
+            f"The cause is not known. {WHAT_WOULD_SETTLE_IT}: repair what {', '.join(first.shown_by)} shows first "
             f"({first.defect.cause}), then run the suite again. {first.defect.stops}",
         )
     return tuple(dict.fromkeys(line for judged in several for line in _advice(report, judged)))
@@ -198,7 +199,7 @@ def _advice(report: Report, judged: Judged) -> Iterator[str]:
     if fails and not causes_of(report, judged):
         yield cause_unknown(report, judged)
     else:
-        yield from (f"What would settle it: {f.settle}" for f in report.findings_of(judged.requirement.id) if f.settle)
+        yield from (f"{WHAT_WOULD_SETTLE_IT}: {f.settle}" for f in report.findings_of(judged.requirement.id) if f.settle)
 
 
 def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:

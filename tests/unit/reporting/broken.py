@@ -106,7 +106,7 @@ FOUND = (
 )  # fmt: skip
 BY_REQUIREMENT = {f.requirement: f for f in FOUND}
 NOT_APPLICABLE = next(r for r in CHOSEN if r.not_applicable_when and r.id not in BY_REQUIREMENT)
-BROKE = "expected an answer of the API server; saw HTTP 500 (https://10.0.0.1:6443). Try: ask again"
+BROKE = "expected an answer of the API server; saw HTTP 500 (https://10.0.0.1:6443). What would settle it: ask again"
 
 
 def _scenario(requirement: str, steps: tuple[StepRecord, ...], ending: Ending, reason: str = "") -> ScenarioRecord:
@@ -125,7 +125,7 @@ def _proven(requirement: str) -> ScenarioRecord:
             ending = Ending.VIOLATED if negative else Ending.BROKE
             return _scenario(requirement, (given, replace(then, evidence=finding.evidence)), ending)
         case "ID-10":
-            return _scenario(requirement, (given,), Ending.NOT_RUN, "no source of audit events. Try: --audit-events FILE")
+            return _scenario(requirement, (given,), Ending.NOT_RUN, "no audit events. What to do: give --audit-events FILE")
         case "INST-02" | "INST-03":
             return _scenario(requirement, (replace(given, state=StepState.BROKE, error=BROKE),), Ending.BROKE, BROKE)
         case "NEG-02" | "NEG-03":

@@ -81,15 +81,15 @@ def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
     said = lines(a_list)
     begin = said.index("What the guide gets wrong")
     assert said[begin + 3 : begin + 7] == [
-        "× template            It patches `containers`.",
+        "✕ template            It patches `containers`.",
         f"    A-2: what to do stands under the cause {CAUSE}",
         "    No pod can be created.",
         "    to see what it hides: --repair bot,template",
     ]
-    assert [line for line in said[begin:] if line.startswith(("–", "!", "√"))][:3] == [
-        "– bot                 No bot.",
-        "! node-selector       One node.",
-        "√ tbot-tag            It floats.",
+    assert [line for line in said[begin:] if line.startswith(("~", "?", "✓"))][:3] == [
+        "~ bot                 No bot.",
+        "? node-selector       One node.",
+        "✓ tbot-tag            It floats.",
     ]
     marks = ["Causes, and what to do", "What else fails, or could not be determined", said[begin]]
     assert sorted(marks, key=said.index) == marks
