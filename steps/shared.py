@@ -130,5 +130,8 @@ def _fail_at_first(findings: Iterable[Finding]) -> None:
             raise Violated(finding)
         if finding.holds is Holds.UNKNOWN:
             raise CouldNotTell(
-                expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle or READ_THE_EVIDENCE
+                expected=finding.expected,
+                seen=finding.seen,
+                where=f"looked at {finding.where}",
+                remedy=finding.settle or READ_THE_EVIDENCE,
             )

@@ -43,7 +43,7 @@ def mode_problems(proxy: ProxyIdentity) -> list[Problem]:
     """A problem if a proxy's secrets do not come from the external socket."""
     if proxy.sds_mode is SdsMode.EXTERNAL:
         return []
-    said = f"it is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"
+    said = f"{proxy.sds_mode.told}: {'; '.join(proxy.decided_by)}"
     return [problem(proxy, said, CAUSES_OF_MODES.get(proxy.sds_mode, ""))]
 
 

@@ -309,7 +309,7 @@ class Collector:
             if finding is not None and not self.recorder.has_finding(finding):
                 self.recorder.conclude(finding)
         except (KeyError, ValueError) as refused:
-            return Ending.BROKE, f"{refused}; the finding was: {error}"
+            return Ending.BROKE, f"{refused}; the step concluded: {error}"
         return ending_of(error)
 
     # The end.

@@ -10,7 +10,7 @@ from facts.catalogue import About, Level
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
-from judge.verdict import Authority, Ending, Judged, Verdict, reason_of
+from judge.verdict import Authority, Ending, Judged, Verdict
 from reporting.model import Report, Scope
 from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
 
@@ -90,7 +90,7 @@ def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = (
 def reasons_besides_findings(report: Report, judged: Judged) -> tuple[str, ...]:
     """The reasons why a requirement is not a pass, without what its findings say by subject."""
     findings = report.findings_of(judged.requirement.id)
-    return reasons_of(report, judged, {reason_of(f) for f in findings if f.problems or f.unclear})
+    return reasons_of(report, judged, {f.compared() for f in findings if f.problems or f.unclear})
 
 
 def unexplained(report: Report) -> list[tuple[str, tuple[str, ...], list[Judged]]]:
@@ -114,8 +114,7 @@ def _reasons_in_short(report: Report, several: Sequence[Judged]) -> tuple[str, .
         return tuple(f"{j.requirement.id}: {r}" for j in several for r in reasons_of(report, j)[:1])
     reasons = "\n".join(reason.splitlines()[0] for reason in reasons_of(report, several[0]))
     for f in report.findings_of(several[0].requirement.id):
-        short = f"expected {f.expected}; saw {in_short((*f.problems, *f.unclear), f.where)} ({f.where})"
-        reasons = reasons.replace(reason_of(f), short)
+        reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where)))
     return tuple(reasons.splitlines())
 
 

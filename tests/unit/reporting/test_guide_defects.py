@@ -142,7 +142,7 @@ def test_what_a_cause_explains_is_not_told_again(a_list: Report) -> None:
 
     assert said_of(a_list, "fail") == []
     assert said_of(replace(a_list, causes=()), "fail") == [
-        (("expected trust domain a; saw trust domain b (ConfigMap x/y)",), ["A-2"])
+        (("expected trust domain a; saw trust domain b (looked at ConfigMap x/y)",), ["A-2"])
     ]
     # The same finding has another problem, or another scenario of the same requirement went wrong for another reason.
     steps = tuple(replace(s, findings=tuple(map(more, s.findings))) for s in a_list.scenarios[1].steps)

@@ -109,7 +109,7 @@ def test_every_right_that_is_denied_is_named() -> None:
     violated(finding, "INST-02", evidence=("ev-right-create-pods/exec",), causes=("rights-missing",))
     assert finding.seen == "denied: create pods/exec"
     assert finding.where == "context staging"
-    assert "Grant the verbs and resources that the finding lists" in CAUSES["rights-missing"].remedy[0]
+    assert "Grant the verbs and resources that the report lists" in CAUSES["rights-missing"].remedy[0]
     both = rights_suffice([denied, make.right("get", "nodes/proxy", allowed=False)], "context staging")
     assert both.seen == "denied: create pods/exec; denied: get nodes/proxy"
 

@@ -490,7 +490,7 @@ def test_an_affected_tbot_by_its_tag() -> None:
     issues = "gravitational/teleport#62813, gravitational/teleport#62829, gravitational/teleport#62830"
     assert finding.seen == (
         f"{subjects}: tbot 18.6.3: this release of tbot pushes the old certificate under a fresh version,"
-        f" so that new connections fail with 503 some hours after a pod has started ({issues})"
+        f" so new connections fail with 503 some hours after a pod has started ({issues})"
     )
     assert "Upgrade tbot to 18.6.4 or 17.7.14" in CAUSES[NOT_RENEWED].remedy[0]
 
@@ -646,7 +646,7 @@ def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
     finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old, make.pod("plain", injected=False)]))
     violated(finding, "INST-16", evidence=("ev-pod-old",), causes=("istio-ignores-socket-name",))
     assert finding.seen == (
-        "Pod test-app/old: istio 1.24.3: this release of Istio ignores WORKLOAD_IDENTITY_SOCKET_FILE, so that Envoy still"
+        "Pod test-app/old: istio 1.24.3: this release of Istio ignores WORKLOAD_IDENTITY_SOCKET_FILE, so Envoy still"
         " dials a file called `socket` (istio/istio#51979, istio/istio#55047)"
     )
     assert "Upgrade Istio to 1.23.6, 1.24.4" in CAUSES["istio-ignores-socket-name"].remedy[0]
