@@ -32,7 +32,7 @@ _WORDS_BY_LOOK = {
     ("–", "quiet"): "partial skipped skipped-by-policy",
     ("~", "quiet"): "waived repaired",
     ("○", "quiet"): "not-applicable",
-    ("·", "quiet"): "not-run",
+    ("·", "quiet"): "not-run noted",
 }
 LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.split()}
 """The look of each verdict, ending, state, answer, presence and result, by its word, on the page and on the terminal: a
@@ -46,6 +46,9 @@ HOW_TO_READ_STEPS = (
 FINDING = "finding"
 """The word for a SHOULD that fails; where findings fail the run (strict), it is `fail` like any other."""
 
+NOTED = "noted"
+"""The word for a cause that was seen and neither breaks a requirement nor leaves one open."""
+
 WORST_FIRST = ("fail", "error", "not-evaluated", FINDING)
 """The words that ask for something to be done."""
 
@@ -57,9 +60,12 @@ def word_of(report: Report, judged: Judged) -> str:
 
 
 def word_of_cause(report: Report, found: FoundCause) -> str:
-    """The word for the worst that a cause does: the verdict of the first requirement that it breaks or leaves open."""
+    """The word for the worst that a cause does: the verdict of the first requirement that it breaks or leaves open.
+
+    Where it does neither, the cause is `NOTED`.
+    """
     first = found.effects[0]
-    return FINDING if first.does == SEEN_BY else word_of(report, first.judged)
+    return NOTED if first.does == SEEN_BY else word_of(report, first.judged)
 
 
 def numbers_of(report: Report) -> list[tuple[str, int]]:
