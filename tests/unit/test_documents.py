@@ -10,13 +10,18 @@ import yaml
 
 from conftest import OPTIONS
 from facts.catalogue import Catalogue, parse_catalogue
+from judge.verdict import Verdict
+from reporting.writing.words import FINDING, LOOKS
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "manifests").rglob("*.md"), ROOT / "lab/README.md"}
 )
-FOR_USERS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("ci", "existing-cluster", "broken-mesh"))]
+FOR_USERS = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("ci", "existing-cluster", "broken-mesh", "report")),
+]
 OF_OTHERS = {"--proxy", "--lf", "--docker"}
 """Options of tsh, pytest and the lab."""
 
@@ -63,6 +68,12 @@ def test_the_readme_lists_exactly_the_requirements_of_each_profile() -> None:
     for requirement in catalogue().requirements.values():
         there.setdefault(requirement.profile, set()).add(requirement.id)
     assert listed == there
+
+
+def test_each_word_for_a_requirement_is_explained_with_the_mark_that_the_report_gives_it() -> None:
+    text = (ROOT / "docs/report.md").read_text(encoding="utf-8")
+    rows = {word: mark for mark, word in re.findall(r"^\| (\S) \| ([\w-]+) \|", text, re.MULTILINE)}
+    assert rows == {word: LOOKS[word][0] for word in (*Verdict, FINDING)}
 
 
 def _expanded(ranges: str) -> list[str]:
