@@ -18,10 +18,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "manifests").rglob("*.md"), ROOT / "lab/README.md"}
 )
-FOR_USERS = [
-    ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("ci", "existing-cluster", "broken-mesh", "report")),
-]
+USER_PAGES = ("ci", "existing-cluster", "broken-mesh", "report")
+FOR_USERS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in USER_PAGES)]
 OF_OTHERS = {"--proxy", "--lf", "--docker"}
 """Options of tsh, pytest and the lab."""
 
