@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     registry: str = Field(default="", description="HOST/PREFIX of the mirror, for the source `mirror`.")
     istio: Literal["default", "older"] = Field(
         default="default",
-        description="Istio version of the bundle; `python -m lab build --istio older` builds the older one.",
+        description="Istio version of the bundle; `.venv/bin/python -m lab build --istio older` builds the older one.",
     )
     cache: Path = Field(default_factory=cache_directory, description="Directory of files that are kept between runs.")
 

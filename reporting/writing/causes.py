@@ -64,7 +64,7 @@ def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect |
         return None
     is_unclear = any(p.cause == cause for f in showing for p in f.unclear)
     does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else SEEN_BY
-    return Effect(does, judged, in_short((p for f in showing for p in f.showing(cause)), showing[0].where))
+    return Effect(does, judged, in_short(p for f in showing for p in f.showing(cause)))
 
 
 def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
@@ -116,7 +116,7 @@ NAMED = 3
 """Subjects that a line names; the others are a number in it, and the requirement's own place on the page has them all."""
 
 
-def in_short(statements: Iterable[Problem | Remark], where: str) -> str:
+def in_short(statements: Iterable[Problem | Remark], where: str = "") -> str:
     """Statements in one line, the same of several subjects once; a single subject called `where` is not named again."""
     parts = []
     for each in alike(statements):

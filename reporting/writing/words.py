@@ -38,6 +38,18 @@ LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.
 """The look of each verdict, ending, state, answer, presence and result, by its word, on the page and on the terminal: a
 sign, so that colour is never the only difference, and a tone, which the style sheet and the terminal colour."""
 
+MEANINGS = {
+    "pass": "The requirement holds, and evidence shows it.",
+    "fail": "A MUST does not hold.",
+    "finding": "A SHOULD does not hold. The result stays the same, unless `--must` or `--strict-findings` makes it *fail*.",
+    "error": "The suite tried and could not tell: a reading failed, or its answer has two meanings.",
+    "not-evaluated": "The suite did not try: an input such as `--tctl` was not given, or the run ended before.",
+    "skipped": "It needs an `--allow` that was not given.",
+    "waived": "It does not hold, and a waiver accepts that until a date.",
+    "not-applicable": "Evidence shows a condition under which the requirement has no meaning.",
+}
+"""The meaning of each word for a requirement's verdict; docs/report.md has the same."""
+
 HOW_TO_READ_STEPS = (
     "Words in capitals, `teleport-system` and `tbot` stand for the names of your install. To apply a manifest:"
     " `envsubst < FILE | kubectl apply -f -`, with the variables of manifests/README.md set."

@@ -11,7 +11,7 @@ import yaml
 from conftest import OPTIONS
 from facts.catalogue import Catalogue, parse_catalogue
 from judge.verdict import Verdict
-from reporting.writing.words import FINDING, LOOKS
+from reporting.writing.words import FINDING, LOOKS, MEANINGS
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -68,10 +68,11 @@ def test_the_readme_lists_exactly_the_requirements_of_each_profile() -> None:
     assert listed == there
 
 
-def test_each_word_for_a_requirement_is_explained_with_the_mark_that_the_report_gives_it() -> None:
+def test_each_word_for_a_requirement_is_explained_with_its_mark_as_the_report_explains_it() -> None:
     text = (ROOT / "docs/report.md").read_text(encoding="utf-8")
-    rows = {word: mark for mark, word in re.findall(r"^\| (\S) \| ([\w-]+) \|", text, re.MULTILINE)}
-    assert rows == {word: LOOKS[word][0] for word in (*Verdict, FINDING)}
+    told = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text)
+    rows = {word: (mark, said) for mark, word, said in re.findall(r"^\| (\S) \| ([\w-]+) \| ([^|]+) \|", told, re.MULTILINE)}
+    assert rows == {word: (LOOKS[word][0], MEANINGS[word]) for word in (*Verdict, FINDING)}
 
 
 def _expanded(ranges: str) -> list[str]:

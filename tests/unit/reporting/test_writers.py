@@ -210,7 +210,7 @@ class TestTerminal:
             HOW_TO_READ_STEPS,
             "",
             f"✕ {CAUSE}: {cause.sentence}",
-            "    breaks A-2: trust domain b",
+            "    breaks A-2: ConfigMap x/y: trust domain b",
             f"    What to do: 1. {cause.remedy[0]}",
             f"    2. {cause.remedy[1]}",
             f"    3. {cause.remedy[2]}",
