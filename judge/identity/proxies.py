@@ -82,7 +82,7 @@ def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[Problem]:
     own = workload_id(trust_domain, proxy.pod.namespace, proxy.pod.service_account)
     if proxy.spiffe_ids == (own,):
         return []
-    return [problem(proxy, f"it carries {listed(proxy.spiffe_ids)}, its own SPIFFE ID is {own}")]
+    return [problem(proxy, f"it carries {listed(proxy.spiffe_ids, 'no SPIFFE ID')}, its own SPIFFE ID is {own}")]
 
 
 def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:

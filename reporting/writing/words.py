@@ -41,7 +41,7 @@ sign, so that colour is never the only difference, and a tone, which the style s
 MEANINGS = {
     "pass": "The requirement holds, and evidence shows it.",
     "fail": "A MUST does not hold.",
-    "finding": "A SHOULD does not hold. The result stays the same, unless `--must` or `--strict-findings` makes it *fail*.",
+    "finding": "A SHOULD does not hold. The result stays the same, unless `--must` or `--strict-findings` makes it `fail`.",
     "error": "The suite tried and could not tell: a reading failed, or its answer has two meanings.",
     "not-evaluated": "The suite did not try: an input such as `--tctl` was not given, or the run ended before.",
     "skipped": "It needs an `--allow` that was not given.",

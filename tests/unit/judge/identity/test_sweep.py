@@ -53,6 +53,7 @@ def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
         " socket at its start"
     )
     assert finding.showing("gateway-without-socket") == finding.problems
+    assert [(str(each.subject), each.said) for each in finding.held] == [("Pod test-app/app", "it meets ID-01 to ID-06")]
     assert "Install the gateway with the overlay" in CAUSES["gateway-without-socket"].remedy[0]
 
 
