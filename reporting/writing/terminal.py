@@ -96,7 +96,8 @@ def _unexplained(report: Report) -> Iterator[Line]:
     for word, reasons, several in unexplained(report):
         alone = several[0].requirement.sentence if len(several) == 1 else ""
         yield "", {}
-        yield _signed(word, f"{', '.join(j.requirement.id for j in several)} {alone}".rstrip())
+        aside = "" if word == Verdict.FAIL else f" [{word}]"
+        yield _signed(word, f"{', '.join(j.requirement.id for j in several)} {alone}".rstrip() + aside)
         causes = dict.fromkeys(f"Cause: {c.sentence} ({c.id})" for j in several for c in causes_of(report, j))
         yield from ((f"    {line}", {}) for line in (*reasons, *causes, *advice_on(report, several)))
 

@@ -84,7 +84,7 @@ FOUND = (
         "ID-08", Holds.UNKNOWN, "probe",
         "no proxy to be able to write to /run/spire/sockets on its node, or to own the socket there",
         "/run/spire/sockets on nodes node-1, node-2",
-        unclear=_wrong("probe", "the probe did not run: ImagePullBackOff", "", NODE),
+        unclear=_wrong("probe", "the probe pod did not run: ImagePullBackOff", "", NODE),
         settle="find out why the probe pod did not run with the mount of a workload (INST-04)",
     ),
     _found(

@@ -218,7 +218,7 @@ class TestTerminal:
             "",
             "What else fails, or could not be determined",
             "",
-            "! A-3 What A-3 promises <b>holds</b>.",
+            "! A-3 What A-3 promises <b>holds</b>. [error]",
         ]
         assert lines[-7:] == [
             "",
@@ -236,7 +236,7 @@ class TestTerminal:
         lines = self.lines(report(scenarios=broke))
 
         assert lines.count("    setup: no cluster") == 1
-        assert "! A-1, A-2, A-3, B-1, B-2, B-3, B-4" in lines
+        assert "! A-1, A-2, A-3, B-1, B-2, B-3, B-4 [error]" in lines
 
 
 def test_reasons_name_their_scenarios_only_where_they_differ() -> None:

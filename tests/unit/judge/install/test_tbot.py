@@ -390,11 +390,11 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
     [
         (
             make.sds_probe("node-2", leaf=None, reason="unknown resource names: [default]"),
-            "the probe in a pod got no identity: unknown resource",
+            "the probe pod got no identity: unknown resource",
         ),
         (
             make.sds_probe("node-2", leaf=svid("conformance-1", "probe", issuer="istiod")),
-            "the certificate of the probe does not come from Teleport: none of",
+            "the certificate of the probe pod does not come from Teleport: none of",
         ),
         (make.sds_probe("node-2", leaf=svid("test-app", "first")), "/ns/test-app/sa/first, not spiffe://"),
         (
@@ -403,7 +403,7 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
         ),
         (
             make.sds_probe("node-2", leaf=svid("conformance-1", "probe", minutes=5)),
-            "the certificate of the probe does not come from Teleport: it expired",
+            "the certificate of the probe pod does not come from Teleport: it expired",
         ),
     ],
     ids=["refused by tbot", "istiod's certificate", "another pod's identity", "without /sa/", "expired"],
@@ -420,21 +420,21 @@ def test_a_probe_that_never_ran_proves_nothing() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.refused("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
     violated(finding, "INST-14", evidence=("ev-refused-node-2",), causes=())
-    assert finding.seen == "Node node-2: the probe did not run: violates PodSecurity: hostPath volumes"
+    assert finding.seen == "Node node-2: the probe pod did not run: violates PodSecurity: hostPath volumes"
 
 
 def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.kept_out("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
     unknown(finding, "INST-14", evidence=("ev-kept-out-node-2",))
-    assert finding.seen == "Node node-2: the probe did not run: ImagePullBackOff: Back-off pulling image"
+    assert finding.seen == "Node node-2: the probe pod did not run: ImagePullBackOff: Back-off pulling image"
     wrong = make.sds_probe("node-1", leaf=None, reason="denied")
     both = probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle())
     violated(
         both,
         "INST-14",
-        "Node node-1: the probe in a pod got no identity: denied",
-        "Node node-2: the probe did not run: ImagePullBackOff",
+        "Node node-1: the probe pod got no identity: denied",
+        "Node node-2: the probe pod did not run: ImagePullBackOff",
     )
 
 
