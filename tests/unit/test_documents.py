@@ -121,5 +121,11 @@ def test_each_path_in_the_guide_for_developers_is_there() -> None:
     assert {name for name in named if not any(path.endswith(f"/{name}") for path in there)} == made
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_command_of_python_works_as_typed_in_a_fresh_checkout(document: Path) -> None:
+    if document.name != "CHANGELOG.md":  # it says what changed, and is no place to copy a command from
+        assert re.findall(r"(?<!\.venv/bin/)python3? -m (?!venv)[\w.]+", document.read_text(encoding="utf-8")) == []
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 950
