@@ -49,7 +49,7 @@ def _(recorder):
 
     ran = project.run()
 
-    assert ran.report.run_errors == ("a finding names the cause 'no-such-cause', which judge/causes.yaml does not have",)
+    assert ran.report.run_errors == ("a judgment names the cause 'no-such-cause', which judge/causes.yaml does not have",)
     assert ran.report.causes == ()
     assert ran.verdicts["A-1"] == "fail"
     assert ran.result.ret == 1
@@ -295,7 +295,7 @@ def test_a_scenario_without_any_finding_does_not_pass(project: Project) -> None:
 
     assert ran.scenario.ending is Ending.COMPLETED
     assert ran.verdicts["A-1"] == "error"
-    assert "without a finding" in ran.report.judged[0].reasons[0]
+    assert "no step came to a conclusion about this requirement" in ran.report.judged[0].reasons[0]
 
 
 def test_a_scenario_whose_steps_never_ran_does_not_complete(project: Project) -> None:
@@ -354,7 +354,7 @@ def _(recorder):
 
     assert ran.scenario.ending is Ending.BROKE
     assert ran.states == [BROKE]
-    assert "a finding on A-2" in ran.scenario.reason
+    assert "concluded something about A-2" in ran.scenario.reason
     assert ran.verdicts["A-1"] == "error"
 
 
@@ -411,7 +411,7 @@ def test_not_applicable_without_evidence_or_for_another_requirement_breaks_the_s
     (bare,), other = ran.report.scenarios_of("A-3"), ran.report.scenarios_of("A-2")[0]
     assert (bare.ending, other.ending) == (Ending.BROKE, Ending.BROKE)
     assert "needs evidence" in bare.reason
-    assert "a finding on A-3" in other.reason
+    assert "concluded something about A-3" in other.reason
     assert (ran.verdicts["A-2"], ran.verdicts["A-3"]) == ("error", "error")
     assert ran.result.parseoutcomes()["failed"] == 2
 
