@@ -15,9 +15,9 @@ help: ## List the verbs
 
 .venv/.complete: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 …" >&2; exit 4; }
+	  echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). What to do: make PYTHON=python3.12 …" >&2; exit 4; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { \
-	  echo "The venv module is missing. Try: apt-get install python3-venv" >&2; exit 4; }
+	  echo "The venv module is missing. What to do: apt-get install python3-venv" >&2; exit 4; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r <($(BIN)/python -c \
 	  "import re; print(re.search(r'^uv==.*?(?=^\S)', open('requirements.lock').read(), re.M | re.S)[0])")
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock

@@ -18,6 +18,7 @@ from facts.recorder import KeptInMemory
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord
+from reporting.writing.words import LOOKS
 from settings import BadSettings, Settings, described, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -104,7 +105,7 @@ def options() -> None:
 
 
 def _tell(phase: PhaseRecord) -> None:
-    mark = "×" if not phase.ok else "–" if phase.message else "√"
+    mark, _ = LOOKS["fail" if not phase.ok else "skipped" if phase.message else "pass"]
     console.print(f"  {mark} {phase.name:<10} {phase.seconds:6.1f} s  {phase.message}".rstrip(), soft_wrap=True)
 
 
@@ -122,10 +123,10 @@ def main() -> None:
     except SystemExit as end:
         sys.exit(_EXIT_CODES.get(end.code, end.code) if isinstance(end.code, int) else end.code)
     except ConformanceError as error:
-        errors.print(f"× {error}", style="bold", soft_wrap=True)
+        errors.print(f"{LOOKS['error'][0]} {error}", style="bold", soft_wrap=True)
         sys.exit(4 if isinstance(error, BadInput) else 6)
     except BadSettings as error:
-        errors.print(f"× {error}", style="bold", soft_wrap=True)
+        errors.print(f"{LOOKS['error'][0]} {error}", style="bold", soft_wrap=True)
         sys.exit(4)
 
 

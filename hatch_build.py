@@ -15,5 +15,7 @@ class RunFromCheckout(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before a wheel is built; `version` is ``editable`` or ``standard``."""
         if version != "editable":
-            raise SystemExit("istio-teleport-conformance is run from a checkout and cannot be installed. Try: make venv")
+            raise SystemExit(
+                "istio-teleport-conformance runs from a checkout and cannot be installed. What to do: make venv"
+            )
         build_data["pure_python"] = True

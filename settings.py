@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     registry: str = Field(default="", description="HOST/PREFIX of the mirror, for the source `mirror`.")
     istio: Literal["default", "older"] = Field(
         default="default",
-        description="Istio version of the bundle; `python -m lab build --istio older` builds the older one.",
+        description="Istio version of the bundle; `.venv/bin/python -m lab build --istio older` builds the older one.",
     )
     cache: Path = Field(default_factory=cache_directory, description="Directory of files that are kept between runs.")
 
@@ -276,12 +276,14 @@ def load(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         wrong = "; ".join(_in_words(each) for each in error.errors(include_url=False))
-        raise BadSettings(f"a setting cannot be used: {wrong}. Try: `conformance options` lists the settings") from error
+        raise BadSettings(f"a setting cannot be used: {wrong}. What to do: see `conformance options`") from error
     except SettingsError as error:
-        raise BadSettings(f"a setting cannot be used: {error}. Try: `conformance options` lists the settings") from error
+        raise BadSettings(f"a setting cannot be used: {error}. What to do: see `conformance options`") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         file = DEFAULT_FILE.absolute()
-        raise BadSettings(f"expected settings in TOML; saw {error} ({file}). Try: correct or remove the file") from error
+        raise BadSettings(
+            f"expected settings in TOML; saw {error} ({file}). What to do: correct or remove the file"
+        ) from error
 
 
 def described(model: type[BaseModel], within: str = "") -> Iterator[tuple[str, str, str]]:
@@ -317,7 +319,7 @@ def _refuse_unknown_variables() -> None:
         if variable.upper().startswith(ENV_PREFIX) and variable.upper().partition("__")[0] not in known:
             raise BadSettings(
                 f"a setting cannot be used: there is none for the environment variable {variable}. "
-                "Try: unset it; `conformance options` lists the settings"
+                "What to do: unset it; see `conformance options`"
             )
 
 

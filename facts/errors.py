@@ -1,8 +1,15 @@
-"""Errors that a person meets. Each says what was expected, what was seen, where, and what to try."""
+"""Errors that a person meets. Each says what was expected, what was seen, where, and the next step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
+
+WHAT_TO_DO = "What to do"
+"""Label of a next step where the cause is known: the remedy."""
+
+WHAT_WOULD_SETTLE_IT = "What would settle it"
+"""Label of a next step where the suite could not tell: what would give an answer."""
 
 
 class ConformanceError(Exception):
@@ -12,8 +19,11 @@ class ConformanceError(Exception):
         expected: The expected state, as a sentence without a full stop.
         seen: The observed state; never holds a secret.
         where: The object, file or address in question.
-        remedy: The next thing to try.
+        remedy: The next step, as it reads behind the label.
+        label: The kind of next step: `WHAT_TO_DO` or `WHAT_WOULD_SETTLE_IT`.
     """
+
+    label: ClassVar[str] = WHAT_TO_DO
 
     def __init__(self, *, expected: str, seen: str, where: str, remedy: str) -> None:
         self.expected = expected
@@ -23,15 +33,19 @@ class ConformanceError(Exception):
         super().__init__(expected, seen, where, remedy)
 
     def __str__(self) -> str:
-        return f"expected {self.expected}; saw {self.seen} ({self.where}). Try: {self.remedy}"
+        return f"expected {self.expected}; saw {self.seen} ({self.where}). {self.label}: {self.remedy}"
 
 
 class CouldNotTell(ConformanceError):
     """A reading that a verdict needs could not be made, or could not be understood: verdict *error*, never pass or fail."""
 
+    label = WHAT_WOULD_SETTLE_IT
+
 
 class NotGiven(CouldNotTell):
     """A reading needs something that this run was not given, such as an admin session: verdict *not-evaluated*."""
+
+    label = WHAT_TO_DO
 
 
 class ProvisioningFailed(ConformanceError):

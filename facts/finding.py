@@ -115,6 +115,14 @@ class Finding:
                 return self.confirmed or told(self.held, self.where)
         return self.condition
 
+    def compared(self, seen: str = "") -> str:
+        """Expectation and observation in one sentence, which ends with what the judgment looked at.
+
+        Args:
+            seen: The observation in other words than `seen` has.
+        """
+        return f"expected {self.expected}; saw {seen or self.seen} (looked at {self.where})"
+
     @property
     def causes(self) -> tuple[str, ...]:
         """Ids of the causes of its problems, each once."""
@@ -161,5 +169,4 @@ class Violated(AssertionError):
         self.finding = finding
 
     def __str__(self) -> str:
-        f = self.finding
-        return f"{f.requirement}: expected {f.expected}; saw {f.seen} ({f.where})"
+        return f"{self.finding.requirement}: {self.finding.compared()}"

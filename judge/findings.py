@@ -32,7 +32,7 @@ def place(name: str) -> ObjectRef:
     return ObjectRef("", name)
 
 
-LOOK_FIRST = "look at the other findings of this report first: where every caller is refused, a refusal proves nothing"
+LOOK_FIRST = "look at the other requirements of this report first: where every caller is refused, a refusal proves nothing"
 """Next step where a refusal proves nothing: it has another reason, or the caller to be accepted was refused as well."""
 
 

@@ -145,11 +145,6 @@ def judge_requirement(
     return Judged(requirement, Verdict.PASS)
 
 
-def reason_of(finding: Finding) -> str:
-    """The reason why a requirement is not a pass, by the finding that says so."""
-    return f"expected {finding.expected}; saw {finding.seen} ({finding.where})"
-
-
 def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, str]:
     """The verdict of one scenario on one requirement, with the reason when it is not a pass."""
     mine = [f for f in scenario.findings if f.requirement == requirement.id]
@@ -157,7 +152,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
     for holds, verdict in ((Holds.NO, Verdict.FAIL), (Holds.UNKNOWN, Verdict.ERROR)):
         for finding in mine:
             if finding.holds is holds:
-                return verdict, f"{scenario.name}: {reason_of(finding)}"
+                return verdict, f"{scenario.name}: {finding.compared()}"
     by_ending = {
         Ending.VIOLATED: Verdict.FAIL,
         Ending.BROKE: Verdict.ERROR,
@@ -185,7 +180,7 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
         # The steps that did not run might have concluded something else.
         return Verdict.ERROR, f"{scenario.name}: stopped before this requirement was judged: {scenario.reason}"
     if not any(f.holds is Holds.YES for f in mine):
-        return Verdict.ERROR, f"{scenario.name}: completed without a finding on this requirement"
+        return Verdict.ERROR, f"{scenario.name}: completed, and no step came to a conclusion about this requirement"
     if scenario.evidence == 0:
         return Verdict.ERROR, f"{scenario.name}: completed without any evidence attached"
     return Verdict.PASS, ""

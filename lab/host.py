@@ -178,7 +178,7 @@ class Host:
         names = set(parts)
         if any(name.endswith("-rootfs") for name in names):
             if os.geteuid() != 0:
-                raise LabError("expected to run as root: the lab's images are made with debootstrap. Try with sudo.")
+                raise LabError("expected root: debootstrap makes the lab's images. What to do: run it with sudo.")
             self.install(["debootstrap", "debian-archive-keyring"])
         istio = {edition.part("istio") for edition in (versions.istio, versions.istio_older)}
         definitions = {edition.part("gateway-api") for edition in (versions.istio, versions.istio_older)}

@@ -30,7 +30,7 @@ from settings import Settings
 SCENARIO = pytest.StashKey[str]()
 
 READ_THE_EVIDENCE = "read the evidence that the report lists with this requirement, and run again"
-"""What to try where a finding does not say what would settle it."""
+"""The next step where a finding does not say what would settle it."""
 
 Gather = Callable[[Iterable[TestPod]], TestPods]
 """Makes test pods from their declarations; the caller removes them."""
@@ -130,5 +130,8 @@ def _fail_at_first(findings: Iterable[Finding]) -> None:
             raise Violated(finding)
         if finding.holds is Holds.UNKNOWN:
             raise CouldNotTell(
-                expected=finding.expected, seen=finding.seen, where=finding.where, remedy=finding.settle or READ_THE_EVIDENCE
+                expected=finding.expected,
+                seen=finding.seen,
+                where=f"looked at {finding.where}",
+                remedy=finding.settle or READ_THE_EVIDENCE,
             )

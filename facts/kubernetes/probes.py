@@ -1,4 +1,4 @@
-"""Findings of probe pods on a node. Their programs are ``manifests/probes/node_probe.py`` and ``socket_directory.py``."""
+"""Reports of probe pods on a node. Their programs are ``manifests/probes/node_probe.py`` and ``socket_directory.py``."""
 
 from __future__ import annotations
 
@@ -159,11 +159,11 @@ def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> No
     Raises:
         CouldNotTell: The log is not the document that the probe prints.
     """
-    where = f"log of the node probe on {node}"
+    where = f"log of the probe pod on {node}"
     return read(NodeProbe, parse_json(text, where), where, node=node, evidence=evidence)
 
 
 def parse_socket_directory_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> SocketDirectoryProbe:
     """Reads the log of a probe of the socket's directory; arguments and errors as `parse_node_probe`."""
-    where = f"log of the probe of the socket's directory on {node}"
+    where = f"log of the probe pod for the socket's directory on {node}"
     return read(SocketDirectoryProbe, parse_json(text, where), where, node=node, evidence=evidence)

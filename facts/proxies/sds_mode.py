@@ -34,6 +34,21 @@ class SdsMode(StrEnum):
     TAKEOVER = "takeover"
     """Another pod's agent, which became the node's SDS server: it serves that pod's key and istiod's authorities."""
 
+    @property
+    def told(self) -> str:
+        """The mode in plain words, as a clause about a proxy, with its name."""
+        return f"{_IN_WORDS[self]} (mode {self.value})"
+
+
+_IN_WORDS = {
+    SdsMode.EXTERNAL: "the SDS server on the node's socket supplies its certificate",
+    SdsMode.RACE: "its certificate comes from the node's socket, which its Istio agent found too late",
+    SdsMode.ISTIO_CA: "its Istio agent supplies its certificate, which istiod issued",
+    SdsMode.FILES: "its Istio agent supplies its certificate from mounted files",
+    SdsMode.SILENT: "no SDS server has supplied both its certificate and its trust bundle",
+    SdsMode.TAKEOVER: "another pod's Istio agent, which listens on the node's socket, supplies its secrets",
+}
+
 
 class SecretState(StrEnum):
     """The progress of the secret ``default`` in Envoy."""

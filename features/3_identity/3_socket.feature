@@ -7,7 +7,7 @@ Feature: No workload can take over the node's socket
   @requirement:ID-08 @safety:namespaced
   Scenario: No workload can write to the socket directory
     Given a probe pod as the user of Istio's proxies on every node with tbot's socket, which only reads what it may do there
-    Then no probe must be able to write to the socket directory
+    Then no probe pod must be able to write to the socket directory
 
   @requirement:ID-12 @safety:read-only
   Scenario: Sidecars and gateways mount the socket read-only

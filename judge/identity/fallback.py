@@ -88,7 +88,7 @@ def other_name_fails_closed(candidate: Candidate | NotRun) -> Finding:
         return not_run("NEG-04", expected, candidate)
     problems = [problem(candidate.pod, "it is Ready")] if candidate.pod.ready else []
     if candidate.proxy is not None:
-        problems.append(problem(candidate.pod, f"its Envoy runs, in mode {candidate.proxy.sds_mode.value}"))
+        problems.append(problem(candidate.pod, f"its Envoy runs; {candidate.proxy.sds_mode.told}"))
     problems += _not_own_volume(candidate)
     otherwise = candidate.outcome.kind is not AttemptEnd.NO_SOCKET
     return Claim("NEG-04", expected, str(candidate.pod.ref), candidate.evidence).judged(
@@ -107,12 +107,12 @@ def usual_name_falls_back(candidate: Candidate | NotRun) -> Finding:
     proxy = candidate.proxy
     problems = _not_own_volume(candidate)
     if proxy is None or proxy.sds_mode is not SdsMode.ISTIO_CA:
-        said = f"it is in mode {proxy.sds_mode.value}" if proxy else "its Envoy does not run"
+        said = proxy.sds_mode.told if proxy else "its Envoy does not run"
         problems.append(problem(candidate.pod, said))
     if not candidate.pod.ready:
         problems.append(problem(candidate.pod, "it is not Ready"))
     return Claim("NEG-04", expected, str(candidate.pod.ref), candidate.evidence).judged(
-        problems, f"Ready in mode {SdsMode.ISTIO_CA.value}: {'; '.join(proxy.decided_by) if proxy else ''}"
+        problems, f"Ready; {SdsMode.ISTIO_CA.told}: {'; '.join(proxy.decided_by) if proxy else ''}"
     )
 
 

@@ -45,7 +45,7 @@ def mode_problems(proxy: ProxyIdentity) -> list[Problem]:
     """A problem if a proxy's secrets do not come from the external socket."""
     if proxy.sds_mode is SdsMode.EXTERNAL:
         return []
-    said = f"it is in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"
+    said = f"{proxy.sds_mode.told}: {'; '.join(proxy.decided_by)}"
     return [problem(proxy, said, CAUSES_OF_MODES.get(proxy.sds_mode, ""))]
 
 
@@ -84,7 +84,7 @@ def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[Problem]:
     own = workload_id(trust_domain, proxy.pod.namespace, proxy.pod.service_account)
     if proxy.spiffe_ids == (own,):
         return []
-    return [problem(proxy, f"it carries {listed(proxy.spiffe_ids)}, its own SPIFFE ID is {own}")]
+    return [problem(proxy, f"it carries {listed(proxy.spiffe_ids, 'no SPIFFE ID')}, its own SPIFFE ID is {own}")]
 
 
 def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:

@@ -70,7 +70,7 @@ def _why_outside_proves_nothing(probe: OutsideProbe) -> list[Problem]:
 
 def _why_beside_proves_nothing(probe: SdsProbe | Refused, bundle: TrustBundle) -> list[Problem]:
     if isinstance(probe, Refused):
-        return [on_node(probe, f"the probe in a pod did not run: {probe.reason}")]
+        return [on_node(probe, f"the probe pod did not run: {probe.reason}")]
     return probe_problems(probe, bundle)
 
 

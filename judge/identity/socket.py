@@ -49,8 +49,8 @@ def directories_are_closed(
         and not socket_volume_problems(pod, socket_directory)
         and _specified_read_only(pod)[0] is not True
     ]
-    unclear = [on_node(p, f"the probe did not run: {p.reason}") for p in probes if isinstance(p, Refused)]
-    unclear += [on_node(p, "the probe's own mount is read-only") for p in ran if p.mount_read_only]
+    unclear = [on_node(p, f"the probe pod did not run: {p.reason}") for p in probes if isinstance(p, Refused)]
+    unclear += [on_node(p, "the probe pod's own mount is read-only") for p in ran if p.mount_read_only]
     if not probes:
         unclear.append(claim.problem("no node runs tbot or an injected pod"))
     return claim.judged(

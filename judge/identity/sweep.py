@@ -27,7 +27,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from judge.findings import Claim, problem
-from judge.fleet import of_proxies
+from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import (
     Lifetime,
     ObservedProxies,
@@ -195,4 +195,5 @@ def mesh_is_teleports(
         proxies.fleet,
         problems,
         confirmed=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
+        held=each_of(proxies.fleet.proxies, lambda _proxy: "it meets ID-01 to ID-06"),
     )

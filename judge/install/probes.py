@@ -1,4 +1,4 @@
-"""Probe pods in findings. A probe that could not run leaves its question open."""
+"""Probe pods as evidence. A probe pod that could not run leaves its question open."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def of_probes(
         confirmed: The same in one sentence.
     """
     refused = [p for p in probes if isinstance(p, Refused)]
-    said = "the probe did not run: {}"
+    said = "the probe pod did not run: {}"
     wrong = [*problems, *(on_node(p, said.format(p.reason)) for p in refused if p.by_policy)]
     return claim.judged(
         wrong,
         confirmed,
         held=confirmed_of(held, wrong),
         unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
-        settle="remove what kept the probe from running: its image must be available, and INST-02 lists the rights it needs",
+        settle="remove what kept the probe pod from running: it needs its image and the rights of INST-02",
     )

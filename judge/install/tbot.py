@@ -200,7 +200,7 @@ def configuration_is_sound(
 
 def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
     """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
-    expected = "tbot to give the probe on each node its own identity from Teleport"
+    expected = "tbot to give the probe pod on each node its own identity from Teleport"
     claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", readings(*probes, bundle))
     answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
     problems = [each for probe in answered for each in probe_problems(probe, bundle)]
@@ -211,14 +211,14 @@ def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: 
 
 
 def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
-    """Problems unless tbot gave a probe in a pod its own identity from Teleport."""
+    """Problems unless tbot gave a probe pod its own identity from Teleport."""
     if probe.leaf is None:
-        return [on_node(probe, f"the probe in a pod got no identity: {probe.reason}")]
+        return [on_node(probe, f"the probe pod got no identity: {probe.reason}")]
     own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
     chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
     statements = {
-        f"the probe in a pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
-        f"the certificate of the probe does not come from Teleport: {chain.reason}": not chain.ok,
+        f"the probe pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
+        f"the certificate of the probe pod does not come from Teleport: {chain.reason}": not chain.ok,
     }
     return [on_node(probe, said) for said in true_ones(statements)]
 

@@ -55,14 +55,14 @@ def late_start_is_found(start: Start, outage: Outage, bundle: TrustBundle) -> Fi
     problems = own_identity_problems(proxy, bundle)
     if start.pod.ready and not problems:
         claim = replace(claim, guide_says="2/2, and its certificate comes from Teleport")
-    mode = f"in mode {proxy.sds_mode.value}: {'; '.join(proxy.decided_by)}"
+    mode = f"{proxy.sds_mode.told}: {'; '.join(proxy.decided_by)}"
     if proxy.sds_mode is not SdsMode.RACE:
-        problems.append(problem(proxy, f"the suite finds it {mode}"))
+        problems.append(problem(proxy, f"the suite takes it for something else: {mode}"))
     if not (mode_problems(proxy) or supply_problems(proxy)):
         problems.append(problem(proxy, "ID-01 would pass"))
     return claim.judged(
         problems,
-        f"it is Ready as {listed(proxy.spiffe_ids)}, certified by Teleport, and yet {mode}",
+        f"it is Ready as {listed(proxy.spiffe_ids)}, certified by Teleport, and the suite recognises the late start: {mode}",
         measures=time_until("time until it was Ready, from tbot's return", outage.back, start.ready),
     )
 
@@ -72,7 +72,7 @@ def stale_socket_ends_the_agent(start: Start, outage: Outage) -> Finding:
     expected = "the Istio agent to exit because it cannot remove the stale socket, and Envoy never to start"
     claim = Claim("RES-06", expected, str(start.pod.ref), readings(start, outage))
     if start.meanwhile is not None:
-        said = f"its Envoy ran in mode {start.meanwhile.sds_mode.value}: {'; '.join(start.meanwhile.decided_by)}"
+        said = f"its Envoy ran; {start.meanwhile.sds_mode.told}: {'; '.join(start.meanwhile.decided_by)}"
         return claim.judged([problem(start.pod, said, "socket-directory-writable" if _took_it_away(start) else "")])
     if COULD_NOT_REMOVE not in start.last_words:
         said = f"its agent did not exit with the words {COULD_NOT_REMOVE!r}, but {start.last_words[-300:] or 'with none'}"

@@ -75,7 +75,7 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
     if source is None:
         raise NotGiven(
             expected="the audit events of Teleport",
-            seen="you gave no source",
+            seen="no source of them",
             where="setting audit_events",
             remedy="give a file of JSON lines, or the directory that Teleport writes them to, with --audit-events",
         )

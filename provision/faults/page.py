@@ -25,8 +25,8 @@ runs those of rotation, and so on. A fault belongs to the last profile of the re
 that take minutes are judged under the faults that name them, and once at the end. "Could not be determined" means that a
 reading fails while the fault lasts: the report says so, and the requirement neither passes nor fails.
 
-A finding must name the cause of its fault. [judge/causes.yaml](../judge/causes.yaml) describes for each cause what shows
-it, how it differs from similar causes, and the remedy.
+A requirement that fails must name the cause of the fault. [judge/causes.yaml](../judge/causes.yaml) describes for each
+cause what shows it, how it differs from similar causes, and the remedy.
 
 `make docs` generates this page from `provision/faults/`. `make lint` checks that the page is current, and that it leaves
 out no requirement and no cause.

@@ -204,7 +204,7 @@ class Installer:
                 expected=expected, seen=error.seen, where=error.where, remedy=f"{error.remedy}; then: {remedy}"
             ) from error
         except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(f"expected {expected}; saw another interruption. Try: {remedy}") from error
+            raise KeyboardInterrupt(f"expected {expected}; saw another interruption. What to do: {remedy}") from error
 
     def _remove(self) -> None:
         """Remove what was made; the files last, because they name what else there is to remove."""

@@ -93,7 +93,7 @@ class NegativeProbes:
             self._begin_under_rules()
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
-        """Return the answers of the same sockets to a probe in a pod.
+        """Return the answers of the same sockets to a probe pod.
 
         Only then does the suite narrow the rules: a rule of its own would refuse a process in no pod that the install lets
         in.

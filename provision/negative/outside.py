@@ -1,4 +1,4 @@
-"""NEG-02: on each node a process that is in no pod, and a probe in a pod beside it."""
+"""NEG-02: on each node a process that is in no pod, and a probe pod beside it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class OutsideProcesses:
         return tuple(self._answer_on(node) for node in self._namespaces.nodes())
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
-        """Return the answers of the same sockets to a probe in a pod, right afterwards."""
+        """Return the answers of the same sockets to a probe pod, right afterwards."""
         image = self._namespaces.install.istio.proxy_image()
         return self._namespaces.probes.of_sockets(nodes=self._namespaces.nodes(), image=image, **self._namespaces.socket())
 

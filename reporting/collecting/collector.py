@@ -32,6 +32,7 @@ from reporting.collecting.store import Store
 from reporting.model import Report, StepState
 from reporting.writing.publish import must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
+from reporting.writing.words import FINDING, LOOKS
 
 _MARKS = (
     ("requirement", "id", "id of a requirement in the catalogue; tag @requirement:ID"),
@@ -83,7 +84,8 @@ class Collector:
         config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")
         if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
             raise pytest.UsageError(
-                "expected one pytest process; saw -n of pytest-xdist. Scenarios share a cluster and a report. Try: omit -n"
+                "expected one pytest process; saw -n of pytest-xdist. Scenarios share a cluster and a report. "
+                "What to do: omit -n"
             )
         option = config.getoption
         self._plan = replace(
@@ -281,7 +283,7 @@ class Collector:
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
         """Counts a SHOULD that does not hold as what it is: pytest's own word `failed` would deny the exit code."""
         if report.when == "call" and report.failed and report.nodeid in self._only_findings:
-            return "findings", "▲", ("FINDING", {"yellow": True})
+            return "findings", LOOKS[FINDING][0], (FINDING.upper(), {"yellow": True})
         return None
 
     def pytest_runtest_logfinish(self) -> None:
@@ -307,7 +309,7 @@ class Collector:
             if finding is not None and not self.recorder.has_finding(finding):
                 self.recorder.conclude(finding)
         except (KeyError, ValueError) as refused:
-            return Ending.BROKE, f"{refused}; the finding was: {error}"
+            return Ending.BROKE, f"{refused}; the step concluded: {error}"
         return ending_of(error)
 
     # The end.

@@ -141,7 +141,7 @@ class Store:
         scenario = None if self._shared_depth else self._scenario
         if scenario is not None and finding.requirement not in scenario.so_far.requirements:
             raise ValueError(
-                f"a finding on {finding.requirement} in {scenario.so_far.id}, which is tagged "
+                f"a step concluded something about {finding.requirement} in {scenario.so_far.id}, which is tagged "
                 f"{', '.join(scenario.so_far.requirements) or 'with no requirement'}"
             )
         statements = (*finding.problems, *finding.unclear, *finding.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Finding, Problem, Remark
 from judge.causes import Cause
 from judge.verdict import Judged, Verdict
@@ -63,7 +64,7 @@ def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect |
         return None
     is_unclear = any(p.cause == cause for f in showing for p in f.unclear)
     does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else SEEN_BY
-    return Effect(does, judged, in_short((p for f in showing for p in f.showing(cause)), showing[0].where))
+    return Effect(does, judged, in_short(p for f in showing for p in f.showing(cause)))
 
 
 def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
@@ -75,7 +76,7 @@ def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
 def remedy_of(cause: Cause) -> tuple[str, ...]:
     """The steps against a cause, and the check that it is gone, as lines of text."""
     steps = cause.remedy if len(cause.remedy) == 1 else [f"{n}. {step}" for n, step in enumerate(cause.remedy, 1)]
-    return (f"What to do: {steps[0]}", *steps[1:], f"Check again: {cause.check}")
+    return (f"{WHAT_TO_DO}: {steps[0]}", *steps[1:], f"Check again: {cause.check}")
 
 
 def cause_unknown(report: Report, judged: Judged) -> str:
@@ -85,7 +86,7 @@ def cause_unknown(report: Report, judged: Judged) -> str:
     first = f" First remove the causes that break other requirements, then run the suite again: {others}." if others else ""
     settles = dict.fromkeys(f.settle for f in report.findings_of(judged.requirement.id) if f.settle)
     settle = "; ".join(settles) or "read the evidence of this requirement in the report, the deciding reading first"
-    return f"The cause is not known.{first} What would settle it: {settle}."
+    return f"The cause is not known.{first} {WHAT_WOULD_SETTLE_IT}: {settle}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ NAMED = 3
 """Subjects that a line names; the others are a number in it, and the requirement's own place on the page has them all."""
 
 
-def in_short(statements: Iterable[Problem | Remark], where: str) -> str:
+def in_short(statements: Iterable[Problem | Remark], where: str = "") -> str:
     """Statements in one line, the same of several subjects once; a single subject called `where` is not named again."""
     parts = []
     for each in alike(statements):

@@ -38,7 +38,7 @@ def no_place(directory: Path, error: OSError) -> str:
     """A sentence for the user: the report cannot be written to a directory."""
     return (
         f"expected to write the report to {directory}; saw: {error.strerror or error} ({error.filename or directory}). "
-        "Try: free space or rights there, or --reports DIR"
+        "What to do: free space or rights there, or --reports DIR"
     )
 
 

@@ -11,7 +11,6 @@ from reporting.model import Report
 from reporting.writing.causes import causes_found, causes_of, remedy_of
 from reporting.writing.measured import measured
 from reporting.writing.words import (
-    FINDING,
     HOW_TO_READ_STEPS,
     LOOKS,
     advice_on,
@@ -27,12 +26,8 @@ from reporting.writing.words import (
 
 Line = tuple[str, Mapping[str, bool]]
 
-_TONES: Mapping[str, tuple[str, str]] = {
-    "good": ("√", "green"),
-    "bad": ("×", "red"),
-    "unsure": ("!", "yellow"),
-    "quiet": ("–", "cyan"),
-}
+_COLOURS: Mapping[str, str] = {"good": "green", "bad": "red", "unsure": "yellow", "quiet": "cyan"}
+"""By tone."""
 
 
 def summary(report: Report, directory: Path) -> tuple[Line, ...]:
@@ -72,8 +67,8 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
 
 def _signed(word: str, text: str) -> tuple[str, dict[str, bool]]:
     """A line with the sign and the colour of a verdict, a presence or a result."""
-    sign, colour = _TONES[LOOKS[word][1]]
-    return f"{'▲' if word == FINDING else sign} {text}", {colour: True}
+    sign, tone = LOOKS[word]
+    return f"{sign} {text}", {_COLOURS[tone]: True}
 
 
 def _headed(heading: str, lines: Iterator[Line]) -> Iterator[Line]:
@@ -101,7 +96,8 @@ def _unexplained(report: Report) -> Iterator[Line]:
     for word, reasons, several in unexplained(report):
         alone = several[0].requirement.sentence if len(several) == 1 else ""
         yield "", {}
-        yield _signed(word, f"{', '.join(j.requirement.id for j in several)} {alone}".rstrip())
+        aside = "" if word == Verdict.FAIL else f" [{word}]"
+        yield _signed(word, f"{', '.join(j.requirement.id for j in several)} {alone}".rstrip() + aside)
         causes = dict.fromkeys(f"Cause: {c.sentence} ({c.id})" for j in several for c in causes_of(report, j))
         yield from ((f"    {line}", {}) for line in (*reasons, *causes, *advice_on(report, several)))
 

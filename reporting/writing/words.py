@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from facts.catalogue import About, Level
+from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from judge.guide_defects import Presence, ToldDefect
-from judge.verdict import Authority, Ending, Judged, Verdict, reason_of
+from judge.verdict import Authority, Ending, Judged, Verdict
 from reporting.model import Report, Scope
 from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
 
@@ -31,11 +32,23 @@ _WORDS_BY_LOOK = {
     ("–", "quiet"): "partial skipped skipped-by-policy",
     ("~", "quiet"): "waived repaired",
     ("○", "quiet"): "not-applicable",
-    ("·", "quiet"): "not-run",
+    ("·", "quiet"): "not-run noted",
 }
 LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.split()}
-"""The look of each verdict, ending, state, answer, presence and result, by its word: a sign, so that colour is never the
-only difference, and a tone, which the style sheet and the terminal colour."""
+"""The look of each verdict, ending, state, answer, presence and result, by its word, on the page and on the terminal: a
+sign, so that colour is never the only difference, and a tone, which the style sheet and the terminal colour."""
+
+MEANINGS = {
+    "pass": "The requirement holds, and evidence shows it.",
+    "fail": "A MUST does not hold.",
+    "finding": "A SHOULD does not hold. The result stays the same, unless `--must` or `--strict-findings` makes it `fail`.",
+    "error": "The suite tried and could not tell: a reading failed, or its answer has two meanings.",
+    "not-evaluated": "The suite did not try: an input such as `--tctl` was not given, or the run ended before.",
+    "skipped": "It needs an `--allow` that was not given.",
+    "waived": "It does not hold, and a waiver accepts that until a date.",
+    "not-applicable": "Evidence shows a condition under which the requirement has no meaning.",
+}
+"""The meaning of each word for a requirement's verdict; docs/report.md has the same."""
 
 HOW_TO_READ_STEPS = (
     "Words in capitals, `teleport-system` and `tbot` stand for the names of your install. To apply a manifest:"
@@ -44,6 +57,9 @@ HOW_TO_READ_STEPS = (
 
 FINDING = "finding"
 """The word for a SHOULD that fails; where findings fail the run (strict), it is `fail` like any other."""
+
+NOTED = "noted"
+"""The word for a cause that was seen and neither breaks a requirement nor leaves one open."""
 
 WORST_FIRST = ("fail", "error", "not-evaluated", FINDING)
 """The words that ask for something to be done."""
@@ -56,9 +72,12 @@ def word_of(report: Report, judged: Judged) -> str:
 
 
 def word_of_cause(report: Report, found: FoundCause) -> str:
-    """The word for the worst that a cause does: the verdict of the first requirement that it breaks or leaves open."""
+    """The word for the worst that a cause does: the verdict of the first requirement that it breaks or leaves open.
+
+    Where it does neither, the cause is `NOTED`.
+    """
     first = found.effects[0]
-    return FINDING if first.does == SEEN_BY else word_of(report, first.judged)
+    return NOTED if first.does == SEEN_BY else word_of(report, first.judged)
 
 
 def numbers_of(report: Report) -> list[tuple[str, int]]:
@@ -89,7 +108,7 @@ def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = (
 def reasons_besides_findings(report: Report, judged: Judged) -> tuple[str, ...]:
     """The reasons why a requirement is not a pass, without what its findings say by subject."""
     findings = report.findings_of(judged.requirement.id)
-    return reasons_of(report, judged, {reason_of(f) for f in findings if f.problems or f.unclear})
+    return reasons_of(report, judged, {f.compared() for f in findings if f.problems or f.unclear})
 
 
 def unexplained(report: Report) -> list[tuple[str, tuple[str, ...], list[Judged]]]:
@@ -113,8 +132,7 @@ def _reasons_in_short(report: Report, several: Sequence[Judged]) -> tuple[str, .
         return tuple(f"{j.requirement.id}: {r}" for j in several for r in reasons_of(report, j)[:1])
     reasons = "\n".join(reason.splitlines()[0] for reason in reasons_of(report, several[0]))
     for f in report.findings_of(several[0].requirement.id):
-        short = f"expected {f.expected}; saw {in_short((*f.problems, *f.unclear), f.where)} ({f.where})"
-        reasons = reasons.replace(reason_of(f), short)
+        reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where)))
     return tuple(reasons.splitlines())
 
 
@@ -137,8 +155,8 @@ def _is_explained(report: Report, judged: Judged) -> bool:
 def next_step(report: Report, reasons: Sequence[str], several: Sequence[Judged]) -> str:
     """The next step towards an answer in a few words, from the advice or the reasons; empty where neither names one."""
     for line in (*advice_on(report, several), *reasons):
-        for before in ("What would settle it: ", "Try: "):
-            if step := line.partition(before)[2]:
+        for label in (WHAT_WOULD_SETTLE_IT, WHAT_TO_DO):
+            if step := line.partition(f"{label}: ")[2]:
                 return step
     return ""
 
@@ -185,7 +203,7 @@ def advice_on(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
     first = defect_before(report, several[0])
     if first is not None:
         return (
-            f"The cause is not known. What would settle it: repair what {', '.join(first.shown_by)} shows first "
+            f"The cause is not known. {WHAT_WOULD_SETTLE_IT}: repair what {', '.join(first.shown_by)} shows first "
             f"({first.defect.cause}), then run the suite again. {first.defect.stops}",
         )
     return tuple(dict.fromkeys(line for judged in several for line in _advice(report, judged)))
@@ -198,7 +216,7 @@ def _advice(report: Report, judged: Judged) -> Iterator[str]:
     if fails and not causes_of(report, judged):
         yield cause_unknown(report, judged)
     else:
-        yield from (f"What would settle it: {f.settle}" for f in report.findings_of(judged.requirement.id) if f.settle)
+        yield from (f"{WHAT_WOULD_SETTLE_IT}: {f.settle}" for f in report.findings_of(judged.requirement.id) if f.settle)
 
 
 def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:

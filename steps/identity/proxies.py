@@ -140,7 +140,7 @@ def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirector
     return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
-@then("no probe must be able to write to the socket directory")
+@then("no probe pod must be able to write to the socket directory")
 def are_closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
     pods, directory = install.proxies.pods(), install.tbot.socket_directory()
     conclude(socket.directories_are_closed(directories, pods, directory, install.cluster.pods_evidence()))

@@ -110,5 +110,5 @@ if __name__ == "__main__":
     try:
         typer.run(bench)
     except (ConformanceError, RuntimeError) as error:
-        print(f"× {error}", file=sys.stderr)
+        print(f"! {error}", file=sys.stderr)
         sys.exit(4)

@@ -106,5 +106,5 @@ if __name__ == "__main__":
     try:
         typer.run(spread)
     except RuntimeError as error:
-        print(f"× {error}", file=sys.stderr)
+        print(f"! {error}", file=sys.stderr)
         sys.exit(4)

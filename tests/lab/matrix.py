@@ -76,7 +76,7 @@ def printed(rows: Iterable[Row]) -> Iterator[str]:
 def lines_of(row: Row, width: int = 0) -> Iterator[str]:
     """One row as lines for a terminal, the name of its fault filled up to a width."""
     blind = f"; cannot be told: {' '.join(sorted(row.blind))}" if row.blind else ""
-    sign = "×" if row.otherwise else "√"
+    sign = "✕" if row.otherwise else "✓"
     took = f"{row.spent.total:5.1f} s = {row.spent!s:<16}"
     if row.fault.standing:
         held = " ".join(sorted(row.fault.breaks - row.broken)) or "nothing"

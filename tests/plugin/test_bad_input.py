@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
+from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -45,7 +47,7 @@ class Ran:
         report = self.report
         (error,) = report["run_errors"]
         assert sentence in error
-        assert "Try: " in error
+        assert any(f"{label}: " in error for label in (WHAT_TO_DO, WHAT_WOULD_SETTLE_IT))
         assert report["result"] == "inconclusive"
         assert {judged["verdict"] for judged in report["judged"]} <= {"not-evaluated", "error"}
 
@@ -111,19 +113,25 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
     [
         (
             ("--nodes", "two"),
-            "nodes: input should be a valid integer, unable to parse string as an integer, saw 'two'. Try: ",
+            "nodes: input should be a valid integer, unable to parse string as an integer, saw 'two'. What to do: ",
         ),
         (
             ("--profile", "cor"),
             "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
-            " traffic; saw 'cor' (--profile). Try: ",
+            " traffic; saw 'cor' (--profile). What to do: ",
         ),
         (
             ("--source", "mirror"),
-            "saw source = mirror without registry (settings: registry). Try: give --registry HOST/PREFIX",
+            "saw source = mirror without registry (settings: registry). What to do: give --registry HOST/PREFIX",
         ),
-        (EXISTING, "expected one of the contexts staging; saw none (kubeconfig). Try: name one of them with --context"),
-        ((*EXISTING, "--context", "stging"), "expected one of the contexts staging; saw 'stging' (kubeconfig). Try: "),
+        (
+            EXISTING,
+            "expected one of the contexts staging; saw none (kubeconfig). What to do: name one of them with --context",
+        ),
+        (
+            (*EXISTING, "--context", "stging"),
+            "expected one of the contexts staging; saw 'stging' (kubeconfig). What to do: ",
+        ),
     ],
     ids=["no number", "no such profile", "no mirror", "no context", "no such context"],
 )
@@ -135,7 +143,7 @@ def test_input_that_cannot_be_used_ends_the_run_before_it_starts(
     ran = suite.run(*options)
 
     ran.must_say(sentence, exit_code=4)
-    assert ran.said.count("Try: ") == 1
+    assert ran.said.count("What to do: ") == 1
     assert ran.report["scenarios"], "what was not run is listed"
     assert not (suite.directory / "cache").exists()
 
@@ -162,7 +170,7 @@ def test_a_file_that_cannot_be_read_ends_the_run_before_it_starts(
     ran = suite.run(*options)
 
     ran.must_say(sentence, exit_code=4)
-    assert ran.said.count("Try: ") == 1
+    assert ran.said.count("What to do: ") == 1
 
 
 def test_a_report_that_has_no_place_ends_the_run_before_it_starts(suite: Suite) -> None:
@@ -196,7 +204,10 @@ def test_a_cluster_that_refuses_connections_is_told_once(suite: Suite) -> None:
 
     ran = suite.run(*EXISTING, "--context", "staging")
 
-    ran.must_say("Connection refused (GET https://127.0.0.1:9/version (context staging)). Try: check that", exit_code=6)
+    ran.must_say(
+        "Connection refused (GET https://127.0.0.1:9/version (context staging)). What would settle it: check that",
+        exit_code=6,
+    )
     assert "canary" not in ran.said
 
 

@@ -49,7 +49,7 @@ def _(recorder):
 
     ran = project.run()
 
-    assert ran.report.run_errors == ("a finding names the cause 'no-such-cause', which judge/causes.yaml does not have",)
+    assert ran.report.run_errors == ("a judgment names the cause 'no-such-cause', which judge/causes.yaml does not have",)
     assert ran.report.causes == ()
     assert ran.verdicts["A-1"] == "fail"
     assert ran.result.ret == 1
@@ -92,7 +92,7 @@ def _(recorder):
         ("raise KeyError('spec')", "KeyError: 'spec'"),
         (
             "raise CouldNotTell(expected='an answer', seen='a timeout', where='Pod p', remedy='look at p')",
-            "expected an answer; saw a timeout (Pod p). Try: look at p",
+            "expected an answer; saw a timeout (Pod p). What would settle it: look at p",
         ),
         ("pytest.fail('no')", "Failed: no"),
         (
@@ -140,11 +140,15 @@ def test_an_undefined_step_leaves_the_question_open(project: Project, position: 
 
 
 @pytest.mark.parametrize(
-    ("error", "in_set_up", "verdict"),
-    [("CouldNotTell", False, "error"), ("CouldNotTell", True, "error"), ("NotGiven", False, "not-evaluated")],
+    ("error", "in_set_up", "verdict", "label"),
+    [
+        ("CouldNotTell", False, "error", "What would settle it"),
+        ("CouldNotTell", True, "error", "What would settle it"),
+        ("NotGiven", False, "not-evaluated", "What to do"),
+    ],
 )
 def test_what_could_not_be_evaluated_is_a_skip_with_its_reason_in_pytests_words(
-    passing: Project, error: str, in_set_up: bool, verdict: str
+    passing: Project, error: str, in_set_up: bool, verdict: str, label: str
 ) -> None:
     raises = f"raise {error}(expected='an answer', seen='a timeout', where='Pod p', remedy='look at p')"
     passing.steps("from facts.errors import NotGiven\n")
@@ -157,7 +161,7 @@ def test_what_could_not_be_evaluated_is_a_skip_with_its_reason_in_pytests_words(
     ran = passing.run("features", "-rA")
 
     ran.result.assert_outcomes(passed=1, skipped=1)
-    assert "could not be evaluated: expected an answer; saw a timeout (Pod p). Try: look at p" in ran.text
+    assert f"could not be evaluated: expected an answer; saw a timeout (Pod p). {label}: look at p" in ran.text
     assert "FAILED" not in ran.text
     assert ran.verdicts["A-1"] == verdict
     assert ran.result.ret == 6
@@ -192,7 +196,7 @@ def _():
     assert scenario.ending is Ending.NOT_RUN
     assert [s.state for s in scenario.steps] == [PASSED, SKIPPED, NOT_RUN]
     assert ran.verdicts["A-1"] == "not-evaluated"
-    assert "Try: pass --tctl" in ran.report.judged[0].reasons[0]
+    assert "What to do: pass --tctl" in ran.report.judged[0].reasons[0]
     assert ran.result.ret == 6
 
 
@@ -291,7 +295,7 @@ def test_a_scenario_without_any_finding_does_not_pass(project: Project) -> None:
 
     assert ran.scenario.ending is Ending.COMPLETED
     assert ran.verdicts["A-1"] == "error"
-    assert "without a finding" in ran.report.judged[0].reasons[0]
+    assert "no step came to a conclusion about this requirement" in ran.report.judged[0].reasons[0]
 
 
 def test_a_scenario_whose_steps_never_ran_does_not_complete(project: Project) -> None:
@@ -350,7 +354,7 @@ def _(recorder):
 
     assert ran.scenario.ending is Ending.BROKE
     assert ran.states == [BROKE]
-    assert "a finding on A-2" in ran.scenario.reason
+    assert "concluded something about A-2" in ran.scenario.reason
     assert ran.verdicts["A-1"] == "error"
 
 
@@ -407,7 +411,7 @@ def test_not_applicable_without_evidence_or_for_another_requirement_breaks_the_s
     (bare,), other = ran.report.scenarios_of("A-3"), ran.report.scenarios_of("A-2")[0]
     assert (bare.ending, other.ending) == (Ending.BROKE, Ending.BROKE)
     assert "needs evidence" in bare.reason
-    assert "a finding on A-3" in other.reason
+    assert "concluded something about A-3" in other.reason
     assert (ran.verdicts["A-2"], ran.verdicts["A-3"]) == ("error", "error")
     assert ran.result.parseoutcomes()["failed"] == 2
 

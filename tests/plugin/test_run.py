@@ -39,7 +39,7 @@ def test_failed_provisioning_is_said_once_and_breaks_every_scenario(project: Pro
     ran = project.run()
 
     assert ran.report.run_errors == (
-        "set-up of 'cluster' failed: expected two nodes; saw one (kind). Try: free some memory",
+        "set-up of 'cluster' failed: expected two nodes; saw one (kind). What to do: free some memory",
     )
     assert [(p.name, p.ok) for p in ran.report.timeline] == [("kind cluster", False)]
     assert ran.verdicts["A-1"] == ran.verdicts["A-2"] == "error"
@@ -238,7 +238,7 @@ def test_a_run_whose_report_could_not_be_written_does_not_start(passing: Project
     ran = passing.run("features", "--reports", "occupied")
 
     assert ran.result.ret == 4
-    assert ran.text.count("expected to write the report to occupied; saw: File exists (occupied). Try: ") == 1
+    assert ran.text.count("expected to write the report to occupied; saw: File exists (occupied). What to do: ") == 1
     (report,) = elsewhere.glob("conformance-*/latest/report.html")
     assert "not-evaluated" in report.read_text()
     ran.result.assert_outcomes()
@@ -271,16 +271,19 @@ def test_a_report_that_finds_no_place_at_all_is_one_sentence(passing: Project, m
     ran = passing.run()
 
     assert ran.result.ret == 3
-    assert "expected to write the report to reports; saw: No space left on device (/somewhere). Try: free space" in ran.text
+    assert (
+        "expected to write the report to reports; saw: No space left on device (/somewhere). What to do: free space"
+        in ran.text
+    )
     assert "Traceback" not in ran.text
 
 
 def test_bad_input_ends_a_run_before_it_starts_with_a_report_that_says_why(passing: Project) -> None:
-    ran = passing.run("features", "--refusal", "expected this; saw that. Try: more")
+    ran = passing.run("features", "--refusal", "expected this; saw that. What to do: more")
 
     assert ran.result.ret == 4
-    assert ran.result.stderr.lines == ["ERROR: expected this; saw that. Try: more", ""]
-    assert ran.report.run_errors == ("expected this; saw that. Try: more",)
+    assert ran.result.stderr.lines == ["ERROR: expected this; saw that. What to do: more", ""]
+    assert ran.report.run_errors == ("expected this; saw that. What to do: more",)
     assert set(ran.verdicts.values()) == {"not-evaluated"}
     assert ran.report.result is Result.INCONCLUSIVE
 
@@ -308,7 +311,7 @@ def _(cluster):
     ran = passing.run()
 
     assert ran.result.ret == 6
-    assert ran.report.run_errors == ("expected a cluster; saw none (here). Try: make one",)
+    assert ran.report.run_errors == ("expected a cluster; saw none (here). What to do: make one",)
     assert ran.verdicts == {"A-1": "error", "A-2": "not-evaluated", "A-3": "not-evaluated"}
 
 

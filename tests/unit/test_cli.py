@@ -72,15 +72,19 @@ def test_make_builds_the_lab_only_where_a_run_takes_it(tmp_path: Path, answer: s
     [
         (("nonsense",), 4, "nonsense"),
         (("up", "--nodes", "two"), 4, "--nodes"),
-        (("up", "--nodes", "0"), 4, "nodes: input should be greater than or equal to 1, saw 0. Try: `conformance options`"),
+        (
+            ("up", "--nodes", "0"),
+            4,
+            "nodes: input should be greater than or equal to 1, saw 0. What to do: see `conformance options`",
+        ),
         (
             ("plan", "--profile", "cor"),
             4,
             "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
             " traffic; saw 'cor'",
         ),
-        (("images", "--source", "mirror"), 4, "Try: give --registry HOST/PREFIX"),
-        (("images", "--source", "bundle"), 6, "Try: build it: make lab"),
+        (("images", "--source", "mirror"), 4, "What to do: give --registry HOST/PREFIX"),
+        (("images", "--source", "bundle"), 6, "What to do: build it: make lab"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_exit_code(
@@ -105,7 +109,7 @@ def test_docker_that_is_not_there(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert conformance(monkeypatch, command, "--source", "upstream") == 6
     captured = capsys.readouterr()
-    assert captured.err.startswith("× expected Docker to answer; saw ")
+    assert captured.err.startswith("! expected Docker to answer; saw ")
     assert captured.out == ""
     assert not (tmp_path / "cache").exists()
 

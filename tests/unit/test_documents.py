@@ -10,13 +10,16 @@ import yaml
 
 from conftest import OPTIONS
 from facts.catalogue import Catalogue, parse_catalogue
+from judge.verdict import Verdict
+from reporting.writing.words import FINDING, LOOKS, MEANINGS
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "manifests").rglob("*.md"), ROOT / "lab/README.md"}
 )
-FOR_USERS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("ci", "existing-cluster", "broken-mesh"))]
+USER_PAGES = ("ci", "existing-cluster", "broken-mesh", "report")
+FOR_USERS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in USER_PAGES)]
 OF_OTHERS = {"--proxy", "--lf", "--docker"}
 """Options of tsh, pytest and the lab."""
 
@@ -65,6 +68,13 @@ def test_the_readme_lists_exactly_the_requirements_of_each_profile() -> None:
     assert listed == there
 
 
+def test_each_word_for_a_requirement_is_explained_with_its_mark_as_the_report_explains_it() -> None:
+    text = (ROOT / "docs/report.md").read_text(encoding="utf-8")
+    told = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text)
+    rows = {word: (mark, said) for mark, word, said in re.findall(r"^\| (\S) \| ([\w-]+) \| ([^|]+) \|", told, re.MULTILINE)}
+    assert rows == {word: (LOOKS[word][0], MEANINGS[word]) for word in (*Verdict, FINDING)}
+
+
 def _expanded(ranges: str) -> list[str]:
     """`ID-01 … ID-03, NEG-01` as single requirements."""
     found = []
@@ -109,6 +119,12 @@ def test_each_path_in_the_guide_for_developers_is_there() -> None:
     there = {f"/{path.relative_to(ROOT)}{'/' * path.is_dir()}" for path in (*below, *ROOT.glob("*.*"))}
     made = {"build/mutants.md", "features/not-evaluated.txt"}
     assert {name for name in named if not any(path.endswith(f"/{name}") for path in there)} == made
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_command_of_python_works_as_typed_in_a_fresh_checkout(document: Path) -> None:
+    if document.name != "CHANGELOG.md":  # it says what changed, and is no place to copy a command from
+        assert re.findall(r"(?<!\.venv/bin/)python3? -m (?!venv)[\w.]+", document.read_text(encoding="utf-8")) == []
 
 
 def test_the_readme_is_short() -> None:

@@ -30,7 +30,7 @@ def refused(**given: Any) -> str:
     with pytest.raises(BadSettings) as raised:
         load(**given)
     words = str(raised.value)
-    assert "Try: " in words
+    assert "What to do: " in words
     return words
 
 

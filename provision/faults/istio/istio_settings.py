@@ -219,8 +219,7 @@ FAULTS = (
     VOLUMES_ONLY,
     Fault(
         name="socket-in-istios-own-template",
-        description="The operator put the node's directory into Istio's own template for sidecars, so that every pod"
-        " mounts it.",
+        description="The operator put the node's directory into Istio's own template for sidecars, so every pod mounts it.",
         cause="socket-in-istios-template",
         touches="ConfigMap istio-system/istio-sidecar-injector",
         undo="The suite restores the entry exactly and waits until a new pod has it.",

@@ -39,8 +39,7 @@ def directory_for_all(scene: Scene, node: str) -> Iterator[None]:
 
 DIRECTORY_FOR_ALL = Fault(
     name="socket-directory-for-all",
-    description="The socket directory of one node has mode 0777, so that any workload there can become the node's"
-    " SDS server.",
+    description="The socket directory of one node has mode 0777, so any workload there can become the node's SDS server.",
     cause="socket-directory-writable",
     touches="the socket directory of one node",
     undo="The suite restores the mode.",
@@ -52,7 +51,7 @@ DIRECTORY_FOR_ALL = Fault(
 FAULTS = (
     Fault(
         name="kubelet-closed-to-pods",
-        description="A firewall rule on one node keeps pods from its kubelet, so that tbot there cannot attest callers.",
+        description="A firewall rule on one node keeps pods from its kubelet, so tbot there cannot attest callers.",
         cause="kubelet-unreachable",
         touches="iptables of one node",
         undo="The suite deletes the rule.",

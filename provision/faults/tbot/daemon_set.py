@@ -286,7 +286,7 @@ FAULTS = (
     AFFECTED_TBOT,
     Fault(
         name="audience-of-the-proxy",
-        description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so that the first"
+        description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so the first"
         " tbot pod that is replaced cannot join.",
         cause="token-audience-wrong",
         touches="DaemonSet teleport-system/tbot",
@@ -297,7 +297,7 @@ FAULTS = (
     ),
     Fault(
         name="taint-that-tbot-does-not-tolerate",
-        description="A node with workloads has a taint that tbot does not tolerate, so that no tbot runs there.",
+        description="A node with workloads has a taint that tbot does not tolerate, so no tbot runs there.",
         cause="tbot-not-on-node",
         touches="Node; DaemonSet teleport-system/tbot",
         undo="The suite removes the taint and waits until every Envoy has its streams again.",

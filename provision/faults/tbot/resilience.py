@@ -92,7 +92,7 @@ FAULTS = (
     ),
     _fault_of_tbot(
         name="tbot-killed-without-teleport",
-        description="tbot's liveness probe asks Teleport, so that the kubelet kills tbot when Teleport does not answer.",
+        description="tbot's liveness probe asks Teleport, so the kubelet kills tbot when Teleport does not answer.",
         cause="tbot-restarts-without-teleport",
         undo="The suite removes the probe and waits until every Envoy has its streams again.",
         breaks=frozenset({"RES-03"}),

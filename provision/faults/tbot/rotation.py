@@ -27,7 +27,9 @@ LONG_LIVED = Lifetimes(600, 20)
 """Renewed every 20 s and valid for ten minutes: time to see a missing renewal while the certificate is still valid."""
 SHORT_LIVED = Lifetimes(60, 20)
 NEVER = Lifetimes(600, 590)
+"""Not renewed while the fault lasts."""
 TOO_LATE = Lifetimes(3600, 7200)
+"""Renewed an hour after it has expired."""
 TOO_OLD = timedelta(seconds=55)
 """More than a renewal interval of 20 s plus the 30 s by which clocks may differ."""
 

@@ -70,7 +70,7 @@ def _look_for_taken(cluster: Cluster, node: str, gone: Pod) -> None:
         raise NotYet("it is not Ready" if pods else f"there is none on {node}")
     mode = read_proxy(cluster, pods[0]).sds_mode
     if mode is not SdsMode.TAKEOVER:
-        raise NotYet(f"its mode is {mode.value}")
+        raise NotYet(mode.told)
 
 
 FAULTS = (

@@ -11,8 +11,13 @@ from facts.errors import BadInput, ConformanceError, CouldNotTell, NotApplicable
 def test_an_error_says_all_four_parts(kind: type[ConformanceError]) -> None:
     error = kind(expected="a", seen="b", where="c", remedy="d")
     assert (error.expected, error.seen, error.where, error.remedy) == ("a", "b", "c", "d")
-    assert str(error) == "expected a; saw b (c). Try: d"
+    assert str(error) == f"expected a; saw b (c). {kind.label}: d"
     assert repr(error) == f"{kind.__name__}('a', 'b', 'c', 'd')"
+
+
+def test_the_label_of_the_next_step_says_whether_the_cause_is_known() -> None:
+    assert {kind.label for kind in (ProvisioningFailed, BadInput, NotGiven)} == {"What to do"}
+    assert CouldNotTell.label == "What would settle it"
 
 
 def test_a_missing_input_is_a_reading_that_could_not_be_made() -> None:

@@ -88,7 +88,7 @@ def test_a_cause_shows_in_problems_in_what_is_unclear_and_in_notes() -> None:
 
 def test_only_a_no_violates_and_says_what_was_expected() -> None:
     assert str(Violated(finding(Holds.NO, problems=(wrong("a"),)))) == (
-        "ID-01: expected pods; saw Pod shop/a: is down (2 pods)"
+        "ID-01: expected pods; saw Pod shop/a: is down (looked at 2 pods)"
     )
     with pytest.raises(ValueError, match="only a negative finding violates, this one says unknown"):
         Violated(finding(Holds.UNKNOWN, unclear=(wrong("a"),)))

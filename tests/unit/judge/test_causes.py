@@ -39,6 +39,7 @@ def test_a_cause_is_told_in_sentences(cause: Cause) -> None:
         assert text.endswith(".")
         assert not re.search(r"\b(nobody|somebody|anybody|everybody|whoever)\b", text, re.IGNORECASE)
         assert text.count("`") % 2 == 0
+    assert "so that" not in cause.sentence, "a consequence, which 'so that' makes a purpose"
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)

@@ -305,7 +305,8 @@ def test_one_violation_is_not_hidden_by_another_proxy_that_cannot_be_read() -> N
     finding = external(a, b, fleet=make.fleet(make.istiod_proxy(a), make.unread(b)))
     violated(finding, "CHK-9", causes=())
     assert finding.seen == (
-        "Pod test-app/a: it is in mode istio-ca: the agent found no socket at its start;"
+        "Pod test-app/a: its Istio agent supplies its certificate, which istiod issued (mode istio-ca): the"
+        " agent found no socket at its start;"
         " Pod test-app/b: the suite could not read it: forbidden"
     )
 
@@ -400,7 +401,7 @@ def test_every_mode_but_the_external_socket_is_a_violation(mode: SdsMode) -> Non
     finding = external(make.pod(), fleet=make.fleet(make.proxy(sds_mode=mode, decided_by=("one reason", "another"))))
     causes = {SdsMode.RACE: ("pod-started-before-tbot",), SdsMode.TAKEOVER: ("socket-taken-over",)}.get(mode, ())
     violated(finding, "CHK-9", evidence=("ev-proxy-app",), causes=causes)
-    assert finding.seen == f"it is in mode {mode.value}: one reason; another"
+    assert finding.seen == f"{mode.told}: one reason; another"
 
 
 def test_a_request_to_istiod_is_a_violation_in_any_mode() -> None:
@@ -413,7 +414,10 @@ def test_a_right_looking_identity_after_a_late_start_passes_item_7_and_not_item_
     raced = make.proxy(sds_mode=SdsMode.RACE, csr_count=1, agent_certificate_held=True, has_files_cluster=False)
     holds(runs(make.pod(), fleet=make.fleet(raced)), "CHK-7")
     violated(
-        external(make.pod(), fleet=make.fleet(raced)), "CHK-9", "it is in mode race", causes=("pod-started-before-tbot",)
+        external(make.pod(), fleet=make.fleet(raced)),
+        "CHK-9",
+        "its certificate comes from the node's socket, which its Istio agent found too late (mode race)",
+        causes=("pod-started-before-tbot",),
     )
 
 

@@ -41,9 +41,22 @@ def test_a_finding_stands_on_the_pods_their_proxies_and_the_claim() -> None:
 
 def test_what_is_wrong_with_one_proxy_leaves_the_others_confirmed() -> None:
     bad = make.proxy(A)
-    finding = judged(bad, make.proxy(B), problems=(problem(bad, "it is in mode race", "pod-started-before-tbot"),))
+    finding = judged(
+        bad,
+        make.proxy(B),
+        problems=(
+            problem(
+                bad,
+                "its certificate comes from the node's socket, which its Istio agent found too late (mode race)",
+                "pod-started-before-tbot",
+            ),
+        ),
+    )
     violated(finding, "ID-01", causes=("pod-started-before-tbot",))
-    assert finding.seen == "Pod test-app/a: it is in mode race"
+    assert (
+        finding.seen
+        == "Pod test-app/a: its certificate comes from the node's socket, which its Istio agent found too late (mode race)"
+    )
     assert finding.held == (Remark(make.proxy(B).ref, "serves b"),)
 
 
@@ -56,9 +69,18 @@ def test_a_proxy_that_could_not_be_read_is_unclear_with_what_settles_it() -> Non
 
 
 def test_a_violation_is_told_before_what_could_not_be_read() -> None:
-    finding = judged(make.proxy(A), make.unread(B), problems=(problem(make.proxy(A), "it is in mode silent"),))
+    finding = judged(
+        make.proxy(A),
+        make.unread(B),
+        problems=(
+            problem(make.proxy(A), "no SDS server has supplied both its certificate and its trust bundle (mode silent)"),
+        ),
+    )
     violated(finding, "ID-01", causes=())
-    assert finding.seen == "Pod test-app/a: it is in mode silent; Pod test-app/b: the suite could not read it: forbidden"
+    assert (
+        finding.seen == "Pod test-app/a: no SDS server has supplied both its certificate and its trust bundle (mode silent);"
+        " Pod test-app/b: the suite could not read it: forbidden"
+    )
 
 
 @pytest.mark.parametrize(

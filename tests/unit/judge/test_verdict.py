@@ -177,7 +177,7 @@ def test_a_failure_says_what_was_seen_and_has_the_causes_of_its_negative_finding
     ]
     judged = judge_requirement(requirement(), outcomes)
     assert judged.causes == ("a", "b")
-    assert judged.reasons[0] == "a scenario: expected e; saw Pod p: is wrong (w)"
+    assert judged.reasons[0] == "a scenario: expected e; saw Pod p: is wrong (looked at w)"
     assert judge_requirement(requirement(), outcomes, Waiver("CHK-9", "owner", "known")).causes == ("a", "b")
     assert judge_requirement(requirement(), [scenario(Ending.COMPLETED, finding(Holds.YES))]).causes == ()
     assert judge_requirement(requirement(), [scenario(Ending.BROKE, finding(Holds.UNKNOWN, cause="a"))]).causes == ()

@@ -71,7 +71,7 @@ def test_an_ordinary_user_is_told_which_packages_to_install(quiet: Host, monkeyp
 
 def test_images_need_root(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LabError, match="Try with sudo"):
+    with pytest.raises(LabError, match="What to do: run it with sudo"):
         quiet.require_for_build(load(), ["python-rootfs"])
 
 

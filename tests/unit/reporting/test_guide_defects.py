@@ -81,15 +81,15 @@ def test_the_terminal_has_it_last_before_the_result(a_list: Report) -> None:
     said = lines(a_list)
     begin = said.index("What the guide gets wrong")
     assert said[begin + 3 : begin + 7] == [
-        "× template            It patches `containers`.",
+        "✕ template            It patches `containers`.",
         f"    A-2: what to do stands under the cause {CAUSE}",
         "    No pod can be created.",
         "    to see what it hides: --repair bot,template",
     ]
-    assert [line for line in said[begin:] if line.startswith(("–", "!", "√"))][:3] == [
-        "– bot                 No bot.",
-        "! node-selector       One node.",
-        "√ tbot-tag            It floats.",
+    assert [line for line in said[begin:] if line.startswith(("~", "?", "✓"))][:3] == [
+        "~ bot                 No bot.",
+        "? node-selector       One node.",
+        "✓ tbot-tag            It floats.",
     ]
     marks = ["Causes, and what to do", "What else fails, or could not be determined", said[begin]]
     assert sorted(marks, key=said.index) == marks
@@ -142,7 +142,7 @@ def test_what_a_cause_explains_is_not_told_again(a_list: Report) -> None:
 
     assert said_of(a_list, "fail") == []
     assert said_of(replace(a_list, causes=()), "fail") == [
-        (("expected trust domain a; saw trust domain b (ConfigMap x/y)",), ["A-2"])
+        (("expected trust domain a; saw trust domain b (looked at ConfigMap x/y)",), ["A-2"])
     ]
     # The same finding has another problem, or another scenario of the same requirement went wrong for another reason.
     steps = tuple(replace(s, findings=tuple(map(more, s.findings))) for s in a_list.scenarios[1].steps)

@@ -197,8 +197,8 @@ class TestTerminal:
     def test_one_line_a_requirement_by_profile(self) -> None:
         lines = self.lines()
 
-        assert lines[1:4] == ["a", "-", "√ A-1     What A-1 promises <b>holds</b>."]
-        assert "× A-2     What A-2 promises <b>holds</b>." in lines
+        assert lines[1:4] == ["a", "-", "✓ A-1     What A-1 promises <b>holds</b>."]
+        assert "✕ A-2     What A-2 promises <b>holds</b>." in lines
         assert "– B-1     What B-1 promises <b>holds</b>. [skipped]" in lines
 
     def test_causes_come_first_with_their_remedies_then_the_rest_then_the_result(self) -> None:
@@ -209,8 +209,8 @@ class TestTerminal:
         assert lines[begin + 1 :][:12] == [
             HOW_TO_READ_STEPS,
             "",
-            f"× {CAUSE}: {cause.sentence}",
-            "    breaks A-2: trust domain b",
+            f"✕ {CAUSE}: {cause.sentence}",
+            "    breaks A-2: ConfigMap x/y: trust domain b",
             f"    What to do: 1. {cause.remedy[0]}",
             f"    2. {cause.remedy[1]}",
             f"    3. {cause.remedy[2]}",
@@ -218,7 +218,7 @@ class TestTerminal:
             "",
             "What else fails, or could not be determined",
             "",
-            "! A-3 What A-3 promises <b>holds</b>.",
+            "! A-3 What A-3 promises <b>holds</b>. [error]",
         ]
         assert lines[-7:] == [
             "",
@@ -236,7 +236,7 @@ class TestTerminal:
         lines = self.lines(report(scenarios=broke))
 
         assert lines.count("    setup: no cluster") == 1
-        assert "! A-1, A-2, A-3, B-1, B-2, B-3, B-4" in lines
+        assert "! A-1, A-2, A-3, B-1, B-2, B-3, B-4 [error]" in lines
 
 
 def test_reasons_name_their_scenarios_only_where_they_differ() -> None:
@@ -253,7 +253,7 @@ def test_a_should_that_fails_is_called_a_finding_unless_findings_fail_the_run() 
     low = scenario("A-3", step(StepState.VIOLATED, finding("A-3", Holds.NO, TWO), evidence=(TWO,)), ending=Ending.VIOLATED)
     others = tuple(s for s in report().scenarios if "A-3" not in s.requirements)
     found, strict = (report(scenarios=(*others, low), strict=strict) for strict in (False, True))
-    for told, word, sign in ((found, "finding", "▲"), (strict, "fail", "×")):
+    for told, word, sign in ((found, "finding", "▲"), (strict, "fail", "✕")):
         (judged,) = (j for j in told.judged if j.requirement.id == "A-3")
         assert judged.verdict is Verdict.FAIL
         assert word_of(told, judged) == word

@@ -62,7 +62,7 @@ def test_a_log_that_is_not_one_document(log: str, seen: str) -> None:
     with pytest.raises(CouldNotTell, match="expected one JSON document") as raised:
         parse_node_probe(log, "node-1")
     assert raised.value.seen.endswith(seen)
-    assert raised.value.where == "log of the node probe on node-1"
+    assert raised.value.where == "log of the probe pod on node-1"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_report_on_the_directory_of_the_socket() -> None:
 def test_a_damaged_report_on_the_directory(document: Any) -> None:
     with pytest.raises(CouldNotTell) as raised:
         parse_socket_directory_probe(json.dumps(document), "node-1")
-    assert raised.value.where == "log of the probe of the socket's directory on node-1"
+    assert raised.value.where == "log of the probe pod for the socket's directory on node-1"
 
 
 def test_the_program_of_the_probe_prints_what_is_read(tmp_path: Path) -> None:
@@ -142,4 +142,4 @@ def test_a_long_log_is_cut_to_its_end() -> None:
     with pytest.raises(CouldNotTell) as raised:
         parse_node_probe("x" * 10 + "y" * 400, "node-1")
     assert raised.value.seen == "y" * 400
-    assert raised.value.where == "log of the node probe on node-1"
+    assert raised.value.where == "log of the probe pod on node-1"

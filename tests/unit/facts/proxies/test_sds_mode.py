@@ -127,3 +127,10 @@ def test_the_versions_of_istios_agent_count(version: str, agents: bool) -> None:
 def test_modes_and_states_have_the_names_of_the_report() -> None:
     assert [m.value for m in SdsMode] == ["external", "race", "istio-ca", "files", "silent", "takeover"]
     assert [s.value for s in SecretState] == ["active", "warming", "absent"]
+
+
+def test_each_mode_is_told_in_plain_words_and_with_its_name() -> None:
+    told = {mode: mode.told for mode in SdsMode}
+    assert len({*told.values()}) == len(SdsMode)
+    for mode, words in told.items():
+        assert words.endswith(f" (mode {mode.value})")

@@ -98,7 +98,11 @@ def test_another_name_without_a_socket_ends_the_agent() -> None:
     ("changes", "words", "causes"),
     [
         ({"pod": attempts.pod("fail-closed", socket=make.EMPTY_DIR)}, "it is Ready", ()),
-        ({"proxy": make.istiod_proxy()}, "its Envoy runs, in mode istio-ca", ()),
+        (
+            {"proxy": make.istiod_proxy()},
+            "its Envoy runs; its Istio agent supplies its certificate, which istiod issued (mode istio-ca)",
+            (),
+        ),
         (
             {"pod": attempts.pod("fail-closed", ready=False)},
             "its volume workload-socket is hostPath, not an emptyDir of its own",
@@ -142,7 +146,11 @@ def test_the_usual_name_falls_back_to_istiod() -> None:
 @pytest.mark.parametrize(
     ("changes", "words", "causes"),
     [
-        ({"proxy": make.proxy(attempts.pod("stranger"))}, "it is in mode external", ()),
+        (
+            {"proxy": make.proxy(attempts.pod("stranger"))},
+            "the SDS server on the node's socket supplies its certificate (mode external)",
+            (),
+        ),
         ({"proxy": None}, "its Envoy does not run", ()),
         ({"pod": attempts.pod("stranger", ready=False, socket=make.EMPTY_DIR)}, "it is not Ready", ()),
         (

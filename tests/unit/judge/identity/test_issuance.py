@@ -104,7 +104,8 @@ def test_a_classic_sidecar_that_started_before_tbot() -> None:
     finding = alike(make.proxy(), raced)
     violated(finding, "ID-09", causes=("pod-started-before-tbot",))
     assert finding.seen == (
-        "Pod test-app/classic: it fails ID-01: it is in mode race: the agent found a socket at its start;"
+        "Pod test-app/classic: it fails ID-01: its certificate comes from the node's socket, which its Istio"
+        " agent found too late (mode race): the agent found a socket at its start;"
         " it fails ID-07: its Istio agent sent 1 certificate requests to istiod"
     )
     assert [str(each.subject) for each in finding.held] == ["Pod test-app/app"]

@@ -164,8 +164,10 @@ def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_g
     finding = secrets_come_from_the_socket(make.sidecars(served, taken, pods=[first, second]))
     violated(finding, "ID-01", causes=("socket-taken-over",))
     assert finding.seen == (
-        "Pod test-app/first: it is in mode istio-ca: the agent found no socket at its start;"
-        " Pod test-app/second: it is in mode takeover: the URI SAN is not the pod's own;"
+        "Pod test-app/first: its Istio agent supplies its certificate, which istiod issued (mode istio-ca):"
+        " the agent found no socket at its start;"
+        " Pod test-app/second: another pod's Istio agent, which listens on the node's socket, supplies its"
+        " secrets (mode takeover): the URI SAN is not the pod's own;"
         " the key is that of Pod test-app/first, whose Istio agent serves the node's socket"
     )
     assert [(p.subject.name, p.cause) for p in finding.problems] == [("first", ""), ("second", "socket-taken-over")]
@@ -199,7 +201,7 @@ def test_every_mode_but_the_external_socket(mode: SdsMode) -> None:
     finding = secrets_come_from_the_socket(make.sidecars(make.proxy(sds_mode=mode, decided_by=("why", "and why"))))
     causes = {SdsMode.RACE: ("pod-started-before-tbot",), SdsMode.TAKEOVER: ("socket-taken-over",)}.get(mode, ())
     violated(finding, "ID-01", causes=causes)
-    assert finding.seen == f"Pod test-app/app: it is in mode {mode.value}: why; and why"
+    assert finding.seen == f"Pod test-app/app: {mode.told}: why; and why"
 
 
 @pytest.mark.parametrize(

@@ -84,11 +84,11 @@ def test_a_probe_that_did_not_run_or_saw_through_a_read_only_mount_tells_nothing
     for finding, words in (
         (
             closed(make.refused(), make.socket_directory_probe("node-2")),
-            "Node node-1: the probe did not run: violates PodSecurity: hostPath volumes",
+            "Node node-1: the probe pod did not run: violates PodSecurity: hostPath volumes",
         ),
         (
             closed(make.socket_directory_probe(mount_read_only=True)),
-            "Node node-1: the probe's own mount is read-only",
+            "Node node-1: the probe pod's own mount is read-only",
         ),
         (closed(), "no node runs tbot or an injected pod"),
     ):
@@ -96,7 +96,7 @@ def test_a_probe_that_did_not_run_or_saw_through_a_read_only_mount_tells_nothing
         assert finding.seen == words
         assert "INST-04" in finding.settle
     bad = make.socket_directory_probe("node-2", writable=True)
-    violated(closed(make.refused(), bad), "ID-08", "Node node-2: uid 1337", "Node node-1: the probe did not run")
+    violated(closed(make.refused(), bad), "ID-08", "Node node-2: uid 1337", "Node node-1: the probe pod did not run")
 
 
 def test_a_proxy_that_is_root_owns_the_directory() -> None:

@@ -49,9 +49,11 @@ def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
     violated(finding, "ID-11", causes=("gateway-without-socket",))
     assert finding.seen == (
         "Pod istio-system/gateway: as a gateway it fails ID-01, ID-03, ID-06:"
-        " it is in mode istio-ca: the agent found no socket at its start"
+        " its Istio agent supplies its certificate, which istiod issued (mode istio-ca): the agent found no"
+        " socket at its start"
     )
     assert finding.showing("gateway-without-socket") == finding.problems
+    assert [(str(each.subject), each.said) for each in finding.held] == [("Pod test-app/app", "it meets ID-01 to ID-06")]
     assert "Install the gateway with the overlay" in CAUSES["gateway-without-socket"].remedy[0]
 
 
@@ -76,7 +78,12 @@ def test_a_gateway_that_has_the_nodes_socket_does_not_lack_it() -> None:
     ids=["the node's socket", "emptyDir", "no volume", "another template"],
 )
 def test_the_pods_volume_tells_why_istiod_certified_it(pod: Pod, causes: tuple[str, ...]) -> None:
-    violated(sweep(make.istiod_proxy(pod), pods=(pod,)), "ID-11", "it is in mode istio-ca", causes=causes)
+    violated(
+        sweep(make.istiod_proxy(pod), pods=(pod,)),
+        "ID-11",
+        "its Istio agent supplies its certificate, which istiod issued (mode istio-ca)",
+        causes=causes,
+    )
     # With a certificate from the socket the volume has nothing to do with what is wrong.
     wrong = make.proxy(pod, chain=())
     violated(sweep(wrong, pods=(pod,)), "ID-11", "fails ID-02", causes=())

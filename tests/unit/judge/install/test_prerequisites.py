@@ -109,7 +109,7 @@ def test_every_right_that_is_denied_is_named() -> None:
     violated(finding, "INST-02", evidence=("ev-right-create-pods/exec",), causes=("rights-missing",))
     assert finding.seen == "denied: create pods/exec"
     assert finding.where == "context staging"
-    assert "Grant the verbs and resources that the finding lists" in CAUSES["rights-missing"].remedy[0]
+    assert "Grant the verbs and resources that the report lists" in CAUSES["rights-missing"].remedy[0]
     both = rights_suffice([denied, make.right("get", "nodes/proxy", allowed=False)], "context staging")
     assert both.seen == "denied: create pods/exec; denied: get nodes/proxy"
 
@@ -186,8 +186,8 @@ def test_a_probe_that_was_kept_from_running_is_no_violation() -> None:
     probes: list[NodeProbe | Refused] = [make.node_probe("node-1"), make.kept_out("node-2")]
     for finding in (nodes_admit_probes(probes), kubelets_answer(probes)):
         unknown(finding, "INST-04", evidence=("ev-kept-out-node-2",))
-        assert finding.seen == ("Node node-2: the probe did not run: ImagePullBackOff: Back-off pulling image")
-        assert "its image must be available, and INST-02 lists the rights" in finding.settle
+        assert finding.seen == ("Node node-2: the probe pod did not run: ImagePullBackOff: Back-off pulling image")
+        assert "it needs its image and the rights of INST-02" in finding.settle
 
 
 def test_a_probe_that_a_policy_refused_is_a_problem_and_no_open_point() -> None:
@@ -206,7 +206,7 @@ def test_a_refused_probe_is_named_with_the_clusters_words() -> None:
     )
     for finding in findings:
         violated(finding, "INST-04", evidence=evidence, causes=())
-        assert finding.seen == "Node node-2: the probe did not run: violates PodSecurity: hostPath volumes"
+        assert finding.seen == "Node node-2: the probe pod did not run: violates PodSecurity: hostPath volumes"
 
 
 def test_without_a_node_nothing_is_proven() -> None:

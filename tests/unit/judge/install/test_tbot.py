@@ -390,11 +390,11 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
     [
         (
             make.sds_probe("node-2", leaf=None, reason="unknown resource names: [default]"),
-            "the probe in a pod got no identity: unknown resource",
+            "the probe pod got no identity: unknown resource",
         ),
         (
             make.sds_probe("node-2", leaf=svid("conformance-1", "probe", issuer="istiod")),
-            "the certificate of the probe does not come from Teleport: none of",
+            "the certificate of the probe pod does not come from Teleport: none of",
         ),
         (make.sds_probe("node-2", leaf=svid("test-app", "first")), "/ns/test-app/sa/first, not spiffe://"),
         (
@@ -403,7 +403,7 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
         ),
         (
             make.sds_probe("node-2", leaf=svid("conformance-1", "probe", minutes=5)),
-            "the certificate of the probe does not come from Teleport: it expired",
+            "the certificate of the probe pod does not come from Teleport: it expired",
         ),
     ],
     ids=["refused by tbot", "istiod's certificate", "another pod's identity", "without /sa/", "expired"],
@@ -420,21 +420,21 @@ def test_a_probe_that_never_ran_proves_nothing() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.refused("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
     violated(finding, "INST-14", evidence=("ev-refused-node-2",), causes=())
-    assert finding.seen == "Node node-2: the probe did not run: violates PodSecurity: hostPath volumes"
+    assert finding.seen == "Node node-2: the probe pod did not run: violates PodSecurity: hostPath volumes"
 
 
 def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.kept_out("node-2")]
     finding = probes_got_their_own_identity(probes, make.bundle())
     unknown(finding, "INST-14", evidence=("ev-kept-out-node-2",))
-    assert finding.seen == "Node node-2: the probe did not run: ImagePullBackOff: Back-off pulling image"
+    assert finding.seen == "Node node-2: the probe pod did not run: ImagePullBackOff: Back-off pulling image"
     wrong = make.sds_probe("node-1", leaf=None, reason="denied")
     both = probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle())
     violated(
         both,
         "INST-14",
-        "Node node-1: the probe in a pod got no identity: denied",
-        "Node node-2: the probe did not run: ImagePullBackOff",
+        "Node node-1: the probe pod got no identity: denied",
+        "Node node-2: the probe pod did not run: ImagePullBackOff",
     )
 
 
@@ -490,7 +490,7 @@ def test_an_affected_tbot_by_its_tag() -> None:
     issues = "gravitational/teleport#62813, gravitational/teleport#62829, gravitational/teleport#62830"
     assert finding.seen == (
         f"{subjects}: tbot 18.6.3: this release of tbot pushes the old certificate under a fresh version,"
-        f" so that new connections fail with 503 some hours after a pod has started ({issues})"
+        f" so new connections fail with 503 some hours after a pod has started ({issues})"
     )
     assert "Upgrade tbot to 18.6.4 or 17.7.14" in CAUSES[NOT_RENEWED].remedy[0]
 
@@ -646,7 +646,7 @@ def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
     finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old, make.pod("plain", injected=False)]))
     violated(finding, "INST-16", evidence=("ev-pod-old",), causes=("istio-ignores-socket-name",))
     assert finding.seen == (
-        "Pod test-app/old: istio 1.24.3: this release of Istio ignores WORKLOAD_IDENTITY_SOCKET_FILE, so that Envoy still"
+        "Pod test-app/old: istio 1.24.3: this release of Istio ignores WORKLOAD_IDENTITY_SOCKET_FILE, so Envoy still"
         " dials a file called `socket` (istio/istio#51979, istio/istio#55047)"
     )
     assert "Upgrade Istio to 1.23.6, 1.24.4" in CAUSES["istio-ignores-socket-name"].remedy[0]

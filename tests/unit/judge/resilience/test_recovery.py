@@ -47,7 +47,7 @@ def measured(finding: Any) -> list[str]:
 def test_a_pod_that_started_before_tbot_is_told_although_all_looks_right() -> None:
     finding = judge.late_start_is_found(start(), OUTAGE, BUNDLE)
     holds(finding, "RES-04", "ev-start", "ev-outage", "ev-bundle")
-    assert "yet in mode race" in finding.seen
+    assert "the suite recognises the late start: its certificate comes from the node's socket" in finding.seen
     assert measured(finding) == ["time until it was Ready, from tbot's return: 15 s"]
 
 
@@ -55,7 +55,9 @@ def test_a_pod_that_would_be_passed_is_a_defect() -> None:
     violated(judge.late_start_is_found(start(proxy=make.proxy(POD)), OUTAGE, BUNDLE), "RES-04", "ID-01 would pass")
     istiods = make.proxy(POD, sds_mode=SdsMode.ISTIO_CA)
     violated(
-        judge.late_start_is_found(start(proxy=istiods), OUTAGE, BUNDLE), "RES-04", "the suite finds it in mode istio-ca"
+        judge.late_start_is_found(start(proxy=istiods), OUTAGE, BUNDLE),
+        "RES-04",
+        "the suite takes it for something else: its Istio agent",
     )
 
 
@@ -81,7 +83,12 @@ def test_the_agent_ends_beside_a_stale_socket_and_is_well_by_itself_later() -> N
 
 
 def test_an_agent_that_took_the_socket_away_or_ended_for_something_else_is_told() -> None:
-    violated(judge.stale_socket_ends_the_agent(start(), OUTAGE), "RES-06", "its Envoy ran in mode silent", causes=())
+    violated(
+        judge.stale_socket_ends_the_agent(start(), OUTAGE),
+        "RES-06",
+        "its Envoy ran; no SDS server has supplied both",
+        causes=(),
+    )
     writable = make.istio_proxy(mounts=(VolumeMount("workload-socket", make.SOCKET_MOUNT),))
     mounts_it = replace(POD, spec=make.pod("late", proxy=writable).spec)
     took = judge.stale_socket_ends_the_agent(start(pod=mounts_it), OUTAGE)
@@ -98,7 +105,7 @@ def test_an_agent_that_took_the_socket_away_or_ended_for_something_else_is_told(
     ("changes", "words"),
     [
         ({"proxy": None, "ready": None}, "is not Ready"),
-        ({"proxy": RACE}, "it is in mode race"),
+        ({"proxy": RACE}, "its certificate comes from the node's socket, which its Istio agent found too late (mode race)"),
         ({"proxy": make.proxy(POD), "ready": at(90)}, "65 s (at most 60 s)"),
         ({"proxy": make.proxy(make.pod("other", namespace="run", service_account="other"))}, "it carries"),
     ],
@@ -198,7 +205,10 @@ def test_one_that_started_before_tbot_is_named() -> None:
         ({"after": (replace(POD, ready=False, phase="Pending"),), "back": None}, "Pod run/late: it is not Ready: Pending"),
         ({"after": (make.pod("other"),)}, "Pod run/late: it is gone"),
         ({"proxies": make.fleet(make.unread(POD), make.proxy(POD))}, "forbidden"),
-        ({"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))}, "it is in mode istio-ca"),
+        (
+            {"proxies": make.fleet(make.proxy(POD, sds_mode=SdsMode.ISTIO_CA))},
+            "its Istio agent supplies its certificate, which istiod issued (mode istio-ca)",
+        ),
         ({"proxies": make.fleet(make.proxy(POD, streams=make.streams(rq_active=0)))}, "it has 0 of 2 live streams"),
         ({"back": at(200)}, "200 s (at most 180 s)"),
         ({"back": None}, "not every pod ran again"),

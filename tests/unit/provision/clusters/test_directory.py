@@ -21,7 +21,7 @@ def test_it_is_private_and_fresh_only_once(tmp_path: Path) -> None:
 def test_one_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "clusters").touch()
 
-    with pytest.raises(ProvisioningFailed, match=r"Not a directory .* Try: .*CONFORMANCE_CACHE"):
+    with pytest.raises(ProvisioningFailed, match=r"Not a directory .* What to do: .*CONFORMANCE_CACHE"):
         make_directory(tmp_path / "clusters" / "a")
 
 

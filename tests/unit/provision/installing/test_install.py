@@ -25,7 +25,7 @@ def test_every_step_of_leaving_is_taken_and_every_failure_told() -> None:
         taken.append(name)
         raise ProvisioningFailed(expected=name, seen="x", where=f"the {name}", remedy="z")
 
-    with pytest.raises(ProvisioningFailed, match=r"saw the first: x; the third: x \(2 of 3 steps\). Try: z$"):
+    with pytest.raises(ProvisioningFailed, match=r"saw the first: x; the third: x \(2 of 3 steps\). What to do: z$"):
         _all_of([lambda: fails("first"), lambda: taken.append("second"), lambda: fails("third")])
     assert taken == ["first", "second", "third"]
 

@@ -75,7 +75,7 @@ def test_an_interruption_says_how_to_remove_what_is_left(
     monkeypatch.setattr(Kind, "remove", interrupted)
     installer = an_installer(tmp_path)
     installer.kind.made_here = True
-    with pytest.raises(KeyboardInterrupt, match=r"saw another interruption. Try: conformance down --kind-name a"):
+    with pytest.raises(KeyboardInterrupt, match=r"saw another interruption. What to do: conformance down --kind-name a"):
         installer.tear_down()
 
 
@@ -84,7 +84,9 @@ def test_docker_that_has_gone_is_said_once(tmp_path: Path, asked: list[str], mon
     installer.kind.made_here = True
 
     monkeypatch.setattr(teleport, "docker_must_answer", gone)
-    with pytest.raises(ProvisioningFailed, match=r"saw nothing .* Try: start it; then: conformance down --kind-name a$"):
+    with pytest.raises(
+        ProvisioningFailed, match=r"saw nothing .* What to do: start it; then: conformance down --kind-name a$"
+    ):
         installer.tear_down()
     assert asked == []
     assert (tmp_path / "cache/clusters/a").exists()
@@ -138,7 +140,9 @@ def test_without_docker_what_was_made_in_an_existing_teleport_is_removed_all_the
     installer._resources.create_all(RECOMMENDED)
     installer.kind.made_here = True
     monkeypatch.setattr(teleport, "docker_must_answer", gone)
-    with pytest.raises(ProvisioningFailed, match=r"saw nothing .* Try: start it; then: conformance down --kind-name a$"):
+    with pytest.raises(
+        ProvisioningFailed, match=r"saw nothing .* What to do: start it; then: conformance down --kind-name a$"
+    ):
         installer.tear_down()
     assert tctl.removed == MADE
     assert asked == []

@@ -56,12 +56,11 @@ def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
         (OTHER, [("leaves open", "A-3")]),
     ]
     page = Page(to_html(of, BODIES))
-    assert f"{CAUSES[CAUSE].sentence} {CAUSE} Breaks A-2 : trust domain b Breaks B-4 : trust domain b What to do." in (
-        page.text
-    )
+    breaks = " ".join(f"Breaks {broken} : ConfigMap x/y: trust domain b" for broken in ("A-2", "B-4"))
+    assert f"{CAUSES[CAUSE].sentence} {CAUSE} {breaks} What to do." in page.text
     assert page.text.index("Causes, and what to do") < page.text.index("Requirement What must hold")
     assert {f"cause-{c.id}" for c in of.causes} <= set(page.ids)
-    assert "    leaves open A-3: trust domain b" in [line for line, _ in summary(of, Path("r"))]
+    assert "    leaves open A-3: ConfigMap x/y: trust domain b" in [line for line, _ in summary(of, Path("r"))]
 
 
 def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name_one() -> None:

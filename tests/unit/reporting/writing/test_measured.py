@@ -68,7 +68,7 @@ def test_one_that_is_not_kept_among_many_is_told() -> None:
 def test_the_terminal_has_a_short_line_under_the_requirement(told: Report) -> None:
     lines = [line for line, _markup in summary(told, Path("reports/r"))]
 
-    (at,) = (i for i, line in enumerate(lines) if line.startswith("√ A-1"))
+    (at,) = (i for i, line in enumerate(lines) if line.startswith("✓ A-1"))
     assert lines[at + 1] == (
         "          failed requests 0 (at most 0); new certificate after 20.3 to 24.91 s (at most 25 s); requests 5123"
     )
