@@ -314,6 +314,17 @@ class TestPublish:
         assert checked.returncode == 0
         assert (tmp_path / "reports/latest").readlink() == Path(report().run_id)
 
+    def test_only_the_owner_can_read_it(self, tmp_path: Path) -> None:
+        reports = tmp_path / "reports"
+        before = os.umask(0)
+        try:
+            _, directory = publish(report(), BODIES, reports)
+        finally:
+            os.umask(before)
+
+        modes = {p.relative_to(reports): p.stat().st_mode & 0o777 for p in (reports, *directory.rglob("*"), directory)}
+        assert {p: m for p, m in modes.items() if m != (0o700 if (reports / p).is_dir() else 0o600)} == {}
+
     def test_latest_moves_on_and_the_old_run_stays(self, tmp_path: Path) -> None:
         publish(report(), BODIES, tmp_path)
         publish(replace(report(), run_id="next"), BODIES, tmp_path)
