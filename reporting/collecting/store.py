@@ -18,6 +18,7 @@ from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
 from judge.verdict import Ending
 from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepState
+from reporting.writing.printable import tellable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -261,7 +262,7 @@ class Store:
     @_alone
     def told(self, text: str) -> str:
         """A text as it may be printed."""
-        return redact(text, self._hidden).text
+        return tellable(text, tuple(self._hidden))
 
     @property
     @_alone
