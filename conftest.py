@@ -217,7 +217,7 @@ def _await_departures(target: Target, settings: Settings) -> None:
 @pytest.fixture(scope="session")
 def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Cluster]:
     """The Kubernetes API, to look at."""
-    opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience)
+    opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience, settings.sizes)
     opened.api.must_answer()
     yield opened
     opened.close()
@@ -235,6 +235,7 @@ def install(
         kubeconfig=target.kubeconfig,
         context=target.context,
         timeout=settings.patience.command,
+        limit=settings.sizes.command,
         recorder=recorder,
     )
 
@@ -244,6 +245,7 @@ def install(
             address.proxy or opened.tbot.installed().config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,
+            limit=settings.sizes.teleport,
             tctl=target.tctl,
             insecure=address.insecure,
         )

@@ -106,10 +106,10 @@ def already_there(settings: Settings, run_id: str) -> Target:
         ProvisioningFailed: kubectl or istioctl is missing.
     """
     words = shlex.split(settings.tctl)
-    timeout = settings.patience.command
+    timeout, limit = settings.patience.command, settings.sizes.command
 
     def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
-        return run([*words, *arguments], timeout=timeout, stdin=stdin)
+        return run([*words, *arguments], timeout=timeout, stdin=stdin, limit=limit)
 
     place = hashlib.sha256(f"{settings.kubeconfig} {settings.context}".encode()).hexdigest()[:16]
     discovery = settings.cache / "discovery" / f"{place}.json"

@@ -25,9 +25,11 @@ from testcontainers.core.container import DockerContainer
 from facts.errors import CouldNotTell, ProvisioningFailed
 from observe.command import CommandResult, run
 from observe.wait import NotYet, Pace, eventually
+from observe.web import get
 from provision.clusters.remedies import FIND_IMAGES, START_DOCKER, remedy_for
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS, documents
+from settings import DEFAULT_SIZES
 
 CLUSTER_LABEL = "conformance.teleport-istio/cluster"
 """Label of containers; its value is the name of the kind cluster that they belong to."""
@@ -345,21 +347,15 @@ def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
     Raises:
         NotYet: The proxy returns no name.
     """
-    # Not with requests, which would use an HTTP proxy from the environment even for a container of this machine.
     trust = ssl._create_unverified_context() if insecure else ssl.create_default_context()  # noqa: S323 - asked for
     host, _, port = proxy.partition(":")
-    connection = http.client.HTTPSConnection(host, int(port or 443), timeout=timeout, context=trust)
     try:
-        connection.request("GET", "/webapi/ping")
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise NotYet(f"HTTP {answer.status}")
+        status, body = get(host, int(port or 443), "/webapi/ping", tls=trust, timeout=timeout, limit=DEFAULT_SIZES.teleport)
+        if status != 200:
+            raise NotYet(f"HTTP {status}")
         return str(json.loads(body)["cluster_name"])
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise NotYet(f"{type(error).__name__}: {error}") from error
-    finally:
-        connection.close()
 
 
 def _free_port() -> int:

@@ -16,7 +16,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.kubernetes.objects import ConfigMap
 from facts.recorder import KeptInMemory
 from observe.kubernetes.api import contexts
-from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.cluster import SLACK, Cluster
 from settings import Timeouts
 from tests.data import document
 from tests.unit.observe.api_server import CONTEXT, ApiServer
@@ -46,7 +46,7 @@ def test_what_does_not_exist_is_an_answer_with_evidence(cluster: Cluster, record
 
 def test_lists_of_one_namespace_and_of_all(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /api/v1/pods", document("cluster/pods.json"))
-    server.answer("GET /api/v1/namespaces/test-app/pods?labelSelector=app%3Dtest-app", {"items": []})
+    server.answer("GET /api/v1/namespaces/test-app/pods?labelSelector=app%3Dtest-app&limit=500", {"items": []})
     assert any(p.is_injected for p in cluster.pods())
     assert cluster.pods("test-app", "app=test-app") == ()
 
@@ -222,7 +222,7 @@ def test_a_log_stays_text_even_where_it_is_json(cluster: Cluster, server: ApiSer
     server.answer("GET /api/v1/namespaces/a/pods/p/log", '{"kubelet": {}}')
     reading = cluster.logs("a", "p", "main", previous=True, tail=5)
     assert reading.document == '{"kubelet": {}}'
-    assert server.asked[-1][1].endswith("?container=main&tailLines=5&previous=true")
+    assert server.asked[-1][1].endswith(f"?container=main&tailLines=5&limitBytes={8 * 2**20 + SLACK}&previous=true")
 
 
 def test_the_live_keys(cluster: Cluster, server: ApiServer) -> None:
