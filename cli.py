@@ -62,12 +62,13 @@ def up(
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
     with installer:
         authority = installer.installation().authority
+    trusted = "--teleport-insecure" if authority.insecure else f"--teleport-ca {authority.ca}" if authority.ca else ""
     words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
     console.print(f"\nThe cluster is up. Certify it with\n  {' '.join(words)}", soft_wrap=True)
     console.print("or certify it as an existing install, without an admin session:")
     console.print(
         f"  pytest features/ --cluster existing --kubeconfig {installer.kubeconfig} --context {installer.context} \\\n"
-        f"    --teleport-proxy {authority.proxy} --teleport-insecure",
+        f"    --teleport-proxy {authority.proxy} {trusted}".rstrip(),
         soft_wrap=True,
     )
 

@@ -217,8 +217,14 @@ class Settings(BaseSettings):
         pattern=r"^([^:/\s]+(:[0-9]{1,5})?)?$",
         description="HOST:PORT of the existing Teleport's proxy; if empty, the suite reads it from tbot's configuration.",
     )
+    teleport_ca: Path | None = Field(
+        None,
+        description="PEM file with the CA of the existing Teleport's proxy, or its own certificate; if empty, the system's.",
+    )
     teleport_insecure: bool = Field(
-        default=False, description="Skip the verification of the certificate of the existing Teleport's proxy."
+        default=False,
+        description="Skip the verification of the certificate of the existing Teleport's proxy; on an existing cluster the"
+        " result is inconclusive at best.",
     )
 
     audit_events: Path | None = Field(

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from observe.limits import joined, pieces, too_large
 
@@ -50,6 +51,25 @@ def get(
             with connection.getresponse() as response:
                 body = joined(pieces(response), limit, lambda: too_large(limit, "teleport", f"https://{host}:{port}{path}"))
     return response.status, body.decode(errors="replace")
+
+
+def trust(*, ca: Path | None = None, insecure: bool = False) -> ssl.SSLContext:
+    """What a client takes for the certificate of a server.
+
+    Args:
+        ca: Certificates in PEM, of authorities or of the server itself; the system's authorities where none are given.
+        insecure: Any certificate is taken.
+
+    Raises:
+        OSError: `ca` cannot be read, or holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=str(ca) if ca else None)
+    # A server's own certificate is trusted as well, also one that no authority could have.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facts.errors import BadInput
 from observe.kubernetes.api import must_have_context
+from observe.web import trust
 from provision.clusters.directory import directory_of, kept_kubeconfig
 from provision.installing.repairs import REPAIRS
 from provision.installing.variant import must_be_kept_as, variant_of
@@ -19,6 +20,7 @@ def must_be_usable(settings: Settings) -> None:
     must_name_mirror(settings)
     must_have_istio(settings)
     _must_have_audit_events(settings)
+    _must_know_whom_to_trust(settings)
     must_be_a_new_run(settings)
     if settings.cluster == "existing":
         _must_install_nothing(settings)
@@ -82,6 +84,28 @@ def _must_have_audit_events(settings: Settings) -> None:
             where=f"settings: audit_events = {path}",
             remedy="correct the path, or leave the setting out; then ID-10 is not evaluated",
         )
+
+
+def _must_know_whom_to_trust(settings: Settings) -> None:
+    if settings.teleport_ca is None:
+        return
+    where = f"settings: teleport_ca = {settings.teleport_ca}"
+    if settings.teleport_insecure:
+        raise BadInput(
+            expected="teleport_ca or teleport_insecure",
+            seen="both",
+            where=where,
+            remedy="leave out --teleport-insecure, with which nobody would be verified",
+        )
+    try:
+        trust(ca=settings.teleport_ca)
+    except OSError as error:
+        raise BadInput(
+            expected="a file with certificates in PEM",
+            seen=str(error),
+            where=where,
+            remedy="give the CA of Teleport's proxy, or leave the setting out where the system knows it",
+        ) from error
 
 
 def must_be_installable(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 import yaml
@@ -130,6 +130,17 @@ class Api:
         self.context = context
         self._recorder = recorder
         self._timeout = timeout
+
+    @property
+    def unverified(self) -> str:
+        """The line to the API server, if nobody verifies who answers there, and what switched that off; else empty."""
+        address = urlsplit(self.host)
+        if address.scheme != "https":
+            # `kubectl proxy` listens on this machine alone, and verifies the API server itself.
+            local = address.hostname in ("127.0.0.1", "::1", "localhost")
+            return "" if local else f"the API server ({address.scheme} in the kubeconfig)"
+        verified = self.client.configuration.verify_ssl
+        return "" if verified else "the API server (insecure-skip-tls-verify in the kubeconfig)"
 
     def recording_to(self, recorder: Recorder) -> Api:
         """The same API server over the same connections, whose readings go elsewhere."""

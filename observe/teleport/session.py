@@ -37,7 +37,7 @@ from facts.teleport.resources import (
 )
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
-from observe.web import get
+from observe.web import get, trust
 from settings import DEFAULT_SIZES
 
 T = TypeVar("T")
@@ -101,17 +101,14 @@ class TeleportSession:
                 remedy="give the address that tbot's configuration has as proxy_server",
             )
         try:
-            self._tls = ssl.create_default_context(cafile=str(ca) if ca else None)
-        except (OSError, ssl.SSLError) as error:
+            self._tls = trust(ca=ca, insecure=insecure)
+        except OSError as error:
             raise BadInput(
                 expected="certificates in PEM",
                 seen=str(error),
                 where=str(ca),
-                remedy="name a file that holds the proxy's CA",
+                remedy="name a file that holds the proxy's CA, or its own certificate (--teleport-ca)",
             ) from error
-        if insecure:
-            self._tls.check_hostname = False
-            self._tls.verify_mode = ssl.CERT_NONE
         self._host, self._port = host, int(port or 443)
         self.proxy = f"{self._host}:{self._port}"
         self._recorder = recorder
@@ -261,7 +258,7 @@ class TeleportSession:
                 expected="a certificate of Teleport's proxy that can be verified",
                 seen=error.verify_message,
                 where=url,
-                remedy="give its CA, or --teleport-insecure for a self-signed test installation",
+                remedy="give its CA with --teleport-ca; with --teleport-insecure the result is inconclusive at best",
             ) from error
         except (http.client.HTTPException, OSError) as error:
             raise CouldNotTell(

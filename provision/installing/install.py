@@ -277,7 +277,7 @@ class Installer:
     def _existing_teleport(self) -> TeleportCluster:
         settings = self._settings
         existing = teleport.connect(
-            settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure,
+            settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure, ca=settings.teleport_ca,
             pace=self._phases.pace(self._patience.teleport_up), command_timeout=self._patience.command,
         )  # fmt: skip
         teleport.note_existing(self._directory, existing)
@@ -287,12 +287,15 @@ class Installer:
         name, cluster_name = self._settings.kind_name, self._settings.trust_domain
         pace, command_timeout = self._phases.pace(self._patience.teleport_up), self._patience.command
         if self._settings.reuse:
-            kept = teleport.find(name, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout)
+            kept = teleport.find(
+                name, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout, directory=self._directory
+            )
             if kept is not None:
                 return kept
         return teleport.start(
             self.sources.teleport_image,
             kind_name=name, run_id=self.run_id, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout,
+            directory=self._directory,
         )  # fmt: skip
 
     def _create_resources(self) -> None:
@@ -308,7 +311,9 @@ class Installer:
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
-        made = tbot.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
+        made = tbot.objects(
+            self.variant, self.variables(), insecure=authority.insecure, ca=authority.ca, host_aliases=aliases
+        )
         self.objects.apply_all(made)
         # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))

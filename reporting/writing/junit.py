@@ -54,6 +54,7 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         ("cluster", report.scope.cluster),
         ("context", report.scope.context),
         ("safety", ",".join(report.scope.safety)),
+        ("unverified", "; ".join(report.scope.unverified)),
     ):
         ET.SubElement(properties, "property", name=key, value=value)
     return suite

@@ -230,5 +230,7 @@ def scope_in_words(scope: Scope) -> str:
         scope.keyword and f"only -k {scope.keyword!r}",
         scope.markers and f"only -m {scope.markers!r}",
         scope.rerun_of_failures and "rerun of earlier failures",
+        scope.unverified and f"not verified: {', '.join(scope.unverified)}",
+        scope.doubtful and "so the result is inconclusive at best",
     )
     return "; ".join(part for part in parts if part)

@@ -63,12 +63,12 @@ class Suite:
             program.chmod(0o755)
         self.kubeconfig = directory / "kubeconfig"
 
-    def context(self, name: str, server: str) -> None:
+    def context(self, name: str, server: str, **cluster: object) -> None:
         """Writes a kubeconfig with one context, and no current one."""
         document = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
             "users": [{"name": "u", "user": {"token": "canary"}}],
             "contexts": [{"name": name, "context": {"cluster": "c", "user": "u"}}],
         }
@@ -198,6 +198,16 @@ def test_a_cluster_that_refuses_connections_is_told_once(suite: Suite) -> None:
 
     ran.must_say("Connection refused (GET https://127.0.0.1:9/version (context staging)). Try: check that", exit_code=6)
     assert "canary" not in ran.said
+
+
+def test_an_api_server_that_nobody_verifies_is_in_the_scope(suite: Suite) -> None:
+    suite.context("staging", "https://127.0.0.1:9", **{"insecure-skip-tls-verify": True})
+
+    ran = suite.run(*EXISTING, "--context", "staging")
+
+    line = "the API server (insecure-skip-tls-verify in the kubeconfig)"
+    assert ran.report["scope"]["unverified"] == [line]
+    assert f"not verified: {line}; so the result is inconclusive at best" in ran.said
 
 
 def test_a_cluster_that_never_answers_costs_one_timeout(suite: Suite) -> None:

@@ -68,6 +68,17 @@ def test_the_labs_older_istio_comes_from_no_registry() -> None:
         must_be_usable(settings.load(istio="older", source="upstream"))
 
 
+def test_teleport_is_verified_by_a_ca_or_not_at_all(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    with pytest.raises(BadInput, match="No such file"):
+        must_be_usable(settings.load(teleport_ca=ca))
+    ca.write_text("no certificate")
+    with pytest.raises(BadInput, match="expected a file with certificates in PEM"):
+        must_be_usable(settings.load(teleport_ca=ca))
+    with pytest.raises(BadInput, match="expected teleport_ca or teleport_insecure; saw both"):
+        must_be_usable(settings.load(teleport_ca=ca, teleport_insecure=True))
+
+
 @pytest.mark.parametrize("context", ["", "another"])
 def test_an_existing_cluster_needs_a_context_of_the_kubeconfig(context: str, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"

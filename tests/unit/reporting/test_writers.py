@@ -17,7 +17,7 @@ import pytest
 from facts.finding import Holds
 from judge.verdict import Authority, Ending, Verdict
 from reporting.model import Report, RunFacts, StepState
-from reporting.writing.document import from_json
+from reporting.writing.document import from_json, to_json
 from reporting.writing.html import CAP, to_html
 from reporting.writing.junit import to_junit
 from reporting.writing.last_look import last_look
@@ -269,6 +269,29 @@ def test_the_scope_is_one_line() -> None:
         "profiles core; kind cluster made for this run; allowed read-only; namespaces a; only -k 'A'; only -m 'm'; "
         "rerun of earlier failures"
     )
+
+
+LINE = "Teleport's proxy (--teleport-insecure)"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "doubtful"), [("existing", True), ("kind", False), ("kept", False)], ids=["existing", "kind", "kept"]
+)
+def test_an_unverified_line_is_shown_and_on_an_existing_cluster_lowers_the_result(cluster: str, *, doubtful: bool) -> None:
+    passed = report(
+        scenarios=(report().scenarios[0],), run_errors=(), scope=replace(report().scope, cluster=cluster, unverified=(LINE,))
+    )
+    only = replace(passed, judged=passed.judged[:1], facts=RunFacts(authority=Authority.TELEPORT)).decided()
+    words = "inconclusive at best"
+
+    assert (only.result.value, only.exit_code) == (("inconclusive", 6) if doubtful else ("pass", 0))
+    assert only.headline == ("Inconclusive" if doubtful else "Conformant")
+    (scope,) = [line for line, _ in summary(only, Path("r")) if line.startswith("scope:")]
+    for said in (scope, Page(to_html(only, BODIES)).text):
+        assert f"not verified: {LINE}" in said
+        assert (words in said) is doubtful
+    assert [p.get("value") for p in junit(only).iter("property") if p.get("name") == "unverified"] == [LINE]
+    assert from_json(to_json(only)).scope.unverified == (LINE,)
 
 
 class TestLastLook:

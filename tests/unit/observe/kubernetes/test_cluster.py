@@ -119,6 +119,31 @@ def test_a_kubeconfig_needs_no_current_context(server: ApiServer, recorder: Kept
     opened.close()
 
 
+@pytest.mark.parametrize(
+    ("cluster", "line"),
+    [
+        ({"server": "https://api.test"}, ""),
+        (
+            {"server": "https://api.test", "insecure-skip-tls-verify": True},
+            "the API server (insecure-skip-tls-verify in the kubeconfig)",
+        ),
+        ({"server": "http://api.test"}, "the API server (http in the kubeconfig)"),
+        ({"server": "http://127.0.0.1:8001"}, ""),
+        ({"server": "http://localhost:8001"}, ""),
+    ],
+)
+def test_a_line_on_which_nobody_verifies_the_api_server_is_named(
+    server: ApiServer, tmp_path: Path, cluster: dict[str, object], line: str
+) -> None:
+    kubeconfig = server.kubeconfig(tmp_path)
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["clusters"] = [{"name": "c", "cluster": cluster}]
+    kubeconfig.write_text(yaml.safe_dump(config))
+    opened = Cluster(kubeconfig, CONTEXT, KeptInMemory(), Timeouts())
+    assert opened.api.unverified == line
+    opened.close()
+
+
 def test_an_unknown_context_lists_the_known_ones(server: ApiServer, tmp_path: Path) -> None:
     kubeconfig = server.kubeconfig(tmp_path)
     assert contexts(kubeconfig) == (CONTEXT,)
