@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 import yaml
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
@@ -26,6 +26,7 @@ from facts.document import Reading, decoded, maybe, need
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.recorder import Recorder
+from observe.kubernetes import credentials
 from observe.limits import PIECE, joined, too_large
 from settings import Sizes
 
@@ -80,24 +81,24 @@ def must_have_context(kubeconfig: Path | None, context: str) -> None:
         )
 
 
-def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
+def connect(kubeconfig: Path | None, context: str, *, retries: int = 0) -> client.ApiClient:
     """A client for a context. It sends no request yet, but runs a credential plug-in of the kubeconfig.
+
+    Args:
+        kubeconfig: The file; None means ``$KUBECONFIG``, else ``~/.kube/config``.
+        context: Name of the context.
+        retries: Times that a request is sent again if no connection is made. None for a reading: its deadline is that of one
+            attempt, and silent repeats would hide a flaky API server.
 
     Raises:
         BadInput: The kubeconfig or the context cannot be used.
     """
     must_have_context(kubeconfig, context)
     configuration = client.Configuration()
-    # The deadline is that of one attempt; silent repeats would hide a flaky API server.
-    configuration.retries = urllib3.Retry(total=0, redirect=0)
+    configuration.retries = urllib3.Retry(total=retries, redirect=0)
     configuration.connection_pool_maxsize = 16
     try:
-        config.load_kube_config(
-            config_file=str(kubeconfig) if kubeconfig else None,
-            context=context,
-            client_configuration=configuration,
-            persist_config=False,
-        )
+        credentials.load(kubeconfig, context, configuration)
     except _UNUSABLE as error:
         raise _bad_kubeconfig(str(kubeconfig or "kubeconfig"), error) from error
     made = client.ApiClient(configuration)
