@@ -17,6 +17,7 @@ from facts.kubernetes.objects import Labelled
 from observe.kubernetes.api import connect
 from observe.wait import NotYet, Pace, eventually
 from provision import rollout
+from provision.clusters.directory import make_private
 
 RUN_LABEL = "conformance.teleport-istio/run"
 """Label of every object that a run made; its value is the run's id."""
@@ -321,7 +322,7 @@ class Objects:
             from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
 
             client = connect(self._kubeconfig, self._context, retries=RETRIES)
-            self._discovery.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._discovery.parent)
             self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
         return self._dynamic
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
 from observe.wait import NotYet, eventually
-from provision.clusters.directory import directory_of, make_directory, remove_directory
+from provision.clusters.directory import NameLock, directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
 from provision.installing import collect, gateway_api, istio, tbot, teleport
@@ -89,7 +89,7 @@ class Installer:
 
         Raises:
             ProvisioningFailed: A binary or the bundle is missing, Docker does not answer, or the cache cannot be written.
-            BadInput: The settings ask for an installation that the suite cannot make.
+            BadInput: The settings ask for an installation that the suite cannot make, or another process makes the cluster.
         """
         must_be_installable(settings)
         self.variant = variant_of(settings)
@@ -103,6 +103,7 @@ class Installer:
         self._keep = settings.keep or settings.reuse
         teleport.docker_must_answer()
         self._directory = directory_of(settings)
+        self._lock = NameLock(self._directory)
         self._made_directory = make_directory(self._directory)
         self.context = context_name(settings.kind_name)
         self.kubeconfig = self._directory / "kubeconfig"
@@ -205,6 +206,8 @@ class Installer:
             ) from error
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"expected {expected}; saw another interruption. Try: {remedy}") from error
+        finally:
+            self._lock.release()
 
     def _remove(self) -> None:
         """Remove what was made; the files last, because they name what else there is to remove."""
@@ -249,6 +252,8 @@ class Installer:
         note_variant(self._directory, self.variant)
         pace = self._phases.pace(self._patience.nodes_ready)
         eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
+        if self._keep:  # other runs may use it from now on; this one will not remove it
+            self._lock.release()
 
     def _look_at_api(self) -> None:
         try:
@@ -421,8 +426,18 @@ def remove(settings: Settings, recorder: Recorder) -> None:
 
     Raises:
         ProvisioningFailed: Something could not be removed; the rest was removed.
+        BadInput: Another process makes or removes the cluster.
     """
     directory = directory_of(settings)
+    lock = NameLock(directory) if directory.exists() else None
+    try:
+        _remove_all(settings, directory, recorder)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _remove_all(settings: Settings, directory: Path, recorder: Recorder) -> None:
     kind = Kind(
         settings.kind_name, directory, resolve(settings), recorder,
         nodes=settings.nodes, timeout=settings.patience.cluster_up,
