@@ -156,8 +156,8 @@ class Host:
         pid = self.own_daemon()
         if pid is not None:
             found.append(
-                f"the Docker daemon that the lab started still runs as root (process {pid}). To stop it, with all clusters in"
-                f" it, type: kill {pid}; to remove its images and data as well: python -m lab clean --docker"
+                f"the Docker daemon that the lab started still runs as root (process {pid}). To stop it, with all clusters"
+                f" in it, type: kill {pid}; to remove its images and data as well: python -m lab clean --docker"
             )
         before = self._limit_before()
         if before is not None:

@@ -122,10 +122,11 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
             ("--source", "mirror"),
             "saw source = mirror without registry (settings: registry). Try: give --registry HOST/PREFIX",
         ),
+        (("--run-id", "latest"), "saw latest (settings: run_id). Try: give another --run-id"),
         (EXISTING, "expected one of the contexts staging; saw none (kubeconfig). Try: name one of them with --context"),
         ((*EXISTING, "--context", "stging"), "expected one of the contexts staging; saw 'stging' (kubeconfig). Try: "),
     ],
-    ids=["no number", "no such profile", "no mirror", "no context", "no such context"],
+    ids=["no number", "no such profile", "no mirror", "reserved name", "no context", "no such context"],
 )
 def test_input_that_cannot_be_used_ends_the_run_before_it_starts(
     suite: Suite, options: tuple[str, ...], sentence: str
@@ -163,6 +164,16 @@ def test_a_file_that_cannot_be_read_ends_the_run_before_it_starts(
 
     ran.must_say(sentence, exit_code=4)
     assert ran.said.count("Try: ") == 1
+
+
+def test_a_cache_that_others_may_write_to_ends_the_run_before_it_starts(suite: Suite) -> None:
+    cache = suite.directory / "cache"
+    cache.mkdir()
+    cache.chmod(0o770)
+
+    ran = suite.run()
+
+    ran.must_say(f"saw mode 0770 ({cache}). Try: see that nobody has put anything there, then: chmod go-w", exit_code=4)
 
 
 def test_a_report_that_has_no_place_ends_the_run_before_it_starts(suite: Suite) -> None:
