@@ -217,7 +217,7 @@ class Api:
             target = f"{path}?{urlencode(asked)}"
             status, body, read_at = self.request("GET", target, None)
             self._must_be_fine(status, body, f"GET {target}")
-            left -= len(body)
+            left -= len(body.encode())
             if left < 0:
                 raise too_large(self._sizes.objects, "objects", f"GET {path} (context {self.context})")
             # Not of the reading, which may hold less than the answer: a list that ends early would be taken for the whole.

@@ -91,7 +91,7 @@ class Streams:
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/portforward"
         where = f"port {', '.join(map(str, ports))} of {pod}"
         with self._open(path, [("ports", str(port)) for port in ports], timeout, where) as connection:
-            wire = _Wire(connection, len(ports), self._limit, where)
+            wire = _Wire(connection, len(ports), timeout, self._limit, where)
             yield tuple(
                 ForwardedPort(wire, place, f"port {port} of {pod}", timeout, self._limit) for place, port in enumerate(ports)
             )
@@ -227,8 +227,9 @@ def _frames(connection: websocket.WebSocket, deadline: float, where: str) -> Ite
 class _Wire:
     """The frames of forwarded ports: each port has a channel for data and one for an error, of all ports in their order."""
 
-    def __init__(self, connection: websocket.WebSocket, ports: int, limit: int, where: str) -> None:
+    def __init__(self, connection: websocket.WebSocket, ports: int, timeout: float, limit: int, where: str) -> None:
         self._connection = connection
+        self._timeout = timeout
         self._limit = limit
         self._where = where
         self.deadline = math.inf
@@ -239,6 +240,7 @@ class _Wire:
         self._greetings = set(range(2 * ports))
 
     def send(self, place: int, data: bytes) -> None:
+        self._connection.settimeout(self._timeout)  # `receive` has left it at what was left of its own
         self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
     def receive(self, place: int, size: int) -> bytes:
