@@ -163,13 +163,18 @@ def _feed(process: subprocess.Popen[bytes], text: str) -> None:
 
 
 class _Heard:
-    """The output of a process, taken as fast as it writes, up to a limit. `communicate` has none."""
+    """The output of a process, taken as fast as it writes, up to a limit. `communicate` has none.
+
+    A reader owns its pipe: a child of the process may hold the other end open after the process was given up, and a descriptor
+    that is closed while it is read from can become another process's pipe under the reader's hands.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], limit: int) -> None:
         self._lock = threading.Lock()
         self._left = limit
         self.limit = limit
         pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+        process.stdout = process.stderr = None
         self._heard = [bytearray() for _ in pipes]
         self._readers = [
             threading.Thread(target=self._read, args=pair, name="output", daemon=True)
@@ -179,8 +184,7 @@ class _Heard:
             reader.start()
 
     def _read(self, pipe: IO[bytes], heard: bytearray) -> None:
-        # ValueError: the suite gave the process up, and has closed the pipe, which a child of the process holds open.
-        with suppress(ValueError), pipe:
+        with pipe:
             while piece := os.read(pipe.fileno(), PIECE):
                 with self._lock:
                     self._left -= len(piece)

@@ -10,13 +10,12 @@ from typing import Any
 import yaml
 
 from provision.installing.variant import Variant
+from provision.names import CA_FILE
 
 _FILES = ("tbot-rbac.yaml", "tbot-config.yaml", "tbot-daemonset.yaml")
 
 LISTENING = "Listener opened for Workload API endpoint"
 """tbot logs this when it has joined and listens; the guide's installation has no probe that would show it."""
-
-CA_FILE = "teleport-ca.pem"
 
 CONFIG_DIGEST = "conformance.teleport-istio/config"
 

@@ -26,6 +26,7 @@ from observe.command import CommandResult, run
 from observe.wait import NotYet, Pace, eventually
 from observe.web import get, trust
 from provision.clusters.remedies import FIND_IMAGES, START_DOCKER, remedy_for
+from provision.names import CA_FILE
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS, documents
 from settings import DEFAULT_SIZES
@@ -106,9 +107,6 @@ AUDIT_LOG = "/var/lib/teleport/log"
 
 CERTIFICATE = "/var/lib/teleport/webproxy_cert.pem"
 """The self-signed certificate that Teleport makes for its proxy at its first start, and uses again at later ones."""
-
-CA_FILE = "teleport-ca.pem"
-"""File with that certificate in the directory of a kind cluster."""
 
 
 def _files(container: Any, path: str) -> Iterator[tuple[str, bytes]]:

@@ -210,3 +210,11 @@ def test_a_command_whose_child_holds_its_output_open_costs_one_deadline() -> Non
         run(["sh", "-c", "sleep 4 & echo done"], timeout=1)
     assert time.monotonic() - began < 3.5
     assert caught.value.expected == "an answer within 1 s"
+
+
+def test_the_output_of_a_command_that_was_given_up_is_never_that_of_a_later_one() -> None:
+    with pytest.raises(CouldNotTell):
+        run(["sh", "-c", "(sleep 1; echo late) & echo early"], timeout=0.2)
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        assert run(["echo", "mine"], timeout=20).stdout == "mine\n"
