@@ -165,8 +165,8 @@ def _feed(process: subprocess.Popen[bytes], text: str) -> None:
 class _Heard:
     """The output of a process, taken as fast as it writes, up to a limit. `communicate` has none.
 
-    A reader owns its pipe: a child of the process may hold the other end open after the process was given up, and a descriptor
-    that is closed while it is read from can become another process's pipe under the reader's hands.
+    A reader owns its pipe: a child of the process may hold the other end open after the process was given up, and a
+    descriptor that is closed while it is read from can become another process's pipe under the reader's hands.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], limit: int) -> None:
