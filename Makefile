@@ -71,26 +71,29 @@ lab: venv ## Build what a cluster needs where no container registry can be reach
 sources: venv
 	@wanted="$$($(BIN)/conformance wants-lab)"; if [ "$$wanted" = yes ]; then $(MAKE) --no-print-directory lab; fi
 
+# $(call on_the_lab,COMMAND) runs it, and says what the lab leaves on this machine however it ended.
+on_the_lab = @code=0; $(1) || code=$$?; $(BIN)/python -m lab remains; exit $$code
+
 .PHONY: certify
 certify: sources ## Provision a kind cluster, certify it, and leave reports/latest/report.html
-	$(BIN)/pytest features/ --profile $(or $(PROFILES),core)
+	$(call on_the_lab,$(BIN)/pytest features/ --profile $(or $(PROFILES),core))
 
 .PHONY: lab-up
 lab-up: sources ## A kept cluster with everything installed, for work on the suite
-	$(BIN)/conformance up
+	$(call on_the_lab,$(BIN)/conformance up)
 
 .PHONY: lab-down
 lab-down: venv ## Remove the kept cluster and its Teleport
-	$(BIN)/conformance down
+	$(call on_the_lab,$(BIN)/conformance down)
 
 .PHONY: test-lab
 test-lab: sources ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
-	$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py
+	$(call on_the_lab,$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py)
 
 .PHONY: test-faults
 test-faults: sources ## Faults of PROFILES on one kept lab: healthy, broken exactly as predicted, healthy again
-	$(BIN)/pytest -v tests/lab/test_matrix.py --profile $(or $(PROFILES),$(QUICK_PROFILES))
+	$(call on_the_lab,$(BIN)/pytest -v tests/lab/test_matrix.py --profile $(or $(PROFILES),$(QUICK_PROFILES)))
 
 .PHONY: bench
 bench: sources ## Provisioning against a bare script, the time of the checks, sidecars against a loop; prints ratios of one run
-	$(BIN)/python -m tests.bench
+	$(call on_the_lab,$(BIN)/python -m tests.bench)

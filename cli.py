@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from typer.exceptions import TyperException
 
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
@@ -18,12 +20,25 @@ from facts.recorder import KeptInMemory
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord
+from reporting.collecting.endings import told
+from reporting.writing.printable import tellable
 from reporting.writing.words import LOOKS
 from settings import BadSettings, Settings, described, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console(highlight=False, markup=False)
-errors = Console(highlight=False, markup=False, stderr=True)
+recorder = KeptInMemory()
+
+
+class Printer(Console):
+    """A console that prints no secret and no control character, whatever text it is given, in a table as well."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Makes a text ready to be printed."""
+        return super().render_str(tellable(text, recorder.hidden), **options)
+
+
+console = Printer(highlight=False, markup=False)
+errors = Printer(highlight=False, markup=False, stderr=True)
 
 Name = Annotated[str | None, typer.Option("--kind-name", help="Name of the kind cluster.")]
 Istio = Annotated[str | None, typer.Option(help="Istio version of the bundle: default or older.")]
@@ -44,16 +59,17 @@ def up(
     settings = load(
         kind_name=kind_name, source=source, istio=istio, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True
     )
-    installer = Installer(settings, KeptInMemory(), f"up-{secrets.token_hex(3)}", on_phase=_tell)
+    installer = Installer(settings, recorder, f"up-{secrets.token_hex(3)}", on_phase=_tell)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
     with installer:
         authority = installer.installation().authority
+    trusted = "--teleport-insecure" if authority.insecure else f"--teleport-ca {authority.ca}" if authority.ca else ""
     words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
     console.print(f"\nThe cluster is up. Certify it with\n  {' '.join(words)}", soft_wrap=True)
     console.print("or certify it as an existing install, without an admin session:")
     console.print(
         f"  pytest features/ --cluster existing --kubeconfig {installer.kubeconfig} --context {installer.context} \\\n"
-        f"    --teleport-proxy {authority.proxy} --teleport-insecure",
+        f"    --teleport-proxy {authority.proxy} {trusted}".rstrip(),
         soft_wrap=True,
     )
 
@@ -62,7 +78,7 @@ def up(
 def down(kind_name: Name = None, source: Source = None) -> None:
     """Remove a kept cluster, its Teleport, its files, and its resources in an existing Teleport."""
     settings = load(kind_name=kind_name, source=source)
-    remove(settings, KeptInMemory())
+    remove(settings, recorder)
     console.print(f"{settings.kind_name} is gone")
 
 
@@ -109,8 +125,8 @@ def _tell(phase: PhaseRecord) -> None:
     console.print(f"  {mark} {phase.name:<10} {phase.seconds:6.1f} s  {phase.message}".rstrip(), soft_wrap=True)
 
 
-# Typer's own exit codes for wrong usage and Ctrl-C, and what pytest, and so this suite, has for them.
-_EXIT_CODES = {2: 4, 130: 2}
+_INTERRUPTED = 130
+"""Typer's own exit code for Ctrl-C; pytest, and so this suite, has 2."""
 
 
 def main() -> None:
@@ -119,15 +135,29 @@ def main() -> None:
     Exit codes are the suite's: 2 interrupted, 4 wrong usage, 6 any other error.
     """
     try:
-        app()
-    except SystemExit as end:
-        sys.exit(_EXIT_CODES.get(end.code, end.code) if isinstance(end.code, int) else end.code)
-    except ConformanceError as error:
-        errors.print(f"{LOOKS['error'][0]} {error}", style="bold", soft_wrap=True)
-        sys.exit(4 if isinstance(error, BadInput) else 6)
-    except BadSettings as error:
-        errors.print(f"{LOOKS['error'][0]} {error}", style="bold", soft_wrap=True)
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        _complain(_usage(error))
         sys.exit(4)
+    except (ConformanceError, BadSettings) as error:
+        _complain(str(error))
+        sys.exit(4 if isinstance(error, BadInput | BadSettings) else 6)
+    except Exception as error:
+        _complain(f"expected the command to do its work; saw a defect in the suite: {told(error)}\nWhat to do: report it")
+        sys.exit(6)
+    sys.exit(2 if code == _INTERRUPTED else code)
+
+
+def _complain(what: str) -> None:
+    if what:
+        errors.print(f"{LOOKS['error'][0]} {what}", style="bold", soft_wrap=True)
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with the command line; empty where Typer has printed the help instead."""
+    wrong = str(getattr(error, "format_message", error.__str__)())
+    context = getattr(error, "ctx", None)
+    return f"{wrong} What to do: {context.command_path if context else 'conformance'} --help" if wrong.strip() else ""
 
 
 if __name__ == "__main__":

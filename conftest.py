@@ -86,6 +86,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--trust-domain", "trust_domain", False),
     ("--tctl", "tctl", False),
     ("--teleport-proxy", "teleport_proxy", False),
+    ("--teleport-ca", "teleport_ca", False),
     ("--teleport-insecure", "teleport_insecure", True),
     ("--audit-events", "audit_events", False),
     ("--profile", "profiles", False),
@@ -217,7 +218,8 @@ def _await_departures(target: Target, settings: Settings) -> None:
 @pytest.fixture(scope="session")
 def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Cluster]:
     """The Kubernetes API, to look at."""
-    opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience)
+    opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience, settings.sizes)
+    recorder.note_unverified(opened.api.unverified)
     opened.api.must_answer()
     yield opened
     opened.close()
@@ -235,17 +237,21 @@ def install(
         kubeconfig=target.kubeconfig,
         context=target.context,
         timeout=settings.patience.command,
+        limit=settings.sizes.command,
         recorder=recorder,
     )
 
     def teleport() -> TeleportSession:
         address = target.teleport()
+        recorder.note_unverified(address.unverified)
         return TeleportSession(
             address.proxy or opened.tbot.installed().config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,
+            limit=settings.sizes.teleport,
             tctl=target.tctl,
             insecure=address.insecure,
+            ca=address.ca,
         )
 
     def audit_events() -> AuditEvents | None:
@@ -342,7 +348,8 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
             ping = install.teleport.ping()
-    version = install.seen(VERSION)
+    version, tbot = install.seen(VERSION), install.seen(TBOT)
+    recorder.note_unverified(tbot.unverified if tbot else "")
     recorder.note_facts(
         run_facts(
             install.cluster.reader.api.host,
@@ -350,7 +357,7 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
             version=version[0] if version else None,
             nodes=install.seen(NODES) or (),
             mesh=install.seen(MESH),
-            tbot=install.seen(TBOT),
+            tbot=tbot,
             instances=install.seen(BOT_INSTANCES) or (),
             fleet=install.seen(FLEET),
             pods=install.seen(PODS) or (),

@@ -25,6 +25,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+MIB = 2**20
+
 DEFAULT_FILE = Path("conformance.toml")
 ENV_PREFIX = "CONFORMANCE_"
 
@@ -85,6 +87,34 @@ class Timeouts(BaseModel):
     def scaled(self, factor: float) -> Timeouts:
         """All timeouts multiplied by `factor`."""
         return Timeouts(**{name: value * factor for name, value in self.model_dump().items()})
+
+
+class Sizes(BaseModel):
+    """Limits on answers, in bytes. What the suite reads is written by others, and a pod may answer without end.
+
+    An answer that is larger is an error of the reading: the suite uses no part of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api: int = Field(
+        default=64 * MIB, gt=0, description="Bytes of one answer of the Kubernetes API server, such as one page of a list."
+    )
+    objects: int = Field(default=1024 * MIB, gt=0, description="Bytes of all pages of one list of the API server.")
+    log: int = Field(
+        default=8 * MIB, gt=0, description="Bytes of one container's log, of which the suite reads the last lines."
+    )
+    pod: int = Field(
+        default=64 * MIB,
+        gt=0,
+        description="Bytes of one answer of a pod: of Envoy's admin interface, or all output of a program in a container.",
+    )
+    teleport: int = Field(default=4 * MIB, gt=0, description="Bytes of one answer of Teleport's proxy.")
+    command: int = Field(default=64 * MIB, gt=0, description="Bytes of all output of one command (kubectl, istioctl, tctl).")
+
+
+DEFAULT_SIZES = Sizes()
+"""The limits of a reader that is given none."""
 
 
 class Names(BaseModel):
@@ -187,8 +217,14 @@ class Settings(BaseSettings):
         pattern=r"^([^:/\s]+(:[0-9]{1,5})?)?$",
         description="HOST:PORT of the existing Teleport's proxy; if empty, the suite reads it from tbot's configuration.",
     )
+    teleport_ca: Path | None = Field(
+        None,
+        description="PEM file with the CA of the existing Teleport's proxy, or its own certificate; if empty, the system's.",
+    )
     teleport_insecure: bool = Field(
-        default=False, description="Skip the verification of the certificate of the existing Teleport's proxy."
+        default=False,
+        description="Skip the verification of the certificate of the existing Teleport's proxy; on an existing cluster the"
+        " result is inconclusive at best.",
     )
 
     audit_events: Path | None = Field(
@@ -229,6 +265,7 @@ class Settings(BaseSettings):
     )
     timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Factor for every timeout.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Limits on waiting.")
+    sizes: Sizes = Field(default_factory=Sizes, description="Limits on answers.")
     names: Names = Field(default_factory=Names, description="Names of objects.")
     waivers: Mapping[str, Waived] = Field(
         default_factory=dict,

@@ -48,6 +48,11 @@ class KeptInMemory:
         if missing:
             raise KeyError(f"attached but never recorded: {missing}")
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The values that `hide` was given."""
+        return tuple(self._hidden)
+
     def conclude(self, finding: Finding) -> None:
         """Keeps a finding."""
         self.findings.append(hidden_in(finding, self._hidden))

@@ -199,7 +199,12 @@ def judge_catalogue(
 
 
 def judge_run(
-    judged: Iterable[Judged], *, strict: bool = False, run_errors: Sequence[str] = (), rerun_of_failures: bool = False
+    judged: Iterable[Judged],
+    *,
+    strict: bool = False,
+    run_errors: Sequence[str] = (),
+    rerun_of_failures: bool = False,
+    unverified: Sequence[str] = (),
 ) -> Result:
     """The result over the MUSTs about the install (and the SHOULDs, if strict).
 
@@ -208,12 +213,14 @@ def judge_run(
         strict: Findings (a SHOULD that fails) fail the run.
         run_errors: Errors outside any requirement: provisioning, an interruption, a leak.
         rerun_of_failures: Only earlier failures were run again; such a run proves nothing about the rest.
+        unverified: Lines to the judged install on which nobody verified who answers. What came over them may be
+            anybody's, so that nothing better than inconclusive can be said.
     """
     counted = [j for j in judged if _counts(j.requirement, strict=strict)]
     verdicts = {j.verdict for j in counted}
     if Verdict.FAIL in verdicts:
         return Result.FAIL
-    if verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED} or run_errors or rerun_of_failures:
+    if verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED} or run_errors or rerun_of_failures or unverified:
         return Result.INCONCLUSIVE
     if verdicts & {Verdict.SKIPPED, Verdict.WAIVED}:
         return Result.PARTIAL

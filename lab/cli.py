@@ -1,4 +1,4 @@
-"""The command line of the lab: `python -m lab build | status | host | clean | pin`."""
+"""The command line of the lab: `python -m lab build | status | host | remains | clean | pin`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,13 @@ Edition = Annotated[
 ]
 
 
+def _store() -> Store:
+    """The cache, which must be safe to run programs from."""
+    store = Store(cache_directory())
+    store.must_be_own()
+    return store
+
+
 def _chosen(versions: Versions, edition: str) -> Istio:
     return versions.istio_older if edition == "older" else versions.istio
 
@@ -57,7 +64,7 @@ def _chosen(versions: Versions, edition: str) -> Istio:
 @app.command()
 def build(edition: Edition = "default") -> None:
     """Build what is missing or out of date, and describe the result in bundle/bundle.json of the cache."""
-    versions, store = load(), Store(cache_directory())
+    versions, store = load(), _store()
     istio = _chosen(versions, edition)
     parts = bundle.all_parts(versions, istio, store)
     began = time.monotonic()
@@ -80,7 +87,7 @@ def build(edition: Edition = "default") -> None:
 @app.command()
 def host() -> None:
     """Make sure that a Docker daemon answers; on Debian or Ubuntu, as root, install and start one if none does."""
-    versions, store = load(), Store(cache_directory())
+    versions, store = load(), _store()
     machine = Host(store.directory, _say)
     _ensure_docker(machine, versions, store)
     machine.ensure_inotify()
@@ -102,9 +109,16 @@ def _ensure_docker(host: Host, versions: Versions, store: Store) -> None:
 
 
 @app.command()
+def remains() -> None:
+    """Say what the lab has left running or changed on this machine, with the commands that undo it."""
+    for sentence in Host(cache_directory(), _say).remains():
+        _say(f"note: {sentence}")
+
+
+@app.command()
 def status(edition: Edition = "default") -> None:
     """List every part with its version, size, SHA-256 and state."""
-    versions, store = load(), Store(cache_directory())
+    versions, store = load(), _store()
     istio = _chosen(versions, edition)
     parts = bundle.all_parts(versions, istio, store)
     stale = {part.name for part in outdated(parts, store)}
@@ -136,7 +150,7 @@ def clean(
     ] = False,
 ) -> None:
     """Remove everything that was built from the cache."""
-    store = Store(cache_directory())
+    store = _store()
     with store.lock("build", _say):
         freed = bundle.remove(store)
         if with_docker:

@@ -57,6 +57,7 @@ class Host:
         self._pid_file = cache / "dockerd.pid"
         self._log = cache / "dockerd.log"
         self._inotify = inotify
+        self._inotify_before = cache / "inotify.before"
         self.docker_data = cache / "docker"
 
     def own_daemon(self) -> int | None:
@@ -141,12 +142,38 @@ class Host:
             except OSError as error:
                 self._say(f"could not set {setting} ({error.strerror}), {reason}")
             else:
+                self._inotify_before.write_text(f"{limit}\n", encoding="ascii")
                 self._say(f"set {setting}, {reason}")
             return
         self._say(
             f"this machine has fs.inotify.max_user_instances={limit}; for more than one cluster at a time type: "
             f"sudo sysctl -w {setting}"
         )
+
+    def remains(self) -> list[str]:
+        """What the lab has changed on this machine and not undone, each in a sentence with the command that undoes it."""
+        found = []
+        pid = self.own_daemon()
+        if pid is not None:
+            found.append(
+                f"the Docker daemon that the lab started still runs as root (process {pid}). To stop it, with all clusters"
+                f" in it, type: kill {pid}; to remove its images and data as well: python -m lab clean --docker"
+            )
+        before = self._limit_before()
+        if before is not None:
+            found.append(
+                f"the lab raised fs.inotify.max_user_instances from {before} to {INOTIFY_INSTANCES}, until the next reboot."
+                f" To set it back, type: sysctl -w fs.inotify.max_user_instances={before}"
+            )
+        return found
+
+    def _limit_before(self) -> int | None:
+        """The limit of inotify instances before the lab raised it; None where it has not, or somebody changed it since."""
+        try:
+            before, now = (int(file.read_text(encoding="ascii")) for file in (self._inotify_before, self._inotify))
+        except (OSError, ValueError):
+            return None
+        return before if now == INOTIFY_INSTANCES else None
 
     def install(self, packages: Iterable[str]) -> None:
         """Install those of the packages whose commands are missing.

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import tempfile
 import time
@@ -91,6 +92,19 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def must_be_own(self) -> None:
+        """Refuse a cache that others may write to: what lies in it is run, often by root.
+
+        Raises:
+            LabError: Its group or everybody may write to it.
+        """
+        if self.directory.is_dir() and (mode := self.directory.stat().st_mode) & 0o022:
+            raise LabError(
+                f"expected a cache that only its owner may write to, {self.directory} has mode {mode & 0o7777:04o}. See that"
+                f" nobody has put anything there, then type: chmod go-w {shlex.quote(str(self.directory))}; or set"
+                " CONFORMANCE_CACHE to another directory."
+            )
+
     def part_directory(self, name: str, key: str) -> Path:
         """Where the files of a finished part are."""
         return self.directory / "parts" / name / key[:16]
@@ -157,7 +171,7 @@ class Store:
         """
         path = self.directory / f"{purpose}.lock"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             stream = path.open("a+", encoding="utf-8")
         except OSError as error:
             raise LabError(

@@ -1,4 +1,4 @@
-"""The one way to run a command: an argument list, always with a deadline; the answer can become evidence."""
+"""The one way to run a command: an argument list, always with a deadline and a limit; the answer can become evidence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
+from observe.limits import PIECE, too_large
+from settings import DEFAULT_SIZES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,9 @@ class EndedBySignal(CouldNotTell):
 STOP_INTERVAL = 0.2
 """Seconds between two calls of `stop`."""
 
+LIMIT = DEFAULT_SIZES.command
+"""Bytes that the output of a command may have where its caller has no setting."""
+
 
 def run(
     argv: Sequence[str | Path],
@@ -85,6 +91,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
+    limit: int = LIMIT,
 ) -> CommandResult:
     """Runs a command to its end.
 
@@ -95,11 +102,13 @@ def run(
         env: Variables on top of this process's environment.
         cwd: Working directory.
         stop: Called repeatedly while the command runs; `run` ends the command when it returns True.
+        limit: Bytes that its output may have, both streams together; `run` ends a command that writes more.
 
     Raises:
         CouldNotTell: The program does not exist, did not end in time, or `stop` returned True. A non-zero exit is an
             answer, not an error.
         EndedBySignal: SIGINT or SIGTERM from elsewhere ended it.
+        TooLarge: It wrote more than `limit`.
     """
     words = tuple(str(a) for a in argv)
     try:
@@ -108,8 +117,6 @@ def run(
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
             env={**os.environ, **(env or {})},
             cwd=cwd,
             # A terminal sends Ctrl-C to the whole group. This process decides when a command ends: a command that Ctrl-C
@@ -125,8 +132,9 @@ def run(
         ) from error
     with process:
         _feed(process, stdin)
+        heard = _Heard(process, limit)
         try:
-            stdout, stderr = _outcome(process, shlex.join(words), timeout, stop)
+            _await(process, heard, shlex.join(words), timeout, stop)
         except BaseException:
             _end(process)
             raise
@@ -137,11 +145,11 @@ def run(
             where=shlex.join(words),
             remedy="run the suite again, and let its commands end",
         )
-    return CommandResult(words, process.returncode, stdout, stderr, datetime.now(UTC))
+    return CommandResult(words, process.returncode, *heard.texts, datetime.now(UTC))
 
 
-def _feed(process: subprocess.Popen[str], text: str) -> None:
-    """Sends text to a process as fast as the process reads; `communicate` would drop the rest when it times out."""
+def _feed(process: subprocess.Popen[bytes], text: str) -> None:
+    """Sends text to a process as fast as the process reads."""
     pipe, process.stdin = process.stdin, None
     if pipe is None:
         return
@@ -149,39 +157,92 @@ def _feed(process: subprocess.Popen[str], text: str) -> None:
     def send() -> None:
         # A process may end without having read everything.
         with suppress(BrokenPipeError), pipe:
-            pipe.write(text)
+            pipe.write(text.encode())
 
     threading.Thread(target=send, name="stdin", daemon=True).start()
 
 
-def _outcome(process: subprocess.Popen[str], line: str, timeout: float, stop: Callable[[], bool]) -> tuple[str, str]:
-    """The output of a process until its end, which must come in time and before `stop` returns True."""
+class _Heard:
+    """The output of a process, taken as fast as it writes, up to a limit. `communicate` has none.
+
+    A reader owns its pipe: a child of the process may hold the other end open after the process was given up, and a
+    descriptor that is closed while it is read from can become another process's pipe under the reader's hands.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], limit: int) -> None:
+        self._lock = threading.Lock()
+        self._left = limit
+        self.limit = limit
+        pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+        process.stdout = process.stderr = None
+        self._heard = [bytearray() for _ in pipes]
+        self._readers = [
+            threading.Thread(target=self._read, args=pair, name="output", daemon=True)
+            for pair in zip(pipes, self._heard, strict=True)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, pipe: IO[bytes], heard: bytearray) -> None:
+        with pipe:
+            while piece := os.read(pipe.fileno(), PIECE):
+                with self._lock:
+                    self._left -= len(piece)
+                    if self._left < 0:
+                        return
+                heard.extend(piece)
+
+    @property
+    def is_too_much(self) -> bool:
+        """True once the process has written more than the limit."""
+        return self._left < 0
+
+    def has_ended(self, seconds: float) -> bool:
+        """Wait for the end of all output; False if it does not come in time."""
+        until = time.monotonic() + seconds
+        for reader in self._readers:
+            reader.join(max(until - time.monotonic(), 0))
+        return not any(reader.is_alive() for reader in self._readers)
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Standard output and standard error, with the line breaks of text."""
+        stdout, stderr = (h.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n") for h in self._heard)
+        return stdout, stderr
+
+
+def _await(process: subprocess.Popen[bytes], heard: _Heard, line: str, timeout: float, stop: Callable[[], bool]) -> None:
+    """Waits for the end of a process and its output, which must come in time and before `stop` returns True."""
     deadline = time.monotonic() + timeout
     while True:
-        try:
-            return process.communicate(timeout=STOP_INTERVAL)
-        except subprocess.TimeoutExpired as error:
-            if stop():
-                raise CouldNotTell(
-                    expected="the command to end by itself",
-                    seen="the suite stopped it, because its outcome no longer matters",
-                    where=line,
-                    remedy="see why the suite stopped early",
-                ) from error
-            if time.monotonic() > deadline:
-                raise CouldNotTell(
-                    expected=f"an answer within {timeout:g} s",
-                    seen="none",
-                    where=line,
-                    remedy="see whether the cluster or host is overloaded, or raise --timeout-scale",
-                ) from error
+        ended = heard.has_ended(STOP_INTERVAL)
+        if heard.is_too_much:
+            raise too_large(heard.limit, "command", line)
+        if ended:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_INTERVAL)
+                return
+        if stop():
+            raise CouldNotTell(
+                expected="the command to end by itself",
+                seen="the suite stopped it, because its outcome no longer matters",
+                where=line,
+                remedy="see why the suite stopped early",
+            )
+        if time.monotonic() > deadline:
+            raise CouldNotTell(
+                expected=f"an answer within {timeout:g} s",
+                seen="none",
+                where=line,
+                remedy="see whether the cluster or host is overloaded, or raise --timeout-scale",
+            )
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends a process: by SIGTERM, and by SIGKILL after 5 s."""
     process.terminate()
     try:
-        process.communicate(timeout=5)
+        process.wait(timeout=5)
     except subprocess.TimeoutExpired:
         process.kill()
 

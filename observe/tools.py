@@ -13,7 +13,7 @@ from facts.errors import NotGiven
 from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from facts.versions import Tool, Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
-from observe.command import CommandResult, run
+from observe.command import LIMIT, CommandResult, run
 from observe.readings import Key, Readings
 
 KUBECTL: Key[Tool] = Key("kubectl", lambda tool: tool.evidence)
@@ -36,6 +36,7 @@ class Tools:
         context: For kubectl.
         recorder: Where the readings go.
         timeout: Seconds for one command.
+        limit: Bytes that the output of one command may have.
     """
 
     kubectl: str
@@ -45,6 +46,7 @@ class Tools:
     context: str
     recorder: Recorder
     timeout: float
+    limit: int = LIMIT
 
     def kubectl_version(self) -> Tool:
         """Kubectl's own version, by its output; its exit code does not count.
@@ -53,7 +55,7 @@ class Tools:
             CouldNotTell: The tool is missing, or does not name its version.
         """
         words = ["version", "--client", "-o", "json"]
-        return self._tool("kubectl", words, run([self.kubectl, *words], timeout=self.timeout), parse_kubectl_version)
+        return self._tool("kubectl", words, self._run([self.kubectl, *words]), parse_kubectl_version)
 
     def istioctl_version(self) -> Tool:
         """Istioctl's own version.
@@ -62,7 +64,7 @@ class Tools:
             CouldNotTell: See `kubectl_version`.
         """
         words = ["version", "--remote=false", "-o", "json"]
-        return self._tool("istioctl", words, run([self.istioctl, *words], timeout=self.timeout), parse_istioctl_version)
+        return self._tool("istioctl", words, self._run([self.istioctl, *words]), parse_istioctl_version)
 
     def tctl_version(self) -> Tool:
         """Tctl's own version.
@@ -82,7 +84,10 @@ class Tools:
             CouldNotTell: Kubectl is missing, or does not end in time. A non-zero exit is an answer.
         """
         where = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
-        return run([self.kubectl, *where, "--context", self.context, *words], timeout=self.timeout)
+        return self._run([self.kubectl, *where, "--context", self.context, *words])
+
+    def _run(self, argv: Sequence[str]) -> CommandResult:
+        return run(argv, timeout=self.timeout, limit=self.limit)
 
     def _tool(self, name: str, words: Sequence[str], result: CommandResult, parse: Callable[[Any], Version]) -> Tool:
         recorded = result.as_evidence(

@@ -15,6 +15,8 @@ TBOT_CONFIG = "tbot-config"
 """Name of tbot's ConfigMap."""
 TBOT_FILE = "tbot.yaml"
 """Key of the configuration in that ConfigMap."""
+CA_FILE = "teleport-ca.pem"
+"""Key of the certificates that verify Teleport in that ConfigMap, and their file in the directory of a kind cluster."""
 
 APP = "test-app"
 """Name of the test application's namespace and Deployment, and the value of its pods' label ``app``."""

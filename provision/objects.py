@@ -14,8 +14,10 @@ from typing import Any
 
 from facts.errors import ProvisioningFailed
 from facts.kubernetes.objects import Labelled
+from observe.kubernetes.api import connect
 from observe.wait import NotYet, Pace, eventually
 from provision import rollout
+from provision.clusters.directory import make_private
 
 RUN_LABEL = "conformance.teleport-istio/run"
 """Label of every object that a run made; its value is the run's id."""
@@ -27,6 +29,9 @@ FIELD_MANAGER = "istio-teleport-conformance"
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """Annotation with which ``kubectl rollout restart`` makes a new pod template out of the same one."""
+
+RETRIES = 3
+"""Times that a change is sent again if no connection is made: an API server of kind that has just started drops some."""
 
 Document = Mapping[str, Any]
 
@@ -312,12 +317,10 @@ class Objects:
         with self._lock:
             if self._dynamic is None:
                 # Imported here: the import takes half a second, which passes while kind makes the cluster.
-                from kubernetes import config  # noqa: PLC0415
                 from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
 
-                file = str(self._kubeconfig) if self._kubeconfig else None
-                client = config.new_client_from_config(file, self._context)
-                self._discovery.parent.mkdir(parents=True, exist_ok=True)
+                client = connect(self._kubeconfig, self._context, retries=RETRIES)
+                make_private(self._discovery.parent)
                 self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
             return self._dynamic
 

@@ -16,7 +16,7 @@ from observe.tools import Tctl
 from provision.clusters.sources import Sources, resolve
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer
-from provision.installing.teleport import ContainerEvents, OwnTeleport
+from provision.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
 from provision.objects import Objects
 from settings import Settings, Timeouts
 
@@ -28,10 +28,17 @@ class TeleportAddress:
     Attributes:
         proxy: HOST:PORT of the proxy; empty where the suite has to find it in tbot's configuration.
         insecure: True where the suite must not verify its certificate.
+        ca: Certificates to verify it with; None for the system's.
     """
 
     proxy: str
-    insecure: bool
+    insecure: bool = False
+    ca: Path | None = None
+
+    @property
+    def unverified(self) -> str:
+        """The line to Teleport, if nobody verifies who answers there, and what switched that off; else empty."""
+        return "Teleport's proxy (--teleport-insecure)" if self.insecure else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         context=installer.context,
         sources=installer.sources,
         objects=installer.objects,
-        teleport=lambda: TeleportAddress(installer.authority().proxy, installer.authority().insecure),
+        teleport=lambda: _address(installer.authority()),
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
         tctl=lambda words, stdin: installer.authority().tctl(words, stdin),
         need=installer.ensure,
@@ -106,14 +113,14 @@ def already_there(settings: Settings, run_id: str) -> Target:
         ProvisioningFailed: kubectl or istioctl is missing.
     """
     words = shlex.split(settings.tctl)
-    timeout = settings.patience.command
+    timeout, limit = settings.patience.command, settings.sizes.command
 
     def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
-        return run([*words, *arguments], timeout=timeout, stdin=stdin)
+        return run([*words, *arguments], timeout=timeout, stdin=stdin, limit=limit)
 
     place = hashlib.sha256(f"{settings.kubeconfig} {settings.context}".encode()).hexdigest()[:16]
     discovery = settings.cache / "discovery" / f"{place}.json"
-    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure)
+    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure, settings.teleport_ca)
     return Target(
         kubeconfig=settings.kubeconfig,
         context=settings.context,
@@ -127,6 +134,10 @@ def already_there(settings: Settings, run_id: str) -> Target:
         provisions=False,
         scene=_not_ours,
     )
+
+
+def _address(authority: TeleportCluster) -> TeleportAddress:
+    return TeleportAddress(authority.proxy, authority.insecure, authority.ca)
 
 
 def _not_ours() -> Scene:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from facts.errors import BadInput
 from observe.kubernetes.api import must_have_context
-from provision.clusters.directory import directory_of, kept_kubeconfig
+from observe.web import trust
+from provision.clusters.directory import directory_of, kept_kubeconfig, must_be_free, must_be_own
 from provision.installing.repairs import REPAIRS
 from provision.installing.variant import must_be_kept_as, variant_of
 from settings import Names, Settings
@@ -19,7 +20,9 @@ def must_be_usable(settings: Settings) -> None:
     must_name_mirror(settings)
     must_have_istio(settings)
     _must_have_audit_events(settings)
+    _must_know_whom_to_trust(settings)
     must_be_a_new_run(settings)
+    must_be_own(settings.cache)
     if settings.cluster == "existing":
         _must_install_nothing(settings)
         must_have_context(settings.kubeconfig, settings.context)
@@ -57,12 +60,23 @@ def must_have_istio(settings: Settings) -> None:
         )
 
 
+RESERVED = ("latest",)
+"""Names in the directory of reports that are no run's: the newest report."""
+
+
 def must_be_a_new_run(settings: Settings) -> None:
-    """Refuse the id of a run that has a report.
+    """Refuse the id of a run that has a report, and a reserved one.
 
     Raises:
-        BadInput: The report exists.
+        BadInput: The report exists, or the id is reserved.
     """
+    if settings.run_id in RESERVED:
+        raise BadInput(
+            expected=f"a run-id other than {', '.join(RESERVED)}, which names the newest report",
+            seen=settings.run_id,
+            where="settings: run_id",
+            remedy="give another --run-id, or leave it out",
+        )
     place = settings.reports / settings.run_id
     if settings.run_id and place.exists():
         raise BadInput(
@@ -84,6 +98,28 @@ def _must_have_audit_events(settings: Settings) -> None:
         )
 
 
+def _must_know_whom_to_trust(settings: Settings) -> None:
+    if settings.teleport_ca is None:
+        return
+    where = f"settings: teleport_ca = {settings.teleport_ca}"
+    if settings.teleport_insecure:
+        raise BadInput(
+            expected="teleport_ca or teleport_insecure",
+            seen="both",
+            where=where,
+            remedy="leave out --teleport-insecure, with which nobody would be verified",
+        )
+    try:
+        trust(ca=settings.teleport_ca)
+    except OSError as error:
+        raise BadInput(
+            expected="a file with certificates in PEM",
+            seen=str(error),
+            where=where,
+            remedy="give the CA of Teleport's proxy, or leave the setting out where the system knows it",
+        ) from error
+
+
 def must_be_installable(settings: Settings) -> None:
     """Refuse settings with which the suite cannot install.
 
@@ -98,6 +134,7 @@ def must_be_installable(settings: Settings) -> None:
             remedy="the suite installs nothing on an existing cluster; leave out --cluster to make one",
         )
     _must_be_repairs(settings)
+    must_be_free(directory_of(settings))
     if settings.reuse and kept_kubeconfig(settings) is not None:
         must_be_kept_as(directory_of(settings), variant_of(settings), settings.kind_name)
     if settings.tctl and not settings.teleport_proxy:

@@ -245,6 +245,7 @@ class Scope:
         keyword: ``-k``.
         markers: ``-m``.
         rerun_of_failures: Whether pytest ran only earlier failures again.
+        unverified: Lines of this run on which nobody verified who answers, each with what switched it off.
     """
 
     cluster: str
@@ -258,6 +259,12 @@ class Scope:
     keyword: str = ""
     markers: str = ""
     rerun_of_failures: bool = False
+    unverified: tuple[str, ...] = ()
+
+    @property
+    def doubtful(self) -> tuple[str, ...]:
+        """The unverified lines that leave open whose install was judged: on a cluster that the suite made, it knows."""
+        return self.unverified if self.cluster == "existing" else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +369,7 @@ class Report:
             strict=self.strict,
             run_errors=self.run_errors,
             rerun_of_failures=self.scope.rerun_of_failures,
+            unverified=self.scope.doubtful,
         )
         return replace(
             self,

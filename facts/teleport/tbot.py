@@ -59,6 +59,13 @@ class Tbot:
         return bool(started and self.config_changed_at) and when(started, node) < when(self.config_changed_at, node)
 
     @property
+    def unverified(self) -> str:
+        """The line to Teleport on which tbot verifies nobody, and what switched that off; empty where it verifies."""
+        flag = "--insecure" in (*self.container.command, *self.container.args)
+        how = "--insecure" if flag else "insecure in its configuration" if self.config.insecure else ""
+        return f"tbot's line to Teleport ({how})" if how else ""
+
+    @property
     def host_pid(self) -> bool:
         """It shares the node's process ids; without them it cannot attest callers."""
         return self.daemon_set.template.spec.host_pid

@@ -147,6 +147,7 @@ class TbotConfig(Declared):
         token: Name of the join token.
         join_method: E.g. ``kubernetes``.
         token_path: ``onboarding.kubernetes.token_path``, empty when not given.
+        insecure: Whether tbot takes any certificate for that of Teleport.
         services: Services of type workload-identity-api.
         unknown_keys: Keys that tbot's reference does not have, as dotted paths; a misspelt ``attestor`` is one.
         evidence: Ids of the readings.
@@ -156,6 +157,7 @@ class TbotConfig(Declared):
     token: Annotated[Text, At("onboarding.token")]
     join_method: Annotated[Text, At("onboarding.join_method")]
     token_path: Annotated[Text, At("onboarding.kubernetes.token_path")]
+    insecure: Flag
     services: Annotated[
         tuple[WorkloadApi, ...], Field(default=()), At("services", "outputs"), Only(WorkloadApi, _is_workload_api)
     ]

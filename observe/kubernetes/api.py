@@ -7,25 +7,33 @@ exec) is not used here, see `observe.kubernetes.streams`.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 import yaml
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
-from facts.document import Reading, decoded, need
+from facts.document import Reading, decoded, maybe, need
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.recorder import Recorder
+from observe.kubernetes import credentials
+from observe.limits import PIECE, joined, too_large
+from settings import Sizes
 
 USER_AGENT = "istio-teleport-conformance"
+
+PAGE = 500
+"""Objects that one page of a list has, as in kubectl."""
 
 # The kubernetes client raises these for a damaged kubeconfig; most are not its own ConfigException.
 _MISSHAPEN = (TypeError, AttributeError, LookupError)
@@ -73,24 +81,24 @@ def must_have_context(kubeconfig: Path | None, context: str) -> None:
         )
 
 
-def connect(kubeconfig: Path | None, context: str) -> client.ApiClient:
+def connect(kubeconfig: Path | None, context: str, *, retries: int = 0) -> client.ApiClient:
     """A client for a context. It sends no request yet, but runs a credential plug-in of the kubeconfig.
+
+    Args:
+        kubeconfig: The file; None means ``$KUBECONFIG``, else ``~/.kube/config``.
+        context: Name of the context.
+        retries: Times that a request is sent again if no connection is made. None for a reading: its deadline is that of one
+            attempt, and silent repeats would hide a flaky API server.
 
     Raises:
         BadInput: The kubeconfig or the context cannot be used.
     """
     must_have_context(kubeconfig, context)
     configuration = client.Configuration()
-    # The deadline is that of one attempt; silent repeats would hide a flaky API server.
-    configuration.retries = urllib3.Retry(total=0, redirect=0)
+    configuration.retries = urllib3.Retry(total=retries, redirect=0)
     configuration.connection_pool_maxsize = 16
     try:
-        config.load_kube_config(
-            config_file=str(kubeconfig) if kubeconfig else None,
-            context=context,
-            client_configuration=configuration,
-            persist_config=False,
-        )
+        credentials.load(kubeconfig, context, configuration)
     except _UNUSABLE as error:
         raise _bad_kubeconfig(str(kubeconfig or "kubeconfig"), error) from error
     made = client.ApiClient(configuration)
@@ -116,16 +124,28 @@ class Api:
         client: The kubernetes client's ApiClient; its configuration also opens streams.
     """
 
-    def __init__(self, api_client: client.ApiClient, context: str, recorder: Recorder, timeout: float) -> None:
+    def __init__(self, api_client: client.ApiClient, context: str, recorder: Recorder, timeout: float, sizes: Sizes) -> None:
         self.client = api_client
+        self._sizes = sizes
         self.host: str = api_client.configuration.host
         self.context = context
         self._recorder = recorder
         self._timeout = timeout
 
+    @property
+    def unverified(self) -> str:
+        """The line to the API server, if nobody verifies who answers there, and what switched that off; else empty."""
+        address = urlsplit(self.host)
+        if address.scheme != "https":
+            # `kubectl proxy` listens on this machine alone, and verifies the API server itself.
+            local = address.hostname in ("127.0.0.1", "::1", "localhost")
+            return "" if local else f"the API server ({address.scheme} in the kubeconfig)"
+        verified = self.client.configuration.verify_ssl
+        return "" if verified else "the API server (insecure-skip-tls-verify in the kubeconfig)"
+
     def recording_to(self, recorder: Recorder) -> Api:
         """The same API server over the same connections, whose readings go elsewhere."""
-        return Api(self.client, self.context, recorder, self._timeout)
+        return Api(self.client, self.context, recorder, self._timeout, self._sizes)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -150,6 +170,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         absent: bool = False,
         text: bool = False,
+        limit: tuple[str, int] | None = None,
     ) -> Reading:
         """One GET.
 
@@ -160,18 +181,50 @@ class Api:
             query: Query parameters.
             absent: 404 is an answer; the reading's document is None then.
             text: The answer is text and stays so, even where it happens to be JSON (a log).
+            limit: Field of `settings.Sizes` and bytes that the answer may have; those of any answer where none are given.
 
         Raises:
             CouldNotTell: No answer, or a refusal.
+            TooLarge: The answer is larger than allowed.
         """
         target = f"{path}?{urlencode(query)}" if query else path
-        status, body, read_at = self.request("GET", target, None)
+        status, body, read_at = self.request("GET", target, None, limit)
         question = f"GET {target}"
         if status == 404 and absent:
             recorded = evidence_of(question, subject, body, read_at=read_at)
             return Reading(None, self._recorder.record(recorded), read_at)
         self._must_be_fine(status, body, question)
         return self._reading(question, subject, body, read_at, parser=parser, text=text)
+
+    def pages(
+        self, path: str, subject: ObjectRef, *, parser: Callable[..., object], query: Mapping[str, str]
+    ) -> Iterator[Reading]:
+        """A list, page by page; each page is a reading of its own.
+
+        Args:
+            path: E.g. ``/api/v1/pods``.
+            subject: The object of the question.
+            parser: The function in ``facts`` that turns an item into facts.
+            query: Query parameters.
+
+        Raises:
+            CouldNotTell: No answer, or a refusal; also of a later page.
+            TooLarge: A page is larger than allowed, or all pages together are.
+        """
+        left, following = self._sizes.objects, ""
+        while True:
+            asked = {**query, "limit": str(PAGE)} | ({"continue": following} if following else {})
+            target = f"{path}?{urlencode(asked)}"
+            status, body, read_at = self.request("GET", target, None)
+            self._must_be_fine(status, body, f"GET {target}")
+            left -= len(body.encode())
+            if left < 0:
+                raise too_large(self._sizes.objects, "objects", f"GET {path} (context {self.context})")
+            # Not of the reading, which may hold less than the answer: a list that ends early would be taken for the whole.
+            following = maybe(decoded(body), "metadata.continue", "", f"GET {path}")
+            yield self._reading(f"GET {target}", subject, body, read_at, parser=parser)
+            if not following:
+                return
 
     def post(
         self,
@@ -234,12 +287,18 @@ class Api:
         seen = recorded.body if text else decoded(recorded.body)
         return Reading(seen, self._recorder.record(recorded), read_at)
 
-    def request(self, method: str, target: str, document: Mapping[str, object] | None) -> tuple[int, str, datetime]:
+    def request(
+        self, method: str, target: str, document: Mapping[str, object] | None, limit: tuple[str, int] | None = None
+    ) -> tuple[int, str, datetime]:
         """One HTTP request: status, body, time. Not recorded.
 
         Raises:
-            CouldNotTell: There is no answer.
+            CouldNotTell: There is no answer, or it did not end in time.
+            TooLarge: The answer is larger than allowed.
         """
+        setting, most = limit or ("api", self._sizes.api)
+        where = f"{method} {self.host}{target} (context {self.context})"
+        until = time.monotonic() + self._timeout
         if not self.client.configuration.verify_ssl:
             # The kubeconfig says not to verify; urllib3 would warn at each request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -251,15 +310,28 @@ class Api:
         )
         try:
             response = self.client.call_api(*parameters, _request_timeout=self._timeout)
-            body = response.read() or b""
+            with contextlib.closing(response.response) as answer:
+                body = joined(self._pieces(answer, until), most, lambda: too_large(most, setting, where))
+                answer.release_conn()
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
             raise CouldNotTell(
                 expected=f"an answer of the API server within {self._timeout:g} s",
                 seen=_cause(error),
-                where=f"{method} {self.host}{target} (context {self.context})",
+                where=where,
                 remedy=f"check that `kubectl --context {self.context} version` answers, VPN and proxy included",
             ) from error
         return int(response.status), body.decode(errors="replace"), datetime.now(UTC)
+
+    def _pieces(self, answer: urllib3.BaseHTTPResponse, until: float) -> Iterator[bytes]:
+        """The body of an answer in pieces, of which the last must come in time: the client's timeout is that of one read.
+
+        Raises:
+            TimeoutError: It did not.
+        """
+        while piece := answer.read1(PIECE):
+            if time.monotonic() > until:
+                raise TimeoutError("the answer did not end in time")
+            yield piece
 
     def _must_be_fine(self, status: int, body: str, question: str) -> None:
         if 200 <= status < 300:
@@ -273,6 +345,7 @@ class Api:
             ),
             403: ("the right to ask this", "ask for the right that is named, or use an identity that has it (see INST-02)"),
             404: ("the object", "check its name and namespace in the settings (`conformance.toml`, [names])"),
+            410: ("the rest of the list", "the list took too long to read; run again when the API server is less busy"),
             429: ("the API server to take the request", "the API server is overloaded; run again when it is not"),
         }.get(status, ("the API server to answer the request", "read the API server's words; its log may say more"))
         raise CouldNotTell(

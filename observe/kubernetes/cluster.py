@@ -38,9 +38,12 @@ from facts.versions import Version, parse_server_version
 from observe.command import CommandResult
 from observe.kubernetes.api import Api, connect
 from observe.kubernetes.streams import ForwardedPort, Streams
-from settings import Timeouts
+from settings import DEFAULT_SIZES, Sizes, Timeouts
 
 T = TypeVar("T")
+
+SLACK = 64 * 1024
+"""Bytes of a log beyond the limit, which show that it is longer; the kubelet may send a little less than it is asked for."""
 
 
 class Cluster:
@@ -52,18 +55,21 @@ class Cluster:
         recorder: Where the readings go.
     """
 
-    def __init__(self, kubeconfig: Path | None, context: str, recorder: Recorder, patience: Timeouts) -> None:
+    def __init__(
+        self, kubeconfig: Path | None, context: str, recorder: Recorder, patience: Timeouts, sizes: Sizes = DEFAULT_SIZES
+    ) -> None:
         """Open a cluster without sending a request.
 
         Raises:
             BadInput: The kubeconfig or the context cannot be used; lists the contexts there are.
         """
-        self.api = Api(connect(kubeconfig, context), context, recorder, patience.api)
+        self.api = Api(connect(kubeconfig, context), context, recorder, patience.api, sizes)
         self.context = context
         self.recorder = recorder
         self.kubeconfig = kubeconfig
         self._patience = patience
-        self._streams = Streams(self.api.client)
+        self._sizes = sizes
+        self._streams = Streams(self.api.client, sizes.pod)
 
     def recording_to(self, recorder: Recorder) -> Cluster:
         """The same cluster over the same connections, with another recorder. Close only the original."""
@@ -205,10 +211,15 @@ class Cluster:
 
         Raises:
             CouldNotTell: There is no log, e.g. because the container has not started.
+            TooLarge: These lines are longer than the suite takes; where it is cut off, their end is missing.
         """
-        query = {"container": container, "tailLines": str(tail)} | ({"previous": "true"} if previous else {})
+        query = {"container": container, "tailLines": str(tail), "limitBytes": str(self._sizes.log + SLACK)}
         return self.api.get(
-            f"/api/v1/namespaces/{namespace}/pods/{pod}/log", ObjectRef("Pod", pod, namespace), query=query, text=True
+            f"/api/v1/namespaces/{namespace}/pods/{pod}/log",
+            ObjectRef("Pod", pod, namespace),
+            query=query | ({"previous": "true"} if previous else {}),
+            text=True,
+            limit=("log", self._sizes.log),
         )
 
     def token_request(self, namespace: str, service_account: str, audience: str, seconds: int = 600) -> tuple[str, str]:
@@ -265,9 +276,12 @@ class Cluster:
     ) -> tuple[T, ...]:
         path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
         subject = ObjectRef("List", plural, namespace)
-        query = {"labelSelector": selector} if selector else None
-        reading = self.api.get(path, subject, query=query, parser=parse)
-        return parse_items(reading.document, parse, (reading.evidence,), path)
+        query = {"labelSelector": selector} if selector else {}
+        return tuple(
+            item
+            for page in self.api.pages(path, subject, query=query, parser=parse)
+            for item in parse_items(page.document, parse, (page.evidence,), path)
+        )
 
     def _object(self, group: str, plural: str, ref: ObjectRef, parse: Callable[..., T]) -> T | Absent:
         scope = f"/namespaces/{ref.namespace}" if ref.namespace else ""

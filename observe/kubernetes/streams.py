@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import math
 import shlex
 import ssl
 import threading
@@ -27,6 +28,7 @@ from kubernetes import client
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from observe.command import CommandResult
+from observe.limits import joined, pieces, too_large
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,13 +40,15 @@ PROTOCOL = "v4.channel.k8s.io"
 class Streams:
     """Streams to one API server; TLS is set up once for all of them. Safe to use from several threads."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
+    def __init__(self, api_client: client.ApiClient, limit: int) -> None:
         """Open no stream yet.
 
         Args:
             api_client: Of the cluster: its address, certificates and credentials.
+            limit: Bytes that one answer of a pod may have.
         """
         self._client = api_client
+        self._limit = limit
         self._lock = threading.Lock()
         self._tls: tuple[tuple[object, ...], ssl.SSLContext] | None = None
 
@@ -54,6 +58,7 @@ class Streams:
         Raises:
             CouldNotTell: The container cannot be reached, the connection dropped, or the program did not end in time. A
                 non-zero exit is an answer.
+            TooLarge: The program writes more than the suite takes.
         """
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/exec"
         query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in argv)]
@@ -61,7 +66,11 @@ class Streams:
         heard: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), ERROR: bytearray()}
         deadline = time.monotonic() + timeout
         with self._open(path, query, timeout, where) as connection:
+            left = self._limit
             for channel, data in _frames(connection, deadline, where):
+                left -= len(data)
+                if left < 0:
+                    raise too_large(self._limit, "pod", where)
                 heard.setdefault(channel, bytearray()).extend(data)
         exit_code = _exit_code(bytes(heard[ERROR]), where)
         stdout, stderr = (heard[channel].decode(errors="replace") for channel in (STDOUT, STDERR))
@@ -74,7 +83,7 @@ class Streams:
         Args:
             pod: The pod.
             ports: Its ports.
-            timeout: Seconds for the connection and for each answer.
+            timeout: Seconds for the connection, and for each answer from the request to its last byte.
 
         Raises:
             CouldNotTell: The API server does not open the stream.
@@ -82,8 +91,10 @@ class Streams:
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/portforward"
         where = f"port {', '.join(map(str, ports))} of {pod}"
         with self._open(path, [("ports", str(port)) for port in ports], timeout, where) as connection:
-            wire = _Wire(connection, len(ports))
-            yield tuple(ForwardedPort(wire, place, f"port {port} of {pod}") for place, port in enumerate(ports))
+            wire = _Wire(connection, len(ports), timeout, self._limit, where)
+            yield tuple(
+                ForwardedPort(wire, place, f"port {port} of {pod}", timeout, self._limit) for place, port in enumerate(ports)
+            )
 
     @contextmanager
     def _open(
@@ -216,14 +227,20 @@ def _frames(connection: websocket.WebSocket, deadline: float, where: str) -> Ite
 class _Wire:
     """The frames of forwarded ports: each port has a channel for data and one for an error, of all ports in their order."""
 
-    def __init__(self, connection: websocket.WebSocket, ports: int) -> None:
+    def __init__(self, connection: websocket.WebSocket, ports: int, timeout: float, limit: int, where: str) -> None:
         self._connection = connection
+        self._timeout = timeout
+        self._limit = limit
+        self._where = where
+        self.deadline = math.inf
+        """Monotonic seconds at which no more is received."""
         self._received = [bytearray() for _ in range(ports)]
         self._errors = [""] * ports
         # Each channel opens with a frame that only repeats the port number.
         self._greetings = set(range(2 * ports))
 
     def send(self, place: int, data: bytes) -> None:
+        self._connection.settimeout(self._timeout)  # `receive` has left it at what was left of its own
         self._connection.send(bytes([2 * place]) + data, opcode=websocket.ABNF.OPCODE_BINARY)
 
     def receive(self, place: int, size: int) -> bytes:
@@ -231,11 +248,17 @@ class _Wire:
 
         Raises:
             ConnectionRefusedError: The node refused the connection to the port, with its reason.
+            TimeoutError: The deadline has passed.
+            TooLarge: Another port sends more than the suite takes, unasked.
         """
         while not self._received[place]:
             if self._errors[place]:
                 raise ConnectionRefusedError(self._errors[place])
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the deadline has passed")
             try:
+                self._connection.settimeout(left if left < math.inf else None)
                 opcode, data = self._connection.recv_data(control_frame=False)
             except websocket.WebSocketConnectionClosedException:
                 return b""
@@ -253,6 +276,8 @@ class _Wire:
             self._errors[channel // 2] = payload.decode(errors="replace").strip()
         else:
             self._received[channel // 2] += payload
+            if len(self._received[channel // 2]) > self._limit:
+                raise too_large(self._limit, "pod", self._where)
 
 
 class _Received(io.RawIOBase):
@@ -289,7 +314,9 @@ class _Answers(io.BufferedReader):
 class ForwardedPort:
     """A port of a pod, spoken HTTP to. Made by `Streams.forward`."""
 
-    def __init__(self, wire: _Wire, place: int, where: str) -> None:
+    def __init__(self, wire: _Wire, place: int, where: str, timeout: float, limit: int) -> None:
+        self._timeout = timeout
+        self._limit = limit
         self._wire = wire
         self._place = place
         self._answers = _Answers(_Received(wire, place), 65536)
@@ -314,19 +341,21 @@ class ForwardedPort:
             path: The path of the request, for messages.
 
         Raises:
-            CouldNotTell: Nothing listens there, or the connection dropped.
+            CouldNotTell: Nothing listens there, the connection dropped, or the answer did not end in time.
+            TooLarge: The answer is larger than the suite takes.
         """
+        self._wire.deadline = time.monotonic() + self._timeout
         try:
             response = http.client.HTTPResponse(self._answers, method="GET")  # type: ignore[arg-type] # what it asks of a socket
             response.begin()
-            body = response.read()
+            body = joined(pieces(response), self._limit, lambda: too_large(self._limit, "pod", f"{self._where}: GET {path}"))
         except (websocket.WebSocketException, http.client.HTTPException, OSError) as error:
             raise self._failed(error, path) from error
         return response.status, body.decode(errors="replace")
 
     def _failed(self, error: Exception, path: str) -> CouldNotTell:
         return CouldNotTell(
-            expected="an answer",
+            expected=f"an answer within {self._timeout:g} s",
             seen=self._last_words(error),
             where=f"{self._where}: GET {path}",
             remedy="see whether the container runs and its process listens there",

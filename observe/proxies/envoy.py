@@ -20,6 +20,7 @@ from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from observe.kubernetes.cluster import Cluster
+from observe.limits import TooLarge
 from observe.readings import at_once
 
 ADMIN, AGENT = 15000, 15020
@@ -139,6 +140,8 @@ def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> di
     """The readings of the paths that are wanted of each port: by one port-forward, or by exec where that fails."""
     try:
         return _by_port_forward(cluster, pod, wanted)
+    except TooLarge:
+        raise  # by exec it would be as large
     except CouldNotTell as refused:
         try:
             return {path: _by_exec(cluster, pod, port, path) for port, paths in wanted.items() for path in paths}

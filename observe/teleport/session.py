@@ -37,8 +37,13 @@ from facts.teleport.resources import (
 )
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
+from observe.web import get, trust
+from settings import DEFAULT_SIZES
 
 T = TypeVar("T")
+
+LIMIT = DEFAULT_SIZES.teleport
+"""Bytes that one answer may have where the caller has no setting."""
 
 _NOT_THERE = re.compile(r"^ERROR:.*(?:not found|doesn't exist|does not exist)", re.IGNORECASE | re.MULTILINE)
 """tctl's own words for a resource that does not exist. Docker, kubectl and shells say `not found` of other things."""
@@ -68,6 +73,7 @@ class TeleportSession:
         *,
         recorder: Recorder,
         timeout: float,
+        limit: int = LIMIT,
         tctl: Tctl | None = None,
         insecure: bool = False,
         ca: Path | None = None,
@@ -77,7 +83,8 @@ class TeleportSession:
         Args:
             proxy: HOST or HOST:PORT; the port is 443 where none is given.
             recorder: Where the readings go.
-            timeout: Seconds for one request.
+            timeout: Seconds for one request, from the connection to the end of the answer.
+            limit: Bytes that one answer of the proxy may have.
             tctl: Runs an admin tctl; None where there is none.
             insecure: The proxy's certificate is not verified.
             ca: Certificates to verify the proxy with; the system's where none are given.
@@ -94,21 +101,19 @@ class TeleportSession:
                 remedy="give the address that tbot's configuration has as proxy_server",
             )
         try:
-            self._tls = ssl.create_default_context(cafile=str(ca) if ca else None)
-        except (OSError, ssl.SSLError) as error:
+            self._tls = trust(ca=ca, insecure=insecure)
+        except OSError as error:
             raise BadInput(
                 expected="certificates in PEM",
                 seen=str(error),
                 where=str(ca),
-                remedy="name a file that holds the proxy's CA",
+                remedy="name a file that holds the proxy's CA, or its own certificate (--teleport-ca)",
             ) from error
-        if insecure:
-            self._tls.check_hostname = False
-            self._tls.verify_mode = ssl.CERT_NONE
         self._host, self._port = host, int(port or 443)
         self.proxy = f"{self._host}:{self._port}"
         self._recorder = recorder
         self._timeout = timeout
+        self._limit = limit
         self._tctl = tctl
 
     @property
@@ -243,17 +248,17 @@ class TeleportSession:
 
     def _get(self, path: str, parse: Callable[..., object]) -> tuple[Any, str]:
         url = f"https://{self.proxy}{path}"
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         try:
-            connection.request("GET", path, headers={"Accept": "application/json"})
-            response = connection.getresponse()
-            body = response.read().decode(errors="replace")
+            status, body = get(
+                self._host, self._port, path,
+                tls=self._tls, timeout=self._timeout, limit=self._limit, headers={"Accept": "application/json"},
+            )  # fmt: skip
         except ssl.SSLCertVerificationError as error:
             raise CouldNotTell(
                 expected="a certificate of Teleport's proxy that can be verified",
                 seen=error.verify_message,
                 where=url,
-                remedy="give its CA, or --teleport-insecure for a self-signed test installation",
+                remedy="give its CA with --teleport-ca; with --teleport-insecure the result is inconclusive at best",
             ) from error
         except (http.client.HTTPException, OSError) as error:
             raise CouldNotTell(
@@ -262,20 +267,18 @@ class TeleportSession:
                 where=url,
                 remedy="check the address (--teleport-proxy) and that this machine may reach it",
             ) from error
-        finally:
-            connection.close()
         recorded = evidence_of(
             f"GET {url}",
             ObjectRef("Teleport", self.proxy),
             body,
             read_at=datetime.now(UTC),
-            parser=parse if response.status == 200 else None,
+            parser=parse if status == 200 else None,
         )
         evidence = self._recorder.record(recorded)
-        if response.status != 200:
+        if status != 200:
             raise CouldNotTell(
                 expected="HTTP 200",
-                seen=f"HTTP {response.status}: {body.strip()[:200]}",
+                seen=f"HTTP {status}: {body.strip()[:200]}",
                 where=url,
                 remedy="is this the web address of Teleport's proxy, and a release with SPIFFE bundles (15.2 or later)?",
             )

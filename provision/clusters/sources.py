@@ -25,6 +25,7 @@ import requests
 import yaml
 
 from facts.errors import ProvisioningFailed
+from provision.clusters.directory import must_be_own
 from provision.usable import must_have_istio, must_name_mirror
 from settings import Settings
 
@@ -90,9 +91,10 @@ def resolve(settings: Settings) -> Sources:
 
     Raises:
         ProvisioningFailed: A binary or the bundle is missing.
-        BadInput: `mirror` without a registry; the lab's older Istio from elsewhere.
+        BadInput: `mirror` without a registry; the lab's older Istio from elsewhere; a cache that others may write to.
     """
     must_have_istio(settings)
+    must_be_own(settings.cache)
     bundle = settings.cache / "bundle"
     if settings.istio == "older":
         return _from_bundle(bundle / "istio-older" / "bundle.json", make="CONFORMANCE_ISTIO=older make lab")

@@ -10,7 +10,7 @@ from pathlib import Path
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
 from observe.wait import NotYet, eventually, not_yet
-from provision.clusters.directory import directory_of, make_directory, remove_directory
+from provision.clusters.directory import NameLock, directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
 from provision.installing import collect, gateway_api, istio, tbot, teleport
@@ -89,7 +89,7 @@ class Installer:
 
         Raises:
             ProvisioningFailed: A binary or the bundle is missing, Docker does not answer, or the cache cannot be written.
-            BadInput: The settings ask for an installation that the suite cannot make.
+            BadInput: The settings ask for an installation that the suite cannot make, or another process makes the cluster.
         """
         must_be_installable(settings)
         self.variant = variant_of(settings)
@@ -103,6 +103,7 @@ class Installer:
         self._keep = settings.keep or settings.reuse
         teleport.docker_must_answer()
         self._directory = directory_of(settings)
+        self._lock = NameLock(self._directory)
         self._made_directory = make_directory(self._directory)
         self.context = context_name(settings.kind_name)
         self.kubeconfig = self._directory / "kubeconfig"
@@ -205,6 +206,8 @@ class Installer:
             ) from error
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"expected {expected}; saw another interruption. What to do: {remedy}") from error
+        finally:
+            self._lock.release()
 
     def _remove(self) -> None:
         """Remove what was made; the files last, because they name what else there is to remove."""
@@ -249,6 +252,8 @@ class Installer:
         note_variant(self._directory, self.variant)
         pace = self._phases.pace(self._patience.nodes_ready)
         eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
+        if self._keep:  # other runs may use it from now on; this one will not remove it
+            self._lock.release()
 
     def _look_at_api(self) -> None:
         with not_yet(ProvisioningFailed):
@@ -275,7 +280,7 @@ class Installer:
     def _existing_teleport(self) -> TeleportCluster:
         settings = self._settings
         existing = teleport.connect(
-            settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure,
+            settings.tctl, settings.teleport_proxy, insecure=settings.teleport_insecure, ca=settings.teleport_ca,
             pace=self._phases.pace(self._patience.teleport_up), command_timeout=self._patience.command,
         )  # fmt: skip
         teleport.note_existing(self._directory, existing)
@@ -285,12 +290,15 @@ class Installer:
         name, cluster_name = self._settings.kind_name, self._settings.trust_domain
         pace, command_timeout = self._phases.pace(self._patience.teleport_up), self._patience.command
         if self._settings.reuse:
-            kept = teleport.find(name, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout)
+            kept = teleport.find(
+                name, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout, directory=self._directory
+            )
             if kept is not None:
                 return kept
         return teleport.start(
             self.sources.teleport_image,
             kind_name=name, run_id=self.run_id, cluster_name=cluster_name, pace=pace, command_timeout=command_timeout,
+            directory=self._directory,
         )  # fmt: skip
 
     def _create_resources(self) -> None:
@@ -306,7 +314,9 @@ class Installer:
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
-        made = tbot.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
+        made = tbot.objects(
+            self.variant, self.variables(), insecure=authority.insecure, ca=authority.ca, host_aliases=aliases
+        )
         self.objects.apply_all(made)
         # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
@@ -406,8 +416,18 @@ def remove(settings: Settings, recorder: Recorder) -> None:
 
     Raises:
         ProvisioningFailed: Something could not be removed; the rest was removed.
+        BadInput: Another process makes or removes the cluster.
     """
     directory = directory_of(settings)
+    lock = NameLock(directory) if directory.exists() else None
+    try:
+        _remove_all(settings, directory, recorder)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _remove_all(settings: Settings, directory: Path, recorder: Recorder) -> None:
     kind = Kind(
         settings.kind_name, directory, resolve(settings), recorder,
         nodes=settings.nodes, timeout=settings.patience.cluster_up,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from provision.installing.variant import Variant
+from provision.names import CA_FILE
 
 _FILES = ("tbot-rbac.yaml", "tbot-config.yaml", "tbot-daemonset.yaml")
 
@@ -19,15 +21,15 @@ CONFIG_DIGEST = "conformance.teleport-istio/config"
 
 
 def objects(
-    variant: Variant, variables: Mapping[str, str], *, insecure: bool, host_aliases: Mapping[str, str]
+    variant: Variant, variables: Mapping[str, str], *, insecure: bool, ca: Path | None, host_aliases: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Return the objects to apply, in order.
 
     Args:
         variant: Variant of the installation.
         variables: Variables of the manifests.
-        insecure: True where Teleport's proxy has a self-signed certificate. A user would mount its CA and set SSL_CERT_FILE;
-            the suite's own Teleport makes a new certificate each time it starts.
+        insecure: True where the user asked not to verify the certificate of Teleport's proxy.
+        ca: File with the certificates to verify it with; None for those of the image.
         host_aliases: Address by name, for a Teleport whose name is in no DNS.
     """
     made = [document for name in _FILES for document in variant.documents(name, variables)]
@@ -35,11 +37,20 @@ def objects(
     if insecure:
         config["tbot.yaml"] = yaml.safe_dump({**yaml.safe_load(config["tbot.yaml"]), "insecure": True}, sort_keys=False)
     template = next(document for document in made if document["kind"] == "DaemonSet")["spec"]["template"]
+    if ca is not None:
+        config[CA_FILE] = ca.read_text(encoding="ascii")
+        _trust_in(template["spec"]["containers"][0])
     # tbot reads its configuration once. With the digest in the pod template, applying another configuration also restarts
     # tbot, which the guide's note 9 asks the user to do.
-    digest = hashlib.sha256(config["tbot.yaml"].encode()).hexdigest()[:16]
+    digest = hashlib.sha256("".join(config.values()).encode()).hexdigest()[:16]
     template["metadata"].setdefault("annotations", {})[CONFIG_DIGEST] = digest
     if host_aliases:
         aliases = [{"ip": address, "hostnames": [name]} for name, address in sorted(host_aliases.items())]
         template["spec"]["hostAliases"] = aliases
     return made
+
+
+def _trust_in(container: dict[str, Any]) -> None:
+    """Let tbot trust the certificates that lie beside its configuration: Go's own variable, which adds no volume."""
+    mount = next(m["mountPath"] for m in container["volumeMounts"] if m["name"] == "config")
+    container.setdefault("env", []).append({"name": "SSL_CERT_FILE", "value": f"{mount}/{CA_FILE}"})

@@ -20,12 +20,13 @@ import yaml
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.errors import BadInput, CouldNotTell, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from observe.command import CommandResult, run
 from observe.teleport.session import TeleportSession
-from observe.wait import NotYet, Pace, eventually
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.clusters.remedies import FIND_IMAGES, START_DOCKER, remedy_for
+from provision.names import CA_FILE
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS, documents
 
@@ -61,6 +62,10 @@ class TeleportCluster(Protocol):
     @property
     def insecure(self) -> bool:
         """True where clients must not verify the certificate of its proxy."""
+
+    @property
+    def ca(self) -> Path | None:
+        """File with the certificates to verify it with; None for the system's."""
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         """Run tctl with admin rights; a non-zero exit code is an answer.
@@ -99,10 +104,28 @@ class TeleportContainer(DockerContainer):  # type: ignore[misc] # testcontainers
 AUDIT_LOG = "/var/lib/teleport/log"
 """Directory of the audit log: one file for each day, and ``events.log``, a link to the newest."""
 
+CERTIFICATE = "/var/lib/teleport/webproxy_cert.pem"
+"""The self-signed certificate that Teleport makes for its proxy at its first start, and uses again at later ones."""
+
+
+def _files(container: Any, path: str) -> Iterator[tuple[str, bytes]]:
+    """Copy a file, or those below a directory, out of a container whose image may have no program to print them.
+
+    Raises:
+        docker.errors.DockerException: Docker does not answer, or there is no such path.
+        tarfile.TarError: Docker's answer is damaged.
+    """
+    stream, _stat = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        for member in sorted((m for m in archive.getmembers() if m.isfile()), key=lambda m: m.name):
+            opened = archive.extractfile(member)
+            assert opened is not None  # noqa: S101 - a regular file has content
+            yield member.name, opened.read()
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvents:
-    """Audit events of a Teleport in a container, copied out of it because its image may have no program to print them.
+    """Audit events of a Teleport in a container.
 
     Attributes:
         container: Container of Docker's client.
@@ -122,13 +145,9 @@ class ContainerEvents:
             CouldNotTell: Docker does not return them.
         """
         try:
-            stream, _stat = self.container.get_archive(AUDIT_LOG)
-            with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-                files = [m for m in archive.getmembers() if m.isfile() and m.name.endswith(".log")]
-                for member in sorted(files, key=lambda m: m.name):
-                    opened = archive.extractfile(member)
-                    assert opened is not None  # noqa: S101 - a regular file has content
-                    yield from io.TextIOWrapper(opened, encoding="utf-8", errors="replace")
+            for name, content in _files(self.container, AUDIT_LOG):
+                if name.endswith(".log"):
+                    yield from io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="replace")
         except (docker.errors.DockerException, tarfile.TarError, OSError) as error:
             raise CouldNotTell(
                 expected="Teleport's audit log",
@@ -147,14 +166,19 @@ class OwnTeleport:
         cluster_name: Name of the Teleport cluster.
         proxy: HOST:PORT of the proxy on this machine.
         timeout: Seconds for one tctl command.
-        insecure: True, because its certificate is self-signed.
+        ca: File with its self-signed certificate, out of the container.
     """
 
     container: Any
     cluster_name: str
     proxy: str
     timeout: float
-    insecure: bool = True
+    ca: Path
+
+    @property
+    def insecure(self) -> bool:
+        """False: its own certificate verifies it."""
+        return False
 
     @property
     def proxy_for_pods(self) -> str:
@@ -206,6 +230,7 @@ class ExistingTeleport:
         insecure: True where the user asked not to verify the proxy's certificate.
         command: Command of the admin's tctl.
         timeout: Seconds for one tctl command.
+        ca: File with the certificates that the user gave to verify it with; None for the system's.
     """
 
     cluster_name: str
@@ -213,6 +238,7 @@ class ExistingTeleport:
     insecure: bool
     command: tuple[str, ...]
     timeout: float
+    ca: Path | None = None
 
     @property
     def proxy_for_pods(self) -> str:
@@ -230,7 +256,7 @@ EXISTING = "existing-teleport.json"
 
 def note_existing(directory: Path, authority: ExistingTeleport) -> None:
     """Note the Teleport in which the suite will make resources, so that a later process can remove them."""
-    (directory / EXISTING).write_text(json.dumps(asdict(authority)), encoding="utf-8")
+    (directory / EXISTING).write_text(json.dumps(asdict(authority), default=str), encoding="utf-8")
 
 
 def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTeleport | None:
@@ -242,7 +268,8 @@ def noted_existing(directory: Path, *, command_timeout: float) -> ExistingTelepo
     file = directory / EXISTING
     try:
         noted = json.loads(file.read_text(encoding="utf-8"))
-        return ExistingTeleport(**{**noted, "command": tuple(noted["command"]), "timeout": command_timeout})
+        ca = Path(noted["ca"]) if noted.get("ca") else None
+        return ExistingTeleport(**{**noted, "command": tuple(noted["command"]), "timeout": command_timeout, "ca": ca})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, LookupError) as error:
@@ -272,7 +299,16 @@ def docker_must_answer() -> None:
         ) from error
 
 
-def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport:
+def start(
+    image: str,
+    *,
+    kind_name: str,
+    run_id: str,
+    cluster_name: str,
+    pace: Pace,
+    command_timeout: float,
+    directory: Path,
+) -> OwnTeleport:
     """Start a Teleport of the suite's own and wait until its proxy answers under the right name.
 
     Args:
@@ -282,6 +318,7 @@ def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: P
         cluster_name: Name of the Teleport cluster.
         pace: Pace of the wait for its first answer.
         command_timeout: Seconds for one tctl command later.
+        directory: Private directory of the kind cluster, for the certificate.
 
     Raises:
         ProvisioningFailed: Docker refused, or the container exited; `seen` has the end of its log.
@@ -293,17 +330,17 @@ def start(image: str, *, kind_name: str, run_id: str, cluster_name: str, pace: P
         container = TeleportContainer(image, name=name, cluster_name=cluster_name, labels=labels)
         try:
             container.start()
-            return _awaited(container.get_wrapped_container(), cluster_name, pace, command_timeout)
+            return _awaited(container.get_wrapped_container(), cluster_name, pace, command_timeout, directory)
         except BaseException:
             container.stop()
             raise
 
 
-def find(kind_name: str, *, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport | None:
+def find(kind_name: str, *, cluster_name: str, pace: Pace, command_timeout: float, directory: Path) -> OwnTeleport | None:
     """Return the running Teleport of a kept cluster, or None; arguments as for `start`."""
     with _docker_failures("docker ps"):
         found = docker.from_env().containers.list(filters={"label": f"{CLUSTER_LABEL}={kind_name}"})
-    return _awaited(found[0], cluster_name, pace, command_timeout) if found else None
+    return _awaited(found[0], cluster_name, pace, command_timeout, directory) if found else None
 
 
 def remove_all(kind_name: str) -> None:
@@ -317,32 +354,35 @@ def remove_all(kind_name: str) -> None:
             container.remove(force=True, v=True)
 
 
-def connect(command: str, proxy: str, *, insecure: bool, pace: Pace, command_timeout: float) -> ExistingTeleport:
+def connect(
+    command: str, proxy: str, *, insecure: bool, ca: Path | None, pace: Pace, command_timeout: float
+) -> ExistingTeleport:
     """Return an existing Teleport, reached through the user's tctl command and its proxy.
 
     Raises:
         CouldNotTell: The proxy does not answer.
     """
     name = eventually(
-        f"Teleport's proxy at {proxy} answers", lambda: ping(proxy, insecure=insecure), pace,
-        remedy="check --teleport-proxy, and --teleport-insecure for a certificate that this machine does not know",
+        f"Teleport's proxy at {proxy} answers", lambda: ping(proxy, insecure=insecure, ca=ca), pace,
+        remedy="check --teleport-proxy, and --teleport-ca for a certificate that this machine does not know",
     )  # fmt: skip
-    return ExistingTeleport(name, proxy, insecure, tuple(shlex.split(command)), command_timeout)
+    return ExistingTeleport(name, proxy, insecure, tuple(shlex.split(command)), command_timeout, ca)
 
 
-def ping(proxy: str, *, insecure: bool, timeout: float = 2) -> str:
+def ping(proxy: str, *, insecure: bool = False, ca: Path | None = None, timeout: float = 2) -> str:
     """Return the cluster name from a proxy's public ping endpoint.
 
     Args:
         proxy: HOST:PORT.
         insecure: Do not verify its certificate.
+        ca: Certificates to verify it with; the system's where None is given.
         timeout: Seconds.
 
     Raises:
         NotYet: The proxy returns no name.
-        BadInput: The address cannot be used.
+        BadInput: The address, or the file of certificates, cannot be used.
     """
-    session = TeleportSession(proxy, recorder=KeptInMemory(), timeout=timeout, insecure=insecure)
+    session = TeleportSession(proxy, recorder=KeptInMemory(), timeout=timeout, insecure=insecure, ca=ca)
     try:
         return session.ping().cluster_name
     except CouldNotTell as error:
@@ -355,8 +395,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: float) -> OwnTeleport:
+def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: float, directory: Path) -> OwnTeleport:
     """Return the Teleport in a started container, as soon as its proxy answers under the right name."""
+    ca = directory / CA_FILE
 
     def look() -> str:
         container.reload()
@@ -370,8 +411,11 @@ def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: flo
         bindings = container.attrs["NetworkSettings"]["Ports"].get(f"{PROXY_PORT}/tcp")
         if not bindings:
             raise NotYet("its port is not published yet")
-        proxy = f"127.0.0.1:{bindings[0]['HostPort']}"
-        name = ping(proxy, insecure=True)
+        # The certificate has this name, and not always the address.
+        proxy = f"localhost:{bindings[0]['HostPort']}"
+        _take_certificate(container, ca)
+        with not_yet(BadInput):  # half of a certificate
+            name = ping(proxy, ca=ca)
         if name != cluster_name:
             raise ProvisioningFailed(
                 expected=f"a Teleport called {cluster_name}",
@@ -382,7 +426,22 @@ def _awaited(container: Any, cluster_name: str, pace: Pace, command_timeout: flo
         return proxy
 
     proxy = eventually("Teleport answers its ping endpoint", look, pace, remedy=f"docker logs {container.name}")
-    return OwnTeleport(container, cluster_name, proxy, command_timeout)
+    return OwnTeleport(container, cluster_name, proxy, command_timeout, ca)
+
+
+def _take_certificate(container: Any, file: Path) -> None:
+    """Copy the certificate of a Teleport out of its container: Docker says whose it is, not the program that answers.
+
+    Raises:
+        NotYet: Teleport has not made it.
+    """
+    try:
+        ((_name, certificate),) = _files(container, CERTIFICATE)
+    except docker.errors.NotFound as error:
+        raise NotYet("it has no certificate yet") from error
+    if not certificate:
+        raise NotYet("its certificate is still being written")
+    file.write_bytes(certificate)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from _pytest._code.code import TerminalRepr
 from pytest_bdd.parser import Scenario, Step
 
 from facts.catalogue import Level
@@ -138,6 +139,7 @@ class Collector:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Notes a file that cannot be read as a run error."""
+        self._make_printable(report)
         if report.failed:
             self.recorder.run_error(f"{report.nodeid or 'collection'} could not be read: {report.longreprtext.strip()}")
 
@@ -177,7 +179,7 @@ class Collector:
                 self._refusal = no_place(self._plan.reports_dir, error)
         if self._refusal:
             self.recorder.run_error(self._refusal)
-            raise pytest.UsageError(self._refusal)
+            raise pytest.UsageError(self.recorder.told(self._refusal))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -243,7 +245,7 @@ class Collector:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Takes the ending of each phase from the exception itself: a report's outcome is bent by marks such as xfail."""
         report = yield
-        self._take_secrets_out(report)
+        self._make_printable(report)
         error = call.excinfo.value if call.excinfo is not None else None
         if not self.recorder.knows(item.nodeid):
             if error is not None and not isinstance(error, pytest.skip.Exception):
@@ -290,9 +292,12 @@ class Collector:
         """The scenario is over."""
         self.recorder.leave_scenario()
 
-    def _take_secrets_out(self, report: pytest.TestReport) -> None:
-        """Filters what pytest prints of a failure and of captured output, as the report is filtered."""
-        if report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
+    def _make_printable(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Filters what pytest prints of a failure, of a skip and of captured output, as the report is filtered."""
+        if isinstance(report.longrepr, tuple):
+            path, line, reason = report.longrepr
+            report.longrepr = path, line, self.recorder.told(reason)
+        elif report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
             report.longrepr = told
         report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
 
@@ -320,8 +325,11 @@ class Collector:
         self.recorder.interrupt(why)
         self.recorder.run_error(why)
 
-    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """An error in pytest or a plugin."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: TerminalRepr, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """An error in pytest or a plugin. What pytest prints of it is filtered as the report is."""
+        said = self.recorder.told(str(excrepr))
+        excrepr.toterminal = lambda tw: tw.write(said)  # type: ignore[method-assign] # pytest offers no hook for its text
         why = f"internal error: {told(excinfo.value)}"
         self.recorder.interrupt(why)
         self.recorder.run_error(why)

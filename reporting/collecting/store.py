@@ -18,6 +18,7 @@ from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
 from judge.verdict import Ending
 from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepState
+from reporting.writing.printable import tellable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,6 +109,7 @@ class Store:
         self._facts = RunFacts()
         self._phases: list[Phase] = []
         self._hidden: dict[str, None] = {}
+        self._unverified: dict[str, None] = {}
 
     # What observe and the steps call (facts.evidence.Recorder).
 
@@ -167,6 +169,12 @@ class Store:
     def note_facts(self, facts: RunFacts) -> None:
         """Keeps the observations of the install."""
         self._facts = facts
+
+    @_alone
+    def note_unverified(self, line: str) -> None:
+        """Keeps a line on which nobody verified who answers, see `reporting.model.Scope`; nothing where it is empty."""
+        if line:
+            self._unverified[line] = None
 
     @_alone
     def note_phase(self, phase: Phase) -> None:
@@ -261,7 +269,7 @@ class Store:
     @_alone
     def told(self, text: str) -> str:
         """A text as it may be printed."""
-        return redact(text, self._hidden).text
+        return tellable(text, tuple(self._hidden))
 
     @property
     @_alone
@@ -304,6 +312,12 @@ class Store:
     def timeline(self) -> Sequence[Phase]:
         """Phases of provisioning, by their start."""
         return hidden_in(sorted(self._phases, key=lambda p: p.started), self._hidden)
+
+    @property
+    @_alone
+    def unverified(self) -> tuple[str, ...]:
+        """Lines on which nobody verified who answers."""
+        return tuple(self._unverified)
 
     @property
     @_alone

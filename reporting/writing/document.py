@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from facts.errors import BadInput
 from reporting.model import SCHEMA_VERSION, Report
+from reporting.writing.printable import in_json
 
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
@@ -40,7 +41,7 @@ def to_json(report: Report) -> str:
     """
     plain = to_plain(report)
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(plain)
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+    return in_json(json.dumps(plain, indent=2, ensure_ascii=False)) + "\n"
 
 
 def from_plain(plain: Any, where: str = "report.json") -> Report:

@@ -18,6 +18,7 @@ from judge.verdict import Judged, Verdict
 from reporting.model import Phase, Report, ScenarioRecord
 from reporting.writing import causes, timeline_words, words
 from reporting.writing.measured import measured
+from reporting.writing.printable import printable
 from reporting.writing.timeline_svg import draw
 
 CAP = 64 * 1024
@@ -35,8 +36,6 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
-        # Markup is a str that is done already.
-        finalize=lambda value: words.printable(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -64,7 +63,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         seen.add(key)
         return new
 
-    return environment.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         report=report,
         by_profile=by_profile,
         stored={e.id: e for e in report.evidence},
@@ -84,6 +83,8 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         Verdict=Verdict,
         command=shlex.join(report.command_line),
     )
+    # Here, where no filter of the template can go around it.
+    return printable(page)
 
 
 def _bars(timeline: Iterable[Phase]) -> list[tuple[Phase, float, float]]:
@@ -111,7 +112,7 @@ def _code(text: str) -> Markup:
 
 def _content(text: str) -> Markup:
     """A text as the content of an element: quotes mean nothing there, and readings in JSON are a sixth of them, escaped."""
-    return Markup(html.escape(words.printable(text), quote=False))  # noqa: S704  what has a meaning in content is escaped
+    return Markup(html.escape(text, quote=False))  # noqa: S704  what has a meaning in content is escaped
 
 
 def _linked(text: Markup, anchors: Mapping[str, str]) -> Markup:

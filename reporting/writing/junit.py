@@ -8,7 +8,8 @@ from facts.measure import amount
 from judge.verdict import Judged, Verdict
 from reporting.model import Report, ScenarioRecord
 from reporting.writing.measured import measured
-from reporting.writing.words import LOOKS, hints_of, printable, reasons_of
+from reporting.writing.printable import printable
+from reporting.writing.words import LOOKS, first_line, hints_of, reasons_of
 
 _ELEMENTS = {"bad": "failure", "unsure": "error", "quiet": "skipped"}
 """By the tone of a verdict."""
@@ -36,6 +37,7 @@ def to_junit(report: Report) -> str:
         _count(suite)
     _count(root)
     root.set("time", f"{(report.ended - report.started).total_seconds():.3f}")
+    _make_printable(root)
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -52,8 +54,9 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         ("cluster", report.scope.cluster),
         ("context", report.scope.context),
         ("safety", ",".join(report.scope.safety)),
+        ("unverified", "; ".join(report.scope.unverified)),
     ):
-        ET.SubElement(properties, "property", name=key, value=printable(value))
+        ET.SubElement(properties, "property", name=key, value=value)
     return suite
 
 
@@ -64,7 +67,7 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
         suite,
         "testcase",
         classname=requirement.profile,
-        name=printable(f"{requirement.id} {requirement.sentence}"),
+        name=f"{requirement.id} {requirement.sentence}",
         time=f"{sum(s.seconds for s in scenarios):.3f}",
     )
     _measures(case, report, judged)
@@ -76,7 +79,7 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
             kind,
             "\n".join((*reasons_of(report, judged), *hints_of(report, judged))),
         )
-    ET.SubElement(case, "system-out").text = printable("\n\n".join(map(_told, scenarios)))
+    ET.SubElement(case, "system-out").text = "\n\n".join(map(_told, scenarios))
 
 
 def _measures(case: ET.Element, report: Report, judged: Judged) -> None:
@@ -89,9 +92,9 @@ def _measures(case: ET.Element, report: Report, judged: Judged) -> None:
         unit = f" [{each.unit}]" if each.unit else ""
         found = {"": each.most} if each.least == each.most else {", least": each.least, ", most": each.most}
         for word, value in found.items():
-            ET.SubElement(properties, "property", name=printable(f"{each.name}{word}{unit}"), value=amount(value))
+            ET.SubElement(properties, "property", name=f"{each.name}{word}{unit}", value=amount(value))
         if each.promise:
-            ET.SubElement(properties, "property", name=printable(f"{each.name}, promised"), value=each.promise)
+            ET.SubElement(properties, "property", name=f"{each.name}, promised", value=each.promise)
 
 
 def _told(scenario: ScenarioRecord) -> str:
@@ -100,8 +103,16 @@ def _told(scenario: ScenarioRecord) -> str:
 
 
 def _result(case: ET.Element, element: str, kind: str, text: str) -> None:
-    result = ET.SubElement(case, element, message=printable(text.splitlines()[0]), type=kind)
-    result.text = printable(text)
+    result = ET.SubElement(case, element, message=first_line(text), type=kind)
+    result.text = text
+
+
+def _make_printable(root: ET.Element) -> None:
+    """Makes every text and attribute printable, in one place that no element goes around."""
+    for element in root.iter():
+        element.text = printable(element.text or "") or None
+        for name, value in element.items():
+            element.set(name, printable(value))
 
 
 def _count(suite: ET.Element) -> None:

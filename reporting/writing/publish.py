@@ -1,4 +1,7 @@
-"""Writes a run's directory: all of it or nothing, and ``latest`` beside it."""
+"""Writes a run's directory: all of it or nothing, and ``latest`` beside it.
+
+A report names much of a cluster, so only its owner can read it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ from reporting.writing.last_look import last_look
 ROOM = 16 * 2**20
 """Bytes that a report may need; one of a passing run has about three million."""
 
+PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
+
 
 def must_take_a_report(directory: Path) -> None:
     """Checks before a run that its report can be written after it.
@@ -29,7 +34,7 @@ def must_take_a_report(directory: Path) -> None:
     Raises:
         OSError: The directory cannot be made or written, or there is no room in it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory) as probe:
         probe.write(bytes(ROOM))
 
@@ -67,7 +72,9 @@ def publish(
     files["SHA256SUMS"] = "".join(f"{hashlib.sha256(t.encode()).hexdigest()}  {n}\n" for n, t in sorted(files.items()))
     partial, final = directory / f".{report.run_id}.partial", directory / report.run_id
     try:
-        (partial / "evidence").mkdir(parents=True)
+        directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        for made in (partial, partial / "evidence"):
+            made.mkdir(mode=PRIVATE_DIRECTORY)
         # Flushing waits for the disk, which flushes many files at once as fast as one.
         with ThreadPoolExecutor(max_workers=16) as pool:
             list(pool.map(_write, (partial / name for name in files), files.values()))
@@ -82,7 +89,9 @@ def publish(
 
 
 def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w", encoding="utf-8", newline="\n"
+    ) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from reporting.writing.words import printable
-
 LETTER = 6.1
 """Average width of a letter of a label, in pixels."""
 
@@ -18,7 +16,7 @@ def element(name: str, *inside: Markup | str, **attributes: str | float) -> Mark
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value if isinstance(value, str) else pixels(value))
         for key, value in attributes.items()
     )
-    body = Markup("").join(each if isinstance(each, Markup) else escape(printable(each)) for each in inside)
+    body = Markup("").join(each if isinstance(each, Markup) else escape(each) for each in inside)
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), said, body)  # noqa: S704  the names are our own
 
 

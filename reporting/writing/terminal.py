@@ -10,11 +10,13 @@ from judge.verdict import Verdict
 from reporting.model import Report
 from reporting.writing.causes import causes_found, causes_of, remedy_of
 from reporting.writing.measured import measured
+from reporting.writing.printable import printable
 from reporting.writing.words import (
     HOW_TO_READ_STEPS,
     LOOKS,
     advice_on,
     authority_in_words,
+    first_line,
     guide_defects_of,
     numbers_of,
     scope_in_words,
@@ -31,13 +33,18 @@ _COLOURS: Mapping[str, str] = {"good": "green", "bad": "red", "unsure": "yellow"
 
 
 def summary(report: Report, directory: Path) -> tuple[Line, ...]:
-    """The lines to print, each with its markup (as `TerminalWriter` takes it).
+    """The lines to print, each with its markup (as `TerminalWriter` takes it), and printable.
 
     Args:
         report: The report.
         directory: Directory that it was written to.
     """
-    return tuple(_lines(report, directory))
+    return tuple((_told(line), markup) for line, markup in _lines(report, directory))
+
+
+def _told(line: str) -> str:
+    """A line as it is printed. What was read may hold line breaks: it must not look like a line of the suite's own."""
+    return printable(line).replace("\n", f"\n{'':<8}")
 
 
 def _lines(report: Report, directory: Path) -> Iterator[Line]:
@@ -88,7 +95,7 @@ def _causes(report: Report) -> Iterator[Line]:
         word = word_of_cause(report, each)
         aside = "" if word == Verdict.FAIL else f" [{word}]"
         yield _signed(word, f"{each.cause.id}: {each.cause.sentence}{aside}")
-        yield from ((f"    {e.does} {e.judged.requirement.id}: {e.seen.splitlines()[0]}", {}) for e in each.effects)
+        yield from ((f"    {e.does} {e.judged.requirement.id}: {first_line(e.seen)}", {}) for e in each.effects)
         yield from ((f"    {line}", {}) for line in remedy_of(each.cause))
 
 
@@ -105,7 +112,7 @@ def _unexplained(report: Report) -> Iterator[Line]:
 def _guide_defects(report: Report) -> Iterator[Line]:
     for each in guide_defects_of(report):
         yield _signed(each.presence, f"{each.defect.name:<20}{each.defect.sentence}")
-        seen = each.seen.splitlines()[0]
+        seen = first_line(each.seen)
         if each.presence is not Presence.FOUND:
             yield f"    {each.presence.value}: {seen}", {}
             continue

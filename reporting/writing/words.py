@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -13,15 +12,6 @@ from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Authority, Ending, Judged, Verdict
 from reporting.model import Report, Scope
 from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
-
-# Characters that neither XML 1.0 nor HTML can hold, however they are escaped.
-_UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def printable(text: str) -> str:
-    """The text with control characters, which a log may hold, replaced by a visible sign."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
 
 _WORDS_BY_LOOK = {
     ("✓", "good"): "pass completed passed yes absent",
@@ -49,6 +39,12 @@ MEANINGS = {
     "not-applicable": "Evidence shows a condition under which the requirement has no meaning.",
 }
 """The meaning of each word for a requirement's verdict; docs/report.md has the same."""
+
+
+def first_line(text: str) -> str:
+    """The first line of a text. Only a line break ends it; Python takes other characters of a reading for one as well."""
+    return text.partition("\n")[0]
+
 
 HOW_TO_READ_STEPS = (
     "Words in capitals, `teleport-system` and `tbot` stand for the names of your install. To apply a manifest:"
@@ -130,7 +126,7 @@ def unexplained(report: Report) -> list[tuple[str, tuple[str, ...], list[Judged]
 def _reasons_in_short(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
     if defect_before(report, several[0]):
         return tuple(f"{j.requirement.id}: {r}" for j in several for r in reasons_of(report, j)[:1])
-    reasons = "\n".join(reason.splitlines()[0] for reason in reasons_of(report, several[0]))
+    reasons = "\n".join(first_line(reason) for reason in reasons_of(report, several[0]))
     for f in report.findings_of(several[0].requirement.id):
         reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where)))
     return tuple(reasons.splitlines())
@@ -252,5 +248,7 @@ def scope_in_words(scope: Scope) -> str:
         scope.keyword and f"only -k {scope.keyword!r}",
         scope.markers and f"only -m {scope.markers!r}",
         scope.rerun_of_failures and "rerun of earlier failures",
+        scope.unverified and f"not verified: {', '.join(scope.unverified)}",
+        scope.doubtful and "so the result is inconclusive at best",
     )
     return "; ".join(part for part in parts if part)

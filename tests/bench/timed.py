@@ -91,13 +91,14 @@ def checks_run(settings: Settings, reports: Path) -> Checked:
         cluster_name=settings.trust_domain,
         pace=Pace(settings.patience.teleport_up),
         command_timeout=settings.patience.command,
+        directory=directory_of(settings),
     )
     if found is None:
         raise RuntimeError(f"no Teleport of the kind cluster {settings.kind_name} runs")
     command: list[str | Path] = [
         sys.executable, "-m", "pytest", "features", "--cluster", "existing",
         "--kubeconfig", directory_of(settings) / "kubeconfig", "--context", context_name(settings.kind_name),
-        "--teleport-proxy", found.proxy, "--teleport-insecure",
+        "--teleport-proxy", found.proxy, "--teleport-ca", found.ca,
         "--tctl", shlex.join(["docker", "exec", "-i", found.container.name, "/usr/local/bin/tctl"]),
         "--allow", "namespaced", "--profile", "install,checklist", "--reports", reports,
     ]  # fmt: skip
@@ -129,7 +130,7 @@ def _write_files(directory: Path, settings: Settings, sources: Sources) -> list[
         "WORKLOAD_IMAGE": sources.workload_image,
     }
     patch = yaml.safe_load(sources.kind_patch.read_text(encoding="utf-8")) if sources.kind_patch else {}
-    tbot_objects = tbot.objects(RECOMMENDED, variables, insecure=True, host_aliases={name: _ADDRESS})
+    tbot_objects = tbot.objects(RECOMMENDED, variables, insecure=True, ca=None, host_aliases={name: _ADDRESS})
     for file, made in {
         "kind.yaml": [cluster_config(settings.kind_name, settings.nodes, sources.node_image, patch)],
         "teleport.yaml": [teleport.config(name)],

@@ -198,7 +198,7 @@ def test_the_proxy_is_not_trusted_without_insecure(make_agent: MakeAgent) -> Non
 def test_a_mounted_ca_makes_the_proxy_trusted(make_agent: MakeAgent, teleport: Teleport) -> None:
     agent = make_agent()
     agent.config["insecure"] = False
-    agent.start(SSL_CERT_FILE=str(teleport.authority))
+    agent.start(SSL_CERT_FILE=str(teleport.data_dir / "webproxy_cert.pem"))
 
 
 def through_auth(agent: Agent, teleport: Teleport, *pins: str) -> Agent:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from observe.wait import NotYet
+from provision.installing.teleport import ping
 from tests.contract import resources
 from tests.contract.driver import Platform, Processes, Teleport
 from tests.contract.node import ServiceAccountKeys
@@ -23,6 +25,18 @@ def test_ping_names_cluster_and_release(teleport: Teleport, path: str) -> None:
     document = teleport.public(path)
     assert document["cluster_name"] == resources.CLUSTER
     assert document["server_version"] == "18.6.4"
+
+
+def test_the_certificate_that_it_keeps_verifies_its_proxy(own_teleport: Teleport, teleport: Teleport) -> None:
+    """The suite copies the file out of the container; another Teleport has another one."""
+    ca, other = (each.data_dir / "webproxy_cert.pem" for each in (own_teleport, teleport))
+    address = f"localhost:{own_teleport.proxy_port}"
+    assert ping(address, ca=ca) == resources.CLUSTER
+    with pytest.raises(NotYet, match="CERTIFICATE_VERIFY_FAILED"):
+        ping(address, ca=other)
+    own_teleport.stop()
+    own_teleport.start()
+    assert ping(address, ca=ca) == resources.CLUSTER, "it keeps it over a restart"
 
 
 def test_public_bundle_is_a_spiffe_bundle(teleport: Teleport) -> None:

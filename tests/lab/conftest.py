@@ -52,7 +52,8 @@ class Lab:
         operator = operator or self.scene.operator
         return (
             *("--cluster", "existing", "--kubeconfig", str(operator.kubeconfig), "--context", operator.context),
-            *("--teleport-proxy", self.scene.installation.authority.proxy, "--teleport-insecure"),
+            *("--teleport-proxy", self.scene.installation.authority.proxy),
+            *("--teleport-ca", str(self.scene.installation.authority.ca)),
             *("--tctl", shlex.join(operator.tctl), "--allow", "namespaced"),
             *("--audit-events", str(operator.audit_events or self._copy_of_audit_log())),
             *(("--run-id", operator.run_id) if operator.run_id else ()),

@@ -65,12 +65,12 @@ class Suite:
             program.chmod(0o755)
         self.kubeconfig = directory / "kubeconfig"
 
-    def context(self, name: str, server: str) -> None:
+    def context(self, name: str, server: str, **cluster: object) -> None:
         """Writes a kubeconfig with one context, and no current one."""
         document = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
             "users": [{"name": "u", "user": {"token": "canary"}}],
             "contexts": [{"name": name, "context": {"cluster": "c", "user": "u"}}],
         }
@@ -124,6 +124,7 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
             ("--source", "mirror"),
             "saw source = mirror without registry (settings: registry). What to do: give --registry HOST/PREFIX",
         ),
+        (("--run-id", "latest"), "saw latest (settings: run_id). What to do: give another --run-id"),
         (
             EXISTING,
             "expected one of the contexts staging; saw none (kubeconfig). What to do: name one of them with --context",
@@ -133,7 +134,7 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
             "expected one of the contexts staging; saw 'stging' (kubeconfig). What to do: ",
         ),
     ],
-    ids=["no number", "no such profile", "no mirror", "no context", "no such context"],
+    ids=["no number", "no such profile", "no mirror", "reserved name", "no context", "no such context"],
 )
 def test_input_that_cannot_be_used_ends_the_run_before_it_starts(
     suite: Suite, options: tuple[str, ...], sentence: str
@@ -173,6 +174,18 @@ def test_a_file_that_cannot_be_read_ends_the_run_before_it_starts(
     assert ran.said.count("What to do: ") == 1
 
 
+def test_a_cache_that_others_may_write_to_ends_the_run_before_it_starts(suite: Suite) -> None:
+    cache = suite.directory / "cache"
+    cache.mkdir()
+    cache.chmod(0o770)
+
+    ran = suite.run()
+
+    ran.must_say(
+        f"saw mode 0770 ({cache}). What to do: see that nobody has put anything there, then: chmod go-w", exit_code=4
+    )
+
+
 def test_a_report_that_has_no_place_ends_the_run_before_it_starts(suite: Suite) -> None:
     (suite.directory / "reports").touch()
 
@@ -209,6 +222,16 @@ def test_a_cluster_that_refuses_connections_is_told_once(suite: Suite) -> None:
         exit_code=6,
     )
     assert "canary" not in ran.said
+
+
+def test_an_api_server_that_nobody_verifies_is_in_the_scope(suite: Suite) -> None:
+    suite.context("staging", "https://127.0.0.1:9", **{"insecure-skip-tls-verify": True})
+
+    ran = suite.run(*EXISTING, "--context", "staging")
+
+    line = "the API server (insecure-skip-tls-verify in the kubeconfig)"
+    assert ran.report["scope"]["unverified"] == [line]
+    assert f"not verified: {line}; so the result is inconclusive at best" in ran.said
 
 
 def test_a_cluster_that_never_answers_costs_one_timeout(suite: Suite) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import cli
+from facts.errors import BadInput, CouldNotTell
+from facts.recorder import KeptInMemory
 from observe.command import run
-from settings import Settings
+from provision.clusters import sources as sources_module
+from settings import BadSettings, Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +124,61 @@ def test_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "resolve", interrupted)
     assert conformance(monkeypatch, "images") == 2
+
+
+def test_no_argument_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conformance(monkeypatch) == 4
+    captured = capsys.readouterr()
+    assert "kept lab cluster" in captured.out
+    assert captured.err == ""
+
+
+HOSTILE = "password: hunter2hunter2 \x1b[2J\u202e and a-join-token-to-hide"
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (BadSettings(HOSTILE), 4),
+        (BadInput(expected="x", seen=HOSTILE, where="here", remedy="look"), 4),
+        (CouldNotTell(expected="x", seen=HOSTILE, where="here", remedy="look"), 6),
+        (RuntimeError(HOSTILE), 6),
+    ],
+)
+def test_no_error_shows_a_secret_or_a_control_character(
+    error: Exception, exit_code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_settings: object) -> None:
+        cli.recorder.hide("a-join-token-to-hide")
+        raise error
+
+    monkeypatch.setattr(cli, "recorder", KeptInMemory())
+    monkeypatch.setattr(cli, "resolve", fails)
+    assert conformance(monkeypatch, "images") == exit_code
+    said = capsys.readouterr().err
+    assert r"password: [redacted] \x1b[2J\u202e and [redacted]" in said
+    assert not {"\x1b", "\u202e"} & {*said}
+    assert "hunter2" not in said
+
+
+def test_a_defect_says_where_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(_settings: object) -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr(cli, "resolve", fails)
+    assert conformance(monkeypatch, "images") == 6
+    said = capsys.readouterr().err
+    assert said.startswith("× expected the command to do its work; saw a defect in the suite: KeyError: 'gone'")
+    assert "in fails" in said
+
+
+def test_a_table_is_printable_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("kubectl", "istioctl"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sources = sources_module.resolve(load(source="upstream", cluster="existing"))
+    monkeypatch.setattr(cli, "resolve", lambda _settings: replace(sources, tbot_image="tbot:\x1b[31m"))
+    assert conformance(monkeypatch, "images") == 0
+    assert r"tbot:\x1b[31m" in capsys.readouterr().out

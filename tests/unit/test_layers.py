@@ -57,6 +57,7 @@ CROWDED = 14
 DEEPER = {
     "NotGiven": "an error that is a CouldNotTell, which is a ConformanceError: readers catch each of the three",
     "EndedBySignal": "likewise: a CouldNotTell of one kind",
+    "TooLarge": "likewise: a CouldNotTell of one kind",
     "NoPodToAsk": "likewise: a CouldNotTell of one kind",
     "NotThere": "likewise: a ProvisioningFailed of one kind",
     "Container": "a specification with the state that the kubelet reports, each read where it stands",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from settings import BadSettings, Names, Settings, Timeouts, Waived, cache_directory, defaults, described, load
+from settings import BadSettings, Names, Settings, Sizes, Timeouts, Waived, cache_directory, defaults, described, load
 
 EVERYTHING = frozenset({"read-only", "namespaced", "disruptive"})
 
@@ -136,7 +136,7 @@ def test_the_scale_multiplies_every_timeout() -> None:
 
 
 def test_every_setting_has_a_sentence() -> None:
-    fields = [f for model in (Settings, Timeouts, Names, Waived) for f in model.model_fields.values()]
+    fields = [f for model in (Settings, Timeouts, Sizes, Names, Waived) for f in model.model_fields.values()]
     assert all(f.description and f.description.endswith((".", "…", ")")) for f in fields)
 
 
@@ -244,4 +244,5 @@ def test_every_setting_is_described_and_those_of_a_table_by_the_name_that_the_fi
     assert told["profiles"][0] == "core"
     assert told["names.app"] == ("test-app", Names.model_fields["app"].description)
     assert {f"timeouts.{field}" for field in Timeouts.model_fields} <= set(told)
+    assert {f"sizes.{field}" for field in Sizes.model_fields} <= set(told)
     assert "names" not in told

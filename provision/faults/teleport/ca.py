@@ -63,6 +63,7 @@ class Cut:
                     recorder=KeptInMemory(),
                     timeout=self._scene.patience.api,
                     insecure=authority.insecure,
+                    ca=authority.ca,
                 )
                 under_way = len(teleport.bundle().authorities) > 1
                 if under_way is not self._is_cut:

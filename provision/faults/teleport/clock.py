@@ -51,7 +51,7 @@ def _restart_all(scene: Scene, teleport: OwnTeleport) -> None:
     """Restart Teleport, which keeps its state, configure its address in tbot, and restart tbot and the test application."""
     pace = Pace(scene.patience.teleport_up)
     must_run(["docker", "restart", "--time", "5", teleport.container.name], timeout=scene.patience.teleport_up)
-    eventually("Teleport answers its ping endpoint", lambda: ping(teleport.proxy, insecure=True), pace)
+    eventually("Teleport answers its ping endpoint", lambda: ping(teleport.proxy, ca=teleport.ca), pace)
     # Docker gives it the lowest free address, which may differ from the former one.
     address, former = teleport.join_network(NETWORK, pace), daemon_set.dialled(scene)
     if address != former:

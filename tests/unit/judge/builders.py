@@ -320,6 +320,7 @@ def tbot_config(**changes: Any) -> TbotConfig:
         token="istio-tbot-k8s-join",
         join_method="kubernetes",
         token_path="",
+        insecure=False,
         services=(workload_api(),),
         unknown_keys=(),
         evidence=("ev-tbot-config",),

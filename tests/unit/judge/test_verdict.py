@@ -271,3 +271,13 @@ def test_more_scenarios_never_turn_a_failure_into_anything_else(
 ) -> None:
     if judge_requirement(requirement(), first).verdict is Verdict.FAIL:
         assert judge_requirement(requirement(), first + more).verdict is Verdict.FAIL
+
+
+@given(st.lists(st.tuples(st.sampled_from(Verdict), st.sampled_from(Level), st.sampled_from(About))), st.booleans())
+def test_over_an_unverified_line_a_failure_stays_one_and_nothing_is_better_than_inconclusive(
+    told: list[tuple[Verdict, Level, About]], strict: bool
+) -> None:
+    run = [judged(verdict, level, about) for verdict, level, about in told]
+    verified = judge_run(run, strict=strict)
+    doubtful = judge_run(run, strict=strict, unverified=["Teleport's proxy (--teleport-insecure)"])
+    assert doubtful is (Result.FAIL if verified is Result.FAIL else Result.INCONCLUSIVE)

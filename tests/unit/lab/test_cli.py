@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli import app
+from lab.errors import LabError
+from lab.host import Host
+
+MAKEFILE = Path(__file__).parents[3] / "Makefile"
 
 
 @pytest.fixture
@@ -42,3 +47,40 @@ def test_the_option_and_the_environment_name_the_older_one(
 
 def test_there_is_no_other(status: Callable[..., str]) -> None:
     assert "'oldest' is not one of 'default', 'older'" in status("--istio", "oldest").replace("\n", " ")
+
+
+def test_what_remains_is_said_with_the_command_that_undoes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFORMANCE_CACHE", str(tmp_path))
+    assert CliRunner().invoke(app, ["remains"]).output == ""
+    monkeypatch.setattr(Host, "own_daemon", lambda _self: 4711)
+    assert "kill 4711" in CliRunner().invoke(app, ["remains"]).output
+
+
+@pytest.mark.parametrize("command", [["status"], ["host"], ["build"], ["clean"]])
+def test_a_cache_that_others_may_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("CONFORMANCE_CACHE", str(tmp_path))
+    tmp_path.chmod(0o775)
+    ended = CliRunner().invoke(app, command)
+    assert isinstance(ended.exception, LabError)
+    assert f"has mode 0775. See that nobody has put anything there, then type: chmod go-w {tmp_path}" in str(ended.exception)
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("code", [0, 1, 7])
+def test_make_says_it_after_a_run_and_keeps_the_exit_code_of_the_run(tmp_path: Path, code: int) -> None:
+    makefile = tmp_path / "Makefile"
+    (definition,) = [line for line in MAKEFILE.read_text().splitlines() if line.startswith("on_the_lab = ")]
+    makefile.write_text(
+        f"SHELL := /bin/bash\n.SHELLFLAGS := -euo pipefail -c\n{definition}\nall:\n\t$(call on_the_lab,(exit {code}))\n"
+    )
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho "told: $*"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-C", str(tmp_path), f"BIN={tmp_path}", "all"], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert "told: -m lab remains" in done.stdout
+    assert (done.returncode == 0) is (code == 0)
+    assert code == 0 or f"Error {code}" in done.stderr

@@ -186,3 +186,25 @@ def test_the_wrapper_around_runc_asks_only_for_what_the_host_has() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lab/tools/runcw" in done.stdout
+
+
+def test_nothing_remains_of_a_lab_that_changed_nothing(tmp_path: Path, low: Path) -> None:
+    assert Host(tmp_path, lambda _: None, inotify=low).remains() == []
+
+
+def test_a_daemon_and_a_raised_limit_remain_until_they_are_undone(
+    tmp_path: Path, low: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, lambda _: None, inotify=low)
+    monkeypatch.setattr(Host, "own_daemon", lambda _self: 4711)
+    host.ensure_inotify()
+    daemon, limit = host.remains()
+    assert "kill 4711" in daemon
+    assert "python -m lab clean --docker" in daemon
+    assert "from 128 to 1024" in limit
+    assert limit.endswith("type: sysctl -w fs.inotify.max_user_instances=128")
+
+    monkeypatch.setattr(Host, "own_daemon", lambda _self: None)
+    assert host.remains() == [limit]
+    low.write_text("128\n")  # a reboot, or the command
+    assert host.remains() == []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,21 @@ CONTEXT = "test"
 
 @dataclass
 class Canned:
-    """An answer. `hang` keeps the caller waiting."""
+    """An answer.
+
+    Attributes:
+        body: Its body.
+        status: Its status code.
+        hang: It keeps the caller waiting.
+        endless: It sends the body again and again, until the caller hangs up.
+        pause: Seconds between two pieces of an endless answer.
+    """
 
     body: Any = None
     status: int = 200
     hang: bool = False
+    endless: bool = False
+    pause: float = 0
 
 
 @dataclass
@@ -32,18 +44,24 @@ class ApiServer:
 
     Attributes:
         answers: By method and path, the query included where one is given.
+        endless: What a program writes without end, in place of the frames.
         frames: Of a websocket: channel and payload of each frame, sent after the greeting; None ends without a close frame.
         http: Answers by path of a forwarded port; None refuses the connection and hangs up.
         refused: Forwarded ports without a listener, beside others that answer.
+        flood: A forwarded port that sends without end what nobody asked for.
         asked: Method, path with query, and body of each request.
+        sent: Bytes that were sent of endless answers.
         port: Its port.
     """
 
     answers: dict[str, Canned] = field(default_factory=dict)
     frames: list[tuple[int, bytes] | None] = field(default_factory=list)
+    endless: Canned | None = None
     http: dict[str, Canned] | None = None
     refused: frozenset[int] = frozenset()
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    flood: int = 0
+    sent: int = 0
     port: int = 0
 
     def answer(self, request: str, body: Any = None, status: int = 200, *, hang: bool = False) -> None:
@@ -76,7 +94,9 @@ class ApiServer:
             refused = self.answers.get(f"WS {request.path}")
             if refused:
                 return web.json_response(refused.body, status=refused.status)
-            return await (self._exec(request) if request.path.endswith("/exec") else self._forward(request))
+            if request.path.endswith("/exec"):
+                return await self._exec(request)
+            return await (self._flooded(request) if self.flood else self._forward(request))
         text = await request.text()
         self.asked.append((request.method, target, json.loads(text) if text else None))
         canned = self.answers.get(f"{request.method} {target}") or self.answers.get(f"{request.method} {request.path}")
@@ -84,13 +104,33 @@ class ApiServer:
             return web.json_response({"kind": "Status", "message": f"{request.path} not found", "code": 404}, status=404)
         if canned.hang:
             await asyncio.sleep(30)
+        if canned.endless:
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            await self._without_end(canned, stream.write)
         if isinstance(canned.body, str):
             return web.Response(text=canned.body, status=canned.status)
         return web.json_response(canned.body, status=canned.status)
 
+    async def _without_end(self, canned: Canned, send: Callable[[bytes], Awaitable[Any]]) -> None:
+        """Sends the body of an answer until the caller hangs up."""
+        piece = canned.body.encode()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await send(piece)
+                self.sent += len(piece)
+                await asyncio.sleep(canned.pause)
+
+    async def _chunks_without_end(self, canned: Canned, send: Callable[[bytes], Awaitable[None]]) -> None:
+        await send(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await self._without_end(canned, lambda piece: send(b"%x\r\n%s\r\n" % (len(piece), piece)))
+
     async def _exec(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
+        if self.endless is not None:
+            await self._without_end(self.endless, lambda piece: socket.send_bytes(bytes([1]) + piece))
+            return socket
         for frame in self.frames:
             if frame is None:
                 assert request.transport is not None
@@ -99,6 +139,13 @@ class ApiServer:
             channel, payload = frame
             await socket.send_bytes(bytes([channel]) + payload)
         await socket.close()
+        return socket
+
+    async def _flooded(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        channel = bytes([2 * request.query.getall("ports").index(str(self.flood))])
+        await self._without_end(Canned("x" * 10_000, endless=True), partial(_on_channel, socket, channel))
         return socket
 
     async def _forward(self, request: web.Request) -> web.WebSocketResponse:
@@ -128,6 +175,8 @@ class ApiServer:
             canned = self.http.get(target, Canned("no such path", 404))
             if canned.hang:
                 await asyncio.sleep(30)
+            if canned.endless:
+                await self._chunks_without_end(canned, partial(_on_channel, socket, channel))
             body = (canned.body if isinstance(canned.body, str) else json.dumps(canned.body)).encode()
             head = f"HTTP/1.1 {canned.status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             # In pieces that cut through headers and body, as a network does.
@@ -135,6 +184,10 @@ class ApiServer:
             for at in range(0, len(whole), 1000):
                 await socket.send_bytes(channel + whole[at : at + 1000])
         return socket
+
+
+async def _on_channel(socket: web.WebSocketResponse, channel: bytes, piece: bytes) -> None:
+    await socket.send_bytes(channel + piece)
 
 
 @contextmanager

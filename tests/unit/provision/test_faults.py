@@ -252,7 +252,7 @@ class _Node:
         alias = {"ip": "10.9.8.7", "hostnames": ["teleport.example.com"]}
         tbot = {"spec": {"template": {"spec": {"hostAliases": [alias]}}}}
         objects = SimpleNamespace(must_get=lambda *_, **__: tbot)
-        self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", insecure=True))
+        self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", insecure=False, ca=None))
 
     def on_node(self, node: str, *argv: str) -> str:
         assert (node, argv[:2]) == ("node-1", ("sh", "-ec"))

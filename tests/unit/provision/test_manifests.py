@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from provision.installing import tbot
 from provision.installing.resources import TOKEN_TEMPLATE
-from provision.installing.variant import RECOMMENDED
+from provision.installing.variant import RECOMMENDED, Variant
 from provision.render import MANIFESTS, documents, render
 from settings import Names
 
@@ -130,8 +131,15 @@ def test_the_readme_names_every_variable() -> None:
 class TestTbot:
     """Changes that only code makes in tbot's manifests."""
 
-    def made(self, *, insecure: bool = False, aliases: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
-        found = tbot.objects(RECOMMENDED, VARIABLES, insecure=insecure, host_aliases=aliases or {})
+    def made(
+        self,
+        *,
+        insecure: bool = False,
+        ca: Path | None = None,
+        aliases: dict[str, str] | None = None,
+        variant: Variant = RECOMMENDED,
+    ) -> dict[str, dict[str, Any]]:
+        found = tbot.objects(variant, VARIABLES, insecure=insecure, ca=ca, host_aliases=aliases or {})
         return {document["kind"]: document for document in found}
 
     def test_a_proxy_with_an_unverifiable_certificate_is_insecure_for_tbot(self) -> None:
@@ -139,18 +147,41 @@ class TestTbot:
         assert "insecure" not in plain
         assert insecure == {**plain, "insecure": True}
 
+    @pytest.mark.parametrize("variant", [RECOMMENDED, Variant(as_guide=True)])
+    def test_a_certificate_lies_beside_the_configuration_and_is_what_tbot_trusts(
+        self, variant: Variant, tmp_path: Path
+    ) -> None:
+        ca = tmp_path / "ca.pem"
+        ca.write_text("-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n")
+        made = self.made(ca=ca, variant=variant)
+        data = made["ConfigMap"]["data"]
+        assert data["teleport-ca.pem"] == ca.read_text()
+        assert "insecure" not in yaml.safe_load(data["tbot.yaml"])
+        pod = made["DaemonSet"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        mounted = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+        (volume,) = [
+            v for v in pod["volumes"] if v.get("configMap", {}).get("name") == made["ConfigMap"]["metadata"]["name"]
+        ]
+        assert {"name": "SSL_CERT_FILE", "value": f"{mounted[volume['name']]}/teleport-ca.pem"} in container["env"]
+        assert "items" not in volume["configMap"], "all its keys are files"
+        digest = pod_digest(made)
+        ca.write_text("another")
+        assert pod_digest(self.made(ca=ca, variant=variant)) != digest, "tbot reads it once"
+
     def test_a_name_in_no_dns_gets_a_host_alias(self) -> None:
         assert "hostAliases" not in self.made()["DaemonSet"]["spec"]["template"]["spec"]
         pod = self.made(aliases={"teleport.test": "172.18.0.4"})["DaemonSet"]["spec"]["template"]["spec"]
         assert pod["hostAliases"] == [{"ip": "172.18.0.4", "hostnames": ["teleport.test"]}]
 
     def test_another_configuration_restarts_tbot(self) -> None:
-        def digest(*, insecure: bool) -> str:
-            annotations = self.made(insecure=insecure)["DaemonSet"]["spec"]["template"]["metadata"]["annotations"]
-            return str(annotations[tbot.CONFIG_DIGEST])
+        assert pod_digest(self.made(insecure=True)) == pod_digest(self.made(insecure=True))
+        assert pod_digest(self.made(insecure=True)) != pod_digest(self.made(insecure=False))
 
-        assert digest(insecure=True) == digest(insecure=True)
-        assert digest(insecure=True) != digest(insecure=False)
+
+def pod_digest(made: dict[str, dict[str, Any]]) -> str:
+    """The digest of tbot's configuration in the template of its pods."""
+    return str(made["DaemonSet"]["spec"]["template"]["metadata"]["annotations"][tbot.CONFIG_DIGEST])
 
 
 def test_a_manifest_with_an_unknown_variable_is_refused() -> None:

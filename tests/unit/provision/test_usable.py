@@ -9,6 +9,7 @@ import pytest
 
 import settings
 from facts.errors import BadInput
+from provision.clusters.directory import NameLock
 from provision.installing.variant import RECOMMENDED, note_variant
 from provision.usable import must_be_a_new_run, must_be_installable, must_be_usable
 
@@ -66,6 +67,32 @@ def test_the_labs_older_istio_comes_from_no_registry() -> None:
     must_be_usable(settings.load(istio="older"))
     with pytest.raises(BadInput, match="leave out --source"):
         must_be_usable(settings.load(istio="older", source="upstream"))
+
+
+def test_a_reserved_name_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="a run-id other than latest, which names the newest report; saw latest"):
+        must_be_a_new_run(settings.load(run_id="latest", reports=tmp_path))
+    must_be_a_new_run(settings.load(run_id="latest-1", reports=tmp_path))
+
+
+def test_a_name_that_another_process_starts_on_is_refused(tmp_path: Path) -> None:
+    given = settings.load(cache=tmp_path, kind_name="a")
+    lock = NameLock(tmp_path / "clusters" / "a")
+    with pytest.raises(BadInput, match="another --kind-name"):
+        must_be_usable(given)
+    lock.release()
+    must_be_usable(given)
+
+
+def test_teleport_is_verified_by_a_ca_or_not_at_all(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    with pytest.raises(BadInput, match="No such file"):
+        must_be_usable(settings.load(teleport_ca=ca))
+    ca.write_text("no certificate")
+    with pytest.raises(BadInput, match="expected a file with certificates in PEM"):
+        must_be_usable(settings.load(teleport_ca=ca))
+    with pytest.raises(BadInput, match="expected teleport_ca or teleport_insecure; saw both"):
+        must_be_usable(settings.load(teleport_ca=ca, teleport_insecure=True))
 
 
 @pytest.mark.parametrize("context", ["", "another"])

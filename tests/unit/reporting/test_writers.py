@@ -17,7 +17,7 @@ import pytest
 from facts.finding import Holds
 from judge.verdict import Authority, Ending, Verdict
 from reporting.model import Report, RunFacts, StepState
-from reporting.writing.document import from_json
+from reporting.writing.document import from_json, to_json
 from reporting.writing.html import CAP, to_html
 from reporting.writing.junit import to_junit
 from reporting.writing.last_look import last_look
@@ -271,6 +271,29 @@ def test_the_scope_is_one_line() -> None:
     )
 
 
+LINE = "Teleport's proxy (--teleport-insecure)"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "doubtful"), [("existing", True), ("kind", False), ("kept", False)], ids=["existing", "kind", "kept"]
+)
+def test_an_unverified_line_is_shown_and_on_an_existing_cluster_lowers_the_result(cluster: str, *, doubtful: bool) -> None:
+    passed = report(
+        scenarios=(report().scenarios[0],), run_errors=(), scope=replace(report().scope, cluster=cluster, unverified=(LINE,))
+    )
+    only = replace(passed, judged=passed.judged[:1], facts=RunFacts(authority=Authority.TELEPORT)).decided()
+    words = "inconclusive at best"
+
+    assert (only.result.value, only.exit_code) == (("inconclusive", 6) if doubtful else ("pass", 0))
+    assert only.headline == ("Inconclusive" if doubtful else "Conformant")
+    (scope,) = [line for line, _ in summary(only, Path("r")) if line.startswith("scope:")]
+    for said in (scope, Page(to_html(only, BODIES)).text):
+        assert f"not verified: {LINE}" in said
+        assert (words in said) is doubtful
+    assert [p.get("value") for p in junit(only).iter("property") if p.get("name") == "unverified"] == [LINE]
+    assert from_json(to_json(only)).scope.unverified == (LINE,)
+
+
 class TestLastLook:
     def test_a_clean_report_is_left_as_it_is(self) -> None:
         assert last_look(report(), BODIES) == (report(), BODIES)
@@ -313,6 +336,17 @@ class TestPublish:
         checked = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=directory, check=False)
         assert checked.returncode == 0
         assert (tmp_path / "reports/latest").readlink() == Path(report().run_id)
+
+    def test_only_the_owner_can_read_it(self, tmp_path: Path) -> None:
+        reports = tmp_path / "reports"
+        before = os.umask(0)
+        try:
+            _, directory = publish(report(), BODIES, reports)
+        finally:
+            os.umask(before)
+
+        modes = {p.relative_to(reports): p.stat().st_mode & 0o777 for p in (reports, *directory.rglob("*"), directory)}
+        assert {p: m for p, m in modes.items() if m != (0o700 if (reports / p).is_dir() else 0o600)} == {}
 
     def test_latest_moves_on_and_the_old_run_stays(self, tmp_path: Path) -> None:
         publish(report(), BODIES, tmp_path)

@@ -18,6 +18,14 @@ def tbot(runs: Container | None = None, *, volumes: tuple[Volume, ...] = (), tok
     return make.tbot(runs=runs, volumes=volumes, config=config)
 
 
+def test_a_tbot_that_takes_any_certificate_names_what_switched_that_off() -> None:
+    assert make.tbot().unverified == ""
+    by_file = make.tbot(config=make.tbot_config(insecure=True))
+    assert by_file.unverified == "tbot's line to Teleport (insecure in its configuration)"
+    by_flag = make.tbot(runs=make.tbot_container(args=("start", "-c", "/config/tbot.yaml", "--insecure")))
+    assert by_flag.unverified == "tbot's line to Teleport (--insecure)"
+
+
 @pytest.mark.parametrize(
     ("started", "changed", "older"),
     [

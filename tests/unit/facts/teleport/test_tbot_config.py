@@ -17,6 +17,11 @@ from tests.data import document
 TBOT = parse_config_map(document("cluster/config_map_tbot.json")).data["tbot.yaml"]
 
 
+@pytest.mark.parametrize(("text", "insecure"), [("", False), ("insecure: false\n", False), ("insecure: true\n", True)])
+def test_a_tbot_that_takes_any_certificate(text: str, *, insecure: bool) -> None:
+    assert parse_tbot_config(f"version: v2\n{text}").insecure is insecure
+
+
 def test_captured_tbot_configuration() -> None:
     config = parse_tbot_config(TBOT, ("ev-1",))
     (service,) = config.services

@@ -16,7 +16,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.kubernetes.objects import ConfigMap
 from facts.recorder import KeptInMemory
 from observe.kubernetes.api import contexts
-from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.cluster import SLACK, Cluster
 from settings import Timeouts
 from tests.data import document
 from tests.unit.observe.api_server import CONTEXT, ApiServer
@@ -46,7 +46,7 @@ def test_what_does_not_exist_is_an_answer_with_evidence(cluster: Cluster, record
 
 def test_lists_of_one_namespace_and_of_all(cluster: Cluster, server: ApiServer) -> None:
     server.answer("GET /api/v1/pods", document("cluster/pods.json"))
-    server.answer("GET /api/v1/namespaces/test-app/pods?labelSelector=app%3Dtest-app", {"items": []})
+    server.answer("GET /api/v1/namespaces/test-app/pods?labelSelector=app%3Dtest-app&limit=500", {"items": []})
     assert any(p.is_injected for p in cluster.pods())
     assert cluster.pods("test-app", "app=test-app") == ()
 
@@ -116,6 +116,31 @@ def test_a_kubeconfig_needs_no_current_context(server: ApiServer, recorder: Kept
     server.answer("GET /version", {})
     opened = Cluster(kubeconfig, CONTEXT, recorder, Timeouts(api=1))
     opened.api.must_answer()
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "line"),
+    [
+        ({"server": "https://api.test"}, ""),
+        (
+            {"server": "https://api.test", "insecure-skip-tls-verify": True},
+            "the API server (insecure-skip-tls-verify in the kubeconfig)",
+        ),
+        ({"server": "http://api.test"}, "the API server (http in the kubeconfig)"),
+        ({"server": "http://127.0.0.1:8001"}, ""),
+        ({"server": "http://localhost:8001"}, ""),
+    ],
+)
+def test_a_line_on_which_nobody_verifies_the_api_server_is_named(
+    server: ApiServer, tmp_path: Path, cluster: dict[str, object], line: str
+) -> None:
+    kubeconfig = server.kubeconfig(tmp_path)
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["clusters"] = [{"name": "c", "cluster": cluster}]
+    kubeconfig.write_text(yaml.safe_dump(config))
+    opened = Cluster(kubeconfig, CONTEXT, KeptInMemory(), Timeouts())
+    assert opened.api.unverified == line
     opened.close()
 
 
@@ -222,7 +247,7 @@ def test_a_log_stays_text_even_where_it_is_json(cluster: Cluster, server: ApiSer
     server.answer("GET /api/v1/namespaces/a/pods/p/log", '{"kubelet": {}}')
     reading = cluster.logs("a", "p", "main", previous=True, tail=5)
     assert reading.document == '{"kubelet": {}}'
-    assert server.asked[-1][1].endswith("?container=main&tailLines=5&previous=true")
+    assert server.asked[-1][1].endswith(f"?container=main&tailLines=5&limitBytes={8 * 2**20 + SLACK}&previous=true")
 
 
 def test_the_live_keys(cluster: Cluster, server: ApiServer) -> None:

@@ -34,7 +34,7 @@ class Teleport:
 
     cluster_name = "teleport.test"
     proxy = proxy_for_pods = "127.0.0.1:3080"
-    insecure = True
+    insecure, ca = False, None
 
     def __init__(self, refusal: str | None = None) -> None:
         self.there: dict[str, dict[str, Any]] = {}

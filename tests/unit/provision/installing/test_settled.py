@@ -82,7 +82,7 @@ def an_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     monkeypatch.setattr(teleport, "docker_must_answer", lambda: None)
 
     class Authority:
-        cluster_name, proxy_for_pods, insecure = "teleport.test", "teleport.test:443", False
+        cluster_name, proxy_for_pods, insecure, ca = "teleport.test", "teleport.test:443", False, None
 
     def make(*states: tuple[Document, Document | None, str], **given: Any) -> Installer:
         chosen = settings.load(cache=tmp_path / "cache", kind_name="a", install="as-guide", **given)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from facts.errors import ProvisioningFailed
+from facts.errors import BadInput, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from observe.command import CommandResult
 from provision.clusters.kind import Kind
@@ -57,6 +57,38 @@ def test_files_of_a_cluster_that_was_never_made_are_removed(tmp_path: Path, aske
     an_installer(tmp_path).tear_down()
     assert asked == []
     assert not (tmp_path / "cache/clusters/a").exists()
+
+
+def test_of_two_first_starts_on_one_name_the_second_is_refused_and_touches_nothing(tmp_path: Path, asked: list[str]) -> None:
+    first = an_installer(tmp_path)
+    kubeconfig = tmp_path / "cache/clusters/a/kubeconfig"
+    kubeconfig.write_text("of the first")
+    for keep in (False, True):
+        with pytest.raises(BadInput, match="no other run that makes or removes kind cluster a"):
+            an_installer(tmp_path, keep=keep)
+    with pytest.raises(BadInput, match="no other run that makes or removes kind cluster a"):
+        install.remove(settings.load(cache=tmp_path / "cache", kind_name="a"), KeptInMemory())
+    assert kubeconfig.read_text() == "of the first"
+    assert asked == []
+    first.tear_down()
+    an_installer(tmp_path).tear_down()
+
+
+def test_a_kept_cluster_can_be_used_as_soon_as_it_is_there(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Kind, "make", lambda _kind, **_: None)
+    for look in ("_look_at_api", "_await_nodes"):
+        monkeypatch.setattr(Installer, look, lambda _installer: None)
+    first = an_installer(tmp_path, keep=True)
+    first.ensure("cluster")
+    an_installer(tmp_path, keep=True).tear_down()
+    first.tear_down()
+    passing = an_installer(tmp_path)
+    passing.ensure("cluster")
+    with pytest.raises(BadInput):
+        an_installer(tmp_path, keep=True)
+    passing.tear_down()
 
 
 def test_half_a_cluster_is_not_kept(tmp_path: Path, asked: list[str]) -> None:

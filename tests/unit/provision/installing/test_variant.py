@@ -111,7 +111,7 @@ def test_the_defects_are_there() -> None:
 
 
 def test_what_only_the_lab_needs_is_put_into_the_guides_tbot_as_well() -> None:
-    made = tbot.objects(GUIDE, VARIABLES, insecure=True, host_aliases={"teleport.test": "172.18.0.4"})
+    made = tbot.objects(GUIDE, VARIABLES, insecure=True, ca=None, host_aliases={"teleport.test": "172.18.0.4"})
     by_kind = {document["kind"]: document for document in made}
     assert yaml.safe_load(by_kind["ConfigMap"]["data"]["tbot.yaml"])["insecure"] is True
     assert by_kind["DaemonSet"]["spec"]["template"]["spec"]["hostAliases"][0]["ip"] == "172.18.0.4"

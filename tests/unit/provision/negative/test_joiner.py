@@ -64,3 +64,15 @@ def test_config_maps_that_are_no_configuration_are_copied_as_they_are() -> None:
         daemon_set, config_maps | {"ca": {"ca.pem": "-----BEGIN"}}, container="tbot", name="j", account="j", namespace="run"
     )
     assert [d["data"] for d in made if d["metadata"]["name"] == "ca"] == [{"ca.pem": "-----BEGIN"}]
+
+
+def test_the_joiner_trusts_the_same_teleport_as_tbot() -> None:
+    certificates = "-----BEGIN CERTIFICATE-----\nMIIB+a/b==\n-----END CERTIFICATE-----\n" * 2
+    daemon_set, config_maps = installed()
+    trusted = {"name": "SSL_CERT_FILE", "value": "/config/teleport-ca.pem"}
+    daemon_set["spec"]["template"]["spec"]["containers"][0]["env"].append(trusted)
+    config_maps["tbot-config"]["teleport-ca.pem"] = certificates
+    _, config, pod = joiner(daemon_set, config_maps, container="tbot", name="j", account="j", namespace="run")
+
+    assert config["data"]["teleport-ca.pem"] == certificates
+    assert trusted in pod["spec"]["containers"][0]["env"]

@@ -33,6 +33,13 @@ def test_it_is_a_recorder() -> None:
     assert recorder.record(ONE) == ONE.id
 
 
+def test_unverified_lines_are_kept_once_and_an_empty_one_is_none() -> None:
+    store = Store()
+    for line in ("", "a", "b", "a"):
+        store.note_unverified(line)
+    assert store.unverified == ("a", "b")
+
+
 def test_readings_go_to_the_step_then_to_the_scenario_then_to_the_run() -> None:
     store = running()
 
