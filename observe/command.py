@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
+from facts.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class CommandResult:
     Attributes:
         argv: The command line.
         exit_code: As the process ended.
-        stdout: Unredacted; goes to a parser, never to an output.
+        stdout: Unredacted until it was recorded for a parser; never goes to an output.
         stderr: Likewise.
         ended_at: UTC.
         evidence: Ids of the readings, where the answer was recorded.
@@ -57,8 +58,26 @@ class CommandResult:
         if self.stderr.strip() and not (parser and self.exit_code == 0):
             body += f"\n--- standard error ---\n{self.stderr}"
         return evidence_of(
-            shown_as or self.line, subject, body, read_at=self.ended_at, parser=parser, exit_code=self.exit_code
+            shown_as or self.line,
+            subject,
+            body,
+            read_at=self.ended_at,
+            parser=parser if self.exit_code == 0 else None,
+            exit_code=self.exit_code,
         )
+
+    def recorded(
+        self,
+        recorder: Recorder,
+        subject: ObjectRef,
+        *,
+        parser: Callable[..., object] | None = None,
+        shown_as: str = "",
+    ) -> CommandResult:
+        """Records the answer, see `as_evidence`. Returns it as it was recorded, for the parser to read nothing else."""
+        kept = self.as_evidence(subject, parser=parser, shown_as=shown_as)
+        evidence = (recorder.record(kept),)
+        return replace(self, stdout=kept.body, evidence=evidence) if kept.parser else replace(self, evidence=evidence)
 
     def tail(self, characters: int = 800) -> str:
         """The end of its output, for an error message."""

@@ -21,7 +21,7 @@ from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.pod_spec import INJECT, TEMPLATES
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
@@ -40,8 +40,6 @@ from judge.identity.proxies import (
 )
 from judge.install.application import cause_of_no_socket, socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
-
-INJECT = "sidecar.istio.io/inject"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from facts.document import Absent, when
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.workloads import TEMPLATES, Deployment
+from facts.kubernetes.pod_spec import TEMPLATES
+from facts.kubernetes.workloads import Deployment
 from judge.findings import Claim, listed, place, problem, readings
 
 SOCKET_VOLUME = "workload-socket"

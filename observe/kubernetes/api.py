@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -23,6 +24,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConf
 from facts.document import Reading, decoded, need
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
+from facts.masks import Mask
 from facts.recorder import Recorder
 
 USER_AGENT = "istio-teleport-conformance"
@@ -147,9 +149,11 @@ class Api:
         subject: ObjectRef,
         *,
         parser: Callable[..., object] | None = None,
+        mask: Mask | None = None,
         query: Mapping[str, str] | None = None,
         absent: bool = False,
         text: bool = False,
+        hides: Callable[[Any], Iterable[str]] = lambda _document: (),
     ) -> Reading:
         """One GET.
 
@@ -157,9 +161,11 @@ class Api:
             path: E.g. ``/api/v1/nodes``.
             subject: The object of the question; an answer that is an object adds uid and resourceVersion.
             parser: The function in ``facts`` that turns the answer into facts.
+            mask: What evidence keeps of the answer, where the parser does not say it: it reads the items of a list.
             query: Query parameters.
             absent: 404 is an answer; the reading's document is None then.
             text: The answer is text and stays so, even where it happens to be JSON (a log).
+            hides: Takes the whole answer, decoded; returns secrets in it that only their meaning tells.
 
         Raises:
             CouldNotTell: No answer, or a refusal.
@@ -171,7 +177,8 @@ class Api:
             recorded = evidence_of(question, subject, body, read_at=read_at)
             return Reading(None, self._recorder.record(recorded), read_at)
         self._must_be_fine(status, body, question)
-        return self._reading(question, subject, body, read_at, parser=parser, text=text)
+        self._recorder.hide(*hides(decoded(body)))
+        return self._reading(question, subject, body, read_at, parser=parser, mask=mask, text=text)
 
     def post(
         self,
@@ -221,16 +228,19 @@ class Api:
         read_at: datetime,
         *,
         parser: Callable[..., object] | None = None,
+        mask: Mask | None = None,
         named_secrets: Iterable[str] = (),
         text: bool = False,
     ) -> Reading:
-        """Records an answer and decodes the recorded text, so that parsers see the redacted answer."""
+        """Records what is kept of an answer and decodes that again, so that parsers see nothing else."""
         document = decoded(body)
         metadata = document.get("metadata") if isinstance(document, Mapping) else None
         if isinstance(metadata, Mapping):
             uid, version = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
             subject = replace(subject, uid=subject.uid or uid, resource_version=subject.resource_version or version)
-        recorded = evidence_of(question, subject, body, read_at=read_at, parser=parser, named_secrets=named_secrets)
+        recorded = evidence_of(
+            question, subject, body, read_at=read_at, parser=parser, mask=mask, named_secrets=named_secrets, text=text
+        )
         seen = recorded.body if text else decoded(recorded.body)
         return Reading(seen, self._recorder.record(recorded), read_at)
 
