@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from facts.redaction import redact
+
 
 class ConformanceError(Exception):
     """Something went wrong that a user can act on.
 
     Attributes:
         expected: The expected state, as a sentence without a full stop.
-        seen: The observed state; never holds a secret.
-        where: The object, file or address in question.
+        seen: The observed state. It often quotes what was read, so secrets are hidden here.
+        where: The object, file or address in question, likewise.
         remedy: The next thing to try.
     """
 
     def __init__(self, *, expected: str, seen: str, where: str, remedy: str) -> None:
         self.expected = expected
-        self.seen = seen
-        self.where = where
+        self.seen = redact(seen).text
+        self.where = redact(where).text
         self.remedy = remedy
-        super().__init__(expected, seen, where, remedy)
+        super().__init__(expected, self.seen, self.where, remedy)
 
     def __str__(self) -> str:
         return f"expected {self.expected}; saw {self.seen} ({self.where}). Try: {self.remedy}"

@@ -24,7 +24,7 @@ DEEPEST = 100
 """Levels of a document below which nothing is kept; no API nests so deeply."""
 
 PASSES = 8
-"""Times that a text is looked through, since what is left of it may look like a secret again."""
+"""Times that a text is looked through, since what is left of it may look like a secret again; then it is hidden whole."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.:_-]{0,251}[a-z0-9])?")
 """What Kubernetes takes for the name of an object."""
@@ -60,6 +60,8 @@ def redact(text: str, named_secrets: Iterable[str] = (), *, certain: bool = Fals
         if not (spans := _merged(text, [*material(text), *(() if certain else values(text))])):
             break
         text, count = _replaced(text, spans), count + len(spans)
+    else:
+        text = MARK
     named = without_named(text, named_secrets)
     return Redacted(named.text, count + named.count)
 

@@ -25,9 +25,12 @@ Span = tuple[int, int]
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _MARKER = re.compile(r"-----(BEGIN|END) (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----")
+_BREAK = re.compile(r"\r?\n|\\{1,8}[nr]")
+_LINE = rf"(?:{_BREAK.pattern})[ \t]{{0,40}}[A-Za-z0-9+/=]{{0,128}}[ \t]{{0,8}}"
+_WHOLE = re.compile(rf"{_MARKER.pattern}(?:{_LINE}){{1,400}}{_MARKER.pattern}")
+"""A key from its beginning to its end, with nothing but words between, one a line."""
 _RUN = re.compile(r"\\[nrt]|[A-Za-z0-9+/]{24,}={0,2}")
 """A run of base64. A line break that is written as an escape must not lend it a letter."""
-_BREAK = re.compile(r"\r?\n|\\{1,8}[nr]")
 _AROUND = " \t\"',\\"
 
 _PREFIX = 160
@@ -56,8 +59,8 @@ _WRAPPED_KEY = tuple(
 
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_.-]{10,}")
 _NEXT_LINE = re.compile(r"[ \t]{0,8}(?:\r?\n|\\{1,8}n)[ \t]{0,40}([A-Za-z0-9_.-]{8,})(?![^\s\"'\\,}])")
-_COMPACT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+")
-"""The beginning of a JWS of three parts or a JWE of five; the second part of a JWE may be empty."""
+_COMPACT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.(?:eyJ|[A-Za-z0-9_-]*\.[A-Za-z0-9_-])")
+"""The beginning of a JWS of three parts, maybe cut off, or of a JWE of five, of which the second may be empty."""
 _BY_PREFIX = re.compile(
     r"gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255}|glpat-[A-Za-z0-9_-]{20,255}"
     r"|xox[abprs]-[A-Za-z0-9-]{10,255}"
@@ -168,6 +171,8 @@ def _armoured(text: str, lines: list[Span]) -> Iterator[Span]:
         if marker[1] == "END" and at > last_ended:
             yield from _before_end(text, lines[max(0, at - _LINES) : at])
             last_ended = at
+        elif marker[1] == "BEGIN" and (whole := _WHOLE.match(text, marker.start())):
+            yield whole.span()
         elif marker[1] == "BEGIN" and at >= covered:
             found = _after_beginning(text, lines[at + 1 : at + 1 + _LINES])
             covered = at + 1 + len(found)

@@ -17,6 +17,7 @@ from pathlib import Path
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.recorder import Recorder
+from facts.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,10 @@ class CommandResult:
         return replace(self, stdout=kept.body, evidence=evidence) if kept.parser else replace(self, evidence=evidence)
 
     def tail(self, characters: int = 800) -> str:
-        """The end of its output, for an error message."""
+        """The end of its output without secrets, for a message."""
         said = (self.stderr.strip() or self.stdout.strip()).replace("\r", "")
-        return said[-characters:]
+        # A secret that is cut in two is harder to tell.
+        return redact(said[-characters - LONGEST_SECRET :]).text[-characters:]
 
 
 class EndedBySignal(CouldNotTell):
@@ -91,6 +93,9 @@ class EndedBySignal(CouldNotTell):
     Ctrl-C goes to a whole process group, and reaches a command that has not left the group yet.
     """
 
+
+LONGEST_SECRET = 8192
+"""Characters of a long secret, such as a key of 4096 bits in PEM."""
 
 STOP_INTERVAL = 0.2
 """Seconds between two calls of `stop`."""

@@ -270,6 +270,11 @@ def test_a_document_that_no_parser_speaks_of_keeps_none_either(canary: Canary) -
     assert hiding.count >= 1
 
 
+def test_a_key_that_is_too_short_for_one_goes_as_well_where_it_is_whole() -> None:
+    for line in ("\n", "\\n"):
+        assert redact(f"a -----BEGIN PRIVATE KEY-----{line}MIIshort{line}-----END PRIVATE KEY----- b").text == f"a {MARK} b"
+
+
 def test_a_marker_alone_takes_nothing_with_it() -> None:
     """Else a word that anybody can have written into a log takes the rest of the log away."""
     log = "before\n-----BEGIN PRIVATE KEY-----\nwarming: SDS outcome accepted\n-----END PRIVATE KEY-----\nafter"
