@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -46,7 +46,12 @@ class CommandResult:
         return shlex.join(self.argv)
 
     def as_evidence(
-        self, subject: ObjectRef, *, parser: Callable[..., object] | None = None, shown_as: str = ""
+        self,
+        subject: ObjectRef,
+        *,
+        parser: Callable[..., object] | None = None,
+        shown_as: str = "",
+        named_secrets: Iterable[str] = (),
     ) -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
@@ -54,6 +59,7 @@ class CommandResult:
             subject: The object that the command read.
             parser: Parser of standard output; evidence with a parser holds standard output alone.
             shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
+            named_secrets: Further values to hide.
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
@@ -65,6 +71,7 @@ class CommandResult:
             read_at=self.ended_at,
             parser=parser if self.exit_code == 0 else None,
             exit_code=self.exit_code,
+            named_secrets=named_secrets,
         )
 
     def recorded(
@@ -74,9 +81,10 @@ class CommandResult:
         *,
         parser: Callable[..., object] | None = None,
         shown_as: str = "",
+        named_secrets: Iterable[str] = (),
     ) -> CommandResult:
         """Records the answer, see `as_evidence`. Returns it as it was recorded, for the parser to read nothing else."""
-        kept = self.as_evidence(subject, parser=parser, shown_as=shown_as)
+        kept = self.as_evidence(subject, parser=parser, shown_as=shown_as, named_secrets=named_secrets)
         evidence = (recorder.record(kept),)
         return replace(self, stdout=kept.body, evidence=evidence) if kept.parser else replace(self, evidence=evidence)
 

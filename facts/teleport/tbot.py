@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from facts.document import when
 from facts.kubernetes.objects import Pod
@@ -41,6 +41,8 @@ class Tbot:
         config_map: Name of the ConfigMap that the file comes from.
         evidence: Ids of all readings.
         config_changed_at: RFC 3339 time of the last change of that ConfigMap's texts; empty where it is not known.
+        join_secret: Name of the join token where it is a secret, to ask tctl for it; no judgment sees it, and `config` has a
+            mark in its place.
     """
 
     daemon_set: DaemonSet
@@ -50,6 +52,7 @@ class Tbot:
     config_map: str
     evidence: tuple[str, ...]
     config_changed_at: str = ""
+    join_secret: str = field(default="", repr=False)
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node started before its configuration changed; tbot reads the file at its start."""

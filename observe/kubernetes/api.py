@@ -177,8 +177,9 @@ class Api:
             recorded = evidence_of(question, subject, body, read_at=read_at)
             return Reading(None, self._recorder.record(recorded), read_at)
         self._must_be_fine(status, body, question)
-        self._recorder.hide(*hides(decoded(body)))
-        return self._reading(question, subject, body, read_at, parser=parser, mask=mask, text=text)
+        secrets = tuple(hides(decoded(body)))
+        self._recorder.hide(*secrets)
+        return self._reading(question, subject, body, read_at, parser=parser, mask=mask, named_secrets=secrets, text=text)
 
     def post(
         self,

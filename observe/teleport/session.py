@@ -218,7 +218,8 @@ class TeleportSession:
 
     def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object]) -> tuple[CommandResult, str]:
         result = self.tctl(words)
-        recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=f"tctl {' '.join(words)}")
+        secrets, line = _join_secrets(result.stdout), f"tctl {' '.join(words)}"
+        recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets)
         return recorded, recorded.evidence[0]
 
     @staticmethod

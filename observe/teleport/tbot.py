@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from facts.document import Absent, maybe
@@ -34,7 +35,15 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
         raise _no_config(daemon_set, f"{path} is in the volume {mount.name}, which is no ConfigMap")
     key = mount.sub_path or path.removeprefix(mount.path.rstrip("/") + "/")
     kept = Fields({key: KEPT}, others=KEY)
-    config_map = cluster.config_map(daemon_set.namespace, volume.config_map, kept, _join_secrets)
+    secrets: dict[str, tuple[str, ...]] = {}
+
+    def hides(whole: Any) -> Iterator[str]:
+        """Join secrets in any text of the ConfigMap, which tbot's own file may have as well."""
+        texts = maybe(whole, "data", dict[str, Any](), "ConfigMap")
+        secrets.update({name: join_secrets(str(text)) for name, text in texts.items()})
+        return chain.from_iterable(secrets.values())
+
+    config_map = cluster.config_map(daemon_set.namespace, volume.config_map, kept, hides)
     if isinstance(config_map, Absent):
         raise _no_config(daemon_set, str(config_map))
     config = parse_tbot_config(
@@ -57,6 +66,7 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
         config_map=config_map.name,
         evidence=tuple(dict.fromkeys(evidence)),
         config_changed_at=config_map.changed_at,
+        join_secret=next(iter(secrets.get(key, ())), ""),
     )
 
 
@@ -94,12 +104,6 @@ def _config_paths(container: Container) -> Iterator[str]:
             yield word.removeprefix("--config=")
     if container.variable(CONFIG_PATH):
         yield container.variable(CONFIG_PATH)
-
-
-def _join_secrets(config_map: Any) -> Iterator[str]:
-    """Secrets in all texts of a ConfigMap, as the API has it."""
-    for text in maybe(config_map, "data", dict[str, Any](), "ConfigMap").values():
-        yield from join_secrets(str(text))
 
 
 def _file(config_map: ConfigMap, key: str, daemon_set: DaemonSet) -> Any:
