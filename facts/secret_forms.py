@@ -32,6 +32,8 @@ _WHOLE = re.compile(rf"{_MARKER.pattern}(?:{_LINE}){{1,400}}{_MARKER.pattern}")
 _RUN = re.compile(r"\\[nrt]|[A-Za-z0-9+/]{24,}={0,2}")
 """A run of base64. A line break that is written as an escape must not lend it a letter."""
 _AROUND = " \t\"',\\"
+_QUOTES = 16
+"""Such characters at most between the end of base64 and the end of its line."""
 
 _PREFIX = 160
 """Characters at most that a log puts before each line."""
@@ -131,8 +133,9 @@ def _line_at(lines: list[Span], place: int) -> int:
 def _after(text: str, lines: list[Span], run: Span) -> list[Span]:
     """The lines after that of a run, where the run may be one line of something folded."""
     at, width = _line_at(lines, run[0]), run[1] - run[0]
-    whole = text[run[1] - 1] == "=" or text[run[1] : lines[at][1]].strip(_AROUND)
-    return [] if whole or not _WIDTH <= width <= _WIDEST else lines[at + 1 : at + 1 + _LINES]
+    if not _WIDTH <= width <= _WIDEST or text[run[1] - 1] == "=" or lines[at][1] - run[1] > _QUOTES:
+        return []
+    return [] if text[run[1] : lines[at][1]].strip(_AROUND) else lines[at + 1 : at + 1 + _LINES]
 
 
 def _following(text: str, lines: list[Span], width: int, *, prefixed: bool) -> Iterator[Span]:
