@@ -41,6 +41,10 @@ _WIDTH, _WIDEST = 40, 128
 """Characters in a line of something folded: PEM has 64, OpenSSH 70, MIME 76."""
 _LINES = 400
 """Lines at most of one key; one of 16,384 bits has 200."""
+_SHORTEST = 24
+"""Characters at least in a run of base64 that is looked into."""
+_SLASHES = 6
+"""Slashes in a run of base64 behind which it may begin."""
 _DEPTH = 3
 """Times that something may be wrapped in base64."""
 
@@ -204,25 +208,27 @@ def _before_end(text: str, lines: list[Span]) -> list[Span]:
     return found if width else []
 
 
+def _beginnings(run: str) -> list[str]:
+    """A run of base64 from its beginning, and from behind slashes: in a path they are no part of it."""
+    slashes = [found.end() for found in re.finditer("/", run[:_PREFIX])]
+    return [run, *(run[start:] for start in slashes[:_SLASHES] if len(run) - start >= _SHORTEST)]
+
+
 def _is_key(run: str) -> bool:
     """Tell whether base64 is the beginning of a private key without armour."""
-    if run[0] not in "Mb":
-        return False
-    head = _bytes(run[:80])
-    return bool(_PRIVATE_DER.match(head) or _ENCRYPTED_DER.match(head)) or head.startswith(_OPENSSH)
+    heads = [_bytes(each[:80]) for each in _beginnings(run) if each[0] in "Mb"]
+    return any(_PRIVATE_DER.match(h) or _ENCRYPTED_DER.match(h) or h.startswith(_OPENSSH) for h in heads)
 
 
 def _hides_something(run: str, depth: int) -> bool:
     """Tell whether base64 decodes to a text that holds a secret."""
     if any(needle in run for needle in _WRAPPED_KEY):
         return True
-    if not _TEXTUAL.fullmatch(_bytes(run[:24])):
-        return False
-    decoded = _bytes(run)
-    if not _TEXTUAL.fullmatch(decoded):
-        return False
-    text = decoded.decode("ascii")
-    return any(True for _ in material(text, depth - 1)) or any(True for _ in values(text))
+    for each in _beginnings(run):
+        if _TEXTUAL.fullmatch(_bytes(each[:_SHORTEST])) and _TEXTUAL.fullmatch(decoded := _bytes(each)):
+            text = decoded.decode("ascii")
+            return any(True for _ in material(text, depth - 1)) or any(True for _ in values(text))
+    return False
 
 
 def _bytes(run: str) -> bytes:

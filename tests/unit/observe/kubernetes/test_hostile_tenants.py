@@ -163,7 +163,7 @@ HOSTILE_TEXTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(HOSTILE_TEXTS, min_size=1, max_size=3))
 @example([[MARKERS[0]], [MARKERS[1]]])
 @example([[MARKERS[0]]])
