@@ -294,10 +294,7 @@ class Rule:
 _GROUPS = ("double", "single", "escaped", "plain")
 _NO_SECRETS = ("true", "false", "null", "none")
 _LONGEST_NAME = 128
-_OF_NAMES = (
-    *("passw", "passphrase", "secret", "token", "credential", "auth", "client-key-data"),
-    *("key",),
-)
+_OF_NAMES = ("passw", "passphrase", "secret", "token", "credential", "auth", "client-key-data", "key")
 
 
 def _rule(pattern: str, *needles: str) -> Rule:
@@ -335,7 +332,7 @@ def values(text: str) -> Iterator[Span]:
             yield from rule.found(text)
 
 
-_WORDS = re.compile(r"/.*|[A-Za-z]{1,20}(?:[-._/:][A-Za-z0-9]{1,15}){0,12}", re.DOTALL)
+_WORDS = re.compile(r"/.*|[A-Za-z]{1,20}(?:[-._/:]{1,3}[A-Za-z0-9]{1,15}){0,12}", re.DOTALL)
 
 
 def looks_random(value: str) -> bool:

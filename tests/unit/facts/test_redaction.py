@@ -289,6 +289,7 @@ def test_a_marker_alone_takes_nothing_with_it() -> None:
         "token: /var/run/secrets/kubernetes.io/serviceaccount/token",
         '{"secret": {"secretName": "cacerts"}, "imagePullSecrets": [{"name": "regcred"}]}',
         "resource: secret: default",
+        "warming secret: kubernetes://shop-credential",
         "spiffe://example.teleport.sh/ns/test-app/sa/test-app",
         "sha256:" + "0123456789abcdef" * 4,
         "authorization: basic",
