@@ -9,10 +9,11 @@ code that makes a fact by hand is not checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache, partial
-from typing import Annotated, Any, ClassVar, TypeVar
+from functools import cache, partial, reduce
+from types import UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AliasChoices,
@@ -25,10 +26,12 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from facts.document import damaged, when
 from facts.errors import CouldNotTell
+from facts.masks import GIVEN, LEAF, NAME, Fields, Items, Mask, merged
 
 T = TypeVar("T")
 
@@ -38,6 +41,11 @@ class Declared:
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="ignore")
+
+    @classmethod
+    def kept_with(cls, fields: Mask) -> Mask:
+        """What evidence keeps of such a document, where that is not just the declared fields."""
+        return fields
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -148,12 +156,59 @@ OneOrMany = Annotated[tuple[str, ...], Strict(False), BeforeValidator(_one_or_ma
 """A list of texts; a single text counts as a list of one (Teleport writes both)."""
 Texts = Annotated[OneOrMany, Field(default=())]
 """Such a list, empty when missing."""
-Selector = Annotated[Mapping[str, OneOrMany], Field(default={})]
+Selector = Annotated[Mapping[str, OneOrMany], Field(default={}), Fields(others=Items(LEAF))]
 """Labels of Teleport, for each key the values that match; empty when missing."""
 Time = Annotated[datetime, BeforeValidator(_telling(lambda text: when(text, "") if isinstance(text, str) else text))]
 """An RFC 3339 time, as UTC."""
-Given = Annotated[bool, Field(default=False), Read(Any, bool)]
+Given = Annotated[bool, Field(default=False), Read(Any, bool), GIVEN]
 """True where something is there that is not empty."""
+
+
+_IDENTIFYING = ("name", "namespace", "uid", "nodeName", "serviceAccountName", "serviceAccount")
+"""Keys of Kubernetes under which the name of an object stands."""
+
+
+def mask_of(*kinds: type[Declared]) -> Mask:
+    """The mask that keeps the fields which facts of some kinds are read from; several kinds for several looks at a document.
+
+    A field that says in its annotation what is kept (a `Mask`) has that; of another the type says it, in the document.
+
+    Raises:
+        TypeError: A field is a mapping with keys of any kind, and does not say which of them are kept.
+    """
+    return merged(*(_mask_of_kind(kind) for kind in kinds))
+
+
+def _mask_of_kind(kind: type[Declared]) -> Mask:
+    hints = get_type_hints(kind, include_extras=True)
+    found: Mask = Fields()
+    for field in fields(kind):  # type: ignore[arg-type]  # each of them is a dataclass
+        mask = _mask_of(hints[field.name], f"{kind.__name__}.{field.name}")
+        paths: list[tuple[str, ...]] = [(field.name,)]
+        for extra in getattr(hints[field.name], "__metadata__", ()):
+            if isinstance(extra, FieldInfo) and extra.validation_alias is not None:
+                alias = extra.validation_alias
+                choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+                paths = [(choice,) if isinstance(choice, str) else tuple(map(str, choice.path)) for choice in choices]
+        for path in paths:
+            named = NAME if mask == LEAF and path[-1] in _IDENTIFYING else mask
+            found = found.merged(reduce(lambda inner, key: Fields({key: inner}), reversed(path), named))
+    return kind.kept_with(found)
+
+
+def _mask_of(kind: Any, where: str) -> Mask:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        said = [extra for extra in kind.__metadata__ if isinstance(extra, Mask)]
+        wire = [extra.wire for extra in kind.__metadata__ if isinstance(extra, Read)]
+        return said[-1] if said else _mask_of(wire[-1] if wire else inner[0], where)
+    if origin in (Union, UnionType):
+        return merged(*(_mask_of(each, where) for each in inner if each is not type(None)))
+    if origin in (tuple, list, Sequence):
+        return Items(_mask_of(inner[0], where))
+    if origin in (dict, Mapping) or kind in (dict, Mapping):
+        raise TypeError(f"{where} is a mapping with any keys: say in its annotation which of them evidence keeps")
+    return mask_of(kind) if isinstance(kind, type) and issubclass(kind, Declared) else LEAF
 
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)

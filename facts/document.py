@@ -19,6 +19,7 @@ import yaml
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from facts.masks import json_or_text
 
 T = TypeVar("T")
 Path = str | Sequence[str | int]
@@ -57,10 +58,7 @@ class Absent:
 
 def decoded(body: str) -> Any:
     """A stored body as a parser wants it: decoded where it is JSON, as text where it is not."""
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body
+    return json_or_text(body)
 
 
 def damaged(expected: str, seen: str, where: str) -> CouldNotTell:
@@ -179,6 +177,24 @@ def when(text: str, where: str) -> datetime:
     if moment.tzinfo is None:
         raise damaged("a time with its zone", repr(text), where)
     return moment.astimezone(UTC)
+
+
+def decoded_in(document: Any, key: str, decode: Callable[[str, str], Any], where: str) -> Any:
+    """The decoded text under a key; evidence keeps such texts decoded, except those that cannot be.
+
+    Args:
+        document: A mapping.
+        key: Of the text, or of what was decoded from it.
+        decode: Takes the text and `where`, and says in a CouldNotTell what is wrong with a text that it cannot decode.
+        where: The object, for the message.
+
+    Raises:
+        CouldNotTell: It is missing, or not what it should be.
+    """
+    found = _walk(document, [key])
+    if found is None:
+        raise damaged(f"the field {key}", "it is missing", where)
+    return decode(found, where) if isinstance(found, str) else found
 
 
 def parse_json(text: str, where: str) -> Any:

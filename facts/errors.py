@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from facts.redaction import redact
+
 WHAT_TO_DO = "What to do"
 """Label of a next step where the cause is known: the remedy."""
 
@@ -17,8 +19,8 @@ class ConformanceError(Exception):
 
     Attributes:
         expected: The expected state, as a sentence without a full stop.
-        seen: The observed state; never holds a secret.
-        where: The object, file or address in question.
+        seen: The observed state. It often quotes what was read, so secrets are hidden here.
+        where: The object, file or address in question, likewise.
         remedy: The next step, as it reads behind the label.
         label: The kind of next step: `WHAT_TO_DO` or `WHAT_WOULD_SETTLE_IT`.
     """
@@ -27,10 +29,10 @@ class ConformanceError(Exception):
 
     def __init__(self, *, expected: str, seen: str, where: str, remedy: str) -> None:
         self.expected = expected
-        self.seen = seen
-        self.where = where
+        self.seen = redact(seen).text
+        self.where = redact(where).text
         self.remedy = remedy
-        super().__init__(expected, seen, where, remedy)
+        super().__init__(expected, self.seen, self.where, remedy)
 
     def __str__(self) -> str:
         return f"expected {self.expected}; saw {self.seen} ({self.where}). {self.label}: {self.remedy}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from facts.redaction import hidden_in, redact, without_named
+from facts.masks import TEXT, Mask, kept_for, kept_of
+from facts.redaction import Hiding, hidden_in, redact, without_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Evidence:
         question: The command line, API path or URL, as a person could repeat it.
         subject: The object of the question.
         read_at: UTC time at which the answer was complete.
-        body: The answer, redacted.
+        body: What is kept of the answer: the fields that its parser reads, each text of them redacted by itself. The parser
+            reads exactly this.
         sha256: Hex digest of `body` in UTF-8.
         parser: Dotted name of the function in ``facts`` that turns the body into facts; empty for supporting evidence that
             no verdict stands on.
@@ -86,29 +88,34 @@ def evidence_of(
     parser: Callable[..., object] | None = None,
     exit_code: int | None = None,
     named_secrets: Iterable[str] = (),
+    mask: Mask | None = None,
+    text: bool = False,
 ) -> Evidence:
-    """Makes evidence from a raw answer: redacts it first, then takes its digest.
+    """Makes evidence from a raw answer: takes the part that is kept, without secrets, then its digest.
 
     Args:
         question: The command line, API path or URL.
         subject: The object of the question.
         raw: The answer as it came, secrets included; it goes no further than this function.
         read_at: UTC time of the answer.
-        parser: The function in ``facts`` that turns the answer into facts.
+        parser: The function in ``facts`` that turns the answer into facts; declared with `facts.masks.keeps`.
         exit_code: Of a command.
         named_secrets: Further values to hide, see `facts.redaction.redact`.
+        mask: What to keep, where that is not what the parser was declared with: a list of objects, a ConfigMap of one kind.
+        text: The answer is text and stays so, even where it happens to be JSON (a log).
     """
     named = tuple(named_secrets)
-    clean = redact(raw, named)
+    hiding = Hiding(named)
+    body = kept_of(raw, TEXT if text else mask or (kept_for(parser) if parser else None), hiding)
     return Evidence(
         id=f"ev-{secrets.token_hex(8)}",
         question=redact(question, named).text,
         subject=hidden_in(subject, named),
         read_at=read_at,
-        body=clean.text,
-        sha256=_digest(clean.text),
+        body=body,
+        sha256=_digest(body),
         parser=f"{parser.__module__}.{parser.__qualname__}" if parser else "",
-        redactions=clean.count,
+        redactions=hiding.count,
         exit_code=exit_code,
     )
 

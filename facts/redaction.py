@@ -1,121 +1,36 @@
-"""Removal of secrets from text at the moment of reading, before anything else sees it.
+"""Removal of secrets from what was read, at the moment of reading, before anything else sees it.
 
-What counts as a secret: private keys (PEM), JSON Web Tokens, bearer headers, the key and token fields of a kubeconfig,
-tokens given as flags, and whatever values the caller names. Public things (certificates, JWKS, SPIFFE IDs, serials) stay:
+The forms are in `facts.secret_forms`: private keys, tokens, headers, and the values of fields, flags and variables that are
+named like secrets; besides, whatever values the caller names. Public things (certificates, JWKS, SPIFFE IDs, serials) stay:
 they are the evidence.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+from facts.secret_forms import MARK, Span, is_secret, is_secret_flag, material, values
 
-MARK = "[redacted]"
+T = TypeVar("T")
 
 SHORTEST = 8
 """Characters below which a named value is not hidden: it would hide ordinary words."""
 
+DEEPEST = 100
+"""Levels of a document below which nothing is kept; no API nests so deeply."""
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One form that secrets have.
+PASSES = 8
+"""Times that a text is looked through, since what is left of it may look like a secret again; then it is hidden whole."""
 
-    Attributes:
-        pattern: Finds each.
-        replacement: The replacement, as `re.sub` takes it.
-        needles: Texts of which every match of the pattern contains one. A search for them costs a fraction of the
-            pattern's cost, and hardly any text has one.
-        any_case: The pattern ignores case; the needles are in lower case then.
-    """
-
-    pattern: re.Pattern[str]
-    replacement: str | Callable[[re.Match[str]], str]
-    needles: tuple[str, ...]
-    any_case: bool = False
-
-    def may_match(self, text: str) -> bool:
-        """False only where the pattern certainly finds nothing."""
-        if self.any_case:
-            if not text.isascii():  # there are letters beyond ASCII that a pattern takes for some of ASCII's
-                return True
-            text = text.lower()
-        return any(needle in text for needle in self.needles)
-
-    def applied(self, text: str) -> tuple[str, int]:
-        """The text without what the pattern finds, and how often it found something."""
-        return self.pattern.subn(self.replacement, text)
-
-
-def _without_value(field: re.Match[str]) -> str:
-    key, *quotes = field.groups()
-    opening, closing = ([q for q in quotes if q] or ["", ""])[:2]
-    return f"{key}{opening}{MARK}{closing}"
-
-
-_AFTER_WHAT_STAYS = rf"\g<1>{MARK}"
-
-RULES = (
-    Rule(
-        re.compile(
-            r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----.*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----|\Z)", re.DOTALL
-        ),
-        MARK,
-        ("PRIVATE KEY-----",),
-    ),
-    # The same key in one line of base64, as kubeconfigs and Secrets carry it ("-----BEGIN" is "LS0tLS1CRUdJTi" in base64);
-    # a certificate in base64 starts alike, so the words after BEGIN decide ("RSA PRI", "EC PRIV", "PRIVATE", "ENCRYPT").
-    Rule(
-        re.compile(r"LS0tLS1CRUdJTiB(?:SU0EgUFJJ|FQyBQUkl|QUklWQVRF|FTkNSWVBU)[A-Za-z0-9+/=]+"),
-        MARK,
-        ("LS0tLS1CRUdJTiB",),
-    ),
-    Rule(re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), MARK, (".eyJ",)),
-    Rule(
-        re.compile(r"(?i)\b(bearer\s+)(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}"),
-        _AFTER_WHAT_STAYS,
-        ("bearer",),
-        any_case=True,
-    ),
-    Rule(
-        re.compile(r"(?m)^(\s+token:\s+)(?!\[redacted\])(?=[A-Za-z0-9._-]{20,}\s*$)\S+"),
-        _AFTER_WHAT_STAYS,
-        ("token:",),
-    ),
-    # A token among a container's arguments or in the variable that tbot takes it from; also as JSON inside JSON.
-    Rule(
-        re.compile(
-            r"""((?:--token(?:=|\\*"\s*,\s*\\*")|\bTELEPORT_BOT_TOKEN(?:=|\\*"\s*,\s*\\*"value\\*"\s*:\s*\\*")))"""
-            r"""(?!\[redacted\])[^\s"',\\\[\]{}]+"""
-        ),
-        _AFTER_WHAT_STAYS,
-        ("--token", "TELEPORT_BOT_TOKEN"),
-    ),
-    # tbot's join URI with the join method `token`: the name of the token, which is the secret, stands where a user would.
-    Rule(
-        re.compile(r"(\btbot\+\w+\+token://)(?!\[redacted\])[^@:/\s\"'\\]+"),
-        _AFTER_WHAT_STAYS,
-        ("+token://",),
-    ),
-    Rule(
-        re.compile(
-            r"""(?im)(\\*["']?\b(?:client-key-data|client_secret|password|join_secret|registration_secret)\\*["']?\s*[:=]\s*)(?:"""
-            # A quoted value ends at its own quote, blanks and escaped quotes inside; JSON inside JSON has them escaped.
-            r"""(")(?!\[redacted\])(?:\\.|[^"\\])+(")|"""
-            r"""(')(?!\[redacted\])[^']+(')|"""
-            r"""(\\+")(?!\[redacted\]).+?(\\+")|"""
-            r"""(?!\[redacted\]|true\b|false\b|null\b)[^\s"',}{\[\]\\]+)"""
-        ),
-        _without_value,
-        ("client-key-data", "client_secret", "password", "join_secret", "registration_secret"),
-        any_case=True,
-    ),
-)
-"""In the order in which they are applied."""
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.:_-]{0,251}[a-z0-9])?")
+"""What Kubernetes takes for the name of an object."""
+_BETWEEN_LINES = re.compile(r"(?:\s|\\{1,8}[nr]){0,16}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_JWK_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k", "oth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +46,102 @@ class Redacted:
     count: int
 
 
-def redact(text: str, named_secrets: Iterable[str] = ()) -> Redacted:
+def redact(text: str, named_secrets: Iterable[str] = (), *, certain: bool = False) -> Redacted:
     """Replaces every secret in `text`; idempotent.
 
     Args:
-        text: Anything that was read: a log, an API object, a command's output.
+        text: Anything that was read: a log, a command's output, one text of a document.
         named_secrets: Further values to hide wherever they stand (those under `SHORTEST` characters are ignored).
+        certain: Only what tells by itself, whatever stands before it: no name of an object looks like that.
     """
+    text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)  # no file could hold it
     count = 0
-    for rule in RULES:
-        if rule.may_match(text):
-            text, found = rule.applied(text)
-            count += found
+    for _ in range(PASSES):
+        if not (spans := _merged(text, [*material(text), *(() if certain else values(text))])):
+            break
+        text, count = _replaced(text, spans), count + len(spans)
+    else:
+        text = MARK
     named = without_named(text, named_secrets)
     return Redacted(named.text, count + named.count)
+
+
+def _merged(text: str, found: Iterable[Span]) -> list[Span]:
+    """Spans in their order; those that touch or overlap, or that only a line break divides, are one secret."""
+    merged: list[Span] = []
+    for start, end in sorted(found):
+        if merged and (start <= merged[-1][1] or _BETWEEN_LINES.fullmatch(text, merged[-1][1], start)):
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _replaced(text: str, spans: Iterable[Span]) -> str:
+    pieces, at = [], 0
+    for start, end in spans:
+        pieces += [text[at:start], MARK]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+@dataclass(slots=True)
+class Hiding:
+    """Hides secrets, one text at a time, and counts them.
+
+    Attributes:
+        named: Further values to hide.
+        count: Number of secrets hidden so far.
+    """
+
+    named: tuple[str, ...] = ()
+    count: int = 0
+
+    def text(self, text: str) -> str:
+        """Any text without its secrets."""
+        return self._counted(redact(text, self.named))
+
+    def name(self, text: str) -> str:
+        """A name that identifies an object: it stays, unless it is a named secret, or could not be a name."""
+        return self._counted(without_named(text, self.named) if _NAME.fullmatch(text) else redact(text, self.named))
+
+    def words(self, words: Iterable[str]) -> list[str]:
+        """A command line, the words after flags of secrets hidden."""
+        found, hide = [], False
+        for word in words:
+            found.append(self._whole(word) if hide and not word.startswith(("-", "/")) else self.text(word))
+            hide = is_secret_flag(word)
+        return found
+
+    def document(self, value: Any, depth: int = 0) -> Any:
+        """A document of which no parser says what to keep: each text by itself, under the name that it has there."""
+        if depth > DEEPEST:
+            return self._whole(str(value))
+        if isinstance(value, list):
+            if all(isinstance(each, str) for each in value):
+                return self.words(value)
+            return [self.document(each, depth + 1) for each in value]
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): each for key, each in self._fields(value, depth)}
+        return self.text(value) if isinstance(value, str) else value
+
+    def _fields(self, fields: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
+        named = fields.get("name")
+        for key, each in fields.items():
+            secret = isinstance(each, str) and (
+                is_secret(str(key), each)
+                or (key == "value" and isinstance(named, str) and is_secret(named, each, sure=True))
+                or (key in _JWK_PRIVATE and "kty" in fields)
+            )
+            yield key, self._whole(each) if secret else self.document(each, depth + 1)
+
+    def _whole(self, text: str) -> str:
+        self.count += text != MARK
+        return MARK
+
+    def _counted(self, clean: Redacted) -> str:
+        self.count += clean.count
+        return clean.text
 
 
 def without_named(text: str, named_secrets: Iterable[str]) -> Redacted:

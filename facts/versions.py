@@ -12,6 +12,7 @@ from functools import total_ordering
 from typing import Any
 
 from facts.document import damaged, need
+from facts.masks import TEXT, Fields, keeps, only
 
 _VERSION = re.compile(
     r"v?(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)(?:\.(?P<patch>0|[1-9]\d*))?"
@@ -102,6 +103,7 @@ class Tool:
     evidence: tuple[str, ...] = ()
 
 
+@keeps(only("gitVersion"))
 def parse_server_version(document: Any) -> Version:
     """Reads the API server's ``/version``.
 
@@ -111,6 +113,7 @@ def parse_server_version(document: Any) -> Version:
     return Version.parse(need(document, "gitVersion", str, "/version"), "/version")
 
 
+@keeps(Fields({"clientVersion": only("gitVersion")}))
 def parse_kubectl_version(document: Any) -> Version:
     """Reads ``kubectl version --client -o json``.
 
@@ -120,6 +123,7 @@ def parse_kubectl_version(document: Any) -> Version:
     return Version.parse(need(document, "clientVersion.gitVersion", str, "kubectl version"), "kubectl version")
 
 
+@keeps(Fields({"clientVersion": only("version")}))
 def parse_istioctl_version(document: Any) -> Version:
     """Reads ``istioctl version --remote=false -o json``.
 
@@ -129,6 +133,7 @@ def parse_istioctl_version(document: Any) -> Version:
     return Version.parse(need(document, "clientVersion.version", str, "istioctl version"), "istioctl version")
 
 
+@keeps(TEXT)
 def parse_tctl_version(text: str) -> Version:
     """Reads ``tctl version``: ``Teleport v18.6.4 git:… go1.24.7``.
 

@@ -8,15 +8,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
+from facts.recorder import Recorder
+from facts.redaction import redact
 from observe.limits import PIECE, too_large
 from settings import DEFAULT_SIZES
 
@@ -28,7 +30,7 @@ class CommandResult:
     Attributes:
         argv: The command line.
         exit_code: As the process ended.
-        stdout: Unredacted; goes to a parser, never to an output.
+        stdout: Unredacted until it was recorded for a parser; never goes to an output.
         stderr: Likewise.
         ended_at: UTC.
         evidence: Ids of the readings, where the answer was recorded.
@@ -47,7 +49,12 @@ class CommandResult:
         return shlex.join(self.argv)
 
     def as_evidence(
-        self, subject: ObjectRef, *, parser: Callable[..., object] | None = None, shown_as: str = ""
+        self,
+        subject: ObjectRef,
+        *,
+        parser: Callable[..., object] | None = None,
+        shown_as: str = "",
+        named_secrets: Iterable[str] = (),
     ) -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
@@ -55,18 +62,40 @@ class CommandResult:
             subject: The object that the command read.
             parser: Parser of standard output; evidence with a parser holds standard output alone.
             shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
+            named_secrets: Further values to hide.
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
             body += f"\n--- standard error ---\n{self.stderr}"
         return evidence_of(
-            shown_as or self.line, subject, body, read_at=self.ended_at, parser=parser, exit_code=self.exit_code
+            shown_as or self.line,
+            subject,
+            body,
+            read_at=self.ended_at,
+            parser=parser if self.exit_code == 0 else None,
+            exit_code=self.exit_code,
+            named_secrets=named_secrets,
         )
 
+    def recorded(
+        self,
+        recorder: Recorder,
+        subject: ObjectRef,
+        *,
+        parser: Callable[..., object] | None = None,
+        shown_as: str = "",
+        named_secrets: Iterable[str] = (),
+    ) -> CommandResult:
+        """Records the answer, see `as_evidence`. Returns it as it was recorded, for the parser to read nothing else."""
+        kept = self.as_evidence(subject, parser=parser, shown_as=shown_as, named_secrets=named_secrets)
+        evidence = (recorder.record(kept),)
+        return replace(self, stdout=kept.body, evidence=evidence) if kept.parser else replace(self, evidence=evidence)
+
     def tail(self, characters: int = 800) -> str:
-        """The end of its output, for an error message."""
+        """The end of its output without secrets, for a message."""
         said = (self.stderr.strip() or self.stdout.strip()).replace("\r", "")
-        return said[-characters:]
+        # A secret that is cut in two is harder to tell.
+        return redact(said[-characters - LONGEST_SECRET :]).text[-characters:]
 
 
 class EndedBySignal(CouldNotTell):
@@ -75,6 +104,9 @@ class EndedBySignal(CouldNotTell):
     Ctrl-C goes to a whole process group, and reaches a command that has not left the group yet.
     """
 
+
+LONGEST_SECRET = 8192
+"""Characters of a long secret, such as a key of 4096 bits in PEM."""
 
 STOP_INTERVAL = 0.2
 """Seconds between two calls of `stop`."""

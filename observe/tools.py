@@ -90,13 +90,9 @@ class Tools:
         return run(argv, timeout=self.timeout, limit=self.limit)
 
     def _tool(self, name: str, words: Sequence[str], result: CommandResult, parse: Callable[[Any], Version]) -> Tool:
-        recorded = result.as_evidence(
-            ObjectRef("Host", name),
-            parser=parse,
-            shown_as=shlex.join([name, *words]),
-        )
-        evidence = self.recorder.record(recorded)
-        return Tool(name, parse(decoded(result.stdout)), (evidence,))
+        subject, line = ObjectRef("Host", name), shlex.join([name, *words])
+        recorded = result.recorded(self.recorder, subject, parser=parse, shown_as=line)
+        return Tool(name, parse(decoded(recorded.stdout)), recorded.evidence)
 
 
 def no_admin_session(where: str) -> NotGiven:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from facts.declared import At, Declared, read
-from facts.kubernetes.objects import named
+from facts.kubernetes.objects import named, object_with
+from facts.masks import keeps
 
 CONTROLLER = "istio.io/gateway-controller"
 """The name of istiod in the classes whose gateways it deploys. Source: Istio, Kubernetes Gateway API."""
@@ -28,6 +29,7 @@ class GatewayClass(Declared):
     evidence: tuple[str, ...] = ()
 
 
+@keeps(object_with(GatewayClass))
 def parse_gateway_class(document: Any, evidence: tuple[str, ...] = ()) -> GatewayClass:
     """Reads a gateway.networking.k8s.io/v1 GatewayClass.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from facts.document import maybe
 from facts.kubernetes.objects import Pod, parse_pod
+from facts.masks import keeps, kept_for, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class DryRun:
     evidence: tuple[str, ...]
 
 
+@keeps(kept_for(parse_pod).merged(only("message", "reason", "code")))
 def parse_dry_run(document: Any, evidence: tuple[str, ...] = (), where: str = "dry run of a pod") -> DryRun:
     """Reads the answer to a dry run: a pod, or the Status of a refusal.
 

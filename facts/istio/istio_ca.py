@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from facts.document import damaged
 from facts.kubernetes.objects import ConfigMap
+from facts.masks import only
 from facts.svid import Certificate, parse_certificates
 
 CONFIG_MAP = "istio-ca-root-cert"
 KEY = "root-cert.pem"
+KEPT = only(KEY)
+"""What is kept of the texts of that ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Read, Text, Texts, read
-from facts.document import damaged, need, parse_yaml
+from facts.declared import At, Declared, Read, Text, Texts, mask_of, read
+from facts.document import decoded_in, parse_json, parse_yaml
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.workloads import DaemonSet, Deployment
+from facts.masks import KEY, OPEN, Decoded, Fields, yaml_document
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
 
@@ -62,7 +63,7 @@ class Injector(Declared):
         evidence: Ids of the readings.
     """
 
-    templates: Mapping[str, str]
+    templates: Annotated[Mapping[str, str], OPEN]
     default_templates: Annotated[Texts, At("defaultTemplates")]
     hub: str
     tag: str
@@ -73,6 +74,14 @@ class Injector(Declared):
 class _Values(Declared):
     hub: Annotated[Text, At("global.hub")]
     tag: Annotated[Text, At("global.tag"), Read(Any, str)]
+
+
+KEPT_OF_MESH = Fields({"mesh": Decoded(yaml_document, mask_of(MeshConfig))}, others=KEY)
+"""What is kept of the texts of the ConfigMap ``istio``."""
+KEPT_OF_INJECTOR = Fields(
+    {"config": Decoded(yaml_document, mask_of(Injector)), "values": Decoded(json.loads, mask_of(_Values))}, others=KEY
+)
+"""What is kept of the texts of the ConfigMap ``istio-sidecar-injector``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +150,8 @@ def parse_mesh_config(config_map: ConfigMap) -> MeshConfig:
         CouldNotTell: It has no key ``mesh``, or that is not a YAML mapping.
     """
     where = f"ConfigMap {config_map.namespace}/{config_map.name}, key mesh"
-    mesh = parse_yaml(need(config_map.data, ["mesh"], str, where), where)
-    return read(MeshConfig, {} if mesh is None else mesh, where, evidence=config_map.evidence)
+    mesh = decoded_in(config_map.data, "mesh", parse_yaml, where)
+    return read(MeshConfig, mesh or {}, where, evidence=config_map.evidence)
 
 
 def parse_injector(config_map: ConfigMap) -> Injector:
@@ -152,10 +161,6 @@ def parse_injector(config_map: ConfigMap) -> Injector:
         CouldNotTell: It has no key ``config`` or ``values``, or one of them is damaged.
     """
     where = f"ConfigMap {config_map.namespace}/{config_map.name}"
-    config = parse_yaml(need(config_map.data, ["config"], str, where), f"{where}, key config")
-    try:
-        found = json.loads(need(config_map.data, ["values"], str, where))
-    except ValueError as error:
-        raise damaged("JSON in key values", str(error), where) from error
-    values = read(_Values, found, f"{where}, key values")
+    config = decoded_in(config_map.data, "config", parse_yaml, f"{where}, key config")
+    values = read(_Values, decoded_in(config_map.data, "values", parse_json, f"{where}, key values"), f"{where}, key values")
     return read(Injector, config, where, hub=values.hub, tag=values.tag, evidence=config_map.evidence)

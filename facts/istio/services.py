@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, ListOf, Read, Text, TextMap, read
+from facts.declared import At, Declared, ListOf, Read, Text, read
 from facts.istio.gateways import Gateway
-from facts.kubernetes.objects import named
+from facts.kubernetes.objects import named, object_with
+from facts.kubernetes.pod_spec import Labels
+from facts.masks import keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Service(Declared):
 
     namespace: Annotated[Text, At("metadata.namespace")]
     name: Annotated[str, At("metadata.name")]
-    selector: Annotated[TextMap, At("spec.selector")]
+    selector: Annotated[Labels, At("spec.selector")]
     ports: Annotated[Mapping[str, int], Field(default={}), At("spec.ports"), Read(ListOf[_Port], _numbers)]
     evidence: tuple[str, ...]
 
@@ -49,6 +51,7 @@ class Service(Declared):
         return bool(self.selector) and self.selector.items() <= labels.items()
 
 
+@keeps(object_with(Service))
 def parse_service(document: Any, evidence: tuple[str, ...] = ()) -> Service:
     """Reads a core/v1 Service.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from facts.declared import At, Declared, Text, read
+from facts.declared import At, Declared, Text, mask_of, read
 from facts.document import damaged
+from facts.masks import keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class _Review(Declared):
     asked: Annotated[_Resource | None, At("spec.resourceAttributes")] = None
 
 
+@keeps(mask_of(_Review))
 def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
     """Reads the answer to a SelfSubjectAccessReview; the API server repeats in it what it was asked.
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import jwt
 
-from facts.declared import At, Declared, ListOf, Read, Text, read
+from facts.declared import At, Declared, ListOf, Read, Text, mask_of, read
 from facts.document import damaged
+from facts.masks import Items, keeps, only
 
 LITERAL_PLACEHOLDER = "PASTE_JWKS_HERE"
 
@@ -32,7 +33,7 @@ class Jwks(Declared):
     """
 
     key_ids: Annotated[tuple[str, ...], At("keys"), Read(ListOf[_Key], lambda keys: tuple(key.kid for key in keys))]
-    keys: ListOf[Mapping[str, Any]]
+    keys: Annotated[ListOf[Mapping[str, Any]], Items(only("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y"))]
     evidence: tuple[str, ...] = ()
 
     def lacks(self, other: Jwks) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ def _material(key: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(key.get(name) for name in ("kty", "n", "e", "crv", "x", "y"))
 
 
+@keeps(mask_of(Jwks))
 def parse_jwks(document: Any, evidence: tuple[str, ...] = ()) -> Jwks:
     """Reads a key set.
 

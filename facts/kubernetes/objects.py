@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Flag, Given, ListOf, Many, Read, Text, TextMap, read
+from facts.declared import At, Declared, Flag, Given, ListOf, Many, Read, Text, mask_of, read
 from facts.evidence import ObjectRef
-from facts.kubernetes.pod_spec import PROXY, Container, ContainerStatus, Spec, Volume
+from facts.kubernetes.pod_spec import PROXY, Annotations, Container, ContainerStatus, Labels, Spec, Volume
+from facts.masks import KEY, KEYS, LEAF, Fields, Items, Mask, keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Pod(Declared):
     namespace: Annotated[Text, At("metadata.namespace")]
     name: Annotated[Text, At("metadata.name")]
     uid: Annotated[Text, At("metadata.uid")]
-    labels: Annotated[TextMap, At("metadata.labels")]
-    annotations: Annotated[TextMap, At("metadata.annotations")]
+    labels: Annotated[Labels, At("metadata.labels")]
+    annotations: Annotated[Annotations, At("metadata.annotations")]
     spec: Spec
     phase: Annotated[Text, At("status.phase")]
     ready: Annotated[Flag, At("status.conditions"), Read(ListOf[Condition], lambda found: condition_holds(found, "Ready"))]
@@ -168,7 +169,7 @@ class Node(Declared):
     """
 
     name: Annotated[str, At("metadata.name")]
-    labels: Annotated[TextMap, At("metadata.labels")]
+    labels: Annotated[Labels, At("metadata.labels")]
     kubelet_version: Annotated[str, At("status.nodeInfo.kubeletVersion")]
     taints: Annotated[Many[str], At("spec.taints"), Read(ListOf[_Taint], lambda taints: tuple(map(str, taints)))]
     unschedulable: Annotated[Flag, At("spec.unschedulable")]
@@ -180,15 +181,15 @@ class Labelled(Declared):
     """A namespace: little more than its name and labels."""
 
     name: Annotated[str, At("metadata.name")]
-    labels: Annotated[TextMap, At("metadata.labels")]
-    annotations: Annotated[TextMap, At("metadata.annotations")]
+    labels: Annotated[Labels, At("metadata.labels")]
+    annotations: Annotated[Annotations, At("metadata.annotations")]
     evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Managed(Declared):
     time: Text
-    fields: Annotated[Mapping[str, Any], At("fieldsV1"), Field(default={})]
+    fields: Annotated[Mapping[str, Any], At("fieldsV1"), Field(default={}), Fields({"f:data": KEY})]
 
 
 def _data_changed(managed: Sequence[_Managed]) -> str:
@@ -197,12 +198,14 @@ def _data_changed(managed: Sequence[_Managed]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConfigMap(Declared):
-    """The texts of a ConfigMap.
+    """A ConfigMap.
+
+    Evidence keeps the keys, and what the reader of a ConfigMap says with `config_map_with`.
 
     Attributes:
         namespace: Its namespace.
         name: Its name.
-        data: Its texts by key.
+        data: By key a text, or what was decoded from one.
         evidence: Ids of the readings it was made from.
         changed_at: RFC 3339 time of the last change of a text, by the record that the API server keeps of who manages which
             field; empty where it keeps none.
@@ -210,7 +213,7 @@ class ConfigMap(Declared):
 
     namespace: Annotated[Text, At("metadata.namespace")]
     name: Annotated[str, At("metadata.name")]
-    data: TextMap
+    data: Annotated[Mapping[str, Any], Field(default={}), KEYS]
     evidence: tuple[str, ...]
     changed_at: Annotated[str, At("metadata.managedFields"), Read(ListOf[_Managed], _data_changed)] = ""
 
@@ -240,6 +243,29 @@ class Event(Declared):
     evidence: tuple[str, ...] = field(default=())
 
 
+_KIND = Fields({"kind": LEAF})
+
+
+def list_of(mask: Mask) -> Mask:
+    """What is kept of a list of objects."""
+    return _KIND.merged(Fields({"items": Items(mask)}))
+
+
+def object_with(*kinds: type[Declared]) -> Mask:
+    """What is kept of an object of the API: its kind, and the fields that facts are read from."""
+    return _KIND.merged(mask_of(*kinds))
+
+
+def config_map_with(data: Fields) -> Mask:
+    """What is kept of a ConfigMap of which some texts are read; the keys of the others stay.
+
+    Args:
+        data: The mask of each text that is read; one that is decoded is kept decoded.
+    """
+    return object_with(ConfigMap).merged(Fields({"data": data}))
+
+
+@keeps(object_with(Pod, _Statuses))
 def parse_pod(document: Any, evidence: tuple[str, ...] = ()) -> Pod:
     """Reads a core/v1 Pod.
 
@@ -254,6 +280,7 @@ def parse_pod(document: Any, evidence: tuple[str, ...] = ()) -> Pod:
     return replace(pod, spec=replace(pod.spec, containers=containers))
 
 
+@keeps(object_with(Node))
 def parse_node(document: Any, evidence: tuple[str, ...] = ()) -> Node:
     """Reads a core/v1 Node.
 
@@ -263,6 +290,7 @@ def parse_node(document: Any, evidence: tuple[str, ...] = ()) -> Node:
     return read(Node, document, named("Node", document), evidence=evidence)
 
 
+@keeps(object_with(ConfigMap))
 def parse_config_map(document: Any, evidence: tuple[str, ...] = ()) -> ConfigMap:
     """Reads a core/v1 ConfigMap.
 
@@ -272,6 +300,7 @@ def parse_config_map(document: Any, evidence: tuple[str, ...] = ()) -> ConfigMap
     return read(ConfigMap, document, named("ConfigMap", document), evidence=evidence)
 
 
+@keeps(object_with(Labelled))
 def parse_namespace(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
     """Reads a core/v1 Namespace.
 
@@ -281,6 +310,7 @@ def parse_namespace(document: Any, evidence: tuple[str, ...] = ()) -> Labelled:
     return read(Labelled, document, named("Namespace", document), evidence=evidence)
 
 
+@keeps(object_with(Event))
 def parse_event(document: Any, evidence: tuple[str, ...] = ()) -> Event:
     """Reads a core/v1 Event; every field of it may be missing or null.
 

@@ -5,13 +5,16 @@ Source: the Kubernetes API reference, core/v1 PodSpec.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from facts.declared import At, Declared, Flag, Given, ListOf, Many, Only, Read, Text, TextMap, part
+from facts.declared import At, Declared, Flag, Given, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
+from facts.masks import KEYS, OPEN, WORDS, Fields, Items, Mask, Prepared, only
 
 PROXY = "istio-proxy"
 SOCKET_VOLUME = "workload-socket"
@@ -20,6 +23,24 @@ SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
 """Directory in which Istio's agent and Envoy look for the socket; it cannot be configured."""
 SPIFFE_CSI = "csi.spiffe.io"
 """CSI driver that mounts a node's socket."""
+
+TEMPLATES = "inject.istio.io/templates"
+"""Annotation that names the injection templates of a pod."""
+INJECT = "sidecar.istio.io/inject"
+"""Label or annotation by which a pod refuses injection, or asks for it."""
+
+NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "KUBERNETES_TOKEN_PATH"
+"""Environment variables of tbot that are judged."""
+
+Labels = Annotated[TextMap, OPEN]
+"""Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
+Annotations = Annotated[TextMap, only(TEMPLATES, INJECT)]
+"""Annotations of an object; evidence keeps those alone that are judged."""
+
+
+def is_tbot_image(image: str) -> bool:
+    """Tell whether an image is called tbot, whatever its registry and tag."""
+    return image.partition("@")[0].rpartition("/")[2].startswith("tbot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,11 @@ class ProjectedToken(Declared):
     expiration_seconds: Annotated[int, Field(default=3600), At("serviceAccountToken.expirationSeconds")]
     path: Annotated[Text, At("serviceAccountToken.path")]
 
+    @classmethod
+    def kept_with(cls, fields: Mask) -> Mask:
+        """Other sources of the volume keep their key."""
+        return fields.merged(KEYS)
+
 
 @dataclass(frozen=True, slots=True)
 class Volume(Declared):
@@ -81,6 +107,11 @@ class Volume(Declared):
         At("projected.sources"),
         Only(ProjectedToken, lambda source: "serviceAccountToken" in source),
     ] = ()
+
+    @classmethod
+    def kept_with(cls, fields: Mask) -> Mask:
+        """A source of which no field is judged keeps its key, which names it."""
+        return fields.merged(KEYS)
 
 
 def _with_source(volume: Any) -> Any:
@@ -111,11 +142,35 @@ def _shown(sources: Mapping[str, _Reference]) -> str:
 class _Variable(Declared):
     name: str
     value: Text
-    source: Annotated[Text, At("valueFrom"), Read(dict[str, _Reference], _shown)]
+    source: Annotated[Text, At("valueFrom"), Read(dict[str, _Reference], _shown), Fields(others=mask_of(_Reference))]
+
+
+_REFERENCE = re.compile(r"\$\((\w+)\)")
+
+
+def referred(value: str) -> str:
+    """Name of the variable that the value of another one consists of, as ``$(NAME)``; empty where it does not."""
+    found = _REFERENCE.fullmatch(value)
+    return found[1] if found else ""
+
+
+def _judged_variables(listed: Any) -> Any:
+    """Those variables whose values are judged; applications have secrets in others."""
+    if not isinstance(listed, list):
+        return listed
+    variables = [each for each in listed if isinstance(each, Mapping)]
+    judged = [each for each in variables if each.get("name") in (NODE_NAME, CONFIG_PATH, TOKEN_PATH)]
+    names = {referred(str(each.get("value", ""))) for each in judged}
+    # One that another refers to may hold anything, and is judged by its source alone.
+    sources = [{**each, "value": ""} for each in variables if each.get("name") in names and each not in judged]
+    return [*judged, *sources]
 
 
 def _state_in(state: Mapping[str, Any]) -> str:
     return next((name for name in ("running", "waiting", "terminated") if state.get(name) is not None), "")
+
+
+_STATES = Fields(dict.fromkeys(("running", "waiting", "terminated"), Fields()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +198,7 @@ class ContainerState(Declared):
     ready: bool = False
     started: bool = False
     restarts: Annotated[int, At("restartCount")] = 0
-    state: Annotated[str, Read(dict[str, Any], _state_in)] = ""
+    state: Annotated[str, Read(dict[str, Any], _state_in), _STATES] = ""
     reason: Annotated[str, At("state.waiting.reason", "state.terminated.reason")] = ""
     message: Annotated[str, At("state.waiting.message", "state.terminated.message")] = ""
     exit_code: Annotated[int | None, At("state.terminated.exitCode")] = None
@@ -160,6 +215,30 @@ class ContainerStatus(ContainerState):
     name: str
 
 
+CONFIG_FLAGS = ("-c", "--config")
+"""Flags of tbot before the path of its configuration; also as ``--config=PATH``."""
+_PATH = re.compile(r"/[\w./-]{1,255}")
+
+
+def _judged_words(container: Any) -> Any:
+    """The command line of Istio's and tbot's containers; of others the paths of a configuration, the rest left out.
+
+    tbot's image may have another name. A shell takes ``-c`` as well, before a script, which is no path.
+    """
+    if not isinstance(container, Mapping):
+        return container
+    if container.get("name") == PROXY or is_tbot_image(str(container.get("image", ""))):
+        return container
+    lists = [words if isinstance(words := container.get(key), list) else [] for key in ("command", "args")]
+    words = [str(word) for each in lists for word in each]
+    kept: list[str] = []
+    for word, following in pairwise([*words, ""]):
+        flag, equals, path = word.partition("=")
+        if flag in CONFIG_FLAGS and _PATH.fullmatch(path if equals else following):
+            kept += [word] if equals else [word, following]
+    return {**{key: each for key, each in container.items() if key != "command"}, "args": kept}
+
+
 @dataclass(frozen=True, slots=True)
 class Container(ContainerState):
     """A container: its specification and, for a pod, its state.
@@ -171,8 +250,8 @@ class Container(ContainerState):
         restart_policy: Of an init container; ``Always`` makes it a native sidecar.
         command: Entrypoint given in the specification.
         args: Arguments given in the specification.
-        env: Variables by name. A value taken from elsewhere is shown as ``fieldRef:spec.nodeName``,
-            ``secretKeyRef:NAME/KEY``, ``configMapKeyRef:NAME/KEY`` or ``resourceFieldRef:NAME``.
+        env: Variables by name; evidence keeps those alone that are judged. A value taken from elsewhere is shown as
+            ``fieldRef:spec.nodeName``, ``secretKeyRef:NAME/KEY``, ``configMapKeyRef:NAME/KEY`` or ``resourceFieldRef:NAME``.
         mounts: Volume mounts in the order of the specification.
         run_as_user: ``securityContext.runAsUser`` of the container; None when not given there.
         readiness_probe: It has one; without it Ready means no more than running.
@@ -182,14 +261,21 @@ class Container(ContainerState):
     image: Text
     is_init: bool = False
     restart_policy: Annotated[str, At("restartPolicy")] = ""
-    command: ListOf[str] = ()
-    args: ListOf[str] = ()
+    command: Annotated[ListOf[str], WORDS] = ()
+    args: Annotated[ListOf[str], WORDS] = ()
     env: Annotated[
-        Mapping[str, str], Read(ListOf[_Variable], lambda found: {v.name: v.source or v.value for v in found})
+        Mapping[str, str],
+        Read(ListOf[_Variable], lambda found: {v.name: v.source or v.value for v in found}),
+        Prepared(_judged_variables, Items(mask_of(_Variable))),
     ] = field(default_factory=dict)
     mounts: Annotated[ListOf[VolumeMount], At("volumeMounts")] = ()
     run_as_user: Annotated[int | None, At("securityContext.runAsUser")] = None
     readiness_probe: Annotated[Given, At("readinessProbe")] = False
+
+    @classmethod
+    def kept_with(cls, fields: Mask) -> Mask:
+        """Of the command line of an application, only what may name a configuration of tbot."""
+        return Prepared(_judged_words, fields)
 
     def variable(self, name: str) -> str:
         """The value of an environment variable, empty when it is not set."""
@@ -241,7 +327,7 @@ class PodSpec(Declared):
     volumes: Many[Annotated[Volume, BeforeValidator(_with_source)]]
     host_pid: Annotated[Flag, At("hostPID")]
     host_network: Annotated[Flag, At("hostNetwork")]
-    node_selector: Annotated[TextMap, At("nodeSelector")]
+    node_selector: Annotated[Labels, At("nodeSelector")]
 
     def container(self, name: str) -> Container | None:
         """The container of that name, in either list; the one that has an image wins over a template's fragment."""
@@ -253,5 +339,5 @@ class PodSpec(Declared):
         return next((v for v in self.volumes if v.name == name), None)
 
 
-Spec = Annotated[PodSpec, BeforeValidator(_in_one_list)]
+Spec = Annotated[PodSpec, mask_of(PodSpec, _Lists), BeforeValidator(_in_one_list)]
 """A PodSpec as a document has it, with two lists of containers."""

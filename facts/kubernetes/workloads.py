@@ -5,19 +5,18 @@ Every parser takes the decoded JSON of one object. Source: the Kubernetes API re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Count, Declared, Flag, Many, Read, Text, TextMap, read
+from facts.declared import At, Count, Declared, Flag, Many, Read, Text, read
 from facts.evidence import ObjectRef
-from facts.kubernetes.objects import Condition, condition_holds, named
-from facts.kubernetes.pod_spec import PROXY, PodSpec, Spec
-
-TEMPLATES = "inject.istio.io/templates"
-"""Annotation that names the injection templates of a pod."""
+from facts.kubernetes.objects import Condition, condition_holds, named, object_with
+from facts.kubernetes.pod_spec import PROXY, TEMPLATES, Annotations, Labels, PodSpec, Spec
+from facts.masks import NAME, WORDS, Fields, Items, Prepared, keeps
 
 
 def named_templates(annotations: Mapping[str, str]) -> list[str]:
@@ -29,8 +28,8 @@ def named_templates(annotations: Mapping[str, str]) -> list[str]:
 class PodTemplate(Declared):
     """The template of a Deployment or DaemonSet."""
 
-    labels: Annotated[TextMap, At("metadata.labels")]
-    annotations: Annotated[TextMap, At("metadata.annotations")]
+    labels: Annotated[Labels, At("metadata.labels")]
+    annotations: Annotated[Annotations, At("metadata.annotations")]
     spec: Spec
 
     @property
@@ -60,7 +59,7 @@ class Controller(Declared):
     namespace: Annotated[Text, At("metadata.namespace")]
     name: Annotated[str, At("metadata.name")]
     uid: Annotated[Text, At("metadata.uid")]
-    selector: Annotated[TextMap, At("spec.selector.matchLabels")]
+    selector: Annotated[Labels, At("spec.selector.matchLabels")]
     generation: Annotated[int, At("metadata.generation")]
     observed_generation: Annotated[Count, At("status.observedGeneration")]
     template: Annotated[PodTemplate, At("spec.template")]
@@ -94,7 +93,7 @@ class Deployment(Controller):
         conditions: All conditions.
     """
 
-    labels: Annotated[TextMap, At("metadata.labels")]
+    labels: Annotated[Labels, At("metadata.labels")]
     desired: Annotated[int, Field(default=1), At("spec.replicas")]
     updated: Annotated[Count, At("status.updatedReplicas")]
     available: Annotated[Count, At("status.availableReplicas")]
@@ -128,8 +127,29 @@ class DaemonSet(Controller):
         return self.is_current and 0 < self.desired == self.updated == self.ready
 
 
+RESTARTS = re.compile(r"\brollout\s{1,99}restart\b|\bdelete\s{1,99}(?:-\S{1,99}\s{1,99}){0,9}pods?\b")
+"""Commands of kubectl that restart workloads. Bounded, since anybody may write a CronJob."""
+
+
 def _words(spec: PodSpec) -> str:
     return "\n".join(word for c in spec.containers for word in (*c.command, *c.args))
+
+
+def _restarting(spec: Any) -> Any:
+    """The specification of pods that restart workloads; of others, whose commands are nobody's business, no container."""
+    if not isinstance(spec, Mapping):
+        return spec
+    containers = [c for key in _CONTAINERS if isinstance(spec.get(key), list) for c in spec[key] if isinstance(c, Mapping)]
+    listed = [words for c in containers for key in ("command", "args") if isinstance(words := c.get(key), list)]
+    if RESTARTS.search("\n".join(str(word) for words in listed for word in words)):
+        return spec
+    return {key: [] if key in _CONTAINERS else each for key, each in spec.items()}
+
+
+_CONTAINERS = ("initContainers", "containers")
+_WORDS = Prepared(
+    _restarting, Fields(dict.fromkeys(_CONTAINERS, Items(Fields({"name": NAME, "command": WORDS, "args": WORDS}))))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +161,7 @@ class CronJob(Declared):
         name: Its name.
         schedule: As it is written, e.g. ``*/45 * * * *``.
         suspended: It starts nothing for now.
-        words: The commands and arguments of its containers, in one text.
+        words: The commands and arguments of its containers, in one text; evidence keeps them where they restart something.
         evidence: Ids of the readings it was made from.
     """
 
@@ -149,7 +169,7 @@ class CronJob(Declared):
     name: Annotated[str, At("metadata.name")]
     schedule: Annotated[str, At("spec.schedule")]
     suspended: Annotated[Flag, At("spec.suspend")]
-    words: Annotated[str, At("spec.jobTemplate.spec.template.spec"), Read(Spec, _words)]
+    words: Annotated[str, At("spec.jobTemplate.spec.template.spec"), Read(Spec, _words), _WORDS]
     evidence: tuple[str, ...]
 
     @property
@@ -158,6 +178,7 @@ class CronJob(Declared):
         return ObjectRef("CronJob", self.name, self.namespace)
 
 
+@keeps(object_with(CronJob))
 def parse_cron_job(document: Any, evidence: tuple[str, ...] = ()) -> CronJob:
     """Reads a batch/v1 CronJob.
 
@@ -167,6 +188,7 @@ def parse_cron_job(document: Any, evidence: tuple[str, ...] = ()) -> CronJob:
     return read(CronJob, document, named("CronJob", document), evidence=evidence)
 
 
+@keeps(object_with(Deployment))
 def parse_deployment(document: Any, evidence: tuple[str, ...] = ()) -> Deployment:
     """Reads an apps/v1 Deployment.
 
@@ -176,6 +198,7 @@ def parse_deployment(document: Any, evidence: tuple[str, ...] = ()) -> Deploymen
     return read(Deployment, document, named("Deployment", document), evidence=evidence)
 
 
+@keeps(object_with(DaemonSet))
 def parse_daemon_set(document: Any, evidence: tuple[str, ...] = ()) -> DaemonSet:
     """Reads an apps/v1 DaemonSet.
 

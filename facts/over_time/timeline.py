@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from facts.declared import Declared, ListOf, Time, read
+from facts.masks import WHOLE, keeps
 from facts.over_time.history import History
 from facts.traffic.ledger import Outcome
 from facts.traffic.load import Clock, Load
@@ -294,6 +295,7 @@ def draw_up(
     )
 
 
+@keeps(WHOLE)
 def parse_timeline(document: Any) -> Timeline:
     """Reads a timeline as `Timeline.as_document` writes it.
 

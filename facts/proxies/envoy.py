@@ -16,6 +16,8 @@ from enum import StrEnum
 from typing import Any
 
 from facts.document import damaged, mappings, maybe, need, when
+from facts.masks import KEY, TEXT, Fields, Items, Mask, Prepared, at, keeps, merged, only
+from facts.masks import LEAF as VALUE
 from facts.svid import Certificate, parse_certificates
 from facts.versions import Version
 
@@ -131,6 +133,54 @@ class HttpNormalization:
     escaped_slashes: str
 
 
+STATISTICS = Fields({"stats": Items(only("name", "value"))})
+"""What is kept of an answer to ``/stats?format=json``."""
+
+
+def _identity_alone(entry: Any) -> Any:
+    """A secret that is no identity, such as a gateway's own for its clients, without its content."""
+    if not isinstance(entry, Mapping) or entry.get("name") in (LEAF, ROOT) or "secret" not in entry:
+        return entry
+    return {key: value for key, value in entry.items() if key != "secret"}
+
+
+_SOURCE = Fields(only("inline_string", "inline_bytes").known, others=KEY)
+_CONTENT = merged(
+    Fields({"@type": VALUE, "name": VALUE}, others=KEY),
+    at("tls_certificate.certificate_chain", _SOURCE),
+    at("validation_context.trusted_ca", _SOURCE),
+    at("validation_context.custom_validator_config.name", VALUE),
+    at("validation_context.custom_validator_config.typed_config.trust_domains[].name", VALUE),
+    at("validation_context.custom_validator_config.typed_config.trust_domains[].trust_bundle", _SOURCE),
+)
+_SECRET = merged(only("@type", "name", "version_info", "last_updated"), Fields({"secret": _CONTENT}))
+_ENTRY = Prepared(_identity_alone, _SECRET)
+_SECRETS = Prepared(
+    _identity_alone,
+    merged(_SECRET, Fields({"dynamic_active_secrets": Items(_ENTRY), "dynamic_warming_secrets": Items(_ENTRY)})),
+)
+_BOOTSTRAP = merged(
+    at("node.metadata.file-credential", VALUE),
+    at("node.user_agent_build_version.version", only("major_number", "minor_number", "patch")),
+    at("static_resources.clusters[].name", VALUE),
+    at("static_resources.clusters[].load_assignment.endpoints[].lb_endpoints[].endpoint.address.pipe.path", VALUE),
+)
+_STREAMS = merged(only("name"), Fields({"host_statuses": Items(STATISTICS)}))
+
+
+def listeners_with(typed_config: Mask) -> Mask:
+    """What is kept of a listeners dump.
+
+    Args:
+        typed_config: What is kept of the configuration of each network filter.
+    """
+    chain = Fields({"filters": Items(Fields({"name": VALUE, "typed_config": typed_config}))})
+    listener = Fields({"filter_chains": Items(chain), "default_filter_chain": chain})
+    config = merged(only("@type", "name"), at("active_state.listener", listener))
+    return at("configs[]", merged(config, Fields({"dynamic_listeners": Items(config)})))
+
+
+@keeps(at("configs[]", _SECRETS))
 def parse_secrets(document: Any) -> tuple[Secret, ...]:
     """Reads a secrets dump, whole or as ``?resource=`` cuts it; an empty dump has no secrets.
 
@@ -156,6 +206,7 @@ def parse_secrets(document: Any) -> tuple[Secret, ...]:
     return tuple(found)
 
 
+@keeps(at("configs[]", merged(only("@type"), Fields({"bootstrap": _BOOTSTRAP}))))
 def parse_bootstrap(document: Any) -> Bootstrap:
     """Reads a bootstrap dump, whole or as the mask of `BOOTSTRAP` cuts it.
 
@@ -186,6 +237,7 @@ def parse_bootstrap(document: Any) -> Bootstrap:
     )
 
 
+@keeps(at("cluster_statuses[]", _STREAMS))
 def parse_streams(document: Any) -> SdsStreams:
     """Reads the host statistics of ``sds-grpc`` from ``/clusters?format=json``; a counter that is missing is 0.
 
@@ -204,6 +256,7 @@ def parse_streams(document: Any) -> SdsStreams:
     raise damaged("a cluster sds-grpc", "none", where)
 
 
+@keeps(STATISTICS)
 def parse_uptime(document: Any) -> int:
     """Reads Envoy's uptime in seconds from ``/stats?format=json``; Envoy refreshes it at each flush, every 5 s in Istio.
 
@@ -219,6 +272,7 @@ def parse_uptime(document: Any) -> int:
 _METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)", re.MULTILINE)
 
 
+@keeps(TEXT)
 def parse_agent_metrics(text: str) -> AgentMetrics:
     """Reads the metrics of Istio's agent in Prometheus' text format.
 
@@ -236,6 +290,7 @@ def parse_agent_metrics(text: str) -> AgentMetrics:
     return AgentMetrics(int(csr), any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found))
 
 
+@keeps(listeners_with(only("@type", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action")))
 def parse_normalization(document: Any) -> tuple[HttpNormalization, ...]:
     """Reads every distinct setting of the HTTP connection managers of a listeners dump; none when there is no such filter.
 

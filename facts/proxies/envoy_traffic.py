@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from facts.document import mappings, maybe, need
+from facts.masks import Fields, Items, keeps, only
+from facts.proxies.envoy import STATISTICS
 
 HOSTS = r"/clusters?format=json&filter=^outbound\|(8080|9090)\|"
 ROUTES = "/config_dump?resource=dynamic_route_configs"
@@ -22,6 +24,15 @@ COUNTERS = (
 )
 
 
+_HOST = Fields(
+    {
+        "health_status": only("eds_health_status"),
+        "address": Fields({"socket_address": only("address", "port_value")}),
+    }
+)
+
+
+@keeps(Fields({"cluster_statuses": Items(only("name").merged(Fields({"host_statuses": Items(_HOST)})))}))
 def hosts_of(document: Any) -> frozenset[str]:
     """Addresses, as ``IP:PORT``, that an Envoy would send to.
 
@@ -91,6 +102,7 @@ class Counters:
         return sum(found) if found else None
 
 
+@keeps(STATISTICS)
 def parse_counters(document: Any, evidence: tuple[str, ...] = ()) -> Counters:
     """Reads an answer to `COUNTERS`.
 

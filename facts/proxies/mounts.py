@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from facts.document import damaged
+from facts.masks import TEXT, keeps
 from facts.proxies.identity import PodRef
 
 SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
@@ -49,6 +50,7 @@ class SocketMount:
     evidence: tuple[str, ...]
 
 
+@keeps(TEXT)
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     """Reads a mount table.
 

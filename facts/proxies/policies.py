@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from facts.document import mappings, maybe
-from facts.proxies.envoy import ALL_LISTENERS, INBOUND_LISTENERS, network_filters
+from facts.masks import KEYS, LEAF, Fields, Items, keeps
+from facts.proxies.envoy import ALL_LISTENERS, INBOUND_LISTENERS, listeners_with, network_filters
 
 _MASK = "&mask=name,active_state"
 OF_SIDECAR = INBOUND_LISTENERS + _MASK
@@ -44,6 +45,12 @@ class Policy:
         return f"AuthorizationPolicy {self.namespace}/{self.name} ({self.action})"
 
 
+_RULES = Fields({"action": LEAF, "policies": KEYS})
+_RBAC = Fields({"@type": LEAF, "rules": _RULES, "shadow_rules": _RULES})
+_OF_REQUESTS = Fields({"http_filters": Items(Fields({"typed_config": _RBAC}))})
+
+
+@keeps(listeners_with(_RBAC.merged(_OF_REQUESTS)))
 def parse_policies(document: Any, enforced_by: str) -> tuple[Policy, ...]:
     """Reads the policies of all RBAC filters of a listeners dump, over HTTP and over TCP.
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from facts.document import mappings, maybe, need, when
 from facts.errors import CouldNotTell
+from facts.masks import keeps
+from facts.proxies.envoy import STATISTICS
 
 PUSHES = r"/stats?format=json&filter=^sds\.default\."
 """The question for Envoy's admin interface."""
@@ -43,6 +45,7 @@ def pushed_at(version: str) -> datetime | None:
         return None
 
 
+@keeps(STATISTICS)
 def parse_pushes(document: Any, evidence: tuple[str, ...] = ()) -> Pushes | None:
     """Reads an answer to `PUSHES`; None where the proxy keeps no such statistic.
 

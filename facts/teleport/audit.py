@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from facts.declared import At, Declared, Flag, Read, Text, read
+from facts.declared import At, Declared, Flag, Read, Text, mask_of, read
 from facts.document import damaged, decoded, maybe
+from facts.masks import Lines, keeps, only
 from facts.svid import serial_of
 
 ISSUED = "spiffe.svid.issued"
@@ -53,6 +54,7 @@ class AuditTrail:
     evidence: tuple[str, ...]
 
 
+@keeps(Lines(mask_of(IssuedSvid).merged(only("event", "svid_type", "uid"))))
 def parse_issued(text: str) -> tuple[IssuedSvid, ...]:
     """Reads the X.509 issuances among audit events, one JSON object a line; other events are passed over.
 

@@ -11,8 +11,9 @@ import binascii
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from facts.declared import At, Declared, Only, Read, Texts, read
+from facts.declared import At, Declared, Only, Read, Texts, mask_of, read
 from facts.document import damaged
+from facts.masks import LEAF, Fields, Items, keeps
 from facts.svid import Certificate, parse_der_certificates
 
 _WHERE = "SPIFFE bundle"
@@ -51,6 +52,7 @@ class TrustBundle(Declared):
     authorities: Annotated[
         tuple[Certificate, ...],
         At("keys"),
+        Items(Fields({"use": LEAF, "x5c": Items(LEAF)})),
         Read(Annotated[tuple[_Key, ...], Only(_Key, lambda key: key.get("use") == "x509-svid")], _authorities),
     ]
     evidence: tuple[str, ...] = ()
@@ -61,6 +63,7 @@ class TrustBundle(Declared):
         return frozenset(a.sha256 for a in self.authorities)
 
 
+@keeps(mask_of(TrustBundle))
 def parse_bundle(document: Any, trust_domain: str = "", evidence: tuple[str, ...] = ()) -> TrustBundle:
     """Reads a SPIFFE bundle.
 

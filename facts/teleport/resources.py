@@ -14,8 +14,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, Time, part, read
+from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, Time, mask_of, part, read
 from facts.document import damaged, maybe, need
+from facts.masks import GIVEN, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
 
@@ -97,6 +98,9 @@ def _kubernetes_type(joining: Mapping[str, Any]) -> str:
     return (part(_KubernetesJoining, joining).type or "in_cluster") if joining else ""
 
 
+_JOINING = mask_of(_KubernetesJoining).merged(KEYS)
+
+
 @dataclass(frozen=True, slots=True)
 class JoinToken(Declared):
     """A token resource.
@@ -116,7 +120,7 @@ class JoinToken(Declared):
     roles: Annotated[Texts, At("spec.roles")]
     join_method: Annotated[str, Field(default="token"), At("spec.join_method")]
     bot_name: Annotated[Text, At("spec.bot_name")]
-    kubernetes_type: Annotated[Text, At("spec.kubernetes"), Read(dict[str, Any], _kubernetes_type)]
+    kubernetes_type: Annotated[Text, At("spec.kubernetes"), Read(dict[str, Any], _kubernetes_type), _JOINING]
     allow: Annotated[
         Many[str],
         At("spec.kubernetes.allow"),
@@ -155,6 +159,11 @@ def _denials(deny: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(key for key in _ISSUES if deny.get(key)), *(["rules"] if resources & {"workload_identity", "*"} else []))
 
 
+_DENY = mask_of(_DeniedRules).merged(Fields(dict.fromkeys(_ISSUES, GIVEN)))
+_ALLOW = Fields(others=GIVEN)
+"""Each key, and whether it opens anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Role(Declared):
     """A role.
@@ -174,8 +183,8 @@ class Role(Declared):
     labels_expression: Annotated[Text, At("spec.allow.workload_identity_labels_expression")]
     rules: Annotated[Many[RoleRule], At("spec.allow.rules")]
     evidence: tuple[str, ...] = ()
-    denials: Annotated[tuple[str, ...], At("spec.deny"), Read(dict[str, Any], _denials)] = ()
-    other_access: Annotated[tuple[str, ...], At("spec.allow"), Read(dict[str, Any], _other_access)] = ()
+    denials: Annotated[tuple[str, ...], At("spec.deny"), Read(dict[str, Any], _denials), _DENY] = ()
+    other_access: Annotated[tuple[str, ...], At("spec.allow"), Read(dict[str, Any], _other_access), _ALLOW] = ()
 
     def verbs_on(self, resource: str) -> frozenset[str]:
         """All verbs that it allows on a kind of resource; ``*`` stands for all."""
@@ -228,7 +237,7 @@ class WorkloadIdentity(Declared):
     """
 
     name: Annotated[str, At("metadata.name")]
-    labels: Annotated[TextMap, At("metadata.labels")]
+    labels: Annotated[TextMap, At("metadata.labels"), OPEN]
     spiffe_id: Annotated[str, At("spec.spiffe.id")]
     rules: Annotated[Many[AllowRule], At("spec.rules.allow")]
     maximum_ttl: Annotated[float | None, Field(default=None), At("spec.spiffe.x509.maximum_ttl"), Read(str, _seconds)]
@@ -301,6 +310,11 @@ class BotInstance(Declared):
         return service_account == self.joined_as or (bool(pod) and pod in (self.joined_from, self.hostname))
 
 
+def _resource(*kinds: type[Declared]) -> Mask:
+    return OneOrMany(Fields({"kind": LEAF}).merged(mask_of(*kinds)))
+
+
+@keeps(mask_of(Ping))
 def parse_ping(document: Any, evidence: tuple[str, ...] = ()) -> Ping:
     """Reads the JSON of ``/webapi/ping``.
 
@@ -310,6 +324,7 @@ def parse_ping(document: Any, evidence: tuple[str, ...] = ()) -> Ping:
     return read(Ping, document, "/webapi/ping", evidence=evidence)
 
 
+@keeps(TEXT)
 def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
     """Reads the text of ``tctl status``; the spelling with and without colons is understood.
 
@@ -339,6 +354,7 @@ def _rotation_cell(lines: list[str]) -> str:
     return ""
 
 
+@keeps(_resource(JoinToken))
 def parse_join_token(document: Any, evidence: tuple[str, ...] = ()) -> JoinToken:
     """Reads a token resource.
 
@@ -348,6 +364,7 @@ def parse_join_token(document: Any, evidence: tuple[str, ...] = ()) -> JoinToken
     return _read_one(JoinToken, document, "token", evidence=evidence)
 
 
+@keeps(_resource(Role))
 def parse_role(document: Any, evidence: tuple[str, ...] = ()) -> Role:
     """Reads a role resource.
 
@@ -357,6 +374,7 @@ def parse_role(document: Any, evidence: tuple[str, ...] = ()) -> Role:
     return _read_one(Role, document, "role", evidence=evidence)
 
 
+@keeps(_resource(WorkloadIdentity))
 def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> WorkloadIdentity:
     """Reads a workload_identity resource.
 
@@ -366,6 +384,7 @@ def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> Wo
     return _read_one(WorkloadIdentity, document, "workload_identity", evidence=evidence)
 
 
+@keeps(_resource(WorkloadIdentity))
 def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> tuple[WorkloadIdentity, ...]:
     """Reads all workload_identity resources of ``tctl get workload_identity --format=json``.
 
@@ -375,6 +394,7 @@ def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> 
     return tuple(parse_workload_identity(entry, evidence) for entry in _list(document, "workload_identity"))
 
 
+@keeps(_resource(Bot))
 def parse_bot(document: Any, evidence: tuple[str, ...] = ()) -> Bot:
     """Reads a bot resource.
 
@@ -384,6 +404,7 @@ def parse_bot(document: Any, evidence: tuple[str, ...] = ()) -> Bot:
     return _read_one(Bot, document, "bot", evidence=evidence)
 
 
+@keeps(_resource(BotInstance, _Heartbeats))
 def parse_bot_instances(document: Any, evidence: tuple[str, ...] = ()) -> tuple[BotInstance, ...]:
     """Reads all bot_instance resources of ``tctl get bot_instance --format=json``.
 

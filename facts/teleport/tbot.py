@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from facts.document import when
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume
+from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH, Container, ProjectedToken, Volume, referred
 from facts.kubernetes.workloads import DaemonSet
 from facts.teleport.tbot_config import TbotConfig
 
@@ -42,6 +41,8 @@ class Tbot:
         config_map: Name of the ConfigMap that the file comes from.
         evidence: Ids of all readings.
         config_changed_at: RFC 3339 time of the last change of that ConfigMap's texts; empty where it is not known.
+        join_secret: Name of the join token where it is a secret, to ask tctl for it; no judgment sees it, and `config` has a
+            mark in its place.
     """
 
     daemon_set: DaemonSet
@@ -51,6 +52,7 @@ class Tbot:
     config_map: str
     evidence: tuple[str, ...]
     config_changed_at: str = ""
+    join_secret: str = field(default="", repr=False)
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node started before its configuration changed; tbot reads the file at its start."""
@@ -78,9 +80,9 @@ class Tbot:
     @property
     def node_name(self) -> str:
         """TELEPORT_NODE_NAME of its container, a reference to another variable resolved; empty where it is not set."""
-        named = self.container.variable("TELEPORT_NODE_NAME")
-        referred = re.fullmatch(r"\$\((\w+)\)", named)
-        return self.container.variable(referred[1]) if referred else named
+        named = self.container.variable(NODE_NAME)
+        other = referred(named)
+        return self.container.variable(other) if other else named
 
     @property
     def kubelet_address(self) -> KubeletAddress:
@@ -106,7 +108,7 @@ class Tbot:
     @property
     def join_token_file(self) -> ProjectedToken | None:
         """The projected token that tbot joins with: its path is what the configuration or KUBERNETES_TOKEN_PATH names."""
-        path = self.config.token_path or self.container.variable("KUBERNETES_TOKEN_PATH")
+        path = self.config.token_path or self.container.variable(TOKEN_PATH)
         for mount in self.container.mounts:
             if path.startswith(mount.path.rstrip("/") + "/"):
                 volume = self.daemon_set.template.spec.volume(mount.name)

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Flag, Only, Read, Selector, Text, part, read
+from facts.declared import At, Declared, Flag, Only, Read, Selector, Text, mask_of, part, read
 from facts.document import damaged, maybe, parse_yaml
+from facts.masks import KEYS, LEAF, NAME, Decoded, Fields, Mask, yaml_document
 
 DEFAULT_CREDENTIAL_TTL = 3600.0
 DEFAULT_RENEWAL_INTERVAL = 1200.0
@@ -98,10 +99,25 @@ class WorkloadApi(Declared):
     selector_name: Annotated[Text, At("selector.name")]
     selector_labels: Annotated[Selector, At("selector.labels")]
     kubernetes: Annotated[
-        KubernetesAttestor | None, Field(default=None), At("attestors.kubernetes"), Read(dict[str, Any], _attestor)
+        KubernetesAttestor | None,
+        Field(default=None),
+        At("attestors.kubernetes"),
+        Read(dict[str, Any], _attestor),
+        mask_of(KubernetesAttestor),
     ]
     credential_ttl: Annotated[float, Read(Any, _seconds)]
     renewal_interval: Annotated[float, Read(Any, _seconds)]
+
+    @classmethod
+    def kept_with(cls, fields: Mask) -> Mask:
+        """Unknown keys stay, in each mapping that is looked through for them."""
+        kept = fields.merged(Fields({"type": LEAF}))
+        for way in _SERVICE_KEYS:
+            inner: Mask = KEYS
+            for key in reversed([key for key in way.split(".") if key]):
+                inner = Fields({key: inner})
+            kept = kept.merged(inner)
+        return kept
 
     @property
     def socket_path(self) -> str:
@@ -154,7 +170,7 @@ class TbotConfig(Declared):
     """
 
     proxy_server: Text
-    token: Annotated[Text, At("onboarding.token")]
+    token: Annotated[Text, At("onboarding.token"), NAME]
     join_method: Annotated[Text, At("onboarding.join_method")]
     token_path: Annotated[Text, At("onboarding.kubernetes.token_path")]
     insecure: Flag
@@ -163,6 +179,15 @@ class TbotConfig(Declared):
     ]
     unknown_keys: tuple[str, ...]
     evidence: tuple[str, ...] = ()
+
+    @classmethod
+    def kept_with(cls, fields: Mask) -> Mask:
+        """Keys that tbot does not know stay, and those of settings that are not judged."""
+        return fields.merged(mask_of(_Lifetimes)).merged(KEYS)
+
+
+KEPT = Decoded(yaml_document, mask_of(TbotConfig))
+"""What is kept of the file."""
 
 
 def join_secrets(text: str) -> tuple[str, ...]:
@@ -177,18 +202,18 @@ def join_secrets(text: str) -> tuple[str, ...]:
     return tuple(token for token in dict.fromkeys(_TOKEN.findall(text)) if not token.startswith("/"))
 
 
-def parse_tbot_config(text: str, evidence: tuple[str, ...] = (), where: str = "tbot.yaml") -> TbotConfig:
+def parse_tbot_config(file: Any, evidence: tuple[str, ...] = (), where: str = "tbot.yaml") -> TbotConfig:
     """Reads tbot's configuration file.
 
     Args:
-        text: The YAML.
+        file: The YAML, or what was decoded from it.
         evidence: Ids of the readings.
         where: The ConfigMap and key it comes from, for messages.
 
     Raises:
         CouldNotTell: It is not YAML, not a mapping, or a field is damaged.
     """
-    document = parse_yaml(text, where)
+    document = parse_yaml(file, where) if isinstance(file, str) else file
     lifetimes = read(_Lifetimes, document, where)
     key = "services" if "services" in document else "outputs"
     services = document.get(key)

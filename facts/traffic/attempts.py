@@ -13,6 +13,7 @@ from typing import Any
 from facts.document import damaged, need, parse_json
 from facts.evidence import ObjectRef
 from facts.kubernetes.objects import Pod
+from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.svid import Certificate, parse_certificates
@@ -159,6 +160,7 @@ def parse_relay(text: str) -> tuple[bool, str]:
     return own == node, need(document, "root", str, where)
 
 
+@keeps(WHOLE)
 def parse_tls_client(text: str) -> tuple[tuple[Certificate, ...], AttemptOutcome]:
     """Reads the output of ``manifests/probes/tls_client.py``: the certificates shown, and the outcome.
 

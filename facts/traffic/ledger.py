@@ -17,6 +17,7 @@ from typing import Any
 from facts.document import damaged, mappings, need, texts, when
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
+from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.policies import Policy
@@ -173,6 +174,7 @@ class Exchange:
         return tuple(p for p in self.proxies if p.pod.uid == pod.uid)
 
 
+@keeps(WHOLE)
 def parse_ledger(document: Any, evidence: tuple[str, ...] = ()) -> Ledger:
     """Reads a ledger.
 

@@ -16,6 +16,7 @@ from facts.declared import Declared
 from facts.document import damaged, maybe, need, texts, when
 from facts.errors import CouldNotTell
 from facts.evidence import readings
+from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.traffic.ledger import End, Ledger, Outcome, Peer, Request, Word, of_answer, of_error, parse_end, parse_peers
 
@@ -124,6 +125,7 @@ def reasons(requests: Iterable[Request]) -> Mapping[str, int]:
     return dict(Counter(str(r) for r in requests).most_common())
 
 
+@keeps(WHOLE)
 def parse_load(document: Any, clock: Clock, evidence: tuple[str, ...] = ()) -> Load:
     """Reads the ledger of a load.
 

@@ -22,6 +22,7 @@ from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
+from facts.kubernetes.pod_spec import INJECT
 from facts.kubernetes.workloads import named_templates
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -41,8 +42,6 @@ from judge.identity.proxies import (
 )
 from judge.install.application import cause_of_no_socket, socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
-
-INJECT = "sidecar.istio.io/inject"
 
 
 @dataclass(frozen=True, slots=True)

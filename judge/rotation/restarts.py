@@ -7,11 +7,8 @@ from collections.abc import Collection, Sequence
 
 from facts.evidence import readings
 from facts.finding import Finding
-from facts.kubernetes.workloads import CronJob
+from facts.kubernetes.workloads import RESTARTS, CronJob
 from judge.findings import Claim, listed, problem
-
-RESTARTS = re.compile(r"\brollout\s+restart\b|\bdelete\s+(?:-\S+\s+)*pods?\b")
-"""Commands of kubectl that restart workloads."""
 
 EVERYWHERE = re.compile(r"(?:^|\s)(?:-A|--all-namespaces)\b")
 

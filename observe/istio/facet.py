@@ -9,11 +9,11 @@ from facts.errors import CouldNotTell
 from facts.istio.gateway_api import GatewayClass
 from facts.istio.gateways import Gateway, gateways_of
 from facts.istio.injection import DryRun
-from facts.istio.istio_ca import CONFIG_MAP, IstioAuthorities, parse_istio_authorities
+from facts.istio.istio_ca import CONFIG_MAP, KEPT, IstioAuthorities, parse_istio_authorities
 from facts.istio.mesh import Mesh
 from facts.istio.services import Ingress, Service, ingress_of
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.pod_spec import TEMPLATES
 from facts.proxies.identity import Fleet
 from observe.istio.mesh import read_mesh
 from observe.kubernetes.facet import ClusterFacet
@@ -54,7 +54,7 @@ class IstioFacet:
         return self.cluster.once(ISTIO_AUTHORITIES, self._read_authorities)
 
     def _read_authorities(self) -> IstioAuthorities:
-        found = self.cluster.reader.config_map(self.mesh().namespace, CONFIG_MAP)
+        found = self.cluster.reader.config_map(self.mesh().namespace, CONFIG_MAP, KEPT)
         if isinstance(found, Absent):
             raise CouldNotTell(
                 expected="istiod's own root certificates, which no certificate from Teleport may descend from",

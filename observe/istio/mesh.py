@@ -5,7 +5,7 @@ from __future__ import annotations
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.evidence import readings
-from facts.istio.mesh import Mesh, parse_injector, parse_mesh_config
+from facts.istio.mesh import KEPT_OF_INJECTOR, KEPT_OF_MESH, Mesh, parse_injector, parse_mesh_config
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from observe.kubernetes.cluster import Cluster
@@ -31,8 +31,8 @@ def read_mesh(cluster: Cluster, names: Names) -> Mesh:
     istiod = [d for d in of_istiod if d.namespace == namespace]
     revision = _revision(istiod, namespace)
     suffix = "" if revision == DEFAULT_REVISION else f"-{revision}"
-    mesh_map = _must_be(cluster.config_map(namespace, f"istio{suffix}"))
-    injector_map = _must_be(cluster.config_map(namespace, f"istio-sidecar-injector{suffix}"))
+    mesh_map = _must_be(cluster.config_map(namespace, f"istio{suffix}", KEPT_OF_MESH))
+    injector_map = _must_be(cluster.config_map(namespace, f"istio-sidecar-injector{suffix}", KEPT_OF_INJECTOR))
     config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
     workloads: tuple[Deployment | DaemonSet, ...] = (*everywhere, *cluster.daemon_sets())
     return Mesh(

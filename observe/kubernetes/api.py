@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -25,6 +26,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConf
 from facts.document import Reading, decoded, maybe, need
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
+from facts.masks import Mask
 from facts.recorder import Recorder
 from observe.kubernetes import credentials
 from observe.limits import PIECE, joined, too_large
@@ -167,10 +169,12 @@ class Api:
         subject: ObjectRef,
         *,
         parser: Callable[..., object] | None = None,
+        mask: Mask | None = None,
         query: Mapping[str, str] | None = None,
         absent: bool = False,
         text: bool = False,
         limit: tuple[str, int] | None = None,
+        hides: Callable[[Any], Iterable[str]] = lambda _document: (),
     ) -> Reading:
         """One GET.
 
@@ -178,10 +182,12 @@ class Api:
             path: E.g. ``/api/v1/nodes``.
             subject: The object of the question; an answer that is an object adds uid and resourceVersion.
             parser: The function in ``facts`` that turns the answer into facts.
+            mask: What evidence keeps of the answer, where the parser does not say it: it reads the items of a list.
             query: Query parameters.
             absent: 404 is an answer; the reading's document is None then.
             text: The answer is text and stays so, even where it happens to be JSON (a log).
             limit: Field of `settings.Sizes` and bytes that the answer may have; those of any answer where none are given.
+            hides: Takes the whole answer, decoded; returns secrets in it that only their meaning tells.
 
         Raises:
             CouldNotTell: No answer, or a refusal.
@@ -194,10 +200,18 @@ class Api:
             recorded = evidence_of(question, subject, body, read_at=read_at)
             return Reading(None, self._recorder.record(recorded), read_at)
         self._must_be_fine(status, body, question)
-        return self._reading(question, subject, body, read_at, parser=parser, text=text)
+        secrets = tuple(hides(decoded(body)))
+        self._recorder.hide(*secrets)
+        return self._reading(question, subject, body, read_at, parser=parser, mask=mask, named_secrets=secrets, text=text)
 
     def pages(
-        self, path: str, subject: ObjectRef, *, parser: Callable[..., object], query: Mapping[str, str]
+        self,
+        path: str,
+        subject: ObjectRef,
+        *,
+        parser: Callable[..., object],
+        query: Mapping[str, str],
+        mask: Mask | None = None,
     ) -> Iterator[Reading]:
         """A list, page by page; each page is a reading of its own.
 
@@ -206,6 +220,7 @@ class Api:
             subject: The object of the question.
             parser: The function in ``facts`` that turns an item into facts.
             query: Query parameters.
+            mask: What is kept of a page, see `facts.evidence.evidence_of`.
 
         Raises:
             CouldNotTell: No answer, or a refusal; also of a later page.
@@ -222,7 +237,7 @@ class Api:
                 raise too_large(self._sizes.objects, "objects", f"GET {path} (context {self.context})")
             # Not of the reading, which may hold less than the answer: a list that ends early would be taken for the whole.
             following = maybe(decoded(body), "metadata.continue", "", f"GET {path}")
-            yield self._reading(f"GET {target}", subject, body, read_at, parser=parser)
+            yield self._reading(f"GET {target}", subject, body, read_at, parser=parser, mask=mask)
             if not following:
                 return
 
@@ -274,16 +289,19 @@ class Api:
         read_at: datetime,
         *,
         parser: Callable[..., object] | None = None,
+        mask: Mask | None = None,
         named_secrets: Iterable[str] = (),
         text: bool = False,
     ) -> Reading:
-        """Records an answer and decodes the recorded text, so that parsers see the redacted answer."""
+        """Records what is kept of an answer and decodes that again, so that parsers see nothing else."""
         document = decoded(body)
         metadata = document.get("metadata") if isinstance(document, Mapping) else None
         if isinstance(metadata, Mapping):
             uid, version = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
             subject = replace(subject, uid=subject.uid or uid, resource_version=subject.resource_version or version)
-        recorded = evidence_of(question, subject, body, read_at=read_at, parser=parser, named_secrets=named_secrets)
+        recorded = evidence_of(
+            question, subject, body, read_at=read_at, parser=parser, mask=mask, named_secrets=named_secrets, text=text
+        )
         seen = recorded.body if text else decoded(recorded.body)
         return Reading(seen, self._recorder.record(recorded), read_at)
 

@@ -6,11 +6,10 @@ It never lists or reads Secrets.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.errors import CouldNotTell
@@ -26,6 +25,8 @@ from facts.kubernetes.objects import (
     Labelled,
     Node,
     Pod,
+    config_map_with,
+    list_of,
     parse_config_map,
     parse_event,
     parse_namespace,
@@ -33,6 +34,7 @@ from facts.kubernetes.objects import (
     parse_pod,
 )
 from facts.kubernetes.workloads import CronJob, DaemonSet, Deployment, parse_cron_job, parse_daemon_set, parse_deployment
+from facts.masks import KEYS, Fields, Mask, kept_for
 from facts.recorder import Recorder
 from facts.versions import Version, parse_server_version
 from observe.command import CommandResult
@@ -112,9 +114,23 @@ class Cluster:
         """All CronJobs."""
         return self._objects("/apis/batch/v1", "cronjobs", parse_cron_job)
 
-    def config_map(self, namespace: str, name: str) -> ConfigMap | Absent:
-        """One ConfigMap."""
-        return self._object("/api/v1", "configmaps", ObjectRef("ConfigMap", name, namespace), parse_config_map)
+    def config_map(
+        self,
+        namespace: str,
+        name: str,
+        texts: Fields = KEYS,
+        hides: Callable[[Any], Iterable[str]] = lambda _document: (),
+    ) -> ConfigMap | Absent:
+        """One ConfigMap.
+
+        Args:
+            namespace: Its namespace.
+            name: Its name.
+            texts: What is kept of its texts; without it their keys.
+            hides: See `Api.get`.
+        """
+        ref = ObjectRef("ConfigMap", name, namespace)
+        return self._object("/api/v1", "configmaps", ref, parse_config_map, mask=config_map_with(texts), hides=hides)
 
     def services(self, namespace: str) -> tuple[Service, ...]:
         """Services of one namespace."""
@@ -255,7 +271,7 @@ class Cluster:
         ref = ObjectRef("Pod", pod, namespace)
         done = self.execute(ref, container, argv)
         question = f"kubectl exec -n {namespace} {pod} -c {container} -- {done.line}"
-        return replace(done, evidence=(self.recorder.record(done.as_evidence(ref, parser=parser, shown_as=question)),))
+        return done.recorded(self.recorder, ref, parser=parser, shown_as=question)
 
     def execute(self, pod: ObjectRef, container: str, argv: Sequence[str]) -> CommandResult:
         """As `exec_in`, for a reader that records the answer itself."""
@@ -277,15 +293,26 @@ class Cluster:
         path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
         subject = ObjectRef("List", plural, namespace)
         query = {"labelSelector": selector} if selector else {}
+        mask = list_of(kept_for(parse))
         return tuple(
             item
-            for page in self.api.pages(path, subject, query=query, parser=parse)
+            for page in self.api.pages(path, subject, query=query, parser=parse, mask=mask)
             for item in parse_items(page.document, parse, (page.evidence,), path)
         )
 
-    def _object(self, group: str, plural: str, ref: ObjectRef, parse: Callable[..., T]) -> T | Absent:
+    def _object(
+        self,
+        group: str,
+        plural: str,
+        ref: ObjectRef,
+        parse: Callable[..., T],
+        *,
+        mask: Mask | None = None,
+        hides: Callable[[Any], Iterable[str]] = lambda _document: (),
+    ) -> T | Absent:
         scope = f"/namespaces/{ref.namespace}" if ref.namespace else ""
-        reading = self.api.get(f"{group}{scope}/{plural}/{ref.name}", ref, parser=parse, absent=True)
+        path = f"{group}{scope}/{plural}/{ref.name}"
+        reading = self.api.get(path, ref, parser=parse, mask=mask, absent=True, hides=hides)
         if reading.document is None:
             return Absent(ref, (reading.evidence,))
         return parse(reading.document, evidence=(reading.evidence,))

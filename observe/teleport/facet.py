@@ -86,7 +86,8 @@ class TeleportFacet:
 
     def token_name(self) -> str:
         """Name of the join token in tbot's configuration; the guide's where it has none."""
-        return self.tbot.installed().config.token or self.cluster.names.token
+        tbot = self.tbot.installed()
+        return tbot.join_secret or tbot.config.token or self.cluster.names.token
 
     def kubernetes_type(self) -> str:
         """Type of the Kubernetes join in the token; the guide's ``static_jwks`` where no admin tctl can read it."""

@@ -223,12 +223,9 @@ class TeleportSession:
 
     def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object]) -> tuple[CommandResult, str]:
         result = self.tctl(words)
-        recorded = result.as_evidence(
-            subject,
-            parser=parse if result.exit_code == 0 else None,
-            shown_as=f"tctl {' '.join(words)}",
-        )
-        return result, self._recorder.record(recorded)
+        secrets, line = _join_secrets(result.stdout), f"tctl {' '.join(words)}"
+        recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets)
+        return recorded, recorded.evidence[0]
 
     @staticmethod
     def _must_have_worked(result: CommandResult) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
+from typing import Any
 
-from facts.document import Absent
+from facts.document import Absent, maybe
 from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.kubernetes.objects import ConfigMap
-from facts.kubernetes.pod_spec import Container, VolumeMount
+from facts.kubernetes.pod_spec import CONFIG_FLAGS, CONFIG_PATH, Container, VolumeMount, is_tbot_image
 from facts.kubernetes.workloads import DaemonSet
+from facts.masks import KEY, Fields
 from facts.teleport.tbot import Tbot
-from facts.teleport.tbot_config import join_secrets, parse_tbot_config
+from facts.teleport.tbot_config import KEPT, join_secrets, parse_tbot_config
 from observe.kubernetes.cluster import Cluster
 from settings import Names
 
@@ -31,12 +34,21 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
     volume = daemon_set.template.spec.volume(mount.name)
     if volume is None or not volume.config_map:
         raise _no_config(daemon_set, f"{path} is in the volume {mount.name}, which is no ConfigMap")
-    config_map = cluster.config_map(daemon_set.namespace, volume.config_map)
+    key = mount.sub_path or path.removeprefix(mount.path.rstrip("/") + "/")
+    kept = Fields({key: KEPT}, others=KEY)
+    secrets: dict[str, tuple[str, ...]] = {}
+
+    def hides(whole: Any) -> Iterator[str]:
+        """Join secrets in any text of the ConfigMap, which tbot's own file may have as well."""
+        texts = maybe(whole, "data", dict[str, Any](), "ConfigMap")
+        secrets.update({name: join_secrets(str(text)) for name, text in texts.items()})
+        return chain.from_iterable(secrets.values())
+
+    config_map = cluster.config_map(daemon_set.namespace, volume.config_map, kept, hides)
     if isinstance(config_map, Absent):
         raise _no_config(daemon_set, str(config_map))
-    cluster.recorder.hide(*(secret for text in config_map.data.values() for secret in join_secrets(text)))
     config = parse_tbot_config(
-        _text(config_map, mount, path, daemon_set),
+        _file(config_map, key, daemon_set),
         config_map.evidence,
         f"ConfigMap {config_map.namespace}/{config_map.name}",
     )
@@ -53,6 +65,7 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
         config_map=config_map.name,
         evidence=readings(daemon_set, config_map, *pods),
         config_changed_at=config_map.changed_at,
+        join_secret=next(iter(secrets.get(key, ())), ""),
     )
 
 
@@ -60,11 +73,7 @@ def _daemon_set(cluster: Cluster, names: Names) -> DaemonSet:
     named = cluster.daemon_set(names.tbot_namespace, names.tbot)
     if not isinstance(named, Absent):
         return named
-    found = [
-        d
-        for d in cluster.daemon_sets()
-        if any(c.image.partition("@")[0].rpartition("/")[2].startswith("tbot") for c in d.template.spec.containers)
-    ]
+    found = [d for d in cluster.daemon_sets() if any(is_tbot_image(c.image) for c in d.template.spec.containers)]
     if len(found) == 1:
         return found[0]
     raise CouldNotTell(
@@ -88,16 +97,15 @@ def _configured(daemon_set: DaemonSet) -> tuple[Container, VolumeMount, str]:
 def _config_paths(container: Container) -> Iterator[str]:
     words = [*container.command, *container.args]
     for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word in ("-c", "--config"):
+        if word in CONFIG_FLAGS:
             yield following
         elif word.startswith("--config="):
             yield word.removeprefix("--config=")
-    if container.variable("TBOT_CONFIG_PATH"):
-        yield container.variable("TBOT_CONFIG_PATH")
+    if container.variable(CONFIG_PATH):
+        yield container.variable(CONFIG_PATH)
 
 
-def _text(config_map: ConfigMap, mount: VolumeMount, path: str, daemon_set: DaemonSet) -> str:
-    key = mount.sub_path or path.removeprefix(mount.path.rstrip("/") + "/")
+def _file(config_map: ConfigMap, key: str, daemon_set: DaemonSet) -> Any:
     if key not in config_map.data:
         raise _no_config(
             daemon_set, f"ConfigMap {config_map.name} has no key {key}, it has {', '.join(config_map.data) or 'none'}"

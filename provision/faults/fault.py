@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facts.errors import ProvisioningFailed
-from facts.kubernetes.pod_spec import PROXY, SOCKET_VOLUME
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.pod_spec import PROXY, SOCKET_VOLUME, TEMPLATES
 from facts.recorder import KeptInMemory, Recorder
 from observe.command import must_run
 from observe.kubernetes.cluster import Cluster

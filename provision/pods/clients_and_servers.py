@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from facts.document import Absent
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.pod_spec import TEMPLATES
 from facts.proxies.envoy_traffic import HOSTS, hosts_of
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin

@@ -1,4 +1,8 @@
-"""A last search for secrets before any file is written. A secret that is found here is a defect, and becomes a run error."""
+"""A last search for secrets before any file is written.
+
+A key or token that is found here is a defect, and becomes a run error. What is told by the words before it is hidden as
+well, and is none: sentences put words of several objects together, and whoever names an object must not spoil a run.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from facts.document import decoded
 from facts.redaction import redact
 from reporting.model import Report
 from reporting.writing.document import from_plain, to_plain
@@ -29,14 +34,15 @@ def last_look(
     found: Counter[str] = Counter()
     clean_bodies = {}
     for evidence_id, body in bodies.items():
-        clean = redact(body, named_secrets)
+        # A document was looked through text by text. As one text it may look like a secret where two of them meet.
+        clean = redact(body, named_secrets, certain=not isinstance(decoded(body), str))
         clean_bodies[evidence_id] = clean.text
         found[f"evidence {evidence_id}"] = clean.count
     clean_plain = _cleaned(to_plain(report), "report", found, named_secrets)
+    report = from_plain(clean_plain)
     found = +found  # the places where there was one
     if not found:
         return report, clean_bodies
-    report = from_plain(clean_plain)
     evidence = tuple(
         replace(
             e,
@@ -55,9 +61,9 @@ def last_look(
 
 def _cleaned(value: Any, place: str, found: Counter[str], named: Collection[str]) -> Any:
     if isinstance(value, str):
-        clean = redact(value, named)
+        clean = redact(value, named, certain=True)
         found[place] += clean.count
-        return clean.text
+        return redact(clean.text).text
     if isinstance(value, list):
         return [_cleaned(each, f"{place}.{i}", found, named) for i, each in enumerate(value)]
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Provisioning against a bare script, checks on a ready cluster, sidecars against a loop: ``python -m tests.bench``.
+"""Redaction, provisioning against a bare script, checks, sidecars against a loop: ``python -m tests.bench``.
 
-What is compared takes turns, so that whatever else the machine does burdens both. The exit code says only whether
-everything could be timed.
+What is compared takes turns, so that whatever else the machine does burdens both. The exit code says whether everything
+could be timed, and whether redaction is linear: 1 where it is not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from provision.installing.install import remove
 from settings import Settings, load
 from tests.bench.figures import Figure, ratio, table
 from tests.bench.fleet import read_fleets
+from tests.bench.redaction import redacted_texts
 from tests.bench.timed import ROOT, checks_run, script_installs, suite_installs
 
 OURS, BARE = "bench", "bench-bare"
@@ -35,8 +36,12 @@ def bench(
     fleet_on: Annotated[
         str, typer.Option(help="Only read fleets of sidecars, on the kept cluster of this name; it stays.")
     ] = "",
+    redaction_alone: Annotated[bool, typer.Option(help="Only time the redaction of the worst texts: no cluster.")] = False,
 ) -> None:
-    """Times provisioning against a bare script, the checks on a ready cluster, and the reading of many sidecars."""
+    """Times redaction, provisioning against a bare script, the checks on a ready cluster, the reading of many sidecars."""
+    slow = _redact(rounds)
+    if redaction_alone:
+        sys.exit(1 if slow else 0)
     ours = load(kind_name=fleet_on or OURS)
     sources = resolve(ours)
     started, load_before = datetime.now(UTC), os.getloadavg()
@@ -58,9 +63,22 @@ def bench(
         "load": {"start": load_before, "end": os.getloadavg()},
         "images": sources.origin,
         "fleets": [fleet.as_document() for fleet in fleets],
+        "redaction_too_slow": slow,
     }
     FILE.parent.mkdir(parents=True, exist_ok=True)
     FILE.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if slow:
+        sys.exit(1)
+
+
+def _redact(rounds: int) -> list[str]:
+    """Times the redaction of the worst texts; returns those that take longer than they may."""
+    slow = []
+    for timed in redacted_texts(rounds):
+        print(timed.line(), flush=True)
+        if timed.too_slow:
+            slow.append(timed.name)
+    return slow
 
 
 def _install_and_check(ours: Settings, bare: Settings, sources: Sources, rounds: int) -> dict[str, object]:

@@ -444,7 +444,7 @@ from reporting.model import RunFacts
 @then("a careless reading is made")
 def _(recorder):
     recorder.record(Evidence("ev-1", "get x", ObjectRef("Pod", "p"), datetime.now(UTC), "password: canary-value", "00"))
-    recorder.note_facts(RunFacts(authority_detail="Authorization: Bearer canary-value"))
+    recorder.note_facts(RunFacts(authority_detail="eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.canary-value"))
 """)
     passing.scenario("Then a careless reading is made", "Then A-1 holds", name="a1.feature")
 

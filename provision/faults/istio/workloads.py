@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.pod_spec import TEMPLATES
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
 from provision.faults.changes import patched, pod_template

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from facts.document import Absent
 from facts.evidence import Evidence, ObjectRef, evidence_of, hidden, readings
 from facts.kubernetes.jwks import parse_jwks
-from facts.redaction import MARK
+from facts.secret_forms import MARK
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POD = ObjectRef("Pod", "alpha", "shop", "uid-1", "42")

@@ -9,7 +9,7 @@ import pytest
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds
 from facts.recorder import KeptInMemory
-from facts.redaction import MARK
+from facts.secret_forms import MARK
 
 SECRET = "the-name-of-a-token"
 

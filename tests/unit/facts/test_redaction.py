@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import jwt
 import pytest
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from facts.evidence import ObjectRef, evidence_of, hidden
 from facts.finding import Finding, Holds, Problem
-from facts.redaction import MARK, RULES, SHORTEST, Redacted, Rule, hidden_in, redact, without_named
+from facts.redaction import DEEPEST, SHORTEST, Hiding, Redacted, hidden_in, redact, without_named
+from facts.secret_forms import MARK, RULES, values
+from tests.unit.facts.canaries import CANARIES, Canary, left_in
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -79,7 +82,7 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
 
 def test_evidence_holds_the_digest_of_what_is_kept() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at, parser=redact)
+    evidence = evidence_of("GET /x", ObjectRef("Pod", "p", "ns"), pem(EC_KEY, PKCS8), read_at=at)
     assert evidence.body == MARK + "\n"
     assert evidence.redactions == 1
     assert evidence.sha256 == hashlib.sha256(evidence.body.encode()).hexdigest()
@@ -178,13 +181,9 @@ def test_redacting_twice_changes_nothing_where_secrets_are_likely(text: str) -> 
     assert redact(once.text).text == once.text
 
 
-def with_every_rule(text: str) -> Redacted:
-    """What redacting is defined as: each rule applied, whether or not its needles are there."""
-    count = 0
-    for rule in RULES:
-        text, found = rule.applied(text)
-        count += found
-    return Redacted(text, count)
+def with_every_rule(text: str) -> list[tuple[int, int]]:
+    """The values that are found where each rule is applied, whether or not its needles are there."""
+    return [span for rule in RULES for span in rule.found(text)]
 
 
 LIKE_SECRETS = [
@@ -214,31 +213,120 @@ LIKE_SECRETS = [
 
 @given(st.lists(st.sampled_from(LIKE_SECRETS), max_size=12).map("".join))
 def test_looking_for_needles_first_changes_nothing(text: str) -> None:
-    assert redact(text) == with_every_rule(text)
+    assert list(values(text)) == with_every_rule(text)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.needles[0])
-def test_every_needle_can_be_the_one_that_is_there(rule: Rule) -> None:
+NEEDLES = {
+    "passw": "PASSWORD: abc",
+    "passphrase": "passphrase: abc",
+    "secret": "join_secret: abc",
+    "token": "bot_token: abc",
+    "credential": "credential: 0a1b2c3d4e5f",
+    "auth": "auth: 0a1b2c3d4e5f",
+    "client-key-data": "Client-Key-Data: abc",
+    "key": "api_key: abc",
+    "--": "--db-token abc",
+    "value": "name: A_TOKEN\nvalue: abc",
+    "bearer": "BEARER abcdefghi",
+    "basic": "authorization: basic abcdefghi",
+    "://": "a://user:abc@host",
+    "+token://": "tbot+proxy+token://abc@host",
+    ".": "abcdef.0123456789abcdef",
+    '"kty': f'{{"kty":"EC","d":"{"a" * 43}"}}',
+    "'kty": f"{{'kty':'EC','d':'{'a' * 43}'}}",
+    "join_method": f"name: {'0' * 32}\njoin_method",
+}
+
+
+@pytest.mark.parametrize("needle", [needle for rule in RULES for needle in rule.needles])
+def test_every_needle_can_be_the_one_that_is_there(needle: str) -> None:
     """Else the property above would hold for a rule that no text reaches."""
-    examples = {
-        "PRIVATE KEY-----": KEYS[0],
-        "LS0tLS1CRUdJTiB": base64.b64encode(KEYS[3].encode()).decode(),
-        ".eyJ": f"{'eyJ' + 'a' * 9}.{'eyJ' + 'a' * 9}.b",
-        "bearer": "BEARER abcdefghi",
-        "token:": f"user:\n  token: {'b' * 20}\n",
-        "--token": "--token=abc",
-        "TELEPORT_BOT_TOKEN": "TELEPORT_BOT_TOKEN=abc",
-        "+token://": "tbot+proxy+token://abc@host",
-        "client-key-data": "Client-Key-Data: abc",
-        "client_secret": "client_secret=abc",
-        "password": "PASSWORD: abc",
-        "join_secret": "join_secret: abc",
-        "registration_secret": "registration_secret: abc",
-    }
-    for needle in rule.needles:
-        assert rule.may_match(examples[needle])
-        assert rule.applied(examples[needle])[1] == 1
-        assert not any(other in examples[needle].lower() for other in rule.needles if other != needle)
+    (rule,) = (rule for rule in RULES if needle in rule.needles)
+    text = NEEDLES[needle]
+    assert rule.may_match(text.lower())
+    assert len(list(rule.found(text))) == 1
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.form)
+def test_no_form_of_a_secret_is_left(canary: Canary) -> None:
+    wrapped = json.dumps({"x": canary.text})
+    for text in (canary.text, f"before\n{canary.text}\nafter", wrapped, json.dumps(wrapped)):
+        once = redact(text)
+        assert left_in(once.text, canary) == ()
+        assert once.count >= 1
+        assert redact(once.text).count == 0
+    assert redact(f"before\n{canary.text}\nafter").text.startswith("before\n")
+    assert redact(f"before\n{canary.text}\nafter").text.endswith("after")
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.form)
+def test_a_document_that_no_parser_speaks_of_keeps_none_either(canary: Canary) -> None:
+    try:
+        document = json.loads(canary.text)
+    except ValueError:
+        document = {"a": [canary.text]}
+    hiding = Hiding()
+    assert left_in(json.dumps(hiding.document(document)), canary) == ()
+    assert hiding.count >= 1
+
+
+def test_a_key_that_is_too_short_for_one_goes_as_well_where_it_is_whole() -> None:
+    for line in ("\n", "\\n"):
+        assert redact(f"a -----BEGIN PRIVATE KEY-----{line}MIIshort{line}-----END PRIVATE KEY----- b").text == f"a {MARK} b"
+
+
+def test_a_marker_alone_takes_nothing_with_it() -> None:
+    """Else a word that anybody can have written into a log takes the rest of the log away."""
+    log = "before\n-----BEGIN PRIVATE KEY-----\nwarming: SDS outcome accepted\n-----END PRIVATE KEY-----\nafter"
+    assert redact(log).text == f"before\n{MARK}\nwarming: SDS outcome accepted\n{MARK}\nafter"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token: istio-tbot-k8s-join",
+        "    token_path: /var/run/secrets/tokens/join-sa-token",
+        "token: /var/run/secrets/kubernetes.io/serviceaccount/token",
+        '{"secret": {"secretName": "cacerts"}, "imagePullSecrets": [{"name": "regcred"}]}',
+        "resource: secret: default",
+        "warming secret: kubernetes://shop-credential",
+        "spiffe://example.teleport.sh/ns/test-app/sa/test-app",
+        "sha256:" + "0123456789abcdef" * 4,
+        "authorization: basic",
+    ],
+)
+def test_names_and_paths_are_no_secrets(text: str) -> None:
+    assert redact(text) == Redacted(text, 0)
+
+
+def test_what_could_not_be_written_to_a_file_is_replaced() -> None:
+    assert redact("a\ud800b").text == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_name_of_an_object_stays_whatever_it_looks_like() -> None:
+    like_a_token = "abcdef.0123456789abcdef"
+    hiding = Hiding(("the-join-token",))
+    assert hiding.name(like_a_token) == like_a_token
+    assert hiding.count == 0
+    assert (hiding.name("the-join-token"), hiding.count) == (MARK, 1)
+    assert (hiding.name(f"password: {like_a_token}"), hiding.count) == (f"password: {MARK}", 2)
+
+
+def test_a_flag_hides_the_next_word_and_no_other() -> None:
+    hiding = Hiding()
+    assert hiding.words(["--token", "abc", "x", "--token", "--y", "--token", "/path"]) == [
+        *("--token", MARK, "x", "--token", "--y", "--token", "/path")
+    ]
+    assert hiding.count == 1
+
+
+def test_below_any_depth_of_an_api_nothing_is_kept() -> None:
+    document: Any = "deep"
+    for _ in range(2 * DEEPEST):
+        document = [{"a": document}]
+    hiding = Hiding()
+    assert "deep" not in json.dumps(hiding.document(document))
+    assert hiding.count == 1
 
 
 @given(st.text(alphabet="abcdefgh", min_size=1, max_size=2 * SHORTEST))

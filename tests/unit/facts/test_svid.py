@@ -20,6 +20,7 @@ from facts.svid import (
     workload_id,
 )
 from tests.unit.facts.authorities import NOW, Authority
+from tests.unit.facts.canaries import CANARIES, Canary, left_in
 
 ID = "spiffe://example.org/ns/a/sa/b"
 
@@ -213,3 +214,9 @@ def test_damaged_der_ends_in_an_error_and_never_in_a_loop(damaged: bytes) -> Non
     with pytest.raises(CouldNotTell, match="a DER certificate"):
         parse_der_certificates(damaged, "t")
     assert parse_der_certificates(b"", "t") == ()
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.form)
+def test_the_names_in_a_certificate_hold_no_secret(canary: Canary) -> None:
+    (certificate,) = parse_certificates(Authority("td").issue(f"spiffe://td/{canary.text}"), "here")
+    assert left_in(str(certificate.uri_sans) + str(certificate), canary) == ()

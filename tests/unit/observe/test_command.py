@@ -13,6 +13,8 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from facts.kubernetes.jwks import parse_jwks
+from facts.recorder import KeptInMemory
 from observe.command import CommandResult, EndedBySignal, must_run, run
 
 SUBJECT = ObjectRef("Host", "here")
@@ -118,8 +120,19 @@ def test_evidence_holds_both_outputs_where_no_parser_reads_it() -> None:
 
 
 def test_evidence_for_a_parser_is_what_the_parser_reads() -> None:
-    assert answered(0, "{}", "a warning").as_evidence(SUBJECT, parser=json.loads).body == "{}"
-    assert "refused" in answered(1, "", "refused").as_evidence(SUBJECT, parser=json.loads).body
+    assert answered(0, "{}", "a warning").as_evidence(SUBJECT, parser=parse_jwks).body == "{}"
+    refused = answered(1, "", "refused").as_evidence(SUBJECT, parser=parse_jwks)
+    assert "refused" in refused.body
+    assert refused.parser == "", "no parser reads a failure"
+
+
+def test_a_parser_gets_what_was_recorded(recorder: KeptInMemory) -> None:
+    key = {"kty": "EC", "kid": "a", "d": "private"}
+    done = answered(0, json.dumps({"keys": [key]})).recorded(recorder, SUBJECT, parser=parse_jwks)
+    (kept,) = recorder.evidence.values()
+    assert done.stdout == kept.body == '{"keys":[{"kty":"EC","kid":"a"}]}'
+    assert done.evidence == (kept.id,)
+    assert answered(1, "x", "y").recorded(recorder, SUBJECT, parser=parse_jwks).stdout == "x"
 
 
 def test_evidence_is_redacted_and_may_be_shown_as_another_line() -> None:

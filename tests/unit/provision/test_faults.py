@@ -14,7 +14,7 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.kubernetes.jwks import parse_jwks
-from facts.kubernetes.workloads import TEMPLATES
+from facts.kubernetes.pod_spec import TEMPLATES
 from facts.recorder import KeptInMemory
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene

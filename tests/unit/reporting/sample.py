@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from facts.catalogue import About, Level, Requirement
-from facts.document import need
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
+from facts.proxies.mounts import parse_mountinfo
 from judge.causes import CAUSES
 from judge.verdict import Authority, Ending, Result, Waiver, judge_catalogue
 from reporting.assemble import stored
@@ -37,7 +37,7 @@ def reading(name: str, body: str = "answer") -> Evidence:
         ObjectRef("Pod", name, "ns", "uid-1", "7"),
         body,
         read_at=NOW,
-        parser=need,
+        parser=parse_mountinfo,
         exit_code=0,
     )
 

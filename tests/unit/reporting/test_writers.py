@@ -24,6 +24,7 @@ from reporting.writing.last_look import last_look
 from reporting.writing.publish import publish
 from reporting.writing.terminal import summary
 from reporting.writing.words import HOW_TO_READ_STEPS, reasons_of, scope_in_words, word_of
+from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.reporting.sample import BODIES, CAUSE, LONG, ONE, TWO, finding, report, scenario, step
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -314,10 +315,21 @@ class TestLastLook:
         assert TWO.id in looked.run_errors[-1]
 
     def test_a_secret_in_the_report_is_taken_out_and_said(self) -> None:
-        looked, _ = last_look(report(command_line=("pytest", "password: canary-value")), BODIES)
+        (token,) = (canary for canary in CANARIES if canary.form == "JWT")
+        looked, _ = last_look(report(command_line=("pytest", token.text)), BODIES)
 
-        assert "canary" not in str(looked)
+        assert left_in(str(looked), token) == ()
         assert "report.command_line.1" in looked.run_errors[-1]
+
+    def test_a_sentence_that_looks_like_a_secret_spoils_no_run(self) -> None:
+        looked, bodies = last_look(
+            report(command_line=("pytest", "container password: CrashLoopBackOff")),
+            {**BODIES, TWO.id: '{"name":"--token","x":"--token x"}'},
+        )
+
+        assert looked.command_line == ("pytest", "container password: [redacted]")
+        assert looked.run_errors == report().run_errors
+        assert bodies[TWO.id] == '{"name":"--token","x":"--token x"}'
 
 
 class TestPublish:

@@ -13,6 +13,7 @@ import yaml
 
 from facts.document import Absent, decoded, parse_items
 from facts.errors import BadInput, CouldNotTell
+from facts.istio.mesh import KEPT_OF_MESH
 from facts.kubernetes.objects import ConfigMap
 from facts.recorder import KeptInMemory
 from observe.kubernetes.api import contexts
@@ -26,7 +27,7 @@ MESH = "/api/v1/namespaces/istio-system/configmaps/istio"
 
 def test_an_object_is_a_fact_and_its_answer_is_evidence(cluster: Cluster, server: ApiServer, recorder: KeptInMemory) -> None:
     server.answer(f"GET {MESH}", document("cluster/config_map_istio.json"))
-    found = cluster.config_map("istio-system", "istio")
+    found = cluster.config_map("istio-system", "istio", KEPT_OF_MESH)
     assert isinstance(found, ConfigMap)
     (kept,) = recorder.evidence.values()
     assert found.evidence == (kept.id,)

@@ -11,6 +11,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
 from facts.recorder import KeptInMemory
+from facts.secret_forms import MARK
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.tbot import read_tbot
 from settings import Names
@@ -79,9 +80,13 @@ def test_a_join_token_that_is_a_secret_is_in_nothing_that_is_kept(
         with pytest.raises(CouldNotTell):
             read_tbot(cluster, Names())
     else:
-        assert read_tbot(cluster, Names()).config.token == secret, "tctl is asked for it by its name"
+        tbot = read_tbot(cluster, Names())
+        assert tbot.config.token == MARK, "what is judged is what is stored"
+        assert tbot.join_secret == secret, "tctl is asked for it by its name"
+        assert secret not in repr(tbot)
     kept = next(e for e in recorder.evidence.values() if "tbot-config" in e.question)
-    assert kept.redactions == 2
+    assert (kept.redactions, secret in kept.body) == (1, False)
+    assert "last-applied" not in kept.body
     token = Problem(ObjectRef("Teleport", f"token/{secret}"), "is wrong")
     recorder.conclude(Finding("INST-10", Holds.NO, "it", "x", (token,)))
     assert secret not in repr((recorder.evidence, recorder.findings))

@@ -1,0 +1,354 @@
+"""Masks: the parts of a document that evidence keeps, and what happens to every text in them.
+
+A mask stands beside the parser that reads the document (`keeps`), and is derived from the declared fields where there are
+such (`facts.declared.mask_of`). What no mask names leaves no trace. Each text is looked through for secrets by itself, so
+that what one text says never changes what is kept of another.
+
+A mask changes values, not their kinds: where the document has something else than the parser expects, it still has so
+afterwards, and the parser refuses it.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any, TypeVar
+
+import yaml
+
+from facts.redaction import Hiding
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Mask(ABC):
+    """What is kept of a value."""
+
+    __slots__ = ()
+
+    def kept(self, value: Any, hiding: Hiding) -> Any:
+        """The value as it is kept.
+
+        Args:
+            value: Decoded JSON or YAML.
+            hiding: Hides secrets in texts, and counts them.
+        """
+        return self._kept(value, hiding)
+
+    def merged(self, other: Mask) -> Mask:
+        """A mask that keeps what either keeps, for two fields of a fact that stand in the same place.
+
+        Raises:
+            TypeError: They contradict each other.
+        """
+        if self == other or isinstance(other, _Presence):
+            return self
+        if isinstance(self, _Presence):
+            return other
+        both = other._merged(self) if isinstance(other, Prepared) else self._merged(other)
+        if both is None:
+            raise TypeError(f"{self} and {other} are declared for the same place of a document")
+        return both
+
+    @abstractmethod
+    def _kept(self, value: Any, hiding: Hiding) -> Any: ...
+
+    def _merged(self, _other: Mask) -> Mask | None:
+        """The two in one; None where they contradict each other."""
+        return None
+
+
+def _empty(value: Any) -> Any:
+    """A mapping or list without its contents; a parser that expects something else there still refuses it."""
+    return {} if isinstance(value, Mapping) else [] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Text(Mask):
+    """A text or another single value. A name that identifies an object stays as it is."""
+
+    identifies: bool = False
+
+    def _merged(self, other: Mask) -> Mask | None:
+        return NAME if isinstance(other, _Text) else None
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if isinstance(value, str):
+            return hiding.name(value) if self.identifies else hiding.text(value)
+        # YAML has times as well, which JSON writes as text.
+        return _empty(value) if isinstance(value, Mapping | list | bool | int | float | None) else hiding.text(str(value))
+
+
+LEAF = _Text()
+"""A single value; secrets in a text are hidden."""
+NAME = _Text(identifies=True)
+"""A name that identifies an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Presence(Mask):
+    """That something is there, without its contents."""
+
+    truth: bool = False
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if isinstance(value, Mapping | list):
+            return bool(value) if self.truth else _empty(value)
+        if isinstance(value, str):
+            return hiding.text(value) if self.truth else ""
+        return value if self.truth else None
+
+
+KEY = _Presence()
+"""The key, and the kind of its value where that is a mapping, a list or a text."""
+GIVEN = _Presence(truth=True)
+"""Whether there is something that is not empty; a single value is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole(Mask):
+    """Everything, each text by itself: for documents that the suite's own programs write."""
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if isinstance(value, Mapping):
+            return {hiding.text(str(key)): self.kept(each, hiding) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.kept(each, hiding) for each in value]
+        return hiding.text(value) if isinstance(value, str) else value
+
+
+WHOLE = _Whole()
+
+
+@dataclass(frozen=True, slots=True)
+class _Words(Mask):
+    """A command line: what follows the flag of a secret is hidden as well."""
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if isinstance(value, list) and all(isinstance(word, str) for word in value):
+            return hiding.words(value)
+        return LEAF.kept(value, hiding)
+
+
+WORDS = _Words()
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Mask):
+    """A list, each item under the same mask; a single value that stands for a list of one is kept."""
+
+    each: Mask
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if isinstance(value, list):
+            return [self.each.kept(item, hiding) for item in value]
+        return LEAF.kept(value, hiding)
+
+    def _merged(self, other: Mask) -> Mask | None:
+        return Items(self.each.merged(other.each)) if isinstance(other, Items) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fields(Mask):
+    """A mapping.
+
+    Attributes:
+        known: The mask of each key that is named.
+        others: Mask of the other keys; None drops them.
+    """
+
+    known: Mapping[str, Mask] = field(default_factory=dict)
+    others: Mask | None = None
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if not isinstance(value, Mapping):
+            return LEAF.kept(value, hiding)
+        found = {}
+        for key, each in value.items():
+            if key in self.known:
+                found[key] = self.known[key].kept(each, hiding)
+            elif self.others is not None:
+                found[hiding.text(str(key))] = self.others.kept(each, hiding)
+        return found
+
+    def _merged(self, other: Mask) -> Mask | None:
+        if not isinstance(other, Fields):
+            return None
+        both = {k: m.merged(other.known[k]) if k in other.known else m for k, m in self.known.items()}
+        others = self.others or other.others
+        if self.others is not None and other.others is not None:
+            others = self.others.merged(other.others)
+        return Fields({**other.known, **both}, others)
+
+
+KEYS = Fields(others=KEY)
+"""The keys of a mapping alone."""
+OPEN = Fields(others=LEAF)
+"""A mapping with any keys, each with a single value. For labels: a selector may name any of them."""
+
+
+def merged(*masks: Mask) -> Mask:
+    """A mask that keeps what any of several keeps."""
+    return reduce(lambda all_before, mask: all_before.merged(mask), masks)
+
+
+def at(path: str, mask: Mask) -> Fields:
+    """A mask under keys joined by dots; ``[]`` behind a key stands for each item of a list."""
+    first, _dot, rest = path.partition(".")
+    inner = at(rest, mask) if rest else mask
+    return Fields({first.removesuffix("[]"): Items(inner) if first.endswith("[]") else inner})
+
+
+def only(*keys: str) -> Fields:
+    """Those keys of an open mapping, each with a single value."""
+    return Fields(dict.fromkeys(keys, LEAF))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Mask):
+    """A value that is changed before its mask is applied, for what depends on several fields of it.
+
+    Attributes:
+        change: Takes any value; leaves alone what it does not understand.
+        mask: The mask of the outcome.
+    """
+
+    change: Callable[[Any], Any]
+    mask: Mask
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        return self.mask.kept(self.change(value), hiding)
+
+    def _merged(self, other: Mask) -> Mask | None:
+        if isinstance(other, Prepared):
+            return replace(self, mask=self.mask.merged(other.mask)) if self.change == other.change else None
+        return replace(self, mask=self.mask.merged(other))
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded(Mask):
+    """A text that the parser decodes: it is kept decoded. One that cannot be decoded stays a text.
+
+    Attributes:
+        decode: Raises ValueError for a text that it does not understand.
+        mask: Mask of the decoded document.
+    """
+
+    decode: Callable[[str], Any]
+    mask: Mask
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if not isinstance(value, str):
+            return self.mask.kept(value, hiding)
+        try:
+            document = self.decode(value)
+        except (ValueError, RecursionError):
+            return hiding.text(value)
+        return hiding.text(value) if document is None else self.mask.kept(document, hiding)
+
+
+def yaml_document(text: str) -> Any:
+    """One YAML document, for `Decoded`.
+
+    Raises:
+        ValueError: It is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError("not YAML") from error
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMany(Mask):
+    """A document, or a list of such."""
+
+    each: Mask
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        return (Items(self.each) if isinstance(value, list) else self.each).kept(value, hiding)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Mask):
+    """A text of lines, each a JSON document under the same mask."""
+
+    each: Mask
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if not isinstance(value, str):
+            return LEAF.kept(value, hiding)
+        return "".join(f"{self._line(line, hiding)}\n" for line in value.splitlines() if line.strip())
+
+    def _line(self, line: str, hiding: Hiding) -> str:
+        kept = Decoded(json.loads, self.each).kept(line, hiding)
+        return kept if isinstance(kept, str) else as_json(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText(Mask):
+    """An answer that is text, whatever it looks like."""
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        return hiding.text(str(value))
+
+
+TEXT = PlainText()
+
+_OF_PARSERS: dict[Callable[..., object], Mask] = {}
+
+
+def keeps(mask: Mask) -> Callable[[F], F]:
+    """Declare what evidence keeps of the documents that a parser reads."""
+
+    def declared(parser: F) -> F:
+        _OF_PARSERS[parser] = mask
+        return parser
+
+    return declared
+
+
+def kept_for(parser: Callable[..., object]) -> Mask:
+    """The mask that a parser was declared with.
+
+    Raises:
+        TypeError: It has none, so that nobody has said which parts of its documents may be kept.
+    """
+    if parser not in _OF_PARSERS:
+        raise TypeError(
+            f"{parser.__module__}.{parser.__qualname__} does not declare what evidence keeps: use facts.masks.keeps"
+        )
+    return _OF_PARSERS[parser]
+
+
+def kept_of(raw: str, mask: Mask | None, hiding: Hiding) -> str:
+    """The part of an answer that evidence keeps.
+
+    Args:
+        raw: The answer as it came.
+        mask: What to keep; None where no parser says it: everything, with secrets told by the names of fields as well.
+        hiding: Hides the secrets, and counts them.
+    """
+    if isinstance(mask, PlainText | Lines):
+        return str(mask.kept(raw, hiding))
+    document = json_or_text(raw)
+    if isinstance(document, str):
+        return hiding.text(document)
+    kept = hiding.document(document) if mask is None else mask.kept(document, hiding)
+    return as_json(kept)
+
+
+def json_or_text(raw: str) -> Any:
+    """An answer, decoded where it is JSON; as text where it is not, or is nested too deeply to be any API's."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+
+
+def as_json(document: Any) -> str:
+    """A document as evidence holds it."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
