@@ -1,7 +1,8 @@
-"""Rights: the API server's answer to one SelfSubjectAccessReview."""
+"""Rights: the API server's answer to one SelfSubjectAccessReview, and its words when it denies a request."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,15 +20,17 @@ class Right:
             server that is no resource, such as ``/openid/v1/jwks``.
         allowed: The API server's answer.
         evidence: Ids of the readings.
+        namespace: The namespace in question; empty for the whole cluster.
     """
 
     verb: str
     resource: str
     allowed: bool
     evidence: tuple[str, ...]
+    namespace: str = ""
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource}"
+        return f"{self.verb} {self.resource}{f' in {self.namespace}' if self.namespace else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,10 @@ class _Resource(Declared):
     resource: str
     group: Text
     subresource: Text
+    namespace: Text
 
     def __str__(self) -> str:
-        group, subresource = f".{self.group}" if self.group else "", f"/{self.subresource}" if self.subresource else ""
-        return f"{self.resource}{group}{subresource}"
+        return _named(self.resource, self.group, self.subresource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +70,30 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
         return Right(review.path.verb, review.path.path, review.allowed, evidence)
     if not review.asked:
         raise damaged("the field spec.resourceAttributes", "it is missing", where)
-    return Right(review.asked.verb, str(review.asked), review.allowed, evidence)
+    return Right(review.asked.verb, str(review.asked), review.allowed, evidence, review.asked.namespace)
+
+
+_DENIED = re.compile(
+    r'User "(?:[^"\\]|\\.)*" cannot (?P<verb>[a-z]+) '
+    r'(?:resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]+)")?'
+    r'|path "(?P<path>[^"]+)")'
+)
+"""The words of Kubernetes' authorization; admission and quotas use others."""
+
+
+def denied_right(words: str) -> Right | None:
+    """Return the right that the API server says is missing; None where it says something else.
+
+    Args:
+        words: Message of the API server's answer, or what kubectl prints of it.
+    """
+    found = _DENIED.search(words)
+    if found is None:
+        return None
+    resource, _slash, subresource = (found["resource"] or "").partition("/")
+    named = found["path"] or _named(resource, found["group"], subresource)
+    return Right(found["verb"], named, allowed=False, evidence=(), namespace=found["namespace"] or "")
+
+
+def _named(resource: str, group: str, subresource: str) -> str:
+    return f"{resource}{f'.{group}' if group else ''}{f'/{subresource}' if subresource else ''}"

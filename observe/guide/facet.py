@@ -14,6 +14,7 @@ from facts.kubernetes.objects import Pod
 from observe.guide.application import ApplicationFacet
 from observe.guide.commands import GuideCommand, NoPodToAsk, about, conclusion
 from observe.istio.facet import IstioFacet
+from observe.kubernetes.denial import denial
 from observe.kubernetes.facet import ClusterFacet
 from observe.teleport.facet import TeleportFacet
 from observe.teleport.tbot_facet import TbotFacet
@@ -47,6 +48,9 @@ class GuideFacet:
         Args:
             command: As the guide prints it.
             pod: Another pod in the place of the test application.
+
+        Raises:
+            NotGiven: The identity in use lacks a right that kubectl needs for it.
         """
         names = self._found_names() if command.startswith("tctl ") else self._names_for(about(command))
         if pod is not None:
@@ -67,6 +71,8 @@ class GuideFacet:
         kubectl = asked.program == "kubectl"
         result = self.tools.run_kubectl(asked.words[1:]) if kubectl else self.teleport.session().tctl(asked.words[1:])
         evidence = self.cluster.readings.recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
+        if kubectl and result.exit_code and (denied := denial(result.stderr, shlex.join(asked.words))) is not None:
+            raise denied  # the guide's conclusion would be about the rights of this run, not about the install
         healthy, said = conclusion(asked, result)
         return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
 

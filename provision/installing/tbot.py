@@ -14,7 +14,7 @@ from provision.installing.variant import Variant
 _RIGHTS, _RIGHTS_BEFORE, _REST = "tbot-rbac.yaml", "tbot-rbac-before-1.33.yaml", ("tbot-config.yaml", "tbot-daemonset.yaml")
 
 FINE_GRAINED = (1, 33)
-"""First minor version of Kubernetes whose kubelets accept ``nodes/pods`` for their list of pods (KubeletFineGrainedAuthz)."""
+"""First minor version of Kubernetes in which ``nodes/pods`` suffices for a kubelet's pods (KubeletFineGrainedAuthz)."""
 
 LISTENING = "Listener opened for Workload API endpoint"
 """tbot logs this when it has joined and listens; the guide's installation has no probe that would show it."""

@@ -149,6 +149,7 @@ FAULTS = (
         undo="The suite uses the operator's kubeconfig again and deletes the service account.",
         breaks=frozenset({"INST-02"}),
         blinds=frozenset({"CHK-9"}),
+        denies=True,
         inject=_viewer,
     ),
     Fault(
