@@ -39,11 +39,13 @@ lint: venv ## ruff, mypy --strict, the import contract, features and faults agai
 	$(BIN)/lint-imports
 	$(BIN)/python -m reporting.features.feature_lint features
 	$(BIN)/python -m provision.faults lint
+	$(BIN)/python -m provision.certifier lint
 	$(BIN)/python -m tests.traceability lint
 
 .PHONY: docs
-docs: venv ## Write docs/faults.md and docs/requirements.md from the sources
+docs: venv ## Write docs/faults.md, docs/requirements.md, and the certifier's roles with the table of its rights, from the sources
 	$(BIN)/python -m provision.faults page
+	$(BIN)/python -m provision.certifier page
 	$(BIN)/python -m tests.traceability page
 
 .PHONY: test

@@ -15,6 +15,8 @@ from rich.table import Table
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
 from facts.recorder import KeptInMemory
+from observe.kubernetes.needed import Role
+from provision.certifier import manifest
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord
@@ -92,6 +94,18 @@ def plan(profile: Annotated[str, typer.Option(help="Profiles, separated by comma
     for requirement in catalogue.chosen(tuple(p.strip() for p in profile.split(","))):
         table.add_row(requirement.id, requirement.level.value, requirement.profile, requirement.sentence)
     console.print(table)
+
+
+@app.command()
+def rights(
+    allow: Annotated[str, typer.Option(help="Safety classes to bind besides read-only: namespaced, disruptive.")] = "",
+    *,
+    execute: Annotated[bool, typer.Option("--exec", help="Also bind the optional role for ID-12 and CHK-8.")] = False,
+) -> None:
+    """Print roles and a service account for the identity that certifies, with the namespaces in the settings."""
+    settings = load(allow=allow, cluster="existing")
+    bound = {Role(name) for name in settings.allowed_safety} | ({Role.EXEC} if execute else set())
+    sys.stdout.write(manifest(settings.names, bound))
 
 
 @app.command()

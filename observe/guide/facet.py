@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
@@ -88,11 +86,10 @@ class GuideFacet:
     def _names_for(self, part: str) -> Names:
         """The names of this install, with the namespace of a part where the suite finds it."""
         found = {}
-        with contextlib.suppress(CouldNotTell):
-            if part == "istio":
-                found = {"istio_namespace": self.istio.mesh().namespace}
-            elif part == "tbot":
-                found = {"tbot_namespace": self.tbot.installed().daemon_set.namespace}
+        if part == "istio":
+            found = {"istio_namespace": self.istio.namespace()}
+        elif part == "tbot":
+            found = {"tbot_namespace": self.tbot.namespace()}
         return self.cluster.names.model_copy(update=found)
 
 

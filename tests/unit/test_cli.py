@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 import cli
 from observe.command import run
@@ -32,6 +33,17 @@ def conformance(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_a_plan_needs_no_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert conformance(monkeypatch, "plan", "--profile", "checklist") == 0
     assert "CHK-9" in capsys.readouterr().out
+
+
+def test_the_certifiers_roles_have_the_namespaces_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "conformance.toml").write_text('[names]\napp_namespace = "shop"\n')
+    assert conformance(monkeypatch, "rights", "--allow", "namespaced") == 0
+    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    bound = {d["roleRef"]["name"] for d in documents if d["kind"].endswith("Binding")}
+    assert bound == {"conformance-read-only", "conformance-namespaced"}
+    assert "shop" in {d["metadata"].get("namespace") for d in documents if d["kind"] == "Role"}
 
 
 def test_the_settings_are_listed_whatever_the_file_says(
