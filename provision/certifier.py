@@ -1,11 +1,10 @@
-"""Roles for the identity that certifies an existing cluster, and the table of its rights, made of the declared rights.
+"""Roles for the identity that certifies an existing cluster, and tables for its owner, made of what the suite declares.
 
-``python -m provision.certifier page`` writes the manifests and the table; ``lint`` checks that they are current.
+``python -m provision.certifier page`` writes the manifests and the tables; ``lint`` checks that they are current.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from observe.kubernetes.needed import NEEDED, Needed, Role, Where, namespaces
 from observe.teleport.needed import NEEDED_AT_TELEPORT
+from provision.plan import ON_CLUSTER
 from provision.render import MANIFESTS
 from settings import Names
 
@@ -24,7 +24,6 @@ PREFIX = "conformance"
 RBAC = MANIFESTS / "certifier-rbac.yaml"
 TELEPORT_ROLE = MANIFESTS / "certifier-teleport-role.yaml"
 DOCUMENT = MANIFESTS.parent / "docs" / "existing-cluster.md"
-_TABLE = re.compile(r"(?<=<!-- rights: written by `make docs` -->\n).*?(?=<!-- end of rights -->)", re.DOTALL)
 
 _HEAD = """\
 # kubectl apply -f certifier-rbac.yaml
@@ -104,27 +103,42 @@ def teleport_roles() -> str:
 def table() -> str:
     """Return the rights as a table for people, in Markdown."""
     lines = ["| role | right | where | what for |", "|---|---|---|---|"]
-    for row in NEEDED:
-        resources = ", ".join(f"`{_named(resource, row.group)}`" for resource in row.resources)
-        where = "" if row.resources[0].startswith("/") else row.where.value
-        conditional = " (with the Gateway API)" if row.gateway_api else ""
-        right = f"{', '.join(row.verbs)} {resources}{conditional}"
-        lines.append(f"| {row.role} | {right} | {where} | {_sentence(row.why, row.profiles)} |")
+    lines += [f"| {row.role} | {row.shown()} | {row.place()} | {_sentence(row.why, row.profiles)} |" for row in NEEDED]
     for at_teleport in NEEDED_AT_TELEPORT:
-        resources = ", ".join(f"`{resource}`" for resource in at_teleport.resources)
+        right = f"{', '.join(at_teleport.verbs)} {', '.join(at_teleport.resources)}"
         why = _sentence(at_teleport.why, at_teleport.profiles)
-        lines.append(f"| {at_teleport.role} | {', '.join(at_teleport.verbs)} {resources} | Teleport | {why} |")
+        lines.append(f"| {at_teleport.role} | {right} | Teleport | {why} |")
     return "\n".join(lines) + "\n"
+
+
+def disruptions() -> str:
+    """Return what each profile does beyond the suite's own namespaces, as a table in Markdown."""
+    rows = (f"| `{name}` | {found.disrupts} |" for name, found in ON_CLUSTER.items() if found.disrupts)
+    return "\n".join(["| profile | what it does to the cluster |", "|---|---|", *rows]) + "\n"
 
 
 def written() -> dict[Path, str]:
     """Return each generated file with the content that it must have."""
-    page = DOCUMENT.read_text(encoding="utf-8")
+    page = _between(DOCUMENT.read_text(encoding="utf-8"), "rights", table())
     return {
         RBAC: manifest(Names()),
         TELEPORT_ROLE: teleport_roles(),
-        DOCUMENT: _TABLE.sub(lambda _match: f"\n{table()}\n", page),
+        DOCUMENT: _between(page, "disruptions", disruptions()),
     }
+
+
+def _between(page: str, name: str, text: str) -> str:
+    """Return a page with other text between the two marks of that name.
+
+    Raises:
+        LookupError: The page has no such marks.
+    """
+    begin, end = f"<!-- {name}: written by `make docs` -->\n", f"<!-- end of {name} -->"
+    before, found, rest = page.partition(begin)
+    _former, also_found, after = rest.partition(end)
+    if not (found and also_found):
+        raise LookupError(f"{DOCUMENT} has no marks for {name}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def _by_namespace(names: Names, rows: Iterable[Needed]) -> dict[str, list[Needed]]:
@@ -159,11 +173,6 @@ def _binding(role: Role, namespace: str) -> str:
 def _opening(kind: str, role: Role, namespace: str) -> list[str]:
     lines = ["apiVersion: rbac.authorization.k8s.io/v1", f"kind: {kind}", "metadata:", f"  name: {PREFIX}-{role}"]
     return [*lines, f"  namespace: {namespace}"] if namespace else lines
-
-
-def _named(resource: str, group: str) -> str:
-    plural, slash, subresource = resource.partition("/")
-    return resource if resource.startswith("/") or not group else f"{plural}.{group}{slash}{subresource}"
 
 
 def _sentence(why: str, profiles: Collection[str]) -> str:

@@ -71,6 +71,15 @@ class Needed:
     gateway_api: bool = False
     since: Minor = (1, 0)
 
+    def shown(self) -> str:
+        """The right as a phrase, e.g. ``get, list pods``."""
+        condition = " (with the Gateway API)" if self.gateway_api else ""
+        return f"{', '.join(self.verbs)} {', '.join(_named(each, self.group) for each in self.resources)}{condition}"
+
+    def place(self) -> str:
+        """Where it is needed, as a phrase; empty for a path, which is in no namespace."""
+        return "" if self.resources[0].startswith("/") else self.where.value
+
     def each(self) -> Iterator[tuple[str, str, str]]:
         """Verb, API group and resource of each single right."""
         for resource in self.resources:
@@ -215,6 +224,11 @@ _DISRUPTIVE = (
 
 NEEDED: tuple[Needed, ...] = (*_READ_ONLY, *_EXEC, *_NAMESPACED, *_DISRUPTIVE)
 """Every right, in the order of the roles. A role holds only what the roles of the lower safety classes lack."""
+
+
+def _named(resource: str, group: str) -> str:
+    plural, slash, subresource = resource.partition("/")
+    return resource if resource.startswith("/") or not group else f"{plural}.{group}{slash}{subresource}"
 
 
 def needed_by(roles: Collection[str], profiles: Collection[str], *, gateway_api: bool, server: Minor) -> tuple[Needed, ...]:

@@ -21,13 +21,11 @@ class SuitePod:
         manifest: File with the pod.
         requirements: Requirements that need them.
         number: Number of pods, and where they run, as a phrase.
-        sidecar: True where istiod injects a sidecar, which mounts what the sidecar of any workload mounts.
     """
 
     manifest: Path
     requirements: tuple[str, ...]
     number: str
-    sidecar: bool = False
 
     def privileges(self, names: Names) -> tuple[str, ...]:
         """Return what they have beyond an ordinary pod, in words; empty for nothing.
@@ -51,14 +49,13 @@ SUITE_PODS = (
     SuitePod(PROBES / "sds.yaml", ("INST-14", "NEG-02"), "one on each node that hosts injected pods"),
     SuitePod(PROBES / "socket_directory.yaml", ("ID-08",), "one on each node with tbot's socket"),
     SuitePod(PROBES / "outside.yaml", ("NEG-02",), "one on each node that hosts injected pods"),
-    SuitePod(PROBES / "sidecar.yaml", ("NEG-03",), "two", sidecar=True),
-    SuitePod(PROBES / "fail_closed.yaml", ("NEG-04",), "one", sidecar=True),
-    SuitePod(PROBES / "stranger.yaml", ("NEG-01", "NEG-04", "NEG-05"), "one", sidecar=True),
-    SuitePod(
-        TRAFFIC / "workload.yaml", _OF_TRAFFIC, "eight test pods, and up to six for each feature with loads", sidecar=True
-    ),
+    SuitePod(PROBES / "sidecar.yaml", ("NEG-03",), "two"),
+    SuitePod(PROBES / "fail_closed.yaml", ("NEG-04",), "one"),
+    SuitePod(PROBES / "stranger.yaml", ("NEG-01", "NEG-04", "NEG-05"), "one"),
+    SuitePod(TRAFFIC / "workload.yaml", _OF_TRAFFIC, "eight test pods, and up to six for each feature with loads"),
 )
-"""Every manifest of a pod. NEG-06 also starts a copy of tbot's own pod, without its privileges."""
+"""Every manifest of a pod. Where istiod injects a sidecar, that sidecar mounts what any workload's sidecar mounts. NEG-06
+also starts a copy of tbot's own pod, without its privileges."""
 
 
 def made_for(requirements: Collection[str]) -> tuple[SuitePod, ...]:

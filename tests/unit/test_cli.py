@@ -35,6 +35,21 @@ def test_a_plan_needs_no_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "CHK-9" in capsys.readouterr().out
 
 
+def test_a_plan_says_what_the_run_would_do_to_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert conformance(monkeypatch, "plan", "--profile", "install", "--allow", "namespaced") == 0
+    said = capsys.readouterr().out
+    assert "create pods  " in said
+    assert "hostPID" in said
+    assert "Time: 14 s" in said
+    assert conformance(monkeypatch, "plan", "--profile", "install", "--cluster", "existing") == 0
+    said = capsys.readouterr().out
+    assert "Pods: none; the run creates nothing." in said
+    assert "--allow namespaced" in said
+
+
 def test_the_certifiers_roles_have_the_namespaces_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
