@@ -143,7 +143,7 @@ def _show(made: Plan, settings: Settings) -> None:
     for profile, words in made.disrupts.items():
         console.print(f"  {profile}: {words}", soft_wrap=True)
     console.print(
-        f"\nTime: {made.seconds} s, measured on a ready cluster of the lab with everything allowed. With less allowed it takes"
+        f"\nTime: {made.seconds} s, measured on a ready cluster of the lab with everything allowed. With less allowed it is"
         " less; more proxies take longer (50 were read in 1.4 s).",
         soft_wrap=True,
     )

@@ -45,9 +45,9 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
     ),
     "ca-rotation": ProfileOnCluster(
         "tbot issues certificates that live ten minutes, to the whole mesh. The suite restarts tbot before and after. "
-        "ROT-04 **replaces Teleport's SPIFFE authority for good** and waits for the proxies of this cluster alone. Everything else "
-        "that holds certificates of that authority (other clusters, machines, programs) is refused until its own next "
-        "renewal. Do not run it against a Teleport that serves anything else.",
+        "ROT-04 **replaces Teleport's SPIFFE authority for good** and waits for the proxies of this cluster alone. "
+        "Everything else that holds certificates of that authority (other clusters, machines, programs) is refused until "
+        "its own next renewal. Do not run it against a Teleport that serves anything else.",
         180,
     ),
     "resilience": ProfileOnCluster(

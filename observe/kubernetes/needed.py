@@ -220,6 +220,14 @@ _DISRUPTIVE = (
         Where.ISTIO,
         profiles=_RESILIENCE,
     ),
+    Needed(
+        Role.DISRUPTIVE,
+        (_GET,),
+        _CORE,
+        ("nodes",),
+        "waits for a restarted node, on a kind cluster that the suite made (RES-08)",
+        profiles=_RESILIENCE,
+    ),
 )
 
 NEEDED: tuple[Needed, ...] = (*_READ_ONLY, *_EXEC, *_NAMESPACED, *_DISRUPTIVE)
