@@ -134,8 +134,8 @@ def _show(made: Plan, settings: Settings) -> None:
         pods.add_row(pod.manifest.stem, pod.number, ", ".join(needing), ", ".join(pod.privileges(settings.names)))
     if made.copies_tbot:
         pods.add_row("copy of tbot's own pod", "one", "NEG-06", "")
-    console.print("\nPods: none; the run creates nothing." if not made.pods else "\nPods, in namespaces of the suite:")
-    if made.pods:
+    console.print("\nPods, in namespaces of the suite:" if pods.row_count else "\nPods: none; the run creates nothing.")
+    if pods.row_count:
         console.print(pods)
         image = settings.workload_image or "the source's own, by tag: set `workload_image` to pin one by digest"
         console.print(f"Image of those with a program of the suite: {image}", soft_wrap=True)

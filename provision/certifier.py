@@ -35,7 +35,7 @@ _HEAD = """\
 _TELEPORT_HEAD = """\
 # tctl create -f certifier-teleport-role.yaml
 # Roles for the user or bot whose tctl certifies. Written by `make docs` from observe/teleport/needed.py.
-# Every user may run `tctl status`. The verbs are those that Teleport 15 to 18 check; no Teleport with roles has tried them.
+# Every user may run `tctl status`. The verbs are those that Teleport 15 to 18 check, untested on a Teleport with roles.
 """
 
 _ABOUT: Mapping[Role, str] = {

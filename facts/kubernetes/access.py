@@ -42,7 +42,7 @@ class _Resource(Declared):
     namespace: Text
 
     def __str__(self) -> str:
-        return _named(self.resource, self.group, self.subresource)
+        return resource_name(f"{self.resource}/{self.subresource}" if self.subresource else self.resource, self.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,16 @@ def denied_right(words: str) -> Right | None:
     found = _DENIED.search(words)
     if found is None:
         return None
-    resource, _slash, subresource = (found["resource"] or "").partition("/")
-    named = found["path"] or _named(resource, found["group"], subresource)
+    named = found["path"] or resource_name(found["resource"], found["group"])
     return Right(found["verb"], named, allowed=False, evidence=(), namespace=found["namespace"] or "")
 
 
-def _named(resource: str, group: str, subresource: str) -> str:
-    return f"{resource}{f'.{group}' if group else ''}{f'/{subresource}' if subresource else ''}"
+def resource_name(resource: str, group: str) -> str:
+    """Return a resource as kubectl names it: ``pods/log``, ``deployments.apps``, ``deployments.apps/scale``.
+
+    Args:
+        resource: Plural name, with a subresource behind a slash; or a path, which has no group.
+        group: API group; empty for core.
+    """
+    plural, slash, subresource = resource.partition("/")
+    return f"{plural}.{group}{slash}{subresource}" if group else resource

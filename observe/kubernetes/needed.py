@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from facts.kubernetes.access import resource_name
 from settings import Names
 
 Minor = tuple[int, int]
@@ -74,7 +75,7 @@ class Needed:
     def shown(self) -> str:
         """The right as a phrase, e.g. ``get, list pods``."""
         condition = " (with the Gateway API)" if self.gateway_api else ""
-        return f"{', '.join(self.verbs)} {', '.join(_named(each, self.group) for each in self.resources)}{condition}"
+        return f"{', '.join(self.verbs)} {', '.join(resource_name(each, self.group) for each in self.resources)}{condition}"
 
     def place(self) -> str:
         """Where it is needed, as a phrase; empty for a path, which is in no namespace."""
@@ -232,11 +233,6 @@ _DISRUPTIVE = (
 
 NEEDED: tuple[Needed, ...] = (*_READ_ONLY, *_EXEC, *_NAMESPACED, *_DISRUPTIVE)
 """Every right, in the order of the roles. A role holds only what the roles of the lower safety classes lack."""
-
-
-def _named(resource: str, group: str) -> str:
-    plural, slash, subresource = resource.partition("/")
-    return resource if resource.startswith("/") or not group else f"{plural}.{group}{slash}{subresource}"
 
 
 def needed_by(roles: Collection[str], profiles: Collection[str], *, gateway_api: bool, server: Minor) -> tuple[Needed, ...]:

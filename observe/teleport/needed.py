@@ -51,5 +51,5 @@ NEEDED_AT_TELEPORT = (
         frozenset({"ca-rotation"}),
     ),
 )
-"""Every right. The verbs are those that the Auth Service of Teleport 15 to 18 checks for these commands. They have not been
-tried: the tctl beside an Auth Service has every right."""
+"""Every right. The verbs are those that the Auth Service of Teleport 15 to 18 checks for these commands; they are untested,
+because the tctl beside an Auth Service has every right."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from facts.kubernetes.access import Right, resource_name
 from observe.kubernetes.needed import Needed, Where, namespaces
 from provision.certifier import ACCOUNT, NAMESPACE
 from settings import Names
@@ -48,8 +49,7 @@ class Request:
         return ("patch", "create") if (self.verb, self.status) == ("patch", 201) else (self.verb,)
 
     def __str__(self) -> str:
-        group = f".{self.group}" if self.group else ""
-        return f"{self.verb} {self.resource}{group}{f' in {self.namespace}' if self.namespace else ''}"
+        return str(Right(self.verb, resource_name(self.resource, self.group), self.allowed, (), self.namespace))
 
 
 def requests_of(log: str, user: str = USER) -> Iterator[Request]:
