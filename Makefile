@@ -39,11 +39,13 @@ lint: venv ## ruff, mypy --strict, the import contract, features and faults agai
 	$(BIN)/lint-imports
 	$(BIN)/python -m reporting.features.feature_lint features
 	$(BIN)/python -m provision.faults lint
+	$(BIN)/python -m provision.certifier lint
 	$(BIN)/python -m tests.traceability lint
 
 .PHONY: docs
-docs: venv ## Write docs/faults.md and docs/requirements.md from the sources
+docs: venv ## Write docs/faults.md, docs/requirements.md, and the certifier's roles with the table of its rights, from the sources
 	$(BIN)/python -m provision.faults page
+	$(BIN)/python -m provision.certifier page
 	$(BIN)/python -m tests.traceability page
 
 .PHONY: test
@@ -88,7 +90,11 @@ lab-down: venv ## Remove the kept cluster and its Teleport
 
 .PHONY: test-lab
 test-lab: sources ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
-	$(call on_the_lab,$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py)
+	$(call on_the_lab,$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py --ignore tests/lab/test_rbac.py)
+
+.PHONY: rbac
+rbac: sources ## The certifier's roles on one kept lab: the read-only one minimal right by right, the others against the audit log
+	$(call on_the_lab,$(BIN)/pytest -v tests/lab/test_rbac.py)
 
 .PHONY: test-faults
 test-faults: sources ## Faults of PROFILES on one kept lab: healthy, broken exactly as predicted, healthy again

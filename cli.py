@@ -17,13 +17,19 @@ from typer.exceptions import TyperException
 from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
 from facts.recorder import KeptInMemory
+from observe.kubernetes.needed import Role
+from provision.certifier import manifest
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord
+from provision.plan import Plan, planned
 from reporting.collecting.endings import told
+from reporting.features.gherkin_files import feature_paths, read_feature
 from reporting.writing.printable import tellable
 from reporting.writing.words import LOOKS
 from settings import BadSettings, Settings, described, load
+
+FEATURES = Path(__file__).parent / "features"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 recorder = KeptInMemory()
@@ -101,14 +107,75 @@ def wants_lab(source: Source = None) -> None:
 
 
 @app.command()
-def plan(profile: Annotated[str, typer.Option(help="Profiles, separated by commas.")] = "core") -> None:
-    """List the requirements that a run with these profiles would certify."""
-    features = Path(__file__).parent / "features"
-    catalogue = parse_catalogue(yaml.safe_load((features / "catalogue.yaml").read_text(encoding="utf-8")))
-    table = Table("requirement", "level", "profile", "what must hold", box=None)
-    for requirement in catalogue.chosen(tuple(p.strip() for p in profile.split(","))):
-        table.add_row(requirement.id, requirement.level.value, requirement.profile, requirement.sentence)
+def plan(
+    profile: Annotated[str, typer.Option(help="Profiles, separated by commas.")] = "core",
+    cluster: Annotated[str | None, typer.Option(help="kind or existing.")] = None,
+    allow: Annotated[str, typer.Option(help="Safety classes to allow on an existing cluster: namespaced, disruptive.")] = "",
+) -> None:
+    """Show what a run would certify, and what it would do to the cluster: rights, pods, disruptions, time."""
+    settings = load(profiles=profile, allow=allow, cluster=cluster or ("existing" if allow else None))
+    catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
+    chosen = catalogue.chosen(settings.profiles)
+    safety: dict[str, set[str]] = {requirement.id: set() for requirement in chosen}
+    for scenario in (scenario for path in feature_paths(FEATURES) for scenario in read_feature(path)):
+        for requirement_id in safety.keys() & {*scenario.values("requirement")}:
+            safety[requirement_id].update(scenario.values("safety"))
+    made = planned(safety, {requirement.profile for requirement in chosen}, settings.allowed_safety)
+    table = Table("requirement", "level", "profile", "what must hold", "needs", box=None)
+    for requirement in chosen:
+        table.add_row(
+            requirement.id, requirement.level.value, requirement.profile, requirement.sentence, made.needs[requirement.id]
+        )
     console.print(table)
+    _show(made, settings)
+
+
+def _show(made: Plan, settings: Settings) -> None:
+    """Print what a run would do to the cluster."""
+    if settings.cluster == "kind":
+        console.print(
+            "\nRights: those of an administrator, on a kind cluster that the suite makes and removes.", soft_wrap=True
+        )
+    else:
+        rights = Table("role", "right at the API server", "where", "what for", box=None)
+        for row in made.rights:
+            rights.add_row(row.role, row.shown(), row.place(), row.why)
+        for at_teleport in made.rights_at_teleport:
+            words = f"{', '.join(at_teleport.verbs)} {', '.join(at_teleport.resources)}"
+            rights.add_row(at_teleport.role, words, "Teleport, with --tctl", at_teleport.why)
+        console.print("\nRights, which INST-02 asks for except `exec`, an optional role (`conformance rights` prints them):")
+        console.print(rights)
+    pods = Table("pods of the suite", "how many", "for", "more than an ordinary pod", box=None)
+    for pod in made.pods:
+        needing = [requirement for requirement in pod.requirements if requirement in made.needs]
+        pods.add_row(pod.manifest.stem, pod.number, ", ".join(needing), ", ".join(pod.privileges(settings.names)))
+    if made.copies_tbot:
+        pods.add_row("copy of tbot's own pod", "one", "NEG-06", "")
+    console.print("\nPods, in namespaces of the suite:" if pods.row_count else "\nPods: none; the run creates nothing.")
+    if pods.row_count:
+        console.print(pods)
+        image = settings.workload_image or "the source's own, by tag: set `workload_image` to pin one by digest"
+        console.print(f"Image of those with a program of the suite: {image}", soft_wrap=True)
+    console.print("\nBeyond its own namespaces:" if made.disrupts else "\nBeyond its own namespaces: nothing.")
+    for profile, words in made.disrupts.items():
+        console.print(f"  {profile}: {words}", soft_wrap=True)
+    console.print(
+        f"\nTime: {made.seconds} s, measured on a ready cluster of the lab with everything allowed. With less allowed it is"
+        " less; more proxies take longer (50 were read in 1.4 s).",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def rights(
+    allow: Annotated[str, typer.Option(help="Safety classes to bind besides read-only: namespaced, disruptive.")] = "",
+    *,
+    execute: Annotated[bool, typer.Option("--exec", help="Also bind the optional role for ID-12 and CHK-8.")] = False,
+) -> None:
+    """Print roles and a service account for the identity that certifies, with the namespaces in the settings."""
+    settings = load(allow=allow, cluster="existing")
+    bound = {Role(name) for name in settings.allowed_safety} | ({Role.EXEC} if execute else set())
+    sys.stdout.write(manifest(settings.names, bound))
 
 
 @app.command()

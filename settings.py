@@ -187,6 +187,12 @@ class Settings(BaseSettings):
         description="Source of images and binaries: public registries, a mirror, or the bundle that `make lab` builds.",
     )
     registry: str = Field(default="", description="HOST/PREFIX of the mirror, for the source `mirror`.")
+    workload_image: str = Field(
+        default="",
+        pattern=r"^([\w./:@+-]+)?$",
+        description="Image with `python3` for probe pods and test pods, best by digest (`NAME@sha256:…`); if empty, the"
+        " source's own.",
+    )
     istio: Literal["default", "older"] = Field(
         default="default",
         description="Istio version of the bundle; `.venv/bin/python -m lab build --istio older` builds the older one.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from lab import docker
 from lab.command import answers, run
 from lab.errors import LabError
+from lab.recipes import ARCHIVE_KEYRING
 from lab.versions import Versions
 
 COLD_BUILD_GIB = 20
@@ -30,11 +31,12 @@ _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 # For the Docker daemon to answer, or to be gone.
 _DAEMON_SECONDS = 30.0
 
-# Debian package → commands that it is wanted for.
-_PACKAGES = {
+# Debian package → commands and files that it is wanted for.
+_PACKAGES: dict[str, tuple[str | Path, ...]] = {
     "docker.io": ("docker", "dockerd", "runc"),
     "debootstrap": ("debootstrap",),
-    "debian-archive-keyring": (),
+    "gpgv": ("gpgv",),
+    "debian-archive-keyring": (ARCHIVE_KEYRING,),
     "iptables": ("iptables",),
     "iproute2": ("ip",),
 }
@@ -176,7 +178,7 @@ class Host:
         return before if now == INOTIFY_INSTANCES else None
 
     def install(self, packages: Iterable[str]) -> None:
-        """Install those of the packages whose commands are missing.
+        """Install those of the packages whose commands or files are missing.
 
         Raises:
             LabError: Not root, or not a Debian-like system; says what to type there.
@@ -206,7 +208,7 @@ class Host:
         if any(name.endswith("-rootfs") for name in names):
             if os.geteuid() != 0:
                 raise LabError("expected root: debootstrap makes the lab's images. What to do: run it with sudo.")
-            self.install(["debootstrap", "debian-archive-keyring"])
+            self.install(["debootstrap", "gpgv", "debian-archive-keyring"])
         istio = {edition.part("istio") for edition in (versions.istio, versions.istio_older)}
         definitions = {edition.part("gateway-api") for edition in (versions.istio, versions.istio_older)}
         if names & {"tools", "kind", "etcd", "coredns", "kubernetes", *istio, *definitions}:
@@ -233,9 +235,11 @@ def _await(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def _found(command: str) -> bool:
+def _found(wanted: str | Path) -> bool:
+    if isinstance(wanted, Path):
+        return wanted.is_file()
     # Ordinary users often have no sbin in PATH.
-    return shutil.which(command, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") is not None
+    return shutil.which(wanted, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") is not None
 
 
 def _require_go(wanted: str) -> None:

@@ -29,6 +29,9 @@ ISTIO_OVERLAY = "istio-overlay.yaml"
 GATEWAY_API = "gateway-api.json"
 FAKETIME = "libfaketime.so.1"
 
+ARCHIVE_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""Public keys of Debian's archive, which sign the list of packages that debootstrap trusts."""
+
 _TOOLS = ("pause", "runcw")
 
 # What pods need: iptables for istio-init and kube-proxy, python3 for the probes, the network and the stand-in.
@@ -147,14 +150,9 @@ def _rootfs_part(name: str, packages: tuple[str, ...], versions: Versions, debs:
     def build(shop: Workshop) -> None:
         root = shop.output / "root"
         debs.mkdir(parents=True, exist_ok=True)
-        bootstrap: list[str | Path] = [
-            "debootstrap",
-            "--variant=minbase",
-            f"--cache-dir={debs}",
-            f"--include={','.join(packages)}",
-        ]
+        options = [f"--cache-dir={debs}", f"--include={','.join(packages)}"]
         # In a mount namespace of its own, so that nothing stays mounted when it is killed.
-        shop.run(["unshare", "--mount", *bootstrap, versions.debian, root, *_mirror(versions.debian)])
+        shop.run(["unshare", "--mount", *_debootstrap(versions.debian, root, *options)])
         query = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show", "--showformat=${Package} ${Version}\\n"]
         (shop.output / "packages.txt").write_text(shop.run(query), encoding="utf-8")
         (root / "etc" / "machine-id").write_text("", encoding="utf-8")
@@ -170,8 +168,7 @@ def faketime_part(versions: Versions) -> Part:
 
     def build(shop: Workshop) -> None:
         root, unpacked = shop.output / "root", shop.output / "unpacked"
-        download: list[str | Path] = ["debootstrap", "--variant=minbase", "--download-only", "--include=libfaketime"]
-        shop.run([*download, versions.debian, root, *_mirror(versions.debian)])
+        shop.run(_debootstrap(versions.debian, root, "--download-only", "--include=libfaketime"))
         (package,) = (root / "var" / "cache" / "apt" / "archives").glob("libfaketime_*.deb")
         shop.run(["dpkg-deb", "--extract", package, unpacked])
         (library,) = unpacked.glob(f"usr/lib/*/faketime/{FAKETIME}")
@@ -220,6 +217,23 @@ def gateway_api_part(istio: Istio) -> Part:
         write_json(shop.output / GATEWAY_API, {"apiVersion": "v1", "kind": "List", "items": items})
 
     return Part(istio.part("gateway-api"), istio.gateway_api, "fetch", build, inputs=istio.gateway_api)
+
+
+def _debootstrap(suite: str, root: Path, *options: str) -> list[str | Path]:
+    """The command that makes a minimal Debian of packages that Debian has signed.
+
+    Without a keyring debootstrap only warns, and takes what the mirror sends.
+
+    Raises:
+        LabError: The keyring is missing.
+    """
+    if not ARCHIVE_KEYRING.is_file():
+        raise LabError(
+            f"expected the keys of Debian's archive in {ARCHIVE_KEYRING}, to verify what the lab's images are made of; "
+            "there is no such file. Type: sudo apt-get install debian-archive-keyring"
+        )
+    verified = ["--force-check-gpg", f"--keyring={ARCHIVE_KEYRING}"]
+    return ["debootstrap", "--variant=minbase", *verified, *options, suite, root, *_mirror(suite)]
 
 
 def _mirror(suite: str) -> list[str]:

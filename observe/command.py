@@ -283,6 +283,7 @@ def must_run(
     argv: Sequence[str | Path],
     *,
     timeout: float,
+    stdin: str = "",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     remedy: str = "read the command's own message above",
@@ -292,7 +293,7 @@ def must_run(
     Raises:
         CouldNotTell: Also when the command fails; holds the end of its output.
     """
-    result = run(argv, timeout=timeout, env=env, cwd=cwd)
+    result = run(argv, timeout=timeout, stdin=stdin, env=env, cwd=cwd)
     if result.exit_code != 0:
         raise CouldNotTell(
             expected="the command to succeed",

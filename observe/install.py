@@ -13,6 +13,7 @@ from observe.guide.facet import GuideFacet
 from observe.istio.facet import IstioFacet
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import PODS, ClusterFacet
+from observe.kubernetes.needed import Where, namespaces
 from observe.kubernetes.rights import RightsFacet
 from observe.proxies.facet import FLEET, ProxiesFacet
 from observe.readings import Key, Readings
@@ -94,10 +95,17 @@ class Install:
         istio = IstioFacet(of_cluster, proxies)
         application = ApplicationFacet(of_cluster, proxies)
         of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events)
+
+        def namespace_of(where: Where) -> str:
+            # Before it has installed anything, a run knows only the names.
+            if not provisions and where is Where.ISTIO:
+                return istio.namespace()
+            return tbot.namespace() if not provisions and where is Where.TBOT else namespaces(names)[where]
+
         return cls(
             names=names,
             cluster=of_cluster,
-            rights=RightsFacet(of_cluster, allowed, profiles, provisions),
+            rights=RightsFacet(of_cluster, namespace_of, allowed, profiles, provisions),
             tools=ToolsFacet(tools, readings),
             tbot=tbot,
             proxies=proxies,

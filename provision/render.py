@@ -12,7 +12,9 @@ import yaml
 from facts.errors import BadInput
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+VARIABLE = re.compile(r"\$\{([^}]*)\}")
+"""A variable in a manifest; its group is the name."""
+
 _BARE = re.compile(r"\$[A-Za-z_]")
 _PLAIN_VALUE = re.compile(r"[\w./:@+-]+")
 
@@ -56,7 +58,7 @@ def render(text: str, variables: Mapping[str, str], *, where: str) -> str:
             )
         return variables[name]
 
-    return _VARIABLE.sub(value, text)
+    return VARIABLE.sub(value, text)
 
 
 def documents(path: Path, variables: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""Rights: the API server's answer to one SelfSubjectAccessReview."""
+"""Rights: the API server's answer to one SelfSubjectAccessReview, and its words when it denies a request."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -20,15 +21,17 @@ class Right:
             server that is no resource, such as ``/openid/v1/jwks``.
         allowed: The API server's answer.
         evidence: Ids of the readings.
+        namespace: The namespace in question; empty for the whole cluster.
     """
 
     verb: str
     resource: str
     allowed: bool
     evidence: tuple[str, ...]
+    namespace: str = ""
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource}"
+        return f"{self.verb} {self.resource}{f' in {self.namespace}' if self.namespace else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,10 @@ class _Resource(Declared):
     resource: str
     group: Text
     subresource: Text
+    namespace: Text
 
     def __str__(self) -> str:
-        group, subresource = f".{self.group}" if self.group else "", f"/{self.subresource}" if self.subresource else ""
-        return f"{self.resource}{group}{subresource}"
+        return resource_name(f"{self.resource}/{self.subresource}" if self.subresource else self.resource, self.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +72,36 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
         return Right(review.path.verb, review.path.path, review.allowed, evidence)
     if not review.asked:
         raise damaged("the field spec.resourceAttributes", "it is missing", where)
-    return Right(review.asked.verb, str(review.asked), review.allowed, evidence)
+    return Right(review.asked.verb, str(review.asked), review.allowed, evidence, review.asked.namespace)
+
+
+_DENIED = re.compile(
+    r'User "(?:[^"\\]|\\.)*" cannot (?P<verb>[a-z]+) '
+    r'(?:resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]+)")?'
+    r'|path "(?P<path>[^"]+)")'
+)
+"""The words of Kubernetes' authorization; admission and quotas use others."""
+
+
+def denied_right(words: str) -> Right | None:
+    """Return the right that the API server says is missing; None where it says something else.
+
+    Args:
+        words: Message of the API server's answer, or what kubectl prints of it.
+    """
+    found = _DENIED.search(words)
+    if found is None:
+        return None
+    named = found["path"] or resource_name(found["resource"], found["group"])
+    return Right(found["verb"], named, allowed=False, evidence=(), namespace=found["namespace"] or "")
+
+
+def resource_name(resource: str, group: str) -> str:
+    """Return a resource as kubectl names it: ``pods/log``, ``deployments.apps``, ``deployments.apps/scale``.
+
+    Args:
+        resource: Plural name, with a subresource behind a slash; or a path, which has no group.
+        group: API group; empty for core.
+    """
+    plural, slash, subresource = resource.partition("/")
+    return f"{plural}.{group}{slash}{subresource}" if group else resource

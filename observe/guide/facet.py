@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
 from observe.guide.application import ApplicationFacet
 from observe.guide.commands import GuideCommand, NoPodToAsk, about, conclusion
 from observe.istio.facet import IstioFacet
+from observe.kubernetes.denial import denial
 from observe.kubernetes.facet import ClusterFacet
 from observe.teleport.facet import TeleportFacet
 from observe.teleport.tbot_facet import TbotFacet
@@ -47,6 +46,9 @@ class GuideFacet:
         Args:
             command: As the guide prints it.
             pod: Another pod in the place of the test application.
+
+        Raises:
+            NotGiven: The identity in use lacks a right that kubectl needs for it.
         """
         names = self._found_names() if command.startswith("tctl ") else self._names_for(about(command))
         if pod is not None:
@@ -67,6 +69,8 @@ class GuideFacet:
         kubectl = asked.program == "kubectl"
         result = self.tools.run_kubectl(asked.words[1:]) if kubectl else self.teleport.session().tctl(asked.words[1:])
         evidence = self.cluster.readings.recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
+        if kubectl and result.exit_code and (denied := denial(result.stderr, shlex.join(asked.words))) is not None:
+            raise denied  # the guide's conclusion would be about the rights of this run, not about the install
         healthy, said = conclusion(asked, result)
         return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
 
@@ -82,11 +86,10 @@ class GuideFacet:
     def _names_for(self, part: str) -> Names:
         """The names of this install, with the namespace of a part where the suite finds it."""
         found = {}
-        with contextlib.suppress(CouldNotTell):
-            if part == "istio":
-                found = {"istio_namespace": self.istio.mesh().namespace}
-            elif part == "tbot":
-                found = {"tbot_namespace": self.tbot.installed().daemon_set.namespace}
+        if part == "istio":
+            found = {"istio_namespace": self.istio.namespace()}
+        elif part == "tbot":
+            found = {"tbot_namespace": self.tbot.namespace()}
         return self.cluster.names.model_copy(update=found)
 
 

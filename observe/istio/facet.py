@@ -64,6 +64,13 @@ class IstioFacet:
             )
         return parse_istio_authorities(found)
 
+    def namespace(self) -> str:
+        """Namespace of Istio; the one in the settings where the suite cannot find it."""
+        try:
+            return self.mesh().namespace
+        except CouldNotTell:
+            return self.cluster.names.istio_namespace
+
     # Injection.
 
     def injection_template(self) -> str:

@@ -29,6 +29,7 @@ from facts.evidence import ObjectRef, evidence_of
 from facts.masks import Mask
 from facts.recorder import Recorder
 from observe.kubernetes import credentials
+from observe.kubernetes.denial import denial
 from observe.limits import PIECE, joined, too_large
 from settings import Sizes
 
@@ -352,16 +353,28 @@ class Api:
             yield piece
 
     def _must_be_fine(self, status: int, body: str, question: str) -> None:
+        """Checks the status of an answer.
+
+        Raises:
+            NotGiven: The identity in use lacks a right; names it.
+            CouldNotTell: Any other refusal.
+        """
         if 200 <= status < 300:
             return
         document = decoded(body)
         words = str(document.get("message", "")) if isinstance(document, Mapping) else body.strip()[:300]
+        where = f"{question.partition(' {')[0]} (context {self.context})"
+        if status == 403 and (denied := denial(words, where)) is not None:
+            raise denied
         expected, remedy = {
             401: (
                 "the API server to accept the credentials",
                 f"log in again; `kubectl --context {self.context} auth whoami` must answer",
             ),
-            403: ("the right to ask this", "ask for the right that is named, or use an identity that has it (see INST-02)"),
+            403: (
+                "the API server to admit the request",
+                "read the API server's words: a policy may forbid the request",
+            ),
             404: ("the object", "check its name and namespace in the settings (`conformance.toml`, [names])"),
             410: ("the rest of the list", "the list took too long to read; run again when the API server is less busy"),
             429: ("the API server to take the request", "the API server is overloaded; run again when it is not"),
@@ -369,7 +382,7 @@ class Api:
         raise CouldNotTell(
             expected=expected,
             seen=f"HTTP {status}: {words}",
-            where=f"{question.partition(' {')[0]} (context {self.context})",
+            where=where,
             remedy=remedy,
         )
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
-from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
@@ -39,6 +38,7 @@ from facts.recorder import Recorder
 from facts.versions import Version, parse_server_version
 from observe.command import CommandResult
 from observe.kubernetes.api import Api, connect
+from observe.kubernetes.denial import denial
 from observe.kubernetes.streams import ForwardedPort, Streams
 from settings import DEFAULT_SIZES, Sizes, Timeouts
 
@@ -165,23 +165,26 @@ class Cluster:
         reading = self.api.get("/openid/v1/jwks", ObjectRef("Cluster", self.context), parser=parse_jwks)
         return parse_jwks(reading.document, (reading.evidence,))
 
-    def can_i(self, verb: str, group: str, resource: str) -> Right:
-        """Asks whether the identity in use has a right in all namespaces (SelfSubjectAccessReview).
+    def can_i(self, verb: str, group: str, resource: str, namespace: str = "") -> Right:
+        """Asks whether the identity in use has a right (SelfSubjectAccessReview).
 
         Args:
             verb: ``get``, ``list``, ``create`` …
             group: API group; empty for core.
             resource: Plural name, with a subresource behind a slash: ``pods/log``; or a path: ``/openid/v1/jwks``.
+            namespace: The namespace to ask about; empty for all namespaces.
         """
         plural, _slash, subresource = resource.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource}
+        attributes = {
+            "verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace,
+        }  # fmt: skip
         asked: dict[str, object] = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
         if resource.startswith("/"):
             asked = {"nonResourceAttributes": {"verb": verb, "path": resource}}
         _status, reading = self.api.post(
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": asked},
-            ObjectRef("SelfSubjectAccessReview", f"{verb} {resource}"),
+            ObjectRef("SelfSubjectAccessReview", f"{verb} {resource}", namespace),
             parser=parse_review,
         )
         return parse_review(reading.document, (reading.evidence,))
@@ -190,7 +193,8 @@ class Cluster:
         """Asks the API server for a server-side dry run of a pod: injection, admission and validation; it creates nothing.
 
         Raises:
-            CouldNotTell: The API server does not decide: no right to create pods, no such namespace, no answer.
+            NotGiven: There is no right to create pods in that namespace.
+            CouldNotTell: The API server does not decide: no such namespace, no answer.
         """
         name = maybe(document, "metadata.name", "", "a pod") or maybe(document, "metadata.generateName", "", "a pod")
         where = f"server-side dry run of Pod {namespace}/{name}"
@@ -204,13 +208,8 @@ class Cluster:
             refusals=frozenset({400, 403, 422, 500}),
         )
         dry_run = parse_dry_run(reading.document, (reading.evidence,), where)
-        if status == 403 and "cannot create resource" in dry_run.message:
-            raise CouldNotTell(
-                expected="the right to create pods, which a dry run needs",
-                seen=dry_run.message,
-                where=where,
-                remedy="grant it (a dry run makes nothing), or leave out the requirements that need it",
-            )
+        if status == 403 and (denied := denial(dry_run.message, where)) is not None:
+            raise denied
         return dry_run
 
     # --- pods from inside --------------------------------------------------------------------------------------------

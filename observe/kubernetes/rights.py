@@ -1,73 +1,17 @@
-"""The rights that the suite needs, and the API server's answer about each."""
+"""The API server's answer about each right that a run needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from facts.kubernetes.access import Right
 from observe.kubernetes.facet import ClusterFacet
+from observe.kubernetes.needed import Where, needed_by
 from observe.readings import Key, at_once, of_each
 
-READ_ONLY_RIGHTS: tuple[tuple[str, str, str], ...] = (
-    ("get", "", "/openid/v1/jwks"),
-    ("list", "", "pods"),
-    ("list", "", "nodes"),
-    ("list", "", "namespaces"),
-    ("get", "", "configmaps"),
-    ("get", "", "pods/log"),
-    ("list", "apps", "deployments"),
-    ("get", "apps", "deployments"),
-    ("get", "apps", "daemonsets"),
-    ("list", "apps", "daemonsets"),
-    ("list", "batch", "cronjobs"),
-    ("create", "", "pods"),
-    ("create", "", "pods/portforward"),
-    ("create", "", "pods/exec"),
-)
-"""Rights that every run needs. Create on pods is for server-side dry runs, which create nothing."""
-
-_MADE: tuple[tuple[str, str], ...] = (
-    *(("", kind) for kind in ("namespaces", "serviceaccounts", "configmaps", "secrets", "pods", "services")),
-    *(("networking.istio.io", kind) for kind in ("destinationrules", "envoyfilters", "virtualservices")),
-    *(("security.istio.io", kind) for kind in ("authorizationpolicies", "peerauthentications")),
-)
-
-NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
-    *((verb, group, kind) for group, kind in _MADE for verb in ("create", "patch")),
-    ("get", "", "pods"),
-    ("delete", "", "pods"),
-    ("delete", "", "namespaces"),
-    ("get", "", "namespaces"),
-    ("create", "", "serviceaccounts/token"),
-)
-"""Further rights for probe pods and test pods. A server-side apply is a patch, which creates a missing object."""
-
-DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
-    ("list", "", "services"),
-    ("create", "networking.istio.io", "gateways"),
-    ("patch", "networking.istio.io", "gateways"),
-)
-"""Further rights to send something through the mesh's own ingress gateway."""
-
-_TBOT, _ISTIOD = ("patch", "apps", "daemonsets"), ("patch", "apps", "deployments")
-
-OUTAGE_RIGHTS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
-    "rotation": (_TBOT,),
-    "ca-rotation": (_TBOT,),
-    "resilience": (_TBOT, _ISTIOD),
-}
-"""Further rights of each profile, to restart tbot, or to take it or istiod away for a while."""
-
-GATEWAY_API_RIGHTS: tuple[tuple[str, str, str], ...] = (
-    ("list", "gateway.networking.k8s.io", "gatewayclasses"),
-    *((verb, "gateway.networking.k8s.io", kind) for kind in ("gateways", "httproutes") for verb in ("create", "patch")),
-)
-"""Further rights to have istiod deploy a gateway for the suite, in a cluster that knows the Gateway API."""
-
-ADMIN_RIGHTS: tuple[tuple[str, str, str], ...] = (("*", "*", "*"),)
-"""Rights for provisioning: the guide's cluster admin."""
-
+ADMIN = ("*", "*", "*", "")
+"""The right for provisioning: the guide's cluster admin."""
 
 RIGHTS: Key[tuple[Right, ...]] = Key("rights", of_each, ("cluster",))
 
@@ -78,32 +22,35 @@ class RightsFacet:
 
     Attributes:
         cluster: The cluster.
+        namespace_of: Returns the namespace of a place; empty for all namespaces. It may read the install.
         allowed: Safety classes of this run; they decide which rights it needs.
         profiles: Names of the profiles to certify; they decide which further rights it needs.
         provisions: This run installs, and so needs admin rights.
     """
 
     cluster: ClusterFacet
+    namespace_of: Callable[[Where], str]
     allowed: frozenset[str]
     profiles: frozenset[str]
     provisions: bool
 
     def reviewed(self) -> tuple[Right, ...]:
         """The API server's answer about each right that this run needs."""
-        wanted = self._wanted()
+        wanted = list(dict.fromkeys(self._wanted()))
         return self.cluster.once(RIGHTS, lambda: at_once(lambda right: self.cluster.reader.can_i(*right), wanted))
 
-    def _wanted(self) -> list[tuple[str, str, str]]:
-        """Verb, API group and resource of each right."""
-        wanted = [*READ_ONLY_RIGHTS]
-        if "namespaced" in self.allowed:
-            wanted += NAMESPACED_RIGHTS
-            # An administrator has every right, and asks before there is a Gateway API.
-            if not self.provisions and self.cluster.gateway_api().document is not None:
-                wanted += GATEWAY_API_RIGHTS
-        if "disruptive" in self.allowed:
-            wanted += DISRUPTIVE_RIGHTS
-            wanted += dict.fromkeys(right for p in sorted(self.profiles) for right in OUTAGE_RIGHTS.get(p, ()))
+    def _wanted(self) -> Iterator[tuple[str, str, str, str]]:
+        """Verb, API group, resource and namespace of each right."""
         if self.provisions:
-            wanted += ADMIN_RIGHTS
-        return wanted
+            # An administrator has every other right, and asks before there is an install to read names from.
+            yield ADMIN
+        gateway_api = "namespaced" in self.allowed and not self.provisions and self._knows_the_gateway_api()
+        version, _evidence = self.cluster.version()
+        server = (version.major, version.minor)
+        for row in needed_by(self.allowed, self.profiles, gateway_api=gateway_api, server=server):
+            namespace = self.namespace_of(row.where)
+            for verb, group, resource in row.each():
+                yield verb, group, resource, namespace
+
+    def _knows_the_gateway_api(self) -> bool:
+        return self.cluster.gateway_api().document is not None

@@ -28,6 +28,7 @@ from kubernetes import client
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from observe.command import CommandResult
+from observe.kubernetes.denial import denial
 from observe.limits import joined, pieces, too_large
 
 if TYPE_CHECKING:
@@ -103,12 +104,12 @@ class Streams:
         try:
             connection = self._connect(path, query, timeout)
         except websocket.WebSocketBadStatusException as error:
-            raise CouldNotTell(
+            words = _message(error.resp_body)
+            raise denial(words, where) or CouldNotTell(
                 expected="the API server to open the stream",
-                seen=f"HTTP {error.status_code}: {_message(error.resp_body)}",
+                seen=f"HTTP {error.status_code}: {words}",
                 where=where,
-                remedy="the pod must be running, and the right to create pods/exec or pods/portforward is needed"
-                " (see INST-02)",
+                remedy="the pod must be running; see whether a policy of the cluster forbids exec or port-forward",
             ) from error
         except (websocket.WebSocketException, OSError) as error:
             raise CouldNotTell(

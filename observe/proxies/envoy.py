@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from facts.document import Reading, decoded
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
@@ -20,6 +20,7 @@ from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.denial import must_be_allowed
 from observe.limits import TooLarge
 from observe.readings import at_once
 
@@ -87,6 +88,9 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
 
     Returns:
         Every pod is in it: read, or unread with the reason.
+
+    Raises:
+        NotGiven: The identity in use may read none of them.
     """
     wanted = list(pods)
 
@@ -102,10 +106,9 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
             found.append(outcome)
             if progress is not None:
                 progress(len(found), len(wanted))
-    return Fleet(
-        proxies=tuple(f for f in found if isinstance(f, ProxyIdentity)),
-        unread=tuple(f for f in found if isinstance(f, Unread)),
-    )
+    unread = tuple(f for f in found if isinstance(f, Unread))
+    must_be_allowed((u.why for u in unread), len(wanted))
+    return Fleet(proxies=tuple(f for f in found if isinstance(f, ProxyIdentity)), unread=unread)
 
 
 def read_pushes(cluster: Cluster, pod: Pod) -> Pushes | None:
@@ -123,6 +126,9 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
 
     Returns:
         Every pod is in it: read, or unread with the reason.
+
+    Raises:
+        NotGiven: The identity in use may read none of them.
     """
 
     def one(pod: Pod) -> Normalization | Unread:
@@ -133,7 +139,9 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
         except CouldNotTell as error:
             return Unread(PodRef.of(pod), error, datetime.now(UTC))
 
-    return at_once(one, pods)
+    found = at_once(one, pods)
+    must_be_allowed((f.why for f in found if isinstance(f, Unread)), len(found))
+    return found
 
 
 def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
@@ -146,9 +154,14 @@ def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> di
         try:
             return {path: _by_exec(cluster, pod, port, path) for port, paths in wanted.items() for path in paths}
         except CouldNotTell as also_refused:
+            # Without exec, which is an optional right, the reason is the one for which the port-forward failed.
+            only_way = isinstance(also_refused, NotGiven)
+            if only_way and isinstance(refused, NotGiven):
+                raise refused from also_refused
+            by_exec = "" if only_way else f"; by exec: {also_refused.seen}"
             raise CouldNotTell(
                 expected=f"the proxy's ports {', '.join(map(str, wanted))}",
-                seen=f"by port-forward: {refused.seen}; by exec: {also_refused.seen}",
+                seen=f"by port-forward: {refused.seen}{by_exec}",
                 where=str(pod.ref),
                 remedy="see whether its istio-proxy runs, and whether this identity may open port-forwards (see INST-02)",
             ) from refused

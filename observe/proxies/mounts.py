@@ -10,6 +10,7 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.proxies.identity import PodRef
 from facts.proxies.mounts import SocketMount, parse_mountinfo, socket_mount
 from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.denial import must_be_allowed
 from observe.readings import at_once
 
 TABLE = ("cat", "/proc/self/mountinfo")
@@ -20,18 +21,23 @@ def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMou
     """The mount of the socket's directory in each proxy, or the reason why it is unknown.
 
     Raises:
+        NotGiven: The identity in use may run it in none of them.
         CouldNotTell: A mount table is damaged.
     """
+    unread: list[CouldNotTell] = []
 
     def one(pod: Pod) -> SocketMount:
         ref = PodRef.of(pod)
         try:
             done = cluster.exec_in(pod.namespace, pod.name, PROXY, TABLE, parser=parse_mountinfo)
         except CouldNotTell as error:
+            unread.append(error)
             return SocketMount(ref, None, error.seen, ())
         if done.exit_code != 0:
             return SocketMount(ref, None, f"exit code {done.exit_code}: {done.tail(200)}", done.evidence)
         found = socket_mount(parse_mountinfo(done.stdout))
         return SocketMount(ref, found, "" if found else "nothing is mounted there", done.evidence)
 
-    return at_once(one, pods)
+    found = at_once(one, pods)
+    must_be_allowed(unread, len(found))
+    return found

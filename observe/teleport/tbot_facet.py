@@ -28,6 +28,13 @@ class TbotFacet:
         """The DaemonSet, configuration and pods by node of tbot as it is installed."""
         return self.cluster.once(TBOT, lambda: read_tbot(self.cluster.reader, self.cluster.names))
 
+    def namespace(self) -> str:
+        """Namespace of tbot; the one in the settings where the suite cannot find it."""
+        try:
+            return self.installed().daemon_set.namespace
+        except CouldNotTell:
+            return self.cluster.names.tbot_namespace
+
     def pods_now(self) -> tuple[Pod, ...]:
         """Pods that the DaemonSet selects, listed anew each time."""
         daemon_set = self.installed().daemon_set

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,12 +87,17 @@ def resolve(settings: Settings) -> Sources:
     """Resolve all components.
 
     Args:
-        settings: Settings, of which `source`, `registry`, `istio` and `cache` count.
+        settings: Settings, of which `source`, `registry`, `istio`, `cache` and `workload_image` count.
 
     Raises:
         ProvisioningFailed: A binary or the bundle is missing.
         BadInput: `mirror` without a registry; the lab's older Istio from elsewhere; a cache that others may write to.
     """
+    found = _of_source(settings)
+    return replace(found, workload_image=settings.workload_image) if settings.workload_image else found
+
+
+def _of_source(settings: Settings) -> Sources:
     must_have_istio(settings)
     must_be_own(settings.cache)
     bundle = settings.cache / "bundle"
@@ -150,7 +155,7 @@ def _upstream() -> dict[str, str]:
 
 def _from_registry(origin: Literal["upstream", "mirror"], mirror: str, *, needs_kind: bool) -> Sources:
     def image(name: str) -> str:
-        return f"{mirror}/{name.split('/', 1)[1]}" if mirror else name
+        return f"{mirror}/{name.split('/', 1)[1].partition('@')[0]}" if mirror else name
 
     names = _upstream()
     return Sources(

@@ -245,6 +245,7 @@ class Fault:
         undo: How the suite undoes the fault, as a sentence.
         breaks: Requirements that fail while the fault lasts; exactly these.
         blinds: Requirements that cannot be determined while the fault lasts, because a reading fails.
+        denies: True where the readings fail because a right is missing: then they are *not-evaluated* instead of *error*.
         reach: Requirements that the fault might affect (see ``reach.py``), and that must hold nevertheless.
         inject: Context manager: on entry it puts the fault into force, on exit it restores the scene. It yields the
             operator's tools and credentials where the fault changes them.
@@ -262,6 +263,7 @@ class Fault:
     inject: Callable[[Scene], AbstractContextManager[Operator | None]]
     reach: frozenset[str] = frozenset()
     blinds: frozenset[str] = frozenset()
+    denies: bool = False
     further_causes: frozenset[str] = frozenset()
     standing: bool = False
     short: bool = False

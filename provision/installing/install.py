@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from facts.document import decoded
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
+from facts.versions import parse_server_version
 from observe.wait import NotYet, eventually, not_yet
 from provision.clusters.directory import NameLock, directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
@@ -314,8 +316,14 @@ class Installer:
         aliases = {}
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
+        kubernetes = parse_server_version(decoded(self.objects.raw("/version")))
         made = tbot.objects(
-            self.variant, self.variables(), insecure=authority.insecure, ca=authority.ca, host_aliases=aliases
+            self.variant,
+            self.variables(),
+            kubernetes=kubernetes,
+            insecure=authority.insecure,
+            ca=authority.ca,
+            host_aliases=aliases,
         )
         self.objects.apply_all(made)
         # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.

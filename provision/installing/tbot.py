@@ -9,10 +9,14 @@ from typing import Any
 
 import yaml
 
+from facts.versions import Version
 from provision.installing.variant import Variant
 from provision.names import CA_FILE
 
-_FILES = ("tbot-rbac.yaml", "tbot-config.yaml", "tbot-daemonset.yaml")
+_RIGHTS, _RIGHTS_BEFORE, _REST = "tbot-rbac.yaml", "tbot-rbac-before-1.33.yaml", ("tbot-config.yaml", "tbot-daemonset.yaml")
+
+FINE_GRAINED = (1, 33)
+"""First minor version of Kubernetes in which ``nodes/pods`` suffices for a kubelet's pods (KubeletFineGrainedAuthz)."""
 
 LISTENING = "Listener opened for Workload API endpoint"
 """tbot logs this when it has joined and listens; the guide's installation has no probe that would show it."""
@@ -20,19 +24,32 @@ LISTENING = "Listener opened for Workload API endpoint"
 CONFIG_DIGEST = "conformance.teleport-istio/config"
 
 
+def rights(variant: Variant, kubernetes: Version) -> tuple[str, ...]:
+    """Return the manifests of tbot's rights, in the order to apply them: a later ClusterRole replaces the earlier one."""
+    older = not variant.as_guide and (kubernetes.major, kubernetes.minor) < FINE_GRAINED
+    return (_RIGHTS, _RIGHTS_BEFORE) if older else (_RIGHTS,)
+
+
 def objects(
-    variant: Variant, variables: Mapping[str, str], *, insecure: bool, ca: Path | None, host_aliases: Mapping[str, str]
+    variant: Variant,
+    variables: Mapping[str, str],
+    *,
+    kubernetes: Version,
+    insecure: bool,
+    ca: Path | None,
+    host_aliases: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return the objects to apply, in order.
 
     Args:
         variant: Variant of the installation.
         variables: Variables of the manifests.
+        kubernetes: Version of the API server, and so of the kubelets of a cluster that kind made.
         insecure: True where the user asked not to verify the certificate of Teleport's proxy.
         ca: File with the certificates to verify it with; None for those of the image.
         host_aliases: Address by name, for a Teleport whose name is in no DNS.
     """
-    made = [document for name in _FILES for document in variant.documents(name, variables)]
+    made = [document for name in (*rights(variant, kubernetes), *_REST) for document in variant.documents(name, variables)]
     config = next(document for document in made if document["kind"] == "ConfigMap")["data"]
     if insecure:
         config["tbot.yaml"] = yaml.safe_dump({**yaml.safe_load(config["tbot.yaml"]), "insecure": True}, sort_keys=False)

@@ -13,6 +13,9 @@ from provision.objects import config_map
 
 Document = dict[str, Any]
 
+LIFETIME = 14400
+"""Seconds after which Kubernetes ends the pod, as it ends every pod of the suite that a killed run leaves behind."""
+
 _KEPT_OF_CONTAINER = ("image", "imagePullPolicy", "command", "args", "env", "resources", "volumeMounts")
 _KEPT_VOLUMES = ("configMap", "projected", "emptyDir", "downwardAPI")
 # Only the privileges that every pod has: this tbot must not attest callers.
@@ -59,8 +62,12 @@ def joiner(
         },
         "spec": {
             "serviceAccountName": account,
+            # Where tbot names no token to join with, it joins with the one that every pod has by default.
+            "automountServiceAccountToken": not any(e["name"] == "KUBERNETES_TOKEN_PATH" for e in kept["env"]),
             "restartPolicy": "Never",
+            "activeDeadlineSeconds": LIFETIME,
             "terminationGracePeriodSeconds": 0,
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             **({"hostAliases": template["hostAliases"]} if template.get("hostAliases") else {}),
             "containers": [{"name": container, **kept, "securityContext": _UNPRIVILEGED}],
             "volumes": volumes,

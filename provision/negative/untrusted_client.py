@@ -44,14 +44,14 @@ class UntrustedClient:
         """Return the objects to make, forged certificates among them."""
         namespace = self._namespaces.namespace
         claims = {"impostor": self._namespaces.install.teleport.ping().cluster_name, "foreigner": OTHER_DOMAIN}
-        secret: dict[str, str] = {}
+        files: dict[str, str] = {}
         for name, trust_domain in claims.items():
             made = forged(workload_id(trust_domain, namespace, STRANGER))
-            secret |= {f"{name}.pem": made.certificate, f"{name}.key": made.key}
-        metadata = {"name": "forged", "namespace": namespace}
+            files |= {f"{name}.pem": made.certificate, f"{name}.key": made.key}
         return [
             config_map(namespace, STRANGER, program("tls_client.py")),
-            {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": secret},
+            # No Secret: the keys open nothing, and the right to apply Secrets is the right to read them all.
+            config_map(namespace, "forged", files),
             *self._namespaces.documents("stranger.yaml"),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.installing.phases import until
 from provision.objects import Objects
+
+WAITS = 3
+"""Waits for one pod, each as long as the patience: until it is there, until it answers, and one to spare."""
 
 _LATE = "not there after"
 _NO_REASON = "neither the pod nor its events say why"
@@ -63,11 +67,19 @@ class Pods:
     def make(self, document: Mapping[str, Any]) -> Ended | None:
         """Make a pod; return why where the API server refuses it."""
         try:
-            self._objects.apply(document)
+            self._objects.apply(self._outliving_the_wait(document))
         except ProvisioningFailed as error:
             pods = self._cluster.pods(document["metadata"]["namespace"])
             return Ended(error.seen, readings(*pods), bool(refused_by(error.seen)))
         return None
+
+    def _outliving_the_wait(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the pod with a deadline that lies behind every wait for it, however patient the settings are."""
+        spec = document["spec"]
+        if "activeDeadlineSeconds" not in spec:
+            return document
+        deadline = max(spec["activeDeadlineSeconds"], math.ceil(WAITS * self.patience))
+        return {**document, "spec": {**spec, "activeDeadlineSeconds": deadline}}
 
     def until(self, namespace: str, name: str, there: Callable[[Pod], bool]) -> Pod | Ended:
         """Wait until a pod is as wanted, or has ended, or the time is over.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from facts.versions import Version
 from observe.command import must_run, run
 from observe.wait import Pace
 from provision.clusters.directory import directory_of
@@ -130,7 +131,10 @@ def _write_files(directory: Path, settings: Settings, sources: Sources) -> list[
         "WORKLOAD_IMAGE": sources.workload_image,
     }
     patch = yaml.safe_load(sources.kind_patch.read_text(encoding="utf-8")) if sources.kind_patch else {}
-    tbot_objects = tbot.objects(RECOMMENDED, variables, insecure=True, ca=None, host_aliases={name: _ADDRESS})
+    kubernetes = Version(*tbot.FINE_GRAINED)  # the nodes of every source have it, or a later one
+    tbot_objects = tbot.objects(
+        RECOMMENDED, variables, kubernetes=kubernetes, insecure=True, ca=None, host_aliases={name: _ADDRESS}
+    )
     for file, made in {
         "kind.yaml": [cluster_config(settings.kind_name, settings.nodes, sources.node_image, patch)],
         "teleport.yaml": [teleport.config(name)],

@@ -76,7 +76,8 @@ def test_a_fault_breaks_what_it_names_and_is_undone(
     """
     judged = plan.under(fault)
     broken_is = "pass" if fault.standing else "fail"
-    under = {r: broken_is if r in fault.breaks else "error" if r in fault.blinds else healthy.verdicts[r] for r in judged}
+    blind_is = "not-evaluated" if fault.denies else "error"
+    under = {r: broken_is if r in fault.breaks else blind_is if r in fault.blinds else healthy.verdicts[r] for r in judged}
     after = {r: healthy.verdicts[r] for r in plan.after(fault)}
     spent = Spent()
     otherwise: list[str] = []
@@ -99,7 +100,7 @@ def test_a_fault_breaks_what_it_names_and_is_undone(
     if undone is not None:
         otherwise += differences(after, undone, "after it")
     broken = frozenset(seen.having("fail") & judged) if seen else frozenset()
-    blind = frozenset(seen.having("error") & judged) if seen else frozenset()
+    blind = frozenset(seen.having("error", "not-evaluated") & judged) if seen else frozenset()
     row = Row(fault, broken, blind, tuple(otherwise), len(judged), spent)
     matrix.append(row)
     print("", *lines_of(row), sep="\n")  # with pytest's -s one sees each when it is over

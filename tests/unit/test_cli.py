@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 import cli
 from facts.errors import BadInput, CouldNotTell
@@ -36,6 +37,32 @@ def conformance(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_a_plan_needs_no_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert conformance(monkeypatch, "plan", "--profile", "checklist") == 0
     assert "CHK-9" in capsys.readouterr().out
+
+
+def test_a_plan_says_what_the_run_would_do_to_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert conformance(monkeypatch, "plan", "--profile", "install", "--allow", "namespaced") == 0
+    said = capsys.readouterr().out
+    assert "create pods  " in said
+    assert "hostPID" in said
+    assert "Time: 14 s" in said
+    assert conformance(monkeypatch, "plan", "--profile", "install", "--cluster", "existing") == 0
+    said = capsys.readouterr().out
+    assert "Pods: none; the run creates nothing." in said
+    assert "--allow namespaced" in said
+
+
+def test_the_certifiers_roles_have_the_namespaces_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "conformance.toml").write_text('[names]\napp_namespace = "shop"\n')
+    assert conformance(monkeypatch, "rights", "--allow", "namespaced") == 0
+    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    bound = {d["roleRef"]["name"] for d in documents if d["kind"].endswith("Binding")}
+    assert bound == {"conformance-read-only", "conformance-namespaced"}
+    assert "shop" in {d["metadata"].get("namespace") for d in documents if d["kind"] == "Role"}
 
 
 def test_the_settings_are_listed_whatever_the_file_says(

@@ -87,13 +87,21 @@ def _viewer(scene: Scene) -> Iterator[Operator]:
         applied(scene, *manifest("account-with-view")),
         tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="viewer-") as directory,
     ):
-        yield replace(scene.operator, kubeconfig=_kubeconfig(scene, Path(directory)))
+        yield replace(scene.operator, kubeconfig=kubeconfig_of(scene, Path(directory), NAMESPACE, VIEWER))
 
 
-def _kubeconfig(scene: Scene, directory: Path) -> Path:
-    """Write the operator's kubeconfig with the viewer's token in place of the operator's identity."""
+def kubeconfig_of(scene: Scene, directory: Path, namespace: str, account: str, duration: str = "1h") -> Path:
+    """Write the operator's kubeconfig with the token of a service account in place of the operator's identity.
+
+    Args:
+        scene: The scene.
+        directory: Private directory for the file.
+        namespace: Namespace of the service account.
+        account: Its name.
+        duration: How long the token is valid, as kubectl writes it.
+    """
     installation, operator = scene.installation, scene.operator
-    words = ["--context", operator.context, "--namespace", NAMESPACE, "create", "token", VIEWER]
+    words = ["--context", operator.context, "--namespace", namespace, "create", "token", account, "--duration", duration]
     token = must_run(
         [installation.sources.kubectl, "--kubeconfig", operator.kubeconfig, *words], timeout=scene.patience.command
     ).stdout.strip()
@@ -149,6 +157,7 @@ FAULTS = (
         undo="The suite uses the operator's kubeconfig again and deletes the service account.",
         breaks=frozenset({"INST-02"}),
         blinds=frozenset({"CHK-9"}),
+        denies=True,
         inject=_viewer,
     ),
     Fault(

@@ -69,6 +69,18 @@ def test_an_ordinary_user_is_told_which_packages_to_install(quiet: Host, monkeyp
         quiet.install(["debootstrap"])
 
 
+def test_a_package_without_commands_is_missing_while_its_file_is(
+    quiet: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keyring = tmp_path / "keyring.gpg"
+    monkeypatch.setitem(host._PACKAGES, "debian-archive-keyring", (keyring,))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(LabError, match="expected debian-archive-keyring on this machine"):
+        quiet.install(["debian-archive-keyring"])
+    keyring.touch()
+    quiet.install(["debian-archive-keyring"])
+
+
 def test_images_need_root(quiet: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(LabError, match="What to do: run it with sudo"):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any, cast
 
 from facts.document import Reading
+from facts.errors import CouldNotTell
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
 from facts.kubernetes.access import Right
 from facts.recorder import KeptInMemory
+from facts.versions import Version
 from observe.install import Install
 from provision.objects import is_scratch
 from settings import Names
 from tests.unit.judge.certificates import NOW
+
+NOTHING_INSTALLED = CouldNotTell(expected="an install", seen="none", where="the double", remedy="")
 
 
 class Cluster:
@@ -35,8 +39,9 @@ class Cluster:
 class WithGatewayApi(Cluster):
     """A cluster that knows the Gateway API or does not, and has one class of it."""
 
-    def __init__(self, *, known: bool) -> None:
+    def __init__(self, *, known: bool, server: tuple[int, int] = (1, 34)) -> None:
         super().__init__()
+        self.server = server
         self.api = self
         self._known = known
 
@@ -49,8 +54,17 @@ class WithGatewayApi(Cluster):
         self.asked.append("classes")
         return (GatewayClass("istio", CONTROLLER),)
 
-    def can_i(self, verb: str, group: str, resource: str) -> Right:
-        return Right(verb, f"{resource}.{group}", allowed=True, evidence=())
+    def version(self) -> tuple[Version, tuple[str, ...]]:
+        return Version(*self.server), ()
+
+    def deployments(self) -> tuple[Any, ...]:
+        raise NOTHING_INSTALLED
+
+    def daemon_set(self, _namespace: str, _name: str) -> Any:
+        raise NOTHING_INSTALLED
+
+    def can_i(self, verb: str, group: str, resource: str, namespace: str) -> Right:
+        return Right(verb, f"{resource}.{group}".rstrip("."), allowed=True, evidence=(), namespace=namespace)
 
 
 class Unrecorded(KeptInMemory):

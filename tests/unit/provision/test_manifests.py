@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
+from facts.versions import Version
 from provision.installing import tbot
 from provision.installing.resources import TOKEN_TEMPLATE
 from provision.installing.variant import RECOMMENDED, Variant
@@ -123,6 +124,14 @@ def test_tbot_joins_with_a_short_lived_token_for_the_cluster_name() -> None:
     assert env["TELEPORT_NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
 
 
+def test_no_port_of_tbot_serves_its_profiler_to_the_cluster() -> None:
+    """With debug on, tbot serves it beside its diagnostics."""
+    for variant in (RECOMMENDED, Variant(as_guide=True)):
+        (found,) = [d for d in variant.documents("tbot-config.yaml", VARIABLES) if d["kind"] == "ConfigMap"]
+        config = yaml.safe_load(found["data"]["tbot.yaml"])
+        assert not (config.get("debug") and "diag_addr" in config), variant
+
+
 def test_the_readme_names_every_variable() -> None:
     text = (MANIFESTS / "README.md").read_text()
     assert [name for name in VARIABLES if f"`{name}`" not in text] == []
@@ -139,7 +148,8 @@ class TestTbot:
         aliases: dict[str, str] | None = None,
         variant: Variant = RECOMMENDED,
     ) -> dict[str, dict[str, Any]]:
-        found = tbot.objects(variant, VARIABLES, insecure=insecure, ca=ca, host_aliases=aliases or {})
+        version = Version.parse("1.34.4")
+        found = tbot.objects(variant, VARIABLES, kubernetes=version, insecure=insecure, ca=ca, host_aliases=aliases or {})
         return {document["kind"]: document for document in found}
 
     def test_a_proxy_with_an_unverifiable_certificate_is_insecure_for_tbot(self) -> None:
@@ -173,6 +183,31 @@ class TestTbot:
         assert "hostAliases" not in self.made()["DaemonSet"]["spec"]["template"]["spec"]
         pod = self.made(aliases={"teleport.test": "172.18.0.4"})["DaemonSet"]["spec"]["template"]["spec"]
         assert pod["hostAliases"] == [{"ip": "172.18.0.4", "hostnames": ["teleport.test"]}]
+
+    @pytest.mark.parametrize(
+        ("kubernetes", "rights"),
+        [
+            ("1.32.9", ["nodes/proxy"]),
+            ("1.33.0-rc.1", ["nodes/pods"]),
+            ("1.33.0", ["nodes/pods"]),
+            ("1.34.4", ["nodes/pods"]),
+        ],
+    )
+    def test_tbot_may_list_the_pods_of_its_node_and_nothing_else(self, kubernetes: str, rights: list[str]) -> None:
+        version = Version.parse(kubernetes)
+        made = tbot.objects(RECOMMENDED, VARIABLES, kubernetes=version, insecure=False, ca=None, host_aliases={})
+        *_, role = [document for document in made if document["kind"] == "ClusterRole"]
+        assert role["metadata"]["name"] == one("tbot-rbac.yaml", "ClusterRole")["metadata"]["name"]
+        assert role["rules"] == [{"apiGroups": [""], "resources": rights, "verbs": ["get"]}]
+
+    def test_the_guides_rights_are_the_guides_on_every_kubernetes(self) -> None:
+        guide = Variant(as_guide=True)
+        for version in ("1.32.9", "1.34.4"):
+            made = tbot.objects(
+                guide, VARIABLES, kubernetes=Version.parse(version), insecure=False, ca=None, host_aliases={}
+            )
+            (role,) = [document for document in made if document["kind"] == "ClusterRole"]
+            assert role["rules"][0]["resources"] == ["pods", "nodes", "nodes/proxy"]
 
     def test_another_configuration_restarts_tbot(self) -> None:
         assert pod_digest(self.made(insecure=True)) == pod_digest(self.made(insecure=True))

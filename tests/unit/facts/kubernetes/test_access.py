@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.kubernetes.access import parse_review
+from facts.kubernetes.access import denied_right, parse_review
 
 
 def review(*, allowed: Any = True, **spec: Any) -> dict[str, Any]:
@@ -20,6 +20,7 @@ def review(*, allowed: Any = True, **spec: Any) -> dict[str, Any]:
         ({"verb": "list", "resource": "pods"}, "list pods"),
         ({"verb": "get", "resource": "pods", "subresource": "log"}, "get pods/log"),
         ({"verb": "patch", "group": "apps", "resource": "daemonsets"}, "patch daemonsets.apps"),
+        ({"verb": "get", "resource": "configmaps", "namespace": "istio-system"}, "get configmaps in istio-system"),
         ({"verb": "get", "group": "apps", "resource": "deployments", "subresource": "scale"}, "get deployments.apps/scale"),
     ],
 )
@@ -52,3 +53,40 @@ def test_an_answer_that_is_no_review_is_not_guessed_at(answer: Any) -> None:
         parse_review(answer)
     assert caught.value.where == "SelfSubjectAccessReview"
     assert caught.value.seen
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        ('pods is forbidden: User "u" cannot list resource "pods" in API group "" at the cluster scope', "list pods"),
+        (
+            'Error from server (Forbidden): pods "a" is forbidden: User "system:serviceaccount:n:u" cannot get resource'
+            ' "pods/log" in API group "" in the namespace "shop"',
+            "get pods/log in shop",
+        ),
+        (
+            'deployments.apps "istiod" is forbidden: User "o\\"neil" cannot patch resource "deployments" in API group "apps"'
+            ' in the namespace "istio-system"',
+            "patch deployments.apps in istio-system",
+        ),
+        ('forbidden: User "u" cannot get path "/openid/v1/jwks"', "get /openid/v1/jwks"),
+    ],
+)
+def test_a_denied_request_tells_its_right(words: str, right: str) -> None:
+    found = denied_right(words)
+    assert found is not None
+    assert (str(found), found.allowed, found.evidence) == (right, False, ())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "Unauthorized",
+        'pods "a" is forbidden: violates PodSecurity "restricted:latest": host namespaces',
+        'pods "a" is forbidden: exceeded quota: all, requested: pods=1, used: pods=10, limited: pods=10',
+        'admission webhook "policy.example" denied the request: you cannot create resource "pods" here',
+    ],
+)
+def test_other_refusals_are_no_missing_right(words: str) -> None:
+    assert denied_right(words) is None

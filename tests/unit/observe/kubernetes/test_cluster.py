@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from facts.document import Absent, decoded, parse_items
-from facts.errors import BadInput, CouldNotTell
+from facts.errors import BadInput, CouldNotTell, NotGiven
 from facts.istio.mesh import KEPT_OF_MESH
 from facts.kubernetes.objects import ConfigMap
 from facts.recorder import KeptInMemory
@@ -56,7 +56,7 @@ def test_lists_of_one_namespace_and_of_all(cluster: Cluster, server: ApiServer) 
     ("status", "remedy"),
     [
         (401, "log in again"),
-        (403, "ask for the right"),
+        (403, "a policy may forbid"),
         (404, "check its name"),
         (429, "overloaded"),
         (500, "API server's words"),
@@ -174,6 +174,23 @@ def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str | None) -> None:
     assert str(kubeconfig) in caught.value.where
 
 
+def test_a_denied_request_names_the_right_that_is_missing(cluster: Cluster, server: ApiServer) -> None:
+    words = 'nodes is forbidden: User "u" cannot list resource "nodes" in API group "" at the cluster scope'
+    server.answer("GET /api/v1/nodes", {"kind": "Status", "message": words}, 403)
+    with pytest.raises(NotGiven) as caught:
+        cluster.nodes()
+    assert (caught.value.expected, caught.value.seen) == ("the right to list nodes", words)
+    assert caught.value.where == "GET /api/v1/nodes (context test)"
+
+
+def test_a_right_is_asked_for_in_one_namespace(cluster: Cluster, server: ApiServer) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    asked = {"verb": "get", "resource": "configmaps", "namespace": "istio-system"}
+    server.answer(f"POST {path}", {"spec": {"resourceAttributes": asked}, "status": {"allowed": False}}, 201)
+    assert str(cluster.can_i("get", "", "configmaps", "istio-system")) == "get configmaps in istio-system"
+    assert server.asked[-1][2]["spec"] == {"resourceAttributes": asked}
+
+
 def test_a_right_is_asked_for_with_its_subresource(cluster: Cluster, server: ApiServer) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     spec = {"resourceAttributes": {"verb": "create", "resource": "pods", "subresource": "exec"}}
@@ -217,7 +234,7 @@ def test_a_dry_run_that_is_refused_says_why(cluster: Cluster, server: ApiServer)
 def test_a_dry_run_without_the_right_is_no_answer(cluster: Cluster, server: ApiServer) -> None:
     message = 'pods is forbidden: User "u" cannot create resource "pods" in API group "" in the namespace "test-app"'
     server.answer(DRY_RUN, {"kind": "Status", "message": message, "code": 403}, 403)
-    with pytest.raises(CouldNotTell):
+    with pytest.raises(NotGiven, match="the right to create pods in test-app"):
         cluster.dry_run_pod("test-app", POD)
     server.answer(
         DRY_RUN, {"kind": "Status", "message": 'pods "try-x" is forbidden: violates PodSecurity', "code": 403}, 403

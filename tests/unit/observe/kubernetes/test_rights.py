@@ -1,24 +1,35 @@
-"""Rights that a run needs, by what it is allowed to do and what it certifies."""
+"""Rights that a run needs, by what it is allowed to do, what it certifies, and where the install is."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from observe.kubernetes.needed import CREATED_STREAMS, NEEDED, Role, Where, namespaces, needed_by
+from settings import Names
+from tests.unit.judge import builders as make
 from tests.unit.observe.doubles import WithGatewayApi, install
 
 
+def asked(
+    cluster: WithGatewayApi, *allowed: str, provisions: bool = False, profiles: frozenset[str] = frozenset()
+) -> list[str]:
+    opened = install(cluster, *allowed, provisions=provisions, profiles=profiles)
+    return [str(right) for right in opened.rights.reviewed()]
+
+
 @pytest.mark.parametrize(
-    ("profiles", "kinds"),
+    ("profiles", "needed"),
     [
         ({"install", "traffic"}, set()),
-        ({"rotation", "ca-rotation"}, {"daemonsets.apps"}),
-        ({"resilience"}, {"daemonsets.apps", "deployments.apps"}),
+        ({"rotation", "ca-rotation"}, {"patch daemonsets.apps in teleport-system"}),
+        ({"resilience"}, {"patch daemonsets.apps in teleport-system", "patch deployments.apps in istio-system"}),
     ],
 )
-def test_rights_to_take_something_away_are_needed_by_the_profiles_that_do(profiles: set[str], kinds: set[str]) -> None:
-    opened = install(WithGatewayApi(known=False), "disruptive", profiles=frozenset(profiles))
-    patched = [r.resource for r in opened.rights.reviewed() if r.verb == "patch" and r.resource.endswith(".apps")]
-    assert sorted(patched) == sorted(kinds)
+def test_rights_to_take_something_away_are_needed_by_the_profiles_that_do(profiles: set[str], needed: set[str]) -> None:
+    rights = asked(WithGatewayApi(known=False), "disruptive", profiles=frozenset(profiles))
+    assert {right for right in rights if right.startswith("patch") and ".apps" in right} == needed
 
 
 @pytest.mark.parametrize(
@@ -32,6 +43,69 @@ def test_rights_to_take_something_away_are_needed_by_the_profiles_that_do(profil
 )
 def test_rights_on_gateways_are_needed_by_who_makes_one(known: bool, allowed: str, provisions: bool, needed: bool) -> None:
     cluster = WithGatewayApi(known=known)
-    rights = {str(right) for right in install(cluster, allowed, provisions=provisions).rights.reviewed()}
+    rights = asked(cluster, allowed, provisions=provisions)
     assert ("create gateways.gateway.networking.k8s.io" in rights) is needed
     assert ("gateway api" in cluster.asked) is (allowed == "namespaced" and not provisions)
+
+
+def test_a_read_only_run_may_create_nothing_but_dry_runs_in_one_namespace() -> None:
+    rights = asked(WithGatewayApi(known=True))
+    assert [right for right in rights if right.split()[0] not in ("get", "list")] == ["create pods in test-app"]
+
+
+def test_only_a_server_that_asks_for_create_on_streams_is_asked_about_it() -> None:
+    right = "create pods/portforward"
+    assert right not in asked(WithGatewayApi(known=False, server=(1, 34)))
+    assert right in asked(WithGatewayApi(known=False, server=CREATED_STREAMS))
+
+
+def test_the_optional_role_is_not_asked_about() -> None:
+    assert not [right for right in asked(WithGatewayApi(known=False)) if "pods/exec" in right]
+    assert {row.resources for row in NEEDED if row.role is Role.EXEC} == {("pods/exec",)}
+
+
+def test_each_right_is_asked_about_once() -> None:
+    rights = asked(WithGatewayApi(known=True), "namespaced", "disruptive", profiles=frozenset({"rotation", "resilience"}))
+    assert sorted(rights) == sorted(set(rights))
+
+
+def test_provisioning_asks_for_an_administrator_and_reads_no_install() -> None:
+    rights = asked(WithGatewayApi(known=True), "namespaced", "disruptive", provisions=True)
+    assert rights[0] == "* *.*"
+    assert "get configmaps in istio-system" in rights
+
+
+def test_a_right_is_asked_about_where_the_install_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Istio and tbot are found wherever they are."""
+
+    def deployments(_cluster: Any) -> tuple[Any, ...]:
+        raise AssertionError("the mesh is found already")
+
+    monkeypatch.setattr(WithGatewayApi, "deployments", deployments)
+    opened = install(WithGatewayApi(known=False))
+    for key, found in (("mesh", make.mesh(namespace="mesh")), ("tbot", make.tbot())):
+        opened.cluster.readings._read[key] = (found, ())
+    rights = {str(right) for right in opened.rights.reviewed()}
+    assert {"get configmaps in mesh", "create pods in test-app"} <= rights
+    assert "get configmaps in istio-system" not in rights
+
+
+def test_no_run_needs_secrets() -> None:
+    """To apply a Secret is to read it: the API server answers with the whole object."""
+    assert not [row for row in NEEDED if any(resource.startswith("secrets") for resource in row.resources)]
+
+
+def test_every_place_has_its_namespace() -> None:
+    assert namespaces(Names()).keys() == {*Where}
+    assert [where for where, namespace in namespaces(Names()).items() if not namespace] == [Where.EVERYWHERE]
+
+
+def test_a_role_lacks_only_what_the_roles_below_it_have() -> None:
+    """A run of a class uses the roles of the classes below it as well."""
+    held: set[tuple[str, str, str, Where]] = set()
+    for role in (Role.READ_ONLY, Role.NAMESPACED, Role.DISRUPTIVE):
+        rows = needed_by((role,), ("traffic", "rotation", "resilience"), gateway_api=True, server=CREATED_STREAMS)
+        single = [(*right, row.where) for row in rows for right in row.each()]
+        assert len(single) == len(set(single))
+        assert not [right for right in single if right in held or (*right[:3], Where.EVERYWHERE) in held]
+        held |= {(*right, row.where) for row in rows if not row.gateway_api for right in row.each()}

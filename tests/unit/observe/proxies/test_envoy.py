@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, NotGiven
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
 from facts.proxies.identity import Normalization
@@ -80,6 +82,45 @@ def test_where_a_port_forward_is_refused_pilot_agent_asks(
     assert (
         f"kubectl exec -n test-app {pods[0].name} -c istio-proxy -- pilot-agent request --debug-port=15000 GET" in question
     )
+
+
+DENIED = 'pods "a" is forbidden: User "u" cannot get resource "pods/{0}" in API group "" in the namespace "test-app"'
+
+
+def deny(server: ApiServer, pod: Pod, *streams: str) -> None:
+    for stream in streams:
+        path = f"WS /api/v1/namespaces/{pod.namespace}/pods/{pod.name}/{stream}"
+        server.answers[path] = Canned({"message": DENIED.format(stream)}, 403)
+
+
+@pytest.mark.parametrize("read", [read_fleet, read_normalizations])
+def test_without_the_right_to_any_proxy_the_right_is_named(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, read: Callable[..., object]
+) -> None:
+    for pod in pods:
+        deny(healthy, pod, "portforward", "exec")
+    with pytest.raises(NotGiven, match="the right to get pods/portforward in test-app"):
+        read(cluster, pods)
+
+
+def test_with_the_right_to_some_proxies_the_others_are_unread(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer
+) -> None:
+    """A proxy that was read, and is wrong, must count."""
+    deny(healthy, pods[1], "portforward", "exec")
+    fleet = read_fleet(cluster, pods)
+    assert [p.pod.name for p in fleet.proxies] == [pods[0].name]
+    assert [u.why.expected for u in fleet.unread] == ["the right to get pods/portforward in test-app"]
+
+
+def test_without_the_optional_right_to_exec_the_port_forward_says_what_is_wrong(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer
+) -> None:
+    deny(healthy, pods[0], "exec")
+    healthy.refused = frozenset({15020})
+    (unread,) = read_fleet(cluster, pods[:1]).unread
+    assert not isinstance(unread.why, NotGiven)
+    assert unread.why.seen == "by port-forward: failed to connect to localhost: connection refused"
 
 
 def test_an_envoy_that_refuses_a_path_could_not_be_told(cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer) -> None:

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, NotGiven
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
 from observe.proxies.mounts import read_socket_mounts
 from tests.unit.judge import builders as make
-from tests.unit.observe.api_server import ApiServer
+from tests.unit.observe.api_server import ApiServer, Canned
 
 TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid - tmpfs tmpfs rw\n"
 SUCCESS = (ERROR, json.dumps({"status": "Success"}).encode())
@@ -53,4 +53,11 @@ def test_a_table_that_could_not_be_printed_or_has_no_such_mount(cluster: Cluster
 def test_a_damaged_table_is_not_guessed_at(cluster: Cluster, server: ApiServer) -> None:
     server.frames = [(STDOUT, b"nonsense\n"), SUCCESS]
     with pytest.raises(CouldNotTell):
+        read_socket_mounts(cluster, [POD])
+
+
+def test_without_the_optional_right_to_exec_the_right_is_named(cluster: Cluster, server: ApiServer) -> None:
+    words = 'pods "app" is forbidden: User "u" cannot get resource "pods/exec" in API group "" in the namespace "test-app"'
+    server.answers[f"WS /api/v1/namespaces/test-app/pods/{POD.name}/exec"] = Canned({"message": words}, 403)
+    with pytest.raises(NotGiven, match="the right to get pods/exec in test-app"):
         read_socket_mounts(cluster, [POD])

@@ -149,6 +149,23 @@ def test_a_mirror_takes_the_place_of_the_registrys_host(tmp_path: Path, tools: P
     assert found.istio_hub == "mirror.example:5000/all/istio"
 
 
+def test_a_node_image_of_the_public_registry_is_pinned_and_a_mirrors_copy_is_not(tmp_path: Path, tools: Path) -> None:
+    pinned = resolve(given(tmp_path, source="upstream")).node_image
+    assert re.fullmatch(r"docker\.io/kindest/node:v[\d.]+@sha256:[0-9a-f]{64}", pinned)
+    copied = resolve(given(tmp_path, source="mirror", registry="mirror.example")).node_image
+    assert copied == pinned.replace("docker.io", "mirror.example").partition("@")[0]
+
+
+@pytest.mark.parametrize("source", ["upstream", "bundle"])
+def test_an_image_of_ones_own_for_the_pods_of_the_suite_wins(
+    tmp_path: Path, tools: Path, bundle: dict[str, Any], source: str
+) -> None:
+    write(tmp_path, bundle)
+    image = f"registry.example/python@sha256:{'0' * 64}"
+    assert resolve(given(tmp_path, source=source, workload_image=image)).workload_image == image
+    assert resolve(given(tmp_path, source=source)).workload_image != image
+
+
 def test_a_mirror_needs_its_address(tmp_path: Path, tools: Path) -> None:
     with pytest.raises(BadInput, match="--registry HOST/PREFIX"):
         resolve(given(tmp_path, source="mirror"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,8 @@ class Script(Objects):
             return [{"metadata": {"name": "node-1"}}]
         return [self.now[1]] if self.now[1] else []
 
-    def raw(self, _path: str) -> str:
-        return self.now[2]
+    def raw(self, path: str) -> str:
+        return json.dumps({"gitVersion": "v1.34.4"}) if path == "/version" else self.now[2]
 
     def apply(self, document: Any) -> Document:
         self.applied.append(document["kind"])

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from facts.errors import BadInput
+from facts.versions import Version
 from provision.installing import tbot
 from provision.installing.repairs import REPAIRS
 from provision.installing.variant import AS_GUIDE, KEPT_AS, RECOMMENDED, Variant, must_be_kept_as, note_variant, variant_of
@@ -76,7 +77,7 @@ def test_a_file_of_the_guide_is_there_only_because_it_differs_from_ours(path: Pa
 
 
 def test_what_the_guide_has_as_we_have_it_is_taken_from_there() -> None:
-    for name in ("tbot-rbac.yaml", "teleport-bot-role.yaml", "teleport-workload-identity.yaml"):
+    for name in ("teleport-bot-role.yaml", "teleport-workload-identity.yaml"):
         assert GUIDE.file(name) == MANIFESTS / name
 
 
@@ -111,7 +112,8 @@ def test_the_defects_are_there() -> None:
 
 
 def test_what_only_the_lab_needs_is_put_into_the_guides_tbot_as_well() -> None:
-    made = tbot.objects(GUIDE, VARIABLES, insecure=True, ca=None, host_aliases={"teleport.test": "172.18.0.4"})
+    aliases, kubernetes = {"teleport.test": "172.18.0.4"}, Version.parse("1.34.4")
+    made = tbot.objects(GUIDE, VARIABLES, kubernetes=kubernetes, insecure=True, ca=None, host_aliases=aliases)
     by_kind = {document["kind"]: document for document in made}
     assert yaml.safe_load(by_kind["ConfigMap"]["data"]["tbot.yaml"])["insecure"] is True
     assert by_kind["DaemonSet"]["spec"]["template"]["spec"]["hostAliases"][0]["ip"] == "172.18.0.4"

@@ -43,6 +43,16 @@ def test_the_joiner_has_nothing_of_the_node_and_leaves_nothing_behind() -> None:
     assert "diag_addr" not in written
 
 
+def test_the_joiner_has_only_the_token_that_it_joins_with() -> None:
+    daemon_set, config_maps = installed()
+    (container,) = daemon_set["spec"]["template"]["spec"]["containers"]
+    for named in (True, False):
+        if not named:
+            container["env"] = [e for e in container["env"] if e["name"] != "KUBERNETES_TOKEN_PATH"]
+        *_, pod = joiner(daemon_set, config_maps, container="tbot", name="j", account="j", namespace="run")
+        assert pod["spec"]["automountServiceAccountToken"] is not named
+
+
 def test_secrets_are_left_out_with_what_refers_to_them() -> None:
     daemon_set, config_maps = installed()
     spec = daemon_set["spec"]["template"]["spec"]
