@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facts.document import mappings, maybe
-from facts.masks import KEYS, LEAF, Fields, Items, keeps
+from facts.masks import LEAF, WHOLE, Fields, Items, keeps
 from facts.proxies.envoy import ALL_LISTENERS, INBOUND_LISTENERS, listeners_with, network_filters
 
 _MASK = "&mask=name,active_state"
@@ -45,7 +45,7 @@ class Policy:
         return f"AuthorizationPolicy {self.namespace}/{self.name} ({self.action})"
 
 
-_RULES = Fields({"action": LEAF, "policies": KEYS})
+_RULES = Fields({"action": LEAF, "policies": Fields(others=Fields({"principals": WHOLE}))})
 _RBAC = Fields({"@type": LEAF, "rules": _RULES, "shadow_rules": _RULES})
 _OF_REQUESTS = Fields({"http_filters": Items(Fields({"typed_config": _RBAC}))})
 
@@ -62,12 +62,42 @@ def parse_policies(document: Any, enforced_by: str) -> tuple[Policy, ...]:
         CouldNotTell: It is no dump.
     """
     found: dict[Policy, None] = {}
+    for rbac in _filters(document):
+        found |= dict.fromkeys(_of_filter(rbac, enforced_by))
+    return tuple(found)
+
+
+def principals_in(document: Any) -> frozenset[str]:
+    """The texts with which the policies of a listeners dump match callers, whole or in part; not those in dry-run mode.
+
+    Args:
+        document: The decoded answer to `OF_SIDECAR` or `OF_GATEWAY`.
+
+    Raises:
+        CouldNotTell: It is no dump.
+    """
+    return frozenset(
+        text
+        for rbac in _filters(document)
+        for policy in maybe(rbac, "rules.policies", dict[str, Any](), WHERE).values()
+        for principal in mappings(policy, "principals", WHERE)
+        for text in _texts(principal)
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
+def _filters(document: Any) -> Iterator[Mapping[str, Any]]:
+    """The RBAC filters of a listeners dump."""
     for typed in network_filters(document):
         of_requests = (maybe(f, "typed_config", dict[str, Any](), WHERE) for f in mappings(typed, "http_filters", WHERE))
-        for rbac in (typed, *of_requests):
-            if str(rbac.get("@type", "")).endswith(".RBAC"):
-                found |= dict.fromkeys(_of_filter(rbac, enforced_by))
-    return tuple(found)
+        yield from (f for f in (typed, *of_requests) if str(f.get("@type", "")).endswith(".RBAC"))
 
 
 def _of_filter(rbac: Mapping[str, Any], enforced_by: str) -> Iterator[Policy]:

@@ -28,7 +28,7 @@ ADMIN, AGENT = 15000, 15020
 AT_ONCE = 8
 _PLAIN = "/?&=,.$"
 
-_PARSERS: Mapping[str, Callable[..., object]] = {
+PARSERS: Mapping[str, Callable[..., object]] = {
     envoy.ACTIVE_SECRETS: envoy.parse_secrets,
     envoy.WARMING_SECRETS: envoy.parse_secrets,
     envoy.BOOTSTRAP: envoy.parse_bootstrap,
@@ -43,6 +43,7 @@ _PARSERS: Mapping[str, Callable[..., object]] = {
     envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
     pushes.PUSHES: pushes.parse_pushes,
 }
+"""The parser of each question to Envoy: it decides what is kept of the answer."""
 
 
 def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Reading]:
@@ -220,5 +221,5 @@ def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer
     if path == envoy.AGENT_METRICS:
         body = "".join(line for line in body.splitlines(keepends=True) if line.startswith("istio_agent_"))
         question += " | grep ^istio_agent_"
-    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_PARSERS.get(path))
+    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=PARSERS.get(path))
     return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from facts.istio.gateways import GATEWAY_NAME
 from facts.istio.services import Ingress
 from facts.kubernetes.objects import Pod
-from facts.proxies import envoy
+from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of
 from facts.svid import workload_id
 from observe.kubernetes.cluster import Cluster
@@ -140,8 +140,8 @@ class IngressSetup:
                     raise NotYet(f"{pod.ref} has no route for {access.host}")
                 if f"{self.server.ip}:{HTTP}" not in hosts_of(answers[HOSTS].document):
                     raise NotYet(f"{pod.ref} does not know {self.server.ref}")
-            listeners = read_admin(self.cluster, self.server, [envoy.INBOUND_LISTENERS])[envoy.INBOUND_LISTENERS]
-            if access.principal not in json.dumps(listeners.document):
+            enforced = read_admin(self.cluster, self.server, [policies.OF_SIDECAR])[policies.OF_SIDECAR]
+            if not any(access.principal in text for text in policies.principals_in(enforced.document)):
                 raise NotYet(f"{self.server.ref} has no policy for {access.principal}")
 
         eventually(f"the gateway is open for {access.host}", look, self.pace)

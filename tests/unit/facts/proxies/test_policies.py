@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from facts.document import decoded
 from facts.errors import CouldNotTell
-from facts.proxies.policies import Policy, parse_policies
+from facts.evidence import ObjectRef, evidence_of
+from facts.proxies.policies import Policy, parse_policies, principals_in
 
 HTTP = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 TCP = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
@@ -60,3 +64,17 @@ def test_a_name_of_another_form_hides_no_policy_behind_it() -> None:
     mixed = rules("by-an-envoy-filter", "ns[run]-policy[a]-rule[0]", "istio-ext-authz-x-ns[run]-policy[b]-rule[0]")
     document = listeners(manager({"@type": HTTP, "rules": mixed}))
     assert parse_policies(document, BETA) == (Policy(BETA, "run", "a", "ALLOW"),)
+
+
+def test_the_principals_of_policies_in_force_are_kept() -> None:
+    def of(name: str) -> dict[str, Any]:
+        matched = {"authenticated": {"principal_name": {"exact": f"spiffe://teleport.test/ns/run/sa/{name}"}}}
+        return {"policies": {f"ns[run]-policy[{name}]-rule[0]": {"principals": [{"and_ids": {"ids": [matched]}}]}}}
+
+    http = manager({"@type": HTTP, "rules": of("alpha"), "shadow_rules": of("tried")})
+    document = listeners({"@type": TCP, "rules": of("beta")}, http)
+    raw, read_at = json.dumps(document), datetime.now(UTC)
+    kept = evidence_of("listeners", ObjectRef("Pod", "beta", "run"), raw, read_at=read_at, parser=parse_policies)
+    wanted = {f"spiffe://teleport.test/ns/run/sa/{name}" for name in ("alpha", "beta")}
+    assert principals_in(document) == principals_in(decoded(kept.body)) == wanted
+    assert principals_in(listeners(manager())) == frozenset()

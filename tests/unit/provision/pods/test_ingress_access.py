@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
-from facts.document import Reading
+from facts.document import Reading, decoded
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, evidence_of
 from facts.istio.services import Ingress, Service
 from facts.kubernetes.objects import Pod
-from facts.proxies import envoy
+from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES
 from observe.command import CommandResult
+from observe.proxies.envoy import PARSERS
 from observe.wait import Pace
 from provision.pods import ingress_access as ingress
 from provision.pods.ingress_access import IngressSetup
@@ -59,6 +61,19 @@ class FakeCluster:
         return (make.pod("ingress", namespace="run"),)
 
 
+def let_in(*principals: str) -> dict[str, Any]:
+    """A listeners dump with a policy for each principal."""
+    ids = [{"authenticated": {"principal_name": {"exact": f"spiffe://teleport.test/ns/{each}"}}} for each in principals]
+    rules = {"policies": {"ns[run]-policy[gateway]-rule[0]": {"principals": ids}}}
+    rbac = {"@type": "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC", "rules": rules}
+    chain = {"filters": [{"typed_config": rbac}]}
+    return {"configs": [{"active_state": {"listener": {"filter_chains": [chain]}}}]}
+
+
+def kept(pod: Pod, path: str, answer: Any) -> Any:
+    return decoded(evidence_of(path, pod.ref, json.dumps(answer), read_at=NOW, parser=PARSERS.get(path)).body)
+
+
 @pytest.fixture
 def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Answers of every proxy by path, with all that the suite waits for."""
@@ -66,11 +81,12 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     said: dict[str, Any] = {
         ROUTES: {"domains": ["run.invalid", "ingress.run.invalid"]},
         HOSTS: {"cluster_statuses": [{"host_statuses": [address]}]},
-        envoy.INBOUND_LISTENERS: ["teleport.test/ns/istio-system/sa/gate", "teleport.test/ns/run/sa/ingress-mine"],
+        policies.OF_SIDECAR: let_in("istio-system/sa/gate", "run/sa/ingress-mine"),
     }
 
-    def read(_cluster: object, _pod: Pod, paths: list[str]) -> dict[str, Reading]:
-        return {path: Reading(said[path], "ev", NOW) for path in paths}
+    def read(_cluster: object, pod: Pod, paths: list[str]) -> dict[str, Reading]:
+        """The answers as the reader returns them: the part that is kept."""
+        return {path: Reading(kept(pod, path, said[path]), "ev", NOW) for path in paths}
 
     monkeypatch.setattr(ingress, "read_admin", read)
     return said
@@ -128,7 +144,7 @@ def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [(ROUTES, "has no route for run.invalid"), (HOSTS, "does not know"), (envoy.INBOUND_LISTENERS, "has no policy for")],
+    [(ROUTES, "has no route for run.invalid"), (HOSTS, "does not know"), (policies.OF_SIDECAR, "has no policy for")],
 )
 def test_a_proxy_that_does_not_know_yet_is_waited_for(
     ingress_setup: IngressSetup, proxies: dict[str, Any], path: str, words: str
