@@ -332,7 +332,10 @@ def values(text: str) -> Iterator[Span]:
             yield from rule.found(text)
 
 
-_WORDS = re.compile(r"/.*|[A-Za-z]{1,20}(?:[-._/:]{1,3}[A-Za-z0-9]{1,15}){0,12}", re.DOTALL)
+_ONE_WORD = "(?:[a-z]{1,20}|[A-Z]{1,20}|[A-Z][a-z]{1,19})"
+_MORE_WORDS = "(?:[a-z0-9]{1,15}|[A-Z0-9]{1,15}|[A-Z][a-z0-9]{1,14})"
+_WORDS = re.compile(rf"/.*|{_ONE_WORD}(?:[-._/:]{{1,3}}{_MORE_WORDS}){{0,12}}", re.DOTALL)
+"""A path, or words: in one case, or with a capital at the beginning. What was made by chance changes its case within."""
 
 
 def looks_random(value: str) -> bool:

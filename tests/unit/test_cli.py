@@ -195,7 +195,7 @@ def test_a_defect_says_where_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(cli, "resolve", fails)
     assert conformance(monkeypatch, "images") == 6
     said = capsys.readouterr().err
-    assert said.startswith("× expected the command to do its work; saw a defect in the suite: KeyError: 'gone'")
+    assert said.startswith("! expected the command to do its work; saw a defect in the suite: KeyError: 'gone'")
     assert "in fails" in said
 
 

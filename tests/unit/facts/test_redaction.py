@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from facts.evidence import ObjectRef, evidence_of, hidden
 from facts.finding import Finding, Holds, Problem
 from facts.redaction import DEEPEST, SHORTEST, Hiding, Redacted, hidden_in, redact, without_named
-from facts.secret_forms import MARK, RULES, values
+from facts.secret_forms import MARK, RULES, looks_random, values
 from tests.unit.facts.canaries import CANARIES, Canary, left_in
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -245,6 +246,22 @@ def test_every_needle_can_be_the_one_that_is_there(needle: str) -> None:
     text = NEEDLES[needle]
     assert rule.may_match(text.lower())
     assert len(list(rule.found(text))) == 1
+
+
+@pytest.mark.parametrize("name", ["istio-tbot-k8s-join", "my-secret", "serviceaccount", "Default", "NONE", "bound:tbot"])
+def test_a_name_is_not_random(name: str) -> None:
+    assert not looks_random(name)
+
+
+@pytest.mark.parametrize("value", ["AbcDefGhIjklMnopq-stUv-xYzAbC_EfGhIj", "aBcdefgh", "deadBeef-Cafe"])
+def test_a_change_of_case_within_a_word_is_random(value: str) -> None:
+    assert looks_random(value)
+
+
+def test_what_was_made_by_chance_looks_so() -> None:
+    by_chance = random.Random(1)  # noqa: S311 - nothing is secret here, and a failure can be repeated
+    made = [base64.urlsafe_b64encode(by_chance.randbytes(24)).decode() for _ in range(5000)]
+    assert [value for value in made if not looks_random(value)] == []
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.form)
