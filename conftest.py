@@ -308,7 +308,8 @@ def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestP
 @pytest.fixture(scope="module")
 def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
     """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the feature."""
-    changed = ShortLived(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
+    pace = Pace(settings.patience.rollout)
+    changed = ShortLived(target.objects, target.originals, install.cluster.reader, install.tbot.installed(), pace)
     yield changed
     changed.end()
 

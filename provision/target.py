@@ -18,6 +18,7 @@ from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import OwnTeleport
 from provision.objects import Objects
+from provision.runs.originals import Originals
 from settings import Settings, Timeouts
 
 
@@ -63,6 +64,11 @@ class Target:
     audit_events: Callable[[], AuditEvents | None]
     provisions: bool
     scene: Callable[[], Scene]
+
+    @property
+    def originals(self) -> Originals:
+        """Keeps what the suite changes and did not make, until it is restored."""
+        return Originals(self.objects)
 
 
 def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> Target:
