@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -64,7 +66,8 @@ class Collector:
         self._refusal = plan.refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
-        self._former_sigterm: Any = None
+        self._former_handlers: dict[signal.Signals, Any] = {}
+        self._terminal_is_gone = False
         self._shared_error: BaseException | None = None
         self._only_findings: set[str] = set()
 
@@ -107,13 +110,16 @@ class Collector:
         return any((config.invocation_params.dir / arg).resolve() in (features, *features.parents) for arg in config.args)
 
     def pytest_sessionstart(self) -> None:
-        """Lets SIGTERM end a run as Ctrl-C does: with clean-up and a report."""
+        """Lets SIGTERM, and SIGHUP when the terminal goes, end a run as Ctrl-C does: with clean-up and a report."""
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            raise KeyboardInterrupt("terminated by SIGTERM")
+        def stop(number: int, _frame: FrameType | None) -> None:
+            self._terminal_is_gone = number == signal.SIGHUP
+            raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
 
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            self._former_sigterm = signal.signal(signal.SIGTERM, stop)
+            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # it lets a run outlive its terminal
+            for number in (signal.SIGTERM, *(() if nohup else (signal.SIGHUP,))):
+                self._former_handlers[number] = signal.signal(number, stop)
 
     # Collection.
 
@@ -313,7 +319,7 @@ class Collector:
     # The end.
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Ctrl-C, SIGTERM or pytest.exit: what was under way ends as broken."""
+        """Ctrl-C, SIGTERM, SIGHUP or pytest.exit: what was under way ends as broken."""
         why = f"interrupted: {str(excinfo.value) or 'Ctrl-C'}"
         self.recorder.interrupt(why)
         self.recorder.run_error(why)
@@ -327,14 +333,16 @@ class Collector:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Writes the report after the last clean-up and before the summary, and sets the exit code."""
+        if self._terminal_is_gone:
+            _write_nowhere()
         try:
             yield
         except BaseException as error:
             # pytest cleans up here after an interruption; an error in it, or a second Ctrl-C, must not cost the report.
             self.recorder.run_error(f"clean-up failed: {told(error)}")
         finally:
-            if self._former_sigterm is not None:
-                signal.signal(signal.SIGTERM, self._former_sigterm)
+            for number, handler in self._former_handlers.items():
+                signal.signal(number, handler)
         if self._saw_features and not session.config.getoption("collectonly", False):
             self._tell(session)
 
@@ -391,6 +399,14 @@ class Collector:
         yield
         for line, markup in self._summary:
             terminalreporter.write_line(line, **markup)
+
+
+def _write_nowhere() -> None:
+    """Sends output for a terminal or a pipe to nowhere: where nobody reads it any more, writing it would stop the clean-up."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        for output in (1, 2):
+            if not stat.S_ISREG(os.fstat(output).st_mode):
+                os.dup2(nowhere.fileno(), output)
 
 
 def _finding_in(error: BaseException) -> Finding | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,25 +142,59 @@ def test_an_interruption_while_a_failure_is_put_into_words(project: Project) -> 
     assert "INTERNALERROR" not in ran.text
 
 
-def test_sigterm_ends_a_run_with_cleanup_and_report(project: Project) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_run_with_cleanup_and_report(project: Project, name: str) -> None:
     project.steps(CLUSTER.format(setup="pass", cleanup='Path("cleaned").touch()'))
-    project.steps('\nimport os, signal\n@when("it is terminated")\ndef _():\n    os.kill(os.getpid(), signal.SIGTERM)\n')
+    project.steps(f'\nimport os, signal\n@when("it is terminated")\ndef _():\n    os.kill(os.getpid(), signal.{name})\n')
     project.scenario("Given a cluster", "When it is terminated", "Then A-1 holds")
 
     ran = project.run("features", apart=True)
 
     assert ran.result.ret == 2
     assert (project.path / "cleaned").exists()
-    assert "interrupted: terminated by SIGTERM" in ran.report.run_errors
+    assert f"interrupted: terminated by {name}" in ran.report.run_errors
     assert ran.verdicts["A-1"] == "error"
 
 
-def test_the_former_sigterm_handler_comes_back(passing: Project) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def test_the_former_handlers_come_back(passing: Project) -> None:
+    signals = signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(each) for each in signals]
 
     passing.run()
 
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert [signal.getsignal(each) for each in signals] == before
+
+
+def test_nohup_lets_a_run_outlive_its_terminal(passing: Project) -> None:
+    passing.steps('\nimport os, signal\n@when("the terminal goes")\ndef _():\n    os.kill(os.getpid(), signal.SIGHUP)\n')
+    passing.scenario("When the terminal goes", "Then A-1 holds", name="a1.feature")
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ran = passing.run("features", apart=True)
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+    assert ran.verdicts["A-1"] == "pass"
+
+
+def test_a_terminal_that_goes_away_costs_neither_the_cleanup_nor_the_report(passing: Project) -> None:
+    passing.steps(CLUSTER.format(setup="pass", cleanup='print("cleaning"); Path("cleaned").touch()'))
+    passing.steps('\nimport time\n@when("it waits")\ndef _():\n    Path("waiting").touch()\n    time.sleep(30)\n')
+    passing.scenario("Given a cluster", "When it waits", "Then A-1 holds", name="a1.feature")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", "features", "-v", "-p", "no:cacheprovider"])
+    deadline = time.monotonic() + 30
+    while not (passing.path / "waiting").exists() and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)  # the kernel sends SIGHUP, and every write to the terminal fails from now on
+    while time.monotonic() < deadline and os.waitpid(process, os.WNOHANG) == (0, 0):
+        time.sleep(0.05)
+
+    assert (passing.path / "cleaned").exists()
+    report = from_json((passing.path / "reports/latest/report.json").read_text())
+    assert "interrupted: terminated by SIGHUP" in report.run_errors
 
 
 def test_a_second_ctrl_c_during_cleanup_does_not_cost_the_report(project: Project) -> None:
