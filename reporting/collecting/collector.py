@@ -30,9 +30,10 @@ from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
+from reporting.collecting.so_far import SoFar
 from reporting.collecting.store import Store
 from reporting.model import Report, StepState
-from reporting.writing.publish import must_take_a_report, no_place, publish
+from reporting.writing.publish import begin, must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
 
 _MARKS = (
@@ -47,22 +48,25 @@ class Collector:
 
     Args:
         plan: The decisions that were taken before the run.
+        admit: Called right before the first scenario; raises a `ConformanceError` that says why this run cannot start.
 
     Raises:
         BadInput: A profile does not exist.
     """
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, admit: Callable[[], None] = lambda: None) -> None:
         self.recorder = Store()
         self.report: Report | None = None
         self._chosen = plan.chosen
         self._plan = replace(
             plan,
-            run_id=plan.run_id or f"{plan.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+            run_id=plan.run_id or _some_id(plan),
             scope=replace(
                 plan.scope, profiles=plan.profiles, safety=tuple(c for c in SAFETY_CLASSES if c in plan.allowed_safety)
             ),
         )
+        self._admit = admit
+        self._so_far: SoFar | None = None
         self._refusal = plan.refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
@@ -175,13 +179,27 @@ class Collector:
         if not self._saw_features:
             return
         if not self._refusal and not session.config.getoption("collectonly", False):
-            try:
-                must_take_a_report(self._plan.reports_dir)
-            except OSError as error:
-                self._refusal = no_place(self._plan.reports_dir, error)
+            self._refusal = self._begin()
+            if self._refusal:  # its own report must not take the name of another run
+                self._plan = replace(self._plan, run_id=_some_id(self._plan))
         if self._refusal:
             self.recorder.run_error(self._refusal)
             raise pytest.UsageError(self._refusal)
+
+    def _begin(self) -> str:
+        """Begins the run, on disk as well; returns why it cannot start, or nothing."""
+        plan = self._plan
+        try:
+            must_take_a_report(plan.reports_dir)
+            self._admit()
+            begin(plan.run_id, plan.reports_dir)
+        except OSError as error:
+            return no_place(plan.reports_dir, error)
+        except ConformanceError as error:
+            return str(error)
+        self._so_far = SoFar(plan, self.recorder)
+        self._so_far.write()
+        return ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -293,6 +311,8 @@ class Collector:
     def pytest_runtest_logfinish(self) -> None:
         """The scenario is over."""
         self.recorder.leave_scenario()
+        if self._so_far is not None:
+            self._so_far.write_now_and_then()
 
     def _take_secrets_out(self, report: pytest.TestReport) -> None:
         """Filters what pytest prints of a failure and of captured output, as the report is filtered."""
@@ -401,8 +421,12 @@ class Collector:
             terminalreporter.write_line(line, **markup)
 
 
+def _some_id(plan: RunPlan) -> str:
+    return f"{plan.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
 def _write_nowhere() -> None:
-    """Sends output for a terminal or a pipe to nowhere: where nobody reads it any more, writing it would stop the clean-up."""
+    """Sends output for a terminal or a pipe nowhere: when it is gone, a write that fails would stop the clean-up."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         for output in (1, 2):
             if not stat.S_ISREG(os.fstat(output).st_mode):
