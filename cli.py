@@ -18,6 +18,7 @@ from facts.recorder import KeptInMemory
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord
+from provision.target import holding
 from settings import BadSettings, Settings, described, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -45,7 +46,7 @@ def up(
     )
     installer = Installer(settings, KeptInMemory(), f"up-{secrets.token_hex(3)}", on_phase=_tell)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
-    with installer:
+    with holding(settings, installer.run_id), installer:
         authority = installer.installation().authority
     words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
     console.print(f"\nThe cluster is up. Certify it with\n  {' '.join(words)}", soft_wrap=True)

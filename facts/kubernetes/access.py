@@ -15,8 +15,9 @@ class Right:
 
     Attributes:
         verb: ``get``, ``list``, ``create`` …
-        resource: Plural name, with its group and subresource: ``deployments.apps``, ``pods/log``; or a path of the API
-            server that is no resource, such as ``/openid/v1/jwks``.
+        resource: Plural name, with its group and subresource: ``deployments.apps``, ``pods/log``, and the namespace where
+            the right is for one: ``leases.coordination.k8s.io in kube-system``; or a path of the API server that is no
+            resource, such as ``/openid/v1/jwks``.
         allowed: The API server's answer.
         evidence: Ids of the readings.
     """
@@ -36,10 +37,11 @@ class _Resource(Declared):
     resource: str
     group: Text
     subresource: Text
+    namespace: Text
 
     def __str__(self) -> str:
         group, subresource = f".{self.group}" if self.group else "", f"/{self.subresource}" if self.subresource else ""
-        return f"{self.resource}{group}{subresource}"
+        return f"{self.resource}{group}{subresource}{f' in {self.namespace}' if self.namespace else ''}"
 
 
 @dataclass(frozen=True, slots=True)

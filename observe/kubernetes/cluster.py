@@ -18,8 +18,10 @@ from facts.evidence import ObjectRef
 from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
 from facts.istio.services import Service, parse_service
+from facts.kubernetes import leases
 from facts.kubernetes.access import Right, parse_review
 from facts.kubernetes.jwks import Jwks, parse_jwks
+from facts.kubernetes.leases import Lease
 from facts.kubernetes.objects import (
     ConfigMap,
     Event,
@@ -110,6 +112,11 @@ class Cluster:
         """One ConfigMap."""
         return self._object("/api/v1", "configmaps", ObjectRef("ConfigMap", name, namespace), parse_config_map)
 
+    def lease(self) -> Lease | Absent:
+        """The Lease by which runs of the suite keep off each other's cluster."""
+        ref = ObjectRef("Lease", leases.NAME, leases.NAMESPACE)
+        return self._object("/apis/coordination.k8s.io/v1", "leases", ref, leases.parse_lease)
+
     def services(self, namespace: str) -> tuple[Service, ...]:
         """Services of one namespace."""
         return self._objects("/api/v1", "services", parse_service, namespace)
@@ -143,16 +150,17 @@ class Cluster:
         reading = self.api.get("/openid/v1/jwks", ObjectRef("Cluster", self.context), parser=parse_jwks)
         return parse_jwks(reading.document, (reading.evidence,))
 
-    def can_i(self, verb: str, group: str, resource: str) -> Right:
-        """Asks whether the identity in use has a right in all namespaces (SelfSubjectAccessReview).
+    def can_i(self, verb: str, group: str, resource: str, namespace: str = "") -> Right:
+        """Asks whether the identity in use has a right (SelfSubjectAccessReview).
 
         Args:
             verb: ``get``, ``list``, ``create`` …
             group: API group; empty for core.
             resource: Plural name, with a subresource behind a slash: ``pods/log``; or a path: ``/openid/v1/jwks``.
+            namespace: Namespace in which; empty for all.
         """
         plural, _slash, subresource = resource.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource}
+        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace}
         asked: dict[str, object] = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
         if resource.startswith("/"):
             asked = {"nonResourceAttributes": {"verb": verb, "path": resource}}

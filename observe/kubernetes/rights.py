@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facts.kubernetes.access import Right
+from facts.kubernetes.leases import NAMESPACE
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, at_once, of_each
 
@@ -42,6 +43,21 @@ NAMESPACED_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("create", "", "serviceaccounts/token"),
 )
 """Further rights for probe pods and test pods. A server-side apply is a patch, which creates a missing object."""
+
+_LEASES = ("coordination.k8s.io", "leases")
+
+LOOK_RIGHTS: tuple[tuple[str, str, str], ...] = (("get", *_LEASES),)
+"""Rights of every run in kube-system: to see whether a disruptive run is under way."""
+
+HOLD_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    ("create", *_LEASES),
+    ("patch", *_LEASES),
+    ("list", "", "configmaps"),
+)
+"""Further rights in kube-system of a run that may change something: to keep others off, and to see what they left."""
+
+ORIGINAL_RIGHTS: tuple[tuple[str, str, str], ...] = tuple((verb, "", "configmaps") for verb in ("create", "patch", "delete"))
+"""Further rights in kube-system of a disruptive run: to keep originals there until they are restored."""
 
 DISRUPTIVE_RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("list", "", "services"),
@@ -93,8 +109,17 @@ class RightsFacet:
         wanted = self._wanted()
         return self.cluster.once(RIGHTS, lambda: at_once(lambda right: self.cluster.reader.can_i(*right), wanted))
 
-    def _wanted(self) -> list[tuple[str, str, str]]:
-        """Verb, API group and resource of each right."""
+    def _wanted(self) -> list[tuple[str, str, str, str]]:
+        """Verb, API group and resource of each right, and the namespace of those that are for one."""
+        there = [*LOOK_RIGHTS]
+        if "namespaced" in self.allowed:
+            there += HOLD_RIGHTS
+        if "disruptive" in self.allowed:
+            there += ORIGINAL_RIGHTS
+        everywhere = self._everywhere()
+        return [*((*right, "") for right in everywhere), *((*right, NAMESPACE) for right in there)]
+
+    def _everywhere(self) -> list[tuple[str, str, str]]:
         wanted = [*READ_ONLY_RIGHTS]
         if "namespaced" in self.allowed:
             wanted += NAMESPACED_RIGHTS

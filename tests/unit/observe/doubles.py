@@ -49,8 +49,9 @@ class WithGatewayApi(Cluster):
         self.asked.append("classes")
         return (GatewayClass("istio", CONTROLLER),)
 
-    def can_i(self, verb: str, group: str, resource: str) -> Right:
-        return Right(verb, f"{resource}.{group}", allowed=True, evidence=())
+    def can_i(self, verb: str, group: str, resource: str, namespace: str = "") -> Right:
+        there = f" in {namespace}" if namespace else ""
+        return Right(verb, f"{resource}.{group}{there}", allowed=True, evidence=())
 
 
 class Unrecorded(KeptInMemory):

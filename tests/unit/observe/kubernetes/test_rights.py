@@ -35,3 +35,22 @@ def test_rights_on_gateways_are_needed_by_who_makes_one(known: bool, allowed: st
     rights = {str(right) for right in install(cluster, allowed, provisions=provisions).rights.reviewed()}
     assert ("create gateways.gateway.networking.k8s.io" in rights) is needed
     assert ("gateway api" in cluster.asked) is (allowed == "namespaced" and not provisions)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "needed"),
+    [
+        ("read-only", {"get leases"}),
+        ("namespaced", {"get leases", "create leases", "patch leases", "list configmaps"}),
+    ],
+)
+def test_rights_in_kube_system_to_keep_off_each_others_cluster(allowed: str, needed: set[str]) -> None:
+    rights = install(WithGatewayApi(known=False), allowed).rights.reviewed()
+    there = {f"{r.verb} {r.resource.partition('.')[0]}" for r in rights if r.resource.endswith(" in kube-system")}
+    assert there == needed
+
+
+def test_a_disruptive_run_keeps_originals_in_kube_system() -> None:
+    opened = install(WithGatewayApi(known=False), "namespaced", "disruptive")
+    there = {r.verb for r in opened.rights.reviewed() if r.resource == "configmaps. in kube-system"}
+    assert there == {"list", "create", "patch", "delete"}
