@@ -115,12 +115,6 @@ def already_there(settings: Settings, run_id: str) -> Target:
     Raises:
         ProvisioningFailed: kubectl or istioctl is missing.
     """
-    words = shlex.split(settings.tctl)
-    timeout = settings.patience.command
-
-    def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
-        return run([*words, *arguments], timeout=timeout, stdin=stdin)
-
     address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure)
     return Target(
         kubeconfig=settings.kubeconfig,
@@ -129,7 +123,7 @@ def already_there(settings: Settings, run_id: str) -> Target:
         objects=objects_of(settings, run_id),
         teleport=lambda: address,
         has_teleport=lambda: True,
-        tctl=tctl if words else None,
+        tctl=tctl_of(settings),
         need=lambda _part: None,
         audit_events=lambda: None,
         provisions=False,
@@ -148,6 +142,17 @@ def objects_of(settings: Settings, run_id: str) -> Objects:
     place = hashlib.sha256(f"{kubeconfig} {context}".encode()).hexdigest()[:16]
     discovery = settings.cache / "discovery" / f"{place}.json"
     return Objects(kubeconfig, context, run_id, timeout=settings.patience.api, discovery=discovery)
+
+
+def tctl_of(settings: Settings) -> Tctl | None:
+    """Return the admin tctl of the settings; None where they name none."""
+    words = shlex.split(settings.tctl)
+    timeout = settings.patience.command
+
+    def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
+        return run([*words, *arguments], timeout=timeout, stdin=stdin)
+
+    return tctl if words else None
 
 
 def address_of(settings: Settings) -> tuple[Path | None, str]:

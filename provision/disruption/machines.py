@@ -68,9 +68,12 @@ class Machines:
             self._docker("pause", container)
             yield
         finally:
-            # Also where a signal came between the command and its answer.
-            if self.state(container)[0] == "paused":
-                self._docker("unpause", container)
+            self.resume(container)  # also where a signal came between the command and its answer
+
+    def resume(self, container: str) -> None:
+        """Let the processes of a container continue; nothing happens if it is not paused."""
+        if self.state(container)[0] == "paused":
+            self._docker("unpause", container)
 
     def restart(self, node: str) -> str:
         """Restart a node; once its container runs again, return the id of the reading that says since when."""

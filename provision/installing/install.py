@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -309,7 +309,7 @@ class Installer:
         if isinstance(authority, OwnTeleport):
             aliases[authority.cluster_name] = authority.join_network(NETWORK, self._phases.pace(self._patience.teleport_up))
         made = tbot.objects(self.variant, self.variables(), insecure=authority.insecure, host_aliases=aliases)
-        self.objects.apply_all(made)
+        self.objects.apply_all(self._marked(made))
         # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
         if self.variant.as_guide:
@@ -320,6 +320,13 @@ class Installer:
             remedy=f"kubectl logs -n {TBOT_NAMESPACE} daemonset/{TBOT}",
         )  # fmt: skip
         return ""
+
+    def _marked(self, made: Iterable[Document]) -> Iterator[Document]:
+        """Yield objects with the name of the kind cluster, which tells them from what a run makes for itself."""
+        for document in made:
+            metadata = document["metadata"]
+            labels = {**metadata.get("labels", {}), teleport.CLUSTER_LABEL: self._settings.kind_name}
+            yield {**document, "metadata": {**metadata, "labels": labels}}
 
     def _not_listening(self) -> str:
         """Return the tbot pods whose log does not say yet that they listen; empty if all do."""
@@ -395,7 +402,7 @@ class Installer:
             gateway_api.await_class(self.objects, pace)
 
     def _deploy_app(self) -> str:
-        self.objects.apply_all(self.variant.documents("test-app-deployment.yaml", self.variables()))
+        self.objects.apply_all(self._marked(self.variant.documents("test-app-deployment.yaml", self.variables())))
         if self.variant.as_guide:
             return self._settled("app", "Deployment", APP)
         self.objects.await_ready(

@@ -94,6 +94,28 @@ class Rules:
             self._originals.forget(self._kept)
             self._former = self._narrowed = None
 
+    def now(self, name: str) -> dict[str, Any]:
+        """Return a workload identity as tctl prints it, without its revision.
+
+        Raises:
+            NotGiven: There is no admin session.
+            ProvisioningFailed: tctl refused.
+        """
+        with self._lock:
+            self._resource = f"{KIND}/{name}"
+            return self._read()[0]
+
+    def replace(self, name: str, document: dict[str, Any]) -> None:
+        """Replace a workload identity.
+
+        Raises:
+            NotGiven: There is no admin session.
+            ProvisioningFailed: tctl refused.
+        """
+        with self._lock:
+            self._resource = f"{KIND}/{name}"
+            self._write(document)
+
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])
         try:

@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from facts.errors import BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
@@ -41,6 +41,9 @@ RENEWAL = 10.0
 WHERE = f"Lease {NAMESPACE}/{NAME}"
 
 _API = "coordination.k8s.io/v1"
+LONG = 10
+"""Times the duration of a Lease after which no difference of clocks explains that it was not renewed."""
+
 _LOOKS = 2.0
 """Seconds between two looks at a Lease that another run holds."""
 _FINAL = 15.0
@@ -108,9 +111,52 @@ class Claim:
             self._await_turn()
         except Forbidden as error:
             return self._without(error)
+        self._renew()
+        return ""
+
+    def _renew(self) -> None:
         self._renewing = threading.Thread(target=self._renew_until_released, name="lease", daemon=True)
         self._renewing.start()
-        return ""
+
+    def take_over(self) -> None:
+        """Take the Lease to restore what a run left, also from a run that was killed.
+
+        Clocks of two machines differ, so this one watches whether the holder renews it.
+
+        Raises:
+            BadInput: The holder is alive.
+            ProvisioningFailed: The API server refuses, or does not answer.
+            CouldNotTell: The Lease cannot be read.
+        """
+        lease = read(self._objects)
+        if lease is not None and lease.is_held:
+            self._must_be_dead(lease)
+        self._maybe_taken = True
+        write(self._objects, lease, self._as_holder(lease))
+        self._renew()
+
+    def _must_be_dead(self, lease: Lease) -> None:
+        long_ago = lease.is_stale(datetime.now(UTC) - timedelta(seconds=LONG * DURATION))
+        patience = 2 * self._renewal if long_ago else DURATION
+
+        def look() -> Lease:
+            now = read(self._objects)
+            if now is None or now.version == lease.version:
+                raise NotYet(f"not renewed since {lease.renewed_at}")
+            return now
+
+        try:
+            now = eventually("the holder renews the Lease", look, Pace(patience, min(_LOOKS, patience / 4)))
+        except CouldNotTell as silent:
+            if isinstance(silent.__cause__, NotYet):
+                return
+            raise
+        raise BadInput(
+            expected="the Lease of a run that was killed",
+            seen=f"{now.holder if now.is_held else 'a run that has ended'}, which has just renewed or released it",
+            where=WHERE,
+            remedy="wait for its end, or end it with Ctrl-C: it restores what it changed by itself",
+        )
 
     def release(self) -> str:
         """Release the Lease.

@@ -119,6 +119,8 @@ class Objects:
         self.server.before("delete", kind)
         self.server.changes.append(("delete", kind, name))
         self.server.found.pop((kind, namespace, name), None)
+        if kind == "Namespace":
+            self.server.found = {key: value for key, value in self.server.found.items() if key[1] != name}
 
     def await_ready(self, kind: str, name: str, _pace: Any, *, namespace: str = "") -> None:
         self.awaited.append(f"{kind} {namespace}/{name}")
