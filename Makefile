@@ -85,7 +85,11 @@ lab-down: venv ## Remove the kept cluster and its Teleport
 
 .PHONY: test-lab
 test-lab: sources ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
-	$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py
+	$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py --ignore tests/lab/test_kills.py
+
+.PHONY: kill-test
+kill-test: sources ## Kills disruptive runs at KILLS random moments of KILL_SEED; undo and down must mend the lab. Hours; goes on where it was
+	$(BIN)/pytest -v tests/lab/test_kills.py
 
 .PHONY: test-faults
 test-faults: sources ## Faults of PROFILES on one kept lab: healthy, broken exactly as predicted, healthy again

@@ -1,4 +1,4 @@
-"""Manage a kept lab cluster, and show what a run would use. To certify, run `pytest features/`."""
+"""Manage a kept lab cluster, mend what a killed run left, and show what a run would use. To certify: `pytest features/`."""
 
 from __future__ import annotations
 
