@@ -141,6 +141,8 @@ def objects_of(settings: Settings, run_id: str) -> Objects:
     kubeconfig, context = address_of(settings)
     place = hashlib.sha256(f"{kubeconfig} {context}".encode()).hexdigest()[:16]
     discovery = settings.cache / "discovery" / f"{place}.json"
+    if settings.cluster == "kind":  # it goes with the cluster: another one of this name may have another version
+        discovery = directory_of(settings) / f"discovery-{run_id}-hold.json"
     return Objects(kubeconfig, context, run_id, timeout=settings.patience.api, discovery=discovery)
 
 
