@@ -34,9 +34,13 @@ class KubernetesFields:
         return self._objects.get(change.api_version, change.kind, change.name, namespace=change.namespace)
 
     def restore(self, change: Change) -> None:
-        """Restore the fields in one patch of exactly the state that was looked at, and restart what reads them."""
+        """Restore the fields in one patch of exactly the state that was looked at, and restart what reads them.
+
+        A run may have been killed after it restored them and before it restarted that.
+        """
         eventually(f"{change} is restored", lambda: self._patch(change), self._pace)
-        if change.restart:
+        now = self.now(change) or {}
+        if change.restart and any(standing(field, now) is Standing.ORIGINAL for field in change.fields):
             self._objects.restart("DaemonSet", change.restart, namespace=change.namespace)
 
     def settle(self, change: Change) -> None:

@@ -160,7 +160,7 @@ def before(lab: Lab) -> Inventory:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_run_that_nobody_kills_leaves_nothing(lab: Lab, before: Inventory, profile: str, tmp_path: Path) -> None:
+def test_an_uninterrupted_run_leaves_nothing(lab: Lab, before: Inventory, profile: str, tmp_path: Path) -> None:
     """Its time is the measure for the moments below."""
     if PROGRESS.duration(profile) is not None:
         pytest.skip("measured in an earlier session: build/kills.json")

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from facts.kubernetes.leases import BY, MAY, SESSION
+from facts.kubernetes.leases import BY, MAY, SESSION, parse_lease
 from tests.plugin.test_bad_input import Suite, suite
 from tests.unit.observe.api_server import CONTEXT, ApiServer, running
+from tests.unit.provision.cluster import merged
 
 __all__ = ["suite"]
 
@@ -22,16 +24,21 @@ LEASE = f"{LEASES}/istio-teleport-conformance"
 @pytest.fixture
 def server(suite: Suite) -> Iterator[ApiServer]:
     with running() as started:
-        started.kubeconfig(suite.directory)
-        started.answer("GET /version", {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
-        started.answer("GET /api", {"kind": "APIVersions", "versions": ["v1"]})
-        version = {"groupVersion": "coordination.k8s.io/v1", "version": "v1"}
-        groups = [{"name": "coordination.k8s.io", "versions": [version], "preferredVersion": version}]
-        started.answer("GET /apis", {"kind": "APIGroupList", "groups": groups})
-        kinds = [("configmaps", "ConfigMap", True), ("namespaces", "Namespace", False)]
-        started.answer("GET /api/v1", resources("v1", *kinds))
-        started.answer("GET /apis/coordination.k8s.io/v1", resources("coordination.k8s.io/v1", ("leases", "Lease", True)))
+        known(started, suite)
         yield started
+
+
+def known(server: ApiServer, suite: Suite) -> None:
+    """Tells the API server which kinds there are, and the suite where it is."""
+    server.kubeconfig(suite.directory)
+    server.answer("GET /version", {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
+    server.answer("GET /api", {"kind": "APIVersions", "versions": ["v1"]})
+    version = {"groupVersion": "coordination.k8s.io/v1", "version": "v1"}
+    groups = [{"name": "coordination.k8s.io", "versions": [version], "preferredVersion": version}]
+    server.answer("GET /apis", {"kind": "APIGroupList", "groups": groups})
+    kinds = [("configmaps", "ConfigMap", True), ("namespaces", "Namespace", False)]
+    server.answer("GET /api/v1", resources("v1", *kinds))
+    server.answer("GET /apis/coordination.k8s.io/v1", resources("coordination.k8s.io/v1", ("leases", "Lease", True)))
 
 
 def resources(version: str, *kinds: tuple[str, str, bool]) -> dict[str, Any]:
@@ -55,6 +62,40 @@ def test_a_second_run_that_may_change_something_is_refused_by_the_name_of_the_fi
     assert "--wait-for-run SECONDS" in ran.said
     assert {method for method, _, _ in server.asked} == {"GET"}
     assert not (suite.directory / "reports/mine").exists()
+
+
+async def with_a_lease(server: ApiServer, request: web.Request) -> web.StreamResponse:
+    """The API server of the other tests, with a Lease that can be made and changed."""
+    if request.path == LEASES:
+        made = await request.json()
+        server.answer(f"GET {LEASE}", made | {"metadata": made["metadata"] | {"resourceVersion": "1"}})
+        return web.json_response(made, status=201)
+    if request.path == LEASE and request.method == "PATCH":
+        now = server.answers[f"GET {LEASE}"].body
+        server.answer(f"GET {LEASE}", merged(now, await request.json()))
+    return await HANDLE(server, request)
+
+
+HANDLE = ApiServer.handle
+
+
+def test_a_run_takes_the_lease_and_releases_it(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ApiServer, "handle", with_a_lease)
+    with running() as server:
+        known(server, suite)
+        empty = {"kind": "List", "items": []}
+        server.answer("GET /api/v1/namespaces/kube-system/configmaps", empty)
+        server.answer("GET /api/v1/namespaces", empty)
+        server.answer(f"PATCH {LEASE}", {})
+
+        ran = suite.run(*OPTIONS, "--allow", "namespaced", "-k", "has_every_right")
+
+        assert not any("Lease" in error for error in ran.report["run_errors"]), ran.report["run_errors"]
+        found = parse_lease(server.answers[f"GET {LEASE}"].body)
+    assert not found.is_held
+    assert (found.session, found.disruptive_runs) == ("", 0)
+    verbs = [method for method, target, _ in server.asked if "leases" in target and method != "GET"]
+    assert verbs == ["PATCH"], "made, and released"
 
 
 def test_the_lease_of_a_killed_run_names_the_commands_that_clean_up(suite: Suite, server: ApiServer) -> None:

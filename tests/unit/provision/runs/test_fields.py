@@ -49,7 +49,7 @@ def patched(document: Any, change: Any) -> dict[str, Any]:
 
 
 @given(OBJECTS, PATCHES)
-def test_a_change_that_nobody_touched_is_taken_back_to_the_letter(before: dict[str, Any], change: dict[str, Any]) -> None:
+def test_a_change_that_no_one_touched_is_taken_back_to_the_letter(before: dict[str, Any], change: dict[str, Any]) -> None:
     fields, after = changed_fields(before, change), patched(before, change)
     assert all(standing(f, before) is Standing.ORIGINAL for f in fields)
     assert all(standing(f, after) is not Standing.OTHERS for f in fields)

@@ -133,6 +133,14 @@ def test_what_another_user_has_changed_is_named_and_stays(server: ApiServer) -> 
     assert undoing(yes=False) == []
 
 
+def test_tbot_is_not_restarted_for_a_configuration_that_stays(server: ApiServer) -> None:
+    killed(server)
+    server.of("ConfigMap", "tbot-config", TELEPORT_SYSTEM)["data"]["tbot.yaml"] = "theirs"
+    undoing = Undoing(server)
+    assert exit_code(undoing(yes=True)) == 1
+    assert undoing.objects.restarted == []
+
+
 def test_a_change_that_was_kept_and_never_made_leaves_only_its_record(server: ApiServer) -> None:
     before = specs(server)
     Originals(cast("Any", Objects(server, "run-1"))).before_patch(
