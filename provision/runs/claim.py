@@ -166,7 +166,8 @@ class Claim:
         """
         self._released.set()
         if self._renewing is not None:
-            self._renewing.join()
+            # A renewal that hangs in a request changes nothing any more: the Lease has another version by then.
+            self._renewing.join(_FINAL)
         if not self._maybe_taken:
             return ""
         self._maybe_taken = False

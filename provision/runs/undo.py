@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from facts.errors import BadInput, ConformanceError
+from facts.kubernetes.leases import NAMESPACE
 from provision.objects import Objects
 from provision.runs.claim import WHERE, Claim, read
 from provision.runs.fields import MISSING, Field, Standing, standing, value_at
@@ -139,7 +140,8 @@ def _restored(kept: Kept, restorers: RestorerOf, originals: Originals) -> Line:
         if now is not None:
             restorer.restore(change)
         if _others(change, now):
-            by_hand = f"restore it by hand, then: kubectl delete configmap {kept.key} -n kube-system"
+            there = f"configmap {kept.key} -n {NAMESPACE}"
+            by_hand = f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}"
             return Line(State.OTHERS, f"{told}; not overwritten. Try: {by_hand}")
         originals.forget(kept.key)
     except ConformanceError as error:
