@@ -339,7 +339,15 @@ class Objects:
             from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
 
             file = str(self._kubeconfig) if self._kubeconfig else None
-            client = config.new_client_from_config(file, self._context)
+            try:
+                client = config.new_client_from_config(file, self._context)
+            except config.ConfigException as error:
+                raise ProvisioningFailed(
+                    expected="a kubeconfig whose credentials can be used",
+                    seen=" ".join(str(error).split()),
+                    where=f"context {self._context} of {file or 'the kubeconfig'}",
+                    remedy="check that the credential plug-in of the kubeconfig works: kubectl get nodes",
+                ) from error
             self._discovery.parent.mkdir(parents=True, exist_ok=True)
             self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
         return self._dynamic

@@ -117,7 +117,7 @@ class Collector:
         """Lets SIGTERM, and SIGHUP when the terminal goes, end a run as Ctrl-C does: with clean-up and a report."""
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            self._terminal_is_gone = number == signal.SIGHUP
+            self._terminal_is_gone |= number == signal.SIGHUP
             raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
 
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers

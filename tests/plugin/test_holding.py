@@ -31,20 +31,8 @@ def server(suite: Suite) -> Iterator[ApiServer]:
 def known(server: ApiServer, suite: Suite) -> None:
     """Tells the API server which kinds there are, and the suite where it is."""
     server.kubeconfig(suite.directory)
-    server.answer("GET /version", {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
-    server.answer("GET /api", {"kind": "APIVersions", "versions": ["v1"]})
-    version = {"groupVersion": "coordination.k8s.io/v1", "version": "v1"}
-    groups = [{"name": "coordination.k8s.io", "versions": [version], "preferredVersion": version}]
-    server.answer("GET /apis", {"kind": "APIGroupList", "groups": groups})
-    kinds = [("configmaps", "ConfigMap", True), ("namespaces", "Namespace", False)]
-    server.answer("GET /api/v1", resources("v1", *kinds))
-    server.answer("GET /apis/coordination.k8s.io/v1", resources("coordination.k8s.io/v1", ("leases", "Lease", True)))
-
-
-def resources(version: str, *kinds: tuple[str, str, bool]) -> dict[str, Any]:
-    verbs = ["create", "get", "list", "patch"]
-    found = [{"name": name, "kind": kind, "namespaced": spaced, "verbs": verbs} for name, kind, spaced in kinds]
-    return {"kind": "APIResourceList", "groupVersion": version, "resources": found}
+    leases = ("coordination.k8s.io/v1", "leases", "Lease")
+    server.know(leases, ("v1", "configmaps", "ConfigMap"), ("v1", "namespaces", "Namespace"))
 
 
 def lease(renewed: datetime, may: str = "disruptive") -> dict[str, Any]:
