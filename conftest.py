@@ -148,7 +148,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = settings
     config.stash[PROFILES] = profiles
     config.stash[COLLECTOR] = collector = Collector(plan, partial(_admit, config))
-    config.stash[CLAIM] = claim = None if refusal else claim_of(settings, collector.run_id)
+    config.stash[CLAIM] = claim = None if refusal else claim_of(settings, collector.run_id, partial(_say, config))
     if claim is not None:
         config.add_cleanup(partial(_let_go, claim))  # where the fixture `cluster` did not come to it
     config.pluginmanager.register(collector)
@@ -163,6 +163,12 @@ def _admit(config: pytest.Config) -> None:
     claim = config.stash[CLAIM]
     if claim is not None:
         take_if_there(claim, config.stash[SETTINGS])
+
+
+def _say(config: pytest.Config, words: str) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.write_line(words)
 
 
 def _let_go(claim: Claim) -> None:

@@ -170,12 +170,18 @@ def ways_of(settings: Settings) -> Ways:
     return Ways(shlex.join([*(["--kubeconfig", str(kubeconfig)] if kubeconfig else []), "--context", context]))
 
 
-def claim_of(settings: Settings, run_id: str) -> Claim | None:
-    """Return the hold that a run takes on its cluster; None for a run that changes nothing."""
+def claim_of(settings: Settings, run_id: str, say: Callable[[str], None] = lambda _words: None) -> Claim | None:
+    """Return the hold that a run takes on its cluster; None for a run that changes nothing.
+
+    Args:
+        settings: Settings of the run.
+        run_id: Id of the run.
+        say: Tells the user whom the run waits for.
+    """
     may = next((most for most in ("disruptive", "namespaced") if most in settings.allowed_safety), "")
     if not may:
         return None
-    return Claim(objects_of(settings, run_id), may=may, ways=ways_of(settings), wait=settings.wait_for_run)
+    return Claim(objects_of(settings, run_id), may=may, ways=ways_of(settings), wait=settings.wait_for_run, say=say)
 
 
 def take_if_there(claim: Claim, settings: Settings) -> None:

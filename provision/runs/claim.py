@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,14 +79,26 @@ class Claim:
         may: Most that the run may do: ``namespaced`` or ``disruptive``.
         ways: Commands for the user.
         wait: Seconds to wait for a run that holds the Lease.
+        say: Tells the user, once, whom the run waits for.
         renewal: Seconds between two renewals.
     """
 
-    def __init__(self, objects: Objects, *, may: str, ways: Ways, wait: float = 0, renewal: float = RENEWAL) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        may: str,
+        ways: Ways,
+        wait: float = 0,
+        say: Callable[[str], None] = lambda _words: None,
+        renewal: float = RENEWAL,
+    ) -> None:
         self._objects = objects
         self._may = may
         self._ways = ways
         self._wait = wait
+        self._say = say
+        self._waits = False
         self._renewal = renewal
         self._session = secrets.token_hex(8)
         self._lost = ""
@@ -203,6 +216,9 @@ class Claim:
         lease = read(self._objects)
         if lease is not None and lease.is_held and lease.session != self._session:
             if not lease.is_stale(datetime.now(UTC)):
+                if self._wait and not self._waits:
+                    self._waits = True
+                    self._say(f"waiting up to {self._wait:g} s for {lease.holder}")
                 raise NotYet(lease.holder)
             raise BadInput(
                 expected="no other run that may change this cluster",

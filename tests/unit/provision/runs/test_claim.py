@@ -72,9 +72,12 @@ def test_a_run_waits_for_another_when_it_is_told_to(server: ApiServer, monkeypat
     first = claim(server, "run-1")
     first.take()
     threading.Timer(0.1, first.release).start()
-    second = claim(server, "run-2", wait=10)
+    said: list[str] = []
+    objects = cast("Any", Objects(server, "run-2"))
+    second = Claim(objects, may="namespaced", ways=WAYS, wait=10, say=said.append)
     second.take()
     assert lease(server).run == "run-2"
+    assert [words.partition(" of ")[0] for words in said] == ["waiting up to 10 s for run run-1"]
     second.release()
 
 
