@@ -90,7 +90,11 @@ lab-down: venv ## Remove the kept cluster and its Teleport
 
 .PHONY: test-lab
 test-lab: sources ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
-	$(call on_the_lab,$(BIN)/pytest -q tests/lab --ignore tests/lab/test_matrix.py --ignore tests/lab/test_rbac.py)
+	$(call on_the_lab,$(BIN)/pytest -q tests/lab $(patsubst %,--ignore tests/lab/test_%.py,matrix rbac kills))
+
+.PHONY: kill-test
+kill-test: sources ## Kills disruptive runs at KILLS random moments of KILL_SEED; undo and down must mend the lab. Hours; goes on where it was
+	$(call on_the_lab,$(BIN)/pytest -v tests/lab/test_kills.py)
 
 .PHONY: rbac
 rbac: sources ## The certifier's roles on one kept lab: the read-only one minimal right by right, the others against the audit log

@@ -1,11 +1,11 @@
-"""Manage a kept lab cluster, and show what a run would use. To certify, run `pytest features/`."""
+"""Manage a kept lab cluster, mend what a killed run left, and show what a run would use. To certify: `pytest features/`."""
 
 from __future__ import annotations
 
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
@@ -23,6 +23,9 @@ from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer, remove
 from provision.installing.phases import PhaseRecord
 from provision.plan import Plan, planned
+from provision.runs.aftermath import removed, undone
+from provision.runs.undo import Line, State, exit_code
+from provision.target import holding
 from reporting.collecting.endings import told
 from reporting.features.gherkin_files import feature_paths, read_feature
 from reporting.writing.printable import tellable
@@ -48,6 +51,9 @@ errors = Printer(highlight=False, markup=False, stderr=True)
 
 Name = Annotated[str | None, typer.Option("--kind-name", help="Name of the kind cluster.")]
 Istio = Annotated[str | None, typer.Option(help="Istio version of the bundle: default or older.")]
+Context = Annotated[str | None, typer.Option(help="Kubeconfig context of a cluster that stays.")]
+Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig; if empty, $KUBECONFIG or ~/.kube/config.")]
+Tctl = Annotated[str | None, typer.Option(help="tctl command with an admin session at Teleport.")]
 Source = Annotated[str | None, typer.Option(help="Source of images: auto, upstream, mirror or bundle.")]
 
 
@@ -67,7 +73,7 @@ def up(
     )
     installer = Installer(settings, recorder, f"up-{secrets.token_hex(3)}", on_phase=_tell)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
-    with installer:
+    with holding(settings, installer.run_id), installer:
         authority = installer.installation().authority
     trusted = "--teleport-insecure" if authority.insecure else f"--teleport-ca {authority.ca}" if authority.ca else ""
     words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
@@ -81,11 +87,61 @@ def up(
 
 
 @app.command()
-def down(kind_name: Name = None, source: Source = None) -> None:
-    """Remove a kept cluster, its Teleport, its files, and its resources in an existing Teleport."""
+def down(
+    *,
+    kind_name: Name = None,
+    source: Source = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    tctl: Tctl = None,
+    run: Annotated[str, typer.Option(help="With --context: id of the run.")] = "",
+    all_runs: Annotated[bool, typer.Option("--all-runs", help="With --context: every run.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --context: remove it; without, it is only listed.")] = False,
+) -> None:
+    """Remove a kept cluster, its Teleport and its files; or, with --context, what runs left on a cluster that stays."""
+    of_runs = bool(run or all_runs or yes or kubeconfig or tctl)
+    if (of_runs and not context) or (context and (kind_name or bool(run) == all_runs)):
+        raise BadInput(
+            expected="--kind-name, or --context with one of --run and --all-runs",
+            seen="another combination",
+            where="the command line",
+            remedy="conformance down --help",
+        )
+    if context:
+        settings = load(cluster="existing", context=context, kubeconfig=kubeconfig, tctl=tctl)
+        _tell_lines(removed(settings, run, yes=yes), "conformance down … --yes removes it")
     settings = load(kind_name=kind_name, source=source)
     remove(settings, recorder)
     console.print(f"{settings.kind_name} is gone")
+
+
+@app.command()
+def undo(
+    *,
+    context: Annotated[str, typer.Option(help="Kubeconfig context of the cluster.")],
+    kubeconfig: Kubeconfig = None,
+    tctl: Tctl = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Restore it; without, it is only listed.")] = False,
+) -> None:
+    """List what a run that was killed changed on a cluster and did not put back, or restore it."""
+    settings = load(cluster="existing", context=context, kubeconfig=kubeconfig, tctl=tctl)
+    _tell_lines(undone(settings, recorder, yes=yes), "conformance undo … --yes restores it")
+
+
+_LOOKED_LIKE = {State.DONE: "pass", State.LEFT: "fail", State.OTHERS: "error", State.UNKNOWN: "not-evaluated"}
+"""The word whose mark stands for what became of something."""
+
+
+def _tell_lines(lines: list[Line], way_on: str) -> NoReturn:
+    """Print what runs left and what became of it, and exit with 0, 1 or 6."""
+    for line in lines:
+        mark, _ = LOOKS[_LOOKED_LIKE[line.state]]
+        # Part of it was written by others: their line breaks must make no line that looks like one of the suite.
+        console.print(f"{mark} {line.text}".replace("\n", "\n  "), soft_wrap=True)
+    code = exit_code(lines)
+    left = sum(line.state is not State.DONE for line in lines)
+    console.print(f"{left} of {len(lines)} left; {way_on}" if left else "nothing is left", soft_wrap=True)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tomllib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ import pytest
 import yaml
 
 from facts.catalogue import parse_catalogue
-from facts.errors import BadInput, ConformanceError
+from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
+from facts.kubernetes.leases import disturbed_by
 from observe.install import Install
 from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
@@ -34,7 +36,8 @@ from provision.installing.phases import STOPPED, PhaseRecord
 from provision.objects import is_scratch
 from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, TestPods, long_running_in
 from provision.pods.probes import Probes
-from provision.target import Target, already_there, made_here
+from provision.runs.claim import Claim
+from provision.target import Target, already_there, claim_of, made_here, take_if_there
 from provision.usable import must_be_usable
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
@@ -49,6 +52,7 @@ ROOT = Path(__file__).parent
 FEATURES = ROOT / "features"
 COLLECTOR = pytest.StashKey[Collector]()
 SETTINGS = pytest.StashKey[Settings]()
+CLAIM = pytest.StashKey[Claim | None]()
 PROFILES = pytest.StashKey[frozenset[str]]()
 
 pytest_plugins = [
@@ -98,6 +102,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--allow-partial", "allow_partial", True),
     ("--reports", "reports", False),
     ("--run-id", "run_id", False),
+    ("--wait-for-run", "wait_for_run", False),
     ("--timeout-scale", "timeout_scale", False),
 )
 
@@ -143,8 +148,33 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[SETTINGS] = settings
     config.stash[PROFILES] = profiles
-    config.stash[COLLECTOR] = collector = Collector(plan)
+    config.stash[COLLECTOR] = collector = Collector(plan, partial(_admit, config))
+    config.stash[CLAIM] = claim = None if refusal else claim_of(settings, collector.run_id, partial(_say, config))
+    if claim is not None:
+        config.add_cleanup(partial(_let_go, claim, collector.recorder))  # where the fixture `cluster` did not come to it
     config.pluginmanager.register(collector)
+
+
+def _admit(config: pytest.Config) -> None:
+    """Takes the hold on a cluster that is already there, before anything is changed.
+
+    Raises:
+        BadInput: Another run may change it, or an earlier one left something.
+    """
+    claim = config.stash[CLAIM]
+    if claim is not None:
+        take_if_there(claim, config.stash[SETTINGS])
+
+
+def _say(config: pytest.Config, words: str) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.write_line(config.stash[COLLECTOR].recorder.told(words))  # a Lease has words of others
+
+
+def _let_go(claim: Claim, recorder: Store) -> None:
+    if wrong := claim.release():
+        sys.stderr.write(f"{recorder.told(wrong)}\n")
 
 
 def _scope(settings: Settings, refusal: str) -> Scope:
@@ -216,13 +246,47 @@ def _await_departures(target: Target, settings: Settings) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(target: Target, settings: Settings, recorder: Store) -> Iterator[Cluster]:
-    """The Kubernetes API, to look at."""
+def cluster(target: Target, settings: Settings, recorder: Store, pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """The Kubernetes API, to look at. No other run may change the cluster meanwhile; a read-only run tells if one could."""
     opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience, settings.sizes)
     recorder.note_unverified(opened.api.unverified)
     opened.api.must_answer()
-    yield opened
+    claim = pytestconfig.stash[CLAIM]
+    with _undisturbed(opened, recorder) if claim is None else _held(claim, recorder):
+        yield opened
     opened.close()
+
+
+@contextlib.contextmanager
+def _held(claim: Claim, recorder: Store) -> Iterator[None]:
+    """Holds the cluster; what went wrong with that makes the run inconclusive."""
+    if without := claim.take():
+        recorder.run_error(without)
+    yield
+    if wrong := claim.release():
+        recorder.run_error(wrong)
+
+
+@contextlib.contextmanager
+def _undisturbed(cluster: Cluster, recorder: Store) -> Iterator[None]:
+    """Looks whether a disruptive run held the cluster in between, which makes a read-only run inconclusive."""
+    unknown = "it could not be determined whether a disruptive run changed the cluster meanwhile"
+    try:
+        before = cluster.lease()
+    except CouldNotTell as error:
+        recorder.run_error(f"{unknown}: {error}")
+        yield
+        return
+    yield
+    try:
+        by = disturbed_by(before, cluster.lease())
+    except CouldNotTell as error:
+        recorder.run_error(f"{unknown}: {error}")
+    else:
+        if by:
+            recorder.run_error(
+                f"expected no disruptive run while this one looked; saw {by}. {WHAT_TO_DO}: run again once it has ended"
+            )
 
 
 @pytest.fixture(scope="session")
@@ -314,7 +378,8 @@ def test_pods(gather: Callable[[Iterable[TestPod]], TestPods]) -> Iterator[TestP
 @pytest.fixture(scope="module")
 def short_lived(target: Target, install: Install, settings: Settings) -> Iterator[ShortLived]:
     """Tbot's certificates with short lifetimes, from when a step asks for them until the end of the feature."""
-    changed = ShortLived(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
+    pace = Pace(settings.patience.rollout)
+    changed = ShortLived(target.objects, target.originals, install.cluster.reader, install.tbot.installed(), pace)
     yield changed
     changed.end()
 

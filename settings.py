@@ -269,6 +269,12 @@ class Settings(BaseSettings):
         pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$",
         description="Name for this run and its report, e.g. that of a CI job; if empty, the time and random characters.",
     )
+    wait_for_run: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds to wait for another run that may change the same cluster; 0 to be refused at once.",
+    )
     timeout_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Factor for every timeout.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Limits on waiting.")
     sizes: Sizes = Field(default_factory=Sizes, description="Limits on answers.")

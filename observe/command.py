@@ -99,7 +99,7 @@ class CommandResult:
 
 
 class EndedBySignal(CouldNotTell):
-    """SIGINT or SIGTERM from elsewhere ended a command, so that its exit code is no answer.
+    """SIGINT, SIGTERM or SIGHUP from elsewhere ended a command, so that its exit code is no answer.
 
     Ctrl-C goes to a whole process group, and reaches a command that has not left the group yet.
     """
@@ -139,7 +139,7 @@ def run(
     Raises:
         CouldNotTell: The program does not exist, did not end in time, or `stop` returned True. A non-zero exit is an
             answer, not an error.
-        EndedBySignal: SIGINT or SIGTERM from elsewhere ended it.
+        EndedBySignal: SIGINT, SIGTERM or SIGHUP from elsewhere ended it.
         TooLarge: It wrote more than `limit`.
     """
     words = tuple(str(a) for a in argv)
@@ -170,7 +170,7 @@ def run(
         except BaseException:
             _end(process)
             raise
-    if process.returncode in (-signal.SIGINT, -signal.SIGTERM):
+    if process.returncode in (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP):
         raise EndedBySignal(
             expected="the command to end by itself",
             seen=f"{signal.Signals(-process.returncode).name} from elsewhere ended it",

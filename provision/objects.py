@@ -57,6 +57,17 @@ class NotThere(ProvisioningFailed):
     """The API server has no object of that name in that namespace."""
 
 
+class Conflict(ProvisioningFailed):
+    """The object exists already, or has changed since it was read."""
+
+
+class Forbidden(ProvisioningFailed):
+    """The user's identity lacks the right."""
+
+
+_BY_STATUS: Mapping[int, type[ProvisioningFailed]] = {403: Forbidden, 404: NotThere, 409: Conflict}
+
+
 class Objects:
     """Changes objects of one cluster. Safe to use from several threads."""
 
@@ -99,6 +110,15 @@ class Objects:
         for document in documents:
             self.apply(document)
 
+    def create(self, document: Document) -> dict[str, Any]:
+        """Create an object as it is, without the run's label.
+
+        Raises:
+            Conflict: There is one of that name.
+            ProvisioningFailed: See `apply`.
+        """
+        return self._ask(document, "create", body=dict(document), field_manager=FIELD_MANAGER)
+
     def would_create(self, document: Document) -> dict[str, Any]:
         """Return the object as the API server would create it, with all that webhooks add to it.
 
@@ -111,6 +131,7 @@ class Objects:
         """Change an object of a built-in kind by a strategic merge patch, as ``kubectl patch`` and ``set image`` do.
 
         Raises:
+            Conflict: `change` has a resource version, and the object another one.
             ProvisioningFailed: See `apply`.
         """
         return self._ask(
@@ -349,7 +370,7 @@ def _client_errors_as_failures(where: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        refused = NotThere if error.status == 404 else ProvisioningFailed
+        refused = _BY_STATUS.get(error.status, ProvisioningFailed)
         raise refused(
             expected="the API server to accept the request",
             seen=f"HTTP {error.status}: {_message(error)}",

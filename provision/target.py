@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facts.errors import NotGiven
+from facts.errors import NotGiven, ProvisioningFailed
 from facts.recorder import Recorder
 from observe.command import CommandResult, run
 from observe.teleport.audit import AuditEvents
 from observe.tools import Tctl
+from provision.clusters.directory import directory_of, kept_kubeconfig
+from provision.clusters.kind import context_name
 from provision.clusters.sources import Sources, resolve
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
 from provision.objects import Objects
+from provision.runs.claim import WHERE, Claim, Ways
+from provision.runs.originals import Originals
 from settings import Settings, Timeouts
 
 
@@ -71,6 +76,11 @@ class Target:
     provisions: bool
     scene: Callable[[], Scene]
 
+    @property
+    def originals(self) -> Originals:
+        """Keeps what the suite changes and did not make, until it is restored."""
+        return Originals(self.objects)
+
 
 def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> Target:
     """Return the installation that this run makes.
@@ -112,28 +122,108 @@ def already_there(settings: Settings, run_id: str) -> Target:
     Raises:
         ProvisioningFailed: kubectl or istioctl is missing.
     """
+    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure, settings.teleport_ca)
+    return Target(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        sources=resolve(settings),
+        objects=objects_of(settings, run_id),
+        teleport=lambda: address,
+        has_teleport=lambda: True,
+        tctl=tctl_of(settings),
+        need=lambda _part: None,
+        audit_events=lambda: None,
+        provisions=False,
+        scene=_not_ours,
+    )
+
+
+def is_there(settings: Settings) -> bool:
+    """Return True where the run's cluster was there before the run: an existing one, or a kind cluster that was kept."""
+    return settings.cluster == "existing" or (settings.reuse and kept_kubeconfig(settings) is not None)
+
+
+def objects_of(settings: Settings, run_id: str) -> Objects:
+    """Return what changes a cluster that was there before; the first call connects."""
+    kubeconfig, context = address_of(settings)
+    place = hashlib.sha256(f"{kubeconfig} {context}".encode()).hexdigest()[:16]
+    discovery = settings.cache / "discovery" / f"{place}.json"
+    if settings.cluster == "kind":  # it goes with the cluster: another one of this name may have another version
+        discovery = directory_of(settings) / f"discovery-{run_id}-hold.json"
+    return Objects(kubeconfig, context, run_id, timeout=settings.patience.api, discovery=discovery)
+
+
+def tctl_of(settings: Settings) -> Tctl | None:
+    """Return the admin tctl of the settings; None where they name none."""
     words = shlex.split(settings.tctl)
     timeout, limit = settings.patience.command, settings.sizes.command
 
     def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
         return run([*words, *arguments], timeout=timeout, stdin=stdin, limit=limit)
 
-    place = hashlib.sha256(f"{settings.kubeconfig} {settings.context}".encode()).hexdigest()[:16]
-    discovery = settings.cache / "discovery" / f"{place}.json"
-    address = TeleportAddress(settings.teleport_proxy, settings.teleport_insecure, settings.teleport_ca)
-    return Target(
-        kubeconfig=settings.kubeconfig,
-        context=settings.context,
-        sources=resolve(settings),
-        objects=Objects(settings.kubeconfig, settings.context, run_id, timeout=settings.patience.api, discovery=discovery),
-        teleport=lambda: address,
-        has_teleport=lambda: True,
-        tctl=tctl if words else None,
-        need=lambda _part: None,
-        audit_events=lambda: None,
-        provisions=False,
-        scene=_not_ours,
-    )
+    return tctl if words else None
+
+
+def address_of(settings: Settings) -> tuple[Path | None, str]:
+    """Return the kubeconfig, None for kubectl's own default, and the context of the run's cluster."""
+    if settings.cluster == "existing":
+        return settings.kubeconfig, settings.context
+    return directory_of(settings) / "kubeconfig", context_name(settings.kind_name)
+
+
+def ways_of(settings: Settings) -> Ways:
+    """Return the commands that restore and remove what a run left on its cluster."""
+    kubeconfig, context = address_of(settings)
+    return Ways(shlex.join([*(["--kubeconfig", str(kubeconfig)] if kubeconfig else []), "--context", context]))
+
+
+def claim_of(settings: Settings, run_id: str, say: Callable[[str], None] = lambda _words: None) -> Claim | None:
+    """Return the hold that a run takes on its cluster; None for a run that changes nothing.
+
+    Args:
+        settings: Settings of the run.
+        run_id: Id of the run.
+        say: Tells the user whom the run waits for.
+    """
+    may = next((most for most in ("disruptive", "namespaced") if most in settings.allowed_safety), "")
+    if not may:
+        return None
+    return Claim(objects_of(settings, run_id), may=may, ways=ways_of(settings), wait=settings.wait_for_run, say=say)
+
+
+def take_if_there(claim: Claim, settings: Settings) -> None:
+    """Take the hold on a cluster that was there before the run; where it does not answer, nothing happens.
+
+    Raises:
+        BadInput: Another run may change it, or an earlier one left something.
+    """
+    if is_there(settings):
+        with contextlib.suppress(ProvisioningFailed):  # what needs the cluster asks it again, and says so
+            claim.take()
+
+
+@contextlib.contextmanager
+def holding(settings: Settings, run_id: str) -> Iterator[None]:
+    """Hold a cluster that was there before, while the block changes it.
+
+    Raises:
+        BadInput: See `take_if_there`.
+        ProvisioningFailed: The hold was lost meanwhile, or cannot be released.
+    """
+    claim = claim_of(settings, run_id)
+    if claim is None:
+        yield
+        return
+    wrong = ""
+    try:
+        take_if_there(claim, settings)
+        yield
+    finally:
+        wrong = claim.release()
+    if wrong:
+        raise ProvisioningFailed(
+            expected="to hold the cluster until the end", seen=wrong, where=WHERE, remedy=ways_of(settings).undo
+        )
 
 
 def _address(authority: TeleportCluster) -> TeleportAddress:

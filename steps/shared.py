@@ -100,6 +100,7 @@ def outages_of(target: Target, install: Install, settings: Settings, machines: C
     """
     return Outages(
         target.objects,
+        target.originals,
         install.cluster.reader,
         tbot=install.tbot.installed(),
         istiod=install.istio.mesh().istiod,

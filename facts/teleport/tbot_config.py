@@ -202,6 +202,11 @@ def join_secrets(text: str) -> tuple[str, ...]:
     return tuple(token for token in dict.fromkeys(_TOKEN.findall(text)) if not token.startswith("/"))
 
 
+def public_join_names(text: str) -> tuple[str, ...]:
+    """Names of tokens in a configuration that are no secrets, because its join method asks for more than the name."""
+    return () if join_secrets(text) else tuple(dict.fromkeys(_TOKEN.findall(text)))
+
+
 def parse_tbot_config(file: Any, evidence: tuple[str, ...] = (), where: str = "tbot.yaml") -> TbotConfig:
     """Reads tbot's configuration file.
 

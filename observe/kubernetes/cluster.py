@@ -16,8 +16,10 @@ from facts.evidence import ObjectRef
 from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
 from facts.istio.services import Service, parse_service
+from facts.kubernetes import leases
 from facts.kubernetes.access import Right, parse_review
 from facts.kubernetes.jwks import Jwks, parse_jwks
+from facts.kubernetes.leases import Lease
 from facts.kubernetes.objects import (
     ConfigMap,
     Event,
@@ -131,6 +133,11 @@ class Cluster:
         """
         ref = ObjectRef("ConfigMap", name, namespace)
         return self._object("/api/v1", "configmaps", ref, parse_config_map, mask=config_map_with(texts), hides=hides)
+
+    def lease(self) -> Lease | Absent:
+        """The Lease by which runs of the suite keep off each other's cluster."""
+        ref = ObjectRef("Lease", leases.NAME, leases.NAMESPACE)
+        return self._object("/apis/coordination.k8s.io/v1", "leases", ref, leases.parse_lease)
 
     def services(self, namespace: str) -> tuple[Service, ...]:
         """Services of one namespace."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from facts.kubernetes import leases
 from facts.kubernetes.access import resource_name
 from settings import Names
 
@@ -34,6 +35,8 @@ class Where(StrEnum):
     ISTIO = "Istio's namespace"
     TBOT = "tbot's namespace"
     APP = "the test application's namespace"
+    KUBE_SYSTEM = "kube-system"
+    """Where runs keep off each other's cluster, and keep the originals of what they change."""
 
 
 def namespaces(names: Names) -> Mapping[Where, str]:
@@ -43,6 +46,7 @@ def namespaces(names: Names) -> Mapping[Where, str]:
         Where.ISTIO: names.istio_namespace,
         Where.TBOT: names.tbot_namespace,
         Where.APP: names.app_namespace,
+        Where.KUBE_SYSTEM: leases.NAMESPACE,
     }
 
 
@@ -94,9 +98,11 @@ CREATED_STREAMS: Minor = (1, 35)
 
 _CORE, _APPS, _BATCH = "", "apps", "batch"
 _NETWORKING, _SECURITY, _GATEWAY_API = "networking.istio.io", "security.istio.io", "gateway.networking.k8s.io"
+_COORDINATION = "coordination.k8s.io"
 _GET, _LIST, _CREATE, _PATCH, _DELETE = "get", "list", "create", "patch", "delete"
 _SHORT_LIVED = frozenset({"rotation", "ca-rotation", "resilience"})
 _RESILIENCE = frozenset({"resilience"})
+_KEEPS_ORIGINALS = _SHORT_LIVED | {"identity"}
 
 _READ_ONLY = (
     Needed(Role.READ_ONLY, (_GET,), _CORE, ("/openid/v1/jwks",), "compares the cluster's keys with those of the join token"),
@@ -117,6 +123,9 @@ _READ_ONLY = (
     Needed(Role.READ_ONLY, (_GET,), _APPS, ("deployments",), "reads the desired number of pods", Where.APP),
     Needed(
         Role.READ_ONLY, (_CREATE,), _CORE, ("pods",), "submits pods as server-side dry-runs, which create nothing", Where.APP
+    ),
+    Needed(
+        Role.READ_ONLY, (_GET,), _COORDINATION, ("leases",), "sees whether a disruptive run is under way", Where.KUBE_SYSTEM
     ),
 )
 
@@ -184,6 +193,22 @@ _NAMESPACED = (
         "waits for the gateway that istiod deploys (TRF-05)",
         gateway_api=True,
     ),
+    Needed(
+        Role.NAMESPACED,
+        (_CREATE, _PATCH),
+        _COORDINATION,
+        ("leases",),
+        "keeps other runs off the cluster meanwhile",
+        Where.KUBE_SYSTEM,
+    ),
+    Needed(
+        Role.NAMESPACED,
+        (_LIST,),
+        _CORE,
+        ("configmaps",),
+        "sees whether an earlier run left something unrestored",
+        Where.KUBE_SYSTEM,
+    ),
 )
 
 _DISRUPTIVE = (
@@ -228,6 +253,15 @@ _DISRUPTIVE = (
         ("nodes",),
         "waits for a restarted node, on a kind cluster that the suite made (RES-08)",
         profiles=_RESILIENCE,
+    ),
+    Needed(
+        Role.DISRUPTIVE,
+        (_DELETE,),
+        _CORE,
+        ("configmaps",),
+        "forgets the original of what it changed, once that is restored",
+        Where.KUBE_SYSTEM,
+        profiles=_KEEPS_ORIGINALS,
     ),
 )
 

@@ -14,6 +14,8 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
 from provision.objects import Objects, selector
+from provision.runs.fields import changed_fields
+from provision.runs.originals import Change, Originals, System
 
 Document = dict[str, Any]
 
@@ -43,17 +45,20 @@ class Absence:
 
     Args:
         objects: Changes the cluster.
+        originals: Keeps the affinity and the update strategy until they are restored.
         cluster: Reads the cluster; what is read here is no evidence.
         tbot: tbot as it is installed.
         pace: Pace of the waits for its pod to go and to return, and for the proxies to reconnect.
     """
 
-    def __init__(self, objects: Objects, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
+    def __init__(self, objects: Objects, originals: Originals, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
         self._objects = objects
+        self._originals = originals
         self._cluster = cluster.recording_to(KeptInMemory())
         self._name, self._namespace = tbot.daemon_set.name, tbot.daemon_set.namespace
         self._pace = pace
         self._former: Document | None = None
+        self._kept = ""
         self._supplied: frozenset[str] = frozenset()
 
     def begin(self, node: str) -> None:
@@ -64,11 +69,17 @@ class Absence:
             CouldNotTell: tbot was still there when the time was over.
         """
         self._supplied = supplied(self._cluster)
-        self._former = self._spec()  # before the change: Ctrl-C may come right after it
+        former = self._spec()
         # The tbot pods on other nodes must keep running: without a restart, and without losing their streams.
-        self._patch({"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}})
-        affinity = self._former["template"]["spec"].get("affinity") or {}
-        self._patch(_with_affinity({"nodeAffinity": {REQUIRED: kept_off(affinity, node)["nodeAffinity"][REQUIRED]}}))
+        strategy = {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}
+        affinity = kept_off(former["template"]["spec"].get("affinity") or {}, node)
+        elsewhere = _with_affinity({"nodeAffinity": {REQUIRED: affinity["nodeAffinity"][REQUIRED]}})
+        fields = changed_fields({"spec": former}, {"spec": {**strategy, **elsewhere}})
+        change = Change(System.KUBERNETES, "DaemonSet", self._name, fields, self._namespace, "apps/v1")
+        self._kept = self._originals.keep(change)
+        self._former = former  # before the change: Ctrl-C may come right after it
+        self._patch(strategy)
+        self._patch(elsewhere)
         eventually(f"tbot has left {node}", lambda: self._look_for_none(node), self._pace)
 
     def end(self) -> None:
@@ -84,7 +95,12 @@ class Absence:
         strategy = {"updateStrategy": self._former["updateStrategy"]}
         by_hand = f"kubectl edit daemonset {self._name} -n {self._namespace} (the node affinity, and updateStrategy)"
         put_back("tbot may run on every node", lambda: self._patch(affinity), self._pace, by_hand=by_hand)
-        put_back("tbot is updated as before", lambda: self._patch(strategy), self._pace, by_hand=by_hand)
+
+        def update_as_before() -> None:
+            self._patch(strategy)
+            self._originals.forget(self._kept)
+
+        put_back("tbot is updated as before", update_as_before, self._pace, by_hand=by_hand)
         self._objects.await_ready("DaemonSet", self._name, self._pace, namespace=self._namespace)
         self._former = None
         await_supply(self._cluster, self._pace, of=self._supplied)

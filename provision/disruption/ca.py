@@ -19,9 +19,17 @@ from observe.proxies.envoy import read_fleet
 from observe.teleport.session import TeleportSession
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import uses_the_socket
+from provision.runs.fields import Field
+from provision.runs.originals import Change, Originals, System
 
 ROTATE = ("auth", "rotate", "--manual", "--type=spiffe")
 AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
+
+KIND = "rotation"
+"""Kind under which a rotation is kept: Teleport has no resource of it."""
+
+UNDER_WAY = Change(System.TELEPORT, KIND, "spiffe", (Field(("phase",), STANDBY, "under way"),))
+"""The change that a rotation is to Teleport until it ends."""
 
 Lacks = Callable[[ProxyIdentity], str]
 """Returns what a proxy lacks of the state that the suite waits for; empty where it lacks nothing."""
@@ -34,11 +42,16 @@ class Rotation:
         teleport: Session with an admin tctl.
         cluster: Reads the cluster; what is read during a wait is no evidence.
         recorder: Records the output of tctl.
+        originals: Keeps in mind that a rotation is under way.
         pace: Pace of the waits for the proxies at the beginning and at the end.
     """
 
-    def __init__(self, teleport: TeleportSession, cluster: Cluster, recorder: Recorder, pace: Pace) -> None:
+    def __init__(
+        self, teleport: TeleportSession, cluster: Cluster, recorder: Recorder, originals: Originals, pace: Pace
+    ) -> None:
         self._teleport = teleport
+        self._originals = originals
+        self._kept = ""
         self._cluster = cluster.recording_to(KeptInMemory())
         self._recorder = recorder
         self._pace = pace
@@ -88,8 +101,10 @@ class Rotation:
         """Take Teleport to a phase.
 
         Raises:
-            ProvisioningFailed: tctl refused.
+            ProvisioningFailed: tctl refused, or the cluster does not keep in mind that a rotation is under way.
         """
+        if not self._entered:
+            self._kept = self._originals.keep(UNDER_WAY)
         self._entered = True  # before the change: Ctrl-C may come right after Teleport has accepted it
         enter_phase(self._teleport.tctl, self._recorder, phase)
 
@@ -167,6 +182,7 @@ class Rotation:
         left = "Teleport is in standby; restart the pods that are behind once tbot serves them again (see ROT-07)"
         every = "every proxy trusts only Teleport's present authority, and has its certificate from it"
         self._await(every, lambda proxy: wanted.lacks(proxy, present), self._pace, self._uids, left)
+        self._originals.forget(self._kept)
         self._entered = False
         return True
 

@@ -20,6 +20,7 @@ from observe.wait import Pace
 from provision.disruption.supply import await_supply, supplied, tbot_must_be_ready
 from provision.objects import Objects
 from provision.pods.clients_and_servers import SECOND_SOCKET
+from provision.runs.originals import Originals
 
 API = "workload-identity-api"
 
@@ -42,19 +43,22 @@ class ShortLived:
 
     Args:
         objects: Changes the cluster.
+        originals: Keeps the configuration until it is restored.
         cluster: Reads the cluster; what is read here is no evidence.
         tbot: tbot as it is installed.
         pace: Pace of the waits for tbot's rollout and for the proxies to reconnect.
     """
 
-    def __init__(self, objects: Objects, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
+    def __init__(self, objects: Objects, originals: Originals, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
         self._objects = objects
+        self._originals = originals
         self._cluster = cluster.recording_to(KeptInMemory())
         self._tbot = tbot
         self._pace = pace
         self._supplied: frozenset[str] | None = None
         self._former: dict[str, str] = {}
         self._ours: dict[str, str] = {}
+        self._kept = ""
         self._lifetimes: tuple[Lifetimes, Lifetimes] | None = None
 
     @property
@@ -70,7 +74,8 @@ class ShortLived:
             second: Lifetimes for a further socket called `SECOND_SOCKET`.
 
         Raises:
-            ProvisioningFailed: The ConfigMap has no configuration to change, or the API server refuses the change.
+            ProvisioningFailed: The ConfigMap has no configuration to change, or one with a secret, or the API server
+                refuses the change.
             CouldNotTell: tbot was not ready before, and the suite changed nothing; or it did not become ready in time.
         """
         if self._lifetimes == (first, second):
@@ -89,9 +94,14 @@ class ShortLived:
             )
         if self._supplied is None:
             self._supplied = supplied(self._cluster)
+        self._kept = self._originals.before_patch(
+            "v1", "ConfigMap", self._tbot.config_map, {"data": changed},
+            namespace=self._tbot.daemon_set.namespace, restart=self._tbot.daemon_set.name,
+        )  # fmt: skip
         self._former = {key: data[key] for key in changed}  # before the change: Ctrl-C may come right after it
         self._ours = changed
         self._put(changed)
+        self._await_tbot()
         self._lifetimes = (first, second)
 
     def end(self, *, wait: bool = True) -> None:
@@ -114,7 +124,10 @@ class ShortLived:
                 where=self._where,
                 remedy="remove by hand what this run added (lifetimes, the second socket), and restart tbot",
             )
-        self._put(self._former, wait=wait)
+        self._put(self._former)
+        self._originals.forget(self._kept)
+        if wait:
+            self._await_tbot()
         self._former, self._lifetimes = {}, None
         if wait:
             await_supply(self._cluster, self._pace, of=self._supplied)
@@ -127,12 +140,14 @@ class ShortLived:
         found = self._objects.get("v1", "ConfigMap", self._tbot.config_map, namespace=self._tbot.daemon_set.namespace)
         return dict((found or {}).get("data") or {})
 
-    def _put(self, texts: Mapping[str, str], *, wait: bool = True) -> None:
+    def _put(self, texts: Mapping[str, str]) -> None:
         namespace, name = self._tbot.daemon_set.namespace, self._tbot.daemon_set.name
         self._objects.patch("v1", "ConfigMap", self._tbot.config_map, {"data": dict(texts)}, namespace=namespace)
         self._objects.restart("DaemonSet", name, namespace=namespace)
-        if wait:
-            self._objects.await_ready("DaemonSet", name, self._pace, namespace=namespace)
+
+    def _await_tbot(self) -> None:
+        namespace, name = self._tbot.daemon_set.namespace, self._tbot.daemon_set.name
+        self._objects.await_ready("DaemonSet", name, self._pace, namespace=namespace)
 
 
 def shortened(text: str, first: Lifetimes, second: Lifetimes) -> str:

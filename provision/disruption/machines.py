@@ -28,11 +28,13 @@ class Machines:
     """Runs commands on the machines of a cluster.
 
     Attributes:
+        nodes: Names of the nodes, and so of their containers.
         teleport: Name of Teleport's container.
         recorder: Records the output of Docker.
         timeout: Seconds for one command.
     """
 
+    nodes: tuple[str, ...]
     teleport: str
     recorder: Recorder
     timeout: float
@@ -66,9 +68,12 @@ class Machines:
             self._docker("pause", container)
             yield
         finally:
-            # Also where a signal came between the command and its answer.
-            if self.state(container)[0] == "paused":
-                self._docker("unpause", container)
+            self.resume(container)  # also where a signal came between the command and its answer
+
+    def resume(self, container: str) -> None:
+        """Let the processes of a container continue; nothing happens if it is not paused."""
+        if self.state(container)[0] == "paused":
+            self._docker("unpause", container)
 
     def restart(self, node: str) -> str:
         """Restart a node; once its container runs again, return the id of the reading that says since when."""
@@ -130,7 +135,7 @@ def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machine
     names = said.stdout.split()
     if len(names) != 1:
         raise _not_ours(f"a kind cluster called {cluster} with {len(names)} containers of Teleport on this machine")
-    return Machines(names[0], recorder, timeout)
+    return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout)
 
 
 def needs_a_node_to_spare(nodes: Sequence[str]) -> None:

@@ -23,14 +23,20 @@ from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet, read_proxy
 from observe.wait import NotYet, Pace, eventually
+from provision.disruption.machine_changes import moved, restarted, stopped
 from provision.disruption.machines import Machines, processes_of
 from provision.disruption.outages import OngoingOutage, Outages
 from provision.disruption.supply import await_supply, uses_the_socket
 from provision.objects import Objects
+from provision.runs.originals import Originals
 
 _LOST, _OURS = ".lost", ".ours"
 _PUT_BACK = f'[ ! -d "$0{_LOST}" ] || {{ [ ! -e "$0" ] || mv "$0" "$0{_OURS}"; mv "$0{_LOST}" "$0"; rm -rf "$0{_OURS}"; }}'
 """Moves the former directory back to its place and removes the new one; does nothing where no directory was lost."""
+
+
+CONTINUE = ("sh", "-c", 'kill -CONT "$@" 2>/dev/null; true', "sh")
+"""Command, before ids of processes, that lets those of them continue that are stopped and still there."""
 
 
 class NodeOutages:
@@ -38,6 +44,7 @@ class NodeOutages:
 
     Args:
         objects: Changes the cluster.
+        originals: Keeps what an outage changes until it is undone.
         cluster: Reads the cluster.
         tbot: tbot as it is installed.
         outages: Outages of the whole install.
@@ -46,9 +53,18 @@ class NodeOutages:
     """
 
     def __init__(
-        self, objects: Objects, cluster: Cluster, *, tbot: Tbot, outages: Outages, machines: Machines, pace: Pace
+        self,
+        objects: Objects,
+        originals: Originals,
+        cluster: Cluster,
+        *,
+        tbot: Tbot,
+        outages: Outages,
+        machines: Machines,
+        pace: Pace,
     ) -> None:
         self._objects = objects
+        self._originals = originals
         self._cluster = cluster
         self._unrecorded = cluster.recording_to(KeptInMemory())
         self._tbot = tbot
@@ -61,7 +77,8 @@ class NodeOutages:
     def without_tbot_beside_its_socket(self, node: str) -> Iterator[OngoingOutage]:
         """Remove tbot from every node; on this one kill it with SIGKILL, so that it leaves its socket behind."""
         machines, (tbot,) = self._machines, self._tbots(node)
-        processes = processes_of(machines.on_node, node, tbot.containers[0].container_id)
+        container_id = tbot.containers[0].container_id
+        processes = processes_of(machines.on_node, node, container_id)
 
         def look() -> None:
             if any(p.uid == tbot.uid and not p.terminating for p in self._tbots(node)):
@@ -72,13 +89,18 @@ class NodeOutages:
             eventually(f"tbot on {node} is terminating", look, self._pace)
             machines.on_node(node, "kill", "-KILL", *processes)
 
+        kept = self._originals.keep(stopped(node, container_id))
         with ExitStack() as undo:
-            undo.callback(machines.on_node, node, "sh", "-c", 'kill -CONT "$@" 2>/dev/null; true', "sh", *processes)
+            undo.callback(self._let_go_on, node, processes, kept)
             # Stopped until then, because a tbot that terminates removes its socket.
             machines.on_node(node, "kill", "-STOP", *processes)
             with self._outages.without_tbot(kill) as going:
                 going.evidence.append(machines.read(node, "stat", "--format", "%F %n", self._tbot.socket_on_node)[1])
                 yield going
+
+    def _let_go_on(self, node: str, processes: Sequence[str], kept: str) -> None:
+        self._machines.on_node(node, *CONTINUE, *processes)
+        self._originals.forget(kept)
 
     @contextmanager
     def with_another_directory(self, node: str, patience: float) -> Iterator[Relocation]:
@@ -90,8 +112,9 @@ class NodeOutages:
         """
         machines = self._machines
         inode, before = machines.read(node, "stat", "--format", "%i", self._directory)
+        kept = self._originals.keep(moved(node, self._directory))
         with ExitStack() as undo:
-            undo.callback(self._put_back, node)
+            undo.callback(self._put_back, node, kept)
             machines.on_node(node, "mv", self._directory, f"{self._directory}{_LOST}")
             lost = datetime.now(UTC)
             replaced, back, words = self._replace_tbot(node, patience)
@@ -99,7 +122,16 @@ class NodeOutages:
             evidence = (before, now, *readings(*self._cluster.pods(*self._selected)))
             yield Relocation(node, lost, replaced, back, words, (inode, there), evidence)
 
-    def _put_back(self, node: str) -> None:
+    def _put_back(self, node: str, kept: str) -> None:
+        self.put_directory_back(node)
+        self._originals.forget(kept)
+
+    def put_directory_back(self, node: str) -> None:
+        """Move the former directory of a node's socket back to its place, and replace tbot there.
+
+        Raises:
+            CouldNotTell: tbot was not Ready in time.
+        """
         self._machines.on_node(node, "sh", "-c", _PUT_BACK, self._directory)
         _replaced, back, words = self._replace_tbot(node, self._pace.timeout)
         if back is None:
@@ -140,8 +172,9 @@ class NodeOutages:
         """
         before = self._on(node, self._cluster)
         mode = self._machines.on_node(node, "stat", "--format", "%a", self._directory).strip()
+        kept = self._originals.keep(restarted(node, mode))
         with ExitStack() as undo:
-            undo.callback(self._make_whole, node, mode, before)
+            undo.callback(self._make_up_for_restart, node, mode, before, kept)
             ordered = datetime.now(UTC)
             started = self._machines.restart(node)
             up = datetime.now(UTC)
@@ -167,8 +200,21 @@ class NodeOutages:
             return None
         return datetime.now(UTC)
 
-    def _make_whole(self, node: str, mode: str, before: Sequence[Pod]) -> None:
-        """Make the socket's directory if it is missing, and replace pods whose identities do not come from tbot."""
+    def _make_up_for_restart(self, node: str, mode: str, before: Sequence[Pod], kept: str) -> None:
+        self.make_whole(node, mode, before)
+        self._originals.forget(kept)
+
+    def make_whole(self, node: str, mode: str, before: Sequence[Pod]) -> None:
+        """Make the socket's directory if it is missing, and replace pods whose identities do not come from tbot.
+
+        Args:
+            node: Name of the node.
+            mode: Mode of the directory, such as ``755``.
+            before: Pods of the node that must have a Ready successor.
+
+        Raises:
+            CouldNotTell: One had none in time.
+        """
         self._machines.on_node(node, "mkdir", "--parents", f"--mode={mode}", self._directory)
         self._objects.await_ready("Node", node, self._pace)
         self._objects.await_ready("DaemonSet", self._tbot.daemon_set.name, self._pace, namespace=self._selected[0])

@@ -18,16 +18,18 @@ from facts.document import when
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.workloads import Deployment
+from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.over_time.outage import Outage
 from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually, not_yet
+from provision.disruption.machine_changes import paused
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
 from provision.objects import Objects
+from provision.runs.originals import Originals
 
 NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
 """A node selector that no node has."""
@@ -71,6 +73,7 @@ class Outages:
 
     Args:
         objects: Changes the cluster.
+        originals: Keeps what an outage changes until it is undone.
         cluster: Reads the cluster.
         tbot: tbot as it is installed.
         istiod: Deployments of istiod.
@@ -81,6 +84,7 @@ class Outages:
     def __init__(
         self,
         objects: Objects,
+        originals: Originals,
         cluster: Cluster,
         *,
         tbot: Tbot,
@@ -89,6 +93,7 @@ class Outages:
         pace: Pace,
     ) -> None:
         self._objects = objects
+        self._originals = originals
         self._cluster = cluster
         self._unrecorded = cluster.recording_to(KeptInMemory())
         self._daemon_set = tbot.daemon_set
@@ -133,22 +138,28 @@ class Outages:
             then: Called after that change, and before the suite waits until tbot is gone.
         """
         going = OngoingOutage("tbot", "none of its pods is left")
+        kept = self._keep("DaemonSet", self._daemon_set, _node_selector(NOWHERE))
         with ExitStack() as undo:
-            undo.callback(self._bring_back_tbot, going)
+            undo.callback(self._bring_back_tbot, going, kept)
             self._send_tbot(NOWHERE)
             then()
             with self._without_pods(going, lambda: self._tbots(self._unrecorded)):
                 going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
                 yield going
 
-    def _bring_back_tbot(self, going: OngoingOutage) -> None:
+    def _bring_back_tbot(self, going: OngoingOutage, kept: str) -> None:
         going.recalled = datetime.now(UTC)
         daemon_set, key = self._daemon_set, next(iter(NOWHERE)).replace("/", "~1")
         by_hand = (
             f"kubectl patch daemonset {daemon_set.name} -n {daemon_set.namespace} --type json"
             f""" -p '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{key}"}}]'"""
         )
-        put_back("tbot may run again", lambda: self._send_tbot(dict.fromkeys(NOWHERE)), self._pace, by_hand=by_hand)
+
+        def send_back() -> None:
+            self._send_tbot(dict.fromkeys(NOWHERE))
+            self._originals.forget(kept)
+
+        put_back("tbot may run again", send_back, self._pace, by_hand=by_hand)
         self._await_tbot()
         going.back = datetime.now(UTC)
         going.evidence += readings(*self._tbots(self._cluster))
@@ -158,8 +169,9 @@ class Outages:
         """Let Teleport keep its address and not answer: Docker pauses all processes of its container."""
         machines = self._machines()
         going = OngoingOutage("Teleport", "Docker says that all processes of its container are paused")
+        kept = self._originals.keep(paused(machines.teleport))
         with ExitStack() as over:
-            over.callback(self._check_teleport_is_back, going, machines)
+            over.callback(self._check_teleport_is_back, going, machines, kept)
             with machines.paused(machines.teleport):
                 going.evidence.append(_must_be("paused", machines))
                 going.gone = datetime.now(UTC)
@@ -168,8 +180,9 @@ class Outages:
                 finally:
                     going.recalled = datetime.now(UTC)
 
-    def _check_teleport_is_back(self, going: OngoingOutage, machines: Machines) -> None:
+    def _check_teleport_is_back(self, going: OngoingOutage, machines: Machines, kept: str) -> None:
         going.evidence.append(_must_be("running", machines))
+        self._originals.forget(kept)
         going.back = datetime.now(UTC)
 
     @contextmanager
@@ -180,21 +193,23 @@ class Outages:
             pod: Pod that asks for injection: its admission shows that istiod is back.
         """
         going = OngoingOutage("istiod", "none of its pods is left")
+        kept: dict[str, str] = {}
         with ExitStack() as undo:
-            undo.callback(self._bring_back_istiod, going, pod)
+            undo.callback(self._bring_back_istiod, going, pod, kept)
             for deployment in self._istiod:
+                kept[deployment.name] = self._keep("Deployment", deployment, _replicas(0))
                 self._scale(deployment, 0)
             with self._without_pods(going, lambda: [p for d in self._istiod for p in self._pods_of(d)]):
                 going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
                 yield going
 
-    def _bring_back_istiod(self, going: OngoingOutage, pod: Mapping[str, Any]) -> None:
+    def _bring_back_istiod(self, going: OngoingOutage, pod: Mapping[str, Any], kept: Mapping[str, str]) -> None:
         going.recalled = datetime.now(UTC)
         with ExitStack() as stack:  # each of them, even where another one fails
             for deployment in self._istiod:
                 name, namespace, replicas = deployment.name, deployment.namespace, deployment.desired
                 by_hand = f"kubectl scale deployment {name} -n {namespace} --replicas {replicas}"
-                scale = partial(self._scale, deployment, replicas)
+                scale = partial(self._scale_back, deployment, kept.get(name, ""))
                 stack.callback(put_back, f"{name} has {replicas} replicas", scale, self._pace, by_hand=by_hand)
         for deployment in self._istiod:
             self._objects.await_ready("Deployment", deployment.name, self._pace, namespace=deployment.namespace)
@@ -226,9 +241,17 @@ class Outages:
                 remedy="find out what brought it back: an operator, GitOps, a colleague",
             )
 
+    def _scale_back(self, deployment: Deployment, kept: str) -> None:
+        self._scale(deployment, deployment.desired)
+        self._originals.forget(kept)
+
     def _scale(self, deployment: Deployment, replicas: int) -> None:
-        change = {"spec": {"replicas": replicas}}
+        change = _replicas(replicas)
         self._objects.patch("apps/v1", "Deployment", deployment.name, change, namespace=deployment.namespace)
+
+    def _keep(self, kind: str, changed: DaemonSet | Deployment, change: Mapping[str, Any]) -> str:
+        """Keep what a change will change; return the key to forget it by."""
+        return self._originals.before_patch("apps/v1", kind, changed.name, change, namespace=changed.namespace)
 
     def _pods_of(self, deployment: Deployment) -> tuple[Pod, ...]:
         return self._unrecorded.pods(deployment.namespace, deployment.label_selector)
@@ -237,11 +260,21 @@ class Outages:
         return cluster.pods(self._daemon_set.namespace, self._daemon_set.label_selector)
 
     def _send_tbot(self, nodes: Mapping[str, str | None]) -> None:
-        change = {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
+        change = _node_selector(nodes)
         self._objects.patch("apps/v1", "DaemonSet", self._daemon_set.name, change, namespace=self._daemon_set.namespace)
 
     def _await_tbot(self) -> None:
         self._objects.await_ready("DaemonSet", self._daemon_set.name, self._pace, namespace=self._daemon_set.namespace)
+
+
+def _node_selector(nodes: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return a patch of a DaemonSet that sends it to other nodes."""
+    return {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
+
+
+def _replicas(count: int) -> dict[str, Any]:
+    """Return a patch of a Deployment that scales it."""
+    return {"spec": {"replicas": count}}
 
 
 def _must_be(wanted: str, machines: Machines) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -325,13 +325,20 @@ class Installer:
             ca=authority.ca,
             host_aliases=aliases,
         )
-        self.objects.apply_all(made)
+        self.objects.apply_all(self._marked(made))
         # tbot runs on every node of the suite's own cluster, but some nodes may not be Ready yet.
         ready = partial(daemonset_lacks, nodes=len(self.objects.all_of("v1", "Node")))
         # The guide has no probe: Kubernetes counts a tbot that is about to exit as available.
         lacks = (lambda found: ready(found) or self._not_listening()) if self.variant.as_guide else ready
         remedy = f"kubectl logs -n {TBOT_NAMESPACE} daemonset/{TBOT}"
         return self._rolled_out("tbot", "DaemonSet", TBOT, remedy, lacks=lacks)
+
+    def _marked(self, made: Iterable[Document]) -> Iterator[Document]:
+        """Yield objects with the name of the kind cluster, which tells them from what a run makes for itself."""
+        for document in made:
+            metadata = document["metadata"]
+            labels = {**metadata.get("labels", {}), teleport.CLUSTER_LABEL: self._settings.kind_name}
+            yield {**document, "metadata": {**metadata, "labels": labels}}
 
     def _not_listening(self) -> str:
         """Return the tbot pods whose log does not say yet that they listen; empty if all do."""
@@ -409,7 +416,7 @@ class Installer:
             gateway_api.await_class(self.objects, pace)
 
     def _deploy_app(self) -> str:
-        self.objects.apply_all(self.variant.documents("test-app-deployment.yaml", self.variables()))
+        self.objects.apply_all(self._marked(self.variant.documents("test-app-deployment.yaml", self.variables())))
         return self._rolled_out("app", "Deployment", APP, "kubectl describe pods -n test-app")
 
     def _collect(self, phase: str) -> None:

@@ -16,8 +16,13 @@ from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
 from observe.command import CommandResult
 from observe.tools import Tctl
+from provision.runs.fields import changed_fields, patch_to
+from provision.runs.originals import Change, Originals, System
 
 ACCOUNT = "workload.kubernetes.service_account"
+
+KIND = "workload_identity"
+"""Kind of the resource in Teleport."""
 
 
 class Rules:
@@ -26,11 +31,14 @@ class Rules:
     Args:
         tctl: Runs an admin tctl; None where there is no admin session.
         recorder: Records the output of tctl, which includes the resource as it was.
+        originals: Keeps the rules until they are restored.
     """
 
-    def __init__(self, tctl: Tctl | None, recorder: Recorder) -> None:
+    def __init__(self, tctl: Tctl | None, recorder: Recorder, originals: Originals) -> None:
         self._tctl = tctl
         self._recorder = recorder
+        self._originals = originals
+        self._kept = ""
         self._lock = threading.Lock()
         self._resource = ""
         self._former: dict[str, Any] | None = None
@@ -48,13 +56,16 @@ class Rules:
 
         Raises:
             NotGiven: There is no admin session.
-            ProvisioningFailed: tctl refused.
+            ProvisioningFailed: tctl refused, or the rules could not be kept in the cluster.
         """
         with self._lock:
-            self._resource = f"workload_identity/{name}"
+            self._resource = f"{KIND}/{name}"
             former, evidence = self._read()
+            narrowed = without(former, service_account)
+            fields = changed_fields(former, patch_to(former, narrowed))
+            self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields))
             self._former = former  # before the change: Ctrl-C may come right after Teleport has accepted it
-            self._write(without(former, service_account))
+            self._write(narrowed)
             self._narrowed, _ = self._read()
             return parse_workload_identity(former, (evidence,))
 
@@ -80,7 +91,30 @@ class Rules:
                     f"another one, which another user may have created: {json.dumps(present)}",
                     f"remove the condition on {ACCOUNT} that this run added, if it is there",
                 )
+            self._originals.forget(self._kept)
             self._former = self._narrowed = None
+
+    def now(self, name: str) -> dict[str, Any]:
+        """Return a workload identity as tctl prints it, without its revision.
+
+        Raises:
+            NotGiven: There is no admin session.
+            ProvisioningFailed: tctl refused.
+        """
+        with self._lock:
+            self._resource = f"{KIND}/{name}"
+            return self._read()[0]
+
+    def replace(self, name: str, document: dict[str, Any]) -> None:
+        """Replace a workload identity.
+
+        Raises:
+            NotGiven: There is no admin session.
+            ProvisioningFailed: tctl refused.
+        """
+        with self._lock:
+            self._resource = f"{KIND}/{name}"
+            self._write(document)
 
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])

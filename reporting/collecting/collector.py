@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -29,9 +31,10 @@ from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
+from reporting.collecting.so_far import SoFar
 from reporting.collecting.store import Store
 from reporting.model import Report, StepState
-from reporting.writing.publish import must_take_a_report, no_place, publish
+from reporting.writing.publish import begin, must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
 from reporting.writing.words import FINDING, LOOKS
 
@@ -47,26 +50,30 @@ class Collector:
 
     Args:
         plan: The decisions that were taken before the run.
+        admit: Called right before the first scenario; raises a `ConformanceError` that says why this run cannot start.
 
     Raises:
         BadInput: A profile does not exist.
     """
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, admit: Callable[[], None] = lambda: None) -> None:
         self.recorder = Store()
         self.report: Report | None = None
         self._chosen = plan.chosen
         self._plan = replace(
             plan,
-            run_id=plan.run_id or f"{plan.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+            run_id=plan.run_id or _some_id(plan),
             scope=replace(
                 plan.scope, profiles=plan.profiles, safety=tuple(c for c in SAFETY_CLASSES if c in plan.allowed_safety)
             ),
         )
+        self._admit = admit
+        self._so_far: SoFar | None = None
         self._refusal = plan.refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
-        self._former_sigterm: Any = None
+        self._former_handlers: dict[signal.Signals, Any] = {}
+        self._terminal_is_gone = False
         self._shared_error: BaseException | None = None
         self._only_findings: set[str] = set()
 
@@ -110,13 +117,16 @@ class Collector:
         return any((config.invocation_params.dir / arg).resolve() in (features, *features.parents) for arg in config.args)
 
     def pytest_sessionstart(self) -> None:
-        """Lets SIGTERM end a run as Ctrl-C does: with clean-up and a report."""
+        """Lets SIGTERM, and SIGHUP when the terminal goes, end a run as Ctrl-C does: with clean-up and a report."""
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            raise KeyboardInterrupt("terminated by SIGTERM")
+        def stop(number: int, _frame: FrameType | None) -> None:
+            self._terminal_is_gone |= number == signal.SIGHUP
+            raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
 
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            self._former_sigterm = signal.signal(signal.SIGTERM, stop)
+            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # it lets a run outlive its terminal
+            for number in (signal.SIGTERM, *(() if nohup else (signal.SIGHUP,))):
+                self._former_handlers[number] = signal.signal(number, stop)
 
     # Collection.
 
@@ -173,13 +183,27 @@ class Collector:
         if not self._saw_features:
             return
         if not self._refusal and not session.config.getoption("collectonly", False):
-            try:
-                must_take_a_report(self._plan.reports_dir)
-            except OSError as error:
-                self._refusal = no_place(self._plan.reports_dir, error)
+            self._refusal = self._begin()
+            if self._refusal:  # its own report must not take the name of another run
+                self._plan = replace(self._plan, run_id=_some_id(self._plan))
         if self._refusal:
             self.recorder.run_error(self._refusal)
             raise pytest.UsageError(self.recorder.told(self._refusal))
+
+    def _begin(self) -> str:
+        """Begins the run, on disk as well; returns why it cannot start, or nothing."""
+        plan = self._plan
+        try:
+            must_take_a_report(plan.reports_dir)
+            self._admit()
+            begin(plan.run_id, plan.reports_dir)
+        except OSError as error:
+            return no_place(plan.reports_dir, error)
+        except ConformanceError as error:
+            return str(error)
+        self._so_far = SoFar(plan, self.recorder)
+        self._so_far.write()
+        return ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -291,6 +315,8 @@ class Collector:
     def pytest_runtest_logfinish(self) -> None:
         """The scenario is over."""
         self.recorder.leave_scenario()
+        if self._so_far is not None:
+            self._so_far.write_now_and_then()
 
     def _make_printable(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Filters what pytest prints of a failure, of a skip and of captured output, as the report is filtered."""
@@ -320,7 +346,7 @@ class Collector:
     # The end.
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Ctrl-C, SIGTERM or pytest.exit: what was under way ends as broken."""
+        """Ctrl-C, SIGTERM, SIGHUP or pytest.exit: what was under way ends as broken."""
         why = f"interrupted: {str(excinfo.value) or 'Ctrl-C'}"
         self.recorder.interrupt(why)
         self.recorder.run_error(why)
@@ -337,14 +363,16 @@ class Collector:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Writes the report after the last clean-up and before the summary, and sets the exit code."""
+        if self._terminal_is_gone:
+            _write_nowhere()
         try:
             yield
         except BaseException as error:
             # pytest cleans up here after an interruption; an error in it, or a second Ctrl-C, must not cost the report.
             self.recorder.run_error(f"clean-up failed: {told(error)}")
         finally:
-            if self._former_sigterm is not None:
-                signal.signal(signal.SIGTERM, self._former_sigterm)
+            for number, handler in self._former_handlers.items():
+                signal.signal(number, handler)
         if self._saw_features and not session.config.getoption("collectonly", False):
             self._tell(session)
 
@@ -401,6 +429,18 @@ class Collector:
         yield
         for line, markup in self._summary:
             terminalreporter.write_line(line, **markup)
+
+
+def _some_id(plan: RunPlan) -> str:
+    return f"{plan.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def _write_nowhere() -> None:
+    """Sends output for a terminal or a pipe nowhere: when it is gone, a write that fails would stop the clean-up."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        for output in (1, 2):
+            if not stat.S_ISREG(os.fstat(output).st_mode):
+                os.dup2(nowhere.fileno(), output)
 
 
 def _finding_in(error: BaseException) -> Finding | None:

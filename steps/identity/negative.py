@@ -44,7 +44,7 @@ def negative_probes(
     recorder: Recorder,
 ) -> Iterator[NegativeProbes]:
     """Negative probes of all selected scenarios, started together and removed at the end."""
-    rules, patience = Rules(target.tctl, recorder), settings.patience.pod_ready
+    rules, patience = Rules(target.tctl, recorder, target.originals), settings.patience.pod_ready
     probe_namespaces = ProbeNamespaces(
         target.objects, cluster, install, probes, image=target.sources.workload_image, patience=patience
     )

@@ -51,7 +51,9 @@ def node_outages(target: Target, install: Install, settings: Settings, machines:
     outages, cluster = outages_of(target, install, settings, lambda: machines), install.cluster.reader
     tbot, pace = install.tbot.installed(), Pace(settings.patience.rollout)
     with outages.whole_again():
-        yield NodeOutages(target.objects, cluster, tbot=tbot, outages=outages, machines=machines, pace=pace)
+        yield NodeOutages(
+            target.objects, target.originals, cluster, tbot=tbot, outages=outages, machines=machines, pace=pace
+        )
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,10 @@ from steps.shared import Conclude
 
 
 @pytest.fixture
-def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterator[Rotation]:
+def rotation(install: Install, settings: Settings, recorder: Recorder, target: Target) -> Iterator[Rotation]:
     """A rotation, which the suite completes at the end of the scenario in any case."""
-    made = Rotation(install.teleport.session(), install.cluster.reader, recorder, Pace(settings.patience.rollout))
+    pace = Pace(settings.patience.rollout)
+    made = Rotation(install.teleport.session(), install.cluster.reader, recorder, target.originals, pace)
     yield made
     try:
         made.end()
@@ -39,7 +40,8 @@ def rotation(install: Install, settings: Settings, recorder: Recorder) -> Iterat
 @pytest.fixture
 def absence(target: Target, install: Install, settings: Settings, rotation: Rotation) -> Iterator[Absence]:  # noqa: ARG001
     """Absence of tbot from a node, which ends before the suite completes the rotation: every proxy has to follow that."""
-    made = Absence(target.objects, install.cluster.reader, install.tbot.installed(), Pace(settings.patience.rollout))
+    pace = Pace(settings.patience.rollout)
+    made = Absence(target.objects, target.originals, install.cluster.reader, install.tbot.installed(), pace)
     yield made
     made.end()
 

@@ -19,6 +19,7 @@ from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import OwnTeleport
 from provision.objects import RUN_LABEL, SCRATCH
+from reporting.writing.publish import UNFINISHED
 from settings import load
 from tests.lab.certified import Certified
 from tests.lab.matrix import Row, printed
@@ -98,6 +99,7 @@ class Lab:
         said = done.stdout + done.stderr
         file = latest / "report.json"
         assert file.is_file(), f"no report was written: {said}"
+        assert not (latest / UNFINISHED).exists(), f"the run did not come to its end: {said}"
         report = json.loads(file.read_text(encoding="utf-8"))
         return Certified.told_by(report, exit_code=done.returncode, said=said)
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from judge.verdict import Ending, Result
 from reporting.model import StepState
 from reporting.writing.document import from_json
+from reporting.writing.publish import UNFINISHED
 from tests.plugin.small_project import Project
 
 pytest_plugins = ["pytester"]
@@ -137,25 +143,59 @@ def test_an_interruption_while_a_failure_is_put_into_words(project: Project) -> 
     assert "INTERNALERROR" not in ran.text
 
 
-def test_sigterm_ends_a_run_with_cleanup_and_report(project: Project) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_run_with_cleanup_and_report(project: Project, name: str) -> None:
     project.steps(CLUSTER.format(setup="pass", cleanup='Path("cleaned").touch()'))
-    project.steps('\nimport os, signal\n@when("it is terminated")\ndef _():\n    os.kill(os.getpid(), signal.SIGTERM)\n')
+    project.steps(f'\nimport os, signal\n@when("it is terminated")\ndef _():\n    os.kill(os.getpid(), signal.{name})\n')
     project.scenario("Given a cluster", "When it is terminated", "Then A-1 holds")
 
     ran = project.run("features", apart=True)
 
     assert ran.result.ret == 2
     assert (project.path / "cleaned").exists()
-    assert "interrupted: terminated by SIGTERM" in ran.report.run_errors
+    assert f"interrupted: terminated by {name}" in ran.report.run_errors
     assert ran.verdicts["A-1"] == "error"
 
 
-def test_the_former_sigterm_handler_comes_back(passing: Project) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def test_the_former_handlers_come_back(passing: Project) -> None:
+    signals = signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(each) for each in signals]
 
     passing.run()
 
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert [signal.getsignal(each) for each in signals] == before
+
+
+def test_nohup_lets_a_run_outlive_its_terminal(passing: Project) -> None:
+    passing.steps('\nimport os, signal\n@when("the terminal goes")\ndef _():\n    os.kill(os.getpid(), signal.SIGHUP)\n')
+    passing.scenario("When the terminal goes", "Then A-1 holds", name="a1.feature")
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ran = passing.run("features", apart=True)
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+    assert ran.verdicts["A-1"] == "pass"
+
+
+def test_a_terminal_that_goes_away_costs_neither_the_cleanup_nor_the_report(passing: Project) -> None:
+    passing.steps(CLUSTER.format(setup="pass", cleanup='print("cleaning"); Path("cleaned").touch()'))
+    passing.steps('\nimport time\n@when("it waits")\ndef _():\n    Path("waiting").touch()\n    time.sleep(30)\n')
+    passing.scenario("Given a cluster", "When it waits", "Then A-1 holds", name="a1.feature")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", "features", "-p", "no:cacheprovider"])  # noqa: S606
+    deadline = time.monotonic() + 30
+    while not (passing.path / "waiting").exists() and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)  # the kernel sends SIGHUP, and every write to the terminal fails from now on
+    while time.monotonic() < deadline and os.waitpid(process, os.WNOHANG) == (0, 0):
+        time.sleep(0.05)
+
+    assert (passing.path / "cleaned").exists()
+    report = from_json((passing.path / "reports/latest/report.json").read_text())
+    assert "interrupted: terminated by SIGHUP" in report.run_errors
 
 
 def test_a_second_ctrl_c_during_cleanup_does_not_cost_the_report(project: Project) -> None:
@@ -223,6 +263,64 @@ def test_each_run_has_its_directory_and_latest_is_the_last(passing: Project) -> 
     assert (passing.path / "reports" / first / "report.html").exists()
 
 
+KILLED = """
+import os, signal
+import reporting.collecting.so_far
+reporting.collecting.so_far.SHARE = 1e9  # after every scenario, however long it takes
+@when("the suite is killed")
+def _():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_is_killed_leaves_a_report_that_says_so(passing: Project) -> None:
+    passing.run()
+    earlier = (passing.path / "reports/latest").readlink()
+    passing.steps(KILLED)
+    passing.scenario("When the suite is killed", "Then A-2 holds", tags="@requirement:A-2", name="b.feature")
+
+    ran = passing.run("features", apart=True)
+
+    assert ran.result.ret == -signal.SIGKILL
+    assert (passing.path / "reports/latest").readlink() != earlier
+    assert (passing.path / "reports/latest" / UNFINISHED).exists()
+    assert "saw that it had not ended at 20" in ran.report.run_errors[0]
+    assert "`conformance undo` and then `conformance down`" in (passing.path / "reports/latest/report.html").read_text()
+    assert ran.report.result is Result.INCONCLUSIVE
+    assert ran.verdicts == {"A-1": "pass", "A-2": "not-evaluated", "A-3": "not-evaluated"}
+
+
+def test_a_report_so_far_that_cannot_be_written_is_said_and_the_run_goes_on(
+    passing: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("reporting.collecting.so_far.publish_so_far", full)
+
+    ran = passing.run()
+
+    assert ran.text.count("expected to write the report of this run so far; saw OSError: [Errno 28]") == 1
+    assert ran.result.ret == 0
+
+
+def test_a_run_that_is_not_admitted_ends_before_it_starts_and_leaves_the_name_free(passing: Project) -> None:
+    passing.steps("""
+def pytest_sessionstart(session):
+    collector = session.config.collector
+    def admit():
+        raise BadInput(expected="no other run", seen="run 1 of amy", where="Lease", remedy="wait for it")
+    collector._admit, collector._plan = admit, __import__("dataclasses").replace(collector._plan, run_id="mine")
+""")
+
+    ran = passing.run()
+
+    assert ran.result.ret == 4
+    assert ran.report.run_errors == ("expected no other run; saw run 1 of amy (Lease). What to do: wait for it",)
+    assert not (passing.path / "reports/mine").exists()
+    assert set(ran.verdicts.values()) == {"not-evaluated"}
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary files go."""
@@ -246,9 +344,10 @@ def test_a_run_whose_report_could_not_be_written_does_not_start(passing: Project
 
 def test_a_report_that_finds_no_place_at_the_end_is_written_elsewhere(passing: Project, elsewhere: Path) -> None:
     passing.steps("""
+import shutil
 @when("the disk is taken away")
 def _():
-    Path("reports").rmdir()
+    shutil.rmtree("reports")
     Path("reports").touch()
 """)
     passing.scenario("When the disk is taken away", "Then A-1 holds", name="a1.feature")

@@ -14,6 +14,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.recorder import KeptInMemory
 from observe.command import run
 from provision.clusters import sources as sources_module
+from provision.runs.undo import Line, State
 from settings import BadSettings, Settings, load
 
 
@@ -209,3 +210,71 @@ def test_a_table_is_printable_too(
     monkeypatch.setattr(cli, "resolve", lambda _settings: replace(sources, tbot_image="tbot:\x1b[31m"))
     assert conformance(monkeypatch, "images") == 0
     assert r"tbot:\x1b[31m" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("down", "--run", "run-1"),
+        ("down", "--context", "staging"),
+        ("down", "--context", "staging", "--run", "run-1", "--all-runs"),
+        ("down", "--context", "staging", "--run", "run-1", "--kind-name", "kept"),
+    ],
+)
+def test_a_way_down_is_named_completely(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert conformance(monkeypatch, *arguments) == 4
+    assert "expected --kind-name, or --context with one of --run and --all-runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("undo",), ("down", "--all-runs")])
+def test_a_context_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text("{apiVersion: v1, kind: Config, contexts: [{name: staging, context: {cluster: c, user: u}}]}")
+    assert conformance(monkeypatch, *command, "--kubeconfig", str(config), "--context", "prod") == 4
+    assert "expected one of the contexts staging; saw 'prod'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("states", "exit_code", "said"),
+    [
+        ([], 0, "nothing is left"),
+        ([State.DONE], 0, "nothing is left"),
+        ([State.DONE, State.LEFT], 1, "1 of 2 left; conformance undo … --yes restores it"),
+        ([State.OTHERS], 1, "1 of 1 left"),
+        ([State.UNKNOWN], 6, "1 of 1 left"),
+        ([State.UNKNOWN, State.LEFT], 1, "2 of 2 left"),
+    ],
+)
+def test_what_is_left_decides_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    states: list[State],
+    exit_code: int,
+    said: str,
+) -> None:
+    lines = [Line(state, f"thing {number}") for number, state in enumerate(states)]
+    monkeypatch.setattr(cli, "undone", lambda *_given, **_options: lines)
+    assert conformance(monkeypatch, "undo", "--context", "staging") == exit_code
+    out = capsys.readouterr().out
+    assert said in out
+    assert all(line.text in out for line in lines)
+
+
+def test_what_is_left_is_printed_safely(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    line = Line(State.OTHERS, f"ConfigMap a/b: {HOSTILE}\n✓ DaemonSet teleport-system/tbot")
+
+    def undone(_settings: Settings, recorder: KeptInMemory, **_options: object) -> list[Line]:
+        recorder.hide("a-join-token-to-hide")
+        return [line]
+
+    monkeypatch.setattr(cli, "recorder", KeptInMemory())
+    monkeypatch.setattr(cli, "undone", undone)
+    assert conformance(monkeypatch, "undo", "--context", "staging") == 1
+    out = capsys.readouterr().out
+    assert r"! ConfigMap a/b: password: [redacted] \x1b[2J\u202e and [redacted]" in out
+    assert "\n  ✓ DaemonSet teleport-system/tbot\n" in out
+    assert not {"\x1b", "\u202e"} & {*out}

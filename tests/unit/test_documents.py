@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from cli import app
 from conftest import OPTIONS
 from facts.catalogue import Catalogue, parse_catalogue
 from judge.verdict import Verdict
@@ -52,10 +54,16 @@ def test_each_option_and_variable_is_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     without_other_tools = re.sub(r"^(?:kubectl|tctl) .*$", "", text, flags=re.MULTILINE)
     named = {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_other_tools)}
-    there = {option for option, _, _ in OPTIONS}
+    there = {option for option, _, _ in OPTIONS} | _of_the_command()
     assert named - there - OF_OTHERS - {"--profile"} == set()
     variables = {name.lower() for name in re.findall(r"\bCONFORMANCE_([A-Z_]+)", text)}
     assert variables - {*Settings.model_fields} == set()
+
+
+def _of_the_command() -> set[str]:
+    """Options of `conformance`."""
+    commands = get_command(app).commands.values()  # type: ignore[attr-defined]
+    return {option for command in commands for parameter in command.params for option in parameter.opts}
 
 
 def test_the_readme_lists_exactly_the_requirements_of_each_profile() -> None:

@@ -60,6 +60,8 @@ DEEPER = {
     "TooLarge": "likewise: a CouldNotTell of one kind",
     "NoPodToAsk": "likewise: a CouldNotTell of one kind",
     "NotThere": "likewise: a ProvisioningFailed of one kind",
+    "Conflict": "likewise",
+    "Forbidden": "likewise",
     "Container": "a specification with the state that the kubelet reports, each read where it stands",
     "Deployment": "what every controller of pods has, with the counts of this kind",
     "DaemonSet": "likewise",

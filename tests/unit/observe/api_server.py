@@ -68,6 +68,28 @@ class ApiServer:
         """Cans an answer to ``GET /path``."""
         self.answers[request] = Canned(body, status, hang)
 
+    def know(self, *kinds: tuple[str, str, str]) -> None:
+        """Cans the answers about kinds that a client asks for first.
+
+        Args:
+            kinds: Version, plural name and kind of each, all of them in namespaces but Namespace itself.
+        """
+        by_version: dict[str, list[dict[str, Any]]] = {}
+        for version, name, kind in kinds:
+            known = {"name": name, "kind": kind, "namespaced": kind != "Namespace", "verbs": ["get", "list", "patch"]}
+            by_version.setdefault(version, []).append(known)
+        self.answer("GET /version", {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
+        self.answer("GET /api", {"kind": "APIVersions", "versions": ["v1"]})
+        groups = []
+        for version, resources in by_version.items():
+            group, slash, number = version.rpartition("/")
+            path = f"/apis/{version}" if slash else f"/api/{version}"
+            self.answer(f"GET {path}", {"kind": "APIResourceList", "groupVersion": version, "resources": resources})
+            if slash:
+                its = {"groupVersion": version, "version": number}
+                groups.append({"name": group, "versions": [its], "preferredVersion": its})
+        self.answer("GET /apis", {"kind": "APIGroupList", "groups": groups})
+
     def kubeconfig(self, directory: Path) -> Path:
         """A kubeconfig that leads here, with a token."""
         path = directory / "kubeconfig"

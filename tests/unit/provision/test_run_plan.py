@@ -48,7 +48,7 @@ def test_disruptions_and_their_rights_are_those_of_the_profiles() -> None:
     plan = planned({"ROT-02": {"disruptive"}}, ["rotation"], {*NAMESPACED, "disruptive"})
     assert plan.disrupts.keys() == {"rotation"}
     assert plan.needs == {"ROT-02": ""}
-    assert {row.resources for row in plan.rights if row.role is Role.DISRUPTIVE} == {("daemonsets",)}
+    assert {row.resources for row in plan.rights if row.role is Role.DISRUPTIVE} == {("daemonsets",), ("configmaps",)}
     assert plan.rights_at_teleport[-1].role is Role.READ_ONLY
     assert "*" not in "".join(plan.disrupts.values())
 

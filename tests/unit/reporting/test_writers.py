@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from facts.errors import BadInput
 from facts.finding import Holds
 from judge.verdict import Authority, Ending, Verdict
 from reporting.model import Report, RunFacts, StepState
@@ -21,7 +22,7 @@ from reporting.writing.document import from_json, to_json
 from reporting.writing.html import CAP, to_html
 from reporting.writing.junit import to_junit
 from reporting.writing.last_look import last_look
-from reporting.writing.publish import publish
+from reporting.writing.publish import UNFINISHED, begin, publish, publish_so_far
 from reporting.writing.terminal import summary
 from reporting.writing.words import HOW_TO_READ_STEPS, reasons_of, scope_in_words, word_of
 from tests.unit.facts.canaries import CANARIES, left_in
@@ -360,6 +361,20 @@ class TestPublish:
         modes = {p.relative_to(reports): p.stat().st_mode & 0o777 for p in (reports, *directory.rglob("*"), directory)}
         assert {p: m for p, m in modes.items() if m != (0o700 if (reports / p).is_dir() else 0o600)} == {}
 
+    def test_only_the_owner_can_read_what_a_run_has_concluded_so_far(self, tmp_path: Path) -> None:
+        place = tmp_path / report().run_id
+        before = os.umask(0)
+        try:
+            begin(report().run_id, tmp_path)
+            begun = {p: p.stat().st_mode & 0o777 for p in (place, *place.rglob("*"))}
+            publish_so_far(report(), BODIES, tmp_path)
+        finally:
+            os.umask(before)
+
+        assert begun == {place: 0o700, place / UNFINISHED: 0o600}
+        modes = {p: p.stat().st_mode & 0o777 for p in (place, *place.rglob("*"))}
+        assert {p: m for p, m in modes.items() if m != (0o700 if p.is_dir() else 0o600)} == {}
+
     def test_latest_moves_on_and_the_old_run_stays(self, tmp_path: Path) -> None:
         publish(report(), BODIES, tmp_path)
         publish(replace(report(), run_id="next"), BODIES, tmp_path)
@@ -395,6 +410,45 @@ class TestPublish:
         publish(report(), BODIES, tmp_path)
 
         assert seen == [False] * 8 + [True]  # three bodies, four files and the directory; then the directory of runs
+
+    def test_a_run_has_its_directory_from_its_start_and_its_name_for_itself(self, tmp_path: Path) -> None:
+        publish(replace(report(), run_id="older"), BODIES, tmp_path)
+        begin(report().run_id, tmp_path)
+
+        assert (tmp_path / "latest").readlink() == Path(report().run_id)
+        assert "process " in (tmp_path / report().run_id / UNFINISHED).read_text()
+        with pytest.raises(BadInput, match="expected a run-id that no other run has"):
+            begin(report().run_id, tmp_path)
+
+    def test_what_a_run_has_concluded_so_far_is_replaced_until_it_ends(self, tmp_path: Path) -> None:
+        begin(report().run_id, tmp_path)
+        for version in ("so far", "a little later"):
+            publish_so_far(replace(report(), suite_version=version), BODIES, tmp_path)
+            written = from_json((tmp_path / "latest/report.json").read_text())
+            assert written.suite_version == version
+            assert (tmp_path / "latest" / UNFINISHED).exists()
+        publish(report(), BODIES, tmp_path)
+
+        assert from_json((tmp_path / "latest/report.json").read_text()) == report()
+        assert not (tmp_path / "latest" / UNFINISHED).exists()
+        assert sorted(p.name for p in tmp_path.iterdir()) == [report().run_id, "latest"]
+        with pytest.raises(FileNotFoundError):
+            publish_so_far(report(), BODIES, tmp_path)
+
+    def test_an_end_that_finds_no_room_leaves_what_there_was(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        begin(report().run_id, tmp_path)
+        publish_so_far(replace(report(), suite_version="so far"), BODIES, tmp_path)
+
+        def full(self: Path, target: Path) -> Path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        real = Path.rename
+        monkeypatch.setattr(Path, "rename", lambda self, to: (full if ".partial" in self.name else real)(self, to))
+        with pytest.raises(OSError, match="No space left"):
+            publish(report(), BODIES, tmp_path)
+
+        assert from_json((tmp_path / "latest/report.json").read_text()).suite_version == "so far"
+        assert sorted(p.name for p in tmp_path.iterdir()) == [report().run_id, "latest"]
 
     def test_a_run_is_never_overwritten(self, tmp_path: Path) -> None:
         publish(report(), BODIES, tmp_path)

@@ -18,6 +18,10 @@ def review(*, allowed: Any = True, **spec: Any) -> dict[str, Any]:
     ("asked", "shown"),
     [
         ({"verb": "list", "resource": "pods"}, "list pods"),
+        (
+            {"verb": "get", "group": "coordination.k8s.io", "resource": "leases", "namespace": "kube-system"},
+            "get leases.coordination.k8s.io in kube-system",
+        ),
         ({"verb": "get", "resource": "pods", "subresource": "log"}, "get pods/log"),
         ({"verb": "patch", "group": "apps", "resource": "daemonsets"}, "patch daemonsets.apps"),
         ({"verb": "get", "resource": "configmaps", "namespace": "istio-system"}, "get configmaps in istio-system"),

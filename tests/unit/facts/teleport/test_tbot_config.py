@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import parse_config_map
-from facts.teleport.tbot_config import join_secrets, parse_duration, parse_tbot_config
+from facts.teleport.tbot_config import join_secrets, parse_duration, parse_tbot_config, public_join_names
 from tests.data import document
 
 TBOT = parse_config_map(document("cluster/config_map_tbot.json")).data["tbot.yaml"]
@@ -133,3 +133,16 @@ def test_every_key_of_the_reference_is_known() -> None:
     }
     written = yaml.safe_dump({**dict.fromkeys(ROOT_KEYS), "services": [service]})
     assert parse_tbot_config(written).unknown_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("onboarding: {join_method: kubernetes, token: a-name}", ("a-name",)),
+        ("onboarding: {join_method: token, token: a-secret}", ()),
+        ("onboarding: {token: a-secret}", ()),
+        ("services: []", ()),
+    ],
+)
+def test_a_name_of_a_token_is_public_where_it_is_not_enough_to_join(text: str, names: tuple[str, ...]) -> None:
+    assert public_join_names(text) == names

@@ -180,7 +180,7 @@ def test_a_denied_request_names_the_right_that_is_missing(cluster: Cluster, serv
     with pytest.raises(NotGiven) as caught:
         cluster.nodes()
     assert (caught.value.expected, caught.value.seen) == ("the right to list nodes", words)
-    assert caught.value.where.startswith("GET /api/v1/nodes?")
+    assert caught.value.where == "GET /api/v1/nodes?limit=500 (context test)"
 
 
 def test_a_right_is_asked_for_in_one_namespace(cluster: Cluster, server: ApiServer) -> None:

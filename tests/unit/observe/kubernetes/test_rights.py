@@ -109,3 +109,28 @@ def test_a_role_lacks_only_what_the_roles_below_it_have() -> None:
         assert len(single) == len(set(single))
         assert not [right for right in single if right in held or (*right[:3], Where.EVERYWHERE) in held]
         held |= {(*right, row.where) for row in rows if not row.gateway_api for right in row.each()}
+
+
+def in_kube_system(*allowed: str, profiles: frozenset[str] = frozenset()) -> set[str]:
+    rights = asked(WithGatewayApi(known=False), *allowed, profiles=profiles)
+    return {right.removesuffix(" in kube-system") for right in rights if right.endswith(" in kube-system")}
+
+
+LOOK, LEASE = "get leases.coordination.k8s.io", {f"{verb} leases.coordination.k8s.io" for verb in ("get", "create", "patch")}
+
+
+@pytest.mark.parametrize(("allowed", "needed"), [("read-only", {LOOK}), ("namespaced", {*LEASE, "list configmaps"})])
+def test_rights_in_kube_system_to_keep_off_each_others_cluster(allowed: str, needed: set[str]) -> None:
+    assert in_kube_system(allowed) == needed
+
+
+@pytest.mark.parametrize("profile", ["identity", "rotation", "ca-rotation", "resilience"])
+def test_a_disruptive_run_keeps_originals_in_kube_system(profile: str) -> None:
+    """It may create and patch ConfigMaps everywhere, as any run that makes test pods."""
+    allowed, profiles = ("namespaced", "disruptive"), frozenset({profile})
+    assert in_kube_system(*allowed, profiles=profiles) == {*LEASE, "list configmaps", "delete configmaps"}
+    assert {"create configmaps", "patch configmaps"} <= {*asked(WithGatewayApi(known=False), *allowed, profiles=profiles)}
+
+
+def test_a_disruptive_run_that_changes_nothing_of_others_keeps_no_originals() -> None:
+    assert "delete configmaps" not in in_kube_system("namespaced", "disruptive", profiles=frozenset({"traffic"}))

@@ -11,7 +11,10 @@ from facts.errors import CouldNotTell, ProvisioningFailed
 from observe.wait import Pace
 from provision.disruption import absence
 from provision.disruption.absence import REQUIRED, Absence, kept_off
+from provision.runs.fields import restored
+from provision.runs.originals import Originals
 from tests.unit.judge import builders as make
+from tests.unit.provision.originals import Noted, nowhere
 
 QUICK = Pace(timeout=0.05, interval=0.01)
 HERE = {"key": "metadata.name", "operator": "NotIn", "values": ["node-2"]}
@@ -77,8 +80,8 @@ def awaited(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[str]]:
     return found
 
 
-def tbot(objects: Objects) -> Absence:
-    return Absence(cast("Any", objects), cast("Any", Cluster()), make.tbot(), QUICK)
+def tbot(objects: Objects, originals: Originals | None = None) -> Absence:
+    return Absence(cast("Any", objects), originals or nowhere(), cast("Any", Cluster()), make.tbot(), QUICK)
 
 
 PODS: dict[str, Any] = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
@@ -100,6 +103,17 @@ def test_it_leaves_one_node_and_comes_back_as_it_was(affinity: dict[str, Any] | 
     assert awaited == [frozenset({"uid-app"})]
     kept.end()
     assert awaited == [frozenset({"uid-app"})], "a second time there is nothing to do"
+
+
+@pytest.mark.parametrize("affinity", [None, PODS, PREFERRED, OTHERS], ids=["none", "of pods", "preferred", "required"])
+def test_what_is_kept_meanwhile_would_restore_it_too(affinity: dict[str, Any] | None) -> None:
+    objects, originals = Objects(affinity), Noted()
+    kept = tbot(objects, cast("Any", originals))
+    kept.begin("node-2")
+    (change,) = originals.kept.values()
+    assert restored({"spec": objects.spec}, change.fields) == {"spec": objects.sound}
+    kept.end()
+    assert originals.kept == {}
 
 
 def test_a_node_is_left_out_of_each_term_of_an_affinity() -> None:

@@ -19,9 +19,10 @@ from observe.command import CommandResult
 from observe.tools import no_admin_session
 from observe.wait import Pace
 from provision.disruption import ca
-from provision.disruption.ca import Rotation
+from provision.disruption.ca import UNDER_WAY, Rotation
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN, authority, svid
+from tests.unit.provision.originals import Noted
 
 BEFORE, AFTER = authority("before"), authority("after")
 NAMES = {BEFORE.sha256: "before", AFTER.sha256: "after"}
@@ -109,8 +110,13 @@ def recorder() -> KeptInMemory:
 
 
 @pytest.fixture
-def rotation(teleport: Teleport, mesh: Mesh, recorder: KeptInMemory) -> Rotation:
-    return Rotation(cast("Any", teleport), cast("Any", mesh), recorder, QUICK)
+def originals() -> Noted:
+    return Noted()
+
+
+@pytest.fixture
+def rotation(teleport: Teleport, mesh: Mesh, recorder: KeptInMemory, originals: Noted) -> Rotation:
+    return Rotation(cast("Any", teleport), cast("Any", mesh), recorder, cast("Any", originals), QUICK)
 
 
 def test_it_begins_where_everybody_stands_by_the_present_authority(rotation: Rotation, teleport: Teleport) -> None:
@@ -155,11 +161,13 @@ def test_each_phase_is_told_by_whether_it_was_followed(
     ]
 
 
-def test_a_rotation_that_came_to_its_end_is_left_as_it_is(rotation: Rotation, teleport: Teleport) -> None:
+def test_a_rotation_that_came_to_its_end_is_left_as_it_is(rotation: Rotation, teleport: Teleport, originals: Noted) -> None:
     rotation.begin([])
     for phase in ("init", "update_clients", "update_servers", "standby"):
         rotation.enter(phase)
+        assert [*originals.kept.values()] == [UNDER_WAY]
     assert rotation.end()
+    assert originals.kept == {}
     assert teleport.asked == ["init", "update_clients", "update_servers", "standby"]
     assert not rotation.end()
 
@@ -185,7 +193,9 @@ def test_who_needs_nothing_new_does_not_hold_up_the_way_back(rotation: Rotation,
     assert teleport.phase == "standby"
 
 
-def test_it_is_not_ended_while_a_proxy_needs_the_new_authority(rotation: Rotation, teleport: Teleport, mesh: Mesh) -> None:
+def test_it_is_not_ended_while_a_proxy_needs_the_new_authority(
+    rotation: Rotation, teleport: Teleport, mesh: Mesh, originals: Noted
+) -> None:
     rotation.begin([])
     for phase in ("init", "update_clients"):
         rotation.enter(phase)
@@ -197,6 +207,7 @@ def test_it_is_not_ended_while_a_proxy_needs_the_new_authority(rotation: Rotatio
     assert "left in rollback" in left.value.remedy
     assert "tctl auth rotate --manual --type=spiffe --phase=standby" in left.value.remedy
     assert teleport.phase == "rollback"
+    assert [*originals.kept.values()] == [UNDER_WAY]
     mesh.cut_off.clear()
     assert rotation.end()
     assert (teleport.phase, teleport.active) == ("standby", (BEFORE,))

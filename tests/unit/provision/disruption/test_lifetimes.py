@@ -8,13 +8,17 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.teleport.tbot_config import parse_tbot_config
 from observe.wait import Pace
 from provision.disruption.lifetimes import Lifetimes, ShortLived, shortened
 from provision.pods.clients_and_servers import SECOND_SOCKET
 from provision.render import MANIFESTS
+from provision.runs.fields import restored
+from provision.runs.originals import Originals
 from tests.unit.judge import builders as make
+from tests.unit.provision.cluster import ApiServer, Objects
+from tests.unit.provision.originals import nowhere
 
 TEXT = yaml.safe_load((MANIFESTS / "tbot-config.yaml").read_text())["data"]["tbot.yaml"]
 
@@ -35,19 +39,77 @@ def test_the_socket_gets_short_lifetimes_and_a_second_one_longer_ones() -> None:
 
 
 class Cluster:
-    """A cluster in which one tbot is not Ready."""
+    """A cluster whose tbots are Ready, or of which one is not."""
+
+    def __init__(self, ready: int = 2) -> None:
+        self.ready = ready
 
     def recording_to(self, _recorder: object) -> Cluster:
         return self
 
     def daemon_set(self, _namespace: str, _name: str) -> Any:
-        return replace(make.tbot().daemon_set, desired=2, ready=1)
+        return replace(make.tbot().daemon_set, desired=2, ready=self.ready)
+
+    def pods(self) -> tuple[Any, ...]:
+        return ()
 
 
 def test_a_tbot_that_is_not_well_is_left_as_it_is() -> None:
     untouched = cast("Any", None)
-    short = ShortLived(untouched, cast("Any", Cluster()), make.tbot(), Pace(1, 0.01))
+    short = ShortLived(untouched, nowhere(), cast("Any", Cluster(ready=1)), make.tbot(), Pace(1, 0.01))
     with pytest.raises(CouldNotTell, match="1 of 2 Ready"):
         short.begin(SHORT, LONGER)
     assert not short.is_in_force
     short.end()
+
+
+TBOT = make.tbot()
+NAMESPACE = TBOT.daemon_set.namespace
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    made = ApiServer()
+    made.put(
+        {"kind": "ConfigMap", "metadata": {"name": TBOT.config_map, "namespace": NAMESPACE}, "data": {"tbot.yaml": TEXT}}
+    )
+    return made
+
+
+def shortening(server: ApiServer) -> tuple[ShortLived, Objects, Originals]:
+    objects = Objects(server)
+    originals = Originals(cast("Any", objects))
+    return ShortLived(cast("Any", objects), originals, cast("Any", Cluster()), TBOT, Pace(1, 0.01)), objects, originals
+
+
+def test_the_configuration_is_kept_in_the_cluster_until_it_is_restored(server: ApiServer) -> None:
+    short, objects, originals = shortening(server)
+    short.begin(SHORT, LONGER)
+    (kept,) = originals.all()
+    assert (str(kept.change), kept.change.restart) == (f"ConfigMap {NAMESPACE}/{TBOT.config_map}", TBOT.daemon_set.name)
+    assert kept.change.fields[0].was == TEXT
+    config = server.of("ConfigMap", TBOT.config_map, NAMESPACE)
+    assert restored(config, kept.change.fields)["data"] == {"tbot.yaml": TEXT}
+    short.end()
+    assert originals.all() == ()
+    assert server.of("ConfigMap", TBOT.config_map, NAMESPACE)["data"] == {"tbot.yaml": TEXT}
+    assert objects.restarted == [f"DaemonSet {NAMESPACE}/{TBOT.daemon_set.name}"] * 2
+
+
+def test_a_configuration_with_the_secret_of_a_join_is_not_changed(server: ApiServer) -> None:
+    text = TEXT.replace("join_method: kubernetes", "join_method: token")
+    server.of("ConfigMap", TBOT.config_map, NAMESPACE)["data"]["tbot.yaml"] = text
+    short, objects, originals = shortening(server)
+    with pytest.raises(ProvisioningFailed, match="holds a secret"):
+        short.begin(SHORT, LONGER)
+    short.end()
+    assert (originals.all(), objects.restarted) == ((), [])
+
+
+def test_what_another_user_has_changed_stays_kept(server: ApiServer) -> None:
+    short, _objects, originals = shortening(server)
+    short.begin(SHORT, LONGER)
+    server.of("ConfigMap", TBOT.config_map, NAMESPACE)["data"]["tbot.yaml"] = "theirs"
+    with pytest.raises(ProvisioningFailed, match="another user has changed it meanwhile"):
+        short.end()
+    assert len(originals.all()) == 1

@@ -9,6 +9,7 @@ import pytest
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
+from provision.disruption.machine_changes import moved, stopped
 from provision.disruption.node_outages import NodeOutages
 from provision.disruption.outages import Outages
 from tests.unit.judge import builders as make
@@ -60,16 +61,21 @@ def on(cluster: Cluster, machines: Machines) -> NodeOutages:
     changed, looked_at, done = cast("Any", cluster), cast("Any", cluster), cast("Any", machines)
     tbot = make.tbot()
     pace = Pace(0.3, 0.01)
-    outages = Outages(changed, looked_at, tbot=tbot, istiod=(), machines=lambda: done, pace=pace)
-    return NodeOutages(changed, looked_at, tbot=tbot, outages=outages, machines=done, pace=pace)
+    originals = cast("Any", cluster.originals)
+    outages = Outages(changed, originals, looked_at, tbot=tbot, istiod=(), machines=lambda: done, pace=pace)
+    return NodeOutages(changed, originals, looked_at, tbot=tbot, outages=outages, machines=done, pace=pace)
 
 
 def test_tbot_is_stopped_sent_away_and_killed_and_its_socket_is_seen() -> None:
     cluster, machines = Cluster(), Machines()
     with on(cluster, machines).without_tbot_beside_its_socket(NODE) as going:
         assert machines.done == ["kill -STOP", "kill -KILL", "stat"]
+        assert [each for each in cluster.originals.kept.values() if not isinstance(each, tuple)] == [
+            stopped(NODE, make.tbot().pods[NODE].containers[0].container_id)
+        ]
     assert machines.done[-1] == "sh"  # a process that is still stopped continues
     assert cluster.selector == {}
+    assert cluster.originals.kept == {}
     assert "ev-3" in going.outage.evidence
 
 
@@ -79,7 +85,9 @@ def test_another_directory_and_then_the_one_of_before() -> None:
         assert machines.done == ["stat", "mv", "sh"]
         assert relocation.inodes == ("1", "2")
         assert relocation.back is not None
+        assert [*cluster.originals.kept.values()] == [moved(NODE, "/run/spire/sockets")]
     assert machines.done[3:] == ["sh"]
+    assert cluster.originals.kept == {}
     assert cluster.deleted == 2
 
 

@@ -13,9 +13,11 @@ from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
+from provision.disruption.machine_changes import paused
 from provision.disruption.machines import Machines, kind_cluster_of, machines_of
 from provision.disruption.outages import NOWHERE, Outages
 from tests.unit.judge import builders as make
+from tests.unit.provision.originals import Noted
 
 POD = {"metadata": {"name": "would-be", "namespace": "run"}}
 
@@ -29,6 +31,7 @@ class Cluster:
         self.replicas = 1
         self.recorder = KeptInMemory()
         self.done: list[str] = []
+        self.originals = Noted()
 
     # To change.
 
@@ -75,6 +78,7 @@ class Cluster:
 def outages(cluster: Cluster, machines: Any = None) -> Outages:
     return Outages(
         cast("Any", cluster),
+        cast("Any", cluster.originals),
         cast("Any", cluster),
         tbot=make.tbot(),
         istiod=make.mesh().istiod,
@@ -87,9 +91,12 @@ def test_tbot_is_away_from_every_node_and_comes_back() -> None:
     cluster = Cluster()
     with outages(cluster).without_tbot() as going:
         assert cluster.pods("teleport-system", "app=tbot") == ()
+        changed = {"spec": {"template": {"spec": {"nodeSelector": NOWHERE}}}}
+        assert [*cluster.originals.kept.values()] == [("DaemonSet teleport-system/tbot", changed, "")]
         with pytest.raises(LookupError, match="still down"):
             _ = going.outage
     assert cluster.selector == {}
+    assert cluster.originals.kept == {}
     outage = going.outage
     assert outage.of == "tbot"
     assert outage.ordered <= outage.gone <= outage.recalled <= outage.back
@@ -129,7 +136,10 @@ def test_istiod_is_away_and_scaled_back_to_what_it_was() -> None:
     cluster = Cluster()
     with outages(cluster).without_istiod(POD):
         assert cluster.replicas == 0
+        changed = {"spec": {"replicas": 0}}
+        assert [*cluster.originals.kept.values()] == [("Deployment istio-system/istiod", changed, "")]
     assert cluster.replicas == make.mesh().istiod[0].desired
+    assert cluster.originals.kept == {}
 
 
 def test_who_comes_back_too_early_was_not_away() -> None:
@@ -163,6 +173,7 @@ def test_what_cannot_be_put_back_is_said_with_the_command_that_does() -> None:
     by_hand = "kubectl scale deployment istiod -n istio-system --replicas 1"
     with pytest.raises(CouldNotTell, match=by_hand), outages(cluster).without_istiod(POD):
         cluster.patch = never  # type: ignore[assignment,method-assign]
+    assert cluster.originals.kept, "a later run, or a person, can still restore it"
 
 
 class Docker:
@@ -186,9 +197,11 @@ class Docker:
 
 
 def test_teleport_stands_still_and_goes_on() -> None:
-    docker = Docker()
-    with outages(Cluster(), docker).without_teleport() as going:
+    docker, cluster = Docker(), Cluster()
+    with outages(cluster, docker).without_teleport() as going:
         assert docker.words == "paused"
+        assert [*cluster.originals.kept.values()] == [paused("teleport")]
+    assert cluster.originals.kept == {}
     assert going.outage.evidence == ("ev-paused", "ev-running")
     with pytest.raises(KeyboardInterrupt), outages(Cluster(), docker).without_teleport():
         raise KeyboardInterrupt
@@ -220,7 +233,7 @@ def test_only_a_cluster_of_the_suite_has_machines() -> None:
 
 def test_a_container_that_was_paused_goes_on_also_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    machines = Machines("teleport", KeptInMemory(), 5)
+    machines = Machines(("a", "b"), "teleport", KeptInMemory(), 5)
     monkeypatch.setattr(Machines, "_docker", lambda _self, *argv: done.append(argv[0]))
     monkeypatch.setattr(Machines, "state", lambda *_: ("paused", "ev"))
     with pytest.raises(KeyboardInterrupt), machines.paused("teleport"):

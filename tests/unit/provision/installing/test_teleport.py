@@ -171,7 +171,7 @@ def test_whoever_answers_at_the_port_of_the_container_without_its_certificate_is
         container = Container(int(address.split(":")[1]), {KEPT: other})
         with pytest.raises(CouldNotTell) as caught:
             awaited(container, tmp_path, monkeypatch, seconds=0.3)
-    assert "self-signed certificate" in caught.value.seen
+    assert "saw self-signed certificate" in caught.value.seen
 
 
 def test_a_teleport_that_has_no_certificate_yet_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from provision.negative.rules import Rules
 from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.provision.negative.doubles import IDENTITY, Tctl, installed
+from tests.unit.provision.originals import nowhere
 
 
 class Objects:
@@ -90,7 +91,7 @@ def negative_probes(objects: Objects, tctl: Tctl | None = None, tbot: Tbot | Non
     """Negative probes of a run on that cluster."""
     parts: list[Any] = [objects, Cluster(), install(tbot), Probes()]
     probe_namespaces = ProbeNamespaces(*parts, image="registry.example/python:1", patience=0.1)
-    return NegativeProbes(probe_namespaces, Rules(tctl, KeptInMemory()))
+    return NegativeProbes(probe_namespaces, Rules(tctl, KeptInMemory(), nowhere()))
 
 
 REFUSED = "Pod/refused"

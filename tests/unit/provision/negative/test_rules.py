@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from provision.negative.rules import Rules, without
+from provision.runs.fields import MISSING
+from provision.runs.originals import Originals, System
 from tests.unit.provision.negative.doubles import IDENTITY, NOT_REFUSED, Tctl
+from tests.unit.provision.originals import Noted, nowhere
 
 
 def with_rules(*allow: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def test_every_rule_leaves_the_service_account_out(identity: dict[str, Any], all
 
 def test_rules_are_put_back_to_the_letter() -> None:
     tctl = Tctl()
-    rules = Rules(tctl, KeptInMemory())
+    rules = Rules(tctl, KeptInMemory(), nowhere())
     former = rules.leave_out("istio-workloads", "refused-1")
     assert (former.name, former.rules) == ("istio-workloads", ())
     assert tctl.holds["spec"]["rules"] == {"allow": [{"conditions": [NOT_REFUSED]}]}
@@ -50,15 +53,45 @@ def test_rules_are_put_back_to_the_letter() -> None:
     assert tctl.holds["metadata"]["labels"] == {"env": "dev"}
 
 
+def test_the_rules_are_kept_until_they_are_put_back() -> None:
+    tctl, originals = Tctl(), Noted()
+    rules = Rules(tctl, KeptInMemory(), cast("Any", originals))
+    rules.leave_out("istio-workloads", "refused-1")
+    (change,) = originals.kept.values()
+    (field,) = change.fields
+    assert (change.system, str(change), str(field)) == (
+        System.TELEPORT,
+        "workload_identity istio-workloads",
+        "spec.rules.allow",
+    )
+    assert (field.was, field.ours) == (MISSING, [{"conditions": [NOT_REFUSED]}])
+    tctl.says = 1
+    with pytest.raises(ProvisioningFailed):
+        rules.restore()
+    assert originals.kept
+    tctl.says = 0
+    rules.restore()
+    assert originals.kept == {}
+
+
+def test_rules_that_cannot_be_kept_are_not_changed() -> None:
+    tctl = Tctl()
+    tctl.holds = with_rules({"expression": 'password: "hunter2hunter2"'})
+    originals = Originals(cast("Any", None))
+    with pytest.raises(ProvisioningFailed, match="holds a secret"):
+        Rules(tctl, KeptInMemory(), originals).leave_out("istio-workloads", "refused-1")
+    assert tctl.holds == with_rules({"expression": 'password: "hunter2hunter2"'})
+
+
 def test_rules_that_were_not_changed_are_left_alone() -> None:
     tctl = Tctl(says=1)
-    Rules(tctl, KeptInMemory()).restore()
+    Rules(tctl, KeptInMemory(), nowhere()).restore()
     assert tctl.holds is IDENTITY
 
 
 def test_a_change_that_was_refused_is_taken_back_all_the_same() -> None:
     tctl = Tctl(says=1)
-    rules = Rules(tctl, KeptInMemory())
+    rules = Rules(tctl, KeptInMemory(), nowhere())
     with pytest.raises(ProvisioningFailed) as refused:
         rules.leave_out("istio-workloads", "refused-1")
     assert "exit code 1: no" in refused.value.seen
@@ -69,7 +102,7 @@ def test_a_change_that_was_refused_is_taken_back_all_the_same() -> None:
 
 def test_rules_that_another_user_has_restored_are_left_alone() -> None:
     tctl = Tctl()
-    rules = Rules(tctl, KeptInMemory())
+    rules = Rules(tctl, KeptInMemory(), nowhere())
     rules.leave_out("istio-workloads", "refused-1")
     tctl.holds, tctl.says = IDENTITY, 1
     rules.restore()
@@ -78,7 +111,7 @@ def test_rules_that_another_user_has_restored_are_left_alone() -> None:
 
 def test_the_change_of_another_user_is_reported_and_not_overwritten() -> None:
     tctl = Tctl()
-    rules = Rules(tctl, KeptInMemory())
+    rules = Rules(tctl, KeptInMemory(), nowhere())
     rules.leave_out("istio-workloads", "refused-1")
     tctl.holds = with_rules({"expression": "theirs"})
     with pytest.raises(ProvisioningFailed) as left:
@@ -90,7 +123,7 @@ def test_the_change_of_another_user_is_reported_and_not_overwritten() -> None:
 
 def test_a_teleport_that_takes_the_old_rules_and_keeps_the_new_ones_is_told() -> None:
     tctl = Tctl()
-    rules = Rules(tctl, KeptInMemory())
+    rules = Rules(tctl, KeptInMemory(), nowhere())
     rules.leave_out("istio-workloads", "refused-1")
     tctl.forgets = True
     with pytest.raises(ProvisioningFailed) as left:
@@ -103,7 +136,7 @@ def test_a_teleport_that_takes_the_old_rules_and_keeps_the_new_ones_is_told() ->
 
 def test_what_could_not_be_put_back_is_told_with_the_resource() -> None:
     tctl = Tctl()
-    rules = Rules(tctl, KeptInMemory())
+    rules = Rules(tctl, KeptInMemory(), nowhere())
     rules.leave_out("istio-workloads", "refused-1")
     tctl.says = 1
     with pytest.raises(ProvisioningFailed) as refused:
@@ -113,4 +146,4 @@ def test_what_could_not_be_put_back_is_told_with_the_resource() -> None:
 
 def test_without_an_admin_session_rules_are_not_evaluated() -> None:
     with pytest.raises(NotGiven):
-        Rules(None, KeptInMemory()).leave_out("istio-workloads", "refused-1")
+        Rules(None, KeptInMemory(), nowhere()).leave_out("istio-workloads", "refused-1")

@@ -1,0 +1,193 @@
+"""Originals of what the suite changes and did not make, kept in the cluster until they are restored.
+
+Each is a ConfigMap in kube-system. It is there before the change and goes after the restoration, so that a run that was
+killed leaves what `conformance undo` needs. It never holds a secret: a change that would need to keep one is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from facts.document import decoded, need
+from facts.errors import ProvisioningFailed
+from facts.kubernetes.leases import NAMESPACE
+from provision.objects import RUN_LABEL, Document, Objects, config_map
+from provision.runs.fields import MISSING, Field, changed_fields, secrets_in
+
+ORIGINAL_LABEL = "conformance.teleport-istio/original"
+"""Label of every such ConfigMap."""
+
+_KEY = "change.json"
+
+
+class System(Enum):
+    """Where the changed thing is."""
+
+    KUBERNETES = "kubernetes"
+    TELEPORT = "teleport"
+    MACHINE = "machine"
+    """A node or a container that the suite made, reached through Docker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the suite to something that it did not make.
+
+    Attributes:
+        system: Where the thing is.
+        kind: Kind of the thing.
+        name: Name of the thing.
+        fields: Fields that the change changes.
+        namespace: Namespace of the thing; empty for none.
+        api_version: API version of a Kubernetes object.
+        restart: DaemonSet in the same namespace that must be restarted once the fields are restored; empty for none.
+    """
+
+    system: System
+    kind: str
+    name: str
+    fields: tuple[Field, ...]
+    namespace: str = ""
+    api_version: str = ""
+    restart: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A change with the run that made it.
+
+    Attributes:
+        key: Name of the ConfigMap.
+        run: Id of the run.
+        change: The change.
+    """
+
+    key: str
+    run: str
+    change: Change
+
+
+class Originals:
+    """Keeps originals, and forgets them once they are restored.
+
+    Args:
+        objects: Changes the cluster; its run is the one that makes the changes.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def before_patch(
+        self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "", restart: str = ""
+    ) -> str:
+        """Keep what a patch of an object will change; see `keep` for the result.
+
+        Args:
+            api_version: API version of the object.
+            kind: Kind of the object.
+            name: Name of the object.
+            change: Patch, as `Objects.patch` takes it.
+            namespace: Namespace of the object.
+            restart: See `Change`.
+
+        Raises:
+            ProvisioningFailed: See `keep`; or there is no such object.
+        """
+        fields = changed_fields(self._objects.must_get(api_version, kind, name, namespace=namespace), change)
+        return self.keep(Change(System.KUBERNETES, kind, name, fields, namespace, api_version, restart))
+
+    def keep(self, change: Change) -> str:
+        """Keep the original of a change that is about to be made.
+
+        Returns:
+            The key to `forget` it by; empty where the change changes nothing.
+
+        Raises:
+            ProvisioningFailed: A field holds a secret, or the API server does not take the ConfigMap.
+        """
+        if not change.fields:
+            return ""
+        if secret := change.fields if change.kind == "Secret" else secrets_in(change.fields):
+            raise ProvisioningFailed(
+                expected="a change whose original can be kept in the cluster until it is restored",
+                seen=f"{secret[0]} holds a secret, which the suite stores nowhere, so it changed nothing",
+                where=str(change),
+                remedy="keep the secret outside this object, as tbot does with the join method kubernetes",
+            )
+        body = json.dumps(_written(change), sort_keys=True)
+        key = f"conformance-{self._objects.run_id.lower()}-{hashlib.sha256(body.encode()).hexdigest()[:10]}"
+        document = config_map(NAMESPACE, key, {_KEY: body})
+        document["metadata"]["labels"] = {ORIGINAL_LABEL: "true"}
+        try:
+            self._objects.apply(document)
+        except BaseException:  # Ctrl-C, or an answer that was lost: the ConfigMap may be there, and the change will not
+            with contextlib.suppress(ProvisioningFailed):
+                self.forget(key)
+            raise
+        return key
+
+    def forget(self, key: str) -> None:
+        """Delete an original, because the thing is as it was; nothing happens for an empty key.
+
+        Raises:
+            ProvisioningFailed: The API server refuses it; `conformance undo` does it then.
+        """
+        if key:
+            self._objects.delete("v1", "ConfigMap", key, namespace=NAMESPACE)
+
+    def all(self) -> tuple[Kept, ...]:
+        """Return the originals of every run, the newest first.
+
+        Raises:
+            ProvisioningFailed: The API server does not list them.
+            CouldNotTell: One cannot be read.
+        """
+        found = self._objects.all_of("v1", "ConfigMap", namespace=NAMESPACE, label_selector=f"{ORIGINAL_LABEL}=true")
+        found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
+        return tuple(_kept(each) for each in found)
+
+
+def _kept(document: Mapping[str, Any]) -> Kept:
+    metadata = document["metadata"]
+    where = f"ConfigMap {NAMESPACE}/{metadata['name']}"
+    text = need(document, ("data", _KEY), str, where)
+    return Kept(metadata["name"], str(metadata["labels"].get(RUN_LABEL, "")), _read(decoded(text), where))
+
+
+def _written(change: Change) -> dict[str, Any]:
+    return {
+        "system": change.system.value,
+        "kind": change.kind,
+        "name": change.name,
+        "namespace": change.namespace,
+        "apiVersion": change.api_version,
+        "restart": change.restart,
+        "fields": [
+            {"path": list(f.path), "made": f.made}
+            | ({} if f.was is MISSING else {"was": f.was})
+            | ({} if f.ours is MISSING else {"ours": f.ours})
+            for f in change.fields
+        ],
+    }
+
+
+def _read(document: Any, where: str) -> Change:
+    fields: Sequence[Any] = need(document, "fields", list, where)
+    return Change(
+        System(need(document, "system", str, where)),
+        need(document, "kind", str, where),
+        need(document, "name", str, where),
+        tuple(Field(tuple(f["path"]), f.get("was", MISSING), f.get("ours", MISSING), f["made"]) for f in fields),
+        need(document, "namespace", str, where),
+        need(document, "apiVersion", str, where),
+        need(document, "restart", str, where),
+    )

@@ -1,0 +1,135 @@
+"""Restorers of fields of Kubernetes objects, and of what the suite changes in Teleport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from facts.errors import ProvisioningFailed
+from facts.over_time.ca_rotation import ROLLBACK, STANDBY
+from facts.teleport.resources import NoSession
+from observe.teleport.session import TeleportSession
+from observe.wait import NotYet, Pace, eventually
+from provision.disruption import ca
+from provision.negative import rules
+from provision.objects import Conflict, Objects
+from provision.runs.fields import Document, Standing, patch_to, restored, standing
+from provision.runs.originals import Change
+
+
+class KubernetesFields:
+    """Restores fields of Kubernetes objects.
+
+    Args:
+        objects: Changes the cluster.
+        pace: Pace of the waits for what is rolled out.
+    """
+
+    def __init__(self, objects: Objects, pace: Pace) -> None:
+        self._objects = objects
+        self._pace = pace
+
+    def now(self, change: Change) -> Mapping[str, Any] | None:
+        """Return the object as it is now; None where it is gone."""
+        return self._objects.get(change.api_version, change.kind, change.name, namespace=change.namespace)
+
+    def restore(self, change: Change) -> None:
+        """Restore the fields in one patch of exactly the state that was looked at, and restart what reads them.
+
+        A run may have been killed after it restored them and before it restarted that.
+        """
+        eventually(f"{change} is restored", lambda: self._patch(change), self._pace)
+        now = self.now(change) or {}
+        if change.restart and any(standing(field, now) is Standing.ORIGINAL for field in change.fields):
+            self._objects.restart("DaemonSet", change.restart, namespace=change.namespace)
+
+    def settle(self, change: Change) -> None:
+        """Wait until the object, or what reads it, is ready."""
+        if change.restart:
+            self._objects.await_ready("DaemonSet", change.restart, self._pace, namespace=change.namespace)
+        elif change.kind in ("DaemonSet", "Deployment"):
+            self._objects.await_ready(change.kind, change.name, self._pace, namespace=change.namespace)
+
+    def _patch(self, change: Change) -> None:
+        now = self._objects.must_get(change.api_version, change.kind, change.name, namespace=change.namespace)
+        patch = patch_to(now, restored(now, change.fields))
+        if not patch:
+            return
+        versioned = {**patch, "metadata": {"resourceVersion": now["metadata"]["resourceVersion"]}}
+        try:
+            self._objects.patch(change.api_version, change.kind, change.name, versioned, namespace=change.namespace)
+        except Conflict as error:
+            raise NotYet(error.seen) from error
+
+
+class InTeleport:
+    """Restores rules of workload identities, and tells whether a rotation is still under way.
+
+    Args:
+        identities: Reads and replaces workload identities.
+        teleport: Opens a session with the same admin tctl.
+    """
+
+    def __init__(self, identities: rules.Rules, teleport: Callable[[], TeleportSession]) -> None:
+        self._identities = identities
+        self._teleport = teleport
+
+    def now(self, change: Change) -> Mapping[str, Any] | None:
+        """Return the resource, or the state of the rotation, as it is now."""
+        if change.kind == ca.KIND:
+            return {"phase": "under way" if self._phase() != STANDBY else STANDBY}
+        return self._identities.now(_identity(change))
+
+    def restore(self, change: Change) -> None:
+        """Restore the rules; a rotation needs a person, who knows what else trusts the authorities."""
+        if change.kind != ca.KIND:
+            now = self._identities.now(_identity(change))
+            wanted = restored(now, change.fields)
+            if wanted != now:
+                self._identities.replace(change.name, wanted)
+            return
+        phase = self._phase()
+        if phase != STANDBY:
+            words = f"tctl {' '.join(ca.ROTATE)} --phase="
+            raise ProvisioningFailed(
+                expected="no rotation of the SPIFFE authority to be under way",
+                seen=f"it is in the phase {phase}",
+                where="tctl status",
+                remedy=f"{words}{ROLLBACK}; once no proxy needs the new authority (ROT-07): {words}{STANDBY}",
+            )
+
+    def settle(self, change: Change) -> None:
+        """Check that Teleport has the rules as they were."""
+        if change.kind == ca.KIND:
+            return
+        now: Document = self._identities.now(_identity(change))
+        if lacking := [f for f in change.fields if standing(f, now) is not Standing.ORIGINAL]:
+            raise ProvisioningFailed(
+                expected="Teleport to keep the rules as they were before the run",
+                seen=f"{lacking[0]} is still otherwise",
+                where=str(change),
+                remedy=f"tctl get {change.kind}/{change.name}",
+            )
+
+    def _phase(self) -> str:
+        status = self._teleport().status()
+        if isinstance(status, NoSession):
+            raise ProvisioningFailed(
+                expected="an admin session at Teleport",
+                seen=status.said,
+                where="tctl status",
+                remedy="log in again with `tsh login`",
+            )
+        return status.spiffe_phase
+
+
+def _identity(change: Change) -> str:
+    """Return the name of the workload identity; refuse a change of anything else, which the suite never makes."""
+    if change.kind != rules.KIND:
+        raise ProvisioningFailed(
+            expected=f"a change of a {rules.KIND}",
+            seen=change.kind,
+            where=str(change),
+            remedy="this version of the suite makes no such change: use the version that did",
+        )
+    return change.name

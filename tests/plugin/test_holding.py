@@ -1,0 +1,119 @@
+"""A run and the Lease of its cluster: taken before anything is changed, looked at by a run that changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from facts.kubernetes.leases import BY, MAY, SESSION, parse_lease
+from tests.plugin.test_bad_input import Suite, suite
+from tests.unit.observe.api_server import CONTEXT, ApiServer, running
+from tests.unit.provision.cluster import merged
+
+__all__ = ["suite"]
+
+OPTIONS = ("--cluster", "existing", "--kubeconfig", "kubeconfig", "--context", CONTEXT)
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+LEASE = f"{LEASES}/istio-teleport-conformance"
+
+
+@pytest.fixture
+def server(suite: Suite) -> Iterator[ApiServer]:
+    with running() as started:
+        known(started, suite)
+        yield started
+
+
+def known(server: ApiServer, suite: Suite) -> None:
+    """Tells the API server which kinds there are, and the suite where it is."""
+    server.kubeconfig(suite.directory)
+    leases = ("coordination.k8s.io/v1", "leases", "Lease")
+    server.know(leases, ("v1", "configmaps", "ConfigMap"), ("v1", "namespaces", "Namespace"))
+
+
+def lease(renewed: datetime, may: str = "disruptive") -> dict[str, Any]:
+    annotations = {SESSION: "abc", BY: "amy@laptop", MAY: may}
+    spec = {"holderIdentity": "run-1", "acquireTime": "2026-01-01T10:00:00Z", "renewTime": renewed.isoformat()}
+    return {"kind": "Lease", "metadata": {"resourceVersion": "7", "annotations": annotations}, "spec": spec}
+
+
+def test_a_second_run_that_may_change_something_is_refused_by_the_name_of_the_first(suite: Suite, server: ApiServer) -> None:
+    server.answer(f"GET {LEASE}", lease(datetime.now(UTC)))
+
+    ran = suite.run(*OPTIONS, "--allow", "namespaced", "--run-id", "mine")
+
+    ran.must_say("saw run run-1 of amy@laptop, since 2026-01-01T10:00:00Z", exit_code=4)
+    assert "--wait-for-run SECONDS" in ran.said
+    assert {method for method, _, _ in server.asked} == {"GET"}
+    assert not (suite.directory / "reports/mine").exists()
+
+
+async def with_a_lease(server: ApiServer, request: web.Request) -> web.StreamResponse:
+    """The API server of the other tests, with a Lease that can be made and changed."""
+    if request.path == LEASES:
+        made = await request.json()
+        server.answer(f"GET {LEASE}", made | {"metadata": made["metadata"] | {"resourceVersion": "1"}})
+        return web.json_response(made, status=201)
+    if request.path == LEASE and request.method == "PATCH":
+        now = server.answers[f"GET {LEASE}"].body
+        server.answer(f"GET {LEASE}", merged(now, await request.json()))
+    return await HANDLE(server, request)
+
+
+HANDLE = ApiServer.handle
+
+
+def test_a_run_takes_the_lease_and_releases_it(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ApiServer, "handle", with_a_lease)
+    with running() as server:
+        known(server, suite)
+        empty = {"kind": "List", "items": []}
+        server.answer("GET /api/v1/namespaces/kube-system/configmaps", empty)
+        server.answer("GET /api/v1/namespaces", empty)
+        server.answer(f"PATCH {LEASE}", {})
+
+        ran = suite.run(*OPTIONS, "--allow", "namespaced", "-k", "has_every_right")
+
+        assert not any("Lease" in error for error in ran.report["run_errors"]), ran.report["run_errors"]
+        found = parse_lease(server.answers[f"GET {LEASE}"].body)
+    assert not found.is_held
+    assert (found.session, found.disruptive_runs) == ("", 0)
+    verbs = [method for method, target, _ in server.asked if "leases" in target and method != "GET"]
+    assert verbs == ["PATCH"], "made, and released"
+
+
+def test_the_lease_of_a_killed_run_names_the_commands_that_clean_up(suite: Suite, server: ApiServer) -> None:
+    server.answer(f"GET {LEASE}", lease(datetime.now(UTC) - timedelta(hours=1)))
+
+    ran = suite.run(*OPTIONS, "--allow", "disruptive", "--wait-for-run", "60")
+
+    undo = f"conformance undo --kubeconfig kubeconfig --context {CONTEXT} --yes"
+    down = f"conformance down --kubeconfig kubeconfig --context {CONTEXT} --run run-1 --yes"
+    ran.must_say(f"restore what it changed: {undo}; then remove what it left: {down}", exit_code=4)
+
+
+@pytest.mark.parametrize(
+    ("status", "may", "said"),
+    [
+        (200, "disruptive", "expected no disruptive run while this one looked; saw run run-1 of amy@laptop, since 2026"),
+        (403, "disruptive", "it could not be determined whether a disruptive run changed the cluster meanwhile: expected"),
+        (200, "namespaced", ""),
+    ],
+    ids=["disruptive", "no right", "namespaced"],
+)
+def test_a_read_only_run_says_whether_a_disruptive_one_was_there(
+    suite: Suite, server: ApiServer, status: int, may: str, said: str
+) -> None:
+    server.answer(f"GET {LEASE}", lease(datetime.now(UTC), may) if status == 200 else {"message": "no"}, status)
+
+    ran = suite.run(*OPTIONS)
+
+    noted = [e for e in ran.report["run_errors"] if "disruptive run" in e]
+    assert len(noted) == bool(said)
+    assert all(said in each for each in noted)
+    assert ran.report["result"] == "inconclusive"
+    assert {method for method, target, _ in server.asked if "leases" in target} == {"GET"}

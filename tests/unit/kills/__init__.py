@@ -1,0 +1,1 @@
+"""Tests of the kill test: what it compares, and when it kills."""

@@ -1,0 +1,84 @@
+"""Originals are in the cluster before a change and gone after its restoration, and hold no secret."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes.leases import NAMESPACE
+from provision.objects import RUN_LABEL
+from provision.runs.fields import MISSING, Field
+from provision.runs.originals import Change, Kept, Originals, System
+from tests.unit.provision.cluster import ApiServer, Objects
+
+TBOT = {
+    "kind": "DaemonSet",
+    "metadata": {"name": "tbot", "namespace": "teleport-system"},
+    "spec": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}},
+}
+ON_DELETE = {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}, "more": {"x": 1}}}
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    made = ApiServer()
+    made.put(TBOT)
+    return made
+
+
+@pytest.fixture
+def originals(server: ApiServer) -> Originals:
+    return Originals(cast("Any", Objects(server, "Run-1")))
+
+
+def test_an_original_holds_the_changed_fields_alone_and_is_found_again(server: ApiServer, originals: Originals) -> None:
+    namespace = "teleport-system"
+    key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, namespace=namespace, restart="tbot")
+    assert key.startswith("conformance-run-1-")
+    found = server.of("ConfigMap", key, NAMESPACE)
+    assert found["metadata"]["labels"][RUN_LABEL] == "Run-1"
+    expected = Change(
+        System.KUBERNETES, "DaemonSet", "tbot",
+        (
+            Field(("spec", "updateStrategy", "type"), "RollingUpdate", "OnDelete"),
+            Field(("spec", "updateStrategy", "rollingUpdate"), {"maxUnavailable": 1}, MISSING),
+            Field(("spec", "more", "x"), MISSING, 1, made=2),
+        ),
+        "teleport-system", "apps/v1", "tbot",
+    )  # fmt: skip
+    assert originals.all() == (Kept(key, "Run-1", expected),)
+    originals.forget(key)
+    assert originals.all() == ()
+
+
+def test_a_change_that_changes_nothing_is_not_kept(server: ApiServer, originals: Originals) -> None:
+    change = {"spec": {"updateStrategy": {"type": "RollingUpdate"}, "absent": None}}
+    assert originals.before_patch("apps/v1", "DaemonSet", "tbot", change, namespace="teleport-system") == ""
+    originals.forget("")
+    assert server.changes == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(System.KUBERNETES, "Secret", "s", (Field(("data", "x"), "YQ==", "Yg=="),)),
+        Change(System.TELEPORT, "token", "t", (Field(("spec", "client_secret"), MISSING, "abcdefghijkl"),)),
+    ],
+    ids=["a Secret", "a secret field"],
+)
+def test_a_change_whose_original_would_hold_a_secret_is_refused(
+    change: Change, server: ApiServer, originals: Originals
+) -> None:
+    with pytest.raises(ProvisioningFailed, match="holds a secret, which the suite stores nowhere") as refused:
+        originals.keep(change)
+    assert "abcdefghijkl" not in str(refused.value)
+    assert server.changes == []
+
+
+def test_an_original_that_another_user_has_damaged_is_no_guess(server: ApiServer, originals: Originals) -> None:
+    key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, namespace="teleport-system")
+    server.of("ConfigMap", key, NAMESPACE)["data"]["change.json"] = '{"system": "kubernetes"}'
+    with pytest.raises(CouldNotTell, match="the field fields"):
+        originals.all()

@@ -1,0 +1,367 @@
+"""What a killed run changed is restored, unless another user has changed it since."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from facts.errors import BadInput, CouldNotTell, NotGiven, ProvisioningFailed
+from facts.kubernetes.leases import NAME, NAMESPACE, parse_lease
+from facts.recorder import KeptInMemory
+from observe.wait import Pace
+from provision.disruption.ca import UNDER_WAY
+from provision.disruption.machine_changes import moved, paused, restarted, stopped
+from provision.disruption.restoring import OfMachines
+from provision.negative.rules import KIND, Rules, without
+from provision.runs.claim import Claim, Ways
+from provision.runs.fields import changed_fields, patch_to
+from provision.runs.originals import Change, Originals, System
+from provision.runs.restorers import InTeleport, KubernetesFields
+from provision.runs.undo import Line, State, exit_code, undo
+from tests.unit.judge import builders as make
+from tests.unit.provision.cluster import ApiServer, Objects
+from tests.unit.provision.negative.doubles import IDENTITY, Tctl
+from tests.unit.provision.originals import nowhere
+
+TELEPORT_SYSTEM = "teleport-system"
+NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"conformance.teleport-istio/nowhere": "here"}}}}}
+QUICK = Pace(0.05, 0.01)
+HOURS_AGO = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    made = ApiServer()
+    daemon_set = {"kind": "DaemonSet", "metadata": {"name": "tbot", "namespace": TELEPORT_SYSTEM}, "spec": {"template": {}}}
+    made.put(daemon_set)
+    config = {"kind": "ConfigMap", "metadata": {"name": "tbot-config", "namespace": TELEPORT_SYSTEM}}
+    made.put({**config, "data": {"tbot.yaml": "credential_ttl: 1h\n", "other": "x"}})
+    made.put({"kind": "Deployment", "metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {"replicas": 2}})
+    return made
+
+
+def specs(server: ApiServer) -> dict[Any, Any]:
+    """Everything but what the API server and the suite count: versions, managers, and the Lease."""
+    found = copy.deepcopy(server.found)
+    for document in found.values():
+        document["metadata"] = {"name": document["metadata"]["name"]}
+    return {key: value for key, value in found.items() if key[0] != "Lease"}
+
+
+def killed(server: ApiServer) -> None:
+    """A run that took tbot, istiod and the lifetimes, and was killed hours ago."""
+    objects = Objects(server, "run-1")
+    claim = Claim(cast("Any", objects), may="disruptive", ways=Ways("--context c"))
+    claim.take()
+    claim._released.set()
+    server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = HOURS_AGO
+    originals = Originals(cast("Any", objects))
+    for version, kind, name, namespace, change, restart in (
+        ("v1", "ConfigMap", "tbot-config", TELEPORT_SYSTEM, {"data": {"tbot.yaml": "credential_ttl: 60s\n"}}, "tbot"),
+        ("apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, NOWHERE, ""),
+        ("apps/v1", "Deployment", "istiod", "istio-system", {"spec": {"replicas": 0}}, ""),
+    ):
+        originals.before_patch(version, kind, name, change, namespace=namespace, restart=restart)
+        objects.patch(version, kind, name, change, namespace=namespace)
+
+
+class Undoing:
+    """`conformance undo` on an API server in memory."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.objects = Objects(server, "undo-1")
+        self.of: dict[System, Any] = {System.KUBERNETES: KubernetesFields(cast("Any", self.objects), QUICK)}
+
+    def __call__(self, *, yes: bool) -> list[Line]:
+        claim = Claim(cast("Any", self.objects), may="disruptive", ways=Ways("--context c"), renewal=0.02)
+        return undo(cast("Any", self.objects), claim, self._restorer, yes=yes)
+
+    def _restorer(self, system: System) -> Any:
+        if system not in self.of:
+            raise NotGiven(expected="an admin session", seen="none", where="tctl", remedy="give --tctl")
+        return self.of[system]
+
+
+def states(lines: list[Line]) -> list[State]:
+    return [line.state for line in lines]
+
+
+def test_everything_a_killed_run_changed_is_listed_and_then_restored(server: ApiServer) -> None:
+    before = specs(server)
+    killed(server)
+    undoing = Undoing(server)
+
+    listed = undoing(yes=False)
+    assert states(listed) == [State.LEFT] * 4
+    assert exit_code(listed) == 1
+    told = "\n".join(line.text for line in listed)
+    assert "spec.replicas was 2, the run made it 0, now as the run left it" in told
+    assert "DaemonSet teleport-system/tbot, changed by run run-1" in told
+    assert "the Lease of run run-1" in told
+    assert undoing.objects.restarted == []
+
+    restored = undoing(yes=True)
+    assert states(restored) == [State.DONE] * 4
+    assert exit_code(restored) == 0
+    assert specs(server) == before
+    assert undoing.objects.restarted == ["DaemonSet teleport-system/tbot"]
+    assert {*undoing.objects.awaited} == {"DaemonSet teleport-system/tbot", "Deployment istio-system/istiod"}
+    assert not parse_lease(server.of("Lease", NAME, NAMESPACE)).is_held
+    assert undoing(yes=True) == undoing(yes=False) == []
+
+
+def test_what_another_user_has_changed_is_named_and_stays(server: ApiServer) -> None:
+    killed(server)
+    server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] = 5
+    undoing = Undoing(server)
+
+    assert State.OTHERS in states(undoing(yes=False))
+    lines = undoing(yes=True)
+
+    (theirs,) = [line for line in lines if line.state is State.OTHERS]
+    assert "now changed by another user since: 5; not overwritten" in theirs.text
+    assert "kubectl delete configmap conformance-run-1-" in theirs.text
+    assert server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] == 5
+    assert exit_code(lines) == 1
+    assert [each.change.name for each in Originals(cast("Any", undoing.objects)).all()] == ["istiod"]
+    server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] = 2  # by hand
+    assert exit_code(undoing(yes=True)) == 0
+    assert undoing(yes=False) == []
+
+
+def test_tbot_is_not_restarted_for_a_configuration_that_stays(server: ApiServer) -> None:
+    killed(server)
+    server.of("ConfigMap", "tbot-config", TELEPORT_SYSTEM)["data"]["tbot.yaml"] = "theirs"
+    undoing = Undoing(server)
+    assert exit_code(undoing(yes=True)) == 1
+    assert undoing.objects.restarted == []
+
+
+def test_a_change_that_was_kept_and_never_made_leaves_only_its_record(server: ApiServer) -> None:
+    before = specs(server)
+    Originals(cast("Any", Objects(server, "run-1"))).before_patch(
+        "apps/v1", "DaemonSet", "tbot", NOWHERE, namespace=TELEPORT_SYSTEM
+    )
+    undoing = Undoing(server)
+    assert "now as it was before the run" in undoing(yes=False)[0].text
+    assert states(undoing(yes=True)) == [State.DONE]
+    assert specs(server) == before
+
+
+def test_a_change_of_something_that_is_gone_is_gone_with_it(server: ApiServer) -> None:
+    killed(server)
+    for kind, name in (("DaemonSet", "tbot"), ("ConfigMap", "tbot-config")):
+        del server.found[kind, TELEPORT_SYSTEM, name]
+    del server.found["Deployment", "istio-system", "istiod"]
+    assert states(Undoing(server)(yes=True)) == [State.DONE] * 4
+
+
+def test_the_changes_of_a_living_run_are_left_to_it(server: ApiServer) -> None:
+    killed(server)
+    server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = datetime.now(UTC).isoformat()
+    with pytest.raises(BadInput, match=r"saw run run-1 of .+ What to do: wait for its end, or end it with Ctrl-C"):
+        Undoing(server)(yes=False)
+
+
+def test_a_run_whose_clock_differs_is_recognised_by_its_renewals(server: ApiServer) -> None:
+    killed(server)
+    looks = 0
+
+    def renewed(verb: str, kind: str) -> None:
+        nonlocal looks
+        looks += (verb, kind) == ("get", "Lease")
+        if looks == 3:
+            server.put(server.of("Lease", NAME, NAMESPACE))
+
+    server.before = renewed
+    before = specs(server)
+    with pytest.raises(BadInput, match="which has just renewed or released it"):
+        Undoing(server)(yes=True)
+    assert specs(server) == before
+
+
+def test_an_api_server_that_refuses_leaves_the_change_with_its_record(server: ApiServer) -> None:
+    killed(server)
+
+    def refuse(verb: str, kind: str) -> None:
+        if (verb, kind) == ("patch", "Deployment"):
+            raise ProvisioningFailed(expected="", seen="HTTP 403: forbidden", where="", remedy="")
+
+    server.before = refuse
+    undoing = Undoing(server)
+    lines = undoing(yes=True)
+    assert "HTTP 403: forbidden" in next(line.text for line in lines if line.state is State.LEFT)
+    assert exit_code(lines) == 1
+    server.before = lambda _verb, _kind: None
+    assert exit_code(undoing(yes=True)) == 0
+
+
+def test_what_is_restored_and_not_in_force_yet_could_not_be_determined(server: ApiServer) -> None:
+    killed(server)
+    undoing = Undoing(server)
+
+    def never(*_: Any, **__: Any) -> None:
+        raise CouldNotTell(expected="tbot Ready", seen="0 of 2", where="tbot", remedy="look")
+
+    undoing.objects.await_ready = never  # type: ignore[method-assign]
+    lines = undoing(yes=True)
+    assert exit_code(lines) == 6
+    assert "it is restored, and not in force yet: expected tbot Ready; saw 0 of 2" in lines[0].text
+    assert Originals(cast("Any", undoing.objects)).all() == ()
+
+
+# In Teleport.
+
+
+class Session:
+    """A Teleport in a phase of a rotation."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase
+
+    def status(self) -> Any:
+        rotation = "standby" if self.phase == "standby" else f"in progress (mode: manual, phase: {self.phase})"
+        return make.status(spiffe_rotation=rotation)
+
+
+def in_teleport(tctl: Tctl, phase: str = "standby") -> InTeleport:
+    return InTeleport(Rules(tctl, KeptInMemory(), nowhere()), lambda: cast("Any", Session(phase)))
+
+
+def narrowed(server: ApiServer) -> dict[str, Any]:
+    """The rules as a run that was killed has narrowed them, and their original in the cluster."""
+    changed = without(IDENTITY, "refused-1")
+    fields = changed_fields(IDENTITY, patch_to(IDENTITY, changed))
+    Originals(cast("Any", Objects(server, "run-1"))).keep(Change(System.TELEPORT, KIND, "istio-workloads", fields))
+    return changed
+
+
+def test_rules_in_teleport_are_restored_through_tctl(server: ApiServer) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    tctl.holds = narrowed(server)
+    assert exit_code(undoing(yes=True)) == 6, "without an admin session it cannot be told"
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    assert exit_code(undoing(yes=False)) == 1
+    assert exit_code(undoing(yes=True)) == 0
+    assert tctl.holds["spec"] == IDENTITY["spec"]
+    assert undoing(yes=False) == []
+
+
+def test_rules_that_another_user_has_changed_stay(server: ApiServer) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    theirs = {**narrowed(server)}
+    theirs["spec"] = {**theirs["spec"], "rules": {"allow": [{"expression": "theirs"}]}}
+    tctl.holds = theirs
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    assert states(undoing(yes=True)) == [State.OTHERS]
+    assert tctl.holds == theirs
+
+
+def test_a_teleport_that_refuses_or_forgets_is_told(server: ApiServer) -> None:
+    tctl, undoing = Tctl(says=1), Undoing(server)
+    tctl.holds = narrowed(server)
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    assert states(undoing(yes=True)) == [State.LEFT]
+    tctl.says, tctl.forgets = 0, True
+    assert exit_code(undoing(yes=True)) == 6
+
+
+@pytest.mark.parametrize(("phase", "state"), [("update_clients", State.LEFT), ("standby", State.DONE)])
+def test_a_rotation_is_named_until_a_person_has_ended_it(server: ApiServer, phase: str, state: State) -> None:
+    Originals(cast("Any", Objects(server, "run-1"))).keep(UNDER_WAY)
+    undoing = Undoing(server)
+    undoing.of[System.TELEPORT] = in_teleport(Tctl(), phase)
+    (line,) = undoing(yes=True)
+    assert line.state is state
+    assert ("--phase=rollback; once no proxy needs the new authority" in line.text) is (state is State.LEFT)
+
+
+def test_an_original_of_something_that_the_suite_never_changes_in_teleport_is_refused(server: ApiServer) -> None:
+    change = Change(System.TELEPORT, "user", "admin", changed_fields({}, {"spec": {"roles": ["editor"]}}))
+    Originals(cast("Any", Objects(server, "run-1"))).keep(change)
+    undoing = Undoing(server)
+    undoing.of[System.TELEPORT] = in_teleport(Tctl())
+    (line,) = undoing(yes=True)
+    assert (line.state, "this version of the suite makes no such change" in line.text) == (State.UNKNOWN, True)
+
+
+# Machines.
+
+
+class Machines:
+    """Two nodes and Teleport's container; writes down what is done."""
+
+    nodes, teleport = ("n0", "n1"), "teleport"
+
+    def __init__(self) -> None:
+        self.states = {"n0": "running", "n1": "running", "teleport": "paused"}
+        self.done: list[str] = []
+
+    def state(self, name: str) -> tuple[str, str]:
+        return self.states[name], "ev"
+
+    def resume(self, name: str) -> None:
+        self.done.append(f"resume {name}")
+        self.states[name] = "running"
+
+    def on_node(self, node: str, *argv: str) -> str:
+        if "grep -ls" in " ".join(argv):
+            return "/proc/11/cgroup" if argv[-1] == "abc" else ""
+        self.done.append(f"{node}: continue {argv[-1]}")
+        return ""
+
+    def put_directory_back(self, node: str) -> None:
+        self.done.append(f"{node}: directory")
+
+    def make_whole(self, node: str, mode: str, before: Any) -> None:
+        self.done.append(f"{node}: whole {mode} {len(before)}")
+
+    def pods(self) -> tuple[Any, ...]:
+        return (make.pod("a", node="n1"), make.pod("b", node="n0"))
+
+
+@pytest.mark.parametrize(
+    ("change", "done"),
+    [
+        (paused("teleport"), ["resume teleport"]),
+        (stopped("n1", "containerd://abc"), ["n1: continue 11"]),
+        (stopped("n1", "containerd://gone"), []),
+        (moved("n1", "/run/spire/sockets"), ["n1: directory"]),
+        (restarted("n1", "755"), ["n1: whole 755 1"]),
+    ],
+    ids=["paused", "stopped", "stopped and gone", "moved", "restarted"],
+)
+def test_machines_of_the_suite_are_restored(server: ApiServer, change: Change, done: list[str]) -> None:
+    undoing, machines = with_machines(server)
+    Originals(cast("Any", Objects(server, "run-1"))).keep(change)
+    assert states(undoing(yes=True)) == [State.DONE]
+    assert machines.done == done
+    assert undoing(yes=False) == []
+
+
+@pytest.mark.parametrize("change", [paused("n0"), moved("another", "/"), stopped("teleport", "containerd://abc")])
+def test_a_machine_that_is_not_the_suites_is_not_touched(server: ApiServer, change: Change) -> None:
+    undoing, machines = with_machines(server)
+    Originals(cast("Any", Objects(server, "run-1"))).keep(change)
+    (line,) = undoing(yes=True)
+    assert (line.state, machines.done) == (State.UNKNOWN, [])
+    assert "the suite keeps changes of its own machines alone" in line.text
+
+
+def test_a_node_that_does_not_come_up_is_told(server: ApiServer) -> None:
+    undoing, machines = with_machines(server)
+    machines.states["n1"] = "restarting"
+    Originals(cast("Any", Objects(server, "run-1"))).keep(restarted("n1", "755"))
+    (line,) = undoing(yes=True)
+    assert (line.state, "its container is restarting" in line.text) == (State.LEFT, True)
+
+
+def with_machines(server: ApiServer) -> tuple[Undoing, Machines]:
+    machines, undoing = Machines(), Undoing(server)
+    of: Callable[..., Any] = OfMachines
+    undoing.of[System.MACHINE] = of(machines, machines, machines, QUICK)
+    return undoing, machines
