@@ -18,6 +18,7 @@ from lab.standin.auth import certificates
 from lab.standin.auth.certificates import Signer
 from lab.standin.auth.cluster import Cluster
 from lab.standin.auth.config import TeleportConfig
+from lab.standin.auth.limiter import Limiter
 from lab.standin.auth.sessions import BotSession
 from lab.standin.failure import Kind, Refusal
 from lab.standin.release import NOTICE, Release
@@ -30,7 +31,7 @@ def application(
 ) -> web.Application:
     """The HTTP application of one port; ``port`` is ``proxy`` (with the public endpoints) or ``auth``."""
     handlers = _Handlers(cluster, config, release, host_authority, port)
-    app = web.Application(middlewares=[refusals_as_json, _say_stand_in])
+    app = web.Application(middlewares=[refusals_as_json, _say_stand_in, _limited(Limiter())])
     app.router.add_get(wire.PING, handlers.ping)
     app.router.add_get(wire.HOST_CA, handlers.host_ca)
     app.router.add_post(wire.JOIN, handlers.join)
@@ -107,6 +108,15 @@ async def _say_stand_in(request: web.Request, handler: _Handler) -> web.StreamRe
     if not response.prepared:
         response.headers[wire.STAND_IN_HEADER] = NOTICE
     return response
+
+
+def _limited(limiter: Limiter) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def limited(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        limiter.take(request.path, request.remote or "")
+        return await handler(request)
+
+    return limited
 
 
 class _Handlers:
