@@ -25,6 +25,8 @@ def of_proxies(
     *,
     confirmed: str = "",
     held: Iterable[Remark] = (),
+    unclear: Iterable[Problem] = (),
+    settle: str = "",
     notes: Iterable[Problem] = (),
     measures: Sequence[Measure] = (),
 ) -> Finding:
@@ -37,6 +39,8 @@ def of_proxies(
         problems: Problems of the proxies that were read.
         confirmed: Observation where nothing is wrong.
         held: Observation of each proxy; those of proxies with a problem are dropped.
+        unclear: What could not be determined of proxies that were read.
+        settle: Next step to determine it.
         notes: Observations that break nothing here.
         measures: Numbers that the answer rests on.
     """
@@ -53,10 +57,10 @@ def of_proxies(
         wrong,
         confirmed,
         held=confirmed_of(held, wrong),
-        unclear=not_read(unread),
+        unclear=[*unclear, *not_read(unread)],
         notes=notes,
         measures=measures,
-        settle=how_to_read(unread),
+        settle=how_to_read(unread, settle),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from facts.document import plain
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
 
@@ -55,14 +56,14 @@ class CommandResult:
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
-            body += f"\n--- standard error ---\n{self.stderr}"
+            body += f"\n--- standard error ---\n{plain(self.stderr)}"
         return evidence_of(
             shown_as or self.line, subject, body, read_at=self.ended_at, parser=parser, exit_code=self.exit_code
         )
 
     def tail(self, characters: int = 800) -> str:
         """The end of its output, for an error message."""
-        said = (self.stderr.strip() or self.stdout.strip()).replace("\r", "")
+        said = plain(self.stderr.strip() or self.stdout.strip()).replace("\r", "")
         return said[-characters:]
 
 

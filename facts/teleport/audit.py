@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from facts.declared import At, Declared, Flag, Read, Text, read
+from facts.declared import At, Declared, Flag, Given, Read, Text, read
 from facts.document import damaged, decoded, maybe
 from facts.svid import serial_of
 
@@ -22,6 +22,7 @@ class IssuedSvid(Declared):
     Attributes:
         serial: As `facts.svid.Certificate.serial` spells it.
         spiffe_id: The whole ID.
+        has_attributes: The event has the attributes that the SVID was issued for; releases before about 17.5 leave them out.
         attested: The workload was attested by Kubernetes.
         namespace: Attribute ``workload.kubernetes.namespace``; empty when not given, as all of these.
         service_account: Attribute ``workload.kubernetes.service_account``.
@@ -31,6 +32,7 @@ class IssuedSvid(Declared):
 
     serial: Annotated[str, At("serial_number"), Read(str, serial_of)]
     spiffe_id: str
+    has_attributes: Annotated[Given, At("attributes")]
     attested: Annotated[Flag, At("attributes.workload.kubernetes.attested")]
     namespace: Annotated[Text, At("attributes.workload.kubernetes.namespace")]
     service_account: Annotated[Text, At("attributes.workload.kubernetes.service_account")]
