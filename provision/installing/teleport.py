@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import docker
 import docker.errors
@@ -61,6 +61,10 @@ class TeleportCluster(Protocol):
     @property
     def insecure(self) -> bool:
         """True where clients must not verify the certificate of its proxy."""
+
+    @property
+    def is_own(self) -> bool:
+        """True where the suite started it, so that every resource in it is the suite's."""
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         """Run tctl with admin rights; a non-zero exit code is an answer.
@@ -148,6 +152,7 @@ class OwnTeleport:
         proxy: HOST:PORT of the proxy on this machine.
         timeout: Seconds for one tctl command.
         insecure: True, because its certificate is self-signed.
+        is_own: True.
     """
 
     container: Any
@@ -155,6 +160,7 @@ class OwnTeleport:
     proxy: str
     timeout: float
     insecure: bool = True
+    is_own: ClassVar[bool] = True
 
     @property
     def proxy_for_pods(self) -> str:
@@ -210,6 +216,7 @@ class ExistingTeleport:
         insecure: True where the user asked not to verify the proxy's certificate.
         command: Command of the admin's tctl.
         timeout: Seconds for one tctl command.
+        is_own: False.
     """
 
     cluster_name: str
@@ -217,6 +224,7 @@ class ExistingTeleport:
     insecure: bool
     command: tuple[str, ...]
     timeout: float
+    is_own: ClassVar[bool] = False
 
     @property
     def proxy_for_pods(self) -> str:
