@@ -68,7 +68,8 @@ class Inventory:
     def _printed(self, kind_name: str, document: Document) -> Document:
         if kind_name != "bot_instance" or self._release.writes_protobuf_json:
             return document
-        return _in_seconds_and_nanos(document)
+        printed: Document = _in_seconds_and_nanos(document)
+        return printed
 
     def _not_there(self, kind: ResourceKind, name: str) -> tuple[str, ...]:
         """The layers of Teleport's error for a resource that does not exist: each kind has its own."""

@@ -23,6 +23,7 @@ from lab.standin.auth.sessions import BotSession
 from lab.standin.failure import Kind, Refusal
 from lab.standin.release import NOTICE, Release
 
+_LIMITER = web.AppKey("limiter", Limiter)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -31,7 +32,8 @@ def application(
 ) -> web.Application:
     """The HTTP application of one port; ``port`` is ``proxy`` (with the public endpoints) or ``auth``."""
     handlers = _Handlers(cluster, config, release, host_authority, port)
-    app = web.Application(middlewares=[refusals_as_json, _say_stand_in, _limited(Limiter())])
+    app = web.Application(middlewares=[refusals_as_json, _say_stand_in, _limit])
+    app[_LIMITER] = Limiter()
     app.router.add_get(wire.PING, handlers.ping)
     app.router.add_get(wire.HOST_CA, handlers.host_ca)
     app.router.add_post(wire.JOIN, handlers.join)
@@ -110,13 +112,10 @@ async def _say_stand_in(request: web.Request, handler: _Handler) -> web.StreamRe
     return response
 
 
-def _limited(limiter: Limiter) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
-    @web.middleware
-    async def limited(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        limiter.take(request.path, request.remote or "")
-        return await handler(request)
-
-    return limited
+@web.middleware
+async def _limit(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    request.app[_LIMITER].take(request.path, request.remote or "")
+    return await handler(request)
 
 
 class _Handlers:
