@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,9 @@ from provision.installing.resources import Resources
 from provision.objects import RUN_LABEL
 from tests.contract import resources, sds_client
 from tests.contract.conftest import MakeAgent
-from tests.contract.driver import Platform, Teleport
+from tests.contract.driver import Platform, Teleport, wait_for_line
 from tests.contract.node import Pod, ServiceAccountKeys
+from tests.data import text
 
 RELEASES = ("17.4.2", "18.6.4", "19.0.0")
 """One of each major release; the first prints bot instances and audits issuances as releases before 17.5 do."""
@@ -33,6 +35,10 @@ def of_release(request: pytest.FixtureRequest, platform: Platform, base: str, tm
     teleport.restore()
     yield teleport
     teleport.stop()
+
+
+WORDS_CHANGE = pytest.mark.parametrize("of_release", ["18.6.4", "19.0.0"], indirect=True)
+"""The words for a missing bot changed between these."""
 
 
 class Existing:
@@ -93,6 +99,7 @@ def test_instances_and_audit_events_of_a_joined_tbot(of_release: Teleport, make_
     assert event.has_attributes is not of_release.release.startswith("17.4")
 
 
+@WORDS_CHANGE
 def test_what_another_user_made_is_neither_overwritten_nor_removed(of_release: Teleport, keys: ServiceAccountKeys) -> None:
     ours = Resources(Existing(of_release), "run-1", KeptInMemory(), cluster="dev")
     documents = (resources.token(keys), resources.bot(), resources.role(), resources.identity())
@@ -107,6 +114,7 @@ def test_what_another_user_made_is_neither_overwritten_nor_removed(of_release: T
     assert [of_release.must("get", kind) for kind in ("token", "bot", "role", "workload_identity")] == before
 
 
+@WORDS_CHANGE
 def test_what_the_suite_made_is_replaced_and_removed_and_gone_is_gone(
     of_release: Teleport, keys: ServiceAccountKeys
 ) -> None:
@@ -123,3 +131,60 @@ def test_what_the_suite_made_is_replaced_and_removed_and_gone_is_gone(
     ours.remove()
     for kind in ("token", "bot", "role", "workload_identity"):
         assert of_release.must("get", kind, "--format=json").strip() == "[]"
+
+
+def real(name: str) -> str:
+    return text(f"teleport/real/{name}")
+
+
+def test_errors_are_teleports_to_the_letter(of_release: Teleport, keys: ServiceAccountKeys) -> None:
+    there = {"bot": resources.bot(), "role": resources.role()}
+    for kind, document in there.items():
+        assert of_release.tctl("create", stdin=resources.as_yaml(document)).stderr == real(f"{kind}-there.stderr")
+    token = resources.as_yaml(resources.token(keys))
+    assert of_release.must("create", stdin=token) == real("token-overwritten.stdout")
+    absent = {
+        f"bot/{resources.BOT}": f"bot-absent.{19 if of_release.release.startswith('19') else 18}.stderr",
+        f"role/{resources.ROLE}": "role-absent.stderr",
+        f"workload_identity/{resources.IDENTITY}": "workload_identity-absent.stderr",
+    }
+    for name, file in absent.items():
+        of_release.must("rm", name)
+        assert of_release.tctl("get", name).stderr == real(file)
+    rotated = of_release.must("auth", "rotate", "--manual", "--type=spiffe", "--phase=init")
+    assert rotated == real("rotate.stdout")
+
+
+def test_answers_have_no_field_that_teleports_lack(of_release: Teleport, make_agent: MakeAgent, pod: Pod) -> None:
+    agent = make_agent(teleport=of_release).start()
+    sds_client.ask_once(agent.socket, "default")
+    assert agent.running is not None
+    wait_for_line(agent.running, "Sent heartbeat")
+    early = of_release.release.startswith("17.4")
+    (instance,) = json.loads(of_release.must("get", "bot_instance", "--format=json"))
+    (theirs,) = json.loads(real(f"bot_instances.{'17.4' if early else '17.5'}.json"))
+    assert fields(instance) <= fields(theirs)
+    join, *_, issued = of_release.audit_events()[-2:]
+    of_join, before, after = (json.loads(line) for line in real("audit-events.jsonl").splitlines())
+    # The attributes are those of this workload, and a selector is in the event where there is one.
+    assert {*join} <= {*of_join}
+    assert {*issued} - {"name_selector"} <= {*(before if early else after)}
+    assert fields(of_release.public("/webapi/ping")) - OWN_FIELDS <= fields(json.loads(real("ping.18.2.0.json")))
+
+
+OWN_FIELDS = {"stand_in", "stand_in_port"}
+"""Fields with which the stand-in says what it is."""
+
+
+def fields(document: object, before: str = "") -> set[str]:
+    """The ways to all values of a document, without the places in lists."""
+    if isinstance(document, list):
+        return {way for item in document for way in fields(item, before)}
+    if not isinstance(document, dict):
+        return {before}
+    return {way for key, value in document.items() for way in fields(value, f"{before}.{_message(key)}".removeprefix("."))}
+
+
+def _message(key: str) -> str:
+    """A field's name; the first and the latest authentications and heartbeats of a bot instance are one message."""
+    return key.replace("latest_", "initial_").removesuffix("s") if key.startswith("latest_") else key

@@ -245,6 +245,7 @@ def _masked(name: str) -> str:
     return "*" * hidden + name[hidden:]
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES = ("expires", "authenticated_at", "recorded_at")
 
 
@@ -254,15 +255,17 @@ def _in_seconds_and_nanos(value: Any) -> Any:
         return [_in_seconds_and_nanos(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: _numbers(durations.moment(item)) if key in _TIMES else _in_seconds_and_nanos(item)
-        for key, item in value.items()
-        if key != "join_attrs"
-    }
+    return {key: _earlier(key, item) for key, item in value.items() if key != "join_attrs"}
 
 
-def _numbers(moment: datetime) -> dict[str, int]:
-    return {"seconds": int(moment.timestamp()), "nanos": moment.microsecond * 1000}
+def _earlier(key: str, item: Any) -> Any:
+    if key in _TIMES:
+        return _numbers(durations.moment(item) - _EPOCH)
+    return _numbers(durations.parse(item)) if key == "uptime" else _in_seconds_and_nanos(item)
+
+
+def _numbers(span: timedelta) -> dict[str, int]:
+    return {"seconds": span.days * 86400 + span.seconds, "nanos": span.microseconds * 1000}
 
 
 def _expires(document: Document) -> datetime:

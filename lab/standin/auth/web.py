@@ -137,8 +137,8 @@ class _Handlers:
                     "tls_routing_enabled": True,
                     "ssh": {
                         "listen_addr": str(self._config.proxy_listen),
+                        "web_listen_addr": str(self._config.proxy_listen),
                         "public_addr": str(public),
-                        "web": {"public_addr": str(public)},
                     },
                 },
                 "server_version": str(self._release),
