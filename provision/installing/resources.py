@@ -93,7 +93,7 @@ class Resources:
             ProvisioningFailed: There is one of this name that the suite may not replace; or tctl refused.
             CouldNotTell: tctl did not exit in time.
         """
-        name = name_of(document)
+        name = _name_of(document)
         ours = {RUN_LABEL: self._run_id, **({CLUSTER_LABEL: self._cluster} if self._cluster else {})}
         labels = {**document["metadata"].get("labels", {}), **ours}
         labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
@@ -150,7 +150,7 @@ class Resources:
         """
         documents = [d for file in RECOMMENDED.teleport_files for d in RECOMMENDED.documents(file, {})]
         token = yaml.safe_load(TOKEN_TEMPLATE.read_text(encoding="utf-8"))
-        for name in reversed([name_of(document) for document in (*documents, token)]):
+        for name in reversed([_name_of(document) for document in (*documents, token)]):
             labels = self._labels(name)
             if labels is not None and self._is_of_cluster(labels):
                 self._remove(name)
@@ -190,8 +190,7 @@ class Resources:
         return answer
 
 
-def name_of(document: Mapping[str, Any]) -> str:
-    """Return the name of a resource as tctl takes it: KIND/NAME."""
+def _name_of(document: dict[str, Any]) -> str:
     return f"{document['kind']}/{document['metadata']['name']}"
 
 
