@@ -40,9 +40,13 @@ def test_public_bundle_is_a_spiffe_bundle(teleport: Teleport) -> None:
 
 def test_the_bundle_is_limited_by_address(own_teleport: Teleport) -> None:
     url = f"https://{own_teleport.proxy}/webapi/spiffe/bundle.json"
-    answers = [requests.get(url, verify=str(own_teleport.authority), timeout=10).status_code for _ in range(45)]
-    assert answers[:40] == [200] * 40
-    assert 429 in answers
+    with requests.Session() as client:
+        client.verify = str(own_teleport.authority)
+        # A slow machine gets a few more answers, as one comes back every three seconds.
+        answers = [client.get(url, timeout=10).status_code for _ in range(40)]
+        while answers[-1] == 200 and len(answers) < 80:
+            answers.append(client.get(url, timeout=10).status_code)
+    assert (answers[:40], answers[-1]) == ([200] * 40, 429)
 
 
 def test_the_stand_in_says_what_it_is(teleport: Teleport, platform: Platform) -> None:
