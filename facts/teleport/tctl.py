@@ -70,7 +70,7 @@ def remedy_for(said: str, otherwise: str) -> str:
     """
     if _wants_mfa(said):
         return (
-            "Teleport asks the person behind this session for a second factor, which a program cannot give: use the identity"
-            " of a bot, `--tctl 'tctl -i IDENTITY_FILE --auth-server HOST:PORT'`, or tctl beside Teleport's Auth Service"
+            "Teleport asks for a second factor, which a program cannot give: use the identity of a bot,"
+            " `--tctl 'tctl -i IDENTITY_FILE --auth-server HOST:PORT'`, or tctl beside Teleport's Auth Service"
         )
     return "log in again with `tsh login`" if says_session_ended(said) else otherwise
