@@ -1,4 +1,7 @@
-"""Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly."""
+"""Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly.
+
+Only of a workload identity that carries the suite's label: one that it made, or one whose owner has given it the label.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,11 @@ from facts.errors import NotGiven, ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
+from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.tools import Tctl
+from provision.installing.resources import shown
+from provision.objects import RUN_LABEL
 
 ACCOUNT = "workload.kubernetes.service_account"
 
@@ -47,12 +53,13 @@ class Rules:
             The workload identity as it was.
 
         Raises:
-            NotGiven: There is no admin session.
+            NotGiven: There is no admin session, or the workload identity does not carry the suite's label.
             ProvisioningFailed: tctl refused.
         """
         with self._lock:
             self._resource = f"workload_identity/{name}"
             former, evidence = self._read()
+            self._must_be_labelled(former)
             self._former = former  # before the change: Ctrl-C may come right after Teleport has accepted it
             self._write(without(former, service_account))
             self._narrowed, _ = self._read()
@@ -81,6 +88,19 @@ class Rules:
                     f"remove the condition on {ACCOUNT} that this run added, if it is there",
                 )
             self._former = self._narrowed = None
+
+    def _must_be_labelled(self, identity: dict[str, Any]) -> None:
+        labels = identity["metadata"].get("labels") or {}
+        if RUN_LABEL not in labels:
+            raise NotGiven(
+                expected=f"a workload identity with the label {RUN_LABEL}, whose rules the suite may change for a while",
+                seen=f"{self._resource} with {shown(labels)}",
+                where=f"Teleport {self._resource}",
+                remedy=(
+                    "the suite overwrites no other user's resource: give it that label, with any value, or certify a cluster"
+                    " that the suite makes"
+                ),
+            )
 
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])
@@ -112,7 +132,9 @@ class Rules:
         return answer, evidence
 
     def _refused(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
-        return self._failure(expected, f"exit code {answer.exit_code}: {answer.tail()}", "read the error of tctl")
+        return self._failure(
+            expected, f"exit code {answer.exit_code}: {answer.tail()}", remedy_for(answer.stderr, "read the error of tctl")
+        )
 
     def _failure(self, expected: str, seen: str, remedy: str) -> ProvisioningFailed:
         if self._former is not None:
