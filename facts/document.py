@@ -10,6 +10,7 @@ the body is a Kubernetes list, evidence names the parser of its items (`parse_it
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,6 +60,14 @@ class Absent:
 def decoded(body: str) -> Any:
     """A stored body as a parser wants it: decoded where it is JSON, as text where it is not."""
     return json_or_text(body)
+
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(text: str) -> str:
+    """Text that a program wrote, without the colors for a terminal."""
+    return _COLOR.sub("", text)
 
 
 def damaged(expected: str, seen: str, where: str) -> CouldNotTell:

@@ -26,6 +26,8 @@ def of_proxies(
     *,
     confirmed: str = "",
     held: Iterable[Remark] = (),
+    unclear: Iterable[Problem] = (),
+    settle: str = "",
     measures: Sequence[Measure] = (),
 ) -> Finding:
     """Judge a claim about a fleet, its unread proxies included: one that is down has no identity, any other is unclear.
@@ -36,7 +38,9 @@ def of_proxies(
         fleet: Their proxies.
         problems: Problems of the proxies that were read.
         confirmed: Observation where nothing is wrong.
-        held: Observation of each proxy; those of proxies with a problem are dropped.
+        held: Observation of each proxy; those of proxies with a problem or an open point are dropped.
+        unclear: What could not be determined of proxies that were read.
+        settle: Next step to determine it.
         measures: Numbers that the answer rests on.
     """
     known = {pod.uid: pod for pod in pods}
@@ -47,14 +51,14 @@ def of_proxies(
             down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{_waiting(pod)}"))
         else:
             unread.append(each)
-    wrong = [*problems, *down]
+    wrong, open_points = [*problems, *down], [*unclear, *not_read(unread)]
     return replace(claim, evidence=(*readings(*known.values(), fleet), *claim.evidence)).judged(
         wrong,
         confirmed,
-        held=confirmed_of(held, wrong),
-        unclear=not_read(unread),
+        held=confirmed_of(held, [*wrong, *open_points]),
+        unclear=open_points,
         measures=measures,
-        settle=how_to_read(unread),
+        settle=how_to_read(unread, settle),
     )
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from facts.document import plain
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.recorder import Recorder
@@ -66,7 +67,7 @@ class CommandResult:
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
-            body += f"\n--- standard error ---\n{self.stderr}"
+            body += f"\n--- standard error ---\n{plain(self.stderr)}"
         return evidence_of(
             shown_as or self.line,
             subject,
@@ -92,8 +93,8 @@ class CommandResult:
         return replace(self, stdout=kept.body, evidence=evidence) if kept.parser else replace(self, evidence=evidence)
 
     def tail(self, characters: int = 800) -> str:
-        """The end of its output without secrets, for a message."""
-        said = (self.stderr.strip() or self.stdout.strip()).replace("\r", "")
+        """The end of its output without secrets and colors, for a message."""
+        said = plain(self.stderr.strip() or self.stdout.strip()).replace("\r", "")
         # A secret that is cut in two is harder to tell.
         return redact(said[-characters - LONGEST_SECRET :]).text[-characters:]
 

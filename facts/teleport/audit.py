@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from facts.declared import At, Declared, Flag, Read, Text, mask_of, read
+from facts.declared import At, Declared, Flag, Given, Read, Text, mask_of, read
 from facts.document import damaged, decoded, maybe
-from facts.masks import Lines, keeps, only
+from facts.masks import KEYS, Lines, keeps, only
 from facts.svid import serial_of
 
 ISSUED = "spiffe.svid.issued"
@@ -23,6 +23,7 @@ class IssuedSvid(Declared):
     Attributes:
         serial: As `facts.svid.Certificate.serial` spells it.
         spiffe_id: The whole ID.
+        has_attributes: The event has the attributes that the SVID was issued for; releases before about 17.5 leave them out.
         attested: The workload was attested by Kubernetes.
         namespace: Attribute ``workload.kubernetes.namespace``; empty when not given, as all of these.
         service_account: Attribute ``workload.kubernetes.service_account``.
@@ -32,6 +33,7 @@ class IssuedSvid(Declared):
 
     serial: Annotated[str, At("serial_number"), Read(str, serial_of)]
     spiffe_id: str
+    has_attributes: Annotated[Given, At("attributes"), KEYS]
     attested: Annotated[Flag, At("attributes.workload.kubernetes.attested")]
     namespace: Annotated[Text, At("attributes.workload.kubernetes.namespace")]
     service_account: Annotated[Text, At("attributes.workload.kubernetes.service_account")]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, Time, mask_of, part, read
-from facts.document import damaged, maybe, need
+from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, mask_of, part, read
+from facts.document import damaged, maybe, need, when
 from facts.masks import GIVEN, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
@@ -234,6 +234,8 @@ class WorkloadIdentity(Declared):
         rules: Allow rules, of which one must be met; none means that every caller whose role matches gets it.
         maximum_ttl: Seconds; None when not given, then Teleport takes `DEFAULT_MAXIMUM_TTL`.
         evidence: Ids of the readings.
+        scope: Scope that it belongs to (from 18.8 on), e.g. ``/staging``; its IDs then begin with ``/staging/_/``. Empty
+            for the usual one, which belongs to the whole cluster.
     """
 
     name: Annotated[str, At("metadata.name")]
@@ -242,15 +244,39 @@ class WorkloadIdentity(Declared):
     rules: Annotated[Many[AllowRule], At("spec.rules.allow")]
     maximum_ttl: Annotated[float | None, Field(default=None), At("spec.spiffe.x509.maximum_ttl"), Read(str, _seconds)]
     evidence: tuple[str, ...] = ()
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bot(Declared):
-    """A bot and its roles."""
+    """A bot.
+
+    Attributes:
+        name: Its name.
+        roles: Its roles; a scoped bot has none here.
+        evidence: Ids of the readings.
+        scope: Scope that it belongs to (from 18.8 on); empty for the usual bot, which belongs to the whole cluster.
+    """
 
     name: Annotated[str, At("metadata.name")]
     roles: Annotated[Texts, At("spec.roles")]
     evidence: tuple[str, ...] = ()
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Timestamp(Declared):
+    """A protobuf Timestamp as plain JSON writes it; before about 17.5 the times of bot instances are such."""
+
+    seconds: Annotated[int, Field(ge=0, le=int(datetime.max.replace(tzinfo=UTC).timestamp()))]
+    nanos: Annotated[int, Field(default=0, ge=0, lt=10**9)]
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, str):
+        return when(value, "")
+    time = part(_Timestamp, value)
+    return datetime.fromtimestamp(time.seconds, UTC) + timedelta(microseconds=time.nanos // 1000)
 
 
 def _optional_version(text: str) -> Version | None:
@@ -261,7 +287,7 @@ def _optional_version(text: str) -> Version | None:
 class _Heartbeat(Declared):
     version: Annotated[Version | None, Read(str, _optional_version)] = None
     hostname: str = ""
-    recorded_at: Time | None = None
+    recorded_at: Annotated[datetime | None, Read(Any, _moment), mask_of(_Timestamp)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,28 @@
 """tbot's configuration file, version 2. Source: Teleport's reference of tbot's configuration.
 
-Facts only repeat the file; a judgment decides what is wrong with it. tbot refuses unknown keys at the root and
-ignores them silently inside a service, hence `unknown_keys`.
+Facts only repeat the file; a judgment decides what is wrong with it. tbot ignores unknown keys silently (its releases 17.0
+and 17.1 refuse them, except inside a service), hence `unknown_keys`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from facts.declared import At, Declared, Flag, Only, Read, Selector, Text, mask_of, part, read
 from facts.document import damaged, maybe, parse_yaml
-from facts.masks import KEYS, LEAF, NAME, Decoded, Fields, Mask, yaml_document
+from facts.masks import KEYS, NAME, Decoded, Mask, at, merged, only, yaml_document
 
 DEFAULT_CREDENTIAL_TTL = 3600.0
 DEFAULT_RENEWAL_INTERVAL = 1200.0
+
+LIFETIMES = {"credential_ttl": ("credential_ttl", "certificate_ttl"), "renewal_interval": ("renewal_interval",)}
+"""The two lifetimes, each with the keys that it has or had. tbot refuses a section that has one of them alone."""
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
@@ -29,10 +33,20 @@ _TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*["']?([^\s"',{}]+)""")
 _ROOT_KEYS = frozenset(
     {
         "version", "onboarding", "storage", "services", "outputs", "debug", "auth_server", "proxy_server", "credential_ttl",
-        "certificate_ttl", "renewal_interval", "oneshot", "fips", "diag_addr", "diag_socket_for_updater", "insecure",
-        "join_uri", "scoped",
+        "certificate_ttl", "renewal_interval", "leeway", "oneshot", "fips", "diag_addr", "tracing", "insecure", "join_uri",
+        "scoped",
     }
 )  # fmt: skip
+_SECTION_KEYS: dict[str, frozenset[str]] = {
+    "onboarding.": frozenset(
+        {
+            "token", "ca_path", "ca_pins", "join_method", "azure", "terraform", "gitlab", "bound_keypair", "generic_oidc",
+            "kubernetes",
+        }
+    ),
+    "onboarding.kubernetes.": frozenset({"token_path"}),
+    "tracing.": frozenset({"enabled", "exporter_url", "sampling_rate_per_million", "ca_certs", "keypairs"}),
+}  # fmt: skip
 _SERVICE_KEYS: dict[str, frozenset[str]] = {
     "": frozenset(
         {"type", "name", "listen", "selector", "attestors", "credential_ttl", "renewal_interval", "trust_domains"}
@@ -44,6 +58,11 @@ _SERVICE_KEYS: dict[str, frozenset[str]] = {
         {"read_only_port", "secure_port", "token_path", "ca_path", "skip_verify", "anonymous"}
     ),
 }
+
+
+def _looked_through(ways: Iterable[str]) -> Iterator[Mask]:
+    """Masks that keep the keys of mappings, for the ways to them, each with a dot at its end."""
+    return (at(way.removesuffix("."), KEYS) if way else KEYS for way in ways)
 
 
 def parse_duration(text: str, where: str) -> float:
@@ -93,6 +112,7 @@ class WorkloadApi(Declared):
         kubernetes: The Kubernetes attestor; None when the file does not speak of it.
         credential_ttl: Seconds, the service's own, else the file's, else the default.
         renewal_interval: Seconds, likewise.
+        own_lifetimes: Those of the two that the service has itself.
     """
 
     listen: Text
@@ -107,17 +127,12 @@ class WorkloadApi(Declared):
     ]
     credential_ttl: Annotated[float, Read(Any, _seconds)]
     renewal_interval: Annotated[float, Read(Any, _seconds)]
+    own_lifetimes: tuple[str, ...] = ()
 
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:
         """Unknown keys stay, in each mapping that is looked through for them."""
-        kept = fields.merged(Fields({"type": LEAF}))
-        for way in _SERVICE_KEYS:
-            inner: Mask = KEYS
-            for key in reversed([key for key in way.split(".") if key]):
-                inner = Fields({key: inner})
-            kept = kept.merged(inner)
-        return kept
+        return merged(fields, only("type", *chain(*LIFETIMES.values())), *_looked_through(_SERVICE_KEYS))
 
     @property
     def socket_path(self) -> str:
@@ -136,9 +151,15 @@ class _Lifetimes(Declared):
         if not isinstance(service, Mapping):
             return service
         own = {key: value for key, value in service.items() if value not in (None, "")}
+        own["own_lifetimes"] = _given(own)
         ttls = (self.credential_ttl, self.certificate_ttl, DEFAULT_CREDENTIAL_TTL)
         intervals = (self.renewal_interval, DEFAULT_RENEWAL_INTERVAL)
         return {"credential_ttl": _first(ttls), "renewal_interval": _first(intervals), **own}
+
+
+def _given(section: Mapping[str, Any]) -> tuple[str, ...]:
+    """Lifetimes that a section of the file has, under the present name or an older one."""
+    return tuple(name for name, keys in LIFETIMES.items() if any(section.get(key) not in (None, "") for key in keys))
 
 
 def _first(seconds: tuple[float | None, ...]) -> str:
@@ -159,16 +180,20 @@ class TbotConfig(Declared):
     """The whole file.
 
     Attributes:
+        version: ``v2``; empty when not given, which tbot takes for ``v1``.
         proxy_server: HOST:PORT, empty when not given.
         token: Name of the join token.
         join_method: E.g. ``kubernetes``.
         token_path: ``onboarding.kubernetes.token_path``, empty when not given.
         insecure: Whether tbot takes any certificate for that of Teleport.
-        services: Services of type workload-identity-api.
+        services: Services of type workload-identity-api, those under ``outputs`` last.
         unknown_keys: Keys that tbot's reference does not have, as dotted paths; a misspelt ``attestor`` is one.
+        own_lifetimes: Those of ``credential_ttl`` and ``renewal_interval`` that the file has for all of tbot.
+        scoped: tbot expects its bot to belong to a scope.
         evidence: Ids of the readings.
     """
 
+    version: Text
     proxy_server: Text
     token: Annotated[Text, At("onboarding.token"), NAME]
     join_method: Annotated[Text, At("onboarding.join_method")]
@@ -178,12 +203,14 @@ class TbotConfig(Declared):
         tuple[WorkloadApi, ...], Field(default=()), At("services", "outputs"), Only(WorkloadApi, _is_workload_api)
     ]
     unknown_keys: tuple[str, ...]
+    own_lifetimes: tuple[str, ...]
+    scoped: Flag
     evidence: tuple[str, ...] = ()
 
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:
         """Keys that tbot does not know stay, and those of settings that are not judged."""
-        return fields.merged(mask_of(_Lifetimes)).merged(KEYS)
+        return merged(fields, mask_of(_Lifetimes), KEYS, *_looked_through(_SECTION_KEYS))
 
 
 KEPT = Decoded(yaml_document, mask_of(TbotConfig))
@@ -220,18 +247,20 @@ def parse_tbot_config(file: Any, evidence: tuple[str, ...] = (), where: str = "t
     """
     document = parse_yaml(file, where) if isinstance(file, str) else file
     lifetimes = read(_Lifetimes, document, where)
-    key = "services" if "services" in document else "outputs"
-    services = document.get(key)
-    listed = [lifetimes.of(service) for service in services] if isinstance(services, list) else services
-    config = read(TbotConfig, {**document, key: listed}, where, unknown_keys=(), evidence=evidence)
+    sections = [(key, maybe(document, key, list[Any](), where)) for key in ("services", "outputs")]
+    listed = [lifetimes.of(service) for _key, services in sections for service in services]
+    found = {"unknown_keys": (), "own_lifetimes": _given(document), "evidence": evidence}
+    config = read(TbotConfig, {**document, "services": listed}, where, **found)
     unknown = [str(name) for name in document if name not in _ROOT_KEYS]
-    for index, service in enumerate(services or ()):
-        if _is_workload_api(service):
-            unknown += [f"{key}[{index}].{name}" for name in _unknown_in(service, where)]
+    unknown += _unknown_in(document, _SECTION_KEYS, where)
+    for key, services in sections:
+        for index, service in enumerate(services):
+            if _is_workload_api(service):
+                unknown += [f"{key}[{index}].{name}" for name in _unknown_in(service, _SERVICE_KEYS, where)]
     return replace(config, unknown_keys=tuple(unknown))
 
 
-def _unknown_in(service: Any, where: str) -> Iterator[str]:
-    for way, known in _SERVICE_KEYS.items():
-        here = maybe(service, [key for key in way.split(".") if key], dict[str, Any](), where)
+def _unknown_in(section: Any, keys: Mapping[str, frozenset[str]], where: str) -> Iterator[str]:
+    for way, known in keys.items():
+        here = maybe(section, [key for key in way.split(".") if key], dict[str, Any](), where)
         yield from (f"{way}{key}" for key in here if key not in known)

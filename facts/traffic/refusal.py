@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote
 
+from facts.document import plain
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -47,6 +48,12 @@ GRPC_STATUS = (
     "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 )  # fmt: skip
 """Names of the gRPC status codes, by code."""
+
+# tbot says so when it could not ask Teleport; it puts no status of its own on any error, so that the code is UNKNOWN.
+_TELEPORT_UNREACHED = re.compile(
+    r"connection refused|connection reset|connection error|no such host|i/o timeout|deadline exceeded|error while dialing",
+    re.IGNORECASE,
+)
 
 # What Envoy itself writes for a stream that never reached the server, or that the server left without a word.
 _NOT_THE_SERVERS = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
@@ -110,13 +117,14 @@ def of_sds(code: int, message: str) -> AttemptOutcome:
     """The outcome of an SDS stream that ended.
 
     Args:
-        code: gRPC status code; 14 is what Envoy writes when it reached no server.
+        code: gRPC status code; 14 is what Envoy writes when it reached no server, 2 is what tbot answers to whatever it
+            refuses.
         message: gRPC status message.
     """
     status = GRPC_STATUS[code] if 0 <= code < len(GRPC_STATUS) else str(code)
     if status in _NOT_THE_SERVERS:
         return AttemptOutcome(AttemptEnd.NO_SOCKET if _UNREACHED.search(message) else AttemptEnd.OTHER, status, message)
-    if status == "UNIMPLEMENTED":
+    if status == "UNIMPLEMENTED" or (status == "UNKNOWN" and _TELEPORT_UNREACHED.search(message)):
         return AttemptOutcome(AttemptEnd.OTHER, status, message)
     return AttemptOutcome(AttemptEnd.SDS, status, message, reason_of(message))
 
@@ -186,6 +194,7 @@ def of_tbots_log(log: str) -> AttemptOutcome:
     Args:
         log: Its whole log.
     """
+    log = plain(log)
     if reason_of(log) is Because.NO_ALLOW_RULE:
         # The layers of the error may stand on lines of their own; the innermost is the one that counts.
         line = next(line for line in log.splitlines() if reason_of(line) is Because.NO_ALLOW_RULE)

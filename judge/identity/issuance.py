@@ -73,6 +73,13 @@ def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str
     return sidecars.judged(claim, problems, lambda p: "a native sidecar" if p.pod.uid in native else "a classic sidecar")
 
 
+WITHOUT_ATTRIBUTES = (
+    "Teleport's Auth Service writes the attributes of workloads into its audit events from about 17.5 on (teleport#53016):"
+    " upgrade it, then let the certificates be renewed"
+)
+"""Next step where an audit event does not tell the workload that a certificate was issued for."""
+
+
 def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Finding:
     """ID-10: Teleport's audit log has the issuance of each serial in use, with the attributes of the pod that uses it.
 
@@ -89,8 +96,15 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
         by_serial.setdefault(event.serial, []).append(event)
     # Without any event for a certificate of Teleport, the log itself is missing.
     nothing = "" if trail.issued else "audit-events-not-collected"
-    problems = [each for proxy in sidecars.fleet.proxies for each in _trail_problems(proxy, by_serial, nothing)]
-    return sidecars.judged(claim, problems, lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}")
+    proxies = sidecars.fleet.proxies
+    silent = [p for p in proxies if p.leaf and any(not e.has_attributes for e in by_serial.get(p.leaf.serial, ()))]
+    return sidecars.judged(
+        claim,
+        [each for proxy in proxies for each in _trail_problems(proxy, by_serial, nothing)],
+        lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}",
+        unclear=[problem(proxy, "the event of its certificate has no attributes") for proxy in silent],
+        settle=WITHOUT_ATTRIBUTES,
+    )
 
 
 def _trail_problems(proxy: ProxyIdentity, by_serial: Mapping[str, Sequence[IssuedSvid]], nothing: str) -> list[Problem]:
@@ -116,8 +130,11 @@ def _differences(proxy: ProxyIdentity, event: IssuedSvid) -> list[str]:
         ("pod", event.pod_name, pod.name),
         ("pod uid", event.pod_uid, pod.uid),
     )
+    about = [] if (event.spiffe_id,) == proxy.spiffe_ids else [f"is about {event.spiffe_id}"]
+    if not event.has_attributes:
+        return about
     return [
         *([] if event.attested else ["says that Kubernetes did not attest the workload"]),
-        *([] if (event.spiffe_id,) == proxy.spiffe_ids else [f"is about {event.spiffe_id}"]),
+        *about,
         *(f"names the {what} {audited or '(none)'}, not {own}" for what, audited, own in attributes if audited != own),
     ]

@@ -272,6 +272,9 @@ class ObservedProxies:
         problems: Iterable[Problem],
         held: Callable[[ProxyIdentity], str],
         measures: Sequence[Measure] = (),
+        *,
+        unclear: Iterable[Problem] = (),
+        settle: str = "",
     ) -> Finding:
         """Judge a claim about them, see `of_proxies`.
 
@@ -280,9 +283,13 @@ class ObservedProxies:
             problems: Problems of the proxies that were read.
             held: Observation of a proxy without a problem.
             measures: Numbers that the answer rests on.
+            unclear: What could not be determined of proxies that were read.
+            settle: Next step to determine it.
         """
         observed = each_of(self.fleet.proxies, held)
-        return of_proxies(claim, self.pods, self.fleet, problems, held=observed, measures=measures)
+        return of_proxies(
+            claim, self.pods, self.fleet, problems, held=observed, measures=measures, unclear=unclear, settle=settle
+        )
 
 
 def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from facts.document import when
+from facts.document import Absent, when
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
@@ -17,8 +17,9 @@ from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import BotInstance
+from facts.teleport.resources import Bot, BotInstance
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_config import LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
@@ -27,6 +28,9 @@ from judge.install.probes import held_on, of_probes, on_node
 
 LONGEST_TOKEN = 1800
 """Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
+
+CONFIG_VERSION = "v2"
+"""The only version of tbot's configuration that has services."""
 
 OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Fields that hold the name or the address of the node that a pod runs on."""
@@ -100,7 +104,11 @@ def ready_on_every_node(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: dat
 
 
 def configuration_problems(
-    tbot: Tbot, cluster_name: str, socket_directories: Sequence[str], kubernetes_type: str = "static_jwks"
+    tbot: Tbot,
+    cluster_name: str,
+    socket_directories: Sequence[str],
+    kubernetes_type: str = "static_jwks",
+    bot: Bot | Absent | None = None,
 ) -> list[Problem]:
     """Problems by the settings of tbot that break joining or attestation, each with its effect.
 
@@ -109,6 +117,7 @@ def configuration_problems(
         cluster_name: Teleport's cluster name.
         kubernetes_type: Type of the join token; with ``in_cluster`` Teleport accepts the pod's usual token, of any lifetime.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
+        bot: Its bot; None without an admin session.
     """
     config = tbot.config
 
@@ -118,14 +127,15 @@ def configuration_problems(
     def specified(said: str, cause: str = "") -> Problem:
         return Problem(tbot.daemon_set.ref, said, cause, tbot.evidence)
 
-    # Keys inside a service have their index in their path.
     found = [
-        setting(
-            f"it has the unknown key {key}: tbot {'silently ignores it' if '[' in key else 'does not start with it'}",
-            "attestor-misspelt" if "attestor" in key else "",
-        )
+        setting(f"it has the unknown key {key}: tbot silently ignores it", "attestor-misspelt" if "attestor" in key else "")
         for key in config.unknown_keys
     ]
+    found += [setting(said, "tbot-config-refused") for said in _refusals(config)]
+    if bot is not None and not isinstance(bot, Absent) and config.scoped != bool(bot.scope):
+        belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
+        said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
+        found.append(Problem(_config_map(tbot), said, "tbot-scope-differs", readings(tbot, bot)))
     if not config.services:
         return [*found, setting("it has no service of type workload-identity-api, so that there is no socket")]
     service = config.services[0]
@@ -151,6 +161,27 @@ def configuration_problems(
             found.append(specified(said, "socket-path-differs"))
     if kubernetes_type != "in_cluster":
         found += [specified(said, cause) for said, cause in _token_file_problems(tbot, cluster_name)]
+    return found
+
+
+def _refusals(config: TbotConfig) -> list[str]:
+    """Settings with which tbot does not start, or starts without its services."""
+    found = []
+    if config.version != CONFIG_VERSION:
+        takes = f"version is {config.version}" if config.version else "it has no version, which tbot takes for v1"
+        found.append(f"{takes}: tbot 17 and 18 drop the services of such a file, tbot 19 does not start with it")
+    sections = {"the file": config.own_lifetimes, **{f"the service at {s.listen}": s.own_lifetimes for s in config.services}}
+    found += [
+        f"{section} has {own[0]} alone: tbot takes both lifetimes or none"
+        for section, own in sections.items()
+        if len(own) == 1
+    ]
+    found += [
+        f"the service at {service.listen} asks for {service.credential_ttl:g} s and renews after"
+        f" {service.renewal_interval:g} s: tbot refuses a life that is shorter than the interval"
+        for service in config.services
+        if len(service.own_lifetimes) == len(LIFETIMES) and service.credential_ttl < service.renewal_interval
+    ]
     return found
 
 
@@ -187,14 +218,25 @@ def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]
 
 
 def configuration_is_sound(
-    tbot: Tbot, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str], kubernetes_type: str = "static_jwks"
+    tbot: Tbot,
+    cluster_name: str,
+    pods: Sequence[Pod],
+    evidence: Sequence[str],
+    kubernetes_type: str = "static_jwks",
+    *,
+    bot: Bot | Absent | None = None,
 ) -> Finding:
-    """INST-13, second part: no setting that breaks joining or attestation."""
+    """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`."""
     directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
     expected = "no setting of tbot to break joining or attestation"
-    return Claim("INST-13", expected, f"{tbot.daemon_set.ref} and {_config_map(tbot)}", (*tbot.evidence, *evidence)).judged(
-        configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type),
+    where = f"{tbot.daemon_set.ref} and {_config_map(tbot)}"
+    said = "scoped is true; whether its bot belongs to a scope is unknown"
+    unclear = [Problem(_config_map(tbot), said, evidence=tbot.evidence)] if tbot.config.scoped and bot is None else []
+    return Claim("INST-13", expected, where, (*readings(tbot, bot), *evidence)).judged(
+        configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
+        unclear=unclear,
+        settle="supply an admin session, so that the suite can read the bot",
     )
 
 

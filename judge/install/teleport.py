@@ -154,7 +154,10 @@ def _bot_problems(token: JoinToken, bot: Bot | Absent, role: str) -> list[Proble
     found = []
     if bot.name != token.bot_name:
         found.append(_wrong(token, f"it is for the bot {token.bot_name or '(none)'}, not for {bot.name}"))
-    if role not in bot.roles:
+    if bot.scope:
+        said = f"it belongs to the scope {bot.scope}, and a bot of a scope cannot have the role {role}"
+        found.append(_wrong(bot, said, "bot-scoped"))
+    elif role not in bot.roles:
         found.append(_wrong(bot, f"it has the roles {listed(bot.roles)}, not {role}", "bot-without-role"))
     return found
 
@@ -250,6 +253,10 @@ def id_template_is_istios(identity: WorkloadIdentity | Absent, template: str = I
 def template_problems(identity: WorkloadIdentity, wanted: str = ISTIO_ID) -> list[Problem]:
     """A problem unless an identity's template builds IDs in Istio's form."""
     template = identity.spiffe_id
+    if identity.scope:
+        begin = f"{identity.scope.rstrip('/')}/_/"
+        said = f"it belongs to the scope {identity.scope}: its IDs begin with {begin} whatever its template"
+        return [_wrong(identity, said, "identity-scoped")]
     if _packed(template) == _packed(wanted):
         return []
     if template.endswith("/"):

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
 
 class Kind(Enum):
-    """What sort of refusal it is, with the gRPC code a workload sees and the HTTP status between our programs."""
+    """What sort of refusal it is; the value is the HTTP status between our programs."""
 
-    BAD_PARAMETER = (3, 400)
-    NOT_FOUND = (5, 404)
-    ALREADY_EXISTS = (6, 409)
-    ACCESS_DENIED = (7, 403)
-    COMPARE_FAILED = (9, 412)
-    NOT_IMPLEMENTED = (12, 501)
-    CONNECTION_PROBLEM = (14, 503)
-
-    @property
-    def grpc_code(self) -> int:
-        """The gRPC status code."""
-        return self.value[0]
+    BAD_PARAMETER = 400
+    ACCESS_DENIED = 403
+    NOT_FOUND = 404
+    ALREADY_EXISTS = 409
+    COMPARE_FAILED = 412
+    LIMIT_EXCEEDED = 429
+    NOT_IMPLEMENTED = 501
+    CONNECTION_PROBLEM = 503
 
     @property
     def http_status(self) -> int:
         """The HTTP status."""
-        return self.value[1]
+        return self.value
 
 
 class Refusal(Exception):
@@ -39,13 +35,17 @@ class Refusal(Exception):
     """
 
     def __init__(self, kind: Kind, *messages: str) -> None:
-        super().__init__("\n\t".join(messages))
+        super().__init__(tree(messages))
         self.kind = kind
         self.messages = messages
 
     def within(self, message: str) -> Refusal:
         """The same refusal as seen one layer further out."""
         return Refusal(self.kind, message, *self.messages)
+
+    def on_terminal(self) -> str:
+        """The text that a program ends with: its prefix is red whether a terminal reads it or not, an empty line follows."""
+        return f"\x1b[31mERROR: \x1b[0m{self}\n"
 
     def to_document(self) -> dict[str, Any]:
         """The refusal as JSON for the wire."""
@@ -55,6 +55,11 @@ class Refusal(Exception):
     def from_document(cls, document: dict[str, Any]) -> Refusal:
         """The refusal that :meth:`to_document` described."""
         return cls(Kind[document["kind"]], *document["messages"])
+
+
+def tree(messages: Sequence[str]) -> str:
+    """The layers of an error, each on a line of its own and one tab further in than the one around it."""
+    return "\n".join("\t" * depth + message for depth, message in enumerate(messages))
 
 
 @contextmanager

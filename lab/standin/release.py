@@ -33,6 +33,31 @@ class Release:
         """
         return self < Release(17, 7, 14) or Release(18, 0, 0) <= self < Release(18, 6, 4)
 
+    @property
+    def refuses_unknown_keys(self) -> bool:
+        """Whether tbot refuses keys that it does not know; later releases ignore them without a word."""
+        return self < Release(17, 2, 0)
+
+    @property
+    def migrates_first_version(self) -> bool:
+        """Whether tbot takes a configuration of version 1, to which a missing version amounts, and drops its services."""
+        return self < Release(19, 0, 0)
+
+    @property
+    def audits_attributes(self) -> bool:
+        """Whether the audit event of an SVID has the attributes that it was issued for (gravitational/teleport#53016)."""
+        return self >= Release(17, 5, 0)
+
+    @property
+    def writes_protobuf_json(self) -> bool:
+        """Whether bot instances are printed with RFC 3339 times, not seconds and nanos (gravitational/teleport#55163)."""
+        return self >= Release(17, 5, 0)
+
+    @property
+    def names_bot_before_user(self) -> bool:
+        """Whether the error for a missing bot has a layer of its own around the one about the bot's user."""
+        return self >= Release(19, 0, 0)
+
 
 def current() -> Release:
     """The release named by the environment variable ``STANDIN_VERSION``, by default the first 18.x with the SDS fix.

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _start(everywhere)
     except Refusal as refusal:
-        print(f"ERROR: {refusal}", file=sys.stderr)
+        print(refusal.on_terminal(), file=sys.stderr)
         return 1
     return 0
 
@@ -72,7 +72,7 @@ def _start(options: argparse.Namespace) -> None:
     _log.info(f"Initializing tbot v{version} ({release.NOTICE})", version=str(version))
     from lab.standin.agent import config as config_file  # noqa: PLC0415
 
-    config = config_file.load(Path(options.config), insecure=options.insecure, diag_addr=options.diag_addr)
+    config = config_file.load(Path(options.config), version, insecure=options.insecure, diag_addr=options.diag_addr)
     if config.debug and not options.debug:
         logs.configure(debug=True, form=options.log_format)
     from lab.standin.agent.process import serve  # noqa: PLC0415

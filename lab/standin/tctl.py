@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(_admin(everywhere), options)
     except Refusal as refusal:
-        print(f"ERROR: {refusal}", file=sys.stderr)
+        print(refusal.on_terminal(), file=sys.stderr)
         return 1
     return 0
 
@@ -156,9 +156,6 @@ def _bots_update(admin: _Admin, options: argparse.Namespace) -> None:
 def _instances_ls(admin: _Admin, options: argparse.Namespace) -> None:
     instances = admin.call("get", kind="bot_instance", name=None)["documents"]
     instances = [entry for entry in instances if options.name in (None, entry["spec"]["bot_name"])]
-    if options.format != "text":
-        _show(instances, options.format, separate=False)
-        return
     rows = []
     for entry in instances:
         beat = (entry["status"].get("latest_heartbeats") or [{}])[-1]
@@ -252,7 +249,6 @@ def _bots(bots: Any) -> None:
     instances = bots.add_parser("instances", help="what has joined as a bot").add_subparsers(required=True)
     listing = instances.add_parser("ls", help="list bot instances", aliases=["list"])
     listing.add_argument("name", nargs="?")
-    listing.add_argument("--format", choices=("text", "json"), default="text")
     listing.set_defaults(run=_instances_ls)
 
 

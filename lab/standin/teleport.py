@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except Refusal as refusal:
-        print(f"ERROR: {refusal}", file=sys.stderr)
+        print(refusal.on_terminal(), file=sys.stderr)
         return 1
     return 0
 

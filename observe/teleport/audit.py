@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from errno import ENOENT
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +35,7 @@ class AuditEvents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventFiles:
-    """Audit events in a file, or in the files ``*.log`` below a directory (Teleport writes one a day)."""
+    """Audit events in a file, or in the files ``*.log`` below a directory (Teleport writes one for each host and day)."""
 
     path: Path
 
@@ -46,9 +47,7 @@ class EventFiles:
     def lines(self) -> Iterator[str]:
         """All lines; see `AuditEvents.lines`."""
         try:
-            # Teleport's events.log is a link to the newest of them.
-            files = sorted({p.resolve() for p in self.path.rglob("*.log")}) if self.path.is_dir() else [self.path]
-            for file in files:
+            for file in self._files():
                 with file.open(encoding="utf-8", errors="replace") as opened:
                     yield from opened
         except OSError as error:
@@ -58,6 +57,22 @@ class EventFiles:
                 where=f"setting audit_events: {self.path}",
                 remedy="name the file or directory that Teleport's events are written to, readable for this user",
             ) from error
+
+    def _files(self) -> list[Path]:
+        """The file itself, or the files below the directory, by name.
+
+        Raises:
+            OSError: There is none. Teleport's ``events.log`` is an absolute link to the newest file; in a copy of the
+                directory it leads nowhere.
+        """
+        if not self.path.is_dir():
+            return [self.path]
+        files = sorted({path.resolve() for path in self.path.rglob("*.log") if path.is_file()})
+        if not files:
+            links = [str(path) for path in self.path.rglob("*.log")]
+            seen = f"only links that lead nowhere: {', '.join(links)}" if links else "no file called *.log"
+            raise FileNotFoundError(ENOENT, seen, str(self.path))
+        return files
 
 
 def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Recorder) -> AuditTrail:

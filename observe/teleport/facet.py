@@ -103,6 +103,10 @@ class TeleportFacet:
         name = self._bot_name()
         return self.cluster.once(BOT, lambda: self.session().bot(name))
 
+    def known_bot(self) -> Bot | Absent | None:
+        """The bot; None without an admin tctl."""
+        return self.bot() if self.session().has_admin else None
+
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
         """Instances of tbot's bot; None without an admin tctl."""
         if not self.session().has_admin:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import re
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,8 +35,10 @@ from facts.teleport.resources import (
     parse_workload_identities,
     parse_workload_identity,
 )
+from facts.teleport.tctl import remedy_for, says_absent, says_session_ended
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
+from observe.wait import NotYet, Pace, eventually
 from observe.web import get, trust
 from settings import DEFAULT_SIZES
 
@@ -45,18 +47,24 @@ T = TypeVar("T")
 LIMIT = DEFAULT_SIZES.teleport
 """Bytes that one answer may have where the caller has no setting."""
 
-_NOT_THERE = re.compile(r"^ERROR:.*(?:not found|doesn't exist|does not exist)", re.IGNORECASE | re.MULTILINE)
-"""tctl's own words for a resource that does not exist. Docker, kubectl and shells say `not found` of other things."""
-
 _CANNOT_RUN = (126, 127)
 """Exit codes of a shell or container runtime that could not start tctl."""
 
-_NO_SESSION = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)
+REFILL = 3.0
+"""Seconds after which Teleport's proxy takes one more request for the bundle: it allows 20 a minute from one address."""
+
+PATIENCE = 3
+"""Timeouts of one request that the suite waits while the proxy answers that there were too many (HTTP 429)."""
 
 
-def is_not_there(result: CommandResult) -> bool:
-    """Return whether tctl says that the resource does not exist."""
-    return result.exit_code not in (0, *_CANNOT_RUN) and bool(_NOT_THERE.search(result.stderr))
+def is_not_there(result: CommandResult, name: str) -> bool:
+    """Return whether tctl says that a resource does not exist.
+
+    Args:
+        result: Answer of tctl.
+        name: Name of the resource, without its kind.
+    """
+    return result.exit_code not in (0, *_CANNOT_RUN) and says_absent(result.stderr, name)
 
 
 class TeleportSession:
@@ -170,7 +178,7 @@ class TeleportSession:
         result, evidence = self._ask(["status"], ObjectRef("Teleport", "status"), parse_status)
         if result.exit_code != 0:
             said = f"exit code {result.exit_code}: {result.tail()}"
-            return NoSession(said, bool(_NO_SESSION.search(result.stderr)), (evidence,))
+            return NoSession(said, says_session_ended(result.stderr), (evidence,))
         return parse_status(result.stdout, (evidence,))
 
     def token(self, name: str) -> JoinToken | Absent:
@@ -207,8 +215,6 @@ class TeleportSession:
 
     def _every(self, kind: str, parse: Callable[..., tuple[T, ...]]) -> tuple[T, ...]:
         result, evidence = self._ask(["get", kind, "--format=json"], ObjectRef("Teleport", kind), parse)
-        if is_not_there(result):
-            return ()
         self._must_have_worked(result)
         return parse(decoded(result.stdout), (evidence,))
 
@@ -216,7 +222,7 @@ class TeleportSession:
         subject = ObjectRef("Teleport", f"{kind}/{name}")
         result, evidence = self._ask(["get", f"{kind}/{name}", "--format=json"], subject, parse)
         nothing = result.exit_code == 0 and decoded(result.stdout) == []
-        if nothing or is_not_there(result):
+        if nothing or is_not_there(result, name):
             return Absent(subject, (evidence,))
         self._must_have_worked(result)
         return parse(decoded(result.stdout), evidence=(evidence,))
@@ -231,20 +237,17 @@ class TeleportSession:
     def _must_have_worked(result: CommandResult) -> None:
         if result.exit_code == 0:
             return
-        expired = bool(_NO_SESSION.search(result.stderr))
         raise CouldNotTell(
             expected="tctl to answer",
             seen=f"exit code {result.exit_code}: {result.tail()}",
             where=result.line,
-            remedy="log in again with `tsh login`"
-            if expired
-            else "check the session with `tctl status`, and what it may read",
+            remedy=remedy_for(result.stderr, "check the session with `tctl status`, and what it may read"),
         )
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
-    def _get(self, path: str, parse: Callable[..., object]) -> tuple[Any, str]:
-        url = f"https://{self.proxy}{path}"
+    def _answer(self, path: str, url: str) -> tuple[int, str]:
+        """Status and body of an answer; that there were too many requests is none yet."""
         try:
             status, body = get(
                 self._host, self._port, path,
@@ -264,6 +267,18 @@ class TeleportSession:
                 where=url,
                 remedy="check the address (--teleport-proxy) and that this machine may reach it",
             ) from error
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise NotYet(f"HTTP {status}: {body.strip()[:200]}")
+        return status, body
+
+    def _get(self, path: str, parse: Callable[..., object]) -> tuple[Any, str]:
+        url = f"https://{self.proxy}{path}"
+        status, body = eventually(
+            f"Teleport's proxy answers GET {url}",
+            lambda: self._answer(path, url),
+            Pace(PATIENCE * self._timeout, REFILL),
+            remedy="Teleport limits requests by address: find what else asks it from there, or try again in a minute",
+        )
         recorded = evidence_of(
             f"GET {url}",
             ObjectRef("Teleport", self.proxy),

@@ -13,6 +13,7 @@ from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, Pha
 from facts.proxies.identity import ProxyIdentity
 from facts.recorder import KeptInMemory, Recorder
 from facts.teleport.resources import NoSession
+from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_fleet
@@ -30,6 +31,9 @@ KIND = "rotation"
 
 UNDER_WAY = Change(System.TELEPORT, KIND, "spiffe", (Field(("phase",), STANDBY, "under way"),))
 """The change that a rotation is to Teleport until it ends."""
+
+BUNDLE_INTERVAL = 1.0
+"""Seconds between two readings of Teleport's bundle: its proxy allows 40 at once and then 20 a minute from one address."""
 
 Lacks = Callable[[ProxyIdentity], str]
 """Returns what a proxy lacks of the state that the suite waits for; empty where it lacks nothing."""
@@ -88,7 +92,7 @@ class Rotation:
             NotGiven: There is no admin session.
             CouldNotTell: The session does not work, or a rotation is under way.
         """
-        phase = self._phase()
+        phase = phase_of(self._teleport)
         if phase != STANDBY:
             raise CouldNotTell(
                 expected="no rotation of the SPIFFE authority to be under way",
@@ -128,7 +132,7 @@ class Rotation:
             return known
 
         try:
-            return eventually(f"Teleport publishes {told(wanted.trusted)}", look, Pace(timeout))
+            return eventually(f"Teleport publishes {told(wanted.trusted)}", look, Pace(timeout, BUNDLE_INTERVAL))
         except CouldNotTell:  # the step reads and judges it again, as with `is_followed`
             return generations
 
@@ -167,7 +171,7 @@ class Rotation:
             return False
         published = self._teleport.bundle().authorities
         present, generations = Generations(published), self._generations.with_new(published)
-        phase = self._phase()
+        phase = phase_of(self._teleport)
         if phase != STANDBY:
             if phase != ROLLBACK:
                 self.enter(ROLLBACK)
@@ -185,17 +189,6 @@ class Rotation:
         self._originals.forget(self._kept)
         self._entered = False
         return True
-
-    def _phase(self) -> str:
-        status = self._teleport.status()
-        if isinstance(status, NoSession):
-            raise CouldNotTell(
-                expected="tctl status to print the phase of the SPIFFE authority",
-                seen=status.said,
-                where="tctl status",
-                remedy="log in again with `tsh login`" if status.expired else "check the session with `tctl status`",
-            )
-        return status.spiffe_phase
 
     def _await(
         self, what: str, lacks: Lacks, pace: Pace, uids: Collection[str], remedy: str = "look at the last observation"
@@ -219,6 +212,23 @@ class Rotation:
         return frozenset(done)
 
 
+def phase_of(teleport: TeleportSession) -> str:
+    """Return the phase of Teleport's SPIFFE authority; empty where `tctl status` names none.
+
+    Raises:
+        CouldNotTell: The session does not work.
+    """
+    status = teleport.status()
+    if isinstance(status, NoSession):
+        raise CouldNotTell(
+            expected="tctl status to print the phase of the SPIFFE authority",
+            seen=status.said,
+            where="tctl status",
+            remedy="log in again with `tsh login`" if status.expired else "check the session with `tctl status`",
+        )
+    return status.spiffe_phase
+
+
 def enter_phase(tctl: Callable[[Sequence[str]], CommandResult], recorder: Recorder, phase: str) -> None:
     """Take Teleport's rotation to a phase.
 
@@ -233,7 +243,7 @@ def enter_phase(tctl: Callable[[Sequence[str]], CommandResult], recorder: Record
             expected=f"Teleport's rotation to enter the phase {phase}",
             seen=f"exit code {answer.exit_code}: {answer.tail()}",
             where=answer.line,
-            remedy="check the state of the rotation: tctl status",
+            remedy=remedy_for(answer.stderr, "check the state of the rotation: tctl status"),
         )
 
 

@@ -63,7 +63,7 @@ def lint_causes(listed_in: Path, causes: Collection[str], faults: Iterable[Fault
         faults: All faults.
     """
     faults, entries = list(faults), read_listed(listed_in)
-    named = {fault.cause: fault.name for fault in faults}
+    named = {cause: fault.name for fault in faults for cause in (fault.cause, *fault.further_causes)}
     listed = {cause for cause, _ in entries}
     for fault in faults:
         if fault.cause not in causes:

@@ -68,7 +68,7 @@ class Scene:
     @property
     def teleport(self) -> Resources:
         """Resources of Teleport; creating one replaces the former."""
-        return Resources(self.installation.authority, self.installation.run_id, self.recorder, replace=True)
+        return Resources(self.installation.authority, self.installation.run_id, self.recorder)
 
     @property
     def rollout(self) -> Pace:

@@ -65,7 +65,7 @@ def page(
         lines.append(f"| {requirement.id} | {names or without.get(requirement.id, '–')} |")
     lines += ["", "## Which fault has which cause", "", "| cause | faults |", "|---|---|"]
     for cause in causes:
-        names = ", ".join(link(fault) for fault in faults if fault.cause == cause)
+        names = ", ".join(link(fault) for fault in faults if cause in (fault.cause, *fault.further_causes))
         lines.append(f"| {cause} | {names or causes_without.get(cause, '–')} |")
     lines += ["", "## One by one"]
     for fault in faults:

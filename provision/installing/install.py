@@ -272,12 +272,9 @@ class Installer:
 
     def _start_teleport(self) -> None:
         self._authority = self._existing_teleport() if self._settings.tctl else self._own_teleport()
-        # Only in its own Teleport can the suite be sure that a resource of the same name is its own.
-        own = isinstance(self._authority, OwnTeleport)
         self._resources = Resources(
-            self._authority, self.run_id, self._recorder,
-            replace=own, cluster=self._settings.kind_name, reuse=self._settings.reuse,
-        )  # fmt: skip
+            self._authority, self.run_id, self._recorder, cluster=self._settings.kind_name, reuse=self._settings.reuse
+        )
 
     def _existing_teleport(self) -> TeleportCluster:
         settings = self._settings
@@ -451,7 +448,7 @@ def _remove_all(settings: Settings, directory: Path, recorder: Recorder) -> None
     def remove_resources() -> None:
         existing = teleport.noted_existing(directory, command_timeout=settings.patience.command)
         if existing is not None:
-            Resources(existing, "", recorder, replace=False, cluster=settings.kind_name).remove_kept()
+            Resources(existing, "", recorder, cluster=settings.kind_name).remove_kept()
 
     in_docker = [lambda: teleport.remove_all(settings.kind_name), kind.remove]
     _all_of([remove_resources, lambda: _all_in_docker(in_docker)])

@@ -1,4 +1,8 @@
-"""The suite's resources in Teleport: role, bot, workload identity, and the join token with this cluster's keys."""
+"""The suite's resources in Teleport: role, bot, workload identity, and the join token with this cluster's keys.
+
+In a Teleport that the suite did not start, a resource without the suite's label is another user's: the suite neither
+overwrites nor removes it. Teleport itself does not protect it, because `tctl create` of a token overwrites unasked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from facts.recorder import Recorder
+from facts.teleport.tctl import remedy_for, says_not_created
 from observe.command import CommandResult
 from observe.teleport.session import is_not_there
 from provision.installing.teleport import CLUSTER_LABEL, TeleportCluster
@@ -27,9 +32,6 @@ from provision.render import MANIFESTS
 
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
-
-# tctl's words for a resource that it certainly did not create; after any other failure it may have created it.
-_REFUSED = ("already exists", "access denied")
 
 
 class Resources:
@@ -41,7 +43,6 @@ class Resources:
         run_id: str,
         recorder: Recorder,
         *,
-        replace: bool,
         cluster: str = "",
         reuse: bool = False,
     ) -> None:
@@ -51,14 +52,12 @@ class Resources:
             teleport: Teleport cluster.
             run_id: Value of the run's label.
             recorder: Records the output of tctl.
-            replace: Replace resources of the same name; otherwise their presence is an error.
             cluster: Name of the kind cluster that they are for, as a second label; empty for no such label.
             reuse: Replace resources of the same name that an earlier run made for the same cluster.
         """
         self._teleport = teleport
         self._run_id = run_id
         self._recorder = recorder
-        self._replace = replace
         self._cluster = cluster
         self._reuse = reuse
         self._lock = threading.Lock()
@@ -88,26 +87,47 @@ class Resources:
             self.create(yaml.safe_load(file.read_text(encoding="utf-8")))
 
     def create(self, document: dict[str, Any]) -> None:
-        """Create one resource, labelled with the run.
+        """Create one resource, labelled with the run; replace the suite's own of the same name.
 
         Raises:
-            ProvisioningFailed: tctl refused.
+            ProvisioningFailed: There is one of this name that the suite may not replace; or tctl refused.
             CouldNotTell: tctl did not exit in time.
         """
         name = _name_of(document)
         ours = {RUN_LABEL: self._run_id, **({CLUSTER_LABEL: self._cluster} if self._cluster else {})}
         labels = {**document["metadata"].get("labels", {}), **ours}
         labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
+        # Without --force Teleport refuses what has come since the suite looked; of a token alone it overwrites that, too.
+        force = self._teleport.is_own or self._replaces(name)
         with self._lock:  # before tctl runs, so that the clean-up finds the resource at any moment
             self._made.append(name)
-        force = self._replace or (self._reuse and self._was_kept(name))
         answer = self._ask(["create", *(["--force"] if force else [])], name, yaml.safe_dump(labelled))
         if answer.exit_code:
-            if any(refused in answer.stderr + answer.stdout for refused in _REFUSED):
+            if says_not_created(answer.stderr):
                 with self._lock:
                     self._made.remove(name)
-            remedy = "read the error of tctl; the suite replaces only its own resources: remove or rename this one first"
-            raise self._failed(f"Teleport to accept {name}", answer, remedy)
+            raise self._failed(f"Teleport to accept {name}", answer, "read the error of tctl")
+
+    def _replaces(self, name: str) -> bool:
+        """Return True where a resource of this name is the suite's to replace, False where there is none.
+
+        Raises:
+            ProvisioningFailed: There is one, and it is not.
+        """
+        labels = self._labels(name)
+        if labels is None:
+            return False
+        if labels.get(RUN_LABEL) == self._run_id or (self._reuse and self._is_of_cluster(labels)):
+            return True
+        raise ProvisioningFailed(
+            expected=f"no {name}, or one with the label {RUN_LABEL} that this run may replace",
+            seen=f"{name} with {shown(labels)}",
+            where=f"Teleport {self._teleport.cluster_name}",
+            remedy=(
+                f"the suite replaces only what it made for the same cluster: look at it (tctl get {name}), then rename or"
+                " remove it, or use another Teleport; what an earlier run left goes with `conformance down`"
+            ),
+        )
 
     def remove(self) -> None:
         """Remove what this run created, last first, and nothing else.
@@ -117,7 +137,8 @@ class Resources:
         """
         while self._made:
             name = self._made[-1]
-            if self._labels(name).get(RUN_LABEL) == self._run_id:
+            labels = self._labels(name)
+            if labels is not None and labels.get(RUN_LABEL) == self._run_id:
                 self._remove(name)
             self._made.pop()
 
@@ -130,28 +151,28 @@ class Resources:
         documents = [d for file in RECOMMENDED.teleport_files for d in RECOMMENDED.documents(file, {})]
         token = yaml.safe_load(TOKEN_TEMPLATE.read_text(encoding="utf-8"))
         for name in reversed([_name_of(document) for document in (*documents, token)]):
-            if self._was_kept(name):
+            labels = self._labels(name)
+            if labels is not None and self._is_of_cluster(labels):
                 self._remove(name)
 
-    def _was_kept(self, name: str) -> bool:
-        """Return True where a resource exists that a run of this suite created for this kind cluster."""
-        labels = self._labels(name)
+    def _is_of_cluster(self, labels: Mapping[str, str]) -> bool:
+        """Return True for the labels of a resource that a run of this suite created for this kind cluster."""
         return RUN_LABEL in labels and labels.get(CLUSTER_LABEL) == self._cluster
 
-    def _labels(self, name: str) -> dict[str, str]:
-        """Return the labels of a resource; none if it does not exist."""
+    def _labels(self, name: str) -> dict[str, str] | None:
+        """Return the labels of a resource; None if it does not exist."""
         answer = self._ask(["get", name, "--format=json"], name)
-        if is_not_there(answer):
-            return {}
+        if _is_gone(answer, name):
+            return None
         if answer.exit_code:
             raise self._failed(f"Teleport to return {name}", answer, f"read its labels by hand: tctl get {name}")
         found = decoded(answer.stdout)
         resources = found if isinstance(found, list) else [found]
-        return maybe(resources[0], "metadata.labels", dict[str, str](), name) if resources else {}
+        return maybe(resources[0], "metadata.labels", dict[str, str](), name) if resources else None
 
     def _remove(self, name: str) -> None:
         answer = self._ask(["rm", name], name)
-        if answer.exit_code and not is_not_there(answer):
+        if answer.exit_code and not _is_gone(answer, name):
             raise self._failed(f"Teleport to remove {name}", answer, f"remove it by hand: tctl rm {name}")
 
     def _failed(self, expected: str, answer: CommandResult, remedy: str) -> ProvisioningFailed:
@@ -159,7 +180,7 @@ class Resources:
             expected=expected,
             seen=f"exit code {answer.exit_code}: {answer.tail()}",
             where=f"Teleport {self._teleport.cluster_name}",
-            remedy=remedy,
+            remedy=remedy_for(answer.stderr, remedy),
         )
 
     def _ask(self, argv: list[str], name: str, stdin: str = "") -> CommandResult:
@@ -171,6 +192,15 @@ class Resources:
 
 def _name_of(document: dict[str, Any]) -> str:
     return f"{document['kind']}/{document['metadata']['name']}"
+
+
+def _is_gone(answer: CommandResult, name: str) -> bool:
+    return is_not_there(answer, name.partition("/")[2])
+
+
+def shown(labels: Mapping[str, str]) -> str:
+    """Return the labels of a resource in words."""
+    return "the labels " + ", ".join(f"{k}: {v}" for k, v in sorted(labels.items())) if labels else "no labels"
 
 
 @contextlib.contextmanager

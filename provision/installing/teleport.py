@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import docker
 import docker.errors
@@ -66,6 +66,10 @@ class TeleportCluster(Protocol):
     @property
     def ca(self) -> Path | None:
         """File with the certificates to verify it with; None for the system's."""
+
+    @property
+    def is_own(self) -> bool:
+        """True where the suite started it, so that every resource in it is the suite's."""
 
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         """Run tctl with admin rights; a non-zero exit code is an answer.
@@ -167,6 +171,7 @@ class OwnTeleport:
         proxy: HOST:PORT of the proxy on this machine.
         timeout: Seconds for one tctl command.
         ca: File with its self-signed certificate, out of the container.
+        is_own: True.
     """
 
     container: Any
@@ -174,6 +179,7 @@ class OwnTeleport:
     proxy: str
     timeout: float
     ca: Path
+    is_own: ClassVar[bool] = True
 
     @property
     def insecure(self) -> bool:
@@ -231,6 +237,7 @@ class ExistingTeleport:
         command: Command of the admin's tctl.
         timeout: Seconds for one tctl command.
         ca: File with the certificates that the user gave to verify it with; None for the system's.
+        is_own: False.
     """
 
     cluster_name: str
@@ -239,6 +246,7 @@ class ExistingTeleport:
     command: tuple[str, ...]
     timeout: float
     ca: Path | None = None
+    is_own: ClassVar[bool] = False
 
     @property
     def proxy_for_pods(self) -> str:

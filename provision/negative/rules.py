@@ -1,4 +1,7 @@
-"""Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly."""
+"""Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly.
+
+Only of a workload identity that carries the suite's label: one that it made, or one whose owner has given it the label.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,11 @@ from facts.errors import NotGiven, ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
+from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.tools import Tctl
+from provision.installing.resources import shown
+from provision.objects import RUN_LABEL
 from provision.runs.fields import changed_fields, patch_to
 from provision.runs.originals import Change, Originals, System
 
@@ -55,12 +61,13 @@ class Rules:
             The workload identity as it was.
 
         Raises:
-            NotGiven: There is no admin session.
+            NotGiven: There is no admin session, or the workload identity does not carry the suite's label.
             ProvisioningFailed: tctl refused, or the rules could not be kept in the cluster.
         """
         with self._lock:
             self._resource = f"{KIND}/{name}"
             former, evidence = self._read()
+            self._must_be_labelled(former)
             narrowed = without(former, service_account)
             fields = changed_fields(former, patch_to(former, narrowed))
             self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields))
@@ -116,6 +123,19 @@ class Rules:
             self._resource = f"{KIND}/{name}"
             self._write(document)
 
+    def _must_be_labelled(self, identity: dict[str, Any]) -> None:
+        labels = identity["metadata"].get("labels") or {}
+        if RUN_LABEL not in labels:
+            raise NotGiven(
+                expected=f"a workload identity with the label {RUN_LABEL}, whose rules the suite may change for a while",
+                seen=f"{self._resource} with {shown(labels)}",
+                where=f"Teleport {self._resource}",
+                remedy=(
+                    "the suite overwrites no other user's resource: give it that label, with any value, or certify a cluster"
+                    " that the suite makes"
+                ),
+            )
+
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])
         try:
@@ -146,7 +166,9 @@ class Rules:
         return answer, evidence
 
     def _refused(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
-        return self._failure(expected, f"exit code {answer.exit_code}: {answer.tail()}", "read the error of tctl")
+        return self._failure(
+            expected, f"exit code {answer.exit_code}: {answer.tail()}", remedy_for(answer.stderr, "read the error of tctl")
+        )
 
     def _failure(self, expected: str, seen: str, remedy: str) -> ProvisioningFailed:
         if self._former is not None:

@@ -141,7 +141,7 @@ def _in_teleport(tctl: Tctl, run: str) -> Iterator[Leftover]:
 
 def _resources(tctl: Tctl, kind: str) -> Sequence[Mapping[str, Any]]:
     answer = tctl(["get", kind, "--format=json"], "")
-    if is_not_there(answer):
+    if is_not_there(answer, kind):
         return ()
     found = decoded(answer.stdout) if not answer.exit_code else None
     if not isinstance(found, list):
@@ -160,7 +160,7 @@ def _delete(left: Leftover, objects: Objects, tctl: Tctl | None) -> None:
         return
     name = f"{left.kind}/{left.name}"
     answer = tctl(["rm", name], "") if tctl else None
-    if answer is not None and answer.exit_code and not is_not_there(answer):
+    if answer is not None and answer.exit_code and not is_not_there(answer, left.name):
         raise ProvisioningFailed(
             expected=f"Teleport to remove {name}",
             seen=f"exit code {answer.exit_code}: {answer.tail()}",

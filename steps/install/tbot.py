@@ -37,7 +37,7 @@ def configuration_is_correct(tbot: Tbot, install: Install, conclude: Conclude) -
     teleport, pods = install.teleport, install.proxies.pods()
     evidence = (*install.cluster.pods_evidence(), *teleport.join_evidence())
     name, join_type = teleport.ping().cluster_name, teleport.kubernetes_type()
-    conclude(judge.configuration_is_sound(tbot, name, pods, evidence, join_type))
+    conclude(judge.configuration_is_sound(tbot, name, pods, evidence, join_type, bot=teleport.known_bot()))
 
 
 @given(

@@ -7,6 +7,7 @@ expect its first run there to need adjustments (its tbot may want more of a proc
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -191,6 +192,7 @@ class Teleport:
     Attributes:
         resources: the guide's, as YAML.
         environment: variables for the server.
+        release: which Teleport it is.
         touched: whether something was changed since :meth:`restore`.
     """
 
@@ -201,6 +203,7 @@ class Teleport:
     proxy_port: int = field(default_factory=free_port)
     auth_port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
+    release: str = FIXED
     running: Running | None = None
     touched: bool = True
 
@@ -231,7 +234,8 @@ ssh_service: {{enabled: false}}
             encoding="utf-8",
         )
         log = self.directory / "teleport.log"
-        running = self.running = self.platform.start("teleport", ["start", "-c", str(self._config)], log, self.environment)
+        command = ["start", "-c", str(self._config)]
+        running = self.running = self.platform.start("teleport", command, log, self.environment, self.release)
         wait_for_port(self.proxy_port, running)
 
     def restore(self) -> None:
@@ -263,6 +267,11 @@ ssh_service: {{enabled: false}}
             last = shown.rindex("-----BEGIN CERTIFICATE-----")
             path.write_text(shown[last : shown.index(end, last)] + end + "\n", encoding="utf-8")
         return path
+
+    def audit_events(self) -> list[dict[str, Any]]:
+        """Its audit log so far, oldest event first."""
+        files = sorted((self.data_dir / "log").glob("*/*.log"))
+        return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
     def tctl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``tctl`` beside it, whatever the outcome."""

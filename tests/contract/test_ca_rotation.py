@@ -79,7 +79,7 @@ def test_phases_have_an_order_and_a_way_back(own_teleport: Teleport) -> None:
     for phase in ("standby", "update_clients", "nonsense"):
         result = own_teleport.tctl("auth", "rotate", "--type=spiffe", "--manual", f"--phase={phase}")
         assert result.returncode == 1
-        assert result.stderr.startswith("ERROR: ")
+        assert result.stderr.startswith("\x1b[31mERROR: ")
         assert phase in result.stderr
     assert "standby (never rotated)" in own_teleport.must("status")
 

@@ -168,8 +168,7 @@ def test_joins_and_refusals_are_audited(make_agent: MakeAgent, teleport: Telepor
     make_agent().start()
     make_agent(token=keys.token(aud=["elsewhere"])).refused()
 
-    lines = (teleport.data_dir / "log" / "events.log").read_text(encoding="utf-8").splitlines()
-    joins = [event for event in map(json.loads, lines) if event["event"] == "bot.join"]
+    joins = [event for event in teleport.audit_events() if event["event"] == "bot.join"]
     assert [(event["code"], event["success"]) for event in joins[-2:]] == [("TJ001I", True), ("TJ001E", False)]
     assert joins[-2]["bot_name"] == resources.BOT
     assert joins[-2]["token_name"] == resources.TOKEN

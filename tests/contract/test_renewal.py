@@ -84,7 +84,7 @@ def test_tbot_outlives_its_cluster(make_agent: MakeAgent, own_teleport: Teleport
         own_teleport.stop()
         with pytest.raises(Refused) as refused:
             stream.answer()
-    assert refused.value.code == "UNAVAILABLE"
+    assert refused.value.code == "UNKNOWN"
     log = wait_for_line(agent.running_or_fail(), "Cache failed, will attempt to re-initialize after back off")
     assert re.search(r"ERROR \[TBOT:SPIF\] Cache failed", log)
 

@@ -49,7 +49,7 @@ def test_names_are_answered(tbot: Agent, pod: Pod, asked: tuple[str, ...], answe
 def test_a_name_left_over_fails_the_request(tbot: Agent, pod: Pod, asked: tuple[str, ...], left: str) -> None:
     with pytest.raises(Refused) as refused:
         sds_client.ask_once(tbot.socket, *asked)
-    assert refused.value.code == "INVALID_ARGUMENT"
+    assert refused.value.code == "UNKNOWN"
     assert f"unknown resource names: {left}" in refused.value.details
 
 
@@ -139,5 +139,5 @@ def test_debug_log_tells_each_request_and_response(tbot: Agent, pod: Pod) -> Non
     assert tbot.running is not None
     log = wait_for_line(tbot.running, f"nonce:{answer.nonce}")
     assert "SecretDiscoveryService.StreamSecrets stream started" in log
-    assert "Received StreamSecrets DiscoveryRequest resource_names:[default]" in re.sub(r" workload\.\S+", "", log)
+    assert "Received StreamSecrets DiscoveryRequest req.resource_names:[default]" in re.sub(r" workload\.\S+", "", log)
     assert "Sent StreamSecrets DiscoveryResponse" in log

@@ -26,8 +26,6 @@ def service(config: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c.update(proxy_sever="x:1"), "field proxy_sever not found in type config.BotConfig"),
-        (lambda c: c["onboarding"].update(tokn="x"), "field tokn not found"),
         (lambda c: c.update(version="v7"), "v7"),
         (lambda c: c.update(auth_server="127.0.0.1:3025"), "mutually exclusive"),
         (lambda c: c.pop("proxy_server"), "proxy_server"),
@@ -52,13 +50,14 @@ def service(config: dict[str, Any]) -> dict[str, Any]:
             "mutually exclusive",
         ),
         (lambda c: service(c).update(renewal_interval="1m"), "must both be specified if either is"),
+        (lambda c: service(c).update(credential_ttl="1m", renewal_interval="2m"), "shorter than the renewal_interval"),
         (lambda c: service(c).update(type="nonsense"), "nonsense"),
         (lambda c: c.update(services="none"), "services"),
     ],
     ids=[
-        "root key", "onboarding key", "version", "both servers", "no server", "no port", "pin and insecure", "ttl alone",
+        "version", "both servers", "no server", "no port", "pin and insecure", "ttl alone",
         "negative", "no duration", "storage", "no listen", "listen form", "two selectors", "no selector", "two ports",
-        "service ttl alone", "service type", "services no list",
+        "service ttl alone", "service ttl below its interval", "service type", "services no list",
     ],
 )  # fmt: skip
 def test_a_configuration_that_is_not_acceptable(make_agent: MakeAgent, change: Change, said: str) -> None:
@@ -67,9 +66,39 @@ def test_a_configuration_that_is_not_acceptable(make_agent: MakeAgent, change: C
 
     output = agent.refused()
 
-    assert "ERROR: " in output
+    assert "\x1b[31mERROR: \x1b[0m" in output
     assert said in output
     assert "Traceback" not in output
+
+
+UNKNOWN_KEYS: list[tuple[Change, str]] = [
+    (lambda c: c.update(proxy_sever="x:1"), "field proxy_sever not found in type config.BotConfig"),
+    (lambda c: c["onboarding"].update(tokn="x"), "field tokn not found"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), UNKNOWN_KEYS, ids=["root", "onboarding"])
+def test_an_unknown_key_is_refused_by_the_first_releases_alone(make_agent: MakeAgent, change: Change, said: str) -> None:
+    early, later = make_agent(release="17.1.6"), make_agent()
+    for agent in (early, later):
+        change(agent.config)
+    assert said in early.refused()
+    assert said not in later.start().log
+
+
+def test_without_a_version_the_services_are_dropped_or_tbot_refuses(make_agent: MakeAgent) -> None:
+    migrates, refuses = make_agent(), make_agent(release="19.0.0")
+    for agent in (migrates, refuses):
+        del agent.config["version"]
+    assert "configuration version v1 is no longer supported" in refuses.refused()
+    assert "Listener opened" not in wait_for_line(migrates.begin(), "Sent heartbeat")
+
+
+def test_services_and_outputs_are_merged(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    second = {**service(agent.config), "listen": f"unix://{agent.directory}/second"}
+    agent.config["outputs"] = [second]
+    agent.start(last="/second")
 
 
 @pytest.mark.parametrize("kind", ["identity", "application", "ssh-multiplexer"])
@@ -99,7 +128,8 @@ def test_diagnostics_of_a_healthy_tbot(tbot: Agent, pod: Pod) -> None:
     wait_for_line(tbot.running, "Sent heartbeat")
     url = f"http://{tbot.diag_addr}"
 
-    assert requests.get(f"{url}/livez", timeout=5).status_code == 200
+    alive = requests.get(f"{url}/livez", timeout=5)
+    assert (alive.status_code, alive.text) == (200, "OK")
     ready = requests.get(f"{url}/readyz", timeout=5)
     assert ready.status_code == 200
     assert ready.json()["status"] == "healthy"

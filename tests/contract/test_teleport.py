@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from observe.wait import NotYet
@@ -32,7 +34,7 @@ def test_the_certificate_that_it_keeps_verifies_its_proxy(own_teleport: Teleport
     ca, other = (each.data_dir / "webproxy_cert.pem" for each in (own_teleport, teleport))
     address = f"localhost:{own_teleport.proxy_port}"
     assert ping(address, ca=ca) == resources.CLUSTER
-    with pytest.raises(NotYet, match="saw self-signed certificate"):
+    with pytest.raises(NotYet, match="a certificate of Teleport's proxy that can be verified, saw self-signed"):
         ping(address, ca=other)
     own_teleport.stop()
     own_teleport.start()
@@ -42,11 +44,24 @@ def test_the_certificate_that_it_keeps_verifies_its_proxy(own_teleport: Teleport
 def test_public_bundle_is_a_spiffe_bundle(teleport: Teleport) -> None:
     document = teleport.public("/webapi/spiffe/bundle.json")
 
-    (key,) = [key for key in document["keys"] if key["use"] == "x509-svid"]
-    assert (key["kty"], key["crv"]) == ("EC", "P-256")
-    assert len(key["x5c"]) == 1
+    certificate, jwt = document["keys"]
+    assert (certificate["use"], certificate["kty"], certificate["crv"]) == ("x509-svid", "EC", "P-256")
+    assert len(certificate["x5c"]) == 1
+    assert (jwt["use"], jwt["kty"], jwt["e"]) == ("jwt-svid", "RSA", "AQAB")
     assert document["spiffe_refresh_hint"] == 300
-    assert document["spiffe_sequence"] >= 1
+    assert "spiffe_sequence" not in document
+
+
+def test_the_bundle_is_limited_by_address(own_teleport: Teleport) -> None:
+    def ask() -> int:
+        url = f"https://{own_teleport.proxy}/webapi/spiffe/bundle.json"
+        return requests.get(url, verify=str(own_teleport.authority), timeout=10).status_code
+
+    answers = [ask() for _ in range(40)]
+    # A slow machine gets a few more answers, as one comes back every three seconds.
+    while answers[-1] == 200 and len(answers) < 80:
+        answers.append(ask())
+    assert (answers[:40], answers[-1]) == ([200] * 40, 429)
 
 
 def test_the_stand_in_says_what_it_is(teleport: Teleport, platform: Platform) -> None:
@@ -116,17 +131,45 @@ def test_create_reads_files_and_standard_input(teleport: Teleport) -> None:
     assert "deleted" in teleport.must("rm", "workload_identity/from-file")
 
 
-def test_create_does_not_overwrite_without_force(teleport: Teleport) -> None:
-    result = teleport.tctl("create", stdin=resources.as_yaml(resources.identity()))
-    assert result.returncode == 1
-    assert "already exists" in result.stderr
+ERROR = "\x1b[31mERROR: \x1b[0m"
+"""How tctl begins an error; nothing asks whether a terminal reads it."""
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (resources.identity(), f'workload_identity "{resources.IDENTITY}" already exists'),
+        (resources.role(), f'use -f or --force flag to overwrite\n\trole "{resources.ROLE}" already exists'),
+        (resources.bot(), f'creating bot user\n\tuser "bot-{resources.BOT}" already registered'),
+    ],
+    ids=["workload_identity", "role", "bot"],
+)
+def test_create_does_not_overwrite_without_force(teleport: Teleport, document: dict[str, Any], said: str) -> None:
+    result = teleport.tctl("create", stdin=resources.as_yaml(document))
+    assert (result.returncode, result.stderr) == (1, f"{ERROR}{said}\n\n")
+
+
+def test_create_overwrites_a_token_unasked(teleport: Teleport, keys: ServiceAccountKeys) -> None:
+    other = resources.token(keys, allow=[{"service_account": "another:one"}])
+    assert teleport.must("create", stdin=resources.as_yaml(other)) == (
+        f'provision_token "{resources.TOKEN}" has been created\n'
+    )
+    assert get(teleport, f"token/{resources.TOKEN}")["spec"]["kubernetes"]["allow"] == [{"service_account": "another:one"}]
 
 
 @pytest.mark.parametrize("verb", ["get", "rm"])
-def test_what_is_not_there(teleport: Teleport, verb: str) -> None:
-    result = teleport.tctl(verb, "role/no-such-role")
-    assert result.returncode == 1
-    assert "no-such-role" in result.stderr
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("role/absent", "role absent is not found"),
+        ("bot/absent", 'fetching bot user\n\tuser "bot-absent" not found'),
+        ("token/absent-token", "provisioning token(*********ken) not found"),
+        ("workload_identity/absent", 'workload_identity "absent" doesn\'t exist'),
+    ],
+)
+def test_what_is_not_there(teleport: Teleport, verb: str, name: str, said: str) -> None:
+    result = teleport.tctl(verb, name)
+    assert (result.returncode, result.stderr) == (1, f"{ERROR}{said}\n\n")
 
 
 def changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -180,7 +223,7 @@ def test_resources_that_are_not_acceptable(teleport: Teleport, document: dict[st
 def test_input_that_is_no_resource(teleport: Teleport, text: str) -> None:
     result = teleport.tctl("create", "-f", stdin=text)
     assert result.returncode == 1
-    assert result.stderr.startswith("ERROR: ")
+    assert result.stderr.startswith(ERROR)
     assert "Traceback" not in result.stderr
 
 
@@ -231,10 +274,19 @@ def test_a_cluster_keeps_its_first_name(own_teleport: Teleport, platform: Platfo
 
 
 def test_bot_creation_is_audited(teleport: Teleport) -> None:
-    lines = (teleport.data_dir / "log" / "events.log").read_text(encoding="utf-8").splitlines()
-    event = next(event for event in map(json.loads, lines) if event["event"] == "bot.create")
+    event = next(event for event in teleport.audit_events() if event["event"] == "bot.create")
     assert event["code"] == "TB001I"
     assert event["name"] == resources.BOT
+
+
+def test_the_audit_log_is_a_file_a_day_with_an_absolute_link_to_the_newest(teleport: Teleport) -> None:
+    link = teleport.data_dir / "log" / "events.log"
+    newest = link.readlink()
+    assert newest.is_absolute()
+    host = (teleport.data_dir / "host_uuid").read_text(encoding="utf-8").strip()
+    assert newest.parent == teleport.data_dir / "log" / host
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.00:00:00\.log", newest.name)
+    assert newest.stat().st_mode & 0o777 == 0o640
 
 
 def test_private_keys_are_for_the_owner_alone(teleport: Teleport) -> None:

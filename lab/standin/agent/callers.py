@@ -64,7 +64,8 @@ class Callers:
                 self._issuer,
             )
         except Refusal as refusal:
-            raise GRPCError(Status(refusal.kind.grpc_code), str(refusal)) from refusal
+            # tbot puts no status on its errors, whatever their kind.
+            raise GRPCError(Status.UNKNOWN, str(refusal)) from refusal
 
 
 def _peer_pid(stream: Any) -> int | None:

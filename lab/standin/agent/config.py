@@ -1,7 +1,8 @@
-"""tbot's configuration file, version 2, with its strictness.
+"""tbot's configuration file, version 2, with its strictness or the lack of it.
 
-The root and what is written out there refuse unknown keys. A service is read again from its own part of the file
-without that check, so that a misspelt key inside it (``attestor`` for ``attestors``) is silently ignored.
+Releases before 17.2 refuse unknown keys at the root and in what is written out there; later ones ignore them without a
+word. A misspelt key inside a service (``attestor`` for ``attestors``) every release ignores. A file without ``version``
+is of version 1: up to 18 tbot migrates it, which drops its services; 19 refuses it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lab.standin import durations, shapes
 from lab.standin.agent.services import WorkloadIdentityApi, read_services
 from lab.standin.failure import Kind, Refusal, within
 from lab.standin.logs import Log
+from lab.standin.release import Release
 
 DEFAULT_TTL = timedelta(minutes=60)
 DEFAULT_RENEWAL = timedelta(minutes=20)
@@ -27,10 +29,13 @@ _DEFAULT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 _ROOT_KEYS = {
     "version", "auth_server", "proxy_server", "credential_ttl", "certificate_ttl", "renewal_interval", "oneshot",
-    "debug", "fips", "insecure", "diag_addr", "storage", "onboarding", "services", "outputs",
+    "debug", "fips", "insecure", "diag_addr", "storage", "onboarding", "services", "outputs", "leeway", "tracing",
+    "join_uri", "scoped",
 }  # fmt: skip
 _ONBOARDING_KEYS = {"token", "join_method", "ca_path", "ca_pins", "kubernetes"}
 _KUBERNETES_KEYS = {"token_path"}
+
+_FIRST, _SECOND = "v1", "v2"
 
 _log = Log("tbot")
 
@@ -70,7 +75,7 @@ class BotConfig:
     services: tuple[WorkloadIdentityApi, ...]
 
 
-def load(path: Path, *, insecure: bool = False, diag_addr: str | None = None) -> BotConfig:
+def load(path: Path, release: Release, *, insecure: bool = False, diag_addr: str | None = None) -> BotConfig:
     """Read and check the file; the arguments are the command line's and win over it.
 
     Raises:
@@ -89,26 +94,26 @@ def load(path: Path, *, insecure: bool = False, diag_addr: str | None = None) ->
     if diag_addr:
         document["diag_addr"] = diag_addr
     with within("validating merged bot config"):
-        return read(document)
+        return read(document, release)
 
 
-def read(document: Mapping[str, Any]) -> BotConfig:
-    """The configuration in an already parsed file.
+def read(document: Mapping[str, Any], release: Release) -> BotConfig:
+    """The configuration in an already parsed file, as a release reads it.
 
     Raises:
         Refusal: with the text that tbot gives.
     """
-    _only(document, _ROOT_KEYS, "config.BotConfig")
-    if shapes.text(document, "version", "v2") != "v2":
-        raise Refusal(Kind.BAD_PARAMETER, f'unrecognized value for config version "{document["version"]}", use v2')
-    for key in ("oneshot", "fips"):
+    only = _only if release.refuses_unknown_keys else _anything
+    only(document, _ROOT_KEYS, "config.BotConfig")
+    document = _of_second_version(document, release)
+    for key in ("oneshot", "fips", "join_uri", "scoped"):
         if document.get(key):
             raise Refusal(Kind.NOT_IMPLEMENTED, f"{key}: not part of the stand-in for Teleport")
     server, through_proxy = _server(document)
     onboarding = shapes.mapping(document, "onboarding")
-    _only(onboarding, _ONBOARDING_KEYS, "config.OnboardingConfig")
+    only(onboarding, _ONBOARDING_KEYS, "config.OnboardingConfig")
     kubernetes = shapes.mapping(onboarding, "kubernetes")
-    _only(kubernetes, _KUBERNETES_KEYS, "onboarding.KubernetesOnboardingConfig")
+    only(kubernetes, _KUBERNETES_KEYS, "onboarding.KubernetesOnboardingConfig")
     pins = tuple(shapes.texts(onboarding, "ca_pins"))
     insecure = bool(document.get("insecure"))
     _check_trust(pins, onboarding.get("ca_path"), insecure=insecure)
@@ -135,6 +140,19 @@ def read(document: Mapping[str, Any]) -> BotConfig:
         debug=bool(document.get("debug")),
         services=read_services(services, (ttl, renewal)),
     )
+
+
+def _of_second_version(document: Mapping[str, Any], release: Release) -> Mapping[str, Any]:
+    """The document as it is, or what a migration leaves of one of version 1."""
+    version = shapes.text(document, "version", _FIRST)
+    if version == _SECOND:
+        return document
+    if version != _FIRST:
+        raise Refusal(Kind.BAD_PARAMETER, f'unrecognized value for config version "{version}", use {_SECOND}')
+    if not release.migrates_first_version:
+        raise Refusal(Kind.BAD_PARAMETER, f"configuration version {_FIRST} is no longer supported")
+    _log.info("The configuration is of version v1 and was migrated to v2 in memory; v1 has no services")
+    return {**document, "services": [], "outputs": []}
 
 
 def _server(document: Mapping[str, Any]) -> tuple[str, bool]:
@@ -195,6 +213,10 @@ def _storage(document: Mapping[str, Any]) -> Path | None:
             return Path(shapes.text(storage, "path", "/var/lib/teleport/bot"))
         case other:
             raise Refusal(Kind.BAD_PARAMETER, f'unrecognized storage type "{other}", expected memory or directory')
+
+
+def _anything(_document: Mapping[str, Any], _known: set[str], _type_name: str) -> None:
+    """Ignore unknown keys."""
 
 
 def _only(document: Mapping[str, Any], known: set[str], type_name: str) -> None:

@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         health = self.server.health
         path = self.path.partition("?")[0]
         if path == "/livez":
-            self._answer_json(200, {"status": "ok"})
+            self._answer(200, "text/plain; charset=utf-8", "OK")
         elif path == "/readyz":
             ready, document = health.overall()
             self._answer_json(200 if ready else 503, document)

@@ -29,7 +29,7 @@ from lab.standin import durations
 from lab.standin.agent.bundles import TrustBundle, TrustBundleCache
 from lab.standin.agent.callers import Caller, Callers
 from lab.standin.agent.svids import Svid
-from lab.standin.failure import Kind, Refusal
+from lab.standin.failure import Kind, Refusal, within
 
 _SERVICE = "/envoy.service.secret.v3.SecretDiscoveryService"
 _SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
@@ -64,7 +64,7 @@ class SecretDiscoveryService:
         async with self._callers.admitted(stream) as caller:
             request = await stream.recv_message()
             bundle = await self._bundles.current()
-            answer = respond(request.resource_names, await caller.issue(), bundle)
+            answer = respond(request.resource_names, await _issued_to(caller), bundle)
             await stream.send_message(answer)
 
     async def stream_secrets(self, stream: Any) -> None:
@@ -132,10 +132,12 @@ class _Subscription:
     def _asks_anew(self, request: Any) -> bool:
         self._log.debug(
             "Received StreamSecrets DiscoveryRequest",
-            resource_names=list(request.resource_names),
-            version_info=request.version_info,
-            response_nonce=request.response_nonce,
-            node_id=request.node.id,
+            req={
+                "resource_names": list(request.resource_names),
+                "version_info": request.version_info,
+                "response_nonce": request.response_nonce,
+                "node_id": request.node.id,
+            },
         )
         if self._response is not None and request.response_nonce != self._response.nonce:
             self._log.warning(
@@ -150,7 +152,7 @@ class _Subscription:
 
     async def _respond(self, bundle: TrustBundle) -> None:
         if self._svids is None:
-            self._svids = await self._caller.issue()
+            self._svids = await _issued_to(self._caller)
         self._response = respond(self._request.resource_names, self._svids, bundle)
         self._sent_at = asyncio.get_running_loop().time()
         await self._stream.send_message(self._response)
@@ -160,6 +162,11 @@ class _Subscription:
             nonce=self._response.nonce,
             version_info=self._response.version_info,
         )
+
+
+async def _issued_to(caller: Caller) -> list[Svid]:
+    with within("fetching X509 SVIDs"):
+        return await caller.issue()
 
 
 def respond(names: Sequence[str], svids: Sequence[Svid], bundle: TrustBundle) -> Any:

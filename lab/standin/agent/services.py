@@ -97,6 +97,12 @@ def _read(document: Any, default_name: str, inherited: tuple[timedelta, timedelt
     with within("validating attestors"):
         kubelet, limit = _kubelet(shapes.mapping(attestors, "kubernetes")), _hash_limit(attestors)
     ttl, renewal = durations.lifetimes(document, inherited)
+    # Of its own lifetimes tbot only warns; a service's it refuses.
+    if document.get("renewal_interval") is not None and ttl < renewal:
+        raise Refusal(
+            Kind.BAD_PARAMETER,
+            f"credential_ttl {durations.show(ttl)} is shorter than the renewal_interval {durations.show(renewal)}",
+        )
     return WorkloadIdentityApi(
         name=shapes.text(document, "name", default_name),
         listen=listen,

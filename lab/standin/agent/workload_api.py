@@ -11,7 +11,6 @@ from grpclib.exceptions import GRPCError
 from lab.standin.agent import workload_messages as messages
 from lab.standin.agent.bundles import TrustBundle, TrustBundleCache
 from lab.standin.agent.callers import Caller, Callers
-from lab.standin.failure import Kind, Refusal
 
 _SERVICE = "/SpiffeWorkloadAPI"
 SECURITY_HEADER = "workload.spiffe.io"
@@ -58,7 +57,7 @@ class SpiffeWorkloadApi:
             bundle = await self._bundles.current()
             svids = await caller.issue()
             if not svids:
-                raise Refusal(Kind.ACCESS_DENIED, "workload did not pass attestation for any SVIDs")
+                raise GRPCError(Status.PERMISSION_DENIED, "workload did not pass attestation for any SVIDs")
             authorities = b"".join(bundle.authorities)
             response = messages.X509SVIDResponse()
             for svid in svids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 import secrets
@@ -12,7 +13,7 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -48,6 +49,35 @@ class Signer:
     def der(self) -> bytes:
         """The certificate in DER."""
         return self.certificate.public_bytes(serialization.Encoding.DER)
+
+
+@dataclass(frozen=True, slots=True)
+class JwtKey:
+    """The public half of an RSA key for JWT-SVIDs, as a JWK has it. The stand-in signs none, and keeps no private half."""
+
+    kid: str
+    n: str
+
+    @classmethod
+    def create(cls) -> JwtKey:
+        """A new one."""
+        public = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+        der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        modulus = public.public_numbers().n
+        return cls(_base64url(hashlib.sha256(der).digest()), base64url_number(modulus, (modulus.bit_length() + 7) // 8))
+
+    def to_jwk(self) -> dict[str, str]:
+        """The entry in a SPIFFE bundle."""
+        return {"use": "jwt-svid", "kty": "RSA", "kid": self.kid, "n": self.n, "e": "AQAB"}
+
+
+def base64url_number(value: int, length: int) -> str:
+    """A number of a key as JWKs write it: ``length`` bytes in base64url without padding."""
+    return _base64url(value.to_bytes(length, "big"))
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,11 @@ from lab.standin.auth.sessions import BotSession
 from lab.standin.auth.state import State
 from lab.standin.failure import Kind, Refusal
 from lab.standin.logs import Log
+from lab.standin.release import Release
 
 _MAX_IDENTITIES = 10
+_KIND_BOT = 2
+"""A bot, among the kinds of users in audit events."""
 
 _log = Log("auth")
 
@@ -30,10 +33,11 @@ _log = Log("auth")
 class Cluster:
     """What the web port, the Auth port and ``tctl`` act upon. Not for use by several threads."""
 
-    def __init__(self, state: State, audit_log: AuditLog) -> None:
+    def __init__(self, state: State, audit_log: AuditLog, release: Release) -> None:
         self._state = state
         self._audit = audit_log
-        self.inventory = Inventory(state, audit_log)
+        self._release = release
+        self.inventory = Inventory(state, audit_log, release)
         self._bundle_changed = asyncio.Event()
 
     @property
@@ -134,16 +138,18 @@ class Cluster:
             self._audit.emit(
                 audit.SVID_ISSUED,
                 user=f"bot-{session.bot}",
+                user_kind=_KIND_BOT,
                 bot_name=session.bot,
                 bot_instance_id=session.instance,
                 spiffe_id=f"spiffe://{self.name}{grant.path}",
                 svid_type="x509",
                 serial_number=certificates.serial_text(certificate.serial_number),
                 hint=grant.hint,
-                dns_sans=list(grant.dns_names),
+                dns_sans=list(grant.dns_names) or None,
+                ip_sans=None,
                 workload_identity=grant.name,
                 workload_identity_revision=grant.revision,
-                attributes=attributes,
+                **({"attributes": attributes} if self._release.audits_attributes else {}),
                 **selector,
             )
             issued.append(self._described(grant, certificate))
@@ -180,7 +186,7 @@ class Cluster:
 
     def _sign(self, grant: issuing.Grant, public_key: PublicKeyTypes, ttl: timedelta | None) -> x509.Certificate:
         return certificates.sign_svid(
-            self._state.spiffe.active,
+            self._state.spiffe.active.signer,
             public_key,
             certificates.SvidNames(f"spiffe://{self.name}{grant.path}", grant.dns_names, grant.subject),
             grant.lifetime(ttl),

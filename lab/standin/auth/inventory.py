@@ -10,9 +10,10 @@ from typing import Any
 from lab.standin import durations
 from lab.standin.auth import audit
 from lab.standin.auth.audit import AuditLog
-from lab.standin.auth.resources import Document, checked, kind_of
+from lab.standin.auth.resources import Document, ResourceKind, checked, kind_of
 from lab.standin.auth.state import State
 from lab.standin.failure import Kind, Refusal
+from lab.standin.release import Release
 
 _KEPT = 10
 
@@ -20,12 +21,13 @@ _KEPT = 10
 class Inventory:
     """Keeps resources in the state file."""
 
-    def __init__(self, state: State, audit_log: AuditLog) -> None:
+    def __init__(self, state: State, audit_log: AuditLog, release: Release) -> None:
         self._state = state
         self._audit = audit_log
+        self._release = release
 
     def create(self, document: Any, *, force: bool) -> str:
-        """Keep a resource; the message that ``tctl create`` prints.
+        """Keep a resource; the message that ``tctl create`` prints. A token replaces another one also without ``force``.
 
         Raises:
             Refusal: it is not acceptable, or exists and ``force`` is off.
@@ -33,8 +35,11 @@ class Inventory:
         kind, kept = checked(document)
         name = kept["metadata"]["name"]
         existing = self._of_kind(kind.name).get(name)
+        if kind.name == "token":
+            self._put(kind.name, name, kept)
+            return f'{kind.label} "{name}" has been created'
         if existing is not None and not force:
-            raise Refusal(Kind.ALREADY_EXISTS, f'{kind.label} "{name}" already exists, use -f to overwrite it')
+            raise Refusal(Kind.ALREADY_EXISTS, *_there(kind, name))
         if kind.name == "bot":
             self._put_bot(name, kept, created=existing is None)
         else:
@@ -50,15 +55,34 @@ class Inventory:
         kind = kind_of(kind_name)
         documents = self._of_kind(kind.name)
         if name is None:
-            return [documents[key] for key in sorted(documents)]
+            return [self._printed(kind.name, documents[key]) for key in sorted(documents)]
         if kind.name == "bot_instance":
             # Teleport names an instance BOT/UUID; BOT alone lists all of that bot.
             found = [documents[key] for key in sorted(documents) if key == name or key.startswith(f"{name}/")]
             if found:
-                return found
+                return [self._printed(kind.name, document) for document in found]
         elif name in documents:
             return [documents[name]]
-        raise Refusal(Kind.NOT_FOUND, f'{kind.label} "{name}" doesn\'t exist')
+        raise Refusal(Kind.NOT_FOUND, *self._not_there(kind, name))
+
+    def _printed(self, kind_name: str, document: Document) -> Document:
+        if kind_name != "bot_instance" or self._release.writes_protobuf_json:
+            return document
+        printed: Document = _in_seconds_and_nanos(document)
+        return printed
+
+    def _not_there(self, kind: ResourceKind, name: str) -> tuple[str, ...]:
+        """The layers of Teleport's error for a resource that does not exist: each kind has its own."""
+        match kind.name:
+            case "token":
+                return (f"provisioning token({_masked(name)}) not found",)
+            case "role":
+                return (f"role {name} is not found",)
+            case "bot":
+                of_user = ("fetching bot user", f'user "bot-{name}" not found')
+                return ("fetching bot", *of_user) if self._release.names_bot_before_user else of_user
+            case _:
+                return (f'{kind.label} "{name}" doesn\'t exist',)
 
     def remove(self, kind_name: str, name: str) -> str:
         """Forget a resource; the message that ``tctl rm`` prints.
@@ -85,7 +109,7 @@ class Inventory:
             Refusal: it exists, or the token does not exist or is another bot's.
         """
         if name in self._of_kind("bot"):
-            raise Refusal(Kind.ALREADY_EXISTS, f'bot "{name}" already exists')
+            raise Refusal(Kind.ALREADY_EXISTS, *_there(kind_of("bot"), name))
         if token is not None:
             owner = self.get("token", token)[0]["spec"].get("bot_name")
             if owner != name:
@@ -160,7 +184,7 @@ class Inventory:
         """
         role = self._of_kind("role").get(name)
         if role is None:
-            raise Refusal(Kind.NOT_FOUND, f"role {name} is not found")
+            raise Refusal(Kind.NOT_FOUND, *self._not_there(kind_of("role"), name))
         return role
 
     def record_join(self, bot: str, wish: str, join: Mapping[str, Any], lifetime: timedelta) -> str:
@@ -202,6 +226,46 @@ class Inventory:
         status.setdefault("initial_heartbeat", entry)
         status["latest_heartbeats"] = [*status.get("latest_heartbeats", []), entry][-_KEPT:]
         self._state.save()
+
+
+def _there(kind: ResourceKind, name: str) -> tuple[str, ...]:
+    """The layers of Teleport's error for a resource that it must not overwrite."""
+    match kind.name:
+        case "role":
+            return ("use -f or --force flag to overwrite", f'role "{name}" already exists')
+        case "bot":
+            return ("creating bot user", f'user "bot-{name}" already registered')
+        case _:
+            return (f'{kind.label} "{name}" already exists',)
+
+
+def _masked(name: str) -> str:
+    """A token's name with its first three quarters hidden."""
+    hidden = len(name) * 3 // 4
+    return "*" * hidden + name[hidden:]
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMES = ("expires", "authenticated_at", "recorded_at")
+
+
+def _in_seconds_and_nanos(value: Any) -> Any:
+    """A bot instance as earlier releases print it: times as numbers, and without what it joined with."""
+    if isinstance(value, list):
+        return [_in_seconds_and_nanos(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _earlier(key, item) for key, item in value.items() if key != "join_attrs"}
+
+
+def _earlier(key: str, item: Any) -> Any:
+    if key in _TIMES:
+        return _numbers(durations.moment(item) - _EPOCH)
+    return _numbers(durations.parse(item)) if key == "uptime" else _in_seconds_and_nanos(item)
+
+
+def _numbers(span: timedelta) -> dict[str, int]:
+    return {"seconds": span.days * 86400 + span.seconds, "nanos": span.microseconds * 1000}
 
 
 def _expires(document: Document) -> datetime:

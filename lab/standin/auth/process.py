@@ -27,7 +27,7 @@ async def serve(config: TeleportConfig, version: Release) -> None:
         Refusal: the data directory or an address cannot be used.
     """
     _log.info(f"Starting Teleport v{version} ({NOTICE})", cluster=config.cluster_name, data_dir=config.data_dir)
-    cluster, state = _open(config)
+    cluster, state = _open(config, version)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -53,7 +53,7 @@ async def serve(config: TeleportConfig, version: Release) -> None:
         admin.socket_path(config.data_dir).unlink(missing_ok=True)
 
 
-def _open(config: TeleportConfig) -> tuple[Cluster, State]:
+def _open(config: TeleportConfig, version: Release) -> tuple[Cluster, State]:
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -64,7 +64,7 @@ def _open(config: TeleportConfig) -> tuple[Cluster, State]:
             f'Cannot rename cluster to "{config.cluster_name}": continuing with "{state.cluster_name}". '
             "A cluster keeps the name of its first start."
         )
-    return Cluster(state, AuditLog(config.data_dir, state.cluster_name)), state
+    return Cluster(state, AuditLog(config.data_dir, state.cluster_name), version), state
 
 
 async def _started(app: web.Application) -> web.AppRunner:

@@ -197,6 +197,8 @@ def checked(document: Any) -> tuple[ResourceKind, Document]:
             Kind.BAD_PARAMETER,
             f'{kind.name} version "{document.get("version")}" is not supported, expected {" or ".join(kind.versions)}',
         )
+    if document.get("scope"):
+        raise Refusal(Kind.NOT_IMPLEMENTED, "scope: not part of the stand-in for Teleport")
     metadata = shapes.mapping(document, "metadata")
     if not shapes.text(metadata, "name"):
         raise Refusal(Kind.BAD_PARAMETER, "metadata.name: is required")

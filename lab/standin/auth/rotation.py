@@ -15,7 +15,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab.standin import durations
-from lab.standin.auth.certificates import Signer, new_authority
+from lab.standin.auth.certificates import JwtKey, Signer, base64url_number, new_authority
 from lab.standin.failure import Kind, Refusal
 
 _NEXT = {
@@ -27,6 +27,25 @@ _NEXT = {
 }
 PHASES = tuple(_NEXT)
 _REFRESH_HINT_SECONDS = 300
+_COORDINATE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The keys that come and go together in a rotation: one for certificates, and one for JWTs."""
+
+    signer: Signer
+    jwt: JwtKey
+
+    @classmethod
+    def create(cls, cluster_name: str) -> Self:
+        """New keys."""
+        return cls(new_authority(cluster_name), JwtKey.create())
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The keys in the state file."""
+        return cls(Signer(**document["signer"]), JwtKey(**document["jwt"]))
 
 
 @dataclass(slots=True)
@@ -34,15 +53,15 @@ class SpiffeAuthority:
     """The authority's keys and where its rotation stands.
 
     Attributes:
-        active: the one that signs.
-        additional: others that are trusted, at most one.
+        active: the keys that sign.
+        additional: others that are trusted, at most one generation.
         phase: one of :data:`PHASES`.
         last_rotated: when a rotation last came to its end, RFC 3339, or empty.
         sequence: counts the changes of the bundle.
     """
 
-    active: Signer
-    additional: list[Signer] = field(default_factory=list)
+    active: Generation
+    additional: list[Generation] = field(default_factory=list)
     phase: str = "standby"
     last_rotated: str = ""
     sequence: int = 1
@@ -50,14 +69,14 @@ class SpiffeAuthority:
     @classmethod
     def create(cls, cluster_name: str) -> Self:
         """A first authority."""
-        return cls(new_authority(cluster_name))
+        return cls(Generation.create(cluster_name))
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The authority that :meth:`to_document` described."""
         return cls(
-            active=Signer(**document["active"]),
-            additional=[Signer(**entry) for entry in document["additional"]],
+            active=Generation.from_document(document["active"]),
+            additional=[Generation.from_document(entry) for entry in document["additional"]],
             phase=document["phase"],
             last_rotated=document["last_rotated"],
             sequence=document["sequence"],
@@ -70,7 +89,11 @@ class SpiffeAuthority:
     @property
     def trusted(self) -> list[bytes]:
         """The trusted certificates in DER, the one that signs first."""
-        return [self.active.der, *(signer.der for signer in self.additional)]
+        return [generation.signer.der for generation in self._generations]
+
+    @property
+    def _generations(self) -> tuple[Generation, ...]:
+        return (self.active, *self.additional)
 
     def enter(self, phase: str, cluster_name: str) -> None:
         """Go on to ``phase``.
@@ -87,7 +110,7 @@ class SpiffeAuthority:
                 f'cannot rotate the spiffe CA from phase "{self.phase}" to "{phase}", expected {allowed}',
             )
         if phase == "init":
-            self.additional = [new_authority(cluster_name)]
+            self.additional = [Generation.create(cluster_name)]
         elif phase == "update_clients" or (phase == "rollback" and self.phase != "init"):
             self.active, self.additional = self.additional[0], [self.active]
         elif phase == "standby":
@@ -98,24 +121,10 @@ class SpiffeAuthority:
         self.phase = phase
 
     def bundle(self) -> dict[str, Any]:
-        """The SPIFFE bundle of the trust domain as a JWK set."""
-        keys = []
-        for signer in (self.active, *self.additional):
-            numbers = signer.certificate.public_key()
-            if not isinstance(numbers, ec.EllipticCurvePublicKey):
-                raise TypeError("the state file holds an authority of another key type than the stand-in makes")
-            point = numbers.public_numbers()
-            keys.append(
-                {
-                    "use": "x509-svid",
-                    "kty": "EC",
-                    "crv": "P-256",
-                    "x": _coordinate(point.x),
-                    "y": _coordinate(point.y),
-                    "x5c": [base64.b64encode(signer.der).decode()],
-                }
-            )
-        return {"keys": keys, "spiffe_sequence": self.sequence, "spiffe_refresh_hint": _REFRESH_HINT_SECONDS}
+        """The SPIFFE bundle of the trust domain as a JWK set; Teleport's has a refresh hint and no sequence number."""
+        keys = [_certificate_jwk(generation.signer) for generation in self._generations]
+        keys += [generation.jwt.to_jwk() for generation in self._generations]
+        return {"keys": keys, "spiffe_refresh_hint": _REFRESH_HINT_SECONDS}
 
     def rotation_text(self) -> str:
         """The cell of ``tctl status``."""
@@ -124,5 +133,16 @@ class SpiffeAuthority:
         return f"standby (last rotated: {self.last_rotated})" if self.last_rotated else "standby (never rotated)"
 
 
-def _coordinate(value: int) -> str:
-    return base64.urlsafe_b64encode(value.to_bytes(32, "big")).rstrip(b"=").decode()
+def _certificate_jwk(signer: Signer) -> dict[str, Any]:
+    key = signer.certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise TypeError("the state file holds an authority of another key type than the stand-in makes")
+    point = key.public_numbers()
+    return {
+        "use": "x509-svid",
+        "kty": "EC",
+        "crv": "P-256",
+        "x": base64url_number(point.x, _COORDINATE_BYTES),
+        "y": base64url_number(point.y, _COORDINATE_BYTES),
+        "x5c": [base64.b64encode(signer.der).decode()],
+    }

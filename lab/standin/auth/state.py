@@ -15,7 +15,7 @@ from lab.standin.auth.rotation import SpiffeAuthority
 from lab.standin.failure import Kind, Refusal
 
 Document = dict[str, Any]
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(slots=True)

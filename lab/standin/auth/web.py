@@ -18,10 +18,12 @@ from lab.standin.auth import certificates
 from lab.standin.auth.certificates import Signer
 from lab.standin.auth.cluster import Cluster
 from lab.standin.auth.config import TeleportConfig
+from lab.standin.auth.limiter import Limiter
 from lab.standin.auth.sessions import BotSession
 from lab.standin.failure import Kind, Refusal
 from lab.standin.release import NOTICE, Release
 
+_LIMITER = web.AppKey("limiter", Limiter)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -30,7 +32,8 @@ def application(
 ) -> web.Application:
     """The HTTP application of one port; ``port`` is ``proxy`` (with the public endpoints) or ``auth``."""
     handlers = _Handlers(cluster, config, release, host_authority, port)
-    app = web.Application(middlewares=[refusals_as_json, _say_stand_in])
+    app = web.Application(middlewares=[refusals_as_json, _say_stand_in, _limit])
+    app[_LIMITER] = Limiter()
     app.router.add_get(wire.PING, handlers.ping)
     app.router.add_get(wire.HOST_CA, handlers.host_ca)
     app.router.add_post(wire.JOIN, handlers.join)
@@ -109,6 +112,12 @@ async def _say_stand_in(request: web.Request, handler: _Handler) -> web.StreamRe
     return response
 
 
+@web.middleware
+async def _limit(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    request.app[_LIMITER].take(request.path, request.remote or "")
+    return await handler(request)
+
+
 class _Handlers:
     def __init__(
         self, cluster: Cluster, config: TeleportConfig, release: Release, host_authority: Signer, port: str
@@ -128,8 +137,8 @@ class _Handlers:
                     "tls_routing_enabled": True,
                     "ssh": {
                         "listen_addr": str(self._config.proxy_listen),
+                        "web_listen_addr": str(self._config.proxy_listen),
                         "public_addr": str(public),
-                        "web": {"public_addr": str(public)},
                     },
                 },
                 "server_version": str(self._release),

@@ -44,7 +44,7 @@ from facts.masks import (
 from facts.proxies import envoy, envoy_traffic
 from facts.redaction import Hiding
 from facts.secret_forms import MARK
-from facts.teleport import bundle, resources, tbot_config
+from facts.teleport import audit, bundle, resources, tbot_config
 from facts.versions import parse_server_version
 from tests.data import document, text
 
@@ -193,6 +193,14 @@ Parse = Callable[[Any], Any]
         (resources.parse_join_token, "teleport/token.json"),
         (resources.parse_workload_identity, "teleport/workload_identity.json"),
         (resources.parse_bot_instances, "teleport/bot_instances.json"),
+        (resources.parse_ping, "teleport/real/ping.18.2.0.json"),
+        (resources.parse_bot, "teleport/real/bot.17.json"),
+        (resources.parse_bot, "teleport/real/bot.18.json"),
+        (resources.parse_role, "teleport/real/role.json"),
+        (resources.parse_join_token, "teleport/real/token.json"),
+        (resources.parse_workload_identity, "teleport/real/workload_identity.json"),
+        (resources.parse_bot_instances, "teleport/real/bot_instances.17.4.json"),
+        (resources.parse_bot_instances, "teleport/real/bot_instances.17.5.json"),
         (bundle.parse_bundle, "teleport/bundle.json"),
         (jwks.parse_jwks, "cluster/jwks.json"),
         (parse_server_version, "cluster/version.json"),
@@ -204,6 +212,27 @@ def test_what_is_kept_gives_the_same_facts(parse: Parse, name: str) -> None:
     once = stored(whole, kept_for(parse))
     assert parse(once) == parse(whole)
     assert stored(once, kept_for(parse)) == once
+
+
+@pytest.mark.parametrize(
+    ("parse", "name"),
+    [
+        (resources.parse_bot, "teleport/real/bot.18.json"),
+        (resources.parse_workload_identity, "teleport/workload_identity.json"),
+    ],
+)
+def test_the_scope_of_a_resource_is_kept(parse: Parse, name: str) -> None:
+    (resource,) = document(name)
+    assert parse(stored({**resource, "scope": "/staging"}, kept_for(parse))).scope == "/staging"
+
+
+@pytest.mark.parametrize("attributes", [None, {}, {"join": {"meta": {}}}, {"workload": {"unix": {"pid": 1}}}])
+def test_audit_events_give_the_same_facts(attributes: Any) -> None:
+    events = text("teleport/real/audit-events.jsonl")
+    event = {**json.loads(events.splitlines()[-1]), "attributes": attributes}
+    for lines in (events, json.dumps(event)):
+        kept_lines = kept_of(lines, kept_for(audit.parse_issued), Hiding())
+        assert audit.parse_issued(kept_lines) == audit.parse_issued(lines)
 
 
 @pytest.mark.parametrize("name", ["healthy/agent_metrics.txt", "classic/agent_metrics.txt"])
@@ -254,16 +283,20 @@ def test_a_mesh_is_kept_decoded_and_gives_the_same_facts() -> None:
 def test_tbots_file_is_kept_decoded_with_its_unknown_keys() -> None:
     file = (
         "version: v2\nproxy_server: h:443\nmisspelt: a secret\nstorage: {type: memory, secret: x}\n"
-        "onboarding: {join_method: kubernetes, token: a-name, ca_pins: [y]}\n"
+        "onboarding: {join_method: kubernetes, token: a-name, ca_pins: [y], tokn: v, kubernetes: {token_pth: u}}\n"
+        "tracing: {exporter_url: t, enable: true}\nscoped: true\ncertificate_ttl: 2h\n"
         "services:\n- {type: workload-identity-api, listen: 'unix:///s', attestor: {z: 1}, "
         "attestors: {kubernetes: {enabled: true, kubelet: {secure_prt: 1}}}}\n- {type: other, destination: {w: 1}}\n"
+        "outputs: [{type: workload-identity-api, listen: 'unix:///o', certificate_ttl: 1h, typo: s}]\n"
     )
     once = kept(tbot_config.KEPT, file)
     assert tbot_config.parse_tbot_config(once) == tbot_config.parse_tbot_config(file)
     assert tbot_config.parse_tbot_config(once).unknown_keys == (
-        *("misspelt", "services[0].attestor", "services[0].attestors.kubernetes.kubelet.secure_prt"),
+        *("misspelt", "onboarding.tokn", "onboarding.kubernetes.token_pth", "tracing.enable"),
+        *("services[0].attestor", "services[0].attestors.kubernetes.kubelet.secure_prt"),
+        *("outputs[0].certificate_ttl", "outputs[0].typo"),
     )
-    assert not {"a secret", "x", "y", "z", "w"} & set(json.dumps(once).replace('"', " ").split(" "))
+    assert not {"a secret", "x", "y", "z", "w", "v", "u", "t", "s"} & set(json.dumps(once).replace('"', " ").split(" "))
 
 
 POD: Mapping[str, Any] = {

@@ -316,6 +316,7 @@ def workload_api(**changes: Any) -> WorkloadApi:
 def tbot_config(**changes: Any) -> TbotConfig:
     """The agent's file as the guide has it."""
     made = TbotConfig(
+        version="v2",
         proxy_server="teleport.example.com:443",
         token="istio-tbot-k8s-join",
         join_method="kubernetes",
@@ -323,6 +324,8 @@ def tbot_config(**changes: Any) -> TbotConfig:
         insecure=False,
         services=(workload_api(),),
         unknown_keys=(),
+        own_lifetimes=(),
+        scoped=False,
         evidence=("ev-tbot-config",),
     )
     return replace(made, **changes)

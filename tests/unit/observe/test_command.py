@@ -153,3 +153,10 @@ def test_a_command_that_a_signal_from_elsewhere_ends_has_given_no_answer(name: s
         run(["sh", "-c", f"kill -{name} $$; sleep 5"], timeout=5)
     assert f"SIG{name} from elsewhere ended it" in caught.value.seen
     assert run(["sh", "-c", "kill -KILL $$"], timeout=5).exit_code == -9
+
+
+def test_colors_for_a_terminal_are_in_no_message_and_in_no_evidence() -> None:
+    result = run(["sh", "-c", r"printf '\033[31mERROR: \033[0mno\n' >&2; exit 1"], timeout=5)
+    assert result.stderr == "\x1b[31mERROR: \x1b[0mno\n"
+    assert result.tail() == "ERROR: no"
+    assert result.as_evidence(ObjectRef("Host", "sh")).body.endswith("--- standard error ---\nERROR: no\n")

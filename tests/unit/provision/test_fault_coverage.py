@@ -78,6 +78,8 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, listed: str, faults: list
         ("d # w\nd # w\n", [fault()], "causes.txt: d is listed 2 times"),
         ("d\n", [fault()], "causes.txt: d is listed without a reason"),
         ("d # w\n", [fault()], ""),
+        ("", [fault(further_causes=frozenset({"d"}))], ""),
+        ("d # w\n", [fault(further_causes=frozenset({"d"}))], "causes.txt: f has the cause d; take it off the list"),
     ],
 )
 def test_each_cause_has_a_fault_or_a_reason(tmp_path: Path, listed: str, faults: list[Fault], said: str) -> None:

@@ -16,6 +16,7 @@ from facts.errors import ProvisioningFailed
 from facts.kubernetes.jwks import parse_jwks
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.recorder import KeptInMemory
+from facts.teleport.resources import ClusterStatus, NoSession
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
@@ -105,7 +106,7 @@ def test_the_guides_template_replaces_only_itself() -> None:
 
 
 def test_the_identity_lacks_sa_and_gets_it_back() -> None:
-    teleport = Teleport()
+    teleport = Teleport(is_own=True)
     with FAULTS["identity-without-sa"].inject(scene(Objects("mesh", MESH), teleport)):
         pass
     broken, sound = (yaml.safe_load(stdin)["spec"]["spiffe"]["id"] for _, stdin in teleport.asked)
@@ -114,7 +115,7 @@ def test_the_identity_lacks_sa_and_gets_it_back() -> None:
 
 
 def test_the_tokens_keys_are_others_and_then_the_clusters_own_again(tmp_path: Path) -> None:
-    teleport = Teleport()
+    teleport = Teleport(is_own=True)
     with FAULTS["jwks-of-another-cluster"].inject(scene(Objects("mesh", MESH), teleport, tmp_path)):
         pass
     foreign, own = (
@@ -139,7 +140,7 @@ def test_the_tokens_keys_are_others_and_then_the_clusters_own_again(tmp_path: Pa
 def test_one_field_of_one_resource_is_another_and_then_as_it_was(
     tmp_path: Path, name: str, file: str, path: str, value: object
 ) -> None:
-    teleport = Teleport()
+    teleport = Teleport(is_own=True)
     with FAULTS[name].inject(scene(Objects("mesh", MESH), teleport, tmp_path)):
         pass
     broken, sound = (yaml.safe_load(stdin) for _, stdin in teleport.asked)
@@ -190,7 +191,7 @@ def test_a_port_is_left_out_and_the_other_values_stay() -> None:
 
 
 def test_a_run_with_a_name_lets_its_service_account_into_the_token(tmp_path: Path) -> None:
-    teleport = Teleport()
+    teleport = Teleport(is_own=True)
     with FAULTS["token-for-two-service-accounts"].inject(scene(Objects("mesh", MESH), teleport, tmp_path)) as operator:
         assert operator is not None
         assert operator.run_id
@@ -229,17 +230,17 @@ def test_the_foreign_keys_are_such_as_an_api_server_publishes() -> None:
     assert len(parsed.key_ids) == 1
 
 
-class _Bundle:
-    """Teleport's bundle, which has as many authorities as is set; it cannot be read where there are none."""
+class _Rotation:
+    """Teleport, with a rotation in the phase that is set; tctl does not work where there is none."""
 
-    authorities: tuple[object, ...] = (object(),)
+    phase = "standby"
 
     def __init__(self, _proxy: str, **_options: Any) -> None: ...
 
-    def bundle(self) -> Any:
-        if not self.authorities:
-            raise ProvisioningFailed(expected="", seen="no bundle", where="", remedy="")
-        return self
+    def status(self) -> ClusterStatus | NoSession:
+        if not self.phase:
+            return NoSession("no container", expired=False)
+        return ClusterStatus("t", "standby (never rotated)" if self.phase == "standby" else f"phase: {self.phase}")
 
 
 class _Node:
@@ -252,7 +253,7 @@ class _Node:
         alias = {"ip": "10.9.8.7", "hostnames": ["teleport.example.com"]}
         tbot = {"spec": {"template": {"spec": {"hostAliases": [alias]}}}}
         objects = SimpleNamespace(must_get=lambda *_, **__: tbot)
-        self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", insecure=False, ca=None))
+        self.installation = SimpleNamespace(objects=objects, authority=SimpleNamespace(proxy="t:1", tctl=None))
 
     def on_node(self, node: str, *argv: str) -> str:
         assert (node, argv[:2]) == ("node-1", ("sh", "-ec"))
@@ -263,9 +264,9 @@ class _Node:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> _Node:
-    monkeypatch.setattr(ca, "TeleportSession", _Bundle)
+    monkeypatch.setattr(ca, "TeleportSession", _Rotation)
     monkeypatch.setattr(ca, "INTERVAL", 0.005)
-    monkeypatch.setattr(_Bundle, "authorities", (object(),))
+    monkeypatch.setattr(_Rotation, "phase", "standby")
     return _Node()
 
 
@@ -280,8 +281,8 @@ def _await_done(node: _Node, done: list[str]) -> None:
 def test_the_network_is_cut_while_a_rotation_is_under_way(network: _Node, monkeypatch: pytest.MonkeyPatch) -> None:
     cut = ca.Cut(cast("Any", network), "node-1")
     cut.begin()
-    for authorities, done in ((2, ["cut"]), (1, ["cut", "mended"]), (2, ["cut", "mended", "cut"])):
-        monkeypatch.setattr(_Bundle, "authorities", (object(),) * authorities)
+    for phase, done in (("init", ["cut"]), ("standby", ["cut", "mended"]), ("rollback", ["cut", "mended", "cut"])):
+        monkeypatch.setattr(_Rotation, "phase", phase)
         _await_done(network, done)
     cut.end()
     assert network.done == ["cut", "mended", "cut", "mended"]
@@ -292,9 +293,9 @@ def test_a_rotation_that_could_not_be_followed_is_an_error_and_the_network_is_re
 ) -> None:
     cut = ca.Cut(cast("Any", network), "node-1")
     cut.begin()
-    monkeypatch.setattr(_Bundle, "authorities", (object(), object()))
+    monkeypatch.setattr(_Rotation, "phase", "update_clients")
     _await_done(network, ["cut"])
-    monkeypatch.setattr(_Bundle, "authorities", ())
+    monkeypatch.setattr(_Rotation, "phase", "")
     cut._follower.join(5)
     with pytest.raises(RuntimeError, match="was not followed to the end"):
         cut.end()

@@ -14,6 +14,7 @@ from lab.standin.agent import config as tbot_config
 from lab.standin.auth import access, issuing, resources
 from lab.standin.auth import config as teleport_config
 from lab.standin.failure import Refusal
+from lab.standin.release import Release
 
 TOKEN = """
 kind: token
@@ -133,7 +134,7 @@ def test_configuration_of_tbot() -> None:
     refused = 0
     for document in mangled(TBOT):
         try:
-            tbot_config.read(document)
+            tbot_config.read(document, Release(18, 6, 4))
         except Refusal:
             refused += 1
     assert refused

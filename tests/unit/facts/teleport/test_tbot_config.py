@@ -119,9 +119,12 @@ KUBELET = dict.fromkeys(("read_only_port", "secure_port", "token_path", "ca_path
 ATTESTORS = dict.fromkeys(("docker", "podman", "systemd", "sigstore", "unix"))
 ROOT_KEYS = (
     "version", "onboarding", "storage", "outputs", "debug", "auth_server", "proxy_server", "credential_ttl",
-    "certificate_ttl", "renewal_interval", "oneshot", "fips", "diag_addr", "diag_socket_for_updater", "insecure", "join_uri",
-    "scoped",
+    "certificate_ttl", "renewal_interval", "leeway", "oneshot", "fips", "diag_addr", "insecure", "join_uri", "scoped",
 )  # fmt: skip
+ONBOARDING_KEYS = (
+    "token", "ca_path", "ca_pins", "join_method", "azure", "terraform", "gitlab", "bound_keypair", "generic_oidc",
+)  # fmt: skip
+TRACING_KEYS = ("enabled", "exporter_url", "sampling_rate_per_million", "ca_certs", "keypairs")
 
 
 def test_every_key_of_the_reference_is_known() -> None:
@@ -131,7 +134,9 @@ def test_every_key_of_the_reference_is_known() -> None:
         "selector": {"name": "a", "labels": {}},
         "attestors": {**ATTESTORS, "kubernetes": {"enabled": True, "kubelet": KUBELET}},
     }
-    written = yaml.safe_dump({**dict.fromkeys(ROOT_KEYS), "services": [service]})
+    onboarding = {**dict.fromkeys(ONBOARDING_KEYS), "kubernetes": {"token_path": "/t"}}
+    sections = {"onboarding": onboarding, "tracing": dict.fromkeys(TRACING_KEYS), "services": [service]}
+    written = yaml.safe_dump({**dict.fromkeys(ROOT_KEYS), **sections})
     assert parse_tbot_config(written).unknown_keys == ()
 
 
@@ -146,3 +151,51 @@ def test_every_key_of_the_reference_is_known() -> None:
 )
 def test_a_name_of_a_token_is_public_where_it_is_not_enough_to_join(text: str, names: tuple[str, ...]) -> None:
     assert public_join_names(text) == names
+
+
+def test_keys_that_no_file_has_are_unknown() -> None:
+    onboarding = {"token": "t", "tokn": "t", "kubernetes": {"token_pth": "/t"}}
+    read = parse_tbot_config(_tbot(diag_socket_for_updater="/s", onboarding=onboarding, tracing={"enable": True}))
+    assert set(read.unknown_keys) == {
+        "diag_socket_for_updater", "onboarding.tokn", "onboarding.kubernetes.token_pth", "tracing.enable",
+    }  # fmt: skip
+
+
+def test_services_and_outputs_are_merged() -> None:
+    config = yaml.safe_load(TBOT)
+    (service,) = config["services"]
+    config["outputs"] = [{"type": "identity"}, {**service, "listen": "unix:///second", "typo": 1}]
+    read = parse_tbot_config(yaml.safe_dump(config))
+    assert [each.socket_path for each in read.services] == ["/run/spire/sockets/socket", "/second"]
+    assert read.unknown_keys == ("outputs[1].typo",)
+
+
+@pytest.mark.parametrize(
+    ("root", "service", "of_file", "of_service"),
+    [
+        ({}, {}, (), ()),
+        ({"credential_ttl": "1h"}, {}, ("credential_ttl",), ()),
+        ({"certificate_ttl": "1h"}, {}, ("credential_ttl",), ()),
+        ({"certificate_ttl": "1h", "renewal_interval": "20m"}, {}, ("credential_ttl", "renewal_interval"), ()),
+        ({}, {"renewal_interval": "20m", "credential_ttl": None}, (), ("renewal_interval",)),
+    ],
+)
+def test_lifetimes_are_told_by_the_section_that_has_them(
+    root: dict[str, Any], service: dict[str, Any], of_file: tuple[str, ...], of_service: tuple[str, ...]
+) -> None:
+    config = yaml.safe_load(TBOT)
+    for section in (config, config["services"][0]):
+        for key in ("credential_ttl", "certificate_ttl", "renewal_interval"):
+            section.pop(key, None)
+    config["services"][0] |= service
+    read = parse_tbot_config(yaml.safe_dump(config | root))
+    assert (read.own_lifetimes, read.services[0].own_lifetimes) == (of_file, of_service)
+
+
+def test_the_version_and_whether_the_bot_is_of_a_scope() -> None:
+    read = parse_tbot_config(TBOT)
+    assert (read.version, read.scoped) == ("v2", False)
+    without = yaml.safe_load(TBOT)
+    del without["version"]
+    assert parse_tbot_config(yaml.safe_dump(without)).version == ""
+    assert parse_tbot_config(_tbot(scoped=True)).scoped

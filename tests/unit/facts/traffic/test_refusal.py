@@ -65,12 +65,27 @@ def test_what_ended_without_an_alert_objects_to_nothing(name: str, text: str) ->
     assert of_exception(name, text).objection is None
 
 
+FETCHING = "fetching X509 SVIDs\n\tworkload identity failed evaluation"
+
+
 @pytest.mark.parametrize(
     ("code", "message", "kind", "because"),
     [
         (3, "workload identity failed evaluation\n\tworkload.kubernetes is unset", AttemptEnd.SDS, Because.NO_POD),
         (2, 'attribute "workload.kubernetes.namespace" unset', AttemptEnd.SDS, Because.NO_POD),
         (7, "attributes did not pass rule evaluation: no matching rule found", AttemptEnd.SDS, Because.NO_RULE),
+        (
+            2,
+            f"{FETCHING}\n\t\ttemplating spec.spiffe.id\n\t\t\tworkload.kubernetes is unset",
+            AttemptEnd.SDS,
+            Because.NO_POD,
+        ),
+        (2, f"{FETCHING}\n\t\tattributes did not pass rule evaluation", AttemptEnd.SDS, Because.NO_RULE),
+        (2, "unknown resource names: [default]", AttemptEnd.SDS, Because.UNSAID),
+        (2, "fetching X509 SVIDs\n\tdial tcp 10.0.0.1:443: connect: connection refused", AttemptEnd.OTHER, Because.UNSAID),
+        (2, "fetching X509 SVIDs\n\tcontext deadline exceeded", AttemptEnd.OTHER, Because.UNSAID),
+        (2, "fetching X509 SVIDs\n\tconnection error: desc = x", AttemptEnd.OTHER, Because.UNSAID),
+        (7, "connection refused", AttemptEnd.SDS, Because.UNSAID),
         (3, "unknown resource names: [default]", AttemptEnd.SDS, Because.UNSAID),
         (
             14,
@@ -181,6 +196,14 @@ def test_a_tbot_that_tried_to_join(log: str, kind: AttemptEnd, because: Because)
 def test_another_reason_not_to_join_is_told_with_all_its_lines() -> None:
     said = of_tbots_log("INFO starting\nERROR: reviewing kubernetes token\n\tvalidating jwt signature\n").said
     assert said == "ERROR: reviewing kubernetes token\n\tvalidating jwt signature"
+
+
+def test_an_error_in_color_is_told_without_it() -> None:
+    refused = "INFO starting\n\x1b[31mERROR: \x1b[0mreviewing kubernetes token\n\tvalidating jwt signature\n\n"
+    assert of_tbots_log(refused).said == "ERROR: reviewing kubernetes token\n\tvalidating jwt signature"
+    assert (
+        of_tbots_log("\x1b[31mERROR: \x1b[0mdid not match any allow rules\n").said == "ERROR: did not match any allow rules"
+    )
 
 
 def test_ends_have_the_words_of_the_report() -> None:

@@ -132,6 +132,7 @@ assert PROXY.leaf is not None
 EVENT = IssuedSvid(
     serial=PROXY.leaf.serial,
     spiffe_id=PROXY.spiffe_ids[0],
+    has_attributes=True,
     attested=True,
     namespace="test-app",
     service_account="test-app",
@@ -185,6 +186,22 @@ def test_an_event_about_another_workload(changes: dict[str, Any], words: str) ->
     violated(finding, "ID-10", causes=())
     assert finding.seen.startswith(f"Pod test-app/app: the event of serial {EVENT.serial} ")
     assert words in finding.seen
+
+
+OF_AN_OLDER_RELEASE = replace(
+    EVENT, has_attributes=False, attested=False, namespace="", service_account="", pod_name="", pod_uid=""
+)
+
+
+def test_an_event_without_attributes_tells_the_id_alone() -> None:
+    """Releases before about 17.5 leave the attributes out; that says nothing about the attestation."""
+    finding = certificates_are_audited(make.sidecars(PROXY), trail(OF_AN_OLDER_RELEASE))
+    unknown(finding, "ID-10", "Pod test-app/app: the event of its certificate has no attributes")
+    assert "17.5" in finding.settle
+    other = replace(OF_AN_OLDER_RELEASE, spiffe_id="spiffe://a/b")
+    finding = certificates_are_audited(make.sidecars(PROXY), trail(other))
+    violated(finding, "ID-10", "is about spiffe://a/b", causes=())
+    assert "attest" not in finding.seen
 
 
 def test_without_certificates_or_sidecars() -> None:

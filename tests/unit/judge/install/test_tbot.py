@@ -12,6 +12,7 @@ from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.tbot import KubeletAddress, Tbot
+from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
 from judge.install.tbot import (
     configuration_is_sound,
@@ -156,6 +157,7 @@ def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
 
 
 NOTHING = "tbot-selects-nothing"
+BOTH = ("credential_ttl", "renewal_interval")
 
 
 @pytest.mark.parametrize(
@@ -208,19 +210,83 @@ def test_without_the_service_there_is_no_socket() -> None:
     finding = judged(make.tbot(config=config))
     violated(finding, "INST-13", causes=())
     assert finding.seen == (
-        f"{CONFIG}: it has the unknown key servces: tbot does not start with it;"
+        f"{CONFIG}: it has the unknown key servces: tbot silently ignores it;"
         " it has no service of type workload-identity-api, so that there is no socket"
     )
 
 
-def test_misspelt_keys_are_ignored_inside_a_service_and_fatal_outside() -> None:
+def test_misspelt_keys_are_ignored_wherever_they_stand() -> None:
     config = make.tbot_config(unknown_keys=("services[0].attestor", "proxy_sever"))
     finding = judged(make.tbot(config=config))
     violated(finding, "INST-13", causes=("attestor-misspelt",))
     assert [(found.said, found.cause) for found in finding.problems] == [
         ("it has the unknown key services[0].attestor: tbot silently ignores it", "attestor-misspelt"),
-        ("it has the unknown key proxy_sever: tbot does not start with it", ""),
+        ("it has the unknown key proxy_sever: tbot silently ignores it", ""),
     ]
+
+
+REFUSED = "tbot-config-refused"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (make.tbot_config(version=""), "it has no version, which tbot takes for v1: tbot 17 and 18 drop the services"),
+        (make.tbot_config(version="v1"), "version is v1: tbot 17 and 18 drop the services"),
+        (make.tbot_config(own_lifetimes=("credential_ttl",)), "the file has credential_ttl alone: tbot takes both"),
+        (
+            make.tbot_config(services=(make.workload_api(own_lifetimes=("renewal_interval",)),)),
+            "the service at unix:///run/spire/sockets/socket has renewal_interval alone: tbot takes both",
+        ),
+        (
+            make.tbot_config(services=(make.workload_api(own_lifetimes=BOTH, credential_ttl=60, renewal_interval=90),)),
+            "asks for 60 s and renews after 90 s: tbot refuses a life that is shorter than the interval",
+        ),
+    ],
+    ids=["no version", "version 1", "one lifetime", "one lifetime of a service", "life below interval"],
+)
+def test_a_file_that_tbot_refuses_or_takes_without_its_services(config: TbotConfig, said: str) -> None:
+    violated(judged(make.tbot(config=config)), "INST-13", said, causes=(REFUSED,))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        make.tbot_config(own_lifetimes=BOTH),
+        make.tbot_config(services=(make.workload_api(own_lifetimes=BOTH, credential_ttl=90, renewal_interval=90),)),
+        # Its own lifetimes are the file's, of which tbot only warns.
+        make.tbot_config(services=(make.workload_api(credential_ttl=60, renewal_interval=90),)),
+    ],
+)
+def test_lifetimes_that_tbot_takes(config: TbotConfig) -> None:
+    holds(judged(make.tbot(config=config)), "INST-13")
+
+
+@pytest.mark.parametrize(
+    ("scoped", "scope", "said"),
+    [
+        (True, "", "scoped is true, and the bot istio-tbot belongs to no scope: tbot exits"),
+        (False, "/staging", "scoped is false, and the bot istio-tbot belongs to the scope /staging: tbot exits"),
+    ],
+)
+def test_tbot_and_its_bot_must_agree_about_a_scope(*, scoped: bool, scope: str, said: str) -> None:
+    tbot, bot = make.tbot(config=make.tbot_config(scoped=scoped)), make.bot(scope=scope)
+    finding = configuration_is_sound(tbot, TRUST_DOMAIN, [make.pod()], EVIDENCE, bot=bot)
+    violated(finding, "INST-13", said, evidence=("ev-bot",), causes=("tbot-scope-differs",))
+
+
+def test_tbot_and_its_bot_agree() -> None:
+    for scoped, scope in ((True, "/staging"), (False, "")):
+        tbot, bot = make.tbot(config=make.tbot_config(scoped=scoped)), make.bot(scope=scope)
+        holds(configuration_is_sound(tbot, TRUST_DOMAIN, [make.pod()], EVIDENCE, bot=bot), "INST-13", "ev-bot")
+
+
+def test_without_an_admin_session_the_scope_of_the_bot_is_unknown() -> None:
+    scoped = make.tbot(config=make.tbot_config(scoped=True))
+    unknown(judged(scoped), "INST-13", "whether its bot belongs to a scope is unknown")
+    holds(judged(make.tbot()), "INST-13")
+    missing = configuration_is_sound(scoped, TRUST_DOMAIN, [make.pod()], EVIDENCE, bot=make.absent("bot/istio-tbot"))
+    holds(missing, "INST-13", "ev-absent-bot")
 
 
 def test_a_misspelt_attestor_is_the_cause_of_what_is_not_enabled() -> None:

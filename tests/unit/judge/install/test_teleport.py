@@ -417,6 +417,26 @@ def test_the_template_that_is_promised_decides() -> None:
     violated(id_template_is_istios(make.identity(spiffe_id=ISTIO_ID), other.spiffe_id), "INST-12", causes=())
 
 
+@pytest.mark.parametrize("template", [ISTIO_ID, "/staging/_/ns/{{ workload.kubernetes.namespace }}/sa/x/"])
+def test_an_identity_of_a_scope_never_has_istios_ids(template: str) -> None:
+    identity = make.identity(scope="/staging", spiffe_id=template)
+    finding = id_template_is_istios(identity)
+    violated(finding, "INST-12", evidence=("ev-identity",), causes=("identity-scoped",))
+    assert finding.seen == "it belongs to the scope /staging: its IDs begin with /staging/_/ whatever its template"
+    assert "without a scope" in remedy("identity-scoped")
+
+
+def test_the_form_that_teleports_helm_chart_shows_is_not_istios() -> None:
+    chart = "/k8s/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}"
+    violated(id_template_is_istios(make.identity(spiffe_id=chart)), "INST-12", causes=("identity-template-without-sa",))
+
+
+def test_a_bot_of_a_scope_cannot_have_the_role() -> None:
+    finding = bot_has_role(make.token(), make.bot(scope="/staging", roles=()), make.ROLE)
+    violated(finding, "INST-10", "belongs to the scope /staging", evidence=("ev-bot",), causes=("bot-scoped",))
+    assert "spec.roles" in remedy("bot-scoped")
+
+
 def test_a_workload_identity_that_does_not_exist() -> None:
     finding = id_template_is_istios(AN_IDENTITY)
     violated(finding, "INST-12", evidence=("ev-absent-workload_identity",), causes=("identity-missing",))

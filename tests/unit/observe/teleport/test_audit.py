@@ -15,6 +15,7 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.recorder import KeptInMemory
 from observe.teleport.audit import EventFiles, read_trail
 from provision.installing.teleport import ContainerEvents
+from tests.data import HERE
 from tests.unit.facts.teleport.test_audit import event
 
 SERIAL, OTHER = "a29", "b30"
@@ -58,6 +59,27 @@ def test_a_directory_of_days_with_a_link_to_the_newest(tmp_path: Path, recorder:
     assert [e.serial for e in trail.issued] == [SERIAL, OTHER]
 
 
+def test_a_copied_directory_whose_link_leads_nowhere(tmp_path: Path, recorder: KeptInMemory) -> None:
+    log(tmp_path, "dbd9b6a7-bd7e-4b5c-9cb2-6e5e1f8d9d3a/2026-03-01.00:00:00.log", line(SERIAL))
+    (tmp_path / "events.log").symlink_to("/var/lib/teleport/log/dbd9b6a7/2026-03-01.00:00:00.log")
+    trail = read_trail(EventFiles(tmp_path), [SERIAL], recorder)
+    assert [e.serial for e in trail.issued] == [SERIAL]
+
+
+def test_a_directory_without_events_could_not_be_read(tmp_path: Path, recorder: KeptInMemory) -> None:
+    with pytest.raises(CouldNotTell, match=r"no file called \*\.log"):
+        read_trail(EventFiles(tmp_path), [SERIAL], recorder)
+    (tmp_path / "events.log").symlink_to("/var/lib/teleport/log/dbd9b6a7/2026-03-01.00:00:00.log")
+    with pytest.raises(CouldNotTell, match=r"only links that lead nowhere: .*events\.log"):
+        read_trail(EventFiles(tmp_path), [SERIAL], recorder)
+
+
+def test_events_of_older_and_newer_releases(recorder: KeptInMemory) -> None:
+    serials = ["d1f0033a4bbc59e1207fe610a0b0c0d", "d1f0033a4bbc59e1207fe610a0b0c0e"]
+    trail = read_trail(EventFiles(HERE / "teleport/real/audit-events.jsonl"), serials, recorder)
+    assert [event.has_attributes for event in trail.issued] == [False, True]
+
+
 def test_a_line_that_is_still_being_written_is_left_for_later(tmp_path: Path, recorder: KeptInMemory) -> None:
     path = log(tmp_path, "events.log", line(SERIAL) + line(OTHER).rstrip("\n"))
     assert [e.serial for e in read_trail(EventFiles(path), [SERIAL, OTHER], recorder).issued] == [SERIAL]
@@ -90,14 +112,14 @@ class Container:
                 member.size = len(text.encode())
                 archive.addfile(member, BytesIO(text.encode()))
             link = tarfile.TarInfo("log/events.log")
-            link.type, link.linkname = tarfile.SYMTYPE, "2026-03-01.log"
+            link.type, link.linkname = tarfile.SYMTYPE, "/var/lib/teleport/log/dbd9b6a7/2026-03-01.00:00:00.log"
             archive.addfile(link)
         whole = packed.getvalue()
         return [whole[:700], whole[700:]], {}
 
 
 def test_events_of_a_container_without_a_shell(recorder: KeptInMemory) -> None:
-    events = ContainerEvents(Container({"2026-03-01.log": line(SERIAL), "records/a.tar": "x"}))
+    events = ContainerEvents(Container({"dbd9b6a7/2026-03-01.00:00:00.log": line(SERIAL), "records/a.tar": "x"}))
     trail = read_trail(events, [SERIAL], recorder)
     assert [e.serial for e in trail.issued] == [SERIAL]
     assert trail.source == "lab-teleport:/var/lib/teleport/log"

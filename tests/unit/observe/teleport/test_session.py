@@ -19,6 +19,7 @@ from facts.evidence import ObjectRef
 from facts.recorder import KeptInMemory
 from facts.teleport.resources import ClusterStatus, JoinToken, NoSession, selects
 from observe.command import CommandResult
+from observe.teleport import session
 from observe.teleport.session import TeleportSession
 from tests.data import document, text
 
@@ -147,6 +148,7 @@ def test_resources_through_tctl_show_as_tctl(recorder: KeptInMemory) -> None:
         (1, "", 'ERROR: provision_token "x" doesn\'t exist\n'),
         (1, "", "ERROR: role x is not found\n"),
         (1, "", "ERROR: bot x not found\n"),
+        (1, "", '\x1b[31mERROR: \x1b[0mfetching bot\n\tfetching bot user\n\t\tuser "bot-x" not found\n\n'),
         (0, "[]", ""),
     ],
 )
@@ -155,6 +157,68 @@ def test_a_resource_that_does_not_exist_is_an_answer(recorder: KeptInMemory, ans
     assert isinstance(found, Absent)
     assert str(found) == "Teleport bot/x does not exist"
     assert found.evidence == tuple(recorder.evidence)
+
+
+@pytest.mark.parametrize("release", ["18", "19"])
+def test_nothing_of_what_teleport_says_is_absent_is_an_error(recorder: KeptInMemory, release: str) -> None:
+    def answers(kind: str) -> tuple[int, str, str]:
+        return 1, "", text(f"teleport/real/{kind}.stderr")
+
+    teleport = _with(
+        recorder,
+        token=answers("token-absent"),
+        bot=answers(f"bot-absent.{release}"),
+        role=answers("role-absent"),
+        workload_identity=answers("workload_identity-absent"),
+    )
+    found = (
+        teleport.token("istio-tbot-k8s-join"),
+        teleport.bot("istio-tbot"),
+        teleport.role("istio-workload-identity-issuer"),
+        teleport.workload_identity("istio-workloads"),
+    )
+    assert all(isinstance(each, Absent) for each in found)
+    assert not any("\x1b" in evidence.body for evidence in recorder.evidence.values())
+
+
+def test_the_absence_of_another_user_is_none_of_the_resource(recorder: KeptInMemory) -> None:
+    with pytest.raises(CouldNotTell):
+        _with(recorder, bot=(1, "", '\x1b[31mERROR: \x1b[0muser "alice" not found\n\n')).bot("istio-tbot")
+
+
+def test_a_second_factor_that_teleport_asks_for(recorder: KeptInMemory) -> None:
+    answer = (1, "", "\x1b[31mERROR: \x1b[0mfailed to perform MFA\n\tstdin is not a terminal\n\n")
+    with pytest.raises(CouldNotTell) as caught:
+        _with(recorder, token=answer).token("istio-tbot-k8s-join")
+    assert "tctl -i IDENTITY_FILE" in caught.value.remedy
+    assert "\x1b" not in caught.value.seen
+
+
+def test_too_many_requests_are_no_answer_yet(
+    proxy: HTTPServer, recorder: KeptInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "REFILL", 0.01)
+    refusals = [(429, "rate limit exceeded")] * 2
+
+    class Pages(dict[str, tuple[int, str]]):
+        def get(self, path: str, default: Any = None) -> Any:
+            return refusals.pop() if refusals else super().get(path, default)
+
+    proxy.pages = Pages(PAGES)  # type: ignore[attr-defined]
+    assert _open(proxy, recorder, insecure=True).bundle().authorities
+    (kept,) = recorder.evidence.values()
+    assert kept.parser == "facts.teleport.bundle.parse_bundle"
+
+
+def test_too_many_requests_all_the_time_are_told(
+    proxy: HTTPServer, recorder: KeptInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "REFILL", 0.01)
+    monkeypatch.setattr(session, "PATIENCE", 0.01)
+    proxy.pages["/webapi/ping"] = (429, "rate limit exceeded")  # type: ignore[attr-defined]
+    with pytest.raises(CouldNotTell, match="HTTP 429: rate limit exceeded") as caught:
+        _open(proxy, recorder, insecure=True).ping()
+    assert "by address" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -205,11 +269,11 @@ def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
     ],
 )
 def test_that_the_session_does_not_work_is_what_status_tells(recorder: KeptInMemory, said: str, *, expired: bool) -> None:
-    session = _with(recorder, status=(1, "", said)).status()
-    assert isinstance(session, NoSession)
-    assert said.strip() in session.said
-    assert session.expired is expired
-    assert session.evidence == tuple(recorder.evidence)
+    status = _with(recorder, status=(1, "", said)).status()
+    assert isinstance(status, NoSession)
+    assert said.strip() in status.said
+    assert status.expired is expired
+    assert status.evidence == tuple(recorder.evidence)
 
 
 def test_without_a_session_the_error_says_what_to_give(recorder: KeptInMemory) -> None:

@@ -23,10 +23,21 @@ JWKS = json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": "AQ", "e": "AQAB"}]
 ROOT = Path(__file__).resolve().parents[4]
 
 
+ALL = [
+    "role/istio-workload-identity-issuer",
+    "bot/istio-tbot",
+    "workload_identity/istio-workloads",
+    "token/istio-tbot-k8s-join",
+]
+RED = "\x1b[31mERROR: \x1b[0m"
+"""How tctl begins each of its errors."""
+
+
 class Teleport:
-    """A tctl with a memory: of the resources that are there, and of what it was asked.
+    """A tctl with a memory, in Teleport's own words: of the resources that are there, and of what it was asked.
 
     Attributes:
+        is_own: The suite started it.
         there: Resources by kind and name.
         asked: Arguments and standard input of each call.
         refusal: What it answers to every call but `get`, in place of doing it; None to do it.
@@ -36,7 +47,8 @@ class Teleport:
     proxy = proxy_for_pods = "127.0.0.1:3080"
     insecure, ca = False, None
 
-    def __init__(self, refusal: str | None = None) -> None:
+    def __init__(self, refusal: str | None = None, *, is_own: bool = False) -> None:
+        self.is_own = is_own
         self.there: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[tuple[str, ...], str]] = []
         self.refusal = refusal
@@ -51,22 +63,34 @@ class Teleport:
     def create(self, options: list[str], stdin: str) -> tuple[str, str]:
         document = yaml.safe_load(stdin)
         name = f"{document['kind']}/{document['metadata']['name']}"
-        if name in self.there and "--force" not in options:
-            return "", f"ERROR: {name} already exists"
+        if name in self.there and "--force" not in options and document["kind"] != "token":
+            return "", f"{RED}creating it\n\t{name} already exists\n\n"
         self.there[name] = document
         return "", ""
 
     def get(self, words: list[str], _stdin: str) -> tuple[str, str]:
         if words[0] not in self.there:
-            return "", f"ERROR: {words[0]} doesn't exist"
+            return "", _absent(words[0])
         return json.dumps([self.there[words[0]]]), ""
 
     def rm(self, words: list[str], _stdin: str) -> tuple[str, str]:
-        return ("", "") if self.there.pop(words[0], None) else ("", f"ERROR: {words[0]} not found")
+        return ("", "") if self.there.pop(words[0], None) else ("", _absent(words[0]))
 
     def removed(self) -> list[str]:
         """Names of the resources that tctl was asked to remove."""
         return [argv[1] for argv, _ in self.asked if argv[0] == "rm"]
+
+
+def _absent(name: str) -> str:
+    """Tctl's error for a resource that does not exist."""
+    kind, _, own = name.partition("/")
+    said = {
+        "token": f"provisioning token(**{own[2:]}) not found",
+        "role": f"role {own} is not found",
+        "bot": f'fetching bot user\n\tuser "bot-{own}" not found',
+        "workload_identity": f'workload_identity "{own}" doesn\'t exist',
+    }
+    return f"{RED}{said[kind]}\n\n"
 
 
 def test_the_file_is_private_filled_in_and_gone_afterwards(tmp_path: Path) -> None:
@@ -97,16 +121,8 @@ def test_what_is_no_key_set_is_refused(tmp_path: Path, jwks: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-ALL = [
-    "role/istio-workload-identity-issuer",
-    "bot/istio-tbot",
-    "workload_identity/istio-workloads",
-    "token/istio-tbot-k8s-join",
-]
-
-
-def made(teleport: Teleport, run: str = "run-1", *, replace: bool = False, reuse: bool = False) -> resources.Resources:
-    return resources.Resources(teleport, run, KeptInMemory(), replace=replace, cluster="dev", reuse=reuse)
+def made(teleport: Teleport, run: str = "run-1", *, reuse: bool = False) -> resources.Resources:
+    return resources.Resources(teleport, run, KeptInMemory(), cluster="dev", reuse=reuse)
 
 
 def everything(teleport: Teleport, tmp_path: Path, run: str = "run-1", *, reuse: bool = False) -> resources.Resources:
@@ -118,24 +134,56 @@ def everything(teleport: Teleport, tmp_path: Path, run: str = "run-1", *, reuse:
 
 def test_resources_are_created_labelled_and_in_an_order_in_which_each_finds_the_others() -> None:
     teleport, recorder = Teleport(), KeptInMemory()
-    resources.Resources(teleport, "run-1", recorder, replace=False).create_all(RECOMMENDED)
-    created = [yaml.safe_load(stdin) for _, stdin in teleport.asked]
-    assert {argv for argv, _ in teleport.asked} == {("create",)}
+    resources.Resources(teleport, "run-1", recorder).create_all(RECOMMENDED)
+    created = [yaml.safe_load(stdin) for argv, stdin in teleport.asked if argv[0] == "create"]
+    assert {argv for argv, _ in teleport.asked if argv[0] == "create"} == {("create",)}
     assert [document["kind"] for document in created] == ["role", "bot", "workload_identity"]
     assert {document["metadata"]["labels"][RUN_LABEL] for document in created} == {"run-1"}
     assert created[2]["metadata"]["labels"]["env"] == "dev"
-    assert [str(e.subject) for e in recorder.evidence.values()][1] == "Teleport teleport.test bot/istio-tbot"
+    assert [str(e.subject) for e in recorder.evidence.values()][2] == "Teleport teleport.test bot/istio-tbot"
 
 
-def test_only_where_they_are_ours_resources_are_replaced(tmp_path: Path) -> None:
-    teleport = Teleport()
-    made(teleport, replace=True).create_token(JWKS, tmp_path)
-    assert teleport.asked[0][0] == ("create", "--force")
+def test_in_a_teleport_of_its_own_the_suite_replaces_without_looking(tmp_path: Path) -> None:
+    teleport = Teleport(is_own=True)
+    made(teleport).create_token(JWKS, tmp_path)
+    assert [argv for argv, _ in teleport.asked] == [("create", "--force")]
 
 
 def test_a_refusal_holds_tctls_own_words() -> None:
-    with pytest.raises(ProvisioningFailed, match="already exists"):
-        made(Teleport("ERROR: role already exists")).create_all(RECOMMENDED)
+    with pytest.raises(ProvisioningFailed, match="already exists") as refused:
+        made(Teleport(f"{RED}role already exists")).create_all(RECOMMENDED)
+    assert "\x1b" not in refused.value.seen
+
+
+def test_a_second_factor_that_tctl_asks_for_is_told_with_the_way_around_it() -> None:
+    with pytest.raises(ProvisioningFailed) as refused:
+        made(Teleport(f"{RED}failed to perform MFA\n\tfile is not a terminal")).create_all(RECOMMENDED)
+    assert "tctl -i IDENTITY_FILE" in refused.value.remedy
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("labels", [{}, {"team": "platform"}, {RUN_LABEL: "run-0", CLUSTER_LABEL: "another"}])
+@pytest.mark.parametrize("reuse", [False, True])
+def test_what_another_user_made_is_named_and_neither_overwritten_nor_removed(
+    tmp_path: Path, name: str, labels: dict[str, str], *, reuse: bool
+) -> None:
+    teleport = Teleport()
+    kind, _, own = name.partition("/")
+    theirs = {"kind": kind, "metadata": {"name": own, "labels": labels}}
+    teleport.there[name] = theirs
+    mine = made(teleport, reuse=reuse)
+    with pytest.raises(ProvisioningFailed) as refused:
+        mine.create({"kind": kind, "version": "v1", "metadata": {"name": own}, "spec": {}})
+    error = refused.value
+    assert name in error.expected
+    assert RUN_LABEL in error.expected
+    assert (name in error.seen, error.where) == (True, "Teleport teleport.test")
+    assert all(f"{key}: {value}" in error.seen for key, value in labels.items())
+    assert f"tctl get {name}" in error.remedy
+    mine.remove()
+    mine.remove_kept()
+    assert {argv[0] for argv, _ in teleport.asked} == {"get"}
+    assert teleport.there == {name: theirs}
 
 
 def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
@@ -147,9 +195,9 @@ def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
     assert teleport.there == {}
 
 
-@pytest.mark.parametrize("said", ["ERROR: role already exists", "ERROR: access denied to perform action create"])
+@pytest.mark.parametrize("said", ["role already exists", 'user "bot-b" already registered', "access denied to create"])
 def test_a_resource_that_tctl_did_not_create_stays(said: str) -> None:
-    teleport = Teleport(said)
+    teleport = Teleport(f"{RED}creating it\n\t{said}\n\n")
     mine = made(teleport)
     with pytest.raises(ProvisioningFailed):
         mine.create_all(RECOMMENDED)
@@ -190,16 +238,25 @@ def test_the_replacement_of_another_user_stays(tmp_path: Path) -> None:
     assert teleport.there == {ALL[0]: theirs}
 
 
-@pytest.mark.parametrize(("said", "fails"), [("ERROR: bot not found", False), ("ERROR: access denied", True)])
-def test_what_cannot_be_removed_is_said_unless_it_is_gone(tmp_path: Path, said: str, *, fails: bool) -> None:
+def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
     teleport = Teleport()
     mine = everything(teleport, tmp_path)
-    teleport.refusal = said
-    if fails:
-        with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):
-            mine.remove()
-    else:
+    teleport.refusal = f"{RED}access denied"
+    with pytest.raises(ProvisioningFailed, match=r"access denied.*by hand"):
         mine.remove()
+
+
+def test_what_goes_while_the_suite_removes_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teleport = Teleport()
+    mine = everything(teleport, tmp_path)
+
+    def gone(words: list[str], _stdin: str) -> tuple[str, str]:
+        return "", _absent(words[0])
+
+    monkeypatch.setattr(teleport, "rm", gone, raising=False)
+    mine.remove()
+    mine.remove()
+    assert teleport.removed() == [*reversed(ALL)]
 
 
 def test_a_second_run_on_the_kept_cluster_replaces_what_the_first_one_made(tmp_path: Path) -> None:
@@ -212,21 +269,9 @@ def test_a_second_run_on_the_kept_cluster_replaces_what_the_first_one_made(tmp_p
 def test_without_reuse_nothing_is_replaced_that_an_earlier_run_made(tmp_path: Path) -> None:
     teleport = Teleport()
     everything(teleport, tmp_path)
-    with pytest.raises(ProvisioningFailed, match="already exists"):
+    with pytest.raises(ProvisioningFailed, match=r"run-1"):
         everything(teleport, tmp_path, "run-2")
-
-
-@pytest.mark.parametrize("labels", [{}, {"team": "platform"}, {RUN_LABEL: "run-0", CLUSTER_LABEL: "another"}])
-def test_what_is_not_of_this_cluster_is_neither_replaced_nor_removed(tmp_path: Path, labels: dict[str, str]) -> None:
-    teleport = Teleport()
-    everything(teleport, tmp_path)
-    theirs = {"kind": "token", "metadata": {"name": "istio-tbot-k8s-join", "labels": labels}}
-    teleport.there[ALL[3]] = theirs
-    second = made(teleport, "run-2", reuse=True)
-    with pytest.raises(ProvisioningFailed, match="already exists"):
-        second.create_token(JWKS, tmp_path)
-    second.remove_kept()
-    assert teleport.there == {ALL[3]: theirs}
+    assert {d["metadata"]["labels"][RUN_LABEL] for d in teleport.there.values()} == {"run-1"}
 
 
 def test_what_an_earlier_run_kept_is_removed_last_first(tmp_path: Path) -> None:

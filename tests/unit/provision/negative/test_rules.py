@@ -10,6 +10,7 @@ import pytest
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from provision.negative.rules import Rules, without
+from provision.objects import RUN_LABEL
 from provision.runs.fields import MISSING
 from provision.runs.originals import Originals, System
 from tests.unit.provision.negative.doubles import IDENTITY, NOT_REFUSED, Tctl
@@ -50,7 +51,7 @@ def test_rules_are_put_back_to_the_letter() -> None:
     assert tctl.holds["spec"]["rules"] == {"allow": [{"conditions": [NOT_REFUSED]}]}
     rules.restore()
     assert tctl.holds["spec"] == IDENTITY["spec"]
-    assert tctl.holds["metadata"]["labels"] == {"env": "dev"}
+    assert tctl.holds["metadata"]["labels"] == IDENTITY["metadata"]["labels"]
 
 
 def test_the_rules_are_kept_until_they_are_put_back() -> None:
@@ -142,6 +143,20 @@ def test_what_could_not_be_put_back_is_told_with_the_resource() -> None:
     with pytest.raises(ProvisioningFailed) as refused:
         rules.restore()
     assert json.dumps(IDENTITY["spec"]["spiffe"]) in refused.value.remedy
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"env": "dev"}])
+def test_the_rules_of_another_users_identity_stay_as_they_are(labels: dict[str, str] | None) -> None:
+    tctl = Tctl()
+    theirs = {**IDENTITY, "metadata": {**IDENTITY["metadata"], "labels": labels}}
+    tctl.holds = theirs
+    rules = Rules(tctl, KeptInMemory(), nowhere())
+    with pytest.raises(NotGiven) as refused:
+        rules.leave_out("istio-workloads", "refused-1")
+    assert "workload_identity/istio-workloads" in refused.value.seen
+    assert RUN_LABEL in refused.value.expected
+    rules.restore()
+    assert tctl.holds is theirs
 
 
 def test_without_an_admin_session_rules_are_not_evaluated() -> None:
