@@ -108,6 +108,12 @@ class _Variable(Declared):
     source: Annotated[Text, At("valueFrom"), Read(dict[str, _Reference], _shown)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Port(Declared):
+    number: Annotated[int, At("containerPort")]
+    protocol: Annotated[str, Field(default="TCP")]
+
+
 def _state_in(state: Mapping[str, Any]) -> str:
     return next((name for name in ("running", "waiting", "terminated") if state.get(name) is not None), "")
 
@@ -170,6 +176,7 @@ class Container(ContainerState):
         mounts: Volume mounts in the order of the specification.
         run_as_user: ``securityContext.runAsUser`` of the container; None when not given there.
         readiness_probe: It has one; without it Ready means no more than running.
+        tcp_ports: Ports over TCP that it declares. A container may listen on others as well.
     """
 
     name: str
@@ -184,6 +191,11 @@ class Container(ContainerState):
     mounts: Annotated[ListOf[VolumeMount], At("volumeMounts")] = ()
     run_as_user: Annotated[int | None, At("securityContext.runAsUser")] = None
     readiness_probe: Annotated[Given, At("readinessProbe")] = False
+    tcp_ports: Annotated[
+        tuple[int, ...],
+        At("ports"),
+        Read(ListOf[_Port], lambda found: tuple(p.number for p in found if p.protocol == "TCP")),
+    ] = ()
 
     def variable(self, name: str) -> str:
         """The value of an environment variable, empty when it is not set."""

@@ -138,7 +138,7 @@ def parse_secrets(document: Any) -> tuple[Secret, ...]:
     found: list[Secret] = []
     foreign: list[str] = []
     whole = False
-    for config in _configs(document, "secrets dump"):
+    for config in configs(document, "secrets dump"):
         kind = maybe(config, "@type", "", "secrets dump").rpartition("/")[2]
         if kind.endswith("SecretsConfigDump"):
             whole = True
@@ -161,7 +161,7 @@ def parse_bootstrap(document: Any) -> Bootstrap:
         CouldNotTell: It holds no bootstrap.
     """
     where = "bootstrap dump"
-    for config in _configs(document, where):
+    for config in configs(document, where):
         if config.get("bootstrap"):
             bootstrap = need(config, "bootstrap", dict, where)
             break
@@ -260,7 +260,7 @@ def network_filters(document: Any) -> Iterator[dict[str, Any]]:
         CouldNotTell: It is no dump.
     """
     where = "listeners dump"
-    for config in _configs(document, where):
+    for config in configs(document, where):
         for listener in [config, *mappings(config, "dynamic_listeners", where)]:
             chains = [*mappings(listener, "active_state.listener.filter_chains", where)]
             default = maybe(listener, "active_state.listener.default_filter_chain", dict[str, Any](), where)
@@ -269,7 +269,12 @@ def network_filters(document: Any) -> Iterator[dict[str, Any]]:
                     yield maybe(network_filter, "typed_config", dict[str, Any](), where)
 
 
-def _configs(document: Any, where: str) -> Iterator[dict[str, Any]]:
+def configs(document: Any, where: str) -> Iterator[dict[str, Any]]:
+    """The entries of a dump, none where it is empty.
+
+    Raises:
+        CouldNotTell: It is no dump.
+    """
     if not isinstance(document, Mapping):
         raise damaged("a dump in JSON", repr(str(document)[:80]), where)
     return mappings(document, "configs", where)
@@ -295,7 +300,7 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
         source = need(certificate, "certificate_chain", dict, where)
         chain = parse_certificates(_inline(source, where), where)
     if name == ROOT:
-        validator, authorities = _authorities(_content(secret, "validation_context", where), where)
+        validator, authorities = parse_authorities(_content(secret, "validation_context", where), where)
     return Secret(
         name=name,
         version_info=maybe(entry, "version_info", "", where),
@@ -314,7 +319,12 @@ def _content(secret: Mapping[str, Any], wanted: str, where: str) -> Any:
     return maybe(secret, wanted, dict[str, Any](), where)
 
 
-def _authorities(context: Any, where: str) -> tuple[Validator, dict[str, tuple[Certificate, ...]]]:
+def parse_authorities(context: Any, where: str) -> tuple[Validator, dict[str, tuple[Certificate, ...]]]:
+    """Reads the authorities of a ``CertificateValidationContext``, by trust domain; none where it holds none itself.
+
+    Raises:
+        CouldNotTell: It names a validator that this suite does not know, or an authority is damaged.
+    """
     custom = maybe(context, "custom_validator_config", dict[str, Any](), where)
     if custom:
         if custom.get("name") != "envoy.tls.cert_validator.spiffe":

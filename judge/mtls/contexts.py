@@ -1,0 +1,166 @@
+"""MTL-01: wherever proxies of the mesh speak mutual TLS, they use the provider's secrets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from facts.finding import Finding, Problem, Remark
+from facts.kubernetes.objects import Pod
+from facts.proxies.envoy import LEAF, ROOT, Validator
+from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
+from facts.proxies.tls.inbound import FilterChain
+from facts.proxies.tls.proxy import ProxyTls
+from judge.findings import Claim, listed, problem, readings
+from judge.fleet import of_proxies
+from judge.mtls.ends import Ends, Takes
+from judge.mtls.pairs import NOTHING_DECLARED, Meant
+from judge.mtls.ports import ports_of
+
+EXTERNAL = "sds-grpc"
+"""The cluster over which Envoy asks the provider's socket for secrets."""
+
+OF_OTHERS = ("kubernetes://", "file-cert:", "file-root:", "builtin://", "configmap://", "invalid://")
+"""Beginnings of the names of secrets that users configure for parties outside of the mesh."""
+
+Defect = tuple[str, str]
+"""What a context does, as a clause without a subject, and the id of its cause."""
+
+
+def secrets_are_the_providers(
+    ends: Ends, trust_domains: Collection[str], meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()
+) -> Finding:
+    """MTL-01: every TLS context for peers of the mesh uses `default` and `ROOTCA` from the provider's socket.
+
+    It fails as well where a workload takes mutual TLS on none of its ports, because then nothing uses the secrets.
+
+    Args:
+        ends: The proxies.
+        trust_domains: The provider's trust domain, and the aliases that the mesh accepts.
+        meant: What the mesh's owner has declared.
+        without: Uids of pods that do not count.
+    """
+    pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    problems: list[Problem] = []
+    contexts = 0
+    for pod in pods:
+        if (proxy := ends.tls.get(pod.uid)) is None:
+            continue
+        judged, found = _of_proxy(proxy, pod, trust_domains)
+        contexts += judged
+        problems += found
+    plain = [pod for pod in pods if pod.namespace in meant.plain]
+    problems += [
+        each for pod in pods if pod not in plain and not pod.is_gateway and ends.is_read(pod) for each in _unused(ends, pod)
+    ]
+    claim = Claim(
+        "MTL-01",
+        "each proxy to use the secrets default and ROOTCA of the external socket for all peers of the mesh, "
+        "and to demand a certificate of each",
+        f"{contexts} TLS contexts of {len(pods)} proxies",
+        ends.mesh.all_evidence,
+    )
+    return of_proxies(
+        claim,
+        pods,
+        ends.mesh.fleet_of(pods),
+        problems,
+        confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
+        left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
+    )
+
+
+def _of_proxy(proxy: ProxyTls, pod: Pod, trust_domains: Collection[str]) -> tuple[int, list[Problem]]:
+    """The number of contexts of one proxy that are for peers of the mesh, and their defects."""
+    places: dict[Defect, list[str]] = defaultdict(list)
+    count = 0
+    for place, context, is_server in _contexts(proxy, pod):
+        count += 1
+        for defect in defects(context, trust_domains, is_server=is_server):
+            places[defect].append(place)
+    return count, [
+        problem(proxy, f"{len(at)} of its {count} TLS contexts for peers {said} (such as {at[0]})", cause)
+        for (said, cause), at in places.items()
+    ]
+
+
+def _contexts(proxy: ProxyTls, pod: Pod) -> Iterator[tuple[str, TlsContext, bool]]:
+    """Contexts for peers of the mesh, each with its place and whether it is a server's."""
+    for listener in proxy.listeners:
+        for chain in listener.all_chains:
+            if chain.socket.tls and _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=pod.is_gateway):
+                port = f"port {chain.port}" if chain.port else "any other port"
+                yield f"listener {listener.name}, {port}", chain.socket.tls, True
+    for destination in proxy.destinations:
+        for match in destination.cluster.matches:
+            # Istio's own match for peers is the one that goes by their tlsMode.
+            if match.socket.tls and (any(key == "tlsMode" for key, _ in match.labels) or _is_istios(match.socket.tls)):
+                yield f"cluster {destination.cluster.name}", match.socket.tls, False
+        if destination.cluster.socket.tls and _is_istios(destination.cluster.socket.tls):
+            yield f"cluster {destination.cluster.name}", destination.cluster.socket.tls, False
+
+
+def _is_for_clients_of_the_mesh(chain: FilterChain, context: TlsContext, *, is_gateway: bool) -> bool:
+    """A sidecar serves its peers on every port, unless a user gave the port a certificate of its own; a gateway does not."""
+    if chain.is_for_the_mesh or LEAF in (context.certificate, context.validation) or context.validation == ROOT:
+        return True
+    return not is_gateway and not context.certificate.startswith(OF_OTHERS)
+
+
+def _is_istios(context: TlsContext) -> bool:
+    return context.certificate == LEAF or context.validation == ROOT or context.sni.startswith("outbound_.")
+
+
+def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: bool) -> list[Defect]:
+    """What is wrong with a context for peers of the mesh.
+
+    Args:
+        context: The context.
+        trust_domains: Trust domains whose workloads are peers.
+        is_server: It is a server's; of a client's, the names differ by service and are judged with the handshakes.
+    """
+    found: list[Defect] = []
+    if context.certificate != LEAF:
+        instead = f"present {context.certificate} instead of the secret {LEAF}" if context.certificate else "present nothing"
+        found.append((instead, "tls-context-replaced"))
+    has_own = context.inline.validator is not Validator.NONE
+    if context.validation != ROOT:
+        by = (
+            f"the secret {context.validation}"
+            if context.validation
+            else "authorities of their own"
+            if has_own
+            else "nothing"
+        )
+        found.append((f"validate peers with {by} instead of the secret {ROOT}", "foreign-authority-trusted"))
+    elif has_own:
+        found.append((f"have authorities of their own beside the secret {ROOT}", "foreign-authority-trusted"))
+    if context.sources and context.sources != {EXTERNAL}:
+        said = f"ask {listed(context.sources)} for their secrets, not the external socket ({EXTERNAL})"
+        found.append((said, "tls-context-replaced"))
+    if is_server:
+        if not context.demands_certificate:
+            found.append(("let clients in without a certificate", "client-certificate-not-required"))
+        found += _of_names(context.names, trust_domains)
+    return found
+
+
+def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str]) -> list[Defect]:
+    if not names:
+        return [("accept a client of any name", "tls-context-replaced")]
+    within = tuple(f"spiffe://{domain}/" for domain in trust_domains)
+    beyond = [n for n in names if not (n.kind in (MatchKind.EXACT, MatchKind.PREFIX) and n.text.startswith(within))]
+    missing = [prefix for prefix in within[:1] if not any(n.text == prefix for n in names)]
+    said = [f"accept clients by {listed(beyond)}, beyond {listed(within)}"] if beyond else []
+    said += [f"do not accept clients by the prefix {prefix}" for prefix in missing]
+    return [(each, "trust-domain-differs") for each in said]
+
+
+def _unused(ends: Ends, pod: Pod) -> list[Problem]:
+    """A problem if a workload takes mutual TLS on none of its ports."""
+    taken = {port: ends.takes(pod, port) for port in ports_of(ends, pod)}
+    if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()):
+        return []
+    cause = "port-bypasses-proxy" if set(taken.values()) == {Takes.PAST} else "mutual-tls-disabled"
+    said = f"it takes mutual TLS on none of its {len(taken)} ports: nobody's identity is asked for"
+    return [Problem(pod.ref, said, cause, readings(ends.tls[pod.uid], pod))]
