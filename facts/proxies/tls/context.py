@@ -226,6 +226,17 @@ def _name(matcher: Mapping[str, Any], where: str, *, of_uris: bool = True) -> Na
     for kind in MatchKind:
         if kind.value in matcher:
             path = "safe_regex.regex" if kind is MatchKind.REGEX else kind.value
-            return NameMatch(kind, need(matcher, path, str, where), maybe(matcher, "ignore_case", False, where), of_uris)
+            text = need(matcher, path, str, where)
+            if kind is MatchKind.REGEX and not _is_regex(text):
+                raise damaged("a regular expression for an expected name", repr(text), where)
+            return NameMatch(kind, text, maybe(matcher, "ignore_case", False, where), of_uris)
     # A name that is not understood must not become one that expects nothing.
     raise damaged(f"an expected name by {', '.join(MatchKind)}", ", ".join(matcher) or "nothing", where)
+
+
+def _is_regex(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
