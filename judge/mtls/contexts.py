@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy import LEAF, ROOT, Validator
 from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
-from facts.proxies.tls.inbound import FilterChain
+from facts.proxies.tls.inbound import FilterChain, Listener
+from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
 from judge.findings import Claim, listed, problem, readings
 from judge.fleet import of_proxies
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.pairs import NOTHING_DECLARED, Meant
-from judge.mtls.ports import ports_of
+from judge.mtls.ports import ANY_OTHER, named, ports_of
 
 EXTERNAL = "sds-grpc"
 """The cluster over which Envoy asks the provider's socket for secrets."""
@@ -41,17 +43,20 @@ def secrets_are_the_providers(
         without: Uids of pods that do not count.
     """
     pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    review = _Review(trust_domains)
     problems: list[Problem] = []
     contexts = 0
     for pod in pods:
-        if (proxy := ends.tls.get(pod.uid)) is None:
-            continue
-        judged, found = _of_proxy(proxy, pod, trust_domains)
-        contexts += judged
-        problems += found
+        if (proxy := ends.tls.get(pod.uid)) is not None:
+            judged = review.of_proxy(proxy, is_gateway=pod.is_gateway)
+            contexts += judged.count
+            problems += judged.problems(proxy)
     plain = [pod for pod in pods if pod.namespace in meant.plain]
     problems += [
-        each for pod in pods if pod not in plain and not pod.is_gateway and ends.is_read(pod) for each in _unused(ends, pod)
+        each
+        for pod in pods
+        if pod.namespace not in meant.plain and not pod.is_gateway and ends.is_read(pod)
+        for each in _unused(ends, pod)
     ]
     claim = Claim(
         "MTL-01",
@@ -70,34 +75,82 @@ def secrets_are_the_providers(
     )
 
 
-def _of_proxy(proxy: ProxyTls, pod: Pod, trust_domains: Collection[str]) -> tuple[int, list[Problem]]:
-    """The number of contexts of one proxy that are for peers of the mesh, and their defects."""
-    places: dict[Defect, list[str]] = defaultdict(list)
-    count = 0
-    for place, context, is_server in _contexts(proxy, pod):
-        count += 1
-        for defect in defects(context, trust_domains, is_server=is_server):
-            places[defect].append(place)
-    return count, [
-        problem(proxy, f"{len(at)} of its {count} TLS contexts for peers {said} (such as {at[0]})", cause)
-        for (said, cause), at in places.items()
-    ]
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Contexts for peers of the mesh.
+
+    Attributes:
+        count: Their number.
+        defects: Each defect with its places.
+    """
+
+    count: int
+    defects: Mapping[Defect, Sequence[str]]
+
+    def problems(self, proxy: ProxyTls) -> list[Problem]:
+        """The defects as problems of a proxy."""
+        return [
+            problem(proxy, f"{len(at)} of its {self.count} TLS contexts for peers {said} (such as {at[0]})", cause)
+            for (said, cause), at in self.defects.items()
+        ]
 
 
-def _contexts(proxy: ProxyTls, pod: Pod) -> Iterator[tuple[str, TlsContext, bool]]:
-    """Contexts for peers of the mesh, each with its place and whether it is a server's."""
-    for listener in proxy.listeners:
+def _together(parts: Sequence[_Judged]) -> _Judged:
+    defects: dict[Defect, list[str]] = defaultdict(list)
+    for part in parts:
+        for defect, places in part.defects.items():
+            defects[defect] += places
+    return _Judged(sum(part.count for part in parts), defects)
+
+
+class _Review:
+    """The contexts of a fleet. What several proxies share is judged once."""
+
+    def __init__(self, trust_domains: Collection[str]) -> None:
+        self._trust_domains = tuple(trust_domains)
+        self._listeners: dict[tuple[int, bool], _Judged] = {}
+        self._views: dict[int, _Judged] = {}
+        self._destinations: dict[int, _Judged] = {}
+
+    def of_proxy(self, proxy: ProxyTls, *, is_gateway: bool) -> _Judged:
+        """The contexts of one proxy."""
+        inbound, outbound = (id(proxy.listeners), is_gateway), id(proxy.destinations)
+        if inbound not in self._listeners:
+            self._listeners[inbound] = self._judged(_of_servers(proxy.listeners, is_gateway=is_gateway), is_server=True)
+        if outbound not in self._views:
+            self._views[outbound] = _together([self._of_destination(each) for each in proxy.destinations])
+        return _together([self._listeners[inbound], self._views[outbound]])
+
+    def _of_destination(self, destination: Destination) -> _Judged:
+        key = id(destination)
+        if key not in self._destinations:
+            self._destinations[key] = self._judged(_of_clients(destination.cluster), is_server=False)
+        return self._destinations[key]
+
+    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], *, is_server: bool) -> _Judged:
+        found: dict[Defect, list[str]] = defaultdict(list)
+        count = 0
+        for place, context in contexts:
+            count += 1
+            for defect in defects(context, self._trust_domains, is_server=is_server):
+                found[defect].append(place)
+        return _Judged(count, found)
+
+
+def _of_servers(listeners: Iterable[Listener], *, is_gateway: bool) -> Iterator[tuple[str, TlsContext]]:
+    for listener in listeners:
         for chain in listener.all_chains:
-            if chain.socket.tls and _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=pod.is_gateway):
-                port = f"port {chain.port}" if chain.port else "any other port"
-                yield f"listener {listener.name}, {port}", chain.socket.tls, True
-    for destination in proxy.destinations:
-        for match in destination.cluster.matches:
-            # Istio's own match for peers is the one that goes by their tlsMode.
-            if match.socket.tls and (any(key == "tlsMode" for key, _ in match.labels) or _is_istios(match.socket.tls)):
-                yield f"cluster {destination.cluster.name}", match.socket.tls, False
-        if destination.cluster.socket.tls and _is_istios(destination.cluster.socket.tls):
-            yield f"cluster {destination.cluster.name}", destination.cluster.socket.tls, False
+            if chain.socket.tls and _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
+                yield f"listener {listener.name}, {named(chain.port or ANY_OTHER)}", chain.socket.tls
+
+
+def _of_clients(cluster: Cluster) -> Iterator[tuple[str, TlsContext]]:
+    for match in cluster.matches:
+        # Istio's own match for peers is the one that goes by their tlsMode.
+        if match.socket.tls and (any(key == "tlsMode" for key, _ in match.labels) or _is_istios(match.socket.tls)):
+            yield f"cluster {cluster.name}", match.socket.tls
+    if cluster.socket.tls and _is_istios(cluster.socket.tls):
+        yield f"cluster {cluster.name}", cluster.socket.tls
 
 
 def _is_for_clients_of_the_mesh(chain: FilterChain, context: TlsContext, *, is_gateway: bool) -> bool:

@@ -99,6 +99,7 @@ class Ends:
         self._at = _addresses(mesh.pods)
         self._redirections: dict[str, Redirection | CouldNotTell] = {}
         self._doors: dict[tuple[int, int, str, str, tuple[str, ...], bool], Socket | None] = {}
+        self._told_apart_by: dict[int, tuple[bool, bool]] = {}
         self._takes: dict[tuple[str, int], Takes] = {}
 
     def at(self, address: str) -> Pod | None:
@@ -173,11 +174,21 @@ class Ends:
     def _door(self, pod: Pod, port: int, client: Socket) -> Socket | None:
         """The transport of the filter chain that takes such a connection; None where none does."""
         proxy, tls = self.tls[pod.uid], client.tls or TlsContext()
-        key = (id(proxy.listeners), port, pod.ip, tls.sni, tls.alpn, client.tls is not None)
+        by_address, by_name = self._criteria(proxy)
+        address, sni = pod.ip if by_address else "", tls.sni if by_name else ""
+        key = (id(proxy.listeners), port, address, sni, tls.alpn, client.tls is not None)
         if key not in self._doors:
-            chain = proxy.taking(Connection(port, client.tls is not None, pod.ip, tls.sni, tls.alpn))
+            chain = proxy.taking(Connection(port, client.tls is not None, address, sni, tls.alpn))
             self._doors[key] = chain.socket if chain else None
         return self._doors[key]
+
+    def _criteria(self, proxy: ProxyTls) -> tuple[bool, bool]:
+        """Whether a proxy tells connections apart by their address, and by their server name."""
+        key = id(proxy.listeners)
+        if key not in self._told_apart_by:
+            chains = [chain for listener in proxy.listeners for chain in listener.all_chains]
+            self._told_apart_by[key] = any(c.prefixes for c in chains), any(c.server_names for c in chains)
+        return self._told_apart_by[key]
 
 
 def _addresses(pods: Sequence[Pod]) -> dict[str, Pod]:
@@ -198,8 +209,9 @@ def _server_contexts(proxies: Sequence[ProxyTls]) -> Iterator[TlsContext]:
 
 
 def _client_contexts(proxies: Sequence[ProxyTls]) -> Iterator[TlsContext]:
-    for destinations in {id(proxy.destinations): proxy.destinations for proxy in proxies}.values():
-        for destination in destinations:
-            for socket in destination.cluster.sockets:
-                if socket.tls:
-                    yield socket.tls
+    views = {id(proxy.destinations): proxy.destinations for proxy in proxies}
+    clusters = {id(each): each.cluster for destinations in views.values() for each in destinations}
+    for cluster in clusters.values():
+        for socket in cluster.sockets:
+            if socket.tls:
+                yield socket.tls

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import PodRef
@@ -18,7 +18,7 @@ from facts.proxies.tls.outbound import PASSTHROUGH, Destination, Discovery
 from facts.proxies.tls.proxy import ProxyTls
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.peers import ProxyClass
-from judge.mtls.prediction import Client, Prediction, Side, Unpredictable, predict
+from judge.mtls.prediction import Client, Prediction, Server, Side, Unpredictable, predict
 
 EXAMPLES = 3
 """Ways that a row names."""
@@ -161,98 +161,165 @@ def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[st
         meant: What its owner has declared.
         without: Uids of pods that do not count at either end.
     """
-    count = _Counting(ends, meant, frozenset(without))
-    for group in _groups(ends, count.without):
-        for destination in group.destinations:
-            count.ways_to(destination, group)
-    return Table(ends.classes.classes, count.rows(), dict(count.unpredictable))
+    counting = _Counting(ends, meant, frozenset(without))
+    for group in _groups(ends, frozenset(without)):
+        counting.count(group)
+    return Table(ends.classes.classes, counting.rows(), dict(counting.unpredictable))
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Proxies of one class and namespace that have the same destinations."""
+    """Proxies of one class and namespace that share a destination."""
 
-    number: int
     of: ProxyClass
     namespace: str
-    destinations: tuple[Destination, ...]
+    destination: Destination
     pods: tuple[PodRef, ...]
 
 
 def _groups(ends: Ends, without: frozenset[str]) -> Iterator[_Group]:
-    grouped: dict[tuple[int, str, int], list[ProxyTls]] = defaultdict(list)
+    """Clients by class, namespace and destination. Equal destinations count as one where they are one object."""
+    alike: dict[tuple[int, str], list[ProxyTls]] = defaultdict(list)
     for proxy in ends.mesh.tls.proxies:
         of = ends.classes.of.get(proxy.pod.uid)
         if of is not None and proxy.pod.uid not in without:
-            grouped[of.number, proxy.pod.namespace, id(proxy.destinations)].append(proxy)
-    for number, ((_, namespace, _), alike) in enumerate(grouped.items()):
-        first = alike[0]
-        pods = tuple(proxy.pod for proxy in alike)
-        yield _Group(number, ends.classes.of[first.pod.uid], namespace, first.destinations, pods)
+            alike[of.number, proxy.pod.namespace].append(proxy)
+    for (number, namespace), proxies in alike.items():
+        views: dict[int, list[ProxyTls]] = defaultdict(list)
+        for proxy in proxies:
+            views[id(proxy.destinations)].append(proxy)
+        holding: dict[int, list[int]] = defaultdict(list)
+        destinations: dict[int, Destination] = {}
+        for view, alike_in_all in views.items():
+            for destination in alike_in_all[0].destinations:
+                holding[id(destination)].append(view)
+                destinations[id(destination)] = destination
+        pods: dict[tuple[int, ...], tuple[PodRef, ...]] = {}
+        for key, destination in destinations.items():
+            held_by = tuple(holding[key])
+            if held_by not in pods:
+                pods[held_by] = tuple(proxy.pod for view in held_by for proxy in views[view])
+            yield _Group(ends.classes.classes[number - 1], namespace, destination, pods[held_by])
 
 
-_Key = tuple[ClientUnit, ServerUnit, Prediction, bool]
-_End = tuple[ClientUnit, ServerUnit, Prediction]
+@dataclass(frozen=True, slots=True)
+class _Far:
+    """Endpoints of one destination that are alike: what takes the connection, and their pods."""
+
+    unit: ServerUnit
+    server: Server
+    socket: Socket
+    is_expected: bool
+    namespace: str
+    pods: tuple[PodRef, ...]
+    uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _FarSide:
+    """All endpoints of one destination."""
+
+    predictable: tuple[_Far, ...]
+    others: Counter[Unpredictable]
 
 
 @dataclass(slots=True)
 class _Count:
-    groups: dict[int, _Group] = field(default_factory=dict)
+    ways: int = 0
+    clients: dict[int, tuple[PodRef, ...]] = field(default_factory=dict)
     servers: set[str] = field(default_factory=set)
     services: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    ways: int = 0
     examples: list[Way] = field(default_factory=list)
 
 
+_Key = tuple[ClientUnit, ServerUnit, Prediction, bool]
+
+
 class _Counting:
-    """The rows while they are counted."""
+    """The rows while they are counted. What is far does not depend on the client's class, so it is looked at once."""
 
     def __init__(self, ends: Ends, meant: Meant, without: frozenset[str]) -> None:
-        self.without = without
         self.unpredictable: Counter[Unpredictable] = Counter()
+        self._without = without
         self._ends = ends
         self._meant = meant
         self._counts: dict[_Key, _Count] = defaultdict(_Count)
+        self._far_sides: dict[int, _FarSide] = {}
+        self._shapes: dict[int, Socket] = {}
+        self._same_shape: dict[Socket, Socket] = {}
+        self._predictions: dict[tuple[int, int, int, int, bool], Prediction | Unpredictable] = {}
 
-    def ways_to(self, destination: Destination, group: _Group) -> None:
-        """Counts the ways of a group of clients to one destination."""
+    def count(self, group: _Group) -> None:
+        """Counts the ways of a group of clients to their destination."""
+        far_side = self._far_sides.get(id(group.destination))
+        if far_side is None:
+            far_side = self._far_sides[id(group.destination)] = self._far_side(group.destination)
+        for kind, number in far_side.others.items():
+            self.unpredictable[kind] += number * len(group.pods)
+        for far in far_side.predictable:
+            ways = len(group.pods) * len(far.pods)
+            prediction = self._predicted(group.of, far)
+            if isinstance(prediction, Unpredictable):
+                self.unpredictable[prediction] += ways
+                continue
+            shape = self._shape(far.socket).tls or TlsContext()
+            client = ClientUnit(group.of.number, far.socket.layer, shape.certificate, shape.validation, far.is_expected)
+            is_closed = (group.namespace, far.namespace) in self._meant.closed
+            count = self._counts[client, far.unit, prediction, is_closed]
+            count.ways += ways
+            count.clients[id(group.pods)] = group.pods
+            count.servers |= far.uids
+            cluster = group.destination.cluster
+            count.services[cluster.service] += ways
+            if len(count.examples) < EXAMPLES:
+                count.examples.append(Way(group.pods[0], far.pods[0], cluster.host, cluster.port, far.socket))
+
+    def _far_side(self, destination: Destination) -> _FarSide:
         kind = unpredictable_kind(destination)
         if kind is not None:
-            self.unpredictable[kind] += len(group.pods)
-            return
+            return _FarSide((), Counter([kind]))
+        others: Counter[Unpredictable] = Counter()
+        alike: dict[tuple[ServerUnit, int, int, bool, str], list[tuple[Pod, Server, Socket]]] = defaultdict(list)
         for endpoint in destination.endpoints:
             pod = self._ends.at(endpoint.address)
             if pod is None:
-                self.unpredictable[Unpredictable.NO_POD] += len(group.pods)
-            elif pod.uid not in self.without:
-                self._way_to(destination, destination.socket_to(endpoint), (pod, endpoint.port), group)
+                others[Unpredictable.NO_POD] += 1
+            elif pod.uid not in self._without:
+                socket = destination.socket_to(endpoint)
+                server = self._ends.server(pod, endpoint.port, socket)
+                if isinstance(server, Unpredictable):
+                    others[server] += 1
+                    continue
+                unit = ServerUnit(self._ends.classes.of[pod.uid].number, endpoint.port, self._ends.takes(pod, endpoint.port))
+                is_expected = self._ends.is_expected(pod, socket)
+                key = (unit, id(server.socket), id(socket), is_expected, pod.namespace)
+                alike[key].append((pod, server, socket))
+        fars = [
+            _Far(
+                unit=key[0],
+                server=each[0][1],
+                socket=each[0][2],
+                is_expected=key[3],
+                namespace=key[4],
+                pods=tuple(PodRef.of(pod) for pod, _, _ in each),
+                uids=frozenset(pod.uid for pod, _, _ in each),
+            )
+            for key, each in alike.items()
+        ]
+        return _FarSide(tuple(fars), others)
 
-    def _way_to(self, destination: Destination, socket: Socket, server: tuple[Pod, int], group: _Group) -> None:
-        pod, port = server
-        found = self._end(group.of, socket, pod, port)
-        if isinstance(found, Unpredictable):
-            self.unpredictable[found] += len(group.pods)
-            return
-        count = self._counts[(*found, (group.namespace, pod.namespace) in self._meant.closed)]
-        count.ways += len(group.pods)
-        count.groups[group.number] = group
-        count.servers.add(pod.uid)
-        cluster = destination.cluster
-        count.services[cluster.service] += len(group.pods)
-        if len(count.examples) < EXAMPLES:
-            count.examples.append(Way(group.pods[0], PodRef.of(pod), cluster.host, cluster.port, socket))
+    def _predicted(self, of: ProxyClass, far: _Far) -> Prediction | Unpredictable:
+        key = (of.number, id(self._shape(far.socket)), far.unit.of, id(far.server.socket), far.is_expected)
+        if key not in self._predictions:
+            self._predictions[key] = predict(Client(far.socket, of.peer, far.is_expected), far.server)
+        return self._predictions[key]
 
-    def _end(self, of: ProxyClass, socket: Socket, pod: Pod, port: int) -> _End | Unpredictable:
-        server = self._ends.server(pod, port, socket)
-        if isinstance(server, Unpredictable):
-            return server
-        expected = self._ends.is_expected(pod, socket)
-        prediction = predict(Client(socket, of.peer, expected), server)
-        if isinstance(prediction, Unpredictable):
-            return prediction
-        tls = socket.tls or TlsContext()
-        client = ClientUnit(of.number, socket.layer, tls.certificate, tls.validation, expected)
-        return client, ServerUnit(self._ends.classes.of[pod.uid].number, port, self._ends.takes(pod, port)), prediction
+    def _shape(self, socket: Socket) -> Socket:
+        """A transport without what differs by service and decides nothing else: the server's name and the expected names."""
+        if id(socket) not in self._shapes:
+            made = replace(socket, tls=replace(socket.tls, names=(), sni="")) if socket.tls else socket
+            self._shapes[id(socket)] = self._same_shape.setdefault(made, made)
+        return self._shapes[id(socket)]
 
     def rows(self) -> tuple[Row, ...]:
         """The rows, most frequent first."""
@@ -260,7 +327,7 @@ class _Counting:
             Row(
                 *key,
                 ways=count.ways,
-                clients=sum(len(group.pods) for group in count.groups.values()),
+                clients=len({pod.uid for pods in count.clients.values() for pod in pods}),
                 servers=len(count.servers),
                 services=dict(count.services),
                 examples=tuple(count.examples),

@@ -40,7 +40,7 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     """
     pods = [pod for pod in ends.mesh.injected if not pod.is_gateway and pod.uid not in without]
     plain = [pod for pod in pods if pod.namespace in meant.plain]
-    judged = [pod for pod in pods if pod not in plain]
+    judged = [pod for pod in pods if pod.namespace not in meant.plain]
     read = [pod for pod in judged if ends.is_read(pod)]
     by_workload: dict[tuple[ObjectRef, int, Takes], list[Pod]] = defaultdict(list)
     for pod in read:
