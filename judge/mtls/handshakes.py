@@ -13,8 +13,8 @@ from judge.fleet import of_proxies
 from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import Row, Table, names_expected
-from judge.mtls.peers import BY_IDENTITY, Peer, Refusal
+from judge.mtls.pairs import Row, Table, counted, names_expected
+from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
 
@@ -38,32 +38,40 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
     claim = Claim(
         "MTL-04",
         "each proxy to complete its handshakes with the proxies that Istio's configuration leads it to",
-        f"{table.ways} ways between {len(table.classes)} classes of proxies",
+        f"{counted(table.ways)} between {len(table.classes)} classes of proxies",
         ends.mesh.all_evidence,
     )
     done = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.COMPLETED)
     plain = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.PLAIN)
-    closed = sum(row.ways for row in refused if row.is_closed)
-    left_out = [Remark(place("ways that no reading decides"), f"{n} to {kind}") for kind, n in table.unpredictable.items()]
-    if closed:
-        left_out.append(Remark(place("ways between namespaces declared closed"), f"{closed} are refused"))
     return of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
         [_problem(ends, row) for row in by_identity],
-        confirmed=f"{done} ways complete their handshake, {plain} go through as plain text",
+        confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
         notes=[_problem(ends, row) for row in by_policy],
-        left_out=left_out,
+        left_out=[*_undecided(table), *_closed(refused)],
     )
+
+
+def _undecided(table: Table) -> list[Remark]:
+    subject = place("ways that no reading decides")
+    return [Remark(subject, f"{counted(number)} to {kind}") for kind, number in table.unpredictable.items()]
+
+
+def _closed(refused: Collection[Row]) -> list[Remark]:
+    closed = sum(row.ways for row in refused if row.is_closed)
+    subject = place("ways between namespaces declared closed")
+    return [Remark(subject, f"refused on {counted(closed)}")] if closed else []
 
 
 def _problem(ends: Ends, row: Row) -> Problem:
     way, by = row.examples[0], row.prediction.side
     refusing = way.client if by is Side.CLIENT else way.server
+    between = f"{row.clients} clients of class {row.client.of}, {row.servers} servers of class {row.server.of}"
     said = (
-        f"as the {by} it refuses: {row.prediction.refusal} ({row.ways} ways: {row.clients} clients of class {row.client.of},"
-        f" {row.servers} servers of class {row.server.of}, {named(row.server.port)}; such as {way})"
+        f"as the {by} it refuses: {row.prediction.refusal}"
+        f" ({counted(row.ways)}: {between}, {named(row.server.port)}; such as {way})"
     )
     both = [e for pod in (way.client, way.server) for e in readings(ends.identities[pod.uid], ends.tls[pod.uid])]
     return Problem(refusing.ref, said, cause_of(ends, row), tuple(dict.fromkeys(both)))
@@ -79,7 +87,7 @@ def cause_of(ends: Ends, row: Row) -> str:
         case Refusal.TLS_AGAINST_PLAIN:
             return "port-bypasses-proxy" if row.server.takes is Takes.PAST else "mutual-tls-disabled"
         case Refusal.AUTHORITY:
-            return _of_source(ends, other) or _of_source(ends, refusing) or _of_authority(ends, refusing, other)
+            return _of_source(ends, other) or _of_source(ends, refusing) or _of_time(ends, refusing, other)
         case Refusal.NAME:
             return _of_name(ends, row, other)
         case Refusal.NOT_YET:
@@ -95,15 +103,15 @@ def _of_source(ends: Ends, pod: PodRef) -> str:
     return cause_of_no_socket(ends.pods[pod.uid]) if mode is SdsMode.ISTIO_CA else CAUSES_OF_MODES.get(mode, "")
 
 
-def _of_authority(ends: Ends, refusing: PodRef, other: PodRef) -> str:
-    trusts, shown = _peer(ends, refusing), _peer(ends, other)
-    domains = {domain for domain, _ in trusts.holds.trusted}
-    # It knows the trust domain, and another authority of it: its bundle is of another time.
-    return "bundle-not-delivered" if shown.trust_domain in domains and trusts.holds != shown.holds else ""
-
-
-def _peer(ends: Ends, pod: PodRef) -> Peer:
-    return ends.classes.of[pod.uid].peer
+def _of_time(ends: Ends, refusing: PodRef, other: PodRef) -> str:
+    """The cause for which two proxies of one trust domain hold what was issued at different times."""
+    trusts, shown = ends.classes.of[refusing.uid].peer.holds, ends.classes.of[other.uid].peer
+    knows_the_domain = any(domain == shown.trust_domain for domain, _ in trusts.trusted)
+    if not (knows_the_domain and shown.anchors):
+        return ""
+    # Which of them lags, the other's own authorities tell.
+    accepts_itself = any(sha256 in shown.anchors for _, sha256 in shown.holds.trusted)
+    return "bundle-not-delivered" if accepts_itself else "rotation-not-followed"
 
 
 def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
@@ -113,6 +121,6 @@ def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
         lacks_sa = any(f"/ns/{other.namespace}/{other.service_account}" in name for name in shown)
         return "identity-template-without-sa" if lacks_sa else ""
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.
-    within = (f"spiffe://{domain}", f"spiffe://{domain}/")
+    within = f"spiffe://{domain}/"
     same_domain = any(each.text.startswith(within) for each in names_expected(ends, row))
     return "expected-names-differ" if same_domain else "trust-domain-differs"

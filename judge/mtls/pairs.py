@@ -143,6 +143,11 @@ class Table:
         return sum(row.ways for row in self.rows)
 
 
+def counted(ways: int) -> str:
+    """A number of ways, in words."""
+    return "1 way" if ways == 1 else f"{ways} ways"
+
+
 def names_expected(ends: Ends, row: Row) -> Names:
     """The names that the refusing side of a row expects of the other, by the row's first example."""
     way = row.examples[0]

@@ -13,7 +13,7 @@ from facts.proxies.tls.context import Layer
 from judge.findings import Claim, place, readings
 from judge.fleet import of_proxies
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import NOTHING_DECLARED, Meant, Row, Table
+from judge.mtls.pairs import NOTHING_DECLARED, Meant, Row, Table, counted
 from judge.mtls.ports import named, ports_of, takes_plain_text
 
 CAUSES: Mapping[Takes, str] = {
@@ -49,7 +49,7 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     problems = [
         Problem(
             workload,
-            f"{named(port)} {_SAID[takes]}{_why_past(ends, alike[0]) if takes is Takes.PAST else ''} ({_counted(alike)})",
+            f"{named(port)} {_SAID[takes]} ({_why_past(ends, alike[0]) if takes is Takes.PAST else ''}{_counted(alike)})",
             CAUSES[takes],
             readings(ends.tls[alike[0].uid], alike[0]),
         )
@@ -82,7 +82,7 @@ def _counted(pods: list[Pod]) -> str:
 
 def _why_past(ends: Ends, pod: Pod) -> str:
     redirection = ends.redirection(pod)
-    return "" if isinstance(redirection, CouldNotTell) else f", by the {redirection.said}"
+    return "" if isinstance(redirection, CouldNotTell) else f"{redirection.said}; "
 
 
 def _damaged(ends: Ends, pod: Pod) -> list[Problem]:
@@ -114,10 +114,12 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         for said, cause, evidence in (_sent(ends, service, row) for row in sending)
     ]
     closed = sum(row.ways for row in rows if row.is_closed)
+    islands = place("ways between namespaces declared closed")
+    left_out = [Remark(islands, f"plain text on {counted(closed)}")] if closed else []
     claim = Claim(
         "MTL-03",
         "no proxy to send plain text to a workload of the mesh",
-        f"{table.ways} ways between {len(pods)} proxies",
+        f"{counted(table.ways)} between {len(pods)} proxies",
         ends.mesh.all_evidence,
     )
     return of_proxies(
@@ -125,8 +127,8 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         pods,
         ends.mesh.fleet_of(pods),
         problems,
-        confirmed=f"{table.ways - closed} ways between proxies of the mesh are TLS",
-        left_out=[Remark(place("ways between namespaces declared closed"), f"{closed} are plain text")] if closed else [],
+        confirmed=f"TLS alone is spoken between proxies of the mesh ({counted(table.ways - closed)})",
+        left_out=left_out,
     )
 
 
@@ -134,8 +136,8 @@ def _sent(ends: Ends, service: str, row: Row) -> tuple[str, str, tuple[str, ...]
     way = next((each for each in row.examples if f"{each.host}:{each.port}" == service), row.examples[0])
     outcome = "" if row.prediction.side is None else f", which {row.prediction}"
     said = (
-        f"{row.services[service]} ways to {named(row.server.port)} of its pods are plain text{outcome}; the port takes"
-        f" {row.server.takes} (clients like {way.client}, servers like {way.server})"
+        f"plain text goes to {named(row.server.port)} of its pods{outcome}; the port takes {row.server.takes}"
+        f" ({counted(row.services[service])}, such as {way.client} to {way.server})"
     )
     # Where the server takes TLS, it is the client that does not speak it.
     cause = CAUSES.get(row.server.takes, "") if row.server.takes in (Takes.PLAIN, Takes.PAST) else "client-sends-plain-text"
