@@ -45,7 +45,6 @@ class Standing(StrEnum):
     VALID = "valid"
     EXPIRED = "expired"
     NOT_YET = "not valid yet"
-    NO_SVID = "the certificate of an authority"
     ABSENT = "absent"
 
 
@@ -73,6 +72,7 @@ class Peer:
 
     Attributes:
         standing: The state of the certificate.
+        is_authority: It is a certificate that may sign others.
         trust_domain: Of its first URI name; empty where that is no SPIFFE ID.
         anchors: SHA-256 of each known authority that the certificate leads to, and that is valid.
         lapsed: The same of authorities that are not valid any more, or not yet.
@@ -81,6 +81,7 @@ class Peer:
     """
 
     standing: Standing
+    is_authority: bool
     trust_domain: str
     anchors: frozenset[str]
     lapsed: frozenset[str]
@@ -160,6 +161,7 @@ def _peer(proxy: ProxyIdentity, lists: Sequence[Names], by_name: Mapping[str, Se
     anchors, lapsed = _anchors(proxy, by_name)
     return Peer(
         standing=_standing(proxy),
+        is_authority=proxy.leaf is not None and _may_sign(proxy.leaf),
         trust_domain=_trust_domain(proxy.spiffe_ids),
         anchors=anchors,
         lapsed=lapsed,
@@ -172,12 +174,14 @@ def _standing(proxy: ProxyIdentity) -> Standing:
     leaf = proxy.leaf
     if leaf is None:
         return Standing.ABSENT
-    if leaf.is_ca or leaf.key_usage & {"key_cert_sign", "crl_sign"}:
-        return Standing.NO_SVID
     if proxy.read_at < leaf.not_before:
         return Standing.NOT_YET
     # One that is not valid yet stays that; of a chain, every certificate has to be valid.
     return Standing.VALID if all(c.is_valid_at(proxy.read_at) for c in proxy.chain) else Standing.EXPIRED
+
+
+def _may_sign(leaf: Certificate) -> bool:
+    return leaf.is_ca or bool(leaf.key_usage & {"key_cert_sign", "crl_sign"})
 
 
 def _trust_domain(names: Sequence[str]) -> str:
@@ -238,7 +242,7 @@ def objection(to: Peer, check: Check, *, name_fits: bool) -> Refusal | None:
         return None
     if check.validator is Validator.NONE:
         return Refusal.SILENT
-    if to.standing is Standing.NO_SVID and check.validator is Validator.SPIFFE:
+    if to.is_authority and check.validator is Validator.SPIFFE:
         return Refusal.NO_SVID
     domain = to.trust_domain if check.validator is Validator.SPIFFE else ""
     trusted = {sha256 for of, sha256 in check.trusted if of == domain}

@@ -27,6 +27,7 @@ class ToldClass:
         issuer: Issuer of its certificates; empty where it has none.
         trust_domain: Trust domain of its certificates; empty where it has none.
         certificate: State of its certificates.
+        is_authority: Its certificates may sign others, so that they are no SVIDs.
         validator: The kind of validation of its peers.
         authorities: The authorities that it validates them with, each as ``TRUST DOMAIN: NAME (SHA-256)``.
         members: Number of its proxies.
@@ -37,6 +38,7 @@ class ToldClass:
     issuer: str
     trust_domain: str
     certificate: Standing
+    is_authority: bool
     validator: Validator
     authorities: tuple[str, ...]
     members: int
@@ -114,6 +116,7 @@ def _class(each: ProxyClass) -> ToldClass:
         issuer=each.issuer,
         trust_domain=each.peer.trust_domain,
         certificate=each.peer.standing,
+        is_authority=each.peer.is_authority,
         validator=each.peer.holds.validator,
         authorities=each.authorities,
         members=len(each.members),

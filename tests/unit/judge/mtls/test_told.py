@@ -28,7 +28,7 @@ def test_a_mesh_as_plain_data() -> None:
     made = section(*workloads, Workload("plain", inbound=PERMISSIVE, marked=False, identity=make.istiod_proxy))
     first, second = made.classes
     assert (first.number, first.issuer, first.trust_domain) == (1, "CN=teleport", TRUST_DOMAIN)
-    assert (first.certificate, first.validator) == (Standing.VALID, Validator.SPIFFE)
+    assert (first.certificate, first.is_authority, first.validator) == (Standing.VALID, False, Validator.SPIFFE)
     assert (first.members, len(first.examples), first.examples[0]) == (MEMBERS + 1, MEMBERS, "shop/w0")
     assert (second.issuer, second.validator, second.members) == ("CN=istiod", Validator.TRUSTED_CA, 1)
     assert [(p.client, p.server, p.outcome, p.ways) for p in made.pairs] == [
