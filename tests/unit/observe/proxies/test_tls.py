@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.tls import questions
-from facts.proxies.tls.inbound import OF_ROUTER, OF_SIDECAR
+from facts.proxies.tls.inbound import OF_ROUTER, OF_SIDECAR, parse_listeners
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import _quoted
 from observe.proxies.tls import Shared, read_tls, read_tls_of_fleet
+from tests.data import document as captured
+from tests.data.capture import capture
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import ApiServer, Canned
+from tests.unit.observe.doubles import install
 
 HOST = "cart.shop.svc.cluster.local"
 CART = "spiffe://teleport.example.com/ns/shop/sa/cart"
@@ -105,3 +110,38 @@ def test_a_damaged_answer_leaves_its_proxy_unread(cluster: Cluster, pods: tuple[
     answer(proxies, questions.WHOLE.clusters, {"configs": [{}]})
     (unread,) = read_tls_of_fleet(cluster, pods[:1]).unread
     assert unread.why.expected == "the field cluster"
+
+
+def test_the_facet_reads_the_proxies_once(cluster: Cluster, proxies: ApiServer) -> None:
+    proxies.answer("GET /api/v1/namespaces", {"items": []})
+    read = install(cast("Any", cluster)).proxies
+    fleet = read.tls()
+    asked_for = {pod.name for pod in read.pods()}
+    assert {proxy.pod.name for proxy in fleet.proxies} | {unread.pod.name for unread in fleet.unread} == asked_for
+    assert fleet.proxies
+    asked = len(forwarded(proxies))
+    assert read.tls() is fleet
+    assert len(forwarded(proxies)) == asked
+
+
+def test_a_proxy_is_captured_as_the_suite_asks_it(
+    cluster: Cluster, pods: tuple[Pod, ...], proxies: ApiServer, recorder: KeptInMemory, tmp_path: Path
+) -> None:
+    answer(proxies, questions.NAMES, built.dump(built.cluster(HOST, 80)))
+    (document,) = [d for d in captured("cluster/pods.json")["items"] if d["metadata"]["name"] == pods[0].name]
+    document["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    proxies.answer(f"GET /api/v1/namespaces/test-app/pods/{pods[0].name}", document)
+    lines = capture(cluster, recorder, pods[0], tmp_path / "strict")
+    assert [line.partition(":")[0] for line in lines] == [
+        "listeners.json",
+        "cluster_count.json",
+        "cluster_names.json",
+        "1 outbound clusters",
+        "clusters.json",
+        "endpoints.json",
+    ]
+    kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "strict").iterdir()}
+    assert parse_listeners(kept["listeners.json"])[0].name == "virtualInbound"
+    assert kept["clusters.json"] == CLUSTERS
+    assert kept["endpoints.json"] == ENDPOINTS
+    assert "managedFields" not in kept["pod.json"]["metadata"]
