@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.redirection import ISTIOS_OWN
 from facts.proxies.envoy import LEAF, ROOT, Validator
 from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
 from facts.proxies.tls.inbound import FilterChain, Listener
@@ -15,6 +16,7 @@ from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
 from judge.findings import Claim, listed, problem, readings
 from judge.fleet import of_proxies
+from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.pairs import NOTHING_DECLARED, Meant
 from judge.mtls.ports import ANY_OTHER, named, ports_of
@@ -65,6 +67,8 @@ def secrets_are_the_providers(
         f"{contexts} TLS contexts of {len(pods)} proxies",
         ends.mesh.all_evidence,
     )
+    if not pods:
+        return claim.not_applicable(NO_WORKLOAD)
     return of_proxies(
         claim,
         pods,
@@ -140,8 +144,11 @@ class _Review:
 def _of_servers(listeners: Iterable[Listener], *, is_gateway: bool) -> Iterator[tuple[str, TlsContext]]:
     for listener in listeners:
         for chain in listener.all_chains:
-            if chain.socket.tls and _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
-                yield f"listener {listener.name}, {named(chain.port or ANY_OTHER)}", chain.socket.tls
+            port = chain.port or (0 if listener.is_virtual else listener.port)
+            if port in ISTIOS_OWN or chain.socket.tls is None:
+                continue
+            if _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
+                yield f"listener {listener.name}, {named(port or ANY_OTHER)}", chain.socket.tls
 
 
 def _of_clients(cluster: Cluster) -> Iterator[tuple[str, TlsContext]]:
@@ -214,6 +221,8 @@ def _unused(ends: Ends, pod: Pod) -> list[Problem]:
     taken = {port: ends.takes(pod, port) for port in ports_of(ends, pod)}
     if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()):
         return []
-    cause = "port-bypasses-proxy" if set(taken.values()) == {Takes.PAST} else "mutual-tls-disabled"
+    # A port past the proxy is its pod's own setting; what the proxy takes in plain text alone, a policy decides.
+    causes = {Takes.PAST: "port-bypasses-proxy", Takes.PLAIN: "mutual-tls-disabled"}
+    cause = causes.get(max(taken.values(), key=lambda takes: takes is Takes.PLAIN), "")
     said = f"it takes mutual TLS on none of its {len(taken)} ports: nobody's identity is asked for"
     return [Problem(pod.ref, said, cause, readings(ends.tls[pod.uid], pod))]

@@ -12,6 +12,7 @@ from judge.findings import Claim, place, readings
 from judge.fleet import of_proxies
 from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
+from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.pairs import Row, Table, counted, names_expected
 from judge.mtls.peers import BY_IDENTITY, Refusal
@@ -41,6 +42,8 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
         f"{counted(table.ways)} between {len(table.classes)} classes of proxies",
         ends.mesh.all_evidence,
     )
+    if not pods:
+        return claim.not_applicable(NO_WORKLOAD)
     done = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.COMPLETED)
     plain = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.PLAIN)
     return of_proxies(

@@ -12,6 +12,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.tls.context import Layer
 from judge.findings import Claim, place, readings
 from judge.fleet import of_proxies
+from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.pairs import NOTHING_DECLARED, Meant, Row, Table, counted
 from judge.mtls.ports import named, ports_of, takes_plain_text
@@ -58,6 +59,8 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     claim = Claim(
         "MTL-02", "no inbound port of an injected workload to take plain text", f"{len(judged)} pods", ends.mesh.all_evidence
     )
+    if not judged and not plain:
+        return claim.not_applicable(NO_WORKLOAD)
     ports = sum(len(ports_of(ends, pod)) for pod in read)
     return of_proxies(
         claim,
@@ -122,6 +125,8 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         f"{counted(table.ways)} between {len(pods)} proxies",
         ends.mesh.all_evidence,
     )
+    if not pods:
+        return claim.not_applicable(NO_WORKLOAD)
     return of_proxies(
         claim,
         pods,

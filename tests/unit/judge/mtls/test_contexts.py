@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from facts.evidence import ObjectRef
-from facts.finding import Finding, Remark
+from facts.finding import Finding, Holds, Remark
+from judge.install.istio import NO_WORKLOAD
 from judge.mtls.contexts import secrets_are_the_providers
 from judge.mtls.pairs import Meant
 from tests.unit.facts import tls_dumps as built
@@ -169,6 +170,25 @@ def test_a_workload_whose_ports_all_go_past_its_proxy() -> None:
     violated(judged(replace(A, pod=past)), "MTL-01", "on none of its 1 ports", causes=("port-bypasses-proxy",))
 
 
+def test_a_workload_with_ports_past_its_proxy_and_others_in_plain_text() -> None:
+    past = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": str(PORT)}}
+    inbound = built.virtual_inbound(built.disabled(), built.disabled(PORT), built.disabled(9090))
+    finding = judged(replace(A, pod=past, inbound=inbound))
+    violated(finding, "MTL-01", "on none of its 2 ports", causes=("mutual-tls-disabled",))
+
+
+def test_a_proxy_without_any_chain_takes_nothing() -> None:
+    violated(judged(replace(A, inbound=built.virtual_inbound())), "MTL-01", "on none of its 1 ports", causes=())
+
+
+def test_ports_of_istio_itself_are_not_judged() -> None:
+    lenient = built.downstream(require_client_certificate=False)
+    own = built.virtual_inbound(built.strict(), built.strict(PORT), built.strict(15021, lenient))
+    holds(judged(replace(A, inbound=own)), "MTL-01")
+    gateway = built.dump(built.listener("stats", 15090, [built.chain("a", socket=lenient)]))
+    holds(judged(replace(A, inbound=gateway, pod={"proxy": ROUTER})), "MTL-01")
+
+
 def test_a_workload_without_a_known_port_takes_what_any_port_takes() -> None:
     bare = replace(make.pod().spec, containers=(make.istio_proxy(),))
     workload = replace(A, spec={"containers": bare.containers}, inbound=built.virtual_inbound(built.strict()))
@@ -196,3 +216,9 @@ def test_pods_that_do_not_count_and_pods_that_were_not_read() -> None:
     wrong = replace(B, inbound=DISABLED, marked=False)
     holds(judged(A, wrong, without={"uid-b"}), "MTL-01")
     unknown(judged(A, replace(B, identity=None)), "MTL-01", "the suite could not read it")
+
+
+def test_a_mesh_without_workloads_shows_nothing() -> None:
+    finding = judged(replace(A, pod={"injected": False}))
+    assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
+    assert finding.evidence

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from facts.finding import Finding
+from facts.finding import Finding, Holds
 from facts.proxies.envoy import Validator
 from facts.proxies.sds_mode import SdsMode
+from judge.install.istio import NO_WORKLOAD
 from judge.mtls.handshakes import handshakes_complete
 from judge.mtls.pairs import Meant, table_of
 from tests.unit.facts import tls_dumps as built
@@ -174,3 +175,9 @@ def test_what_is_declared_closed_and_what_nothing_decides_is_left_out_by_number(
 def test_pods_that_do_not_count_and_pods_that_were_not_read() -> None:
     holds(judged(A, on_istiod(), without=("uid-b",)), "MTL-04")
     unknown(judged(A, replace(B, identity=None)), "MTL-04", "the suite could not read it")
+
+
+def test_a_mesh_without_workloads_shows_nothing() -> None:
+    finding = judged(replace(A, pod={"injected": False}))
+    assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
+    assert finding.evidence

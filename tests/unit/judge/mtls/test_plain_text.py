@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from facts.evidence import ObjectRef
-from facts.finding import Finding
+from facts.finding import Finding, Holds
+from judge.install.istio import NO_WORKLOAD
 from judge.mtls.pairs import Meant, table_of
 from judge.mtls.plain_text import no_port_takes_plain_text, nothing_is_sent_in_plain_text, service_ref
 from tests.unit.facts import tls_dumps as built
@@ -182,3 +183,10 @@ def test_ways_that_are_declared_closed_or_do_not_count() -> None:
 )
 def test_a_service_as_a_subject(service: str, ref: ObjectRef) -> None:
     assert service_ref(service) == ref
+
+
+@pytest.mark.parametrize("judge", [taken, sent])
+def test_a_mesh_without_workloads_shows_nothing(judge: Any) -> None:
+    finding = judge(replace(A, pod={"injected": False}))
+    assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
+    assert finding.evidence
