@@ -18,8 +18,8 @@ from judge.findings import Claim, listed, problem, readings
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import NOTHING_DECLARED, Meant
 from judge.mtls.ports import ANY_OTHER, named, ports_of
+from judge.mtls.table import NOTHING_DECLARED, Meant
 
 EXTERNAL = "sds-grpc"
 """The cluster over which Envoy asks the provider's socket for secrets."""
@@ -54,12 +54,8 @@ def secrets_are_the_providers(
             contexts += judged.count
             problems += judged.problems(proxy)
     plain = [pod for pod in pods if pod.namespace in meant.plain]
-    problems += [
-        each
-        for pod in pods
-        if pod.namespace not in meant.plain and not pod.is_gateway and ends.is_read(pod)
-        for each in _unused(ends, pod)
-    ]
+    serving = [pod for pod in pods if not pod.is_gateway and pod.namespace not in meant.plain and ends.is_read(pod)]
+    problems += [each for pod in serving for each in _unused(ends, pod)]
     claim = Claim(
         "MTL-01",
         "each proxy to use the secrets default and ROOTCA of the external socket for all peers of the mesh, "
@@ -162,7 +158,7 @@ def _of_clients(cluster: Cluster) -> Iterator[tuple[str, TlsContext]]:
 
 def _is_for_clients_of_the_mesh(chain: FilterChain, context: TlsContext, *, is_gateway: bool) -> bool:
     """A sidecar serves its peers on every port, unless a user gave the port a certificate of its own; a gateway does not."""
-    if chain.is_for_the_mesh or LEAF in (context.certificate, context.validation) or context.validation == ROOT:
+    if chain.is_for_the_mesh or context.certificate == LEAF or context.validation == ROOT:
         return True
     return not is_gateway and not context.certificate.startswith(OF_OTHERS)
 
@@ -185,13 +181,8 @@ def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: b
         found.append((instead, "tls-context-replaced"))
     has_own = context.inline.validator is not Validator.NONE
     if context.validation != ROOT:
-        by = (
-            f"the secret {context.validation}"
-            if context.validation
-            else "authorities of their own"
-            if has_own
-            else "nothing"
-        )
+        own = "authorities of their own" if has_own else "nothing"
+        by = f"the secret {context.validation}" if context.validation else own
         found.append((f"validate peers with {by} instead of the secret {ROOT}", "foreign-authority-trusted"))
     elif has_own:
         found.append((f"have authorities of their own beside the secret {ROOT}", "foreign-authority-trusted"))
@@ -224,5 +215,5 @@ def _unused(ends: Ends, pod: Pod) -> list[Problem]:
     # A port past the proxy is its pod's own setting; what the proxy takes in plain text alone, a policy decides.
     causes = {Takes.PAST: "port-bypasses-proxy", Takes.PLAIN: "mutual-tls-disabled"}
     cause = causes.get(max(taken.values(), key=lambda takes: takes is Takes.PLAIN), "")
-    said = f"it takes mutual TLS on none of its {len(taken)} ports: nobody's identity is asked for"
+    said = f"it takes mutual TLS on none of its {len(taken)} ports, so that no client has to show an identity"
     return [Problem(pod.ref, said, cause, readings(ends.tls[pod.uid], pod))]

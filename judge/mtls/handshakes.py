@@ -14,10 +14,11 @@ from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import Row, Table, counted, names_expected
+from judge.mtls.pairs import names_expected
 from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
+from judge.mtls.table import Row, Table, counted
 
 
 def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ()) -> Finding:

@@ -1,4 +1,4 @@
-"""All ways between the proxies of a mesh, as a table of classes of clients by classes of servers and ports.
+"""All ways between the proxies of a mesh, counted into a table.
 
 A way leads from a proxy over one of its clusters to one endpoint. Proxies of one class that have the same destinations have
 the same ways, so each is looked at once and counted. The names that a client expects differ by service; in the table they
@@ -8,144 +8,21 @@ are replaced by whether the server is among them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import PodRef
-from facts.proxies.tls.context import Layer, Names, Socket, TlsContext
+from facts.proxies.tls.context import Names, Socket, TlsContext
 from facts.proxies.tls.outbound import PASSTHROUGH, Destination, Discovery
 from facts.proxies.tls.proxy import ProxyTls
-from judge.mtls.ends import Ends, Takes
+from judge.mtls.ends import Ends
 from judge.mtls.peers import ProxyClass
 from judge.mtls.prediction import Client, Prediction, Server, Side, Unpredictable, predict
+from judge.mtls.table import NOTHING_DECLARED, ClientUnit, Meant, Row, ServerUnit, Table, Way
 
 EXAMPLES = 3
 """Ways that a row names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """What the mesh's owner has declared.
-
-    Attributes:
-        closed: Pairs of namespaces, client and server, between which no way has to be open.
-        plain: Namespaces whose workloads are meant to take no mutual TLS.
-    """
-
-    closed: frozenset[tuple[str, str]] = frozenset()
-    plain: frozenset[str] = frozenset()
-
-
-NOTHING_DECLARED = Meant()
-
-
-@dataclass(frozen=True, slots=True)
-class ClientUnit:
-    """Clients that are alike: their class, and what they say.
-
-    Attributes:
-        of: Number of the class.
-        speaks: The transport.
-        certificate: The secret that they present; empty for plain text.
-        validation: The secret that they validate with; empty for plain text.
-        expects_peer: The server is among the names that they expect.
-    """
-
-    of: int
-    speaks: Layer
-    certificate: str
-    validation: str
-    expects_peer: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ServerUnit:
-    """Servers that are alike: their class and a port.
-
-    Attributes:
-        of: Number of the class.
-        port: The port of the pod.
-        takes: What it takes there.
-    """
-
-    of: int
-    port: int
-    takes: Takes
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way.
-
-    Attributes:
-        client: The client's pod.
-        server: The server's pod.
-        host: The service's host.
-        port: The service's port.
-        socket: The transport that the client speaks.
-    """
-
-    client: PodRef
-    server: PodRef
-    host: str
-    port: int
-    socket: Socket
-
-    def __str__(self) -> str:
-        return f"{self.client} to {self.server} as {self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The ways from one kind of client to one kind of server that end alike.
-
-    Attributes:
-        client: The kind of client.
-        server: The kind of server.
-        prediction: The predicted outcome.
-        is_closed: The owner has declared that no way has to be open here.
-        ways: Their number.
-        clients: Number of different pods among their clients.
-        servers: Number of different pods among their servers.
-        services: Number of them by service, as ``HOST:PORT``.
-        examples: Some of them, at least one.
-    """
-
-    client: ClientUnit
-    server: ServerUnit
-    prediction: Prediction
-    is_closed: bool
-    ways: int
-    clients: int
-    servers: int
-    services: Mapping[str, int]
-    examples: tuple[Way, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """All ways of a mesh, in rows.
-
-    Attributes:
-        classes: Its classes of proxies.
-        rows: The ways that were predicted, most frequent first.
-        unpredictable: Number of ways that could not be predicted, by kind.
-    """
-
-    classes: tuple[ProxyClass, ...]
-    rows: tuple[Row, ...]
-    unpredictable: Mapping[Unpredictable, int]
-
-    @property
-    def ways(self) -> int:
-        """The number of ways that were predicted."""
-        return sum(row.ways for row in self.rows)
-
-
-def counted(ways: int) -> str:
-    """A number of ways, in words."""
-    return "1 way" if ways == 1 else f"{ways} ways"
 
 
 def names_expected(ends: Ends, row: Row) -> Names:

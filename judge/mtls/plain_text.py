@@ -14,8 +14,8 @@ from judge.findings import Claim, place, readings
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import NOTHING_DECLARED, Meant, Row, Table, counted
 from judge.mtls.ports import named, ports_of, takes_plain_text
+from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
 CAUSES: Mapping[Takes, str] = {
     Takes.BOTH: "plain-text-accepted",

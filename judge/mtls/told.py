@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from facts.proxies.envoy import Validator
 from judge.mtls.ends import Takes
-from judge.mtls.pairs import Row, Table
 from judge.mtls.peers import ProxyClass, Refusal, Standing
 from judge.mtls.prediction import Outcome, Side
+from judge.mtls.table import Row, Table
 
 MEMBERS = 5
 """Pods that a class names."""

@@ -16,7 +16,7 @@ from facts.proxies.tls.outbound import joined, parse_clusters, parse_endpoints
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from facts.svid import workload_id
 from judge.mtls.ends import Ends, MeshTls
-from judge.mtls.pairs import Row, Table
+from judge.mtls.table import Row, Table
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN

@@ -11,7 +11,7 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Remark
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.contexts import secrets_are_the_providers
-from judge.mtls.pairs import Meant
+from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated

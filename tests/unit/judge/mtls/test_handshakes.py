@@ -13,7 +13,8 @@ from facts.proxies.envoy import Validator
 from facts.proxies.sds_mode import SdsMode
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.handshakes import handshakes_complete
-from judge.mtls.pairs import Meant, table_of
+from judge.mtls.pairs import table_of
+from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated

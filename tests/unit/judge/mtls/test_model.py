@@ -154,7 +154,7 @@ def told(prediction: Prediction) -> str:
 
 
 @given(connections)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_the_prediction_is_what_the_rules_say(of: model.Connection) -> None:
     made = ends(*workloads(of))
     (row,) = between(table_of(made), "client", "server")

@@ -12,9 +12,10 @@ from facts.proxies.envoy import Validator
 from facts.proxies.tls.context import Layer
 from facts.svid import parse_certificates
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import Meant, table_of
+from judge.mtls.pairs import table_of
 from judge.mtls.peers import Refusal
 from judge.mtls.prediction import COMPLETES, GOES_PLAIN, Prediction, Side, Unpredictable, refused
+from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.facts.authorities import NOW as LATER
 from tests.unit.facts.authorities import Authority

@@ -10,8 +10,9 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds
 from judge.install.istio import NO_WORKLOAD
-from judge.mtls.pairs import Meant, table_of
+from judge.mtls.pairs import table_of
 from judge.mtls.plain_text import no_port_takes_plain_text, nothing_is_sent_in_plain_text, service_ref
+from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends

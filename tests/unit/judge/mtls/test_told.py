@@ -9,9 +9,10 @@ from pydantic import TypeAdapter
 
 from facts.proxies.envoy import Validator
 from judge.mtls.ends import Takes
-from judge.mtls.pairs import Meant, table_of
+from judge.mtls.pairs import table_of
 from judge.mtls.peers import Refusal, Standing
 from judge.mtls.prediction import Outcome, Side
+from judge.mtls.table import Meant
 from judge.mtls.told import MEMBERS, SERVICES, Handshakes, told
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
