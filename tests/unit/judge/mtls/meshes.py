@@ -15,11 +15,12 @@ from facts.proxies.tls.inbound import parse_listeners
 from facts.proxies.tls.outbound import joined, parse_clusters, parse_endpoints
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from facts.svid import workload_id
+from facts.traffic.handshakes import Ended, SeenHandshake
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.table import Row, Table
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
-from tests.unit.judge.certificates import TRUST_DOMAIN
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN
 
 PORT = 8080
 STRICT = built.virtual_inbound(built.strict(), built.strict(PORT))
@@ -107,3 +108,9 @@ def ends(*workloads: Workload) -> Ends:
 def between(table: Table, client: str, server: str) -> list[Row]:
     """The rows whose examples have a way from one workload to another; with one client and server a row, all of them."""
     return [row for row in table.rows if any((w.client.name, w.server.name) == (client, server) for w in row.examples)]
+
+
+def seen(of: Ends, client: str, server: str, ended: Ended = Ended.MUTUAL, port: int = PORT) -> SeenHandshake:
+    """An entry of a ledger."""
+    refs = {pod.name: pod.ref for pod in of.mesh.pods}
+    return SeenHandshake(refs[client], refs[server], port, ended, "200", NOW, (f"ev-{client}-{server}",))

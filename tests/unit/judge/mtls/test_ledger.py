@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from facts.traffic.handshakes import Ended, SeenHandshake
+from facts.traffic.handshakes import Ended
 from judge.mtls.ends import Ends
 from judge.mtls.ledger import predicted_ways, predictions_are_right
 from judge.mtls.peers import Refusal
@@ -15,15 +15,9 @@ from judge.mtls.prediction import COMPLETES, GOES_PLAIN, Side, Unpredictable, re
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.certificates import NOW
-from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, STRICT, Workload, ends
+from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, STRICT, Workload, ends, seen
 
 A, B, PLAIN = Workload("a"), Workload("b"), Workload("plain", pod={"injected": False}, marked=False)
-
-
-def seen(of: Ends, client: str, server: str, ended: Ended = Ended.MUTUAL, port: int = PORT) -> SeenHandshake:
-    refs = {pod.name: pod.ref for pod in of.mesh.pods}
-    return SeenHandshake(refs[client], refs[server], port, ended, "200", NOW, (f"ev-{client}-{server}",))
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,7 @@ from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, authority, svid
 from tests.unit.judge.mtls import model
-from tests.unit.judge.mtls.meshes import PORT, Workload, between, ends
-from tests.unit.judge.mtls.test_ledger import seen
+from tests.unit.judge.mtls.meshes import PORT, Workload, between, ends, seen
 
 DOMAINS = ("one.example", "two.example")
 AUTHORITIES = ("first", "second", "third")
