@@ -14,7 +14,6 @@ from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.pairs import names_expected
 from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
@@ -126,5 +125,5 @@ def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
         return "identity-template-without-sa" if lacks_sa else ""
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.
     within = f"spiffe://{domain}/"
-    same_domain = any(each.text.startswith(within) for each in names_expected(ends, row))
+    same_domain = any(each.text.startswith(within) for each in row.names_expected)
     return "expected-names-differ" if same_domain else "trust-domain-differs"

@@ -13,26 +13,16 @@ from dataclasses import dataclass, field, replace
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import PodRef
-from facts.proxies.tls.context import Names, Socket, TlsContext
+from facts.proxies.tls.context import Socket, TlsContext
 from facts.proxies.tls.outbound import PASSTHROUGH, Destination, Discovery
 from facts.proxies.tls.proxy import ProxyTls
 from judge.mtls.ends import Ends
 from judge.mtls.peers import ProxyClass
-from judge.mtls.prediction import Client, Prediction, Server, Side, Unpredictable, predict
+from judge.mtls.prediction import Client, Prediction, Server, Unpredictable, predict
 from judge.mtls.table import NOTHING_DECLARED, ClientUnit, Meant, Row, ServerUnit, Table, Way
 
 EXAMPLES = 3
 """Ways that a row names."""
-
-
-def names_expected(ends: Ends, row: Row) -> Names:
-    """The names that the refusing side of a row expects of the other, by the row's first example."""
-    way = row.examples[0]
-    if row.prediction.side is Side.CLIENT:
-        return way.socket.tls.names if way.socket.tls else ()
-    server = ends.server(ends.pods[way.server.uid], row.server.port, way.socket)
-    taken = None if isinstance(server, Unpredictable) or server.socket is None else server.socket.tls
-    return taken.names if taken else ()
 
 
 def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Table:
@@ -154,7 +144,9 @@ class _Counting:
             cluster = group.destination.cluster
             count.services[cluster.service] += ways
             if len(count.examples) < EXAMPLES:
-                count.examples.append(Way(group.pods[0], far.pods[0], cluster.host, cluster.port, far.socket))
+                count.examples.append(
+                    Way(group.pods[0], far.pods[0], cluster.host, cluster.port, far.socket, far.server.socket)
+                )
 
     def _far_side(self, destination: Destination) -> _FarSide:
         kind = unpredictable_kind(destination)

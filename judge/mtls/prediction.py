@@ -83,7 +83,7 @@ class Client:
 
     socket: Socket
     peer: Peer | None
-    expects_peer: bool = True
+    expects_peer: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facts.proxies.identity import PodRef
-from facts.proxies.tls.context import Layer, Socket
+from facts.proxies.tls.context import Layer, Names, Socket
 from judge.mtls.ends import Takes
 from judge.mtls.peers import ProxyClass
-from judge.mtls.prediction import Prediction, Unpredictable
+from judge.mtls.prediction import Prediction, Side, Unpredictable
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class Way:
         host: The service's host.
         port: The service's port.
         socket: The transport that the client speaks.
+        taken_by: The transport of what takes the connection; None where the server's proxy has nothing for it.
     """
 
     client: PodRef
@@ -79,6 +80,7 @@ class Way:
     host: str
     port: int
     socket: Socket
+    taken_by: Socket | None
 
     def __str__(self) -> str:
         return f"{self.client} to {self.server} as {self.host}:{self.port}"
@@ -109,6 +111,13 @@ class Row:
     servers: int
     services: Mapping[str, int]
     examples: tuple[Way, ...]
+
+    @property
+    def names_expected(self) -> Names:
+        """The names that the side that refuses expects of the other, by the first example."""
+        way = self.examples[0]
+        socket = way.socket if self.prediction.side is Side.CLIENT else way.taken_by
+        return socket.tls.names if socket and socket.tls else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,8 +101,8 @@ class Handshakes:
 
 def told(table: Table) -> Handshakes:
     """A table as plain data."""
-    first = {Outcome.REFUSED: 0, Outcome.PLAIN: 1, Outcome.COMPLETED: 2}
-    rows = sorted(table.rows, key=lambda row: (row.is_closed, first[row.prediction.outcome], -row.ways))
+    order = (Outcome.REFUSED, Outcome.PLAIN, Outcome.COMPLETED)
+    rows = sorted(table.rows, key=lambda row: (row.is_closed, order.index(row.prediction.outcome), -row.ways))
     return Handshakes(
         classes=tuple(_class(each) for each in table.classes),
         pairs=tuple(_pair(row) for row in rows),

@@ -38,6 +38,7 @@ class Workload:
         namespace: Of all three.
         inbound: Dump of its listeners.
         identity: Makes the identity of its proxy; None leaves the proxy unread.
+        configured: Its configuration was read.
         marked: Istio marks its endpoint for mutual TLS.
         clusters: Entries of its clusters dump that differ, by the name of the workload that they lead to.
         more: Further entries of its clusters dump.
@@ -49,6 +50,7 @@ class Workload:
     namespace: str = "shop"
     inbound: Any = field(default_factory=lambda: STRICT)
     identity: Any = make.proxy
+    configured: bool = True
     marked: bool = True
     clusters: Mapping[str, Any] = field(default_factory=dict)
     more: Sequence[Any] = ()
@@ -73,11 +75,14 @@ def mesh(*workloads: Workload) -> MeshTls:
         )
     )
     identities: list[ProxyIdentity | Unread] = []
-    tls = []
+    tls, unread = [], []
     for each, pod in zip(workloads, pods, strict=True):
         if not pod.is_injected:
             continue
         identities.append(make.unread(pod) if each.identity is None else each.identity(pod))
+        if not each.configured:
+            unread.append(make.unread(pod))
+            continue
         clusters = built.dump(*(_cluster(each, other) for other in workloads), *each.more)
         tls.append(
             ProxyTls(
@@ -87,7 +92,7 @@ def mesh(*workloads: Workload) -> MeshTls:
                 (f"ev-tls-{pod.name}",),
             )
         )
-    return MeshTls(pods, make.fleet(*identities), TlsOfFleet(tuple(tls), ()), ("ev-pods",))
+    return MeshTls(pods, make.fleet(*identities), TlsOfFleet(tuple(tls), tuple(unread)), ("ev-pods",))
 
 
 def _cluster(of: Workload, to: Workload) -> Any:

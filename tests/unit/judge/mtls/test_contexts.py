@@ -151,6 +151,15 @@ def test_a_gateways_certificates_for_its_clients_are_not_judged() -> None:
         assert bool(finding.problems) is (contexts == 2)
 
 
+def test_contexts_that_use_one_of_the_meshs_secrets_are_judged() -> None:
+    half = built.downstream(common_tls_context=common(certificate="kubernetes://shop"))
+    inbound = built.dump(built.listener("0.0.0.0_8443", 8443, [built.chain("a", socket=half)]))
+    violated(judged(replace(A, inbound=inbound, pod={"proxy": ROUTER})), "MTL-01", "present kubernetes://shop instead")
+    other_half = built.common([], validation="file-root:/etc/ca")
+    cluster = of_others(common_tls_context=other_half)
+    violated(judged(replace(A, more=[cluster])), "MTL-01", "validate peers with the secret file-root:/etc/ca")
+
+
 # Workloads that take mutual TLS nowhere.
 
 
@@ -216,6 +225,7 @@ def test_pods_that_do_not_count_and_pods_that_were_not_read() -> None:
     wrong = replace(B, inbound=DISABLED, marked=False)
     holds(judged(A, wrong, without={"uid-b"}), "MTL-01")
     unknown(judged(A, replace(B, identity=None)), "MTL-01", "the suite could not read it")
+    unknown(judged(A, replace(B, configured=False)), "MTL-01", "the suite could not read it")
 
 
 def test_a_mesh_without_workloads_shows_nothing() -> None:

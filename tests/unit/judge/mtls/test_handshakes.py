@@ -22,6 +22,7 @@ from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
 
 A, B = Workload("a"), Workload("b")
+IN_A_MINUTE = svid("shop", "b", starts=NOW + timedelta(minutes=1))
 BOTH = {TRUST_DOMAIN: (authority(), authority("next"))}
 PAST = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "8080"}}
 
@@ -81,6 +82,8 @@ def on_istiod(**pod: Any) -> Any:
         (A, replace(B, identity=of(sds_mode=SdsMode.TAKEOVER, chain=(svid(issuer="istiod"),))), {"socket-taken-over"}),
         (A, replace(B, identity=certified(minutes=5)), {""}),
         (A, replace(B, identity=certified(starts=NOW + timedelta(minutes=1))), {"issuer-clock-off"}),
+        (A, replace(B, identity=of(sds_mode=SdsMode.FILES, chain=(IN_A_MINUTE,))), {""}),
+        (replace(A, identity=of(root_authorities={"other.example": (authority(),)})), B, {""}),
         (A, replace(B, identity=certified(uri=f"spiffe://{TRUST_DOMAIN}/ns/shop/b")), {"identity-template-without-sa"}),
         (A, replace(B, identity=certified(uri=f"spiffe://{TRUST_DOMAIN}/ns/shop/sa/x")), {""}),
         (
@@ -176,6 +179,7 @@ def test_what_is_declared_closed_and_what_nothing_decides_is_left_out_by_number(
 def test_pods_that_do_not_count_and_pods_that_were_not_read() -> None:
     holds(judged(A, on_istiod(), without=("uid-b",)), "MTL-04")
     unknown(judged(A, replace(B, identity=None)), "MTL-04", "the suite could not read it")
+    unknown(judged(A, replace(B, configured=False)), "MTL-04", "the suite could not read it")
 
 
 def test_a_mesh_without_workloads_shows_nothing() -> None:

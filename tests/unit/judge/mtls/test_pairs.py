@@ -10,6 +10,8 @@ import pytest
 
 from facts.proxies.envoy import Validator
 from facts.proxies.tls.context import Layer
+from facts.proxies.tls.outbound import Endpoint
+from facts.proxies.tls.proxy import TlsOfFleet
 from facts.svid import parse_certificates
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.pairs import table_of
@@ -236,6 +238,15 @@ def test_an_address_of_no_pod() -> None:
     assert table.unpredictable == {Unpredictable.NO_POD: 2}
 
 
+def test_a_pod_without_an_address_is_behind_no_endpoint() -> None:
+    made = mesh(replace(CLIENT, clusters={}), SERVER)
+    pods = [replace(pod, ip="") if pod.name == "server" else pod for pod in made.pods]
+    proxy = made.tls.proxies[0]
+    tunnels = tuple(replace(each, endpoints=(Endpoint("", 15008, frozenset(), ""),)) for each in proxy.destinations)
+    alone = TlsOfFleet((replace(proxy, destinations=tunnels), made.tls.proxies[1]), ())
+    assert table_of(Ends(replace(made, pods=pods, tls=alone))).unpredictable[Unpredictable.NO_POD] == 3
+
+
 def test_a_pod_in_its_nodes_network_does_not_hide_the_pod_with_the_same_address() -> None:
     made = mesh(CLIENT, SERVER)
     host = make.pod("kube-proxy", injected=False, ip="10.0.0.2")
@@ -343,6 +354,18 @@ def test_chains_by_address() -> None:
     assert way(CLIENT, replace(SERVER, inbound=inbound)) == COMPLETES
     found = table_of(ends(replace(CLIENT, inbound=inbound)))
     assert [row.prediction for row in found.rows] == [refused(Side.SERVER, Refusal.TLS_AGAINST_PLAIN)]
+
+
+def test_the_names_that_the_refusing_side_expects() -> None:
+    inbound = built.virtual_inbound(built.strict(PORT, built.downstream(["spiffe://x/"])))
+    rows = table_of(ends(CLIENT, replace(SERVER, inbound=inbound))).rows
+    by_side = {row.prediction.side: [str(name) for name in row.names_expected] for row in rows}
+    assert by_side == {Side.SERVER: ["prefix spiffe://x/"], None: [f"prefix spiffe://{TRUST_DOMAIN}/"]}
+    other = built.auto_mutual(SERVER.host, 80, ["spiffe://x/ns/a/sa/b"])
+    (row,) = between(table_of(ends(replace(CLIENT, clusters={"server": other}), SERVER)), "client", "server")
+    assert [str(name) for name in row.names_expected] == ["spiffe://x/ns/a/sa/b"]
+    plain = table_of(ends(replace(CLIENT, clusters={"server": built.cluster(SERVER.host, 80)}), replace(SERVER, inbound={})))
+    assert [row.names_expected for row in between(plain, "client", "server")] == [()]
 
 
 def test_the_names_that_clients_expect_are_replaced_by_whether_they_have_the_server() -> None:

@@ -115,6 +115,7 @@ def test_a_pods_damaged_settings_leave_only_itself_open() -> None:
         taken(replace(A, inbound=PERMISSIVE), damaged), "MTL-02", "ReplicaSet shop/a: port 8080 takes plain text beside TLS"
     )
     unknown(taken(A, replace(B, identity=None)), "MTL-02", "the suite could not read it")
+    unknown(taken(A, replace(B, configured=False)), "MTL-02", "the suite could not read it")
 
 
 # MTL-03.
