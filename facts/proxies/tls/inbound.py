@@ -13,7 +13,7 @@ from typing import Any
 
 from facts.document import damaged, mappings, maybe, texts
 from facts.proxies.envoy import INBOUND_LISTENERS, configs
-from facts.proxies.tls.context import PLAIN, Socket, parse_socket
+from facts.proxies.tls.context import Socket, parse_socket
 
 OF_SIDECAR = INBOUND_LISTENERS + "&mask=name,active_state.listener"
 OF_ROUTER = "/config_dump?resource=dynamic_listeners&mask=name,active_state.listener"
@@ -71,11 +71,6 @@ class FilterChain:
     def is_for_the_mesh(self) -> bool:
         """It is for handshakes that offer a protocol of Istio's own, as proxies of the mesh do."""
         return any(protocol.startswith("istio") for protocol in self.alpn)
-
-    @property
-    def takes_plain_text(self) -> bool:
-        """A connection without a handshake gets through it."""
-        return self.transport in ("", "raw_buffer") and self.socket == PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +135,8 @@ def _server_name(names: Sequence[str], sni: str) -> int | None:
         return 0
     lower = sni.lower()
     fitting = [
-        len(name) + (0 if name.startswith("*.") else len(lower) + 1)
+        # A name that is meant exactly is more specific than any that only ends alike.
+        len(lower) * 2 if name == lower else len(name)
         for name in map(str.lower, names)
         if name == lower or (name.startswith("*.") and lower.endswith(name[1:]))
     ]

@@ -185,13 +185,12 @@ def joined(
 def _cluster(document: Mapping[str, Any]) -> Cluster:
     name = need(document, "name", str, _CLUSTERS)
     port, subset, host = _of_service(name)
-    kind = maybe(document, "type", "", name) or ("" if "cluster_type" in document else "STATIC")
     return Cluster(
         name=name,
         port=port,
         subset=subset,
         host=host,
-        discovery=_DISCOVERY.get(kind, Discovery.OTHER),
+        discovery=_DISCOVERY.get(maybe(document, "type", "", name), Discovery.OTHER),
         socket=parse_socket(document.get("transport_socket"), f"cluster {name}"),
         matches=tuple(
             SocketMatch(

@@ -34,8 +34,7 @@ class ProxyTls:
     def listener_at(self, port: int) -> Listener | None:
         """The listener that takes connections to a port; None where none does."""
         virtual = next((each for each in self.listeners if each.is_virtual), None)
-        bound = next((each for each in self.listeners if each.port == port and not each.is_virtual), None)
-        return bound if virtual is None else virtual
+        return virtual or next((each for each in self.listeners if each.port == port), None)
 
     def taking(self, connection: Connection) -> FilterChain | None:
         """The filter chain that takes a connection; None where the proxy refuses it."""

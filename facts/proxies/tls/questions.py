@@ -25,9 +25,7 @@ COUNT = "/stats?format=json&filter=^cluster_manager.active_clusters$"
 _CLUSTERS = "/config_dump?resource=dynamic_active_clusters&name_regex="
 _ENDPOINTS = "/config_dump?include_eds&resource=dynamic_endpoint_configs&name_regex="
 _NAMES_MASK = "&mask=cluster.name"
-_CLUSTERS_MASK = (
-    "&mask=cluster.name,cluster.type,cluster.cluster_type,cluster.transport_socket,cluster.transport_socket_matches"
-)
+_CLUSTERS_MASK = "&mask=cluster.name,cluster.type,cluster.transport_socket,cluster.transport_socket_matches"
 _ENDPOINTS_MASK = "&mask=endpoint_config.cluster_name,endpoint_config.endpoints"
 _OUTBOUND = r"^outbound\|"
 _ALL = rf"{_OUTBOUND}.*$"
@@ -113,7 +111,7 @@ def _beginnings(hosts: Mapping[str, int], at_most: int, length: int = 0) -> list
         length: Letters that they share.
     """
     total = sum(hosts.values())
-    first = min(hosts, default="")
+    first = next(iter(hosts), "")
     if len(hosts) == 1:
         return [(re.escape(first), total)]
     if total <= at_most:
@@ -135,7 +133,7 @@ def _groups(patterns: Sequence[tuple[str, int]], at_most: int) -> list[list[str]
     groups: list[list[str]] = []
     room = 0
     for pattern, number in patterns:
-        if not groups or number > room:
+        if number > room:
             groups.append([])
             room = at_most
         groups[-1].append(pattern)

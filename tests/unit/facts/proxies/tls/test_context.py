@@ -131,6 +131,18 @@ def test_an_expected_name_with_its_type(kind: str, fits: bool) -> None:
     assert not expects(context.names, ["other"])
 
 
+def test_an_expected_name_in_words() -> None:
+    assert str(NameMatch(MatchKind.EXACT, CART)) == CART
+    assert str(NameMatch(MatchKind.PREFIX, "spiffe://a/")) == "prefix spiffe://a/"
+
+
+def test_the_first_of_several_certificates_counts() -> None:
+    both = {"tls_certificate_sds_secret_configs": [built.secret("default"), built.secret("other", "elsewhere")]}
+    context = parse_context({"common_tls_context": both})
+    assert context.certificate == "default"
+    assert context.sources == {"sds-grpc", "elsewhere"}
+
+
 def test_without_an_expected_name_every_name_is_one() -> None:
     assert expects((), [CART])
     assert expects((), [])
@@ -139,7 +151,7 @@ def test_without_an_expected_name_every_name_is_one() -> None:
 @pytest.mark.parametrize(
     ("common", "said"),
     [
-        ({"validation_context": {"match_subject_alt_names": [{"custom": {}}]}}, "an expected name by exact, prefix"),
+        ({"validation_context": {"match_subject_alt_names": [{"custom": {}}]}}, "safe_regex custom"),
         ({"validation_context": {"match_subject_alt_names": [{}]}}, "nothing"),
         ({"validation_context": {"match_subject_alt_names": [{"safe_regex": {"regex": "("}}]}}, "a regular expression"),
         ({"validation_context": {"match_subject_alt_names": ["a"]}}, "a list of mappings"),

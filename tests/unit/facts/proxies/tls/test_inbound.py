@@ -53,7 +53,6 @@ def test_a_handshake_without_the_meshs_protocols_passes_through_a_permissive_lis
     chain = only(built.permissive()).taking(Connection(9999, encrypted=True, alpn=("h2",)))
     assert chain is not None
     assert (chain.name, chain.socket) == ("virtualInbound", PLAIN)
-    assert not chain.takes_plain_text
 
 
 def test_the_chain_of_nothing_has_neither() -> None:
@@ -64,9 +63,9 @@ def test_the_chain_of_nothing_has_neither() -> None:
 
 def test_what_the_chains_are_for() -> None:
     listener = only(built.permissive(8080))
-    assert [(c.port, c.is_for_the_mesh, c.takes_plain_text) for c in listener.chains[1:]] == [
-        (8080, True, False),
-        (8080, False, True),
+    assert [(c.port, c.transport, c.is_for_the_mesh) for c in listener.chains[1:]] == [
+        (8080, "tls", True),
+        (8080, "raw_buffer", False),
     ]
 
 
@@ -133,6 +132,21 @@ def test_the_clients_first_protocol_decides() -> None:
         assert taking is not None
         assert taking.name == name
     assert listener.taking(Connection(80, encrypted=True)) is None
+
+
+def test_a_chain_for_any_of_the_clients_protocols_is_more_specific_than_one_for_all() -> None:
+    chains = (chain("any"), chain("istio", alpn=["istio"]))
+    taking = Listener("virtualInbound", 15006, chains).taking(Connection(80, encrypted=True, alpn=("x", "istio")))
+    assert taking is not None
+    assert taking.name == "istio"
+
+
+def test_an_exact_server_name_wins_over_the_longest_that_ends_alike() -> None:
+    chains = (chain("wildcard", server_names=["*.b.c"]), chain("exact", server_names=["a.b.c"]))
+    for each in (chains, chains[::-1]):
+        taking = Listener("x", 443, each).taking(Connection(443, encrypted=True, sni="a.b.c"))
+        assert taking is not None
+        assert taking.name == "exact"
 
 
 def test_a_listener_of_a_gateway_is_bound_to_its_port() -> None:

@@ -40,7 +40,6 @@ def test_a_mask_leaves_what_is_judged() -> None:
     assert mask.split(",") == [
         "cluster.name",
         "cluster.type",
-        "cluster.cluster_type",
         "cluster.transport_socket",
         "cluster.transport_socket_matches",
     ]
@@ -81,6 +80,14 @@ def test_parts_are_few() -> None:
     assert sum(sizes) == 600
     assert max(sizes) <= SLICE
     assert len(found) <= 600 // SLICE * 2 + 1
+
+
+def test_few_clusters_are_one_short_pattern() -> None:
+    part, _always = parts(["outbound|80||a.b", "outbound|80||a.c", "outbound|80||d.e"], at_most=3)
+    assert part == Part.named(r"^outbound\|[^|]*\|[^|]*\|(.*)$")
+    first, second, _always = parts(["outbound|80||a.b", "outbound|80||a.c", "outbound|80||d.e"], at_most=2)
+    assert first == Part.named(r"^outbound\|[^|]*\|[^|]*\|(a.*)$")
+    assert second == Part.named(r"^outbound\|[^|]*\|[^|]*\|(d\.e)$")
 
 
 def test_no_cluster_at_all_leaves_what_is_always_there() -> None:
