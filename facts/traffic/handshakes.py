@@ -32,7 +32,7 @@ class SeenHandshake:
         server: The server's pod.
         port: The port of the server's pod.
         ended: How it ended.
-        said: The words of whoever reported it.
+        said: The words of the side that reported it.
         at: UTC.
         evidence: Ids of the readings.
     """

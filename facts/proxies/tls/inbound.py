@@ -20,8 +20,6 @@ OF_ROUTER = "/config_dump?resource=dynamic_listeners&mask=name,active_state.list
 """The questions that yield the listeners: of a sidecar the one for all that comes in, of a gateway or waypoint all."""
 
 VIRTUAL_INBOUND = "virtualInbound"
-BLACKHOLE = 15006
-"""Port of the listener itself, whose chain takes what nobody redirected; no application is behind it."""
 
 WHERE = "listeners dump"
 
