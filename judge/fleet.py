@@ -26,6 +26,9 @@ def of_proxies(
     *,
     confirmed: str = "",
     held: Iterable[Remark] = (),
+    unclear: Iterable[Problem] = (),
+    left_out: Iterable[Remark] = (),
+    notes: Iterable[Problem] = (),
     measures: Sequence[Measure] = (),
 ) -> Finding:
     """Judge a claim about a fleet, its unread proxies included: one that is down has no identity, any other is unclear.
@@ -37,6 +40,9 @@ def of_proxies(
         problems: Problems of the proxies that were read.
         confirmed: Observation where nothing is wrong.
         held: Observation of each proxy; those of proxies with a problem are dropped.
+        unclear: Open points of proxies that were read.
+        left_out: Subjects that were not judged, each with the reason.
+        notes: Observations that break nothing here.
         measures: Numbers that the answer rests on.
     """
     known = {pod.uid: pod for pod in pods}
@@ -52,9 +58,11 @@ def of_proxies(
         wrong,
         confirmed,
         held=confirmed_of(held, wrong),
-        unclear=not_read(unread),
+        unclear=[*not_read(unread), *unclear],
+        left_out=left_out,
+        notes=notes,
         measures=measures,
-        settle=how_to_read(unread),
+        settle=how_to_read(unread, "read the settings that the finding names by hand"),
     )
 
 
