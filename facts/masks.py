@@ -89,6 +89,16 @@ NAME = _Text(identifies=True)
 
 
 @dataclass(frozen=True, slots=True)
+class NamesIn(Mask):
+    """Several names of objects in one text, with a separator between; they stay as a name does."""
+
+    separator: str
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        return hiding.names(value, self.separator) if isinstance(value, str) else LEAF.kept(value, hiding)
+
+
+@dataclass(frozen=True, slots=True)
 class _Presence(Mask):
     """That something is there, without its contents."""
 

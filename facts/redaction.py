@@ -28,6 +28,8 @@ PASSES = 8
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.:_-]{0,251}[a-z0-9])?")
 """What Kubernetes takes for the name of an object."""
+_BESIDE_NAMES = re.compile(r"[A-Za-z]{0,16}:?")
+"""What may stand between names in a text of several: nothing, a word, the scheme of a URI."""
 _BETWEEN_LINES = re.compile(r"(?:\s|\\{1,8}[nr]){0,16}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JWK_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k", "oth")
@@ -104,6 +106,13 @@ class Hiding:
     def name(self, text: str) -> str:
         """A name that identifies an object: it stays, unless it is a named secret, or could not be a name."""
         return self._counted(without_named(text, self.named) if _NAME.fullmatch(text) else redact(text, self.named))
+
+    def names(self, text: str, separator: str) -> str:
+        """Several names in one text: it stays, unless one of them is a named secret, or could not be a name."""
+        parts = text.split(separator)
+        if all(_NAME.fullmatch(part) or _BESIDE_NAMES.fullmatch(part) for part in parts):
+            return self._counted(without_named(text, self.named))
+        return self.text(text)
 
     def words(self, words: Iterable[str]) -> list[str]:
         """A command line, the words after flags of secrets hidden."""

@@ -28,6 +28,8 @@ def of_proxies(
     held: Iterable[Remark] = (),
     unclear: Iterable[Problem] = (),
     settle: str = "",
+    left_out: Iterable[Remark] = (),
+    notes: Iterable[Problem] = (),
     measures: Sequence[Measure] = (),
 ) -> Finding:
     """Judge a claim about a fleet, its unread proxies included: one that is down has no identity, any other is unclear.
@@ -41,6 +43,8 @@ def of_proxies(
         held: Observation of each proxy; those of proxies with a problem or an open point are dropped.
         unclear: What could not be determined of proxies that were read.
         settle: Next step to determine it.
+        left_out: Subjects that were not judged, each with the reason.
+        notes: Observations that break nothing here.
         measures: Numbers that the answer rests on.
     """
     known = {pod.uid: pod for pod in pods}
@@ -57,6 +61,8 @@ def of_proxies(
         confirmed,
         held=confirmed_of(held, [*wrong, *open_points]),
         unclear=open_points,
+        left_out=left_out,
+        notes=notes,
         measures=measures,
         settle=how_to_read(unread, settle),
     )

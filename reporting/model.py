@@ -15,6 +15,7 @@ from facts.finding import Finding
 from facts.over_time.timeline import Timeline
 from judge.causes import Cause
 from judge.guide_defects import ToldDefect
+from judge.mtls.told import Handshakes
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
 
 SCHEMA_VERSION = 2
@@ -292,6 +293,8 @@ class Report:
         facts: Observations of the install.
         command_line: The command as the user typed it.
         timelines: Timelines of the scenarios that draw one up, in the order in which they ended.
+        handshakes: The handshakes between the classes of the mesh's proxies, as predicted; None where the run did not judge
+            them.
         guide_defects: The guide's own defects that requirements of this run catch, each with whether it was found.
         causes: Every cause that a finding of this run names, so that the report is complete without the suite.
         waivers: The user's waivers, including expired ones.
@@ -319,6 +322,7 @@ class Report:
     facts: RunFacts
     command_line: tuple[str, ...]
     timelines: tuple[StoredTimeline, ...] = ()
+    handshakes: Handshakes | None = None
     guide_defects: tuple[ToldDefect, ...] = ()
     causes: tuple[Cause, ...] = ()
     waivers: tuple[Waiver, ...] = ()

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Read, Text, Texts, mask_of, read
+from facts.declared import At, Declared, OneOrMany, Read, Text, Texts, mask_of, read
 from facts.document import decoded_in, parse_json, parse_yaml
 from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.workloads import DaemonSet, Deployment
@@ -37,6 +37,7 @@ class MeshConfig(Declared):
         trust_domain: Istio's default is ``cluster.local``.
         normalization: ``pathNormalization.normalization``; Istio's default is ``DEFAULT``, which acts as ``BASE``.
         evidence: Ids of the readings.
+        trust_domain_aliases: Other trust domains whose workloads proxies are to accept.
     """
 
     trust_domain: Annotated[
@@ -49,6 +50,12 @@ class MeshConfig(Declared):
         str, Field(default="DEFAULT"), At("pathNormalization.normalization"), Read(str, lambda text: text or "DEFAULT")
     ]
     evidence: tuple[str, ...] = ()
+    trust_domain_aliases: Annotated[OneOrMany, At("trustDomainAliases")] = ()
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """The trust domain and its aliases."""
+        return (self.trust_domain, *self.trust_domain_aliases)
 
 
 @dataclass(frozen=True, slots=True)

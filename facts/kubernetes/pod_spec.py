@@ -6,9 +6,9 @@ Source: the Kubernetes API reference, core/v1 PodSpec.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -28,13 +28,20 @@ TEMPLATES = "inject.istio.io/templates"
 """Annotation that names the injection templates of a pod."""
 INJECT = "sidecar.istio.io/inject"
 """Label or annotation by which a pod refuses injection, or asks for it."""
+INTERCEPTION = "sidecar.istio.io/interceptionMode"
+INCLUDED, EXCLUDED = "traffic.sidecar.istio.io/includeInboundPorts", "traffic.sidecar.istio.io/excludeInboundPorts"
+"""Annotations that decide which inbound ports of a pod are redirected to its proxy, and how."""
+REDIRECTS = "istio-iptables"
+"""First argument of a container that redirects a pod's ports to its proxy, or checks that they are."""
+REDIRECTION_FLAGS = ("-m", "-b", "-d")
+"""Its flags that are judged: the mode, the inbound ports that are redirected, and those that are not."""
 
 NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "KUBERNETES_TOKEN_PATH"
 """Environment variables of tbot that are judged."""
 
 Labels = Annotated[TextMap, OPEN]
 """Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
-Annotations = Annotated[TextMap, only(TEMPLATES, INJECT)]
+Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED)]
 """Annotations of an object; evidence keeps those alone that are judged."""
 
 
@@ -166,6 +173,12 @@ def _judged_variables(listed: Any) -> Any:
     return [*judged, *sources]
 
 
+@dataclass(frozen=True, slots=True)
+class _Port(Declared):
+    number: Annotated[int, At("containerPort")]
+    protocol: Annotated[str, Field(default="TCP")]
+
+
 def _state_in(state: Mapping[str, Any]) -> str:
     return next((name for name in ("running", "waiting", "terminated") if state.get(name) is not None), "")
 
@@ -220,19 +233,28 @@ CONFIG_FLAGS = ("-c", "--config")
 _PATH = re.compile(r"/[\w./-]{1,255}")
 
 
-def _judged_words(container: Any) -> Any:
-    """The command line of Istio's and tbot's containers; of others the paths of a configuration, the rest left out.
+def _redirection(args: Sequence[str]) -> list[str]:
+    """The judged arguments of a container that redirects ports."""
+    if args[:1] != [REDIRECTS]:
+        return []
+    return [REDIRECTS, *chain.from_iterable(pair for pair in pairwise([*args, ""]) if pair[0] in REDIRECTION_FLAGS)]
 
-    tbot's image may have another name. A shell takes ``-c`` as well, before a script, which is no path.
+
+def _judged_words(container: Any) -> Any:
+    """The command line of Istio's proxy and of tbot; of others what is judged of it, the rest left out.
+
+    That is how ports are redirected, and the path of a configuration: tbot's image may have another name. A shell takes
+    ``-c`` as well, before a script, which is no path.
     """
     if not isinstance(container, Mapping):
         return container
     if container.get("name") == PROXY or is_tbot_image(str(container.get("image", ""))):
         return container
-    lists = [words if isinstance(words := container.get(key), list) else [] for key in ("command", "args")]
-    words = [str(word) for each in lists for word in each]
-    kept: list[str] = []
-    for word, following in pairwise([*words, ""]):
+    command, args = (
+        [str(word) for word in words] if isinstance(words := container.get(key), list) else [] for key in ("command", "args")
+    )
+    kept = _redirection(args)
+    for word, following in pairwise([*command, *args, ""]):
         flag, equals, path = word.partition("=")
         if flag in CONFIG_FLAGS and _PATH.fullmatch(path if equals else following):
             kept += [word] if equals else [word, following]
@@ -255,6 +277,7 @@ class Container(ContainerState):
         mounts: Volume mounts in the order of the specification.
         run_as_user: ``securityContext.runAsUser`` of the container; None when not given there.
         readiness_probe: It has one; without it Ready means no more than running.
+        tcp_ports: Ports over TCP that it declares. A container may listen on others as well.
     """
 
     name: str
@@ -271,10 +294,15 @@ class Container(ContainerState):
     mounts: Annotated[ListOf[VolumeMount], At("volumeMounts")] = ()
     run_as_user: Annotated[int | None, At("securityContext.runAsUser")] = None
     readiness_probe: Annotated[Given, At("readinessProbe")] = False
+    tcp_ports: Annotated[
+        tuple[int, ...],
+        At("ports"),
+        Read(ListOf[_Port], lambda found: tuple(p.number for p in found if p.protocol == "TCP")),
+    ] = ()
 
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:
-        """Of the command line of an application, only what may name a configuration of tbot."""
+        """Of the command line of an application, only what is judged."""
         return Prepared(_judged_words, fields)
 
     def variable(self, name: str) -> str:

@@ -145,13 +145,17 @@ def _identity_alone(entry: Any) -> Any:
 
 
 _SOURCE = Fields(only("inline_string", "inline_bytes").known, others=KEY)
+AUTHORITIES = merged(
+    at("trusted_ca", _SOURCE),
+    Fields({"custom_validator_config": Fields({"name": VALUE}, others=KEY)}),
+    at("custom_validator_config.typed_config.trust_domains[].name", VALUE),
+    at("custom_validator_config.typed_config.trust_domains[].trust_bundle", _SOURCE),
+)
+"""What `parse_authorities` reads."""
 _CONTENT = merged(
     Fields({"@type": VALUE, "name": VALUE}, others=KEY),
     at("tls_certificate.certificate_chain", _SOURCE),
-    at("validation_context.trusted_ca", _SOURCE),
-    at("validation_context.custom_validator_config.name", VALUE),
-    at("validation_context.custom_validator_config.typed_config.trust_domains[].name", VALUE),
-    at("validation_context.custom_validator_config.typed_config.trust_domains[].trust_bundle", _SOURCE),
+    Fields({"validation_context": AUTHORITIES}),
 )
 _SECRET = merged(only("@type", "name", "version_info", "last_updated"), Fields({"secret": _CONTENT}))
 _ENTRY = Prepared(_identity_alone, _SECRET)
@@ -175,7 +179,15 @@ def listeners_with(typed_config: Mask) -> Mask:
         typed_config: What is kept of the configuration of each network filter.
     """
     chain = Fields({"filters": Items(Fields({"name": VALUE, "typed_config": typed_config}))})
-    listener = Fields({"filter_chains": Items(chain), "default_filter_chain": chain})
+    return dump_of_listeners(Fields({"filter_chains": Items(chain), "default_filter_chain": chain}))
+
+
+def dump_of_listeners(listener: Mask) -> Mask:
+    """What is kept of a listeners dump.
+
+    Args:
+        listener: What is kept of each listener.
+    """
     config = merged(only("@type", "name"), at("active_state.listener", listener))
     return at("configs[]", merged(config, Fields({"dynamic_listeners": Items(config)})))
 
@@ -190,7 +202,7 @@ def parse_secrets(document: Any) -> tuple[Secret, ...]:
     found: list[Secret] = []
     foreign: list[str] = []
     whole = False
-    for config in _configs(document, "secrets dump"):
+    for config in configs(document, "secrets dump"):
         kind = maybe(config, "@type", "", "secrets dump").rpartition("/")[2]
         if kind.endswith("SecretsConfigDump"):
             whole = True
@@ -214,7 +226,7 @@ def parse_bootstrap(document: Any) -> Bootstrap:
         CouldNotTell: It holds no bootstrap.
     """
     where = "bootstrap dump"
-    for config in _configs(document, where):
+    for config in configs(document, where):
         if config.get("bootstrap"):
             bootstrap = need(config, "bootstrap", dict, where)
             break
@@ -317,7 +329,7 @@ def network_filters(document: Any) -> Iterator[dict[str, Any]]:
         CouldNotTell: It is no dump.
     """
     where = "listeners dump"
-    for config in _configs(document, where):
+    for config in configs(document, where):
         for listener in [config, *mappings(config, "dynamic_listeners", where)]:
             chains = [*mappings(listener, "active_state.listener.filter_chains", where)]
             default = maybe(listener, "active_state.listener.default_filter_chain", dict[str, Any](), where)
@@ -326,7 +338,12 @@ def network_filters(document: Any) -> Iterator[dict[str, Any]]:
                     yield maybe(network_filter, "typed_config", dict[str, Any](), where)
 
 
-def _configs(document: Any, where: str) -> Iterator[dict[str, Any]]:
+def configs(document: Any, where: str) -> Iterator[dict[str, Any]]:
+    """The entries of a dump, none where it is empty.
+
+    Raises:
+        CouldNotTell: It is no dump.
+    """
     if not isinstance(document, Mapping):
         raise damaged("a dump in JSON", repr(str(document)[:80]), where)
     return mappings(document, "configs", where)
@@ -352,7 +369,7 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
         source = need(certificate, "certificate_chain", dict, where)
         chain = parse_certificates(_inline(source, where), where)
     if name == ROOT:
-        validator, authorities = _authorities(_content(secret, "validation_context", where), where)
+        validator, authorities = parse_authorities(_content(secret, "validation_context", where), where)
     return Secret(
         name=name,
         version_info=maybe(entry, "version_info", "", where),
@@ -371,7 +388,12 @@ def _content(secret: Mapping[str, Any], wanted: str, where: str) -> Any:
     return maybe(secret, wanted, dict[str, Any](), where)
 
 
-def _authorities(context: Any, where: str) -> tuple[Validator, dict[str, tuple[Certificate, ...]]]:
+def parse_authorities(context: Any, where: str) -> tuple[Validator, dict[str, tuple[Certificate, ...]]]:
+    """Reads the authorities of a ``CertificateValidationContext``, by trust domain; none where it holds none itself.
+
+    Raises:
+        CouldNotTell: It names a validator that this suite does not know, or an authority is damaged.
+    """
     custom = maybe(context, "custom_validator_config", dict[str, Any](), where)
     if custom:
         if custom.get("name") != "envoy.tls.cert_validator.spiffe":

@@ -19,6 +19,7 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
+from facts.proxies.tls import inbound, outbound, questions
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.denial import must_be_allowed
 from observe.limits import TooLarge
@@ -42,8 +43,21 @@ PARSERS: Mapping[str, Callable[..., object]] = {
     envoy_traffic.HOSTS: envoy_traffic.hosts_of,
     envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
     pushes.PUSHES: pushes.parse_pushes,
+    inbound.OF_SIDECAR: inbound.parse_listeners,
+    inbound.OF_ROUTER: inbound.parse_listeners,
+    questions.COUNT: questions.parse_count,
+    questions.NAMES: outbound.parse_cluster_names,
 }
 """The parser of each question to Envoy: it decides what is kept of the answer."""
+
+
+def _parser_of(path: str) -> Callable[..., object] | None:
+    """The parser of an answer; of the questions about parts of a proxy's destinations there is no end."""
+    if questions.is_of_clusters(path):
+        return outbound.parse_clusters
+    if questions.is_of_endpoints(path):
+        return outbound.parse_endpoints
+    return PARSERS.get(path)
 
 
 def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Reading]:
@@ -221,5 +235,5 @@ def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer
     if path == envoy.AGENT_METRICS:
         body = "".join(line for line in body.splitlines(keepends=True) if line.startswith("istio_agent_"))
         question += " | grep ^istio_agent_"
-    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=PARSERS.get(path))
+    recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_parser_of(path))
     return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)

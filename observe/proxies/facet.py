@@ -1,4 +1,4 @@
-"""The proxies of an install: their pods, identities, socket mounts, path normalization and pushes."""
+"""The proxies of an install: their pods, identities, socket mounts, path normalization, pushes and TLS."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from facts.kubernetes.pod_spec import SPIFFE_CSI
 from facts.proxies.identity import Fleet, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
 from facts.proxies.pushes import Pushes
+from facts.proxies.tls.proxy import TlsOfFleet
 from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.envoy import read_fleet, read_normalizations, read_pushes
 from observe.proxies.mounts import read_socket_mounts
+from observe.proxies.tls import read_tls_of_fleet
 from observe.readings import Key, of_each
 from observe.teleport.tbot_facet import TbotFacet
 from observe.wait import wait_until
@@ -23,6 +25,7 @@ SOCKET_MOUNTS: Key[tuple[SocketMount, ...]] = Key("socket_mounts", of_each)
 NORMALIZATIONS: Key[tuple[Normalization | Unread, ...]] = Key(
     "normalizations", lambda found: of_each(n for n in found if isinstance(n, Normalization))
 )
+TLS: Key[TlsOfFleet] = Key("tls", lambda fleet: fleet.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,11 @@ class ProxiesFacet:
         return read_fleet(self.cluster.reader, pods, self.progress)
 
     # Configuration.
+
+    def tls(self) -> TlsOfFleet:
+        """The TLS that every proxy is configured to speak."""
+        pods = self.pods()
+        return self.cluster.once(TLS, lambda: read_tls_of_fleet(self.cluster.reader, pods))
 
     def pushes(self, proxies: Iterable[ProxyIdentity]) -> Mapping[str, Pushes | None]:
         """Statistics of the pushes to some proxies, by uid of the pod."""

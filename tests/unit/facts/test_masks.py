@@ -17,6 +17,7 @@ from facts.evidence import ObjectRef, evidence_of
 from facts.istio import injection, mesh
 from facts.kubernetes import jwks, objects, workloads
 from facts.kubernetes.objects import config_map_with, list_of, parse_pod
+from facts.kubernetes.redirection import application_ports, redirection_of
 from facts.masks import (
     GIVEN,
     KEY,
@@ -258,7 +259,7 @@ def judged(fact: Any) -> Any:
     [
         (objects.parse_pod, "cluster/pods.json", 0.4),
         (objects.parse_node, "cluster/nodes.json", 0.4),
-        (workloads.parse_deployment, "cluster/deployments.json", 0.5),
+        (workloads.parse_deployment, "cluster/deployments.json", 0.55),
     ],
 )
 def test_lists_are_kept_smaller_and_give_the_same_facts(parse: Callable[..., Any], name: str, size: float) -> None:
@@ -370,6 +371,68 @@ def test_of_a_pod_stays_what_is_judged() -> None:
         },
     }
     assert [volume.source for volume in parse_pod(once).volumes] == ["secret", "projected"]
+
+
+REDIRECTING = (
+    "-p",
+    "15001",
+    "-u",
+    "1337",
+    "-m",
+    "TPROXY",
+    "-i",
+    "*",
+    "-x",
+    "",
+    "-b",
+    "*",
+    "-d",
+    "15090,8080",
+    "--log_output_level=x",
+)
+
+
+@pytest.mark.parametrize(
+    ("args", "kept_args"),
+    [
+        (["istio-iptables", *REDIRECTING], ["istio-iptables", "-m", "TPROXY", "-b", "*", "-d", "15090,8080"]),
+        (["istio-iptables", "-b"], ["istio-iptables", "-b", ""]),
+        (["istio-iptables"], ["istio-iptables"]),
+        (["mysql", "-m", "a", "-b", "b", "-d", "customers"], []),
+    ],
+)
+def test_of_a_container_that_redirects_ports_it_is_which_ones(args: list[str], kept_args: list[str]) -> None:
+    pod = {"metadata": {"name": "p"}, "spec": {"initContainers": [{"name": "istio-validation", "image": "i", "args": args}]}}
+    once = stored(pod, kept_for(parse_pod))
+    assert once["spec"]["initContainers"][0]["args"] == kept_args
+    assert stored(once, kept_for(parse_pod)) == once
+    assert redirection_of(parse_pod(once)) == redirection_of(parse_pod(pod))
+
+
+def test_the_redirection_by_annotations_and_the_ports_of_an_application_stay() -> None:
+    ports = [{"containerPort": 8080, "name": "http", "hostPort": 1}, {"containerPort": 53, "protocol": "UDP"}]
+    pod = {
+        "metadata": {
+            "name": "p",
+            "annotations": {
+                "traffic.sidecar.istio.io/includeInboundPorts": "8080,9090",
+                "traffic.sidecar.istio.io/excludeInboundPorts": "9090",
+                "sidecar.istio.io/interceptionMode": "TPROXY",
+            },
+        },
+        "spec": {"containers": [{"name": "app", "image": "i", "ports": ports}]},
+    }
+    once = stored(pod, kept_for(parse_pod))
+    assert once["metadata"] == pod["metadata"]
+    assert once["spec"]["containers"][0]["ports"] == [{"containerPort": 8080}, {"containerPort": 53, "protocol": "UDP"}]
+    assert redirection_of(parse_pod(once)) == redirection_of(parse_pod(pod))
+    assert application_ports(parse_pod(once)) == {8080}
+
+
+def test_the_aliases_of_a_trust_domain_stay() -> None:
+    text = "{trustDomain: new.example, trustDomainAliases: [old.example], rootNamespace: istio-system}"
+    once = kept(mesh.KEPT_OF_MESH, {"mesh": text})
+    assert once == {"mesh": {"trustDomain": "new.example", "trustDomainAliases": ["old.example"]}}
 
 
 def test_a_damaged_pod_is_still_damaged() -> None:

@@ -27,6 +27,15 @@ def judged(*found: ProxyIdentity | Unread, pods: tuple[Pod, ...] = (A, B), probl
     return of_proxies(CLAIM, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: f"serves {p.pod.name}"))
 
 
+def test_open_points_and_what_was_left_out_are_in_the_finding() -> None:
+    open_point, left = Problem(A.ref, "its settings are damaged"), Remark(B.ref, "it is declared")
+    fleet = make.fleet(make.proxy(A))
+    finding = of_proxies(CLAIM, (A, B), fleet, (), unclear=[open_point], settle="read it by hand", left_out=[left])
+    unknown(finding, "ID-01", "its settings are damaged")
+    assert finding.settle == "read it by hand"
+    assert finding.left_out == (left,)
+
+
 def created(age: timedelta, **proxy: Any) -> Pod:
     """A pod of that age whose proxy has not started."""
     return make.pod("b", proxy=make.istio_proxy(**(WAITS | proxy)), created_at=f"{NOW - age:%Y-%m-%dT%H:%M:%SZ}")

@@ -11,14 +11,26 @@ import pytest
 from facts.errors import BadInput
 from facts.finding import Holds
 from judge.causes import CAUSES
+from judge.mtls.pairs import table_of
+from judge.mtls.told import told
 from judge.verdict import Authority, Result
 from reporting.model import RunFacts
 from reporting.writing.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
+from tests.unit.judge import builders as make
+from tests.unit.judge.mtls.meshes import Workload, ends
 from tests.unit.reporting.sample import CAUSE, ONE, finding, report
 
 
 def test_a_report_comes_back_from_its_json_as_it_was() -> None:
     assert from_json(to_json(report())) == report()
+
+
+def test_predicted_handshakes_come_back_from_json_as_they_were() -> None:
+    mesh = ends(Workload("a"), Workload("b", identity=make.istiod_proxy))
+    written = report(handshakes=told(table_of(mesh)))
+    assert from_json(to_json(written)) == written
+    (pair, *_) = json.loads(to_json(written))["handshakes"]["pairs"]
+    assert (pair["outcome"], pair["refused_by"]) == ("refused", "client")
 
 
 def test_the_committed_schema_is_that_of_the_model() -> None:

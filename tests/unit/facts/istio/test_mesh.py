@@ -28,6 +28,12 @@ def test_a_captured_mesh() -> None:
 def test_where_the_mesh_says_nothing_istios_defaults_hold() -> None:
     config = parse_mesh_config(_map(mesh=""))
     assert (config.trust_domain, config.normalization) == ("cluster.local", "DEFAULT")
+    assert config.trust_domains == ("cluster.local",)
+
+
+def test_a_trust_domain_may_have_aliases() -> None:
+    config = parse_mesh_config(_map(mesh="{trustDomain: new.example, trustDomainAliases: [old.example, older.example]}"))
+    assert config.trust_domains == ("new.example", "old.example", "older.example")
 
 
 @pytest.mark.parametrize("data", [{}, {"mesh": "{"}, {"mesh": "text"}, {"mesh": "trustDomain: [a]"}])

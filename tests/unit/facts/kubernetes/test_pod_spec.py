@@ -131,6 +131,11 @@ def test_the_rest_of_a_container() -> None:
             "restartPolicy": "Always",
             "securityContext": {"runAsUser": 0},
             "readinessProbe": {"httpGet": {}},
+            "ports": [
+                {"containerPort": 80},
+                {"containerPort": 53, "protocol": "UDP"},
+                {"containerPort": 81, "protocol": "TCP"},
+            ],
             "volumeMounts": [
                 {"name": "m", "mountPath": "/m", "readOnly": True, "subPath": "s"},
                 {"name": "n", "mountPath": "/n", "subPathExpr": "$(X)"},
@@ -141,6 +146,7 @@ def test_the_rest_of_a_container() -> None:
     )
     assert (found.command, found.args, found.restart_policy, found.run_as_user) == (("c",), ("proxy", "router"), "Always", 0)
     assert (found.readiness_probe, bare.readiness_probe, bare.run_as_user, bare.command) == (True, False, None, ())
+    assert (found.tcp_ports, bare.tcp_ports) == ((80, 81), ())
     assert [(m.name, m.path, m.read_only, m.sub_path) for m in found.mounts] == [
         ("m", "/m", True, "s"), ("n", "/n", False, "$(X)"), ("o", "/o", False, ""),
     ]  # fmt: skip

@@ -24,9 +24,12 @@ from facts.finding import Finding
 from facts.istio.gateways import gateways_of
 from facts.kubernetes.objects import Labelled, Pod, list_of, parse_pod
 from facts.masks import kept_for
+from facts.proxies.identity import Fleet
+from facts.proxies.tls.proxy import TlsOfFleet
 from facts.recorder import KeptInMemory
 from judge.identity.sweep import lacking_template
 from judge.install import application
+from judge.mtls.ends import Ends, MeshTls
 from judge.verdict import Ending
 from observe.kubernetes.cluster import Cluster
 from reporting.assemble import stored
@@ -77,6 +80,8 @@ def hostile_pod(name: str, texts: Sequence[str]) -> dict[str, Any]:
                 "inject.istio.io/templates": next(text),
                 "sidecar.istio.io/inject": next(text),
                 "kubectl.kubernetes.io/last-applied-configuration": json.dumps({"env": next(text)}),
+                "traffic.sidecar.istio.io/includeInboundPorts": next(text),
+                "sidecar.istio.io/interceptionMode": next(text),
                 "example.org/a": next(text),
             },
             "managedFields": [{"manager": next(text)}],
@@ -100,6 +105,7 @@ def hostile_pod(name: str, texts: Sequence[str]) -> dict[str, Any]:
                 }
                 for container in ("istio-proxy", "password", "tbot")
             ],
+            "initContainers": [{"name": "init", "image": "i", "args": ["istio-iptables", next(text), "-d", next(text)]}],
             "volumes": [{"name": "v", "hostPath": {"path": next(text)}}, {"name": "w", "csi": {"driver": next(text)}}],
             "nodeSelector": {"a": next(text)},
         },
@@ -148,6 +154,9 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     meant = lacking_template(pods, NAMESPACES, builders.mesh(), "spire", "/run/spire/sockets")
     yield [each for each in meant if each.pod.namespace != "hostile"]
     yield [gateway for gateway in gateways_of((), pods) if gateway.namespace != "hostile"]
+    ends = Ends(MeshTls(pods, Fleet((), ()), TlsOfFleet((), ()), ()))
+    redirections = [(pod, ends.redirection(pod)) for pod in pods]
+    yield [redirection for pod, redirection in redirections if pod.namespace != "hostile"]
     yield [application.socket_volume_problems(pod, "/run/spire/sockets") for pod in others if pod.proxy]
 
 

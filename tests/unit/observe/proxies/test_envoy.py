@@ -15,6 +15,7 @@ from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
 from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy
+from observe.proxies.tls import read_tls_of_fleet
 from tests.data import text
 from tests.unit.observe.api_server import ApiServer, Canned
 from tests.unit.observe.captured import ENCODED
@@ -93,7 +94,7 @@ def deny(server: ApiServer, pod: Pod, *streams: str) -> None:
         server.answers[path] = Canned({"message": DENIED.format(stream)}, 403)
 
 
-@pytest.mark.parametrize("read", [read_fleet, read_normalizations])
+@pytest.mark.parametrize("read", [read_fleet, read_normalizations, read_tls_of_fleet])
 def test_without_the_right_to_any_proxy_the_right_is_named(
     cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, read: Callable[..., object]
 ) -> None:

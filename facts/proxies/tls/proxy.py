@@ -1,0 +1,55 @@
+"""One proxy's TLS in both directions, and the proxies of a fleet that could not be asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facts.evidence import ObjectRef
+from facts.proxies.identity import PodRef, Unread
+from facts.proxies.tls.inbound import Connection, FilterChain, Listener
+from facts.proxies.tls.outbound import Destination
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyTls:
+    """The TLS that one proxy is configured to speak.
+
+    Attributes:
+        pod: The pod it runs in.
+        listeners: What it accepts.
+        destinations: What it sends to, in the order of their names. Proxies that agree may share the object.
+        evidence: Ids of the readings.
+    """
+
+    pod: PodRef
+    listeners: tuple[Listener, ...]
+    destinations: tuple[Destination, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its pod, as the subject of a finding."""
+        return self.pod.ref
+
+    def listener_at(self, port: int) -> Listener | None:
+        """The listener that takes connections to a port; None where none does."""
+        virtual = next((each for each in self.listeners if each.is_virtual), None)
+        return virtual or next((each for each in self.listeners if each.port == port), None)
+
+    def taking(self, connection: Connection) -> FilterChain | None:
+        """The filter chain that takes a connection; None where the proxy refuses it."""
+        listener = self.listener_at(connection.port)
+        return None if listener is None else listener.taking(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOfFleet:
+    """The TLS of all proxies that were asked for, in the order of the pods."""
+
+    proxies: tuple[ProxyTls, ...]
+    unread: tuple[Unread, ...]
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of all readings."""
+        return tuple(i for proxy in self.proxies for i in proxy.evidence)

@@ -1,0 +1,220 @@
+"""MTL-01: wherever proxies of the mesh speak mutual TLS, they use the provider's secrets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from facts.evidence import readings
+from facts.finding import Finding, Problem, Remark
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.redirection import ISTIOS_OWN
+from facts.proxies.envoy import LEAF, ROOT, Validator
+from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
+from facts.proxies.tls.inbound import FilterChain, Listener
+from facts.proxies.tls.outbound import Cluster, Destination
+from facts.proxies.tls.proxy import ProxyTls
+from judge.findings import Claim, listed, problem
+from judge.fleet import of_proxies
+from judge.install.istio import NO_WORKLOAD
+from judge.mtls.ends import Ends, Takes
+from judge.mtls.ports import ANY_OTHER, named, ports_of
+from judge.mtls.table import NOTHING_DECLARED, Meant
+
+EXTERNAL = "sds-grpc"
+"""The cluster over which Envoy asks the provider's socket for secrets."""
+
+OF_OTHERS = ("kubernetes://", "file-cert:", "file-root:", "builtin://", "configmap://", "invalid://")
+"""Beginnings of the names of secrets that users configure for parties outside of the mesh."""
+
+Defect = tuple[str, str]
+"""What a context does, as a clause without a subject, and the id of its cause."""
+
+
+def secrets_are_the_providers(
+    ends: Ends, trust_domains: Collection[str], meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()
+) -> Finding:
+    """MTL-01: every TLS context for peers of the mesh uses `default` and `ROOTCA` from the provider's socket.
+
+    It fails as well where a workload takes mutual TLS on none of its ports, because then nothing uses the secrets.
+
+    Args:
+        ends: The proxies.
+        trust_domains: The provider's trust domain, and the aliases that the mesh accepts.
+        meant: What the mesh's owner has declared.
+        without: Uids of pods that do not count.
+    """
+    pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    review = _Review(trust_domains)
+    problems: list[Problem] = []
+    contexts = 0
+    for pod in pods:
+        if (proxy := ends.tls.get(pod.uid)) is not None:
+            judged = review.of_proxy(proxy, is_gateway=pod.is_gateway)
+            contexts += judged.count
+            problems += judged.problems(proxy)
+    plain = [pod for pod in pods if pod.namespace in meant.plain]
+    serving = [pod for pod in pods if not pod.is_gateway and pod.namespace not in meant.plain and ends.is_read(pod)]
+    problems += [each for pod in serving for each in _unused(ends, pod)]
+    claim = Claim(
+        "MTL-01",
+        "each proxy to use the secrets default and ROOTCA of the external socket for all peers of the mesh, "
+        "and to demand a certificate of each",
+        f"{contexts} TLS contexts of {len(pods)} proxies",
+        ends.mesh.all_evidence,
+    )
+    if not pods:
+        return claim.not_applicable(NO_WORKLOAD)
+    return of_proxies(
+        claim,
+        pods,
+        ends.mesh.fleet_of(pods),
+        problems,
+        confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
+        left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Contexts for peers of the mesh.
+
+    Attributes:
+        count: Their number.
+        defects: Each defect with its places.
+    """
+
+    count: int
+    defects: Mapping[Defect, Sequence[str]]
+
+    def problems(self, proxy: ProxyTls) -> list[Problem]:
+        """The defects as problems of a proxy."""
+        return [
+            problem(proxy, f"{len(at)} of its {self.count} TLS contexts for peers {said} (such as {at[0]})", cause)
+            for (said, cause), at in self.defects.items()
+        ]
+
+
+def _together(parts: Sequence[_Judged]) -> _Judged:
+    defects: dict[Defect, list[str]] = defaultdict(list)
+    for part in parts:
+        for defect, places in part.defects.items():
+            defects[defect] += places
+    return _Judged(sum(part.count for part in parts), defects)
+
+
+class _Review:
+    """The contexts of a fleet. What several proxies share is judged once."""
+
+    def __init__(self, trust_domains: Collection[str]) -> None:
+        self._trust_domains = tuple(trust_domains)
+        self._listeners: dict[tuple[int, bool], _Judged] = {}
+        self._views: dict[int, _Judged] = {}
+        self._destinations: dict[int, _Judged] = {}
+
+    def of_proxy(self, proxy: ProxyTls, *, is_gateway: bool) -> _Judged:
+        """The contexts of one proxy."""
+        inbound, outbound = (id(proxy.listeners), is_gateway), id(proxy.destinations)
+        if inbound not in self._listeners:
+            self._listeners[inbound] = self._judged(_of_servers(proxy.listeners, is_gateway=is_gateway), is_server=True)
+        if outbound not in self._views:
+            self._views[outbound] = _together([self._of_destination(each) for each in proxy.destinations])
+        return _together([self._listeners[inbound], self._views[outbound]])
+
+    def _of_destination(self, destination: Destination) -> _Judged:
+        key = id(destination)
+        if key not in self._destinations:
+            self._destinations[key] = self._judged(_of_clients(destination.cluster), is_server=False)
+        return self._destinations[key]
+
+    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], *, is_server: bool) -> _Judged:
+        found: dict[Defect, list[str]] = defaultdict(list)
+        count = 0
+        for place, context in contexts:
+            count += 1
+            for defect in defects(context, self._trust_domains, is_server=is_server):
+                found[defect].append(place)
+        return _Judged(count, found)
+
+
+def _of_servers(listeners: Iterable[Listener], *, is_gateway: bool) -> Iterator[tuple[str, TlsContext]]:
+    for listener in listeners:
+        for chain in listener.all_chains:
+            port = chain.port or (0 if listener.is_virtual else listener.port)
+            if port in ISTIOS_OWN or chain.socket.tls is None:
+                continue
+            if _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
+                yield f"listener {listener.name}, {named(port or ANY_OTHER)}", chain.socket.tls
+
+
+def _of_clients(cluster: Cluster) -> Iterator[tuple[str, TlsContext]]:
+    for match in cluster.matches:
+        # Istio's own match for peers is the one that goes by their tlsMode.
+        if match.socket.tls and (any(key == "tlsMode" for key, _ in match.labels) or _is_istios(match.socket.tls)):
+            yield f"cluster {cluster.name}", match.socket.tls
+    if cluster.socket.tls and _is_istios(cluster.socket.tls):
+        yield f"cluster {cluster.name}", cluster.socket.tls
+
+
+def _is_for_clients_of_the_mesh(chain: FilterChain, context: TlsContext, *, is_gateway: bool) -> bool:
+    """A sidecar serves its peers on every port, unless a user gave the port a certificate of its own; a gateway does not."""
+    if chain.is_for_the_mesh or context.certificate == LEAF or context.validation == ROOT:
+        return True
+    return not is_gateway and not context.certificate.startswith(OF_OTHERS)
+
+
+def _is_istios(context: TlsContext) -> bool:
+    return context.certificate == LEAF or context.validation == ROOT or context.sni.startswith("outbound_.")
+
+
+def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: bool) -> list[Defect]:
+    """What is wrong with a context for peers of the mesh.
+
+    Args:
+        context: The context.
+        trust_domains: Trust domains whose workloads are peers.
+        is_server: It is a server's; of a client's, the names differ by service and are judged with the handshakes.
+    """
+    found: list[Defect] = []
+    if context.certificate != LEAF:
+        instead = f"present {context.certificate} instead of the secret {LEAF}" if context.certificate else "present nothing"
+        found.append((instead, "tls-context-replaced"))
+    has_own = context.inline.validator is not Validator.NONE
+    if context.validation != ROOT:
+        own = "authorities of their own" if has_own else "nothing"
+        by = f"the secret {context.validation}" if context.validation else own
+        found.append((f"validate peers with {by} instead of the secret {ROOT}", "foreign-authority-trusted"))
+    elif has_own:
+        found.append((f"have authorities of their own beside the secret {ROOT}", "foreign-authority-trusted"))
+    if context.sources and context.sources != {EXTERNAL}:
+        said = f"ask {listed(context.sources)} for their secrets, not the external socket ({EXTERNAL})"
+        found.append((said, "tls-context-replaced"))
+    if is_server:
+        if not context.demands_certificate:
+            found.append(("let clients in without a certificate", "client-certificate-not-required"))
+        found += _of_names(context.names, trust_domains)
+    return found
+
+
+def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str]) -> list[Defect]:
+    if not names:
+        return [("accept a client of any name", "tls-context-replaced")]
+    within = tuple(f"spiffe://{domain}/" for domain in trust_domains)
+    beyond = [n for n in names if not (n.kind in (MatchKind.EXACT, MatchKind.PREFIX) and n.text.startswith(within))]
+    missing = [prefix for prefix in within[:1] if not any(n.text == prefix for n in names)]
+    said = [f"accept clients by {listed(beyond)}, beyond {listed(within)}"] if beyond else []
+    said += [f"do not accept clients by the prefix {prefix}" for prefix in missing]
+    return [(each, "trust-domain-differs") for each in said]
+
+
+def _unused(ends: Ends, pod: Pod) -> list[Problem]:
+    """A problem if a workload takes mutual TLS on none of its ports."""
+    taken = {port: ends.takes(pod, port) for port in ports_of(ends, pod)}
+    if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()):
+        return []
+    # A port past the proxy is its pod's own setting; what the proxy takes in plain text alone, a policy decides.
+    causes = {Takes.PAST: "port-bypasses-proxy", Takes.PLAIN: "mutual-tls-disabled"}
+    cause = causes.get(max(taken.values(), key=lambda takes: takes is Takes.PLAIN), "")
+    said = f"it takes mutual TLS on none of its {len(taken)} ports, so that no client has to show an identity"
+    return [Problem(pod.ref, said, cause, readings(ends.tls[pod.uid], pod))]

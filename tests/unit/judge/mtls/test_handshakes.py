@@ -1,0 +1,188 @@
+"""MTL-04: refusals by identity break it, refusals by policy are noted, each with its cause where it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from facts.finding import Finding, Holds
+from facts.proxies.envoy import Validator
+from facts.proxies.sds_mode import SdsMode
+from judge.install.istio import NO_WORKLOAD
+from judge.mtls.handshakes import handshakes_complete
+from judge.mtls.pairs import table_of
+from judge.mtls.table import Meant
+from tests.unit.facts import tls_dumps as built
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
+from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
+
+A, B = Workload("a"), Workload("b")
+IN_A_MINUTE = svid("shop", "b", starts=NOW + timedelta(minutes=1))
+BOTH = {TRUST_DOMAIN: (authority(), authority("next"))}
+PAST = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "8080"}}
+
+
+def judged(*workloads: Workload, meant: Meant | None = None, without: tuple[str, ...] = ()) -> Finding:
+    made = ends(*workloads)
+    return handshakes_complete(made, table_of(made, meant or Meant(), without), without)
+
+
+def of(**changes: Any) -> Any:
+    return lambda pod: make.proxy(pod, **changes)
+
+
+def certified(**changes: Any) -> Any:
+    return lambda pod: make.proxy(pod, chain=(svid(pod.namespace, pod.service_account, **changes),))
+
+
+def test_every_handshake_completes() -> None:
+    finding = judged(A, replace(B, inbound=PERMISSIVE))
+    holds(finding, "MTL-04", "ev-pods", "ev-tls-a", "ev-tls-b", "ev-proxy-a", "ev-proxy-b")
+    assert finding.confirmed == "the handshake completes on 4 ways; plain text goes through on 0 ways"
+    assert finding.where == "4 ways between 1 classes of proxies"
+    assert not finding.left_out
+
+
+def test_plain_text_that_goes_through_is_an_outcome_of_its_own() -> None:
+    finding = judged(A, replace(B, inbound=PERMISSIVE, marked=False))
+    holds(finding, "MTL-04")
+    assert finding.confirmed == "the handshake completes on 2 ways; plain text goes through on 2 ways"
+
+
+def on_istiod(**pod: Any) -> Any:
+    """A workload whose pod has no socket and whose proxy fell back to istiod."""
+    return replace(B, identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR, **pod})
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "causes"),
+    [
+        (A, on_istiod(), {"template-not-requested"}),
+        (
+            A,
+            on_istiod(annotations={"inject.istio.io/templates": "sidecar,spire"}),
+            {"template-without-node-socket"},
+        ),
+        (A, replace(B, identity=certified(issuer="next")), {""}),
+        (
+            replace(A, identity=of(root_authorities=BOTH)),
+            replace(B, identity=certified(issuer="next")),
+            {"rotation-not-followed"},
+        ),
+        (
+            A,
+            replace(B, identity=of(chain=(svid("shop", "b", issuer="next"),), root_authorities=BOTH)),
+            {"bundle-not-delivered"},
+        ),
+        (A, replace(B, identity=of(sds_mode=SdsMode.TAKEOVER, chain=(svid(issuer="istiod"),))), {"socket-taken-over"}),
+        (A, replace(B, identity=certified(minutes=5)), {""}),
+        (A, replace(B, identity=certified(starts=NOW + timedelta(minutes=1))), {"issuer-clock-off"}),
+        (A, replace(B, identity=of(sds_mode=SdsMode.FILES, chain=(IN_A_MINUTE,))), {""}),
+        (replace(A, identity=of(root_authorities={"other.example": (authority(),)})), B, {""}),
+        (A, replace(B, identity=certified(uri=f"spiffe://{TRUST_DOMAIN}/ns/shop/b")), {"identity-template-without-sa"}),
+        (A, replace(B, identity=certified(uri=f"spiffe://{TRUST_DOMAIN}/ns/shop/sa/x")), {""}),
+        (
+            replace(A, clusters={"b": built.auto_mutual(B.host, 80, [f"spiffe://{TRUST_DOMAIN}/ns/x/sa/y"])}),
+            B,
+            {"expected-names-differ"},
+        ),
+        (
+            replace(A, clusters={"b": built.auto_mutual(B.host, 80, ["spiffe://cluster.local/ns/shop/sa/b"])}),
+            B,
+            {"trust-domain-differs"},
+        ),
+        (
+            A,
+            replace(B, inbound=built.virtual_inbound(built.strict(PORT, built.downstream(["spiffe://cluster.local/"])))),
+            {"trust-domain-differs"},
+        ),
+        (
+            A,
+            replace(
+                B, inbound=built.virtual_inbound(built.strict(PORT, built.downstream([f"spiffe://{TRUST_DOMAIN}/ns/x/"])))
+            ),
+            {"expected-names-differ"},
+        ),
+        (A, replace(B, identity=of(validator=Validator.NONE, root_authorities={})), {""}),
+    ],
+)
+def test_a_refusal_by_identity_breaks_it(client: Workload, server: Workload, causes: set[str]) -> None:
+    finding = judged(client, server)
+    violated(finding, "MTL-04", evidence=("ev-tls-a", "ev-tls-b"))
+    assert {p.cause for p in finding.problems} == causes
+
+
+def test_a_client_without_a_certificate_has_had_its_context_replaced() -> None:
+    common = built.common([])
+    del common["tls_certificate_sds_secret_configs"]
+    bare = built.istio_mutual(B.host, 80, [], common_tls_context=common)
+    violated(
+        judged(replace(A, clusters={"b": bare}), B), "MTL-04", "presents no certificate", causes=("tls-context-replaced",)
+    )
+
+
+def test_a_gateway_without_the_socket() -> None:
+    gateway = on_istiod(proxy=ROUTER)
+    violated(judged(A, replace(gateway, inbound={})), "MTL-04", causes=("gateway-without-socket",))
+
+
+def test_the_refusing_side_is_the_subject_and_the_sentence_has_both() -> None:
+    finding = judged(A, Workload("c"), replace(B, identity=certified(uri=f"spiffe://{TRUST_DOMAIN}/ns/shop/b")))
+    (problem,) = finding.problems
+    assert str(problem.subject) == "Pod shop/a"
+    assert problem.said == (
+        "as the client it refuses: no name in the certificate is an expected one"
+        " (3 ways: 3 clients of class 1, 1 servers of class 1, port 8080;"
+        " such as Pod shop/a to Pod shop/b as b.shop.svc.cluster.local:80)"
+    )
+    assert problem.evidence == ("ev-proxy-a", "ev-tls-a", "ev-proxy-b", "ev-tls-b")
+    other = judged(A, replace(B, inbound=built.virtual_inbound(built.strict(PORT, built.downstream(["spiffe://x/"])))))
+    assert {str(p.subject) for p in other.problems} == {"Pod shop/b"}
+    assert other.problems[0].said.startswith("as the server it refuses: no name")
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "cause"),
+    [
+        (replace(A, clusters={"b": built.cluster(B.host, 80)}), B, "client-sends-plain-text"),
+        (A, replace(B, inbound=DISABLED), "mutual-tls-disabled"),
+        (
+            A,
+            replace(B, pod=PAST),
+            "port-bypasses-proxy",
+        ),
+    ],
+)
+def test_a_refusal_by_policy_is_noted(client: Workload, server: Workload, cause: str) -> None:
+    finding = judged(client, server)
+    holds(finding, "MTL-04")
+    assert {note.cause for note in finding.notes} == {cause}
+    assert all(note.said.startswith("as the server it refuses: it ") for note in finding.notes)
+
+
+def test_what_is_declared_closed_and_what_nothing_decides_is_left_out_by_number() -> None:
+    island = replace(on_istiod(), namespace="far", more=[built.passthrough()])
+    both = frozenset({("shop", "far"), ("far", "shop")})
+    finding = judged(A, island, meant=Meant(closed=both))
+    holds(finding, "MTL-04")
+    assert [f"{each.subject}: {each.said}" for each in finding.left_out] == [
+        "ways that no reading decides: 1 way to any address outside of the mesh's Services",
+        "ways between namespaces declared closed: refused on 2 ways",
+    ]
+
+
+def test_pods_that_do_not_count_and_pods_that_were_not_read() -> None:
+    holds(judged(A, on_istiod(), without=("uid-b",)), "MTL-04")
+    unknown(judged(A, replace(B, identity=None)), "MTL-04", "the suite could not read it")
+    unknown(judged(A, replace(B, configured=False)), "MTL-04", "the suite could not read it")
+
+
+def test_a_mesh_without_workloads_shows_nothing() -> None:
+    finding = judged(replace(A, pod={"injected": False}))
+    assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
+    assert finding.evidence
