@@ -1,6 +1,6 @@
 """Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly.
 
-Only of a workload identity that carries the suite's label: one that it made, or one whose owner has given it the label.
+Only of a workload identity that the suite made, or whose owner has given it the label for that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.tools import Tctl
 from provision.installing.resources import shown
-from provision.objects import RUN_LABEL
+from provision.objects import MADE_LABEL, MAY_CHANGE_LABEL
 from provision.runs.fields import changed_fields, patch_to
 from provision.runs.originals import Change, Originals, System
 
@@ -61,13 +61,13 @@ class Rules:
             The workload identity as it was.
 
         Raises:
-            NotGiven: There is no admin session, or the workload identity does not carry the suite's label.
+            NotGiven: There is no admin session, or the owner of the workload identity has not agreed.
             ProvisioningFailed: tctl refused, or the rules could not be kept in the cluster.
         """
         with self._lock:
             self._resource = f"{KIND}/{name}"
             former, evidence = self._read()
-            self._must_be_labelled(former)
+            self._must_be_changeable(former)
             narrowed = without(former, service_account)
             fields = changed_fields(former, patch_to(former, narrowed))
             self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields))
@@ -123,11 +123,11 @@ class Rules:
             self._resource = f"{KIND}/{name}"
             self._write(document)
 
-    def _must_be_labelled(self, identity: dict[str, Any]) -> None:
+    def _must_be_changeable(self, identity: dict[str, Any]) -> None:
         labels = identity["metadata"].get("labels") or {}
-        if RUN_LABEL not in labels:
+        if MADE_LABEL not in labels and MAY_CHANGE_LABEL not in labels:
             raise NotGiven(
-                expected=f"a workload identity with the label {RUN_LABEL}, whose rules the suite may change for a while",
+                expected=f"a workload identity with the label {MAY_CHANGE_LABEL}, whose rules the suite may change for a while",
                 seen=f"{self._resource} with {shown(labels)}",
                 where=f"Teleport {self._resource}",
                 remedy=(
