@@ -31,8 +31,9 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
     "checklist": ProfileOnCluster("", 0),  # measured together with `install`
     "identity": ProfileOnCluster(
         "NEG-02 starts a privileged pod on each node that hosts injected pods; from it, a process outside any pod asks the "
-        f"socket. NEG-03 changes the rules of the workload identity, if that has the label `{MAY_CHANGE_LABEL}` (with any value): "
-        "the suite overwrites no resource of Teleport without it. Until it restores them, Teleport refuses this workload "
+        "socket. NEG-03 changes the rules of the workload identity, if that has the label "
+        f"`{MAY_CHANGE_LABEL}` (with any value): the suite overwrites no resource of Teleport "
+        "without it. Until it restores them, Teleport refuses this workload "
         "identity **to every caller outside Kubernetes**. Without the label NEG-03 is *not-evaluated*.",
         63,
     ),

@@ -30,6 +30,9 @@ ACCOUNT = "workload.kubernetes.service_account"
 KIND = "workload_identity"
 """Kind of the resource in Teleport."""
 
+RULES = ("spec", "rules")
+"""Where its rules are; the suite changes nothing else of it."""
+
 
 class Rules:
     """The rules of one workload identity.
@@ -67,7 +70,7 @@ class Rules:
         with self._lock:
             self._resource = f"{KIND}/{name}"
             former, evidence = self._read()
-            self._must_be_changeable(former)
+            self.must_be_changeable(former)
             narrowed = without(former, service_account)
             fields = changed_fields(former, patch_to(former, narrowed))
             self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields))
@@ -123,13 +126,20 @@ class Rules:
             self._resource = f"{KIND}/{name}"
             self._write(document)
 
-    def _must_be_changeable(self, identity: dict[str, Any]) -> None:
+    @staticmethod
+    def must_be_changeable(identity: dict[str, Any]) -> None:
+        """Check that the suite made a workload identity, or that its owner lets the suite change it.
+
+        Raises:
+            NotGiven: Neither is so.
+        """
         labels = identity["metadata"].get("labels") or {}
+        resource = f"{KIND}/{identity['metadata']['name']}"
         if MADE_LABEL not in labels and MAY_CHANGE_LABEL not in labels:
             raise NotGiven(
-                expected=f"a workload identity with the label {MAY_CHANGE_LABEL}, whose rules the suite may change for a while",
-                seen=f"{self._resource} with {shown(labels)}",
-                where=f"Teleport {self._resource}",
+                expected=f"a workload identity with the label {MAY_CHANGE_LABEL}, so that the suite may change its rules",
+                seen=f"{resource} with {shown(labels)}",
+                where=f"Teleport {resource}",
                 remedy=(
                     "the suite overwrites no other user's resource: give it that label, with any value, or certify a cluster"
                     " that the suite makes"

@@ -15,6 +15,8 @@ from provision.negative import rules
 from provision.objects import Conflict, Objects
 from provision.runs.fields import Document, Standing, patch_to, restored, standing
 from provision.runs.originals import Change
+from provision.runs.permitted import must_be_permitted
+from settings import Names
 
 
 class KubernetesFields:
@@ -23,15 +25,20 @@ class KubernetesFields:
     Args:
         objects: Changes the cluster.
         pace: Pace of the waits for what is rolled out.
+        names: Names of what the suite may have changed.
     """
 
-    def __init__(self, objects: Objects, pace: Pace) -> None:
+    def __init__(self, objects: Objects, pace: Pace, names: Names) -> None:
         self._objects = objects
         self._pace = pace
+        self._names = names
 
     def now(self, change: Change) -> Mapping[str, Any] | None:
-        """Return the object as it is now; None where it is gone."""
-        return self._objects.get(change.api_version, change.kind, change.name, namespace=change.namespace)
+        """Return the object as it is now; None where it is gone. Refuse one that the suite never changes."""
+        must_be_permitted(change, None, self._objects, self._names)  # before anything is read
+        now = self._objects.get(change.api_version, change.kind, change.name, namespace=change.namespace)
+        must_be_permitted(change, now, self._objects, self._names)
+        return now
 
     def restore(self, change: Change) -> None:
         """Restore the fields in one patch of exactly the state that was looked at, and restart what reads them.
@@ -78,12 +85,12 @@ class InTeleport:
         """Return the resource, or the state of the rotation, as it is now."""
         if change.kind == ca.KIND:
             return {"phase": "under way" if self._phase() != STANDBY else STANDBY}
-        return self._identities.now(_identity(change))
+        return self._identity(change)
 
     def restore(self, change: Change) -> None:
         """Restore the rules; a rotation needs a person, who knows what else trusts the authorities."""
         if change.kind != ca.KIND:
-            now = self._identities.now(_identity(change))
+            now = self._identity(change)
             wanted = restored(now, change.fields)
             if wanted != now:
                 self._identities.replace(change.name, wanted)
@@ -102,7 +109,7 @@ class InTeleport:
         """Check that Teleport has the rules as they were."""
         if change.kind == ca.KIND:
             return
-        now: Document = self._identities.now(_identity(change))
+        now: Document = self._identity(change)
         if lacking := [f for f in change.fields if standing(f, now) is not Standing.ORIGINAL]:
             raise ProvisioningFailed(
                 expected="Teleport to keep the rules as they were before the run",
@@ -110,6 +117,12 @@ class InTeleport:
                 where=str(change),
                 remedy=f"tctl get {change.kind}/{change.name}",
             )
+
+    def _identity(self, change: Change) -> dict[str, Any]:
+        """Return the workload identity; refuse one whose owner does not let the suite change it."""
+        now = self._identities.now(_name_of_identity(change))
+        self._identities.must_be_changeable(now)
+        return now
 
     def _phase(self) -> str:
         status = self._teleport().status()
@@ -123,12 +136,13 @@ class InTeleport:
         return status.spiffe_phase
 
 
-def _identity(change: Change) -> str:
-    """Return the name of the workload identity; refuse a change of anything else, which the suite never makes."""
-    if change.kind != rules.KIND:
+def _name_of_identity(change: Change) -> str:
+    """Return the name of the workload identity; refuse a change of anything but its rules, which the suite never makes."""
+    others = [str(field) for field in change.fields if field.path[: len(rules.RULES)] != rules.RULES]
+    if change.kind != rules.KIND or others:
         raise ProvisioningFailed(
-            expected=f"a change of a {rules.KIND}",
-            seen=change.kind,
+            expected=f"a change of the rules of a {rules.KIND}",
+            seen=", ".join([change.kind, *others]),
             where=str(change),
             remedy="this version of the suite makes no such change: use the version that did",
         )

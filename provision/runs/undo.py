@@ -17,7 +17,7 @@ from facts.kubernetes.leases import NAMESPACE
 from provision.objects import Objects
 from provision.runs.claim import WHERE, Claim, read
 from provision.runs.fields import MISSING, Field, Standing, standing, value_at
-from provision.runs.originals import Change, Kept, Originals, System
+from provision.runs.originals import Change, Kept, Originals, System, Unreadable
 
 LONGEST = 60
 """Characters of a value that are shown."""
@@ -94,7 +94,7 @@ def undo(objects: Objects, claim: Claim, restorers: RestorerOf, *, yes: bool) ->
     Raises:
         BadInput: The run that made the changes is under way.
         ProvisioningFailed: The API server refuses, or does not answer.
-        CouldNotTell: An original, or the Lease, cannot be read.
+        CouldNotTell: The Lease cannot be read.
     """
     lease = read(objects)
     held = lease is not None and lease.is_held
@@ -119,7 +119,9 @@ def undo(objects: Objects, claim: Claim, restorers: RestorerOf, *, yes: bool) ->
     return [*lines, *(hold if not wrong else [Line(State.UNKNOWN, wrong)])]
 
 
-def _listed(kept: Kept, restorers: RestorerOf) -> Line:
+def _listed(kept: Kept | Unreadable, restorers: RestorerOf) -> Line:
+    if isinstance(kept, Unreadable):
+        return _unreadable(kept)
     try:
         now = restorers(kept.change.system).now(kept.change)
     except ConformanceError as error:
@@ -128,7 +130,9 @@ def _listed(kept: Kept, restorers: RestorerOf) -> Line:
     return Line(state, _told(kept, now))
 
 
-def _restored(kept: Kept, restorers: RestorerOf, originals: Originals) -> Line:
+def _restored(kept: Kept | Unreadable, restorers: RestorerOf, originals: Originals) -> Line:
+    if isinstance(kept, Unreadable):
+        return _unreadable(kept)
     change = kept.change
     try:
         restorer = restorers(change.system)
@@ -140,9 +144,7 @@ def _restored(kept: Kept, restorers: RestorerOf, originals: Originals) -> Line:
         if now is not None:
             restorer.restore(change)
         if _others(change, now):
-            there = f"configmap {kept.key} -n {NAMESPACE}"
-            by_hand = f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}"
-            return Line(State.OTHERS, f"{told}; not overwritten. {WHAT_TO_DO}: {by_hand}")
+            return Line(State.OTHERS, f"{told}; not overwritten. {WHAT_TO_DO}: {_by_hand(kept)}")
         originals.forget(kept.key)
     except ConformanceError as error:
         return Line(State.LEFT, f"{told}: {error}")
@@ -152,6 +154,17 @@ def _restored(kept: Kept, restorers: RestorerOf, originals: Originals) -> Line:
     except ConformanceError as error:
         return Line(State.UNKNOWN, f"{told}; it is restored, and not in force yet: {error}")
     return Line(State.DONE, told)
+
+
+def _unreadable(kept: Unreadable) -> Line:
+    by = f", changed by run {kept.run}" if kept.run else ""
+    return Line(State.UNKNOWN, f"{kept.change}{by}: {kept.why}. {WHAT_TO_DO}: {_by_hand(kept)}")
+
+
+def _by_hand(kept: Kept | Unreadable) -> str:
+    """Return how a person ends what the suite cannot end; without it no run may change the cluster any more."""
+    there = f"configmap {kept.key} -n {NAMESPACE}"
+    return f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}"
 
 
 def _others(change: Change, now: Mapping[str, Any] | None) -> list[Field]:

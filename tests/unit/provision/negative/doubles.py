@@ -24,7 +24,11 @@ VARIABLES = {
 IDENTITY: dict[str, Any] = {
     "kind": "workload_identity",
     "version": "v1",
-    "metadata": {"name": "istio-workloads", "labels": {"env": "dev", RUN_LABEL: "run-1", MADE_LABEL: "true"}, "revision": "r1"},
+    "metadata": {
+        "name": "istio-workloads",
+        "labels": {"env": "dev", RUN_LABEL: "run-1", MADE_LABEL: "true"},
+        "revision": "r1",
+    },
     "spec": {"spiffe": {"id": "/ns/x"}},
 }
 NOT_REFUSED = {"attribute": "workload.kubernetes.service_account", "not_eq": {"value": "refused-1"}}
