@@ -19,6 +19,7 @@ from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
 from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
+from observe.teleport.session import is_not_there
 from observe.tools import Tctl
 from provision.installing.resources import shown
 from provision.objects import MADE_LABEL, MAY_CHANGE_LABEL
@@ -104,8 +105,8 @@ class Rules:
             self._originals.forget(self._kept)
             self._former = self._narrowed = None
 
-    def now(self, name: str) -> dict[str, Any]:
-        """Return a workload identity as tctl prints it, without its revision.
+    def now(self, name: str) -> dict[str, Any] | None:
+        """Return a workload identity as tctl prints it, without its revision; None where there is none.
 
         Raises:
             NotGiven: There is no admin session.
@@ -113,7 +114,9 @@ class Rules:
         """
         with self._lock:
             self._resource = f"{KIND}/{name}"
-            return self._read()[0]
+            words = ["get", self._resource, "--format=json"]
+            answer, _ = self._answer(words)
+            return None if is_not_there(answer, name) else self._parsed(self._accepted(words, answer))
 
     def replace(self, name: str, document: dict[str, Any]) -> None:
         """Replace a workload identity.
@@ -148,6 +151,9 @@ class Rules:
 
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])
+        return self._parsed(answer), evidence
+
+    def _parsed(self, answer: CommandResult) -> dict[str, Any]:
         try:
             document = json.loads(answer.stdout)
             (found,) = document if isinstance(document, list) else [document]
@@ -155,12 +161,16 @@ class Rules:
             raise self._refused("tctl to print one resource as JSON", answer) from error
         # The revision is Teleport's own; it would refuse a former one.
         metadata = {key: value for key, value in found["metadata"].items() if key != "revision"}
-        return {**found, "metadata": metadata}, evidence
+        return {**found, "metadata": metadata}
 
     def _write(self, document: dict[str, Any]) -> None:
         self._ask(["create", "--force"], yaml.safe_dump(document, sort_keys=False))
 
     def _ask(self, words: Sequence[str], stdin: str = "") -> tuple[CommandResult, str]:
+        answer, evidence = self._answer(words, stdin)
+        return self._accepted(words, answer), evidence
+
+    def _answer(self, words: Sequence[str], stdin: str = "") -> tuple[CommandResult, str]:
         if self._tctl is None:
             raise NotGiven(
                 expected="an admin tctl, to narrow the rules of the workload identity for a while",
@@ -171,9 +181,12 @@ class Rules:
         answer = self._tctl(words, stdin)
         subject = ObjectRef("Teleport", self._resource)
         evidence = self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(words)}"))
+        return answer, evidence
+
+    def _accepted(self, words: Sequence[str], answer: CommandResult) -> CommandResult:
         if answer.exit_code:
             raise self._refused(f"Teleport to accept `tctl {' '.join(words)}`", answer)
-        return answer, evidence
+        return answer
 
     def _refused(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
         return self._failure(

@@ -35,15 +35,19 @@ NOT_REFUSED = {"attribute": "workload.kubernetes.service_account", "not_eq": {"v
 
 
 class Tctl:
-    """A Teleport with one workload identity; `says` is the exit code of what changes it; it may forget what it was told."""
+    """A Teleport with one workload identity; `says` is the exit code of what changes it; it may forget it, or be gone."""
 
     def __init__(self, says: int = 0) -> None:
         self.holds: dict[str, Any] = IDENTITY
         self.says = says
         self.forgets = False
+        self.gone = False
 
     def __call__(self, words: Sequence[str], stdin: str) -> CommandResult:
         out = ""
+        if self.gone:
+            said = 'ERROR: workload_identity "istio-workloads" doesn\'t exist'
+            return CommandResult(("tctl", *words), 1, "", said, datetime.now(UTC))
         if words[0] == "get":
             out = json.dumps([self.holds])
         elif self.says == 0 and not self.forgets:

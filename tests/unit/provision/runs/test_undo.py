@@ -168,6 +168,29 @@ def test_a_change_of_something_that_is_gone_is_gone_with_it(server: ApiServer) -
     assert states(Undoing(server)(yes=True)) == [State.DONE] * 4
 
 
+@pytest.mark.parametrize(("replicas", "state"), [(0, State.LEFT), (1, State.OTHERS)], ids=["undone", "changed"])
+def test_what_another_user_changes_during_the_restoration_keeps_its_original(
+    server: ApiServer, replicas: int, state: State
+) -> None:
+    killed(server)
+    undoing = Undoing(server)
+    patch = undoing.objects.patch
+
+    def patched(version: str, kind: str, name: str, change: Any, *, namespace: str = "") -> dict[str, Any]:
+        document = patch(version, kind, name, change, namespace=namespace)
+        if kind == "Deployment":
+            server.of(kind, name, namespace)["spec"]["replicas"] = replicas
+        return document
+
+    undoing.objects.patch = patched  # type: ignore[method-assign]
+    lines = undoing(yes=True)
+    (wrong,) = [line for line in lines if line.state is not State.DONE]
+    (kept,) = Originals(cast("Any", undoing.objects)).all()
+    assert wrong.state is state
+    assert f"kubectl delete configmap {kept.key} -n kube-system" in wrong.text
+    assert str(kept.change) == "Deployment istio-system/istiod"
+
+
 MASTERS = [{"kind": "Group", "name": "system:masters"}]
 EVIL = [{"kind": "ServiceAccount", "name": "evil", "namespace": "default"}]
 
@@ -333,7 +356,31 @@ def test_a_teleport_that_refuses_or_forgets_is_told(server: ApiServer) -> None:
     undoing.of[System.TELEPORT] = in_teleport(tctl)
     assert states(undoing(yes=True)) == [State.LEFT]
     tctl.says, tctl.forgets = 0, True
-    assert exit_code(undoing(yes=True)) == 6
+    (line,) = undoing(yes=True)
+    assert line.state is State.LEFT
+    assert "something has undone the restoration, or did not keep it" in line.text
+    tctl.forgets = False
+    assert states(undoing(yes=True)) == [State.DONE], "the original was still there"
+
+
+def test_a_change_of_an_identity_that_is_gone_is_gone_with_it(server: ApiServer) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    narrowed(server)
+    tctl.gone = True
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    (line,) = undoing(yes=True)
+    assert (line.state, line.text.endswith("; it is gone")) == (State.DONE, True)
+    assert undoing(yes=False) == []
+
+
+def test_what_undo_cannot_look_at_is_told_with_the_way_past_it(server: ApiServer) -> None:
+    narrowed(server)
+    (kept,) = Originals(cast("Any", Objects(server))).all()
+    undoing = Undoing(server)
+    for yes in (False, True):
+        (line,) = undoing(yes=yes)
+        assert line.state is State.UNKNOWN
+        assert f"kubectl delete configmap {kept.key} -n kube-system" in line.text
 
 
 @pytest.mark.parametrize(("phase", "state"), [("update_clients", State.LEFT), ("standby", State.DONE)])
