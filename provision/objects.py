@@ -22,6 +22,12 @@ from provision.clusters.directory import make_private
 RUN_LABEL = "conformance.teleport-istio/run"
 """Label of every object that a run made; its value is the run's id."""
 
+MADE_LABEL = "conformance.teleport-istio/made"
+"""Label that every resource in Teleport has from its creation by the suite; no owner is ever asked to give it."""
+
+MAY_CHANGE_LABEL = "conformance.teleport-istio/may-change"
+"""Label with which an owner lets the suite change a resource in Teleport for a while; the suite never removes such a one."""
+
 SCRATCH = "conformance-"
 """Prefix of the name of each namespace that the suite makes for its own pods."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from observe.kubernetes.needed import NEEDED, Needed, Role
 from observe.teleport.needed import NEEDED_AT_TELEPORT, NeededAtTeleport
-from provision.objects import RUN_LABEL
+from provision.objects import MAY_CHANGE_LABEL
 from provision.pods.privileges import SuitePod, made_for
 
 SAFETY_CLASSES = (Role.READ_ONLY, Role.NAMESPACED, Role.DISRUPTIVE)
@@ -31,8 +31,9 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
     "checklist": ProfileOnCluster("", 0),  # measured together with `install`
     "identity": ProfileOnCluster(
         "NEG-02 starts a privileged pod on each node that hosts injected pods; from it, a process outside any pod asks the "
-        f"socket. NEG-03 changes the rules of the workload identity, if that has the label `{RUN_LABEL}` (with any value): "
-        "the suite overwrites no resource of Teleport without it. Until it restores them, Teleport refuses this workload "
+        "socket. NEG-03 changes the rules of the workload identity, if that has the label "
+        f"`{MAY_CHANGE_LABEL}` (with any value): the suite overwrites no resource of Teleport "
+        "without it. Until it restores them, Teleport refuses this workload "
         "identity **to every caller outside Kubernetes**. Without the label NEG-03 is *not-evaluated*.",
         63,
     ),

@@ -58,6 +58,13 @@ class OfMachines:
             there = [p for p in self.cluster.pods() if p.node == change.name and not (p.terminating or p.has_ended)]
             self.node_outages.make_whole(change.name, str(field.was), there)
 
+    def after(self, change: Change) -> Mapping[str, Any] | None:
+        """Return the field once `restore` has returned; what cannot be looked at is then as before, or `restore` raises."""
+        if change.kind == CONTAINER:
+            return self.now(change)
+        (field,) = change.fields
+        return {field.path[0]: field.was}
+
     def settle(self, change: Change) -> None:
         """Nothing to wait for: `restore` has waited."""
 

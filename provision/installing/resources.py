@@ -27,7 +27,7 @@ from observe.command import CommandResult
 from observe.teleport.session import is_not_there
 from provision.installing.teleport import CLUSTER_LABEL, TeleportCluster
 from provision.installing.variant import RECOMMENDED, Variant
-from provision.objects import RUN_LABEL
+from provision.objects import MADE_LABEL, RUN_LABEL
 from provision.render import MANIFESTS
 
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
@@ -94,7 +94,8 @@ class Resources:
             CouldNotTell: tctl did not exit in time.
         """
         name = _name_of(document)
-        ours = {RUN_LABEL: self._run_id, **({CLUSTER_LABEL: self._cluster} if self._cluster else {})}
+        of_cluster = {CLUSTER_LABEL: self._cluster} if self._cluster else {}
+        ours = {RUN_LABEL: self._run_id, MADE_LABEL: "true", **of_cluster}
         labels = {**document["metadata"].get("labels", {}), **ours}
         labelled = {**document, "metadata": {**document["metadata"], "labels": labels}}
         # Without --force Teleport refuses what has come since the suite looked; of a token alone it overwrites that, too.

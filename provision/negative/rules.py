@@ -1,6 +1,6 @@
 """Rules of a workload identity, which the suite makes stricter during a scenario and then restores exactly.
 
-Only of a workload identity that carries the suite's label: one that it made, or one whose owner has given it the label.
+Only of a workload identity that the suite made, or whose owner has given it the label for that.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
 from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
+from observe.teleport.session import is_not_there
 from observe.tools import Tctl
 from provision.installing.resources import shown
-from provision.objects import RUN_LABEL
+from provision.objects import MADE_LABEL, MAY_CHANGE_LABEL
 from provision.runs.fields import changed_fields, patch_to
 from provision.runs.originals import Change, Originals, System
 
@@ -29,6 +30,9 @@ ACCOUNT = "workload.kubernetes.service_account"
 
 KIND = "workload_identity"
 """Kind of the resource in Teleport."""
+
+RULES = ("spec", "rules")
+"""Where its rules are; the suite changes nothing else of it."""
 
 
 class Rules:
@@ -61,13 +65,13 @@ class Rules:
             The workload identity as it was.
 
         Raises:
-            NotGiven: There is no admin session, or the workload identity does not carry the suite's label.
+            NotGiven: There is no admin session, or the owner of the workload identity has not agreed.
             ProvisioningFailed: tctl refused, or the rules could not be kept in the cluster.
         """
         with self._lock:
             self._resource = f"{KIND}/{name}"
             former, evidence = self._read()
-            self._must_be_labelled(former)
+            self.must_be_changeable(former)
             narrowed = without(former, service_account)
             fields = changed_fields(former, patch_to(former, narrowed))
             self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields))
@@ -101,8 +105,8 @@ class Rules:
             self._originals.forget(self._kept)
             self._former = self._narrowed = None
 
-    def now(self, name: str) -> dict[str, Any]:
-        """Return a workload identity as tctl prints it, without its revision.
+    def now(self, name: str) -> dict[str, Any] | None:
+        """Return a workload identity as tctl prints it, without its revision; None where there is none.
 
         Raises:
             NotGiven: There is no admin session.
@@ -110,7 +114,9 @@ class Rules:
         """
         with self._lock:
             self._resource = f"{KIND}/{name}"
-            return self._read()[0]
+            words = ["get", self._resource, "--format=json"]
+            answer, _ = self._answer(words)
+            return None if is_not_there(answer, name) else self._parsed(self._accepted(words, answer))
 
     def replace(self, name: str, document: dict[str, Any]) -> None:
         """Replace a workload identity.
@@ -123,13 +129,20 @@ class Rules:
             self._resource = f"{KIND}/{name}"
             self._write(document)
 
-    def _must_be_labelled(self, identity: dict[str, Any]) -> None:
+    @staticmethod
+    def must_be_changeable(identity: dict[str, Any]) -> None:
+        """Check that the suite made a workload identity, or that its owner lets the suite change it.
+
+        Raises:
+            NotGiven: Neither is so.
+        """
         labels = identity["metadata"].get("labels") or {}
-        if RUN_LABEL not in labels:
+        resource = f"{KIND}/{identity['metadata']['name']}"
+        if MADE_LABEL not in labels and MAY_CHANGE_LABEL not in labels:
             raise NotGiven(
-                expected=f"a workload identity with the label {RUN_LABEL}, whose rules the suite may change for a while",
-                seen=f"{self._resource} with {shown(labels)}",
-                where=f"Teleport {self._resource}",
+                expected=f"a workload identity with the label {MAY_CHANGE_LABEL}, so that the suite may change its rules",
+                seen=f"{resource} with {shown(labels)}",
+                where=f"Teleport {resource}",
                 remedy=(
                     "the suite overwrites no other user's resource: give it that label, with any value, or certify a cluster"
                     " that the suite makes"
@@ -138,6 +151,9 @@ class Rules:
 
     def _read(self) -> tuple[dict[str, Any], str]:
         answer, evidence = self._ask(["get", self._resource, "--format=json"])
+        return self._parsed(answer), evidence
+
+    def _parsed(self, answer: CommandResult) -> dict[str, Any]:
         try:
             document = json.loads(answer.stdout)
             (found,) = document if isinstance(document, list) else [document]
@@ -145,12 +161,16 @@ class Rules:
             raise self._refused("tctl to print one resource as JSON", answer) from error
         # The revision is Teleport's own; it would refuse a former one.
         metadata = {key: value for key, value in found["metadata"].items() if key != "revision"}
-        return {**found, "metadata": metadata}, evidence
+        return {**found, "metadata": metadata}
 
     def _write(self, document: dict[str, Any]) -> None:
         self._ask(["create", "--force"], yaml.safe_dump(document, sort_keys=False))
 
     def _ask(self, words: Sequence[str], stdin: str = "") -> tuple[CommandResult, str]:
+        answer, evidence = self._answer(words, stdin)
+        return self._accepted(words, answer), evidence
+
+    def _answer(self, words: Sequence[str], stdin: str = "") -> tuple[CommandResult, str]:
         if self._tctl is None:
             raise NotGiven(
                 expected="an admin tctl, to narrow the rules of the workload identity for a while",
@@ -161,9 +181,12 @@ class Rules:
         answer = self._tctl(words, stdin)
         subject = ObjectRef("Teleport", self._resource)
         evidence = self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(words)}"))
+        return answer, evidence
+
+    def _accepted(self, words: Sequence[str], answer: CommandResult) -> CommandResult:
         if answer.exit_code:
             raise self._refused(f"Teleport to accept `tctl {' '.join(words)}`", answer)
-        return answer, evidence
+        return answer
 
     def _refused(self, expected: str, answer: CommandResult) -> ProvisioningFailed:
         return self._failure(

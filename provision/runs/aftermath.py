@@ -95,7 +95,7 @@ class _Restorers:
         return self._made[system]
 
     def _kubernetes(self) -> Restorer:
-        return KubernetesFields(self._objects, self._pace)
+        return KubernetesFields(self._objects, self._pace, self._settings.names)
 
     def _teleport(self) -> Restorer:
         settings, tctl, recorder = self._settings, tctl_of(self._settings), self._recorder

@@ -1,5 +1,7 @@
 """What runs made for themselves and left: found by label *and* field manager, and deleted; nothing else is.
 
+Teleport knows no field managers: there, a second label that the suite gives at creation stands for them.
+
 An installation that the suite provisioned carries the name of its kind cluster as a second label and stays; it goes with
 `conformance down --kind-name`. So do originals of changes: `conformance undo` needs them.
 """
@@ -18,7 +20,7 @@ from observe.teleport.session import is_not_there
 from observe.tools import Tctl
 from observe.wait import Pace
 from provision.installing.teleport import CLUSTER_LABEL
-from provision.objects import FIELD_MANAGER, RUN_LABEL, SCRATCH, Forbidden, Objects
+from provision.objects import FIELD_MANAGER, MADE_LABEL, MAY_CHANGE_LABEL, RUN_LABEL, SCRATCH, Forbidden, Objects
 from provision.runs.claim import WHERE, read
 from provision.runs.originals import Originals
 from provision.runs.undo import Line, State
@@ -134,9 +136,16 @@ def _in_teleport(tctl: Tctl, run: str) -> Iterator[Leftover]:
         for resource in _resources(tctl, kind):
             labels = (resource.get("metadata") or {}).get("labels") or {}
             of = str(labels.get(RUN_LABEL, ""))
-            # Without its id, a run's resources may be those of an installation that another machine keeps.
-            if of and (of == run or (not run and CLUSTER_LABEL not in labels)):
+            if of and run in ("", of) and _is_made_and_not_kept(labels):
                 yield Leftover(of, kind, str(resource["metadata"]["name"]))
+
+
+def _is_made_and_not_kept(labels: Mapping[str, str]) -> bool:
+    """Return True for the labels of a resource in Teleport that a run created, for no installation.
+
+    The run's label alone proves nothing, since an owner can give it. An installation may be one that another machine keeps.
+    """
+    return MADE_LABEL in labels and not {CLUSTER_LABEL, MAY_CHANGE_LABEL} & {*labels}
 
 
 def _resources(tctl: Tctl, kind: str) -> Sequence[Mapping[str, Any]]:

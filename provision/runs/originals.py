@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from facts.document import decoded, need
-from facts.errors import ProvisioningFailed
+from facts.document import damaged, decoded, need
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import NAMESPACE
-from provision.objects import RUN_LABEL, Document, Objects, config_map
+from provision.objects import FIELD_MANAGER, RUN_LABEL, Document, Objects, config_map
 from provision.runs.fields import MISSING, Field, changed_fields, secrets_in
 
 ORIGINAL_LABEL = "conformance.teleport-istio/original"
@@ -74,6 +74,26 @@ class Kept:
     key: str
     run: str
     change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A ConfigMap with the label of originals that is none of the suite's, or that this version cannot read.
+
+    Attributes:
+        key: Name of the ConfigMap.
+        run: Id of the run that its label names; empty for none.
+        why: What is wrong with it.
+    """
+
+    key: str
+    run: str
+    why: str
+
+    @property
+    def change(self) -> str:
+        """What stands for the change, in a sentence."""
+        return f"something that ConfigMap {NAMESPACE}/{self.key} does not tell"
 
 
 class Originals:
@@ -144,23 +164,28 @@ class Originals:
         if key:
             self._objects.delete("v1", "ConfigMap", key, namespace=NAMESPACE)
 
-    def all(self) -> tuple[Kept, ...]:
+    def all(self) -> tuple[Kept | Unreadable, ...]:
         """Return the originals of every run, the newest first.
 
         Raises:
             ProvisioningFailed: The API server does not list them.
-            CouldNotTell: One cannot be read.
         """
         found = self._objects.all_of("v1", "ConfigMap", namespace=NAMESPACE, label_selector=f"{ORIGINAL_LABEL}=true")
         found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
         return tuple(_kept(each) for each in found)
 
 
-def _kept(document: Mapping[str, Any]) -> Kept:
+def _kept(document: Mapping[str, Any]) -> Kept | Unreadable:
     metadata = document["metadata"]
-    where = f"ConfigMap {NAMESPACE}/{metadata['name']}"
-    text = need(document, ("data", _KEY), str, where)
-    return Kept(metadata["name"], str(metadata["labels"].get(RUN_LABEL, "")), _read(decoded(text), where))
+    key, run = str(metadata["name"]), str(metadata["labels"].get(RUN_LABEL, ""))
+    where = f"ConfigMap {NAMESPACE}/{key}"
+    managers = sorted({str(entry.get("manager")) for entry in metadata.get("managedFields") or []})
+    if FIELD_MANAGER not in managers:
+        return Unreadable(key, run, f"{where} was written by {', '.join(managers) or 'another user'}, not by the suite")
+    try:
+        return Kept(key, run, _read(decoded(need(document, ("data", _KEY), str, where)), where))
+    except CouldNotTell as error:
+        return Unreadable(key, run, str(error))
 
 
 def _written(change: Change) -> dict[str, Any]:
@@ -182,12 +207,24 @@ def _written(change: Change) -> dict[str, Any]:
 
 def _read(document: Any, where: str) -> Change:
     fields: Sequence[Any] = need(document, "fields", list, where)
+    system: str = need(document, "system", str, where)
+    if system not in {each.value for each in System}:
+        raise damaged("the field system to name one that this version knows", system, where)
     return Change(
-        System(need(document, "system", str, where)),
+        System(system),
         need(document, "kind", str, where),
         need(document, "name", str, where),
-        tuple(Field(tuple(f["path"]), f.get("was", MISSING), f.get("ours", MISSING), f["made"]) for f in fields),
+        tuple(_read_field(each, where) for each in fields),
         need(document, "namespace", str, where),
         need(document, "apiVersion", str, where),
         need(document, "restart", str, where),
+    )
+
+
+def _read_field(document: Any, where: str) -> Field:
+    path: list[Any] = need(document, "path", list, where)
+    if not path or not all(isinstance(key, str) for key in path):
+        raise damaged("the field path to be a list of keys", repr(path), where)
+    return Field(
+        tuple(path), document.get("was", MISSING), document.get("ours", MISSING), need(document, "made", int, where)
     )

@@ -13,8 +13,10 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption import ca
 from provision.negative import rules
 from provision.objects import Conflict, Objects
-from provision.runs.fields import Document, Standing, patch_to, restored, standing
+from provision.runs.fields import Standing, patch_to, restored, standing
 from provision.runs.originals import Change
+from provision.runs.permitted import must_be_permitted
+from settings import Names
 
 
 class KubernetesFields:
@@ -23,15 +25,20 @@ class KubernetesFields:
     Args:
         objects: Changes the cluster.
         pace: Pace of the waits for what is rolled out.
+        names: Names of what the suite may have changed.
     """
 
-    def __init__(self, objects: Objects, pace: Pace) -> None:
+    def __init__(self, objects: Objects, pace: Pace, names: Names) -> None:
         self._objects = objects
         self._pace = pace
+        self._names = names
 
     def now(self, change: Change) -> Mapping[str, Any] | None:
-        """Return the object as it is now; None where it is gone."""
-        return self._objects.get(change.api_version, change.kind, change.name, namespace=change.namespace)
+        """Return the object as it is now; None where it is gone. Refuse one that the suite never changes."""
+        must_be_permitted(change, None, self._objects, self._names)  # before anything is read
+        now = self._objects.get(change.api_version, change.kind, change.name, namespace=change.namespace)
+        must_be_permitted(change, now, self._objects, self._names)
+        return now
 
     def restore(self, change: Change) -> None:
         """Restore the fields in one patch of exactly the state that was looked at, and restart what reads them.
@@ -42,6 +49,10 @@ class KubernetesFields:
         now = self.now(change) or {}
         if change.restart and any(standing(field, now) is Standing.ORIGINAL for field in change.fields):
             self._objects.restart("DaemonSet", change.restart, namespace=change.namespace)
+
+    def after(self, change: Change) -> Mapping[str, Any] | None:
+        """Return the object as it is after the restoration."""
+        return self.now(change)
 
     def settle(self, change: Change) -> None:
         """Wait until the object, or what reads it, is ready."""
@@ -75,17 +86,16 @@ class InTeleport:
         self._teleport = teleport
 
     def now(self, change: Change) -> Mapping[str, Any] | None:
-        """Return the resource, or the state of the rotation, as it is now."""
+        """Return the resource, or the state of the rotation, as it is now; None where the resource is gone."""
         if change.kind == ca.KIND:
             return {"phase": "under way" if self._phase() != STANDBY else STANDBY}
-        return self._identities.now(_identity(change))
+        return self._identity(change)
 
     def restore(self, change: Change) -> None:
         """Restore the rules; a rotation needs a person, who knows what else trusts the authorities."""
         if change.kind != ca.KIND:
-            now = self._identities.now(_identity(change))
-            wanted = restored(now, change.fields)
-            if wanted != now:
+            now = self._identity(change)
+            if now is not None and (wanted := restored(now, change.fields)) != now:
                 self._identities.replace(change.name, wanted)
             return
         phase = self._phase()
@@ -98,18 +108,19 @@ class InTeleport:
                 remedy=f"{words}{ROLLBACK}; once no proxy needs the new authority (ROT-07): {words}{STANDBY}",
             )
 
+    def after(self, change: Change) -> Mapping[str, Any] | None:
+        """Return the resource, or the state of the rotation: Teleport may have forgotten what it was told."""
+        return self.now(change)
+
     def settle(self, change: Change) -> None:
-        """Check that Teleport has the rules as they were."""
-        if change.kind == ca.KIND:
-            return
-        now: Document = self._identities.now(_identity(change))
-        if lacking := [f for f in change.fields if standing(f, now) is not Standing.ORIGINAL]:
-            raise ProvisioningFailed(
-                expected="Teleport to keep the rules as they were before the run",
-                seen=f"{lacking[0]} is still otherwise",
-                where=str(change),
-                remedy=f"tctl get {change.kind}/{change.name}",
-            )
+        """Nothing to wait for: Teleport has it at once."""
+
+    def _identity(self, change: Change) -> dict[str, Any] | None:
+        """Return the workload identity, None where it is gone; refuse one whose owner does not let the suite change it."""
+        now = self._identities.now(_name_of_identity(change))
+        if now is not None:
+            self._identities.must_be_changeable(now)
+        return now
 
     def _phase(self) -> str:
         status = self._teleport().status()
@@ -123,12 +134,13 @@ class InTeleport:
         return status.spiffe_phase
 
 
-def _identity(change: Change) -> str:
-    """Return the name of the workload identity; refuse a change of anything else, which the suite never makes."""
-    if change.kind != rules.KIND:
+def _name_of_identity(change: Change) -> str:
+    """Return the name of the workload identity; refuse a change of anything but its rules, which the suite never makes."""
+    others = [str(field) for field in change.fields if field.path[: len(rules.RULES)] != rules.RULES]
+    if change.kind != rules.KIND or others:
         raise ProvisioningFailed(
-            expected=f"a change of a {rules.KIND}",
-            seen=change.kind,
+            expected=f"a change of the rules of a {rules.KIND}",
+            seen=", ".join([change.kind, *others]),
             where=str(change),
             remedy="this version of the suite makes no such change: use the version that did",
         )

@@ -17,7 +17,7 @@ from facts.kubernetes.leases import NAMESPACE
 from provision.objects import Objects
 from provision.runs.claim import WHERE, Claim, read
 from provision.runs.fields import MISSING, Field, Standing, standing, value_at
-from provision.runs.originals import Change, Kept, Originals, System
+from provision.runs.originals import Change, Kept, Originals, System, Unreadable
 
 LONGEST = 60
 """Characters of a value that are shown."""
@@ -70,6 +70,13 @@ class Restorer(Protocol):
             ConformanceError: They cannot be restored; says how a person does it.
         """
 
+    def after(self, change: Change) -> Mapping[str, Any] | None:
+        """Return the thing as it is once `restore` has returned; None where it is gone.
+
+        Raises:
+            ConformanceError: It cannot be read.
+        """
+
     def settle(self, change: Change) -> None:
         """Wait until the restored thing is in force.
 
@@ -94,7 +101,7 @@ def undo(objects: Objects, claim: Claim, restorers: RestorerOf, *, yes: bool) ->
     Raises:
         BadInput: The run that made the changes is under way.
         ProvisioningFailed: The API server refuses, or does not answer.
-        CouldNotTell: An original, or the Lease, cannot be read.
+        CouldNotTell: The Lease cannot be read.
     """
     lease = read(objects)
     held = lease is not None and lease.is_held
@@ -119,39 +126,69 @@ def undo(objects: Objects, claim: Claim, restorers: RestorerOf, *, yes: bool) ->
     return [*lines, *(hold if not wrong else [Line(State.UNKNOWN, wrong)])]
 
 
-def _listed(kept: Kept, restorers: RestorerOf) -> Line:
+def _listed(kept: Kept | Unreadable, restorers: RestorerOf) -> Line:
+    if isinstance(kept, Unreadable):
+        return _unreadable(kept)
     try:
         now = restorers(kept.change.system).now(kept.change)
     except ConformanceError as error:
-        return Line(State.UNKNOWN, f"{_told(kept, None)}: {error}")
+        return Line(State.UNKNOWN, _failed(kept, None, error))
     state = State.OTHERS if _others(kept.change, now) else State.LEFT
     return Line(state, _told(kept, now))
 
 
-def _restored(kept: Kept, restorers: RestorerOf, originals: Originals) -> Line:
+def _restored(kept: Kept | Unreadable, restorers: RestorerOf, originals: Originals) -> Line:
+    if isinstance(kept, Unreadable):
+        return _unreadable(kept)
     change = kept.change
     try:
         restorer = restorers(change.system)
         now = restorer.now(change)
     except ConformanceError as error:
-        return Line(State.UNKNOWN, f"{_told(kept, None)}: {error}")
+        return Line(State.UNKNOWN, _failed(kept, None, error))
     told = _told(kept, now)
+    after = None
     try:
         if now is not None:
             restorer.restore(change)
-        if _others(change, now):
-            there = f"configmap {kept.key} -n {NAMESPACE}"
-            by_hand = f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}"
-            return Line(State.OTHERS, f"{told}; not overwritten. {WHAT_TO_DO}: {by_hand}")
+            after = restorer.after(change)  # another user, or a controller, may have been faster
+        if after is not None and (line := _not_restored(kept, after)):
+            return line
         originals.forget(kept.key)
     except ConformanceError as error:
-        return Line(State.LEFT, f"{told}: {error}")
+        return Line(State.LEFT, _failed(kept, now, error))
+    if after is None:
+        return Line(State.DONE, f"{told}; it is gone")
     try:
-        if now is not None:
-            restorer.settle(change)
+        restorer.settle(change)
     except ConformanceError as error:
         return Line(State.UNKNOWN, f"{told}; it is restored, and not in force yet: {error}")
     return Line(State.DONE, told)
+
+
+def _not_restored(kept: Kept, after: Mapping[str, Any]) -> Line | None:
+    """Return what is wrong with a thing after its restoration; None where each field is as it was before the run."""
+    if _others(kept.change, after):
+        return Line(State.OTHERS, f"{_told(kept, after)}; not overwritten. {WHAT_TO_DO}: {_by_hand(kept)}")
+    if any(standing(field, after) is Standing.OURS for field in kept.change.fields):
+        why = "something has undone the restoration, or did not keep it"
+        return Line(State.LEFT, f"{_told(kept, after)}; {why}. {WHAT_TO_DO}: {_by_hand(kept)}")
+    return None
+
+
+def _failed(kept: Kept, now: Mapping[str, Any] | None, error: ConformanceError) -> str:
+    return f"{_told(kept, now)}: {error}. If `undo` cannot do it: {_by_hand(kept)}"
+
+
+def _unreadable(kept: Unreadable) -> Line:
+    by = f", changed by run {kept.run}" if kept.run else ""
+    return Line(State.UNKNOWN, f"{kept.change}{by}: {kept.why}. {WHAT_TO_DO}: {_by_hand(kept)}")
+
+
+def _by_hand(kept: Kept | Unreadable) -> str:
+    """Return how a person ends what the suite cannot end; without it no run may change the cluster any more."""
+    there = f"configmap {kept.key} -n {NAMESPACE}"
+    return f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}"
 
 
 def _others(change: Change, now: Mapping[str, Any] | None) -> list[Field]:

@@ -17,7 +17,7 @@ from observe.command import CommandResult, run
 from provision.installing import resources
 from provision.installing.teleport import CLUSTER_LABEL
 from provision.installing.variant import RECOMMENDED
-from provision.objects import RUN_LABEL
+from provision.objects import MADE_LABEL, RUN_LABEL
 
 JWKS = json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": "AQ", "e": "AQAB"}]}, indent=2)
 ROOT = Path(__file__).resolve().parents[4]
@@ -139,6 +139,7 @@ def test_resources_are_created_labelled_and_in_an_order_in_which_each_finds_the_
     assert {argv for argv, _ in teleport.asked if argv[0] == "create"} == {("create",)}
     assert [document["kind"] for document in created] == ["role", "bot", "workload_identity"]
     assert {document["metadata"]["labels"][RUN_LABEL] for document in created} == {"run-1"}
+    assert all(MADE_LABEL in document["metadata"]["labels"] for document in created)
     assert created[2]["metadata"]["labels"]["env"] == "dev"
     assert [str(e.subject) for e in recorder.evidence.values()][2] == "Teleport teleport.test bot/istio-tbot"
 

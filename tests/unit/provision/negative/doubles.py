@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from observe.command import CommandResult
-from provision.objects import RUN_LABEL
+from provision.objects import MADE_LABEL, RUN_LABEL
 from provision.render import MANIFESTS, documents
 
 VARIABLES = {
@@ -24,22 +24,30 @@ VARIABLES = {
 IDENTITY: dict[str, Any] = {
     "kind": "workload_identity",
     "version": "v1",
-    "metadata": {"name": "istio-workloads", "labels": {"env": "dev", RUN_LABEL: "run-1"}, "revision": "r1"},
+    "metadata": {
+        "name": "istio-workloads",
+        "labels": {"env": "dev", RUN_LABEL: "run-1", MADE_LABEL: "true"},
+        "revision": "r1",
+    },
     "spec": {"spiffe": {"id": "/ns/x"}},
 }
 NOT_REFUSED = {"attribute": "workload.kubernetes.service_account", "not_eq": {"value": "refused-1"}}
 
 
 class Tctl:
-    """A Teleport with one workload identity; `says` is the exit code of what changes it; it may forget what it was told."""
+    """A Teleport with one workload identity; `says` is the exit code of what changes it; it may forget it, or be gone."""
 
     def __init__(self, says: int = 0) -> None:
         self.holds: dict[str, Any] = IDENTITY
         self.says = says
         self.forgets = False
+        self.gone = False
 
     def __call__(self, words: Sequence[str], stdin: str) -> CommandResult:
         out = ""
+        if self.gone:
+            said = 'ERROR: workload_identity "istio-workloads" doesn\'t exist'
+            return CommandResult(("tctl", *words), 1, "", said, datetime.now(UTC))
         if words[0] == "get":
             out = json.dumps([self.holds])
         elif self.says == 0 and not self.forgets:

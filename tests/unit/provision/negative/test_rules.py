@@ -10,7 +10,7 @@ import pytest
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from provision.negative.rules import Rules, without
-from provision.objects import RUN_LABEL
+from provision.objects import MAY_CHANGE_LABEL, RUN_LABEL
 from provision.runs.fields import MISSING
 from provision.runs.originals import Originals, System
 from tests.unit.provision.negative.doubles import IDENTITY, NOT_REFUSED, Tctl
@@ -145,7 +145,7 @@ def test_what_could_not_be_put_back_is_told_with_the_resource() -> None:
     assert json.dumps(IDENTITY["spec"]["spiffe"]) in refused.value.remedy
 
 
-@pytest.mark.parametrize("labels", [None, {}, {"env": "dev"}])
+@pytest.mark.parametrize("labels", [None, {}, {"env": "dev"}, {RUN_LABEL: "yes"}])
 def test_the_rules_of_another_users_identity_stay_as_they_are(labels: dict[str, str] | None) -> None:
     tctl = Tctl()
     theirs = {**IDENTITY, "metadata": {**IDENTITY["metadata"], "labels": labels}}
@@ -154,9 +154,19 @@ def test_the_rules_of_another_users_identity_stay_as_they_are(labels: dict[str, 
     with pytest.raises(NotGiven) as refused:
         rules.leave_out("istio-workloads", "refused-1")
     assert "workload_identity/istio-workloads" in refused.value.seen
-    assert RUN_LABEL in refused.value.expected
+    assert MAY_CHANGE_LABEL in refused.value.expected
     rules.restore()
     assert tctl.holds is theirs
+
+
+def test_an_owner_agrees_with_a_label_of_its_own() -> None:
+    tctl = Tctl()
+    tctl.holds = theirs = {**IDENTITY, "metadata": {**IDENTITY["metadata"], "labels": {MAY_CHANGE_LABEL: "yes"}}}
+    rules = Rules(tctl, KeptInMemory(), nowhere())
+    rules.leave_out("istio-workloads", "refused-1")
+    assert tctl.holds["spec"] != theirs["spec"]
+    rules.restore()
+    assert tctl.holds["spec"] == theirs["spec"]
 
 
 def test_without_an_admin_session_rules_are_not_evaluated() -> None:

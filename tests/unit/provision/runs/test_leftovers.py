@@ -13,7 +13,7 @@ from facts.errors import BadInput, CouldNotTell, ProvisioningFailed
 from observe.command import CommandResult
 from observe.wait import Pace
 from provision.installing.teleport import CLUSTER_LABEL
-from provision.objects import FIELD_MANAGER, RUN_LABEL, Forbidden
+from provision.objects import FIELD_MANAGER, MADE_LABEL, MAY_CHANGE_LABEL, RUN_LABEL, Forbidden
 from provision.runs.claim import Claim, Ways
 from provision.runs.fields import Field
 from provision.runs.leftovers import down
@@ -130,15 +130,23 @@ def test_a_namespace_that_lingers_is_told(server: ApiServer) -> None:
     assert exit_code(down(cast("Any", objects), None, "run-1", "", PACE)) == 6
 
 
+OF_THE_OWNER = {
+    "workload_identity/production": {"env": "prod", MAY_CHANGE_LABEL: "yes"},
+    "workload_identity/named-after-a-run": {RUN_LABEL: "run-1", MAY_CHANGE_LABEL: "yes"},
+    "workload_identity/with-the-runs-label": {RUN_LABEL: "yes"},
+}
+
+
 class Teleport:
     """Resources by kind and name, with their labels."""
 
     def __init__(self) -> None:
         self.there = {
-            "role/mine": {RUN_LABEL: "run-1"},
-            "bot/kept": {RUN_LABEL: "run-1", CLUSTER_LABEL: "kind-of-a-colleague"},
+            "role/mine": {RUN_LABEL: "run-1", MADE_LABEL: "true"},
+            "bot/kept": {RUN_LABEL: "run-1", MADE_LABEL: "true", CLUSTER_LABEL: "kind-of-a-colleague"},
             "role/theirs": {"team": "platform"},
-            "token/other": {RUN_LABEL: "run-2"},
+            "token/other": {RUN_LABEL: "run-2", MADE_LABEL: "true"},
+            **OF_THE_OWNER,
         }
         self.refuses = False
 
@@ -154,18 +162,18 @@ class Teleport:
         return CommandResult(("tctl", *words), int(self.refuses), json.dumps(found), "access denied", datetime.now(UTC))
 
 
-def test_resources_in_teleport_go_by_their_label(server: ApiServer) -> None:
+def test_resources_in_teleport_go_by_the_mark_of_their_creation(server: ApiServer) -> None:
     teleport = Teleport()
     texts = [line.text for line in left(server, tctl=teleport) if "in Teleport" in line.text]
-    assert texts == ["role mine in Teleport, of run run-1", "bot kept in Teleport, of run run-1"]
+    assert texts == ["role mine in Teleport, of run run-1"]
     assert exit_code(left(server, tctl=teleport, pace=PACE)) == 0
-    assert [*teleport.there] == ["role/theirs", "token/other"]
+    assert [*teleport.there] == ["bot/kept", "role/theirs", "token/other", *OF_THE_OWNER]
 
 
-def test_of_every_run_what_belongs_to_a_kept_cluster_stays(server: ApiServer) -> None:
+def test_of_every_run_what_belongs_to_a_kept_cluster_or_to_an_owner_stays(server: ApiServer) -> None:
     teleport = Teleport()
     left(server, run="", tctl=teleport, pace=PACE)
-    assert [*teleport.there] == ["bot/kept", "role/theirs"]
+    assert [*teleport.there] == ["bot/kept", "role/theirs", *OF_THE_OWNER]
 
 
 def test_a_teleport_that_refuses_is_told(server: ApiServer) -> None:

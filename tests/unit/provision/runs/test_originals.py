@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
 
-from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.errors import ProvisioningFailed
 from facts.kubernetes.leases import NAMESPACE
 from provision.objects import RUN_LABEL
 from provision.runs.fields import MISSING, Field
-from provision.runs.originals import Change, Kept, Originals, System
+from provision.runs.originals import Change, Kept, Originals, System, Unreadable
 from tests.unit.provision.cluster import ApiServer, Objects
 
 TBOT = {
@@ -77,8 +78,42 @@ def test_a_change_whose_original_would_hold_a_secret_is_refused(
     assert server.changes == []
 
 
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ({"fields": None}, "the field fields"),
+        ({"system": "ambient"}, "the field system to name one that this version knows; saw ambient"),
+        ({"fields": [{"path": ["a"]}]}, "the field made"),
+        ({"fields": [{"path": "a", "made": 0}]}, "the field path"),
+        ({"fields": [{"path": [], "made": 0}]}, "the field path to be a list of keys"),
+        ({"fields": ["a"]}, "the field path"),
+    ],
+    ids=str,
+)
+def test_an_original_that_this_version_cannot_read_hides_no_other(
+    server: ApiServer, originals: Originals, damage: dict[str, Any], told: str
+) -> None:
+    damaged = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, namespace="teleport-system")
+    whole = originals.keep(Change(System.TELEPORT, "ca", "spiffe", (Field(("phase",), "a", "b"),)))
+    data = server.of("ConfigMap", damaged, NAMESPACE)["data"]
+    data["change.json"] = json.dumps({**json.loads(data["change.json"]), **damage})
+    (unreadable,) = [each for each in originals.all() if isinstance(each, Unreadable)]
+    assert (unreadable.key, unreadable.run) == (damaged, "Run-1")
+    assert told in unreadable.why
+    assert [each.key for each in originals.all() if isinstance(each, Kept)] == [whole]
+
+
+def test_what_the_suite_did_not_write_is_no_original(server: ApiServer, originals: Originals) -> None:
+    key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, namespace="teleport-system")
+    server.of("ConfigMap", key, NAMESPACE)["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    (unreadable,) = originals.all()
+    assert isinstance(unreadable, Unreadable)
+    assert "was written by kubectl, not by the suite" in unreadable.why
+
+
 def test_an_original_that_another_user_has_damaged_is_no_guess(server: ApiServer, originals: Originals) -> None:
     key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, namespace="teleport-system")
     server.of("ConfigMap", key, NAMESPACE)["data"]["change.json"] = '{"system": "kubernetes"}'
-    with pytest.raises(CouldNotTell, match="the field fields"):
-        originals.all()
+    (unreadable,) = originals.all()
+    assert isinstance(unreadable, Unreadable)
+    assert "the field fields" in unreadable.why

@@ -17,11 +17,13 @@ from provision.disruption.ca import UNDER_WAY
 from provision.disruption.machine_changes import moved, paused, restarted, stopped
 from provision.disruption.restoring import OfMachines
 from provision.negative.rules import KIND, Rules, without
+from provision.objects import MADE_LABEL
 from provision.runs.claim import Claim, Ways
-from provision.runs.fields import changed_fields, patch_to
+from provision.runs.fields import Field, changed_fields, patch_to, value_at
 from provision.runs.originals import Change, Originals, System
 from provision.runs.restorers import InTeleport, KubernetesFields
 from provision.runs.undo import Line, State, exit_code, undo
+from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.provision.cluster import ApiServer, Objects
 from tests.unit.provision.negative.doubles import IDENTITY, Tctl
@@ -29,18 +31,24 @@ from tests.unit.provision.originals import nowhere
 
 TELEPORT_SYSTEM = "teleport-system"
 NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"conformance.teleport-istio/nowhere": "here"}}}}}
+MOUNTS = {"volumes": [{"name": "config", "configMap": {"name": "tbot-config"}}]}
 QUICK = Pace(0.05, 0.01)
+ISTIOD = {"name": "istiod", "namespace": "istio-system", "labels": {"app": "istiod"}}
 HOURS_AGO = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
 
 
 @pytest.fixture
 def server() -> ApiServer:
     made = ApiServer()
-    daemon_set = {"kind": "DaemonSet", "metadata": {"name": "tbot", "namespace": TELEPORT_SYSTEM}, "spec": {"template": {}}}
+    daemon_set = {
+        "kind": "DaemonSet",
+        "metadata": {"name": "tbot", "namespace": TELEPORT_SYSTEM},
+        "spec": {"template": {"spec": MOUNTS}},
+    }
     made.put(daemon_set)
     config = {"kind": "ConfigMap", "metadata": {"name": "tbot-config", "namespace": TELEPORT_SYSTEM}}
     made.put({**config, "data": {"tbot.yaml": "credential_ttl: 1h\n", "other": "x"}})
-    made.put({"kind": "Deployment", "metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {"replicas": 2}})
+    made.put({"kind": "Deployment", "metadata": ISTIOD, "spec": {"replicas": 2}})
     return made
 
 
@@ -74,7 +82,7 @@ class Undoing:
 
     def __init__(self, server: ApiServer) -> None:
         self.objects = Objects(server, "undo-1")
-        self.of: dict[System, Any] = {System.KUBERNETES: KubernetesFields(cast("Any", self.objects), QUICK)}
+        self.of: dict[System, Any] = {System.KUBERNETES: KubernetesFields(cast("Any", self.objects), QUICK, Names())}
 
     def __call__(self, *, yes: bool) -> list[Line]:
         claim = Claim(cast("Any", self.objects), may="disruptive", ways=Ways("--context c"), renewal=0.02)
@@ -127,7 +135,7 @@ def test_what_another_user_has_changed_is_named_and_stays(server: ApiServer) -> 
     assert "kubectl delete configmap conformance-run-1-" in theirs.text
     assert server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] == 5
     assert exit_code(lines) == 1
-    assert [each.change.name for each in Originals(cast("Any", undoing.objects)).all()] == ["istiod"]
+    assert [str(each.change) for each in Originals(cast("Any", undoing.objects)).all()] == ["Deployment istio-system/istiod"]
     server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] = 2  # by hand
     assert exit_code(undoing(yes=True)) == 0
     assert undoing(yes=False) == []
@@ -158,6 +166,87 @@ def test_a_change_of_something_that_is_gone_is_gone_with_it(server: ApiServer) -
         del server.found[kind, TELEPORT_SYSTEM, name]
     del server.found["Deployment", "istio-system", "istiod"]
     assert states(Undoing(server)(yes=True)) == [State.DONE] * 4
+
+
+@pytest.mark.parametrize(("replicas", "state"), [(0, State.LEFT), (1, State.OTHERS)], ids=["undone", "changed"])
+def test_what_another_user_changes_during_the_restoration_keeps_its_original(
+    server: ApiServer, replicas: int, state: State
+) -> None:
+    killed(server)
+    undoing = Undoing(server)
+    patch = undoing.objects.patch
+
+    def patched(version: str, kind: str, name: str, change: Any, *, namespace: str = "") -> dict[str, Any]:
+        document = patch(version, kind, name, change, namespace=namespace)
+        if kind == "Deployment":
+            server.of(kind, name, namespace)["spec"]["replicas"] = replicas
+        return document
+
+    undoing.objects.patch = patched  # type: ignore[method-assign]
+    lines = undoing(yes=True)
+    (wrong,) = [line for line in lines if line.state is not State.DONE]
+    (kept,) = Originals(cast("Any", undoing.objects)).all()
+    assert wrong.state is state
+    assert f"kubectl delete configmap {kept.key} -n kube-system" in wrong.text
+    assert str(kept.change) == "Deployment istio-system/istiod"
+
+
+MASTERS = [{"kind": "Group", "name": "system:masters"}]
+EVIL = [{"kind": "ServiceAccount", "name": "evil", "namespace": "default"}]
+
+
+def planted(  # noqa: PLR0917 - rows of a table
+    kind: str, name: str, path: tuple[str, ...], namespace: str = "", version: str = "v1", restart: str = ""
+) -> Change:
+    return Change(System.KUBERNETES, kind, name, (Field(path, EVIL, MASTERS),), namespace, version, restart)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        planted("ClusterRoleBinding", "cluster-admin", ("subjects",), version="rbac.authorization.k8s.io/v1"),
+        planted("ConfigMap", "tbot-config", ("metadata",), TELEPORT_SYSTEM, restart="tbot"),
+        planted("ConfigMap", "of-another", ("data", "x"), TELEPORT_SYSTEM, restart="tbot"),
+        planted("ConfigMap", "tbot-config", ("data", "x"), TELEPORT_SYSTEM, restart="another"),
+        planted("ConfigMap", "tbot-config", ("data", "x"), TELEPORT_SYSTEM),
+        planted("ConfigMap", "tbot-config", ("data", "x"), "default", restart="tbot"),
+        planted("DaemonSet", "tbot", ("spec", "template", "spec", "containers"), TELEPORT_SYSTEM, "apps/v1"),
+        planted("DaemonSet", "tbot", ("spec", "template", "spec", "nodeSelector", "x"), TELEPORT_SYSTEM, "apps/v1"),
+        planted("DaemonSet", "another", ("spec", "updateStrategy"), TELEPORT_SYSTEM, "apps/v1"),
+        planted("Deployment", "istiod", ("spec", "template"), "istio-system", "apps/v1"),
+        planted("Deployment", "another", ("spec", "replicas"), "istio-system", "apps/v1"),
+        planted("Deployment", "another", ("spec", "replicas"), "default", "apps/v1"),
+    ],
+    ids=lambda change: f"{change} {change.fields[0]} {change.restart}",
+)
+def test_what_the_suite_never_changes_is_not_restored(server: ApiServer, change: Change) -> None:
+    held: Any = MASTERS
+    for key in reversed(change.fields[0].path):
+        held = {key: held}
+    metadata = {"name": change.name, "namespace": change.namespace}
+    if change.fields[0].path != ("metadata",) and (change.kind, change.namespace, change.name) not in server.found:
+        server.put({"kind": change.kind, "metadata": metadata, **held})
+    Originals(cast("Any", Objects(server, "run-1"))).keep(change)
+    before = copy.deepcopy(server.found)
+    undoing = Undoing(server)
+    for yes in (False, True):
+        (line,) = undoing(yes=yes)
+        assert line.state is State.UNKNOWN
+        assert "expected a change that the suite makes" in line.text
+    assert specs(server) == {key: {**d, "metadata": {"name": key[2]}} for key, d in before.items()}
+    assert undoing.objects.restarted == []
+
+
+def test_an_original_that_cannot_be_read_stops_no_other(server: ApiServer) -> None:
+    killed(server)
+    kept = Originals(cast("Any", Objects(server))).all()
+    server.of("ConfigMap", kept[0].key, NAMESPACE)["data"]["change.json"] = "{}"
+    undoing = Undoing(server)
+    assert State.UNKNOWN in states(undoing(yes=False))
+    lines = undoing(yes=True)
+    assert states(lines).count(State.DONE) == 3
+    (unknown,) = [line for line in lines if line.state is State.UNKNOWN]
+    assert f"kubectl delete configmap {kept[0].key} -n kube-system" in unknown.text
 
 
 def test_the_changes_of_a_living_run_are_left_to_it(server: ApiServer) -> None:
@@ -267,7 +356,31 @@ def test_a_teleport_that_refuses_or_forgets_is_told(server: ApiServer) -> None:
     undoing.of[System.TELEPORT] = in_teleport(tctl)
     assert states(undoing(yes=True)) == [State.LEFT]
     tctl.says, tctl.forgets = 0, True
-    assert exit_code(undoing(yes=True)) == 6
+    (line,) = undoing(yes=True)
+    assert line.state is State.LEFT
+    assert "something has undone the restoration, or did not keep it" in line.text
+    tctl.forgets = False
+    assert states(undoing(yes=True)) == [State.DONE], "the original was still there"
+
+
+def test_a_change_of_an_identity_that_is_gone_is_gone_with_it(server: ApiServer) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    narrowed(server)
+    tctl.gone = True
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    (line,) = undoing(yes=True)
+    assert (line.state, line.text.endswith("; it is gone")) == (State.DONE, True)
+    assert undoing(yes=False) == []
+
+
+def test_what_undo_cannot_look_at_is_told_with_the_way_past_it(server: ApiServer) -> None:
+    narrowed(server)
+    (kept,) = Originals(cast("Any", Objects(server))).all()
+    undoing = Undoing(server)
+    for yes in (False, True):
+        (line,) = undoing(yes=yes)
+        assert line.state is State.UNKNOWN
+        assert f"kubectl delete configmap {kept.key} -n kube-system" in line.text
 
 
 @pytest.mark.parametrize(("phase", "state"), [("update_clients", State.LEFT), ("standby", State.DONE)])
@@ -287,6 +400,25 @@ def test_an_original_of_something_that_the_suite_never_changes_in_teleport_is_re
     undoing.of[System.TELEPORT] = in_teleport(Tctl())
     (line,) = undoing(yes=True)
     assert (line.state, "this version of the suite makes no such change" in line.text) == (State.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [(("spec", "spiffe"), {MADE_LABEL: "true"}), (("spec", "rules"), {"env": "prod"})],
+    ids=["field", "owner"],
+)
+def test_only_rules_of_an_identity_whose_owner_agrees_are_restored(
+    server: ApiServer, path: tuple[str, ...], labels: dict[str, str]
+) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    tctl.holds = theirs = {**IDENTITY, "metadata": {"name": "istio-workloads", "labels": labels}}
+    now = value_at(theirs, path)
+    Originals(cast("Any", Objects(server, "run-1"))).keep(
+        Change(System.TELEPORT, KIND, "istio-workloads", (Field(path, {"id": "/any"}, now),))
+    )
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    assert states(undoing(yes=True)) == [State.UNKNOWN]
+    assert tctl.holds is theirs
 
 
 # Machines.
