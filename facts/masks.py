@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from facts.redaction import Hiding
+from facts.redaction import DEEPEST, Hiding
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -118,15 +118,24 @@ GIVEN = _Presence(truth=True)
 """Whether there is something that is not empty; a single value is kept."""
 
 
+TOO_DEEP = "[nested too deeply]"
+"""Stands for a mapping or list that lies deeper than anything an API writes."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Whole(Mask):
-    """Everything, each text by itself: for documents that the suite's own programs write."""
+    """Everything down to `DEEPEST` levels, each text by itself; `TOO_DEEP` stands for what lies deeper."""
 
     def _kept(self, value: Any, hiding: Hiding) -> Any:
+        return self._down_to(value, hiding, DEEPEST)
+
+    def _down_to(self, value: Any, hiding: Hiding, levels: int) -> Any:
+        if levels < 0 and isinstance(value, Mapping | list):
+            return TOO_DEEP
         if isinstance(value, Mapping):
-            return {hiding.text(str(key)): self.kept(each, hiding) for key, each in value.items()}
+            return {hiding.text(str(key)): self._down_to(each, hiding, levels - 1) for key, each in value.items()}
         if isinstance(value, list):
-            return [self.kept(each, hiding) for each in value]
+            return [self._down_to(each, hiding, levels - 1) for each in value]
         return hiding.text(value) if isinstance(value, str) else value
 
 
@@ -343,12 +352,17 @@ def kept_of(raw: str, mask: Mask | None, hiding: Hiding) -> str:
         hiding: Hides the secrets, and counts them.
     """
     if isinstance(mask, PlainText | Lines):
-        return str(mask.kept(raw, hiding))
+        return _in_utf8(str(mask.kept(raw, hiding)))
     document = json_or_text(raw)
     if isinstance(document, str):
-        return hiding.text(document)
+        return _in_utf8(hiding.text(document))
     kept = hiding.document(document) if mask is None else mask.kept(document, hiding)
-    return as_json(kept)
+    return _in_utf8(as_json(kept))
+
+
+def _in_utf8(text: str) -> str:
+    """A text that can be written: JSON can spell half a surrogate pair, for which a question mark stands here."""
+    return text.encode(errors="replace").decode()
 
 
 def json_or_text(raw: str) -> Any:
