@@ -300,7 +300,7 @@ class Lines(Mask):
     def _kept(self, value: Any, hiding: Hiding) -> Any:
         if not isinstance(value, str):
             return LEAF.kept(value, hiding)
-        return "".join(f"{self._line(line, hiding)}\n" for line in value.splitlines() if line.strip())
+        return "".join(f"{self._line(line, hiding)}\n" for line in lines(value) if line.strip())
 
     def _line(self, line: str, hiding: Hiding) -> str:
         kept = Decoded(json.loads, self.each).kept(line, hiding)
@@ -352,17 +352,12 @@ def kept_of(raw: str, mask: Mask | None, hiding: Hiding) -> str:
         hiding: Hides the secrets, and counts them.
     """
     if isinstance(mask, PlainText | Lines):
-        return _in_utf8(str(mask.kept(raw, hiding)))
+        return str(mask.kept(raw, hiding))
     document = json_or_text(raw)
     if isinstance(document, str):
-        return _in_utf8(hiding.text(document))
+        return hiding.text(document)
     kept = hiding.document(document) if mask is None else mask.kept(document, hiding)
-    return _in_utf8(as_json(kept))
-
-
-def _in_utf8(text: str) -> str:
-    """A text that can be written: JSON can spell half a surrogate pair, for which a question mark stands here."""
-    return text.encode(errors="replace").decode()
+    return as_json(kept)
 
 
 def json_or_text(raw: str) -> Any:
@@ -371,6 +366,14 @@ def json_or_text(raw: str) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return raw
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text that others wrote. Only a line feed ends one.
+
+    ``str.splitlines`` also splits at U+0085, U+2028 and others, which JSON, paths and messages may hold as they are.
+    """
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def as_json(document: Any) -> str:

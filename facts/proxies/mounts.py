@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from facts.document import damaged
-from facts.masks import TEXT, keeps
+from facts.masks import TEXT, keeps, lines
 from facts.proxies.identity import PodRef
 
 SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
@@ -60,8 +60,7 @@ def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     Raises:
         CouldNotTell: A line of it is damaged, or there is none.
     """
-    # Only these separate lines and fields: the kernel writes every other blank of a path, such as U+0085, as it is.
-    mounts = tuple(_mount(line) for line in text.split("\n") if line)
+    mounts = tuple(_mount(line) for line in lines(text) if line)
     if not mounts:
         raise damaged("a mount table", "nothing", "mountinfo")
     return mounts
@@ -69,6 +68,7 @@ def parse_mountinfo(text: str) -> tuple[Mount, ...]:
 
 def _mount(line: str) -> Mount:
     before, dash, after = line.partition(" - ")
+    # The kernel escapes a blank in a path; U+0085 and others, at which split() splits as well, it writes as they are.
     fields, kind = before.split(" "), after.split(" ")
     if not dash or len(fields) < 6 or len(kind) < 3 or not all(_ID.fullmatch(number) for number in fields[:2]):
         raise damaged("six fields, a hyphen and three fields", repr(line[:200]), "mountinfo")

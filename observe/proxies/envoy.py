@@ -16,6 +16,7 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
+from facts.masks import lines
 from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
@@ -228,7 +229,7 @@ def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:
 def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer) -> Reading:
     body, read_at = answer
     if path == envoy.AGENT_METRICS:
-        body = "".join(line for line in body.splitlines(keepends=True) if line.startswith("istio_agent_"))
+        body = "".join(f"{line}\n" for line in lines(body) if line.startswith("istio_agent_"))
         question += " | grep ^istio_agent_"
     recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_parser_of(path))
     return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)
