@@ -143,6 +143,22 @@ def maybe(document: Any, path: Path, default: T, where: str) -> T:
     return _of_kind(value, type(default), path, where)
 
 
+_DIGITS = re.compile(r"[0-9]{1,20}")
+
+
+def counter(value: Any, where: str) -> int:
+    """A counter of 64 bits: a whole number, or a text of its digits as protocol buffers write it in JSON.
+
+    Raises:
+        CouldNotTell: It is neither.
+    """
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**64:
+        raise damaged("a counter of 64 bits", repr(value)[:80], where)
+    return value
+
+
 def texts(document: Any, path: Path, where: str) -> tuple[str, ...]:
     """A list of texts, empty when missing; a single text counts as a list of one (Teleport writes both)."""
     value = _walk(document, path)
@@ -181,11 +197,11 @@ def when(text: str, where: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        if moment.tzinfo is None:
+            raise damaged("a time with its zone", repr(text), where)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # an overflow: 0001-01-01T00:00:00+23:59 is before the first year
         raise damaged("a time such as 2025-12-14T19:53:56Z", repr(text), where) from error
-    if moment.tzinfo is None:
-        raise damaged("a time with its zone", repr(text), where)
-    return moment.astimezone(UTC)
 
 
 def decoded_in(document: Any, key: str, decode: Callable[[str, str], Any], where: str) -> Any:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from facts.redaction import Hiding
+from facts.redaction import DEEPEST, Hiding
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -118,15 +118,24 @@ GIVEN = _Presence(truth=True)
 """Whether there is something that is not empty; a single value is kept."""
 
 
+TOO_DEEP = "[nested too deeply]"
+"""Stands for a mapping or list that lies deeper than anything an API writes."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Whole(Mask):
-    """Everything, each text by itself: for documents that the suite's own programs write."""
+    """Everything down to `DEEPEST` levels, each text by itself; `TOO_DEEP` stands for what lies deeper."""
 
     def _kept(self, value: Any, hiding: Hiding) -> Any:
+        return self._down_to(value, hiding, DEEPEST)
+
+    def _down_to(self, value: Any, hiding: Hiding, levels: int) -> Any:
+        if levels < 0 and isinstance(value, Mapping | list):
+            return TOO_DEEP
         if isinstance(value, Mapping):
-            return {hiding.text(str(key)): self.kept(each, hiding) for key, each in value.items()}
+            return {hiding.text(str(key)): self._down_to(each, hiding, levels - 1) for key, each in value.items()}
         if isinstance(value, list):
-            return [self.kept(each, hiding) for each in value]
+            return [self._down_to(each, hiding, levels - 1) for each in value]
         return hiding.text(value) if isinstance(value, str) else value
 
 
@@ -291,7 +300,7 @@ class Lines(Mask):
     def _kept(self, value: Any, hiding: Hiding) -> Any:
         if not isinstance(value, str):
             return LEAF.kept(value, hiding)
-        return "".join(f"{self._line(line, hiding)}\n" for line in value.splitlines() if line.strip())
+        return "".join(f"{self._line(line, hiding)}\n" for line in lines(value) if line.strip())
 
     def _line(self, line: str, hiding: Hiding) -> str:
         kept = Decoded(json.loads, self.each).kept(line, hiding)
@@ -357,6 +366,14 @@ def json_or_text(raw: str) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return raw
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text that others wrote. Only a line feed ends one.
+
+    ``str.splitlines`` also splits at U+0085, U+2028 and others, which JSON, paths and messages may hold as they are.
+    """
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def as_json(document: Any) -> str:

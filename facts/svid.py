@@ -35,6 +35,15 @@ _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+")
 MAX_ID_BYTES = 2048
 
+_NOT_READABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What ``cryptography`` raises for a certificate that it cannot read; the last three are no kind of ValueError."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpiffeId:
@@ -66,8 +75,10 @@ class SpiffeId:
 
 def malformation(text: str) -> str:
     """The defect of a text by the grammar of a SPIFFE ID, as a sentence; empty when it is well-formed."""
-    if len(text.encode()) > MAX_ID_BYTES:
-        return f"it has {len(text.encode())} bytes, more than {MAX_ID_BYTES}"
+    # JSON can spell half a surrogate pair, which UTF-8 has no bytes for.
+    length = len(text.encode(errors="surrogatepass"))
+    if length > MAX_ID_BYTES:
+        return f"it has {length} bytes, more than {MAX_ID_BYTES}"
     if not text.startswith("spiffe://"):
         return "it does not start with spiffe:// (in lower case)"
     trust_domain, slash, path = text.removeprefix("spiffe://").partition("/")
@@ -147,7 +158,7 @@ def parse_certificates(pem: str, where: str) -> tuple[Certificate, ...]:
     """
     try:
         loaded = x509.load_pem_x509_certificates(pem.encode())
-    except ValueError as error:
+    except _NOT_READABLE as error:
         raise damaged("certificates in PEM", str(error), where) from error
     return tuple(_certificate(certificate, where) for certificate in loaded)
 
@@ -164,7 +175,7 @@ def parse_der_certificates(der: bytes, where: str) -> tuple[Certificate, ...]:
         length = _der_length(rest)
         try:
             found.append(_certificate(x509.load_der_x509_certificate(rest[:length]), where))
-        except ValueError as error:
+        except _NOT_READABLE as error:
             raise damaged("a DER certificate", str(error), where) from error
         rest = rest[length:]
     return tuple(found)
@@ -274,10 +285,15 @@ def _issued(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
 
 
 def _certificate(loaded: x509.Certificate, where: str) -> Certificate:
+    """Its facts. Most fields are decoded only here, whatever their owner put into them."""
     try:
-        extensions = {extension.oid: extension for extension in loaded.extensions}
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise damaged("a certificate with readable extensions", str(error), where) from error
+        return _facts_of(loaded)
+    except _NOT_READABLE as error:
+        raise damaged("a certificate with readable names, extensions and key", str(error), where) from error
+
+
+def _facts_of(loaded: x509.Certificate) -> Certificate:
+    extensions = {extension.oid: extension for extension in loaded.extensions}
     san = extensions.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
     basic = extensions.get(ExtensionOID.BASIC_CONSTRAINTS)
     usage = extensions.get(ExtensionOID.KEY_USAGE)

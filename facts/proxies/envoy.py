@@ -7,7 +7,6 @@ puts ``[redacted]`` where a private key would stand.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -15,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from facts.document import damaged, mappings, maybe, need, when
+from facts.document import counter, damaged, mappings, maybe, need, when
 from facts.masks import KEY, TEXT, Fields, Items, Mask, Prepared, at, keeps, merged, only
 from facts.masks import LEAF as VALUE
 from facts.svid import Certificate, parse_certificates
@@ -263,7 +262,10 @@ def parse_streams(document: Any) -> SdsStreams:
             hosts = list(mappings(cluster, "host_statuses", where))
             if len(hosts) != 1:
                 raise damaged("one host in the cluster sds-grpc", f"{len(hosts)}", where)
-            stats = {s.get("name"): int(s.get("value", 0)) for s in mappings(hosts[0], "stats", where)}
+            stats = {
+                maybe(stat, "name", "", where): counter(stat.get("value", 0), f"{where}: a counter of sds-grpc")
+                for stat in mappings(hosts[0], "stats", where)
+            }
             return SdsStreams(**{f.name: stats.get(f.name, 0) for f in fields(SdsStreams)})
     raise damaged("a cluster sds-grpc", "none", where)
 
@@ -295,11 +297,19 @@ def parse_agent_metrics(text: str) -> AgentMetrics:
     if not found:
         raise damaged("metrics that start with istio_agent_", "none", "agent metrics on port 15020")
     csr = sum(
-        float(m["value"])
+        _sample(m["value"])
         for m in found
         if m["name"] == "istio_agent_num_outgoing_requests" and 'request_type="csr"' in (m["labels"] or "")
     )
-    return AgentMetrics(int(csr), any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found))
+    return AgentMetrics(csr, any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found))
+
+
+def _sample(text: str) -> int:
+    """The value of a counter in Prometheus' text format, which writes floating-point numbers."""
+    try:
+        return counter(int(float(text)), "agent metrics on port 15020")
+    except (ValueError, OverflowError) as error:
+        raise damaged("a number of requests", repr(text[:80]), "agent metrics on port 15020") from error
 
 
 @keeps(listeners_with(only("@type", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action")))
@@ -419,5 +429,5 @@ def _inline(source: Any, where: str) -> str:
         return need(source, "inline_string", str, where)
     try:
         return base64.b64decode(need(source, "inline_bytes", str, where), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise damaged("PEM in base64", str(error), where) from error

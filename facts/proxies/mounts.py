@@ -9,11 +9,14 @@ import re
 from dataclasses import dataclass
 
 from facts.document import damaged
-from facts.masks import TEXT, keeps
+from facts.masks import TEXT, keeps, lines
 from facts.proxies.identity import PodRef
 
 SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
 """The directory in which Istio looks for the socket, and the one it becomes where ``/var/run`` is a link to ``/run``."""
+
+_ID = re.compile(r"[0-9]{1,10}")
+"""The id of a mount, 32 bits in the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     Raises:
         CouldNotTell: A line of it is damaged, or there is none.
     """
-    mounts = tuple(_mount(line) for line in text.splitlines() if line.strip())
+    mounts = tuple(_mount(line) for line in lines(text) if line)
     if not mounts:
         raise damaged("a mount table", "nothing", "mountinfo")
     return mounts
@@ -65,12 +68,13 @@ def parse_mountinfo(text: str) -> tuple[Mount, ...]:
 
 def _mount(line: str) -> Mount:
     before, dash, after = line.partition(" - ")
-    fields, kind = before.split(), after.split()
-    if not dash or len(fields) < 6 or len(kind) < 3 or not (fields[0].isdigit() and fields[1].isdigit()):
-        raise damaged("six fields, a hyphen and three fields", repr(line), "mountinfo")
+    # The kernel escapes a blank in a path; U+0085 and others, at which split() splits as well, it writes as they are.
+    fields, kind = before.split(" "), after.split(" ")
+    if not dash or len(fields) < 6 or len(kind) < 3 or not all(_ID.fullmatch(number) for number in fields[:2]):
+        raise damaged("six fields, a hyphen and three fields", repr(line[:200]), "mountinfo")
     options = {*fields[5].split(","), *kind[2].split(",")}
     if not options & {"ro", "rw"}:
-        raise damaged("ro or rw among a mount's options", repr(line), "mountinfo")
+        raise damaged("ro or rw among a mount's options", repr(line[:200]), "mountinfo")
     return Mount(int(fields[0]), int(fields[1]), _unescaped(fields[4]), "ro" in options)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from facts.declared import At, Declared, Flag, Given, Read, Text, mask_of, read
 from facts.document import damaged, decoded, maybe
-from facts.masks import KEYS, Lines, keeps, only
+from facts.masks import KEYS, Lines, keeps, lines, only
 from facts.svid import serial_of
 
 ISSUED = "spiffe.svid.issued"
@@ -63,8 +63,8 @@ def parse_issued(text: str) -> tuple[IssuedSvid, ...]:
     Raises:
         CouldNotTell: A line is no event.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
-    return tuple(event for line in lines if (event := _issued(decoded(line))) is not None)
+    written = [line for line in lines(text) if line.strip()]
+    return tuple(event for line in written if (event := _issued(decoded(line))) is not None)
 
 
 def _issued(event: Any) -> IssuedSvid | None:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, mask_of, part, read
 from facts.document import damaged, maybe, need, when
-from facts.masks import GIVEN, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps
+from facts.masks import GIVEN, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps, lines
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
 
@@ -359,14 +359,14 @@ def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
     """
     where = "tctl status"
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in lines(text):
         labelled = re.match(r"(Cluster|Version)(?::\s*|\s{2,})(\S+)", line)
         if labelled:
             found.setdefault(labelled[1], labelled[2])
     for name in ("Cluster", "Version"):
         if name not in found:
             raise damaged(f"a line that starts with {name}", repr(text[:80]), where)
-    return ClusterStatus(found["Cluster"], _rotation_cell(text.splitlines()), evidence)
+    return ClusterStatus(found["Cluster"], _rotation_cell(lines(text)), evidence)
 
 
 def _rotation_cell(lines: list[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from facts.document import plain
+from facts.masks import lines
 
 # No error of Teleport has nearly as many layers.
 _ERROR = re.compile(r"^ERROR: .*(?:\n\t.*){0,50}", re.MULTILINE)
@@ -27,7 +28,7 @@ def layers(said: str) -> tuple[str, ...]:
         said: Standard error, or a log.
     """
     found = _ERROR.search(plain(said))
-    return tuple(line.strip() for line in found[0].removeprefix("ERROR: ").splitlines()) if found else ()
+    return tuple(line.strip() for line in lines(found[0].removeprefix("ERROR: "))) if found else ()
 
 
 def says_absent(said: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.masks import lines
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
@@ -77,7 +78,7 @@ def stale_socket_ends_the_agent(start: Start, outage: Outage) -> Finding:
     if COULD_NOT_REMOVE not in start.last_words:
         said = f"its agent did not exit with the words {COULD_NOT_REMOVE!r}, but {start.last_words[-300:] or 'with none'}"
         return claim.judged(unclear=[problem(start.pod, said)], settle="read the log of its istio-proxy")
-    line = next(line for line in start.last_words.splitlines() if COULD_NOT_REMOVE in line)
+    line = next(line for line in lines(start.last_words) if COULD_NOT_REMOVE in line)
     return claim.judged((), f"Envoy never started: {line.strip()[-300:]}")
 
 

@@ -32,10 +32,11 @@ def kubelet(host, port):
 
 def cgroup_root(mountinfo):
     """The root field of the first cgroup mount, as tbot takes it."""
-    for line in mountinfo.splitlines():
+    # Paths may hold what splitlines() and split() take for separators, such as U+0085.
+    for line in mountinfo.split("\n"):
         before, _, after = line.partition(" - ")
         if after.split(" ", 1)[0] in ("cgroup", "cgroup2"):
-            return before.split()[3]
+            return before.split(" ")[3]
     return ""
 
 
@@ -46,7 +47,7 @@ def processes():
         if not entry.name.isdigit():
             continue
         try:
-            root = cgroup_root((entry / "mountinfo").read_text())
+            root = cgroup_root((entry / "mountinfo").read_bytes().decode(errors="replace"))
         except OSError:
             unreadable += 1
             continue

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from facts.errors import CouldNotTell
+from facts.masks import lines
 from observe.command import CommandResult
 from settings import Names
 
@@ -93,7 +94,7 @@ def conclusion(command: GuideCommand, result: CommandResult) -> tuple[bool, str]
 
 
 def _pods(table: str) -> tuple[bool, str]:
-    rows = [line.split() for line in table.splitlines()[1:] if line.strip()]
+    rows = [line.split() for line in lines(table)[1:] if line.strip()]
     if not rows:
         return False, "there is no pod"
     bad = [r[0] for r in rows if r[2] != "Running" or len(set(r[1].split("/"))) != 1]
@@ -107,12 +108,12 @@ def _exists(_answer: str) -> tuple[bool, str]:
 
 
 def _quiet(log: str) -> tuple[bool, str]:
-    bad = [line for line in log.splitlines() if re.search(r"\bERROR?\b|\"level\":\s*\"error\"", line)]
+    bad = [line for line in lines(log) if re.search(r"\bERROR?\b|\"level\":\s*\"error\"", line)]
     return (not bad), f"the log has {len(bad)} errors" if bad else "the log shows no errors"
 
 
 def _listed(listing: str) -> tuple[bool, str]:
-    there = any(line.startswith("s") for line in listing.splitlines())
+    there = any(line.startswith("s") for line in lines(listing))
     return there, "a socket is listed" if there else "no socket is listed"
 
 

@@ -16,6 +16,7 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
+from facts.masks import lines
 from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
@@ -23,6 +24,7 @@ from facts.proxies.tls import inbound, outbound, questions
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.denial import must_be_allowed
 from observe.limits import TooLarge
+from observe.proxies.unread import read_or_unread
 from observe.readings import at_once
 
 ADMIN, AGENT = 15000, 15020
@@ -110,10 +112,7 @@ def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, i
     wanted = list(pods)
 
     def one(pod: Pod) -> ProxyIdentity | Unread:
-        try:
-            return read_proxy(cluster, pod)
-        except CouldNotTell as error:
-            return Unread(PodRef.of(pod), error, datetime.now(UTC))
+        return read_or_unread(pod, lambda: read_proxy(cluster, pod))
 
     found: list[ProxyIdentity | Unread] = []
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-proxy") as pool:
@@ -146,15 +145,12 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
         NotGiven: The identity in use may read none of them.
     """
 
-    def one(pod: Pod) -> Normalization | Unread:
+    def one(pod: Pod) -> Normalization:
         path = envoy.ALL_LISTENERS if pod.is_gateway else envoy.INBOUND_LISTENERS
-        try:
-            reading = read_admin(cluster, pod, [path])[path]
-            return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
-        except CouldNotTell as error:
-            return Unread(PodRef.of(pod), error, datetime.now(UTC))
+        reading = read_admin(cluster, pod, [path])[path]
+        return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
 
-    found = at_once(one, pods)
+    found = at_once(lambda pod: read_or_unread(pod, lambda: one(pod)), pods)
     must_be_allowed((f.why for f in found if isinstance(f, Unread)), len(found))
     return found
 
@@ -233,7 +229,7 @@ def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:
 def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer) -> Reading:
     body, read_at = answer
     if path == envoy.AGENT_METRICS:
-        body = "".join(line for line in body.splitlines(keepends=True) if line.startswith("istio_agent_"))
+        body = "".join(f"{line}\n" for line in lines(body) if line.startswith("istio_agent_"))
         question += " | grep ^istio_agent_"
     recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_parser_of(path))
     return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)

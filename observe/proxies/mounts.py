@@ -22,7 +22,6 @@ def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMou
 
     Raises:
         NotGiven: The identity in use may run it in none of them.
-        CouldNotTell: A mount table is damaged.
     """
     unread: list[CouldNotTell] = []
 
@@ -35,7 +34,11 @@ def read_socket_mounts(cluster: Cluster, pods: Iterable[Pod]) -> tuple[SocketMou
             return SocketMount(ref, None, error.seen, ())
         if done.exit_code != 0:
             return SocketMount(ref, None, f"exit code {done.exit_code}: {done.tail(200)}", done.evidence)
-        found = socket_mount(parse_mountinfo(done.stdout))
+        try:
+            found = socket_mount(parse_mountinfo(done.stdout))
+        except CouldNotTell as error:
+            # One pod's answer must not cost the reading of the others.
+            return SocketMount(ref, None, f"the mount table is damaged: {error.seen}", done.evidence)
         return SocketMount(ref, found, "" if found else "nothing is mounted there", done.evidence)
 
     found = at_once(one, pods)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import PodRef, Unread
 from facts.proxies.tls import questions
@@ -16,6 +14,7 @@ from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from observe.kubernetes.cluster import Cluster as KubernetesCluster
 from observe.kubernetes.denial import must_be_allowed
 from observe.proxies.envoy import read_admin
+from observe.proxies.unread import read_or_unread
 from observe.readings import at_once
 
 T = TypeVar("T")
@@ -80,10 +79,7 @@ def read_tls_of_fleet(cluster: KubernetesCluster, pods: Iterable[Pod]) -> TlsOfF
     shared = Shared()
 
     def one(pod: Pod) -> ProxyTls | Unread:
-        try:
-            return read_tls(cluster, pod, shared)
-        except CouldNotTell as error:
-            return Unread(PodRef.of(pod), error, datetime.now(UTC))
+        return read_or_unread(pod, lambda: read_tls(cluster, pod, shared))
 
     found = at_once(one, pods)
     unread = tuple(f for f in found if isinstance(f, Unread))

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.kubernetes.objects import Pod
 from facts.over_time.history import History
@@ -23,6 +22,7 @@ from facts.recorder import KeptInMemory, Recorder
 from facts.traffic.load import Clock, Load
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
+from observe.proxies.unread import read_or_unread
 from observe.wait import Pace, eventually
 
 T = TypeVar("T")
@@ -143,16 +143,13 @@ class Watch:
 
     def _look(self, pod: Pod) -> None:
         held = KeptInMemory()
-        try:
-            identity = read_proxy(self._cluster.recording_to(held), pod)
-        except CouldNotTell as error:
-            with self._lock:
-                missed = Unread(PodRef.of(pod), error, datetime.now(UTC))
-                self._histories[pod.uid] = self._histories[pod.uid].missed(missed)
-            return
+        outcome = read_or_unread(pod, lambda: read_proxy(self._cluster.recording_to(held), pod))
         with self._lock:
             before = self._histories[pod.uid]
-            after = self._histories[pod.uid] = before.seen(identity)
+            if isinstance(outcome, Unread):
+                self._histories[pod.uid] = before.missed(outcome)
+                return
+            after = self._histories[pod.uid] = before.seen(outcome)
             read = tuple(held.evidence.values())
             changed = len(after.sightings) > len(before.sightings)
             self._last[pod.uid] = () if changed else read

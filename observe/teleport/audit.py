@@ -5,7 +5,8 @@ An audit log is long, and its events about other certificates do not belong in a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import ENOENT
@@ -14,6 +15,7 @@ from typing import Protocol
 
 from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import ObjectRef, evidence_of
+from facts.masks import json_or_text
 from facts.recorder import Recorder
 from facts.teleport.audit import ISSUED, AuditTrail, parse_issued
 
@@ -96,15 +98,26 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
         )
     spelt = tuple(_with_colons(serial) for serial in serials)
     # Teleport is still writing a last line without a line break.
-    found = [line for line in source.lines() if ISSUED in line and line.endswith("\n") and any(s in line for s in spelt)]
+    found = [line for line in source.lines() if line.endswith("\n") and _is_about(line, spelt)]
     recorded = evidence_of(
-        f"grep -F {ISSUED} {source.name} | grep -F {' '.join(f'-e {s}' for s in spelt)}",
+        f"grep -F {ISSUED} {source.name} | jq -c 'select(.serial_number | IN({', '.join(map(json.dumps, spelt))}))'",
         ObjectRef("Teleport", "audit events"),
         "".join(found),
         read_at=datetime.now(UTC),
         parser=parse_issued,
     )
     return AuditTrail(source.name, parse_issued(recorded.body), (recorder.record(recorded),))
+
+
+def _is_about(line: str, spelt: Collection[str]) -> bool:
+    """Tell whether a line is the issuance of one of the serials; one that cannot be decoded is, if it names one.
+
+    A tenant chooses other texts of an event, such as a label, and may quote another's serial there.
+    """
+    if ISSUED not in line or not any(serial in line for serial in spelt):  # spares decoding the rest of a long log
+        return False
+    event = json_or_text(line)
+    return not isinstance(event, Mapping) or (event.get("event") == ISSUED and event.get("serial_number") in spelt)
 
 
 def _with_colons(serial: str) -> str:

@@ -38,6 +38,7 @@ from facts.masks import (
     at,
     kept_for,
     kept_of,
+    lines,
     merged,
     only,
     yaml_document,
@@ -96,6 +97,17 @@ def test_a_text_that_the_parser_decodes_is_kept_decoded() -> None:
 
 def test_lines_of_documents_are_kept_one_by_one() -> None:
     assert kept(Lines(only("a")), '{"a": 1, "b": 2}\n\nno document\n') == '{"a":1}\nno document\n'
+
+
+@pytest.mark.parametrize("blank", ["\x0b", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_a_line_feed_ends_a_line(blank: str) -> None:
+    assert lines(f"a{blank}b\nc\n\nd") == [f"a{blank}b", "c", "", "d"]
+    line = json.dumps({"a": f"b{blank}c"}, separators=(",", ":"), ensure_ascii=blank < " ")
+    assert lines(kept(Lines(only("a")), f"{line}\n")) == [line]
+
+
+def test_a_text_that_ends_with_a_line_feed_has_no_empty_last_line() -> None:
+    assert (lines(""), lines("\n"), lines("a\n"), lines("a")) == ([], [""], ["a"], ["a"])
 
 
 def test_a_document_or_several() -> None:
@@ -231,9 +243,9 @@ def test_the_scope_of_a_resource_is_kept(parse: Parse, name: str) -> None:
 def test_audit_events_give_the_same_facts(attributes: Any) -> None:
     events = text("teleport/real/audit-events.jsonl")
     event = {**json.loads(events.splitlines()[-1]), "attributes": attributes}
-    for lines in (events, json.dumps(event)):
-        kept_lines = kept_of(lines, kept_for(audit.parse_issued), Hiding())
-        assert audit.parse_issued(kept_lines) == audit.parse_issued(lines)
+    for written in (events, json.dumps(event)):
+        kept_lines = kept_of(written, kept_for(audit.parse_issued), Hiding())
+        assert audit.parse_issued(kept_lines) == audit.parse_issued(written)
 
 
 @pytest.mark.parametrize("name", ["healthy/agent_metrics.txt", "classic/agent_metrics.txt"])

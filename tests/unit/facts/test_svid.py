@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +27,7 @@ from tests.unit.facts.authorities import NOW, Authority
 from tests.unit.facts.canaries import CANARIES, Canary, left_in
 
 ID = "spiffe://example.org/ns/a/sa/b"
+SAN = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
 
 
 @pytest.mark.parametrize(
@@ -122,6 +127,46 @@ def test_certificates_that_are_none_are_not_guessed_at() -> None:
     for damaged in ("", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         with pytest.raises(CouldNotTell):
             parse_certificates(damaged, "test")
+
+
+EC_KEY, OTHER_KEY = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d0209")
+THIRD_VERSION, SIXTH_VERSION = bytes.fromhex("a003020102"), bytes.fromhex("a003020105")
+
+
+@pytest.mark.parametrize(("before", "after"), [(EC_KEY, OTHER_KEY), (THIRD_VERSION, SIXTH_VERSION)])
+def test_a_certificate_with_a_key_or_version_that_nobody_knows_is_damaged(before: bytes, after: bytes) -> None:
+    der = Authority("one").der
+    assert before in der
+    damaged_in_both_forms(der.replace(before, after, 1))
+
+
+@pytest.mark.parametrize("names", ["3004a3020500", "3004a5020500", "3000ff", "05"])
+def test_a_certificate_with_names_of_a_kind_that_nobody_reads_is_damaged(names: str) -> None:
+    """An X.400 address, an EDI party name, and what is no list of names."""
+    authority = Authority("one")
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(authority.name)
+        .issuer_name(authority.name)
+        .public_key(authority.key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.UnrecognizedExtension(SAN, bytes.fromhex(names)), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    damaged_in_both_forms(made.public_bytes(serialization.Encoding.DER))
+
+
+def damaged_in_both_forms(der: bytes) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_der_certificates(der, "test")
+    with pytest.raises(CouldNotTell):
+        parse_certificates(ssl.DER_cert_to_PEM_cert(der), "test")
+
+
+def test_half_a_surrogate_pair_in_an_id_is_malformed() -> None:
+    assert malformation("spiffe://example.org/\ud800")
 
 
 def test_der_certificates_one_after_another() -> None:

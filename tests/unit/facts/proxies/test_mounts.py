@@ -29,6 +29,12 @@ def test_a_blank_in_a_path() -> None:
     assert parse_mountinfo("2 1 0:24 / /a\\040b rw - tmpfs tmpfs rw\n")[0].path == "/a b"
 
 
+@pytest.mark.parametrize("blank", ["\x0b", "\x1c", "\x85", "\xa0", "\u2028"])
+def test_other_blanks_than_the_kernels_are_part_of_a_path(blank: str) -> None:
+    (found,) = parse_mountinfo(f"2 1 0:24 / /a{blank}b rw - tmpfs tmpfs rw\n")
+    assert found.path == f"/a{blank}b"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -42,6 +48,9 @@ def test_a_blank_in_a_path() -> None:
         "2 1 0:2 / /a rw - f g",
         "2 1 0:2 / /a - f g rw",
         "2 1 0:2 / /a x - f g y",
+        "² 1 0:2 / /a rw - f g rw",
+        "2 ٣ 0:2 / /a rw - f g rw",
+        f"{'9' * 5000} 1 0:2 / /a rw - f g rw",
     ],
 )
 def test_damaged_tables(text: str) -> None:

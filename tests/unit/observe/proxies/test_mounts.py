@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from facts.errors import CouldNotTell, NotGiven
+from facts.errors import NotGiven
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
@@ -50,10 +50,16 @@ def test_a_table_that_could_not_be_printed_or_has_no_such_mount(cluster: Cluster
     assert found.why == "nothing is mounted there"
 
 
-def test_a_damaged_table_is_not_guessed_at(cluster: Cluster, server: ApiServer) -> None:
-    server.frames = [(STDOUT, b"nonsense\n"), SUCCESS]
-    with pytest.raises(CouldNotTell):
-        read_socket_mounts(cluster, [POD])
+@pytest.mark.parametrize("table", [b"nonsense\n", "² 35 0:2 / /a rw - f g rw\n".encode(), b"nonsense"])
+def test_a_damaged_table_is_not_guessed_at_and_costs_only_its_own_pod(
+    cluster: Cluster, server: ApiServer, table: bytes
+) -> None:
+    server.frames = [(STDOUT, table), SUCCESS]
+    damaged, other = read_socket_mounts(cluster, [POD, POD])
+    assert damaged.mount is None
+    assert damaged.why.startswith("the mount table is damaged: ")
+    assert damaged.evidence
+    assert other.pod == damaged.pod
 
 
 def test_without_the_optional_right_to_exec_the_right_is_named(cluster: Cluster, server: ApiServer) -> None:

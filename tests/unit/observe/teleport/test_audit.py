@@ -42,7 +42,31 @@ def test_only_what_is_about_the_certificates_is_kept(tmp_path: Path, recorder: K
     kept = recorder.evidence[trail.evidence[0]]
     assert "a-person" not in kept.body
     assert kept.parser == "facts.teleport.audit.parse_issued"
-    assert kept.question == f"grep -F spiffe.svid.issued {path} | grep -F -e 0a:29"
+    assert kept.question == f"grep -F spiffe.svid.issued {path} | jq -c 'select(.serial_number | IN(\"0a:29\"))'"
+
+
+def test_an_event_that_quotes_the_serial_of_another_is_not_about_it(tmp_path: Path, recorder: KeptInMemory) -> None:
+    quoted = line(OTHER, hint="0a:29", attributes={"workload": {"kubernetes": {"labels": {"serial_number": "0a:29"}}}})
+    login = json.dumps({"event": "user.login", "user": "spiffe.svid.issued", "serial_number": "0a:29"}) + "\n"
+    path = log(tmp_path, "events.json", quoted + login + line(SERIAL))
+    trail = read_trail(EventFiles(path), [SERIAL], recorder)
+    assert [e.serial for e in trail.issued] == [SERIAL]
+    assert recorder.evidence[trail.evidence[0]].body.count("\n") == 1
+
+
+@pytest.mark.parametrize("blank", ["\x85", "\u2028", "\u2029"])
+def test_a_line_separator_in_a_text_ends_no_event(tmp_path: Path, recorder: KeptInMemory, blank: str) -> None:
+    written = line(SERIAL, hint="a_b", spiffe_id="spiffe://teleport.example.com/a_b").replace("a_b", f"a{blank}b")
+    path = tmp_path / "events.json"
+    path.write_text(written, encoding="utf-8")
+    (found,) = read_trail(EventFiles(path), [SERIAL], recorder).issued
+    assert found.spiffe_id == f"spiffe://teleport.example.com/a{blank}b"
+
+
+def test_a_line_about_the_serial_that_is_no_event_could_not_be_told(tmp_path: Path, recorder: KeptInMemory) -> None:
+    path = log(tmp_path, "events.json", line(SERIAL)[:-3] + "\n")
+    with pytest.raises(CouldNotTell):
+        read_trail(EventFiles(path), [SERIAL], recorder)
 
 
 def test_none_is_an_answer(tmp_path: Path, recorder: KeptInMemory) -> None:
