@@ -359,6 +359,16 @@ def test_every_occurrence_of_each_named_secret_counts() -> None:
     assert without_named("1234567", ["1234567"]) == Redacted("1234567", 0)
 
 
+def test_of_named_secrets_the_longest_goes_first() -> None:
+    assert without_named("a-join-secret-2", ["a-join-s", "a-join-secret-2"]) == Redacted(MARK, 1)
+
+
+def test_a_short_named_secret_goes_where_it_names_a_token() -> None:
+    text = "tctl get token/s3cret; Teleport token/s3cret; token/s3cret-2 my-token/s3cret token/s3cret/x s3cret"
+    left = f"tctl get token/{MARK}; Teleport token/{MARK}; token/s3cret-2 my-token/s3cret token/s3cret/x s3cret"
+    assert without_named(text, ["", "s3cret"]) == Redacted(left, 2)
+
+
 def test_an_enumeration_stays_one() -> None:
     assert hidden_in((Holds.NOT_APPLICABLE,), ["not-applicable"])[0] is Holds.NOT_APPLICABLE
 
