@@ -244,3 +244,30 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise damaged("YAML", str(error).replace("\n", " "), where) from error
+
+
+class _AsWritten(yaml.SafeLoader):
+    """Makes a text of every single value, whatever its tag; merges mappings as the format says."""
+
+    yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
+
+    def _of_any_tag(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return self.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return self.construct_sequence(node, deep=True)
+        return node.value
+
+    yaml_constructors = {None: _of_any_tag}  # noqa: RUF012
+
+
+def yaml_as_written(text: str) -> list[Any]:
+    """The documents of a YAML text, with every single value as it is written there (``007`` is no number).
+
+    Raises:
+        ValueError: It is not YAML, or is nested too deeply to be any program's.
+    """
+    try:
+        return [*yaml.load_all(text, _AsWritten)]
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("not YAML") from error

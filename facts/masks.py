@@ -68,14 +68,18 @@ def _empty(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Text(Mask):
-    """A text or another single value. A name that identifies an object stays as it is."""
+    """A text or another single value. A name that identifies an object stays as it is; that of a token may be a secret."""
 
     identifies: bool = False
+    joins: bool = False
 
     def _merged(self, other: Mask) -> Mask | None:
-        return NAME if isinstance(other, _Text) else None
+        return _Text(self.identifies or other.identifies, self.joins or other.joins) if isinstance(other, _Text) else None
 
     def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if self.joins and hiding.named and not isinstance(value, Mapping | list | None):
+            # YAML makes a number of some names, and what it was made of is no longer known.
+            return hiding.whole(str(value)) if not isinstance(value, str) or value in hiding.named else hiding.name(value)
         if isinstance(value, str):
             return hiding.name(value) if self.identifies else hiding.text(value)
         # YAML has times as well, which JSON writes as text.
@@ -86,6 +90,8 @@ LEAF = _Text()
 """A single value; secrets in a text are hidden."""
 NAME = _Text(identifies=True)
 """A name that identifies an object."""
+JOIN_NAME = _Text(identifies=True, joins=True)
+"""The name of a join token: hidden where it is a named secret, however short."""
 
 
 @dataclass(frozen=True, slots=True)

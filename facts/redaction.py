@@ -18,7 +18,7 @@ from facts.secret_forms import MARK, Span, is_secret, is_secret_flag, material, 
 T = TypeVar("T")
 
 SHORTEST = 8
-"""Characters below which a named value is not hidden: it would hide ordinary words."""
+"""Characters below which a named value is hidden only where it names a token: elsewhere it would hide ordinary words."""
 
 DEEPEST = 100
 """Levels of a document below which nothing is kept; no API nests so deeply."""
@@ -53,7 +53,7 @@ def redact(text: str, named_secrets: Iterable[str] = (), *, certain: bool = Fals
 
     Args:
         text: Anything that was read: a log, a command's output, one text of a document.
-        named_secrets: Further values to hide wherever they stand (those under `SHORTEST` characters are ignored).
+        named_secrets: Further values to hide wherever they stand; `without_named` says which of the short ones.
         certain: Only what tells by itself, whatever stands before it: no name of an object looks like that.
     """
     text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)  # no file could hold it
@@ -105,27 +105,32 @@ class Hiding:
 
     def name(self, text: str) -> str:
         """A name that identifies an object: it stays, unless it is a named secret, or could not be a name."""
-        return self._counted(without_named(text, self.named) if _NAME.fullmatch(text) else redact(text, self.named))
+        return self._named(text) if _NAME.fullmatch(text) else self.text(text)
 
     def names(self, text: str, separator: str) -> str:
         """Several names in one text: it stays, unless one of them is a named secret, or could not be a name."""
         parts = text.split(separator)
-        if all(_NAME.fullmatch(part) or _BESIDE_NAMES.fullmatch(part) for part in parts):
-            return self._counted(without_named(text, self.named))
-        return self.text(text)
+        names = all(_NAME.fullmatch(part) or _BESIDE_NAMES.fullmatch(part) for part in parts)
+        return self._named(text) if names else self.text(text)
+
+    def _named(self, text: str) -> str:
+        """One or several names; what the last look at a report takes for a secret goes here already."""
+        if any(True for _ in material(text)):
+            return self.text(text)
+        return self._counted(without_named(text, self.named))
 
     def words(self, words: Iterable[str]) -> list[str]:
         """A command line, the words after flags of secrets hidden."""
         found, hide = [], False
         for word in words:
-            found.append(self._whole(word) if hide and not word.startswith(("-", "/")) else self.text(word))
+            found.append(self.whole(word) if hide and not word.startswith(("-", "/")) else self.text(word))
             hide = is_secret_flag(word)
         return found
 
     def document(self, value: Any, depth: int = 0) -> Any:
         """A document of which no parser says what to keep: each text by itself, under the name that it has there."""
         if depth > DEEPEST:
-            return self._whole(str(value))
+            return self.whole(str(value))
         if isinstance(value, list):
             if all(isinstance(each, str) for each in value):
                 return self.words(value)
@@ -142,9 +147,10 @@ class Hiding:
                 or (key == "value" and isinstance(named, str) and is_secret(named, each, sure=True))
                 or (key in _JWK_PRIVATE and "kty" in fields)
             )
-            yield key, self._whole(each) if secret else self.document(each, depth + 1)
+            yield key, self.whole(each) if secret else self.document(each, depth + 1)
 
-    def _whole(self, text: str) -> str:
+    def whole(self, text: str) -> str:
+        """The mark instead of a text that is a secret as a whole."""
         self.count += text != MARK
         return MARK
 
@@ -154,12 +160,20 @@ class Hiding:
 
 
 def without_named(text: str, named_secrets: Iterable[str]) -> Redacted:
-    """Replaces named secrets alone; see `redact`."""
+    """Replaces named secrets alone, the longest first, since one may hold another; see `redact`.
+
+    A short one goes where it stands as the name of a token resource (``token/NAME``), and nowhere else.
+    """
     count = 0
-    for secret in named_secrets:
-        if len(secret) >= SHORTEST and secret in text:
+    for secret in sorted(filter(None, named_secrets), key=len, reverse=True):
+        if secret not in text:
+            continue
+        if len(secret) >= SHORTEST:
             count += text.count(secret)
             text = text.replace(secret, MARK)
+        else:
+            text, number = re.subn(rf"(?<![\w-])token/{re.escape(secret)}(?![\w./-])", f"token/{MARK}", text)
+            count += number
     return Redacted(text, count)
 
 

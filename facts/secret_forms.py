@@ -72,10 +72,14 @@ _BY_PREFIX = re.compile(
     r"|xox[abprs]-[A-Za-z0-9-]{10,255}"
 )
 """Tokens that say who issued them: GitHub, GitLab, Slack."""
+_IN_NO_NAME = re.compile("[A-Z_]")
+"""What no name of a Kubernetes object has. Tokens and base64 that were made by chance have it."""
 
 
 def material(text: str, depth: int = _DEPTH) -> Iterator[Span]:
     """Private keys and tokens in a text; a key may come in pieces, and more than once.
+
+    What has neither a capital letter nor an underscore is none: a tenant can give an object such a name, and names stay.
 
     Args:
         text: Any text.
@@ -83,9 +87,9 @@ def material(text: str, depth: int = _DEPTH) -> Iterator[Span]:
     """
     if "eyJ" in text:
         yield from _tokens(text)
-    yield from (found.span() for found in _BY_PREFIX.finditer(text))
+    yield from (found.span() for found in _BY_PREFIX.finditer(text) if _IN_NO_NAME.search(found[0]))
     armoured = "PRIVATE KEY-----" in text
-    runs = [found.span() for found in _RUN.finditer(text) if found[0][0] != "\\"]
+    runs = [found.span() for found in _RUN.finditer(text) if found[0][0] != "\\" and _IN_NO_NAME.search(found[0])]
     if not runs and not armoured:
         return
     lines = _lines(text)

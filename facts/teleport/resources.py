@@ -16,7 +16,7 @@ from pydantic import Field
 
 from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, mask_of, part, read
 from facts.document import damaged, maybe, need, when
-from facts.masks import GIVEN, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps, lines
+from facts.masks import GIVEN, JOIN_NAME, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps, lines
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
 
@@ -116,7 +116,7 @@ class JoinToken(Declared):
         evidence: Ids of the readings.
     """
 
-    name: Annotated[str, At("metadata.name")]
+    name: Annotated[str, At("metadata.name"), JOIN_NAME]
     roles: Annotated[Texts, At("spec.roles")]
     join_method: Annotated[str, Field(default="token"), At("spec.join_method")]
     bot_name: Annotated[Text, At("spec.bot_name")]

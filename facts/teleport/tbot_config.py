@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from facts.declared import At, Declared, Flag, Only, Read, Selector, Text, mask_of, part, read
-from facts.document import damaged, maybe, parse_yaml
-from facts.masks import KEYS, NAME, Decoded, Mask, at, merged, only, yaml_document
+from facts.document import damaged, maybe, parse_yaml, yaml_as_written
+from facts.masks import JOIN_NAME, KEYS, Decoded, Mask, at, merged, only, yaml_document
 
 DEFAULT_CREDENTIAL_TTL = 3600.0
 DEFAULT_RENEWAL_INTERVAL = 1200.0
@@ -28,7 +28,11 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 _METHOD = re.compile(r"""\bjoin_method["']?\s*:\s*["']?([\w-]+)""")
-_TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*["']?([^\s"',{}]+)""")
+_TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*(?:[&!]\S{0,64}\s+){0,4}(?:[|>][-+0-9]{0,2}\s+)?["']?([^\s"',{}]+)""")
+"""The value after its tag and anchor; that of a block begins on the next line."""
+_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")
+_BY_NAME_ALONE = ("", "token", "null", "~")
+"""Join methods for which tbot needs the name alone; the first where the file has none."""
 
 _ROOT_KEYS = frozenset(
     {
@@ -195,7 +199,7 @@ class TbotConfig(Declared):
 
     version: Text
     proxy_server: Text
-    token: Annotated[Text, At("onboarding.token"), NAME]
+    token: Annotated[Text, At("onboarding.token"), JOIN_NAME]
     join_method: Annotated[Text, At("onboarding.join_method")]
     token_path: Annotated[Text, At("onboarding.kubernetes.token_path")]
     insecure: Flag
@@ -220,18 +224,33 @@ KEPT = Decoded(yaml_document, mask_of(TbotConfig))
 def join_secrets(text: str) -> tuple[str, ...]:
     """Names of tokens in a configuration that are all that a stranger needs to join: those of the join method ``token``.
 
-    Told from the text, so that they are known also where the file cannot be parsed. An absolute path is no secret: it is
-    where a file with one lies.
+    The name in the decoded file comes first, then those that the text shows, which is all there is where the file cannot be
+    parsed. An absolute path is no secret: it is where a file with one lies.
     """
-    methods = set(_METHOD.findall(text))
-    if methods and "token" not in methods:
-        return ()
-    return tuple(token for token in dict.fromkeys(_TOKEN.findall(text)) if not token.startswith("/"))
+    found = [token for token, method in _onboardings(text) if method in _BY_NAME_ALONE]
+    methods = set(_METHOD.findall(_COMMENT.sub("", text)))
+    if not methods or "token" in methods:
+        found += _TOKEN.findall(text)
+    return tuple(token for token in dict.fromkeys(found) if not token.startswith("/"))
 
 
 def public_join_names(text: str) -> tuple[str, ...]:
     """Names of tokens in a configuration that are no secrets, because its join method asks for more than the name."""
-    return () if join_secrets(text) else tuple(dict.fromkeys(_TOKEN.findall(text)))
+    if join_secrets(text):
+        return ()
+    return tuple(dict.fromkeys([*(token for token, _method in _onboardings(text)), *_TOKEN.findall(text)]))
+
+
+def _onboardings(text: str) -> Iterator[tuple[str, str]]:
+    """Name of the token and join method in each document of a file; none where the file is not YAML."""
+    try:
+        documents = yaml_as_written(text)
+    except ValueError:
+        return
+    for document in documents:
+        onboarding = document.get("onboarding") if isinstance(document, Mapping) else None
+        if isinstance(onboarding, Mapping) and isinstance(token := onboarding.get("token"), str) and token:
+            yield token, str(onboarding.get("join_method", ""))
 
 
 def parse_tbot_config(file: Any, evidence: tuple[str, ...] = (), where: str = "tbot.yaml") -> TbotConfig:

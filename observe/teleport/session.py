@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from facts.document import Absent, decoded
+from facts.document import Absent, decoded, yaml_as_written
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.recorder import Recorder
@@ -299,14 +297,27 @@ class TeleportSession:
 
 def _join_secrets(text: str) -> list[str]:
     """Names of tokens with join method `token`, where the name is the secret. tctl prints YAML unless asked for JSON."""
-    try:
-        documents = [*yaml.safe_load_all(text)] if "kind:" in text else decoded(text)
-    except yaml.YAMLError:
-        return []
-    found = []
-    for resource in documents if isinstance(documents, list) else ():
-        if isinstance(resource, dict) and resource.get("kind") == "token":
-            spec = resource.get("spec") or {}
-            if spec.get("join_method", "token") in ("", "token"):
-                found.append(str((resource.get("metadata") or {}).get("name", "")))
-    return found
+    documents = decoded(text)
+    if isinstance(documents, str):
+        try:
+            documents = yaml_as_written(text) if "kind:" in text else []
+        except ValueError:
+            return []
+    return [str(name) for token in _tokens(documents) if (name := _of(token, "metadata").get("name"))]
+
+
+def _tokens(documents: Any) -> Iterator[Mapping[str, Any]]:
+    """Token resources with join method `token` in what tctl printed: a resource, or lists of them."""
+    if isinstance(documents, list):
+        for each in documents:
+            yield from _tokens(each)
+    elif (
+        isinstance(documents, Mapping)
+        and documents.get("kind") == "token"
+        and _of(documents, "spec").get("join_method") in (None, "", "token")
+    ):
+        yield documents
+
+
+def _of(resource: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return part if isinstance(part := resource.get(key), Mapping) else {}

@@ -10,9 +10,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from facts.document import decoded
+from facts.masks import as_json
 from facts.redaction import redact
 from reporting.model import Report
 from reporting.writing.document import from_plain, to_plain
@@ -34,10 +36,7 @@ def last_look(
     found: Counter[str] = Counter()
     clean_bodies = {}
     for evidence_id, body in bodies.items():
-        # A document was looked through text by text. As one text it may look like a secret where two of them meet.
-        clean = redact(body, named_secrets, certain=not isinstance(decoded(body), str))
-        clean_bodies[evidence_id] = clean.text
-        found[f"evidence {evidence_id}"] = clean.count
+        clean_bodies[evidence_id], found[f"evidence {evidence_id}"] = _clean_body(body, named_secrets)
     clean_plain = _cleaned(to_plain(report), "report", found, named_secrets)
     report = from_plain(clean_plain)
     found = +found  # the places where there was one
@@ -57,6 +56,47 @@ def last_look(
         for place, count in found.items()
     )
     return replace(report, evidence=evidence).with_run_errors(errors), clean_bodies
+
+
+def _clean_body(body: str, named: Collection[str]) -> tuple[str, int]:
+    """A body without secrets, and their number.
+
+    A document was looked through text by text when it was read, and is so again: where two of its texts meet they may look
+    like a secret that neither holds. A body may also have a document on each line.
+    """
+    if not isinstance(document := decoded(body), str):
+        return _clean_document(document, body, named)
+    clean, count = [], 0
+    lines = ((line, decoded(line)) for line in body.split("\n"))
+    for is_document, group in groupby(lines, lambda line: isinstance(line[1], Mapping | list)):
+        if is_document:
+            found = [_clean_document(document, line, named) for line, document in group]
+        else:
+            text = redact("\n".join(line for line, _text in group), named)
+            found = [(text.text, text.count)]
+        clean += [text for text, _number in found]
+        count += sum(number for _text, number in found)
+    return "\n".join(clean), count
+
+
+def _clean_document(document: Any, written: str, named: Collection[str]) -> tuple[str, int]:
+    """A document as it was written, unless it holds secrets; their number."""
+    numbers: list[int] = []
+    clean = _certainly_clean(document, named, numbers)
+    return (as_json(clean), sum(numbers)) if any(numbers) else (written, 0)
+
+
+def _certainly_clean(value: Any, named: Collection[str], numbers: list[int]) -> Any:
+    """A value of a document without what certainly is a secret, in keys as well; adds the number of each text's secrets."""
+    if isinstance(value, str):
+        clean = redact(value, named, certain=True)
+        numbers.append(clean.count)
+        return clean.text
+    if isinstance(value, list):
+        return [_certainly_clean(each, named, numbers) for each in value]
+    if isinstance(value, Mapping):
+        return {_certainly_clean(key, named, numbers): _certainly_clean(each, named, numbers) for key, each in value.items()}
+    return value
 
 
 def _cleaned(value: Any, place: str, found: Counter[str], named: Collection[str]) -> Any:

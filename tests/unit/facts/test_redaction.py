@@ -359,5 +359,38 @@ def test_every_occurrence_of_each_named_secret_counts() -> None:
     assert without_named("1234567", ["1234567"]) == Redacted("1234567", 0)
 
 
+def test_of_named_secrets_the_longest_goes_first() -> None:
+    assert without_named("a-join-secret-2", ["a-join-s", "a-join-secret-2"]) == Redacted(MARK, 1)
+
+
+def test_a_short_named_secret_goes_where_it_names_a_token() -> None:
+    text = "tctl get token/s3cret; Teleport token/s3cret; token/s3cret-2 my-token/s3cret token/s3cret/x s3cret"
+    left = f"tctl get token/{MARK}; Teleport token/{MARK}; token/s3cret-2 my-token/s3cret token/s3cret/x s3cret"
+    assert without_named(text, ["", "s3cret"]) == Redacted(left, 2)
+
+
 def test_an_enumeration_stays_one() -> None:
     assert hidden_in((Holds.NOT_APPLICABLE,), ["not-applicable"])[0] is Holds.NOT_APPLICABLE
+
+
+LIKE_TOKENS = ("xoxb-1234567890ab", "xoxp-payments-service-77", "glpat-aaaaaaaaaaaaaaaaaaaaaa")
+OBJECT_NAMES = st.from_regex(r"(?:(?:xox[abprs]|glpat|eyj)-)?[a-z0-9](?:[a-z0-9.-]{0,60}[a-z0-9])?", fullmatch=True)
+
+
+@given(OBJECT_NAMES | st.sampled_from(LIKE_TOKENS), OBJECT_NAMES | st.sampled_from(LIKE_TOKENS))
+def test_no_name_of_an_object_is_taken_for_a_secret_wherever_it_stands(namespace: str, name: str) -> None:
+    for text in (name, f"Pod {namespace}/{name} has no proxy", f"{namespace}, {name}\n{name}"):
+        assert redact(text, certain=True) == Redacted(text, 0)
+
+
+@given(OBJECT_NAMES | st.sampled_from(LIKE_TOKENS), OBJECT_NAMES | st.sampled_from(LIKE_TOKENS))
+def test_the_spiffe_id_of_any_workload_stays(namespace: str, account: str) -> None:
+    spiffe_id = f"spiffe://td.example/ns/{namespace}/sa/{account}"
+    assert redact(spiffe_id) == Redacted(spiffe_id, 0)
+
+
+@given(st.from_regex(r"(?:ghp_|glpat-|xoxb-)?[A-Za-z0-9_-]{1,40}", fullmatch=True), st.sampled_from("/,|."))
+def test_what_is_kept_as_a_name_is_nothing_that_the_last_look_finds(name: str, separator: str) -> None:
+    hiding = Hiding()
+    for kept in (hiding.name(name), hiding.names(f"ns{separator}{name}", separator)):
+        assert redact(kept, certain=True).count == 0

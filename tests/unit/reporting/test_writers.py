@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import os
@@ -16,6 +17,8 @@ import pytest
 
 from facts.errors import BadInput
 from facts.finding import Holds
+from facts.masks import as_json
+from facts.redaction import redact
 from judge.verdict import Authority, Ending, Verdict
 from reporting.model import Report, RunFacts, StepState
 from reporting.writing.document import from_json, to_json
@@ -331,6 +334,32 @@ class TestLastLook:
         assert looked.command_line == ("pytest", "container password: [redacted]")
         assert looked.run_errors == report().run_errors
         assert bodies[TWO.id] == '{"name":"--token","x":"--token x"}'
+
+    def test_what_looks_like_a_secret_over_two_texts_of_a_document_spoils_no_run(self) -> None:
+        wrapped = base64.b64encode(b"x" * 40 + b"password=hunter2hunter2hunter2").decode()
+        document = as_json({"args": [wrapped[:64], f"\n{wrapped[64:]}\n"]})
+        assert redact(document).count, "as one text it looks like a secret"
+        for body in (document, f"{document}\n{document}\n"):
+            assert last_look(report(), {**BODIES, TWO.id: body})[1][TWO.id] == body
+            assert last_look(report(), {**BODIES, TWO.id: body})[0].run_errors == report().run_errors
+
+    @pytest.mark.parametrize("name", ["xoxb-1234567890ab", "xoxp-payments-service-77", "glpat-aaaaaaaaaaaaaaaaaaaaaa"])
+    def test_no_name_of_an_object_spoils_a_run(self, name: str) -> None:
+        body = as_json({"metadata": {"name": name, "namespace": name}})
+        looked, bodies = last_look(report(command_line=("pytest", name)), {**BODIES, TWO.id: body})
+
+        assert (looked.run_errors, bodies[TWO.id]) == (report().run_errors, body)
+
+    def test_a_secret_in_a_document_is_taken_out_by_itself(self) -> None:
+        (token,) = (canary for canary in CANARIES if canary.form == "JWT")
+        document = as_json({"kept": 'a "quote"', token.text: [{"deep": f"is {token.text}"}]})
+        clean = '{"kept":"a \\"quote\\"","got [redacted] from it":[{"deep":"is got [redacted] from it"}]}'
+        for body, left, number in ((document, clean, 2), (f"a\n{document}\nb", f"a\n{clean}\nb", 2)):
+            looked, bodies = last_look(report(), {**BODIES, TWO.id: body})
+
+            assert bodies[TWO.id] == left
+            assert looked.evidence[1].redactions == number
+            assert TWO.id in looked.run_errors[-1]
 
 
 class TestPublish:

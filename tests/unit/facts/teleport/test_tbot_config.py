@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import parse_config_map
-from facts.teleport.tbot_config import join_secrets, parse_duration, parse_tbot_config, public_join_names
+from facts.redaction import Hiding
+from facts.secret_forms import MARK
+from facts.teleport.tbot_config import KEPT, join_secrets, parse_duration, parse_tbot_config, public_join_names
 from tests.data import document
 
 TBOT = parse_config_map(document("cluster/config_map_tbot.json")).data["tbot.yaml"]
@@ -108,11 +110,59 @@ def test_what_is_no_duration(damage: str) -> None:
         ("onboarding: {token: abc-123, join_method: token}\n  broken", ("abc-123",)),
         ("onboarding:\n  token: /var/lib/tbot/token\n  join_method: token\n", ()),
         ("onboarding:\n  token: abc-123\n  join_method: bound_keypair\n", ()),
+        ("onboarding:\n  token: >-\n    abc-123\n", ("abc-123",)),
+        ("onboarding:\n  token: &t abc-123\n", ("abc-123",)),
+        ("onboarding:\n  token: !!str abc-123\n", ("abc-123",)),
+        ("onboarding:\n  token: !mine abc-123\n", ("abc-123",)),
+        ("onboarding:\n  # join_method: kubernetes\n  token: abc-123\n", ("abc-123",)),
+        ("onboarding:\n  token: abc-123 # join_method: kubernetes\n  join_method: null\n", ("abc-123",)),
+        ('{"onboarding": {"tok\\u0065n": "abc-123"}}', ("abc-123",)),
+        ("base: &b {token: abc-123}\nonboarding: {<<: *b}\n", ("abc-123",)),
+        ("onboarding:\n  token: 007\n", ("007",)),
+        ("onboarding:\n  token: >-\n    abc-123\n broken: [", ("abc-123",)),
+        ("onboarding:\n  token: !!str &t abc-123\n broken: [", ("abc-123",)),
+        ("onboarding:\n  # join_method: kubernetes\n  token: abc-123\n broken: [", ("abc-123",)),
+        ("onboarding:\n  token: &t abc-123\n  join_method: kubernetes\n", ()),
+        ("[" * 5000, ()),
         ("", ()),
     ],
 )
 def test_the_name_of_a_token_is_a_secret_where_nothing_else_is_needed_to_join(text: str, secrets: tuple[str, ...]) -> None:
     assert join_secrets(text) == secrets
+
+
+SPELLINGS = (
+    "{}",
+    "'{}'",
+    '"{}"',
+    ">-\n    {}",
+    "|-\n    {}",
+    "&t {}",
+    "!!str {}",
+    "!!str &t\n    '{}'",
+    "{} # join_method: iam",
+)
+ROUND = (
+    "onboarding:\n  token: {}\n",
+    "onboarding:\n  join_method: token\n  token: {}\n",
+    "# a: b\nonboarding:\n  token: {}\n",
+)
+
+
+@given(
+    st.from_regex(r"[a-z0-9](?:[a-zA-Z0-9-]{0,30}[a-z0-9])?", fullmatch=True),
+    st.sampled_from(SPELLINGS),
+    st.sampled_from(ROUND),
+)
+def test_a_secret_name_leaves_no_trace_however_it_is_spelt(name: str, spelling: str, around: str) -> None:
+    file = around.format(spelling.format(name))
+    assert name in join_secrets(file)
+    hiding = Hiding(join_secrets(file))
+    kept = KEPT.kept(file, hiding)
+    assert kept["onboarding"]["token"] == MARK
+    assert hiding.count >= 1
+    public = file.replace("join_method: token\n", "") + "  join_method: kubernetes\n"
+    assert (join_secrets(public), name in public_join_names(public)) == ((), True)
 
 
 KUBELET = dict.fromkeys(("read_only_port", "secure_port", "token_path", "ca_path", "skip_verify", "anonymous"))

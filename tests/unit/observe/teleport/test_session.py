@@ -16,7 +16,9 @@ import pytest
 from facts.document import Absent
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef
+from facts.finding import Finding, Holds, Problem
 from facts.recorder import KeptInMemory
+from facts.secret_forms import MARK
 from facts.teleport.resources import ClusterStatus, JoinToken, NoSession, selects
 from observe.command import CommandResult
 from observe.teleport import session
@@ -291,6 +293,34 @@ def test_the_name_of_a_secret_token_is_in_no_evidence(recorder: KeptInMemory) ->
     (kept,) = recorder.evidence.values()
     assert "a-secret-token-name" not in kept.body
     assert "istio-tbot-k8s-join" in kept.body
+
+
+@pytest.mark.parametrize("name", ["a-secret-token-name", "s3cret"])
+@pytest.mark.parametrize("labels", [{}, {"note": "kind: x"}])
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_name_of_a_secret_token_goes_however_tctl_answers(
+    recorder: KeptInMemory, name: str, labels: dict[str, str], *, nested: bool
+) -> None:
+    secret = {"kind": "token", "metadata": {"name": name, "labels": labels}, "spec": {"roles": ["Bot"], "bot_name": "b"}}
+    said: Any = [[secret]] if nested else [secret]
+    session = _with(recorder, token=(0, json.dumps(said), ""))
+    if nested:
+        with pytest.raises(CouldNotTell):
+            session.token(name)
+    else:
+        token = session.token(name)
+        assert isinstance(token, JoinToken)
+        assert token.name == MARK
+    recorder.conclude(
+        Finding("INST-10", Holds.NO, "it", "x", (Problem(ObjectRef("Teleport", f"token/{name}"), "is wrong"),))
+    )
+    assert name not in repr((recorder.evidence, recorder.findings))
+
+
+def test_damaged_token_resources_hold_no_name_and_break_no_reading(recorder: KeptInMemory) -> None:
+    for damage in ({"metadata": 1}, {"metadata": {"name": None}}, {"spec": [], "metadata": []}, {"spec": "x"}):
+        assert _with(recorder, token=(0, json.dumps([{"kind": "token", **damage}]), "")).tctl(["get", "token/x"])
+    assert recorder.hidden == ()
 
 
 def test_the_guides_own_command_prints_yaml_and_keeps_no_secret_either(recorder: KeptInMemory) -> None:
