@@ -68,7 +68,7 @@ def _is_permitted(change: Change, names: Names) -> bool:
 def _is_used(change: Change, now: Mapping[str, Any], objects: Objects) -> bool:
     """Return True for a ConfigMap that tbot mounts, a Deployment of istiod, or tbot's DaemonSet."""
     if change.kind == "Deployment":
-        return value_at(now, ("metadata", "labels", "app")) == "istiod"
+        return bool(value_at(now, ("metadata", "labels", "app")) == "istiod")
     if change.kind == "ConfigMap":
         tbot = objects.get("apps/v1", "DaemonSet", change.restart, namespace=change.namespace) or {}
         volumes = value_at(tbot, (*_POD_SPEC, "volumes"))

@@ -15,7 +15,7 @@ from provision.disruption.lifetimes import Lifetimes, ShortLived, shortened
 from provision.pods.clients_and_servers import SECOND_SOCKET
 from provision.render import MANIFESTS
 from provision.runs.fields import restored
-from provision.runs.originals import Originals
+from provision.runs.originals import Kept, Originals
 from tests.unit.judge import builders as make
 from tests.unit.provision.cluster import ApiServer, Objects
 from tests.unit.provision.originals import nowhere
@@ -86,6 +86,7 @@ def test_the_configuration_is_kept_in_the_cluster_until_it_is_restored(server: A
     short, objects, originals = shortening(server)
     short.begin(SHORT, LONGER)
     (kept,) = originals.all()
+    assert isinstance(kept, Kept)
     assert (str(kept.change), kept.change.restart) == (f"ConfigMap {NAMESPACE}/{TBOT.config_map}", TBOT.daemon_set.name)
     assert kept.change.fields[0].was == TEXT
     config = server.of("ConfigMap", TBOT.config_map, NAMESPACE)

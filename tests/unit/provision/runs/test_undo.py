@@ -176,8 +176,8 @@ def test_what_another_user_changes_during_the_restoration_keeps_its_original(
     undoing = Undoing(server)
     patch = undoing.objects.patch
 
-    def patched(version: str, kind: str, name: str, change: Any, *, namespace: str = "") -> dict[str, Any]:
-        document = patch(version, kind, name, change, namespace=namespace)
+    def patched(_version: str, kind: str, name: str, change: Any, *, namespace: str = "") -> dict[str, Any]:
+        document = patch(_version, kind, name, change, namespace=namespace)
         if kind == "Deployment":
             server.of(kind, name, namespace)["spec"]["replicas"] = replicas
         return document
