@@ -42,7 +42,7 @@ _NOT_READABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What ``cryptography`` raises for a certificate that it cannot read; the last three are no kind of ValueError."""
+"""What ``cryptography`` raises for a certificate that it cannot read; only the first is a ValueError."""
 
 
 @dataclass(frozen=True, slots=True)

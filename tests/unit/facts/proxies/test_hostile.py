@@ -23,7 +23,7 @@ from tests.data import document
 from tests.unit.facts import tls_dumps
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-BAD = (
+BAD: tuple[object, ...] = (
     "abc",
     "²",
     "+Inf",
