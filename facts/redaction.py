@@ -31,6 +31,8 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.:_-]{0,251}[a-z0-9])?")
 _BESIDE_NAMES = re.compile(r"[A-Za-z]{0,16}:?")
 """What may stand between names in a text of several: nothing, a word, the scheme of a URI."""
 _BETWEEN_LINES = re.compile(r"(?:\s|\\{1,8}[nr]){0,16}")
+_TOKEN_IS = r"""(?<![\w-])(token(?:/|\\?["']?\s{0,8}:\s{0,8}\\?["']?))"""
+"""What stands before the name of a token, in the reference of a resource or as a field."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JWK_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k", "oth")
 
@@ -162,7 +164,7 @@ class Hiding:
 def without_named(text: str, named_secrets: Iterable[str]) -> Redacted:
     """Replaces named secrets alone, the longest first, since one may hold another; see `redact`.
 
-    A short one goes where it stands as the name of a token resource (``token/NAME``), and nowhere else.
+    A short one goes where it names a token (``token/NAME``, ``token: NAME``), and nowhere else.
     """
     count = 0
     for secret in sorted(filter(None, named_secrets), key=len, reverse=True):
@@ -172,7 +174,7 @@ def without_named(text: str, named_secrets: Iterable[str]) -> Redacted:
             count += text.count(secret)
             text = text.replace(secret, MARK)
         else:
-            text, number = re.subn(rf"(?<![\w-])token/{re.escape(secret)}(?![\w./-])", f"token/{MARK}", text)
+            text, number = re.subn(rf"{_TOKEN_IS}{re.escape(secret)}(?![\w./-])", rf"\g<1>{MARK}", text)
             count += number
     return Redacted(text, count)
 

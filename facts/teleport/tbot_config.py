@@ -31,8 +31,8 @@ _METHOD = re.compile(r"""\bjoin_method["']?\s*:\s*["']?([\w-]+)""")
 _TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*(?:[&!]\S{0,64}\s+){0,4}(?:[|>][-+0-9]{0,2}\s+)?["']?([^\s"',{}]+)""")
 """The value after its tag and anchor; that of a block begins on the next line."""
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")
-_BY_NAME_ALONE = ("", "token", "null", "~")
-"""Join methods for which tbot needs the name alone; the first where the file has none."""
+BY_NAME_ALONE = ("", "token", "null", "~")
+"""Join methods for which the name of the token is all that is needed; ``token`` is the default."""
 
 _ROOT_KEYS = frozenset(
     {
@@ -227,7 +227,7 @@ def join_secrets(text: str) -> tuple[str, ...]:
     The name in the decoded file comes first, then those that the text shows, which is all there is where the file cannot be
     parsed. An absolute path is no secret: it is where a file with one lies.
     """
-    found = [token for token, method in _onboardings(text) if method in _BY_NAME_ALONE]
+    found = [token for token, method in _onboardings(text) if method in BY_NAME_ALONE]
     methods = set(_METHOD.findall(_COMMENT.sub("", text)))
     if not methods or "token" in methods:
         found += _TOKEN.findall(text)

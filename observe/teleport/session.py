@@ -33,6 +33,7 @@ from facts.teleport.resources import (
     parse_workload_identities,
     parse_workload_identity,
 )
+from facts.teleport.tbot_config import BY_NAME_ALONE
 from facts.teleport.tctl import remedy_for, says_absent, says_session_ended
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
@@ -314,7 +315,7 @@ def _tokens(documents: Any) -> Iterator[Mapping[str, Any]]:
     elif (
         isinstance(documents, Mapping)
         and documents.get("kind") == "token"
-        and _of(documents, "spec").get("join_method") in (None, "", "token")
+        and str(_of(documents, "spec").get("join_method") or "") in BY_NAME_ALONE
     ):
         yield documents
 

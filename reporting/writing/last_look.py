@@ -64,7 +64,7 @@ def _clean_body(body: str, named: Collection[str]) -> tuple[str, int]:
     A document was looked through text by text when it was read, and is so again: where two of its texts meet they may look
     like a secret that neither holds. A body may also have a document on each line.
     """
-    if not isinstance(document := decoded(body), str):
+    if isinstance(document := decoded(body), Mapping | list):
         return _clean_document(document, body, named)
     clean, count = [], 0
     lines = ((line, decoded(line)) for line in body.split("\n"))

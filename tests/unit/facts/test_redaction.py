@@ -367,6 +367,10 @@ def test_a_short_named_secret_goes_where_it_names_a_token() -> None:
     text = "tctl get token/s3cret; Teleport token/s3cret; token/s3cret-2 my-token/s3cret token/s3cret/x s3cret"
     left = f"tctl get token/{MARK}; Teleport token/{MARK}; token/s3cret-2 my-token/s3cret token/s3cret/x s3cret"
     assert without_named(text, ["", "s3cret"]) == Redacted(left, 2)
+    fields = """token: {0}, "token":"{0}", 'token': '{0}', \\"token\\": \\"{0}\\", \ntoken: {0}\n"""
+    assert without_named(fields.format("s3cret"), ["s3cret"]) == Redacted(fields.format(MARK), 5)
+    others = "a_token: s3cret token: s3cret-2 name: s3cret"
+    assert without_named(others, ["s3cret"]) == Redacted(others, 0)
 
 
 def test_an_enumeration_stays_one() -> None:

@@ -318,7 +318,13 @@ def test_the_name_of_a_secret_token_goes_however_tctl_answers(
 
 
 def test_damaged_token_resources_hold_no_name_and_break_no_reading(recorder: KeptInMemory) -> None:
-    for damage in ({"metadata": 1}, {"metadata": {"name": None}}, {"spec": [], "metadata": []}, {"spec": "x"}):
+    damages: list[dict[str, Any]] = [
+        {"metadata": 1},
+        {"metadata": {"name": None}},
+        {"spec": [], "metadata": []},
+        {"spec": "x"},
+    ]
+    for damage in damages:
         assert _with(recorder, token=(0, json.dumps([{"kind": "token", **damage}]), "")).tctl(["get", "token/x"])
     assert recorder.hidden == ()
 
