@@ -6,6 +6,7 @@ import contextlib
 import sys
 import tomllib
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -37,7 +38,7 @@ from provision.objects import is_scratch
 from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, TestPods, long_running_in
 from provision.pods.probes import Probes
 from provision.runs.claim import Claim
-from provision.target import Target, already_there, claim_of, made_here, take_if_there
+from provision.target import Target, already_there, claim_of, fence, made_here, take_if_there
 from provision.usable import must_be_usable
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
@@ -218,9 +219,11 @@ def recorder(pytestconfig: pytest.Config) -> Store:
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) -> Iterator[Target]:
     """The judged install: made and removed by the suite, or an existing one."""
-    run_id = request.config.stash[COLLECTOR].run_id
+    collector = request.config.stash[COLLECTOR]
+    run_id = collector.run_id
+    may_change = fence(request.config.stash[CLAIM], partial(collector.end, request.session))
     if settings.cluster == "existing":
-        found = already_there(settings, run_id)
+        found = replace(already_there(settings, run_id), may_change=may_change)
         yield found
         _await_departures(found, settings)
         return
@@ -234,7 +237,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)
-        made = made_here(installer, settings.patience, recorder)
+        made = replace(made_here(installer, settings.patience, recorder), may_change=may_change)
         yield made
         if settings.keep or settings.reuse:
             _await_departures(made, settings)
