@@ -2,7 +2,7 @@
 
 The Lease stays when it is released, without a holder: its count of disruptive runs tells a read-only run whether one came
 and went meanwhile. No run takes a Lease whose holder was killed: `conformance undo` restores what that run changed, and
-releases it.
+releases it; so does `conformance down`, which leaves the originals, and they keep every run off.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Claim:
             raise self._lost or self._loss("that it has not taken it")
 
     def take_over(self) -> None:
-        """Take the Lease to restore what a run left, also from a run that was killed.
+        """Take the Lease to restore or remove what a run left, also from a run that was killed.
 
         Clocks of two machines differ, so this one watches whether the holder renews it.
 
