@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from facts.document import Absent
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import (
     BY,
@@ -68,6 +69,12 @@ class Ways:
     def undo(self) -> str:
         """Command that restores what a killed run changed."""
         return f"conformance undo {self.options} --yes"
+
+    def alone(self, lease: Lease | Absent) -> str:
+        """Return the next step of a run that was not alone, from a look at the Lease at its end."""
+        if isinstance(lease, Lease) and lease.is_stale(datetime.now(UTC)):  # its holder was killed, and never ends
+            return f"restore what it changed: {self.undo}; then run again"
+        return "run again once it has ended"
 
     def down(self, run: str) -> str:
         """Return the command that removes what a run left."""

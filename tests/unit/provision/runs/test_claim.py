@@ -275,6 +275,18 @@ def test_a_read_only_run_learns_of_one_that_came_and_went(server: ApiServer) -> 
     second.take()
     second.release()
     assert "run run-2, which has ended since" in disturbed_by(before, lease(server))
+    before = lease(server)
+    deleted(server)
+    anew = claim(server, "run-3")
+    anew.take()
+    anew.release()
+    assert "an unknown run" in disturbed_by(before, lease(server))
+
+
+def test_a_namespaced_run_disturbs_no_read_only_run(server: ApiServer) -> None:
+    first = claim(server, "run-1")
+    first.take()
+    first.release()
     third = claim(server, "run-3", may="namespaced")
     before = lease(server)
     third.take()
