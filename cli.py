@@ -27,6 +27,7 @@ from provision.runs.aftermath import removed, undone
 from provision.runs.undo import Line, State, exit_code
 from provision.target import holding
 from reporting.collecting.endings import told
+from reporting.collecting.interruptions import as_ctrl_c
 from reporting.features.gherkin_files import feature_paths, read_feature
 from reporting.writing.printable import tellable
 from reporting.writing.words import LOOKS
@@ -258,7 +259,8 @@ def main() -> None:
     Exit codes are the suite's: 2 interrupted, 4 wrong usage, 6 any other error.
     """
     try:
-        code = app(standalone_mode=False)
+        with as_ctrl_c():  # what the command holds of a cluster is released
+            code = app(standalone_mode=False)
     except TyperException as error:
         _complain(_usage(error))
         sys.exit(4)

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import tomllib
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -36,8 +37,8 @@ from provision.installing.phases import STOPPED, PhaseRecord
 from provision.objects import is_scratch
 from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, TestPods, long_running_in
 from provision.pods.probes import Probes
-from provision.runs.claim import Claim
-from provision.target import Target, already_there, claim_of, made_here, take_if_there
+from provision.runs.claim import Claim, Ways
+from provision.target import Target, already_there, claim_of, fence, made_here, take_if_there, ways_of
 from provision.usable import must_be_usable
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
@@ -218,9 +219,11 @@ def recorder(pytestconfig: pytest.Config) -> Store:
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) -> Iterator[Target]:
     """The judged install: made and removed by the suite, or an existing one."""
-    run_id = request.config.stash[COLLECTOR].run_id
+    collector = request.config.stash[COLLECTOR]
+    run_id = collector.run_id
+    may_change = fence(request.config.stash[CLAIM], partial(collector.end, request.session))
     if settings.cluster == "existing":
-        found = already_there(settings, run_id)
+        found = replace(already_there(settings, run_id), may_change=may_change)
         yield found
         _await_departures(found, settings)
         return
@@ -234,7 +237,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)
-        made = made_here(installer, settings.patience, recorder)
+        made = replace(made_here(installer, settings.patience, recorder), may_change=may_change)
         yield made
         if settings.keep or settings.reuse:
             _await_departures(made, settings)
@@ -252,7 +255,7 @@ def cluster(target: Target, settings: Settings, recorder: Store, pytestconfig: p
     recorder.note_unverified(opened.api.unverified)
     opened.api.must_answer()
     claim = pytestconfig.stash[CLAIM]
-    with _undisturbed(opened, recorder) if claim is None else _held(claim, recorder):
+    with _undisturbed(opened, recorder, ways_of(settings)) if claim is None else _held(claim, recorder):
         yield opened
     opened.close()
 
@@ -268,7 +271,7 @@ def _held(claim: Claim, recorder: Store) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _undisturbed(cluster: Cluster, recorder: Store) -> Iterator[None]:
+def _undisturbed(cluster: Cluster, recorder: Store, ways: Ways) -> Iterator[None]:
     """Looks whether a disruptive run held the cluster in between, which makes a read-only run inconclusive."""
     unknown = "it could not be determined whether a disruptive run changed the cluster meanwhile"
     try:
@@ -279,14 +282,13 @@ def _undisturbed(cluster: Cluster, recorder: Store) -> Iterator[None]:
         return
     yield
     try:
-        by = disturbed_by(before, cluster.lease())
+        after = cluster.lease()
+        by, remedy = disturbed_by(before, after), ways.alone(after)
     except CouldNotTell as error:
         recorder.run_error(f"{unknown}: {error}")
     else:
         if by:
-            recorder.run_error(
-                f"expected no disruptive run while this one looked; saw {by}. {WHAT_TO_DO}: run again once it has ended"
-            )
+            recorder.run_error(f"expected no disruptive run while this one looked; saw {by}. {WHAT_TO_DO}: {remedy}")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
 from provision.objects import Objects
-from provision.runs.claim import WHERE, Claim, Ways
+from provision.runs.claim import WHERE, Claim, HoldLost, Ways
 from provision.runs.originals import Originals
 from settings import Settings, Timeouts
 
@@ -62,6 +62,7 @@ class Target:
         audit_events: Returns Teleport's audit events, or None where the user named none; called when a reading needs them.
         provisions: True where this run installs.
         scene: Returns the install for faults; only an install that this run made can have them.
+        may_change: Called before a change of what the suite did not make; raises where the run lost its hold.
     """
 
     kubeconfig: Path | None
@@ -75,11 +76,12 @@ class Target:
     audit_events: Callable[[], AuditEvents | None]
     provisions: bool
     scene: Callable[[], Scene]
+    may_change: Callable[[], None] = lambda: None
 
     @property
     def originals(self) -> Originals:
         """Keeps what the suite changes and did not make, until it is restored."""
-        return Originals(self.objects)
+        return Originals(self.objects, self.may_change)
 
 
 def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> Target:
@@ -189,6 +191,26 @@ def claim_of(settings: Settings, run_id: str, say: Callable[[str], None] = lambd
     if not may:
         return None
     return Claim(objects_of(settings, run_id), may=may, ways=ways_of(settings), wait=settings.wait_for_run, say=say)
+
+
+def fence(claim: Claim | None, end: Callable[[str], None]) -> Callable[[], None]:
+    """Return what a run asks before each change of what the suite did not make; see `Target.may_change`.
+
+    Args:
+        claim: Hold of the run; None for a run that changes nothing.
+        end: Ends the run, with the reason, once the hold is lost.
+    """
+
+    def may_change() -> None:
+        if claim is None:
+            return
+        try:
+            claim.must_hold()
+        except HoldLost as lost:
+            end(str(lost))
+            raise
+
+    return may_change
 
 
 def take_if_there(claim: Claim, settings: Settings) -> None:

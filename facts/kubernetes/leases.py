@@ -38,6 +38,7 @@ class Lease(Declared):
 
     Attributes:
         version: Resource version, for a change of exactly this state.
+        uid: UID of the object; a Lease that was deleted and made anew has another.
         run: Id of the run that holds it; empty if none does.
         acquired_at: RFC 3339; empty if no run holds it.
         renewed_at: RFC 3339; empty if no run holds it.
@@ -46,6 +47,7 @@ class Lease(Declared):
     """
 
     version: Annotated[Text, At("metadata.resourceVersion")]
+    uid: Annotated[Text, At("metadata.uid")]
     run: Annotated[Text, IDENTIFIES, At("spec.holderIdentity")]
     acquired_at: Annotated[Text, At("spec.acquireTime")]
     renewed_at: Annotated[Text, At("spec.renewTime")]
@@ -104,6 +106,8 @@ def disturbed_by(before: Lease | Absent, after: Lease | Absent) -> str:
     for lease in (before, after):
         if isinstance(lease, Lease) and lease.may_disrupt:
             return lease.holder
+    if isinstance(before, Lease) and isinstance(after, Lease) and before.uid != after.uid:
+        return "an unknown run: the Lease that would name it was deleted, and another one made"
     if isinstance(after, Lease) and after.disruptive_runs != (before.disruptive_runs if isinstance(before, Lease) else 0):
         return f"run {after.annotations.get(LAST_DISRUPTIVE) or 'of unknown id'}, which has ended since"
     if isinstance(after, Absent) and isinstance(before, Lease):

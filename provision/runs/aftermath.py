@@ -55,13 +55,16 @@ def removed(settings: Settings, run: str, *, yes: bool) -> list[Line]:
         yes: Remove.
 
     Raises:
-        BadInput: There is no such context, or the run is under way.
+        BadInput: There is no such context, or the run is under way; with `yes`, any run.
         ConformanceError: The cluster, or Teleport, does not answer, or refuses.
     """
     must_have_context(settings.kubeconfig, settings.context)
     objects = objects_of(settings, f"down-{secrets.token_hex(3)}")
     pace = Pace(settings.patience.teardown) if yes else None
-    return leftovers.down(objects, tctl_of(settings), run, ways_of(settings).undo, pace)
+    ways = ways_of(settings)
+    # It restores nothing and disturbs nobody's readings: it counts as no disruptive run.
+    claim = Claim(objects, may="namespaced", ways=ways)
+    return leftovers.down(objects, tctl_of(settings), run, ways.undo, pace, claim=claim)
 
 
 class _Restorers:

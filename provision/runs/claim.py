@@ -2,12 +2,11 @@
 
 The Lease stays when it is released, without a holder: its count of disruptive runs tells a read-only run whether one came
 and went meanwhile. No run takes a Lease whose holder was killed: `conformance undo` restores what that run changed, and
-releases it.
+releases it; so does `conformance down`, which leaves the originals, and they keep every run off.
 """
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import secrets
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from facts.document import Absent
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import (
     BY,
@@ -51,6 +51,10 @@ _FINAL = 15.0
 """Seconds to release the Lease, where the API server refuses at first."""
 
 
+class HoldLost(ProvisioningFailed):
+    """This run does not hold the cluster any more, so it must change nothing that it did not make."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """Commands for the user, for this cluster.
@@ -65,6 +69,12 @@ class Ways:
     def undo(self) -> str:
         """Command that restores what a killed run changed."""
         return f"conformance undo {self.options} --yes"
+
+    def alone(self, lease: Lease | Absent) -> str:
+        """Return the next step of a run that was not alone, from a look at the Lease at its end."""
+        if isinstance(lease, Lease) and lease.is_stale(datetime.now(UTC)):  # its holder was killed, and never ends
+            return f"restore what it changed: {self.undo}; then run again"
+        return "run again once it has ended"
 
     def down(self, run: str) -> str:
         """Return the command that removes what a run left."""
@@ -101,8 +111,10 @@ class Claim:
         self._waits = False
         self._renewal = renewal
         self._session = secrets.token_hex(8)
-        self._lost = ""
+        self._lost: HoldLost | None = None
         self._maybe_taken = False
+        self._maybe_let_go = False
+        self._one_at_a_time = threading.Lock()
         self._released = threading.Event()
         self._renewing: threading.Thread | None = None
 
@@ -131,8 +143,23 @@ class Claim:
         self._renewing = threading.Thread(target=self._renew_until_released, name="lease", daemon=True)
         self._renewing.start()
 
+    def must_hold(self) -> None:
+        """Renew the Lease now, because a change of something that the suite did not make is about to come.
+
+        Whoever takes a Lease over watches it for a while first, so a renewal leaves the time for one change.
+
+        Raises:
+            HoldLost: Another run or `conformance undo` has it, nobody has it, or this run never took it.
+            ProvisioningFailed: The API server refuses, or does not answer.
+            CouldNotTell: The Lease cannot be read, or others keep changing it.
+        """
+        if self._renewing is not None:
+            eventually("this run renews its Lease", self._renew_once, Pace(_FINAL, 0.5))
+        elif self._may == DISRUPTIVE:  # any other run goes on without the Lease, and has said so
+            raise self._lost or self._loss("that it has not taken it")
+
     def take_over(self) -> None:
-        """Take the Lease to restore what a run left, also from a run that was killed.
+        """Take the Lease to restore or remove what a run left, also from a run that was killed.
 
         Clocks of two machines differ, so this one watches whether the holder renews it.
 
@@ -188,7 +215,7 @@ class Claim:
             eventually("the Lease is released", self._let_go, Pace(_FINAL, 0.5))
         except (CouldNotTell, ProvisioningFailed) as error:
             return f"expected to release {WHERE}; saw {error.seen}. {WHAT_TO_DO}: {self._ways.undo}"
-        return self._lost
+        return str(self._lost or "")
 
     def _without(self, error: Forbidden) -> str:
         """Return why a run goes on without the Lease, or refuse it."""
@@ -270,25 +297,51 @@ class Claim:
 
     def _renew_until_released(self) -> None:
         while not self._released.wait(self._renewal):
+            try:
+                self._renew_once()
+            except HoldLost:
+                return
             # An API server that is away for a while is what some scenarios are about; the next renewal tries again.
-            with contextlib.suppress(ConformanceError):
-                lease = read(self._objects)
-                if lease is None or lease.session != self._session:
-                    self._lost = (
-                        f"expected this run to hold {WHERE} until its end; saw "
-                        f"{lease.holder if lease and lease.is_held else 'no holder'} at {_now()}: another run or "
-                        f"`conformance undo` may have changed the cluster meanwhile. {WHAT_TO_DO}: run again, alone"
-                    )
-                    return
+            except (ConformanceError, NotYet):
+                continue
+
+    def _renew_once(self) -> None:
+        with self._one_at_a_time:
+            lease = read(self._objects)
+            if lease is None or lease.session != self._session:
+                self._lost = self._lost or self._loss(_holder_of(lease))
+                raise self._lost
+            try:
                 write(self._objects, lease, {"spec": {"renewTime": _now()}})
+            except Conflict as other:
+                raise NotYet(other.seen) from other
 
     def _let_go(self) -> None:
         try:
             lease = read(self._objects)
             if lease is not None and lease.session == self._session:
                 write(self._objects, lease, RELEASED)
-        except ProvisioningFailed as error:
+            elif self._renewing is not None and not (self._maybe_let_go and lease is not None and not lease.is_held):
+                self._lost = self._lost or self._loss(_holder_of(lease))
+        except Conflict as error:
             raise NotYet(error.seen) from error
+        except ProvisioningFailed as error:
+            self._maybe_let_go = True  # the answer may be lost, and the Lease released
+            raise NotYet(error.seen) from error
+
+    def _loss(self, seen: str) -> HoldLost:
+        return HoldLost(
+            expected="this run to hold the Lease until its end",
+            seen=f"{seen} at {_now()}: another run or `conformance undo` may have changed the cluster meanwhile",
+            where=WHERE,
+            remedy="run again, alone",
+        )
+
+
+def _holder_of(lease: Lease | None) -> str:
+    if lease is None:
+        return "no Lease"
+    return lease.holder if lease.is_held else "no holder"
 
 
 RELEASED: dict[str, Any] = {

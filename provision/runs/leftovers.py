@@ -21,7 +21,7 @@ from observe.tools import Tctl
 from observe.wait import Pace
 from provision.installing.teleport import CLUSTER_LABEL
 from provision.objects import FIELD_MANAGER, MADE_LABEL, MAY_CHANGE_LABEL, RUN_LABEL, SCRATCH, Forbidden, Objects
-from provision.runs.claim import WHERE, read
+from provision.runs.claim import WHERE, Claim, read
 from provision.runs.originals import Originals
 from provision.runs.undo import Line, State
 
@@ -55,8 +55,10 @@ class Leftover:
         return f"{self.kind} {where}{'' if self.api_version else ' in Teleport'}, of run {self.run}"
 
 
-def down(objects: Objects, tctl: Tctl | None, run: str, undo: str, pace: Pace | None) -> list[Line]:
-    """List what runs left; with a pace, delete it and wait until it is gone.
+def down(
+    objects: Objects, tctl: Tctl | None, run: str, undo: str, pace: Pace | None, *, claim: Claim
+) -> list[Line]:  # fmt: skip
+    """List what runs left; with a pace, delete it while holding the cluster, and wait until it is gone.
 
     Args:
         objects: Changes the cluster.
@@ -64,17 +66,39 @@ def down(objects: Objects, tctl: Tctl | None, run: str, undo: str, pace: Pace | 
         run: Id of the run; empty for every run.
         undo: Command that restores what a run changed.
         pace: Pace of the wait for namespaces to go; None to delete nothing.
+        claim: Hold that the deletion takes, so that no run begins meanwhile.
 
     Raises:
-        BadInput: The run is under way.
+        BadInput: The run is under way; or, to delete, any run.
         ProvisioningFailed: The API server or tctl refuses, or does not answer.
         CouldNotTell: An original, or the Lease, cannot be read.
     """
-    _must_have_ended(objects, run)
-    lines = [_changed(each.run, str(each.change), undo) for each in Originals(objects).all() if run in ("", each.run)]
-    found = [*_in_cluster(objects, run, lines), *(_in_teleport(tctl, run) if tctl else ())]
     if pace is None:
+        _must_have_ended(objects, run)
+        lines, found = _listed(objects, tctl, run, undo)
         return [*lines, *(Line(State.LEFT, str(each)) for each in found)]
+    lease = read(objects)
+    try:
+        claim.take_over()
+        lines = _deleted(objects, tctl, pace, *_listed(objects, tctl, run, undo))
+    finally:
+        wrong = claim.release()
+    if wrong:
+        return [*lines, Line(State.UNKNOWN, wrong)]
+    return [*lines, *([Line(State.DONE, f"the Lease of {lease.holder}")] if lease is not None and lease.is_held else [])]
+
+
+def _listed(objects: Objects, tctl: Tctl | None, run: str, undo: str) -> tuple[list[Line], list[Leftover]]:
+    """Return lines on what cannot be deleted here, and what can."""
+    lines = [_changed(each.run, str(each.change), undo) for each in Originals(objects).all() if run in ("", each.run)]
+    return lines, [*_in_cluster(objects, run, lines), *(_in_teleport(tctl, run) if tctl else ())]
+
+
+def _deleted(
+    objects: Objects, tctl: Tctl | None, pace: Pace, lines: list[Line], found: list[Leftover]
+) -> list[Line]:  # fmt: skip
+    """Return the lines with what became of each thing."""
+    lines = [*lines]
     for each in found:
         try:
             _delete(each, objects, tctl)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -101,10 +101,12 @@ class Originals:
 
     Args:
         objects: Changes the cluster; its run is the one that makes the changes.
+        may_change: Called before each change; raises where the run no longer holds the cluster.
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, may_change: Callable[[], None] = lambda: None) -> None:
         self._objects = objects
+        self._may_change = may_change
 
     def before_patch(
         self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "", restart: str = ""
@@ -121,6 +123,7 @@ class Originals:
 
         Raises:
             ProvisioningFailed: See `keep`; or there is no such object.
+            CouldNotTell: See `keep`.
         """
         fields = changed_fields(self._objects.must_get(api_version, kind, name, namespace=namespace), change)
         return self.keep(Change(System.KUBERNETES, kind, name, fields, namespace, api_version, restart))
@@ -132,7 +135,9 @@ class Originals:
             The key to `forget` it by; empty where the change changes nothing.
 
         Raises:
-            ProvisioningFailed: A field holds a secret, or the API server does not take the ConfigMap.
+            ProvisioningFailed: A field holds a secret, the API server does not take the ConfigMap, or the run has lost its
+                hold on the cluster.
+            CouldNotTell: Whether the run holds it could not be determined.
         """
         if not change.fields:
             return ""
@@ -143,6 +148,7 @@ class Originals:
                 where=str(change),
                 remedy="keep the secret outside this object, as tbot does with the join method kubernetes",
             )
+        self._may_change()
         body = json.dumps(_written(change), sort_keys=True)
         key = f"conformance-{self._objects.run_id.lower()}-{hashlib.sha256(body.encode()).hexdigest()[:10]}"
         document = config_map(NAMESPACE, key, {_KEY: body})

@@ -118,8 +118,8 @@ def undo(objects: Objects, claim: Claim, restorers: RestorerOf, *, yes: bool) ->
     hold = [Line(State.DONE if yes else State.LEFT, f"the Lease of {lease.holder}")] if lease is not None and held else []
     if not yes:
         return [*(_listed(each, restorers) for each in kept), *hold]
-    claim.take_over()
     try:
+        claim.take_over()
         lines = [_restored(each, restorers, Originals(objects)) for each in kept]
     finally:
         wrong = claim.release()

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import stat
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from judge.verdict import Ending
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
+from reporting.collecting.interruptions import as_ctrl_c
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
 from reporting.collecting.so_far import SoFar
 from reporting.collecting.store import Store
@@ -72,7 +72,7 @@ class Collector:
         self._refusal = plan.refusal
         self._saw_features = False
         self._summary: Sequence[Line] = ()
-        self._former_handlers: dict[signal.Signals, Any] = {}
+        self._interruptions = contextlib.ExitStack()
         self._terminal_is_gone = False
         self._shared_error: BaseException | None = None
         self._only_findings: set[str] = set()
@@ -118,15 +118,10 @@ class Collector:
 
     def pytest_sessionstart(self) -> None:
         """Lets SIGTERM, and SIGHUP when the terminal goes, end a run as Ctrl-C does: with clean-up and a report."""
+        self._interruptions.enter_context(as_ctrl_c(self._note_hangup))
 
-        def stop(number: int, _frame: FrameType | None) -> None:
-            self._terminal_is_gone |= number == signal.SIGHUP
-            raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
-
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # it lets a run outlive its terminal
-            for number in (signal.SIGTERM, *(() if nohup else (signal.SIGHUP,))):
-                self._former_handlers[number] = signal.signal(number, stop)
+    def _note_hangup(self, number: signal.Signals) -> None:
+        self._terminal_is_gone |= number == signal.SIGHUP
 
     # Collection.
 
@@ -371,8 +366,7 @@ class Collector:
             # pytest cleans up here after an interruption; an error in it, or a second Ctrl-C, must not cost the report.
             self.recorder.run_error(f"clean-up failed: {told(error)}")
         finally:
-            for number, handler in self._former_handlers.items():
-                signal.signal(number, handler)
+            self._interruptions.close()
         if self._saw_features and not session.config.getoption("collectonly", False):
             self._tell(session)
 

@@ -96,6 +96,16 @@ def test_the_lease_of_a_killed_run_names_the_commands_that_clean_up(suite: Suite
     ran.must_say(f"restore what it changed: {undo}; then remove what it left: {down}", exit_code=4)
 
 
+def test_a_read_only_run_names_undo_where_the_disruptive_one_was_killed(suite: Suite, server: ApiServer) -> None:
+    server.answer(f"GET {LEASE}", lease(datetime.now(UTC) - timedelta(hours=1)))
+
+    ran = suite.run(*OPTIONS)
+
+    (noted,) = [e for e in ran.report["run_errors"] if "disruptive run" in e]
+    undo = f"conformance undo --kubeconfig kubeconfig --context {CONTEXT} --yes"
+    assert noted.endswith(f"What to do: restore what it changed: {undo}; then run again")
+
+
 @pytest.mark.parametrize(
     ("status", "may", "said"),
     [
@@ -115,5 +125,6 @@ def test_a_read_only_run_says_whether_a_disruptive_one_was_there(
     noted = [e for e in ran.report["run_errors"] if "disruptive run" in e]
     assert len(noted) == bool(said)
     assert all(said in each for each in noted)
+    assert all(each.endswith("run again once it has ended") for each in noted if status == 200)
     assert ran.report["result"] == "inconclusive"
     assert {method for method, target, _ in server.asked if "leases" in target} == {"GET"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +153,28 @@ def test_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "resolve", interrupted)
     assert conformance(monkeypatch, "images") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_as_ctrl_c_does_with_what_it_has_to_release(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    released: list[str] = []
+
+    def ended(_settings: object) -> None:
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            released.append("the Lease")
+
+    monkeypatch.setattr(cli, "resolve", ended)
+    # Without a handler in the command, this one is called, and the command goes on.
+    former = signal.signal(number, lambda _number, _frame: None)
+    try:
+        assert conformance(monkeypatch, "images") == 2
+    finally:
+        signal.signal(number, former)
+    assert released == ["the Lease"]
 
 
 def test_no_argument_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

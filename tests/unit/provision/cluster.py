@@ -45,6 +45,7 @@ class ApiServer:
         made = copy.deepcopy(dict(document))
         metadata = made["metadata"]
         metadata["resourceVersion"] = str(next(self._versions))
+        metadata.setdefault("uid", f"uid-{metadata['resourceVersion']}")
         managers = metadata.setdefault("managedFields", [])
         if manager not in [m["manager"] for m in managers]:
             managers.append({"manager": manager})

@@ -27,17 +27,24 @@ from facts.kubernetes.leases import (
 from facts.masks import kept_for, kept_of
 from facts.redaction import Hiding
 
+DELETED = "an unknown run: the Lease that would name it was deleted"
 RENEWED = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 NONE = Absent(ObjectRef("Lease", NAME, NAMESPACE), ())
 
 
-def lease(run: str = "", may: str = "disruptive", count: str = "", last: str = "", by: str = "amy@laptop") -> Lease:
+def lease(
+    run: str = "", may: str = "disruptive", count: str = "", last: str = "", *, by: str = "amy@laptop", uid: str = "one"
+) -> Lease:
     annotations = {DISRUPTIVE_RUNS: count, LAST_DISRUPTIVE: last}
     spec: dict[str, Any] = {}
     if run:
         annotations |= {SESSION: "abc", BY: by, MAY: may}
         spec = {"holderIdentity": run, "acquireTime": "2026-03-01T09:00:00Z", "renewTime": RENEWED.isoformat()}
-    metadata = {"resourceVersion": "7", "annotations": {key: value for key, value in annotations.items() if value}}
+    metadata = {
+        "resourceVersion": "7",
+        "uid": uid,
+        "annotations": {key: value for key, value in annotations.items() if value},
+    }
     return parse_lease({"metadata": metadata, "spec": spec}, ("ev",))
 
 
@@ -77,7 +84,11 @@ def test_a_lease_is_stale_when_it_was_not_renewed_in_time() -> None:
         (NONE, lease(count="1", last="run-1"), "run run-1, which has ended since"),
         (lease(count="1", last="run-1"), lease(count="2", last="run-2"), "run run-2, which has ended since"),
         (lease(count="1"), lease(count="2"), "run of unknown id, which has ended since"),
-        (lease(count="1"), NONE, "an unknown run: the Lease that would name it was deleted"),
+        (lease(count="1"), lease(count="1", uid="another"), f"{DELETED}, and another one made"),
+        (lease(), lease(uid="another"), f"{DELETED}, and another one made"),
+        (lease(count="2"), lease(count="1", last="run-1", uid="another"), f"{DELETED}, and another one made"),
+        (lease(), lease("run-1", uid="another"), "run run-1 of amy@laptop, since 2026-03-01T09:00:00Z"),
+        (lease(count="1"), NONE, DELETED),
     ],
 )
 def test_a_disruptive_run_at_any_moment_in_between_is_noticed(
@@ -89,7 +100,7 @@ def test_a_disruptive_run_at_any_moment_in_between_is_noticed(
 def test_evidence_keeps_what_the_suite_writes_and_nothing_else() -> None:
     annotations = {SESSION: "abc", BY: "amy@laptop", MAY: "disruptive", DISRUPTIVE_RUNS: "3", LAST_DISRUPTIVE: "run-1"}
     written: dict[str, dict[str, Any]] = {
-        "metadata": {"resourceVersion": "7", "annotations": annotations},
+        "metadata": {"resourceVersion": "7", "uid": "one", "annotations": annotations},
         "spec": {"holderIdentity": "run-1", "acquireTime": "2026-03-01T09:00:00Z", "renewTime": RENEWED.isoformat()},
     }
     others = {"annotations": annotations | {"someone/note": "theirs"}, "managedFields": [{"manager": "kubectl"}]}

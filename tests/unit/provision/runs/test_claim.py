@@ -14,12 +14,14 @@ from facts.errors import BadInput, ProvisioningFailed
 from facts.kubernetes.leases import NAME, NAMESPACE, Lease, disturbed_by, parse_lease
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import RUN_LABEL, Forbidden
-from provision.runs.claim import Claim, Ways
+from provision.runs.claim import Claim, HoldLost, Ways, write
 from provision.runs.fields import Field
 from provision.runs.originals import Change, Originals, System
+from provision.target import fence
 from tests.unit.provision.cluster import ApiServer, Objects
 
 WAYS = Ways("--context staging")
+CHANGE = Change(System.KUBERNETES, "DaemonSet", "tbot", (Field(("a",), 1, 2),), "teleport-system")
 HOURS_AGO = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
 
 
@@ -92,8 +94,7 @@ def test_the_lease_of_a_killed_run_is_taken_by_no_run(server: ApiServer) -> None
 
 
 def test_what_an_earlier_run_did_not_put_back_keeps_the_next_run_off(server: ApiServer) -> None:
-    change = Change(System.KUBERNETES, "DaemonSet", "tbot", (Field(("a",), 1, 2),), "teleport-system")
-    Originals(cast("Any", Objects(server, "run-1"))).keep(change)
+    Originals(cast("Any", Objects(server, "run-1"))).keep(CHANGE)
     with pytest.raises(BadInput, match=r"DaemonSet .*/tbot, changed by run run-1.* What to do: conformance undo"):
         claim(server, "run-2").take()
     assert ("Lease", NAMESPACE, NAME) not in server.found
@@ -180,6 +181,83 @@ def test_a_run_that_lost_its_lease_says_so(server: ApiServer) -> None:
     assert lease(server).run == "run-1", "what is not this run's is not released"
 
 
+def taken_over(server: ApiServer) -> None:
+    """`conformance undo` on another machine, after a pause in which the holder renewed nothing."""
+    server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = HOURS_AGO
+    undoing = claim(server, "undo-1", renewal=0.02)
+    undoing.take_over()
+    undoing.release()
+
+
+def deleted(server: ApiServer) -> None:
+    del server.found["Lease", NAMESPACE, NAME]
+
+
+@pytest.mark.parametrize(("lose", "seen"), [(taken_over, "no holder"), (deleted, "no Lease")])
+def test_a_run_that_lost_its_lease_between_two_renewals_changes_nothing_more_and_ends(
+    server: ApiServer, lose: Callable[[ApiServer], None], seen: str
+) -> None:
+    first = claim(server, "run-1")
+    first.take()
+    ended: list[str] = []
+    originals = Originals(cast("Any", Objects(server, "run-1")), fence(first, ended.append))
+    originals.forget(originals.keep(CHANGE))
+    lose(server)
+    with pytest.raises(HoldLost, match=f"saw {seen} at .* What to do: run again, alone"):
+        originals.keep(CHANGE)
+    assert len(ended) == 1
+    assert originals.all() == ()
+    assert first.release() == ended[0]
+
+
+@pytest.mark.parametrize(("lose", "seen"), [(taken_over, "no holder"), (deleted, "no Lease")])
+def test_a_loss_that_nobody_noticed_is_told_at_the_end(
+    server: ApiServer, lose: Callable[[ApiServer], None], seen: str
+) -> None:
+    first = claim(server, "run-1")
+    first.take()
+    lose(server)
+    assert f"saw {seen} at " in first.release()
+
+
+def test_before_a_change_the_run_renews_its_lease(server: ApiServer) -> None:
+    first = claim(server, "run-1")
+    first.take()
+    server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = HOURS_AGO
+    before = lease(server).version
+    first.must_hold()
+    assert lease(server).version != before
+    assert not lease(server).is_stale(datetime.now(UTC))
+    server.before = refusing("Lease", ProvisioningFailed)
+    with pytest.raises(ProvisioningFailed, match="leases is forbidden"):
+        first.must_hold()
+    server.before = lambda _verb, _kind: None
+    assert first.release() == "", "it did not answer once, which is no loss"
+
+
+def test_only_a_run_that_may_go_on_without_the_lease_changes_something_without_it(server: ApiServer) -> None:
+    with pytest.raises(HoldLost, match="that it has not taken it"):
+        claim(server, "run-1").must_hold()
+    claim(server, "run-1", may="namespaced").must_hold()
+    fence(None, pytest.fail)()
+
+
+def test_an_answer_to_the_release_that_was_lost_is_no_loss_of_the_lease(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claim(server, "run-1")
+    first.take()
+
+    def answer_lost(objects: Any, before: Lease | None, change: dict[str, Any]) -> None:
+        monkeypatch.undo()
+        write(objects, before, change)
+        raise ProvisioningFailed(expected="", seen="the connection was reset", where="", remedy="")
+
+    monkeypatch.setattr("provision.runs.claim.write", answer_lost)
+    assert first.release() == ""
+    assert not lease(server).is_held
+
+
 def test_a_lease_that_cannot_be_released_is_told(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provision.runs.claim._FINAL", 0.01)
     first = claim(server, "run-1")
@@ -197,6 +275,18 @@ def test_a_read_only_run_learns_of_one_that_came_and_went(server: ApiServer) -> 
     second.take()
     second.release()
     assert "run run-2, which has ended since" in disturbed_by(before, lease(server))
+    before = lease(server)
+    deleted(server)
+    anew = claim(server, "run-3")
+    anew.take()
+    anew.release()
+    assert "an unknown run" in disturbed_by(before, lease(server))
+
+
+def test_a_namespaced_run_disturbs_no_read_only_run(server: ApiServer) -> None:
+    first = claim(server, "run-1")
+    first.take()
+    first.release()
     third = claim(server, "run-3", may="namespaced")
     before = lease(server)
     third.take()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from facts.errors import BadInput, CouldNotTell, ProvisioningFailed
+from facts.kubernetes.leases import NAME, NAMESPACE, parse_lease
 from observe.command import CommandResult
 from observe.wait import Pace
 from provision.installing.teleport import CLUSTER_LABEL
@@ -22,6 +23,8 @@ from provision.runs.undo import Line, State, exit_code
 from tests.unit.provision.cluster import ApiServer, Objects
 
 PACE = Pace(0.05, 0.01)
+HOURS_AGO = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+MINUTES_AGO = (datetime.now(UTC) - timedelta(minutes=2)).isoformat()
 
 
 def thing(kind: str, name: str, run: str = "run-1", namespace: str = "", **labels: str) -> dict[str, Any]:
@@ -48,7 +51,16 @@ def server() -> ApiServer:
 
 
 def left(server: ApiServer, run: str = "run-1", tctl: Any = None, pace: Pace | None = None) -> list[Line]:
-    return down(cast("Any", Objects(server, "down-1")), tctl, run, "conformance undo …", pace)
+    return downed(Objects(server, "down-1"), tctl, run, pace)
+
+
+def downed(objects: Objects, tctl: Any, run: str, pace: Pace | None) -> list[Line]:
+    claim = claimed(objects, renewal=0.02)
+    return down(cast("Any", objects), tctl, run, "conformance undo …", pace, claim=claim)
+
+
+def claimed(objects: Objects, renewal: float) -> Claim:
+    return Claim(cast("Any", objects), may="namespaced", ways=Ways("--context c"), renewal=renewal)
 
 
 def test_what_one_run_left_is_listed(server: ApiServer) -> None:
@@ -85,17 +97,70 @@ def test_originals_stay_for_undo(server: ApiServer) -> None:
 
 
 @pytest.mark.parametrize(("run", "refused"), [("run-1", True), ("", True), ("run-2", False)])
-def test_what_a_living_run_made_is_left_to_it(server: ApiServer, run: str, *, refused: bool) -> None:
+def test_what_a_living_run_made_is_not_listed_as_left(server: ApiServer, run: str, *, refused: bool) -> None:
     namespace = server.found.pop(("Namespace", "", "conformance-run-1"))
-    claim = Claim(cast("Any", Objects(server, "run-1")), may="namespaced", ways=Ways("--context c"), renewal=60)
-    claim.take()
+    living = claimed(Objects(server, "run-1"), renewal=60)
+    living.take()
     server.put(namespace, FIELD_MANAGER)
     if refused:
         with pytest.raises(BadInput, match="expected a run that has ended; saw run run-1"):
-            left(server, run, pace=PACE)
+            left(server, run)
     else:
-        assert left(server, run, pace=PACE)
-    claim.release()
+        assert left(server, run)
+    assert living.release() == ""
+
+
+@pytest.mark.parametrize("run", ["run-1", "", "run-2"])
+def test_nothing_is_deleted_under_a_living_run_whatever_the_clocks_say(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    monkeypatch.setattr("provision.runs.claim._LOOKS", 0.01)
+    namespace = server.found.pop(("Namespace", "", "conformance-run-1"))
+    living = claimed(Objects(server, "run-1"), renewal=0.03)
+    living.take()
+    server.put(namespace, FIELD_MANAGER)
+    # As a clock that is ahead of the holder's sees the latest renewal.
+    server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = MINUTES_AGO
+    with pytest.raises(BadInput, match="expected the Lease of a run that was killed; saw run run-1"):
+        left(server, run, pace=PACE)
+    assert ("Namespace", "", "conformance-run-1") in server.found
+    assert living.release() == ""
+
+
+def test_no_run_begins_while_what_others_left_is_deleted(server: ApiServer) -> None:
+    refusals: list[str] = []
+
+    def meanwhile(verb: str, kind: str) -> None:
+        if (verb, kind) == ("list", "Namespace") and not refusals:
+            refusals.append("")
+            with pytest.raises(BadInput, match="saw run down-1") as refused:
+                claimed(Objects(server, "run-9"), renewal=60).take()
+            refusals.append(str(refused.value))
+
+    server.before = meanwhile
+    assert exit_code(left(server, pace=PACE)) == 0
+    assert len(refusals) == 2
+    assert not parse_lease(server.of("Lease", NAME, NAMESPACE)).is_held
+
+
+def test_the_lease_of_a_killed_run_is_released_and_named(server: ApiServer) -> None:
+    server.found.pop(("Namespace", "", "conformance-run-1"))
+    killed = claimed(Objects(server, "run-1"), renewal=60)
+    killed.take()
+    server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = HOURS_AGO
+    lines = left(server, pace=PACE)
+    assert lines[-1].text.startswith("the Lease of run run-1 of ")
+    assert exit_code(lines) == 0
+    assert not parse_lease(server.of("Lease", NAME, NAMESPACE)).is_held
+    assert "saw no holder" in killed.release()
+
+
+def test_the_hold_ends_where_the_listing_fails(server: ApiServer) -> None:
+    teleport = Teleport()
+    teleport.refuses = True
+    with pytest.raises(ProvisioningFailed, match="access denied"):
+        left(server, tctl=teleport, pace=PACE)
+    assert not parse_lease(server.of("Lease", NAME, NAMESPACE)).is_held
 
 
 def test_a_kind_that_may_not_be_listed_is_told(server: ApiServer) -> None:
@@ -127,7 +192,7 @@ def test_a_namespace_that_lingers_is_told(server: ApiServer) -> None:
         raise CouldNotTell(expected="it gone", seen="finalizers", where="Namespace", remedy="look")
 
     objects.await_departures = lingers  # type: ignore[method-assign]
-    assert exit_code(down(cast("Any", objects), None, "run-1", "", PACE)) == 6
+    assert exit_code(downed(objects, None, "run-1", PACE)) == 6
 
 
 OF_THE_OWNER = {

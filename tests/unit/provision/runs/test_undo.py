@@ -122,6 +122,20 @@ def test_everything_a_killed_run_changed_is_listed_and_then_restored(server: Api
     assert undoing(yes=True) == undoing(yes=False) == []
 
 
+def test_ctrl_c_right_after_the_lease_was_taken_releases_it(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(server)
+
+    def interrupted(_claim: Claim) -> None:
+        monkeypatch.undo()
+        assert parse_lease(server.of("Lease", NAME, NAMESPACE)).run == "undo-1"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Claim, "_renew", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Undoing(server)(yes=True)
+    assert not parse_lease(server.of("Lease", NAME, NAMESPACE)).is_held
+
+
 def test_what_another_user_has_changed_is_named_and_stays(server: ApiServer) -> None:
     killed(server)
     server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] = 5
