@@ -361,3 +361,13 @@ def test_every_occurrence_of_each_named_secret_counts() -> None:
 
 def test_an_enumeration_stays_one() -> None:
     assert hidden_in((Holds.NOT_APPLICABLE,), ["not-applicable"])[0] is Holds.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("beside", ["name", "key"])
+def test_the_name_of_a_value_stands_beside_it_under_either_word(beside: str) -> None:
+    hiding = Hiding()
+    header = {"header": {beside: "x-api-key", "value": "s3cret-of-the-shop"}}
+    assert hiding.document([header]) == [{"header": {beside: "x-api-key", "value": MARK}}]
+    assert hiding.count == 1
+    plain = {beside: "x-team", "value": "shop"}
+    assert hiding.document(plain) == plain
