@@ -1,6 +1,7 @@
 """Services that an Envoy calls, hosts that it has routes for, and its counters of connections, handshakes and refusals.
 
-Sources: Envoy's admin documentation (``/clusters``, ``/config_dump``, ``/stats``) and its statistics of clusters, listeners and RBAC filters;
+Sources: Envoy's admin documentation (``/clusters``, ``/config_dump``, ``/stats``) and its statistics of clusters, listeners
+and RBAC filters;
 Istio's names of clusters (``outbound|PORT||HOST``) and its inbound port, 15006.
 """
 
