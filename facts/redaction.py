@@ -142,11 +142,12 @@ class Hiding:
         return self.text(value) if isinstance(value, str) else value
 
     def _fields(self, fields: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
-        named = fields.get("name")
+        # The name of a value stands beside it: of a variable under `name`, of a header under `key`.
+        names = [each for each in (fields.get("name"), fields.get("key")) if isinstance(each, str)]
         for key, each in fields.items():
             secret = isinstance(each, str) and (
                 is_secret(str(key), each)
-                or (key == "value" and isinstance(named, str) and is_secret(named, each, sure=True))
+                or (key == "value" and any(is_secret(name, each, sure=True) for name in names))
                 or (key in _JWK_PRIVATE and "kty" in fields)
             )
             yield key, self.whole(each) if secret else self.document(each, depth + 1)

@@ -25,7 +25,8 @@ DEFAULT_TRUST_DOMAIN = "cluster.local"
 # Istio's own templates may have a volume of that name, too; theirs is an emptyDir.
 _NODES_SOCKET = re.compile(
     r"""name:[ ]*["']?workload-socket["']?\s+(?:hostPath|csi):"""
-    r"""|(?:hostPath|csi):(?:\s+\w+:[^\n]*)+?\s+name:[ ]*["']?workload-socket\b"""
+    # Each key has a line of its own, and a volume has few: in whatever text, this takes time linear in its length.
+    r"""|(?:hostPath|csi):[^\S\n]*(?:\n[^\S\n]*(?:\w+:[^\n]*)?){1,20}?\n[^\S\n]*name:[ ]*["']?workload-socket\b"""
 )
 
 

@@ -13,7 +13,10 @@ import re
 
 _REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"violates PodSecurity"), "Pod Security admission"),
-    (re.compile(r"ValidatingAdmissionPolicy '([^']+)'.* denied request", re.DOTALL), "ValidatingAdmissionPolicy"),
+    (
+        re.compile(r"ValidatingAdmissionPolicy '([^']{1,253})'.{0,600} denied request", re.DOTALL),
+        "ValidatingAdmissionPolicy",
+    ),
     # The injector denies what it cannot inject: that is a broken template, and no policy.
     (re.compile(r'admission webhook "(?!\S*sidecar-injector\.istio\.io")([^"]+)" denied the request'), "admission webhook"),
     (re.compile(r"unable to validate against any security context constraint"), "SecurityContextConstraints"),

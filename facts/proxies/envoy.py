@@ -283,7 +283,7 @@ def parse_uptime(document: Any) -> int:
     raise damaged("the statistic server.uptime", "none", "/stats")
 
 
-_METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)", re.MULTILINE)
+_METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}\n]*)\})?[ \t]+(?P<value>\S+)", re.MULTILINE)
 
 
 @keeps(TEXT)

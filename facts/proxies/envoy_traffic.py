@@ -1,6 +1,7 @@
-"""Services that an Envoy calls, and its counters of connections, handshakes and refusals.
+"""Services that an Envoy calls, hosts that it has routes for, and its counters of connections, handshakes and refusals.
 
-Sources: Envoy's admin documentation (``/clusters``, ``/stats``) and its statistics of clusters, listeners and RBAC filters;
+Sources: Envoy's admin documentation (``/clusters``, ``/config_dump``, ``/stats``) and its statistics of clusters, listeners
+and RBAC filters;
 Istio's names of clusters (``outbound|PORT||HOST``) and its inbound port, 15006.
 """
 
@@ -11,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facts.document import mappings, maybe, need
-from facts.masks import Fields, Items, keeps, only
+from facts.document import mappings, maybe, need, texts
+from facts.masks import NAME, Fields, Items, at, keeps, only
 from facts.proxies.envoy import STATISTICS
 
 HOSTS = r"/clusters?format=json&filter=^outbound\|(8080|9090)\|"
@@ -50,6 +51,30 @@ def hosts_of(document: Any) -> frozenset[str]:
                 address = need(host, "address.socket_address", dict, where)
                 found.add(f"{need(address, 'address', str, where)}:{need(address, 'port_value', int, where)}")
     return frozenset(found)
+
+
+@keeps(at("configs[].route_config.virtual_hosts[].domains", Items(NAME)))
+def parse_domains(document: Any) -> frozenset[str]:
+    """Reads the domains of all virtual hosts of a dump of routes.
+
+    Their routes are not kept: they hold the headers that any team adds to requests.
+
+    Args:
+        document: The decoded answer to `ROUTES`.
+
+    Returns:
+        Each domain as Envoy has it, e.g. ``shop.example.com``, ``shop.example.com:*`` or ``*``.
+
+    Raises:
+        CouldNotTell: It is damaged.
+    """
+    where = "routes of the proxy"
+    return frozenset(
+        domain
+        for config in mappings(document, "configs", where)
+        for virtual_host in mappings(config, "route_config.virtual_hosts", where)
+        for domain in texts(virtual_host, "domains", where)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ OF_SIDECAR = INBOUND_LISTENERS + _MASK
 OF_GATEWAY = ALL_LISTENERS + _MASK
 """The question that yields the policies of a proxy."""
 
-_NAME = re.compile(r"(?P<custom>istio-ext-authz-.*)?ns\[(?P<namespace>[^]]*)\]-policy\[(?P<name>[^]]*)\]")
+_NAME = re.compile(r"(?P<custom>istio-ext-authz-.*)?ns\[(?P<namespace>[^]]{0,63})\]-policy\[(?P<name>[^]]{0,253})\]")
 WHERE = "listeners dump"
 
 

@@ -15,7 +15,7 @@ from facts.masks import lines
 _ERROR = re.compile(r"^ERROR: .*(?:\n\t.*){0,50}", re.MULTILINE)
 _ABSENT = re.compile(r"(?:not found|doesn't exist|does not exist)$")
 # The name of a token is a secret, so Teleport hides all but its end.
-_MASKED = re.compile(r"\(\*+(.*)\)")
+_MASKED = re.compile(r"\(\*+([^(]*)\)")
 _NOT_CREATED = re.compile(r"already exists|already registered|access denied")
 _WANTS_MFA = re.compile(r"\bMFA\b|multi-?factor|webauthn", re.IGNORECASE)
 _SESSION_ENDED = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)

@@ -59,7 +59,7 @@ _TELEPORT_UNREACHED = re.compile(
 _NOT_THE_SERVERS = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 _REASONS: tuple[tuple[re.Pattern[str], Because], ...] = (
-    (re.compile(r"workload\.kubernetes\S*\"? (?:is )?unset"), Because.NO_POD),
+    (re.compile(r"workload\.kubernetes\S{0,200} (?:is )?unset"), Because.NO_POD),
     (re.compile(r"did not pass rule evaluation|no matching rule found"), Because.NO_RULE),
     (re.compile(r"did not match any allow rules"), Because.NO_ALLOW_RULE),
 )
@@ -153,7 +153,7 @@ _STREAM_ENDED = re.compile(
     r"(?=\n(?:\[?\d{4}-\d\d-\d\d[ T])|\Z)",
     re.DOTALL,
 )
-_TRAILER = re.compile(r"(?:\{via_upstream\})?(?:\s+\(previously \d+, .*\))?(?:\tthread=\d+)?\s*\Z", re.DOTALL)
+_PREVIOUSLY = re.compile(r"\s\(previously \d+, ")
 
 
 def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
@@ -166,12 +166,24 @@ def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
     """
     return tuple(
         # As it came over the wire: gRPC writes line breaks in a message with a percent sign.
-        StreamEnded(found["cluster"], of_sds(int(found["code"]), unquote(_TRAILER.sub("", found["message"]))))
+        StreamEnded(found["cluster"], of_sds(int(found["code"]), unquote(_without_trailer(found["message"]))))
         for found in _STREAM_ENDED.finditer(log)
     )
 
 
-_AGENT_FOUND_NONE = re.compile(r"non-default SDS socket path.*no socket found", re.IGNORECASE)
+def _without_trailer(message: str) -> str:
+    """A message without what Envoy and Istio's agent write behind it."""
+    # Not one pattern for all of it: its search would begin anew at each blank, and take time quadratic in the message.
+    message = message.rstrip()
+    before, tab, thread = message.rpartition("\tthread=")
+    if tab and thread.isdecimal():
+        message = before
+    if message.endswith(")") and (previously := _PREVIOUSLY.search(message)):
+        message = message[: previously.start()].rstrip()
+    return message.removesuffix("{via_upstream}")
+
+
+_AGENT_FOUND_NONE = re.compile(r"non-default SDS socket path.{0,400}no socket found", re.IGNORECASE)
 _JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
 _BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
 

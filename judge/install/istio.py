@@ -181,7 +181,7 @@ def trust_domain_is_teleports(mesh: Mesh, ping: Ping) -> Finding:
 SECOND_PROXY = 'Duplicate value: "istio-proxy"'
 """Words of the API server's refusal where the template patches the list of containers that does not hold Istio's proxy."""
 
-NO_TEMPLATE = re.compile(r"requested template .* not found")
+NO_TEMPLATE = re.compile(r"requested template .{0,253} not found")
 """The injector's words where a pod asks for a template that the injector does not have."""
 
 

@@ -43,6 +43,7 @@ PARSERS: Mapping[str, Callable[..., object]] = {
     policies.OF_SIDECAR: policies.parse_policies,
     policies.OF_GATEWAY: policies.parse_policies,
     envoy_traffic.HOSTS: envoy_traffic.hosts_of,
+    envoy_traffic.ROUTES: envoy_traffic.parse_domains,
     envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
     pushes.PUSHES: pushes.parse_pushes,
     inbound.OF_SIDECAR: inbound.parse_listeners,
@@ -53,13 +54,19 @@ PARSERS: Mapping[str, Callable[..., object]] = {
 """The parser of each question to Envoy: it decides what is kept of the answer."""
 
 
-def _parser_of(path: str) -> Callable[..., object] | None:
-    """The parser of an answer; of the questions about parts of a proxy's destinations there is no end."""
+def _parser_of(path: str) -> Callable[..., object]:
+    """The parser of an answer; of the questions about parts of a proxy's destinations there is no end.
+
+    Raises:
+        TypeError: It has none, so that the whole answer would be kept, with the secrets of any team in it.
+    """
     if questions.is_of_clusters(path):
         return outbound.parse_clusters
     if questions.is_of_endpoints(path):
         return outbound.parse_endpoints
-    return PARSERS.get(path)
+    if path not in PARSERS:
+        raise TypeError(f"no parser says what evidence keeps of the answer to {path}: add it to {__name__}.PARSERS")
+    return PARSERS[path]
 
 
 def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Reading]:
@@ -157,6 +164,8 @@ def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normaliz
 
 def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
     """The readings of the paths that are wanted of each port: by one port-forward, or by exec where that fails."""
+    for path in (path for paths in wanted.values() for path in paths):
+        _parser_of(path)  # before the question: no answer comes whose parts nobody has chosen
     try:
         return _by_port_forward(cluster, pod, wanted)
     except TooLarge:

@@ -5,7 +5,6 @@ The objects that configure or make them are in one of the suite's namespaces, an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from facts.istio.gateways import GATEWAY_NAME
 from facts.istio.services import Ingress
 from facts.kubernetes.objects import Pod
 from facts.proxies import policies
-from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of
+from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of, parse_domains
 from facts.svid import workload_id
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
@@ -136,7 +135,7 @@ class IngressSetup:
         def look() -> None:
             for pod in access.pods:
                 answers = read_admin(self.cluster, pod, [ROUTES, HOSTS])
-                if access.host not in json.dumps(answers[ROUTES].document):
+                if access.host not in parse_domains(answers[ROUTES].document):
                     raise NotYet(f"{pod.ref} has no route for {access.host}")
                 if f"{self.server.ip}:{HTTP}" not in hosts_of(answers[HOSTS].document):
                     raise NotYet(f"{pod.ref} does not know {self.server.ref}")

@@ -6,7 +6,6 @@ server supplies is not in them: a context names its secrets.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import Any
 from facts.document import damaged, mappings, maybe, need, texts
 from facts.masks import KEY, LEAF, NAME, Fields, Items, NamesIn, at, merged, only
 from facts.proxies.envoy import AUTHORITIES, Validator, parse_authorities
+from facts.proxies.tls.regex import parse_regex
 from facts.svid import Certificate
 
 INLINE = "(inline)"
@@ -39,7 +39,7 @@ class NameMatch:
 
     Attributes:
         kind: The kind of comparison.
-        text: The text to compare with.
+        text: The text to compare with; a regular expression is one that `facts.proxies.tls.regex` understands.
         ignore_case: The case of letters does not count; it always does for a regular expression.
         of_uris: It may match a URI; one that is for DNS names alone matches no SPIFFE ID.
     """
@@ -54,7 +54,8 @@ class NameMatch:
         if not self.of_uris:
             return False
         if self.kind is MatchKind.REGEX:
-            return re.fullmatch(self.text, name) is not None
+            regex = parse_regex(self.text)
+            return regex is not None and regex.matches(name)
         text, name = (self.text.lower(), name.lower()) if self.ignore_case else (self.text, name)
         match self.kind:
             case MatchKind.EXACT:
@@ -263,16 +264,8 @@ def _name(matcher: Mapping[str, Any], where: str, *, of_uris: bool = True) -> Na
         if kind.value in matcher:
             path = "safe_regex.regex" if kind is MatchKind.REGEX else kind.value
             text = need(matcher, path, str, where)
-            if kind is MatchKind.REGEX and not _is_regex(text):
-                raise damaged("a regular expression for an expected name", repr(text), where)
+            if kind is MatchKind.REGEX and parse_regex(text) is None:
+                raise damaged(r"a regular expression of literals, \., [^/]+ and at most one .*", repr(text[:200]), where)
             return NameMatch(kind, text, maybe(matcher, "ignore_case", False, where), of_uris)
     # A name that is not understood must not become one that expects nothing.
     raise damaged(f"an expected name by {', '.join(MatchKind)}", ", ".join(matcher) or "nothing", where)
-
-
-def _is_regex(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return True

@@ -398,3 +398,13 @@ def test_what_is_kept_as_a_name_is_nothing_that_the_last_look_finds(name: str, s
     hiding = Hiding()
     for kept in (hiding.name(name), hiding.names(f"ns{separator}{name}", separator)):
         assert redact(kept, certain=True).count == 0
+
+
+@pytest.mark.parametrize("beside", ["name", "key"])
+def test_the_name_of_a_value_stands_beside_it_under_either_word(beside: str) -> None:
+    hiding = Hiding()
+    header = {"header": {beside: "x-api-key", "value": "s3cret-of-the-shop"}}
+    assert hiding.document([header]) == [{"header": {beside: "x-api-key", "value": MARK}}]
+    assert hiding.count == 1
+    plain = {beside: "x-team", "value": "shop"}
+    assert hiding.document(plain) == plain

@@ -83,6 +83,10 @@ SORTED = "volumes:\n- hostPath:\n    path: /run/x\n    type: Directory\n  name: 
 CSI = 'volumes:\n  - name: "workload-socket"\n    csi: {driver: csi.spiffe.io}\n'
 
 
+# With an expression that takes exponential time, this never ends.
+MANY_KEYS = "volumes:\n- hostPath:\n" + "    a: b c: d\n\n" * 500
+
+
 OTHER = "volumes:\n- hostPath:\n    path: /run/x\n- name: workload-socket\n  emptyDir: {}\n"
 
 
@@ -95,6 +99,8 @@ OTHER = "volumes:\n- hostPath:\n    path: /run/x\n- name: workload-socket\n  emp
         ({"sidecar": OTHER, "tbot": CSI}, "tbot"),
         ({"a": HOST, "b": CSI}, "spire"),
         ({"sidecar": EMPTY, "other": OTHER}, "spire"),
+        ({"sidecar": EMPTY, "tbot": MANY_KEYS + SORTED}, "tbot"),
+        ({"sidecar": EMPTY, "tbot": MANY_KEYS}, "spire"),
     ],
 )
 def test_the_template_is_the_named_one_or_the_only_other_one_that_mounts_the_nodes_socket(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.proxies.envoy_traffic import Counters, hosts_of, parse_counters
+from facts.evidence import ObjectRef, evidence_of
+from facts.proxies.envoy_traffic import ROUTES, Counters, hosts_of, parse_counters, parse_domains
 
 
 def host(address: str, port: int, health: str = "HEALTHY") -> dict[str, Any]:
@@ -23,6 +26,24 @@ def test_hosts_are_those_that_are_healthy() -> None:
     ]
     assert hosts_of({"cluster_statuses": clusters}) == {"10.0.0.1:8080"}
     assert hosts_of({}) == frozenset()
+
+
+def test_of_routes_only_the_domains_are_kept_and_no_header_of_any_team() -> None:
+    added = [{"header": {"key": "x-tenant", "value": "hunter2-of-the-shop"}}]
+    host = {"name": "shop", "domains": ["shop.example.com", "*"], "request_headers_to_add": added, "routes": [{"name": "r"}]}
+    raw = {"configs": [{"version_info": "1", "route_config": {"name": "http.80", "virtual_hosts": [host]}}, {}]}
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    body = evidence_of(ROUTES, ObjectRef("Pod", "gate"), json.dumps(raw), read_at=at, parser=parse_domains).body
+    of_host = {"domains": ["shop.example.com", "*"]}
+    assert json.loads(body) == {"configs": [{"route_config": {"virtual_hosts": [of_host]}}, {}]}
+    assert parse_domains(raw) == parse_domains(json.loads(body)) == {"shop.example.com", "*"}
+    assert parse_domains({}) == frozenset()
+
+
+@pytest.mark.parametrize("hosts", [{}, ["x"], [{"domains": {}}], [{"domains": [1]}]])
+def test_damaged_routes_are_said_to_be_damaged(hosts: Any) -> None:
+    with pytest.raises(CouldNotTell):
+        parse_domains({"configs": [{"route_config": {"virtual_hosts": hosts}}]})
 
 
 def counters(**values: int) -> Counters:

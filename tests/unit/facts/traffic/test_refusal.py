@@ -138,6 +138,21 @@ def test_the_agents_format_is_read_without_its_trailer() -> None:
     assert ended.outcome.said.endswith("workload.kubernetes is unset")
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("no rule{via_upstream} (previously 14, a (b)\nc since 2s ago)\tthread=25", "no rule"),
+        ("no rule \n (previously 14, a) \n", "no rule"),
+        ("no rule (previously 14, a", "no rule (previously 14, a"),
+        ("no rule (a)", "no rule (a)"),
+        ("no rule\tthread=x", "no rule\tthread=x"),
+    ],
+)
+def test_only_a_whole_trailer_is_taken_away(written: str, said: str) -> None:
+    (ended,) = parse_ended_streams(f"StreamSecrets gRPC config stream to sds-grpc closed: 7, {written}")
+    assert ended.outcome.said == said
+
+
 def test_line_breaks_are_read_as_they_come_over_the_wire() -> None:
     line = (
         "2026-03-01T12:00:00.100000Z\twarning\tenvoy config external/envoy/grpc_stream.h:226\tStreamSecrets gRPC config "

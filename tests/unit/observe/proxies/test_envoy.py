@@ -14,7 +14,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
-from observe.proxies.envoy import read_fleet, read_normalizations, read_proxy
+from observe.proxies.envoy import read_admin, read_fleet, read_normalizations, read_proxy
 from observe.proxies.tls import read_tls_of_fleet
 from tests.data import text
 from tests.unit.observe.api_server import ApiServer, Canned
@@ -131,3 +131,14 @@ def test_an_envoy_that_refuses_a_path_could_not_be_told(cluster: Cluster, pods: 
     with pytest.raises(CouldNotTell) as caught:
         read_proxy(cluster, pods[0])
     assert "HTTP 400" in caught.value.seen
+
+
+def test_an_answer_without_a_parser_is_never_kept(
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, recorder: KeptInMemory
+) -> None:
+    before = dict(recorder.evidence)
+    asked = healthy.asked.copy()
+    with pytest.raises(TypeError, match=r"/config_dump: add it to observe\.proxies\.envoy\.PARSERS"):
+        read_admin(cluster, pods[0], ["/config_dump"])
+    assert recorder.evidence == before
+    assert healthy.asked == asked

@@ -70,8 +70,14 @@ def let_in(*principals: str) -> dict[str, Any]:
     return {"configs": [{"active_state": {"listener": {"filter_chains": [chain]}}}]}
 
 
+def routes(*domains: str) -> dict[str, Any]:
+    """A dump of routes with a virtual host for each domain."""
+    hosts = [{"name": f"{domain}:80", "domains": [domain], "routes": []} for domain in domains]
+    return {"configs": [{"route_config": {"name": "http.8080", "virtual_hosts": hosts}}]}
+
+
 def kept(pod: Pod, path: str, answer: Any) -> Any:
-    return decoded(evidence_of(path, pod.ref, json.dumps(answer), read_at=NOW, parser=PARSERS.get(path)).body)
+    return decoded(evidence_of(path, pod.ref, json.dumps(answer), read_at=NOW, parser=PARSERS[path]).body)
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Answers of every proxy by path, with all that the suite waits for."""
     address = {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 8080}}}
     said: dict[str, Any] = {
-        ROUTES: {"domains": ["run.invalid", "ingress.run.invalid"]},
+        ROUTES: routes("run.invalid", "ingress.run.invalid"),
         HOSTS: {"cluster_statuses": [{"host_statuses": [address]}]},
         policies.OF_SIDECAR: let_in("istio-system/sa/gate", "run/sa/ingress-mine"),
     }
@@ -151,6 +157,12 @@ def test_a_proxy_that_does_not_know_yet_is_waited_for(
 ) -> None:
     proxies[path] = {}
     with pytest.raises(CouldNotTell, match=words):
+        ingress_setup.open(meshs_own(), [GATEWAY])
+
+
+def test_a_host_in_another_teams_route_is_no_route_for_it(ingress_setup: IngressSetup, proxies: dict[str, Any]) -> None:
+    proxies[ROUTES] = routes("run.invalid.example.com", "other.run.invalid")
+    with pytest.raises(CouldNotTell, match="has no route for"):
         ingress_setup.open(meshs_own(), [GATEWAY])
 
 

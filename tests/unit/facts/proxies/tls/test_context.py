@@ -113,6 +113,8 @@ def test_a_validation_secret_without_a_combined_context_and_a_source_over_ads() 
         ({"contains": "/ns/bank/"}, CART, False),
         ({"safe_regex": {"regex": "spiffe://.*/sa/cart"}}, CART, True),
         ({"safe_regex": {"regex": "/sa/cart"}}, CART, False),
+        ({"safe_regex": {"regex": r"spiffe://teleport\.example\.com/ns/[^/]+/sa/[^/]+"}}, CART, True),
+        ({"safe_regex": {"regex": r"spiffe://teleport\.example\.com/ns/[^/]+"}}, CART, False),
     ],
 )
 def test_an_expected_name(matcher: dict[str, Any], name: str, fits: bool) -> None:
@@ -154,6 +156,7 @@ def test_without_an_expected_name_every_name_is_one() -> None:
         ({"validation_context": {"match_subject_alt_names": [{"custom": {}}]}}, "safe_regex custom"),
         ({"validation_context": {"match_subject_alt_names": [{}]}}, "nothing"),
         ({"validation_context": {"match_subject_alt_names": [{"safe_regex": {"regex": "("}}]}}, "a regular expression"),
+        ({"validation_context": {"match_subject_alt_names": [{"safe_regex": {"regex": "(a|a)*b"}}]}}, "(a|a)*b"),
         ({"validation_context": {"match_subject_alt_names": ["a"]}}, "a list of mappings"),
         ({"tls_certificate_sds_secret_configs": [{}]}, "the field name"),
         ({"combined_validation_context": {"validation_context_sds_secret_config": {"sds_config": {}}}}, "the field name"),
