@@ -62,6 +62,7 @@ DEEPER = {
     "NotThere": "likewise: a ProvisioningFailed of one kind",
     "Conflict": "likewise",
     "Forbidden": "likewise",
+    "HoldLost": "likewise: the one that ends the run",
     "Container": "a specification with the state that the kubelet reports, each read where it stands",
     "Deployment": "what every controller of pods has, with the counts of this kind",
     "DaemonSet": "likewise",
