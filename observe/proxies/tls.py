@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import PodRef, Unread
@@ -24,12 +24,11 @@ class Shared:
     """Keeps one object of all that are equal; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._kept: dict[Any, Any] = {}
+        self._kept: dict[object, object] = {}
 
     def __call__(self, value: T) -> T:
         """The object that was kept for an equal value, or this one from now on."""
-        kept: T = self._kept.setdefault(value, value)
-        return kept
+        return cast("T", self._kept.setdefault(value, value))
 
 
 def read_tls(cluster: KubernetesCluster, pod: Pod, shared: Shared) -> ProxyTls:
