@@ -34,7 +34,7 @@ def planned(seed: int, count: int) -> tuple[Kill, ...]:
 
 
 class Progress:
-    """What is known of a seed's kills, in a file: an interrupted session goes on where it was.
+    """What is known of a seed's kills, in a file: an interrupted test goes on where it was.
 
     Args:
         file: The file.
@@ -57,7 +57,7 @@ class Progress:
         self._write(known)
 
     def has_passed(self, kill: Kill) -> bool:
-        """Return True where an earlier session has seen this kill pass."""
+        """Return True where an earlier run of the test has seen this kill pass."""
         return str(kill.number) in self._read().get("passed", {}).get(self._seed, {})
 
     def note_passed(self, kill: Kill, what: str) -> None:

@@ -1,7 +1,7 @@
 """A disruptive run that is killed at a random moment leaves nothing that `undo` and `down` do not mend.
 
 `make kill-test` runs it: it takes hours. KILL_SEED chooses the moments, KILLS their number. What has passed is noted in
-build/kills.json and skipped the next time, so an interrupted session goes on where it was; delete the file to begin anew.
+build/kills.json and skipped the next time, so an interrupted test goes on where it was; delete the file to begin anew.
 With CONFORMANCE_REUSE=true and CONFORMANCE_KIND_NAME a kept lab is used.
 """
 
@@ -163,7 +163,7 @@ def before(lab: Lab) -> Inventory:
 def test_an_uninterrupted_run_leaves_nothing(lab: Lab, before: Inventory, profile: str, tmp_path: Path) -> None:
     """Its time is the measure for the moments below."""
     if PROGRESS.duration(profile) is not None:
-        pytest.skip("measured in an earlier session: build/kills.json")
+        pytest.skip("measured in an earlier run of this test: build/kills.json")
     began = time.monotonic()
     with run_of(lab, profile, tmp_path) as process:
         process.wait(LONGEST)
@@ -178,7 +178,7 @@ def test_an_uninterrupted_run_leaves_nothing(lab: Lab, before: Inventory, profil
 @pytest.mark.parametrize("kill_at", planned(SEED, KILLS), ids=lambda k: f"{k.number}-{k.profile}-{k.fraction:.3f}")
 def test_after_a_kill_the_lab_is_mended(lab: Lab, before: Inventory, kill_at: Kill, tmp_path: Path) -> None:
     if PROGRESS.has_passed(kill_at):
-        pytest.skip("passed in an earlier session: build/kills.json")
+        pytest.skip("passed in an earlier run of this test: build/kills.json")
     duration = PROGRESS.duration(kill_at.profile)
     assert duration is not None, "no uninterrupted run of this profile has been measured"
     with run_of(lab, kill_at.profile, tmp_path) as process:
