@@ -6,7 +6,6 @@ import contextlib
 import sys
 import tomllib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -223,7 +222,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
     run_id = collector.run_id
     may_change = fence(request.config.stash[CLAIM], partial(collector.end, request.session))
     if settings.cluster == "existing":
-        found = replace(already_there(settings, run_id), may_change=may_change)
+        found = already_there(settings, run_id, may_change)
         yield found
         _await_departures(found, settings)
         return
@@ -237,7 +236,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)
-        made = replace(made_here(installer, settings.patience, recorder), may_change=may_change)
+        made = made_here(installer, settings.patience, recorder, may_change)
         yield made
         if settings.keep or settings.reuse:
             _await_departures(made, settings)

@@ -74,8 +74,34 @@ class Forbidden(ProvisioningFailed):
 _BY_STATUS: Mapping[int, type[ProvisioningFailed]] = {403: Forbidden, 404: NotThere, 409: Conflict}
 
 
+class _Connection:
+    """The client of one cluster, which the first call connects, for all that share it; see `Objects` for the arguments."""
+
+    def __init__(self, kubeconfig: Path | None, context: str, discovery: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._discovery = discovery
+        self._lock = threading.Lock()
+        self._dynamic: Any = None
+
+    def __call__(self) -> Any:
+        with self._lock:
+            if self._dynamic is None:
+                # Imported here: the import takes half a second, which passes while kind makes the cluster.
+                from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
+
+                client = connect(self._kubeconfig, self._context, retries=RETRIES)
+                make_private(self._discovery.parent)
+                self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
+            return self._dynamic
+
+
 class Objects:
-    """Changes objects of one cluster. Safe to use from several threads."""
+    """Changes objects of one cluster. Safe to use from several threads.
+
+    `patch`, `restart` and `replace_pod` change what a run did not make, so each asks the fence first; what a run applies and
+    deletes is its own.
+    """
 
     def __init__(self, kubeconfig: Path | None, context: str, run_id: str, *, timeout: float, discovery: Path) -> None:
         """Prepare; the first call connects.
@@ -89,14 +115,26 @@ class Objects:
                 that ever had this address.
         """
         self.run_id = run_id
-        self._kubeconfig = kubeconfig
-        self._context = context
         self._timeout = timeout
-        self._discovery = discovery
+        self._client = _Connection(kubeconfig, context, discovery)
         self._lock = threading.RLock()
-        self._dynamic: Any = None
         self._resources: dict[tuple[str, str], Any] = {}
         self._leaving: list[str] = []
+        self.may_change: Callable[[], None] = lambda: None
+
+    def fenced(self, may_change: Callable[[], None]) -> Objects:
+        """Return the same, with a fence.
+
+        Args:
+            may_change: Called before each change of what the run did not make; raises where the run has lost its hold.
+        """
+        fenced = copy.copy(self)
+        fenced.may_change = may_change
+        return fenced
+
+    def unfenced(self) -> Objects:
+        """Return the same without the fence, for what restores a change: that must happen after a loss of the hold, too."""
+        return self.fenced(lambda: None)
 
     def apply(self, document: Document) -> dict[str, Any]:
         """Apply an object server-side with the run's label, and return it as the API server has it.
@@ -138,8 +176,9 @@ class Objects:
 
         Raises:
             Conflict: `change` has a resource version, and the object another one.
-            ProvisioningFailed: See `apply`.
+            ProvisioningFailed: See `apply`; or the fence raised.
         """
+        self.may_change()
         return self._ask(
             _reference(api_version, kind, name, namespace),
             "patch", body=dict(change), content_type="application/strategic-merge-patch+json", field_manager=FIELD_MANAGER,
@@ -160,6 +199,15 @@ class Objects:
                 "v1", "Pod", namespace=namespace, label_selector=selector(spec["selector"]["matchLabels"])
             ):
                 self.delete("v1", "Pod", pod["metadata"]["name"], namespace=namespace)
+
+    def replace_pod(self, name: str, *, namespace: str) -> None:
+        """Delete a pod that its controller makes again, without waiting; nothing happens if it is gone.
+
+        Raises:
+            ProvisioningFailed: See `patch`.
+        """
+        self.may_change()
+        self.delete("v1", "Pod", name, namespace=namespace)
 
     def get(self, api_version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
         """Return an object, or None if there is none of that name.
@@ -339,17 +387,6 @@ class Objects:
                     prefix="apis" if "/" in api_version else "api", api_version=api_version, kind=kind,
                 )  # fmt: skip
             return self._resources[key]
-
-    def _client(self) -> Any:
-        with self._lock:
-            if self._dynamic is None:
-                # Imported here: the import takes half a second, which passes while kind makes the cluster.
-                from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
-
-                client = connect(self._kubeconfig, self._context, retries=RETRIES)
-                make_private(self._discovery.parent)
-                self._dynamic = DynamicClient(client, cache_file=str(self._discovery))
-            return self._dynamic
 
 
 def config_map(namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:

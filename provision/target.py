@@ -54,7 +54,7 @@ class Target:
         kubeconfig: File with the context; None means kubectl's own default.
         context: Context of the cluster, always named explicitly.
         sources: Binaries and images.
-        objects: Changes the cluster, within the safety classes that the user allows.
+        objects: Changes the cluster, within the safety classes that the user allows, and behind the fence of its hold.
         teleport: Returns the address of Teleport; called when a reading needs it.
         has_teleport: Returns True where Teleport runs; starts nothing.
         tctl: Runs an admin tctl; None where there is no admin session.
@@ -62,7 +62,6 @@ class Target:
         audit_events: Returns Teleport's audit events, or None where the user named none; called when a reading needs them.
         provisions: True where this run installs.
         scene: Returns the install for faults; only an install that this run made can have them.
-        may_change: Called before a change of what the suite did not make; raises where the run lost its hold.
     """
 
     kubeconfig: Path | None
@@ -76,21 +75,23 @@ class Target:
     audit_events: Callable[[], AuditEvents | None]
     provisions: bool
     scene: Callable[[], Scene]
-    may_change: Callable[[], None] = lambda: None
 
     @property
     def originals(self) -> Originals:
         """Keeps what the suite changes and did not make, until it is restored."""
-        return Originals(self.objects, self.may_change)
+        return Originals(self.objects)
 
 
-def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> Target:
+def made_here(
+    installer: Installer, patience: Timeouts, recorder: Recorder, may_change: Callable[[], None]
+) -> Target:  # fmt: skip
     """Return the installation that this run makes.
 
     Args:
         installer: Makes the installation.
         patience: Seconds that a fault may take until it is in force.
         recorder: Records the output of a fault's commands.
+        may_change: Fence; see `provision.objects.Objects`.
     """
 
     def audit_events() -> AuditEvents | None:
@@ -107,7 +108,7 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
         kubeconfig=installer.kubeconfig,
         context=installer.context,
         sources=installer.sources,
-        objects=installer.objects,
+        objects=installer.objects.fenced(may_change),
         teleport=lambda: _address(installer.authority()),
         has_teleport=lambda: any(phase.name == "teleport" and phase.ok for phase in installer.timeline),
         tctl=lambda words, stdin: installer.authority().tctl(words, stdin),
@@ -118,8 +119,13 @@ def made_here(installer: Installer, patience: Timeouts, recorder: Recorder) -> T
     )
 
 
-def already_there(settings: Settings, run_id: str) -> Target:
+def already_there(settings: Settings, run_id: str, may_change: Callable[[], None]) -> Target:
     """Return an install that was there before, through the context that the user named.
+
+    Args:
+        settings: Settings of the run.
+        run_id: Id of the run.
+        may_change: Fence; see `provision.objects.Objects`.
 
     Raises:
         ProvisioningFailed: kubectl or istioctl is missing.
@@ -129,7 +135,7 @@ def already_there(settings: Settings, run_id: str) -> Target:
         kubeconfig=settings.kubeconfig,
         context=settings.context,
         sources=resolve(settings),
-        objects=objects_of(settings, run_id),
+        objects=objects_of(settings, run_id).fenced(may_change),
         teleport=lambda: address,
         has_teleport=lambda: True,
         tctl=tctl_of(settings),
@@ -194,7 +200,7 @@ def claim_of(settings: Settings, run_id: str, say: Callable[[str], None] = lambd
 
 
 def fence(claim: Claim | None, end: Callable[[str], None]) -> Callable[[], None]:
-    """Return what a run asks before each change of what the suite did not make; see `Target.may_change`.
+    """Return what a run asks before each change of what the suite did not make; see `provision.objects.Objects`.
 
     Args:
         claim: Hold of the run; None for a run that changes nothing.

@@ -54,11 +54,26 @@ class ClusterStatus:
         cluster_name: Name of the Teleport cluster.
         spiffe_rotation: The rotation cell of the row ``spiffe`` as it stands there; empty when there is no such row.
         evidence: Ids of the readings.
+        ca_pins: Digests of the keys of its host authority, as in ``sha256:515a…``; they tell clusters of one name apart.
     """
 
     cluster_name: str
     spiffe_rotation: str
     evidence: tuple[str, ...] = ()
+    ca_pins: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """The cluster's name and pins as one text, for `is_of`."""
+        return " ".join((self.cluster_name, *self.ca_pins))
+
+    def is_of(self, identity: str) -> bool:
+        """Tell whether an earlier status, of which this is the identity, was of the same cluster.
+
+        A rotation of the host authority changes the pins one by one; without a pin in common it is not known to be the same.
+        """
+        name, *pins = identity.split() or [""]
+        return name == self.cluster_name and (bool({*pins} & {*self.ca_pins}) or not (pins or self.ca_pins))
 
     @property
     def spiffe_phase(self) -> str:
@@ -366,7 +381,13 @@ def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
     for name in ("Cluster", "Version"):
         if name not in found:
             raise damaged(f"a line that starts with {name}", repr(text[:80]), where)
-    return ClusterStatus(found["Cluster"], _rotation_cell(lines(text)), evidence)
+    return ClusterStatus(found["Cluster"], _rotation_cell(lines(text)), evidence, _pins(lines(text)))
+
+
+def _pins(lines: list[str]) -> tuple[str, ...]:
+    """The digests in the line of the CA pins: several during a rotation of the host authority."""
+    named = (re.match(r"CA pins?(?::\s*|\s{2,})(.+)", line) for line in lines)
+    return tuple(pin for match in named if match for pin in re.findall(r"sha256:[0-9a-f]{64}", match[1]))
 
 
 def _rotation_cell(lines: list[str]) -> str:

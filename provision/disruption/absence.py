@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from facts.errors import CouldNotTell, ProvisioningFailed
@@ -14,12 +15,13 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
 from provision.objects import Objects, selector
-from provision.runs.fields import changed_fields
-from provision.runs.originals import Change, Originals, System
+from provision.runs.originals import Originals
 
 Document = dict[str, Any]
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+ON_DELETE: Document = {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}
+"""Change of a DaemonSet's spec with which no pod is replaced when its template changes."""
 
 
 def needs_a_second_node(nodes: Sequence[str]) -> None:
@@ -45,7 +47,7 @@ class Absence:
 
     Args:
         objects: Changes the cluster.
-        originals: Keeps the affinity and the update strategy until they are restored.
+        originals: Keeps the affinity and the update strategy, and restores them.
         cluster: Reads the cluster; what is read here is no evidence.
         tbot: tbot as it is installed.
         pace: Pace of the waits for its pod to go and to return, and for the proxies to reconnect.
@@ -57,8 +59,8 @@ class Absence:
         self._cluster = cluster.recording_to(KeptInMemory())
         self._name, self._namespace = tbot.daemon_set.name, tbot.daemon_set.namespace
         self._pace = pace
-        self._former: Document | None = None
-        self._kept = ""
+        self._affinity = self._strategy = ""
+        self._began = False
         self._supplied: frozenset[str] = frozenset()
 
     def begin(self, node: str) -> None:
@@ -69,16 +71,14 @@ class Absence:
             CouldNotTell: tbot was still there when the time was over.
         """
         self._supplied = supplied(self._cluster)
-        former = self._spec()
-        # The tbot pods on other nodes must keep running: without a restart, and without losing their streams.
-        strategy = {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}
-        affinity = kept_off(former["template"]["spec"].get("affinity") or {}, node)
-        elsewhere = _with_affinity({"nodeAffinity": {REQUIRED: affinity["nodeAffinity"][REQUIRED]}})
-        fields = changed_fields({"spec": former}, {"spec": {**strategy, **elsewhere}})
-        change = Change(System.KUBERNETES, "DaemonSet", self._name, fields, self._namespace, "apps/v1")
-        self._kept = self._originals.keep(change)
-        self._former = former  # before the change: Ctrl-C may come right after it
-        self._patch(strategy)
+        affinity = kept_off(self._spec()["template"]["spec"].get("affinity") or {}, node)
+        elsewhere = {"template": {"spec": {"affinity": {"nodeAffinity": {REQUIRED: affinity["nodeAffinity"][REQUIRED]}}}}}
+        self._began = True
+        # The tbot pods on other nodes must keep running: without a restart, and without losing their streams. So the
+        # strategy is changed first and restored last, each with an original of its own.
+        self._strategy = self._keep(ON_DELETE)
+        self._patch(ON_DELETE)
+        self._affinity = self._keep(elsewhere)
         self._patch(elsewhere)
         eventually(f"tbot has left {node}", lambda: self._look_for_none(node), self._pace)
 
@@ -89,20 +89,14 @@ class Absence:
             ProvisioningFailed: The API server refuses the change.
             CouldNotTell: A proxy was not supplied in time.
         """
-        if self._former is None:
+        if not self._began:
             return
-        affinity = _with_affinity(former_affinity(self._former["template"]["spec"].get("affinity")))
-        strategy = {"updateStrategy": self._former["updateStrategy"]}
         by_hand = f"kubectl edit daemonset {self._name} -n {self._namespace} (the node affinity, and updateStrategy)"
-        put_back("tbot may run on every node", lambda: self._patch(affinity), self._pace, by_hand=by_hand)
-
-        def update_as_before() -> None:
-            self._patch(strategy)
-            self._originals.forget(self._kept)
-
-        put_back("tbot is updated as before", update_as_before, self._pace, by_hand=by_hand)
+        restore, pace = self._originals.restore, self._pace
+        put_back("tbot may run on every node", partial(restore, self._affinity), pace, by_hand=by_hand)
+        put_back("tbot is updated as before", partial(restore, self._strategy), pace, by_hand=by_hand)
         self._objects.await_ready("DaemonSet", self._name, self._pace, namespace=self._namespace)
-        self._former = None
+        self._began = False
         await_supply(self._cluster, self._pace, of=self._supplied)
 
     def _spec(self) -> Document:
@@ -116,6 +110,9 @@ class Absence:
             )
         spec: Document = found["spec"]
         return spec
+
+    def _keep(self, spec: Document) -> str:
+        return self._originals.before_patch("apps/v1", "DaemonSet", self._name, {"spec": spec}, namespace=self._namespace)
 
     def _patch(self, spec: Document) -> None:
         self._objects.patch("apps/v1", "DaemonSet", self._name, {"spec": spec}, namespace=self._namespace)
@@ -139,19 +136,3 @@ def kept_off(affinity: Document, node: str) -> Document:
     for term in required["nodeSelectorTerms"]:
         term.setdefault("matchFields", []).append({"key": "metadata.name", "operator": "NotIn", "values": [node]})
     return changed
-
-
-def former_affinity(affinity: Document | None) -> Document | None:
-    """Return a patch that restores an affinity; the API server keeps what a patch does not name.
-
-    Args:
-        affinity: Former affinity.
-    """
-    if not affinity:
-        return None
-    former = affinity.get("nodeAffinity")
-    return {"nodeAffinity": {REQUIRED: former.get(REQUIRED)} if former else None}
-
-
-def _with_affinity(affinity: Document | None) -> Document:
-    return {"template": {"spec": {"affinity": affinity}}}

@@ -12,7 +12,7 @@ from facts.evidence import ObjectRef
 from facts.over_time.ca_rotation import OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, told
 from facts.proxies.identity import ProxyIdentity
 from facts.recorder import KeptInMemory, Recorder
-from facts.teleport.resources import NoSession
+from facts.teleport.resources import ClusterStatus, NoSession
 from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
@@ -29,8 +29,11 @@ AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
 KIND = "rotation"
 """Kind under which a rotation is kept: Teleport has no resource of it."""
 
-UNDER_WAY = Change(System.TELEPORT, KIND, "spiffe", (Field(("phase",), STANDBY, "under way"),))
-"""The change that a rotation is to Teleport until it ends."""
+
+def under_way(teleport: str) -> Change:
+    """Return the change that a rotation is to a Teleport cluster, named by its identity, until it ends."""
+    return Change(System.TELEPORT, KIND, "spiffe", (Field(("phase",), STANDBY, "under way"),), teleport=teleport)
+
 
 BUNDLE_INTERVAL = 1.0
 """Seconds between two readings of Teleport's bundle: its proxy allows 40 at once and then 20 a minute from one address."""
@@ -105,11 +108,18 @@ class Rotation:
         """Take Teleport to a phase.
 
         Raises:
-            ProvisioningFailed: tctl refused, or the cluster does not keep in mind that a rotation is under way.
+            ProvisioningFailed: tctl refused, the cluster does not keep in mind that a rotation is under way, or the run has
+                lost its hold on the cluster.
+            CouldNotTell: tctl status does not work.
         """
-        if not self._entered:
-            self._kept = self._originals.keep(UNDER_WAY)
+        if self._entered:
+            self._originals.may_change()
+        else:
+            self._kept = self._originals.keep(under_way(status_of(self._teleport).identity))
         self._entered = True  # before the change: Ctrl-C may come right after Teleport has accepted it
+        self._take(phase)
+
+    def _take(self, phase: str) -> None:
         enter_phase(self._teleport.tctl, self._recorder, phase)
 
     def published(self, wanted: PhaseExpectation, generations: Generations, timeout: float) -> Generations:
@@ -161,26 +171,26 @@ class Rotation:
         Where a proxy cannot follow, the suite leaves Teleport in ``rollback``, in which both authorities are valid.
 
         Returns:
-            True where a rotation had begun.
+            True where a rotation had begun, and another user has not ended it since.
 
         Raises:
             ProvisioningFailed: tctl refused.
             CouldNotTell: A proxy has not followed in time; says which, and what the user must do.
         """
-        if self._generations is None or not self._entered:
+        if self._generations is None or not self._entered or self._originals.is_gone(self._kept):
             return False
         published = self._teleport.bundle().authorities
         present, generations = Generations(published), self._generations.with_new(published)
         phase = phase_of(self._teleport)
         if phase != STANDBY:
             if phase != ROLLBACK:
-                self.enter(ROLLBACK)
+                self._take(ROLLBACK)
             then = f"tctl {' '.join(ROTATE)} --phase=standby"
             left = f"Teleport is left in {ROLLBACK}; once no proxy needs the new authority: {then}"
             self._await(
                 "no proxy needs the new authority", lambda p: _needs_new(p, generations), self._pace, self._uids, left
             )
-            self.enter(STANDBY)
+            self._take(STANDBY)
             present = Generations(self._generations.old)
         wanted = PhaseExpectation(STANDBY, (OLD,), OLD)
         left = "Teleport is in standby; restart the pods that are behind once tbot serves them again (see ROT-07)"
@@ -218,6 +228,15 @@ def phase_of(teleport: TeleportSession) -> str:
     Raises:
         CouldNotTell: The session does not work.
     """
+    return status_of(teleport).spiffe_phase
+
+
+def status_of(teleport: TeleportSession) -> ClusterStatus:
+    """Return the answer of `tctl status`.
+
+    Raises:
+        CouldNotTell: The session does not work.
+    """
     status = teleport.status()
     if isinstance(status, NoSession):
         raise CouldNotTell(
@@ -226,7 +245,7 @@ def phase_of(teleport: TeleportSession) -> str:
             where="tctl status",
             remedy="log in again with `tsh login`" if status.expired else "check the session with `tctl status`",
         )
-    return status.spiffe_phase
+    return status
 
 
 def enter_phase(tctl: Callable[[Sequence[str]], CommandResult], recorder: Recorder, phase: str) -> None:

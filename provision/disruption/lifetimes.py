@@ -43,7 +43,7 @@ class ShortLived:
 
     Args:
         objects: Changes the cluster.
-        originals: Keeps the configuration until it is restored.
+        originals: Keeps the configuration, and restores it.
         cluster: Reads the cluster; what is read here is no evidence.
         tbot: tbot as it is installed.
         pace: Pace of the waits for tbot's rollout and for the proxies to reconnect.
@@ -56,8 +56,6 @@ class ShortLived:
         self._tbot = tbot
         self._pace = pace
         self._supplied: frozenset[str] | None = None
-        self._former: dict[str, str] = {}
-        self._ours: dict[str, str] = {}
         self._kept = ""
         self._lifetimes: tuple[Lifetimes, Lifetimes] | None = None
 
@@ -98,9 +96,9 @@ class ShortLived:
             "v1", "ConfigMap", self._tbot.config_map, {"data": changed},
             namespace=self._tbot.daemon_set.namespace, restart=self._tbot.daemon_set.name,
         )  # fmt: skip
-        self._former = {key: data[key] for key in changed}  # before the change: Ctrl-C may come right after it
-        self._ours = changed
-        self._put(changed)
+        namespace, name = self._tbot.daemon_set.namespace, self._tbot.daemon_set.name
+        self._objects.patch("v1", "ConfigMap", self._tbot.config_map, {"data": changed}, namespace=namespace)
+        self._objects.restart("DaemonSet", name, namespace=namespace)
         self._await_tbot()
         self._lifetimes = (first, second)
 
@@ -111,24 +109,16 @@ class ShortLived:
             wait: Return only when tbot is ready again, and supplies every proxy that it supplied before.
 
         Raises:
-            ProvisioningFailed: Another user has changed the configuration meanwhile, or the API server refuses.
-            CouldNotTell: tbot was not ready in time, or did not supply a proxy in time.
+            ProvisioningFailed: The API server refuses.
+            CouldNotTell: Another user has changed the configuration meanwhile; or tbot was not ready in time, or did not
+                supply a proxy in time.
         """
-        if not self._former:
+        if not self._kept:
             return
-        now = {key: text for key, text in self._data().items() if key in self._former}
-        if now not in (self._ours, self._former):
-            raise ProvisioningFailed(
-                expected="tbot's configuration as this run has left it",
-                seen="another user has changed it meanwhile, so the suite did not restore it",
-                where=self._where,
-                remedy="remove by hand what this run added (lifetimes, the second socket), and restart tbot",
-            )
-        self._put(self._former)
-        self._originals.forget(self._kept)
+        self._originals.restore(self._kept)
         if wait:
             self._await_tbot()
-        self._former, self._lifetimes = {}, None
+        self._kept, self._lifetimes = "", None
         if wait:
             await_supply(self._cluster, self._pace, of=self._supplied)
 
@@ -139,11 +129,6 @@ class ShortLived:
     def _data(self) -> dict[str, str]:
         found = self._objects.get("v1", "ConfigMap", self._tbot.config_map, namespace=self._tbot.daemon_set.namespace)
         return dict((found or {}).get("data") or {})
-
-    def _put(self, texts: Mapping[str, str]) -> None:
-        namespace, name = self._tbot.daemon_set.namespace, self._tbot.daemon_set.name
-        self._objects.patch("v1", "ConfigMap", self._tbot.config_map, {"data": dict(texts)}, namespace=namespace)
-        self._objects.restart("DaemonSet", name, namespace=namespace)
 
     def _await_tbot(self) -> None:
         namespace, name = self._tbot.daemon_set.namespace, self._tbot.daemon_set.name

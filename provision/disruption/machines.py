@@ -32,15 +32,27 @@ class Machines:
         teleport: Name of Teleport's container.
         recorder: Records the output of Docker.
         timeout: Seconds for one command.
+        may_change: Fence; see `provision.objects.Objects`. What gives back (`on_node`, `resume`) passes it by.
     """
 
     nodes: tuple[str, ...]
     teleport: str
     recorder: Recorder
     timeout: float
+    may_change: Callable[[], None] = lambda: None
+
+    def change(self, node: str, *argv: str) -> None:
+        """Run a command that changes a node, if the run still holds the cluster.
+
+        Raises:
+            ProvisioningFailed: The fence raised.
+            CouldNotTell: The command failed.
+        """
+        self.may_change()
+        self.on_node(node, *argv)
 
     def on_node(self, node: str, *argv: str) -> str:
-        """Run a command on a node and return its output.
+        """Run a command on a node that looks, or restores what a change took away, and return its output.
 
         Raises:
             CouldNotTell: The command failed.
@@ -64,6 +76,7 @@ class Machines:
     @contextmanager
     def paused(self, container: str) -> Iterator[None]:
         """Pause all processes of a container: it keeps its address, and its clients get no answer."""
+        self.may_change()
         try:
             self._docker("pause", container)
             yield
@@ -77,6 +90,7 @@ class Machines:
 
     def restart(self, node: str) -> str:
         """Restart a node; once its container runs again, return the id of the reading that says since when."""
+        self.may_change()
         self._docker("restart", "--time", "5", node, patience=4)
         said = self._docker("inspect", "--format", "{{.State.StartedAt}}", node)
         return self.recorder.record(said.as_evidence(ObjectRef("Container", node)))
@@ -114,7 +128,7 @@ def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machine
     """Return the machines of a cluster.
 
     Args:
-        objects: Reads the cluster.
+        objects: Reads the cluster; its fence stands before each change of a machine too.
         recorder: Records the output of Docker.
         timeout: Seconds for one command.
 
@@ -135,7 +149,7 @@ def machines_of(objects: Objects, recorder: Recorder, timeout: float) -> Machine
     names = said.stdout.split()
     if len(names) != 1:
         raise _not_ours(f"a kind cluster called {cluster} with {len(names)} containers of Teleport on this machine")
-    return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout)
+    return Machines(tuple(sorted(n["metadata"]["name"] for n in found)), names[0], recorder, timeout, objects.may_change)
 
 
 def needs_a_node_to_spare(nodes: Sequence[str]) -> None:

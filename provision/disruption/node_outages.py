@@ -87,13 +87,13 @@ class NodeOutages:
         def kill() -> None:
             # Not earlier: the kubelet would start it again.
             eventually(f"tbot on {node} is terminating", look, self._pace)
-            machines.on_node(node, "kill", "-KILL", *processes)
+            machines.change(node, "kill", "-KILL", *processes)
 
         kept = self._originals.keep(stopped(node, container_id))
         with ExitStack() as undo:
             undo.callback(self._let_go_on, node, processes, kept)
             # Stopped until then, because a tbot that terminates removes its socket.
-            machines.on_node(node, "kill", "-STOP", *processes)
+            machines.change(node, "kill", "-STOP", *processes)
             with self._outages.without_tbot(kill) as going:
                 going.evidence.append(machines.read(node, "stat", "--format", "%F %n", self._tbot.socket_on_node)[1])
                 yield going
@@ -115,16 +115,17 @@ class NodeOutages:
         kept = self._originals.keep(moved(node, self._directory))
         with ExitStack() as undo:
             undo.callback(self._put_back, node, kept)
-            machines.on_node(node, "mv", self._directory, f"{self._directory}{_LOST}")
+            machines.change(node, "mv", self._directory, f"{self._directory}{_LOST}")
             lost = datetime.now(UTC)
-            replaced, back, words = self._replace_tbot(node, patience)
+            replaced, back, words = self._replace_tbot(self._objects, node, patience)
             there, now = machines.read(node, "sh", "-c", 'stat --format %i "$0" 2>/dev/null; true', self._directory)
             evidence = (before, now, *readings(*self._cluster.pods(*self._selected)))
             yield Relocation(node, lost, replaced, back, words, (inode, there), evidence)
 
     def _put_back(self, node: str, kept: str) -> None:
-        self.put_directory_back(node)
-        self._originals.forget(kept)
+        if not self._originals.is_gone(kept):
+            self.put_directory_back(node)
+            self._originals.forget(kept)
 
     def put_directory_back(self, node: str) -> None:
         """Move the former directory of a node's socket back to its place, and replace tbot there.
@@ -133,7 +134,7 @@ class NodeOutages:
             CouldNotTell: tbot was not Ready in time.
         """
         self._machines.on_node(node, "sh", "-c", _PUT_BACK, self._directory)
-        _replaced, back, words = self._replace_tbot(node, self._pace.timeout)
+        _replaced, back, words = self._replace_tbot(self._objects.unfenced(), node, self._pace.timeout)
         if back is None:
             raise CouldNotTell(
                 expected="tbot to be Ready again, with its former directory",
@@ -142,11 +143,13 @@ class NodeOutages:
                 remedy=f"read the events of tbot's pod there; the directory is {self._directory}",
             )
 
-    def _replace_tbot(self, node: str, patience: float) -> tuple[datetime, datetime | None, str]:
+    def _replace_tbot(
+        self, objects: Objects, node: str, patience: float
+    ) -> tuple[datetime, datetime | None, str]:  # fmt: skip
         """Replace tbot; return when it was deleted, when another was Ready (None for never), and what prevented that."""
         former = {pod.uid for pod in self._tbots(node)}
         for pod in self._tbots(node):
-            self._objects.delete("v1", "Pod", pod.name, namespace=pod.namespace)
+            objects.replace_pod(pod.name, namespace=pod.namespace)
         replaced = datetime.now(UTC)
 
         def look() -> None:
@@ -201,8 +204,9 @@ class NodeOutages:
         return datetime.now(UTC)
 
     def _make_up_for_restart(self, node: str, mode: str, before: Sequence[Pod], kept: str) -> None:
-        self.make_whole(node, mode, before)
-        self._originals.forget(kept)
+        if not self._originals.is_gone(kept):
+            self.make_whole(node, mode, before)
+            self._originals.forget(kept)
 
     def make_whole(self, node: str, mode: str, before: Sequence[Pod]) -> None:
         """Make the socket's directory if it is missing, and replace pods whose identities do not come from tbot.
@@ -222,7 +226,7 @@ class NodeOutages:
         wanted = Counter((p.namespace, p.owner) for p in owned)
         for pod in owned:
             if not self._is_supplied_by_tbot(pod):
-                self._objects.delete("v1", "Pod", pod.name, namespace=pod.namespace)
+                self._objects.unfenced().replace_pod(pod.name, namespace=pod.namespace)
 
         def look() -> None:
             there = Counter((p.namespace, p.owner) for p in self._unrecorded.pods() if p.ready and uses_the_socket(p))

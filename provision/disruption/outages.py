@@ -34,6 +34,9 @@ from provision.runs.originals import Originals
 NOWHERE = {"conformance.teleport-istio/nowhere": "here"}
 """A node selector that no node has."""
 
+NO_REPLICA = {"spec": {"replicas": 0}}
+"""Patch of a Deployment that scales it to none."""
+
 
 @dataclass(slots=True)
 class OngoingOutage:
@@ -138,10 +141,11 @@ class Outages:
             then: Called after that change, and before the suite waits until tbot is gone.
         """
         going = OngoingOutage("tbot", "none of its pods is left")
-        kept = self._keep("DaemonSet", self._daemon_set, _node_selector(NOWHERE))
+        away = {"spec": {"template": {"spec": {"nodeSelector": NOWHERE}}}}
+        kept = self._keep("DaemonSet", self._daemon_set, away)
         with ExitStack() as undo:
             undo.callback(self._bring_back_tbot, going, kept)
-            self._send_tbot(NOWHERE)
+            self._objects.patch("apps/v1", "DaemonSet", self._daemon_set.name, away, namespace=self._daemon_set.namespace)
             then()
             with self._without_pods(going, lambda: self._tbots(self._unrecorded)):
                 going.evidence += self._cluster.daemon_set(self._daemon_set.namespace, self._daemon_set.name).evidence
@@ -155,11 +159,7 @@ class Outages:
             f""" -p '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{key}"}}]'"""
         )
 
-        def send_back() -> None:
-            self._send_tbot(dict.fromkeys(NOWHERE))
-            self._originals.forget(kept)
-
-        put_back("tbot may run again", send_back, self._pace, by_hand=by_hand)
+        put_back("tbot may run again", partial(self._originals.restore, kept), self._pace, by_hand=by_hand)
         self._await_tbot()
         going.back = datetime.now(UTC)
         going.evidence += readings(*self._tbots(self._cluster))
@@ -197,20 +197,25 @@ class Outages:
         with ExitStack() as undo:
             undo.callback(self._bring_back_istiod, going, pod, kept)
             for deployment in self._istiod:
-                kept[deployment.name] = self._keep("Deployment", deployment, _replicas(0))
-                self._scale(deployment, 0)
+                kept[deployment.name] = self._keep("Deployment", deployment, NO_REPLICA)
+                self._objects.patch(
+                    "apps/v1", "Deployment", deployment.name, NO_REPLICA, namespace=deployment.namespace
+                )  # fmt: skip
             with self._without_pods(going, lambda: [p for d in self._istiod for p in self._pods_of(d)]):
                 going.evidence += readings(*self._cluster.deployments(self._istiod[0].namespace))
                 yield going
 
     def _bring_back_istiod(self, going: OngoingOutage, pod: Mapping[str, Any], kept: Mapping[str, str]) -> None:
+        if not kept:  # the first change was refused, and nothing is to be waited for
+            return
         going.recalled = datetime.now(UTC)
         with ExitStack() as stack:  # each of them, even where another one fails
             for deployment in self._istiod:
-                name, namespace, replicas = deployment.name, deployment.namespace, deployment.desired
-                by_hand = f"kubectl scale deployment {name} -n {namespace} --replicas {replicas}"
-                scale = partial(self._scale_back, deployment, kept.get(name, ""))
-                stack.callback(put_back, f"{name} has {replicas} replicas", scale, self._pace, by_hand=by_hand)
+                name, key = deployment.name, kept.get(deployment.name, "")
+                for field in self._originals.fields(key):
+                    by_hand = f"kubectl scale deployment {name} -n {deployment.namespace} --replicas {field.was}"
+                    scale_back = partial(self._originals.restore, key)
+                    stack.callback(put_back, f"{name} has {field.was} replicas", scale_back, self._pace, by_hand=by_hand)
         for deployment in self._istiod:
             self._objects.await_ready("Deployment", deployment.name, self._pace, namespace=deployment.namespace)
 
@@ -241,14 +246,6 @@ class Outages:
                 remedy="find out what brought it back: an operator, GitOps, a colleague",
             )
 
-    def _scale_back(self, deployment: Deployment, kept: str) -> None:
-        self._scale(deployment, deployment.desired)
-        self._originals.forget(kept)
-
-    def _scale(self, deployment: Deployment, replicas: int) -> None:
-        change = _replicas(replicas)
-        self._objects.patch("apps/v1", "Deployment", deployment.name, change, namespace=deployment.namespace)
-
     def _keep(self, kind: str, changed: DaemonSet | Deployment, change: Mapping[str, Any]) -> str:
         """Keep what a change will change; return the key to forget it by."""
         return self._originals.before_patch("apps/v1", kind, changed.name, change, namespace=changed.namespace)
@@ -259,22 +256,8 @@ class Outages:
     def _tbots(self, cluster: Cluster) -> tuple[Pod, ...]:
         return cluster.pods(self._daemon_set.namespace, self._daemon_set.label_selector)
 
-    def _send_tbot(self, nodes: Mapping[str, str | None]) -> None:
-        change = _node_selector(nodes)
-        self._objects.patch("apps/v1", "DaemonSet", self._daemon_set.name, change, namespace=self._daemon_set.namespace)
-
     def _await_tbot(self) -> None:
         self._objects.await_ready("DaemonSet", self._daemon_set.name, self._pace, namespace=self._daemon_set.namespace)
-
-
-def _node_selector(nodes: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return a patch of a DaemonSet that sends it to other nodes."""
-    return {"spec": {"template": {"spec": {"nodeSelector": dict(nodes)}}}}
-
-
-def _replicas(count: int) -> dict[str, Any]:
-    """Return a patch of a Deployment that scales it."""
-    return {"spec": {"replicas": count}}
 
 
 def _must_be(wanted: str, machines: Machines) -> str:

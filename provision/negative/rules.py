@@ -16,7 +16,7 @@ import yaml
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.recorder import Recorder
-from facts.teleport.resources import WorkloadIdentity, parse_workload_identity
+from facts.teleport.resources import WorkloadIdentity, parse_status, parse_workload_identity
 from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.teleport.session import is_not_there
@@ -67,6 +67,7 @@ class Rules:
         Raises:
             NotGiven: There is no admin session, or the owner of the workload identity has not agreed.
             ProvisioningFailed: tctl refused, or the rules could not be kept in the cluster.
+            CouldNotTell: tctl status does not name the cluster.
         """
         with self._lock:
             self._resource = f"{KIND}/{name}"
@@ -74,14 +75,18 @@ class Rules:
             self.must_be_changeable(former)
             narrowed = without(former, service_account)
             fields = changed_fields(former, patch_to(former, narrowed))
-            self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields))
+            teleport = parse_status(self._ask(["status"])[0].stdout).identity
+            self._kept = self._originals.keep(Change(System.TELEPORT, KIND, name, fields, teleport=teleport))
             self._former = former  # before the change: Ctrl-C may come right after Teleport has accepted it
             self._write(narrowed)
             self._narrowed, _ = self._read()
             return parse_workload_identity(former, (evidence,))
 
     def restore(self) -> None:
-        """Restore the resource, and check that Teleport has it as before; nothing happens if the suite did not change it.
+        """Restore the resource, and check that Teleport has it as before.
+
+        Nothing happens if the suite did not change it, or if another user has restored it, so that its original is not kept
+        any more.
 
         The suite does not overwrite what another user has changed meanwhile: the condition that then remains affects only a
         service account of the suite.
@@ -90,7 +95,7 @@ class Rules:
             ProvisioningFailed: tctl refused, or the resource is not as before; says what Teleport has.
         """
         with self._lock:
-            if self._former is None:
+            if self._former is None or self._originals.is_gone(self._kept):
                 return
             present, _ = self._read()
             if self._narrowed is None or present == self._narrowed:

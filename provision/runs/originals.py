@@ -2,6 +2,10 @@
 
 Each is a ConfigMap in kube-system. It is there before the change and goes after the restoration, so that a run that was
 killed leaves what `conformance undo` needs. It never holds a secret: a change that would need to keep one is refused.
+
+The run itself restores from there too, and from nothing that it read or holds in memory: so it restores what was there right
+before its change, and nothing at all once another user has restored it. While an original is kept, nothing else may be kept
+of the same fields: what a change left there never becomes an original.
 """
 
 from __future__ import annotations
@@ -18,7 +22,16 @@ from facts.document import damaged, decoded, need
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import NAMESPACE
 from provision.objects import FIELD_MANAGER, RUN_LABEL, Document, Objects, config_map
-from provision.runs.fields import MISSING, Field, changed_fields, secrets_in
+from provision.runs.fields import (
+    MISSING,
+    Field,
+    Standing,
+    changed_fields,
+    patch_to,
+    restored,
+    secrets_in,
+    standing,
+)
 
 ORIGINAL_LABEL = "conformance.teleport-istio/original"
 """Label of every such ConfigMap."""
@@ -47,6 +60,7 @@ class Change:
         namespace: Namespace of the thing; empty for none.
         api_version: API version of a Kubernetes object.
         restart: DaemonSet in the same namespace that must be restarted once the fields are restored; empty for none.
+        teleport: Teleport cluster that has the thing, as `teleport_of` names it; empty for none.
     """
 
     system: System
@@ -56,9 +70,19 @@ class Change:
     namespace: str = ""
     api_version: str = ""
     restart: str = ""
+    teleport: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    def overlaps(self, other: Change) -> bool:
+        """Return True where both change a field of the same thing, or one a field of which the other is a part."""
+        if (self.system, self.kind, self.namespace, self.name) != (other.system, other.kind, other.namespace, other.name):
+            return False
+        if not (self.fields and other.fields):  # a change that changes nothing, perhaps because the other one is in force
+            return True
+        pairs = ((mine.path, its.path) for mine in self.fields for its in other.fields)
+        return any(mine[: len(its)] == its or its[: len(mine)] == mine for mine, its in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +124,13 @@ class Originals:
     """Keeps originals, and forgets them once they are restored.
 
     Args:
-        objects: Changes the cluster; its run is the one that makes the changes.
-        may_change: Called before each change; raises where the run no longer holds the cluster.
+        objects: Changes the cluster; its run is the one that makes the changes, and its fence stands before each.
     """
 
-    def __init__(self, objects: Objects, may_change: Callable[[], None] = lambda: None) -> None:
-        self._objects = objects
-        self._may_change = may_change
+    def __init__(self, objects: Objects) -> None:
+        self.may_change = objects.may_change
+        self._objects = objects.unfenced()
+        self._kept: dict[str, Change] = {}
 
     def before_patch(
         self, api_version: str, kind: str, name: str, change: Document, *, namespace: str = "", restart: str = ""
@@ -135,10 +159,11 @@ class Originals:
             The key to `forget` it by; empty where the change changes nothing.
 
         Raises:
-            ProvisioningFailed: A field holds a secret, the API server does not take the ConfigMap, or the run has lost its
-                hold on the cluster.
+            ProvisioningFailed: A field holds a secret, an earlier change of it is not restored, the API server does not take
+                the ConfigMap, or the run has lost its hold on the cluster.
             CouldNotTell: Whether the run holds it could not be determined.
         """
+        self._must_be_as_it_was(change)
         if not change.fields:
             return ""
         if secret := change.fields if change.kind == "Secret" else secrets_in(change.fields):
@@ -148,8 +173,8 @@ class Originals:
                 where=str(change),
                 remedy="keep the secret outside this object, as tbot does with the join method kubernetes",
             )
-        self._may_change()
-        body = json.dumps(_written(change), sort_keys=True)
+        self.may_change()
+        body = _body(change)
         key = f"conformance-{self._objects.run_id.lower()}-{hashlib.sha256(body.encode()).hexdigest()[:10]}"
         document = config_map(NAMESPACE, key, {_KEY: body})
         document["metadata"]["labels"] = {ORIGINAL_LABEL: "true"}
@@ -159,7 +184,49 @@ class Originals:
             with contextlib.suppress(ProvisioningFailed):
                 self.forget(key)
             raise
+        self._kept[key] = change
         return key
+
+    def _must_be_as_it_was(self, change: Change) -> None:
+        """Refuse to change what an earlier change has left: its original would be no original."""
+        for kept in self.all():
+            if isinstance(kept, Kept) and kept.change.overlaps(change):
+                raise ProvisioningFailed(
+                    expected="what the suite is about to change to be as it was before this run",
+                    seen=f"an earlier change of run {kept.run} that is not restored",
+                    where=str(change),
+                    remedy="end this run, and restore it: conformance undo",
+                )
+
+    def restore(self, key: str) -> None:
+        """Restore the fields of a Kubernetes object from its original, and forget that; nothing happens for an empty key.
+
+        Nothing happens either where the original is not kept any more: another user has restored it since.
+
+        Raises:
+            ProvisioningFailed: The API server refuses, or does not answer; harmless to try again.
+            CouldNotTell: Another user has changed a field since, or the original; it stays kept, and nothing is changed.
+        """
+        found = self._found().get(key)
+        if found is None:
+            return
+        change = self._kept[key]
+        # Who may write there must not make this run change something else.
+        if (found.get("data") or {}).get(_KEY) != _body(change):
+            raise _not_restored(f"ConfigMap {NAMESPACE}/{key}", "another user has changed the original", key)
+        restore_fields(self._objects, change, lambda now: _must_be_ours(change, now, key))
+        self.forget(key)
+
+    def fields(self, key: str) -> tuple[Field, ...]:
+        """Return the fields of a change of this run by its key; none for an empty key."""
+        return self._kept[key].fields if key else ()
+
+    def is_gone(self, key: str) -> bool:
+        """Return True where the API server says that an original is not kept any more: another user has restored it."""
+        try:
+            return bool(key) and key not in self._found()
+        except ProvisioningFailed:  # what was taken must be given back also where the API server does not answer
+            return False
 
     def forget(self, key: str) -> None:
         """Delete an original, because the thing is as it was; nothing happens for an empty key.
@@ -176,9 +243,59 @@ class Originals:
         Raises:
             ProvisioningFailed: The API server does not list them.
         """
-        found = self._objects.all_of("v1", "ConfigMap", namespace=NAMESPACE, label_selector=f"{ORIGINAL_LABEL}=true")
+        found = [*self._found().values()]
         found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
         return tuple(_kept(each) for each in found)
+
+    def _found(self) -> dict[str, dict[str, Any]]:
+        """Return the ConfigMaps of all originals by key; the role for disruptive runs may list them, and not get one."""
+        found = self._objects.all_of("v1", "ConfigMap", namespace=NAMESPACE, label_selector=f"{ORIGINAL_LABEL}=true")
+        return {str(each["metadata"]["name"]): each for each in found}
+
+
+def restore_fields(
+    objects: Objects, change: Change, must_be: Callable[[Mapping[str, Any]], None] = lambda _now: None
+) -> Mapping[str, Any]:
+    """Restore the fields of a Kubernetes object that are as the suite left them, and restart what reads them.
+
+    It is one patch of exactly the state that was looked at. A run may have been ended after it and before the restart.
+
+    Args:
+        objects: Changes the cluster.
+        change: The change of the object.
+        must_be: Raises where the object, as it is now, must not be restored.
+
+    Returns:
+        The object as it was looked at.
+
+    Raises:
+        ProvisioningFailed: There is no such object, or the API server refuses.
+    """
+    what = (change.api_version, change.kind, change.name)
+    now = objects.must_get(*what, namespace=change.namespace)
+    must_be(now)
+    if patch := patch_to(now, restored(now, change.fields)):
+        versioned = {**patch, "metadata": {"resourceVersion": now["metadata"]["resourceVersion"]}}
+        now = objects.patch(*what, versioned, namespace=change.namespace)
+    if change.restart and any(standing(field, now) is Standing.ORIGINAL for field in change.fields):
+        objects.restart("DaemonSet", change.restart, namespace=change.namespace)
+    return now
+
+
+def _must_be_ours(change: Change, now: Mapping[str, Any], key: str) -> None:
+    theirs = [str(field) for field in change.fields if standing(field, now) is Standing.OTHERS]
+    if theirs:
+        raise _not_restored(str(change), f"another user has changed {', '.join(theirs)} meanwhile", key)
+
+
+def _not_restored(where: str, seen: str, key: str) -> CouldNotTell:
+    there = f"configmap {key} -n {NAMESPACE}"
+    return CouldNotTell(
+        expected="what this run has changed to be as the run has left it",
+        seen=f"{seen}, so the suite did not restore it",
+        where=where,
+        remedy=f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}",
+    )
 
 
 def _kept(document: Mapping[str, Any]) -> Kept | Unreadable:
@@ -194,6 +311,10 @@ def _kept(document: Mapping[str, Any]) -> Kept | Unreadable:
         return Unreadable(key, run, str(error))
 
 
+def _body(change: Change) -> str:
+    return json.dumps(_written(change), sort_keys=True)
+
+
 def _written(change: Change) -> dict[str, Any]:
     return {
         "system": change.system.value,
@@ -202,6 +323,7 @@ def _written(change: Change) -> dict[str, Any]:
         "namespace": change.namespace,
         "apiVersion": change.api_version,
         "restart": change.restart,
+        "teleport": change.teleport,
         "fields": [
             {"path": list(f.path), "made": f.made}
             | ({} if f.was is MISSING else {"was": f.was})
@@ -224,6 +346,7 @@ def _read(document: Any, where: str) -> Change:
         need(document, "namespace", str, where),
         need(document, "apiVersion", str, where),
         need(document, "restart", str, where),
+        str(document.get("teleport", "")),  # earlier versions kept none
     )
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from facts.errors import ProvisioningFailed
 from facts.over_time.ca_rotation import ROLLBACK, STANDBY
-from facts.teleport.resources import NoSession
+from facts.teleport.resources import ClusterStatus, NoSession
 from observe.teleport.session import TeleportSession
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption import ca
 from provision.negative import rules
 from provision.objects import Conflict, Objects
-from provision.runs.fields import Standing, patch_to, restored, standing
-from provision.runs.originals import Change
+from provision.runs.fields import restored
+from provision.runs.originals import Change, restore_fields
 from provision.runs.permitted import must_be_permitted
 from settings import Names
 
@@ -41,14 +41,8 @@ class KubernetesFields:
         return now
 
     def restore(self, change: Change) -> None:
-        """Restore the fields in one patch of exactly the state that was looked at, and restart what reads them.
-
-        A run may have been killed after it restored them and before it restarted that.
-        """
-        eventually(f"{change} is restored", lambda: self._patch(change), self._pace)
-        now = self.now(change) or {}
-        if change.restart and any(standing(field, now) is Standing.ORIGINAL for field in change.fields):
-            self._objects.restart("DaemonSet", change.restart, namespace=change.namespace)
+        """Restore the fields that are as the run left them; retried where the object changes at that moment."""
+        eventually(f"{change} is restored", lambda: self._restore(change), self._pace)
 
     def after(self, change: Change) -> Mapping[str, Any] | None:
         """Return the object as it is after the restoration."""
@@ -61,14 +55,9 @@ class KubernetesFields:
         elif change.kind in ("DaemonSet", "Deployment"):
             self._objects.await_ready(change.kind, change.name, self._pace, namespace=change.namespace)
 
-    def _patch(self, change: Change) -> None:
-        now = self._objects.must_get(change.api_version, change.kind, change.name, namespace=change.namespace)
-        patch = patch_to(now, restored(now, change.fields))
-        if not patch:
-            return
-        versioned = {**patch, "metadata": {"resourceVersion": now["metadata"]["resourceVersion"]}}
+    def _restore(self, change: Change) -> None:
         try:
-            self._objects.patch(change.api_version, change.kind, change.name, versioned, namespace=change.namespace)
+            restore_fields(self._objects, change, lambda now: must_be_permitted(change, now, self._objects, self._names))
         except Conflict as error:
             raise NotYet(error.seen) from error
 
@@ -87,8 +76,17 @@ class InTeleport:
 
     def now(self, change: Change) -> Mapping[str, Any] | None:
         """Return the resource, or the state of the rotation, as it is now; None where the resource is gone."""
+        status = self._status()
+        # Another Teleport knows nothing of the change: there the resource is not gone, and no rotation has ended.
+        if not status.is_of(change.teleport):
+            raise ProvisioningFailed(
+                expected=f"an admin session at the Teleport that the run has changed, {change.teleport or 'without a name'}",
+                seen=f"one at {status.identity}",
+                where="tctl status",
+                remedy="give the --tctl of that Teleport",
+            )
         if change.kind == ca.KIND:
-            return {"phase": "under way" if self._phase() != STANDBY else STANDBY}
+            return {"phase": "under way" if status.spiffe_phase != STANDBY else STANDBY}
         return self._identity(change)
 
     def restore(self, change: Change) -> None:
@@ -98,7 +96,7 @@ class InTeleport:
             if now is not None and (wanted := restored(now, change.fields)) != now:
                 self._identities.replace(change.name, wanted)
             return
-        phase = self._phase()
+        phase = self._status().spiffe_phase
         if phase != STANDBY:
             words = f"tctl {' '.join(ca.ROTATE)} --phase="
             raise ProvisioningFailed(
@@ -122,7 +120,7 @@ class InTeleport:
             self._identities.must_be_changeable(now)
         return now
 
-    def _phase(self) -> str:
+    def _status(self) -> ClusterStatus:
         status = self._teleport().status()
         if isinstance(status, NoSession):
             raise ProvisioningFailed(
@@ -131,7 +129,7 @@ class InTeleport:
                 where="tctl status",
                 remedy="log in again with `tsh login`",
             )
-        return status.spiffe_phase
+        return status
 
 
 def _name_of_identity(change: Change) -> str:

@@ -37,7 +37,7 @@ def test_teleport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def address(**given: Any) -> TeleportAddress:
         options = {"cluster": "existing", "context": "staging", "cache": tmp_path, "teleport_proxy": "teleport.test:443"}
-        return already_there(settings.load(**options, **given), "run").teleport()
+        return already_there(settings.load(**options, **given), "run", lambda: None).teleport()
 
     ca = tmp_path / "ca.pem"
     assert address() == TeleportAddress("teleport.test:443")

@@ -63,6 +63,15 @@ class Objects:
         self.run_id = run_id
         self.awaited: list[str] = []
         self.restarted: list[str] = []
+        self.may_change: Callable[[], None] = lambda: None
+
+    def fenced(self, may_change: Callable[[], None]) -> Objects:
+        fenced = copy.copy(self)
+        fenced.may_change = may_change
+        return fenced
+
+    def unfenced(self) -> Objects:
+        return self.fenced(lambda: None)
 
     def apply(self, document: Mapping[str, Any]) -> dict[str, Any]:
         self.server.before("apply", document["kind"])
@@ -80,6 +89,7 @@ class Objects:
     def patch(
         self, _version: str, kind: str, name: str, change: Mapping[str, Any], *, namespace: str = ""
     ) -> dict[str, Any]:
+        self.may_change()
         self.server.before("patch", kind)
         now = self.must_get(_version, kind, name, namespace=namespace)
         wanted = change.get("metadata", {}).get("resourceVersion", now["metadata"]["resourceVersion"])
@@ -88,8 +98,14 @@ class Objects:
         return self._put("patch", merged(now, change))
 
     def restart(self, kind: str, name: str, *, namespace: str) -> None:
+        self.may_change()
         self.server.before("restart", kind)
+        self.server.changes.append(("restart", kind, name))
         self.restarted.append(f"{kind} {namespace}/{name}")
+
+    def replace_pod(self, name: str, *, namespace: str) -> None:
+        self.may_change()
+        self.delete("v1", "Pod", name, namespace=namespace)
 
     def get(self, _version: str, kind: str, name: str, *, namespace: str = "") -> dict[str, Any] | None:
         self.server.before("get", kind)

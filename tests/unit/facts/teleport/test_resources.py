@@ -11,6 +11,7 @@ from facts.errors import CouldNotTell
 from facts.teleport.resources import (
     BACKDATED,
     DEFAULT_MAXIMUM_TTL,
+    ClusterStatus,
     parse_bot,
     parse_bot_instances,
     parse_join_token,
@@ -67,6 +68,25 @@ def test_captured_status() -> None:
     status = parse_status(text("teleport/status.txt"))
     assert status.cluster_name == "teleport.conformance.test"
     assert (status.spiffe_rotation, status.spiffe_phase) == ("standby (never rotated)", "standby")
+
+
+def test_a_status_is_of_the_same_cluster_where_name_and_a_pin_are_the_same() -> None:
+    pins = [f"sha256:{digit * 64}" for digit in "123"]
+
+    def status(name: str, *pins: str) -> ClusterStatus:
+        return parse_status(f"Cluster: {name}\nVersion: 18.6.4\n" + (f"CA pins: {', '.join(pins)}\n" if pins else ""))
+
+    kept = status("example.org", *pins[:2])
+    assert kept.identity == f"example.org {pins[0]} {pins[1]}"
+    assert status("example.org", *pins[1:]).is_of(kept.identity), "a rotation of the host authority"
+    for other in (status("example.org", pins[2]), status("example.com", *pins), status("example.org")):
+        assert not other.is_of(kept.identity)
+        assert not kept.is_of(other.identity)
+    assert status("example.org").is_of("example.org")
+    assert not kept.is_of("")
+    pin = "sha256:7c1a3095c6be4478321f16a83d54bf2125fe8c060e43c5067066b99bab78b8d1"
+    for captured in ("status.15", "status-manual.17.7.1", "status.18.2.0"):
+        assert parse_status(text(f"teleport/real/{captured}.txt")).ca_pins == (pin,)
 
 
 def test_status_in_rotation_and_in_the_older_spelling() -> None:

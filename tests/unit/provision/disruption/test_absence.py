@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -14,47 +15,44 @@ from provision.disruption.absence import REQUIRED, Absence, kept_off
 from provision.runs.fields import restored
 from provision.runs.originals import Originals
 from tests.unit.judge import builders as make
-from tests.unit.provision.originals import Noted, nowhere
+from tests.unit.provision.cluster import ApiServer
+from tests.unit.provision.cluster import Objects as InMemory
+from tests.unit.provision.originals import changes_kept
 
 QUICK = Pace(timeout=0.05, interval=0.01)
 HERE = {"key": "metadata.name", "operator": "NotIn", "values": ["node-2"]}
 
 
-def merge(into: dict[str, Any], change: dict[str, Any]) -> None:
-    """Merge a patch as the API server does: maps by key, lists as a whole."""
-    for key, value in change.items():
-        if value is None:
-            into.pop(key, None)
-        elif isinstance(value, dict):
-            merge(into.setdefault(key, {}), value)
-        else:
-            into[key] = value
-
-
-class Objects:
+class Objects(InMemory):
     """A DaemonSet on two nodes, whose controller follows its affinity."""
 
     def __init__(self, affinity: dict[str, Any] | None = None) -> None:
+        super().__init__(ApiServer())
         template = {"spec": {"containers": [{"name": "tbot"}], **({"affinity": affinity} if affinity else {})}}
         strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
-        self.spec: dict[str, Any] = {
-            "selector": {"matchLabels": {"app": "tbot"}}, "template": template, "updateStrategy": strategy,
-        }  # fmt: skip
-        self.sound = copy.deepcopy(self.spec)
+        spec = {"selector": {"matchLabels": {"app": "tbot"}}, "template": template, "updateStrategy": strategy}
+        self.server.put({"kind": "DaemonSet", "metadata": {"name": "tbot", "namespace": "teleport-system"}, "spec": spec})
+        self.sound: dict[str, Any] = copy.deepcopy(spec)
         self.lingers = False
         self.strategies: list[str] = []
 
-    def get(self, _version: str, _kind: str, _name: str, *, namespace: str) -> dict[str, Any] | None:
-        assert namespace == "teleport-system"
-        return {"spec": copy.deepcopy(self.spec)} if self.spec else None
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec of the DaemonSet."""
+        spec: dict[str, Any] = self.server.of("DaemonSet", "tbot", "teleport-system")["spec"]
+        return spec
 
-    def patch(self, _version: str, _kind: str, name: str, change: dict[str, Any], *, namespace: str) -> None:
+    def patch(
+        self, _version: str, kind: str, name: str, change: Mapping[str, Any], *, namespace: str = ""
+    ) -> dict[str, Any]:
         assert (name, namespace) == ("tbot", "teleport-system")
         if "template" in change["spec"]:
             self.strategies.append(self.spec["updateStrategy"]["type"])
-        merge(self.spec, change["spec"])
+        return super().patch(_version, kind, name, change, namespace=namespace)
 
-    def all_of(self, _version: str, _kind: str, *, namespace: str, label_selector: str) -> list[dict[str, Any]]:
+    def all_of(self, _version: str, kind: str, *, namespace: str = "", label_selector: str = "") -> list[dict[str, Any]]:
+        if kind != "Pod":
+            return super().all_of(_version, kind, namespace=namespace, label_selector=label_selector)
         assert (namespace, label_selector) == ("teleport-system", "app=tbot")
         affinity = self.spec["template"]["spec"].get("affinity") or {}
         terms = affinity.get("nodeAffinity", {}).get(REQUIRED, {}).get("nodeSelectorTerms", [])
@@ -80,8 +78,9 @@ def awaited(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[str]]:
     return found
 
 
-def tbot(objects: Objects, originals: Originals | None = None) -> Absence:
-    return Absence(cast("Any", objects), originals or nowhere(), cast("Any", Cluster()), make.tbot(), QUICK)
+def tbot(objects: Objects) -> Absence:
+    changed = cast("Any", objects)
+    return Absence(changed, Originals(changed), cast("Any", Cluster()), make.tbot(), QUICK)
 
 
 PODS: dict[str, Any] = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
@@ -107,13 +106,40 @@ def test_it_leaves_one_node_and_comes_back_as_it_was(affinity: dict[str, Any] | 
 
 @pytest.mark.parametrize("affinity", [None, PODS, PREFERRED, OTHERS], ids=["none", "of pods", "preferred", "required"])
 def test_what_is_kept_meanwhile_would_restore_it_too(affinity: dict[str, Any] | None) -> None:
-    objects, originals = Objects(affinity), Noted()
-    kept = tbot(objects, cast("Any", originals))
+    objects = Objects(affinity)
+    originals = Originals(cast("Any", objects))
+    kept = tbot(objects)
     kept.begin("node-2")
-    (change,) = originals.kept.values()
-    assert restored({"spec": objects.spec}, change.fields) == {"spec": objects.sound}
+    fields = [field for change in changes_kept(originals) for field in change.fields]
+    assert restored({"spec": objects.spec}, fields) == {"spec": objects.sound}
     kept.end()
-    assert originals.kept == {}
+    assert originals.all() == ()
+
+
+def test_what_another_user_has_restored_is_not_restored_again() -> None:
+    objects = Objects(OTHERS)
+    originals = Originals(cast("Any", objects))
+    kept = tbot(objects)
+    kept.begin("node-2")
+    for each in originals.all():
+        originals.forget(each.key)
+    theirs = {
+        "nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [{"key": "b", "operator": "Exists"}]}]}}
+    }
+    objects.spec["template"]["spec"]["affinity"] = theirs
+    objects.spec["updateStrategy"] = objects.sound["updateStrategy"]
+    objects.sound["template"]["spec"]["affinity"] = theirs
+    kept.end()
+    assert objects.spec == objects.sound
+
+
+def test_what_an_earlier_absence_left_is_no_original() -> None:
+    objects = Objects(OTHERS)
+    tbot(objects).begin("node-2")
+    before = copy.deepcopy(objects.spec)
+    with pytest.raises(ProvisioningFailed, match="an earlier change of run run-1 that is not restored"):
+        tbot(objects).begin("node-1")
+    assert objects.spec == before
 
 
 def test_a_node_is_left_out_of_each_term_of_an_affinity() -> None:
@@ -138,6 +164,6 @@ def test_one_that_does_not_leave_is_told_and_let_back() -> None:
 
 def test_without_a_daemon_set_nothing_is_changed() -> None:
     objects = Objects()
-    objects.spec = {}
+    objects.server.found.clear()
     with pytest.raises(ProvisioningFailed):
         tbot(objects).begin("node-2")

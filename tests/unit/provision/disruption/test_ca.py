@@ -19,10 +19,11 @@ from observe.command import CommandResult
 from observe.tools import no_admin_session
 from observe.wait import Pace
 from provision.disruption import ca
-from provision.disruption.ca import UNDER_WAY, Rotation
+from provision.disruption.ca import Rotation, under_way
+from provision.runs.originals import Originals
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN, authority, svid
-from tests.unit.provision.originals import Noted
+from tests.unit.provision.originals import changes_kept, nowhere
 
 BEFORE, AFTER = authority("before"), authority("after")
 NAMES = {BEFORE.sha256: "before", AFTER.sha256: "after"}
@@ -110,13 +111,13 @@ def recorder() -> KeptInMemory:
 
 
 @pytest.fixture
-def originals() -> Noted:
-    return Noted()
+def originals() -> Originals:
+    return nowhere()
 
 
 @pytest.fixture
-def rotation(teleport: Teleport, mesh: Mesh, recorder: KeptInMemory, originals: Noted) -> Rotation:
-    return Rotation(cast("Any", teleport), cast("Any", mesh), recorder, cast("Any", originals), QUICK)
+def rotation(teleport: Teleport, mesh: Mesh, recorder: KeptInMemory, originals: Originals) -> Rotation:
+    return Rotation(cast("Any", teleport), cast("Any", mesh), recorder, originals, QUICK)
 
 
 def test_it_begins_where_everybody_stands_by_the_present_authority(rotation: Rotation, teleport: Teleport) -> None:
@@ -161,13 +162,15 @@ def test_each_phase_is_told_by_whether_it_was_followed(
     ]
 
 
-def test_a_rotation_that_came_to_its_end_is_left_as_it_is(rotation: Rotation, teleport: Teleport, originals: Noted) -> None:
+def test_a_rotation_that_came_to_its_end_is_left_as_it_is(
+    rotation: Rotation, teleport: Teleport, originals: Originals
+) -> None:
     rotation.begin([])
     for phase in ("init", "update_clients", "update_servers", "standby"):
         rotation.enter(phase)
-        assert [*originals.kept.values()] == [UNDER_WAY]
+        assert changes_kept(originals) == [under_way(TRUST_DOMAIN)]
     assert rotation.end()
-    assert originals.kept == {}
+    assert originals.all() == ()
     assert teleport.asked == ["init", "update_clients", "update_servers", "standby"]
     assert not rotation.end()
 
@@ -194,7 +197,7 @@ def test_who_needs_nothing_new_does_not_hold_up_the_way_back(rotation: Rotation,
 
 
 def test_it_is_not_ended_while_a_proxy_needs_the_new_authority(
-    rotation: Rotation, teleport: Teleport, mesh: Mesh, originals: Noted
+    rotation: Rotation, teleport: Teleport, mesh: Mesh, originals: Originals
 ) -> None:
     rotation.begin([])
     for phase in ("init", "update_clients"):
@@ -207,10 +210,21 @@ def test_it_is_not_ended_while_a_proxy_needs_the_new_authority(
     assert "left in rollback" in left.value.remedy
     assert "tctl auth rotate --manual --type=spiffe --phase=standby" in left.value.remedy
     assert teleport.phase == "rollback"
-    assert [*originals.kept.values()] == [UNDER_WAY]
+    assert changes_kept(originals) == [under_way(TRUST_DOMAIN)]
     mesh.cut_off.clear()
     assert rotation.end()
     assert (teleport.phase, teleport.active) == ("standby", (BEFORE,))
+
+
+def test_a_rotation_that_another_user_has_ended_is_not_ended_again(
+    rotation: Rotation, teleport: Teleport, originals: Originals
+) -> None:
+    rotation.begin([])
+    rotation.enter("init")
+    (kept,) = originals.all()
+    originals.forget(kept.key)  # as `conformance undo` does once it is in standby
+    assert not rotation.end()
+    assert teleport.asked == ["init"]
 
 
 def test_a_pod_that_has_gone_meanwhile_holds_up_nothing(rotation: Rotation, mesh: Mesh) -> None:

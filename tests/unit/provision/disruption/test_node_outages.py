@@ -14,6 +14,7 @@ from provision.disruption.node_outages import NodeOutages
 from provision.disruption.outages import Outages
 from tests.unit.judge import builders as make
 from tests.unit.provision.disruption.test_outages import Cluster as Mesh
+from tests.unit.provision.originals import changes_kept
 
 NODE = make.NODE
 PROCESSES = ("11", "12")
@@ -25,11 +26,11 @@ class Cluster(Mesh):
     def __init__(self) -> None:
         super().__init__()
         self.recreates = True
-        self.deleted = 0
 
-    def delete(self, _version: str, kind: str, _name: str, *, namespace: str) -> None:
-        assert (kind, namespace) == ("Pod", "teleport-system")
-        self.deleted += 1
+    @property
+    def deleted(self) -> int:
+        """Number of pods of tbot that were deleted."""
+        return sum((verb, kind) == ("delete", "Pod") for verb, kind, _name in self.server.changes)
 
     def pods(self, namespace: str = "", selector: str = "") -> tuple[Pod, ...]:
         found = super().pods(namespace, selector)[:1]
@@ -52,6 +53,8 @@ class Machines:
         self.done.append(" ".join(argv[:2]) if argv[0] == "kill" else argv[0])
         return "755"
 
+    change = on_node
+
     def read(self, node: str, *argv: str) -> tuple[str, str]:
         self.on_node(node, *argv)
         return ("2" if argv[0] == "sh" else "1"), f"ev-{len(self.done)}"
@@ -70,12 +73,11 @@ def test_tbot_is_stopped_sent_away_and_killed_and_its_socket_is_seen() -> None:
     cluster, machines = Cluster(), Machines()
     with on(cluster, machines).without_tbot_beside_its_socket(NODE) as going:
         assert machines.done == ["kill -STOP", "kill -KILL", "stat"]
-        assert [each for each in cluster.originals.kept.values() if not isinstance(each, tuple)] == [
-            stopped(NODE, make.tbot().pods[NODE].containers[0].container_id)
-        ]
+        assert stopped(NODE, make.tbot().pods[NODE].containers[0].container_id) in changes_kept(cluster.originals)
+        assert len(cluster.originals.all()) == 2
     assert machines.done[-1] == "sh"  # a process that is still stopped continues
     assert cluster.selector == {}
-    assert cluster.originals.kept == {}
+    assert cluster.originals.all() == ()
     assert "ev-3" in going.outage.evidence
 
 
@@ -85,9 +87,9 @@ def test_another_directory_and_then_the_one_of_before() -> None:
         assert machines.done == ["stat", "mv", "sh"]
         assert relocation.inodes == ("1", "2")
         assert relocation.back is not None
-        assert [*cluster.originals.kept.values()] == [moved(NODE, "/run/spire/sockets")]
+        assert changes_kept(cluster.originals) == [moved(NODE, "/run/spire/sockets")]
     assert machines.done[3:] == ["sh"]
-    assert cluster.originals.kept == {}
+    assert cluster.originals.all() == ()
     assert cluster.deleted == 2
 
 

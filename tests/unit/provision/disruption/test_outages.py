@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,41 +15,53 @@ from facts.recorder import KeptInMemory
 from observe.wait import Pace
 from provision.disruption.machine_changes import paused
 from provision.disruption.machines import Machines, kind_cluster_of, machines_of
-from provision.disruption.outages import NOWHERE, Outages
+from provision.disruption.outages import NOWHERE, OngoingOutage, Outages
+from provision.runs.fields import MISSING
+from provision.runs.originals import Originals
 from tests.unit.judge import builders as make
-from tests.unit.provision.originals import Noted
+from tests.unit.provision.cluster import ApiServer, Objects
+from tests.unit.provision.originals import changes_kept
 
 POD = {"metadata": {"name": "would-be", "namespace": "run"}}
 
 
-class Cluster:
+class Cluster(Objects):
     """tbot on two nodes and one istiod, as objects to change and to look at."""
 
     def __init__(self) -> None:
-        self.generation = 1
-        self.selector: dict[str, str] = {}
-        self.replicas = 1
+        super().__init__(ApiServer())
         self.recorder = KeptInMemory()
-        self.done: list[str] = []
-        self.originals = Noted()
+        tbot = {"name": "tbot", "namespace": "teleport-system"}
+        self.server.put({"kind": "DaemonSet", "metadata": tbot, "spec": {"template": {"spec": {}}}})
+        self.server.put(
+            {"kind": "Deployment", "metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {"replicas": 1}}
+        )
+
+    @property
+    def originals(self) -> Originals:
+        return Originals(cast("Any", self))
+
+    @property
+    def generation(self) -> int:
+        """Counts the changes of tbot."""
+        return 1 + sum(kind == "DaemonSet" for _verb, kind, _name in self.server.changes)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The nodes that tbot may run on."""
+        spec: dict[str, Any] = self.server.of("DaemonSet", "tbot", "teleport-system")["spec"]["template"]["spec"]
+        return dict(spec.get("nodeSelector") or {})
+
+    @property
+    def replicas(self) -> int:
+        """Of istiod."""
+        return int(self.server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"])
 
     # To change.
 
-    def patch(self, _version: str, kind: str, name: str, change: Mapping[str, Any], *, namespace: str) -> None:
-        self.done.append(f"{kind} {namespace}/{name}")
-        if kind == "Deployment":
-            self.replicas = change["spec"]["replicas"]
-            return
-        wanted = change["spec"]["template"]["spec"]["nodeSelector"]
-        self.selector = {k: v for k, v in {**self.selector, **wanted}.items() if v is not None}
-        self.generation += 1
-
-    def restart(self, _kind: str, _name: str, *, namespace: str) -> None:
-        assert namespace == "teleport-system"
-        self.generation += 1
-
-    def await_ready(self, _kind: str, _name: str, _pace: Pace, *, namespace: str) -> None:
-        assert namespace
+    def scaled(self, replicas: int) -> None:
+        """Another user scales istiod."""
+        self.server.of("Deployment", "istiod", "istio-system")["spec"]["replicas"] = replicas
 
     def would_create(self, pod: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self.replicas:
@@ -75,6 +87,11 @@ class Cluster:
         return make.mesh().istiod
 
 
+def kept_fields(cluster: Cluster) -> list[tuple[str, Any, Any]]:
+    """What is kept: the thing, its field before the change, and after it."""
+    return [(str(change), field.was, field.ours) for change in changes_kept(cluster.originals) for field in change.fields]
+
+
 def outages(cluster: Cluster, machines: Any = None) -> Outages:
     return Outages(
         cast("Any", cluster),
@@ -91,12 +108,11 @@ def test_tbot_is_away_from_every_node_and_comes_back() -> None:
     cluster = Cluster()
     with outages(cluster).without_tbot() as going:
         assert cluster.pods("teleport-system", "app=tbot") == ()
-        changed = {"spec": {"template": {"spec": {"nodeSelector": NOWHERE}}}}
-        assert [*cluster.originals.kept.values()] == [("DaemonSet teleport-system/tbot", changed, "")]
+        assert kept_fields(cluster) == [("DaemonSet teleport-system/tbot", MISSING, "here")]
         with pytest.raises(LookupError, match="still down"):
             _ = going.outage
     assert cluster.selector == {}
-    assert cluster.originals.kept == {}
+    assert cluster.originals.all() == ()
     outage = going.outage
     assert outage.of == "tbot"
     assert outage.ordered <= outage.gone <= outage.recalled <= outage.back
@@ -136,44 +152,87 @@ def test_istiod_is_away_and_scaled_back_to_what_it_was() -> None:
     cluster = Cluster()
     with outages(cluster).without_istiod(POD):
         assert cluster.replicas == 0
-        changed = {"spec": {"replicas": 0}}
-        assert [*cluster.originals.kept.values()] == [("Deployment istio-system/istiod", changed, "")]
+        assert kept_fields(cluster) == [("Deployment istio-system/istiod", 1, 0)]
     assert cluster.replicas == make.mesh().istiod[0].desired
-    assert cluster.originals.kept == {}
+    assert cluster.originals.all() == ()
+
+
+def test_istiod_is_scaled_back_to_what_it_had_right_before_and_not_to_what_was_read_earlier() -> None:
+    cluster = Cluster()
+    taken = outages(cluster)
+    cluster.scaled(3)  # after the reading from which the outages were made
+    with taken.without_istiod(POD):
+        assert cluster.replicas == 0
+    assert cluster.replicas == 3
+
+
+def test_what_another_user_has_restored_is_not_restored_again() -> None:
+    cluster = Cluster()
+
+    def undone() -> None:
+        (kept,) = cluster.originals.all()
+        cluster.scaled(2)
+        cluster.originals.forget(kept.key)  # as `conformance undo` does, after which another run may have begun
+
+    with pytest.raises(CouldNotTell, match="istiod to stay down"), outages(cluster).without_istiod(POD):
+        undone()
+    assert cluster.replicas == 2
+
+
+def test_what_an_earlier_change_left_is_no_original() -> None:
+    cluster = Cluster()
+
+    def never(verb: str, kind: str) -> None:
+        if verb == "patch":
+            raise ProvisioningFailed(expected="", seen="forbidden", where=kind, remedy="")
+
+    takes: list[Callable[[], AbstractContextManager[OngoingOutage]]] = [
+        lambda: outages(cluster).without_istiod(POD),
+        lambda: outages(cluster).without_tbot(),
+    ]
+    for take in takes:
+        with pytest.raises(CouldNotTell, match="restore it by hand"), take():
+            cluster.server.before = never
+        cluster.server.before = lambda _verb, _kind: None
+        kept = kept_fields(cluster)
+        with pytest.raises(ProvisioningFailed, match="an earlier change of run run-1 that is not restored"), take():
+            pass
+        assert kept_fields(cluster) == kept, "as it was before the first of them"
+    assert kept == [("Deployment istio-system/istiod", 1, 0), ("DaemonSet teleport-system/tbot", MISSING, "here")]
 
 
 def test_who_comes_back_too_early_was_not_away() -> None:
     cluster = Cluster()
     with pytest.raises(CouldNotTell, match="istiod to stay down"), outages(cluster).without_istiod(POD):
-        cluster.replicas = 1
+        cluster.scaled(1)
     with pytest.raises(CouldNotTell, match="tbot to stay down"), outages(cluster).without_tbot():
-        cluster.selector = {}
+        del cluster.server.of("DaemonSet", "tbot", "teleport-system")["spec"]["template"]["spec"]["nodeSelector"]
 
 
 def test_what_the_api_server_does_not_take_at_once_is_put_back_all_the_same() -> None:
     cluster = Cluster()
-    patch, refused = cluster.patch, iter([True])
+    refused = iter([True])
 
-    def once(*words: Any, namespace: str) -> None:
-        if next(refused, False):
+    def once(verb: str, _kind: str) -> None:
+        if verb == "patch" and next(refused, False):
             raise ProvisioningFailed(expected="", seen="timeout", where="the API server", remedy="")
-        patch(*words, namespace=namespace)
 
     with outages(cluster).without_tbot():
-        cluster.patch = once  # type: ignore[assignment,method-assign]
+        cluster.server.before = once
     assert cluster.selector == {}
 
 
 def test_what_cannot_be_put_back_is_said_with_the_command_that_does() -> None:
     cluster = Cluster()
 
-    def never(*_words: Any, namespace: str) -> None:
-        raise ProvisioningFailed(expected="", seen="forbidden", where=namespace, remedy="")
+    def never(verb: str, kind: str) -> None:
+        if verb == "patch":
+            raise ProvisioningFailed(expected="", seen="forbidden", where=kind, remedy="")
 
     by_hand = "kubectl scale deployment istiod -n istio-system --replicas 1"
     with pytest.raises(CouldNotTell, match=by_hand), outages(cluster).without_istiod(POD):
-        cluster.patch = never  # type: ignore[assignment,method-assign]
-    assert cluster.originals.kept, "a later run, or a person, can still restore it"
+        cluster.server.before = never
+    assert cluster.originals.all(), "a later run, or a person, can still restore it"
 
 
 class Docker:
@@ -200,8 +259,8 @@ def test_teleport_stands_still_and_goes_on() -> None:
     docker, cluster = Docker(), Cluster()
     with outages(cluster, docker).without_teleport() as going:
         assert docker.words == "paused"
-        assert [*cluster.originals.kept.values()] == [paused("teleport")]
-    assert cluster.originals.kept == {}
+        assert changes_kept(cluster.originals) == [paused("teleport")]
+    assert cluster.originals.all() == ()
     assert going.outage.evidence == ("ev-paused", "ev-running")
     with pytest.raises(KeyboardInterrupt), outages(Cluster(), docker).without_teleport():
         raise KeyboardInterrupt

@@ -34,6 +34,10 @@ IDENTITY: dict[str, Any] = {
 NOT_REFUSED = {"attribute": "workload.kubernetes.service_account", "not_eq": {"value": "refused-1"}}
 
 
+STATUS = f"Cluster: teleport.example.com\nVersion: 18.6.4\nCA pins: sha256:{'5' * 64}\n"
+IDENTITY_OF_TELEPORT = f"teleport.example.com sha256:{'5' * 64}"
+
+
 class Tctl:
     """A Teleport with one workload identity; `says` is the exit code of what changes it; it may forget it, or be gone."""
 
@@ -48,6 +52,8 @@ class Tctl:
         if self.gone:
             said = 'ERROR: workload_identity "istio-workloads" doesn\'t exist'
             return CommandResult(("tctl", *words), 1, "", said, datetime.now(UTC))
+        if words == ["status"]:
+            return CommandResult(("tctl", *words), 0, STATUS, "", datetime.now(UTC))
         if words[0] == "get":
             out = json.dumps([self.holds])
         elif self.says == 0 and not self.forgets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -12,9 +12,9 @@ from facts.recorder import KeptInMemory
 from provision.negative.rules import Rules, without
 from provision.objects import MAY_CHANGE_LABEL, RUN_LABEL
 from provision.runs.fields import MISSING
-from provision.runs.originals import Originals, System
-from tests.unit.provision.negative.doubles import IDENTITY, NOT_REFUSED, Tctl
-from tests.unit.provision.originals import Noted, nowhere
+from provision.runs.originals import System
+from tests.unit.provision.negative.doubles import IDENTITY, IDENTITY_OF_TELEPORT, NOT_REFUSED, Tctl
+from tests.unit.provision.originals import changes_kept, nowhere
 
 
 def with_rules(*allow: dict[str, Any]) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def test_rules_are_put_back_to_the_letter() -> None:
 
 
 def test_the_rules_are_kept_until_they_are_put_back() -> None:
-    tctl, originals = Tctl(), Noted()
-    rules = Rules(tctl, KeptInMemory(), cast("Any", originals))
+    tctl, originals = Tctl(), nowhere()
+    rules = Rules(tctl, KeptInMemory(), originals)
     rules.leave_out("istio-workloads", "refused-1")
-    (change,) = originals.kept.values()
+    (change,) = changes_kept(originals)
     (field,) = change.fields
     assert (change.system, str(change), str(field)) == (
         System.TELEPORT,
@@ -66,21 +66,21 @@ def test_the_rules_are_kept_until_they_are_put_back() -> None:
         "spec.rules.allow",
     )
     assert (field.was, field.ours) == (MISSING, [{"conditions": [NOT_REFUSED]}])
+    assert change.teleport == IDENTITY_OF_TELEPORT
     tctl.says = 1
     with pytest.raises(ProvisioningFailed):
         rules.restore()
-    assert originals.kept
+    assert originals.all()
     tctl.says = 0
     rules.restore()
-    assert originals.kept == {}
+    assert originals.all() == ()
 
 
 def test_rules_that_cannot_be_kept_are_not_changed() -> None:
     tctl = Tctl()
     tctl.holds = with_rules({"expression": 'password: "hunter2hunter2"'})
-    originals = Originals(cast("Any", None))
     with pytest.raises(ProvisioningFailed, match="holds a secret"):
-        Rules(tctl, KeptInMemory(), originals).leave_out("istio-workloads", "refused-1")
+        Rules(tctl, KeptInMemory(), nowhere()).leave_out("istio-workloads", "refused-1")
     assert tctl.holds == with_rules({"expression": 'password: "hunter2hunter2"'})
 
 

@@ -200,7 +200,7 @@ def test_a_run_that_lost_its_lease_between_two_renewals_changes_nothing_more_and
     first = claim(server, "run-1")
     first.take()
     ended: list[str] = []
-    originals = Originals(cast("Any", Objects(server, "run-1")), fence(first, ended.append))
+    originals = Originals(cast("Any", Objects(server, "run-1").fenced(fence(first, ended.append))))
     originals.forget(originals.keep(CHANGE))
     lose(server)
     with pytest.raises(HoldLost, match=f"saw {seen} at .* What to do: run again, alone"):

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from facts.errors import ProvisioningFailed
+from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import NAMESPACE
 from provision.objects import RUN_LABEL
 from provision.runs.fields import MISSING, Field
@@ -109,6 +109,53 @@ def test_what_the_suite_did_not_write_is_no_original(server: ApiServer, original
     (unreadable,) = originals.all()
     assert isinstance(unreadable, Unreadable)
     assert "was written by kubectl, not by the suite" in unreadable.why
+
+
+def test_a_run_restores_from_the_original_and_only_what_it_has_written_there(
+    server: ApiServer, originals: Originals
+) -> None:
+    where = {"namespace": "teleport-system"}
+    key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, **where)
+    objects = Objects(server, "Run-1")
+    objects.patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, **where)
+    data = server.of("ConfigMap", key, NAMESPACE)["data"]
+    ours = data["change.json"]
+    data["change.json"] = ours.replace("RollingUpdate", "Evil")
+    with pytest.raises(CouldNotTell, match="another user has changed the original, so the suite did not restore it"):
+        originals.restore(key)
+    assert server.of("DaemonSet", "tbot", "teleport-system")["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    data["change.json"] = ours
+    originals.restore(key)
+    assert server.of("DaemonSet", "tbot", "teleport-system")["spec"] == TBOT["spec"]
+    assert originals.all() == ()
+    changes = [*server.changes]
+    originals.restore(key)
+    assert server.changes == changes, "another user has restored it since"
+
+
+def test_a_run_does_not_overwrite_what_another_user_has_changed(server: ApiServer, originals: Originals) -> None:
+    where = {"namespace": "teleport-system"}
+    key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, **where)
+    Objects(server).patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, **where)
+    server.of("DaemonSet", "tbot", "teleport-system")["spec"]["updateStrategy"]["type"] = "Theirs"
+    with pytest.raises(CouldNotTell, match=r"another user has changed spec\.updateStrategy\.type meanwhile") as refused:
+        originals.restore(key)
+    assert f"kubectl delete configmap {key} -n kube-system" in refused.value.remedy
+    assert originals.all()
+
+
+def test_an_original_is_gone_only_where_the_api_server_says_so(server: ApiServer, originals: Originals) -> None:
+    key = originals.before_patch("apps/v1", "DaemonSet", "tbot", ON_DELETE, namespace="teleport-system")
+    assert not originals.is_gone(key)
+
+    def away(_verb: str, _kind: str) -> None:
+        raise ProvisioningFailed(expected="", seen="no answer", where="", remedy="")
+
+    server.before = away
+    assert not originals.is_gone(key)
+    server.before = lambda _verb, _kind: None
+    originals.forget(key)
+    assert originals.is_gone(key)
 
 
 def test_an_original_that_another_user_has_damaged_is_no_guess(server: ApiServer, originals: Originals) -> None:

@@ -13,7 +13,7 @@ from facts.errors import BadInput, CouldNotTell, NotGiven, ProvisioningFailed
 from facts.kubernetes.leases import NAME, NAMESPACE, parse_lease
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
-from provision.disruption.ca import UNDER_WAY
+from provision.disruption.ca import under_way
 from provision.disruption.machine_changes import moved, paused, restarted, stopped
 from provision.disruption.restoring import OfMachines
 from provision.negative.rules import KIND, Rules, without
@@ -25,6 +25,7 @@ from provision.runs.restorers import InTeleport, KubernetesFields
 from provision.runs.undo import Line, State, exit_code, undo
 from settings import Names
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import TRUST_DOMAIN
 from tests.unit.provision.cluster import ApiServer, Objects
 from tests.unit.provision.negative.doubles import IDENTITY, Tctl
 from tests.unit.provision.originals import nowhere
@@ -323,23 +324,26 @@ def test_what_is_restored_and_not_in_force_yet_could_not_be_determined(server: A
 class Session:
     """A Teleport in a phase of a rotation."""
 
-    def __init__(self, phase: str) -> None:
+    def __init__(self, phase: str, **status: Any) -> None:
         self.phase = phase
+        self.others = status
 
     def status(self) -> Any:
         rotation = "standby" if self.phase == "standby" else f"in progress (mode: manual, phase: {self.phase})"
-        return make.status(spiffe_rotation=rotation)
+        return make.status(spiffe_rotation=rotation, **self.others)
 
 
-def in_teleport(tctl: Tctl, phase: str = "standby") -> InTeleport:
-    return InTeleport(Rules(tctl, KeptInMemory(), nowhere()), lambda: cast("Any", Session(phase)))
+def in_teleport(tctl: Tctl, phase: str = "standby", **status: Any) -> InTeleport:
+    return InTeleport(Rules(tctl, KeptInMemory(), nowhere()), lambda: cast("Any", Session(phase, **status)))
 
 
 def narrowed(server: ApiServer) -> dict[str, Any]:
     """The rules as a run that was killed has narrowed them, and their original in the cluster."""
     changed = without(IDENTITY, "refused-1")
     fields = changed_fields(IDENTITY, patch_to(IDENTITY, changed))
-    Originals(cast("Any", Objects(server, "run-1"))).keep(Change(System.TELEPORT, KIND, "istio-workloads", fields))
+    Originals(cast("Any", Objects(server, "run-1"))).keep(
+        Change(System.TELEPORT, KIND, "istio-workloads", fields, teleport=TRUST_DOMAIN)
+    )
     return changed
 
 
@@ -387,6 +391,30 @@ def test_a_change_of_an_identity_that_is_gone_is_gone_with_it(server: ApiServer)
     assert undoing(yes=False) == []
 
 
+@pytest.mark.parametrize(
+    "status",
+    [{"cluster_name": "another.example"}, {"ca_pins": ("sha256:5",)}],
+    ids=["another name", "the same name, another authority"],
+)
+@pytest.mark.parametrize("of", ["rules", "rotation"])
+def test_in_another_teleport_nothing_is_gone_and_the_original_stays(
+    server: ApiServer, status: dict[str, Any], of: str
+) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    if of == "rules":
+        narrowed(server)
+    else:
+        Originals(cast("Any", Objects(server, "run-1"))).keep(under_way(TRUST_DOMAIN))
+    tctl.gone = True
+    undoing.of[System.TELEPORT] = in_teleport(tctl, **status)
+    for yes in (False, True):
+        (line,) = undoing(yes=yes)
+        assert line.state is State.UNKNOWN
+        assert f"the Teleport that the run has changed, {TRUST_DOMAIN}" in line.text
+        assert "give the --tctl of that Teleport" in line.text
+    assert len(Originals(cast("Any", Objects(server))).all()) == 1
+
+
 def test_what_undo_cannot_look_at_is_told_with_the_way_past_it(server: ApiServer) -> None:
     narrowed(server)
     (kept,) = Originals(cast("Any", Objects(server))).all()
@@ -399,7 +427,7 @@ def test_what_undo_cannot_look_at_is_told_with_the_way_past_it(server: ApiServer
 
 @pytest.mark.parametrize(("phase", "state"), [("update_clients", State.LEFT), ("standby", State.DONE)])
 def test_a_rotation_is_named_until_a_person_has_ended_it(server: ApiServer, phase: str, state: State) -> None:
-    Originals(cast("Any", Objects(server, "run-1"))).keep(UNDER_WAY)
+    Originals(cast("Any", Objects(server, "run-1"))).keep(under_way(TRUST_DOMAIN))
     undoing = Undoing(server)
     undoing.of[System.TELEPORT] = in_teleport(Tctl(), phase)
     (line,) = undoing(yes=True)
@@ -408,7 +436,8 @@ def test_a_rotation_is_named_until_a_person_has_ended_it(server: ApiServer, phas
 
 
 def test_an_original_of_something_that_the_suite_never_changes_in_teleport_is_refused(server: ApiServer) -> None:
-    change = Change(System.TELEPORT, "user", "admin", changed_fields({}, {"spec": {"roles": ["editor"]}}))
+    fields = changed_fields({}, {"spec": {"roles": ["editor"]}})
+    change = Change(System.TELEPORT, "user", "admin", fields, teleport=TRUST_DOMAIN)
     Originals(cast("Any", Objects(server, "run-1"))).keep(change)
     undoing = Undoing(server)
     undoing.of[System.TELEPORT] = in_teleport(Tctl())
@@ -428,7 +457,7 @@ def test_only_rules_of_an_identity_whose_owner_agrees_are_restored(
     tctl.holds = theirs = {**IDENTITY, "metadata": {"name": "istio-workloads", "labels": labels}}
     now = value_at(theirs, path)
     Originals(cast("Any", Objects(server, "run-1"))).keep(
-        Change(System.TELEPORT, KIND, "istio-workloads", (Field(path, {"id": "/any"}, now),))
+        Change(System.TELEPORT, KIND, "istio-workloads", (Field(path, {"id": "/any"}, now),), teleport=TRUST_DOMAIN)
     )
     undoing.of[System.TELEPORT] = in_teleport(tctl)
     assert states(undoing(yes=True)) == [State.UNKNOWN]
