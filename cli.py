@@ -20,12 +20,12 @@ from facts.recorder import KeptInMemory
 from observe.kubernetes.needed import Role
 from provision.certifier import manifest
 from provision.clusters.sources import resolve, wants_bundle
-from provision.installing.install import Installer, remove
+from provision.installing.install import Installer
 from provision.installing.phases import PhaseRecord
 from provision.plan import Plan, planned
-from provision.runs.aftermath import removed, undone
+from provision.runs.aftermath import cluster_removed, removed, undone
 from provision.runs.undo import Line, State, exit_code
-from provision.target import holding
+from provision.target import claim_of
 from reporting.collecting.endings import told
 from reporting.collecting.interruptions import as_ctrl_c
 from reporting.features.gherkin_files import feature_paths, read_feature
@@ -67,15 +67,22 @@ def up(
     nodes: Annotated[int | None, typer.Option(help="Nodes of the cluster.")] = None,
     install: Annotated[str | None, typer.Option(help="Manifests to install: recommended or as-guide.")] = None,
     repair: Annotated[str | None, typer.Option(help="Defects of the guide to repair, separated by commas.")] = None,
+    wait_for_run: Annotated[float | None, typer.Option(help="Seconds to wait for a run that holds the cluster.")] = None,
 ) -> None:
     """Create a kind cluster with Istio, Teleport and tbot, and keep it."""
     settings = load(
-        kind_name=kind_name, source=source, istio=istio, nodes=nodes, install=install, repairs=repair, keep=True, reuse=True
-    )
-    installer = Installer(settings, recorder, f"up-{secrets.token_hex(3)}", on_phase=_tell)
+        kind_name=kind_name, source=source, istio=istio, nodes=nodes, install=install, repairs=repair,
+        wait_for_run=wait_for_run, keep=True, reuse=True,
+    )  # fmt: skip
+    run_id = f"up-{secrets.token_hex(3)}"
+    claim = claim_of(settings, run_id, console.print)
+    installer = Installer(settings, recorder, run_id, on_phase=_tell, claim=claim)
     console.print(f"{settings.kind_name}: {settings.nodes} nodes, images from {installer.sources.origin}")
-    with holding(settings, installer.run_id), installer:
+    with installer:
         authority = installer.installation().authority
+    if installer.lost:
+        _complain(installer.lost)
+        raise typer.Exit(6)
     trusted = "--teleport-insecure" if authority.insecure else f"--teleport-ca {authority.ca}" if authority.ca else ""
     words = ["pytest", "features/", "--reuse", "--kind-name", settings.kind_name, *installer.variant.options]
     console.print(f"\nThe cluster is up. Certify it with\n  {' '.join(words)}", soft_wrap=True)
@@ -112,7 +119,7 @@ def down(
         settings = load(cluster="existing", context=context, kubeconfig=kubeconfig, tctl=tctl)
         _tell_lines(removed(settings, run, yes=yes), "conformance down … --yes removes it")
     settings = load(kind_name=kind_name, source=source)
-    remove(settings, recorder)
+    cluster_removed(settings, recorder, console.print)
     console.print(f"{settings.kind_name} is gone")
 
 

@@ -220,10 +220,13 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
     """The judged install: made and removed by the suite, or an existing one."""
     collector = request.config.stash[COLLECTOR]
     run_id = collector.run_id
-    may_change = fence(request.config.stash[CLAIM], partial(collector.end, request.session))
+    claim = request.config.stash[CLAIM]
+    may_change = fence(claim, partial(collector.end, request.session))
     if settings.cluster == "existing":
         found = already_there(settings, run_id, may_change)
         yield found
+        if claim is not None and (wrong := claim.release()):
+            recorder.run_error(wrong)
         _await_departures(found, settings)
         return
 
@@ -232,7 +235,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         if not phase.ok and phase.message != STOPPED:
             recorder.run_error(f"provisioning of {phase.name} failed: {phase.message}")
 
-    with Installer(settings, recorder.for_the_run(), run_id, on_phase=ended) as installer:
+    with Installer(settings, recorder.for_the_run(), run_id, on_phase=ended, claim=claim) as installer:
         # One feature file brings up what it needs; more than one will need everything, so all of it starts at once.
         if len({item.path for item in request.session.items}) > 1:
             installer.begin(*PARTS)
@@ -240,6 +243,8 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         yield made
         if settings.keep or settings.reuse:
             _await_departures(made, settings)
+    if installer.lost:
+        recorder.run_error(installer.lost)
 
 
 def _await_departures(target: Target, settings: Settings) -> None:
@@ -254,19 +259,14 @@ def cluster(target: Target, settings: Settings, recorder: Store, pytestconfig: p
     recorder.note_unverified(opened.api.unverified)
     opened.api.must_answer()
     claim = pytestconfig.stash[CLAIM]
-    with _undisturbed(opened, recorder, ways_of(settings)) if claim is None else _held(claim, recorder):
+    if claim is None:
+        with _undisturbed(opened, recorder, ways_of(settings)):
+            yield opened
+    else:
+        if without := claim.take():  # the fixture `target` releases it, once nothing changes the cluster any more
+            recorder.run_error(without)
         yield opened
     opened.close()
-
-
-@contextlib.contextmanager
-def _held(claim: Claim, recorder: Store) -> Iterator[None]:
-    """Holds the cluster; what went wrong with that makes the run inconclusive."""
-    if without := claim.take():
-        recorder.run_error(without)
-    yield
-    if wrong := claim.release():
-        recorder.run_error(wrong)
 
 
 @contextlib.contextmanager

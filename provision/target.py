@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from provision.faults import Operator, Scene
 from provision.installing.install import Installer
 from provision.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
 from provision.objects import Objects
-from provision.runs.claim import WHERE, Claim, HoldLost, Ways
+from provision.runs.claim import Claim, HoldLost, Ways
 from provision.runs.originals import Originals
 from settings import Settings, Timeouts
 
@@ -220,38 +220,17 @@ def fence(claim: Claim | None, end: Callable[[str], None]) -> Callable[[], None]
 
 
 def take_if_there(claim: Claim, settings: Settings) -> None:
-    """Take the hold on a cluster that was there before the run; where it does not answer, nothing happens.
+    """Take the hold on a cluster that seems to have been there before the run, so that a refusal comes before anything else.
+
+    That is an early look, by the kubeconfig. Where the cluster does not answer, nothing happens: who changes it first (the
+    fixture `cluster`, or `Installer` for a kind cluster) takes the hold before that, and says then what does not answer.
 
     Raises:
         BadInput: Another run may change it, or an earlier one left something.
     """
     if is_there(settings):
-        with contextlib.suppress(ProvisioningFailed):  # what needs the cluster asks it again, and says so
+        with contextlib.suppress(ProvisioningFailed):
             claim.take()
-
-
-@contextlib.contextmanager
-def holding(settings: Settings, run_id: str) -> Iterator[None]:
-    """Hold a cluster that was there before, while the block changes it.
-
-    Raises:
-        BadInput: See `take_if_there`.
-        ProvisioningFailed: The hold was lost meanwhile, or cannot be released.
-    """
-    claim = claim_of(settings, run_id)
-    if claim is None:
-        yield
-        return
-    wrong = ""
-    try:
-        take_if_there(claim, settings)
-        yield
-    finally:
-        wrong = claim.release()
-    if wrong:
-        raise ProvisioningFailed(
-            expected="to hold the cluster until the end", seen=wrong, where=WHERE, remedy=ways_of(settings).undo
-        )
 
 
 def _address(authority: TeleportCluster) -> TeleportAddress:

@@ -123,21 +123,42 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
         Raises:
             ProvisioningFailed: kind failed, or the name is taken.
         """
-        self.kubeconfig_path.touch(mode=0o600)
-        self.kubeconfig_path.chmod(0o600)
-        if self.name in self._kind("get", "clusters", timeout=30).stdout.split():
-            if not reuse:
-                raise ProvisioningFailed(
-                    expected=f"no kind cluster called {self.name}",
-                    seen="there is one",
-                    where="kind get clusters",
-                    remedy=_taken(self.name),
-                )
-            self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=30)
-        else:
+        self._own_kubeconfig()
+        if not self.exists():
             self._create()
+        elif reuse:
+            self.take_up()
+        else:
+            raise ProvisioningFailed(
+                expected=f"no kind cluster called {self.name}",
+                seen="there is one",
+                where="kind get clusters",
+                remedy=_taken(self.name),
+            )
         # The cluster exists now, so this only opens pytest-kind's connection to it.
         super().create()
+
+    def exists(self) -> bool:
+        """Return True where kind knows a cluster of that name, also one whose kubeconfig is elsewhere or lost.
+
+        Raises:
+            ProvisioningFailed: kind failed.
+        """
+        return self.name in self._kind("get", "clusters", timeout=30).stdout.split()
+
+    def take_up(self) -> None:
+        """Write the kubeconfig of the cluster, which exists; nothing of it is changed.
+
+        Raises:
+            ProvisioningFailed: kind failed, as it does for half a cluster.
+        """
+        self._own_kubeconfig()
+        self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig_path, timeout=30)
+
+    def _own_kubeconfig(self) -> None:
+        """Make the file, if it is missing, and see that only its owner can read it."""
+        self.kubeconfig_path.touch(mode=0o600)
+        self.kubeconfig_path.chmod(0o600)
 
     def _create(self) -> None:
         patch = yaml.safe_load(self._sources.kind_patch.read_text()) if self._sources.kind_patch else {}

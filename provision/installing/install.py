@@ -11,7 +11,7 @@ from facts.document import decoded
 from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
 from facts.versions import parse_server_version
-from observe.wait import NotYet, eventually, not_yet
+from observe.wait import NotYet, Pace, eventually, not_yet
 from provision.clusters.directory import NameLock, directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
@@ -23,6 +23,7 @@ from provision.installing.variant import Variant, note_variant, variant_of
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, ISTIOD, TBOT, TBOT_NAMESPACE
 from provision.objects import Document, Lacks, Objects
 from provision.rollout import cannot_become_ready, daemonset_lacks
+from provision.runs.claim import Claim
 from provision.usable import must_be_installable
 from settings import Settings
 
@@ -70,7 +71,8 @@ class Installation:
 class Installer:
     """Brings up parts of an installation, each once, and removes everything that it made.
 
-    As a context manager it tears down at the end.
+    As a context manager it holds a cluster that was kept from its beginning, one that it makes as soon as that answers, and
+    tears down at the end.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Installer:
         run_id: str,
         *,
         on_phase: Callable[[PhaseRecord], None] = lambda _record: None,
+        claim: Claim | None = None,
     ) -> None:
         """Resolve images and binaries, without making anything yet.
 
@@ -88,6 +91,7 @@ class Installer:
             recorder: Records the output of commands, and evidence of failures.
             run_id: Id of this run: letters, digits and hyphens.
             on_phase: Called at the end of each phase, in the phase's thread.
+            claim: Hold on the cluster, which this takes and releases; None where nothing else can use the cluster.
 
         Raises:
             ProvisioningFailed: A binary or the bundle is missing, Docker does not answer, or the cache cannot be written.
@@ -99,6 +103,9 @@ class Installer:
         self.run_id = run_id
         self._settings = settings
         self._recorder = recorder
+        self._claim = claim
+        self.lost = ""
+        """After `tear_down`: what went wrong with the hold, as a sentence; empty if this run had it until then."""
         # The guide does not mention the Gateway API.
         self._definitions = None if self.variant.as_guide else self.sources.gateway_api
         self._patience = settings.patience
@@ -117,7 +124,7 @@ class Installer:
         self._resources: Resources | None = None
         self._not_ready: dict[str, str] = {}
         self._phases = Phases(
-            self._checking_docker(
+            self._surrounded(
                 Part("cluster", self._make_cluster),
                 Part("nodes", self._await_nodes, needs=("cluster",)),
                 Part("gateway-api", self._introduce_gateway_api, needs=("cluster",)),
@@ -200,6 +207,7 @@ class Installer:
         expected, remedy = f"to remove kind cluster {name} and its Teleport", f"conformance down --kind-name {name}"
         try:
             self._phases.stop()
+            self._let_go()  # not earlier: a phase that was under way has changed the cluster until now
             if not self._keep or self._has_half_a_cluster():
                 self._remove()
         except ConformanceError as error:
@@ -209,7 +217,12 @@ class Installer:
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"expected {expected}; saw another interruption. What to do: {remedy}") from error
         finally:
+            self._let_go()  # where something has interrupted the rest; otherwise nothing happens
             self._lock.release()
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            self.lost = self.lost or self._claim.release()
 
     def _remove(self) -> None:
         """Remove what was made; the files last, because they name what else there is to remove."""
@@ -229,17 +242,37 @@ class Installer:
         return self.kind.made_here and not any(phase.name == "cluster" and phase.ok for phase in self.timeline)
 
     def __enter__(self) -> Installer:
+        """Hold a cluster that was kept, before any phase changes it or its Teleport.
+
+        Raises:
+            BadInput: Another run holds it, or an earlier one left something.
+            ProvisioningFailed: kind, or its API server, does not answer.
+            CouldNotTell: Its API server was not ready in time.
+        """
+        try:
+            if self._claim is not None and self._settings.reuse and self.kind.exists():
+                self.kind.take_up()
+                self._await_api(Pace(self._patience.nodes_ready))
+                self._claim.take()
+        except BaseException:
+            self.tear_down()
+            raise
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.tear_down()
 
-    def _checking_docker(self, *phases: Part) -> list[Part]:
-        """Return phases that check Docker first when they fail, because an absent Docker explains the rest."""
+    def _surrounded(self, *phases: Part) -> list[Part]:
+        """Return phases that begin only while the run holds the cluster, where it has taken it.
 
-        def checking(act: Callable[[], str | None]) -> Callable[[], str | None]:
+        When they fail, they check Docker first, because an absent Docker explains the rest.
+        """
+
+        def surrounded(act: Callable[[], str | None]) -> Callable[[], str | None]:
             def acting() -> str | None:
                 try:
+                    if self._claim is not None and self._claim.is_taken:
+                        self._claim.must_hold()
                     return act()
                 except ConformanceError:
                     teleport.docker_must_answer()
@@ -247,15 +280,19 @@ class Installer:
 
             return acting
 
-        return [replace(phase, act=checking(phase.act)) for phase in phases]
+        return [replace(phase, act=surrounded(phase.act)) for phase in phases]
 
     def _make_cluster(self) -> None:
         self.kind.make(reuse=self._settings.reuse)
         note_variant(self._directory, self.variant)
-        pace = self._phases.pace(self._patience.nodes_ready)
-        eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
+        self._await_api(self._phases.pace(self._patience.nodes_ready))
+        if self._claim is not None:  # nothing happens where it holds a kept cluster already
+            self._claim.take()
         if self._keep:  # other runs may use it from now on; this one will not remove it
             self._lock.release()
+
+    def _await_api(self, pace: Pace) -> None:
+        eventually("the API server is ready", self._look_at_api, pace, remedy="docker logs of the control plane's node")
 
     def _look_at_api(self) -> None:
         with not_yet(ProvisioningFailed):
@@ -421,10 +458,18 @@ class Installer:
             collect.keep_state(_NAMESPACES[phase], self.objects, self._recorder)
 
 
+def kind_of(settings: Settings, recorder: Recorder) -> Kind:
+    """Return the kind cluster of the settings, without making it."""
+    return Kind(
+        settings.kind_name, directory_of(settings), resolve(settings), recorder,
+        nodes=settings.nodes, timeout=settings.patience.cluster_up,
+    )  # fmt: skip
+
+
 def remove(settings: Settings, recorder: Recorder) -> None:
     """Remove a kept kind cluster by its name, with its Teleport and its files; nothing happens if there is none.
 
-    In an existing Teleport, remove the resources that the suite made there for the cluster.
+    In an existing Teleport, remove the resources that the suite made there for the cluster. The caller holds the cluster.
 
     Raises:
         ProvisioningFailed: Something could not be removed; the rest was removed.
@@ -440,10 +485,7 @@ def remove(settings: Settings, recorder: Recorder) -> None:
 
 
 def _remove_all(settings: Settings, directory: Path, recorder: Recorder) -> None:
-    kind = Kind(
-        settings.kind_name, directory, resolve(settings), recorder,
-        nodes=settings.nodes, timeout=settings.patience.cluster_up,
-    )  # fmt: skip
+    kind = kind_of(settings, recorder)
 
     def remove_resources() -> None:
         existing = teleport.noted_existing(directory, command_timeout=settings.patience.command)

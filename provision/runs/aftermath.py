@@ -1,21 +1,28 @@
-"""What `conformance undo` and `conformance down --context` do, put together from the settings."""
+"""What `conformance undo` and `conformance down` do, put together from the settings."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import ExitStack
 
+from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.kubernetes.leases import DURATION
 from facts.recorder import Recorder
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.session import TeleportSession
 from observe.teleport.tbot import read_tbot
 from observe.tools import no_admin_session
-from observe.wait import Pace
+from observe.wait import NotYet, Pace, eventually
+from provision.clusters.directory import directory_of, make_directory
+from provision.clusters.kind import Kind
 from provision.disruption.machines import machines_of
 from provision.disruption.node_outages import NodeOutages
 from provision.disruption.outages import Outages
 from provision.disruption.restoring import OfMachines
+from provision.installing.install import kind_of, remove
+from provision.installing.teleport import docker_must_answer
 from provision.negative.rules import Rules
 from provision.objects import Objects
 from provision.runs import leftovers
@@ -65,6 +72,59 @@ def removed(settings: Settings, run: str, *, yes: bool) -> list[Line]:
     # It restores nothing and disturbs nobody's readings: it counts as no disruptive run.
     claim = Claim(objects, may="namespaced", ways=ways)
     return leftovers.down(objects, tctl_of(settings), run, ways.undo, pace, claim=claim)
+
+
+def cluster_removed(settings: Settings, recorder: Recorder, say: Callable[[str], None]) -> None:
+    """Remove a kept kind cluster, with its Teleport and its files, while holding it; nothing happens if there is none.
+
+    Args:
+        settings: Settings with ``cluster = kind``.
+        recorder: Records the output of commands.
+        say: Tells the user what it waits for.
+
+    Raises:
+        BadInput: A run holds the cluster, or another process makes or removes it.
+        ProvisioningFailed: Docker does not answer, or something could not be removed; the rest was removed.
+        CouldNotTell: The Lease cannot be read.
+    """
+    docker_must_answer()
+    kind = kind_of(settings, recorder)
+    claim = Claim(objects_of(settings, f"down-{secrets.token_hex(3)}"), may="namespaced", ways=ways_of(settings))
+    try:
+        if kind.exists():
+            _take_over(claim, kind, settings, say)
+        remove(settings, recorder)
+    except BaseException:
+        claim.release()
+        raise
+    claim.abandon()
+
+
+def _take_over(claim: Claim, kind: Kind, settings: Settings, say: Callable[[str], None]) -> None:
+    """Take the hold on a kind cluster that is about to go, unless nothing answers in it."""
+    make_directory(directory_of(settings))
+    try:
+        kind.take_up()
+    except ProvisioningFailed:  # half a cluster: it has no kubeconfig, so no run can be using it
+        return
+    told = False
+
+    def look() -> None:
+        nonlocal told
+        try:
+            claim.take_over()
+        except ProvisioningFailed as error:
+            if not told:
+                say(f"waiting up to {DURATION} s for the API server of {settings.kind_name}: {error.seen}")
+            told = True
+            raise NotYet(error.seen) from error
+
+    try:
+        eventually("the API server says whether a run holds the cluster", look, Pace(DURATION, 1))
+    except CouldNotTell as silent:
+        # A node that a run restarts is back earlier; and no run has renewed its Lease in that time.
+        if not isinstance(silent.__cause__, NotYet):
+            raise
 
 
 class _Restorers:

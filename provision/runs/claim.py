@@ -139,6 +139,11 @@ class Claim:
         self._renew()
         return ""
 
+    @property
+    def is_taken(self) -> bool:
+        """True once this run has taken the Lease; it may have lost it since."""
+        return self._renewing is not None
+
     def _renew(self) -> None:
         self._renewing = threading.Thread(target=self._renew_until_released, name="lease", daemon=True)
         self._renewing.start()
@@ -216,6 +221,11 @@ class Claim:
         except (CouldNotTell, ProvisioningFailed) as error:
             return f"expected to release {WHERE}; saw {error.seen}. {WHAT_TO_DO}: {self._ways.undo}"
         return str(self._lost or "")
+
+    def abandon(self) -> None:
+        """Stop renewing a Lease that went with its cluster."""
+        self._released.set()
+        self._maybe_taken = False
 
     def _without(self, error: Forbidden) -> str:
         """Return why a run goes on without the Lease, or refuse it."""
