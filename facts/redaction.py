@@ -37,6 +37,22 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _JWK_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k", "oth")
 
 
+def is_too_deep(value: Any) -> bool:
+    """Return True where a decoded document has more than `DEEPEST` levels, whoever wrote it."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [part for each in level for part in _parts(each)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Redacted:
     """Text without secrets.
@@ -132,7 +148,7 @@ class Hiding:
     def document(self, value: Any, depth: int = 0) -> Any:
         """A document of which no parser says what to keep: each text by itself, under the name that it has there."""
         if depth > DEEPEST:
-            return self.whole(str(value))
+            return self.whole("")  # not its text, which costs a level of Python's stack for each of its own
         if isinstance(value, list):
             if all(isinstance(each, str) for each in value):
                 return self.words(value)

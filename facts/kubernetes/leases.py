@@ -31,6 +31,9 @@ LAST_DISRUPTIVE = f"{_PREFIX}last-disruptive-run"
 
 DISRUPTIVE = "disruptive"
 
+_DIGITS = 10
+"""More digits than the number of runs ever has: what others write there may be any text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease(Declared):
@@ -73,7 +76,7 @@ class Lease(Declared):
     def disruptive_runs(self) -> int:
         """Number of disruptive runs that have ever taken it."""
         count = self.annotations.get(DISRUPTIVE_RUNS, "")
-        return int(count) if count.isdecimal() else 0
+        return int(count) if count.isdecimal() and len(count) < _DIGITS else 0
 
     @property
     def holder(self) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from facts.document import damaged, decoded, need
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import NAMESPACE
+from facts.redaction import is_too_deep
 from provision.objects import FIELD_MANAGER, RUN_LABEL, Document, Objects, config_map
 from provision.runs.fields import (
     MISSING,
@@ -334,6 +335,8 @@ def _written(change: Change) -> dict[str, Any]:
 
 
 def _read(document: Any, where: str) -> Change:
+    if is_too_deep(document):
+        raise damaged("a document as flat as any of an API", "one that is nested too deeply", where)
     fields: Sequence[Any] = need(document, "fields", list, where)
     system: str = need(document, "system", str, where)
     if system not in {each.value for each in System}:

@@ -15,7 +15,7 @@ from typing import Any
 
 from facts.document import decoded
 from facts.masks import as_json
-from facts.redaction import redact
+from facts.redaction import is_too_deep, redact
 from reporting.model import Report
 from reporting.writing.document import from_plain, to_plain
 
@@ -62,13 +62,13 @@ def _clean_body(body: str, named: Collection[str]) -> tuple[str, int]:
     """A body without secrets, and their number.
 
     A document was looked through text by text when it was read, and is so again: where two of its texts meet they may look
-    like a secret that neither holds. A body may also have a document on each line.
+    like a secret that neither holds. A body may also have a document on each line, such as a log that a workload writes.
     """
-    if isinstance(document := decoded(body), Mapping | list):
+    if _is_document(document := decoded(body)):
         return _clean_document(document, body, named)
     clean, count = [], 0
     lines = ((line, decoded(line)) for line in body.split("\n"))
-    for is_document, group in groupby(lines, lambda line: isinstance(line[1], Mapping | list)):
+    for is_document, group in groupby(lines, lambda line: _is_document(line[1])):
         if is_document:
             found = [_clean_document(document, line, named) for line, document in group]
         else:
@@ -77,6 +77,11 @@ def _clean_body(body: str, named: Collection[str]) -> tuple[str, int]:
         clean += [text for text, _number in found]
         count += sum(number for _text, number in found)
     return "\n".join(clean), count
+
+
+def _is_document(value: Any) -> bool:
+    """Return True for a document that is looked through text by text; one that is deeper than any API's is a text."""
+    return isinstance(value, Mapping | list) and not is_too_deep(value)
 
 
 def _clean_document(document: Any, written: str, named: Collection[str]) -> tuple[str, int]:

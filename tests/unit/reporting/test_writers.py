@@ -350,6 +350,17 @@ class TestLastLook:
 
         assert (looked.run_errors, bodies[TWO.id]) == (report().run_errors, body)
 
+    @pytest.mark.parametrize("depth", [99, 100, 900, 100_000])
+    def test_no_depth_of_what_a_workload_writes_ends_the_last_look(self, depth: int) -> None:
+        (token,) = (canary for canary in CANARIES if canary.form == "JWT")
+        nested = "[" * depth + f'"{token.text}"' + "]" * depth
+        for body in (nested, f"a line of a log\n{nested}\n"):
+            looked, bodies = last_look(report(), {**BODIES, TWO.id: body})
+
+            assert left_in(bodies[TWO.id], token) == ()
+            assert bodies[TWO.id].startswith(body[:16])
+            assert looked.evidence[1].redactions == 1
+
     def test_a_secret_in_a_document_is_taken_out_by_itself(self) -> None:
         (token,) = (canary for canary in CANARIES if canary.form == "JWT")
         document = as_json({"kept": 'a "quote"', token.text: [{"deep": f"is {token.text}"}]})

@@ -61,6 +61,7 @@ def test_a_released_lease_has_no_holder() -> None:
     free = lease(count="many")
     assert (free.is_held, free.may_disrupt, free.disruptive_runs, free.session) == (False, False, 0, "")
     assert not free.is_stale(RENEWED)
+    assert lease(count="9" * 5000).disruptive_runs == 0, "no number of runs, whoever wrote it"
 
 
 def test_a_lease_is_stale_when_it_was_not_renewed_in_time() -> None:

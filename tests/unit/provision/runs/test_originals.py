@@ -87,8 +87,9 @@ def test_a_change_whose_original_would_hold_a_secret_is_refused(
         ({"fields": [{"path": "a", "made": 0}]}, "the field path"),
         ({"fields": [{"path": [], "made": 0}]}, "the field path to be a list of keys"),
         ({"fields": ["a"]}, "the field path"),
+        ({"fields": [{"path": ["a"], "made": 0, "was": json.loads("[" * 900 + "]" * 900)}]}, "nested too deeply"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_an_original_that_this_version_cannot_read_hides_no_other(
     server: ApiServer, originals: Originals, damage: dict[str, Any], told: str
