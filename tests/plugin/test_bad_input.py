@@ -64,6 +64,7 @@ class Suite:
             program.write_text("#!/bin/sh\nexit 1\n")
             program.chmod(0o755)
         self.kubeconfig = directory / "kubeconfig"
+        self.patience = 60
 
     def context(self, name: str, server: str, **cluster: object) -> None:
         """Writes a kubeconfig with one context, and no current one."""
@@ -95,7 +96,7 @@ class Suite:
         began = time.monotonic()
         done = subprocess.run(
             command, cwd=self.directory, env=kept | nothing | environment,
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=self.patience, check=False,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout + done.stderr, time.monotonic() - began, self.directory / "reports")
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from facts.kubernetes.leases import BY, MAY, SESSION, parse_lease
+from observe.wait import NotYet, Pace, eventually
 from tests.plugin.test_bad_input import Suite, suite
 from tests.unit.observe.api_server import CONTEXT, ApiServer, running
 from tests.unit.provision.lease import LEASE, with_a_lease
@@ -32,6 +38,15 @@ def known(server: ApiServer, suite: Suite) -> None:
     server.know(leases, ("v1", "configmaps", "ConfigMap"), ("v1", "namespaces", "Namespace"))
 
 
+def with_kinds_and_nothing_else(server: ApiServer, suite: Suite) -> None:
+    """An API server with a Lease that can be changed, without originals and without namespaces of runs."""
+    known(server, suite)
+    empty = {"kind": "List", "items": []}
+    server.answer("GET /api/v1/namespaces/kube-system/configmaps", empty)
+    server.answer("GET /api/v1/namespaces", empty)
+    server.answer(f"PATCH {LEASE}", {})
+
+
 def lease(renewed: datetime, may: str = "disruptive") -> dict[str, Any]:
     annotations = {SESSION: "abc", BY: "amy@laptop", MAY: may}
     spec = {"holderIdentity": "run-1", "acquireTime": "2026-01-01T10:00:00Z", "renewTime": renewed.isoformat()}
@@ -52,13 +67,9 @@ def test_a_second_run_that_may_change_something_is_refused_by_the_name_of_the_fi
 def test_a_run_takes_the_lease_and_releases_it(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ApiServer, "handle", with_a_lease)
     with running() as server:
-        known(server, suite)
-        empty = {"kind": "List", "items": []}
-        server.answer("GET /api/v1/namespaces/kube-system/configmaps", empty)
-        server.answer("GET /api/v1/namespaces", empty)
-        server.answer(f"PATCH {LEASE}", {})
+        with_kinds_and_nothing_else(server, suite)
 
-        ran = suite.run(*OPTIONS, "--allow", "namespaced", "-k", "has_every_right")
+        ran = suite.run(*OPTIONS, "--allow", "namespaced", "-k", "every and right")
 
         assert not any("Lease" in error for error in ran.report["run_errors"]), ran.report["run_errors"]
         found = parse_lease(server.answers[f"GET {LEASE}"].body)
@@ -66,6 +77,76 @@ def test_a_run_takes_the_lease_and_releases_it(suite: Suite, monkeypatch: pytest
     assert (found.session, found.disruptive_runs) == ("", 0)
     verbs = [method for method, target, _ in server.asked if "leases" in target and method != "GET"]
     assert verbs == ["POST", "PATCH"], "made, and released"
+
+
+RIGHTS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def test_of_two_runs_at_once_the_second_is_refused_and_a_third_waits_for_the_first(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three processes on one cluster: the first is kept in its scenario, holding the Lease, until the others have asked."""
+    may_end = threading.Event()
+
+    async def keeping(server: ApiServer, request: web.Request) -> web.StreamResponse:
+        while request.path == RIGHTS and not may_end.is_set():
+            await asyncio.sleep(0.05)
+        return await with_a_lease(server, request)
+
+    monkeypatch.setattr(ApiServer, "handle", keeping)
+    suite.patience = 300
+    one = (*OPTIONS, "--allow", "namespaced", "-k", "every and right", "--timeout-scale", "20", "--run-id")
+    with running() as server, ThreadPoolExecutor() as runs:
+        with_kinds_and_nothing_else(server, suite)
+        try:
+            first = runs.submit(suite.run, *one, "first")
+            eventually("the first run holds the Lease", lambda: must_hold(server, "first"), PATIENCE)
+
+            second = suite.run(*one, "second")
+            second.must_say("saw run first of ", exit_code=4)
+            assert "--wait-for-run SECONDS" in second.said
+            must_hold(server, "first")
+
+            asked = looks(server)
+            third = runs.submit(suite.run, *one, "third", "--wait-for-run", "250")
+            eventually("the third run has looked twice", lambda: must_be_more(looks(server), asked + 1), PATIENCE)
+            must_hold(server, "first")
+        finally:
+            may_end.set()
+        ended, waited = first.result(), third.result()
+
+    assert "waiting up to 250 s for run first of " in waited.said
+    assert {ended.exit_code, waited.exit_code} <= {0, 1, 6}, "not refused"
+    holders = [body["spec"]["holderIdentity"] for _, target, body in server.asked if "/leases" in target and holds(body)]
+    assert holders == ["first", "third"]
+    for run in ("first", "third"):
+        errors = json.loads((suite.directory / "reports" / run / "report.json").read_text())["run_errors"]
+        assert not [error for error in errors if "Lease" in error]
+    assert not parse_lease(server.answers[f"GET {LEASE}"].body).is_held
+
+
+PATIENCE = Pace(240, 0.1)
+
+
+def must_hold(server: ApiServer, run: str) -> None:
+    now = server.answers.get(f"GET {LEASE}")
+    holder = parse_lease(now.body).run if now else "nobody"
+    if holder != run:
+        raise NotYet(holder)
+
+
+def must_be_more(count: int, than: int) -> None:
+    if count <= than:
+        raise NotYet(str(count))
+
+
+def looks(server: ApiServer) -> int:
+    return sum((method, target) == ("GET", LEASE) for method, target, _ in server.asked)
+
+
+def holds(body: Any) -> bool:
+    """True for a request that takes the Lease."""
+    return bool(body and body.get("spec", {}).get("holderIdentity"))
 
 
 def test_the_lease_of_a_killed_run_names_the_commands_that_clean_up(suite: Suite, server: ApiServer) -> None:
