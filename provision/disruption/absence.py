@@ -15,6 +15,7 @@ from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
 from provision.objects import Objects, selector
+from provision.runs.fields import MISSING
 from provision.runs.originals import Originals
 
 Document = dict[str, Any]
@@ -136,3 +137,15 @@ def kept_off(affinity: Document, node: str) -> Document:
     for term in required["nodeSelectorTerms"]:
         term.setdefault("matchFields", []).append({"key": "metadata.name", "operator": "NotIn", "values": [node]})
     return changed
+
+
+def leaves_out_a_node(was: object, ours: object) -> bool:
+    """Tell whether terms of a required affinity are what `kept_off` makes of others, or of none."""
+    if not isinstance(ours, list) or not ours:
+        return False
+    try:
+        (node,) = ours[0]["matchFields"][-1]["values"]
+        terms = kept_off({"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": was if was is not MISSING else [{}]}}}, node)
+        return bool(terms["nodeAffinity"][REQUIRED]["nodeSelectorTerms"] == ours)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False

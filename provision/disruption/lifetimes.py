@@ -153,10 +153,25 @@ def shortened(text: str, first: Lifetimes, second: Lifetimes) -> str:
     return written
 
 
+def is_shortened(was: object, ours: object) -> bool:
+    """Tell whether one text is what `shortened` makes of the other, with whatever lifetimes."""
+    if not isinstance(was, str) or not isinstance(ours, str):
+        return False
+    try:
+        first, *_others, second = (s for s in yaml.safe_load(ours)["services"] if s.get("type") == API)
+        return shortened(was, _lifetimes_of(first), _lifetimes_of(second)) == ours
+    except (yaml.YAMLError, RecursionError, AttributeError, LookupError, StopIteration, TypeError, ValueError):
+        return False
+
+
 def with_lifetimes(document: Mapping[str, Any], lifetimes: Lifetimes) -> dict[str, Any]:
     """Return tbot's decoded configuration with other lifetimes in the services that supply workloads."""
     services = [{**s, **_fields(lifetimes)} if s.get("type") == API else s for s in document["services"]]
     return {**document, "services": services}
+
+
+def _lifetimes_of(service: Mapping[str, Any]) -> Lifetimes:
+    return Lifetimes(*(int(str(service[key]).removesuffix("s")) for key in ("credential_ttl", "renewal_interval")))
 
 
 def _fields(lifetimes: Lifetimes) -> dict[str, str]:

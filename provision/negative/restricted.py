@@ -7,7 +7,7 @@ from facts.teleport.resources import WorkloadIdentity
 from facts.traffic.attempts import Candidate, NotRun
 from observe.proxies.envoy import read_proxy
 from provision.negative.probe import ProbeNamespaces
-from provision.negative.rules import Rules
+from provision.negative.rules import LEFT_OUT, Rules
 
 REFUSED, ALLOWED = "refused", "allowed"
 
@@ -30,7 +30,7 @@ class RestrictedPods:
         if self._former is not None:
             return
         # No other service account in the cluster has this name.
-        refused = f"refused-{self._namespaces.objects.run_id.lower()}"
+        refused = f"{LEFT_OUT}{self._namespaces.objects.run_id.lower()}"
         try:
             services = self._namespaces.install.tbot.installed().config.services
             # The workload identity that tbot's selector names, or else the one in the settings.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -23,10 +24,13 @@ from observe.teleport.session import is_not_there
 from observe.tools import Tctl
 from provision.installing.resources import shown
 from provision.objects import MADE_LABEL, MAY_CHANGE_LABEL
-from provision.runs.fields import changed_fields, patch_to
+from provision.runs.fields import MISSING, Field, changed_fields, patch_to
 from provision.runs.originals import Change, Originals, System
 
 ACCOUNT = "workload.kubernetes.service_account"
+
+LEFT_OUT = "refused-"
+"""What the names of the service accounts begin with that the suite leaves out, and no other account's should."""
 
 KIND = "workload_identity"
 """Kind of the resource in Teleport."""
@@ -216,6 +220,32 @@ def without(identity: dict[str, Any], service_account: str) -> dict[str, Any]:
     changed["spec"]["rules"] = rules
     rules["allow"] = [_narrowed(rule, service_account) for rule in rules.get("allow") or [{}]]
     return changed
+
+
+def is_narrowing(field: Field) -> bool:
+    """Tell whether a change of a workload identity is one that `without` makes."""
+    was, ours = field.was, field.ours
+    if field.path == RULES and not was and isinstance(ours, Mapping) and {*ours} == {"allow"}:
+        was, ours = MISSING, ours["allow"]  # there was `rules: null`
+    elif field.path != (*RULES, "allow"):
+        return False
+    if not isinstance(ours, list) or not ours:
+        return False
+    try:
+        account = _account_left_out(ours[0])
+        return account.startswith(LEFT_OUT) and ours == [
+            _narrowed(r, account) for r in ([{}] if was is MISSING else was) or [{}]
+        ]
+    except (AttributeError, LookupError, TypeError):
+        return False
+
+
+def _account_left_out(rule: Mapping[str, Any]) -> str:
+    """Return the service account that `_narrowed` has left out of a rule; empty for none."""
+    if expression := rule.get("expression"):
+        named = re.search(rf'!\({re.escape(ACCOUNT)} == "([^"]*)"\)\Z', str(expression))
+        return named[1] if named else ""
+    return str(rule["conditions"][-1]["not_eq"]["value"])
 
 
 def _narrowed(rule: dict[str, Any], service_account: str) -> dict[str, Any]:

@@ -1,30 +1,37 @@
 """What the suite changes in Kubernetes, and so may restore.
 
-Whoever may write ConfigMaps in kube-system may write an original of anything there is.
+Whoever may write ConfigMaps in kube-system may write an original of anything there is, with any field manager. So not only
+must the object and the field be ones that the suite changes, but the difference between the two values must be one that it
+makes: an original can then undo such a difference, and bring nothing else in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from facts.errors import ProvisioningFailed
-from provision.disruption.absence import REQUIRED
+from provision.disruption.absence import REQUIRED, leaves_out_a_node
+from provision.disruption.lifetimes import is_shortened
 from provision.disruption.outages import NOWHERE
 from provision.objects import Objects
-from provision.runs.fields import value_at
+from provision.runs.fields import MISSING, Field, value_at
 from provision.runs.originals import Change
 from settings import Names
 
 Path = tuple[str, ...]
 
 _POD_SPEC: Path = ("spec", "template", "spec")
-_OF_TBOT: Sequence[Path] = (
-    *((*_POD_SPEC, "nodeSelector", key) for key in NOWHERE),
-    (*_POD_SPEC, "affinity", "nodeAffinity", REQUIRED),
-    ("spec", "updateStrategy"),
-)
-"""Fields of tbot's DaemonSet, each with all that is below it."""
+_OF_TBOT: Mapping[Path, Callable[[Field], bool]] = {
+    **{
+        (*_POD_SPEC, "nodeSelector", key): lambda field: field.was is MISSING and field.ours == NOWHERE[field.path[-1]]
+        for key in NOWHERE
+    },
+    (*_POD_SPEC, "affinity", "nodeAffinity", REQUIRED, "nodeSelectorTerms"): lambda f: leaves_out_a_node(f.was, f.ours),
+    ("spec", "updateStrategy", "type"): lambda field: field.was in (MISSING, "RollingUpdate") and field.ours == "OnDelete",
+    ("spec", "updateStrategy", "rollingUpdate"): lambda field: field.ours is MISSING,
+}
+"""Fields of tbot's DaemonSet, each with what tells a change that the suite makes."""
 
 
 def must_be_permitted(change: Change, now: Mapping[str, Any] | None, objects: Objects, names: Names) -> None:
@@ -37,7 +44,7 @@ def must_be_permitted(change: Change, now: Mapping[str, Any] | None, objects: Ob
         names: Names of tbot and of its namespace and istiod's, which an original cannot choose.
 
     Raises:
-        ProvisioningFailed: It is another object or field than those; or the API server refuses.
+        ProvisioningFailed: It is another object, field or difference than those; or the API server refuses.
     """
     if not (_is_permitted(change, names) and (now is None or _is_used(change, now, objects))):
         fields = ", ".join(map(str, change.fields))
@@ -56,13 +63,14 @@ def must_be_permitted(change: Change, now: Mapping[str, Any] | None, objects: Ob
 
 
 def _is_permitted(change: Change, names: Names) -> bool:
-    paths = [field.path for field in change.fields]
     what = (change.api_version, change.kind, change.namespace, change.restart)
     if what == ("v1", "ConfigMap", names.tbot_namespace, names.tbot):
-        return all(len(path) == 2 and path[0] == "data" for path in paths)
-    if what == ("apps/v1", "DaemonSet", names.tbot_namespace, ""):
-        return change.name == names.tbot and all(any(path[: len(p)] == p for p in _OF_TBOT) for path in paths)
-    return what == ("apps/v1", "Deployment", names.istio_namespace, "") and all(p == ("spec", "replicas") for p in paths)
+        return all(len(f.path) == 2 and f.path[0] == "data" and is_shortened(f.was, f.ours) for f in change.fields)
+    if what == ("apps/v1", "DaemonSet", names.tbot_namespace, "") and change.name == names.tbot:
+        return all(f.path in _OF_TBOT and _OF_TBOT[f.path](f) for f in change.fields)
+    return what == ("apps/v1", "Deployment", names.istio_namespace, "") and all(
+        f.path == ("spec", "replicas") and type(f.was) is int and f.was > 0 and f.ours == 0 for f in change.fields
+    )
 
 
 def _is_used(change: Change, now: Mapping[str, Any], objects: Objects) -> bool:

@@ -133,11 +133,11 @@ class InTeleport:
 
 
 def _name_of_identity(change: Change) -> str:
-    """Return the name of the workload identity; refuse a change of anything but its rules, which the suite never makes."""
-    others = [str(field) for field in change.fields if field.path[: len(rules.RULES)] != rules.RULES]
+    """Return the name of the workload identity; refuse a change that is none of the suite's, whoever wrote its original."""
+    others = [str(field) for field in change.fields if not rules.is_narrowing(field)]
     if change.kind != rules.KIND or others:
         raise ProvisioningFailed(
-            expected=f"a change of the rules of a {rules.KIND}",
+            expected=f"a change that leaves one of the suite's service accounts out of the rules of a {rules.KIND}",
             seen=", ".join([change.kind, *others]),
             where=str(change),
             remedy="this version of the suite makes no such change: use the version that did",

@@ -14,6 +14,8 @@ from provision.disruption import absence
 from provision.disruption.absence import REQUIRED, Absence, kept_off
 from provision.runs.fields import restored
 from provision.runs.originals import Originals
+from provision.runs.permitted import must_be_permitted
+from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.provision.cluster import ApiServer
 from tests.unit.provision.cluster import Objects as InMemory
@@ -112,6 +114,8 @@ def test_what_is_kept_meanwhile_would_restore_it_too(affinity: dict[str, Any] | 
     kept.begin("node-2")
     fields = [field for change in changes_kept(originals) for field in change.fields]
     assert restored({"spec": objects.spec}, fields) == {"spec": objects.sound}
+    for change in changes_kept(originals):
+        must_be_permitted(change, None, cast("Any", objects), Names())
     kept.end()
     assert originals.all() == ()
 

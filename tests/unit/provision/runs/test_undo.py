@@ -13,13 +13,15 @@ from facts.errors import BadInput, CouldNotTell, NotGiven, ProvisioningFailed
 from facts.kubernetes.leases import NAME, NAMESPACE, parse_lease
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
+from provision.disruption.absence import REQUIRED
 from provision.disruption.ca import under_way
+from provision.disruption.lifetimes import Lifetimes, shortened
 from provision.disruption.machine_changes import moved, paused, restarted, stopped
+from provision.disruption.outages import NOWHERE as NO_NODE
 from provision.disruption.restoring import OfMachines
 from provision.negative.rules import KIND, Rules, without
-from provision.objects import MADE_LABEL
 from provision.runs.claim import Claim, Ways
-from provision.runs.fields import Field, changed_fields, patch_to, value_at
+from provision.runs.fields import MISSING, Field, changed_fields, patch_to
 from provision.runs.originals import Change, Originals, System
 from provision.runs.restorers import InTeleport, KubernetesFields
 from provision.runs.undo import Line, State, exit_code, undo
@@ -27,7 +29,8 @@ from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
 from tests.unit.provision.cluster import ApiServer, Objects
-from tests.unit.provision.negative.doubles import IDENTITY, Tctl
+from tests.unit.provision.disruption.test_lifetimes import TEXT
+from tests.unit.provision.negative.doubles import IDENTITY, NOT_REFUSED, Tctl
 from tests.unit.provision.originals import nowhere
 
 TELEPORT_SYSTEM = "teleport-system"
@@ -35,6 +38,7 @@ NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"conformance.teleport
 MOUNTS = {"volumes": [{"name": "config", "configMap": {"name": "tbot-config"}}]}
 QUICK = Pace(0.05, 0.01)
 ISTIOD = {"name": "istiod", "namespace": "istio-system", "labels": {"app": "istiod"}}
+SHORT = shortened(TEXT, Lifetimes(60, 20), Lifetimes(90, 30))
 HOURS_AGO = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
 
 
@@ -48,7 +52,7 @@ def server() -> ApiServer:
     }
     made.put(daemon_set)
     config = {"kind": "ConfigMap", "metadata": {"name": "tbot-config", "namespace": TELEPORT_SYSTEM}}
-    made.put({**config, "data": {"tbot.yaml": "credential_ttl: 1h\n", "other": "x"}})
+    made.put({**config, "data": {"tbot.yaml": TEXT, "other": "x"}})
     made.put({"kind": "Deployment", "metadata": ISTIOD, "spec": {"replicas": 2}})
     return made
 
@@ -70,7 +74,7 @@ def killed(server: ApiServer) -> None:
     server.of("Lease", NAME, NAMESPACE)["spec"]["renewTime"] = HOURS_AGO
     originals = Originals(cast("Any", objects))
     for version, kind, name, namespace, change, restart in (
-        ("v1", "ConfigMap", "tbot-config", TELEPORT_SYSTEM, {"data": {"tbot.yaml": "credential_ttl: 60s\n"}}, "tbot"),
+        ("v1", "ConfigMap", "tbot-config", TELEPORT_SYSTEM, {"data": {"tbot.yaml": SHORT}}, "tbot"),
         ("apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, NOWHERE, ""),
         ("apps/v1", "Deployment", "istiod", "istio-system", {"spec": {"replicas": 0}}, ""),
     ):
@@ -250,6 +254,54 @@ def test_what_the_suite_never_changes_is_not_restored(server: ApiServer, change:
         assert "expected a change that the suite makes" in line.text
     assert specs(server) == {key: {**d, "metadata": {"name": key[2]}} for key, d in before.items()}
     assert undoing.objects.restarted == []
+
+
+(NOWHERE_KEY,) = NO_NODE
+POD_SPEC = ("spec", "template", "spec")
+AFFINITY = (*POD_SPEC, "affinity", "nodeAffinity", REQUIRED, "nodeSelectorTerms")
+OFF = [{"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["n1"]}]}]
+ELSEWHERE = TEXT.replace("proxy_server: ", "proxy_server: evil.example ", 1)
+PLANTED: dict[str, tuple[str, str, str, str, str, tuple[str, ...], Any, Any]] = {
+    "another configuration": (
+        "v1", "ConfigMap", "tbot-config", TELEPORT_SYSTEM, "tbot", ("data", "tbot.yaml"), ELSEWHERE, TEXT,
+    ),
+    "another configuration with short lifetimes": (
+        "v1", "ConfigMap", "tbot-config", TELEPORT_SYSTEM, "tbot", ("data", "tbot.yaml"), ELSEWHERE, SHORT,
+    ),
+    "no configuration": (
+        "v1", "ConfigMap", "tbot-config", TELEPORT_SYSTEM, "tbot", ("data", "tbot.yaml"), MISSING, SHORT,
+    ),
+    "another node": (
+        "apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, "", (*POD_SPEC, "nodeSelector", NOWHERE_KEY), "evil", "here",
+    ),
+    "all nodes but one": ("apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, "", AFFINITY, OFF, [{}]),
+    "other terms": ("apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, "", AFFINITY, [{"matchExpressions": []}], OFF),
+    "the whole affinity": ("apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, "", AFFINITY[:-1], {"a": 1}, {"b": 2}),
+    "another strategy": (
+        "apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, "", ("spec", "updateStrategy", "type"), "OnDelete", "RollingUpdate",
+    ),
+    "a faster rollout": (
+        "apps/v1", "DaemonSet", "tbot", TELEPORT_SYSTEM, "", ("spec", "updateStrategy", "rollingUpdate"), {"x": 9}, {"x": 1},
+    ),
+    "no istiod": ("apps/v1", "Deployment", "istiod", "istio-system", "", ("spec", "replicas"), 0, 2),
+    "fewer": ("apps/v1", "Deployment", "istiod", "istio-system", "", ("spec", "replicas"), 1, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_original_brings_no_content_into_a_field_that_may_be_restored(server: ApiServer, planted: str) -> None:
+    """Who may write there sets what the object has now as ours, and as the original what it wants there."""
+    version, kind, name, namespace, restart, path, was, ours = PLANTED[planted]
+    document = server.of(kind, name, namespace)
+    for key in path[:-1]:
+        document = document.setdefault(key, {})
+    document[path[-1]] = copy.deepcopy(ours)
+    change = Change(System.KUBERNETES, kind, name, (Field(path, was, ours),), namespace, version, restart)
+    Originals(cast("Any", Objects(server, "run-1"))).keep(change)
+    before = specs(server)
+    (line,) = Undoing(server)(yes=True)
+    assert (line.state, "expected a change that the suite makes" in line.text) == (State.UNKNOWN, True)
+    assert specs(server) == before
 
 
 def test_an_original_that_cannot_be_read_stops_no_other(server: ApiServer) -> None:
@@ -445,23 +497,68 @@ def test_an_original_of_something_that_the_suite_never_changes_in_teleport_is_re
     assert (line.state, "this version of the suite makes no such change" in line.text) == (State.UNKNOWN, True)
 
 
-@pytest.mark.parametrize(
-    ("path", "labels"),
-    [(("spec", "spiffe"), {MADE_LABEL: "true"}), (("spec", "rules"), {"env": "prod"})],
-    ids=["field", "owner"],
-)
-def test_only_rules_of_an_identity_whose_owner_agrees_are_restored(
-    server: ApiServer, path: tuple[str, ...], labels: dict[str, str]
-) -> None:
+def test_only_rules_of_an_identity_whose_owner_agrees_are_restored(server: ApiServer) -> None:
     tctl, undoing = Tctl(), Undoing(server)
-    tctl.holds = theirs = {**IDENTITY, "metadata": {"name": "istio-workloads", "labels": labels}}
-    now = value_at(theirs, path)
+    tctl.holds = theirs = {**narrowed(server), "metadata": {"name": "istio-workloads", "labels": {"env": "prod"}}}
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    (line,) = undoing(yes=True)
+    assert (line.state, "with the label" in line.text) == (State.UNKNOWN, True)
+    assert tctl.holds is theirs
+
+
+LEFT_OUT = {"conditions": [NOT_REFUSED]}
+OPEN = {"conditions": [{"attribute": "workload.kubernetes.namespace", "eq": {"value": "evil"}}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "was", "ours"),
+    [
+        (("spec", "spiffe"), {"id": "/any"}, {"id": "/ns/x"}),
+        (("spec", "rules", "deny"), [], [LEFT_OUT]),
+        (("spec", "rules", "allow"), [OPEN], [LEFT_OUT]),
+        (("spec", "rules", "allow"), [{}, OPEN], [LEFT_OUT]),
+        (("spec", "rules", "allow"), [{}], [{"conditions": [{**NOT_REFUSED, "not_eq": {"value": "theirs"}}]}]),
+        (("spec", "rules", "allow"), [{"expression": "true"}], [{"expression": "a == b"}]),
+        (("spec", "rules", "allow"), "any", [LEFT_OUT]),
+        (("spec", "rules", "allow"), [{}], []),
+        (("spec", "rules"), {"allow": [OPEN]}, {"allow": [LEFT_OUT]}),
+    ],
+    ids=str,
+)
+def test_a_planted_original_brings_nothing_into_the_rules(
+    server: ApiServer, path: tuple[str, ...], was: Any, ours: Any
+) -> None:
+    """Who may write there sets what Teleport has now as ours, and as the original what it wants there."""
+    tctl, undoing = Tctl(), Undoing(server)
+    held: Any = ours
+    for key in reversed(path[1:]):
+        held = {key: held}
+    tctl.holds = before = {**IDENTITY, "spec": {**IDENTITY["spec"], **held}}
     Originals(cast("Any", Objects(server, "run-1"))).keep(
-        Change(System.TELEPORT, KIND, "istio-workloads", (Field(path, {"id": "/any"}, now),), teleport=TRUST_DOMAIN)
+        Change(System.TELEPORT, KIND, "istio-workloads", (Field(path, was, ours),), teleport=TRUST_DOMAIN)
     )
     undoing.of[System.TELEPORT] = in_teleport(tctl)
     assert states(undoing(yes=True)) == [State.UNKNOWN]
-    assert tctl.holds is theirs
+    assert tctl.holds is before
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [None, {}, {"allow": []}, {"allow": [OPEN]}, {"allow": [{"expression": "a == b || c"}, OPEN]}],
+    ids=str,
+)
+def test_each_narrowing_that_a_run_makes_may_be_undone(server: ApiServer, rules: Any) -> None:
+    tctl, undoing = Tctl(), Undoing(server)
+    before = {**IDENTITY, "spec": {**IDENTITY["spec"], "rules": rules}}
+    changed = without(before, "refused-1")
+    fields = changed_fields(before, patch_to(before, changed))
+    Originals(cast("Any", Objects(server, "run-1"))).keep(
+        Change(System.TELEPORT, KIND, "istio-workloads", fields, teleport=TRUST_DOMAIN)
+    )
+    tctl.holds = changed
+    undoing.of[System.TELEPORT] = in_teleport(tctl)
+    assert states(undoing(yes=True)) == [State.DONE]
+    assert tctl.holds["spec"] == before["spec"]
 
 
 # Machines.
