@@ -194,12 +194,14 @@ def _kind_of_cluster(settings: Settings) -> str:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Ends the run if the cluster cannot be reached, so that one error says it, not every scenario."""
+    """Ends the run if the cluster cannot be reached or is another run's, so that one error says it, not every scenario."""
     try:
         return (yield)
     except ConformanceError as error:
         if fixturedef.argname in ("target", "cluster"):
-            request.config.stash[COLLECTOR].end(request.session, str(error))
+            collector = request.config.stash[COLLECTOR]
+            end = collector.refuse if isinstance(error, BadInput) else collector.end
+            end(request.session, str(error))
         raise
 
 

@@ -15,7 +15,7 @@ from observe.teleport.session import TeleportSession
 from observe.teleport.tbot import read_tbot
 from observe.tools import no_admin_session
 from observe.wait import NotYet, Pace, eventually
-from provision.clusters.directory import directory_of, make_directory
+from provision.clusters.directory import directory_of, kept_kubeconfig, make_directory
 from provision.clusters.kind import Kind
 from provision.disruption.machines import machines_of
 from provision.disruption.node_outages import NodeOutages
@@ -105,8 +105,9 @@ def _take_over(claim: Claim, kind: Kind, settings: Settings, say: Callable[[str]
     make_directory(directory_of(settings))
     try:
         kind.take_up()
-    except ProvisioningFailed:  # half a cluster: it has no kubeconfig, so no run can be using it
-        return
+    except ProvisioningFailed:
+        if kept_kubeconfig(settings) is None:  # half a cluster, which no run can be using; else a run may restart the node
+            return
     told = False
 
     def look() -> None:

@@ -3,9 +3,9 @@
 Each is a ConfigMap in kube-system. It is there before the change and goes after the restoration, so that a run that was
 killed leaves what `conformance undo` needs. It never holds a secret: a change that would need to keep one is refused.
 
-The run itself restores from there too, and from nothing that it read or holds in memory: so it restores what was there right
-before its change, and nothing at all once another user has restored it. While an original is kept, nothing else may be kept
-of the same fields: what a change left there never becomes an original.
+The run itself restores what it has kept, and from no other reading: so it restores what was there right before its change,
+and nothing at all once the original is gone, because another user has restored it. While an original is kept, no other is
+kept of the same fields: what a change left there never becomes an original.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Change:
         namespace: Namespace of the thing; empty for none.
         api_version: API version of a Kubernetes object.
         restart: DaemonSet in the same namespace that must be restarted once the fields are restored; empty for none.
-        teleport: Teleport cluster that has the thing, as `teleport_of` names it; empty for none.
+        teleport: Teleport cluster that has the thing, as `ClusterStatus.identity` names it; empty for none.
     """
 
     system: System
@@ -255,8 +255,8 @@ class Originals:
 
 
 def restore_fields(
-    objects: Objects, change: Change, must_be: Callable[[Mapping[str, Any]], None] = lambda _now: None
-) -> Mapping[str, Any]:
+    objects: Objects, change: Change, must_be: Callable[[Mapping[str, Any]], None]
+) -> None:  # fmt: skip
     """Restore the fields of a Kubernetes object that are as the suite left them, and restart what reads them.
 
     It is one patch of exactly the state that was looked at. A run may have been ended after it and before the restart.
@@ -265,9 +265,6 @@ def restore_fields(
         objects: Changes the cluster.
         change: The change of the object.
         must_be: Raises where the object, as it is now, must not be restored.
-
-    Returns:
-        The object as it was looked at.
 
     Raises:
         ProvisioningFailed: There is no such object, or the API server refuses.
@@ -280,7 +277,6 @@ def restore_fields(
         now = objects.patch(*what, versioned, namespace=change.namespace)
     if change.restart and any(standing(field, now) is Standing.ORIGINAL for field in change.fields):
         objects.restart("DaemonSet", change.restart, namespace=change.namespace)
-    return now
 
 
 def _must_be_ours(change: Change, now: Mapping[str, Any], key: str) -> None:

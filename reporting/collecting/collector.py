@@ -70,6 +70,7 @@ class Collector:
         self._admit = admit
         self._so_far: SoFar | None = None
         self._refusal = plan.refusal
+        self._refused_late = False
         self._saw_features = False
         self._summary: Sequence[Line] = ()
         self._interruptions = contextlib.ExitStack()
@@ -231,6 +232,11 @@ class Collector:
         """Ends the run after the scenario that is under way, because nothing more can be judged."""
         self._say("", why)
         session.shouldfail = "nothing more can be judged"
+
+    def refuse(self, session: pytest.Session, why: str) -> None:
+        """Ends the run as `end` does, with the exit code of one that cannot start: it has changed nothing yet."""
+        self._refused_late = True
+        self.end(session, why)
 
     def _say(self, occasion: str, what: str) -> None:
         """Notes a run error, unless it was noted on another occasion."""
@@ -395,7 +401,7 @@ class Collector:
             # A run that was refused has nothing to say but why, and pytest says that last.
             self._summary = [(f"report:    {path / 'report.html'}", {})] if self._refusal else summary(report, path)
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-                session.exitstatus = report.exit_code
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR if self._refused_late else report.exit_code
             elif ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
                 sys.stderr.write(f"The report of everything up to this error is {path / 'report.html'}\n")
 

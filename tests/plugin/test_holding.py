@@ -79,6 +79,29 @@ def test_a_run_takes_the_lease_and_releases_it(suite: Suite, monkeypatch: pytest
     assert verbs == ["POST", "PATCH"], "made, and released"
 
 
+def test_a_run_whose_first_look_got_no_answer_is_refused_before_it_changes_anything(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+
+    async def away_at_first(server: ApiServer, request: web.Request) -> web.StreamResponse:
+        nonlocal looked
+        looked += request.path == LEASE
+        if request.path == LEASE and looked == 1:
+            return web.json_response({"message": "etcd is away"}, status=500)
+        return await with_a_lease(server, request)
+
+    monkeypatch.setattr(ApiServer, "handle", away_at_first)
+    with running() as server:
+        with_kinds_and_nothing_else(server, suite)
+        server.answer(f"GET {LEASE}", lease(datetime.now(UTC)))
+
+        ran = suite.run(*OPTIONS, "--allow", "disruptive", "-k", "every and right")
+
+    ran.must_say("saw run run-1 of amy@laptop, since 2026-01-01T10:00:00Z", exit_code=4)
+    assert {method for method, _, _ in server.asked} == {"GET"}
+
+
 RIGHTS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 

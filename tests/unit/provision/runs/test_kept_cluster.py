@@ -234,6 +234,33 @@ def test_down_removes_a_cluster_whose_api_server_stays_away_and_says_what_it_wai
     assert (tmp_path / "deleted").exists()
 
 
+def test_down_asks_through_the_kubeconfig_that_it_has_while_kind_cannot_export_one(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run restarts the node at that moment."""
+    settings = settings_of()
+    make_directory(directory_of(settings))
+    kind_of(settings, KeptInMemory()).take_up()
+    program = tmp_path / "kind"
+    program.write_text(program.read_text().replace('"export kubeconfig") ', '"export kubeconfig") exit 1; '))
+    monkeypatch.setattr("provision.runs.claim._LOOKS", 0.01)
+    living = Claim(objects_of(settings, "run-1"), may="disruptive", ways=ways_of(settings), renewal=0.05)
+    living.take()
+    assert conformance(monkeypatch, "down", "--kind-name", NAME) == 4
+    assert not (tmp_path / "deleted").exists()
+    assert living.release() == ""
+
+
+def test_down_removes_half_a_cluster_which_no_run_can_be_using(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "kind"
+    program.write_text(program.read_text().replace('"export kubeconfig") ', '"export kubeconfig") exit 1; '))
+    assert conformance(monkeypatch, "down", "--kind-name", NAME) == 0
+    assert (tmp_path / "deleted").exists()
+    assert server.asked == []
+
+
 def test_down_without_a_cluster_asks_nobody(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deleted").touch()
     assert conformance(monkeypatch, "down", "--kind-name", NAME) == 0
