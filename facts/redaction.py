@@ -70,6 +70,16 @@ def redact(text: str, named_secrets: Iterable[str] = (), *, certain: bool = Fals
     return Redacted(named.text, count + named.count)
 
 
+def beginning(text: str, most: int) -> str:
+    """The first characters of a text, for a message. All of it is looked through for secrets before it is cut."""
+    return redact(text.strip()).text[:most]
+
+
+def ending(text: str, most: int) -> str:
+    """The last characters of a text, for a message. All of it is looked through for secrets before it is cut."""
+    return redact(text.strip()).text[-most:]
+
+
 def _merged(text: str, found: Iterable[Span]) -> list[Span]:
     """Spans in their order; those that touch or overlap, or that only a line break divides, are one secret."""
     merged: list[Span] = []
