@@ -32,6 +32,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from facts.document import damaged, when
 from facts.errors import CouldNotTell
 from facts.masks import GIVEN, LEAF, NAME, Fields, Items, Mask, merged
+from facts.redaction import beginning
 
 T = TypeVar("T")
 
@@ -264,5 +265,5 @@ def explained(error: ValidationError) -> tuple[str, str]:
     if kind == "damaged":
         return f"the field {field} to be {first['ctx']['expected']}", str(first["ctx"]["seen"])
     words = _KINDS.get(kind) or first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    shown = "it is missing" if seen is None else type(seen).__name__ if kind in _KINDS else repr(seen)[:80]
+    shown = "it is missing" if seen is None else type(seen).__name__ if kind in _KINDS else beginning(repr(seen), 80)
     return f"the field {field} to be {words}", shown

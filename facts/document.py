@@ -21,6 +21,7 @@ import yaml
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.masks import json_or_text
+from facts.redaction import beginning, ending
 
 T = TypeVar("T")
 Path = str | Sequence[str | int]
@@ -155,7 +156,7 @@ def counter(value: Any, where: str) -> int:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**64:
-        raise damaged("a counter of 64 bits", repr(value)[:80], where)
+        raise damaged("a counter of 64 bits", beginning(repr(value), 80), where)
     return value
 
 
@@ -231,7 +232,7 @@ def parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error
+        raise damaged("one JSON document", ending(text, 400) or "nothing", where) from error
 
 
 def parse_yaml(text: str, where: str) -> Any:

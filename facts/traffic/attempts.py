@@ -16,6 +16,7 @@ from facts.kubernetes.objects import Pod
 from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
+from facts.redaction import beginning, ending
 from facts.svid import Certificate, parse_certificates
 from facts.teleport.resources import BotInstance
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_exception
@@ -155,7 +156,7 @@ def parse_relay(text: str) -> tuple[bool, str]:
     try:
         document = json.loads(first)
     except ValueError as error:
-        raise damaged("what the relay has become, as JSON", text.strip()[-300:] or "nothing", where) from error
+        raise damaged("what the relay has become, as JSON", ending(text, 300) or "nothing", where) from error
     own, node = need(document, "mounts", str, where), need(document, "mounts_of_node", str, where)
     return own == node, need(document, "root", str, where)
 
@@ -182,4 +183,4 @@ def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:
         return AttemptOutcome(AttemptEnd.GRANTED, "", answer.partition("\r\n")[0])
     if not answer:
         return AttemptOutcome(AttemptEnd.CLOSED, "", "closed without an answer")
-    return AttemptOutcome(AttemptEnd.OTHER, "", answer[:200])
+    return AttemptOutcome(AttemptEnd.OTHER, "", beginning(answer, 200))

@@ -18,6 +18,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
+from facts.redaction import beginning
 from facts.traffic.ledger import End, Ledger, Outcome, Peer, Request, Word, of_answer, of_error, parse_end, parse_peers
 
 WHERE = "ledger of the load"
@@ -187,7 +188,7 @@ class _Said:
 
 def _request(number: int, row: Sequence[Any], url: str, began: datetime, said: _Said) -> Request:
     if len(row) != len(COLUMNS) or not all(isinstance(cell, int) for cell in row):
-        raise damaged(f"{len(COLUMNS)} whole numbers in a row", repr(row)[:120], WHERE)
+        raise damaged(f"{len(COLUMNS)} whole numbers in a row", beginning(repr(row), 120), WHERE)
     at, took, port, status, arrivals, answer, error, detail = row
     word = None
     if arrivals:
@@ -203,6 +204,6 @@ def _request(number: int, row: Sequence[Any], url: str, began: datetime, said: _
         connection=str(port) if port else "",
         outcome=outcome,
         status=status,
-        words="" if word and not words else said.text(detail) or said.text(answer).strip()[:300],
+        words="" if word and not words else said.text(detail) or beginning(said.text(answer), 300),
         word=None if words else word,
     )

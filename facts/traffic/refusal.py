@@ -17,6 +17,8 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from facts.document import plain
+from facts.masks import lines
+from facts.redaction import beginning, ending
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -194,10 +196,10 @@ def of_agents_log(log: str) -> AttemptOutcome:
     Args:
         log: The end of its log.
     """
-    found = next((line for line in reversed(log.splitlines()) if _AGENT_FOUND_NONE.search(line)), "")
+    found = next((line for line in reversed(lines(log)) if _AGENT_FOUND_NONE.search(line)), "")
     if found:
         return AttemptOutcome(AttemptEnd.NO_SOCKET, "", found.strip())
-    return AttemptOutcome(AttemptEnd.OTHER, "", log.strip()[-300:])
+    return AttemptOutcome(AttemptEnd.OTHER, "", ending(log, 300))
 
 
 def of_tbots_log(log: str) -> AttemptOutcome:
@@ -209,10 +211,10 @@ def of_tbots_log(log: str) -> AttemptOutcome:
     log = plain(log)
     if reason_of(log) is Because.NO_ALLOW_RULE:
         # The layers of the error may stand on lines of their own; the innermost is the one that counts.
-        line = next(line for line in log.splitlines() if reason_of(line) is Because.NO_ALLOW_RULE)
-        return AttemptOutcome(AttemptEnd.JOIN, "", line.strip()[-300:], Because.NO_ALLOW_RULE)
+        line = next((line for line in lines(log) if reason_of(line) is Because.NO_ALLOW_RULE), log)
+        return AttemptOutcome(AttemptEnd.JOIN, "", ending(line, 300), Because.NO_ALLOW_RULE)
     if joined := _JOINED.search(log):
         return AttemptOutcome(AttemptEnd.GRANTED, "", joined[0])
     error = _BOTS_ERROR.search(log)
     # Whatever follows the first line that says ERROR belongs to it.
-    return AttemptOutcome(AttemptEnd.OTHER, "", (log[error.start() :] if error else log).strip()[:400])
+    return AttemptOutcome(AttemptEnd.OTHER, "", beginning(log[error.start() :] if error else log, 400))

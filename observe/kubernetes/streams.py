@@ -27,6 +27,7 @@ from kubernetes import client
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from facts.redaction import beginning
 from observe.command import CommandResult
 from observe.kubernetes.denial import denial
 from observe.limits import joined, pieces, too_large
@@ -198,7 +199,7 @@ def _message(body: object) -> str:
     try:
         return str(json.loads(text).get("message", text))
     except (ValueError, AttributeError):
-        return text.strip()[:300] or "no reason given"
+        return beginning(text, 300) or "no reason given"
 
 
 def _frames(connection: websocket.WebSocket, deadline: float, where: str) -> Iterator[tuple[int, bytes]]:
