@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from facts.document import damaged, need, parse_json
+from facts.document import damaged, decoded, need, parse_json
 from facts.evidence import ObjectRef
 from facts.kubernetes.objects import Pod
 from facts.masks import WHOLE, keeps
@@ -152,11 +151,9 @@ def parse_relay(text: str) -> tuple[bool, str]:
         CouldNotTell: It printed something else, such as why it could not go over.
     """
     where = "log of the relay"
-    first = text.strip().partition("\n")[0]
-    try:
-        document = json.loads(first)
-    except ValueError as error:
-        raise damaged("what the relay has become, as JSON", ending(text, 300) or "nothing", where) from error
+    document = decoded(text.strip().partition("\n")[0])
+    if isinstance(document, str):
+        raise damaged("what the relay has become, as JSON", ending(text, 300) or "nothing", where)
     own, node = need(document, "mounts", str, where), need(document, "mounts_of_node", str, where)
     return own == node, need(document, "root", str, where)
 

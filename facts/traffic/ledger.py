@@ -6,7 +6,6 @@ its caller. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from facts.document import damaged, mappings, need, texts, when
+from facts.document import damaged, decoded, mappings, need, texts, when
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.masks import WHOLE, keeps
@@ -209,10 +208,7 @@ def _request(entry: Mapping[str, Any]) -> Request:
 
 def _word(body: str, request_id: str, status: int) -> Word | None:
     """The server's account of this very request; None where something else answered."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return None
+    said = decoded(body)
     if not isinstance(said, Mapping) or said.get("id") != request_id or status not in (0, 200):
         return None
     return Word(
