@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MARK = "[redacted]"
+"""Stands for a secret."""
+MARK_IN_PROSE = "[redacted words]"
+"""Stands for a secret in words of others that a report quotes and no judgment compares with anything."""
 
 Span = tuple[int, int]
 """Begin and end of a secret in a text."""
@@ -256,7 +259,7 @@ _ALWAYS = (
 _IF_RANDOM = r"(?:token|secret|credentials?|auth)"
 """Ends of names whose values are secrets if they look random."""
 _NAMED = rf"(?P<always>{_ALWAYS})|{_IF_RANDOM}"
-_NOT_YET = r"(?!\[redacted\])"
+_NOT_YET = r"(?!\[redacted(?: words)?\])"
 _VALUE = (
     # A quoted value ends at its own quote, blanks and escaped quotes inside; JSON inside JSON has them escaped.
     rf"""(?:"{_NOT_YET}(?P<double>(?:[^"\\]|\\.){{1,4096}})"|'{_NOT_YET}(?P<single>[^']{{1,4096}})'"""

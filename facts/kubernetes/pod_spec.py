@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from facts.declared import At, Declared, Flag, Given, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
+from facts.declared import At, Declared, Flag, Given, InProse, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
 from facts.masks import KEYS, OPEN, WORDS, Fields, Items, Mask, Prepared, only
 
 PROXY = "istio-proxy"
@@ -213,7 +213,7 @@ class ContainerState(Declared):
     restarts: Annotated[int, At("restartCount")] = 0
     state: Annotated[str, Read(dict[str, Any], _state_in), _STATES] = ""
     reason: Annotated[str, At("state.waiting.reason", "state.terminated.reason")] = ""
-    message: Annotated[str, At("state.waiting.message", "state.terminated.message")] = ""
+    message: Annotated[str, At("state.waiting.message", "state.terminated.message"), InProse] = ""
     exit_code: Annotated[int | None, At("state.terminated.exitCode")] = None
     started_at: Annotated[str, At("state.running.startedAt")] = ""
     last_reason: Annotated[str, At("lastState.terminated.reason")] = ""

@@ -20,7 +20,7 @@ from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.policies import Policy
-from facts.redaction import beginning
+from facts.redaction import beginning, prose
 
 WHERE = "ledger of the traffic client"
 RBAC_WORDS = "RBAC: access denied"
@@ -201,7 +201,7 @@ def _request(entry: Mapping[str, Any]) -> Request:
         connection=need(entry, "connection", str, WHERE),
         outcome=outcome,
         status=status,
-        words="" if word else detail or beginning(body, 300),
+        words="" if word else prose(detail) or beginning(body, 300),
         word=word,
     )
 

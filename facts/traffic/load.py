@@ -17,7 +17,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
-from facts.redaction import beginning
+from facts.redaction import beginning, prose
 from facts.traffic.ledger import End, Ledger, Outcome, Peer, Request, Word, of_answer, of_error, parse_end, parse_peers
 
 WHERE = "ledger of the load"
@@ -216,6 +216,6 @@ def _request(number: int, row: Sequence[int], url: str, began: datetime, said: _
         connection=str(port) if port else "",
         outcome=outcome,
         status=status,
-        words="" if word and not words else said.text(detail) or beginning(said.text(answer), 300),
+        words="" if word and not words else prose(said.text(detail)) or beginning(said.text(answer), 300),
         word=None if words else word,
     )

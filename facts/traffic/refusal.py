@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from facts.document import plain
 from facts.masks import lines
-from facts.redaction import beginning, ending
+from facts.redaction import beginning, ending, prose
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -105,7 +105,7 @@ def of_exception(name: str, text: str) -> AttemptOutcome:
         name: Class of the exception, e.g. ``SSLError``.
         text: Its text.
     """
-    said = f"{name}: {text}" if text else name
+    said = prose(f"{name}: {text}" if text else name)
     if alert := _ALERT.search(text):
         return AttemptOutcome(AttemptEnd.TLS_ALERT, alert[1].lower(), said)
     if name == "TimeoutError":
@@ -123,12 +123,13 @@ def of_sds(code: int, message: str) -> AttemptOutcome:
             refuses.
         message: gRPC status message.
     """
+    said = prose(message)
     status = GRPC_STATUS[code] if 0 <= code < len(GRPC_STATUS) else str(code)
     if status in _NOT_THE_SERVERS:
-        return AttemptOutcome(AttemptEnd.NO_SOCKET if _UNREACHED.search(message) else AttemptEnd.OTHER, status, message)
+        return AttemptOutcome(AttemptEnd.NO_SOCKET if _UNREACHED.search(message) else AttemptEnd.OTHER, status, said)
     if status == "UNIMPLEMENTED" or (status == "UNKNOWN" and _TELEPORT_UNREACHED.search(message)):
-        return AttemptOutcome(AttemptEnd.OTHER, status, message)
-    return AttemptOutcome(AttemptEnd.SDS, status, message, reason_of(message))
+        return AttemptOutcome(AttemptEnd.OTHER, status, said)
+    return AttemptOutcome(AttemptEnd.SDS, status, said, reason_of(message))
 
 
 def reason_of(words: str) -> Because:
@@ -198,7 +199,7 @@ def of_agents_log(log: str) -> AttemptOutcome:
     """
     found = next((line for line in reversed(lines(log)) if _AGENT_FOUND_NONE.search(line)), "")
     if found:
-        return AttemptOutcome(AttemptEnd.NO_SOCKET, "", found.strip())
+        return AttemptOutcome(AttemptEnd.NO_SOCKET, "", prose(found.strip()))
     return AttemptOutcome(AttemptEnd.OTHER, "", ending(log, 300))
 
 
