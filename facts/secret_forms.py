@@ -327,8 +327,8 @@ RULES = (
     ),
     # A variable, and its value in the next field.
     _rule(rf"(?:{_ALWAYS}|{_IF_RANDOM}){_NEXT_FIELD}(?![\"'\\]{{0,9}}/){_VALUE}", "value"),
-    _rule(rf"\bbearer\s{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{8,8192}})", "bearer"),
-    _rule(rf"\bauthorization[\"'\\:=\s]{{1,24}}basic\s{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{4,8192}})", "basic"),
+    _rule(rf"\bbearer[ \t]{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{8,8192}})", "bearer"),
+    _rule(rf"\bauthorization[\"'\\:=\s]{{1,24}}basic[ \t]{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{4,8192}})", "basic"),
     _rule(rf"://[^\s/:@\"'\\]{{0,128}}:{_NOT_YET}(?P<plain>[^\s/@\"'\\]{{1,256}})@", "://"),
     # tbot's join URI with the join method `token`: the name of the token, which is the secret, stands where a user would.
     _rule(rf"\btbot\+\w{{1,16}}\+token://{_NOT_YET}(?P<plain>[^@:/\s\"'\\]{{1,256}})", "+token://"),

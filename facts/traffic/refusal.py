@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from facts.document import plain
 from facts.masks import lines
-from facts.redaction import beginning, ending, prose
+from facts.redaction import beginning, ending, prose, redact
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -152,7 +152,7 @@ class StreamEnded:
 
 # The message may have several lines; the next entry begins with a time, in Envoy's format or in that of Istio's agent.
 _STREAM_ENDED = re.compile(
-    r"StreamSecrets gRPC config stream to (?P<cluster>\S+) closed(?: since \d+s ago)?: (?P<code>\d+), (?P<message>.*?)"
+    r"StreamSecrets gRPC config stream to (?P<cluster>\S+) closed(?: since \d+s ago)?: (?P<code>\d{1,9}), (?P<message>.*?)"
     r"(?=\n(?:\[?\d{4}-\d\d-\d\d[ T])|\Z)",
     re.DOTALL,
 )
@@ -169,9 +169,14 @@ def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
     """
     return tuple(
         # As it came over the wire: gRPC writes line breaks in a message with a percent sign.
-        StreamEnded(found["cluster"], of_sds(int(found["code"]), unquote(_without_trailer(found["message"]))))
+        StreamEnded(found["cluster"], of_sds(int(found["code"]), _unquoted(_without_trailer(found["message"]))))
         for found in _STREAM_ENDED.finditer(log)
     )
+
+
+def _unquoted(message: str) -> str:
+    """A message without percent signs, which may have hidden a secret from whoever looked for one."""
+    return redact(unquote(message)).text
 
 
 def _without_trailer(message: str) -> str:
