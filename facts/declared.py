@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasPath,
     BeforeValidator,
@@ -32,6 +33,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from facts.document import damaged, when
 from facts.errors import CouldNotTell
 from facts.masks import GIVEN, LEAF, NAME, Fields, Items, Mask, merged
+from facts.redaction import beginning, prose
 
 T = TypeVar("T")
 
@@ -150,6 +152,10 @@ Flag = Annotated[bool, Field(default=False)]
 """A truth value, false when missing."""
 Count = Annotated[int, Field(default=0)]
 """A whole number, 0 when missing."""
+InProse = AfterValidator(prose)
+"""Marks a text as words that are told, and compared with nothing."""
+Words = Annotated[str, InProse, Field(default="")]
+"""Such a text, empty when missing."""
 TextMap = Annotated[Mapping[str, str], Field(default={})]
 """A mapping of text to text, empty when missing."""
 OneOrMany = Annotated[tuple[str, ...], Strict(False), BeforeValidator(_one_or_many)]
@@ -264,5 +270,5 @@ def explained(error: ValidationError) -> tuple[str, str]:
     if kind == "damaged":
         return f"the field {field} to be {first['ctx']['expected']}", str(first["ctx"]["seen"])
     words = _KINDS.get(kind) or first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    shown = "it is missing" if seen is None else type(seen).__name__ if kind in _KINDS else repr(seen)[:80]
+    shown = "it is missing" if seen is None else type(seen).__name__ if kind in _KINDS else beginning(repr(seen), 80)
     return f"the field {field} to be {words}", shown

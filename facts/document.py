@@ -20,7 +20,8 @@ import yaml
 
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
-from facts.masks import json_or_text
+from facts.masks import SafeYaml, json_or_text, yaml_document, yaml_documents
+from facts.redaction import beginning, ending
 
 T = TypeVar("T")
 Path = str | Sequence[str | int]
@@ -155,7 +156,7 @@ def counter(value: Any, where: str) -> int:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**64:
-        raise damaged("a counter of 64 bits", repr(value)[:80], where)
+        raise damaged("a counter of 64 bits", beginning(repr(value), 80), where)
     return value
 
 
@@ -230,23 +231,23 @@ def parse_json(text: str, where: str) -> Any:
     """
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise damaged("one JSON document", text.strip()[-400:] or "nothing", where) from error
+    except (ValueError, RecursionError) as error:
+        raise damaged("one JSON document", ending(text, 400) or "nothing", where) from error
 
 
 def parse_yaml(text: str, where: str) -> Any:
     """One YAML document.
 
     Raises:
-        CouldNotTell: It is not YAML.
+        CouldNotTell: It is not YAML, whatever it is instead.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise damaged("YAML", str(error).replace("\n", " "), where) from error
+        return yaml_document(text)
+    except ValueError as error:
+        raise damaged("YAML", str(error), where) from error
 
 
-class _AsWritten(yaml.SafeLoader):
+class _AsWritten(SafeYaml):
     """Makes a text of every single value, whatever its tag; merges mappings as the format says."""
 
     yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
@@ -267,7 +268,4 @@ def yaml_as_written(text: str) -> list[Any]:
     Raises:
         ValueError: It is not YAML, or is nested too deeply to be any program's.
     """
-    try:
-        return [*yaml.load_all(text, _AsWritten)]
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError("not YAML") from error
+    return yaml_documents(text, _AsWritten)

@@ -275,16 +275,93 @@ class Decoded(Mask):
         return hiding.text(value) if document is None else self.mask.kept(document, hiding)
 
 
+MOST_VALUES = 1_000_000
+"""Values of a YAML text with all its aliases followed; a file of a mebibyte, as a ConfigMap may hold, has fewer."""
+_LONGEST_NUMBER = 1024
+"""Bits of a whole number in YAML. Python cannot write one of many thousands, which YAML has in other bases than ten."""
+_ODD = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises: beside its own errors those of a value that is not what its form or its tag promises, such as
+``2020-13-45``, ``!!timestamp x`` or ``!!int ""``."""
+
+
+class SafeYaml(yaml.SafeLoader):
+    """A loader for texts that others wrote: merged mappings (``<<``) do not multiply without end."""
+
+    _pairs = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """As of any loader; counts what it merges, before the mapping that it is merged into grows."""
+        super().flatten_mapping(node)
+        self._pairs += len(node.value)
+        if self._pairs > MOST_VALUES:
+            raise _too_many()
+
+
 def yaml_document(text: str) -> Any:
-    """One YAML document, for `Decoded`.
+    """One YAML document: a tree of values, of which each is written in the text or follows from it in few steps.
 
     Raises:
-        ValueError: It is not YAML.
+        ValueError: It is not YAML, or no program's; says why, and where, without words of the text.
+    """
+    (document,) = yaml_documents(text, SafeYaml, one=True)
+    return document
+
+
+def yaml_documents(text: str, loader: type[SafeYaml], *, one: bool = False) -> list[Any]:
+    """The documents of a YAML text.
+
+    Args:
+        text: Anything.
+        loader: Makes the values.
+        one: There must not be several; none is null.
+
+    Raises:
+        ValueError: See `yaml_document`.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError("not YAML") from error
+        found = [yaml.load(text, loader)] if one else [*yaml.load_all(text, loader)]  # noqa: S506 - each derives from SafeLoader
+        _expanded(found, {})
+    except _ODD as error:
+        raise ValueError(_why_no_yaml(error)) from error
+    return found
+
+
+def _expanded(value: Any, known: dict[int, int | None]) -> int:
+    """Number of values in a document whose aliases are followed; looks at each part once.
+
+    Raises:
+        ValueError: There are too many, or one that holds itself, or a number that Python cannot write.
+    """
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        raise ValueError("a whole number of thousands of digits")
+    if not isinstance(value, dict | list | tuple):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = None
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+    number = known[id(value)]
+    if number is None:
+        raise ValueError("a value that holds itself")
+    if number > MOST_VALUES:
+        raise _too_many()
+    return number
+
+
+def _too_many() -> ValueError:
+    return ValueError(f"aliases that make more than {MOST_VALUES:,} values of it")
+
+
+def _why_no_yaml(error: Exception) -> str:
+    """The reason why a text is not YAML, with its place; not the line of the text, which may be cut within a secret."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        return f"{error.problem or error.context}{place}"
+    kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+    return f"{kind}{error}".replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-from facts.secret_forms import MARK, Span, is_secret, is_secret_flag, material, values
+from facts.secret_forms import MARK, MARK_IN_PROSE, Span, is_secret, is_secret_flag, material, values
 
 T = TypeVar("T")
 
@@ -84,6 +84,29 @@ def redact(text: str, named_secrets: Iterable[str] = (), *, certain: bool = Fals
         text = MARK
     named = without_named(text, named_secrets)
     return Redacted(named.text, count + named.count)
+
+
+def beginning(text: str, most: int) -> str:
+    """The first characters of a text, for a message. All of it is looked through for secrets before it is cut."""
+    return prose(redact(text.strip()).text)[:most]
+
+
+def ending(text: str, most: int) -> str:
+    """The last characters of a text, for a message. All of it is looked through for secrets before it is cut."""
+    return prose(redact(text.strip()).text)[-most:]
+
+
+def prose(text: str) -> str:
+    """Words of others that are told and not compared with anything: a secret among them leaves no judgment open.
+
+    Elsewhere the mark stands for a value, and a judgment that meets it could not compare that value (`hides_a_value`).
+    """
+    return text.replace(MARK, MARK_IN_PROSE)
+
+
+def hides_a_value(said: str) -> bool:
+    """A statement names a value that was taken out, so that it compared the mark and not the value."""
+    return MARK in said
 
 
 def _merged(text: str, found: Iterable[Span]) -> list[Span]:

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MARK = "[redacted]"
+"""Stands for a secret."""
+MARK_IN_PROSE = "[redacted words]"
+"""Stands for a secret in words of others that a report quotes and no judgment compares with anything."""
 
 Span = tuple[int, int]
 """Begin and end of a secret in a text."""
@@ -256,13 +259,17 @@ _ALWAYS = (
 _IF_RANDOM = r"(?:token|secret|credentials?|auth)"
 """Ends of names whose values are secrets if they look random."""
 _NAMED = rf"(?P<always>{_ALWAYS})|{_IF_RANDOM}"
-_NOT_YET = r"(?!\[redacted\])"
+_NOT_YET = r"(?!\[redacted(?: words)?\])"
 _VALUE = (
     # A quoted value ends at its own quote, blanks and escaped quotes inside; JSON inside JSON has them escaped.
     rf"""(?:"{_NOT_YET}(?P<double>(?:[^"\\]|\\.){{1,4096}})"|'{_NOT_YET}(?P<single>[^']{{1,4096}})'"""
     rf"""|(?P<quote>\\{{1,8}}["']){_NOT_YET}(?P<escaped>.{{1,4096}}?)(?P=quote)"""
-    rf"""|{_NOT_YET}(?P<plain>[^\s"',}}{{\[\]\\&][^\s"',}}{{\[\]\\&]{{0,4095}}))"""
+    rf"""|{_NOT_YET}(?P<bare>[^\s"',}}{{\[\]\\&][^\s"',}}{{\[\]\\&]{{0,4095}})"""
+    # One so long that the end of its quote is out of sight.
+    rf"""|\\{{0,8}}["']{_NOT_YET}(?P<long>[^\s"'\\]{{4096}}))"""
 )
+_REST = re.compile(r"[^\s\"',}{\[\]\\&]*")
+"""What follows of a value that is longer than its pattern."""
 _SAME_LINE = rf"{_Q}[ \t]{{0,8}}(?:=>|[:=])[ \t]{{0,8}}"
 _NEXT_WORD = rf"(?:=|[ \t]{{1,4}}|{_Q}[ \t]{{0,4}}(?:,\s{{0,40}}|(?:\n|\\{{1,8}}n)[ \t]{{0,40}}-[ \t]{{1,4}}))"
 _NEXT_FIELD = rf"{_Q}(?:[\s,]|\\{{1,8}}n){{1,60}}{_Q}value{_SAME_LINE}"
@@ -287,15 +294,22 @@ class Rule:
 
     def found(self, text: str) -> Iterator[Span]:
         """The secrets that the pattern finds."""
+        taken = 0
         for match in self.pattern.finditer(text):
+            if match.start() < taken:
+                continue  # a name within a value that is taken already
             groups = match.groupdict()
             group = next(name for name in _GROUPS if groups.get(name) is not None)
             sure = "always" not in self.pattern.groupindex or groups["always"] is not None
             if match[group] not in _NO_SECRETS and (sure or looks_random(match[group])):
-                yield match.span(group)
+                start, taken = match.span(group)
+                if group in _MAY_GO_ON and (rest := _REST.match(text, taken)):
+                    taken = rest.end()
+                yield start, taken
 
 
-_GROUPS = ("double", "single", "escaped", "plain")
+_MAY_GO_ON = ("bare", "long")
+_GROUPS = ("double", "single", "escaped", "plain", *_MAY_GO_ON)
 _NO_SECRETS = ("true", "false", "null", "none")
 _LONGEST_NAME = 128
 _OF_NAMES = ("passw", "passphrase", "secret", "token", "credential", "auth", "client-key-data", "key")
@@ -313,8 +327,8 @@ RULES = (
     ),
     # A variable, and its value in the next field.
     _rule(rf"(?:{_ALWAYS}|{_IF_RANDOM}){_NEXT_FIELD}(?![\"'\\]{{0,9}}/){_VALUE}", "value"),
-    _rule(rf"\bbearer\s{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{8,8192}})", "bearer"),
-    _rule(rf"\bauthorization[\"'\\:=\s]{{1,24}}basic\s{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{4,8192}})", "basic"),
+    _rule(rf"\bbearer[ \t]{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{8,8192}})", "bearer"),
+    _rule(rf"\bauthorization[\"'\\:=\s]{{1,24}}basic[ \t]{{1,8}}{_NOT_YET}(?P<plain>[a-z0-9._~+/=-]{{4,8192}})", "basic"),
     _rule(rf"://[^\s/:@\"'\\]{{0,128}}:{_NOT_YET}(?P<plain>[^\s/@\"'\\]{{1,256}})@", "://"),
     # tbot's join URI with the join method `token`: the name of the token, which is the secret, stands where a user would.
     _rule(rf"\btbot\+\w{{1,16}}\+token://{_NOT_YET}(?P<plain>[^@:/\s\"'\\]{{1,256}})", "+token://"),

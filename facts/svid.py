@@ -18,7 +18,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from facts.document import damaged
-from facts.redaction import redact
+from facts.redaction import prose, redact
 
 _KEY_USAGES = (
     "digital_signature",
@@ -302,13 +302,14 @@ def _facts_of(loaded: x509.Certificate) -> Certificate:
     key = loaded.public_key()
     key_der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return Certificate(
-        # Whoever makes a certificate chooses its names, and sentences quote them.
-        subject=redact(loaded.subject.rfc4514_string()).text,
-        issuer=redact(loaded.issuer.rfc4514_string()).text,
+        # Whoever makes a certificate chooses its names, and sentences quote them. No SPIFFE ID of a workload looks like a
+        # secret, so one in a name leaves no comparison open: it is another name.
+        subject=prose(redact(loaded.subject.rfc4514_string()).text),
+        issuer=prose(redact(loaded.issuer.rfc4514_string()).text),
         serial=f"{loaded.serial_number:x}",
         not_before=loaded.not_valid_before_utc,
         not_after=loaded.not_valid_after_utc,
-        uri_sans=tuple(redact(name).text for name in names.get_values_for_type(x509.UniformResourceIdentifier)),
+        uri_sans=tuple(prose(redact(name).text) for name in names.get_values_for_type(x509.UniformResourceIdentifier)),
         san_critical=bool(san and san.critical),
         is_ca=bool(basic and isinstance(basic.value, x509.BasicConstraints) and basic.value.ca),
         key_usage=frozenset(u for u in _KEY_USAGES if usage and getattr(usage.value, u)),

@@ -13,6 +13,7 @@ from typing import Any
 
 from facts.document import damaged, need
 from facts.masks import TEXT, Fields, keeps, only
+from facts.redaction import beginning
 
 _VERSION = re.compile(
     r"v?(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)(?:\.(?P<patch>0|[1-9]\d*))?"
@@ -142,5 +143,5 @@ def parse_tctl_version(text: str) -> Version:
     """
     found = re.search(r"\bv?(\d+\.\d+\.\d+\S*)", text)
     if not found:
-        raise damaged("Teleport and a version", repr(text.strip()[:80]), "tctl version")
+        raise damaged("Teleport and a version", repr(beginning(text, 80)), "tctl version")
     return Version.parse(found[1], "tctl version")

@@ -11,6 +11,8 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, Shown
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
+from facts.redaction import hides_a_value
+from facts.secret_forms import MARK
 from judge.causes import CAUSES
 
 
@@ -34,6 +36,10 @@ def place(name: str) -> ObjectRef:
 
 LOOK_FIRST = "look at the other requirements of this report first: where every caller is refused, a refusal proves nothing"
 """Next step where a refusal proves nothing: it has another reason, or the caller to be accepted was refused as well."""
+
+
+READ_BY_HAND = "read the value by hand; a value that does not look like a secret would be compared"
+"""Next step where a value was taken out before the judgment saw it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class Claim:
     ) -> Finding:
         """NO with every problem and every number beyond its budget; else UNKNOWN if anything is unclear; else YES.
 
+        A statement about a value that was taken out as a secret is an open point, whatever it says.
+
         Args:
             problems: Problems, by subject.
             confirmed: Observation where nothing is wrong, in one sentence; may be left out where `held` says it.
@@ -81,8 +89,14 @@ class Claim:
         Raises:
             LookupError: A cause is named that ``causes.yaml`` does not have.
         """
-        wrong = (*problems, *(self.problem(str(m)) for m in measures if not m.is_kept))
-        open_ones = tuple(dict.fromkeys(unclear))
+        stated = (*problems, *(self.problem(str(m)) for m in measures if not m.is_kept))
+        confirming = tuple(held)
+        # A value that was taken out as a secret is neither equal to another nor unequal.
+        not_compared = [p for p in stated if hides_a_value(p.said)]
+        not_compared += [Problem(each.subject, each.said) for each in confirming if hides_a_value(each.said)]
+        not_compared += [self.problem(confirmed)] if hides_a_value(confirmed) else []
+        wrong = tuple(p for p in stated if not hides_a_value(p.said))
+        open_ones = tuple(dict.fromkeys([*unclear, *(_not_compared(p) for p in not_compared)]))
         beside = tuple(notes)
         for each in (*wrong, *open_ones, *beside):
             if each.cause:
@@ -94,12 +108,12 @@ class Claim:
             where=self.where,
             problems=tuple(dict.fromkeys(wrong)),
             unclear=open_ones,
-            held=tuple(held),
+            held=tuple(each for each in confirming if not hides_a_value(each.said)),
             left_out=tuple(left_out),
             notes=beside,
             confirmed="" if wrong or open_ones else confirmed,
             evidence=tuple(dict.fromkeys(self.evidence)),
-            settle=settle if open_ones and not wrong else "",
+            settle=(settle or (READ_BY_HAND if not_compared else "")) if open_ones and not wrong else "",
             guide_says=self.guide_says,
             measures=tuple(measures),
         )
@@ -124,6 +138,11 @@ class Claim:
     def problem(self, said: str, cause: str = "", evidence: tuple[str, ...] = ()) -> Problem:
         """A problem of the claim's thing as a whole."""
         return Problem(place(self.where), said, cause, evidence)
+
+
+def _not_compared(statement: Problem) -> Problem:
+    said = f"{statement.said}; {MARK} stands for a value that looks like a secret, so the suite could not compare it"
+    return replace(statement, said=said, cause="")
 
 
 def confirmed_of(held: Iterable[Remark], problems: Iterable[Problem]) -> list[Remark]:

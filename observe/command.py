@@ -19,7 +19,7 @@ from facts.document import plain
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.recorder import Recorder
-from facts.redaction import redact
+from facts.redaction import ending
 from observe.limits import PIECE, too_large
 from settings import DEFAULT_SIZES
 
@@ -31,8 +31,8 @@ class CommandResult:
     Attributes:
         argv: The command line.
         exit_code: As the process ended.
-        stdout: Unredacted until it was recorded for a parser; never goes to an output.
-        stderr: Likewise.
+        stdout: Unredacted until it was recorded; never goes to an output before.
+        stderr: Likewise; empty where a parser reads standard output alone.
         ended_at: UTC.
         evidence: Ids of the readings, where the answer was recorded.
     """
@@ -67,7 +67,7 @@ class CommandResult:
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
-            body += f"\n--- standard error ---\n{plain(self.stderr)}"
+            body += f"{STANDARD_ERROR}{plain(self.stderr)}"
         return evidence_of(
             shown_as or self.line,
             subject,
@@ -87,16 +87,21 @@ class CommandResult:
         shown_as: str = "",
         named_secrets: Iterable[str] = (),
     ) -> CommandResult:
-        """Records the answer, see `as_evidence`. Returns it as it was recorded, for the parser to read nothing else."""
+        """Records the answer, see `as_evidence`. Returns it with the outputs as recorded, so that nothing else is judged."""
         kept = self.as_evidence(subject, parser=parser, shown_as=shown_as, named_secrets=named_secrets)
-        evidence = (recorder.record(kept),)
-        return replace(self, stdout=kept.body, evidence=evidence) if kept.parser else replace(self, evidence=evidence)
+        stdout, stderr = kept.body, ""
+        if STANDARD_ERROR in kept.body and self.stderr.strip() and not kept.parser:
+            # The last one: what a container wrote to standard output may hold such a line as well.
+            stdout, _line, stderr = kept.body.rpartition(STANDARD_ERROR)
+        return replace(self, stdout=stdout, stderr=stderr, evidence=(recorder.record(kept),))
 
     def tail(self, characters: int = 800) -> str:
         """The end of its output without secrets and colors, for a message."""
-        said = plain(self.stderr.strip() or self.stdout.strip()).replace("\r", "")
-        # A secret that is cut in two is harder to tell.
-        return redact(said[-characters - LONGEST_SECRET :]).text[-characters:]
+        return ending(plain(self.stderr.strip() or self.stdout).replace("\r", ""), characters)
+
+
+STANDARD_ERROR = "\n--- standard error ---\n"
+"""Stands in evidence between the two outputs of a command."""
 
 
 class EndedBySignal(CouldNotTell):
@@ -105,9 +110,6 @@ class EndedBySignal(CouldNotTell):
     Ctrl-C goes to a whole process group, and reaches a command that has not left the group yet.
     """
 
-
-LONGEST_SECRET = 8192
-"""Characters of a long secret, such as a key of 4096 bits in PEM."""
 
 STOP_INTERVAL = 0.2
 """Seconds between two calls of `stop`."""

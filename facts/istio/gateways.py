@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from facts.evidence import ObjectRef, readings
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import selects
 from facts.kubernetes.workloads import DaemonSet, Deployment
+from facts.redaction import hides_a_value
 
 NOT_INGRESS = ("egress", "eastwest")
 """Prefixes of the label ``istio`` on gateways that take no traffic from outside."""
@@ -55,7 +57,7 @@ class Gateway:
 
     def has(self, pod: Pod) -> bool:
         """Tell whether a pod is one of its pods."""
-        return pod.namespace == self.namespace and bool(self.selector) and self.selector.items() <= pod.labels.items()
+        return pod.namespace == self.namespace and selects(self.selector, pod.labels)
 
 
 def gateways_of(workloads: Iterable[Deployment | DaemonSet], pods: Iterable[Pod]) -> tuple[Gateway, ...]:
@@ -89,5 +91,5 @@ def _told_by(controller: str, pods: Sequence[Pod]) -> Gateway:
     kind, _, name = controller.partition("/")
     pod = pods[0]
     labels = {key: value for key, value in pod.labels.items() if key not in _OF_ONE_ROLLOUT}
-    shared = {k: v for k, v in labels.items() if all(p.labels.get(k) == v for p in pods)}
+    shared = {k: v for k, v in labels.items() if all(p.labels.get(k) == v for p in pods) and not hides_a_value(v)}
     return Gateway(ObjectRef(kind, name, pod.namespace), labels, shared, pod.service_account, readings(*pods))

@@ -8,6 +8,7 @@ from typing import Any
 from facts.document import maybe
 from facts.kubernetes.objects import Pod, parse_pod
 from facts.masks import keeps, kept_for, only
+from facts.redaction import prose
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,5 @@ def parse_dry_run(document: Any, evidence: tuple[str, ...] = (), where: str = "d
         CouldNotTell: It is neither.
     """
     if maybe(document, "kind", "", where) == "Status":
-        return DryRun(False, None, maybe(document, "message", "", where), where, evidence)
+        return DryRun(False, None, prose(maybe(document, "message", "", where)), where, evidence)
     return DryRun(True, parse_pod(document, evidence), "", where, evidence)

@@ -14,7 +14,7 @@ from pydantic import Field
 from facts.declared import At, Declared, ListOf, Read, Text, read
 from facts.istio.gateways import Gateway
 from facts.kubernetes.objects import named, object_with
-from facts.kubernetes.pod_spec import Labels
+from facts.kubernetes.pod_spec import Labels, selects
 from facts.masks import keeps
 
 
@@ -48,7 +48,7 @@ class Service(Declared):
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         """Tell whether it selects pods with these labels."""
-        return bool(self.selector) and self.selector.items() <= labels.items()
+        return selects(self.selector, labels)
 
 
 @keeps(object_with(Service))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import jwt
 
 from facts.declared import At, Declared, ListOf, Read, Text, mask_of, read
-from facts.document import damaged
+from facts.document import damaged, parse_json
 from facts.masks import Items, keeps, only
 
 LITERAL_PLACEHOLDER = "PASTE_JWKS_HERE"
@@ -76,10 +75,7 @@ def parse_jwks(document: Any, evidence: tuple[str, ...] = ()) -> Jwks:
     if isinstance(document, str):
         if is_placeholder(document):
             raise damaged("a JWKS", f"the literal placeholder {LITERAL_PLACEHOLDER}", where)
-        try:
-            document = json.loads(document)
-        except ValueError as error:
-            raise damaged("a JWKS in JSON", str(error), where) from error
+        document = parse_json(document, where)
     found = read(Jwks, document, where, evidence=evidence)
     if not found.keys:
         raise damaged("at least one key", "none", where)

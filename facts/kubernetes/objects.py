@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, Flag, Given, ListOf, Many, Read, Text, mask_of, read
+from facts.declared import At, Declared, Flag, Given, InProse, ListOf, Many, Read, Text, Words, mask_of, read
 from facts.evidence import ObjectRef
 from facts.kubernetes.pod_spec import PROXY, Annotations, Container, ContainerStatus, Labels, Spec, Volume
 from facts.masks import KEY, KEYS, LEAF, Fields, Items, Mask, keeps
@@ -24,7 +24,7 @@ class Condition(Declared):
     type: str
     status: Annotated[str, Field(default="Unknown")]
     reason: str = ""
-    message: str = ""
+    message: Annotated[str, InProse] = ""
 
 
 def condition_holds(conditions: tuple[Condition, ...], kind: str) -> bool:
@@ -74,7 +74,7 @@ class Pod(Declared):
     phase: Annotated[Text, At("status.phase")]
     ready: Annotated[Flag, At("status.conditions"), Read(ListOf[Condition], lambda found: condition_holds(found, "Ready"))]
     conditions: Annotated[Many[Condition], At("status.conditions")]
-    message: Annotated[Text, At("status.message")]
+    message: Annotated[Words, At("status.message")]
     owner: Annotated[Text, At("metadata.ownerReferences"), Read(ListOf[_Object], _controller)]
     created_at: Annotated[Text, At("metadata.creationTimestamp")]
     terminating: Annotated[Given, At("metadata.deletionTimestamp")]
@@ -238,7 +238,7 @@ class Event(Declared):
 
     type: Text
     reason: Text
-    message: Text
+    message: Words
     about: Annotated[Text, At("involvedObject"), Read(_Involved, lambda of: f"{of.kind}/{of.name}")]
     evidence: tuple[str, ...] = field(default=())
 

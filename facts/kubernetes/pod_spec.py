@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from facts.declared import At, Declared, Flag, Given, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
+from facts.declared import At, Declared, Flag, Given, InProse, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
 from facts.masks import KEYS, OPEN, WORDS, Fields, Items, Mask, Prepared, only
+from facts.redaction import hides_a_value
 
 PROXY = "istio-proxy"
 SOCKET_VOLUME = "workload-socket"
@@ -43,6 +44,14 @@ Labels = Annotated[TextMap, OPEN]
 """Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
 Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED)]
 """Annotations of an object; evidence keeps those alone that are judged."""
+
+
+def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Tell whether a selector takes an object with these labels; an empty one takes none.
+
+    Neither does one that asks for a value that was redacted: another object's label with the same mark has another value.
+    """
+    return bool(selector) and selector.items() <= labels.items() and not any(map(hides_a_value, selector.values()))
 
 
 def is_tbot_image(image: str) -> bool:
@@ -213,7 +222,7 @@ class ContainerState(Declared):
     restarts: Annotated[int, At("restartCount")] = 0
     state: Annotated[str, Read(dict[str, Any], _state_in), _STATES] = ""
     reason: Annotated[str, At("state.waiting.reason", "state.terminated.reason")] = ""
-    message: Annotated[str, At("state.waiting.message", "state.terminated.message")] = ""
+    message: Annotated[str, At("state.waiting.message", "state.terminated.message"), InProse] = ""
     exit_code: Annotated[int | None, At("state.terminated.exitCode")] = None
     started_at: Annotated[str, At("state.running.startedAt")] = ""
     last_reason: Annotated[str, At("lastState.terminated.reason")] = ""

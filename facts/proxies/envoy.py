@@ -17,6 +17,7 @@ from typing import Any
 from facts.document import counter, damaged, mappings, maybe, need, when
 from facts.masks import KEY, TEXT, Fields, Items, Mask, Prepared, at, keeps, merged, only
 from facts.masks import LEAF as VALUE
+from facts.redaction import beginning
 from facts.svid import Certificate, parse_certificates
 from facts.versions import Version
 
@@ -309,7 +310,7 @@ def _sample(text: str) -> int:
     try:
         return counter(int(float(text)), "agent metrics on port 15020")
     except (ValueError, OverflowError) as error:
-        raise damaged("a number of requests", repr(text[:80]), "agent metrics on port 15020") from error
+        raise damaged("a number of requests", repr(beginning(text, 80)), "agent metrics on port 15020") from error
 
 
 @keeps(listeners_with(only("@type", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action")))
@@ -355,7 +356,7 @@ def configs(document: Any, where: str) -> Iterator[dict[str, Any]]:
         CouldNotTell: It is no dump.
     """
     if not isinstance(document, Mapping):
-        raise damaged("a dump in JSON", repr(str(document)[:80]), where)
+        raise damaged("a dump in JSON", repr(beginning(str(document), 80)), where)
     return mappings(document, "configs", where)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from facts.document import damaged
 from facts.masks import TEXT, keeps, lines
 from facts.proxies.identity import PodRef
+from facts.redaction import beginning
 
 SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
 """The directory in which Istio looks for the socket, and the one it becomes where ``/var/run`` is a link to ``/run``."""
@@ -71,10 +72,10 @@ def _mount(line: str) -> Mount:
     # The kernel escapes a blank in a path; U+0085 and others, at which split() splits as well, it writes as they are.
     fields, kind = before.split(" "), after.split(" ")
     if not dash or len(fields) < 6 or len(kind) < 3 or not all(_ID.fullmatch(number) for number in fields[:2]):
-        raise damaged("six fields, a hyphen and three fields", repr(line[:200]), "mountinfo")
+        raise damaged("six fields, a hyphen and three fields", repr(beginning(line, 200)), "mountinfo")
     options = {*fields[5].split(","), *kind[2].split(",")}
     if not options & {"ro", "rw"}:
-        raise damaged("ro or rw among a mount's options", repr(line[:200]), "mountinfo")
+        raise damaged("ro or rw among a mount's options", repr(beginning(line, 200)), "mountinfo")
     return Mount(int(fields[0]), int(fields[1]), _unescaped(fields[4]), "ro" in options)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from facts.declared import At, Declared, Flag, Given, Read, Text, mask_of, read
 from facts.document import damaged, decoded, maybe
 from facts.masks import KEYS, Lines, keeps, lines, only
+from facts.redaction import beginning
 from facts.svid import serial_of
 
 ISSUED = "spiffe.svid.issued"
@@ -70,7 +71,7 @@ def parse_issued(text: str) -> tuple[IssuedSvid, ...]:
 def _issued(event: Any) -> IssuedSvid | None:
     where = "audit events"
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise damaged("a JSON object with the field event on each line", repr(event)[:80], where)
+        raise damaged("a JSON object with the field event on each line", beginning(repr(event), 80), where)
     if event["event"] != ISSUED or maybe(event, "svid_type", "x509", where) != "x509":
         return None
     return read(IssuedSvid, event, f"audit event {maybe(event, 'uid', '', where)}")

@@ -17,6 +17,7 @@ from pydantic import Field
 from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, mask_of, part, read
 from facts.document import damaged, maybe, need, when
 from facts.masks import GIVEN, JOIN_NAME, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps, lines
+from facts.redaction import beginning
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
 
@@ -380,7 +381,7 @@ def parse_status(text: str, evidence: tuple[str, ...] = ()) -> ClusterStatus:
             found.setdefault(labelled[1], labelled[2])
     for name in ("Cluster", "Version"):
         if name not in found:
-            raise damaged(f"a line that starts with {name}", repr(text[:80]), where)
+            raise damaged(f"a line that starts with {name}", repr(beginning(text, 80)), where)
     return ClusterStatus(found["Cluster"], _rotation_cell(lines(text)), evidence, _pins(lines(text)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from facts.document import damaged, need, parse_json
+from facts.document import damaged, decoded, need, parse_json
 from facts.evidence import ObjectRef
 from facts.kubernetes.objects import Pod
 from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
+from facts.redaction import beginning, ending
 from facts.svid import Certificate, parse_certificates
 from facts.teleport.resources import BotInstance
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_exception
@@ -151,11 +151,9 @@ def parse_relay(text: str) -> tuple[bool, str]:
         CouldNotTell: It printed something else, such as why it could not go over.
     """
     where = "log of the relay"
-    first = text.strip().partition("\n")[0]
-    try:
-        document = json.loads(first)
-    except ValueError as error:
-        raise damaged("what the relay has become, as JSON", text.strip()[-300:] or "nothing", where) from error
+    document = decoded(text.strip().partition("\n")[0])
+    if isinstance(document, str):
+        raise damaged("what the relay has become, as JSON", ending(text, 300) or "nothing", where)
     own, node = need(document, "mounts", str, where), need(document, "mounts_of_node", str, where)
     return own == node, need(document, "root", str, where)
 
@@ -182,4 +180,4 @@ def _outcome_of(document: Mapping[str, Any], where: str) -> AttemptOutcome:
         return AttemptOutcome(AttemptEnd.GRANTED, "", answer.partition("\r\n")[0])
     if not answer:
         return AttemptOutcome(AttemptEnd.CLOSED, "", "closed without an answer")
-    return AttemptOutcome(AttemptEnd.OTHER, "", answer[:200])
+    return AttemptOutcome(AttemptEnd.OTHER, "", beginning(answer, 200))

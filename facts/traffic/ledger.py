@@ -6,7 +6,6 @@ its caller. Sources: Envoy's documentation of ``x-forwarded-client-cert`` and of
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from facts.document import damaged, mappings, need, texts, when
+from facts.document import damaged, decoded, mappings, need, texts, when
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.policies import Policy
+from facts.redaction import beginning, prose
 
 WHERE = "ledger of the traffic client"
 RBAC_WORDS = "RBAC: access denied"
@@ -201,17 +201,14 @@ def _request(entry: Mapping[str, Any]) -> Request:
         connection=need(entry, "connection", str, WHERE),
         outcome=outcome,
         status=status,
-        words="" if word else detail or body.strip()[:300],
+        words="" if word else prose(detail) or beginning(body, 300),
         word=word,
     )
 
 
 def _word(body: str, request_id: str, status: int) -> Word | None:
     """The server's account of this very request; None where something else answered."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return None
+    said = decoded(body)
     if not isinstance(said, Mapping) or said.get("id") != request_id or status not in (0, 200):
         return None
     return Word(

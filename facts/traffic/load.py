@@ -5,7 +5,6 @@ The program is the traffic client of ``manifests/traffic/traffic.py``; its rows 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from facts.declared import Declared
-from facts.document import damaged, maybe, need, texts, when
+from facts.document import damaged, maybe, need, parse_json, texts, when
 from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.masks import WHOLE, keeps
 from facts.proxies.envoy_traffic import Counters
+from facts.redaction import beginning, prose
 from facts.traffic.ledger import End, Ledger, Outcome, Peer, Request, Word, of_answer, of_error, parse_end, parse_peers
 
 WHERE = "ledger of the load"
@@ -138,6 +138,13 @@ def parse_load(document: Any, clock: Clock, evidence: tuple[str, ...] = ()) -> L
         CouldNotTell: The document is not the program's; requests that were due are missing; or something else ended the
             client.
     """
+    try:
+        return _load(document, clock, evidence)
+    except OverflowError as error:
+        raise damaged("times that a calendar has", str(error), WHERE) from error
+
+
+def _load(document: Any, clock: Clock, evidence: tuple[str, ...]) -> Load:
     if not maybe(document, "ended", "", WHERE):
         raise CouldNotTell(
             expected="the load generator to run until the suite stops it",
@@ -146,11 +153,11 @@ def parse_load(document: Any, clock: Clock, evidence: tuple[str, ...] = ()) -> L
             remedy="see whether the client's pod was restarted",
         )
     if tuple(texts(document, "columns", WHERE)) != COLUMNS:
-        raise damaged(f"the columns {', '.join(COLUMNS)}", ", ".join(texts(document, "columns", WHERE)), WHERE)
+        raise damaged(f"the columns {', '.join(COLUMNS)}", ", ".join(texts(document, "columns", WHERE)) or "none", WHERE)
     began = clock.corrected(when(need(document, "began", str, WHERE), WHERE))
     url = need(document, "url", str, WHERE)
     said = _Said(texts(document, "texts", WHERE))
-    rows = sorted(need(document, "rows", list, WHERE), key=lambda row: row[0])
+    rows = sorted(map(_row, need(document, "rows", list, WHERE)), key=lambda row: row[0])
     if not rows:
         raise damaged("at least one request", "none", WHERE)
     if len(rows) != need(document, "due", int, WHERE):
@@ -174,20 +181,26 @@ class _Said:
         self._understood: dict[int, tuple[End, tuple[Peer, ...]]] = {}
 
     def text(self, index: int) -> str:
+        if not 0 <= index < len(self._texts):
+            raise damaged(f"the number of one of {len(self._texts)} texts", str(index), WHERE)
         return self._texts[index]
 
     def server(self, index: int) -> tuple[End, tuple[Peer, ...]]:
         """A server's account of itself and of its caller."""
         if index not in self._understood:
-            document = json.loads(self._texts[index])
+            document = parse_json(self.text(index), WHERE)
             peers = tuple(peer for header in texts(document, "peer", WHERE) for peer in parse_peers(header))
             self._understood[index] = (parse_end(need(document, "server", dict, WHERE)), peers)
         return self._understood[index]
 
 
-def _request(number: int, row: Sequence[Any], url: str, began: datetime, said: _Said) -> Request:
-    if len(row) != len(COLUMNS) or not all(isinstance(cell, int) for cell in row):
-        raise damaged(f"{len(COLUMNS)} whole numbers in a row", repr(row)[:120], WHERE)
+def _row(row: Any) -> Sequence[int]:
+    if not isinstance(row, list) or len(row) != len(COLUMNS) or not all(isinstance(cell, int) for cell in row):
+        raise damaged(f"{len(COLUMNS)} whole numbers in a row", beginning(repr(row), 120), WHERE)
+    return row
+
+
+def _request(number: int, row: Sequence[int], url: str, began: datetime, said: _Said) -> Request:
     at, took, port, status, arrivals, answer, error, detail = row
     word = None
     if arrivals:
@@ -203,6 +216,6 @@ def _request(number: int, row: Sequence[Any], url: str, began: datetime, said: _
         connection=str(port) if port else "",
         outcome=outcome,
         status=status,
-        words="" if word and not words else said.text(detail) or said.text(answer).strip()[:300],
+        words="" if word and not words else prose(said.text(detail)) or beginning(said.text(answer), 300),
         word=None if words else word,
     )

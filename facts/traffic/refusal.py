@@ -17,6 +17,8 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from facts.document import plain
+from facts.masks import lines
+from facts.redaction import beginning, ending, prose, redact
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -103,7 +105,7 @@ def of_exception(name: str, text: str) -> AttemptOutcome:
         name: Class of the exception, e.g. ``SSLError``.
         text: Its text.
     """
-    said = f"{name}: {text}" if text else name
+    said = prose(f"{name}: {text}" if text else name)
     if alert := _ALERT.search(text):
         return AttemptOutcome(AttemptEnd.TLS_ALERT, alert[1].lower(), said)
     if name == "TimeoutError":
@@ -121,12 +123,13 @@ def of_sds(code: int, message: str) -> AttemptOutcome:
             refuses.
         message: gRPC status message.
     """
+    said = prose(message)
     status = GRPC_STATUS[code] if 0 <= code < len(GRPC_STATUS) else str(code)
     if status in _NOT_THE_SERVERS:
-        return AttemptOutcome(AttemptEnd.NO_SOCKET if _UNREACHED.search(message) else AttemptEnd.OTHER, status, message)
+        return AttemptOutcome(AttemptEnd.NO_SOCKET if _UNREACHED.search(message) else AttemptEnd.OTHER, status, said)
     if status == "UNIMPLEMENTED" or (status == "UNKNOWN" and _TELEPORT_UNREACHED.search(message)):
-        return AttemptOutcome(AttemptEnd.OTHER, status, message)
-    return AttemptOutcome(AttemptEnd.SDS, status, message, reason_of(message))
+        return AttemptOutcome(AttemptEnd.OTHER, status, said)
+    return AttemptOutcome(AttemptEnd.SDS, status, said, reason_of(message))
 
 
 def reason_of(words: str) -> Because:
@@ -149,7 +152,7 @@ class StreamEnded:
 
 # The message may have several lines; the next entry begins with a time, in Envoy's format or in that of Istio's agent.
 _STREAM_ENDED = re.compile(
-    r"StreamSecrets gRPC config stream to (?P<cluster>\S+) closed(?: since \d+s ago)?: (?P<code>\d+), (?P<message>.*?)"
+    r"StreamSecrets gRPC config stream to (?P<cluster>\S+) closed(?: since \d+s ago)?: (?P<code>\d{1,9}), (?P<message>.*?)"
     r"(?=\n(?:\[?\d{4}-\d\d-\d\d[ T])|\Z)",
     re.DOTALL,
 )
@@ -166,9 +169,14 @@ def parse_ended_streams(log: str) -> tuple[StreamEnded, ...]:
     """
     return tuple(
         # As it came over the wire: gRPC writes line breaks in a message with a percent sign.
-        StreamEnded(found["cluster"], of_sds(int(found["code"]), unquote(_without_trailer(found["message"]))))
+        StreamEnded(found["cluster"], of_sds(int(found["code"]), _unquoted(_without_trailer(found["message"]))))
         for found in _STREAM_ENDED.finditer(log)
     )
+
+
+def _unquoted(message: str) -> str:
+    """A message without percent signs, which may have hidden a secret from whoever looked for one."""
+    return redact(unquote(message)).text
 
 
 def _without_trailer(message: str) -> str:
@@ -194,10 +202,10 @@ def of_agents_log(log: str) -> AttemptOutcome:
     Args:
         log: The end of its log.
     """
-    found = next((line for line in reversed(log.splitlines()) if _AGENT_FOUND_NONE.search(line)), "")
+    found = next((line for line in reversed(lines(log)) if _AGENT_FOUND_NONE.search(line)), "")
     if found:
-        return AttemptOutcome(AttemptEnd.NO_SOCKET, "", found.strip())
-    return AttemptOutcome(AttemptEnd.OTHER, "", log.strip()[-300:])
+        return AttemptOutcome(AttemptEnd.NO_SOCKET, "", prose(found.strip()))
+    return AttemptOutcome(AttemptEnd.OTHER, "", ending(log, 300))
 
 
 def of_tbots_log(log: str) -> AttemptOutcome:
@@ -209,10 +217,10 @@ def of_tbots_log(log: str) -> AttemptOutcome:
     log = plain(log)
     if reason_of(log) is Because.NO_ALLOW_RULE:
         # The layers of the error may stand on lines of their own; the innermost is the one that counts.
-        line = next(line for line in log.splitlines() if reason_of(line) is Because.NO_ALLOW_RULE)
-        return AttemptOutcome(AttemptEnd.JOIN, "", line.strip()[-300:], Because.NO_ALLOW_RULE)
+        line = next((line for line in lines(log) if reason_of(line) is Because.NO_ALLOW_RULE), log)
+        return AttemptOutcome(AttemptEnd.JOIN, "", ending(line, 300), Because.NO_ALLOW_RULE)
     if joined := _JOINED.search(log):
         return AttemptOutcome(AttemptEnd.GRANTED, "", joined[0])
     error = _BOTS_ERROR.search(log)
     # Whatever follows the first line that says ERROR belongs to it.
-    return AttemptOutcome(AttemptEnd.OTHER, "", (log[error.start() :] if error else log).strip()[:400])
+    return AttemptOutcome(AttemptEnd.OTHER, "", beginning(log[error.start() :] if error else log, 400))

@@ -15,6 +15,7 @@ from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
 from facts.proxies.envoy import STREAMS
 from facts.proxies.sds_mode import SdsMode
+from facts.redaction import beginning, ending
 from facts.teleport.bundle import TrustBundle
 from judge.findings import Claim, listed, problem, time_until
 from judge.fleet import not_read
@@ -46,7 +47,7 @@ def late_start_is_found(start: Start, outage: Outage, bundle: TrustBundle) -> Fi
     if start.meanwhile is None and WAITS_FOR_IT in start.last_words:
         return claim.not_applicable("the socket is not called `socket`, so Istio's agent waits for it")
     if start.meanwhile is None or start.meanwhile.has_files_cluster:
-        said = f"it did not start without a socket: {(start.last_words or 'it found a socket')[-300:]}"
+        said = f"it did not start without a socket: {ending(start.last_words, 300) or 'it found a socket'}"
         return claim.judged(
             unclear=[problem(start.pod, said)], settle="check the socket directory of its node for a leftover socket"
         )
@@ -76,10 +77,12 @@ def stale_socket_ends_the_agent(start: Start, outage: Outage) -> Finding:
         said = f"its Envoy ran; {start.meanwhile.sds_mode.told}: {'; '.join(start.meanwhile.decided_by)}"
         return claim.judged([problem(start.pod, said, "socket-directory-writable" if _took_it_away(start) else "")])
     if COULD_NOT_REMOVE not in start.last_words:
-        said = f"its agent did not exit with the words {COULD_NOT_REMOVE!r}, but {start.last_words[-300:] or 'with none'}"
+        said = (
+            f"its agent did not exit with the words {COULD_NOT_REMOVE!r}, but {ending(start.last_words, 300) or 'with none'}"
+        )
         return claim.judged(unclear=[problem(start.pod, said)], settle="read the log of its istio-proxy")
     line = next(line for line in lines(start.last_words) if COULD_NOT_REMOVE in line)
-    return claim.judged((), f"Envoy never started: {line.strip()[-300:]}")
+    return claim.judged((), f"Envoy never started: {ending(line, 300)}")
 
 
 def _took_it_away(start: Start) -> bool:
@@ -190,7 +193,7 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
     """
     waiting = _waiting_for_the_directory(restart)
     problems = [
-        problem(pod, f"it is not Ready: {pod.why_not_ready[:300]}", NOT_RECREATED if pod.uid in waiting else "")
+        problem(pod, f"it is not Ready: {beginning(pod.why_not_ready, 300)}", NOT_RECREATED if pod.uid in waiting else "")
         for pod in restart.after
         if not pod.ready
     ]

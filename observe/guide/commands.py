@@ -1,4 +1,4 @@
-"""The guide's own read commands, a fixed list, with the conclusion that a person who follows the guide draws from each."""
+"""The guide's own read commands, a fixed list, with what each looks at and the conclusion that is drawn from it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from facts.errors import CouldNotTell
-from facts.masks import lines
+from facts.guide import (
+    Conclude,
+    Conclusion,
+    conclude_listing,
+    conclude_log,
+    conclude_pods,
+    conclude_proxy_log,
+    conclude_resource,
+)
 from observe.command import CommandResult
 from settings import Names
-
-FOUND = "Existing workload SDS socket found"
-FILE_MOUNTED = "Workload is using file mounted certificates"
-
 
 RENAMED = ("istio_namespace", "tbot_namespace", "app_namespace", "token", "role", "workload_identity")
 """Names of the guide that stand in its commands."""
@@ -36,7 +40,7 @@ class GuideCommand:
 
     words: tuple[str, ...]
     about: str
-    conclude: Callable[[str], tuple[bool, str]]
+    conclude: Conclude
 
     @property
     def program(self) -> str:
@@ -86,52 +90,24 @@ def about(text: str) -> str:
     return _COMMANDS[text][0]
 
 
-def conclusion(command: GuideCommand, result: CommandResult) -> tuple[bool, str]:
-    """The guide's own conclusion from an answer: healthy or not, and the sentence that says so."""
+def conclusion(command: GuideCommand, result: CommandResult) -> Conclusion:
+    """The guide's own conclusion from an answer as it was recorded."""
     if result.exit_code != 0:
         return False, f"the command fails with exit code {result.exit_code}: {result.tail(200)}"
     return command.conclude(result.stdout)
 
 
-def _pods(table: str) -> tuple[bool, str]:
-    rows = [line.split() for line in lines(table)[1:] if line.strip()]
-    if not rows:
-        return False, "there is no pod"
-    bad = [r[0] for r in rows if r[2] != "Running" or len(set(r[1].split("/"))) != 1]
-    if bad:
-        return False, f"not Running or not ready: {', '.join(bad)}"
-    return True, f"all {len(rows)} pods are Running and ready ({', '.join(sorted({r[1] for r in rows}))})"
-
-
-def _exists(_answer: str) -> tuple[bool, str]:
-    return True, "the command succeeds, so it was created"
-
-
-def _quiet(log: str) -> tuple[bool, str]:
-    bad = [line for line in lines(log) if re.search(r"\bERROR?\b|\"level\":\s*\"error\"", line)]
-    return (not bad), f"the log has {len(bad)} errors" if bad else "the log shows no errors"
-
-
-def _listed(listing: str) -> tuple[bool, str]:
-    there = any(line.startswith("s") for line in lines(listing))
-    return there, "a socket is listed" if there else "no socket is listed"
-
-
-def _both_lines(log: str) -> tuple[bool, str]:
-    found = [line for line in (FOUND, FILE_MOUNTED) if line in log]
-    if len(found) == 2:
-        return True, "both log lines are printed"
-    return False, f"of the two log lines, {'only ' + repr(found[0]) if found else 'none'} is printed"
-
-
-_COMMANDS: dict[str, tuple[str, Callable[[str], tuple[bool, str]]]] = {
-    "kubectl get pods -n istio-system": ("istio", _pods),
-    "tctl get token/istio-tbot-k8s-join": ("resources", _exists),
-    "tctl get role/istio-workload-identity-issuer": ("resources", _exists),
-    "tctl get workload_identity/istio-workloads": ("resources", _exists),
-    "kubectl get pods -n teleport-system": ("tbot", _pods),
-    "kubectl logs -n teleport-system <pod-name>": ("tbot", _quiet),
-    "kubectl get pods -n test-app": ("app", _pods),
-    "kubectl exec -n test-app $POD_NAME -c istio-proxy -- ls -la /var/run/secrets/workload-spiffe-uds/": ("app", _listed),
-    "kubectl logs -n test-app $POD_NAME -c istio-proxy": ("app", _both_lines),
+_COMMANDS: dict[str, tuple[str, Conclude]] = {
+    "kubectl get pods -n istio-system": ("istio", conclude_pods),
+    "tctl get token/istio-tbot-k8s-join": ("resources", conclude_resource),
+    "tctl get role/istio-workload-identity-issuer": ("resources", conclude_resource),
+    "tctl get workload_identity/istio-workloads": ("resources", conclude_resource),
+    "kubectl get pods -n teleport-system": ("tbot", conclude_pods),
+    "kubectl logs -n teleport-system <pod-name>": ("tbot", conclude_log),
+    "kubectl get pods -n test-app": ("app", conclude_pods),
+    "kubectl exec -n test-app $POD_NAME -c istio-proxy -- ls -la /var/run/secrets/workload-spiffe-uds/": (
+        "app",
+        conclude_listing,
+    ),
+    "kubectl logs -n test-app $POD_NAME -c istio-proxy": ("app", conclude_proxy_log),
 }

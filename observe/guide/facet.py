@@ -68,11 +68,12 @@ class GuideFacet:
         subject = ObjectRef("Command", asked.program)
         kubectl = asked.program == "kubectl"
         result = self.tools.run_kubectl(asked.words[1:]) if kubectl else self.teleport.session().tctl(asked.words[1:])
-        evidence = self.cluster.readings.recorder.record(result.as_evidence(subject, shown_as=shlex.join(asked.words)))
-        if kubectl and result.exit_code and (denied := denial(result.stderr, shlex.join(asked.words))) is not None:
+        line = shlex.join(asked.words)
+        recorded = result.recorded(self.cluster.readings.recorder, subject, parser=asked.conclude, shown_as=line)
+        if kubectl and recorded.exit_code and (denied := denial(recorded.stderr, line)) is not None:
             raise denied  # the guide's conclusion would be about the rights of this run, not about the install
-        healthy, said = conclusion(asked, result)
-        return GuideAnswer(shlex.join(asked.words), said, healthy, (evidence,))
+        healthy, said = conclusion(asked, recorded)
+        return GuideAnswer(line, said, healthy, recorded.evidence)
 
     def _found_names(self) -> Names:
         """The names of this install, with those of Teleport's resources as found."""

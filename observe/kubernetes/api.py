@@ -28,6 +28,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.masks import Mask
 from facts.recorder import Recorder
+from facts.redaction import beginning
 from observe.kubernetes import credentials
 from observe.kubernetes.denial import denial
 from observe.limits import PIECE, joined, too_large
@@ -362,7 +363,7 @@ class Api:
         if 200 <= status < 300:
             return
         document = decoded(body)
-        words = str(document.get("message", "")) if isinstance(document, Mapping) else body.strip()[:300]
+        words = str(document.get("message", "")) if isinstance(document, Mapping) else beginning(body, 300)
         where = f"{question.partition(' {')[0]} (context {self.context})"
         if status == 403 and (denied := denial(words, where)) is not None:
             raise denied

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import math
 import shlex
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,8 +24,10 @@ from urllib.parse import urlencode, urlsplit
 import websocket
 from kubernetes import client
 
+from facts.document import counter, decoded, mappings
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
+from facts.redaction import beginning
 from observe.command import CommandResult
 from observe.kubernetes.denial import denial
 from observe.limits import joined, pieces, too_large
@@ -171,20 +172,19 @@ def _trusting() -> ssl.SSLContext:
 
 
 def _exit_code(status: bytes, where: str) -> int:
-    try:
-        document = json.loads(status)
-    except ValueError as error:
+    document = decoded(status.decode(errors="replace"))
+    if not isinstance(document, Mapping):
         raise CouldNotTell(
             expected="the exit code at the end of the stream",
             seen="the connection ended before the program did",
             where=where,
             remedy="see whether the pod or its node went away; otherwise run again",
-        ) from error
+        )
     if document.get("status") == "Success":
         return 0
-    for cause in (document.get("details") or {}).get("causes") or ():
+    for cause in mappings(document, "details.causes", where):
         if cause.get("reason") == "ExitCode":
-            return int(cause["message"])
+            return counter(cause.get("message"), where)
     raise CouldNotTell(
         expected="the program to run",
         seen=str(document.get("message", "")),
@@ -195,10 +195,10 @@ def _exit_code(status: bytes, where: str) -> int:
 
 def _message(body: object) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
-    try:
-        return str(json.loads(text).get("message", text))
-    except (ValueError, AttributeError):
-        return text.strip()[:300] or "no reason given"
+    document = decoded(text)
+    if isinstance(document, Mapping) and (words := str(document.get("message", ""))):
+        return words
+    return beginning(text, 300) or "no reason given"
 
 
 def _frames(connection: websocket.WebSocket, deadline: float, where: str) -> Iterator[tuple[int, bytes]]:

@@ -21,6 +21,7 @@ from facts.proxies import envoy, envoy_traffic, policies, pushes
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from facts.proxies.tls import inbound, outbound, questions
+from facts.redaction import beginning
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.denial import must_be_allowed
 from observe.limits import TooLarge
@@ -204,7 +205,7 @@ def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[s
                 if status != 200:
                     raise CouldNotTell(
                         expected="HTTP 200",
-                        seen=f"HTTP {status}: {body.strip()[:200]}",
+                        seen=f"HTTP {status}: {beginning(body, 200)}",
                         where=f"{pod.ref}: GET {path}",
                         remedy="an Envoy older than 1.20 does not know every parameter",
                     )

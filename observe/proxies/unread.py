@@ -11,7 +11,7 @@ from typing import TypeVar
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import PodRef, Unread
-from facts.redaction import redact
+from facts.redaction import beginning
 
 T = TypeVar("T")
 
@@ -37,10 +37,10 @@ def read_or_unread(pod: Pod, read: Callable[[], T]) -> T | Unread:
 
 def _unforeseen(pod: Pod, error: Exception) -> CouldNotTell:
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    words = redact(f"{type(error).__name__}: {error}").text
+    words = beginning(f"{type(error).__name__}: {error}", 300)
     why = CouldNotTell(
         expected="an answer of the proxy that this suite understands",
-        seen=f"a defect of this suite or a hostile answer: {words[:300]} (in {frame.name}, {Path(frame.filename).name})",
+        seen=f"a defect of this suite or a hostile answer: {words} (in {frame.name}, {Path(frame.filename).name})",
         where=str(pod.ref),
         remedy="look at the answers of its Envoy by hand; if they are as documented, report this message as a defect",
     )

@@ -14,6 +14,7 @@ from facts.document import Absent, decoded, yaml_as_written
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.recorder import Recorder
+from facts.redaction import beginning
 from facts.teleport.bundle import TrustBundle, parse_bundle
 from facts.teleport.resources import (
     Bot,
@@ -267,7 +268,7 @@ class TeleportSession:
                 remedy="check the address (--teleport-proxy) and that this machine may reach it",
             ) from error
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise NotYet(f"HTTP {status}: {body.strip()[:200]}")
+            raise NotYet(f"HTTP {status}: {beginning(body, 200)}")
         return status, body
 
     def _get(self, path: str, parse: Callable[..., object]) -> tuple[Any, str]:
@@ -289,7 +290,7 @@ class TeleportSession:
         if status != 200:
             raise CouldNotTell(
                 expected="HTTP 200",
-                seen=f"HTTP {status}: {body.strip()[:200]}",
+                seen=f"HTTP {status}: {beginning(body, 200)}",
                 where=url,
                 remedy="is this the web address of Teleport's proxy, and a release with SPIFFE bundles (15.2 or later)?",
             )

@@ -100,7 +100,7 @@ class Starts:
             proxy = pod.proxy
             if proxy is not None and proxy.last_exit_code is not None:
                 log = last_words(pod, cluster)
-                return None, str(log.document).strip()[-2000:], (*pod.evidence, log.evidence)
+                return None, str(log.document).strip(), (*pod.evidence, log.evidence)
             if proxy is None or proxy.state != "running":
                 raise NotYet(pod.why_not_ready)
             with not_yet(CouldNotTell):  # the container runs before Envoy listens

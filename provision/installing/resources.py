@@ -22,6 +22,7 @@ from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from facts.recorder import Recorder
+from facts.redaction import beginning
 from facts.teleport.tctl import remedy_for, says_not_created
 from observe.command import CommandResult
 from observe.teleport.session import is_not_there
@@ -230,7 +231,7 @@ def _one_line(jwks: str) -> str:
     if not keys or "'" in line:
         raise ProvisioningFailed(
             expected="a JSON Web Key Set with at least one key",
-            seen=f"{jwks[:80]!r}",
+            seen=repr(beginning(jwks, 80)),
             where="GET /openid/v1/jwks",
             remedy="check whether the API server publishes its service account keys: kubectl get --raw /openid/v1/jwks",
         )

@@ -81,7 +81,7 @@ class UntrustedClient:
         if done.exit_code:
             raise CouldNotTell(
                 expected="the TLS client to end with an answer",
-                seen=f"exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+                seen=f"exit code {done.exit_code}: {done.tail(300)}",
                 where=f"Pod {namespace}/{STRANGER}",
                 remedy="check whether its agent has written a certificate to /var/run/istiod",
             )

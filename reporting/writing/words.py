@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from facts.catalogue import About, Level
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
+from facts.masks import lines
 from judge.guide_defects import Presence, ToldDefect
 from judge.verdict import Authority, Ending, Judged, Verdict
 from reporting.model import Report, Scope
@@ -129,7 +130,7 @@ def _reasons_in_short(report: Report, several: Sequence[Judged]) -> tuple[str, .
     reasons = "\n".join(first_line(reason) for reason in reasons_of(report, several[0]))
     for f in report.findings_of(several[0].requirement.id):
         reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where)))
-    return tuple(reasons.splitlines())
+    return tuple(lines(reasons))
 
 
 def _is_explained(report: Report, judged: Judged) -> bool:

@@ -15,6 +15,7 @@ from facts.document import damaged, mappings, maybe, need, texts
 from facts.masks import KEY, LEAF, NAME, Fields, Items, NamesIn, at, merged, only
 from facts.proxies.envoy import AUTHORITIES, Validator, parse_authorities
 from facts.proxies.tls.regex import parse_regex
+from facts.redaction import beginning
 from facts.svid import Certificate
 
 INLINE = "(inline)"
@@ -265,7 +266,9 @@ def _name(matcher: Mapping[str, Any], where: str, *, of_uris: bool = True) -> Na
             path = "safe_regex.regex" if kind is MatchKind.REGEX else kind.value
             text = need(matcher, path, str, where)
             if kind is MatchKind.REGEX and parse_regex(text) is None:
-                raise damaged(r"a regular expression of literals, \., [^/]+ and at most one .*", repr(text[:200]), where)
+                raise damaged(
+                    r"a regular expression of literals, \., [^/]+ and at most one .*", repr(beginning(text, 200)), where
+                )
             return NameMatch(kind, text, maybe(matcher, "ignore_case", False, where), of_uris)
     # A name that is not understood must not become one that expects nothing.
     raise damaged(f"an expected name by {', '.join(MatchKind)}", ", ".join(matcher) or "nothing", where)

@@ -39,13 +39,15 @@ from facts.teleport.resources import (
     parse_workload_identity,
 )
 from facts.teleport.tbot_config import parse_tbot_config
+from facts.traffic.ledger import parse_ledger
 from facts.traffic.load import parse_load
 from facts.versions import Version
 from tests.data import document
 from tests.unit.facts.kubernetes.test_probes import directory_report, report
 from tests.unit.facts.over_time.test_history import after, history, look
 from tests.unit.facts.teleport.test_audit import event
-from tests.unit.facts.traffic.test_load import ANSWERED, CLOCK, EXPIRED, ledger
+from tests.unit.facts.traffic.test_ledger import entry as request
+from tests.unit.facts.traffic.test_load import ANSWERED, CLIENT, CLOCK, EXPIRED, ledger
 
 # The rules.
 
@@ -218,6 +220,8 @@ PARSERS: dict[str, tuple[Callable[[Any], object], Any]] = {
     "audit event": (_json(parse_issued), event()),
     "bundle": (parse_bundle, document("teleport/bundle.json")),
     "timeline": (parse_timeline, TIMELINE),
+    "ledger": (parse_ledger, {"client": CLIENT, "requests": [request(), request(status=503, body="x")]}),
+    "load": (lambda found: parse_load(found, CLOCK), ledger(ANSWERED, EXPIRED)),
     "catalogue": (parse_catalogue, CATALOGUE),
 }
 

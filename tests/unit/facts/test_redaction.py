@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import random
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,19 @@ from hypothesis import strategies as st
 
 from facts.evidence import ObjectRef, evidence_of, hidden
 from facts.finding import Finding, Holds, Problem
-from facts.redaction import DEEPEST, SHORTEST, Hiding, Redacted, hidden_in, redact, without_named
+from facts.redaction import (
+    DEEPEST,
+    SHORTEST,
+    Hiding,
+    Redacted,
+    beginning,
+    ending,
+    hidden_in,
+    hides_a_value,
+    prose,
+    redact,
+    without_named,
+)
 from facts.secret_forms import MARK, RULES, looks_random, values
 from tests.unit.facts.canaries import CANARIES, Canary, left_in
 
@@ -408,3 +421,38 @@ def test_the_name_of_a_value_stands_beside_it_under_either_word(beside: str) -> 
     assert hiding.count == 1
     plain = {beside: "x-team", "value": "shop"}
     assert hiding.document(plain) == plain
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.form)
+@pytest.mark.parametrize("most", [1, 40, 300])
+def test_an_excerpt_is_cut_after_all_of_the_text_was_searched(canary: Canary, most: int) -> None:
+    text = f"  {'a ' * 150}{canary.text}{' b' * 150}\n"
+    clean = redact(text).text.strip().replace("[redacted]", "[redacted words]")
+    assert (beginning(text, most), ending(text, most)) == (clean[:most], clean[-most:])
+    inside = text[text.index(canary.text) :]
+    assert left_in(beginning(inside, most), canary) == left_in(ending(inside, most), canary) == ()
+
+
+def test_a_short_text_is_its_own_excerpt() -> None:
+    assert beginning(" abc\n", 10) == ending(" abc\n", 10) == "abc"
+    assert beginning("", 10) == ending("", 10) == ""
+    assert (beginning("abcdef", 2), ending("abcdef", 2)) == ("ab", "ef")
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'", '\\"'])
+@pytest.mark.parametrize("length", [4095, 4096, 4097, 20_000])
+def test_a_value_that_is_longer_than_any_pattern_goes_whole(quote: str, length: int) -> None:
+    secret = secrets.token_urlsafe(length)[:length]
+    assert redact(f"password: {quote}{secret}{quote} next").text == f"password: {quote}[redacted]{quote} next"
+
+
+def test_a_name_within_a_long_value_begins_no_other_value() -> None:
+    assert redact(f"password={'password=' * 2000} next") == Redacted("password=[redacted] next", 1)
+
+
+def test_words_that_are_told_have_a_mark_of_their_own_that_stays() -> None:
+    told = prose(redact('password: abc, {"password": "def"}, --token 0123456789abcdef').text)
+    assert told == 'password: [redacted words], {"password": "[redacted words]"}, --token [redacted words]'
+    assert (redact(told), prose(told)) == (Redacted(told, 0), told)
+    assert not hides_a_value(told)
+    assert hides_a_value("the trust domain is [redacted]")

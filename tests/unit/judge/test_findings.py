@@ -13,6 +13,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
+from facts.redaction import prose
 from judge.causes import CAUSES
 from judge.findings import Claim, confirmed_of, listed, longest, place, problem, time_until, true_ones
 from tests.unit.judge import builders as make
@@ -184,3 +185,39 @@ def test_the_longest_of_some_times(times: list[float]) -> None:
 
 def test_statements_are_told_where_they_are_true() -> None:
     assert true_ones({"one": True, "two": 0, "three": {"it"}, "four": "", "five": False}) == ["one", "three"]
+
+
+HIDDEN = Problem(B, "it allows [redacted], and not tbot:tbot", KNOWN, ("ev-2",))
+STANDS_FOR = "[redacted] stands for a value that looks like a secret, so the suite could not compare it"
+
+
+def test_a_value_that_was_taken_out_is_not_compared() -> None:
+    finding = CLAIM.judged([HIDDEN], settle="")
+    common(finding)
+    assert finding.holds is Holds.UNKNOWN
+    assert finding.problems == ()
+    assert finding.unclear == (Problem(B, f"{HIDDEN.said}; {STANDS_FOR}", "", ("ev-2",)),)
+    assert "read the value by hand" in finding.settle
+    assert finding.seen == f"Pod b: {HIDDEN.said}; {STANDS_FOR}"
+
+
+def test_two_values_that_were_taken_out_are_not_equal_either() -> None:
+    of_one = CLAIM.judged(held=[Remark(A, "both say [redacted]"), Remark(B, "is up")])
+    assert (of_one.holds, of_one.held) == (Holds.UNKNOWN, (Remark(B, "is up"),))
+    assert of_one.seen == f"Pod a: both say [redacted]; {STANDS_FOR}"
+    of_all = CLAIM.judged([], "all say [redacted]")
+    assert (of_all.holds, of_all.seen) == (Holds.UNKNOWN, f"all say [redacted]; {STANDS_FOR}")
+
+
+def test_a_value_that_was_taken_out_hides_no_other_problem() -> None:
+    finding = CLAIM.judged([DOWN, HIDDEN], unclear=[UNREAD], settle="grant the right")
+    assert finding.holds is Holds.NO
+    assert (finding.problems, finding.unclear[0]) == ((DOWN,), UNREAD)
+    assert finding.settle == ""
+    assert CLAIM.judged([HIDDEN], unclear=[UNREAD], settle="grant the right").settle == "grant the right"
+
+
+def test_words_that_are_told_leave_nothing_open() -> None:
+    told = Problem(A, f"is down: {prose('cannot log in with password [redacted]')}")
+    assert CLAIM.judged([told]).problems == (told,)
+    assert CLAIM.judged(held=[Remark(A, prose("said [redacted]"))]).holds is Holds.YES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -160,3 +161,23 @@ def test_colors_for_a_terminal_are_in_no_message_and_in_no_evidence() -> None:
     assert result.stderr == "\x1b[31mERROR: \x1b[0mno\n"
     assert result.tail() == "ERROR: no"
     assert result.as_evidence(ObjectRef("Host", "sh")).body.endswith("--- standard error ---\nERROR: no\n")
+
+
+@pytest.mark.parametrize("stdout", ["out", "a\n--- standard error ---\nb", ""])
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_both_outputs_are_returned_as_they_were_recorded(recorder: KeptInMemory, stdout: str, exit_code: int) -> None:
+    done = answered(exit_code, stdout, "password: of-this-run").recorded(recorder, SUBJECT)
+    (kept,) = recorder.evidence.values()
+    assert (done.stdout, done.stderr) == (stdout, "password: [redacted]")
+    assert kept.body == f"{done.stdout}\n--- standard error ---\n{done.stderr}"
+
+
+def test_a_parser_gets_no_standard_error(recorder: KeptInMemory) -> None:
+    done = answered(0, "{}", "a warning").recorded(recorder, SUBJECT, parser=parse_jwks)
+    assert (done.stdout, done.stderr) == ("{}", "")
+
+
+def test_a_secret_that_the_tail_cuts_in_two_is_looked_for_in_the_whole_text() -> None:
+    secret = secrets.token_urlsafe(9000)
+    said = answered(1, f"password: {secret} is wrong").tail(200)
+    assert said == "password: [redacted words] is wrong"

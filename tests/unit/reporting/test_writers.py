@@ -95,6 +95,16 @@ class TestHtml:
         addresses = re.findall(r"(\S+)https?://", html)
         assert set(addresses) <= {'href="', 'rel="noreferrer">'}, "an address is there to be read or followed, never loaded"
 
+    def test_it_says_where_readings_behind_a_statement_were_redacted(self, page: Page) -> None:
+        assert "redacted in" not in page.text
+        two, one = (
+            [replace(e, redactions=n) if e.id == of.id else e for e in report().evidence] for of, n in ((TWO, 3), (ONE, 1))
+        )
+        problem = Page(to_html(report(evidence=tuple(two)), BODIES)).text
+        assert "kubectl get two (3 redacted in it)" in problem
+        settled = Page(to_html(report(evidence=tuple(one)), BODIES)).text
+        assert "trust domain b (1 redacted in its readings)" in settled
+
     def test_everything_is_escaped(self, html: str) -> None:
         assert "<script>" not in html
         assert "&lt;script&gt;alert(1)" in html

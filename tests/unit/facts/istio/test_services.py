@@ -10,6 +10,7 @@ import pytest
 from facts.errors import CouldNotTell
 from facts.istio.gateways import Gateway
 from facts.istio.services import Service, ingress_of, parse_service
+from facts.kubernetes.pod_spec import selects
 from tests.unit.judge import builders as make
 
 LABELS = {"app": "istio-ingressgateway", "istio": "ingressgateway", "pod-template-hash": "x"}
@@ -79,3 +80,11 @@ def test_damage_names_the_service() -> None:
     with pytest.raises(CouldNotTell) as caught:
         parse_service({"metadata": {"namespace": "n", "name": "s"}, "spec": {"ports": 1}})
     assert caught.value.where == "Service n/s"
+
+
+def test_two_labels_that_were_redacted_are_not_the_same() -> None:
+    """Else a Service would lead to the pods of whoever has another label of that kind."""
+    hidden = {"app": "[redacted]", "tier": "edge"}
+    assert not selects(hidden, hidden)
+    assert selects({"tier": "edge"}, hidden)
+    assert not selects({}, hidden)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facts.traffic.refusal import (
     AttemptEnd,
@@ -219,6 +224,37 @@ def test_an_error_in_color_is_told_without_it() -> None:
     assert (
         of_tbots_log("\x1b[31mERROR: \x1b[0mdid not match any allow rules\n").said == "ERROR: did not match any allow rules"
     )
+
+
+SEPARATORS = ("\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r")
+"""Characters at which Python splits lines, and a log does not."""
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_only_a_line_feed_ends_a_line_of_a_log(separator: str) -> None:
+    """Whoever puts such a character into a name or a path takes no words out of the line that counts."""
+    agent = f"error: non-default SDS socket path: ./a{separator}b but no socket found"
+    assert of_agents_log(f"info\n{agent}\ninfo\n") == AttemptOutcome(AttemptEnd.NO_SOCKET, "", agent)
+    refused = f"ERROR: token of a{separator}b did not match any allow rules"
+    said = AttemptOutcome(AttemptEnd.JOIN, "", refused, Because.NO_ALLOW_RULE)
+    assert of_tbots_log(f"INFO starting\n{refused}\nINFO\n") == said
+
+
+PIECES = (*SEPARATORS, "\n", " ", "did not match any allow rules", "no matching rule found", "non-default SDS socket path")
+
+
+@given(st.lists(st.sampled_from(PIECES)))
+def test_every_log_has_an_outcome(pieces: list[str]) -> None:
+    log = "".join(pieces)
+    for outcome in (of_tbots_log(log), of_agents_log(log)):
+        assert isinstance(outcome.kind, AttemptEnd)
+
+
+@pytest.mark.parametrize("of", [of_agents_log, of_tbots_log])
+def test_a_secret_that_an_excerpt_would_cut_in_two_is_found(of: Callable[[str], AttemptOutcome]) -> None:
+    secret = secrets.token_urlsafe(600)
+    said = of(f"ERROR: password: {secret}").said
+    assert said == "ERROR: password: [redacted words]"
 
 
 def test_ends_have_the_words_of_the_report() -> None:

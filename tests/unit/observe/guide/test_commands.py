@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from facts.guide import FILE_MOUNTED, FOUND
 from observe.command import CommandResult
-from observe.guide.commands import FILE_MOUNTED, FOUND, GuideCommand, NoPodToAsk, about, conclusion
+from observe.guide.commands import GuideCommand, NoPodToAsk, about, conclusion
 from settings import Names
 
 FEATURE = Path(__file__).parents[4] / "features" / "2_checklist" / "checklist.feature"
@@ -123,6 +124,7 @@ def test_pods_that_are_all_running(text: str) -> None:
         ("a 0/2 Init:1/2 0 1m\n", "not Running or not ready: a"),
         ("a 0/1 CrashLoopBackOff 7 (2m ago) 1m\n", "not Running or not ready: a"),
         ("a 1/1 Terminating 0 1m\n", "not Running or not ready: a"),
+        ("a\n", "not Running or not ready: a"),
     ],
 )
 def test_pods_that_are_not(text: str, rows: str, said: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
 from facts.errors import NotGiven
+from facts.guide import FILE_MOUNTED, FOUND, conclude_proxy_log
 from facts.kubernetes.objects import Pod
+from facts.recorder import KeptInMemory
 from observe.command import CommandResult
 from observe.guide.facet import GuideFacet
 from observe.install import Install
@@ -38,13 +41,13 @@ class Kubectl:
         return self._answer
 
 
-def guide(exit_code: int, stdout: str = "", stderr: str = "") -> GuideFacet:
+def guide(exit_code: int, stdout: str = "", stderr: str = "", recorder: KeptInMemory | None = None) -> GuideFacet:
     return Install.of(
         cast("Any", Nothing()),
         teleport=cast("Any", None),
         tools=cast("Any", Kubectl(exit_code, stdout, stderr)),
         names=Names(),
-        recorder=Unrecorded(),
+        recorder=recorder or Unrecorded(),
         allowed=frozenset({"read-only"}),
         provisions=False,
     ).guide
@@ -64,3 +67,27 @@ def test_a_command_that_kubectl_may_not_run_names_the_right() -> None:
 def test_any_other_answer_is_the_guides(exit_code: int, stdout: str, stderr: str) -> None:
     """A workload writes its own log: what it writes there must not look like a missing right."""
     assert not guide(exit_code, stdout, stderr).run(LOGS, POD).healthy
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        f"{FOUND}\n{FILE_MOUNTED}\n",
+        f"{FOUND}\npassword: '{FILE_MOUNTED}'\n",
+        f"-----BEGIN PRIVATE KEY-----\n{FOUND}\n{FILE_MOUNTED}\n-----END PRIVATE KEY-----\n",
+        "",
+    ],
+    ids=["both lines", "one as a password", "both in a key", "none"],
+)
+def test_the_conclusion_is_drawn_from_what_is_stored(log: str) -> None:
+    recorder = Unrecorded()
+    answer = guide(0, log, "Defaulted container", recorder).run(LOGS, POD)
+    (kept,) = (recorder.evidence[each] for each in answer.evidence)
+    assert (answer.healthy, answer.said) == conclude_proxy_log(kept.body)
+    assert kept.parser == "facts.guide.conclude_proxy_log"
+
+
+def test_a_failed_command_is_told_without_its_secrets() -> None:
+    secret = secrets.token_urlsafe(9000)
+    answer = guide(1, stderr=f"error: token: {secret}").run(LOGS, POD)
+    assert not any(secret[at : at + 24] in answer.said for at in range(0, len(secret), 24))

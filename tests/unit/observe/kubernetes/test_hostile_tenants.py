@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,40 +29,15 @@ from facts.recorder import KeptInMemory
 from judge.identity.sweep import lacking_template
 from judge.install import application
 from judge.mtls.ends import Ends, MeshTls
-from judge.verdict import Ending
 from observe.kubernetes.cluster import Cluster
-from reporting.assemble import stored
-from reporting.collecting.store import Store
-from reporting.model import StepState
-from reporting.writing.document import to_json
-from reporting.writing.html import to_html
-from reporting.writing.junit import to_junit
-from reporting.writing.last_look import last_look
-from reporting.writing.terminal import summary
 from tests.data import document
 from tests.unit.facts.canaries import CANARIES, Canary, left_in
 from tests.unit.judge import builders
 from tests.unit.observe.api_server import ApiServer
-from tests.unit.reporting import sample
+from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 LIST = document("cluster/pods.json")
-MARKERS = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----")
-WORST = (
-    *MARKERS,
-    "password" + "\\" * 40_000,
-    'password: \\"',
-    '{\\"client_secret\\": \\"',
-    '\\", \\"x\\": \\"',
-    '"}]}',
-    "--token",
-    "Bearer ",
-    "tbot+proxy+token://",
-    "eyJ" + "a" * 40 + ".",
-    "\n---\n",
-    "\u202e\x1b[2J\x00",
-    "\ud800",
-)
 
 
 def hostile_pod(name: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -160,18 +134,6 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     yield [application.socket_volume_problems(pod, "/run/spire/sockets") for pod in others if pod.proxy]
 
 
-HOSTILE_TEXTS = st.lists(
-    st.one_of(
-        st.sampled_from(WORST),
-        st.sampled_from([canary.text for canary in CANARIES]),
-        st.text(max_size=30),
-        st.lists(st.sampled_from(WORST), max_size=3).map(lambda parts: "".join(part[:200] for part in parts)),
-    ),
-    min_size=1,
-    max_size=8,
-)
-
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(HOSTILE_TEXTS, min_size=1, max_size=3))
 @example([[MARKERS[0]], [MARKERS[1]]])
@@ -192,28 +154,6 @@ def conclusions(evidence: Evidence, pods: Sequence[Pod]) -> Finding:
         pods, Absent(ObjectRef("Deployment", "a"), (evidence.id,)), "a", (evidence.id,)
     )
     return replace(finding, requirement="A-1")
-
-
-def outputs(evidence: Evidence, finding: Finding, error: Exception) -> Iterator[str]:
-    """Everything that leaves the suite, as it is written to files and to the terminal."""
-    store = Store()
-    store.plan(sample.scenario("A-1", sample.step(StepState.NOT_RUN), ending=Ending.NOT_RUN))
-    store.begin_scenario("features/a.feature::S A-1")
-    store.begin_step(0)
-    store.record(evidence)
-    store.conclude(finding)
-    store.end_step(StepState.VIOLATED, str(error))
-    store.lower("features/a.feature::S A-1", Ending.VIOLATED, str(error))
-    store.run_error(str(error))
-    yield store.told(str(error))
-    made = sample.report(scenarios=store.scenarios, run_evidence=(), evidence=tuple(stored(e) for e in store.evidence))
-    made = made.with_run_errors(store.run_errors)
-    report, bodies = last_look(made, {e.id: e.body for e in store.evidence}, store.hidden)
-    assert report.run_errors == made.run_errors, "a tenant spoils no run"
-    assert bodies == {e.id: e.body for e in store.evidence}, "what was judged is what is stored"
-    yield from bodies.values()
-    yield from (to_json(report), to_html(report, bodies), to_junit(report))
-    yield from (text for text, _look in summary(report, Path("reports")))
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.form)
