@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -31,7 +32,7 @@ class Layout:
         lay_out: Lays the healthy lab out so, and restores it on the way out.
         flaw: What an operator did wrong in the faulty run, as a sentence.
         fault: Does it to the laid out lab, and undoes it on the way out.
-        options: Further options of the runs.
+        installed: Settings of the installation, where the layout is one that the suite can install by itself.
         in_ci: Whether CI takes it.
     """
 
@@ -40,7 +41,7 @@ class Layout:
     lay_out: Change
     flaw: str
     fault: Change
-    options: tuple[str, ...] = ()
+    installed: Mapping[str, Any] = field(default_factory=dict)
     in_ci: bool = False
 
 

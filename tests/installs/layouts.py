@@ -14,7 +14,9 @@ from observe.command import must_run
 from provision.faults import FAULTS, Scene
 from provision.faults.changes import Document, applied, edited, patched, pod_template
 from provision.installing import istio
+from provision.installing.repairs import REPAIRS
 from provision.names import APP, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
+from tests.installs import chart
 from tests.installs.layout import Layout
 
 WATCHED = {"installs.test/mesh": "yes"}
@@ -25,6 +27,12 @@ CANARY, TAG = "canary", "next"
 CANARY_APP = "canary-app"
 FLEET, FLEET_SIZE = "fleet", 80
 ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+@contextmanager
+def as_installed(_scene: Scene) -> Iterator[None]:
+    """Leave everything as the suite installed it."""
+    yield
 
 
 # Namespaces of other teams.
@@ -319,11 +327,26 @@ LAYOUTS: Mapping[str, Layout] = {
             fault=_second_pool_affected,
         ),
         Layout(
+            name="teleports-chart",
+            sentence="tbot is laid out as by Teleport's Helm chart: other names, namespace and socket; proxies fail closed.",
+            lay_out=chart.laid_out,
+            flaw="The identity has the path of the chart's documentation, which is not Istio's.",
+            fault=chart.with_the_charts_path,
+        ),
+        Layout(
             name="rolling-fleet",
             sentence=f"{FLEET_SIZE} more pods are restarted while they are read.",
             lay_out=_rolling_fleet,
             flaw="One pod among them does not ask for the template.",
             fault=_one_of_the_fleet_on_istiod,
+        ),
+        Layout(
+            name="guide-by-hand",
+            sentence="The guide's own files, with every repair of its defects.",
+            lay_out=as_installed,
+            flaw="The ingress gateway lost its overlay.",
+            fault=FAULTS["gateway-without-overlay"].inject,
+            installed={"install": "as-guide", "repairs": tuple(REPAIRS)},
         ),
     )
 }

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,14 +127,15 @@ class Lab:
 
 
 @contextmanager
-def healthy_lab(reports: Path) -> Iterator[Lab]:
+def healthy_lab(reports: Path, **installed: Any) -> Iterator[Lab]:
     """The lab, healthy, and removed on the way out.
 
     Args:
         reports: Where what the suite says of it goes.
+        installed: Settings of the installation, where it is another than the recommended one.
     """
     # With CONFORMANCE_REUSE and CONFORMANCE_KIND_NAME set, a kept cluster of one's own serves as the lab.
-    settings = load(kind_name=os.environ.get("CONFORMANCE_KIND_NAME", NAME))
+    settings = load(kind_name=os.environ.get("CONFORMANCE_KIND_NAME", NAME), **installed)
     recorder = KeptInMemory()
     with Installer(settings, recorder, "test-lab") as installer:
         installation = installer.installation()
