@@ -420,7 +420,7 @@ class Installer:
 
         try:
             istio.install(
-                self.sources, self.variant, self.variables(), self._recorder, self._directory,
+                self.sources, self.variant.documents(istio.CONFIG, self.variables()), self._recorder, self._directory,
                 kubeconfig=self.kubeconfig, context=self.context, timeout=self._patience.istio_install,
                 stop=lambda: self._phases.stopping() or gateway_waits_in_vain(),
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -12,15 +12,14 @@ from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from observe.command import run
 from provision.clusters.sources import Sources
-from provision.installing.variant import Variant
+from provision.objects import Document
 
 CONFIG = "istio-config.yaml"
 
 
 def install(
     sources: Sources,
-    variant: Variant,
-    variables: Mapping[str, str],
+    documents: Sequence[Document],
     recorder: Recorder,
     directory: Path,
     *,
@@ -35,8 +34,7 @@ def install(
 
     Args:
         sources: istioctl, and the source of Istio's images.
-        variant: Variant of the installation.
-        variables: Variables of the manifest.
+        documents: What to install: the manifest's documents, rendered.
         recorder: Records the output of istioctl.
         directory: Private directory for the rendered manifest.
         kubeconfig: File with the context.
@@ -48,7 +46,6 @@ def install(
         ProvisioningFailed: istioctl failed.
     """
     rendered = directory / CONFIG
-    documents = variant.documents(CONFIG, variables)
     rendered.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
     files = [rendered, *([sources.istio_overlay] if sources.istio_overlay else [])]
     images = {"hub": sources.istio_hub, "tag": sources.istio_tag}

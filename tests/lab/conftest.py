@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +49,11 @@ class Lab:
     def __init__(self, scene: Scene, reports: Path) -> None:
         self.scene = scene
         self._reports = reports
+
+    @property
+    def latest(self) -> Path:
+        """The report of the last run."""
+        return (self._reports / "latest").resolve()
 
     def options(self, operator: Operator | None = None) -> tuple[str, ...]:
         """What tells the suite to look at it as at a cluster that is already there, with what an operator has in hand."""
@@ -119,11 +126,16 @@ class Lab:
         eventually("no namespace of a run is left", look, Pace(self.scene.patience.teardown))
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The lab, healthy, and removed at the end."""
+@contextmanager
+def healthy_lab(reports: Path, **installed: Any) -> Iterator[Lab]:
+    """The lab, healthy, and removed on the way out.
+
+    Args:
+        reports: Where what the suite says of it goes.
+        installed: Settings of the installation, where it is another than the recommended one.
+    """
     # With CONFORMANCE_REUSE and CONFORMANCE_KIND_NAME set, a kept cluster of one's own serves as the lab.
-    settings = load(kind_name=os.environ.get("CONFORMANCE_KIND_NAME", NAME))
+    settings = load(kind_name=os.environ.get("CONFORMANCE_KIND_NAME", NAME), **installed)
     recorder = KeptInMemory()
     with Installer(settings, recorder, "test-lab") as installer:
         installation = installer.installation()
@@ -131,4 +143,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         tctl = ("docker", "exec", "-i", installation.authority.container.name, "tctl")
         operator = Operator(installation.kubeconfig, installation.context, tctl)
         installation.objects.patch("apps/v1", "Deployment", "test-app", AT_ONCE, namespace="test-app")
-        yield Lab(Scene(installation, operator, settings.patience, recorder), tmp_path_factory.mktemp("reports"))
+        yield Lab(Scene(installation, operator, settings.patience, recorder), reports)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab of all tests."""
+    with healthy_lab(tmp_path_factory.mktemp("reports")) as made:
+        yield made
