@@ -9,7 +9,7 @@ from facts.document import Absent, when
 from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME, SPIFFE_CSI
+from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment, named_templates
 from judge.findings import Claim, listed, place, problem
 
@@ -41,8 +41,6 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
     if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
         said = f"it mounts {volume.path} of the node, and tbot's socket is in {socket_directory}"
         return [problem(pod, said, "socket-path-differs")]
-    if volume.source == "csi" and volume.driver != SPIFFE_CSI:
-        return [problem(pod, f"it has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {SPIFFE_CSI}")]
     if volume.source not in ("hostPath", "csi"):
         said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
         return [problem(pod, said, cause_of_no_socket(pod))]

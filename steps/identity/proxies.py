@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then
 
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.mounts import SocketMount
 from facts.teleport.audit import AuditTrail
@@ -142,8 +143,19 @@ def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirector
 
 @then("no probe pod must be able to write to the socket directory")
 def are_closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
-    pods, directory = install.proxies.pods(), install.tbot.socket_directory()
-    conclude(socket.directories_are_closed(directories, pods, directory, install.cluster.pods_evidence()))
+    directory = install.tbot.socket_directory()
+    conclude(socket.directories_are_closed(directories, directory, install.cluster.pods_evidence()))
+
+
+@given("every container of every pod, with its mounts and its user", target_fixture="living_pods")
+def living_pods(install: Install) -> tuple[Pod, ...]:
+    return install.cluster.living_pods()
+
+
+@then("only tbot's containers must be able to write to the socket directory as root")
+def only_tbot_writes_there(living_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    tbot, directory = install.tbot.installed(), install.tbot.socket_directory()
+    conclude(socket.only_tbot_writes_there(living_pods, tbot, directory, install.cluster.pods_evidence()))
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
