@@ -112,12 +112,28 @@ def tbot_issues(
 
 
 def test_app_running(
-    guide: GuideAnswer, pods: Sequence[Pod], deployment: Deployment | Absent, fleet: Fleet, bundle: TrustBundle
+    guide: GuideAnswer,
+    pods: Sequence[Pod],
+    deployment: Deployment | Absent,
+    fleet: Fleet,
+    bundle: TrustBundle,
+    *,
+    silent: Sequence[Pod],
 ) -> Finding:
-    """CHK-7: as many pods of the test application as wanted are Ready, with their own identity from Teleport."""
+    """CHK-7: as many pods of the test application as wanted are Ready, with their own identity from Teleport.
+
+    Args:
+        guide: The answer to the guide's own command.
+        pods: Pods of the test application.
+        deployment: Its Deployment, if there is one.
+        fleet: Their proxies.
+        bundle: Teleport's authorities.
+        silent: Further pods of it, on nodes that are not Ready.
+    """
     expected = "the test application to be Ready, with its own identity from Teleport"
     claim = _item("CHK-7", guide, expected, _pods(pods), bundle, deployment)
-    problems = [*_without_proxy(claim, pods, fleet), *(missing_pods(pods, deployment, claim.where) if pods else ())]
+    problems = [*_without_proxy(claim, pods, fleet)]
+    problems += missing_pods(pods, deployment, claim.where, silent) if pods else ()
     problems += [problem(p, f"it is {p.phase} and not Ready") for p in pods if not p.ready]
     problems += [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
     return of_proxies(claim, pods, fleet, problems, held=_names(fleet))

@@ -55,8 +55,8 @@ def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, concl
 
 @then("the test application must run with its own identity from Teleport")
 def application_has_its_own_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    app = install.application
-    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), install.teleport.bundle()))
+    app, bundle = install.application, install.teleport.bundle()
+    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), bundle, silent=app.silent_pods()))
 
 
 @then("the socket in the pod must be the node's socket, with live SDS streams on it")

@@ -33,10 +33,16 @@ class ApplicationFacet:
         return f"pods with app={self.cluster.names.app} in {self.cluster.names.app_namespace}"
 
     def pods(self) -> tuple[Pod, ...]:
-        """Pods of the test application that have not ended and are not terminating."""
+        """Living pods of the test application."""
+        return tuple(p for p in self.cluster.living_pods() if self._has(p))
+
+    def silent_pods(self) -> tuple[Pod, ...]:
+        """Pods of the test application on nodes that are not Ready."""
+        return tuple(p for p in self.cluster.silent_pods() if self._has(p))
+
+    def _has(self, pod: Pod) -> bool:
         names = self.cluster.names
-        own = (p for p in self.cluster.pods() if p.namespace == names.app_namespace and p.labels.get("app") == names.app)
-        return tuple(p for p in own if not (p.terminating or p.has_ended))
+        return pod.namespace == names.app_namespace and pod.labels.get("app") == names.app
 
     def evidence(self) -> tuple[str, ...]:
         """Readings of the test application's pods; of all pods where it has none."""

@@ -209,7 +209,18 @@ class TestPods:
         return self._namespace(self.wanted(name).namespace)
 
     def begin(self) -> None:
-        """Start all test pods without waiting for them; a second call does nothing."""
+        """Start all test pods without waiting for them; a second call does nothing.
+
+        Raises:
+            CouldNotTell: No node takes workloads.
+        """
+        if not self.nodes:
+            raise CouldNotTell(
+                expected="a node that takes workloads: Ready, schedulable, Linux, without a taint",
+                seen="none",
+                where="the nodes of the cluster",
+                remedy="uncordon a node, or remove its taint: `kubectl get nodes`, `kubectl describe node NODE`",
+            )
         with self._lock:
             if self._pool is not None:
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from facts.finding import told
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.workloads import Deployment
@@ -28,6 +29,15 @@ from tests.unit.judge.certificates import NOW
 WHERE = "pods with app=test-app in test-app"
 EVIDENCE = ("ev-pods",)
 APP = make.deployment("test-app", namespace="test-app")
+
+
+def test_a_pod_on_a_node_that_is_not_ready_is_named_and_not_missing() -> None:
+    wants, silent = make.deployment("test-app", desired=2), make.pod("silent", node="down")
+    finding = pods_run_with_a_proxy([make.pod()], wants, WHERE, EVIDENCE, [silent])
+    holds(finding, "INST-15", "ev-pods")
+    assert told(finding.left_out) == "Pod test-app/silent: its node down is not Ready"
+    wants = make.deployment("test-app", desired=3)
+    violated(pods_run_with_a_proxy([make.pod()], wants, WHERE, EVIDENCE, [silent]), "INST-15", "it wants 3 pods")
 
 
 def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
