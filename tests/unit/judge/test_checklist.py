@@ -64,6 +64,14 @@ def refusing(message: str) -> DryRun:
     return make.dry_run(accepted=False, pod=None, message=message)
 
 
+def test_chk1_a_policy_that_refuses_the_pod_also_without_injection() -> None:
+    control = replace(refusing("no such registry"), evidence=("ev-control",))
+    finding = istio_installed(GUIDE, make.mesh(), make.ping(), refusing("no"), "spire", control=control)
+    unknown(finding, "CHK-1", "it refuses the pod also without injection: no such registry", evidence=("ev-control",))
+    missing = istio_installed(GUIDE, make.mesh(), make.ping(), refusing("no"), "spiffe", control=control)
+    violated(missing, "CHK-1", "there is no injection template spiffe", causes=("template-missing",))
+
+
 @pytest.mark.parametrize(
     ("finding", "words", "causes"),
     [
