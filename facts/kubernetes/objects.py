@@ -108,8 +108,19 @@ class Pod(Declared):
 
     @property
     def proxy(self) -> Container | None:
-        """The Envoy container, in whichever list it stands."""
-        return self.spec.container(PROXY)
+        """The Envoy container, in whichever list it stands; None also in a ztunnel, which is no Envoy."""
+        return None if self.is_ztunnel else self.spec.container(PROXY)
+
+    @property
+    def is_ztunnel(self) -> bool:
+        """It is the node's proxy of ambient mode."""
+        container = self.spec.container(PROXY)
+        return container is not None and container.is_ztunnel
+
+    @property
+    def is_waypoint(self) -> bool:
+        """It is a waypoint: a gateway for workloads in ambient mode."""
+        return self.proxy is not None and self.proxy.is_waypoint
 
     @property
     def has_ended(self) -> bool:

@@ -36,6 +36,8 @@ INJECT = "sidecar.istio.io/inject"
 INTERCEPTION = "sidecar.istio.io/interceptionMode"
 INCLUDED, EXCLUDED = "traffic.sidecar.istio.io/includeInboundPorts", "traffic.sidecar.istio.io/excludeInboundPorts"
 """Annotations that decide which inbound ports of a pod are redirected to its proxy, and how."""
+REDIRECTION = "ambient.istio.io/redirection"
+"""Annotation by which Istio's CNI plugin marks a pod whose traffic goes through the node's ztunnel."""
 REDIRECTS = "istio-iptables"
 """First argument of a container that redirects a pod's ports to its proxy, or checks that they are."""
 REDIRECTION_FLAGS = ("-m", "-b", "-d")
@@ -46,7 +48,7 @@ NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "
 
 Labels = Annotated[TextMap, OPEN]
 """Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
-Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED)]
+Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED, REDIRECTION)]
 """Annotations of an object; evidence keeps those alone that are judged."""
 
 
@@ -325,7 +327,17 @@ class Container(ContainerState):
     @property
     def is_router(self) -> bool:
         """It runs Istio's proxy as a router (gateway or waypoint), not beside an application."""
-        return self.args[:2] in (("proxy", "router"), ("proxy", "waypoint"))
+        return self.is_waypoint or self.args[:2] == ("proxy", "router")
+
+    @property
+    def is_waypoint(self) -> bool:
+        """It runs Istio's proxy as a waypoint, for workloads in ambient mode."""
+        return self.args[:2] == ("proxy", "waypoint")
+
+    @property
+    def is_ztunnel(self) -> bool:
+        """It runs ztunnel, the node's proxy of ambient mode; no Envoy, although it has the name of Istio's proxy."""
+        return self.args[:2] == ("proxy", "ztunnel")
 
     def reported(self, status: ContainerState | None) -> Container:
         """The container with its state; as it is where nothing is reported."""

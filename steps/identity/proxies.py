@@ -105,7 +105,8 @@ def workloads_lacking_the_template(install: Install) -> tuple[Lacking, ...]:
 def mesh_is_teleports(
     proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, conclude: Conclude
 ) -> None:
-    conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template()))
+    ambient = sweep.of_ambient_mode(install.cluster.living_pods(), install.cluster.namespaces())
+    conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template(), ambient))
 
 
 # Test pods.
