@@ -70,15 +70,15 @@ class ClusterFacet:
         """Names of the nodes that take workloads, see `Node.why_no_workloads`."""
         return tuple(n.name for n in self.nodes() if not n.why_no_workloads)
 
-    def silent_nodes(self) -> tuple[Node, ...]:
-        """Nodes that are not Ready: what the API server has of their pods may be old, and nobody can ask those.
+    def silent_nodes(self) -> frozenset[str]:
+        """Names of the nodes that are not Ready: what the API server has of their pods may be old, and no pod there answers.
 
         None where the identity in use may not list nodes; their pods then show as what could not be read.
         """
         try:
-            return tuple(n for n in self.nodes() if not n.ready)
+            return frozenset(n.name for n in self.nodes() if not n.ready)
         except NotGiven:
-            return ()
+            return frozenset()
 
     def jwks(self) -> Jwks:
         """The keys that the cluster publishes now."""
@@ -102,18 +102,10 @@ class ClusterFacet:
 
     def living_pods(self) -> tuple[Pod, ...]:
         """Pods of the install that have not ended and are not terminating, on nodes that report; none of the suite's."""
-        silent = {node.name for node in self.silent_nodes()}
-        return tuple(p for p in self._unended() if p.node not in silent)
-
-    def silent_pods(self) -> tuple[Pod, ...]:
-        """Pods that would be among the living ones if their nodes were Ready."""
-        silent = {node.name for node in self.silent_nodes()}
-        return tuple(p for p in self._unended() if p.node in silent)
-
-    def _unended(self) -> tuple[Pod, ...]:
-        pods = self.pods()
+        pods, silent = self.pods(), self.silent_nodes()
         scratch = self.scratch_among(self.namespaces())
-        return tuple(p for p in pods if not (p.terminating or p.has_ended or p.namespace in scratch))
+        alive = (p for p in pods if not (p.terminating or p.has_ended or p.node in silent))
+        return tuple(p for p in alive if p.namespace not in scratch)
 
     def pods_evidence(self) -> tuple[str, ...]:
         """The reading of all pods, which also shows that there is none of a kind."""

@@ -138,8 +138,7 @@ def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: 
     target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
-    silent = {node.name for node in install.cluster.silent_nodes()}
-    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods} - silent
+    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods} - install.cluster.silent_nodes()
     return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
