@@ -42,7 +42,7 @@ from provision.usable import must_be_usable
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
-from reporting.collecting.run_facts import run_facts
+from reporting.collecting.run_facts import run_facts, silent_parts
 from reporting.collecting.store import Store
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
@@ -418,6 +418,8 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
             ping = install.teleport.ping()
     version, tbot = install.seen(VERSION), install.seen(TBOT)
     recorder.note_unverified(tbot.unverified if tbot else "")
+    for part in silent_parts(install.seen(NODES) or (), install.seen(PODS) or ()):
+        recorder.note_not_judged(part)
     recorder.note_facts(
         run_facts(
             install.cluster.reader.api.host,

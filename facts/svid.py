@@ -218,8 +218,8 @@ def verify_chain(
     anchors = list(authorities)
     if not anchors:
         return ChainCheck(False, "there is no authority to verify against")
-    own = x509.load_pem_x509_certificate(leaf.pem.encode())
-    loaded = [x509.load_pem_x509_certificate(a.pem.encode()) for a in anchors]
+    own, loaded = _loaded(leaf), [_loaded(a) for a in anchors]
+    between = {_loaded(i): i for i in intermediates}
     ca_policy = verification.ExtensionPolicy.permit_all().require_present(
         x509.BasicConstraints, verification.Criticality.AGNOSTIC, _must_be_ca
     )
@@ -231,9 +231,10 @@ def verify_chain(
         .build_client_verifier()
     )
     try:
-        verifier.verify(own, [x509.load_pem_x509_certificate(i.pem.encode()) for i in intermediates])
+        verifier.verify(own, [*between])
     except verification.VerificationError as error:
-        return ChainCheck(False, _why_not(own, leaf, loaded, at, str(error)))
+        path = [leaf, *(between[each] for each in _above(own, between))]
+        return ChainCheck(False, _why_not(path, loaded, at, str(error)))
     return ChainCheck(True)
 
 
@@ -247,14 +248,22 @@ def is_signed_by(leaf: Certificate, authorities: Iterable[Certificate], intermed
         authorities: Where the signatures may lead.
         intermediates: Further certificates that may stand between.
     """
-    roots = [x509.load_pem_x509_certificate(a.pem.encode()) for a in authorities]
-    between = [x509.load_pem_x509_certificate(i.pem.encode()) for i in intermediates]
-    reached = [x509.load_pem_x509_certificate(leaf.pem.encode())]
+    roots, own = [_loaded(a) for a in authorities], _loaded(leaf)
+    path = [own, *_above(own, [_loaded(i) for i in intermediates])]
+    return any(_issued(certificate, root) for certificate in path for root in roots)
+
+
+def _loaded(certificate: Certificate) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(certificate.pem.encode())
+
+
+def _above(leaf: x509.Certificate, intermediates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """The intermediates to which signatures lead from a leaf, nearest first."""
+    between = list(intermediates)
+    reached = [leaf]
     for certificate in reached:  # grows while it is walked, by each intermediate at most once
-        if any(_issued(certificate, root) for root in roots):
-            return True
         reached += [i for i in between if i not in reached and _issued(certificate, i)]
-    return False
+    return reached[1:]
 
 
 def _must_be_ca(_policy: verification.Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
@@ -262,15 +271,30 @@ def _must_be_ca(_policy: verification.Policy, _certificate: x509.Certificate, co
         raise ValueError("an authority is not a CA")
 
 
-def _why_not(own: x509.Certificate, leaf: Certificate, anchors: list[x509.Certificate], at: datetime, words: str) -> str:
-    """The verifier says the same few words for many causes; the usual ones get their own words here."""
-    signed_by = [a for a in anchors if _issued(own, a)]
+def _why_not(path: list[Certificate], anchors: list[x509.Certificate], at: datetime, words: str) -> str:
+    """The verifier says the same few words for many causes; the usual ones get their own words here.
+
+    Args:
+        path: The leaf, and the intermediates above it.
+        anchors: The authorities.
+        at: UTC.
+        words: The verifier's.
+    """
+    leaf = path[0]
+    above = [c for c in path[1:] if c.subject != c.issuer]  # a root that a workload presents is no intermediate
+    signed_by = [a for a in anchors if any(_issued(_loaded(certificate), a) for certificate in path)]
     if not signed_by:
-        return f"none of the {len(anchors)} authorities signed it (its issuer is {leaf.issuer or 'an empty name'})"
+        issuers = ", whose issuer is ".join(c.issuer or "an empty name" for c in (leaf, *above[:1]))
+        it = "it or an intermediate above it" if above else "it"
+        return f"none of the {len(anchors)} authorities signed {it} (its issuer is {issuers})"
     if at < leaf.not_before:
         return f"it is not valid before {leaf.not_before:%F %T} UTC"
     if at > leaf.not_after:
         return f"it expired at {leaf.not_after:%F %T} UTC"
+    if lapsed := [c for c in above if not c.is_valid_at(at)]:
+        first = lapsed[0]
+        name = first.subject or "without a name"
+        return f"the intermediate {name} is valid from {first.not_before:%F %T} to {first.not_after:%F %T} UTC"
     if not any(a.not_valid_before_utc <= at <= a.not_valid_after_utc for a in signed_by):
         return "the authority that signed it is outside its own validity"
     return words

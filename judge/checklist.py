@@ -27,7 +27,15 @@ from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
 from judge.install.application import missing_pods, socket_volume_problems
-from judge.install.istio import NO_WORKLOAD, acceptance_problems, availability_problems, no_istiod, trust_domain_problems
+from judge.install.istio import (
+    ADMIT_THE_POD,
+    NO_WORKLOAD,
+    acceptance_problems,
+    availability_problems,
+    no_istiod,
+    trust_domain_problems,
+    undecided_acceptance,
+)
 from judge.install.tbot import node_problems, where_ready
 from judge.install.teleport import absent_problem, role_problems, template_problems, token_problems
 
@@ -39,17 +47,32 @@ def _item(
     return Claim(requirement, expected, where, (*readings(guide, *facts), *others), guide.said)
 
 
-def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str) -> Finding:
-    """CHK-1: istiod available, with Teleport's trust domain and a template that injects."""
+def istio_installed(
+    guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str, *, control: DryRun | None = None
+) -> Finding:
+    """CHK-1: istiod available, with Teleport's trust domain and a template that injects.
+
+    Args:
+        guide: The answer to the guide's own command.
+        mesh: The mesh.
+        ping: Teleport's public answer.
+        dry_run: The API server's answer to an injected pod.
+        template: Name of the template.
+        control: Its answer to the same pod without injection; None where it was not asked.
+    """
     expected = f"istiod to be available, with the trust domain {ping.cluster_name} and a template {template} that injects"
-    claim = _item("CHK-1", guide, expected, f"Istio in {mesh.namespace}", mesh, ping, dry_run)
+    evidence = readings(control) if control else ()
+    claim = _item("CHK-1", guide, expected, f"Istio in {mesh.namespace}", mesh, ping, dry_run, others=evidence)
+    unclear = []
     problems = [*availability_problems(mesh.istiod, mesh), *no_istiod(mesh), *trust_domain_problems(mesh, ping)]
     if template not in mesh.templates:
         said = f"there is no injection template {template}, only {listed(mesh.templates)}"
         problems.append(claim.problem(said, "template-missing", mesh.evidence))
     else:
-        problems += acceptance_problems(dry_run)
-    return claim.judged(problems, f"istiod available, trust domain {mesh.trust_domain}, template {template} injects")
+        problems += acceptance_problems(dry_run, control)
+        unclear = undecided_acceptance(dry_run, control)
+    confirmed = f"istiod available, trust domain {mesh.trust_domain}, template {template} injects"
+    return claim.judged(problems, confirmed, unclear=unclear, settle=ADMIT_THE_POD)
 
 
 def token_created(
@@ -112,12 +135,28 @@ def tbot_issues(
 
 
 def test_app_running(
-    guide: GuideAnswer, pods: Sequence[Pod], deployment: Deployment | Absent, fleet: Fleet, bundle: TrustBundle
+    guide: GuideAnswer,
+    pods: Sequence[Pod],
+    deployment: Deployment | Absent,
+    fleet: Fleet,
+    bundle: TrustBundle,
+    *,
+    silent: Sequence[Pod],
 ) -> Finding:
-    """CHK-7: as many pods of the test application as wanted are Ready, with their own identity from Teleport."""
+    """CHK-7: as many pods of the test application as wanted are Ready, with their own identity from Teleport.
+
+    Args:
+        guide: The answer to the guide's own command.
+        pods: Pods of the test application.
+        deployment: Its Deployment, if there is one.
+        fleet: Their proxies.
+        bundle: Teleport's authorities.
+        silent: Further pods of it, on nodes that are not Ready.
+    """
     expected = "the test application to be Ready, with its own identity from Teleport"
     claim = _item("CHK-7", guide, expected, _pods(pods), bundle, deployment)
-    problems = [*_without_proxy(claim, pods, fleet), *(missing_pods(pods, deployment, claim.where) if pods else ())]
+    problems = [*_without_proxy(claim, pods, fleet)]
+    problems += missing_pods(pods, deployment, claim.where, silent) if pods else ()
     problems += [problem(p, f"it is {p.phase} and not Ready") for p in pods if not p.ready]
     problems += [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
     return of_proxies(claim, pods, fleet, problems, held=_names(fleet))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from facts.traffic.addresses import with_port
 from observe.limits import joined, pieces, too_large
 
 
@@ -49,7 +50,9 @@ def get(
             connection.sock = secured
             connection.request("GET", path, headers=dict(headers or {}))
             with connection.getresponse() as response:
-                body = joined(pieces(response), limit, lambda: too_large(limit, "teleport", f"https://{host}:{port}{path}"))
+                body = joined(
+                    pieces(response), limit, lambda: too_large(limit, "teleport", f"https://{with_port(host, port)}{path}")
+                )
     return response.status, body.decode(errors="replace")
 
 

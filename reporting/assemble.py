@@ -92,7 +92,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         exit_code=0,
         strict=plan.strict,
         allow_partial=plan.allow_partial,
-        scope=replace(plan.scope, unverified=store.unverified),
+        scope=replace(plan.scope, unverified=store.unverified, not_judged=store.not_judged),
         judged=(),
         scenarios=tuple(scenarios),
         run_findings=store.run_findings,

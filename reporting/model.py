@@ -247,6 +247,7 @@ class Scope:
         markers: ``-m``.
         rerun_of_failures: Whether pytest ran only earlier failures again.
         unverified: Lines of this run on which nobody verified who answers, each with what switched it off.
+        not_judged: Parts of the install that the suite could not look at and did not judge, each with the reason.
     """
 
     cluster: str
@@ -261,6 +262,7 @@ class Scope:
     markers: str = ""
     rerun_of_failures: bool = False
     unverified: tuple[str, ...] = ()
+    not_judged: tuple[str, ...] = ()
 
     @property
     def doubtful(self) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ def run_the_guides_command(command: str, install: Install) -> GuideAnswer:
 
 @then("istiod must be available, with Teleport's trust domain and an injection template that works")
 def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    istio, ping = install.istio, install.teleport.ping()
-    conclude(judge.istio_installed(guide, istio.mesh(), ping, istio.dry_run(""), istio.injection_template()))
+    istio, ping, dry_run = install.istio, install.teleport.ping(), install.istio.dry_run("")
+    template, control = istio.injection_template(), istio.control_of(dry_run)
+    conclude(judge.istio_installed(guide, istio.mesh(), ping, dry_run, template, control=control))
 
 
 @then("the token must let this cluster's tbot join")
@@ -55,8 +56,8 @@ def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, concl
 
 @then("the test application must run with its own identity from Teleport")
 def application_has_its_own_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    app = install.application
-    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), install.teleport.bundle()))
+    app, bundle = install.application, install.teleport.bundle()
+    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), bundle, silent=app.silent_pods()))
 
 
 @then("the socket in the pod must be the node's socket, with live SDS streams on it")

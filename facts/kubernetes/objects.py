@@ -108,8 +108,19 @@ class Pod(Declared):
 
     @property
     def proxy(self) -> Container | None:
-        """The Envoy container, in whichever list it stands."""
-        return self.spec.container(PROXY)
+        """The Envoy container, in whichever list it stands; None also in a ztunnel, which is no Envoy."""
+        return None if self.is_ztunnel else self.spec.container(PROXY)
+
+    @property
+    def is_ztunnel(self) -> bool:
+        """It is the node's proxy of ambient mode."""
+        container = self.spec.container(PROXY)
+        return container is not None and container.is_ztunnel
+
+    @property
+    def is_waypoint(self) -> bool:
+        """It is a waypoint: a gateway for workloads in ambient mode."""
+        return self.proxy is not None and self.proxy.is_waypoint
 
     @property
     def has_ended(self) -> bool:
@@ -155,6 +166,11 @@ class _Taint(Declared):
         return f"{self.key}={self.value}:{self.effect}"
 
 
+LINUX = "linux"
+NODE_TYPE, VIRTUAL = "type", "virtual-kubelet"
+"""Label by which a Virtual Kubelet marks its node: there is no machine behind it. Source: Virtual Kubelet, node/node.go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node(Declared):
     """A node.
@@ -165,6 +181,8 @@ class Node(Declared):
         kubelet_version: E.g. ``v1.34.4``.
         taints: As ``key=value:effect``.
         unschedulable: It is cordoned.
+        ready: Its kubelet reports, and says that it takes pods.
+        os: Its operating system, such as ``linux``; empty where its kubelet has not reported it.
         evidence: Ids of the readings it was made from.
     """
 
@@ -173,7 +191,22 @@ class Node(Declared):
     kubelet_version: Annotated[str, At("status.nodeInfo.kubeletVersion")]
     taints: Annotated[Many[str], At("spec.taints"), Read(ListOf[_Taint], lambda taints: tuple(map(str, taints)))]
     unschedulable: Annotated[Flag, At("spec.unschedulable")]
+    ready: Annotated[Flag, At("status.conditions"), Read(ListOf[Condition], lambda found: condition_holds(found, "Ready"))]
+    os: Annotated[Text, At("status.nodeInfo.operatingSystem")]
     evidence: tuple[str, ...]
+
+    @property
+    def why_no_workloads(self) -> str:
+        """The reason why an ordinary Linux pod does not run here; empty where it does."""
+        tainted = [taint for taint in self.taints if taint.endswith((":NoSchedule", ":NoExecute"))]
+        reasons = {
+            "it is a virtual node, which has no sockets": self.labels.get(NODE_TYPE) == VIRTUAL,
+            f"its operating system is {self.os}": self.os not in ("", LINUX),
+            "it is not Ready": not self.ready,
+            "it is cordoned": self.unschedulable,
+            f"it has the taint {', '.join(tainted)}": tainted,
+        }
+        return next((reason for reason, is_so in reasons.items() if is_so), "")
 
 
 @dataclass(frozen=True, slots=True)

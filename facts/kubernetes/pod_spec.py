@@ -22,8 +22,13 @@ SOCKET_VOLUME = "workload-socket"
 """Volume of an injected pod with the socket of its SDS server."""
 SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
 """Directory in which Istio's agent and Envoy look for the socket; it cannot be configured."""
-SPIFFE_CSI = "csi.spiffe.io"
-"""CSI driver that mounts a node's socket."""
+SOCKET_DIRECTORIES = (SOCKET_MOUNT, "/run/secrets/workload-spiffe-uds")
+"""The same directory, and the one it becomes where ``/var/run`` is a link to ``/run``."""
+
+ROOT = 0
+"""The user root."""
+ENTERING = frozenset({"ALL", "SYS_ADMIN", "SYS_PTRACE"})
+"""Capabilities with which a root that sees the node's processes reaches the node's file system through them."""
 
 TEMPLATES = "inject.istio.io/templates"
 """Annotation that names the injection templates of a pod."""
@@ -32,6 +37,8 @@ INJECT = "sidecar.istio.io/inject"
 INTERCEPTION = "sidecar.istio.io/interceptionMode"
 INCLUDED, EXCLUDED = "traffic.sidecar.istio.io/includeInboundPorts", "traffic.sidecar.istio.io/excludeInboundPorts"
 """Annotations that decide which inbound ports of a pod are redirected to its proxy, and how."""
+REDIRECTION = "ambient.istio.io/redirection"
+"""Annotation by which Istio's CNI plugin marks a pod whose traffic goes through the node's ztunnel."""
 REDIRECTS = "istio-iptables"
 """First argument of a container that redirects a pod's ports to its proxy, or checks that they are."""
 REDIRECTION_FLAGS = ("-m", "-b", "-d")
@@ -42,7 +49,7 @@ NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "
 
 Labels = Annotated[TextMap, OPEN]
 """Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
-Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED)]
+Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED, REDIRECTION)]
 """Annotations of an object; evidence keeps those alone that are judged."""
 
 
@@ -68,12 +75,14 @@ class VolumeMount(Declared):
         path: Where it is mounted.
         read_only: As the specification says; what is in effect may differ where two mounts overlap.
         sub_path: A part of the volume, empty for the whole; a sub-path keeps its inode when the directory is re-created.
+        recursive_read_only: ``Enabled``, ``IfPossible`` or ``Disabled``: whether `read_only` holds for mounts below as well.
     """
 
     name: str
     path: Annotated[str, At("mountPath")]
     read_only: Annotated[bool, At("readOnly")] = False
     sub_path: Annotated[str, At("subPath", "subPathExpr")] = ""
+    recursive_read_only: Annotated[str, At("recursiveReadOnly")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +294,9 @@ class Container(ContainerState):
             ``fieldRef:spec.nodeName``, ``secretKeyRef:NAME/KEY``, ``configMapKeyRef:NAME/KEY`` or ``resourceFieldRef:NAME``.
         mounts: Volume mounts in the order of the specification.
         run_as_user: ``securityContext.runAsUser`` of the container; None when not given there.
+        run_as_non_root: ``securityContext.runAsNonRoot`` of the container; None when not given there.
+        privileged: It has every capability and sees every device of its node.
+        added_capabilities: Capabilities that it has beside the runtime's own.
         readiness_probe: It has one; without it Ready means no more than running.
         tcp_ports: Ports over TCP that it declares. A container may listen on others as well.
     """
@@ -302,6 +314,9 @@ class Container(ContainerState):
     ] = field(default_factory=dict)
     mounts: Annotated[ListOf[VolumeMount], At("volumeMounts")] = ()
     run_as_user: Annotated[int | None, At("securityContext.runAsUser")] = None
+    run_as_non_root: Annotated[bool | None, At("securityContext.runAsNonRoot")] = None
+    privileged: Annotated[bool, At("securityContext.privileged")] = False
+    added_capabilities: Annotated[ListOf[str], At("securityContext.capabilities.add")] = ()
     readiness_probe: Annotated[Given, At("readinessProbe")] = False
     tcp_ports: Annotated[
         tuple[int, ...],
@@ -321,7 +336,17 @@ class Container(ContainerState):
     @property
     def is_router(self) -> bool:
         """It runs Istio's proxy as a router (gateway or waypoint), not beside an application."""
-        return self.args[:2] in (("proxy", "router"), ("proxy", "waypoint"))
+        return self.is_waypoint or self.args[:2] == ("proxy", "router")
+
+    @property
+    def is_waypoint(self) -> bool:
+        """It runs Istio's proxy as a waypoint, for workloads in ambient mode."""
+        return self.args[:2] == ("proxy", "waypoint")
+
+    @property
+    def is_ztunnel(self) -> bool:
+        """It runs ztunnel, the node's proxy of ambient mode; no Envoy, although it has the name of Istio's proxy."""
+        return self.args[:2] == ("proxy", "ztunnel")
 
     def reported(self, status: ContainerState | None) -> Container:
         """The container with its state; as it is where nothing is reported."""
@@ -356,6 +381,9 @@ class PodSpec(Declared):
         host_pid: Shares the node's process ids.
         host_network: Shares the node's network.
         node_selector: Label to value.
+        run_as_user: ``securityContext.runAsUser`` of the pod, for containers without one; None when not given there.
+        run_as_non_root: ``securityContext.runAsNonRoot`` of the pod, for containers without one; None when not given there.
+        ephemeral: Containers that were added to the running pod.
     """
 
     service_account: Annotated[Text, At("serviceAccountName", "serviceAccount")]
@@ -365,6 +393,9 @@ class PodSpec(Declared):
     host_pid: Annotated[Flag, At("hostPID")]
     host_network: Annotated[Flag, At("hostNetwork")]
     node_selector: Annotated[Labels, At("nodeSelector")]
+    run_as_user: Annotated[int | None, At("securityContext.runAsUser")] = None
+    run_as_non_root: Annotated[bool | None, At("securityContext.runAsNonRoot")] = None
+    ephemeral: Annotated[ListOf[Container], At("ephemeralContainers")] = ()
 
     def container(self, name: str) -> Container | None:
         """The container of that name, in either list; the one that has an image wins over a template's fragment."""
@@ -374,6 +405,28 @@ class PodSpec(Declared):
     def volume(self, name: str) -> Volume | None:
         """The volume of that name."""
         return next((v for v in self.volumes if v.name == name), None)
+
+    @property
+    def csi_socket(self) -> Volume | None:
+        """The volume of a CSI driver, whatever its name, in which the proxy looks for its socket; None without one."""
+        proxy = self.container(PROXY)
+        mounted = {m.name for m in (proxy.mounts if proxy else ()) if m.path.rstrip("/") in SOCKET_DIRECTORIES}
+        return next((v for v in self.volumes if v.source == "csi" and v.name in mounted), None)
+
+    def user_of(self, container: Container) -> int | None:
+        """The user that a container runs as by the specification; None where the image decides."""
+        return self.run_as_user if container.run_as_user is None else container.run_as_user
+
+    def may_be_root(self, container: Container) -> bool:
+        """Tell whether nothing in the specification keeps a container from running as root, the default of an image."""
+        user = self.user_of(container)
+        own = container.run_as_non_root
+        return user == ROOT if user is not None else (self.run_as_non_root if own is None else own) is not True
+
+    def is_root_of_its_node(self, container: Container) -> bool:
+        """Tell whether a container can do as root of its node does, whatever it mounts."""
+        enters = self.host_pid and not ENTERING.isdisjoint(c.removeprefix("CAP_") for c in container.added_capabilities)
+        return self.may_be_root(container) and (container.privileged or enters)
 
 
 Spec = Annotated[PodSpec, mask_of(PodSpec, _Lists), BeforeValidator(_in_one_list)]

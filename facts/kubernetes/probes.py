@@ -84,6 +84,7 @@ class SdsProbe:
         reason: The reason why it gave none; empty if it gave one.
         read_at: UTC.
         evidence: Ids of the readings.
+        intermediates: Certificates that the socket gave it beside the leaf.
     """
 
     node: str
@@ -93,6 +94,7 @@ class SdsProbe:
     reason: str
     read_at: datetime
     evidence: tuple[str, ...]
+    intermediates: tuple[Certificate, ...] = ()
 
 
 def _mode(text: str) -> int:

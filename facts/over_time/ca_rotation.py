@@ -7,7 +7,7 @@ old one. ``rollback`` lets the old one sign again, and ``standby`` after it drop
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,11 +53,12 @@ class Generations:
         """Names of the authorities that a proxy trusts, see `named`."""
         return self.named(a for authorities in proxy.root_authorities.values() for a in authorities)
 
-    def issuer_of(self, leaf: Certificate | None) -> str:
-        """Name of the authority that signed a certificate: `OLD`, `NEW`, `ANOTHER`; `NONE` without a certificate."""
-        if leaf is None:
+    def issuer_of(self, chain: Sequence[Certificate]) -> str:
+        """Name of the authority that a chain, leaf first, leads to: `OLD`, `NEW`, `ANOTHER`; `NONE` without a chain."""
+        if not chain:
             return NONE
-        return next((name for name in (OLD, NEW) if is_signed_by(leaf, self.of(name))), ANOTHER)
+        leaf, *between = chain
+        return next((name for name in (OLD, NEW) if is_signed_by(leaf, self.of(name), between)), ANOTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class PhaseExpectation:
 
     def lacks(self, proxy: ProxyIdentity, generations: Generations) -> str:
         """The difference between a proxy and the phase, as the end of a sentence; empty where the proxy has followed."""
-        trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
+        trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.chain)
         behind = [
             *([f"trusts {told(trusted)}, not {told(self.trusted)}"] if trusted != self.trusted else []),
             *([f"has a certificate of {told([issuer])}, not of {told([self.issuer])}"] if issuer != self.issuer else []),

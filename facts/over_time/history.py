@@ -88,6 +88,11 @@ class History:
         return tuple(Held(h.what, h.first_seen, h.last_seen) for h in self._held(lambda i: i.leaf) if h.what is not None)
 
     @property
+    def chains(self) -> tuple[Held[tuple[Certificate, ...]], ...]:
+        """The same as `svids`, each with the certificates that it presented beside the leaf, leaf first."""
+        return tuple(held for held in self._held(lambda i: i.chain) if held.what)
+
+    @property
     def taken_up(self) -> tuple[datetime, ...]:
         """The time at which Envoy took up each of `svids`, by its own clock: of the update that first brought it."""
         first = {h.what.leaf.sha256: h for h in reversed(self.sightings) if h.what.leaf is not None}

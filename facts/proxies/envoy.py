@@ -313,9 +313,15 @@ def _sample(text: str) -> int:
         raise damaged("a number of requests", repr(beginning(text, 80)), "agent metrics on port 15020") from error
 
 
+CONNECT_TERMINATE = "connect_terminate"
+"""Listener in which a waypoint ends tunnels. Its requests are CONNECT, without a path; another one takes those inside."""
+
+
 @keeps(listeners_with(only("@type", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action")))
 def parse_normalization(document: Any) -> tuple[HttpNormalization, ...]:
     """Reads every distinct setting of the HTTP connection managers of a listeners dump; none when there is no such filter.
+
+    The listener `CONNECT_TERMINATE` does not count.
 
     Raises:
         CouldNotTell: It is no dump.
@@ -327,14 +333,18 @@ def parse_normalization(document: Any) -> tuple[HttpNormalization, ...]:
             merge_slashes=maybe(typed, "merge_slashes", False, where),
             escaped_slashes=maybe(typed, "path_with_escaped_slashes_action", "", where) or "IMPLEMENTATION_SPECIFIC_DEFAULT",
         ): None
-        for typed in network_filters(document)
+        for typed in network_filters(document, but_of=CONNECT_TERMINATE)
         if str(typed.get("@type", "")).endswith("HttpConnectionManager")
     }
     return tuple(found)
 
 
-def network_filters(document: Any) -> Iterator[dict[str, Any]]:
+def network_filters(document: Any, *, but_of: str = "") -> Iterator[dict[str, Any]]:
     """The configuration of every network filter of a listeners dump, with its ``@type``.
+
+    Args:
+        document: The decoded dump.
+        but_of: Name of a listener whose filters are left out.
 
     Raises:
         CouldNotTell: It is no dump.
@@ -342,6 +352,8 @@ def network_filters(document: Any) -> Iterator[dict[str, Any]]:
     where = "listeners dump"
     for config in configs(document, where):
         for listener in [config, *mappings(config, "dynamic_listeners", where)]:
+            if but_of and maybe(listener, "name", "", where) == but_of:
+                continue
             chains = [*mappings(listener, "active_state.listener.filter_chains", where)]
             default = maybe(listener, "active_state.listener.default_filter_chain", dict[str, Any](), where)
             for chain in [*chains, default]:

@@ -34,8 +34,8 @@ _HOST = Fields(
 
 
 @keeps(Fields({"cluster_statuses": Items(only("name").merged(Fields({"host_statuses": Items(_HOST)})))}))
-def hosts_of(document: Any) -> frozenset[str]:
-    """Addresses, as ``IP:PORT``, that an Envoy would send to.
+def hosts_of(document: Any) -> frozenset[tuple[str, int]]:
+    """IP addresses and ports that an Envoy would send to.
 
     Args:
         document: The decoded answer to `HOSTS`.
@@ -49,7 +49,7 @@ def hosts_of(document: Any) -> frozenset[str]:
         for host in mappings(cluster, "host_statuses", where):
             if maybe(host, "health_status.eds_health_status", "HEALTHY", where) == "HEALTHY":
                 address = need(host, "address.socket_address", dict, where)
-                found.add(f"{need(address, 'address', str, where)}:{need(address, 'port_value', int, where)}")
+                found.add((need(address, "address", str, where), need(address, "port_value", int, where)))
     return frozenset(found)
 
 

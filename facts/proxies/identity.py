@@ -98,6 +98,11 @@ class ProxyIdentity:
         return self.chain[0] if self.chain else None
 
     @property
+    def intermediates(self) -> tuple[Certificate, ...]:
+        """Certificates that the proxy presents beside the leaf; a path to an authority may lead over them."""
+        return self.chain[1:]
+
+    @property
     def spiffe_ids(self) -> tuple[str, ...]:
         """All URI SANs of the leaf; empty without a leaf."""
         return self.chain[0].uri_sans if self.chain else ()

@@ -9,12 +9,10 @@ import re
 from dataclasses import dataclass
 
 from facts.document import damaged
+from facts.kubernetes.pod_spec import SOCKET_DIRECTORIES
 from facts.masks import TEXT, keeps, lines
 from facts.proxies.identity import PodRef
 from facts.redaction import beginning
-
-SOCKET_DIRECTORIES = ("/var/run/secrets/workload-spiffe-uds", "/run/secrets/workload-spiffe-uds")
-"""The directory in which Istio looks for the socket, and the one it becomes where ``/var/run`` is a link to ``/run``."""
 
 _ID = re.compile(r"[0-9]{1,10}")
 """The id of a mount, 32 bits in the kernel."""

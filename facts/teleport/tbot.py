@@ -60,6 +60,10 @@ class Tbot:
         started = container.started_at if container else ""
         return bool(started and self.config_changed_at) and when(started, node) < when(self.config_changed_at, node)
 
+    def runs(self, pod: Pod) -> bool:
+        """Tell whether a pod is one of its DaemonSet's."""
+        return pod.namespace == self.daemon_set.namespace and pod.owner == f"DaemonSet/{self.daemon_set.name}"
+
     @property
     def unverified(self) -> str:
         """The line to Teleport on which tbot verifies nobody, and what switched that off; empty where it verifies."""

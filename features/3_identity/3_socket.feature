@@ -9,6 +9,11 @@ Feature: No workload can take over the node's socket
     Given a probe pod as the user of Istio's proxies on every node with tbot's socket, which only reads what it may do there
     Then no probe pod must be able to write to the socket directory
 
+  @requirement:ID-08 @safety:read-only
+  Scenario: No container but tbot's can write to the socket directory as root
+    Given every container of every pod, with its mounts and its user
+    Then only tbot's containers must be able to write to the socket directory as root
+
   @requirement:ID-12 @safety:read-only
   Scenario: Sidecars and gateways mount the socket read-only
     Given the mount tables of the proxies that mount the node's socket directory

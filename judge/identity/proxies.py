@@ -91,7 +91,7 @@ def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:
     """A problem unless a proxy's certificate descends from Teleport's authorities now."""
     if proxy.leaf is None:
         return [without_certificate(proxy)]
-    chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at)
+    chain = verify_chain(proxy.leaf, bundle.authorities, proxy.read_at, proxy.intermediates)
     return [] if chain.ok else [problem(proxy, f"its certificate does not come from Teleport: {chain.reason}")]
 
 
@@ -104,7 +104,7 @@ def own_identity_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Pro
 
 def istiod_problems(proxy: ProxyIdentity, istiod: IstioAuthorities) -> list[Problem]:
     """A problem if a proxy's certificate descends from istiod's authority, expired or not."""
-    if proxy.leaf is not None and is_signed_by(proxy.leaf, istiod.authorities, proxy.chain[1:]):
+    if proxy.leaf is not None and is_signed_by(proxy.leaf, istiod.authorities, proxy.intermediates):
         return [problem(proxy, "its certificate descends from istiod's authority")]
     return []
 

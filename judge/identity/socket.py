@@ -1,36 +1,35 @@
-"""Judgments about write access to the node's socket: ID-08, its directory, and ID-12, its mount in the proxies."""
+"""Judgments about write access to the node's socket: ID-08, its directory and mounts of it, and ID-12, those in proxies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from facts.evidence import readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
+from facts.kubernetes.node_directories import RUN, NodeMount, mounts_that_reach
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import SOCKET_VOLUME, VolumeMount
+from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VOLUME, VolumeMount
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
-from facts.proxies.mounts import SOCKET_DIRECTORIES, SocketMount
+from facts.proxies.mounts import SocketMount
+from facts.teleport.tbot import Tbot
 from judge.findings import Claim, confirmed_of, listed, problem
 from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import held_on, on_node
 
-ROOT = 0
-
-DIRECTORY, MOUNT = "socket-directory-writable", "mount-writable"
+DIRECTORY, MOUNT, REACHED = "socket-directory-writable", "mount-writable", "socket-directory-mounted"
 """Causes that these judgments name."""
 
 
 def directories_are_closed(
-    probes: Sequence[SocketDirectoryProbe | Refused], pods: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
+    probes: Sequence[SocketDirectoryProbe | Refused], socket_directory: str, evidence: Sequence[str]
 ) -> Finding:
-    """ID-08: the user of Istio's proxies cannot write to the directory, and no proxy that is root mounts it writable.
+    """ID-08, first part: the user of Istio's proxies cannot write to the directory, and owns no socket in it.
 
     Args:
         probes: One for each node that has the directory.
-        pods: Injected pods.
         socket_directory: Directory on the node in which tbot listens.
-        evidence: The list of pods.
+        evidence: The list of pods, which shows the nodes.
     """
     claim = Claim(
         "ID-08",
@@ -40,15 +39,6 @@ def directories_are_closed(
     )
     ran = [p for p in probes if isinstance(p, SocketDirectoryProbe)]
     problems = [each for p in ran for each in _directory_problems(p, socket_directory)]
-    root = f"its proxy runs as root and mounts {socket_directory} writable: root may write whatever the mode says"
-    problems += [
-        problem(pod, root, MOUNT)
-        for pod in pods
-        if pod.proxy is not None
-        and pod.proxy.run_as_user == ROOT
-        and not socket_volume_problems(pod, socket_directory)
-        and _specified_read_only(pod)[0] is not True
-    ]
     unclear = [on_node(p, f"the probe pod did not run: {p.reason}") for p in probes if isinstance(p, Refused)]
     unclear += [on_node(p, "the probe pod's own mount is read-only") for p in ran if p.mount_read_only]
     if not probes:
@@ -59,6 +49,55 @@ def directories_are_closed(
         unclear=unclear,
         settle="find out why the probe pod did not run with the mount of a workload (INST-04)",
     )
+
+
+def only_tbot_writes_there(pods: Sequence[Pod], tbot: Tbot, socket_directory: str, evidence: Sequence[str]) -> Finding:
+    """ID-08, second part: no container that may be root has a writable mount of the directory or of a parent of it.
+
+    The mode of the directory keeps all other users out (first part), and root in no case. Where a container's
+    specification leaves the user to the image, root is the default. tbot has to write there. A container that is root of
+    its node anyway needs no mount; it is named and not judged, since who may run such pods is not a matter of the mesh.
+
+    Args:
+        pods: All living pods.
+        tbot: The installed tbot.
+        socket_directory: Directory on the node in which tbot listens.
+        evidence: The list of pods.
+    """
+    claim = Claim(
+        "ID-08",
+        expected=f"no container but tbot's that may be root to be able to write to {socket_directory} of its node",
+        where=f"the mounts of {len(pods)} pods",
+        evidence=(*readings(tbot), *evidence),
+    )
+    problems, left_out, seeing = [], [], 0
+    for pod in pods:
+        if tbot.runs(pod):
+            left_out.append(Remark(pod.ref, "tbot itself, which makes the socket there"))
+            continue
+        reaching = mounts_that_reach(pod.spec, socket_directory)
+        writable = [m for m in reaching if m.writable and pod.spec.may_be_root(m.container)]
+        problems += [_writable_for_root(pod, each, socket_directory) for each in writable]
+        if not writable:
+            seeing += bool(reaching)
+            roots = [c.name for c in (*pod.containers, *pod.spec.ephemeral) if pod.spec.is_root_of_its_node(c)]
+            said = f"its container {' and '.join(roots)} is root of its node, whatever it mounts"
+            left_out += [Remark(pod.ref, said)] if roots else []
+    return claim.judged(
+        problems,
+        f"{seeing} of {len(pods)} pods see the directory, and none of them can write to it as root",
+        left_out=left_out,
+    )
+
+
+def _writable_for_root(pod: Pod, reaching: NodeMount, directory: str) -> Problem:
+    container, mount = reaching.container, reaching.mount
+    root = "runs as root" if pod.spec.user_of(container) == ROOT else "may run as root, the default of an image"
+    how = f"mounts {reaching.shows} at {mount.path}, and may write to {directory} there"
+    if reaching.below_read_only:
+        how += f": readOnly does not hold for {RUN}, a file system of its own"
+    of_proxy = container.name == PROXY and mount.path.rstrip("/") in SOCKET_DIRECTORIES
+    return problem(pod, f"its container {container.name} {root}, {how}", MOUNT if of_proxy else REACHED)
 
 
 def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Problem]:

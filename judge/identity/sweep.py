@@ -10,6 +10,9 @@ A workload is *meant to use* Teleport's authority in any of these cases:
 
 It *lacks the template* if the node's socket is not mounted in its proxy, or there is no proxy. A pod that opted out of
 injection (``sidecar.istio.io/inject: "false"``, or the node's own network) is meant to be outside of the mesh.
+
+Ambient mode knows no issuer but istiod: a workload that is enrolled in it, its waypoints and ztunnel are named and left out.
+What asks for the template by name is meant to use Teleport's authority, in ambient mode as well.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facts.evidence import readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
+from facts.istio.ambient import is_enrolled
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
@@ -130,13 +134,16 @@ def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh, template: str, 
     named = named_templates(pod.annotations)
     if template in named:
         return f"it asks for the template {template}"
+    if pod.is_waypoint:
+        return ""
     if pod.is_injected:
         if not named and not pod.is_gateway and template in mesh.injector.default_templates:
             return f"the template {template} is a default template of the mesh"
         if namespace is not None and template in named_templates(namespace.annotations):
             return "its namespace has the annotation, which Istio reads from pods only"
         return f"the pod {sibling} of its namespace uses the node's socket" if sibling else ""
-    if sibling and namespace is not None and _injects(namespace) and not _opted_out(pod):
+    outside = _opted_out(pod) or is_enrolled(pod, namespace)
+    if sibling and namespace is not None and _injects(namespace) and not outside:
         return f"its namespace injects, and the pod {sibling} there uses the node's socket"
     return ""
 
@@ -149,8 +156,30 @@ def _opted_out(pod: Pod) -> bool:
     return pod.spec.host_network or "false" in (pod.labels.get(INJECT), pod.annotations.get(INJECT))
 
 
+ISTIODS_BY_DESIGN = "in ambient mode istiod certifies it by design"
+
+
+def of_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> tuple[Remark, ...]:
+    """The pods that ambient mode certifies with istiod's CA, each with what it is: enrolled workloads and ztunnel.
+
+    Args:
+        pods: All pods that run or are to run.
+        namespaces: All namespaces.
+    """
+    by_name = {n.name: n for n in namespaces}
+    kinds = (
+        (pod, "a ztunnel" if pod.is_ztunnel else "a workload" if is_enrolled(pod, by_name.get(pod.namespace)) else "")
+        for pod in pods
+    )
+    return tuple(Remark(pod.ref, f"{kind}: {ISTIODS_BY_DESIGN}") for pod, kind in kinds if kind)
+
+
 def mesh_is_teleports(
-    proxies: ObservedProxies, expectation: Expectation, lacking: Sequence[Lacking], template: str
+    proxies: ObservedProxies,
+    expectation: Expectation,
+    lacking: Sequence[Lacking],
+    template: str,
+    ambient: Sequence[Remark] = (),
 ) -> Finding:
     """ID-11: every proxy meets ID-01 to ID-06, and no workload that is meant to use the socket lacks the template.
 
@@ -159,6 +188,7 @@ def mesh_is_teleports(
         expectation: The expected authorities and lifetime.
         lacking: The pods that lack the template.
         template: Name of the template.
+        ambient: Pods that ambient mode certifies, which are left out.
     """
     claim = Claim(
         "ID-11",
@@ -170,13 +200,17 @@ def mesh_is_teleports(
         return claim.not_applicable(NO_WORKLOAD)
     without = {each.pod.uid: each for each in lacking}
     pods = {pod.uid: pod for pod in proxies.pods}
+    waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods[p.pod.uid])]
+    judged = [p for p in proxies.fleet.proxies if p not in waypoints]
+    if waypoints and not (judged or proxies.fleet.unread or lacking):
+        return claim.not_applicable(NO_WORKLOAD)
     problems = []
-    for proxy in proxies.fleet.proxies:
+    for proxy in judged:
         if failed := failures_of(proxy, expectation):
             first = next(iter(failed.values()))[0]
             said, cause = f"it fails {', '.join(failed)}: {first.said}", first.cause
             if proxy.pod.is_gateway:
-                said = f"as a gateway {said}"
+                said = f"as a {'waypoint' if pods[proxy.pod.uid].is_waypoint else 'gateway'} {said}"
             if (lacks := without.pop(proxy.pod.uid, None)) is not None:
                 said, cause = f"{said}; it lacks the template {template}: {lacks.why}", cause or lacks.cause
             if proxy.sds_mode is SdsMode.ISTIO_CA:
@@ -187,12 +221,18 @@ def mesh_is_teleports(
         for each in lacking
         if each.pod.uid in without
     ]
-    gateways = sum(p.pod.is_gateway for p in proxies.fleet.proxies)
+    gateways = sum(p.pod.is_gateway for p in judged)
     return of_proxies(
         claim,
         proxies.pods,
         proxies.fleet,
         problems,
-        confirmed=f"{len(proxies.fleet.proxies) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
-        held=each_of(proxies.fleet.proxies, lambda _proxy: "it meets ID-01 to ID-06"),
+        confirmed=f"{len(judged) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
+        held=each_of(judged, lambda _proxy: "it meets ID-01 to ID-06"),
+        left_out=(*(Remark(p.ref, f"a waypoint: {ISTIODS_BY_DESIGN}") for p in waypoints), *ambient),
     )
+
+
+def _is_ambients(proxy: ProxyIdentity, pod: Pod) -> bool:
+    """A waypoint that is on istiod, and does not mount the node's socket: nobody meant anything else."""
+    return pod.is_waypoint and proxy.sds_mode is SdsMode.ISTIO_CA and bool(cause_of_no_socket(pod))

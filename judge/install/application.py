@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from facts.document import Absent, when
 from facts.evidence import readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME, SPIFFE_CSI
+from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment, named_templates
 from judge.findings import Claim, listed, place, problem
 
@@ -41,8 +41,6 @@ def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
     if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
         said = f"it mounts {volume.path} of the node, and tbot's socket is in {socket_directory}"
         return [problem(pod, said, "socket-path-differs")]
-    if volume.source == "csi" and volume.driver != SPIFFE_CSI:
-        return [problem(pod, f"it has its {SOCKET_VOLUME} from the CSI driver {volume.driver}, not from {SPIFFE_CSI}")]
     if volume.source not in ("hostPath", "csi"):
         said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
         return [problem(pod, said, cause_of_no_socket(pod))]
@@ -67,18 +65,21 @@ def cause_of_no_socket(pod: Pod) -> str:
     return "template-not-requested" if ISTIOS_OWN_TEMPLATES.issuperset(asked) else "template-without-node-socket"
 
 
-def missing_pods(pods: Sequence[Pod], deployment: Deployment | Absent, where: str) -> list[Problem]:
+def missing_pods(
+    pods: Sequence[Pod], deployment: Deployment | Absent, where: str, silent: Sequence[Pod] = ()
+) -> list[Problem]:
     """A problem if the application's Deployment wants more pods than there are; without a Deployment one pod is enough.
 
     Args:
         pods: The pods that there are.
         deployment: The Deployment, if there is one.
         where: The application, as people name it.
+        silent: Further pods, on nodes that are not Ready.
     """
     if not pods:
         said = "it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"
         return [Problem(place(where), said) if isinstance(deployment, Absent) else problem(deployment, said)]
-    if isinstance(deployment, Absent) or len(pods) >= deployment.desired:
+    if isinstance(deployment, Absent) or len(pods) + len(silent) >= deployment.desired:
         return []
     said = f"it wants {deployment.desired} pods and has {len(pods)}; the events of its ReplicaSet give the reason"
     return [problem(deployment, said)]
@@ -111,12 +112,20 @@ def some_node_is_selected(
 
 
 def pods_run_with_a_proxy(
-    pods: Sequence[Pod], deployment: Deployment | Absent, where: str, evidence: Sequence[str]
+    pods: Sequence[Pod], deployment: Deployment | Absent, where: str, evidence: Sequence[str], silent: Sequence[Pod] = ()
 ) -> Finding:
-    """INST-15, first part: as many pods as wanted are Ready, with a started istio-proxy in either list of containers."""
+    """INST-15, first part: as many pods as wanted are Ready, with a started istio-proxy in either list of containers.
+
+    Args:
+        pods: Pods of the test application.
+        deployment: Its Deployment, if there is one.
+        where: The test application, as people name it.
+        evidence: Ids of the readings.
+        silent: Further pods of it, on nodes that are not Ready; they are named and not judged.
+    """
     expected = "every pod of the test application to be Ready, with a started istio-proxy"
     claim = Claim("INST-15", expected, where, (*evidence, *deployment.evidence))
-    problems = missing_pods(pods, deployment, where)
+    problems = missing_pods(pods, deployment, where, silent)
     for pod in pods:
         if pod.proxy is None:
             problems.append(problem(pod, "it has no istio-proxy, either in containers or in initContainers"))
@@ -124,7 +133,8 @@ def pods_run_with_a_proxy(
             waiting = "; ".join(f"{c.name}: {c.reason} {c.message}".strip() for c in pod.containers if c.reason)
             said = f"it is {pod.phase} and not Ready ({waiting or pod.message or 'no reason given'})"
             problems.append(problem(pod, said))
-    return claim.judged(problems, f"{len(pods)} of {len(pods)} pods are Ready, with istio-proxy")
+    confirmed = f"{len(pods)} of {len(pods)} pods are Ready, with istio-proxy"
+    return claim.judged(problems, confirmed, left_out=[Remark(p.ref, f"its node {p.node} is not Ready") for p in silent])
 
 
 def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str]) -> Finding:

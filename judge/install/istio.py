@@ -185,13 +185,20 @@ NO_TEMPLATE = re.compile(r"requested template .{0,253} not found")
 """The injector's words where a pod asks for a template that the injector does not have."""
 
 
-def acceptance_problems(dry_run: DryRun) -> list[Problem]:
-    """A problem unless injection builds a pod with exactly one istio-proxy, which the API server accepts."""
+OF_INJECTION = ("sidecar-injector.istio.io", "failed to run injection template", " is invalid: ")
+"""Words of refusals that come before any policy: the injector's webhook failed, or the pod that it built is invalid."""
+
+
+def acceptance_problems(dry_run: DryRun, control: DryRun | None = None) -> list[Problem]:
+    """A problem unless injection builds a pod with exactly one istio-proxy, which the API server accepts.
+
+    Args:
+        dry_run: The API server's answer.
+        control: Its answer to the same pod without injection; None where it was not asked. See `undecided_acceptance`.
+    """
     pod = place(dry_run.where)
     if not dry_run.accepted or dry_run.pod is None:
-        missing = "template-missing" if NO_TEMPLATE.search(dry_run.message) else ""
-        cause = "template-builds-invalid-pod" if SECOND_PROXY in dry_run.message else missing
-        return [Problem(pod, f"the API server refuses the injected pod: {dry_run.message}", cause, dry_run.evidence)]
+        return [] if undecided_acceptance(dry_run, control) else [_refused(dry_run)]
     proxies = [c for c in dry_run.pod.containers if c.name == PROXY]
     if not proxies:
         return [Problem(pod, "it has no istio-proxy: istiod injected nothing", evidence=dry_run.evidence)]
@@ -200,22 +207,57 @@ def acceptance_problems(dry_run: DryRun) -> list[Problem]:
     return []
 
 
-def injected_pod_is_accepted(dry_run: DryRun, native: bool | None = None) -> Finding:
+def _refused(dry_run: DryRun) -> Problem:
+    missing = "template-missing" if NO_TEMPLATE.search(dry_run.message) else ""
+    cause = "template-builds-invalid-pod" if SECOND_PROXY in dry_run.message else missing
+    said = f"the API server refuses the injected pod: {dry_run.message}"
+    return Problem(place(dry_run.where), said, cause, dry_run.evidence)
+
+
+ADMIT_THE_POD = (
+    "read the API server's words: let the policy admit such a pod in that namespace, or name a namespace in the settings"
+    " (`names.app_namespace`) where it does"
+)
+"""Next step where the API server refuses the suite's pod also without injection."""
+
+
+def undecided_acceptance(dry_run: DryRun, control: DryRun | None) -> list[Problem]:
+    """An open point where the API server refuses the pod also without injection, and its words are not about injection.
+
+    Args:
+        dry_run: Its answer to the injected pod.
+        control: Its answer to the same pod without injection; None where it was not asked.
+    """
+    refused = _refused(dry_run)
+    of_injection = refused.cause or any(words in dry_run.message for words in OF_INJECTION)
+    if dry_run.accepted or control is None or control.accepted or of_injection:
+        return []
+    said = f"{refused.said}; it refuses the pod also without injection: {control.message}"
+    return [Problem(refused.subject, said, evidence=readings(dry_run, control))]
+
+
+def injected_pod_is_accepted(dry_run: DryRun, native: bool | None = None, *, control: DryRun | None = None) -> Finding:
     """INST-07, first part: accepted by the API server, with exactly one istio-proxy, of the kind that was asked for.
 
     Args:
         dry_run: The API server's answer.
         native: The pod asked for a native sidecar, or for a classic one; None where it left that to the cluster.
+        control: The answer to the same pod without injection; None where it was not asked.
     """
     expected = "the API server to accept an injected pod with exactly one istio-proxy"
-    claim = Claim("INST-07", expected, dry_run.where, dry_run.evidence)
-    problems = acceptance_problems(dry_run)
+    claim = Claim("INST-07", expected, dry_run.where, (*dry_run.evidence, *(control.evidence if control else ())))
+    problems = acceptance_problems(dry_run, control)
     if not problems and dry_run.pod is not None and native not in (None, dry_run.pod.native_sidecar):
         kinds = {True: "native", False: "classic"}
         said = f"the pod asked for a {kinds[bool(native)]} sidecar and got a {kinds[dry_run.pod.native_sidecar]} one"
         problems = [claim.problem(said)]
     as_native = " as a native sidecar" if dry_run.pod and dry_run.pod.native_sidecar else ""
-    return claim.judged(problems, f"accepted, with one istio-proxy{as_native}")
+    return claim.judged(
+        problems,
+        f"accepted, with one istio-proxy{as_native}",
+        unclear=undecided_acceptance(dry_run, control),
+        settle=ADMIT_THE_POD,
+    )
 
 
 def injected_socket_is_the_nodes(dry_run: DryRun, socket_directory: str) -> Finding:

@@ -257,7 +257,7 @@ def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
     if probe.leaf is None:
         return [on_node(probe, f"the probe pod got no identity: {probe.reason}")]
     own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
-    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at)
+    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at, probe.intermediates)
     statements = {
         f"the probe pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
         f"the certificate of the probe pod does not come from Teleport: {chain.reason}": not chain.ok,

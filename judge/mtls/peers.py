@@ -193,9 +193,8 @@ def _anchors(proxy: ProxyIdentity, by_name: Mapping[str, Sequence[Certificate]])
     leaf = proxy.leaf
     if leaf is None:
         return frozenset(), frozenset()
-    between = proxy.chain[1:]
     candidates = {a.sha256: a for each in proxy.chain for a in by_name.get(each.issuer, ())}
-    found = [a for a in candidates.values() if _leads_to(leaf, a, between)]
+    found = [a for a in candidates.values() if _leads_to(leaf, a, proxy.intermediates)]
     valid = frozenset(a.sha256 for a in found if a.is_valid_at(proxy.read_at))
     return valid, frozenset(a.sha256 for a in found) - valid
 

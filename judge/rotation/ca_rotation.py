@@ -85,7 +85,7 @@ def _problems(stage: Stage) -> list[Problem]:
 def _is_in_another_phase(proxy: ProxyIdentity, stage: Stage) -> bool:
     """Tell whether Teleport publishes the right authorities, and a proxy has all that it holds from another phase."""
     generations = stage.generations
-    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
+    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.chain)
     is_published = generations.named(stage.bundle.authorities) == stage.wanted.trusted
     return is_published and bool(trusted) and ANOTHER not in trusted and issuer in (OLD, NEW)
 
@@ -130,8 +130,8 @@ def peers_saw_the_change(
 
 def _by_issuer(history: History, generations: Generations) -> list[tuple[str, list[Certificate]]]:
     """The certificates of a proxy in order, grouped by their authority."""
-    held = [svid.what for svid in history.svids]
-    return [(issuer, list(group)) for issuer, group in groupby(held, generations.issuer_of)]
+    spans = groupby((held.what for held in history.chains), generations.issuer_of)
+    return [(issuer, [leaf for leaf, *_between in chains]) for issuer, chains in spans]
 
 
 def _saw(load: Load, certificates: Sequence[Certificate]) -> bool:

@@ -20,12 +20,13 @@ def kubelet(host, port):
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # kubelets sign their own certificates; only the answer matters here
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
     try:
         connection.request("GET", "/healthz")
-        return {"address": f"{host}:{port}", "status": connection.getresponse().status, "error": ""}
+        return {"address": address, "status": connection.getresponse().status, "error": ""}
     except (TimeoutError, OSError, http.client.HTTPException) as error:
-        return {"address": f"{host}:{port}", "status": 0, "error": f"{type(error).__name__}: {error}"}
+        return {"address": address, "status": 0, "error": f"{type(error).__name__}: {error}"}
     finally:
         connection.close()
 

@@ -48,7 +48,8 @@ def attempt(host, port, certificate, key):
         with socket.create_connection((host, port), PATIENCE) as plain, context.wrap_socket(plain) as connection:
             seen["protocol"] = connection.version() or ""
             listen_for_refusal(connection)
-            connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+            name = f"[{host}]" if ":" in host else host
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
             seen["answer"] = connection.recv(4096).decode("utf-8", "replace")
     except OSError as error:
         seen["error"], seen["text"] = type(error).__name__, str(error)

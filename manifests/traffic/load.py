@@ -82,7 +82,7 @@ class Kept:
             if self.connection is None:
                 self.connection = socket.create_connection((self.address, self.port), self.timeout)
                 self.answers = self.connection.makefile("rb")
-            entry["connection"] = "{}:{}".format(*self.connection.getsockname()[:2])
+            entry["connection"] = traffic.own_address(self.connection)
             self.connection.sendall(entry["id"].encode() + b"\n")
             line = self.answers.readline(traffic.LONGEST_BODY)
             if not line:

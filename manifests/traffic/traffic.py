@@ -92,11 +92,18 @@ class Tcp(socketserver.StreamRequestHandler):
 
 
 class Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """A thread for each connection, and room for many that come at once."""
+    """A thread for each connection, and room for many that come at once, over IPv4 and over IPv6 where the node has both."""
 
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
+
+    def server_bind(self):
+        """Takes IPv4 as well, whatever the node's default is."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def handle_error(self, request, client_address):
         """A caller that hangs up is no event."""
@@ -139,11 +146,11 @@ def request(url, timeout, host):
     try:
         # Connected here, so that an error before the connection differs from one after it.
         with socket.create_connection((address, port), timeout) as connection:
-            entry["connection"] = "{}:{}".format(*connection.getsockname()[:2])
+            entry["connection"] = own_address(connection)
             if scheme == "tcp":
                 entry["body"] = over_tcp(connection, entry["id"])
             else:
-                entry["status"], entry["body"] = over_http(connection, host or f"{address}:{port}", path, entry["id"])
+                entry["status"], entry["body"] = over_http(connection, host or with_port(address, port), path, entry["id"])
     except (OSError, http.client.HTTPException) as error:
         entry["error"], entry["detail"] = kind_of(error), f"{type(error).__name__}: {error}"
     entry["seconds"] = round(time.monotonic() - began, 4)
@@ -155,7 +162,17 @@ def parts_of(url):
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     address, _, port = authority.rpartition(":")
-    return scheme, address, int(port), slash + path
+    return scheme, address.strip("[]"), int(port), slash + path
+
+
+def with_port(address, port):
+    """An address and a port as a URL has them: an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def own_address(connection):
+    """This end of a connection."""
+    return with_port(*connection.getsockname()[:2])
 
 
 def over_http(connection, host, path, request_id):

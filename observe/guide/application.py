@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facts.document import Absent
@@ -33,10 +34,19 @@ class ApplicationFacet:
         return f"pods with app={self.cluster.names.app} in {self.cluster.names.app_namespace}"
 
     def pods(self) -> tuple[Pod, ...]:
-        """Pods of the test application that have not ended and are not terminating."""
+        """Pods of the test application that have not ended and are not terminating, on nodes that report."""
+        silent = self.cluster.silent_nodes()
+        return tuple(p for p in self._own() if p.node not in silent)
+
+    def silent_pods(self) -> tuple[Pod, ...]:
+        """Pods of the test application that would be among them if their nodes were Ready."""
+        silent = self.cluster.silent_nodes()
+        return tuple(p for p in self._own() if p.node in silent)
+
+    def _own(self) -> Iterator[Pod]:
         names = self.cluster.names
         own = (p for p in self.cluster.pods() if p.namespace == names.app_namespace and p.labels.get("app") == names.app)
-        return tuple(p for p in own if not (p.terminating or p.has_ended))
+        return (p for p in own if not (p.terminating or p.has_ended))
 
     def evidence(self) -> tuple[str, ...]:
         """Readings of the test application's pods; of all pods where it has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from facts.document import Absent
@@ -13,7 +14,7 @@ from facts.istio.istio_ca import CONFIG_MAP, KEPT, IstioAuthorities, parse_istio
 from facts.istio.mesh import Mesh
 from facts.istio.services import Ingress, Service, ingress_of
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import TEMPLATES
+from facts.kubernetes.pod_spec import INJECT, TEMPLATES
 from facts.proxies.identity import Fleet
 from observe.istio.mesh import read_mesh
 from observe.kubernetes.facet import ClusterFacet
@@ -22,6 +23,7 @@ from observe.readings import Key, of_each
 
 MESH: Key[Mesh] = Key("mesh", lambda mesh: mesh.evidence, ("istio",))
 DRY_RUN: Key[DryRun] = Key("dry_run", lambda answer: answer.evidence, ("app",))
+CONTROL: Key[DryRun] = Key("control_dry_run", lambda answer: answer.evidence, ("app",))
 ISTIO_AUTHORITIES: Key[IstioAuthorities] = Key("istio_authorities", lambda found: found.evidence)
 SERVICES: Key[tuple[Service, ...]] = Key("services", of_each)
 GATEWAY_CLASSES: Key[tuple[GatewayClass, ...]] = Key("gateway_classes", of_each)
@@ -83,12 +85,21 @@ class IstioFacet:
         Args:
             sidecar: Value of the pod's annotation ``sidecar.istio.io/nativeSidecar``; empty for none.
         """
-        return self.cluster.once(
-            DRY_RUN.narrowed(sidecar),
-            lambda: self.cluster.reader.dry_run_pod(
-                self.cluster.names.app_namespace, _pod(self.injection_template(), sidecar)
-            ),
-        )
+        annotations = {TEMPLATES: f"sidecar,{self.injection_template()}"}
+        if sidecar:
+            annotations["sidecar.istio.io/nativeSidecar"] = sidecar
+        return self.cluster.once(DRY_RUN.narrowed(sidecar), lambda: self._submitted({"annotations": annotations}))
+
+    def control_of(self, dry_run: DryRun) -> DryRun | None:
+        """The API server's answer to the same pod without injection, if it refuses the injected one; None if it does not."""
+        if dry_run.accepted:
+            return None
+        return self.cluster.once(CONTROL, lambda: self._submitted({"labels": {INJECT: "false"}}))
+
+    def _submitted(self, metadata: dict[str, object]) -> DryRun:
+        injector = self.mesh().injector
+        pod = _pod(metadata, f"{injector.hub}/proxyv2:{injector.tag}")
+        return self.cluster.reader.dry_run_pod(self.cluster.names.app_namespace, pod)
 
     def proxy_image(self) -> str:
         """The image of the mesh's proxies."""
@@ -130,14 +141,32 @@ class IstioFacet:
         return self.cluster.once(SERVICES.narrowed(namespace), lambda: self.cluster.reader.services(namespace))
 
 
-def _pod(template: str, sidecar: str) -> dict[str, object]:
-    """A pod as the guide's test application has it."""
-    annotations = {TEMPLATES: f"sidecar,{template}"}
-    if sidecar:
-        annotations["sidecar.istio.io/nativeSidecar"] = sidecar
+def _pod(metadata: Mapping[str, object], image: str) -> dict[str, object]:
+    """A pod like the guide's test application, which the usual policies of a cluster admit.
+
+    Args:
+        metadata: Labels or annotations about injection.
+        image: An image from the registry that the mesh's own images come from.
+    """
+    quantities = {"cpu": "10m", "memory": "16Mi"}
+    container = {
+        "name": "app",
+        "image": image,
+        "resources": {"requests": quantities, "limits": quantities},
+        "securityContext": {
+            "runAsNonRoot": True,  # without a number: some platforms have their own for each namespace
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"generateName": "conformance-dry-run-", "annotations": annotations},
-        "spec": {"containers": [{"name": "app", "image": "conformance.invalid/none:none"}]},
+        "metadata": {"generateName": "conformance-dry-run-", **metadata},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from facts.document import Reading
+from facts.errors import NotGiven
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import Jwks
 from facts.kubernetes.objects import Labelled, Node, Pod
@@ -66,12 +67,18 @@ class ClusterFacet:
         return self.once(NODES, self.reader.nodes)
 
     def workload_nodes(self) -> tuple[str, ...]:
-        """Names of the nodes that take workloads: schedulable, without a NoSchedule or NoExecute taint."""
-        return tuple(
-            n.name
-            for n in self.nodes()
-            if not n.unschedulable and not any(t.endswith((":NoSchedule", ":NoExecute")) for t in n.taints)
-        )
+        """Names of the nodes that take workloads, see `Node.why_no_workloads`."""
+        return tuple(n.name for n in self.nodes() if not n.why_no_workloads)
+
+    def silent_nodes(self) -> frozenset[str]:
+        """Names of the nodes that are not Ready: what the API server has of their pods may be old, and no pod there answers.
+
+        None where the identity in use may not list nodes; their pods then show as what could not be read.
+        """
+        try:
+            return frozenset(n.name for n in self.nodes() if not n.ready)
+        except NotGiven:
+            return frozenset()
 
     def jwks(self) -> Jwks:
         """The keys that the cluster publishes now."""
@@ -94,10 +101,11 @@ class ClusterFacet:
         return self.once(PODS, self.reader.pods)
 
     def living_pods(self) -> tuple[Pod, ...]:
-        """Pods of the install that have not ended and are not terminating; pods of the suite are not among them."""
-        pods = self.pods()
+        """Pods of the install that have not ended and are not terminating, on nodes that report; none of the suite's."""
+        pods, silent = self.pods(), self.silent_nodes()
         scratch = self.scratch_among(self.namespaces())
-        return tuple(p for p in pods if not (p.terminating or p.has_ended or p.namespace in scratch))
+        alive = (p for p in pods if not (p.terminating or p.has_ended or p.node in silent))
+        return tuple(p for p in alive if p.namespace not in scratch)
 
     def pods_evidence(self) -> tuple[str, ...]:
         """The reading of all pods, which also shows that there is none of a kind."""

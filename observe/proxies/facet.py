@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import SPIFFE_CSI
 from facts.proxies.identity import Fleet, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
 from facts.proxies.pushes import Pushes
@@ -53,10 +52,12 @@ class ProxiesFacet:
         return tuple(p for p in self.pods() if not p.is_gateway)
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
-        """Pods with a proxy that mount tbot's socket directory."""
+        """Pods with a proxy that mount tbot's socket directory, by its path or through a CSI driver."""
         directory = self.tbot.socket_directory().rstrip("/")
         return tuple(
-            p for p in self.pods() if any(v.path.rstrip("/") == directory or v.driver == SPIFFE_CSI for v in p.volumes)
+            p
+            for p in self.pods()
+            if p.spec.csi_socket is not None or any(v.path.rstrip("/") == directory for v in p.volumes)
         )
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:

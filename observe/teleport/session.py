@@ -36,6 +36,7 @@ from facts.teleport.resources import (
 )
 from facts.teleport.tbot_config import BY_NAME_ALONE
 from facts.teleport.tctl import remedy_for, says_absent, says_session_ended
+from facts.traffic.addresses import host_and_port, with_port
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
 from observe.wait import NotYet, Pace, eventually
@@ -100,14 +101,15 @@ class TeleportSession:
         Raises:
             BadInput: The address or the CA file cannot be used.
         """
-        host, _colon, port = proxy.removeprefix("https://").rstrip("/").partition(":")
-        if not host or (port and not port.isdigit()):
+        try:
+            host, port = host_and_port(proxy.removeprefix("https://").rstrip("/"))
+        except ValueError as error:
             raise BadInput(
-                expected="HOST or HOST:PORT of Teleport's proxy",
+                expected="HOST or HOST:PORT of Teleport's proxy, an IPv6 address in brackets",
                 seen=repr(proxy),
                 where="--teleport-proxy",
                 remedy="give the address that tbot's configuration has as proxy_server",
-            )
+            ) from error
         try:
             self._tls = trust(ca=ca, insecure=insecure)
         except OSError as error:
@@ -117,8 +119,8 @@ class TeleportSession:
                 where=str(ca),
                 remedy="name a file that holds the proxy's CA, or its own certificate (--teleport-ca)",
             ) from error
-        self._host, self._port = host, int(port or 443)
-        self.proxy = f"{self._host}:{self._port}"
+        self._host, self._port = host, port or 443
+        self.proxy = with_port(self._host, self._port)
         self._recorder = recorder
         self._timeout = timeout
         self._limit = limit

@@ -268,7 +268,7 @@ def enter_phase(tctl: Callable[[Sequence[str]], CommandResult], recorder: Record
 
 def _needs_new(proxy: ProxyIdentity, generations: Generations) -> str:
     """Return why a proxy needs the new authority; empty where it does not."""
-    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.leaf)
+    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.chain)
     if issuer != OLD:
         return f"has a certificate of {told([issuer])}"
     return "" if OLD in trusted else f"trusts {told(trusted)}"

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import SOCKET_VOLUME, SPIFFE_CSI
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.proxies import envoy
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
@@ -22,7 +22,8 @@ def uses_the_socket(pod: Pod) -> bool:
     """Return True where a pod runs and its proxy should get its secrets from the node's socket."""
     if pod.proxy is None or pod.terminating or pod.has_ended:
         return False
-    return any((v.name == SOCKET_VOLUME and v.source == "hostPath") or v.driver == SPIFFE_CSI for v in pod.volumes)
+    volume = pod.spec.volume(SOCKET_VOLUME)
+    return pod.spec.csi_socket is not None or (volume is not None and volume.source == "hostPath")
 
 
 def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:

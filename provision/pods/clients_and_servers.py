@@ -19,6 +19,7 @@ from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.proxies.envoy_traffic import HOSTS, hosts_of
+from facts.traffic.addresses import with_port
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
@@ -209,7 +210,18 @@ class TestPods:
         return self._namespace(self.wanted(name).namespace)
 
     def begin(self) -> None:
-        """Start all test pods without waiting for them; a second call does nothing."""
+        """Start all test pods without waiting for them; a second call does nothing.
+
+        Raises:
+            CouldNotTell: No node takes workloads.
+        """
+        if not self.nodes:
+            raise CouldNotTell(
+                expected="a node that takes workloads: Ready, schedulable, Linux, without a taint",
+                seen="none",
+                where="the nodes of the cluster",
+                remedy="uncordon a node, or remove its taint: `kubectl get nodes`, `kubectl describe node NODE`",
+            )
         with self._lock:
             if self._pool is not None:
                 return
@@ -252,12 +264,12 @@ class TestPods:
         """
         calling, *called = self.ready(client, *servers)
         if calling.proxy is not None and not self._known >= {(client, server) for server in servers}:
-            wanted = {f"{pod.ip}:{port}" for pod in called for port in (HTTP, TCP)}
+            wanted = {(pod.ip, port) for pod in called for port in (HTTP, TCP)}
 
             def look() -> None:
                 missing = wanted - hosts_of(read_admin(self._cluster, calling, [HOSTS])[HOSTS].document)
                 if missing:
-                    raise NotYet(f"it does not know {', '.join(sorted(missing))}")
+                    raise NotYet(f"it does not know {', '.join(with_port(*each) for each in sorted(missing))}")
 
             eventually(f"the proxy of {calling.ref} knows {', '.join(servers)}", look, self._pace(self._patience))
             self._known |= {(client, server) for server in servers}

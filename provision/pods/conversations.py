@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facts.kubernetes.objects import Pod
+from facts.traffic.addresses import with_port
 from facts.traffic.ledger import Exchange
 from observe.kubernetes.cluster import Cluster
 from observe.traffic.requests import exchange
@@ -58,7 +59,7 @@ class Conversations:
     def by_address(self, client: str, server: str, *, count: int) -> Conversation:
         """Let a client send HTTP requests to the address of a server's pod."""
         (pod,) = self._test_pods.ready(server)
-        return self._converse(client, server, [f"http://{pod.ip}:{HTTP}/"], count)
+        return self._converse(client, server, [f"http://{with_port(pod.ip, HTTP)}/"], count)
 
     def through(self, access: IngressAccess, client: str, server: str, *, count: int) -> Conversation:
         """Let a client send requests to a server through a gateway."""

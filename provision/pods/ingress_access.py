@@ -137,7 +137,7 @@ class IngressSetup:
                 answers = read_admin(self.cluster, pod, [ROUTES, HOSTS])
                 if access.host not in parse_domains(answers[ROUTES].document):
                     raise NotYet(f"{pod.ref} has no route for {access.host}")
-                if f"{self.server.ip}:{HTTP}" not in hosts_of(answers[HOSTS].document):
+                if (self.server.ip, HTTP) not in hosts_of(answers[HOSTS].document):
                     raise NotYet(f"{pod.ref} does not know {self.server.ref}")
             enforced = read_admin(self.cluster, self.server, [policies.OF_SIDECAR])[policies.OF_SIDECAR]
             if not any(access.principal in text for text in policies.principals_in(enforced.document)):

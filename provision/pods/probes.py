@@ -190,14 +190,15 @@ class Probes:
                 raise NotYet(error.seen) from error
             evidence = tuple(reading.evidence for reading in answers.values())
             secrets = {s.name: s for s in envoy.parse_secrets(answers[envoy.ACTIVE_SECRETS].document)}
-            leaf = secrets[envoy.LEAF].chain[0] if envoy.LEAF in secrets and secrets[envoy.LEAF].chain else None
-            if leaf is None:
+            chain = secrets[envoy.LEAF].chain if envoy.LEAF in secrets else ()
+            if not chain:
                 ended, log = self._ended_streams(pod)
                 if refused_for_good(ended):
                     return _without(node, pod, str(ended[-1]), (*evidence, log))
                 raise NotYet("the socket has not supplied the secret default")
             at = answers[envoy.ACTIVE_SECRETS].read_at
-            return SdsProbe(node, pod.namespace, pod.service_account, leaf, "", at, (*pod.evidence, *evidence))
+            found = (*pod.evidence, *evidence)
+            return SdsProbe(node, pod.namespace, pod.service_account, chain[0], "", at, found, intermediates=chain[1:])
 
         try:
             return eventually(f"an identity from the socket of {node}", look, self._pods.pace(self._pods.patience / 4))

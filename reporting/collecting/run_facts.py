@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from facts.istio.mesh import Mesh, image_tag
@@ -57,6 +58,12 @@ def run_facts(
         trust_domain=mesh.trust_domain if mesh else "",
         images=tuple(images.values()),
     )
+
+
+def silent_parts(nodes: tuple[Node, ...], pods: tuple[Pod, ...]) -> tuple[str, ...]:
+    """Nodes that are not Ready, each with its pods: the parts of an install that the suite cannot look at, in words."""
+    by_node = Counter(pod.node for pod in pods)
+    return tuple(f"node {n.name} is not Ready, with its {by_node[n.name]} pods" for n in nodes if not n.ready)
 
 
 def _each(versions: Iterable[Version | str | None]) -> str:

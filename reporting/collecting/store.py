@@ -110,6 +110,7 @@ class Store:
         self._phases: list[Phase] = []
         self._hidden: dict[str, None] = {}
         self._unverified: dict[str, None] = {}
+        self._not_judged: dict[str, None] = {}
 
     # What observe and the steps call (facts.evidence.Recorder).
 
@@ -175,6 +176,11 @@ class Store:
         """Keeps a line on which nobody verified who answers, see `reporting.model.Scope`; nothing where it is empty."""
         if line:
             self._unverified[line] = None
+
+    @_alone
+    def note_not_judged(self, part: str) -> None:
+        """Keeps a part of the install that the suite did not judge, with the reason, see `reporting.model.Scope`."""
+        self._not_judged[part] = None
 
     @_alone
     def note_phase(self, phase: Phase) -> None:
@@ -318,6 +324,12 @@ class Store:
     def unverified(self) -> tuple[str, ...]:
         """Lines on which nobody verified who answers."""
         return tuple(self._unverified)
+
+    @property
+    @_alone
+    def not_judged(self) -> tuple[str, ...]:
+        """Parts of the install that the suite did not judge."""
+        return hidden_in(tuple(self._not_judged), self._hidden)
 
     @property
     @_alone

@@ -55,6 +55,7 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         ("context", report.scope.context),
         ("safety", ",".join(report.scope.safety)),
         ("unverified", "; ".join(report.scope.unverified)),
+        ("not judged", "; ".join(report.scope.not_judged)),
     ):
         ET.SubElement(properties, "property", name=key, value=value)
     return suite

@@ -250,6 +250,7 @@ def scope_in_words(scope: Scope) -> str:
         scope.markers and f"only -m {scope.markers!r}",
         scope.rerun_of_failures and "rerun of earlier failures",
         scope.unverified and f"not verified: {', '.join(scope.unverified)}",
+        scope.not_judged and f"not judged: {'; '.join(scope.not_judged)}",
         scope.doubtful and "so the result is inconclusive at best",
     )
     return "; ".join(part for part in parts if part)

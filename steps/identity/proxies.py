@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then
 
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.mounts import SocketMount
 from facts.teleport.audit import AuditTrail
@@ -104,7 +105,8 @@ def workloads_lacking_the_template(install: Install) -> tuple[Lacking, ...]:
 def mesh_is_teleports(
     proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, conclude: Conclude
 ) -> None:
-    conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template()))
+    ambient = sweep.of_ambient_mode(install.cluster.living_pods(), install.cluster.namespaces())
+    conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template(), ambient))
 
 
 # Test pods.
@@ -136,14 +138,25 @@ def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: 
     target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
-    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods}
+    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods} - install.cluster.silent_nodes()
     return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
 @then("no probe pod must be able to write to the socket directory")
 def are_closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
-    pods, directory = install.proxies.pods(), install.tbot.socket_directory()
-    conclude(socket.directories_are_closed(directories, pods, directory, install.cluster.pods_evidence()))
+    directory = install.tbot.socket_directory()
+    conclude(socket.directories_are_closed(directories, directory, install.cluster.pods_evidence()))
+
+
+@given("every container of every pod, with its mounts and its user", target_fixture="living_pods")
+def living_pods(install: Install) -> tuple[Pod, ...]:
+    return install.cluster.living_pods()
+
+
+@then("only tbot's containers must be able to write to the socket directory as root")
+def only_tbot_writes_there(living_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
+    tbot, directory = install.tbot.installed(), install.tbot.socket_directory()
+    conclude(socket.only_tbot_writes_there(living_pods, tbot, directory, install.cluster.pods_evidence()))
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")

@@ -26,7 +26,7 @@ def a_node_fits(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude)
 @then("the desired number of pods must be Ready with a started istio-proxy")
 def pods_are_ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     app = install.application
-    conclude(judge.pods_run_with_a_proxy(app_pods, app.deployment(), app.where, app.evidence()))
+    conclude(judge.pods_run_with_a_proxy(app_pods, app.deployment(), app.where, app.evidence(), app.silent_pods()))
 
 
 @then("the workload-socket volume of every pod must be the node's socket directory")

@@ -62,8 +62,9 @@ def dry_run(native: str, install: Install) -> DryRun:
 
 
 @then("the API server must accept the pod with exactly one istio-proxy")
-def pod_is_accepted(dry_run: DryRun, native: str, conclude: Conclude) -> None:
-    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[native]))
+def pod_is_accepted(dry_run: DryRun, native: str, install: Install, conclude: Conclude) -> None:
+    control = install.istio.control_of(dry_run)
+    conclude(judge.injected_pod_is_accepted(dry_run, NATIVE[native], control=control))
 
 
 @then("its workload-socket volume must be the node's socket directory")

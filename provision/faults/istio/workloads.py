@@ -1,4 +1,4 @@
-"""Faults of the test application that any workload may have."""
+"""Faults of the test application that any workload may have, and of a workload beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from facts.kubernetes.pod_spec import TEMPLATES
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
-from provision.faults.changes import patched, pod_template
+from provision.faults.changes import applied, manifest, patched, pod_template
 from provision.faults.fault import Fault, Scene
 from provision.names import APP
 
@@ -50,6 +50,11 @@ def _on_the_guides_node(scene: Scene) -> Iterator[None]:
         yield
 
 
+def _with_the_nodes_run(scene: Scene) -> AbstractContextManager[None]:
+    image = scene.installation.sources.workload_image
+    return applied(scene, *manifest("root-with-the-nodes-run", WORKLOAD_IMAGE=image))
+
+
 FAULTS = (
     Fault(
         name="pod-without-spire-template",
@@ -72,5 +77,16 @@ FAULTS = (
         breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}),
         reach=reach.INJECTED_PODS,
         inject=_on_the_guides_node,
+    ),
+    Fault(
+        name="root-with-the-nodes-run",
+        description="A pod without a sidecar mounts /run of its node writable and runs as root. The socket directory is"
+        " below it, with the right mode, which root ignores.",
+        cause="socket-directory-mounted",
+        touches="Pod test-app/root-with-the-nodes-run",
+        undo="The suite deletes the pod.",
+        breaks=frozenset({"ID-08"}),
+        reach=reach.INJECTED_PODS | {"ID-11", "ID-12"},
+        inject=_with_the_nodes_run,
     ),
 )

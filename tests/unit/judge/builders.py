@@ -91,6 +91,8 @@ def node(name: str = NODE, **labels: str) -> Node:
         kubelet_version="v1.34.4",
         taints=(),
         unschedulable=False,
+        ready=True,
+        os="linux",
         evidence=(f"ev-{name}",),
     )
 

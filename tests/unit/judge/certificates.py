@@ -38,13 +38,14 @@ def authority(
     starts: datetime = NOW - timedelta(days=1),
     is_ca: bool = True,
     uri: str = f"spiffe://{TRUST_DOMAIN}",
+    issuer: str = "",
 ) -> Certificate:
-    """A certificate authority of that name; Teleport's SPIFFE authority if nothing else is said."""
+    """A certificate authority of that name, its own issuer unless another is named; Teleport's if nothing else is said."""
     names = [x509.UniformResourceIdentifier(uri)] if uri else []
     builder = (
         x509.CertificateBuilder()
         .subject_name(_named(name))
-        .issuer_name(_named(name))
+        .issuer_name(_named(issuer or name))
         .public_key(_key(name).public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(starts)
@@ -53,7 +54,12 @@ def authority(
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return _parsed(builder.sign(_key(name), hashes.SHA256()))
+    return _parsed(builder.sign(_key(issuer or name), hashes.SHA256()))
+
+
+def intermediate(name: str = "between", *, issuer: str = "teleport", days: int = 365) -> Certificate:
+    """An authority of that name which another one signed; Teleport's SPIFFE authority if nothing else is said."""
+    return authority(name, issuer=issuer, days=days, uri="")
 
 
 SIGNS = frozenset({"digital_signature", "key_encipherment", "key_agreement"})

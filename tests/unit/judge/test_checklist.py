@@ -64,6 +64,14 @@ def refusing(message: str) -> DryRun:
     return make.dry_run(accepted=False, pod=None, message=message)
 
 
+def test_chk1_a_policy_that_refuses_the_pod_also_without_injection() -> None:
+    control = replace(refusing("no such registry"), evidence=("ev-control",))
+    finding = istio_installed(GUIDE, make.mesh(), make.ping(), refusing("no"), "spire", control=control)
+    unknown(finding, "CHK-1", "it refuses the pod also without injection: no such registry", evidence=("ev-control",))
+    missing = istio_installed(GUIDE, make.mesh(), make.ping(), refusing("no"), "spiffe", control=control)
+    violated(missing, "CHK-1", "there is no injection template spiffe", causes=("template-missing",))
+
+
 @pytest.mark.parametrize(
     ("finding", "words", "causes"),
     [
@@ -207,15 +215,17 @@ def issues(*pods: Pod, fleet: Fleet) -> Finding:
 
 
 def runs(*pods: Pod, fleet: Fleet) -> Finding:
-    return app_running(GUIDE, pods, make.deployment("test-app", desired=len(pods)), fleet, make.bundle())
+    return app_running(GUIDE, pods, make.deployment("test-app", desired=len(pods)), fleet, make.bundle(), silent=())
 
 
 def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=2)
-    finding = app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle())
+    finding = app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle(), silent=())
     words = "Deployment test-app/test-app: it wants 2 pods and has 1; the events of its ReplicaSet give the reason"
     violated(finding, "CHK-7", evidence=("ev-test-app",), causes=())
     assert finding.seen == words
+    silent = [make.pod("silent", node="down")]
+    holds(app_running(GUIDE, [make.pod()], wants, make.fleet(make.proxy()), make.bundle(), silent=silent), "CHK-7")
 
 
 def on_socket(*pods: Pod, fleet: Fleet) -> Finding:

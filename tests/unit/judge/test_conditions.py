@@ -9,7 +9,6 @@ import pytest
 from facts.document import Reading
 from facts.errors import NotApplicable
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
-from facts.kubernetes.objects import Node
 from judge import conditions
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
@@ -29,14 +28,10 @@ def inapplicable(needs: Callable[[], object], requirement: str, evidence: Sequen
     assert str(met) == f"{requirement} does not apply: {met.condition} ({where})"
 
 
-def node(name: str) -> Node:
-    return Node(name, {}, "v1.34.4", (), unschedulable=False, evidence=(f"ev-{name}",))
-
-
 @pytest.mark.parametrize("requirement", ["ID-09", "TRF-04"])
 def test_two_nodes_must_take_workloads(requirement: str) -> None:
     conditions.needs_two_nodes(requirement, (), ("a", "b"))
-    nodes = node("a"), node("b")
+    nodes = make.node("a"), make.node("b")
     evidence = ["ev-a", "ev-b"]
     inapplicable(lambda: conditions.needs_two_nodes(requirement, nodes, ("a",)), requirement, evidence, "a")
     none = "no node takes workloads"

@@ -19,12 +19,12 @@ NOTHING_INSTALLED = CouldNotTell(expected="an install", seen="none", where="the 
 
 
 class Cluster:
-    """A cluster of these pods and namespaces."""
+    """A cluster of these pods, namespaces and nodes."""
 
     context = "test"
 
-    def __init__(self, *pods: Any, namespaces: tuple[Any, ...] = ()) -> None:
-        self._pods, self._namespaces = pods, namespaces
+    def __init__(self, *pods: Any, namespaces: tuple[Any, ...] = (), nodes: tuple[Any, ...] | CouldNotTell = ()) -> None:
+        self._pods, self._namespaces, self._nodes = pods, namespaces, nodes
         self.asked: list[str] = []
 
     def pods(self) -> tuple[Any, ...]:
@@ -34,6 +34,12 @@ class Cluster:
     def namespaces(self) -> tuple[Any, ...]:
         self.asked.append("namespaces")
         return self._namespaces
+
+    def nodes(self) -> tuple[Any, ...]:
+        self.asked.append("nodes")
+        if isinstance(self._nodes, CouldNotTell):
+            raise self._nodes
+        return self._nodes
 
 
 class WithGatewayApi(Cluster):

@@ -350,4 +350,6 @@ def test_the_manifests_of_faults_use_the_names_that_their_faults_use() -> None:
     namespace, account, _ = manifest("account-with-view")
     assert (namespace["metadata"]["name"], account["metadata"]["name"]) == (NAMESPACE, VIEWER)
     assert manifest("policy-for-every-caller")[0]["metadata"]["namespace"] == ISTIO_NAMESPACE
+    (root,) = manifest("root-with-the-nodes-run", WORKLOAD_IMAGE="w:1")
+    assert (root["metadata"]["name"], root["metadata"]["namespace"]) == ("root-with-the-nodes-run", APP)
     assert manifest("normalization-left-over")[0]["metadata"]["namespace"] == APP

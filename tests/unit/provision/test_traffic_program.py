@@ -51,6 +51,30 @@ def test_each_request_has_a_connection_of_its_own_and_arrives_once(ports: tuple[
     assert (ledger.client.pod, ledger.words[0].server.pod) == ("alpha", "beta")
 
 
+@pytest.mark.parametrize("scheme", ["http", "tcp"])
+def test_the_server_answers_over_both_families(ports: tuple[int, int], scheme: str) -> None:
+    port = ports[scheme == "tcp"]
+    ledger = call(f"{scheme}://[::1]:{port}/", f"{scheme}://127.0.0.1:{port}/")
+    assert [r.outcome for r in ledger.requests] == [Outcome.ANSWERED] * 2
+    assert [r.connection.rpartition(":")[0] for r in ledger.requests] == ["[::1]", "127.0.0.1"]
+
+
+def test_a_host_of_six_stands_in_brackets() -> None:
+    with closing(socket.create_server(("::1", 0), family=socket.AF_INET6)) as listens:
+        port, asked = listens.getsockname()[1], bytearray()
+
+        def take() -> None:
+            connection, _ = listens.accept()
+            asked.extend(connection.recv(4096))
+            connection.close()
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        call(f"http://[::1]:{port}/")
+        thread.join()
+    assert f"Host: [::1]:{port}\r\n".encode() in asked
+
+
 @pytest.mark.parametrize("path", ["/", "//a//b", "/open/../closed", "/open/..%2Fclosed", "/a%2e%2e?b=c%20d"])
 def test_a_path_is_sent_and_repeated_as_it_stands(ports: tuple[int, int], path: str) -> None:
     (word,) = call(f"http://127.0.0.1:{ports[0]}{path}").words
@@ -123,8 +147,9 @@ def test_a_load_keeps_its_rate_and_every_request_is_accounted_for(ports: tuple[i
     assert load.began < load.ended
 
 
-def test_a_kept_connection_is_one(ports: tuple[int, int]) -> None:
-    load = run_load(f"tcp://127.0.0.1:{ports[1]}", "--rate", "50", "--keep", seconds=2.0)
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_a_kept_connection_is_one(ports: tuple[int, int], address: str) -> None:
+    load = run_load(f"tcp://{address}:{ports[1]}", "--rate", "50", "--keep", seconds=2.0)
 
     assert load.sent > load.connections == 1
     assert load.failed == ()

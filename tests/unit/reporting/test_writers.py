@@ -286,6 +286,19 @@ def test_the_scope_is_one_line() -> None:
     )
 
 
+PART = "node down is not Ready, with its 2 pods"
+
+
+def test_what_was_not_judged_stands_beside_the_result_and_does_not_change_it() -> None:
+    whole = report()
+    less = replace(whole, scope=replace(whole.scope, not_judged=(PART,))).decided()
+    (scope,) = [line for line, _ in summary(less, Path("r")) if line.startswith("scope:")]
+    assert (less.result, less.exit_code) == (whole.decided().result, whole.decided().exit_code)
+    for said in (scope, Page(to_html(less, BODIES)).text):
+        assert f"not judged: {PART}" in said
+    assert {p.get("value") for p in junit(less).iter("property") if p.get("name") == "not judged"} == {PART}
+
+
 LINE = "Teleport's proxy (--teleport-insecure)"
 
 

@@ -69,6 +69,31 @@ def test_a_node_and_its_taints() -> None:
     assert parse_node(captured).taints == ("node-role.kubernetes.io/control-plane=:NoSchedule",)
 
 
+@pytest.mark.parametrize(
+    ("spec", "status", "labels", "why"),
+    [
+        ({}, {}, {}, ""),
+        ({}, {"conditions": [{"type": "Ready", "status": "Unknown"}]}, {}, "it is not Ready"),
+        ({}, {"conditions": []}, {}, "it is not Ready"),
+        ({"unschedulable": True}, {}, {}, "it is cordoned"),
+        ({}, {"nodeInfo": {"kubeletVersion": "v1", "operatingSystem": "windows"}}, {}, "its operating system is windows"),
+        ({}, {"nodeInfo": {"kubeletVersion": "v1"}}, {}, ""),
+        ({}, {}, {"type": "virtual-kubelet"}, "it is a virtual node, which has no sockets"),
+        ({"taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]}, {}, {}, "it has the taint a=b:NoSchedule"),
+        ({"taints": [{"key": "a", "effect": "NoExecute"}]}, {}, {}, "it has the taint a=:NoExecute"),
+        ({"taints": [{"key": "a", "effect": "PreferNoSchedule"}]}, {}, {}, ""),
+    ],
+)
+def test_nodes_that_take_no_ordinary_pod(
+    spec: dict[str, Any], status: dict[str, Any], labels: dict[str, str], why: str
+) -> None:
+    captured = document("cluster/nodes.json")["items"][0]
+    captured["spec"] |= spec
+    captured["status"] |= status
+    captured["metadata"]["labels"] |= labels
+    assert parse_node(captured).why_no_workloads == why
+
+
 def test_events_with_null_fields_are_still_events() -> None:
     event = parse_event(
         {

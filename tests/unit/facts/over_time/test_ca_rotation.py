@@ -9,7 +9,7 @@ import pytest
 from facts.over_time.ca_rotation import ANOTHER, NEW, NONE, OLD, Generations, PhaseExpectation, Stage, told
 from facts.svid import Certificate
 from tests.unit.judge import builders as make
-from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, intermediate, svid
 
 BEFORE, AFTER, STRANGE = authority("before"), authority("after"), authority("strange")
 BOTH = Generations((BEFORE,), (AFTER,))
@@ -44,9 +44,15 @@ def test_where_there_are_several_at_a_time_one_of_them_is_not_enough() -> None:
 
 
 def test_who_signed_is_known_by_the_signature() -> None:
-    issuers = [BOTH.issuer_of(svid(issuer=name)) for name in ("before", "after", "strange")]
+    issuers = [BOTH.issuer_of([svid(issuer=name)]) for name in ("before", "after", "strange")]
     assert issuers == [OLD, NEW, ANOTHER]
-    assert BOTH.issuer_of(None) == NONE
+    assert BOTH.issuer_of([]) == NONE
+
+
+def test_the_signature_may_lead_over_an_intermediate() -> None:
+    leaf, between = svid(issuer="between"), intermediate("between", issuer="after")
+    assert BOTH.issuer_of([leaf, between]) == NEW
+    assert BOTH.issuer_of([leaf]) == ANOTHER
 
 
 def test_a_proxy_has_followed_when_it_trusts_and_holds_what_it_has_to() -> None:

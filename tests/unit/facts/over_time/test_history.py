@@ -49,6 +49,13 @@ def test_looks_that_see_the_same_are_one_sighting() -> None:
     assert seen.last_look == after(3)
 
 
+def test_chains_follow_one_another_as_their_leaves_do() -> None:
+    none = replace(look(1), chain=())
+    root = replace(look(2, "02"), chain=(*look(2, "02").chain, *look(2).chain))
+    found = history(look(0), none, root).chains
+    assert [([c.serial for c in h.what], h.first_seen) for h in found] == [(["01"], after(0)), (["02", "01"], after(2))]
+
+
 def test_a_lost_stream_is_a_new_sighting_of_the_same_certificate() -> None:
     seen = history(look(0), look(1, streams=0), look(2, streams=0), look(3))
 

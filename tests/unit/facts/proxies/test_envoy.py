@@ -252,6 +252,14 @@ class TestNormalization:
         assert envoy.parse_normalization({"configs": [one]}) == setting
         assert envoy.parse_normalization({"configs": [{"dynamic_listeners": [{}, one]}]}) == setting
 
+    def test_the_end_of_a_waypoints_tunnels_has_no_paths(self) -> None:
+        """Its requests are CONNECT; the ones inside go on to the listener `main_internal`."""
+        tunnels = {**self.filters(self.manager()), "name": "connect_terminate"}
+        inside = {**self.filters(self.manager(normalize_path=True)), "name": "main_internal"}
+        setting = (HttpNormalization(True, False, "IMPLEMENTATION_SPECIFIC_DEFAULT"),)
+        assert envoy.parse_normalization({"configs": [tunnels, inside]}) == setting
+        assert envoy.parse_normalization({"configs": [{"dynamic_listeners": [tunnels, inside]}]}) == setting
+
     def test_no_filter_is_no_setting_and_damage_is_damage(self) -> None:
         assert envoy.parse_normalization({}) == ()
         assert envoy.parse_normalization({"configs": [self.filters({})]}) == ()

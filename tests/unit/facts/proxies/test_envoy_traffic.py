@@ -24,7 +24,7 @@ def test_hosts_are_those_that_are_healthy() -> None:
         {"name": "outbound|9090||beta.run.svc.cluster.local", "host_statuses": [host("10.0.0.2", 9090, "UNHEALTHY")]},
         {"name": "outbound|8080||none.run.svc.cluster.local"},
     ]
-    assert hosts_of({"cluster_statuses": clusters}) == {"10.0.0.1:8080"}
+    assert hosts_of({"cluster_statuses": clusters}) == {("10.0.0.1", 8080)}
     assert hosts_of({}) == frozenset()
 
 

@@ -16,6 +16,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import PodRef, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
+from facts.svid import Certificate
 from judge.causes import CAUSES
 from judge.identity.proxies import (
     Lifetime,
@@ -31,7 +32,7 @@ from judge.identity.proxies import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.certificates import NOW, SIGNS, TRUST_DOMAIN, authority, svid
+from tests.unit.judge.certificates import NOW, SIGNS, TRUST_DOMAIN, authority, intermediate, svid
 
 LIFETIME = Lifetime(timedelta(minutes=61), "tbot asks for 3600 s", ("ev-agent",))
 
@@ -297,6 +298,31 @@ def test_an_expired_istiod_certificate_is_istiods_all_the_same() -> None:
 def test_any_of_teleports_authorities_will_do() -> None:
     two = make.bundle(authorities=(authority("old"), authority()))
     holds(teleport_issued(make.sidecars(make.proxy()), two, make.istiod()), "ID-03", "ev-bundle")
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_an_authority_may_sign_over_an_intermediate(item: str) -> None:
+    chain = (svid(issuer="between"), intermediate("between"))
+    holds(ALL[item](make.sidecars(make.proxy(chain=chain))), item)
+
+
+@pytest.mark.parametrize(
+    ("between", "words"),
+    [
+        ((), "none of the 1 authorities signed it (its issuer is CN=between)"),
+        (
+            (intermediate("between", issuer="rogue"),),
+            "or an intermediate above it (its issuer is CN=between, whose issuer is CN=rogue",
+        ),
+        ((authority("between", issuer="teleport", is_ca=False),), "its certificate does not come from Teleport: "),
+        ((intermediate("between", days=1, issuer="teleport"),), "the intermediate CN=between is valid from 2026-02-28"),
+    ],
+    ids=["not presented", "of another authority", "no CA", "expired"],
+)
+def test_not_any_intermediate_will_do(between: tuple[Certificate, ...], words: str) -> None:
+    later = NOW + timedelta(minutes=1)
+    proxy = make.proxy(chain=(svid(issuer="between"), *between), read_at=later)
+    violated(ALL["ID-03"](make.sidecars(proxy)), "ID-03", words)
 
 
 # ID-04

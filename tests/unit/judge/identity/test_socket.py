@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from facts.finding import Finding
+from facts.finding import Finding, told
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import PodRef
 from facts.proxies.mounts import Mount, SocketMount
 from judge.causes import CAUSES
-from judge.identity.socket import directories_are_closed, mounts_are_read_only
+from judge.identity.socket import directories_are_closed, mounts_are_read_only, only_tbot_writes_there
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
@@ -24,12 +24,12 @@ PODS = ("ev-pods",)
 # ID-08
 
 
-def closed(*probes: SocketDirectoryProbe | Refused, pods: tuple[Pod, ...] = ()) -> Finding:
-    return directories_are_closed(probes, pods, SOCKETS, PODS)
+def closed(*probes: SocketDirectoryProbe | Refused) -> Finding:
+    return directories_are_closed(probes, SOCKETS, PODS)
 
 
 def test_directories_of_root_that_others_may_only_read() -> None:
-    finding = closed(make.socket_directory_probe(), make.socket_directory_probe("node-2"), pods=(make.pod(),))
+    finding = closed(make.socket_directory_probe(), make.socket_directory_probe("node-2"))
     holds(finding, "ID-08", "ev-directory-node-1", "ev-directory-node-2", "ev-pods")
     assert finding.seen == "Node node-1, Node node-2: mode 0755, owner 0:0"
 
@@ -99,20 +99,167 @@ def test_a_probe_that_did_not_run_or_saw_through_a_read_only_mount_tells_nothing
     violated(closed(make.refused(), bad), "ID-08", "Node node-2: uid 1337", "Node node-1: the probe pod did not run")
 
 
+MOUNTED = "socket-directory-mounted"
+
+
+def reaches(*pods: Pod) -> Finding:
+    return only_tbot_writes_there(pods, make.tbot(), SOCKETS, PODS)
+
+
+def beside(path: str, mount: VolumeMount | None = None, *, injected: bool = False, spec: Any = None, **changes: Any) -> Pod:
+    """A pod whose application mounts a directory of the node, by default writable at /host."""
+    app = make.container("app", mounts=(mount or VolumeMount("host", "/host"),), **changes)
+    made = make.pod(injected=injected, socket=None)
+    containers = (*(c for c in made.containers if c.name != "app"), app)
+    volumes = (Volume("host", "hostPath", path=path),)
+    return replace(made, spec=replace(made.spec, containers=containers, volumes=volumes, **(spec or {})))
+
+
+READ_ONLY = VolumeMount("host", "/host", read_only=True)
+
+
+def test_a_mesh_in_which_only_tbot_writes_to_the_directory() -> None:
+    sees, other = make.pod("a"), make.pod("b", injected=False, socket=None)
+    finding = reaches(sees, other)
+    holds(finding, "ID-08", "ev-pods", "ev-agent")
+    assert finding.seen == "1 of 2 pods see the directory, and none of them can write to it as root"
+    assert finding.left_out == ()
+
+
+@pytest.mark.parametrize("path", [SOCKETS, f"{SOCKETS}/", "/run/spire", "/run", "/var/run", "/var/run/spire/", "/"])
+@pytest.mark.parametrize("injected", [True, False])
+def test_an_application_that_may_be_root_and_mounts_the_directory_or_a_parent(path: str, injected: bool) -> None:
+    finding = reaches(beside(path, injected=injected), make.pod("other"))
+    violated(finding, "ID-08", evidence=PODS, causes=(MOUNTED,))
+    assert finding.seen == (
+        f"Pod test-app/app: its container app may run as root, the default of an image, mounts {path} of the node at /host,"
+        f" and may write to {SOCKETS} there"
+    )
+    assert "set `readOnly: true`" in CAUSES[MOUNTED].remedy[1]
+    holds(reaches(beside(path, READ_ONLY if path != "/" else RECURSIVELY, injected=injected)), "ID-08")
+
+
+RECURSIVELY = VolumeMount("host", "/host", read_only=True, recursive_read_only="Enabled")
+
+
+@pytest.mark.parametrize("how", ["", "IfPossible", "Disabled"])
+def test_read_only_does_not_hold_for_the_file_system_below_the_root_of_the_node(how: str) -> None:
+    finding = reaches(beside("/", replace(READ_ONLY, recursive_read_only=how)))
+    violated(finding, "ID-08", f"may write to {SOCKETS} there: readOnly does not hold for /run", causes=(MOUNTED,))
+    elsewhere = only_tbot_writes_there([beside("/", READ_ONLY)], make.tbot(), "/srv/sockets", PODS)
+    holds(elsewhere, "ID-08")
+
+
+@pytest.mark.parametrize("path", ["/run/spire/sockets/socket", "/run/spire-server", "/runtime", "/var/lib", "/home"])
+def test_other_directories_of_the_node(path: str) -> None:
+    holds(reaches(beside(path)), "ID-08")
+
+
+@pytest.mark.parametrize(
+    ("part", "is_it"), [("spire", True), ("spire/sockets", True), ("other", False), ("$(POD_NAME)", True)]
+)
+def test_a_part_of_a_volume(part: str, is_it: bool) -> None:
+    finding = reaches(beside("/run", VolumeMount("host", "/host", sub_path=part)))
+    assert [f"mounts /run/{part} of the node" in each.said for each in finding.problems] == [True] * is_it
+
+
+@pytest.mark.parametrize(
+    ("container", "spec", "is_root"),
+    [
+        ({"run_as_user": 0}, {}, True),
+        ({"run_as_user": 10001}, {}, False),
+        ({"run_as_non_root": True}, {}, False),
+        ({"run_as_non_root": False}, {}, True),
+        ({}, {"run_as_user": 10001}, False),
+        ({}, {"run_as_user": 0}, True),
+        ({}, {"run_as_non_root": True}, False),
+        ({"run_as_user": 0}, {"run_as_user": 10001, "run_as_non_root": True}, True),
+        ({"run_as_non_root": False}, {"run_as_non_root": True}, True),
+        ({"run_as_user": 10001}, {"run_as_user": 0}, False),
+    ],
+)
+def test_the_user_of_the_container_or_else_of_the_pod(
+    container: dict[str, Any], spec: dict[str, Any], is_root: bool
+) -> None:
+    finding = reaches(beside(SOCKETS, spec=spec, **container))
+    user = container.get("run_as_user", spec.get("run_as_user"))
+    said_root = (
+        "its container app may run as root, the default" if user is None else "its container app runs as root, mounts"
+    )
+    assert [said_root in each.said for each in finding.problems] == [True] * is_root
+
+
+def test_containers_of_every_kind_are_looked_at() -> None:
+    pod = beside("/run", READ_ONLY)
+    writes = make.container("debugger", mounts=(VolumeMount("host", "/host"),))
+    for spec in (
+        replace(pod.spec, containers=(replace(writes, is_init=True), *pod.containers)),
+        replace(pod.spec, ephemeral=(writes,)),
+    ):
+        violated(reaches(replace(pod, spec=spec)), "ID-08", "its container debugger may run as root", causes=(MOUNTED,))
+
+
+def test_tbot_itself_is_named_and_left_out_and_nothing_that_looks_like_it() -> None:
+    own = make.tbot_pod(image="x")
+    own = replace(own, spec=replace(own.spec, volumes=make.tbot_volumes()))
+    finding = reaches(own)
+    holds(finding, "ID-08")
+    assert told(finding.left_out) == "Pod teleport-system/tbot-1: tbot itself, which makes the socket there"
+    for other in (
+        replace(own, namespace="test-app"),
+        replace(own, owner="ReplicaSet/tbot"),
+        replace(own, owner="DaemonSet/a"),
+    ):
+        violated(reaches(other), "ID-08", "its container tbot may run as root", causes=(MOUNTED,))
+
+
+@pytest.mark.parametrize(
+    ("container", "spec", "is_named"),
+    [
+        ({"privileged": True}, {}, True),
+        ({"privileged": True, "run_as_user": 10001}, {}, False),
+        ({"added_capabilities": ("SYS_ADMIN",)}, {"host_pid": True}, True),
+        ({"added_capabilities": ("CAP_SYS_PTRACE",)}, {"host_pid": True}, True),
+        ({"added_capabilities": ("SYS_PTRACE",)}, {}, False),
+        ({"added_capabilities": ("NET_ADMIN",)}, {"host_pid": True}, False),
+        ({}, {"host_pid": True}, False),
+    ],
+)
+def test_root_of_the_node_needs_no_mount_and_is_named(
+    container: dict[str, Any], spec: dict[str, Any], is_named: bool
+) -> None:
+    finding = reaches(beside("/home", spec=spec, **container))
+    holds(finding, "ID-08")
+    said = "Pod test-app/app: its container app is root of its node, whatever it mounts"
+    assert told(finding.left_out) == said * is_named
+
+
+def test_a_privileged_container_that_mounts_the_directory_as_well_is_a_problem() -> None:
+    violated(reaches(beside(SOCKETS, privileged=True)), "ID-08", "may run as root", causes=(MOUNTED,))
+
+
 def test_a_proxy_that_is_root_owns_the_directory() -> None:
     """Interception by TPROXY: the proxy is root, and a mount that is not read-only lets it replace the socket."""
     writable = (VolumeMount("workload-socket", SOCKET_MOUNT),)
-    root = make.pod(proxy=make.istio_proxy(run_as_user=0, mounts=writable))
-    finding = closed(make.socket_directory_probe(), pods=(root,))
-    violated(finding, "ID-08", causes=("mount-writable",))
-    words = f"its proxy runs as root and mounts {SOCKETS} writable: root may write whatever the mode says"
-    assert finding.seen == f"Pod test-app/app: {words}"
+    finding = reaches(make.pod(proxy=make.istio_proxy(run_as_user=0, mounts=writable)))
+    violated(
+        finding, "ID-08", "its container istio-proxy runs as root, mounts /run/spire/sockets", causes=("mount-writable",)
+    )
     assert "with `readOnly: true`" in CAUSES["mount-writable"].remedy[0]
-    holds(closed(make.socket_directory_probe(), pods=(make.pod(proxy=make.istio_proxy(run_as_user=0)),)), "ID-08")
-    other = make.pod(proxy=make.istio_proxy(run_as_user=1337, mounts=writable))
-    holds(closed(make.socket_directory_probe(), pods=(other,)), "ID-08")
-    away = make.pod(socket=make.EMPTY_DIR, proxy=make.istio_proxy(run_as_user=0, mounts=writable))
-    holds(closed(make.socket_directory_probe(), pods=(away,)), "ID-08")
+    holds(reaches(make.pod(proxy=make.istio_proxy(run_as_user=0))), "ID-08")
+    holds(reaches(make.pod(proxy=make.istio_proxy(run_as_user=1337, mounts=writable))), "ID-08")
+    holds(reaches(make.pod(socket=make.EMPTY_DIR, proxy=make.istio_proxy(run_as_user=0, mounts=writable))), "ID-08")
+
+
+@pytest.mark.parametrize(("of_volume", "of_mount"), [(True, False), (False, True), (False, False)])
+def test_a_socket_from_a_csi_driver(of_volume: bool, of_mount: bool) -> None:
+    socket = Volume("workload-socket", "csi", driver="csi.example", read_only=of_volume)
+    mounts = (VolumeMount("workload-socket", SOCKET_MOUNT, read_only=of_mount),)
+    finding = reaches(make.pod(socket=socket, proxy=make.istio_proxy(run_as_user=0, mounts=mounts)))
+    if of_volume or of_mount:
+        holds(finding, "ID-08")
+    else:
+        violated(finding, "ID-08", "mounts the socket of the CSI driver csi.example", causes=("mount-writable",))
 
 
 # ID-12

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from facts.finding import Finding
+from facts.finding import Finding, Remark
 from facts.kubernetes.objects import Labelled, Pod
 from facts.proxies.identity import ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode
 from judge.causes import CAUSES
 from judge.identity.proxies import Lifetime
-from judge.identity.sweep import Expectation, Lacking, lacking_template, mesh_is_teleports
+from judge.identity.sweep import Expectation, Lacking, lacking_template, mesh_is_teleports, of_ambient_mode
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import EMPTY_DIR, SOCKETS
@@ -28,8 +28,21 @@ GATEWAY = make.pod(
 )
 
 
-def sweep(*found: ProxyIdentity | Unread, pods: tuple[Pod, ...] = (), lacking: tuple[Lacking, ...] = ()) -> Finding:
-    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, lacking, "spire")
+WAYPOINT = make.pod(
+    "waypoint",
+    service_account="waypoint",
+    socket=EMPTY_DIR,
+    proxy=make.istio_proxy(is_init=False, args=("proxy", "waypoint")),
+)
+
+
+def sweep(
+    *found: ProxyIdentity | Unread,
+    pods: tuple[Pod, ...] = (),
+    lacking: tuple[Lacking, ...] = (),
+    ambient: tuple[Remark, ...] = (),
+) -> Finding:
+    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, lacking, "spire", ambient)
 
 
 def test_sidecars_and_gateways_that_are_teleports() -> None:
@@ -87,6 +100,36 @@ def test_the_pods_volume_tells_why_istiod_certified_it(pod: Pod, causes: tuple[s
     # With a certificate from the socket the volume has nothing to do with what is wrong.
     wrong = make.proxy(pod, chain=())
     violated(sweep(wrong, pods=(pod,)), "ID-11", "fails ID-02", causes=())
+
+
+def test_what_ambient_mode_certifies_is_named_and_not_counted() -> None:
+    namespaces = (make.namespace("ambient", labels={"istio.io/dataplane-mode": "ambient"}), make.namespace())
+    ztunnel = make.pod("ztunnel", namespace="istio-system", proxy=make.istio_proxy(args=("proxy", "ztunnel")))
+    ambient = of_ambient_mode((make.pod("a", namespace="ambient", injected=False), ztunnel, make.pod("b")), namespaces)
+    finding = sweep(make.proxy(), make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,), ambient=ambient)
+    holds(finding, "ID-11")
+    assert finding.seen == "1 sidecars and 0 gateways meet ID-01 to ID-06"
+    assert [str(each.subject) for each in finding.held] == ["Pod test-app/app"]
+    by_design = "in ambient mode istiod certifies it by design"
+    assert [(str(each.subject), each.said) for each in finding.left_out] == [
+        ("Pod test-app/waypoint", f"a waypoint: {by_design}"),
+        ("Pod ambient/a", f"a workload: {by_design}"),
+        ("Pod istio-system/ztunnel", f"a ztunnel: {by_design}"),
+    ]
+
+
+def test_a_mesh_of_waypoints_alone_has_no_workload_of_teleports() -> None:
+    inapplicable(sweep(make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,)), "ID-11", "ev-pods")
+
+
+def test_a_waypoint_that_is_meant_to_use_the_socket_is_judged_as_what_it_is() -> None:
+    on_socket = replace(WAYPOINT, spec=replace(WAYPOINT.spec, volumes=(make.NODES_SOCKET,)))
+    violated(sweep(make.istiod_proxy(on_socket), pods=(on_socket,)), "ID-11", "as a waypoint it fails ID-01", causes=())
+    other = make.proxy(WAYPOINT, chain=())
+    violated(sweep(other, pods=(WAYPOINT,)), "ID-11", "as a waypoint it fails ID-02", causes=())
+    asks = (Lacking(WAYPOINT, "it asks for the template spire", "gateway-without-socket"),)
+    finding = sweep(make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,), lacking=asks)
+    violated(finding, "ID-11", "as a waypoint it fails", "it asks for the template", causes=("gateway-without-socket",))
 
 
 def test_one_bad_pod_among_fifty() -> None:
@@ -214,6 +257,15 @@ def test_a_pod_without_a_proxy_beside_others_that_have_one(changes: dict[str, An
     plain = make.pod("plain", injected=False, **changes)
     assert ("plain" in lacking(make.pod("a"), plain)) is meant
     assert "plain" not in lacking(make.pod("a"), plain, namespaces=(make.namespace(labels={}),))
+
+
+def test_ambient_mode_is_another_way_into_the_mesh() -> None:
+    plain = make.pod("plain", injected=False, labels={"istio.io/dataplane-mode": "ambient"})
+    assert lacking(make.pod("a"), plain, WAYPOINT) == {}
+    asks = replace(plain, annotations=ASKS)
+    assert lacking(make.pod("a"), asks, replace(WAYPOINT, annotations=ASKS)) == dict.fromkeys(
+        ("plain", "waypoint"), "it asks for the template spire"
+    )
 
 
 def test_a_pod_on_the_nodes_network_is_outside_of_the_mesh() -> None:

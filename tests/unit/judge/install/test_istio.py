@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Condition
 from facts.kubernetes.workloads import Deployment
@@ -14,6 +15,7 @@ from facts.proxies.envoy import HttpNormalization
 from judge.causes import CAUSES
 from judge.install.istio import (
     NORMALIZED,
+    SECOND_PROXY,
     control_plane_is_available,
     images_carry_istioctls_version,
     injected_pod_is_accepted,
@@ -282,6 +284,39 @@ def test_the_refusal_tells_its_cause(message: str, causes: tuple[str, ...]) -> N
     violated(finding, "INST-07", message, causes=causes)
     for cause in ("template-builds-invalid-pod", "template-missing"):
         assert bool(finding.showing(cause)) is (cause in causes)
+
+
+POLICY = 'admission webhook "validate.kyverno.svc-fail" denied the request: the image is from another registry'
+
+
+def control(message: str = POLICY, *, accepted: bool = False) -> DryRun:
+    return make.dry_run(accepted=accepted, pod=None, message=message, evidence=("ev-control",))
+
+
+def test_a_pod_that_is_refused_also_without_injection_proves_nothing() -> None:
+    refused = make.dry_run(accepted=False, pod=None, message=POLICY)
+    finding = injected_pod_is_accepted(refused, control=control("another reason"))
+    unknown(finding, "INST-07", POLICY, "also without injection: another reason", evidence=("ev-dry-run", "ev-control"))
+    assert "names.app_namespace" in finding.settle
+
+
+def test_a_pod_that_is_refused_only_with_injection_is_a_violation() -> None:
+    refused = make.dry_run(accepted=False, pod=None, message='violates PodSecurity "baseline:latest": hostPath volumes')
+    violated(injected_pod_is_accepted(refused, control=control(accepted=True)), "INST-07", "hostPath volumes", causes=())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"x: {SECOND_PROXY}",
+        'failed calling webhook "namespace.sidecar-injector.istio.io": no endpoints available',
+        "failed to run injection template: template: inject:1: unexpected EOF",
+        'Pod "x" is invalid: spec.containers[1].image: Required value',
+    ],
+)
+def test_what_injection_broke_stays_a_violation_whatever_a_policy_says_of_the_control(message: str) -> None:
+    broken = make.dry_run(accepted=False, pod=None, message=message)
+    violated(injected_pod_is_accepted(broken, control=control()), "INST-07", message)
 
 
 @pytest.mark.parametrize("half", [{"accepted": False}, {"pod": None}])

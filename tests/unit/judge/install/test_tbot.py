@@ -24,7 +24,7 @@ from judge.install.tbot import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, intermediate, svid
 
 HOSTS = {"node-1": [make.pod()]}
 EVIDENCE = ("ev-pods",)
@@ -449,6 +449,14 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
     holds(finding, "INST-14", "ev-sds-node-1", "ev-sds-node-2", "ev-bundle")
     own = f"spiffe://{TRUST_DOMAIN}/ns/conformance-1/sa/probe"
     assert finding.seen == f"Node node-1, Node node-2: {own}"
+
+
+def test_a_probes_identity_may_come_over_an_intermediate() -> None:
+    leaf = svid("conformance-1", "probe", issuer="between")
+    given = make.sds_probe(leaf=leaf, intermediates=(intermediate("between"),))
+    holds(probes_got_their_own_identity([given], make.bundle()), "INST-14")
+    alone = probes_got_their_own_identity([make.sds_probe(leaf=leaf)], make.bundle())
+    violated(alone, "INST-14", "its issuer is CN=between")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from facts.teleport.resources import NoSession
 from judge.rotation.ca_rotation import each_phase_was_followed, peers_saw_the_change
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, intermediate, svid
 from tests.unit.judge.traffic.test_load import history, load, request
 
 BEFORE, AFTER = authority("before"), authority("after")
@@ -165,6 +165,17 @@ def test_one_that_never_changed_is_no_rotation() -> None:
         "ROT-04",
         "Pod run/alpha: it held only certificates of old",
     )
+
+
+def test_the_authority_of_a_certificate_may_have_signed_over_an_intermediate() -> None:
+    last = leaf("two", "between")
+    shown = load(*(request(n / 10, FIRST if n < 50 else last) for n in range(100)))
+    held = history((FIRST, (-1, 4.9)), (last, (5, 10)))
+    violated(peers_saw_the_change("ROT-04", [shown], [held], BOTH), "ROT-04", "it held a certificate of neither authority")
+    *before, sighting = held.sightings
+    chain = (last, intermediate("between", issuer="after"))
+    whole = replace(held, sightings=(*before, replace(sighting, what=replace(sighting.what, chain=chain))))
+    holds(peers_saw_the_change("ROT-04", [shown], [whole], BOTH), "ROT-04")
 
 
 def test_without_a_load_no_peer_saw_anything() -> None:

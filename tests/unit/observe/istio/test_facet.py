@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from observe.istio import facet
 from provision.objects import RUN_LABEL
+from tests.unit import restricted
 from tests.unit.judge import builders as make
 from tests.unit.observe.doubles import Cluster, WithGatewayApi, install
 
@@ -20,7 +24,41 @@ def test_a_gateway_that_a_run_had_deployed_for_itself_is_none_of_the_mesh(monkey
     read = install(cluster)
     assert [g.namespace for g in read.istio.mesh().gateways] == ["istio-system"]
     read.cluster.living_pods()
-    assert cluster.asked == ["namespaces", "pods", "namespaces"]
+    assert cluster.asked == ["namespaces", "pods", "nodes", "namespaces"]
+
+
+REFUSED = make.dry_run(accepted=False, pod=None, message="no")
+
+
+class Admission(Cluster):
+    """A cluster that answers dry runs and keeps the pods."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submitted: list[Any] = []
+
+    def dry_run_pod(self, namespace: str, document: Any) -> Any:
+        self.submitted.append((namespace, document))
+        return REFUSED
+
+
+def test_the_control_of_a_dry_run_is_the_same_pod_without_injection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facet, "read_mesh", lambda *_: make.mesh())
+    cluster = Admission()
+    istio = install(cluster).istio
+    for sidecar in ("", "true", "false"):
+        assert istio.control_of(istio.dry_run(sidecar)) is REFUSED
+    assert istio.control_of(make.dry_run()) is None
+    assert {namespace for namespace, _ in cluster.submitted} == {"test-app"}
+    injected, plain, *others = (pod for _, pod in cluster.submitted)
+    assert [pod["metadata"].get("annotations", {}).get("sidecar.istio.io/nativeSidecar") for pod in (injected, *others)] == [
+        None, "true", "false",
+    ]  # fmt: skip
+    assert injected["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,spire"
+    assert plain["metadata"] == {"generateName": "conformance-dry-run-", "labels": {"sidecar.istio.io/inject": "false"}}
+    assert {json.dumps(pod["spec"]) for _, pod in cluster.submitted} == {json.dumps(plain["spec"])}
+    assert restricted.violations(plain["spec"]) == ()
+    assert plain["spec"]["containers"][0]["image"] == "registry.example/istio/proxyv2:1.31.0"
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from facts.errors import CouldNotTell, NotGiven
 from provision.objects import RUN_LABEL
+from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.observe.doubles import Cluster, install
 
@@ -26,4 +32,27 @@ def test_namespaces_are_read_after_the_pods_and_once() -> None:
     read = install(cluster)
     read.proxies.pods()
     read.cluster.living_pods()
-    assert cluster.asked == ["pods", "namespaces"]
+    assert [asked for asked in cluster.asked if asked != "nodes"] == ["pods", "namespaces"]
+
+
+def test_pods_of_nodes_that_do_not_report_are_left_out() -> None:
+    """What the API server has of them is old, and the kubelet forwards no port."""
+    nodes = (make.node("up"), replace(make.node("down"), ready=False))
+    cluster = Cluster(make.pod("here", node="up"), make.pod("there", node="down"), nodes=nodes)
+    read = install(cluster)
+    assert [p.name for p in read.cluster.living_pods()] == ["here"]
+    assert [p.name for p in read.proxies.pods()] == ["here"]
+    assert (sorted(read.proxies.pods_by_node()), read.cluster.workload_nodes()) == (["up"], ("up",))
+    names = Names()
+    assert [p.namespace for p in (*read.application.pods(), *read.application.silent_pods())] == [names.app_namespace] * 2
+    assert [p.name for p in read.application.silent_pods()] == ["there"]
+
+
+def test_without_the_right_to_list_nodes_no_pod_is_left_out() -> None:
+    denied = NotGiven(expected="the right to list nodes", seen="denied", where="nodes", remedy="grant it")
+    read = install(Cluster(make.pod(), nodes=denied))
+    assert [p.name for p in read.cluster.living_pods()] == ["app"]
+    assert read.cluster.silent_nodes() == frozenset()
+    lost = CouldNotTell(expected="nodes", seen="no answer", where="nodes", remedy="look")
+    with pytest.raises(CouldNotTell, match="no answer"):
+        install(Cluster(make.pod(), nodes=lost)).cluster.living_pods()

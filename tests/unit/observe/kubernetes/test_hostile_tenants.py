@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 
 from facts.document import Absent, decoded, parse_items
 from facts.evidence import Evidence, ObjectRef, evidence_of
-from facts.finding import Finding
+from facts.finding import Finding, Problem, Remark
 from facts.istio.gateways import gateways_of
 from facts.kubernetes.objects import Labelled, Pod, list_of, parse_pod
 from facts.masks import kept_for
 from facts.proxies.identity import Fleet
 from facts.proxies.tls.proxy import TlsOfFleet
 from facts.recorder import KeptInMemory
-from judge.identity.sweep import lacking_template
+from judge.identity.socket import only_tbot_writes_there
+from judge.identity.sweep import lacking_template, of_ambient_mode
 from judge.install import application
 from judge.mtls.ends import Ends, MeshTls
 from observe.kubernetes.cluster import Cluster
@@ -132,6 +133,9 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     redirections = [(pod, ends.redirection(pod)) for pod in pods]
     yield [redirection for pod, redirection in redirections if pod.namespace != "hostile"]
     yield [application.socket_volume_problems(pod, "/run/spire/sockets") for pod in others if pod.proxy]
+    writes = only_tbot_writes_there(pods, builders.tbot(), "/run/spire/sockets", ["ev-pods"])
+    said: list[Problem | Remark] = [*writes.problems, *writes.left_out, *of_ambient_mode(pods, NAMESPACES)]
+    yield [each for each in said if each.subject.namespace != "hostile"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

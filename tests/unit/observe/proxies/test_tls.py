@@ -115,6 +115,7 @@ def test_a_damaged_answer_leaves_its_proxy_unread(cluster: Cluster, pods: tuple[
 
 def test_the_facet_reads_the_proxies_once(cluster: Cluster, proxies: ApiServer) -> None:
     proxies.answer("GET /api/v1/namespaces", {"items": []})
+    proxies.answer("GET /api/v1/nodes", {"items": []})
     read = install(cast("Any", cluster)).proxies
     fleet = read.tls()
     asked_for = {pod.name for pod in read.pods()}

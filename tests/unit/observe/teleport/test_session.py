@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -42,9 +44,18 @@ class _Proxy(BaseHTTPRequestHandler):
         return
 
 
+class _OverIpv6(HTTPServer):
+    address_family = socket.AF_INET6
+
+
 @pytest.fixture
 def proxy(certificate: Path) -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), _Proxy)
+    with _serving(HTTPServer(("127.0.0.1", 0), _Proxy), certificate) as server:
+        yield server
+
+
+@contextmanager
+def _serving(server: HTTPServer, certificate: Path) -> Iterator[HTTPServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -60,6 +71,15 @@ def proxy(certificate: Path) -> Iterator[HTTPServer]:
 
 def _open(proxy: HTTPServer, recorder: KeptInMemory, **options: Any) -> TeleportSession:
     return TeleportSession(f"127.0.0.1:{proxy.server_port}", recorder=recorder, timeout=5, **options)
+
+
+def test_a_proxy_at_an_ipv6_address(recorder: KeptInMemory, certificate: Path) -> None:
+    with _serving(_OverIpv6(("::1", 0), _Proxy), certificate) as server:
+        address = f"[::1]:{server.server_port}"
+        teleport = TeleportSession(address, recorder=recorder, timeout=5, ca=certificate)
+        assert (teleport.proxy, teleport.ping().cluster_name) == (address, "teleport.conformance.test")
+    (kept,) = recorder.evidence.values()
+    assert kept.question == f"GET https://{address}/webapi/ping"
 
 
 def test_the_public_endpoints_need_no_session(proxy: HTTPServer, recorder: KeptInMemory, certificate: Path) -> None:
@@ -97,7 +117,7 @@ def test_a_proxy_that_does_not_answer(recorder: KeptInMemory) -> None:
     assert "https://127.0.0.1:1/webapi/ping" in caught.value.where
 
 
-@pytest.mark.parametrize("address", ["", "host:port", "https://"])
+@pytest.mark.parametrize("address", ["", "host:port", "https://", "fd00::1:3080", "[fd00::1"])
 def test_an_address_that_is_none(recorder: KeptInMemory, address: str) -> None:
     with pytest.raises(BadInput):
         TeleportSession(address, recorder=recorder, timeout=2)

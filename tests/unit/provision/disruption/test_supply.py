@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import Volume
+from facts.kubernetes.pod_spec import SOCKET_VOLUME, Volume
 from provision.disruption.supply import uses_the_socket
 from tests.unit.judge import builders as make
 
@@ -18,7 +18,9 @@ SIDECAR = make.pod()
     ("pod", "uses"),
     [
         pytest.param(SIDECAR, True, id="a sidecar"),
-        pytest.param(make.pod(socket=Volume("any", "csi", driver="csi.spiffe.io")), True, id="by the CSI driver"),
+        pytest.param(make.pod(socket=Volume(SOCKET_VOLUME, "csi", driver="csi.spiffe.io")), True, id="by the CSI driver"),
+        pytest.param(make.pod(socket=Volume(SOCKET_VOLUME, "csi", driver="csi.example")), True, id="by another CSI driver"),
+        pytest.param(make.pod(socket=Volume("data", "csi", driver="csi.example")), False, id="with a CSI volume elsewhere"),
         pytest.param(make.pod(socket=None), False, id="without a socket"),
         pytest.param(make.pod(injected=False), False, id="without a proxy"),
         pytest.param(replace(SIDECAR, terminating=True), False, id="on its way out"),

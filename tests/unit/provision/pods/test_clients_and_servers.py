@@ -147,6 +147,13 @@ def test_on_one_node_nothing_stands_on_another() -> None:
         alone.ready("beta-far")
 
 
+def test_without_a_node_that_takes_workloads_nothing_is_made() -> None:
+    objects = FakeObjects()
+    with pytest.raises(CouldNotTell, match="Ready, schedulable, Linux"):
+        made_on(objects).ready("alpha")
+    assert objects.applied == []
+
+
 def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     objects = FakeObjects()
     test_pods = made_on(objects, "node-1", mesh=MeshNames("other.test", "canary", "tbot"))

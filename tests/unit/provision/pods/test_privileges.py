@@ -13,6 +13,7 @@ from facts.catalogue import parse_catalogue
 from provision.pods.privileges import SUITE_PODS, made_for, privileges
 from provision.render import MANIFESTS, VARIABLE, documents
 from settings import Names
+from tests.unit import restricted
 
 FEATURES = MANIFESTS.parent / "features"
 MANIFESTS_OF_PODS = sorted(
@@ -63,6 +64,18 @@ def test_each_container_drops_what_it_does_not_need(path: Path) -> None:
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"]["drop"] == ["ALL"]
         assert context["runAsUser"] is not None
+
+
+def test_pod_security_refuses_only_what_a_pod_needs() -> None:
+    """A mesh's own pods mount the directory of the node as well; two probes are root, to look at the node itself."""
+    root = ("privileged", "allowPrivilegeEscalation", "capabilities", "runAsNonRoot", "runAsUser")
+    refused = {path.name: restricted.violations(spec(path)) for path in MANIFESTS_OF_PODS}
+    assert {name: found for name, found in refused.items() if found} == {
+        "node.yaml": ("hostPID", "hostNetwork", "volume hostPath", "capabilities", "runAsNonRoot", "runAsUser"),
+        "outside.yaml": ("hostPID", *root),
+        "sds.yaml": ("volume hostPath",),
+        "socket_directory.yaml": ("volume hostPath",),
+    }
 
 
 def test_only_these_pods_have_more_than_an_ordinary_one() -> None:

@@ -40,6 +40,13 @@ def test_unverified_lines_are_kept_once_and_an_empty_one_is_none() -> None:
     assert store.unverified == ("a", "b")
 
 
+def test_parts_that_were_not_judged_are_kept_once() -> None:
+    store = Store()
+    for part in ("node a is not Ready", "node a is not Ready"):
+        store.note_not_judged(part)
+    assert store.not_judged == ("node a is not Ready",)
+
+
 def test_readings_go_to_the_step_then_to_the_scenario_then_to_the_run() -> None:
     store = running()
 
