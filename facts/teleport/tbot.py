@@ -13,6 +13,12 @@ from facts.teleport.tbot_config import TbotConfig
 
 KUBELET_PORT = 10250
 
+TO_READ_PODS, TO_DO_ALL, TO_POST = ("get", "nodes/pods"), ("get", "nodes/proxy"), ("create", "nodes/proxy")
+KUBELET_RIGHTS = (TO_READ_PODS, TO_DO_ALL, TO_POST)
+"""Rights at the kubelet as verb and resource: to list its pods, which is all that attestation needs; and to use its whole
+interface, which for either verb includes running commands in every pod of the node. Source: Kubernetes, kubelet
+authorization."""
+
 
 @dataclass(frozen=True, slots=True)
 class KubeletAddress:

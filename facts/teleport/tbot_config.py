@@ -95,10 +95,21 @@ class KubernetesAttestor(Declared):
     Attributes:
         enabled: Default false.
         secure_port: Default 10250.
+        read_only_port: Port without authentication; 0 where tbot uses the secure one.
+        anonymous: tbot sends no token.
+        token_path: File with a token of its own choice; empty for that of its service account.
     """
 
     enabled: Flag
     secure_port: Annotated[int, Field(default=10250), At("kubelet.secure_port")]
+    read_only_port: Annotated[int, Field(default=0), At("kubelet.read_only_port")] = 0
+    anonymous: Annotated[Flag, At("kubelet.anonymous")] = False
+    token_path: Annotated[Text, At("kubelet.token_path")] = ""
+
+    @property
+    def asks_as_service_account(self) -> bool:
+        """The kubelet decides by the rights of the service account of tbot's pods."""
+        return not (self.read_only_port or self.anonymous or self.token_path)
 
 
 def _attestor(kubernetes: Mapping[str, Any]) -> KubernetesAttestor | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facts.errors import CouldNotTell
+from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
-from facts.teleport.tbot import KubeletAddress, Tbot
+from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, Tbot
 from observe.kubernetes.facet import ClusterFacet
-from observe.readings import Key
+from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbot
 
+RIGHTS: Key[tuple[Right, ...]] = Key("kubelet_rights", of_each, ("tbot",))
 TBOT: Key[Tbot] = Key("tbot", lambda tbot: tbot.evidence, ("tbot",))
 
 
@@ -34,6 +36,16 @@ class TbotFacet:
             return self.installed().daemon_set.namespace
         except CouldNotTell:
             return self.cluster.names.tbot_namespace
+
+    def kubelet_rights(self) -> tuple[Right, ...]:
+        """The API server's answers about each of `KUBELET_RIGHTS` for tbot's service account."""
+
+        def read() -> tuple[Right, ...]:
+            namespace, _colon, name = self.installed().service_account.partition(":")
+            user, groups = service_account_user(namespace, name)
+            return tuple(self.cluster.reader.may(user, groups, verb, resource) for verb, resource in KUBELET_RIGHTS)
+
+        return self.cluster.once(RIGHTS, read)
 
     def pods_now(self) -> tuple[Pod, ...]:
         """Pods that the DaemonSet selects, listed anew each time."""

@@ -19,8 +19,8 @@ TELEPORT = frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-14", "CH
 ISTIO = frozenset({"INST-05", "INST-06", "INST-07", "INST-08", "CHK-1"})
 """Verified by Istio's configuration, its control plane and its injector."""
 
-TBOT = frozenset({"INST-13", "INST-14", "INST-16", "CHK-5", "CHK-6", "CHK-8", "CHK-9"})
-"""Verified by tbot, its configuration and its socket."""
+TBOT = frozenset({"INST-13", "INST-14", "INST-16", "INST-18", "CHK-5", "CHK-6", "CHK-8", "CHK-9"})
+"""Verified by tbot, its configuration, its rights and its socket."""
 
 INJECTED_PODS = frozenset({"INST-08", "INST-13", "INST-15", "CHK-5", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
 """Verified by the injected pods and their proxies."""
