@@ -85,7 +85,13 @@ class NoSession:
 
 
 @dataclass(frozen=True, slots=True)
-class _KubernetesRule(Declared):
+class KubernetesRule(Declared):
+    """A rule of a token of method kubernetes.
+
+    Attributes:
+        service_account: As ``namespace:name``.
+    """
+
     service_account: Text
 
 
@@ -124,7 +130,7 @@ class JoinToken(Declared):
     allow: Annotated[
         Many[str],
         At("spec.kubernetes.allow"),
-        Read(ListOf[_KubernetesRule], lambda rules: tuple(rule.service_account for rule in rules)),
+        Read(ListOf[KubernetesRule], lambda rules: tuple(rule.service_account for rule in rules)),
     ]
     jwks_text: Annotated[Text, At("spec.kubernetes.static_jwks.jwks")]
     evidence: tuple[str, ...] = ()

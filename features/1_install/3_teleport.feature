@@ -25,6 +25,14 @@ Feature: Teleport's resources match this cluster, tbot and its workloads
     And the token must hold every key that the cluster publishes
     And the token's bot must exist and have the role
 
+  @requirement:INST-17 @safety:read-only
+  Scenario: No other join token lets in as tbot's bot
+    Whoever joins as the bot gets the same identities as tbot. The report shows no name of another token, because a name may be
+    all that it takes to join.
+
+    Given all join tokens of Teleport
+    Then no other join token must let in as the bot, and tbot's own must not expire soon
+
   @requirement:INST-11 @safety:read-only
   Scenario: The bot's role grants the workload identity and nothing more
     Given the bot's role and the workload identity, as Teleport holds them

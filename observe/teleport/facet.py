@@ -11,6 +11,7 @@ from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import Signature, parse_jwks, verify
 from facts.teleport.audit import AuditTrail
 from facts.teleport.bundle import TrustBundle
+from facts.teleport.join_tokens import JoinTokens
 from facts.teleport.resources import (
     Bot,
     BotInstance,
@@ -33,6 +34,7 @@ PING: Key[Ping] = Key("ping", lambda ping: ping.evidence)
 BUNDLE: Key[TrustBundle] = Key("bundle", lambda bundle: bundle.evidence)
 STATUS: Key[ClusterStatus | NoSession] = Key("status", lambda status: status.evidence)
 TOKEN: Key[JoinToken | Absent] = Key("token", lambda token: token.evidence, ("resources",))
+TOKENS: Key[JoinTokens] = Key("tokens", lambda tokens: tokens.evidence, ("resources",))
 BOT: Key[Bot | Absent] = Key("bot", lambda bot: bot.evidence)
 ROLE: Key[Role | Absent] = Key("role", lambda role: role.evidence)
 WORKLOAD_IDENTITY: Key[WorkloadIdentity | Absent] = Key("identity", lambda found: found.evidence, ("resources",))
@@ -89,6 +91,16 @@ class TeleportFacet:
         tbot = self.tbot.installed()
         return tbot.join_secret or tbot.config.token or self.cluster.names.token
 
+    def tokens(self) -> JoinTokens:
+        """All join tokens of the Teleport cluster.
+
+        Raises:
+            NotGiven: There is no admin session, or it may not list tokens.
+        """
+        tbot = self.tbot.installed()
+        known = () if tbot.join_secret else (self.token_name(),)
+        return self.cluster.once(TOKENS, lambda: self.session().tokens(known))
+
     def kubernetes_type(self) -> str:
         """Type of the Kubernetes join in the token; the guide's ``static_jwks`` where no admin tctl can read it."""
         token = self.token() if self.session().has_admin else None
@@ -100,7 +112,7 @@ class TeleportFacet:
 
     def bot(self) -> Bot | Absent:
         """The bot that the join token names."""
-        name = self._bot_name()
+        name = self.bot_name()
         return self.cluster.once(BOT, lambda: self.session().bot(name))
 
     def known_bot(self) -> Bot | Absent | None:
@@ -111,7 +123,7 @@ class TeleportFacet:
         """Instances of tbot's bot; None without an admin tctl."""
         if not self.session().has_admin:
             return None
-        bot = self._bot_name()
+        bot = self.bot_name()
         found = self.cluster.once(BOT_INSTANCES, lambda: self.session().bot_instances())
         return tuple(i for i in found if i.bot_name == bot)
 
@@ -145,7 +157,8 @@ class TeleportFacet:
             return found.name if isinstance(found, WorkloadIdentity) else self.cluster.names.workload_identity
         return self._identity_name()
 
-    def _bot_name(self) -> str:
+    def bot_name(self) -> str:
+        """Name of the bot that the join token is for; the guide's where there is no such token."""
         token = self.token()
         return self.cluster.names.bot if isinstance(token, Absent) else token.bot_name
 

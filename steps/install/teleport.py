@@ -1,12 +1,16 @@
-"""Steps of features/1_install/3_teleport.feature: INST-09 to INST-12."""
+"""Steps of features/1_install/3_teleport.feature: INST-09 to INST-12, and INST-17."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from pytest_bdd import given, parsers, then
 
 from facts.document import Absent
 from facts.kubernetes.jwks import Jwks, Signature
+from facts.teleport.join_tokens import JoinTokens
 from facts.teleport.resources import Bot, JoinToken, Role, WorkloadIdentity
+from judge.install import join_tokens as judge_tokens
 from judge.install import teleport as judge
 from observe.install import Install
 from provision.pods.probes import Probes
@@ -68,6 +72,18 @@ def token_holds_every_key(token_and_bot: TokenAndBot, jwks: Jwks, conclude: Conc
 @then("the token's bot must exist and have the role")
 def bot_has_the_role(token_and_bot: TokenAndBot, install: Install, conclude: Conclude) -> None:
     conclude(judge.bot_has_role(*token_and_bot, install.teleport.role_name()))
+
+
+@given("all join tokens of Teleport", target_fixture="join_tokens")
+def all_join_tokens(install: Install) -> JoinTokens:
+    return install.teleport.tokens()
+
+
+@then("no other join token must let in as the bot, and tbot's own must not expire soon")
+def only_tbots_tokens_let_in(join_tokens: JoinTokens, install: Install, conclude: Conclude) -> None:
+    named, bots = (install.tbot.installed().config.token,), (install.teleport.bot_name(),)
+    evidence = (*install.tbot.installed().evidence, *install.teleport.token().evidence)
+    conclude(judge_tokens.only_tbots_tokens_let_in(join_tokens, named, bots, datetime.now(UTC), evidence))
 
 
 @given("the bot's role and the workload identity, as Teleport holds them", target_fixture="role_and_identity")
