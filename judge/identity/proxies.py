@@ -222,14 +222,15 @@ def effective_lifetime(tbot: Tbot, identity: WorkloadIdentity | Absent | None) -
     Raises:
         CouldNotTell: tbot has no service that issues.
     """
-    if not tbot.config.services:
+    service = tbot.service
+    if service is None:
         raise CouldNotTell(
             expected="a service of type workload-identity-api, whose credential_ttl limits each certificate",
             seen="no such service",
             where=f"ConfigMap {tbot.config_map}",
             remedy="configure the service; see INST-13",
         )
-    asked = tbot.config.services[0].credential_ttl
+    asked = service.credential_ttl
     said = f"tbot asks for {asked:.0f} s"
     evidence = tbot.evidence
     if isinstance(identity, WorkloadIdentity):

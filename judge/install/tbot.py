@@ -18,7 +18,7 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, BotInstance
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import NodeSocket, Tbot
 from facts.teleport.tbot_config import LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
@@ -136,9 +136,14 @@ def configuration_problems(
         belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
         said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
         found.append(Problem(_config_map(tbot), said, "tbot-scope-differs", readings(tbot, bot)))
-    if not config.services:
+    service = tbot.service
+    if service is None:
         return [*found, setting("it has no service of type workload-identity-api, so that there is no socket")]
-    service = config.services[0]
+    found += [
+        setting(_opened_to_all(socket), "socket-without-attestor")
+        for socket in tbot.sockets_in_reach
+        if socket.service is not service and not socket.attests
+    ]
     if service.kubernetes is None or not service.kubernetes.enabled:
         said = "attestors.kubernetes is not enabled, so that every workload.kubernetes.* in a template is unset"
         misspelt = any("attestor" in key for key in config.unknown_keys)
@@ -154,14 +159,21 @@ def configuration_problems(
     elif not tbot.socket_on_node:
         found.append(specified(f"{service.socket_path} is on no hostPath volume, so that no pod can reach it"))
     else:
-        directory = tbot.socket_on_node.rpartition("/")[0]
-        others = [d for d in socket_directories if d.rstrip("/") != directory]
+        directories = {socket.directory for socket in tbot.sockets}
+        others = [d for d in socket_directories if d.rstrip("/") not in directories]
         if others:
-            said = f"tbot listens in {directory} on the node, injected pods mount {listed(others)}"
+            said = f"tbot listens in {listed(directories)} on the node, injected pods mount {listed(others)}"
             found.append(specified(said, "socket-path-differs"))
     if kubernetes_type != "in_cluster":
         found += [specified(said, cause) for said, cause in _token_file_problems(tbot, cluster_name)]
     return found
+
+
+def _opened_to_all(socket: NodeSocket) -> str:
+    return (
+        f"its service at {socket.path}, which pods of the mesh can open, has no attestors.kubernetes: it tells no caller"
+        " from another, and gives an identity without variables to every one"
+    )
 
 
 def _refusals(config: TbotConfig) -> list[str]:

@@ -182,12 +182,12 @@ class TeleportFacet:
         return found[0]
 
     def _identity_name(self) -> str:
-        services = self.tbot.installed().config.services
-        return (services[0].selector_name if services else "") or self.cluster.names.workload_identity
+        service = self.tbot.installed().service
+        return (service.selector_name if service else "") or self.cluster.names.workload_identity
 
     def _identity_labels(self) -> Mapping[str, tuple[str, ...]]:
-        services = self.tbot.installed().config.services
-        return {} if not services or services[0].selector_name else services[0].selector_labels
+        service = self.tbot.installed().service
+        return {} if service is None or service.selector_name else service.selector_labels
 
     # Issuance.
 

@@ -8,12 +8,12 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
 from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, Tbot
-from observe.kubernetes.facet import ClusterFacet
+from observe.kubernetes.facet import PODS, ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbot
 
 RIGHTS: Key[tuple[Right, ...]] = Key("kubelet_rights", of_each, ("tbot",))
-TBOT: Key[Tbot] = Key("tbot", lambda tbot: tbot.evidence, ("tbot",))
+TBOT: Key[Tbot] = Key("tbot", lambda tbot: tbot.evidence, ("tbot", *PODS.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,12 @@ class TbotFacet:
 
     def installed(self) -> Tbot:
         """The DaemonSet, configuration and pods by node of tbot as it is installed."""
-        return self.cluster.once(TBOT, lambda: read_tbot(self.cluster.reader, self.cluster.names))
+
+        def read() -> Tbot:
+            looked_for = {pod.socket_on_node for pod in self.cluster.living_pods()} - {""}
+            return read_tbot(self.cluster.reader, self.cluster.names, looked_for)
+
+        return self.cluster.once(TBOT, read)
 
     def namespace(self) -> str:
         """Namespace of tbot; the one in the settings where the suite cannot find it."""
@@ -62,6 +67,12 @@ class TbotFacet:
     def socket_directory(self) -> str:
         """Directory on the node in which tbot listens."""
         return self.installed().socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
+
+    def sockets_in_reach(self) -> tuple[str, ...]:
+        """Paths on the node of tbot's sockets that a pod of the mesh can open, the mesh's own first."""
+        tbot = self.installed()
+        own = f"{self.socket_directory()}/{self.socket_name()}"
+        return tuple(dict.fromkeys((own, *(socket.path for socket in tbot.sockets_in_reach))))
 
     def socket_name(self) -> str:
         """File name of tbot's socket."""

@@ -513,6 +513,29 @@ def test_an_identity_of_an_authority_that_teleport_has_given_up() -> None:
     violated(probes_got_their_own_identity([make.sds_probe()], rotated), "INST-14", "none of the 1 authorities signed it")
 
 
+OPEN = ("socket-without-attestor",)
+
+
+def beside(listen: str, **changes: Any) -> Tbot:
+    """Tbot with a second service, which stands first in its file."""
+    second = make.workload_api(listen=listen, selector_name="fixed", **changes)
+    found = make.tbot(config=make.tbot_config(services=(second, make.workload_api())))
+    return replace(found, looked_for=frozenset({"/run/spire/sockets/socket"}))
+
+
+def test_the_service_of_the_mesh_need_not_stand_first() -> None:
+    elsewhere = beside("tcp://127.0.0.1:1234", kubernetes=None)
+    holds(judged(elsewhere), "INST-13")
+    holds(judged(beside("unix:///run/spire/sockets/second")), "INST-13")
+
+
+@pytest.mark.parametrize("attestor", [None, make.attestor(enabled=False)])
+@pytest.mark.parametrize("path", ["/run/spire/sockets/second", "/run/spire/sockets/below/second"])
+def test_a_second_socket_in_reach_of_the_pods_must_attest_its_callers(path: str, attestor: Any) -> None:
+    finding = judged(beside(f"unix://{path}", kubernetes=attestor))
+    violated(finding, "INST-13", f"its service at {path}, which pods of the mesh can open", causes=OPEN)
+
+
 # INST-16
 
 
