@@ -32,12 +32,12 @@ def token_lets_tbot_join(guide: GuideAnswer, install: Install, conclude: Conclud
 
 @then("the role must grant the workload identity")
 def role_grants_the_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.role_created(guide, install.teleport.role(), install.teleport.workload_identity()))
+    conclude(judge.role_created(guide, install.teleport.grants()))
 
 
 @then("the workload identity must issue SPIFFE IDs in Istio's format")
 def identity_has_istios_format(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.identity_created(guide, install.teleport.workload_identity()))
+    conclude(judge.identity_created(guide, install.teleport.identities()))
 
 
 @then("a Ready tbot pod must run on every node that hosts injected pods")

@@ -187,6 +187,12 @@ class Tbot:
         return self.socket.service if self.socket else next(iter(self.config.services), None)
 
     @property
+    def services_of_mesh(self) -> tuple[WorkloadApi, ...]:
+        """The services whose sockets proxies look for; where there is none, `service` alone."""
+        found = tuple(s.service for s in self.sockets if s.path in self.looked_for)
+        return found or ((self.service,) if self.service else ())
+
+    @property
     def socket_on_node(self) -> str:
         """Path on the node of that socket; empty where no service has one there."""
         return self.socket.path if self.socket else ""

@@ -186,6 +186,23 @@ class _Service(Declared):
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSelector(Declared):
+    """The selector of a service that issues workload identities in another way, such as into files.
+
+    Attributes:
+        name: Name of the workload_identity.
+        labels: Or labels of it: for each key the values that match.
+    """
+
+    name: Annotated[Text, At("selector.name")]
+    labels: Annotated[Selector, At("selector.labels")]
+
+
+def _issues_otherwise(service: Mapping[str, Any]) -> bool:
+    return part(_Service, service).type.startswith("workload-identity-") and not _is_workload_api(service)
+
+
 def _is_workload_api(service: Mapping[str, Any]) -> bool:
     return part(_Service, service).type == "workload-identity-api"
 
@@ -206,6 +223,7 @@ class TbotConfig(Declared):
         own_lifetimes: Those of ``credential_ttl`` and ``renewal_interval`` that the file has for all of tbot.
         scoped: tbot expects its bot to belong to a scope.
         evidence: Ids of the readings.
+        other_selectors: Selectors of services of other types that issue workload identities.
     """
 
     version: Text
@@ -221,6 +239,9 @@ class TbotConfig(Declared):
     own_lifetimes: tuple[str, ...]
     scoped: Flag
     evidence: tuple[str, ...] = ()
+    other_selectors: Annotated[
+        tuple[OtherSelector, ...], Field(default=()), At("services", "outputs"), Only(OtherSelector, _issues_otherwise)
+    ] = ()
 
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:

@@ -25,6 +25,7 @@ from facts.teleport.resources import (
     NoSession,
     Ping,
     Role,
+    WorkloadIdentities,
     WorkloadIdentity,
     parse_bot,
     parse_bot_instances,
@@ -198,7 +199,7 @@ class TeleportSession:
         """A workload_identity resource."""
         return self._resource("workload_identity", name, parse_workload_identity)
 
-    def workload_identities(self) -> tuple[WorkloadIdentity, ...]:
+    def workload_identities(self) -> WorkloadIdentities:
         """All workload_identity resources.
 
         Raises:
@@ -236,7 +237,7 @@ class TeleportSession:
         self._must_have_worked(result)
         return parse_join_tokens(decoded(result.stdout), (evidence,))
 
-    def _every(self, kind: str, parse: Callable[..., tuple[T, ...]]) -> tuple[T, ...]:
+    def _every(self, kind: str, parse: Callable[..., T]) -> T:
         result, evidence = self._ask(["get", kind, "--format=json"], ObjectRef("Teleport", kind), parse)
         self._must_have_worked(result)
         return parse(decoded(result.stdout), (evidence,))

@@ -361,8 +361,7 @@ FAULTS = (
         touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
         undo="The suite removes the identity, restores the entry exactly and restarts tbot.",
         breaks=frozenset({"NEG-03"}),
-        blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
-        reach=reach.TBOT,
+        reach=reach.TBOT | {"INST-11", "INST-12", "CHK-3", "CHK-4"},
         inject=_second_identity,
     ),
     Fault(

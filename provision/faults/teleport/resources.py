@@ -101,6 +101,18 @@ def _second_token(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def _identity_beside(scene: Scene) -> Iterator[None]:
+    """Create a workload identity that has the labels of the mesh's and is not tbot's, and delete it afterwards."""
+    (sound,) = scene.installation.variant.documents(IDENTITY, {})
+    teleport = scene.teleport
+    try:
+        teleport.create({**sound, "metadata": {**sound["metadata"], "name": IDENTITY_BESIDE}})
+        yield
+    finally:
+        teleport.remove()
+
+
+@contextmanager
 def _widened(scene: Scene) -> Iterator[Operator]:
     """Allow the service account with which the suite will try to join; its namespace contains the id of this run."""
     named = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
@@ -132,6 +144,7 @@ def jwks_of_another_cluster() -> str:
     return json.dumps({"keys": [key]})
 
 
+IDENTITY_BESIDE = "payments"
 SECOND_TOKEN = "istio-tbot-of-another-cluster"
 IDENTITY = "teleport-workload-identity.yaml"
 ROLE = "teleport-bot-role.yaml"
@@ -281,6 +294,26 @@ FAULTS = (
         breaks=frozenset({"INST-11", "CHK-3"}),
         reach=reach.TELEPORT,
         inject=_of_manifest(ROLE, _with(LABELS, {"*": ["*"]})),
+    ),
+    Fault(
+        name="role-for-another-identity",
+        description="Another workload identity has the label that the role selects by, so the bot may issue it as well.",
+        cause="role-too-wide",
+        touches=f"Teleport workload_identity/{IDENTITY_BESIDE}",
+        undo="The suite removes that workload identity.",
+        breaks=frozenset({"INST-11", "CHK-3"}),
+        reach=reach.TELEPORT,
+        inject=_identity_beside,
+    ),
+    Fault(
+        name="role-with-older-spiffe-rules",
+        description="The role also has allow.spiffe, with which the older SPIFFE service issues any ID.",
+        cause="role-too-wide",
+        touches="Teleport role/istio-workload-identity-issuer",
+        undo=CREATED_AGAIN,
+        breaks=frozenset({"INST-11", "CHK-3"}),
+        reach=reach.TELEPORT,
+        inject=_of_manifest(ROLE, _with("allow.spiffe", [{"path": "/*"}])),
     ),
     Fault(
         name="role-for-production",

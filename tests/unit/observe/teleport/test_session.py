@@ -245,11 +245,12 @@ def test_all_workload_identities_for_a_selector_by_labels(recorder: KeptInMemory
     one = document("teleport/workload_identity.json")
     listed = one if isinstance(one, list) else [one]
     found = _with(recorder, workload_identity=(0, json.dumps(listed), "")).workload_identities()
-    assert [i.name for i in found] == ["istio-workloads"]
-    assert selects({"env": ("dev", "test")}, found[0].labels)
-    assert not selects({"env": ("prod",)}, found[0].labels)
-    assert not selects({}, found[0].labels)
-    assert selects({"*": ("*",)}, found[0].labels)
+    (identity,) = found.identities
+    assert (identity.name, found.evidence) == ("istio-workloads", tuple(recorder.evidence))
+    assert selects({"env": ("dev", "test")}, identity.labels)
+    assert not selects({"env": ("prod",)}, identity.labels)
+    assert not selects({}, identity.labels)
+    assert selects({"*": ("*",)}, identity.labels)
 
 
 def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
