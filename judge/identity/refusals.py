@@ -14,8 +14,10 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_config import KUBERNETES
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
+from judge.conditions import OTHER_JOIN_METHOD
 from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, problem
 from judge.identity.proxies import own_identity_problems
 from judge.install.probes import held_on, on_node
@@ -23,7 +25,6 @@ from judge.install.tbot import probe_problems
 
 NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
 _OPEN = "socket-without-attestor"
-OTHER_JOIN_METHOD = "tbot's join method is not kubernetes"
 """Conditions of the catalogue."""
 
 
@@ -155,7 +156,7 @@ def cannot_join(attempt: JoinAttempt | NotRun, tbot: Tbot) -> Finding:
         attempt.service_account if isinstance(attempt, JoinAttempt) else attempt.what
     )
     claim = Claim("NEG-06", expected, f"join token {tbot.config.token}", readings(attempt, tbot))
-    if tbot.config.join_method != "kubernetes":
+    if tbot.config.join_method != KUBERNETES:
         return claim.not_applicable(OTHER_JOIN_METHOD)
     if isinstance(attempt, NotRun):
         return claim.judged(unclear=[_did_not_run(attempt)], settle=LOOK_FIRST)

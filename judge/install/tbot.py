@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from facts.document import Absent, when
@@ -19,7 +19,7 @@ from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, BotInstance
 from facts.teleport.tbot import NodeSocket, Tbot
-from facts.teleport.tbot_config import LIFETIMES, TbotConfig
+from facts.teleport.tbot_config import KUBERNETES, LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
@@ -116,6 +116,7 @@ def configuration_problems(
         tbot: The installed tbot.
         cluster_name: Teleport's cluster name.
         kubernetes_type: Type of the join token; with ``in_cluster`` Teleport accepts the pod's usual token, of any lifetime.
+            Empty where it is not known: then the token that tbot joins with is left out.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
         bot: Its bot; None without an admin session.
     """
@@ -164,8 +165,8 @@ def configuration_problems(
         if others:
             said = f"tbot listens in {listed(directories)} on the node, injected pods mount {listed(others)}"
             found.append(specified(said, "socket-path-differs"))
-    if kubernetes_type != "in_cluster":
-        found += [specified(said, cause) for said, cause in _token_file_problems(tbot, cluster_name)]
+    if kubernetes_type not in ("in_cluster", ""):
+        found += token_file_problems(tbot, cluster_name)
     return found
 
 
@@ -211,10 +212,16 @@ def _node_name_problems(tbot: Tbot) -> list[str]:
     return [f"TELEPORT_NODE_NAME is {name}, not the name or address of the node that the pod runs on"]
 
 
-def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
-    token = tbot.join_token_file
-    if tbot.config.join_method != "kubernetes":
+def token_file_problems(tbot: Tbot, cluster_name: str) -> list[Problem]:
+    """Problems of the service-account token that tbot joins with, unless the join token is of type ``in_cluster``."""
+    if tbot.config.join_method != KUBERNETES:
         return []
+    found = _reasons_to_refuse(tbot, cluster_name)
+    return [Problem(tbot.daemon_set.ref, said, cause, tbot.evidence) for said, cause in found]
+
+
+def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
+    token = tbot.join_token_file
     if token is None:
         said = "tbot does not join with a projected service-account token, and Teleport refuses unbound tokens"
         return [(said, "token-lifetime-too-long")]
@@ -244,11 +251,16 @@ def configuration_is_sound(
     where = f"{tbot.daemon_set.ref} and {_config_map(tbot)}"
     said = "scoped is true; whether its bot belongs to a scope is unknown"
     unclear = [Problem(_config_map(tbot), said, evidence=tbot.evidence)] if tbot.config.scoped and bot is None else []
+    if not kubernetes_type:
+        unclear += [
+            replace(each, said=f"{each.said}, unless the join token is of type in_cluster", cause="")
+            for each in token_file_problems(tbot, cluster_name)
+        ]
     return Claim("INST-13", expected, where, (*readings(tbot, bot), *evidence)).judged(
         configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
-        settle="supply an admin session, so that the suite can read the bot",
+        settle="supply an admin session, so that the suite can read the join token and the bot",
     )
 
 

@@ -10,10 +10,8 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.jwks import Jwks, Signature, is_placeholder, parse_jwks
 from facts.teleport.resources import Bot, JoinToken, Role, WorkloadIdentity
+from judge.conditions import NO_JWKS
 from judge.findings import Claim, listed, true_ones
-
-NO_JWKS = "tbot does not join with a static JWKS"
-"""Condition of the catalogue: with in_cluster and oidc Teleport asks the cluster itself, and the user extracts no JWKS."""
 
 ASKS_THE_CLUSTER = ("in_cluster", "oidc")
 

@@ -104,8 +104,13 @@ class TeleportFacet:
         return self.cluster.once(TOKENS, lambda: self.session().tokens(known))
 
     def kubernetes_type(self) -> str:
-        """Type of the Kubernetes join in the token; the guide's ``static_jwks`` where no admin tctl can read it."""
-        token = self.token() if self.session().has_admin else None
+        """Type of the Kubernetes join in the token: the guide's ``static_jwks`` where there is no such token.
+
+        Empty where no admin tctl can read it.
+        """
+        if not self.session().has_admin:
+            return ""
+        token = self.token()
         return token.kubernetes_type if isinstance(token, JoinToken) else "static_jwks"
 
     def join_evidence(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from facts.kubernetes.jwks import Jwks, Signature
 from facts.teleport.issuing import Grants, Identities
 from facts.teleport.join_tokens import JoinTokens
 from facts.teleport.resources import Bot, JoinToken
+from judge import conditions
 from judge.install import issuing
 from judge.install import join_tokens as judge_tokens
 from judge.install import teleport as judge
@@ -31,6 +32,7 @@ def published_jwks(install: Install) -> Jwks:
 
 @given("the JWKS that was extracted into the join token", target_fixture="token")
 def extracted_jwks(install: Install) -> JoinToken | Absent:
+    conditions.needs_the_kubernetes_join("INST-09", install.tbot.installed(), conditions.NO_JWKS)
     return install.teleport.token()
 
 
@@ -52,6 +54,7 @@ def extracted_jwks_is_complete(token: JoinToken | Absent, jwks: Jwks, conclude: 
 
 @given("the join token and its bot, as Teleport holds them", target_fixture="token_and_bot")
 def token_and_bot(install: Install) -> TokenAndBot:
+    conditions.needs_the_kubernetes_join("INST-10", install.tbot.installed())
     return install.teleport.token(), install.teleport.bot()
 
 

@@ -432,6 +432,18 @@ def test_another_join_method_needs_no_projected_token() -> None:
     holds(judged(make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
 
 
+@pytest.mark.parametrize("changes", [{"audience": "another"}, {"seconds": 3600}])
+def test_where_the_type_of_the_join_token_is_unknown_so_is_what_tbot_must_join_with(changes: dict[str, Any]) -> None:
+    other = make.tbot(volumes=make.tbot_volumes(**changes))
+    finding = configuration_is_sound(other, TRUST_DOMAIN, [make.pod()], EVIDENCE, "")
+    unknown(finding, "INST-13", "unless the join token is of type in_cluster")
+    assert "admin session" in finding.settle
+    violated(judged(other), "INST-13")
+    holds(configuration_is_sound(make.tbot(), TRUST_DOMAIN, [make.pod()], EVIDENCE, ""), "INST-13")
+    by_iam = make.tbot(config=make.tbot_config(join_method="iam"), volumes=make.tbot_volumes(**changes))
+    holds(configuration_is_sound(by_iam, TRUST_DOMAIN, [make.pod()], EVIDENCE, ""), "INST-13")
+
+
 def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
     usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
     evidence = ("ev-pods", "ev-token")

@@ -123,3 +123,9 @@ def test_the_grants_are_beside_what_every_service_selects() -> None:
     assert [role.name for role in found.roles if isinstance(role, Role)] == ["a", "b"]
     assert len(found.everything.identities) == 3
     assert [role.name for role in of_services(BY_LABELS).roles() if isinstance(role, Role)] == [Names().role]
+
+
+def test_the_type_of_the_join_token_is_known_to_an_admin_alone() -> None:
+    assert facet(Session(has_admin=False)).kubernetes_type() == ""
+    # There is no such token.
+    assert facet(Session(has_admin=True)).kubernetes_type() == "static_jwks"
