@@ -95,6 +95,25 @@ JOIN_NAME = _Text(identifies=True, joins=True)
 
 
 @dataclass(frozen=True, slots=True)
+class KnownNames(Mask):
+    """The name of a join token in a list of all of them: every name is hidden but those that are known already.
+
+    Attributes:
+        known: Names that stay, unless they are named secrets.
+    """
+
+    known: frozenset[str] = frozenset()
+
+    def _kept(self, value: Any, hiding: Hiding) -> Any:
+        if isinstance(value, Mapping | list | None):
+            return JOIN_NAME.kept(value, hiding)
+        return value if value in self.known and value not in hiding.named else hiding.whole(str(value))
+
+    def _merged(self, other: Mask) -> Mask | None:
+        return self if other == JOIN_NAME else None
+
+
+@dataclass(frozen=True, slots=True)
 class NamesIn(Mask):
     """Several names of objects in one text, with a separator between; they stay as a name does."""
 

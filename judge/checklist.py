@@ -21,12 +21,14 @@ from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import Bot, JoinToken, Ping, Role, WorkloadIdentity
+from facts.teleport.issuing import Grants
+from facts.teleport.resources import Bot, JoinToken, Ping, WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
 from judge.install.application import missing_pods, socket_volume_problems
+from judge.install.issuing import grant_problems, template_problems
 from judge.install.istio import (
     ADMIT_THE_POD,
     NO_WORKLOAD,
@@ -37,7 +39,7 @@ from judge.install.istio import (
     undecided_acceptance,
 )
 from judge.install.tbot import node_problems, where_ready
-from judge.install.teleport import absent_problem, role_problems, template_problems, token_problems
+from judge.install.teleport import token_problems
 
 
 def _item(
@@ -85,19 +87,18 @@ def token_created(
     )
 
 
-def role_created(guide: GuideAnswer, role: Role | Absent, identity: WorkloadIdentity | Absent) -> Finding:
-    """CHK-3: the role grants the identity."""
+def role_created(guide: GuideAnswer, grants: Grants) -> Finding:
+    """CHK-3: the bot's roles grant what tbot issues."""
     expected = "a role that grants the workload identity and nothing wider"
-    claim = _item("CHK-3", guide, expected, guide.asked, role, identity)
-    return claim.judged(role_problems(role, identity), "its labels and rules fit the identity")
+    claim = _item("CHK-3", guide, expected, guide.asked, grants, *grants.selected)
+    return claim.judged(grant_problems(grants), "its labels and rules fit the identity")
 
 
-def identity_created(guide: GuideAnswer, identity: WorkloadIdentity | Absent) -> Finding:
-    """CHK-4: the identity builds IDs in Istio's form."""
-    claim = _item("CHK-4", guide, "a workload identity that builds IDs in Istio's form", guide.asked, identity)
-    if isinstance(identity, Absent):
-        return claim.judged([absent_problem(identity)])
-    return claim.judged(template_problems(identity), identity.spiffe_id)
+def identity_created(guide: GuideAnswer, identities: Sequence[WorkloadIdentity | Absent]) -> Finding:
+    """CHK-4: each identity that tbot issues to the mesh builds IDs in Istio's form."""
+    claim = _item("CHK-4", guide, "a workload identity that builds IDs in Istio's form", guide.asked, *identities)
+    problems = [problem for identity in identities for problem in template_problems(identity)]
+    return claim.judged(problems, listed(i.spiffe_id for i in identities if isinstance(i, WorkloadIdentity)))
 
 
 def tbot_running(

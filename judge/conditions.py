@@ -11,12 +11,17 @@ from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Node
+from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_config import KUBERNETES
 from judge.findings import listed
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
 NO_GATEWAY_API = "the cluster does not have the Gateway API"
 NO_CLASS = "istiod serves no GatewayClass"
+NO_JWKS = "tbot does not join with a static JWKS"
+"""With in_cluster and oidc Teleport asks the cluster itself; there, and by any other method, the user extracts no JWKS."""
+OTHER_JOIN_METHOD = "tbot's join method is not kubernetes"
 
 
 def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[str]) -> None:
@@ -73,3 +78,19 @@ def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Ga
         where = listed([c.name for c in classes], "GatewayClasses")
         raise NotApplicable("TRF-05", NO_CLASS, where=where, evidence=evidence)
     return served
+
+
+def needs_the_kubernetes_join(requirement: str, tbot: Tbot, condition: str = OTHER_JOIN_METHOD) -> None:
+    """INST-09, INST-10 and CHK-2 are about the join method of the guide; by another one no service account is judged.
+
+    Args:
+        requirement: Id of the requirement.
+        tbot: The installed tbot.
+        condition: The condition of the catalogue for this requirement.
+
+    Raises:
+        NotApplicable: tbot's configuration has another join method.
+    """
+    if tbot.config.join_method != KUBERNETES:
+        where = f"ConfigMap {tbot.daemon_set.namespace}/{tbot.config_map}, join_method {tbot.config.join_method or 'token'}"
+        raise NotApplicable(requirement, condition, where=where, evidence=tbot.evidence)

@@ -18,6 +18,7 @@ from typing import IO
 from facts.document import plain
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
+from facts.masks import Mask
 from facts.recorder import Recorder
 from facts.redaction import ending
 from observe.limits import PIECE, too_large
@@ -56,6 +57,7 @@ class CommandResult:
         parser: Callable[..., object] | None = None,
         shown_as: str = "",
         named_secrets: Iterable[str] = (),
+        mask: Mask | None = None,
     ) -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
@@ -64,6 +66,7 @@ class CommandResult:
             parser: Parser of standard output; evidence with a parser holds standard output alone.
             shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
             named_secrets: Further values to hide.
+            mask: What to keep of standard output, where that is not what the parser was declared with.
         """
         body = self.stdout
         if self.stderr.strip() and not (parser and self.exit_code == 0):
@@ -76,6 +79,7 @@ class CommandResult:
             parser=parser if self.exit_code == 0 else None,
             exit_code=self.exit_code,
             named_secrets=named_secrets,
+            mask=mask if self.exit_code == 0 else None,
         )
 
     def recorded(
@@ -86,9 +90,10 @@ class CommandResult:
         parser: Callable[..., object] | None = None,
         shown_as: str = "",
         named_secrets: Iterable[str] = (),
+        mask: Mask | None = None,
     ) -> CommandResult:
         """Records the answer, see `as_evidence`. Returns it with the outputs as recorded, so that nothing else is judged."""
-        kept = self.as_evidence(subject, parser=parser, shown_as=shown_as, named_secrets=named_secrets)
+        kept = self.as_evidence(subject, parser=parser, shown_as=shown_as, named_secrets=named_secrets, mask=mask)
         stdout, stderr = kept.body, ""
         if STANDARD_ERROR in kept.body and self.stderr.strip() and not kept.parser:
             # The last one: what a container wrote to standard output may hold such a line as well.

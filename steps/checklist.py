@@ -8,6 +8,7 @@ from pytest_bdd import parsers, then, when
 
 from facts.guide import GuideAnswer
 from judge import checklist as judge
+from judge import conditions
 from observe.install import Install
 from steps.shared import Conclude
 
@@ -26,6 +27,7 @@ def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude)
 
 @then("the token must let this cluster's tbot join")
 def token_lets_tbot_join(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
+    conditions.needs_the_kubernetes_join("CHK-2", install.tbot.installed())
     token, bot, role = install.teleport.token(), install.teleport.bot(), install.teleport.role_name()
     account, jwks = install.tbot.installed().service_account, install.cluster.jwks()
     conclude(judge.token_created(guide, token, jwks, service_account=account, bot=bot, role=role))
@@ -33,12 +35,12 @@ def token_lets_tbot_join(guide: GuideAnswer, install: Install, conclude: Conclud
 
 @then("the role must grant the workload identity")
 def role_grants_the_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.role_created(guide, install.teleport.role(), install.teleport.workload_identity()))
+    conclude(judge.role_created(guide, install.teleport.grants()))
 
 
 @then("the workload identity must issue SPIFFE IDs in Istio's format")
 def identity_has_istios_format(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.identity_created(guide, install.teleport.workload_identity()))
+    conclude(judge.identity_created(guide, install.teleport.identities()))
 
 
 @then("a Ready tbot pod must run on every node that hosts injected pods")

@@ -1,4 +1,4 @@
-"""Rights: the API server's answer to one SelfSubjectAccessReview, and its words when it denies a request."""
+"""Rights: the API server's answer to an access review, and its words when it denies a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facts.masks import keeps
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A verb on a resource, and whether the identity in use has it.
+    """A verb on a resource, and whether an identity has it: the one in use, or the one that the review was about.
 
     Attributes:
         verb: ``get``, ``list``, ``create`` …
@@ -22,6 +22,8 @@ class Right:
         allowed: The API server's answer.
         evidence: Ids of the readings.
         namespace: The namespace in question; empty for the whole cluster.
+        reason: The API server's reason for its answer, which names the binding and the role where RBAC allows it; only of a
+            SubjectAccessReview, and empty where it gives none.
     """
 
     verb: str
@@ -29,6 +31,7 @@ class Right:
     allowed: bool
     evidence: tuple[str, ...]
     namespace: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource}{f' in {self.namespace}' if self.namespace else ''}"
@@ -75,6 +78,25 @@ def parse_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
     return Right(review.asked.verb, str(review.asked), review.allowed, evidence, review.asked.namespace)
 
 
+@dataclass(frozen=True, slots=True)
+class _OfSubject(Declared):
+    allowed: Annotated[bool, At("status.allowed")]
+    asked: Annotated[_Resource, At("spec.resourceAttributes")]
+    reason: Annotated[Text, At("status.reason")]
+
+
+@keeps(mask_of(_OfSubject))
+def parse_subject_review(document: Any, evidence: tuple[str, ...] = ()) -> Right:
+    """Reads the answer to a SubjectAccessReview about a resource.
+
+    Raises:
+        CouldNotTell: It is none.
+    """
+    review = read(_OfSubject, document, "SubjectAccessReview")
+    asked = review.asked
+    return Right(asked.verb, str(asked), review.allowed, evidence, asked.namespace, review.reason)
+
+
 _DENIED = re.compile(
     r'User "(?:[^"\\]|\\.)*" cannot (?P<verb>[a-z]+) '
     r'(?:resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]+)")?'
@@ -94,6 +116,12 @@ def denied_right(words: str) -> Right | None:
         return None
     named = found["path"] or resource_name(found["resource"], found["group"])
     return Right(found["verb"], named, allowed=False, evidence=(), namespace=found["namespace"] or "")
+
+
+def service_account_user(namespace: str, name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the user that a service account is for the API server, and the groups of that user."""
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+    return f"system:serviceaccount:{namespace}:{name}", groups
 
 
 def resource_name(resource: str, group: str) -> str:

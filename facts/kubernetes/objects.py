@@ -13,7 +13,18 @@ from pydantic import Field
 
 from facts.declared import At, Declared, Flag, Given, InProse, ListOf, Many, Read, Text, Words, mask_of, read
 from facts.evidence import ObjectRef
-from facts.kubernetes.pod_spec import PROXY, Annotations, Container, ContainerStatus, Labels, Spec, Volume
+from facts.kubernetes.pod_spec import (
+    ISTIOS_SOCKET,
+    PROXY,
+    SOCKET_FILE,
+    SOCKET_VOLUME,
+    Annotations,
+    Container,
+    ContainerStatus,
+    Labels,
+    Spec,
+    Volume,
+)
 from facts.masks import KEY, KEYS, LEAF, Fields, Items, Mask, keeps
 
 
@@ -121,6 +132,14 @@ class Pod(Declared):
     def is_waypoint(self) -> bool:
         """It is a waypoint: a gateway for workloads in ambient mode."""
         return self.proxy is not None and self.proxy.is_waypoint
+
+    @property
+    def socket_on_node(self) -> str:
+        """Path on the node of the socket that its proxy looks for; empty unless it mounts a directory of the node there."""
+        volume = self.spec.volume(SOCKET_VOLUME)
+        if self.proxy is None or volume is None or volume.source != "hostPath":
+            return ""
+        return f"{volume.path.rstrip('/')}/{self.proxy.variable(SOCKET_FILE) or ISTIOS_SOCKET}"
 
     @property
     def has_ended(self) -> bool:

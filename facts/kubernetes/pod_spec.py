@@ -30,6 +30,9 @@ ROOT = 0
 ENTERING = frozenset({"ALL", "SYS_ADMIN", "SYS_PTRACE"})
 """Capabilities with which a root that sees the node's processes reaches the node's file system through them."""
 
+SOCKET_FILE, ISTIOS_SOCKET = "WORKLOAD_IDENTITY_SOCKET_FILE", "socket"
+"""Environment variable with the file name of that socket, and the name where it is not set."""
+
 TEMPLATES = "inject.istio.io/templates"
 """Annotation that names the injection templates of a pod."""
 INJECT = "sidecar.istio.io/inject"
@@ -46,6 +49,7 @@ REDIRECTION_FLAGS = ("-m", "-b", "-d")
 
 NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "KUBERNETES_TOKEN_PATH"
 """Environment variables of tbot that are judged."""
+JUDGED_VARIABLES = (NODE_NAME, CONFIG_PATH, TOKEN_PATH, SOCKET_FILE)
 
 Labels = Annotated[TextMap, OPEN]
 """Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
@@ -184,7 +188,7 @@ def _judged_variables(listed: Any) -> Any:
     if not isinstance(listed, list):
         return listed
     variables = [each for each in listed if isinstance(each, Mapping)]
-    judged = [each for each in variables if each.get("name") in (NODE_NAME, CONFIG_PATH, TOKEN_PATH)]
+    judged = [each for each in variables if each.get("name") in JUDGED_VARIABLES]
     names = {referred(str(each.get("value", ""))) for each in judged}
     # One that another refers to may hold anything, and is judged by its source alone.
     sources = [{**each, "value": ""} for each in variables if each.get("name") in names and each not in judged]

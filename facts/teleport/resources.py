@@ -101,7 +101,13 @@ class NoSession:
 
 
 @dataclass(frozen=True, slots=True)
-class _KubernetesRule(Declared):
+class KubernetesRule(Declared):
+    """A rule of a token of method kubernetes.
+
+    Attributes:
+        service_account: As ``namespace:name``.
+    """
+
     service_account: Text
 
 
@@ -140,7 +146,7 @@ class JoinToken(Declared):
     allow: Annotated[
         Many[str],
         At("spec.kubernetes.allow"),
-        Read(ListOf[_KubernetesRule], lambda rules: tuple(rule.service_account for rule in rules)),
+        Read(ListOf[KubernetesRule], lambda rules: tuple(rule.service_account for rule in rules)),
     ]
     jwks_text: Annotated[Text, At("spec.kubernetes.static_jwks.jwks")]
     evidence: tuple[str, ...] = ()
@@ -156,9 +162,9 @@ class RoleRule(Declared):
 
 
 _ISSUES = ("workload_identity_labels", "workload_identity_labels_expression")
-# What opens access is selected by labels or is impersonation. Teleport itself fills in other fields, such as namespaces and
-# kubernetes_resources, which give nothing without them.
-_OPENS = re.compile(r"_labels(_expression)?$|^impersonate$")
+# What opens access is selected by labels, is impersonation, or is a rule of the older SPIFFE service. Teleport itself fills
+# in other fields, such as namespaces and kubernetes_resources, which give nothing without them.
+_OPENS = re.compile(r"_labels(_expression)?$|^(impersonate|spiffe)$")
 
 
 def _other_access(allow: Mapping[str, Any]) -> tuple[str, ...]:
@@ -261,6 +267,19 @@ class WorkloadIdentity(Declared):
     maximum_ttl: Annotated[float | None, Field(default=None), At("spec.spiffe.x509.maximum_ttl"), Read(str, _seconds)]
     evidence: tuple[str, ...] = ()
     scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadIdentities:
+    """All workload_identity resources.
+
+    Attributes:
+        identities: In Teleport's order.
+        evidence: Ids of the readings.
+    """
+
+    identities: tuple[WorkloadIdentity, ...]
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,13 +452,14 @@ def parse_workload_identity(document: Any, evidence: tuple[str, ...] = ()) -> Wo
 
 
 @keeps(_resource(WorkloadIdentity))
-def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> tuple[WorkloadIdentity, ...]:
+def parse_workload_identities(document: Any, evidence: tuple[str, ...] = ()) -> WorkloadIdentities:
     """Reads all workload_identity resources of ``tctl get workload_identity --format=json``.
 
     Raises:
         CouldNotTell: One of them is damaged.
     """
-    return tuple(parse_workload_identity(entry, evidence) for entry in _list(document, "workload_identity"))
+    listed = _list(document, "workload_identity")
+    return WorkloadIdentities(tuple(parse_workload_identity(entry, evidence) for entry in listed), evidence)
 
 
 @keeps(_resource(Bot))

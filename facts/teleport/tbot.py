@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 
 from facts.document import when
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH, Container, ProjectedToken, Volume, referred
+from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH, Container, ProjectedToken, referred
 from facts.kubernetes.workloads import DaemonSet
-from facts.teleport.tbot_config import TbotConfig
+from facts.teleport.tbot_config import TbotConfig, WorkloadApi
 
 KUBELET_PORT = 10250
+
+TO_READ_PODS, TO_DO_ALL, TO_POST = ("get", "nodes/pods"), ("get", "nodes/proxy"), ("create", "nodes/proxy")
+KUBELET_RIGHTS = (TO_READ_PODS, TO_DO_ALL, TO_POST)
+"""Rights at the kubelet as verb and resource: to list its pods, which is all that attestation needs; and to use its whole
+interface, which for either verb includes running commands in every pod of the node. Source: Kubernetes, kubelet
+authorization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,29 @@ class KubeletAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSocket:
+    """A unix socket of tbot in a directory of the node.
+
+    Attributes:
+        path: Its path on the node.
+        service: The service that listens on it.
+    """
+
+    path: str
+    service: WorkloadApi
+
+    @property
+    def directory(self) -> str:
+        """Path of its directory on the node."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def attests(self) -> bool:
+        """Its service asks the kubelet which pod is calling."""
+        return self.service.kubernetes is not None and self.service.kubernetes.enabled
+
+
+@dataclass(frozen=True, slots=True)
 class Tbot:
     """tbot as it is installed.
 
@@ -43,6 +72,8 @@ class Tbot:
         config_changed_at: RFC 3339 time of the last change of that ConfigMap's texts; empty where it is not known.
         join_secret: Name of the join token where it is a secret, to ask tctl for it; no judgment sees it, and `config` has a
             mark in its place.
+        looked_for: Paths on the node of the sockets that the proxies of the mesh look for. They tell the service that the
+            mesh uses from others.
     """
 
     daemon_set: DaemonSet
@@ -53,6 +84,7 @@ class Tbot:
     evidence: tuple[str, ...]
     config_changed_at: str = ""
     join_secret: str = field(default="", repr=False)
+    looked_for: frozenset[str] = frozenset()
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node started before its configuration changed; tbot reads the file at its start."""
@@ -91,11 +123,12 @@ class Tbot:
     @property
     def kubelet_address(self) -> KubeletAddress:
         """The address at which it dials its kubelet; the node's, where its configuration names none."""
-        attestors = [s.kubernetes for s in self.config.services if s.kubernetes is not None]
+        own = [self.service] if self.service else []
+        attestor = next((s.kubernetes for s in (*own, *self.config.services) if s.kubernetes is not None), None)
         field = self.node_name.removeprefix("fieldRef:")
         return KubeletAddress(
             field=field if field in ("spec.nodeName", "status.hostIP") else "status.hostIP",
-            port=attestors[0].secure_port if attestors else KUBELET_PORT,
+            port=attestor.secure_port if attestor else KUBELET_PORT,
             host_network=self.host_network,
         )
 
@@ -122,19 +155,48 @@ class Tbot:
         return None
 
     @property
-    def socket_volume(self) -> Volume | None:
-        """The volume that holds the socket of the first workload-identity-api service."""
-        path = self.config.services[0].socket_path if self.config.services else ""
+    def sockets(self) -> tuple[NodeSocket, ...]:
+        """The sockets of its services that are in a directory of the node, in the order of the configuration."""
+        found = ((self._on_node(service.socket_path), service) for service in self.config.services)
+        return tuple(NodeSocket(path, service) for path, service in found if path)
+
+    def _on_node(self, path: str) -> str:
+        """Path on the node of a path in its container; empty where that is on no hostPath volume."""
         mounts = [m for m in self.container.mounts if path.startswith(m.path.rstrip("/") + "/")]
         if not mounts:
-            return None
-        return self.daemon_set.template.spec.volume(max(mounts, key=lambda m: len(m.path)).name)
+            return ""
+        mount = max(mounts, key=lambda m: len(m.path))
+        volume = self.daemon_set.template.spec.volume(mount.name)
+        if volume is None or volume.source != "hostPath":
+            return ""
+        return volume.path.rstrip("/") + path.removeprefix(mount.path.rstrip("/"))
+
+    @property
+    def socket(self) -> NodeSocket | None:
+        """The socket that the mesh uses: one that proxies look for, else one in the same directory, else the first."""
+        directories = {path.rpartition("/")[0] for path in self.looked_for}
+        ranked = sorted(self.sockets, key=lambda s: (s.path not in self.looked_for, s.directory not in directories))
+        return next(iter(ranked), None)
+
+    @property
+    def sockets_in_reach(self) -> tuple[NodeSocket, ...]:
+        """The sockets that a pod of the mesh can open: in a directory that it mounts for its socket, or below."""
+        own = self.socket
+        directories = {path.rpartition("/")[0] for path in self.looked_for} | ({own.directory} if own else set())
+        return tuple(s for s in self.sockets if any(s.path.startswith(f"{directory}/") for directory in directories))
+
+    @property
+    def service(self) -> WorkloadApi | None:
+        """The service of that socket; the first one where none is in a directory of the node, None where there is none."""
+        return self.socket.service if self.socket else next(iter(self.config.services), None)
+
+    @property
+    def services_of_mesh(self) -> tuple[WorkloadApi, ...]:
+        """The services whose sockets proxies look for; where there is none, `service` alone."""
+        found = tuple(s.service for s in self.sockets if s.path in self.looked_for)
+        return found or ((self.service,) if self.service else ())
 
     @property
     def socket_on_node(self) -> str:
-        """Path on the node of that socket, empty when its volume is no hostPath."""
-        volume = self.socket_volume
-        if volume is None or volume.source != "hostPath":
-            return ""
-        mount = next(m for m in self.container.mounts if m.name == volume.name)
-        return volume.path.rstrip("/") + self.config.services[0].socket_path.removeprefix(mount.path.rstrip("/"))
+        """Path on the node of that socket; empty where no service has one there."""
+        return self.socket.path if self.socket else ""

@@ -31,6 +31,8 @@ _METHOD = re.compile(r"""\bjoin_method["']?\s*:\s*["']?([\w-]+)""")
 _TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*(?:[&!]\S{0,64}\s+){0,4}(?:[|>][-+0-9]{0,2}\s+)?["']?([^\s"',{}]+)""")
 """The value after its tag and anchor; that of a block begins on the next line."""
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")
+KUBERNETES = "kubernetes"
+"""The join method of the guide, the only one that judges the service account of tbot's pods."""
 BY_NAME_ALONE = ("", "token", "null", "~")
 """Join methods for which the name of the token is all that is needed; ``token`` is the default."""
 
@@ -95,10 +97,21 @@ class KubernetesAttestor(Declared):
     Attributes:
         enabled: Default false.
         secure_port: Default 10250.
+        read_only_port: Port without authentication; 0 where tbot uses the secure one.
+        anonymous: tbot sends no token.
+        token_path: File with a token of its own choice; empty for that of its service account.
     """
 
     enabled: Flag
     secure_port: Annotated[int, Field(default=10250), At("kubelet.secure_port")]
+    read_only_port: Annotated[int, Field(default=0), At("kubelet.read_only_port")] = 0
+    anonymous: Annotated[Flag, At("kubelet.anonymous")] = False
+    token_path: Annotated[Text, At("kubelet.token_path")] = ""
+
+    @property
+    def asks_as_service_account(self) -> bool:
+        """The kubelet decides by the rights of the service account of tbot's pods."""
+        return not (self.read_only_port or self.anonymous or self.token_path)
 
 
 def _attestor(kubernetes: Mapping[str, Any]) -> KubernetesAttestor | None:
@@ -175,6 +188,23 @@ class _Service(Declared):
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSelector(Declared):
+    """The selector of a service that issues workload identities in another way, such as into files.
+
+    Attributes:
+        name: Name of the workload_identity.
+        labels: Or labels of it: for each key the values that match.
+    """
+
+    name: Annotated[Text, At("selector.name")]
+    labels: Annotated[Selector, At("selector.labels")]
+
+
+def _issues_otherwise(service: Mapping[str, Any]) -> bool:
+    return part(_Service, service).type.startswith("workload-identity-") and not _is_workload_api(service)
+
+
 def _is_workload_api(service: Mapping[str, Any]) -> bool:
     return part(_Service, service).type == "workload-identity-api"
 
@@ -195,6 +225,7 @@ class TbotConfig(Declared):
         own_lifetimes: Those of ``credential_ttl`` and ``renewal_interval`` that the file has for all of tbot.
         scoped: tbot expects its bot to belong to a scope.
         evidence: Ids of the readings.
+        other_selectors: Selectors of services of other types that issue workload identities.
     """
 
     version: Text
@@ -210,6 +241,9 @@ class TbotConfig(Declared):
     own_lifetimes: tuple[str, ...]
     scoped: Flag
     evidence: tuple[str, ...] = ()
+    other_selectors: Annotated[
+        tuple[OtherSelector, ...], Field(default=()), At("services", "outputs"), Only(OtherSelector, _issues_otherwise)
+    ] = ()
 
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:

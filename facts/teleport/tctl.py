@@ -16,7 +16,8 @@ _ERROR = re.compile(r"^ERROR: .*(?:\n\t.*){0,50}", re.MULTILINE)
 _ABSENT = re.compile(r"(?:not found|doesn't exist|does not exist)$")
 # The name of a token is a secret, so Teleport hides all but its end.
 _MASKED = re.compile(r"\(\*+([^(]*)\)")
-_NOT_CREATED = re.compile(r"already exists|already registered|access denied")
+_DENIED = "access denied"
+_NOT_CREATED = re.compile(rf"already exists|already registered|{_DENIED}")
 _WANTS_MFA = re.compile(r"\bMFA\b|multi-?factor|webauthn", re.IGNORECASE)
 _SESSION_ENDED = re.compile(r"expired|not logged in|credentials|certificate has|re-?login", re.IGNORECASE)
 
@@ -51,6 +52,11 @@ def says_absent(said: str, name: str) -> bool:
 def says_not_created(said: str) -> bool:
     """Tell whether an error says that tctl certainly did not create a resource: it exists, or tctl may not."""
     return any(_NOT_CREATED.search(layer) for layer in layers(said))
+
+
+def says_denied(said: str) -> bool:
+    """Tell whether an error says that the session's roles do not allow the command."""
+    return any(_DENIED in layer for layer in layers(said))
 
 
 def says_session_ended(said: str) -> bool:

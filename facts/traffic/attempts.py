@@ -34,6 +34,8 @@ class OutsideProbe:
         leaf: The certificate it was given; None if it was given none.
         outcome: The end of its stream.
         evidence: Ids of the readings.
+        further_socket: Path on the node of the socket where that is not the mesh's own but another one that pods of the mesh
+            can open.
     """
 
     node: str
@@ -42,6 +44,7 @@ class OutsideProbe:
     leaf: Certificate | None
     outcome: AttemptOutcome
     evidence: tuple[str, ...]
+    further_socket: str = ""
 
     @property
     def is_outside(self) -> bool:

@@ -25,14 +25,24 @@ Feature: Teleport's resources match this cluster, tbot and its workloads
     And the token must hold every key that the cluster publishes
     And the token's bot must exist and have the role
 
+  @requirement:INST-17 @safety:read-only
+  Scenario: No other join token lets in as tbot's bot
+    Whoever joins as the bot gets the same identities as tbot. The report shows no name of another token, because a name may be
+    all that it takes to join.
+
+    Given all join tokens of Teleport
+    Then no other join token must let in as the bot, and tbot's own must not expire soon
+
   @requirement:INST-11 @safety:read-only
-  Scenario: The bot's role grants the workload identity and nothing more
-    Given the bot's role and the workload identity, as Teleport holds them
-    Then the role must match exactly the labels of the workload identity
-    And the role must allow listing and reading workload identities and nothing else
-    And the bot must have no other role
+  Scenario: The bot's roles grant what tbot issues and nothing more
+    A role that selects by a label also selects every other workload identity with that label.
+
+    Given the bot's roles and all workload identities, as Teleport holds them
+    Then the roles must select exactly the workload identities that tbot issues
+    And the roles must allow listing and reading workload identities and nothing else
+    And the bot must have no role that grants none of these
 
   @requirement:INST-12 @safety:read-only
-  Scenario: The workload identity issues SPIFFE IDs in Istio's format
-    Given the bot's role and the workload identity, as Teleport holds them
-    Then the SPIFFE ID template must be "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}"
+  Scenario: The workload identities issue SPIFFE IDs in Istio's format
+    Given the workload identities that tbot issues to the mesh
+    Then each SPIFFE ID template must be "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}"

@@ -25,3 +25,12 @@ Feature: tbot serves identities on every node
     Given tbot's DaemonSet, its pods and its configuration
     And tbot's version, as its bot instances report it
     Then no component must have a version with a known identity defect
+
+  @requirement:INST-18 @safety:read-only
+  Scenario: tbot's rights at the kubelet are what attestation needs
+    With nodes/proxy, anyone who has tbot's token can run commands in every pod of every node. Kubelets of Kubernetes 1.33 and
+    later list their pods for nodes/pods.
+
+    Given tbot's DaemonSet, its pods and its configuration
+    And the API server's answers about the rights of tbot's service account at the kubelet
+    Then the service account must be able to list a kubelet's pods, and to do nothing else there

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.finding import Finding, Problem
@@ -22,7 +21,8 @@ from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import BACKDATED, DEFAULT_MAXIMUM_TTL, WorkloadIdentity
+from facts.teleport.issuing import Issuing
+from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbot
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import each_of, of_proxies
@@ -212,35 +212,36 @@ class Lifetime:
     evidence: tuple[str, ...]
 
 
-def effective_lifetime(tbot: Tbot, identity: WorkloadIdentity | Absent | None) -> Lifetime:
+def effective_lifetime(tbot: Tbot, issuing: Sequence[Issuing]) -> Lifetime:
     """The lesser of what tbot asks for and what the workload identity allows, plus the time by which Teleport backdates.
+
+    Of several services, and of several workload identities of one, those that allow the most.
 
     Args:
         tbot: tbot as it is installed.
-        identity: The workload identity; None where the suite could not ask Teleport for it.
+        issuing: Its services that issue to the mesh.
 
     Raises:
         CouldNotTell: tbot has no service that issues.
     """
-    if not tbot.config.services:
+    if not issuing:
         raise CouldNotTell(
             expected="a service of type workload-identity-api, whose credential_ttl limits each certificate",
             seen="no such service",
             where=f"ConfigMap {tbot.config_map}",
             remedy="configure the service; see INST-13",
         )
-    asked = tbot.config.services[0].credential_ttl
-    said = f"tbot asks for {asked:.0f} s"
-    evidence = tbot.evidence
-    if isinstance(identity, WorkloadIdentity):
-        allowed = identity.maximum_ttl or DEFAULT_MAXIMUM_TTL
-        said += f", the workload identity allows {allowed:.0f} s"
-        asked = min(asked, allowed)
-        evidence += identity.evidence
-    else:
-        said += ", the limit of the workload identity is not known"
+    seconds, said = max(map(_longest_of, issuing))
     said += f", Teleport backdates {BACKDATED.total_seconds():.0f} s"
-    return Lifetime(timedelta(seconds=asked) + BACKDATED, said, evidence)
+    return Lifetime(timedelta(seconds=seconds) + BACKDATED, said, readings(tbot, *issuing))
+
+
+def _longest_of(issuing: Issuing) -> tuple[float, str]:
+    """Seconds that a certificate of a service may live, and the settings that it follows from."""
+    asked, allowed = issuing.service.credential_ttl, issuing.longest_allowed
+    if allowed is None:
+        return asked, f"tbot asks for {asked:.0f} s, the limit of the workload identity is not known"
+    return min(asked, allowed), f"tbot asks for {asked:.0f} s, the workload identity allows {allowed:.0f} s"
 
 
 # --- the requirements ------------------------------------------------------------------------------------------------

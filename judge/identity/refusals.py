@@ -14,15 +14,17 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_config import KUBERNETES
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
+from judge.conditions import OTHER_JOIN_METHOD
 from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, problem
 from judge.identity.proxies import own_identity_problems
 from judge.install.probes import held_on, on_node
 from judge.install.tbot import probe_problems
 
 NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
-OTHER_JOIN_METHOD = "tbot's join method is not kubernetes"
+_OPEN = "socket-without-attestor"
 """Conditions of the catalogue."""
 
 
@@ -34,15 +36,21 @@ def outside_is_refused(
 ) -> Finding:
     """NEG-02: on each node tbot refuses a process outside of any pod for that, and gives a process in a pod its identity.
 
+    Every further socket that pods of the mesh can open must refuse the process outside as well, whatever it is for.
+
     Args:
-        outside: Answers to processes outside of any pod, one for each node.
-        beside: Answers to probes in pods, from the same sockets at the same time.
+        outside: Answers to processes outside of any pod, one for each node and socket.
+        beside: Answers to probes in pods, from the mesh's own sockets at the same time.
         bundle: Teleport's authorities.
     """
     expected = "tbot to refuse a process outside of any pod for that, and to give a process in a pod its identity"
     claim = Claim("NEG-02", expected, f"sockets of {listed(p.node for p in beside)}", readings(*outside, *beside, bundle))
     entered = [p for p in outside if isinstance(p, OutsideProbe)]
-    problems = [on_node(p, f"tbot gave a process outside of any pod {p.leaf}") for p in entered if p.leaf is not None]
+    problems = [
+        on_node(p, f"tbot gave a process outside of any pod {p.leaf}{_at(p)}", _OPEN if p.further_socket else "")
+        for p in entered
+        if p.leaf is not None
+    ]
     unattested = [p for p in beside if isinstance(p, SdsProbe) and p.leaf is None and reason_of(p.reason) is Because.NO_POD]
     problems += [
         on_node(p, f"tbot refuses a process in a pod as if it were outside: it attests no caller ({p.reason})")
@@ -56,15 +64,22 @@ def outside_is_refused(
     unclear += [each for p in beside if p not in unattested for each in _why_beside_proves_nothing(p, bundle)]
     if not (problems or unclear or entered):
         unclear.append(claim.problem("no node hosts an injected pod"))
-    held = confirmed_of([held_on(p, str(p.outcome)) for p in entered], problems)
+    held = confirmed_of([held_on(p, f"{p.outcome}{_at(p)}") for p in entered], problems)
     return claim.judged(problems, held=held, unclear=unclear, settle=LOOK_FIRST)
+
+
+def _at(probe: OutsideProbe) -> str:
+    return f" at its further socket {probe.further_socket}" if probe.further_socket else ""
 
 
 def _why_outside_proves_nothing(probe: OutsideProbe) -> list[Problem]:
     if not probe.is_outside:
         return [on_node(probe, f"the process did not leave its pod: its cgroup root is {probe.cgroup_root}")]
-    if probe.outcome.kind is not AttemptEnd.SDS or probe.outcome.because not in (Because.NO_POD, Because.NO_RULE):
-        return [on_node(probe, f"tbot did not refuse the process for being outside of any pod: {probe.outcome}")]
+    # What a further socket would give to which pod is not known, so any refusal of it counts.
+    for_that = probe.further_socket or probe.outcome.because in (Because.NO_POD, Because.NO_RULE)
+    if probe.leaf is None and not (probe.outcome.kind is AttemptEnd.SDS and for_that):
+        said = f"tbot did not refuse the process for being outside of any pod{_at(probe)}: {probe.outcome}"
+        return [on_node(probe, said)]
     return []
 
 
@@ -141,7 +156,7 @@ def cannot_join(attempt: JoinAttempt | NotRun, tbot: Tbot) -> Finding:
         attempt.service_account if isinstance(attempt, JoinAttempt) else attempt.what
     )
     claim = Claim("NEG-06", expected, f"join token {tbot.config.token}", readings(attempt, tbot))
-    if tbot.config.join_method != "kubernetes":
+    if tbot.config.join_method != KUBERNETES:
         return claim.not_applicable(OTHER_JOIN_METHOD)
     if isinstance(attempt, NotRun):
         return claim.judged(unclear=[_did_not_run(attempt)], settle=LOOK_FIRST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from facts.document import Absent, when
@@ -18,8 +18,8 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import Bot, BotInstance
-from facts.teleport.tbot import Tbot
-from facts.teleport.tbot_config import LIFETIMES, TbotConfig
+from facts.teleport.tbot import NodeSocket, Tbot
+from facts.teleport.tbot_config import KUBERNETES, LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
@@ -116,6 +116,7 @@ def configuration_problems(
         tbot: The installed tbot.
         cluster_name: Teleport's cluster name.
         kubernetes_type: Type of the join token; with ``in_cluster`` Teleport accepts the pod's usual token, of any lifetime.
+            Empty where it is not known: then the token that tbot joins with is left out.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
         bot: Its bot; None without an admin session.
     """
@@ -136,9 +137,14 @@ def configuration_problems(
         belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
         said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
         found.append(Problem(_config_map(tbot), said, "tbot-scope-differs", readings(tbot, bot)))
-    if not config.services:
+    service = tbot.service
+    if service is None:
         return [*found, setting("it has no service of type workload-identity-api, so that there is no socket")]
-    service = config.services[0]
+    found += [
+        setting(_opened_to_all(socket), "socket-without-attestor")
+        for socket in tbot.sockets_in_reach
+        if socket.service is not service and not socket.attests
+    ]
     if service.kubernetes is None or not service.kubernetes.enabled:
         said = "attestors.kubernetes is not enabled, so that every workload.kubernetes.* in a template is unset"
         misspelt = any("attestor" in key for key in config.unknown_keys)
@@ -154,14 +160,21 @@ def configuration_problems(
     elif not tbot.socket_on_node:
         found.append(specified(f"{service.socket_path} is on no hostPath volume, so that no pod can reach it"))
     else:
-        directory = tbot.socket_on_node.rpartition("/")[0]
-        others = [d for d in socket_directories if d.rstrip("/") != directory]
+        directories = {socket.directory for socket in tbot.sockets}
+        others = [d for d in socket_directories if d.rstrip("/") not in directories]
         if others:
-            said = f"tbot listens in {directory} on the node, injected pods mount {listed(others)}"
+            said = f"tbot listens in {listed(directories)} on the node, injected pods mount {listed(others)}"
             found.append(specified(said, "socket-path-differs"))
-    if kubernetes_type != "in_cluster":
-        found += [specified(said, cause) for said, cause in _token_file_problems(tbot, cluster_name)]
+    if kubernetes_type not in ("in_cluster", ""):
+        found += token_file_problems(tbot, cluster_name)
     return found
+
+
+def _opened_to_all(socket: NodeSocket) -> str:
+    return (
+        f"its service at {socket.path}, which pods of the mesh can open, has no attestors.kubernetes: it tells no caller"
+        " from another, and gives an identity without variables to every one"
+    )
 
 
 def _refusals(config: TbotConfig) -> list[str]:
@@ -199,10 +212,16 @@ def _node_name_problems(tbot: Tbot) -> list[str]:
     return [f"TELEPORT_NODE_NAME is {name}, not the name or address of the node that the pod runs on"]
 
 
-def _token_file_problems(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
-    token = tbot.join_token_file
-    if tbot.config.join_method != "kubernetes":
+def token_file_problems(tbot: Tbot, cluster_name: str) -> list[Problem]:
+    """Problems of the service-account token that tbot joins with, unless the join token is of type ``in_cluster``."""
+    if tbot.config.join_method != KUBERNETES:
         return []
+    found = _reasons_to_refuse(tbot, cluster_name)
+    return [Problem(tbot.daemon_set.ref, said, cause, tbot.evidence) for said, cause in found]
+
+
+def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
+    token = tbot.join_token_file
     if token is None:
         said = "tbot does not join with a projected service-account token, and Teleport refuses unbound tokens"
         return [(said, "token-lifetime-too-long")]
@@ -232,11 +251,16 @@ def configuration_is_sound(
     where = f"{tbot.daemon_set.ref} and {_config_map(tbot)}"
     said = "scoped is true; whether its bot belongs to a scope is unknown"
     unclear = [Problem(_config_map(tbot), said, evidence=tbot.evidence)] if tbot.config.scoped and bot is None else []
+    if not kubernetes_type:
+        unclear += [
+            replace(each, said=f"{each.said}, unless the join token is of type in_cluster", cause="")
+            for each in token_file_problems(tbot, cluster_name)
+        ]
     return Claim("INST-13", expected, where, (*readings(tbot, bot), *evidence)).judged(
         configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
-        settle="supply an admin session, so that the suite can read the bot",
+        settle="supply an admin session, so that the suite can read the join token and the bot",
     )
 
 

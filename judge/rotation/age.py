@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from facts.evidence import ObjectRef, Shown, readings
 from facts.finding import Finding, Problem
+from facts.kubernetes.objects import Pod
 from facts.measure import Measure
 from facts.proxies.envoy import STREAMS
 from facts.proxies.identity import Fleet, ProxyIdentity
@@ -18,6 +19,7 @@ from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
 from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_config import WorkloadApi
 from judge.causes import causes_of_release
 from judge.findings import Claim, problem
 from judge.fleet import how_to_read, not_read
@@ -65,19 +67,54 @@ class RenewalPace:
         return self.lives - self.renewal
 
 
-def pace_of(proxy: ProxyIdentity, leaf: Certificate, tbot: Tbot) -> RenewalPace:
-    """The pace of a proxy's certificate, by the settings of the service that its socket belongs to.
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """tbot, and the pods whose proxies it supplies.
 
-    Where tbot has several services and none of them has that socket, half of the certificate's life.
+    Attributes:
+        tbot: The installed tbot.
+        pods: The pods by uid.
     """
-    lives = leaf.not_after - issued(leaf)
-    services = tbot.config.services
-    name = proxy.socket_path.rpartition("/")[2]
-    own = [s for s in services if s.socket_path.rpartition("/")[2] == name] or (services if len(services) == 1 else ())
-    if own:
-        renewal, asked = timedelta(seconds=own[0].renewal_interval), timedelta(seconds=own[0].credential_ttl)
+
+    tbot: Tbot
+    pods: Mapping[str, Pod]
+
+    @classmethod
+    def of(cls, sidecars: ObservedProxies, tbot: Tbot) -> Supply:
+        """The supply of the sidecars under judgement."""
+        return cls(tbot, {pod.uid: pod for pod in sidecars.pods})
+
+    def service_of(self, proxy: ProxyIdentity) -> WorkloadApi | None:
+        """The service whose socket a proxy asks: tbot's only one, or that at the proxy's path on the node.
+
+        None where tbot has several, and none of them is there; a CSI volume, for one, does not show the path.
+        """
+        services = self.tbot.config.services
+        if len(services) == 1:
+            return services[0]
+        pod = self.pods.get(proxy.pod.uid)
+        path = f"{pod.socket_on_node.rpartition('/')[0]}/{proxy.socket_path.rpartition('/')[2]}" if pod else ""
+        return next((socket.service for socket in self.tbot.sockets if socket.path == path), None)
+
+    def pace_of(self, proxy: ProxyIdentity, leaf: Certificate) -> RenewalPace:
+        """The pace of a proxy's certificate, by the settings of its service; without one, half of the certificate's life."""
+        lives = leaf.not_after - issued(leaf)
+        service = self.service_of(proxy)
+        if service is None:
+            return RenewalPace(lives, lives / 2, "the renewal interval is unknown, so half of the certificate's life counts")
+        renewal, asked = timedelta(seconds=service.renewal_interval), timedelta(seconds=service.credential_ttl)
         return RenewalPace(lives, renewal, f"tbot renews every {_seconds(renewal)}", asked - renewal < SKEW)
-    return RenewalPace(lives, lives / 2, "the renewal interval is unknown, so half of the certificate's life counts")
+
+    def aging(self, proxy: ProxyIdentity) -> AgingCertificate | None:
+        """The certificate of a proxy; None where it holds none."""
+        if proxy.leaf is None:
+            return None
+        older = self.tbot.runs_older_config(proxy.pod.node)
+        return AgingCertificate(proxy, proxy.leaf, self.pace_of(proxy, proxy.leaf), older)
+
+    def all_aging(self, proxies: Iterable[ProxyIdentity]) -> list[AgingCertificate]:
+        """The certificates of several proxies."""
+        return [held for proxy in proxies if (held := self.aging(proxy)) is not None]
 
 
 def issued(leaf: Certificate) -> datetime:
@@ -164,18 +201,6 @@ class AgingCertificate:
         return Reason(said, PUSHED_NOT_RENEWED if affected else "")
 
 
-def _aging(proxy: ProxyIdentity, tbot: Tbot) -> AgingCertificate | None:
-    return next(iter(_all_aging([proxy], tbot)), None)
-
-
-def _all_aging(proxies: Iterable[ProxyIdentity], tbot: Tbot) -> list[AgingCertificate]:
-    return [
-        AgingCertificate(proxy, proxy.leaf, pace_of(proxy, proxy.leaf, tbot), tbot.runs_older_config(proxy.pod.node))
-        for proxy in proxies
-        if proxy.leaf is not None
-    ]
-
-
 def _without(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
     return [without_certificate(proxy) for proxy in proxies if proxy.leaf is None]
 
@@ -195,25 +220,25 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | 
     claim = _claim("ROT-01", expected, sidecars, tbot, later)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
-    proxies = sidecars.fleet.proxies
+    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
     again = {p.pod.uid: p for p in later.proxies} if later else {}
     if later and later.unread and not again:
         return claim.judged(unclear=not_read(later.unread), settle=how_to_read(later.unread))
 
     def told(proxy: ProxyIdentity) -> str:
-        return _told(proxy, tbot) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
+        return _told(proxy, supply) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
 
-    remains = [each.left for each in _all_aging((*proxies, *again.values()), tbot)]
+    remains = [each.left for each in supply.all_aging((*proxies, *again.values()))]
     return sidecars.judged(
         claim,
-        [each for proxy in proxies for each in _renewal_problems(proxy, again.get(proxy.pod.uid, proxy), tbot)],
+        [each for proxy in proxies for each in _renewal_problems(proxy, again.get(proxy.pod.uid, proxy), supply)],
         told,
         [Measure("shortest remaining life", min(remains).total_seconds(), "s")] if remains else [],
     )
 
 
-def _told(proxy: ProxyIdentity, tbot: Tbot) -> str:
-    held = _aging(proxy, tbot)
+def _told(proxy: ProxyIdentity, supply: Supply) -> str:
+    held = supply.aging(proxy)
     return f"{_seconds(held.age)} old, {_seconds(held.left)} left; {held.pace.said}" if held else "no certificate"
 
 
@@ -224,8 +249,8 @@ def _read_again(first: ProxyIdentity, second: ProxyIdentity | None) -> str:
     return f"read again after {_seconds(second.read_at - first.read_at)}: {'a new' if new else 'the same'} certificate"
 
 
-def _renewal_problems(first: ProxyIdentity, second: ProxyIdentity, tbot: Tbot) -> list[Problem]:
-    problems = _schedule_problems(first, tbot) or _schedule_problems(second, tbot)
+def _renewal_problems(first: ProxyIdentity, second: ProxyIdentity, supply: Supply) -> list[Problem]:
+    problems = _schedule_problems(first, supply) or _schedule_problems(second, supply)
     old, new = first.leaf, second.leaf
     if old and new and new.sha256 != old.sha256:
         if new.not_after <= old.not_after:
@@ -235,9 +260,9 @@ def _renewal_problems(first: ProxyIdentity, second: ProxyIdentity, tbot: Tbot) -
     return problems
 
 
-def _schedule_problems(proxy: ProxyIdentity, tbot: Tbot) -> list[Problem]:
+def _schedule_problems(proxy: ProxyIdentity, supply: Supply) -> list[Problem]:
     """A problem if a proxy's certificate was not, or will not be, renewed before its end."""
-    held = _aging(proxy, tbot)
+    held = supply.aging(proxy)
     if held is None:
         return [without_certificate(proxy)]
     pace = held.pace
@@ -272,8 +297,8 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
     claim = _claim("ROT-06", expected, sidecars, tbot)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
-    proxies = sidecars.fleet.proxies
-    aging = _all_aging(proxies, tbot)
+    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
+    aging = supply.all_aging(proxies)
     problems = _without(proxies)
     for held in aging:
         threshold = timedelta(seconds=warning) if warning else max(held.pace.left_at_renewal / 2, timedelta())
@@ -291,7 +316,7 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
     return sidecars.judged(
         claim,
         problems,
-        lambda p: _told(p, tbot),
+        lambda p: _told(p, supply),
         [] if shortest is None else [Measure("shortest remaining life", shortest, "s", at_least=warning or None)],
     )
 
@@ -301,7 +326,7 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
 
 def overdue(sidecars: ObservedProxies, tbot: Tbot) -> tuple[ProxyIdentity, ...]:
     """The proxies whose certificate is older than its renewal interval plus the margin."""
-    return tuple(held.proxy for held in _all_aging(sidecars.fleet.proxies, tbot) if held.is_overdue)
+    return tuple(held.proxy for held in Supply.of(sidecars, tbot).all_aging(sidecars.fleet.proxies) if held.is_overdue)
 
 
 def none_is_overdue(
@@ -319,8 +344,8 @@ def none_is_overdue(
     claim = _claim("ROT-07", expected, sidecars, tbot, *pushes.values(), *versions)
     if finding := _without_judgment(claim, sidecars, tbot):
         return finding
-    proxies = sidecars.fleet.proxies
-    aging = _all_aging(proxies, tbot)
+    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
+    aging = supply.all_aging(proxies)
     problems = _without(proxies)
     for held in (each for each in aging if each.is_overdue):
         pushed = pushes.get(held.proxy.pod.uid)
@@ -332,7 +357,7 @@ def none_is_overdue(
     return sidecars.judged(
         claim,
         problems,
-        lambda p: _told(p, tbot),
+        lambda p: _told(p, supply),
         [] if oldest is None else [Measure("oldest certificate", oldest, "s", at_most=at_most)],
     )
 

@@ -17,7 +17,7 @@ from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
 from facts.istio.services import Service, parse_service
 from facts.kubernetes import leases
-from facts.kubernetes.access import Right, parse_review
+from facts.kubernetes.access import Right, parse_review, parse_subject_review
 from facts.kubernetes.jwks import Jwks, parse_jwks
 from facts.kubernetes.leases import Lease
 from facts.kubernetes.objects import (
@@ -181,11 +181,7 @@ class Cluster:
             resource: Plural name, with a subresource behind a slash: ``pods/log``; or a path: ``/openid/v1/jwks``.
             namespace: The namespace to ask about; empty for all namespaces.
         """
-        plural, _slash, subresource = resource.partition("/")
-        attributes = {
-            "verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace,
-        }  # fmt: skip
-        asked: dict[str, object] = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
+        asked = _resource_attributes(verb, group, resource, namespace)
         if resource.startswith("/"):
             asked = {"nonResourceAttributes": {"verb": verb, "path": resource}}
         _status, reading = self.api.post(
@@ -195,6 +191,26 @@ class Cluster:
             parser=parse_review,
         )
         return parse_review(reading.document, (reading.evidence,))
+
+    def may(self, user: str, groups: Sequence[str], verb: str, resource: str) -> Right:
+        """Asks whether another identity has a right on a resource of the core group, in the whole cluster.
+
+        A SubjectAccessReview asks every authorizer of the API server, as the request itself would.
+
+        Args:
+            user: Name of the user, e.g. ``system:serviceaccount:NAMESPACE:NAME``.
+            groups: Groups that the user is in.
+            verb: ``get``, ``create`` …
+            resource: Plural name, with a subresource behind a slash: ``nodes/proxy``.
+        """
+        spec = {"user": user, "groups": [*groups], **_resource_attributes(verb, "", resource, "")}
+        _status, reading = self.api.post(
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec},
+            ObjectRef("SubjectAccessReview", f"{verb} {resource} as {user}"),
+            parser=parse_subject_review,
+        )
+        return parse_subject_review(reading.document, (reading.evidence,))
 
     def dry_run_pod(self, namespace: str, document: Mapping[str, object]) -> DryRun:
         """Asks the API server for a server-side dry run of a pod: injection, admission and validation; it creates nothing.
@@ -322,3 +338,12 @@ class Cluster:
         if reading.document is None:
             return Absent(ref, (reading.evidence,))
         return parse(reading.document, evidence=(reading.evidence,))
+
+
+def _resource_attributes(verb: str, group: str, resource: str, namespace: str) -> dict[str, object]:
+    """The question of an access review, as a part of its specification."""
+    plural, _slash, subresource = resource.partition("/")
+    attributes = {
+        "verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace,
+    }  # fmt: skip
+    return {"resourceAttributes": {key: value for key, value in attributes.items() if value}}

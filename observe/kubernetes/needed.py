@@ -98,7 +98,7 @@ CREATED_STREAMS: Minor = (1, 35)
 
 _CORE, _APPS, _BATCH = "", "apps", "batch"
 _NETWORKING, _SECURITY, _GATEWAY_API = "networking.istio.io", "security.istio.io", "gateway.networking.k8s.io"
-_COORDINATION = "coordination.k8s.io"
+_COORDINATION, _AUTHORIZATION = "coordination.k8s.io", "authorization.k8s.io"
 _GET, _LIST, _CREATE, _PATCH, _DELETE = "get", "list", "create", "patch", "delete"
 _SHORT_LIVED = frozenset({"rotation", "ca-rotation", "resilience"})
 _RESILIENCE = frozenset({"resilience"})
@@ -129,6 +129,13 @@ _READ_ONLY = (
     Needed(Role.READ_ONLY, (_GET,), _APPS, ("deployments",), "reads the desired number of pods", Where.APP),
     Needed(
         Role.READ_ONLY, (_CREATE,), _CORE, ("pods",), "submits pods as server-side dry-runs, which create nothing", Where.APP
+    ),
+    Needed(
+        Role.READ_ONLY,
+        (_CREATE,),
+        _AUTHORIZATION,
+        ("subjectaccessreviews",),
+        "asks what tbot's service account may do at the kubelet, which creates nothing (INST-18)",
     ),
     Needed(
         Role.READ_ONLY, (_GET,), _COORDINATION, ("leases",), "sees whether a disruptive run is under way", Where.KUBE_SYSTEM

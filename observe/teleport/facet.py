@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import Signature, parse_jwks, verify
 from facts.teleport.audit import AuditTrail
 from facts.teleport.bundle import TrustBundle
+from facts.teleport.issuing import Grants, Identities, Issuing, each_once, selected
+from facts.teleport.join_tokens import JoinTokens
 from facts.teleport.resources import (
     Bot,
     BotInstance,
@@ -19,9 +21,10 @@ from facts.teleport.resources import (
     NoSession,
     Ping,
     Role,
+    WorkloadIdentities,
     WorkloadIdentity,
-    selects,
 )
+from facts.teleport.tbot_config import WorkloadApi
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.audit import AuditEvents, read_trail
@@ -33,9 +36,10 @@ PING: Key[Ping] = Key("ping", lambda ping: ping.evidence)
 BUNDLE: Key[TrustBundle] = Key("bundle", lambda bundle: bundle.evidence)
 STATUS: Key[ClusterStatus | NoSession] = Key("status", lambda status: status.evidence)
 TOKEN: Key[JoinToken | Absent] = Key("token", lambda token: token.evidence, ("resources",))
+TOKENS: Key[JoinTokens] = Key("tokens", lambda tokens: tokens.evidence, ("resources",))
 BOT: Key[Bot | Absent] = Key("bot", lambda bot: bot.evidence)
-ROLE: Key[Role | Absent] = Key("role", lambda role: role.evidence)
-WORKLOAD_IDENTITY: Key[WorkloadIdentity | Absent] = Key("identity", lambda found: found.evidence, ("resources",))
+ROLES: Key[tuple[Role | Absent, ...]] = Key("roles", of_each)
+WORKLOAD_IDENTITIES: Key[WorkloadIdentities] = Key("identities", lambda found: found.evidence, ("resources",))
 BOT_INSTANCES: Key[tuple[BotInstance, ...]] = Key("bot_instances", of_each, ("tbot",))
 AUDIT_TRAIL: Key[AuditTrail] = Key("audit_trail", lambda trail: trail.evidence)
 
@@ -89,9 +93,24 @@ class TeleportFacet:
         tbot = self.tbot.installed()
         return tbot.join_secret or tbot.config.token or self.cluster.names.token
 
+    def tokens(self) -> JoinTokens:
+        """All join tokens of the Teleport cluster.
+
+        Raises:
+            NotGiven: There is no admin session, or it may not list tokens.
+        """
+        tbot = self.tbot.installed()
+        known = () if tbot.join_secret else (self.token_name(),)
+        return self.cluster.once(TOKENS, lambda: self.session().tokens(known))
+
     def kubernetes_type(self) -> str:
-        """Type of the Kubernetes join in the token; the guide's ``static_jwks`` where no admin tctl can read it."""
-        token = self.token() if self.session().has_admin else None
+        """Type of the Kubernetes join in the token: the guide's ``static_jwks`` where there is no such token.
+
+        Empty where no admin tctl can read it.
+        """
+        if not self.session().has_admin:
+            return ""
+        token = self.token()
         return token.kubernetes_type if isinstance(token, JoinToken) else "static_jwks"
 
     def join_evidence(self) -> tuple[str, ...]:
@@ -100,7 +119,7 @@ class TeleportFacet:
 
     def bot(self) -> Bot | Absent:
         """The bot that the join token names."""
-        name = self._bot_name()
+        name = self.bot_name()
         return self.cluster.once(BOT, lambda: self.session().bot(name))
 
     def known_bot(self) -> Bot | Absent | None:
@@ -111,14 +130,15 @@ class TeleportFacet:
         """Instances of tbot's bot; None without an admin tctl."""
         if not self.session().has_admin:
             return None
-        bot = self._bot_name()
+        bot = self.bot_name()
         found = self.cluster.once(BOT_INSTANCES, lambda: self.session().bot_instances())
         return tuple(i for i in found if i.bot_name == bot)
 
-    def role(self) -> Role | Absent:
-        """The bot's role."""
-        name = self.role_name()
-        return self.cluster.once(ROLE, lambda: self.session().role(name))
+    def roles(self) -> tuple[Role | Absent, ...]:
+        """The bot's roles; the guide's where it has none."""
+        bot = self.bot()
+        names = (*dict.fromkeys(bot.roles),) if isinstance(bot, Bot) and bot.roles else (self.role_name(),)
+        return self.cluster.once(ROLES, lambda: tuple(self.session().role(name) for name in names))
 
     def role_name(self) -> str:
         """Name of the role that issues: the guide's, or the bot's first one where the bot has roles of other names."""
@@ -126,55 +146,56 @@ class TeleportFacet:
         other = not isinstance(bot, Absent) and bot.roles and self.cluster.names.role not in bot.roles
         return bot.roles[0] if other and not isinstance(bot, Absent) else self.cluster.names.role
 
-    def workload_identity(self) -> WorkloadIdentity | Absent:
-        """The workload identity that tbot's configuration selects, by name or by labels.
+    def workload_identities(self) -> WorkloadIdentities:
+        """All workload identities of the Teleport cluster."""
+        return self.cluster.once(WORKLOAD_IDENTITIES, lambda: self.session().workload_identities())
 
-        Raises:
-            CouldNotTell: The labels select several; Teleport decides which of them a workload gets.
-        """
-        return self.cluster.once(WORKLOAD_IDENTITY, self._selected_identity)
+    def grants(self) -> Grants:
+        """The bot's roles, beside all workload identities and those that any service of tbot selects."""
+        config = self.tbot.installed().config
+        selectors = [(service.selector_name, service.selector_labels) for service in config.services]
+        selectors += [(other.name, other.labels) for other in config.other_selectors]
+        taken = chain.from_iterable(self._selected(name, labels) for name, labels in selectors if name or labels)
+        return Grants(self.roles(), self.workload_identities(), each_once(taken) or self._guides_identity())
 
-    def known_workload_identity(self) -> WorkloadIdentity | Absent | None:
-        """The workload identity; None without an admin tctl."""
-        return self.workload_identity() if self.session().has_admin else None
+    def issuing(self) -> tuple[Issuing, ...]:
+        """The services of tbot that issue to the mesh, with what they select where an admin tctl can read it."""
+        tbot, known = self.tbot.installed(), self.session().has_admin
+        return tuple(
+            Issuing(service, self._issued_by(service), self.workload_identities().evidence)
+            if known
+            else Issuing(service, None, ())
+            for service in tbot.services_of_mesh
+        )
+
+    def identities(self) -> Identities:
+        """The workload identities that tbot issues to the mesh; the guide's where tbot selects none."""
+        found = chain.from_iterable(self._issued_by(service) for service in self.tbot.installed().services_of_mesh)
+        return each_once(found) or self._guides_identity()
 
     def workload_identity_name(self) -> str:
-        """Name of the workload identity, as it was found; the guide's where none was."""
-        if self._identity_labels():
-            found = self.workload_identity()
-            return found.name if isinstance(found, WorkloadIdentity) else self.cluster.names.workload_identity
-        return self._identity_name()
+        """Name of the first workload identity that tbot issues to the mesh; the guide's where there is none."""
+        found = next(iter(self.identities()))
+        return found.name if isinstance(found, WorkloadIdentity) else self._name_in_config()
 
-    def _bot_name(self) -> str:
+    def _name_in_config(self) -> str:
+        service = self.tbot.installed().service
+        return (service.selector_name if service else "") or self.cluster.names.workload_identity
+
+    def _guides_identity(self) -> Identities:
+        return self._selected(self.cluster.names.workload_identity, {})
+
+    def _issued_by(self, service: WorkloadApi) -> Identities:
+        name, labels = service.selector_name, service.selector_labels
+        return self._selected(name, labels) if name or labels else self._guides_identity()
+
+    def _selected(self, name: str, labels: Mapping[str, tuple[str, ...]]) -> Identities:
+        return selected(name, labels, self.workload_identities())
+
+    def bot_name(self) -> str:
+        """Name of the bot that the join token is for; the guide's where there is no such token."""
         token = self.token()
         return self.cluster.names.bot if isinstance(token, Absent) else token.bot_name
-
-    def _selected_identity(self) -> WorkloadIdentity | Absent:
-        labels = self._identity_labels()
-        if not labels:
-            return self.session().workload_identity(self._identity_name())
-        everything = self.session().workload_identities()
-        found = [identity for identity in everything if selects(labels, identity.labels)]
-        selector = ", ".join(f"{key}: {'|'.join(values)}" for key, values in sorted(labels.items()))
-        if not found:
-            evidence = of_each(everything)
-            return Absent(ObjectRef("Teleport", f"workload_identity with {selector}"), evidence)
-        if len(found) > 1:
-            raise CouldNotTell(
-                expected=f"one workload identity with the labels {selector}, as tbot's selector has them",
-                seen=", ".join(sorted(i.name for i in found)),
-                where="tctl get workload_identity",
-                remedy="let tbot's selector name one: selector.name",
-            )
-        return found[0]
-
-    def _identity_name(self) -> str:
-        services = self.tbot.installed().config.services
-        return (services[0].selector_name if services else "") or self.cluster.names.workload_identity
-
-    def _identity_labels(self) -> Mapping[str, tuple[str, ...]]:
-        services = self.tbot.installed().config.services
-        return {} if not services or services[0].selector_name else services[0].selector_labels
 
     # Issuance.
 

@@ -34,7 +34,7 @@ NEEDED_AT_TELEPORT = (
         Role.READ_ONLY,
         ("token", "bot", "role", "workload_identity", "bot_instance"),
         ("list", "read"),
-        "compares tbot's resources with this cluster (`tctl get`)",
+        "compares tbot's resources with this cluster, and looks for other join tokens of its bot (`tctl get`)",
     ),
     NeededAtTeleport(
         Role.DISRUPTIVE,

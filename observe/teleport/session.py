@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
 from facts.document import Absent, decoded, yaml_as_written
-from facts.errors import BadInput, CouldNotTell
+from facts.errors import BadInput, CouldNotTell, NotGiven
 from facts.evidence import ObjectRef, evidence_of
+from facts.masks import Mask
 from facts.recorder import Recorder
 from facts.redaction import beginning
 from facts.teleport.bundle import TrustBundle, parse_bundle
+from facts.teleport.join_tokens import JoinTokens, listing, parse_join_tokens
 from facts.teleport.resources import (
     Bot,
     BotInstance,
@@ -24,6 +26,7 @@ from facts.teleport.resources import (
     NoSession,
     Ping,
     Role,
+    WorkloadIdentities,
     WorkloadIdentity,
     parse_bot,
     parse_bot_instances,
@@ -35,7 +38,7 @@ from facts.teleport.resources import (
     parse_workload_identity,
 )
 from facts.teleport.tbot_config import BY_NAME_ALONE
-from facts.teleport.tctl import remedy_for, says_absent, says_session_ended
+from facts.teleport.tctl import remedy_for, says_absent, says_denied, says_session_ended
 from facts.traffic.addresses import host_and_port, with_port
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
@@ -199,7 +202,7 @@ class TeleportSession:
         """A workload_identity resource."""
         return self._resource("workload_identity", name, parse_workload_identity)
 
-    def workload_identities(self) -> tuple[WorkloadIdentity, ...]:
+    def workload_identities(self) -> WorkloadIdentities:
         """All workload_identity resources.
 
         Raises:
@@ -215,7 +218,29 @@ class TeleportSession:
         """
         return self._every("bot_instance", parse_bot_instances)
 
-    def _every(self, kind: str, parse: Callable[..., tuple[T, ...]]) -> tuple[T, ...]:
+    def tokens(self, known: Collection[str]) -> JoinTokens:
+        """All join tokens; no name of one is kept or shown, but those that are known.
+
+        Args:
+            known: Names in tbot's configuration, without those that are secrets.
+
+        Raises:
+            NotGiven: There is no admin session, or it may not list tokens.
+            CouldNotTell: The session does not work.
+        """
+        words = ["get", "token", "--format=json"]
+        result, evidence = self._ask(words, ObjectRef("Teleport", "token"), parse_join_tokens, listing(known))
+        if result.exit_code != 0 and says_denied(result.stderr):
+            raise NotGiven(
+                expected="the right to list join tokens",
+                seen=result.tail(),
+                where=f"tctl {' '.join(words)}",
+                remedy="give the session the rights of manifests/certifier-teleport-role.yaml",
+            )
+        self._must_have_worked(result)
+        return parse_join_tokens(decoded(result.stdout), (evidence,))
+
+    def _every(self, kind: str, parse: Callable[..., T]) -> T:
         result, evidence = self._ask(["get", kind, "--format=json"], ObjectRef("Teleport", kind), parse)
         self._must_have_worked(result)
         return parse(decoded(result.stdout), (evidence,))
@@ -229,10 +254,12 @@ class TeleportSession:
         self._must_have_worked(result)
         return parse(decoded(result.stdout), evidence=(evidence,))
 
-    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object]) -> tuple[CommandResult, str]:
+    def _ask(
+        self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object], mask: Mask | None = None
+    ) -> tuple[CommandResult, str]:
         result = self.tctl(words)
         secrets, line = _join_secrets(result.stdout), f"tctl {' '.join(words)}"
-        recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets)
+        recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets, mask=mask)
         return recorded, recorded.evidence[0]
 
     @staticmethod

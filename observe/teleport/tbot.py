@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -19,12 +19,13 @@ from observe.kubernetes.cluster import Cluster
 from settings import Names
 
 
-def read_tbot(cluster: Cluster, names: Names) -> Tbot:
+def read_tbot(cluster: Cluster, names: Names, looked_for: Iterable[str] = ()) -> Tbot:
     """Reads tbot as it is installed.
 
     Args:
         cluster: The cluster.
         names: Name the DaemonSet to look for first; the fallback is any DaemonSet with an image called tbot.
+        looked_for: Paths on the node of the sockets that the proxies of the mesh look for.
 
     Raises:
         CouldNotTell: There is no DaemonSet of tbot, or several, or its configuration cannot be found.
@@ -66,6 +67,7 @@ def read_tbot(cluster: Cluster, names: Names) -> Tbot:
         evidence=readings(daemon_set, config_map, *pods),
         config_changed_at=config_map.changed_at,
         join_secret=next(iter(secrets.get(key, ())), ""),
+        looked_for=frozenset(looked_for),
     )
 
 

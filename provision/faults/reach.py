@@ -13,14 +13,14 @@ Istio's configuration, Teleport's resources, the API server's pods, and Envoy.""
 TOOLS = frozenset({"INST-01", "INST-05"})
 """Verified by a tool's version."""
 
-TELEPORT = frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-14", "CHK-2", "CHK-3", "CHK-4", "CHK-6"})
+TELEPORT = frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-14", "INST-17", "CHK-2", "CHK-3", "CHK-4", "CHK-6"})
 """Verified by Teleport's resources, or by the identities that Teleport issues from them now."""
 
 ISTIO = frozenset({"INST-05", "INST-06", "INST-07", "INST-08", "CHK-1"})
 """Verified by Istio's configuration, its control plane and its injector."""
 
-TBOT = frozenset({"INST-13", "INST-14", "INST-16", "CHK-5", "CHK-6", "CHK-8", "CHK-9"})
-"""Verified by tbot, its configuration and its socket."""
+TBOT = frozenset({"INST-13", "INST-14", "INST-16", "INST-18", "CHK-5", "CHK-6", "CHK-8", "CHK-9"})
+"""Verified by tbot, its configuration, its rights and its socket."""
 
 INJECTED_PODS = frozenset({"INST-08", "INST-13", "INST-15", "CHK-5", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
 """Verified by the injected pods and their proxies."""

@@ -24,45 +24,55 @@ class OutsideProcesses:
         self._namespaces = probe_namespaces
 
     def documents(self) -> list[dict[str, Any]]:
-        """Return the objects to make, for every node that hosts injected pods."""
-        namespace, socket = self._namespaces.probes.namespace(), self._namespaces.socket()
+        """Return the objects to make, for every node that hosts injected pods and every socket that such a pod can open."""
+        namespace, name = self._namespaces.probes.namespace(), self._namespaces.socket()["socket_name"]
         made = [
             config_map(namespace, "relay", program("relay.py")),
-            config_map(namespace, "outside", envoy_config(socket["socket_name"])),
+            config_map(namespace, "outside", envoy_config(name)),
         ]
         for node in self._namespaces.nodes():
-            variables = {
-                "NAMESPACE": namespace,
-                "NODE": node,
-                "NODE_LABEL": label_of(node),
-                "IMAGE": self._namespaces.image,
-                "PROXY_IMAGE": self._namespaces.install.istio.proxy_image(),
-                "SOCKET_DIRECTORY": socket["socket_directory"],
-                "SOCKET_NAME": socket["socket_name"],
-            }
-            made += documents(PROBES / "outside.yaml", variables)
+            for number, socket in enumerate(self._sockets()):
+                variables = {
+                    "NAMESPACE": namespace,
+                    "NODE": node,
+                    "NAME": _name(node, number),
+                    "IMAGE": self._namespaces.image,
+                    "PROXY_IMAGE": self._namespaces.install.istio.proxy_image(),
+                    "SOCKET": socket,
+                    "SOCKET_NAME": name,
+                }
+                made += documents(PROBES / "outside.yaml", variables)
         return made
 
+    def _sockets(self) -> tuple[str, ...]:
+        return self._namespaces.install.tbot.sockets_in_reach()
+
     def answers(self) -> tuple[OutsideProbe | NotRun, ...]:
-        """Return the answer of each node's socket to a process of the node that is in no pod.
+        """Return the answer of each node's sockets to a process of the node that is in no pod.
 
         Raises:
             CouldNotTell: tbot is not Ready, so that its socket answers no caller.
         """
         tbot_must_be_ready(self._namespaces.cluster, self._namespaces.install.tbot.installed())
-        return tuple(self._answer_on(node) for node in self._namespaces.nodes())
+        numbers = range(len(self._sockets()))
+        return tuple(self._answer_on(node, number) for node in self._namespaces.nodes() for number in numbers)
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
-        """Return the answers of the same sockets to a probe pod, right afterwards."""
+        """Return the answers of the mesh's own sockets to a probe pod, right afterwards."""
         image = self._namespaces.install.istio.proxy_image()
         return self._namespaces.probes.of_sockets(nodes=self._namespaces.nodes(), image=image, **self._namespaces.socket())
 
-    def _answer_on(self, node: str) -> OutsideProbe | NotRun:
-        pod = self._namespaces.until(self._namespaces.probes.namespace(), f"outside-{label_of(node)}", lambda p: p.ready)
+    def _answer_on(self, node: str, number: int) -> OutsideProbe | NotRun:
+        pod = self._namespaces.until(self._namespaces.probes.namespace(), _name(node, number), lambda p: p.ready)
         if isinstance(pod, NotRun):
             return pod
         relay = self._namespaces.cluster.logs(pod.namespace, pod.name, "relay")
         inside, root = parse_relay(str(relay.document))
         leaf, outcome, evidence = self._namespaces.answered(pod)
         found = (*pod.evidence, relay.evidence, *evidence)
-        return OutsideProbe(node, inside, root, leaf, outcome, found)
+        return OutsideProbe(node, inside, root, leaf, outcome, found, self._sockets()[number] if number else "")
+
+
+def _name(node: str, number: int) -> str:
+    """Name of the pod that asks a socket of a node; the mesh's own is number 0."""
+    return f"outside-{label_of(node)}" + (f"-{number}" if number else "")

@@ -32,9 +32,9 @@ class RestrictedPods:
         # No other service account in the cluster has this name.
         refused = f"{LEFT_OUT}{self._namespaces.objects.run_id.lower()}"
         try:
-            services = self._namespaces.install.tbot.installed().config.services
+            service = self._namespaces.install.tbot.installed().service
             # The workload identity that tbot's selector names, or else the one in the settings.
-            identity = (services[0].selector_name if services else "") or self._namespaces.install.names.workload_identity
+            identity = (service.selector_name if service else "") or self._namespaces.install.names.workload_identity
             self._former = self._rules.leave_out(identity, refused)
         except ConformanceError as error:
             self._former = error  # only this requirement needs the rules

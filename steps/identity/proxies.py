@@ -37,7 +37,7 @@ def bundle(install: Install) -> TrustBundle:
 
 @given("the longest lifetime that tbot and the workload identity allow", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
-    return judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
+    return judge.effective_lifetime(install.tbot.installed(), install.teleport.issuing())
 
 
 @then("each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod")
@@ -90,7 +90,7 @@ def certificates_are_audited(sidecars: ObservedProxies, audit_trail: AuditTrail,
 
 @given("the expected issuer, trust bundle and maximum lifetime for every proxy", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
-    longest = judge.effective_lifetime(install.tbot.installed(), install.teleport.known_workload_identity())
+    longest = judge.effective_lifetime(install.tbot.installed(), install.teleport.issuing())
     return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 

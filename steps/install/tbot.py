@@ -1,4 +1,4 @@
-"""Steps of features/1_install/4_tbot.feature: INST-13, INST-14 and INST-16."""
+"""Steps of features/1_install/4_tbot.feature: INST-13, INST-14, INST-16 and INST-18."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 from pytest_bdd import given, then
 
+from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import Tbot
+from judge.install import kubelet_rights
 from judge.install import tbot as judge
 from observe.install import Install
 from provision.pods.probes import Probes
@@ -65,3 +67,18 @@ def no_known_defect(tbot: Tbot, bot_instances: tuple[BotInstance, ...] | None, i
     istio = judge.istio_components(install.istio.mesh(), install.proxies.pods())
     components = [*judge.tbot_components(tbot, bot_instances), *istio]
     conclude(judge.no_known_defect(components, tbot.image))
+
+
+@given(
+    "the API server's answers about the rights of tbot's service account at the kubelet",
+    target_fixture="kubelet_rights_of_tbot",
+)
+def rights_of_tbot(install: Install) -> tuple[Right, ...]:
+    return install.tbot.kubelet_rights()
+
+
+@then("the service account must be able to list a kubelet's pods, and to do nothing else there")
+def rights_are_what_attestation_needs(
+    tbot: Tbot, kubelet_rights_of_tbot: tuple[Right, ...], install: Install, conclude: Conclude
+) -> None:
+    conclude(kubelet_rights.rights_are_what_attestation_needs(tbot, kubelet_rights_of_tbot, install.cluster.nodes()))

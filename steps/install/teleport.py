@@ -1,12 +1,19 @@
-"""Steps of features/1_install/3_teleport.feature: INST-09 to INST-12."""
+"""Steps of features/1_install/3_teleport.feature: INST-09 to INST-12, and INST-17."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from pytest_bdd import given, parsers, then
 
 from facts.document import Absent
 from facts.kubernetes.jwks import Jwks, Signature
-from facts.teleport.resources import Bot, JoinToken, Role, WorkloadIdentity
+from facts.teleport.issuing import Grants, Identities
+from facts.teleport.join_tokens import JoinTokens
+from facts.teleport.resources import Bot, JoinToken
+from judge import conditions
+from judge.install import issuing
+from judge.install import join_tokens as judge_tokens
 from judge.install import teleport as judge
 from observe.install import Install
 from provision.pods.probes import Probes
@@ -16,7 +23,6 @@ FreshToken = tuple[Signature, tuple[str, ...]]
 """Whether the JWKS verifies a new token, and the readings that show it."""
 
 TokenAndBot = tuple[JoinToken | Absent, Bot | Absent]
-RoleAndIdentity = tuple[Role | Absent, WorkloadIdentity | Absent]
 
 
 @given("the JWKS that the cluster publishes", target_fixture="jwks")
@@ -26,6 +32,7 @@ def published_jwks(install: Install) -> Jwks:
 
 @given("the JWKS that was extracted into the join token", target_fixture="token")
 def extracted_jwks(install: Install) -> JoinToken | Absent:
+    conditions.needs_the_kubernetes_join("INST-09", install.tbot.installed(), conditions.NO_JWKS)
     return install.teleport.token()
 
 
@@ -47,6 +54,7 @@ def extracted_jwks_is_complete(token: JoinToken | Absent, jwks: Jwks, conclude: 
 
 @given("the join token and its bot, as Teleport holds them", target_fixture="token_and_bot")
 def token_and_bot(install: Install) -> TokenAndBot:
+    conditions.needs_the_kubernetes_join("INST-10", install.tbot.installed())
     return install.teleport.token(), install.teleport.bot()
 
 
@@ -70,26 +78,43 @@ def bot_has_the_role(token_and_bot: TokenAndBot, install: Install, conclude: Con
     conclude(judge.bot_has_role(*token_and_bot, install.teleport.role_name()))
 
 
-@given("the bot's role and the workload identity, as Teleport holds them", target_fixture="role_and_identity")
-def role_and_identity(install: Install) -> RoleAndIdentity:
-    return install.teleport.role(), install.teleport.workload_identity()
+@given("all join tokens of Teleport", target_fixture="join_tokens")
+def all_join_tokens(install: Install) -> JoinTokens:
+    return install.teleport.tokens()
 
 
-@then("the role must match exactly the labels of the workload identity")
-def labels_match(role_and_identity: RoleAndIdentity, conclude: Conclude) -> None:
-    conclude(judge.labels_match_exactly(*role_and_identity))
+@then("no other join token must let in as the bot, and tbot's own must not expire soon")
+def only_tbots_tokens_let_in(join_tokens: JoinTokens, install: Install, conclude: Conclude) -> None:
+    named, bots = (install.tbot.installed().config.token,), (install.teleport.bot_name(),)
+    evidence = (*install.tbot.installed().evidence, *install.teleport.token().evidence)
+    conclude(judge_tokens.only_tbots_tokens_let_in(join_tokens, named, bots, datetime.now(UTC), evidence))
 
 
-@then("the role must allow listing and reading workload identities and nothing else")
-def rules_are_minimal(role_and_identity: RoleAndIdentity, conclude: Conclude) -> None:
-    conclude(judge.rules_are_minimal(role_and_identity[0]))
+@given("the bot's roles and all workload identities, as Teleport holds them", target_fixture="grants")
+def grants(install: Install) -> Grants:
+    return install.teleport.grants()
 
 
-@then("the bot must have no other role")
-def no_other_role(install: Install, conclude: Conclude) -> None:
-    conclude(judge.bot_has_no_other_role(install.teleport.bot(), install.teleport.role_name()))
+@then("the roles must select exactly the workload identities that tbot issues")
+def roles_select_what_tbot_issues(grants: Grants, conclude: Conclude) -> None:
+    conclude(issuing.roles_select_what_tbot_issues(grants))
 
 
-@then(parsers.parse('the SPIFFE ID template must be "{template}"'))
-def template_is_istios(template: str, role_and_identity: RoleAndIdentity, conclude: Conclude) -> None:
-    conclude(judge.id_template_is_istios(role_and_identity[1], template))
+@then("the roles must allow listing and reading workload identities and nothing else")
+def rules_are_minimal(grants: Grants, conclude: Conclude) -> None:
+    conclude(issuing.rules_are_minimal(grants))
+
+
+@then("the bot must have no role that grants none of these")
+def every_role_grants_an_identity(grants: Grants, conclude: Conclude) -> None:
+    conclude(issuing.every_role_grants_an_identity(grants))
+
+
+@given("the workload identities that tbot issues to the mesh", target_fixture="identities")
+def identities_of_the_mesh(install: Install) -> Identities:
+    return install.teleport.identities()
+
+
+@then(parsers.parse('each SPIFFE ID template must be "{template}"'))
+def templates_are_istios(template: str, identities: Identities, conclude: Conclude) -> None:
+    conclude(issuing.id_templates_are_istios(identities, template))

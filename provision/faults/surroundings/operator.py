@@ -169,7 +169,7 @@ FAULTS = (
         undo="The suite runs tctl as before.",
         breaks=frozenset({"INST-03"}),
         blinds=frozenset(
-            {"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}
+            {"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "INST-17", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}
         ),
         inject=_expired_session,
     ),

@@ -1,1 +1,1 @@
-"""Faults of tbot: its DaemonSet, its renewals, its socket, and outages that it does not survive."""
+"""Faults of tbot: its DaemonSet, its rights, its renewals, its socket, and outages that it does not survive."""

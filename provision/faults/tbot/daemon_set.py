@@ -20,6 +20,7 @@ from provision.faults.fault import Fault, Scene
 from provision.names import APP, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 SECOND_IDENTITY = "istio-workloads-of-before"
+FIXED_IDENTITY = "batch-jobs"
 LOOKED_FOR_SOCKET = "CA Endpoint"
 """Istio's agent logs this when it finds no socket at its start and turns to istiod."""
 
@@ -193,6 +194,29 @@ def _second_identity(scene: Scene) -> Iterator[None]:
         scene.restart_tbot()
 
 
+@contextmanager
+def _second_socket(scene: Scene) -> Iterator[None]:
+    """Let tbot listen on a second socket beside the first, attest no caller there, and issue one identity to all of them."""
+    (sound,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
+    fixed = {**sound, "metadata": {**sound["metadata"], "name": FIXED_IDENTITY}, "spec": {"spiffe": {"id": "/batch/jobs"}}}
+    teleport = scene.teleport
+
+    def with_a_second(config: dict[str, Any]) -> dict[str, Any]:
+        (first,) = config["services"]
+        directory = str(first["listen"]).rpartition("/")[0]
+        second = {"type": first["type"], "listen": f"{directory}/batch", "selector": {"name": FIXED_IDENTITY}}
+        return {**config, "services": [second, first]}
+
+    try:
+        with edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, with_a_second):
+            teleport.create(fixed)
+            scene.restart_tbot()
+            yield
+    finally:
+        teleport.remove()
+        scene.restart_tbot()
+
+
 def _pods(scene: Scene) -> list[dict[str, Any]]:
     return scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
 
@@ -337,8 +361,18 @@ FAULTS = (
         touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
         undo="The suite removes the identity, restores the entry exactly and restarts tbot.",
         breaks=frozenset({"NEG-03"}),
-        blinds=frozenset({"INST-11", "INST-12", "CHK-3", "CHK-4"}),
-        reach=reach.TBOT,
+        reach=reach.TBOT | {"INST-11", "INST-12", "CHK-3", "CHK-4"},
         inject=_second_identity,
+    ),
+    Fault(
+        name="second-socket-without-attestor",
+        description="tbot listens on a second socket in the directory that pods mount, and gives each caller there the same"
+        " identity.",
+        cause="socket-without-attestor",
+        touches="Teleport workload_identity/batch-jobs; ConfigMap teleport-system/tbot-config",
+        undo="The suite removes the identity, restores the entry exactly and restarts tbot.",
+        breaks=frozenset({"INST-13", "NEG-02"}),
+        reach=reach.TBOT | {"ID-01", "ID-02", "ROT-07"},
+        inject=_second_socket,
     ),
 )

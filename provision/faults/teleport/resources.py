@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
 from typing import Any
 
@@ -78,6 +79,39 @@ def _with(path: str, value: object) -> Change:
     return change
 
 
+def _with_an_end(sound: Document) -> Document:
+    """Let a resource expire in two weeks."""
+    changed = copy.deepcopy(sound)
+    changed["metadata"]["expires"] = f"{datetime.now(UTC) + timedelta(days=14):%Y-%m-%dT%H:%M:%SZ}"
+    return changed
+
+
+@contextmanager
+def _second_token(scene: Scene) -> Iterator[None]:
+    """Create a token for the same bot with another cluster's keys, and delete it afterwards."""
+    with token_file(scene.installation.directory, jwks_of_another_cluster()) as file:
+        second = yaml.safe_load(file.read_text(encoding="utf-8"))
+    second["metadata"]["name"] = SECOND_TOKEN
+    teleport = scene.teleport
+    try:
+        teleport.create(second)
+        yield
+    finally:
+        teleport.remove()
+
+
+@contextmanager
+def _identity_beside(scene: Scene) -> Iterator[None]:
+    """Create a workload identity that has the labels of the mesh's and is not tbot's, and delete it afterwards."""
+    (sound,) = scene.installation.variant.documents(IDENTITY, {})
+    teleport = scene.teleport
+    try:
+        teleport.create({**sound, "metadata": {**sound["metadata"], "name": IDENTITY_BESIDE}})
+        yield
+    finally:
+        teleport.remove()
+
+
 @contextmanager
 def _widened(scene: Scene) -> Iterator[Operator]:
     """Allow the service account with which the suite will try to join; its namespace contains the id of this run."""
@@ -110,6 +144,8 @@ def jwks_of_another_cluster() -> str:
     return json.dumps({"keys": [key]})
 
 
+IDENTITY_BESIDE = "payments"
+SECOND_TOKEN = "istio-tbot-of-another-cluster"
 IDENTITY = "teleport-workload-identity.yaml"
 ROLE = "teleport-bot-role.yaml"
 LABELS = "allow.workload_identity_labels"
@@ -222,6 +258,23 @@ FAULTS = (
         breaks=frozenset({"INST-10", "CHK-2", "NEG-06"}),
         inject=_widened,
     ),
+    _token_fault(
+        name="second-token-for-the-bot",
+        description="A second join token is for the same bot and has another cluster's keys, so a tbot there gets the same"
+        " identities.",
+        cause="second-join-token",
+        touches=f"Teleport token/{SECOND_TOKEN}",
+        undo="The suite removes the second token.",
+        breaks=frozenset({"INST-17"}),
+        inject=_second_token,
+    ),
+    _token_fault(
+        name="token-that-expires",
+        description="The join token expires in two weeks; tbot keeps running until it has to join again after that.",
+        cause="join-token-expires",
+        breaks=frozenset({"INST-17"}),
+        inject=_of_token(_with_an_end),
+    ),
     Fault(
         name="role-taken-from-bot",
         description="The bot has lost its role: Teleport issues no identity, and tbot's log stays clean.",
@@ -241,6 +294,26 @@ FAULTS = (
         breaks=frozenset({"INST-11", "CHK-3"}),
         reach=reach.TELEPORT,
         inject=_of_manifest(ROLE, _with(LABELS, {"*": ["*"]})),
+    ),
+    Fault(
+        name="role-for-another-identity",
+        description="Another workload identity has the label that the role selects by, so the bot may issue it as well.",
+        cause="role-too-wide",
+        touches=f"Teleport workload_identity/{IDENTITY_BESIDE}",
+        undo="The suite removes that workload identity.",
+        breaks=frozenset({"INST-11", "CHK-3"}),
+        reach=reach.TELEPORT,
+        inject=_identity_beside,
+    ),
+    Fault(
+        name="role-with-older-spiffe-rules",
+        description="The role also has allow.spiffe, with which the older SPIFFE service issues any ID.",
+        cause="role-too-wide",
+        touches="Teleport role/istio-workload-identity-issuer",
+        undo=CREATED_AGAIN,
+        breaks=frozenset({"INST-11", "CHK-3"}),
+        reach=reach.TELEPORT,
+        inject=_of_manifest(ROLE, _with("allow.spiffe", [{"path": "/*"}])),
     ),
     Fault(
         name="role-for-production",

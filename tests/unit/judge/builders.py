@@ -27,7 +27,18 @@ from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
 from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import Bot, BotInstance, ClusterStatus, JoinToken, Ping, Role, RoleRule, WorkloadIdentity
+from facts.teleport.issuing import Grants, Issuing
+from facts.teleport.resources import (
+    Bot,
+    BotInstance,
+    ClusterStatus,
+    JoinToken,
+    Ping,
+    Role,
+    RoleRule,
+    WorkloadIdentities,
+    WorkloadIdentity,
+)
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.versions import Tool, Version
@@ -285,6 +296,17 @@ def identity(**changes: Any) -> WorkloadIdentity:
         evidence=("ev-identity",),
     )
     return replace(made, **changes)
+
+
+def grants(role: Role | Absent, *selected: WorkloadIdentity | Absent, beside: Sequence[WorkloadIdentity] = ()) -> Grants:
+    """One role of the bot, the workload identities that tbot selects, and others that Teleport has beside them."""
+    there = tuple(i for i in selected if isinstance(i, WorkloadIdentity))
+    return Grants((role,), WorkloadIdentities((*there, *beside), ("ev-identity",)), selected)
+
+
+def issuing(*identities: WorkloadIdentity | Absent, service: WorkloadApi | None = None) -> Issuing:
+    """A service of tbot with the workload identities that it selects."""
+    return Issuing(service or workload_api(), identities or None, ("ev-identity",) if identities else ())
 
 
 def absent(name: str) -> Absent:

@@ -137,8 +137,8 @@ def test_istio_running_and_still_not_installed_for_teleport(finding: Finding, wo
 def test_the_resources_of_the_guide_do_what_they_are_for() -> None:
     token = token_created(GUIDE, make.token(), make.jwks(), service_account=TBOT, bot=make.bot(), role=ROLE)
     holds(token, "CHK-2", "ev-guide", "ev-token", "ev-jwks", "ev-bot")
-    holds(role_created(GUIDE, make.role(), make.identity()), "CHK-3", "ev-guide", "ev-role", "ev-identity")
-    holds(identity_created(GUIDE, make.identity()), "CHK-4", "ev-guide", "ev-identity")
+    holds(role_created(GUIDE, make.grants(make.role(), make.identity())), "CHK-3", "ev-guide", "ev-role", "ev-identity")
+    holds(identity_created(GUIDE, [make.identity()]), "CHK-4", "ev-guide", "ev-identity")
 
 
 def test_a_token_that_can_be_fetched_and_lets_no_tbot_join() -> None:
@@ -153,13 +153,13 @@ def test_a_token_that_can_be_fetched_and_lets_no_tbot_join() -> None:
 
 
 def test_a_role_that_can_be_fetched_and_grants_nothing() -> None:
-    finding = role_created(GUIDE, make.role(labels={"env": ("prod",)}, rules=()), make.identity())
+    finding = role_created(GUIDE, make.grants(make.role(labels={"env": ("prod",)}, rules=()), make.identity()))
     causes = ("role-matches-nothing", "role-rules-wrong")
     violated(finding, "CHK-3", "nothing is issued", "it lacks list, read", evidence=("ev-guide", "ev-role"), causes=causes)
 
 
 def test_an_identity_that_can_be_fetched_and_builds_no_id_of_istios() -> None:
-    finding = identity_created(GUIDE, make.identity(spiffe_id="/ns/{{ workload.kubernetes.namespace }}"))
+    finding = identity_created(GUIDE, [make.identity(spiffe_id="/ns/{{ workload.kubernetes.namespace }}")])
     violated(finding, "CHK-4", "lacks /sa/", evidence=("ev-guide", "ev-identity"), causes=("identity-template-without-sa",))
 
 
@@ -170,12 +170,12 @@ def test_resources_that_do_not_exist() -> None:
     missing = token_created(guide, token, make.jwks(), service_account=TBOT, bot=make.bot(), role=ROLE)
     violated(missing, "CHK-2", evidence=("ev-absent-token",), causes=("token-missing",))
     assert missing.seen == "Teleport token/t: it does not exist"
-    without_role = role_created(guide, role, identity)
+    without_role = role_created(guide, make.grants(role, identity))
     violated(without_role, "CHK-3", evidence=("ev-absent-role",), causes=("role-missing",))
     assert without_role.seen == "Teleport role/r: it does not exist"
     for finding, item in (
-        (role_created(guide, make.role(), identity), "CHK-3"),
-        (identity_created(guide, identity), "CHK-4"),
+        (role_created(guide, make.grants(make.role(), identity)), "CHK-3"),
+        (identity_created(guide, [identity]), "CHK-4"),
     ):
         violated(finding, item, evidence=("ev-absent-workload_identity",), causes=("identity-missing",))
         assert finding.seen == "Teleport workload_identity/w: it does not exist"

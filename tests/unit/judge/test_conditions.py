@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -61,3 +62,22 @@ def test_istiod_must_serve_a_class_of_gateways() -> None:
     inapplicable(lambda: conditions.needs_the_gateway_api(KNOWN, [WAYPOINTS]), "TRF-05", evidence, "istio-waypoint")
     inapplicable(lambda: conditions.needs_the_gateway_api(KNOWN, []), "TRF-05", ["ev-group"], "GatewayClasses")
     assert conditions.needs_the_gateway_api(KNOWN, [WAYPOINTS, ISTIODS]) is ISTIODS
+
+
+@pytest.mark.parametrize(
+    ("requirement", "condition"),
+    [
+        ("INST-09", conditions.NO_JWKS),
+        ("INST-10", conditions.OTHER_JOIN_METHOD),
+        ("CHK-2", conditions.OTHER_JOIN_METHOD),
+    ],
+)
+@pytest.mark.parametrize(("method", "said"), [("iam", "iam"), ("", "token")])
+def test_by_another_method_than_kubernetes_no_service_account_is_judged(
+    requirement: str, condition: str, method: str, said: str
+) -> None:
+    conditions.needs_the_kubernetes_join(requirement, make.tbot(), condition)
+    other = make.tbot(config=make.tbot_config(join_method=method))
+    where = f"ConfigMap teleport-system/tbot-config, join_method {said}"
+    needs = partial(conditions.needs_the_kubernetes_join, requirement, other, condition)
+    inapplicable(needs, requirement, ["ev-agent"], where)

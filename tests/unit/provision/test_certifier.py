@@ -94,11 +94,15 @@ def test_the_roles_at_teleport_are_declared_ones() -> None:
     assert read_only == [["list", "read"]]
 
 
-def test_only_dry_runs_and_streams_create_anything_under_the_read_only_role() -> None:
+def test_only_dry_runs_reviews_and_streams_are_creations_under_the_read_only_role() -> None:
     changing = [
         (row.resources, row.where) for row in NEEDED if row.role is Role.READ_ONLY and {*row.verbs} - {"get", "list"}
     ]
-    assert changing == [(("pods/portforward",), Where.EVERYWHERE), (("pods",), Where.APP)]
+    assert changing == [
+        (("pods/portforward",), Where.EVERYWHERE),
+        (("pods",), Where.APP),
+        (("subjectaccessreviews",), Where.EVERYWHERE),
+    ]
 
 
 @pytest.mark.parametrize("arguments", [[], ["print"]])

@@ -1,4 +1,4 @@
-"""Answers to SelfSubjectAccessReviews."""
+"""Answers to access reviews."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.kubernetes.access import denied_right, parse_review
+from facts.kubernetes.access import denied_right, parse_review, parse_subject_review, service_account_user
 
 
 def review(*, allowed: Any = True, **spec: Any) -> dict[str, Any]:
@@ -94,3 +94,21 @@ def test_a_denied_request_tells_its_right(words: str, right: str) -> None:
 )
 def test_other_refusals_are_no_missing_right(words: str) -> None:
     assert denied_right(words) is None
+
+
+def test_a_right_of_another_identity_has_the_reason() -> None:
+    asked = {"verb": "get", "resource": "nodes", "subresource": "proxy"}
+    document = review(resourceAttributes=asked, user="system:serviceaccount:teleport-system:tbot")
+    reason = 'RBAC: allowed by ClusterRoleBinding "tbot" of ClusterRole "tbot" to ServiceAccount "tbot/teleport-system"'
+    right = parse_subject_review({**document, "status": {"allowed": True, "reason": reason}}, ("ev-1",))
+    assert (str(right), right.allowed, right.reason, right.evidence) == ("get nodes/proxy", True, reason, ("ev-1",))
+    denied = parse_subject_review(review(allowed=False, resourceAttributes=asked))
+    assert (denied.allowed, denied.reason) == (False, "")
+    with pytest.raises(CouldNotTell):
+        parse_subject_review(review(nonResourceAttributes={"verb": "get", "path": "/metrics"}))
+
+
+def test_the_user_of_a_service_account_is_in_three_groups() -> None:
+    user, groups = service_account_user("teleport-system", "tbot")
+    assert user == "system:serviceaccount:teleport-system:tbot"
+    assert groups == ("system:serviceaccounts", "system:serviceaccounts:teleport-system", "system:authenticated")

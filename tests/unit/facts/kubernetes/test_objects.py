@@ -10,6 +10,9 @@ from facts.document import parse_items
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.kubernetes.objects import named, parse_config_map, parse_event, parse_namespace, parse_node, parse_pod
+from facts.kubernetes.pod_spec import SOCKET_FILE
+from facts.masks import kept_for
+from facts.redaction import Hiding
 from tests.data import document
 
 PODS = parse_items(document("cluster/pods.json"), parse_pod, ("ev-1",), "pods")
@@ -215,3 +218,23 @@ def test_a_cordoned_node() -> None:
     assert (parse_node(node).unschedulable, parse_node(node).taints) == (False, ())
     node["spec"] = {"unschedulable": True, "taints": [{"key": "a", "value": "b", "effect": "NoExecute"}]}
     assert (parse_node(node).unschedulable, parse_node(node).taints) == (True, ("a=b:NoExecute",))
+
+
+@pytest.mark.parametrize(
+    ("volume", "variables", "path"),
+    [
+        ({"hostPath": {"path": "/run/spire/sockets"}}, [], "/run/spire/sockets/socket"),
+        ({"hostPath": {"path": "/run/a/"}}, [{"name": SOCKET_FILE, "value": "workload.sock"}], "/run/a/workload.sock"),
+        ({"emptyDir": {}}, [], ""),
+        ({"csi": {"driver": "csi.spiffe.io"}}, [], ""),
+        (None, [], ""),
+    ],
+)
+def test_the_socket_that_a_proxy_looks_for(volume: Any, variables: list[Any], path: str) -> None:
+    volumes = [] if volume is None else [{"name": "workload-socket", **volume}]
+    spec = {"containers": [{"name": "istio-proxy", "image": "i", "env": variables}], "volumes": volumes}
+    mask = kept_for(parse_pod)
+    taken = mask.kept({"kind": "Pod", "metadata": {"name": "a"}, "spec": spec}, Hiding())
+    assert parse_pod(taken, ("ev",)).socket_on_node == path
+    without = {**spec, "containers": [{"name": "app", "image": "i"}]}
+    assert parse_pod({"metadata": {"name": "a"}, "spec": without}, ("ev",)).socket_on_node == ""

@@ -12,6 +12,7 @@ from facts.teleport.resources import (
     BACKDATED,
     DEFAULT_MAXIMUM_TTL,
     ClusterStatus,
+    WorkloadIdentities,
     parse_bot,
     parse_bot_instances,
     parse_join_token,
@@ -138,6 +139,7 @@ def test_what_a_role_denies_and_what_else_it_opens() -> None:
     assert made.denials == ("workload_identity_labels", "rules")
     assert made.other_access == ("node_labels",)
     assert made.rules[0].where == "false"
+    assert role({"spiffe": [{"path": "/*"}], "impersonate": {}}, {}).other_access == ("spiffe",)
     assert role({}, {"rules": [{"resources": ["session"], "verbs": ["list"]}]}).denials == ()
 
 
@@ -166,7 +168,8 @@ def test_where_an_identity_names_no_longest_life_teleport_takes_a_day() -> None:
 
 @pytest.mark.parametrize("parse", [parse_workload_identities, parse_bot_instances])
 def test_all_resources_of_a_kind_are_a_list(parse: Any) -> None:
-    assert parse([]) == ()
+    found = parse([])
+    assert (found.identities if isinstance(found, WorkloadIdentities) else found) == ()
     damaged: tuple[Any, ...] = ({}, "text", None, [{"kind": "role"}])
     for damage in damaged:
         with pytest.raises(CouldNotTell, match="tctl get"):

@@ -8,6 +8,7 @@ import pytest
 
 from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume, VolumeMount
 from facts.teleport.tbot import KUBELET_PORT, KubeletAddress, Tbot
+from facts.teleport.tbot_config import KubernetesAttestor
 from tests.unit.judge import builders as make
 
 
@@ -118,19 +119,63 @@ def test_the_token_that_it_joins_with(path: str, token: ProjectedToken | None) -
 
 
 @pytest.mark.parametrize(
-    ("listen", "volume", "on_node"),
+    ("listen", "on_node"),
     [
-        ("unix:///sockets/socket", "sockets", "/run/spire/sockets/socket"),
-        ("unix:///sockets/deep/socket", "deeper", "/run/deeper/socket"),
-        ("unix:///empty/socket", "empty", ""),
-        ("unix:///elsewhere/socket", None, ""),
-        ("unix:///socketsx", None, ""),
-        ("tcp://0.0.0.0:1", None, ""),
+        ("unix:///sockets/socket", "/run/spire/sockets/socket"),
+        ("unix:///sockets/deep/socket", "/run/deeper/socket"),
+        ("unix:///empty/socket", ""),
+        ("unix:///elsewhere/socket", ""),
+        ("unix:///socketsx", ""),
+        ("tcp://0.0.0.0:1", ""),
     ],
 )
-def test_the_socket_on_the_node(listen: str, volume: str | None, on_node: str) -> None:
+def test_the_socket_on_the_node(listen: str, on_node: str) -> None:
     found = tbot(RUNS, volumes=VOLUMES, listen=listen)
-    assert (found.socket_volume.name if found.socket_volume else None) == volume
     assert found.socket_on_node == on_node
+    assert found.service == found.config.services[0]
     nothing = replace(found, config=replace(found.config, services=()))
-    assert (nothing.socket_volume, nothing.socket_on_node) == (None, "")
+    assert (nothing.service, nothing.socket_on_node, nothing.sockets) == (None, "", ())
+
+
+def serving(*paths: str, looked_for: tuple[str, ...] = ()) -> Tbot:
+    services = tuple(make.workload_api(listen=f"unix://{path}", selector_name=path) for path in paths)
+    made = make.tbot(runs=RUNS, volumes=VOLUMES, config=make.tbot_config(services=services))
+    return replace(made, looked_for=frozenset(looked_for))
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "chosen"),
+    [
+        ((), "/run/spire/sockets/hosts"),
+        (("/run/spire/sockets/socket",), "/run/spire/sockets/socket"),
+        (("/run/deeper/socket",), "/run/deeper/socket"),
+        # No service has that name: one in the same directory is nearer than the first.
+        (("/run/deeper/another",), "/run/deeper/socket"),
+        (("/run/elsewhere/socket",), "/run/spire/sockets/hosts"),
+    ],
+)
+def test_the_service_that_the_mesh_uses_is_the_one_whose_socket_proxies_look_for(
+    looked_for: tuple[str, ...], chosen: str
+) -> None:
+    found = serving("/empty/first", "/sockets/hosts", "/sockets/socket", "/sockets/deep/socket", looked_for=looked_for)
+    assert found.socket_on_node == chosen
+    assert found.socket is not None
+    assert found.service is found.socket.service
+
+
+def test_a_pod_can_open_every_socket_in_the_directory_that_it_mounts_and_below() -> None:
+    paths = ("/sockets/socket", "/sockets/second", "/sockets/below/third", "/sockets/deep/socket", "/empty/fourth")
+    reached = [s.path for s in serving(*paths).sockets_in_reach]
+    assert reached == ["/run/spire/sockets/socket", "/run/spire/sockets/second", "/run/spire/sockets/below/third"]
+    both = serving(*paths, looked_for=("/run/deeper/socket", "/run/spire/sockets/socket"))
+    assert [s.path for s in both.sockets_in_reach] == [*reached, "/run/deeper/socket"]
+    assert serving("/empty/first").sockets_in_reach == ()
+
+
+@pytest.mark.parametrize(
+    ("attestor", "attests"), [(None, False), (make.attestor(enabled=False), False), (make.attestor(), True)]
+)
+def test_a_socket_that_attests_asks_the_kubelet(attestor: KubernetesAttestor | None, attests: bool) -> None:
+    service = make.workload_api(kubernetes=attestor)
+    (socket,) = make.tbot(config=make.tbot_config(services=(service,))).sockets
+    assert socket.attests is attests

@@ -260,3 +260,19 @@ def test_the_version_and_whether_the_bot_is_of_a_scope() -> None:
     del without["version"]
     assert parse_tbot_config(yaml.safe_dump(without)).version == ""
     assert parse_tbot_config(_tbot(scoped=True)).scoped
+
+
+def test_the_selectors_of_services_that_issue_in_another_way() -> None:
+    text = """
+version: v2
+services:
+- {type: workload-identity-api, listen: "unix:///s", selector: {name: mesh}}
+- {type: workload-identity-x509, selector: {name: files}, destination: {type: directory, path: /x}}
+- {type: application, app_name: x}
+outputs:
+- {type: workload-identity-jwt, selector: {labels: {env: dev}}}
+"""
+    config = parse_tbot_config(text)
+    assert [(s.name, dict(s.labels)) for s in config.other_selectors] == [("files", {}), ("", {"env": ("dev",)})]
+    assert [s.selector_name for s in config.services] == ["mesh"]
+    assert config.unknown_keys == ()

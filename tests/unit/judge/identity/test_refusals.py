@@ -122,6 +122,28 @@ def test_no_node_is_no_proof() -> None:
     unknown(outside_is_refused([], [], make.bundle()), "NEG-02", "no node hosts an injected pod")
 
 
+FURTHER = "/run/spire/sockets/second"
+
+
+def test_a_further_socket_must_refuse_it_as_well() -> None:
+    given = attempts.outside(leaf=svid(), outcome=attempts.GRANTED, further_socket=FURTHER)
+    finding = outside_is_refused([attempts.outside(), given], [make.sds_probe()], make.bundle())
+    words = f"at its further socket {FURTHER}"
+    violated(finding, "NEG-02", "tbot gave a process outside of any pod", words, causes=("socket-without-attestor",))
+    assert finding.unclear == ()
+
+
+def test_any_refusal_of_a_further_socket_counts_and_no_silence() -> None:
+    other = Ending(AttemptEnd.SDS, "INTERNAL", "unknown resource names: [default]")
+    refused = attempts.outside(outcome=other, further_socket=FURTHER)
+    finding = outside_is_refused([attempts.outside(), refused], [make.sds_probe()], make.bundle())
+    holds(finding, "NEG-02")
+    assert FURTHER in finding.seen
+    silent = attempts.outside(outcome=attempts.TIMEOUT, further_socket=FURTHER)
+    finding = outside_is_refused([attempts.outside(), silent], [make.sds_probe()], make.bundle())
+    unknown(finding, "NEG-02", f"at its further socket {FURTHER}: no answer in time")
+
+
 # NEG-03
 
 REFUSED, ALLOWED = "Pod conformance-1/refused", "Pod conformance-1/allowed"

@@ -432,6 +432,18 @@ def test_another_join_method_needs_no_projected_token() -> None:
     holds(judged(make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
 
 
+@pytest.mark.parametrize("changes", [{"audience": "another"}, {"seconds": 3600}])
+def test_where_the_type_of_the_join_token_is_unknown_so_is_what_tbot_must_join_with(changes: dict[str, Any]) -> None:
+    other = make.tbot(volumes=make.tbot_volumes(**changes))
+    finding = configuration_is_sound(other, TRUST_DOMAIN, [make.pod()], EVIDENCE, "")
+    unknown(finding, "INST-13", "unless the join token is of type in_cluster")
+    assert "admin session" in finding.settle
+    violated(judged(other), "INST-13")
+    holds(configuration_is_sound(make.tbot(), TRUST_DOMAIN, [make.pod()], EVIDENCE, ""), "INST-13")
+    by_iam = make.tbot(config=make.tbot_config(join_method="iam"), volumes=make.tbot_volumes(**changes))
+    holds(configuration_is_sound(by_iam, TRUST_DOMAIN, [make.pod()], EVIDENCE, ""), "INST-13")
+
+
 def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
     usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
     evidence = ("ev-pods", "ev-token")
@@ -519,6 +531,29 @@ def test_without_a_probe_no_socket_was_asked() -> None:
 def test_an_identity_of_an_authority_that_teleport_has_given_up() -> None:
     rotated = make.bundle(authorities=(authority("new"),))
     violated(probes_got_their_own_identity([make.sds_probe()], rotated), "INST-14", "none of the 1 authorities signed it")
+
+
+OPEN = ("socket-without-attestor",)
+
+
+def beside(listen: str, **changes: Any) -> Tbot:
+    """Tbot with a second service, which stands first in its file."""
+    second = make.workload_api(listen=listen, selector_name="fixed", **changes)
+    found = make.tbot(config=make.tbot_config(services=(second, make.workload_api())))
+    return replace(found, looked_for=frozenset({"/run/spire/sockets/socket"}))
+
+
+def test_the_service_of_the_mesh_need_not_stand_first() -> None:
+    elsewhere = beside("tcp://127.0.0.1:1234", kubernetes=None)
+    holds(judged(elsewhere), "INST-13")
+    holds(judged(beside("unix:///run/spire/sockets/second")), "INST-13")
+
+
+@pytest.mark.parametrize("attestor", [None, make.attestor(enabled=False)])
+@pytest.mark.parametrize("path", ["/run/spire/sockets/second", "/run/spire/sockets/below/second"])
+def test_a_second_socket_in_reach_of_the_pods_must_attest_its_callers(path: str, attestor: Any) -> None:
+    finding = judged(beside(f"unix://{path}", kubernetes=attestor))
+    violated(finding, "INST-13", f"its service at {path}, which pods of the mesh can open", causes=OPEN)
 
 
 # INST-16

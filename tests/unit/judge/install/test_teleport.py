@@ -1,4 +1,4 @@
-"""INST-09 to INST-12: the join token, its bot, the role and the workload identity as Teleport holds them."""
+"""INST-09 and INST-10: the join token and its bot as Teleport holds them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,13 @@ from typing import Any
 import pytest
 
 from facts.finding import Problem
-from facts.teleport.resources import RoleRule
 from judge.causes import CAUSES
 from judge.install.teleport import (
-    ISTIO_ID,
     allows_only_tbot,
-    bot_has_no_other_role,
     bot_has_role,
     fresh_token_verifies,
     holds_every_key,
-    id_template_is_istios,
-    labels_match_exactly,
     method_is_kubernetes,
-    role_problems,
-    rules_are_minimal,
-    template_problems,
     token_problems,
 )
 from tests.unit.judge import builders as make
@@ -29,8 +21,6 @@ from tests.unit.judge.assertions import holds, inapplicable, violated
 from tests.unit.judge.builders import ROLE, TBOT
 
 TOKEN = make.absent("token/istio-tbot-k8s-join")
-A_ROLE = make.absent(f"role/{ROLE}")
-AN_IDENTITY = make.absent("workload_identity/istio-workloads")
 A_BOT = make.absent("bot/istio-tbot")
 
 
@@ -226,237 +216,7 @@ def test_everything_that_is_wrong_with_a_token_is_told_at_once() -> None:
     assert causes == ["token-method-wrong", "token-other-service-account", "bot-missing", "jwks-placeholder"]
 
 
-# INST-11
-
-
-def test_a_role_for_the_identitys_labels_with_list_and_read() -> None:
-    holds(labels_match_exactly(make.role(), make.identity()), "INST-11", "ev-role", "ev-identity")
-    holds(rules_are_minimal(make.role()), "INST-11", "ev-role")
-    assert role_problems(make.role(), make.identity()) == []
-
-
-def test_a_role_may_leave_out_labels_that_others_put_on_the_identity() -> None:
-    holds(labels_match_exactly(make.role(), make.identity(labels={"env": "dev", "managed-by": "x"})), "INST-11")
-
-
-def test_the_role_is_said_to_select_what_it_selects() -> None:
-    finding = labels_match_exactly(make.role(), make.identity(labels={"env": "dev", "team": "pay"}))
-    assert finding.seen == "it selects by env: dev"
-
-
-def test_a_second_role_of_the_bot_grants_more() -> None:
-    holds(bot_has_no_other_role(make.bot(), ROLE), "INST-11", "ev-bot")
-    wide = bot_has_no_other_role(make.bot(roles=(ROLE, "editor")), ROLE)
-    violated(wide, "INST-11", evidence=("ev-bot",), causes=("bot-has-other-roles",))
-    assert wide.seen == "it also has the roles editor"
-    assert "Give the bot that role alone" in remedy("bot-has-other-roles")
-    holds(bot_has_no_other_role(A_BOT, ROLE), "INST-11", "ev-absent-bot")
-
-
-def test_a_missing_role_or_identity() -> None:
-    for finding in (labels_match_exactly(A_ROLE, make.identity()), rules_are_minimal(A_ROLE)):
-        violated(finding, "INST-11", evidence=("ev-absent-role",), causes=("role-missing",))
-        assert (finding.where, finding.seen) == (f"Teleport role/{ROLE}", "it does not exist")
-    without = labels_match_exactly(make.role(), AN_IDENTITY)
-    violated(without, "INST-11", evidence=("ev-absent-workload_identity",), causes=("identity-missing",))
-    assert (without.where, without.seen) == ("Teleport workload_identity/istio-workloads", "it does not exist")
-    assert [found.cause for found in role_problems(A_ROLE, make.identity())] == ["role-missing"]
-    assert [found.cause for found in role_problems(make.role(), AN_IDENTITY)] == ["identity-missing"]
-
-
-NOTHING, WIDE = "role-matches-nothing", "role-too-wide"
-
-
-@pytest.mark.parametrize(
-    ("labels", "words", "causes"),
-    [
-        ({}, "it matches no labels; the identity has env: dev, so nothing is issued", (NOTHING,)),
-        ({"env": ("prod",)}, "it matches env: prod; the identity has env: dev, so nothing is issued", (NOTHING,)),
-        (
-            {"env": ("dev",), "team": ("a",)},
-            "it matches env: dev, team: a; the identity has env: dev, so nothing is issued",
-            (NOTHING,),
-        ),
-        ({"*": ("*",)}, "it matches more than the identity: *: *", (WIDE,)),
-        (
-            {"*": ("dev",)},
-            "it matches *: dev; the identity has env: dev, so nothing is issued; it matches more than the identity: *: dev",
-            (NOTHING, WIDE),
-        ),
-        ({"env": ("*",)}, "it matches more than the identity: env: *", (WIDE,)),
-        ({"env": ("dev", "prod")}, "it matches more than the identity: env: dev, prod", (WIDE,)),
-        ({"env": ("dev",), "*": ("*",)}, "it matches more than the identity: *: *", (WIDE,)),
-        ({"env": ("d*",)}, "it matches more than the identity: env: d*", (WIDE,)),
-        ({"env": ("^de.$",)}, "it matches more than the identity: env: ^de.$", (WIDE,)),
-        (
-            {"env": ("prod", "stage")},
-            "it matches env: prod, stage; the identity has env: dev, so nothing is issued;"
-            " it matches more than the identity: env: prod, stage",
-            (NOTHING, WIDE),
-        ),
-    ],
-)
-def test_a_role_with_other_or_wider_labels(labels: dict[str, tuple[str, ...]], words: str, causes: tuple[str, ...]) -> None:
-    role = make.role(labels=labels)
-    finding = labels_match_exactly(role, make.identity())
-    violated(finding, "INST-11", evidence=("ev-role", "ev-identity"), causes=causes)
-    assert finding.seen == f"Teleport role/{ROLE}: {words}"
-    assert tuple(role_problems(role, make.identity())) == finding.problems
-
-
-def test_a_pattern_is_not_said_to_issue_nothing() -> None:
-    assert "nothing is issued" not in labels_match_exactly(make.role(labels={"env": ("d*",)}), make.identity()).seen
-
-
-def test_a_role_with_an_expression_beside_its_labels() -> None:
-    wider = make.role(labels_expression='labels["env"] != ""')
-    violated(labels_match_exactly(wider, make.identity()), "INST-11", "also selects by the expression", causes=(WIDE,))
-
-
-@pytest.mark.parametrize(
-    ("rules", "words"),
-    [
-        ((), "it lacks list, read on workload_identity"),
-        ((RoleRule(("workload_identity",), ("read",)),), "it lacks list on workload_identity"),
-        ((RoleRule(("workload_identity",), ("list", "read", "update")),), "it allows update on workload_identity"),
-        ((RoleRule(("workload_identity",), ("*",)),), "it allows * on workload_identity"),
-        ((RoleRule(("*",), ("list", "read")),), "it has rules on *"),
-        ((RoleRule(("workload_identity", "token"), ("list", "read")),), "it has rules on token"),
-    ],
-)
-def test_a_role_with_missing_or_further_rules(rules: tuple[RoleRule, ...], words: str) -> None:
-    role = make.role(rules=rules)
-    finding = rules_are_minimal(role)
-    violated(finding, "INST-11", words, evidence=("ev-role",), causes=("role-rules-wrong",))
-    assert tuple(role_problems(role, make.identity())) == finding.problems
-    assert "list and read and nothing else" in remedy("role-rules-wrong")
-
-
-def test_all_verbs_are_too_many_and_none_is_missing() -> None:
-    every = make.role(rules=(RoleRule(("workload_identity",), ("*",)),))
-    assert rules_are_minimal(every).seen == "it allows * on workload_identity"
-
-
-def test_the_two_verbs_may_stand_in_two_rules() -> None:
-    apart = make.role(rules=(RoleRule(("workload_identity",), ("list",)), RoleRule(("workload_identity",), ("read",))))
-    holds(rules_are_minimal(apart), "INST-11")
-
-
-# INST-12
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
-        "/ns/{{workload.kubernetes.namespace}}/sa/{{  workload.kubernetes.service_account }}",
-    ],
-)
-def test_istios_form_with_any_blanks_inside_the_braces(template: str) -> None:
-    holds(id_template_is_istios(make.identity(spiffe_id=template)), "INST-12", "ev-identity")
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.pod_name }}",
-        "/ns/default/sa/{{ workload.kubernetes.service_account }}",
-        "/ns/{{ workload.kubernetes.service_account }}/sa/{{ workload.kubernetes.namespace }}",
-        "/ns/{{ workload.kubernetes.namespace }} /sa/{{ workload.kubernetes.service_account }}",
-        "/n s/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
-        "/ns/{{ workload.kubernetes. namespace }}/sa/{{ workload.kubernetes.service_account }}",
-        "//ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}",
-    ],
-)
-def test_any_other_template_is_a_violation(template: str) -> None:
-    finding = id_template_is_istios(make.identity(spiffe_id=template))
-    violated(finding, "INST-12", evidence=("ev-identity",), causes=())
-    assert finding.seen == f"its template is {template}"
-    assert finding.where == "Teleport workload_identity/istio-workloads"
-
-
-@pytest.mark.parametrize(
-    ("template", "words", "cause"),
-    [
-        (
-            "/ns/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}",
-            "its template {} lacks /sa/, so that peers and policies do not recognise the IDs",
-            "identity-template-without-sa",
-        ),
-        (
-            "/ns/{{ workload.kubernetes.namespace }}/sa/{{ workload.kubernetes.service_account }}/",
-            "its template {} ends with a slash, which SPIFFE IDs must not",
-            "identity-template-trailing-slash",
-        ),
-        (
-            "/ns/{{ workload.kubernetes.namespace }}/",
-            "its template {} ends with a slash, which SPIFFE IDs must not",
-            "identity-template-trailing-slash",
-        ),
-        (
-            "/ns/test-app/sa/test-app",
-            "its template is {}: every workload gets the same SPIFFE ID",
-            "identity-template-fixed",
-        ),
-        ("/mesh", "its template is {}: every workload gets the same SPIFFE ID", "identity-template-fixed"),
-        ("", "its template is empty: every workload gets the same SPIFFE ID", "identity-template-fixed"),
-    ],
-)
-def test_a_template_with_a_known_defect_names_it(template: str, words: str, cause: str) -> None:
-    identity = make.identity(spiffe_id=template)
-    finding = id_template_is_istios(identity)
-    violated(finding, "INST-12", evidence=("ev-identity",), causes=(cause,))
-    assert finding.seen == words.format(template)
-    assert tuple(template_problems(identity)) == finding.problems
-    assert "tctl create -f manifests/teleport-workload-identity.yaml" in remedy(cause)
-
-
-def test_the_template_that_is_promised_decides() -> None:
-    other = make.identity(spiffe_id="/w/{{ workload.kubernetes.service_account }}")
-    holds(id_template_is_istios(other, other.spiffe_id), "INST-12")
-    violated(id_template_is_istios(make.identity(spiffe_id=ISTIO_ID), other.spiffe_id), "INST-12", causes=())
-
-
-@pytest.mark.parametrize("template", [ISTIO_ID, "/staging/_/ns/{{ workload.kubernetes.namespace }}/sa/x/"])
-def test_an_identity_of_a_scope_never_has_istios_ids(template: str) -> None:
-    identity = make.identity(scope="/staging", spiffe_id=template)
-    finding = id_template_is_istios(identity)
-    violated(finding, "INST-12", evidence=("ev-identity",), causes=("identity-scoped",))
-    assert finding.seen == "it belongs to the scope /staging: its IDs begin with /staging/_/ whatever its template"
-    assert "without a scope" in remedy("identity-scoped")
-
-
-def test_the_form_that_teleports_helm_chart_shows_is_not_istios() -> None:
-    chart = "/k8s/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}"
-    violated(id_template_is_istios(make.identity(spiffe_id=chart)), "INST-12", causes=("identity-template-without-sa",))
-
-
 def test_a_bot_of_a_scope_cannot_have_the_role() -> None:
     finding = bot_has_role(make.token(), make.bot(scope="/staging", roles=()), make.ROLE)
     violated(finding, "INST-10", "belongs to the scope /staging", evidence=("ev-bot",), causes=("bot-scoped",))
     assert "spec.roles" in remedy("bot-scoped")
-
-
-def test_a_workload_identity_that_does_not_exist() -> None:
-    finding = id_template_is_istios(AN_IDENTITY)
-    violated(finding, "INST-12", evidence=("ev-absent-workload_identity",), causes=("identity-missing",))
-    assert finding.seen == "it does not exist"
-    assert "tctl create -f manifests/teleport-workload-identity.yaml" in remedy("identity-missing")
-
-
-def test_a_role_that_denies_what_it_allows_issues_nothing() -> None:
-    role = make.role(denials=("workload_identity_labels",))
-    finding = rules_are_minimal(role)
-    violated(finding, "INST-11", evidence=("ev-role",), causes=("role-rules-wrong",))
-    assert finding.seen == "it denies workload_identity_labels, which overrides what it allows"
-    assert tuple(role_problems(role, make.identity())) == finding.problems
-
-
-def test_a_role_that_allows_only_sometimes() -> None:
-    rule = RoleRule(("workload_identity",), ("list", "read"), 'contains(user.spec.traits["x"], "y")')
-    violated(rules_are_minimal(make.role(rules=(rule,))), "INST-11", "it allows only under the condition contains(")
-
-
-def test_a_role_that_opens_nodes_as_well() -> None:
-    finding = labels_match_exactly(make.role(other_access=("node_labels",)), make.identity())
-    violated(finding, "INST-11", "it also grants access by node_labels", causes=(WIDE,))

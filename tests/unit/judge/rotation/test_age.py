@@ -12,7 +12,7 @@ from facts.proxies.pushes import Pushes
 from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.install.tbot import Component, tbot_components
-from judge.rotation.age import none_is_overdue, nothing_expires_soon, overdue, pace_of, renewed_before_expiry
+from judge.rotation.age import Supply, none_is_overdue, nothing_expires_soon, overdue, renewed_before_expiry
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import NOW, authority, svid
@@ -44,19 +44,37 @@ AFFECTED = make.tbot(make.tbot_pod(image=IMAGE), runs=make.tbot_container(image=
 # How it is to be renewed.
 
 
+def in_directory(path: str, name: str, socket: str) -> tuple[Any, Any]:
+    """A pod that mounts a directory of the node, and its proxy, which asks a socket there."""
+    pod = make.pod(name, socket=replace(make.NODES_SOCKET, path=path))
+    return pod, make.proxy(pod, socket_path=f"./var/run/secrets/workload-spiffe-uds/{socket}")
+
+
 def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> None:
     first = make.workload_api()
     second = make.workload_api(listen="unix:///run/spire/sockets/second", renewal_interval=30, credential_ttl=90)
     both = make.tbot(config=make.tbot_config(services=(first, second)))
-    on = {
-        name: make.proxy(socket_path=f"./var/run/secrets/workload-spiffe-uds/{name}") for name in ("socket", "second", "x")
-    }
+    on = [
+        in_directory("/run/spire/sockets", "a", "socket"),
+        in_directory("/run/spire/sockets/", "b", "second"),
+        in_directory("/run/spire/sockets", "c", "x"),
+        # The file names alone are alike.
+        in_directory("/run/another", "d", "second"),
+        (make.pod("csi", socket=replace(make.NODES_SOCKET, source="csi", path="")), make.proxy(make.pod("csi"))),
+    ]
+    supply = Supply.of(make.sidecars(*(proxy for _pod, proxy in on), pods=[pod for pod, _proxy in on]), both)
 
-    paces = {name: pace_of(proxy, proxy.chain[0], both) for name, proxy in on.items()}
+    paces = {pod.name: supply.pace_of(proxy, proxy.chain[0]) for pod, proxy in on}
 
-    assert {name: pace.renewal.total_seconds() for name, pace in paces.items()} == {"socket": 1200, "second": 30, "x": 1770}
-    assert "unknown" in paces["x"].said
-    assert (paces["socket"].margin, paces["second"].margin) == (timedelta(seconds=120), timedelta(seconds=30))
+    renewals = {name: pace.renewal.total_seconds() for name, pace in paces.items()}
+    assert renewals == {"a": 1200, "b": 30, "c": 1770, "d": 1770, "csi": 1770}
+    assert "unknown" in paces["d"].said
+    assert (paces["a"].margin, paces["b"].margin) == (timedelta(seconds=120), timedelta(seconds=30))
+
+
+def test_the_only_service_needs_no_path() -> None:
+    _pod, proxy = in_directory("/run/another", "a", "socket")
+    assert Supply(tbot(), {}).pace_of(proxy, proxy.chain[0]).renewal == timedelta(seconds=1200)
 
 
 # ROT-01.

@@ -210,6 +210,34 @@ def test_a_path_that_is_no_resource_is_a_right_as_well(cluster: Cluster, server:
     assert server.asked[-1][2]["spec"] == spec
 
 
+SUBJECT_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def test_a_right_of_another_identity_is_asked_for_with_its_groups(
+    cluster: Cluster, server: ApiServer, recorder: KeptInMemory
+) -> None:
+    attributes = {"verb": "get", "resource": "nodes", "subresource": "proxy"}
+    spec = {"resourceAttributes": attributes, "user": "system:serviceaccount:a:b", "groups": ["g"]}
+    status = {"allowed": True, "reason": "RBAC: allowed by a binding"}
+    server.answer(f"POST {SUBJECT_REVIEWS}", {"spec": spec, "status": status}, 201)
+    right = cluster.may("system:serviceaccount:a:b", ("g",), "get", "nodes/proxy")
+    assert (str(right), right.allowed, right.reason) == ("get nodes/proxy", True, "RBAC: allowed by a binding")
+    assert server.asked[-1][2]["spec"] == spec
+    (kept,) = recorder.evidence.values()
+    assert kept.subject.name == "get nodes/proxy as system:serviceaccount:a:b"
+    assert kept.parser == "facts.kubernetes.access.parse_subject_review"
+
+
+def test_without_the_right_to_ask_about_others_nothing_is_told(cluster: Cluster, server: ApiServer) -> None:
+    words = (
+        'subjectaccessreviews.authorization.k8s.io is forbidden: User "u" cannot create resource "subjectaccessreviews"'
+        ' in API group "authorization.k8s.io" at the cluster scope'
+    )
+    server.answer(f"POST {SUBJECT_REVIEWS}", {"kind": "Status", "message": words}, 403)
+    with pytest.raises(NotGiven):
+        cluster.may("system:serviceaccount:a:b", (), "get", "nodes/proxy")
+
+
 DRY_RUN = "POST /api/v1/namespaces/test-app/pods?dryRun=All"
 POD = {"metadata": {"generateName": "try-"}, "spec": {"containers": []}}
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 from facts.document import Absent
 from facts.evidence import ObjectRef
-from facts.teleport.resources import Bot
+from facts.teleport.join_tokens import JoinTokens
+from facts.teleport.resources import Bot, Role, WorkloadIdentities, WorkloadIdentity
+from facts.teleport.tbot_config import OtherSelector, WorkloadApi
 from observe.teleport.facet import TeleportFacet
 from settings import Names
+from tests.unit.judge import builders as make
 
 
 class Session:
@@ -17,21 +21,111 @@ class Session:
 
     def __init__(self, *, has_admin: bool) -> None:
         self.has_admin = has_admin
+        self.known: list[tuple[str, ...]] = []
 
     def token(self, name: str) -> Absent:
         return Absent(ObjectRef("Teleport", f"token/{name}"), ("ev-token",))
+
+    def tokens(self, known: tuple[str, ...]) -> JoinTokens:
+        self.known.append(known)
+        return JoinTokens((), ("ev-tokens",))
 
     def bot(self, name: str) -> Bot:
         return Bot(name, (), ("ev-bot",))
 
 
-def facet(session: Session) -> TeleportFacet:
+def facet(session: Session, secret: str = "") -> TeleportFacet:
     """Teleport as tbot's file names it, each reading made anew."""
     cluster: Any = SimpleNamespace(once=lambda _key, read: read(), names=Names())
-    tbot: Any = SimpleNamespace(installed=lambda: SimpleNamespace(join_secret="", config=SimpleNamespace(token="a-token")))
+    installed = SimpleNamespace(join_secret=secret, config=SimpleNamespace(token="a-token"))
+    tbot: Any = SimpleNamespace(installed=lambda: installed)
     return TeleportFacet(cluster, tbot, lambda: cast("Any", session), lambda: None)
 
 
 def test_the_bot_is_known_to_an_admin_alone() -> None:
     assert facet(Session(has_admin=True)).known_bot() == Bot("istio-tbot", (), ("ev-bot",))
     assert facet(Session(has_admin=False)).known_bot() is None
+
+
+def test_of_all_tokens_only_the_name_that_is_no_secret_is_known() -> None:
+    session = Session(has_admin=True)
+    assert facet(session).tokens().evidence == ("ev-tokens",)
+    facet(session, secret="a-secret-name").tokens()
+    assert session.known == [("a-token",), ()]
+
+
+class WithResources:
+    """A Teleport with workload identities and roles."""
+
+    has_admin = True
+
+    def __init__(self, *roles: str) -> None:
+        self.roles = roles
+
+    def token(self, name: str) -> Absent:
+        return Absent(ObjectRef("Teleport", f"token/{name}"), ("ev-token",))
+
+    def bot(self, name: str) -> Bot:
+        return Bot(name, self.roles, ("ev-bot",))
+
+    def role(self, name: str) -> Role:
+        return make.role(name=name)
+
+    def workload_identities(self) -> WorkloadIdentities:
+        others = (make.identity(name="batch"), make.identity(name="prod", labels={"env": "prod"}))
+        return WorkloadIdentities((make.identity(), *others), ("ev-identities",))
+
+
+def of_services(*services: WorkloadApi, roles: tuple[str, ...] = (), looked_for: str = "", **config: Any) -> TeleportFacet:
+    """Teleport beside a tbot with these services."""
+    cluster: Any = SimpleNamespace(once=lambda _key, read: read(), names=Names())
+    installed = replace(
+        make.tbot(config=make.tbot_config(services=services, **config)), looked_for=frozenset({looked_for} - {""})
+    )
+    tbot: Any = SimpleNamespace(installed=lambda: installed)
+    return TeleportFacet(cluster, tbot, lambda: cast("Any", WithResources(*roles)), lambda: None)
+
+
+def names(identities: tuple[WorkloadIdentity | Absent, ...]) -> list[str]:
+    return [i.subject.name if isinstance(i, Absent) else i.name for i in identities]
+
+
+BY_LABELS = make.workload_api(selector_name="", selector_labels={"env": ("dev",)})
+HOSTS = make.workload_api(listen="unix:///run/spire/sockets/hosts", selector_name="prod")
+
+
+def test_the_identities_of_the_mesh_are_those_of_the_service_that_it_uses() -> None:
+    assert names(of_services(BY_LABELS).identities()) == ["istio-workloads", "batch"]
+    mesh = of_services(HOSTS, BY_LABELS, looked_for="/run/spire/sockets/socket")
+    assert names(mesh.identities()) == ["istio-workloads", "batch"]
+    assert mesh.workload_identity_name() == "istio-workloads"
+    (issuing,) = mesh.issuing()
+    assert (issuing.service, issuing.evidence) == (BY_LABELS, ("ev-identities",))
+
+
+def test_a_service_without_a_selector_is_judged_by_the_guides_identity() -> None:
+    nothing = make.workload_api(selector_name="")
+    assert names(of_services(nothing).identities()) == ["istio-workloads"]
+    assert names(of_services().identities()) == ["istio-workloads"]
+    assert names(of_services().grants().selected) == ["istio-workloads"]
+
+
+def test_an_identity_that_does_not_exist_keeps_the_name_of_tbots_file() -> None:
+    missing = of_services(make.workload_api(selector_name="gone"))
+    assert names(missing.identities()) == ["workload_identity/gone"]
+    assert missing.workload_identity_name() == "gone"
+
+
+def test_the_grants_are_beside_what_every_service_selects() -> None:
+    other = OtherSelector("prod", {})
+    found = of_services(BY_LABELS, roles=("a", "b"), other_selectors=(other,)).grants()
+    assert names(found.selected) == ["istio-workloads", "batch", "prod"]
+    assert [role.name for role in found.roles if isinstance(role, Role)] == ["a", "b"]
+    assert len(found.everything.identities) == 3
+    assert [role.name for role in of_services(BY_LABELS).roles() if isinstance(role, Role)] == [Names().role]
+
+
+def test_the_type_of_the_join_token_is_known_to_an_admin_alone() -> None:
+    assert facet(Session(has_admin=False)).kubernetes_type() == ""
+    # There is no such token.
+    assert facet(Session(has_admin=True)).kubernetes_type() == "static_jwks"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from facts.document import Absent
-from facts.errors import BadInput, CouldNotTell
+from facts.errors import BadInput, CouldNotTell, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
 from facts.recorder import KeptInMemory
@@ -265,11 +265,12 @@ def test_all_workload_identities_for_a_selector_by_labels(recorder: KeptInMemory
     one = document("teleport/workload_identity.json")
     listed = one if isinstance(one, list) else [one]
     found = _with(recorder, workload_identity=(0, json.dumps(listed), "")).workload_identities()
-    assert [i.name for i in found] == ["istio-workloads"]
-    assert selects({"env": ("dev", "test")}, found[0].labels)
-    assert not selects({"env": ("prod",)}, found[0].labels)
-    assert not selects({}, found[0].labels)
-    assert selects({"*": ("*",)}, found[0].labels)
+    (identity,) = found.identities
+    assert (identity.name, found.evidence) == ("istio-workloads", tuple(recorder.evidence))
+    assert selects({"env": ("dev", "test")}, identity.labels)
+    assert not selects({"env": ("prod",)}, identity.labels)
+    assert not selects({}, identity.labels)
+    assert selects({"*": ("*",)}, identity.labels)
 
 
 def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
@@ -359,3 +360,34 @@ def test_the_guides_own_command_prints_yaml_and_keeps_no_secret_either(recorder:
     result = _with(recorder, token=(0, by_kubernetes.replace(name, "not-a-secret"), "")).tctl(["get", "token/not-a-secret"])
     recorder.record(result.as_evidence(ObjectRef("Command", "tctl")))
     assert "name: not-a-secret" in [*recorder.evidence.values()][-1].body
+
+
+def _listed(name: str, method: str) -> dict[str, Any]:
+    return {"kind": "token", "metadata": {"name": name}, "spec": {"bot_name": "istio-tbot", "join_method": method}}
+
+
+def test_all_tokens_are_listed_without_a_name_that_is_not_known(recorder: KeptInMemory) -> None:
+    said = json.dumps([_listed("own-token", "kubernetes"), _listed("other-token", "iam"), _listed("a-secret-name", "token")])
+    found = _with(recorder, token=(0, said, "")).tokens(("own-token",))
+    assert [t.name for t in found.tokens] == ["own-token", MARK, MARK]
+    assert [t.join_method for t in found.tokens] == ["kubernetes", "iam", "token"]
+    (kept,) = recorder.evidence.values()
+    assert (kept.question, kept.parser) == (
+        "tctl get token --format=json",
+        "facts.teleport.join_tokens.parse_join_tokens",
+    )
+    assert "own-token" in kept.body
+    assert not [name for name in ("other-token", "a-secret-name") if name in repr(recorder.evidence)]
+
+
+def test_without_the_right_to_list_tokens_nothing_is_told(recorder: KeptInMemory) -> None:
+    denied = (1, "", '\x1b[31mERROR: \x1b[0maccess denied to perform action "list" on "token"\n')
+    with pytest.raises(NotGiven) as caught:
+        _with(recorder, token=denied).tokens(())
+    assert "access denied" in caught.value.seen
+    expired = (1, "", "ERROR: your credentials have expired, please login using tsh login\n")
+    with pytest.raises(CouldNotTell) as other:
+        _with(recorder, token=expired).tokens(())
+    assert not isinstance(other.value, NotGiven)
+    with pytest.raises(NotGiven):
+        TeleportSession("example.org", recorder=recorder, timeout=2).tokens(())

@@ -68,7 +68,7 @@ class Probes:
         return ()
 
 
-def install(tbot: Tbot | None = None) -> SimpleNamespace:
+def install(tbot: Tbot | None = None, sockets: tuple[str, ...] = ("/run/spire/sockets/socket",)) -> SimpleNamespace:
     """An install as in the guide, on one node."""
     return SimpleNamespace(
         names=Names(),
@@ -76,6 +76,7 @@ def install(tbot: Tbot | None = None) -> SimpleNamespace:
             installed=lambda: tbot or make.tbot(),
             socket_directory=lambda: "/run/spire/sockets",
             socket_name=lambda: "socket",
+            sockets_in_reach=lambda: sockets,
         ),
         istio=SimpleNamespace(mesh=make.mesh, proxy_image=lambda: "registry.example/proxyv2:1"),
         teleport=SimpleNamespace(ping=make.ping),
@@ -87,9 +88,11 @@ JOINS_OTHERWISE = make.tbot(config=make.tbot_config(join_method="iam"))
 """A tbot that joins by a method that knows nothing of service accounts."""
 
 
-def negative_probes(objects: Objects, tctl: Tctl | None = None, tbot: Tbot | None = None) -> NegativeProbes:
+def negative_probes(
+    objects: Objects, tctl: Tctl | None = None, tbot: Tbot | None = None, of: SimpleNamespace | None = None
+) -> NegativeProbes:
     """Negative probes of a run on that cluster."""
-    parts: list[Any] = [objects, Cluster(), install(tbot), Probes()]
+    parts: list[Any] = [objects, Cluster(), of or install(tbot), Probes()]
     probe_namespaces = ProbeNamespaces(*parts, image="registry.example/python:1", patience=0.1)
     return NegativeProbes(probe_namespaces, Rules(tctl, KeptInMemory(), nowhere()))
 
@@ -154,6 +157,22 @@ def test_a_pod_that_the_cluster_does_not_admit_is_told_as_that() -> None:
     assert outside.by_policy
     assert "violates PodSecurity" in outside.reason
     assert outside.evidence
+
+
+def test_a_process_outside_asks_each_socket_in_reach() -> None:
+    class Kept(Objects):
+        def apply(self, document: dict[str, Any]) -> dict[str, Any]:
+            documents.append(document)
+            return super().apply(document)
+
+    documents: list[dict[str, Any]] = []
+    sockets = ("/run/spire/sockets/socket", "/run/spire/sockets/below/second")
+    made = negative_probes(Kept("outside-node-1", "outside-node-1-1"), of=install(sockets=sockets))
+    made.begin(["NEG-02"])
+    pods = {d["metadata"]["name"]: d["spec"]["containers"][0]["command"] for d in documents if d["kind"] == "Pod"}
+    assert [*pods] == ["outside-node-1", "outside-node-1-1"]
+    assert [command[-2:] for command in pods.values()] == [[socket, "/sockets/socket"] for socket in sockets]
+    assert [answer.what for answer in made.outside.answers() if isinstance(answer, NotRun)] == [*pods]
 
 
 def test_everything_is_put_back_and_removed() -> None:

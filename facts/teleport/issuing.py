@@ -1,0 +1,76 @@
+"""What tbot's services select of Teleport's workload identities, and what its bot may issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from facts.document import Absent
+from facts.evidence import ObjectRef
+from facts.teleport.resources import DEFAULT_MAXIMUM_TTL, Role, WorkloadIdentities, WorkloadIdentity, selects
+from facts.teleport.tbot_config import WorkloadApi
+
+Identities = tuple[WorkloadIdentity | Absent, ...]
+"""Workload identities that a selector takes; what stands for none is one that does not exist."""
+
+
+def selected(name: str, labels: Mapping[str, tuple[str, ...]], everything: WorkloadIdentities) -> Identities:
+    """The workload identities that a selector of tbot takes: one by its name, or any number by their labels.
+
+    Args:
+        name: Name of the selector; it goes before the labels.
+        labels: Labels of the selector, for each key the values that match.
+        everything: All workload identities.
+    """
+    found = [i for i in everything.identities if (i.name == name if name else selects(labels, i.labels))]
+    if found:
+        return tuple(found)
+    by_labels = ", ".join(f"{key}: {'|'.join(values)}" for key, values in sorted(labels.items()))
+    subject = f"workload_identity/{name}" if name else f"workload_identity with {by_labels}"
+    return (Absent(ObjectRef("Teleport", subject), everything.evidence),)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """A service of tbot that issues to the mesh, with the workload identities that it selects.
+
+    Attributes:
+        service: The service.
+        identities: What it selects; None where the suite could not ask Teleport.
+        evidence: Ids of the readings.
+    """
+
+    service: WorkloadApi
+    identities: Identities | None
+    evidence: tuple[str, ...]
+
+    @property
+    def longest_allowed(self) -> float | None:
+        """Seconds that the most generous of its identities allows a certificate to live; None where none is known."""
+        known = [i for i in self.identities or () if isinstance(i, WorkloadIdentity)]
+        return max((i.maximum_ttl or DEFAULT_MAXIMUM_TTL for i in known), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The roles of tbot's bot, beside the workload identities that Teleport has and that tbot selects.
+
+    Attributes:
+        roles: Roles of the bot.
+        everything: All workload identities.
+        selected: Those that any service of tbot selects, for whatever purpose.
+    """
+
+    roles: tuple[Role | Absent, ...]
+    everything: WorkloadIdentities
+    selected: Identities
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the readings."""
+        return tuple(dict.fromkeys((*(e for role in self.roles for e in role.evidence), *self.everything.evidence)))
+
+
+def each_once(identities: Iterable[WorkloadIdentity | Absent]) -> Identities:
+    """Workload identities that several selectors take, each once and in their order."""
+    return tuple({(i.subject.name if isinstance(i, Absent) else i.name): i for i in identities}.values())
