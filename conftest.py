@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from facts.catalogue import parse_catalogue
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
 from facts.kubernetes.leases import disturbed_by
+from facts.teleport.tbot import Tbot
 from observe.install import Install
 from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
@@ -45,6 +44,7 @@ from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
 from reporting.collecting.run_facts import run_facts
 from reporting.collecting.store import Store
+from reporting.features.reading import read_catalogue
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
 from settings import BadSettings, Settings, defaults, load
@@ -121,7 +121,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Reads the settings and registers the collector, which refuses unusable ones with a report that says why."""
     given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
     try:
-        catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
+        catalogue = read_catalogue(FEATURES)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     try:
@@ -311,7 +311,7 @@ def install(
         address = target.teleport()
         recorder.note_unverified(address.unverified)
         return TeleportSession(
-            address.proxy or opened.tbot.installed().config.proxy_server,
+            address.proxy or _claimed_proxy(opened.tbot.installed(), recorder),
             recorder=recorder,
             timeout=settings.patience.api,
             limit=settings.sizes.teleport,
@@ -339,6 +339,12 @@ def install(
     )
     yield opened
     _note_run_facts(opened, target, recorder)
+
+
+def _claimed_proxy(tbot: Tbot, recorder: Store) -> str:
+    """The proxy in tbot's configuration, which only tbot vouches for, and tbot is what is judged."""
+    recorder.note_claimed(tbot.config.proxy_server)
+    return tbot.config.proxy_server
 
 
 @pytest.fixture(scope="session")

@@ -23,15 +23,16 @@ from reporting.writing.printable import tellable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The worse ending wins: later reports of set-up, steps and clean-up can only lower it.
+# The worse ending wins: later reports of set-up, steps and clean-up can only lower it. Where a scenario breaks after a
+# violation, its findings still have that, and a waiver of the violation does not hide the break.
 _WORST_LAST = (
     Ending.NOT_RUN,
     Ending.COMPLETED,
     Ending.NOT_APPLICABLE,
     Ending.SKIPPED_BY_POLICY,
     Ending.SKIPPED_BY_TEST,
-    Ending.BROKE,
     Ending.VIOLATED,
+    Ending.BROKE,
 )
 
 
@@ -110,6 +111,7 @@ class Store:
         self._phases: list[Phase] = []
         self._hidden: dict[str, None] = {}
         self._unverified: dict[str, None] = {}
+        self._claimed = ""
 
     # What observe and the steps call (facts.evidence.Recorder).
 
@@ -175,6 +177,11 @@ class Store:
         """Keeps a line on which nobody verified who answers, see `reporting.model.Scope`; nothing where it is empty."""
         if line:
             self._unverified[line] = None
+
+    @_alone
+    def note_claimed(self, proxy: str) -> None:
+        """Keeps the address of a Teleport that nobody but tbot's own configuration names, see `reporting.model.Scope`."""
+        self._claimed = proxy
 
     @_alone
     def note_phase(self, phase: Phase) -> None:
@@ -318,6 +325,12 @@ class Store:
     def unverified(self) -> tuple[str, ...]:
         """Lines on which nobody verified who answers."""
         return tuple(self._unverified)
+
+    @property
+    @_alone
+    def claimed(self) -> str:
+        """The address of a Teleport that nobody but tbot's own configuration names; empty without one."""
+        return tellable(self._claimed, tuple(self._hidden))
 
     @property
     @_alone

@@ -32,6 +32,12 @@ def test_tbot(*, insecure: bool, lines: tuple[str, ...]) -> None:
     assert store.facts.tbot_version
 
 
+def test_a_teleport_that_only_tbots_configuration_names_is_claimed() -> None:
+    store, tbot = Store(), make.tbot()
+    assert store.claimed == ""
+    assert conftest._claimed_proxy(tbot, store) == tbot.config.proxy_server == store.claimed != ""
+
+
 def test_teleport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "resolve", lambda _settings: SimpleNamespace())
 
