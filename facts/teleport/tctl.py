@@ -53,6 +53,15 @@ def says_not_created(said: str) -> bool:
     return any(_NOT_CREATED.search(layer) for layer in layers(said))
 
 
+def says_denied(said: str) -> bool:
+    """Tell whether an error says that the session may not do this.
+
+    Args:
+        said: Standard error of tctl.
+    """
+    return any("access denied" in layer for layer in layers(said))
+
+
 def says_session_ended(said: str) -> bool:
     """Tell whether an error speaks of a session that ended or never began."""
     return not _wants_mfa(said) and bool(_SESSION_ENDED.search(said))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facts.document import Absent, decoded, yaml_as_written
-from facts.errors import BadInput, CouldNotTell
+from facts.errors import BadInput, CouldNotTell, NotGiven
 from facts.evidence import ObjectRef, evidence_of
 from facts.recorder import Recorder
 from facts.teleport.bundle import TrustBundle, parse_bundle
@@ -34,7 +34,7 @@ from facts.teleport.resources import (
     parse_workload_identity,
 )
 from facts.teleport.tbot_config import BY_NAME_ALONE
-from facts.teleport.tctl import remedy_for, says_absent, says_session_ended
+from facts.teleport.tctl import remedy_for, says_absent, says_denied, says_session_ended
 from observe.command import CommandResult
 from observe.tools import Tctl, no_admin_session
 from observe.wait import NotYet, Pace, eventually
@@ -232,11 +232,18 @@ class TeleportSession:
         recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets)
         return recorded, recorded.evidence[0]
 
-    @staticmethod
-    def _must_have_worked(result: CommandResult) -> None:
+    def _must_have_worked(self, result: CommandResult) -> None:
+        """Check that tctl answered.
+
+        Raises:
+            NotGiven: The session does not work, or may not read this; that says nothing about the install.
+            CouldNotTell: tctl failed for another reason.
+        """
         if result.exit_code == 0:
             return
-        raise CouldNotTell(
+        lacking = says_denied(result.stderr) or isinstance(self.status(), NoSession)
+        failed = NotGiven if lacking else CouldNotTell
+        raise failed(
             expected="tctl to answer",
             seen=f"exit code {result.exit_code}: {result.tail()}",
             where=result.line,
