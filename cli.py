@@ -180,6 +180,8 @@ def plan(
             requirement.id, requirement.level.value, requirement.profile, requirement.sentence, made.needs[requirement.id]
         )
     console.print(table)
+    for need, left_out in catalogue.left_out(settings.profiles).items():
+        console.print(f"Left out of core: {', '.join(left_out)} (they need {need})", soft_wrap=True)
     _show(made, settings)
 
 

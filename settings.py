@@ -221,7 +221,8 @@ class Settings(BaseSettings):
     teleport_proxy: str = Field(
         default="",
         pattern=r"^([^:/\s]+(:[0-9]{1,5})?)?$",
-        description="HOST:PORT of the existing Teleport's proxy; if empty, the suite reads it from tbot's configuration.",
+        description="HOST:PORT of the proxy of the existing Teleport that you expect; if empty, the suite takes the one that"
+        " tbot's configuration claims, and the authority is unknown.",
     )
     teleport_ca: Path | None = Field(
         None,
