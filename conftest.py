@@ -23,6 +23,7 @@ from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import NODES, PODS, VERSION
 from observe.proxies.facet import FLEET
+from observe.teleport.anchors import read_anchors
 from observe.teleport.audit import AuditEvents, EventFiles
 from observe.teleport.facet import BOT_INSTANCES
 from observe.teleport.session import TeleportSession
@@ -92,6 +93,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--tctl", "tctl", False),
     ("--teleport-proxy", "teleport_proxy", False),
     ("--teleport-ca", "teleport_ca", False),
+    ("--trust-bundle", "trust_bundle", False),
     ("--teleport-insecure", "teleport_insecure", True),
     ("--audit-events", "audit_events", False),
     ("--profile", "profiles", False),
@@ -333,6 +335,9 @@ def install(
         profiles=pytestconfig.stash[PROFILES],
         provisions=target.provisions,
         audit_events=audit_events,
+        anchors=partial(read_anchors, settings.trust_bundle, settings.trust_domain, recorder)
+        if settings.trust_bundle
+        else None,
         is_scratch=is_scratch,
         progress=Progress(pytestconfig.pluginmanager.get_plugin("terminalreporter")),
         need=target.need,
@@ -421,6 +426,8 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
             ping = install.teleport.ping()
+            if recorder.claimed and install.teleport.has_the_expected_anchors():
+                recorder.note_claimed("")
     version, tbot = install.seen(VERSION), install.seen(TBOT)
     recorder.note_unverified(tbot.unverified if tbot else "")
     recorder.note_facts(

@@ -283,7 +283,7 @@ def scope_in_words(scope: Scope) -> str:
         scope.rerun_of_failures and "rerun of earlier failures",
         scope.unverified and f"not verified: {', '.join(scope.unverified)}",
         scope.left_out and f"left out of core: {'; '.join(scope.left_out)}",
-        scope.claimed and f"judged against the Teleport that tbot's configuration claims ({scope.claimed})",
+        scope.claimed and f"asked the Teleport that tbot's configuration claims ({scope.claimed})",
         scope.doubtful and "so the result is inconclusive at best",
     )
     return "; ".join(part for part in parts if part)

@@ -21,7 +21,7 @@ from tests.unit.reporting.sample import NOW, finding, reading, requirement, scen
 PROXY = "teleport.test:443"
 ASKED = evidence_of(f"GET https://{PROXY}/webapi/ping", ObjectRef("Teleport", PROXY), "{}", read_at=NOW)
 BODIES = {"A-1": ASKED, "A-2": reading("pod"), "A-3": reading("token")}
-WORDS = f"judged against the Teleport that tbot's configuration claims ({PROXY})"
+WORDS = f"asked the Teleport that tbot's configuration claims ({PROXY})"
 
 
 def run(named: Authority, claimed: str) -> Report:
