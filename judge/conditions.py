@@ -17,6 +17,7 @@ from judge.findings import listed
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
+IDLE_GATEWAYS = "every ingress gateway of the mesh is scaled to 0"
 NO_GATEWAY_API = "the cluster does not have the Gateway API"
 NO_CLASS = "istiod serves no GatewayClass"
 SOCKET_BY_DEFAULT = "Istio's own template mounts the node's socket, so that every sidecar has it"
@@ -88,7 +89,7 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
 
     Args:
         mesh: The mesh.
-        gateways: Its ingress gateways.
+        gateways: Its ingress gateways, without those that are scaled to 0.
         pods: The reading of all pods.
 
     Raises:
@@ -96,7 +97,8 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        raise NotApplicable("TRF-05", NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
+        idle = any(gateway.is_scaled_to_zero for gateway in mesh.gateways)
+        raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> GatewayClass:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from facts.evidence import ObjectRef, readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
@@ -41,7 +41,7 @@ def _unavailable(deployment: Deployment, mesh: Mesh) -> list[Problem]:
     if not deployment.is_current:
         return [_unseen(deployment)]
     if deployment.desired == 0:
-        return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero" if deployment in mesh.istiod else "")]
+        return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero")]
     if not deployment.is_available:
         why = listed({c.message for c in deployment.conditions if c.status != "True" and c.message}, "no reason given")
         return [problem(deployment, f"{deployment.available} of {deployment.desired} replicas are available ({why})", cause)]
@@ -96,8 +96,12 @@ def no_istiod(mesh: Mesh) -> list[Problem]:
 
 
 def control_plane_is_available(mesh: Mesh) -> Finding:
-    """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation."""
-    deployments = (*mesh.istiod, *mesh.gateways)
+    """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation.
+
+    A gateway that its owner scaled to 0 is left out: nothing uses it, and nothing of it is wrong.
+    """
+    idle = [gateway for gateway in mesh.gateways if gateway.is_scaled_to_zero]
+    deployments = (*mesh.istiod, *(gateway for gateway in mesh.gateways if gateway not in idle))
     expected = "istiod and gateways to be available at their current generation"
     return Claim("INST-05", expected, listed(d.ref for d in deployments), mesh.evidence).judged(
         [
@@ -106,6 +110,7 @@ def control_plane_is_available(mesh: Mesh) -> Finding:
             *(each for d in deployments if isinstance(d, DaemonSet) for each in _incomplete(d)),
         ],
         listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
+        left_out=[Remark(gateway.ref, "it is scaled to 0") for gateway in idle],
     )
 
 

@@ -46,7 +46,8 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 def proxies_on_sockets(install: Install) -> ObservedProxies:
     proxies, evidence = install.proxies, install.cluster.pods_evidence()
     supplied = proxies.pods_on_sockets()
-    others = [pod for pod in proxies.pods() if pod not in supplied]
+    uids = {pod.uid for pod in supplied}
+    others = [pod for pod in proxies.pods() if pod.uid not in uids]
     return ObservedProxies(supplied, proxies.fleet_on_sockets(), evidence, others)
 
 

@@ -86,6 +86,14 @@ def test_an_ingress_gateway_must_be_there() -> None:
     )
 
 
+def test_an_ingress_gateway_that_is_scaled_to_0_is_told_as_that() -> None:
+    mesh = make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),))
+    with pytest.raises(NotApplicable) as caught:
+        conditions.needs_an_ingress_gateway(mesh, [], ["ev-pods"])
+    assert caught.value.condition == conditions.IDLE_GATEWAYS
+    assert conditions.IDLE_GATEWAYS in catalogue()["TRF-05"].not_applicable_when
+
+
 def test_the_cluster_must_know_the_gateway_api() -> None:
     unknown = Reading(None, "ev-group", NOW)
     inapplicable(

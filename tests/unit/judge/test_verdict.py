@@ -254,6 +254,11 @@ def test_a_premise_is_shown_and_never_counted() -> None:
     assert judge_run([met]) is Result.INCONCLUSIVE
 
 
+def test_a_verdict_is_neither_a_premise_nor_claimed_unless_it_is_said() -> None:
+    plain = judge_requirement(requirement(), [])
+    assert (plain.premise, plain.claimed) == (False, False)
+
+
 def test_a_premise_that_does_not_hold_is_not_evaluated_and_names_its_cause() -> None:
     failed = [scenario(Ending.VIOLATED, finding(Holds.NO, cause="tool-version-unsupported"))]
     premise = replace(requirement(), premise=True)
@@ -389,6 +394,7 @@ def test_over_an_unverified_line_a_failure_stays_one_and_nothing_is_better_than_
 def test_what_no_verdict_takes_up_is_an_error_of_the_run(outcome: ScenarioOutcome, words: str) -> None:
     (said,) = uncounted([requirement()], [outcome])
     assert words in said
+    assert f"a scenario (tagged with {', '.join(outcome.requirements) or 'no requirement'})" in said
     assert judge_run([judged(Verdict.PASS)], run_errors=[said]) is Result.INCONCLUSIVE
 
 

@@ -83,10 +83,13 @@ def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: s
     assert finding.seen == f"Deployment istio-system/istiod: {words}"
 
 
-def test_a_gateway_that_is_scaled_to_0_is_no_istiod() -> None:
-    finding = control_plane_is_available(make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),)))
-    violated(finding, "INST-05", causes=())
-    assert finding.seen == "Deployment istio-system/istio-ingressgateway: it is scaled to 0"
+def test_a_gateway_that_its_owner_scaled_to_0_is_left_out() -> None:
+    idle = make.gateway(desired=0, updated=0, available=0)
+    finding = control_plane_is_available(make.mesh(gateways=(idle,)))
+    holds(finding, "INST-05", "ev-mesh")
+    assert [(str(each.subject), each.said) for each in finding.left_out] == [(str(idle.ref), "it is scaled to 0")]
+    broken = make.gateway(conditions=(UNAVAILABLE,), available=0)
+    violated(control_plane_is_available(make.mesh(gateways=(idle, broken))), "INST-05", "0 of 1 replicas", causes=())
 
 
 # A new istiod whose image cannot be pulled: its Deployment names another version than the one that injects.
@@ -370,7 +373,9 @@ def test_without_any_workload_normalization_does_not_apply() -> None:
 
 def test_a_gateway_that_serves_no_host_is_no_workload() -> None:
     idle = replace(make.normalization("gateway", is_gateway=True), settings=())
-    inapplicable(normalization_is_in_force(make.mesh(), [idle], ["ev-pods"]), "INST-08", "ev-normalization-gateway")
+    finding = normalization_is_in_force(make.mesh(), [idle], ["ev-pods"])
+    inapplicable(finding, "INST-08", "ev-normalization-gateway")
+    assert finding.condition == "only gateways that take no HTTP run in the mesh"
 
 
 def test_a_sidecar_without_http_listeners_is_not_taken_for_no_workload() -> None:
