@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.exceptions import TyperException
 
-from facts.catalogue import parse_catalogue
 from facts.errors import BadInput, ConformanceError
 from facts.recorder import KeptInMemory
 from observe.kubernetes.needed import Role
@@ -28,7 +26,7 @@ from provision.runs.undo import Line, State, exit_code
 from provision.target import claim_of
 from reporting.collecting.endings import told
 from reporting.collecting.interruptions import as_ctrl_c
-from reporting.features.gherkin_files import feature_paths, read_feature
+from reporting.features.reading import read_catalogue, safety_classes
 from reporting.writing.printable import tellable
 from reporting.writing.words import LOOKS
 from settings import BadSettings, Settings, described, load
@@ -178,12 +176,10 @@ def plan(
 ) -> None:
     """Show what a run would certify, and what it would do to the cluster: rights, pods, disruptions, time."""
     settings = load(profiles=profile, allow=allow, cluster=cluster or ("existing" if allow else None))
-    catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
+    catalogue = read_catalogue(FEATURES)
     chosen = catalogue.chosen(settings.profiles)
-    safety: dict[str, set[str]] = {requirement.id: set() for requirement in chosen}
-    for scenario in (scenario for path in feature_paths(FEATURES) for scenario in read_feature(path)):
-        for requirement_id in safety.keys() & {*scenario.values("requirement")}:
-            safety[requirement_id].update(scenario.values("safety"))
+    classes = safety_classes(FEATURES)
+    safety = {requirement.id: classes.get(requirement.id, frozenset()) for requirement in chosen}
     made = planned(safety, {requirement.profile for requirement in chosen}, settings.allowed_safety)
     table = Table("requirement", "level", "profile", "what must hold", "needs", box=None)
     for requirement in chosen:
@@ -191,6 +187,8 @@ def plan(
             requirement.id, requirement.level.value, requirement.profile, requirement.sentence, made.needs[requirement.id]
         )
     console.print(table)
+    for need, left_out in catalogue.left_out(settings.profiles).items():
+        console.print(f"Left out of core: {', '.join(left_out)} (they need {need})", soft_wrap=True)
     _show(made, settings)
 
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from facts.catalogue import parse_catalogue
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
 from facts.kubernetes.leases import disturbed_by
+from facts.teleport.tbot import Tbot
 from observe.install import Install
 from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import NODES, PODS, VERSION
 from observe.proxies.facet import FLEET
+from observe.teleport.anchors import read_anchors
 from observe.teleport.audit import AuditEvents, EventFiles
 from observe.teleport.facet import BOT_INSTANCES
 from observe.teleport.session import TeleportSession
@@ -44,6 +44,7 @@ from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
 from reporting.collecting.run_facts import run_facts, silent_parts
 from reporting.collecting.store import Store
+from reporting.features.reading import read_catalogue
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
 from settings import BadSettings, Settings, defaults, load
@@ -91,6 +92,7 @@ OPTIONS: tuple[tuple[str, str, bool], ...] = (
     ("--tctl", "tctl", False),
     ("--teleport-proxy", "teleport_proxy", False),
     ("--teleport-ca", "teleport_ca", False),
+    ("--trust-bundle", "trust_bundle", False),
     ("--teleport-insecure", "teleport_insecure", True),
     ("--audit-events", "audit_events", False),
     ("--profile", "profiles", False),
@@ -120,7 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Reads the settings and registers the collector, which refuses unusable ones with a report that says why."""
     given = {field: config.getoption(f"conformance_{field}") for _, field, _ in OPTIONS}
     try:
-        catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
+        catalogue = read_catalogue(FEATURES)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from error
     try:
@@ -312,7 +314,7 @@ def install(
         address = target.teleport()
         recorder.note_unverified(address.unverified)
         return TeleportSession(
-            address.proxy or opened.tbot.installed().config.proxy_server,
+            address.proxy or _claimed_proxy(opened.tbot.installed(), recorder),
             recorder=recorder,
             timeout=settings.patience.api,
             limit=settings.sizes.teleport,
@@ -334,12 +336,21 @@ def install(
         profiles=pytestconfig.stash[PROFILES],
         provisions=target.provisions,
         audit_events=audit_events,
+        anchors=partial(read_anchors, settings.trust_bundle, settings.trust_domain, recorder)
+        if settings.trust_bundle
+        else None,
         is_scratch=is_scratch,
         progress=Progress(pytestconfig.pluginmanager.get_plugin("terminalreporter")),
         need=target.need,
     )
     yield opened
     _note_run_facts(opened, target, recorder)
+
+
+def _claimed_proxy(tbot: Tbot, recorder: Store) -> str:
+    """The proxy in tbot's configuration, which only tbot vouches for, and tbot is what is judged."""
+    recorder.note_claimed(tbot.config.proxy_server)
+    return tbot.config.proxy_server
 
 
 @pytest.fixture(scope="session")
@@ -416,6 +427,8 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
             ping = install.teleport.ping()
+            if recorder.claimed and install.teleport.has_the_expected_anchors():
+                recorder.note_claimed("")
     version, tbot = install.seen(VERSION), install.seen(TBOT)
     recorder.note_unverified(tbot.unverified if tbot else "")
     for part in silent_parts(install.seen(NODES) or (), install.seen(PODS) or ()):

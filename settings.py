@@ -212,7 +212,8 @@ class Settings(BaseSettings):
     trust_domain: str = Field(
         default="teleport.conformance.test",
         pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
-        description="Name of the Teleport cluster to provision; on an existing cluster the suite discovers it.",
+        description="Name of the Teleport cluster to provision; on an existing cluster the suite discovers it, unless you"
+        " give `trust_bundle` with it.",
     )
     tctl: Command = Field(
         default="",
@@ -221,11 +222,17 @@ class Settings(BaseSettings):
     teleport_proxy: str = Field(
         default="",
         pattern=r"^([^:/\s]+(:[0-9]{1,5})?)?$",
-        description="HOST:PORT of the existing Teleport's proxy; if empty, the suite reads it from tbot's configuration.",
+        description="HOST:PORT of the proxy of the existing Teleport that you expect; if empty, the suite takes the one that"
+        " tbot's configuration claims, and the authority is unknown.",
     )
     teleport_ca: Path | None = Field(
         None,
         description="PEM file with the CA of the existing Teleport's proxy, or its own certificate; if empty, the system's.",
+    )
+    trust_bundle: Path | None = Field(
+        None,
+        description="SPIFFE bundle (JSON) of the existing Teleport that you expect, with `trust_domain`: the suite then"
+        " judges every certificate against it, whatever Teleport tbot's configuration names.",
     )
     teleport_insecure: bool = Field(
         default=False,

@@ -5,7 +5,7 @@ The file is ``features/catalogue.yaml``; callers load it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -39,6 +39,35 @@ class About(StrEnum):
     SUITE = "suite"
 
 
+class Need(StrEnum):
+    """An input that somebody who may only read the cluster does not have."""
+
+    SESSION = "session"
+    """An admin session at Teleport."""
+    EXEC = "exec"
+    """The right to run programs in containers."""
+    AUDIT_EVENTS = "audit-events"
+    """Teleport's audit events."""
+
+
+NEEDED = {
+    Need.SESSION: "an admin session at Teleport",
+    Need.EXEC: "the right to run programs in containers",
+    Need.AUDIT_EVENTS: "Teleport's audit events",
+}
+"""Each need in words."""
+
+NEEDS_CHANGES = "pods of the suite's own, or changes"
+"""What a requirement needs in words, some of whose scenarios do more than read."""
+
+CORE = "core"
+"""The group of profiles that is certified by default."""
+
+MESH = "mesh"
+"""The profile for a user who may read the cluster and nothing else: the requirements of `CORE` whose scenarios only read,
+and that need no further input (`Need`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement(Declared):
     """One promise.
@@ -53,6 +82,9 @@ class Requirement(Declared):
         guide_claims: The guide's claim, where the truth differs; empty where it does not.
         really_known_by: The means by which the suite verifies it.
         not_applicable_when: Conditions under which it does not apply; each is a sentence.
+        needs: Inputs without which it cannot be judged, besides the role for reading.
+        premise: It is about the tools and credentials of the person who runs the suite. On a cluster that the suite did not
+            make it is no promise of the install but a premise of the run: shown, and not counted.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = OURS
@@ -66,6 +98,8 @@ class Requirement(Declared):
     really_known_by: Line
     guide_claims: Line = ""
     not_applicable_when: ListOf[Line] = ()
+    needs: ListOf[Annotated[Need, Strict(False)]] = ()
+    premise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +133,13 @@ class Catalogue:
         requirements: By id.
         profiles: Names of profiles, each with the profiles it includes (itself first). ``core`` and ``all`` are such names.
         guide_defects: Defects of the guide; an earlier one may hide a later one.
+        mesh: Ids of the requirements of the profile `MESH`; empty in a catalogue that was read without the features.
     """
 
     requirements: Mapping[str, Requirement]
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guide_defects: tuple[GuideDefect, ...] = ()
+    mesh: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Requirement]:
         return iter(self.requirements.values())
@@ -132,6 +168,26 @@ class Catalogue:
             raised[each] = replace(raised[each], level=Level.MUST)
         return replace(self, requirements=raised)
 
+    def for_readers(self, read_only: Collection[str]) -> Catalogue:
+        """The same catalogue with the profile `MESH`.
+
+        Args:
+            read_only: Ids of the requirements that every scenario judges by reading alone.
+        """
+        core = self.chosen((CORE,)) if CORE in self.profiles else ()
+        return replace(self, mesh=frozenset(r.id for r in core if r.id in read_only and not r.needs))
+
+    def left_out(self, profiles: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Ids of the requirements that `MESH` leaves out and no other chosen profile has, by what they need."""
+        if MESH not in profiles:
+            return {}
+        chosen = {r.id for r in self.chosen(profiles)}
+        by_need: dict[str, list[str]] = {}
+        for r in self.chosen((CORE,)):
+            if r.id not in chosen:
+                by_need.setdefault(" and ".join(map(NEEDED.__getitem__, r.needs)) or NEEDS_CHANGES, []).append(r.id)
+        return {need: tuple(ids) for need, ids in by_need.items()}
+
     def chosen(self, profiles: tuple[str, ...]) -> tuple[Requirement, ...]:
         """The requirements of `profiles`, groups such as ``core`` resolved, in catalogue order.
 
@@ -140,15 +196,17 @@ class Catalogue:
         """
         wanted: set[str] = set()
         for name in profiles:
+            if name == MESH and self.mesh:
+                continue
             if name not in self.profiles:
                 raise BadInput(
-                    expected=f"one of the profiles {', '.join(sorted(self.profiles))}",
+                    expected=f"one of the profiles {', '.join(sorted({*self.profiles, *([MESH] if self.mesh else [])}))}",
                     seen=repr(name),
                     where="--profile",
                     remedy="choose one of those, or several separated by commas",
                 )
             wanted.update(self.profiles[name])
-        return tuple(r for r in self if r.profile in wanted)
+        return tuple(r for r in self if r.profile in wanted or (MESH in profiles and r.id in self.mesh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +237,7 @@ def parse_catalogue(document: Any, where: str = "features/catalogue.yaml") -> Ca
         requirements[requirement.id] = requirement
     single = {r.profile: (r.profile,) for r in requirements.values()}
     for name, members in file.profiles.items():
-        if name in single:
+        if name in single or name == MESH:
             raise _bad(where, "a name for the group that no profile has", name)
         if unknown := set(members) - set(single):
             raise _bad(where, f"known profiles in the group {name}", f"{sorted(unknown)}")

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facts.document import Reading
+from facts.document import Absent, Reading
 from facts.errors import NotApplicable
 from facts.evidence import readings
 from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
 from facts.istio.mesh import Mesh
-from facts.kubernetes.objects import Node
+from facts.kubernetes.objects import Node, Pod
+from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.kubernetes.workloads import Deployment
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_config import KUBERNETES
 from judge.findings import listed
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
+IDLE_GATEWAYS = "every ingress gateway of the mesh is scaled to 0"
 NO_GATEWAY_API = "the cluster does not have the Gateway API"
 NO_CLASS = "istiod serves no GatewayClass"
 NO_JWKS = "tbot does not join with a static JWKS"
 """With in_cluster and oidc Teleport asks the cluster itself; there, and by any other method, the user extracts no JWKS."""
 OTHER_JOIN_METHOD = "tbot's join method is not kubernetes"
+SOCKET_BY_DEFAULT = "Istio's own template mounts the node's socket, so that every sidecar has it"
+NO_APPLICATION = "the install is not the suite's, and has no test application"
 
 
 def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[str]) -> None:
@@ -40,12 +45,56 @@ def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[st
         raise NotApplicable(requirement, ONE_NODE, where=where, evidence=readings(*nodes))
 
 
+def needs_pods_without_the_socket(requirement: str, pods: Sequence[Pod], evidence: Sequence[str]) -> None:
+    """NEG-01 and NEG-04 show what becomes of a sidecar without the node's socket.
+
+    Args:
+        requirement: Id of the requirement.
+        pods: Test pods that ask for Istio's own template alone, with no socket volume or an emptyDir: where they have the
+            node's socket all the same, only that template can have given it to them.
+        evidence: The readings of the pods.
+
+    Raises:
+        NotApplicable: One of them has the node's socket.
+    """
+    volumes = {str(pod.ref): pod.spec.volume(SOCKET_VOLUME) for pod in pods}
+    having = [ref for ref, volume in volumes.items() if volume is not None and volume.source in ("hostPath", "csi")]
+    if having:
+        raise NotApplicable(requirement, SOCKET_BY_DEFAULT, where=listed(having), evidence=evidence)
+
+
+def needs_the_application(
+    requirement: str,
+    pods: Sequence[Pod],
+    deployment: Deployment | Absent,
+    *,
+    ours: bool,
+    where: str,
+    evidence: Sequence[str],
+) -> None:
+    """INST-15 and CHK-7 to CHK-9 judge the guide's test application, which another install need not have.
+
+    Args:
+        requirement: Id of the requirement.
+        pods: Pods of the test application.
+        deployment: Its Deployment.
+        ours: The suite made the install, and so the test application.
+        where: The test application, as people name it.
+        evidence: The readings of its pods.
+
+    Raises:
+        NotApplicable: Another install has neither its Deployment nor one of its pods.
+    """
+    if not ours and not pods and isinstance(deployment, Absent):
+        raise NotApplicable(requirement, NO_APPLICATION, where=where, evidence=(*evidence, *deployment.evidence))
+
+
 def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
     """TRF-05, for the mesh's own ingress gateways.
 
     Args:
         mesh: The mesh.
-        gateways: Its ingress gateways.
+        gateways: Its ingress gateways, without those that are scaled to 0.
         pods: The reading of all pods.
 
     Raises:
@@ -53,7 +102,8 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        raise NotApplicable("TRF-05", NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
+        idle = any(gateway.is_scaled_to_zero for gateway in mesh.gateways)
+        raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> GatewayClass:

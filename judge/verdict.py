@@ -6,7 +6,7 @@ scenario has evidence attached. Everything else lowers the verdict, in the order
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,12 +92,18 @@ class Judged:
         verdict: The word.
         reasons: Reasons why it is not a pass, one sentence each; empty for a pass.
         causes: Ids of the causes of its negative findings, each once.
+        premise: It is about the tools and credentials of the person who runs the suite, on a cluster that the suite did not
+            make: shown, and not counted.
+        claimed: It rests on answers of a Teleport that the run took for the authority only because tbot's own configuration
+            names it.
     """
 
     requirement: Requirement
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    premise: bool = False
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,54 +124,87 @@ class Waiver:
 
 
 def judge_requirement(
-    requirement: Requirement, scenarios: Sequence[ScenarioOutcome], waiver: Waiver | None = None
+    requirement: Requirement, scenarios: Sequence[ScenarioOutcome], waiver: Waiver | None = None, *, premise: bool = False
 ) -> Judged:
     """Fold the scenarios that carry a requirement's tag into its verdict.
 
     Args:
         requirement: The requirement.
         scenarios: All scenarios with its tag that were collected, also those that never ran.
-        waiver: A decision to accept its failure.
+        waiver: A decision to accept its failure. It covers nothing else: where a check broke or did not run, the answer is
+            open. It covers requirements about the install alone: nobody can decide that the suite is right.
+        premise: It is a premise of this run, see `Judged`. A premise never fails: where it does not hold, the run lacks
+            something, and what depends on that was not evaluated.
     """
     if not scenarios:
-        return Judged(requirement, Verdict.NOT_EVALUATED, ("no scenario of this run carries its tag",))
-    told = [_one(requirement, s) for s in scenarios]
+        return Judged(requirement, Verdict.NOT_EVALUATED, ("no scenario of this run carries its tag",), premise=premise)
+    told = [each for s in scenarios for each in _told(requirement, s)]
     reasons = tuple(reason for verdict, reason in told if verdict is not Verdict.PASS)
     verdicts = {verdict for verdict, _ in told}
     negative = (f for s in scenarios for f in s.findings if f.requirement == requirement.id and f.holds is Holds.NO)
     causes = tuple(dict.fromkeys(cause for finding in negative for cause in finding.causes))
-    for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVALUATED, Verdict.SKIPPED):
-        if verdict in verdicts:
-            if verdict is Verdict.FAIL and waiver is not None and not waiver.expired:
-                reasons = (*reasons, f"waived by {waiver.owner}: {waiver.justification}")
-                return Judged(requirement, Verdict.WAIVED, reasons, causes)
-            return Judged(requirement, verdict, reasons, causes)
-    if verdicts == {Verdict.NOT_APPLICABLE}:
-        return Judged(requirement, Verdict.NOT_APPLICABLE, reasons)
-    return Judged(requirement, Verdict.PASS)
+    if Verdict.FAIL in verdicts and premise:
+        verdicts = verdicts - {Verdict.FAIL} | {Verdict.NOT_EVALUATED}
+        reasons = (*reasons, NOT_MET)
+    elif Verdict.FAIL in verdicts and requirement.about is About.INSTALL and waiver is not None and not waiver.expired:
+        verdicts = verdicts - {Verdict.FAIL} | {Verdict.WAIVED}
+        reasons = (*reasons, f"waived by {waiver.owner}: {waiver.justification}")
+    worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
+    return Judged(requirement, worst, reasons, causes, premise)
 
 
-def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, str]:
-    """The verdict of one scenario on one requirement, with the reason when it is not a pass."""
+NOT_MET = "a premise of this run is not met: it says nothing about the install, and the result does not count it"
+"""The last reason of a premise that does not hold."""
+
+_WORST_FIRST = (
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.NOT_EVALUATED,
+    Verdict.SKIPPED,
+    Verdict.WAIVED,
+    Verdict.PASS,
+    # Only where every scenario says so: one that passed shows that the requirement applies.
+    Verdict.NOT_APPLICABLE,
+)
+
+_OF_ENDING = {
+    Ending.VIOLATED: Verdict.FAIL,
+    Ending.BROKE: Verdict.ERROR,
+    Ending.SKIPPED_BY_POLICY: Verdict.SKIPPED,
+    Ending.SKIPPED_BY_TEST: Verdict.ERROR,
+    Ending.NOT_RUN: Verdict.NOT_EVALUATED,
+}
+
+
+def _told(requirement: Requirement, scenario: ScenarioOutcome) -> Iterator[tuple[Verdict, str]]:
+    """What one scenario says about one requirement: each verdict with its reason, which is empty for a pass."""
     mine = [f for f in scenario.findings if f.requirement == requirement.id]
-    # A negative finding counts however the scenario ended: a later break must not hide what was already seen.
-    for holds, verdict in ((Holds.NO, Verdict.FAIL), (Holds.UNKNOWN, Verdict.ERROR)):
-        for finding in mine:
-            if finding.holds is holds:
-                return verdict, f"{scenario.name}: {finding.compared()}"
-    by_ending = {
-        Ending.VIOLATED: Verdict.FAIL,
-        Ending.BROKE: Verdict.ERROR,
-        Ending.SKIPPED_BY_POLICY: Verdict.SKIPPED,
-        Ending.SKIPPED_BY_TEST: Verdict.ERROR,
-        Ending.NOT_RUN: Verdict.NOT_EVALUATED,
-    }
+    negative = next((f for f in mine if f.holds is Holds.NO), None)
+    unclear = next((f for f in mine if f.holds is Holds.UNKNOWN), None)
+    # A negative finding counts however the scenario ended: a later break must not hide what was already seen. Nor does it
+    # hide the break, which is what remains where the failure is waived.
+    if negative is not None:
+        yield Verdict.FAIL, f"{scenario.name}: {negative.compared()}"
+    if unclear is not None:
+        yield Verdict.ERROR, f"{scenario.name}: {unclear.compared()}"
+    elif negative is None or scenario.ending not in (Ending.VIOLATED, Ending.COMPLETED, Ending.NOT_APPLICABLE):
+        yield _of_ending(requirement, scenario, mine)
+
+
+def _of_ending(requirement: Requirement, scenario: ScenarioOutcome, mine: Sequence[Finding]) -> tuple[Verdict, str]:
+    """What the end of a scenario says about a requirement.
+
+    Args:
+        requirement: The requirement.
+        scenario: The scenario.
+        mine: Its findings about the requirement, none of which is unclear, nor negative unless the scenario broke after it.
+    """
     if scenario.ending not in (Ending.COMPLETED, Ending.NOT_APPLICABLE):
         # A scenario may prove several requirements; where another one was violated first, no step judged this one.
         named_others = any(f.holds is Holds.NO for f in scenario.findings)
         if scenario.ending is Ending.VIOLATED and named_others:
             return (Verdict.ERROR, f"{scenario.name}: stopped at another requirement's failure before this one was judged")
-        return by_ending[scenario.ending], f"{scenario.name}: {scenario.reason or scenario.ending.value}"
+        return _OF_ENDING[scenario.ending], f"{scenario.name}: {scenario.reason or scenario.ending.value}"
     not_applicable = [f for f in mine if f.holds is Holds.NOT_APPLICABLE]
     if not_applicable:
         unlisted = [f.condition for f in not_applicable if f.condition not in requirement.not_applicable_when]
@@ -187,15 +226,57 @@ def _one(requirement: Requirement, scenario: ScenarioOutcome) -> tuple[Verdict, 
 
 
 def judge_catalogue(
-    chosen: Iterable[Requirement], scenarios: Sequence[ScenarioOutcome], waivers: Mapping[str, Waiver] | None = None
+    chosen: Iterable[Requirement],
+    scenarios: Sequence[ScenarioOutcome],
+    waivers: Mapping[str, Waiver] | None = None,
+    *,
+    existing: bool = False,
 ) -> tuple[Judged, ...]:
-    """Judge every chosen requirement; those without a scenario become *not-evaluated*, never absent."""
+    """Judge every chosen requirement; those without a scenario become *not-evaluated*, never absent.
+
+    Args:
+        chosen: The requirements of the chosen profiles.
+        scenarios: All scenarios that were collected.
+        waivers: By requirement.
+        existing: The suite did not make the cluster, so that requirements on tools and credentials are premises.
+    """
     waivers = waivers or {}
     by_requirement: dict[str, list[ScenarioOutcome]] = {}
     for scenario in scenarios:
         for requirement_id in dict.fromkeys(scenario.requirements):
             by_requirement.setdefault(requirement_id, []).append(scenario)
-    return tuple(judge_requirement(r, by_requirement.get(r.id, []), waivers.get(r.id)) for r in chosen)
+    return tuple(
+        judge_requirement(r, by_requirement.get(r.id, []), waivers.get(r.id), premise=existing and r.premise) for r in chosen
+    )
+
+
+def uncounted(chosen: Iterable[Requirement], scenarios: Iterable[ScenarioOutcome]) -> tuple[str, ...]:
+    """Return what went wrong in scenarios and is in no verdict, one sentence each.
+
+    A tag may be missing or misspelt, or name a requirement of another profile, and a step may conclude about a requirement
+    that its scenario does not name. Nobody would read of it, so that it counts as an error of the run.
+
+    Args:
+        chosen: The requirements that are judged.
+        scenarios: All scenarios that were collected.
+    """
+    judged = {requirement.id for requirement in chosen}
+    said = []
+    for scenario in scenarios:
+        counted = judged.intersection(scenario.requirements)
+        tags = ", ".join(scenario.requirements) or "no requirement"
+        stray = [f for f in scenario.findings if f.holds in (Holds.NO, Holds.UNKNOWN) and f.requirement not in counted]
+        said += [
+            f"{scenario.name} (tagged with {tags}) found something about {f.requirement}, which no verdict of this run"
+            f" takes up: {f.compared()}"
+            for f in stray
+        ]
+        if not counted and not stray and scenario.ending in (Ending.VIOLATED, Ending.BROKE):
+            said.append(
+                f"{scenario.name} (tagged with {tags}) ended {scenario.ending.value}, which no verdict of this run takes up:"
+                f" {scenario.reason}"
+            )
+    return tuple(said)
 
 
 def judge_run(
@@ -206,7 +287,10 @@ def judge_run(
     rerun_of_failures: bool = False,
     unverified: Sequence[str] = (),
 ) -> Result:
-    """The result over the MUSTs about the install (and the SHOULDs, if strict).
+    """The result over the MUSTs about the install (and the SHOULDs, if strict): fail, inconclusive, partial or pass.
+
+    The first of them that applies is the result. Self-tests of the suite and re-proofs of Istio lower a result to
+    inconclusive and never hide a fail: a suite that does not recognise a broken pod certifies nothing.
 
     Args:
         judged: Every chosen requirement with its verdict.
@@ -216,19 +300,28 @@ def judge_run(
         unverified: Lines to the judged install on which nobody verified who answers. What came over them may be
             anybody's, so that nothing better than inconclusive can be said.
     """
-    counted = [j for j in judged if _counts(j.requirement, strict=strict)]
-    verdicts = {j.verdict for j in counted}
+    all_judged = tuple(judged)
+    verdicts = {j.verdict for j in all_judged if _counts(j, strict=strict)}
     if Verdict.FAIL in verdicts:
         return Result.FAIL
     if verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED} or run_errors or rerun_of_failures or unverified:
         return Result.INCONCLUSIVE
-    if verdicts & {Verdict.SKIPPED, Verdict.WAIVED}:
-        return Result.PARTIAL
-    return Result.PASS if Verdict.PASS in verdicts else Result.INCONCLUSIVE
+    if any(is_failed_proof(j) for j in all_judged) or Verdict.PASS not in verdicts:
+        return Result.INCONCLUSIVE
+    return Result.PARTIAL if verdicts & {Verdict.SKIPPED, Verdict.WAIVED} else Result.PASS
 
 
-def _counts(requirement: Requirement, *, strict: bool) -> bool:
-    return requirement.about is About.INSTALL and (requirement.level is Level.MUST or strict)
+def _counts(judged: Judged, *, strict: bool) -> bool:
+    requirement = judged.requirement
+    return requirement.about is About.INSTALL and not judged.premise and (requirement.level is Level.MUST or strict)
+
+
+def is_failed_proof(judged: Judged) -> bool:
+    """Return whether a self-test of the suite or a re-proof of Istio was tried and did not come out right.
+
+    One that this run did not try (the safety policy forbade it, or it needs an install of the suite's own) says nothing.
+    """
+    return judged.requirement.about is not About.INSTALL and judged.verdict in (Verdict.FAIL, Verdict.ERROR)
 
 
 def exit_code(result: Result, *, allow_partial: bool = False) -> int:

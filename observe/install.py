@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from facts.kubernetes.objects import Labelled
 from facts.recorder import Recorder
+from facts.teleport.bundle import TrustBundle
 from observe.guide.application import ApplicationFacet
 from observe.guide.facet import GuideFacet
 from observe.istio.facet import IstioFacet
@@ -68,6 +69,7 @@ class Install:
         provisions: bool,
         profiles: frozenset[str] = frozenset(),
         audit_events: Callable[[], AuditEvents | None] = lambda: None,
+        anchors: Callable[[], TrustBundle] | None = None,
         is_scratch: Callable[[Labelled], bool] = lambda _namespace: False,
         progress: Callable[[int, int], None] | None = None,
         need: Callable[[str], None] = lambda _part: None,
@@ -84,6 +86,7 @@ class Install:
             provisions: This run installs, and so needs admin rights.
             profiles: Names of the profiles to certify; they decide which further rights it needs.
             audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
+            anchors: Reads the trust anchors that the user expects; None where there are none.
             is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
             progress: Called with how many proxies were read, and of how many.
             need: Called with the part of the installation that a reading is about, before it is made.
@@ -94,7 +97,7 @@ class Install:
         proxies = ProxiesFacet(of_cluster, tbot, progress)
         istio = IstioFacet(of_cluster, proxies)
         application = ApplicationFacet(of_cluster, proxies)
-        of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events)
+        of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events, anchors)
 
         def namespace_of(where: Where) -> str:
             # Before it has installed anything, a run knows only the names.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from facts.errors import BadInput
+from facts.recorder import KeptInMemory
 from observe.kubernetes.api import must_have_context
+from observe.teleport.anchors import read_anchors
 from observe.web import trust
 from provision.clusters.directory import directory_of, kept_kubeconfig, must_be_free, must_be_own
 from provision.installing.repairs import REPAIRS
@@ -21,6 +23,7 @@ def must_be_usable(settings: Settings) -> None:
     must_have_istio(settings)
     _must_have_audit_events(settings)
     _must_know_whom_to_trust(settings)
+    _must_have_anchors(settings)
     must_be_a_new_run(settings)
     must_be_own(settings.cache)
     if settings.cluster == "existing":
@@ -118,6 +121,26 @@ def _must_know_whom_to_trust(settings: Settings) -> None:
             where=where,
             remedy="give the CA of Teleport's proxy, or leave the setting out where the system knows it",
         ) from error
+
+
+def _must_have_anchors(settings: Settings) -> None:
+    if settings.trust_bundle is None:
+        return
+    wrong = {
+        "cluster = existing": settings.cluster != "existing",
+        "trust_domain, whose bundle it is": "trust_domain" not in settings.model_fields_set,
+        # A rotation of the authority makes another bundle, against which the suite must judge.
+        "no --allow disruptive": "disruptive" in settings.allowed_safety,
+    }
+    missing = [what for what, is_so in wrong.items() if is_so]
+    if missing:
+        raise BadInput(
+            expected=f"with trust_bundle {' and '.join(missing)}",
+            seen=f"cluster = {settings.cluster}, trust_domain = {settings.trust_domain}",
+            where=f"settings: trust_bundle = {settings.trust_bundle}",
+            remedy="give --trust-domain as well, or name the Teleport that you expect with --teleport-proxy instead",
+        )
+    read_anchors(settings.trust_bundle, settings.trust_domain, KeptInMemory())
 
 
 def must_be_installable(settings: Settings) -> None:

@@ -18,10 +18,10 @@ from facts.over_time.timeline import parse_timeline
 from facts.redaction import redact
 from judge.causes import CAUSES
 from judge.guide_defects import tell
-from judge.verdict import Ending, Result, Waiver, judge_catalogue
+from judge.verdict import Ending, Judged, Result, Waiver, judge_catalogue, uncounted
 from reporting.collecting.store import Store
 from reporting.features.gherkin_files import feature_paths, read_feature
-from reporting.model import Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
+from reporting.model import EXISTING, Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     chosen = {r.id for r in plan.chosen}
     collected = store.scenarios
     scenarios = [s for s in collected if chosen.intersection(s.requirements) or s.ending is not Ending.NOT_RUN]
-    errors = [*store.run_errors, *_orphans(scenarios)]
+    errors = [*store.run_errors]
     scenarios += _left_out(plan, {s.id for s in collected}, errors)
     evidence = store.evidence
     timelines = tuple(_timelines(evidence, errors))
@@ -92,7 +92,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         exit_code=0,
         strict=plan.strict,
         allow_partial=plan.allow_partial,
-        scope=replace(plan.scope, unverified=store.unverified, not_judged=store.not_judged),
+        scope=replace(plan.scope, unverified=store.unverified, not_judged=store.not_judged, claimed=store.claimed),
         judged=(),
         scenarios=tuple(scenarios),
         run_findings=store.run_findings,
@@ -106,17 +106,30 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         waivers=tuple(plan.waivers.values()),
         inputs=_inputs(plan),
     )
-    judged = judge_catalogue(plan.chosen, report.outcomes(), plan.waivers)
+    outcomes = report.outcomes()
+    judged = judge_catalogue(plan.chosen, outcomes, plan.waivers, existing=plan.scope.cluster == EXISTING)
+    if report.scope.claimed:
+        judged = tuple(replace(j, claimed=_rests_on(PROXY_ANSWERS, report, j)) for j in judged)
     told = tell(plan.catalogue.guide_defects, judged, report.findings_of, plan.scope.repairs)
     named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
     # A misspelt cause would hide a remedy: a defect of the suite, so it becomes a run error.
-    strange = tuple(
+    strange = uncounted(plan.chosen, outcomes) + tuple(
         f"a judgment names the cause {cause!r}, which judge/causes.yaml does not have"
         for cause in named
         if cause not in CAUSES
     )
     causes = tuple(CAUSES[cause] for cause in named if cause in CAUSES)
     return replace(report, judged=judged, guide_defects=told, causes=causes).with_run_errors(strange)
+
+
+PROXY_ANSWERS = "GET https://"
+"""Beginning of the question of each answer of Teleport's proxy, which needs no session."""
+
+
+def _rests_on(question: str, report: Report, judged: Judged) -> bool:
+    """Tell whether a finding about a requirement cites an answer to such a question."""
+    asked = {e.id for e in report.evidence if e.question.startswith(question)}
+    return any(asked.intersection(f.evidence) for f in report.findings_of(judged.requirement.id))
 
 
 def stored(evidence: Evidence) -> StoredEvidence:
@@ -143,15 +156,6 @@ def _timelines(evidence: Sequence[Evidence], damaged: list[str]) -> Iterator[Sto
                 yield StoredTimeline(each.id, parse_timeline(decoded(each.body)))
             except CouldNotTell as error:
                 damaged.append(f"{each.question} ({each.id}) cannot be drawn: {error}")
-
-
-def _orphans(scenarios: Sequence[ScenarioRecord]) -> list[str]:
-    """A sentence for each scenario that failed and has no requirement, so that no verdict shows it."""
-    return [
-        f"{s.id} carries no requirement and ended {s.ending.value}: {s.reason}"
-        for s in scenarios
-        if not s.requirements and s.ending in (Ending.VIOLATED, Ending.BROKE)
-    ]
 
 
 def _left_out(plan: RunPlan, collected: set[str], unreadable: list[str]) -> Iterator[ScenarioRecord]:

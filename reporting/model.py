@@ -20,6 +20,9 @@ from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Wa
 
 SCHEMA_VERSION = 2
 
+EXISTING = "existing"
+"""`Scope.cluster` of a cluster that the suite did not make."""
+
 WrittenFinding = Annotated[Finding, WrapSerializer(lambda finding, dumped: dumped(finding) | {"seen": finding.seen})]
 """A finding. A document has its sentence too, which is made from its parts, so that nothing reads it back."""
 
@@ -248,6 +251,9 @@ class Scope:
         rerun_of_failures: Whether pytest ran only earlier failures again.
         unverified: Lines of this run on which nobody verified who answers, each with what switched it off.
         not_judged: Parts of the install that the suite could not look at and did not judge, each with the reason.
+        left_out: Requirements of ``core`` that the profile ``mesh`` leaves out, each group with what it needs.
+        claimed: The Teleport that the run took for the authority only because tbot's own configuration names it; empty
+            where the user named it, or the suite made it.
     """
 
     cluster: str
@@ -263,11 +269,13 @@ class Scope:
     rerun_of_failures: bool = False
     unverified: tuple[str, ...] = ()
     not_judged: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    claimed: str = ""
 
     @property
     def doubtful(self) -> tuple[str, ...]:
         """The unverified lines that leave open whose install was judged: on a cluster that the suite made, it knows."""
-        return self.unverified if self.cluster == "existing" else ()
+        return self.unverified if self.cluster == EXISTING else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +341,9 @@ class Report:
 
     @property
     def authority(self) -> Authority:
-        """The issuer of the identities."""
-        return self.facts.authority
+        """The issuer of the identities. A Teleport that only tbot's own configuration names is claimed, and not known."""
+        named = self.facts.authority
+        return Authority.UNKNOWN if self.scope.claimed and named is Authority.TELEPORT else named
 
     def scenarios_of(self, requirement_id: str) -> tuple[ScenarioRecord, ...]:
         """The scenarios that carry the tag of a requirement."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from facts.catalogue import Catalogue
+from facts.catalogue import About, Catalogue
 from facts.errors import BadInput
 from judge.verdict import Waiver
 from settings import Waived
@@ -20,7 +20,7 @@ def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) ->
         today: In UTC; a waiver whose last day is over is kept, so that the report says so, and has no effect.
 
     Raises:
-        BadInput: One is for a requirement that does not exist.
+        BadInput: One is for a requirement that does not exist, or is not about the install.
     """
     unknown = [requirement for requirement in decided if requirement not in catalogue]
     if unknown:
@@ -29,6 +29,14 @@ def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) ->
             seen=", ".join(unknown),
             where="settings: waivers",
             remedy="`conformance plan --profile all` lists the requirements with their ids",
+        )
+    others = [requirement for requirement in decided if catalogue[requirement].about is not About.INSTALL]
+    if others:
+        raise BadInput(
+            expected="waivers for requirements about the install",
+            seen=f"{', '.join(others)}, by which the suite tests itself or proves again what Istio documents",
+            where="settings: waivers",
+            remedy="leave it out: where such a proof fails, nothing else that the run says can be relied on",
         )
     return {
         requirement: Waiver(requirement, each.owner, each.justification, expired=each.last_day < today)

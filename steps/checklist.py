@@ -9,6 +9,7 @@ from pytest_bdd import parsers, then, when
 from facts.guide import GuideAnswer
 from judge import checklist as judge
 from judge import conditions
+from observe.guide.application import ApplicationFacet
 from observe.install import Install
 from steps.shared import Conclude
 
@@ -57,17 +58,21 @@ def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, concl
 
 
 @then("the test application must run with its own identity from Teleport")
-def application_has_its_own_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    app, bundle = install.application, install.teleport.bundle()
+def application_has_its_own_identity(
+    guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
+) -> None:
+    app, bundle = test_application, install.teleport.bundle()
     conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), bundle, silent=app.silent_pods()))
 
 
 @then("the socket in the pod must be the node's socket, with live SDS streams on it")
-def socket_is_the_nodes(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    app = install.application
+def socket_is_the_nodes(
+    guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
+) -> None:
+    app = test_application
     conclude(judge.socket_exists(guide, app.pods(), app.fleet(), install.tbot.socket_directory()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")
-def proxy_uses_the_socket(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.proxy_detects_socket(guide, install.application.pods(), install.application.fleet()))
+def proxy_uses_the_socket(guide: GuideAnswer, test_application: ApplicationFacet, conclude: Conclude) -> None:
+    conclude(judge.proxy_detects_socket(guide, test_application.pods(), test_application.fleet()))

@@ -13,8 +13,10 @@ from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds, Violated
 from facts.kubernetes.objects import Pod
 from facts.recorder import Recorder
+from judge import conditions
 from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
+from observe.guide.application import ApplicationFacet
 from observe.install import Install
 from observe.traffic.load import PlannedLoad
 from observe.wait import Pace
@@ -72,6 +74,20 @@ def conclude(recorder: Recorder) -> Conclude:
 def requirement(request: pytest.FixtureRequest) -> str:
     """Id of the scenario's requirement, for step functions that several requirements use."""
     return str(request.node.get_closest_marker("requirement").kwargs["id"])
+
+
+@pytest.fixture
+def test_application(install: Install, requirement: str) -> ApplicationFacet:
+    """The test application of the install.
+
+    Raises:
+        NotApplicable: The suite did not make the install, and it has none.
+    """
+    app, ours = install.application, install.rights.provisions
+    conditions.needs_the_application(
+        requirement, app.pods(), app.deployment(), ours=ours, where=app.where, evidence=app.evidence()
+    )
+    return app
 
 
 @pytest.fixture

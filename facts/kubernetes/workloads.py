@@ -100,6 +100,11 @@ class Deployment(Controller):
     conditions: Annotated[Many[Condition], At("status.conditions")]
 
     @property
+    def is_scaled_to_zero(self) -> bool:
+        """Its owner wants no replica."""
+        return self.desired == 0
+
+    @property
     def is_available(self) -> bool:
         """The condition Available is True, for the present specification, with at least one replica wanted."""
         return self.is_current and self.desired > 0 and condition_holds(self.conditions, "Available")
@@ -120,6 +125,11 @@ class DaemonSet(Controller):
     updated: Annotated[Count, At("status.updatedNumberScheduled")]
     ready: Annotated[Count, At("status.numberReady")]
     available: Annotated[Count, At("status.numberAvailable")]
+
+    @property
+    def is_scaled_to_zero(self) -> bool:
+        """False: a DaemonSet has no scale. If no node wants it, its selector may be wrong."""
+        return False
 
     @property
     def is_complete(self) -> bool:

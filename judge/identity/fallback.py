@@ -122,9 +122,7 @@ def _not_own_volume(candidate: Candidate) -> list[Problem]:
     source = volume.source if volume else "missing"
     if source == "emptyDir":
         return []
-    # The test pod declares an emptyDir; a template that it does not ask for has replaced it.
-    said = f"its volume {SOCKET_VOLUME} is {source}, not an emptyDir of its own"
-    return [problem(candidate.pod, said, "socket-in-istios-template" if source in ("hostPath", "csi") else "")]
+    return [problem(candidate.pod, f"its volume {SOCKET_VOLUME} is {source}, not an emptyDir of its own")]
 
 
 # --- NEG-07 ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from facts.teleport.audit import AuditTrail, IssuedSvid
 from judge.findings import Claim, listed, problem
 from judge.identity.proxies import FROM_TELEPORT, ObservedProxies, name_problems, request_problems, without_certificate
 from judge.identity.sweep import Expectation, failures_of
-from judge.install.istio import NO_WORKLOAD
+from judge.install.istio import NO_SIDECAR
 
 
 def identities_are_told_apart(sidecars: ObservedProxies, trust_domain: str) -> Finding:
@@ -90,7 +90,7 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
     expected = "an audit event for each certificate in use, with the attributes of the pod that uses it"
     claim = Claim("ID-10", expected, f"{len(sidecars.pods)} sidecars, events in {trail.source}", readings(sidecars, trail))
     if not sidecars.pods:
-        return claim.not_applicable(NO_WORKLOAD)
+        return claim.not_applicable(NO_SIDECAR)
     by_serial: dict[str, list[IssuedSvid]] = {}
     for event in trail.issued:
         by_serial.setdefault(event.serial, []).append(event)

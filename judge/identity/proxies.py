@@ -26,7 +26,7 @@ from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbot
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import each_of, of_proxies
-from judge.install.istio import NO_WORKLOAD
+from judge.install.istio import NO_SIDECAR
 
 SKEW = timedelta(seconds=30)
 """Tolerance for a peer's clock: a certificate must be valid that long already, and still. Less than `BACKDATED`."""
@@ -255,11 +255,13 @@ class ObservedProxies:
         pods: Their pods, as the API server has them.
         fleet: Their proxies.
         evidence: The list of all pods, which also shows that there is none.
+        others: Pods with a proxy that are not among them.
     """
 
     pods: Sequence[Pod]
     fleet: Fleet
     evidence: tuple[str, ...]
+    others: Sequence[Pod] = ()
 
     @property
     def not_asked(self) -> list[Problem]:
@@ -397,7 +399,7 @@ def _judged(
 ) -> Finding:
     claim = Claim(requirement, expected, f"{len(sidecars.pods)} sidecars", (*sidecars.evidence, *evidence))
     if not sidecars.pods:
-        return claim.not_applicable(NO_WORKLOAD)
+        return claim.not_applicable(NO_SIDECAR)
     if missing := sidecars.not_asked:
         return claim.judged(unclear=missing, settle="run again; the suite must ask every pod that it judges")
     return sidecars.judged(claim, [each for proxy in sidecars.fleet.proxies for each in problems(proxy)], held)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from facts.evidence import ObjectRef, readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
@@ -14,7 +14,6 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.proxies.identity import Normalization, Unread
 from facts.teleport.resources import Ping
-from facts.versions import Tool
 from judge.findings import Claim, listed, place, problem
 from judge.fleet import how_to_read, not_read
 from judge.install.application import socket_volume_problems
@@ -42,7 +41,7 @@ def _unavailable(deployment: Deployment, mesh: Mesh) -> list[Problem]:
     if not deployment.is_current:
         return [_unseen(deployment)]
     if deployment.desired == 0:
-        return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero" if deployment in mesh.istiod else "")]
+        return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero")]
     if not deployment.is_available:
         why = listed({c.message for c in deployment.conditions if c.status != "True" and c.message}, "no reason given")
         return [problem(deployment, f"{deployment.available} of {deployment.desired} replicas are available ({why})", cause)]
@@ -97,8 +96,12 @@ def no_istiod(mesh: Mesh) -> list[Problem]:
 
 
 def control_plane_is_available(mesh: Mesh) -> Finding:
-    """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation."""
-    deployments = (*mesh.istiod, *mesh.gateways)
+    """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation.
+
+    A gateway that its owner scaled to 0 is left out: nothing uses it, and nothing of it is wrong.
+    """
+    idle = [gateway for gateway in mesh.gateways if gateway.is_scaled_to_zero]
+    deployments = (*mesh.istiod, *(gateway for gateway in mesh.gateways if gateway not in idle))
     expected = "istiod and gateways to be available at their current generation"
     return Claim("INST-05", expected, listed(d.ref for d in deployments), mesh.evidence).judged(
         [
@@ -107,20 +110,20 @@ def control_plane_is_available(mesh: Mesh) -> Finding:
             *(each for d in deployments if isinstance(d, DaemonSet) for each in _incomplete(d)),
         ],
         listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
+        left_out=[Remark(gateway.ref, "it is scaled to 0") for gateway in idle],
     )
 
 
-def images_carry_istioctls_version(mesh: Mesh, pods: Sequence[Pod], istioctl: Tool) -> Finding:
-    """INST-05, second part: the tag of every Istio image equals istioctl's version; a digest alone tells no version.
+def images_carry_istiods_version(mesh: Mesh, pods: Sequence[Pod]) -> Finding:
+    """INST-05, second part: the tag of every Istio image equals istiod's own version; a digest alone tells no version.
 
     Args:
         mesh: The mesh.
         pods: Injected pods, gateways among them: an upgrade leaves their proxies as they were until they are restarted.
-        istioctl: The tool, with its version.
     """
-    version = str(istioctl.version)
-    expected = f"every Istio image to carry istioctl's version {version}"
-    claim = Claim("INST-05", expected, f"Istio in {mesh.namespace}", readings(mesh, istioctl, *pods))
+    version = _istiods_version(mesh)
+    expected = f"every Istio image to carry istiod's version {version}"
+    claim = Claim("INST-05", expected, f"Istio in {mesh.namespace}", readings(mesh, *pods))
     # The gateway charts write "auto", and the injector puts the image in; the injector's own tag is compared as well.
     images: list[tuple[Deployment | DaemonSet | Pod, str]] = [
         (workload, container.image)
@@ -130,24 +133,33 @@ def images_carry_istioctls_version(mesh: Mesh, pods: Sequence[Pod], istioctl: To
     ]
     images += [(pod, pod.proxy.image) for pod in pods if pod.proxy is not None]
     others = [(of, image) for of, image in images if image_tag(image) and _release(image_tag(image)) != version]
-    injects = _release(mesh.injector.tag)
-    # Where all of Istio has one version, the tool is the one that differs.
-    running = {_release(image_tag(image)) for of, image in images if image_tag(image) and not _is_unborn(of, mesh)}
-    cause = "istio-versions-mixed" if len(running | {injects}) > 1 else "tool-version-unsupported"
+    mixed = "istio-versions-mixed"
     problems = [
-        problem(of, f"it runs {image}", "istiod-image-unavailable" if _is_unborn(of, mesh) else cause)
+        problem(of, f"it runs {image}", "istiod-image-unavailable" if _is_unborn(of, mesh) else mixed)
         for of, image in others
     ]
     if not images:
         problems.append(claim.problem("no workload runs an image of Istio"))
-    if injects != version:
-        problems.append(claim.problem(f"the injector puts {mesh.injector.tag} into pods", cause))
+    if _release(mesh.injector.tag) != version:
+        problems.append(claim.problem(f"the injector puts {mesh.injector.tag} into pods", mixed))
     return claim.judged(
         problems,
         f"all {len(images)} images have the version {version}",
         unclear=[problem(of, f"it runs {image}") for of, image in images if not image_tag(image)],
         settle="write the version as a tag before the digest: HUB/NAME:VERSION@sha256:…",
     )
+
+
+def _istiods_version(mesh: Mesh) -> str:
+    """The version of the istiod that runs; the injector's where its image has no tag, or several istiods differ."""
+    running = {
+        _release(image_tag(container.image))
+        for istiod in mesh.istiod
+        if not _waits_for_an_image(istiod, mesh)
+        for container in istiod.template.spec.containers
+        if container.name == "discovery" and image_tag(container.image)
+    }
+    return running.pop() if len(running) == 1 else _release(mesh.injector.tag)
 
 
 def _is_unborn(of: Deployment | DaemonSet | Pod, mesh: Mesh) -> bool:
@@ -282,6 +294,8 @@ NORMALIZED = {
 """Envoy settings under each of Istio's normalizations: normalize_path, merge_slashes, path_with_escaped_slashes_action."""
 
 NO_WORKLOAD = "no injected pod runs in the mesh"
+NO_SIDECAR = "no pod with a sidecar runs in the mesh"
+ONLY_IDLE_GATEWAYS = "only gateways that take no HTTP run in the mesh"
 
 
 def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:
@@ -306,7 +320,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so one that shows none is unclear.
     silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
     if not silent and not unread and not any(p.settings for p in proxies):
-        return claim.not_applicable(NO_WORKLOAD)
+        return claim.not_applicable(ONLY_IDLE_GATEWAYS if asked else NO_WORKLOAD)
     if wanted is None:
         said = f"pathNormalization.normalization is {mesh.normalization}"
         unclear = [Problem(_mesh_config(mesh), said, evidence=mesh.config.evidence)]

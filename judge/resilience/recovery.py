@@ -27,6 +27,8 @@ COULD_NOT_REMOVE = "existing SDS socket could not be removed"
 WAITS_FOR_IT = "non-default SDS socket path"
 """Words of Istio's agent before it exits because a socket of another name than `socket` is missing."""
 
+STARTED_EARLY = CAUSES_OF_MODES[SdsMode.RACE]
+
 NOT_RECREATED = "socket-directory-not-recreated"
 
 NO_OTHER_TBOT = "no other tbot"
@@ -184,7 +186,8 @@ def lost_directory_is_found(history: History, after: Pod, relocation: Relocation
 def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> Finding:
     """RES-08: every pod on a restarted node is Ready again in time, and every proxy has its own identity from tbot.
 
-    A pod that started before tbot has the right identity and keeps working; it is a note, and a measure counts it.
+    A pod that started before tbot has the right identity and keeps working; it is a note, and a measure counts it. If every
+    proxy started before tbot, none has taken its identity from tbot's socket, and nothing shows that one could.
 
     Args:
         restart: The restart of the node.
@@ -209,9 +212,13 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
     ]
     problems += not_read(restart.proxies.unread)
     late = [p for p in restart.proxies.proxies if p.sds_mode is SdsMode.RACE]
+    started_early = len(late)
     for proxy in restart.proxies.proxies:
         wrong = stream_problems(proxy) if proxy in late else supply_problems(proxy)
         problems += wrong + own_identity_problems(proxy, bundle)
+    if late and len(late) == len(restart.proxies.proxies):
+        problems += [problem(p, "it started before tbot, like every other proxy on the node", STARTED_EARLY) for p in late]
+        late = []
     told = f"; {len(late)} of them started before tbot: {listed(p.pod for p in late)}" if late else ""
     return Claim(
         "RES-08",
@@ -221,13 +228,13 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
     ).judged(
         problems,
         f"{len(restart.after)} pods are Ready, {len(restart.proxies.proxies)} of them with their own identity{told}",
-        notes=[problem(p, "it started before tbot and needs a restart", CAUSES_OF_MODES[SdsMode.RACE]) for p in late],
+        notes=[problem(p, "it started before tbot and needs a restart", STARTED_EARLY) for p in late],
         measures=(
             *time_until("time until every pod was Ready", restart.ordered, restart.back, within),
             *time_until("time until the machine ran", restart.ordered, restart.up),
             Measure("pods on the node", len(restart.after), at_least=1),
             Measure("proxies on the node", len(restart.proxies.proxies), at_least=1),
-            Measure("proxies that started before tbot", len(late)),
+            Measure("proxies that started before tbot", started_early),
         ),
     )
 

@@ -380,8 +380,11 @@ def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbo
 
 def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbot: Tbot) -> Finding | None:
     """The finding where there is no proxy to judge, or no service to judge it by; None otherwise."""
-    if not sidecars.pods:
+    if not (sidecars.pods or sidecars.others):
         return claim.not_applicable(NO_WORKLOAD)
+    if not sidecars.pods:
+        said = f"none of {len(sidecars.others)} injected pods mounts the directory of tbot's socket"
+        return claim.judged(unclear=[claim.problem(said)], settle="see ID-01 and CHK-6, which say who certifies these pods")
     if not tbot.config.services:
         config = ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
         said = "it has no service of type workload-identity-api, which would renew the certificates"

@@ -112,8 +112,12 @@ class IstioFacet:
     # Gateways.
 
     def ingress_gateways(self) -> tuple[Gateway, ...]:
-        """The mesh's ingress gateways with any controller, without those that istiod deployed for the Gateway API."""
-        return tuple(g for g in gateways_of(self.mesh().gateways, self.proxies.pods()) if g.is_ingress)
+        """The mesh's ingress gateways with any controller, without those that istiod deployed for the Gateway API.
+
+        One that its owner scaled to 0 is none.
+        """
+        wanted = (gateway for gateway in self.mesh().gateways if not gateway.is_scaled_to_zero)
+        return tuple(g for g in gateways_of(wanted, self.proxies.pods()) if g.is_ingress)
 
     def ingress(self) -> Ingress | None:
         """The first ingress gateway that takes plain HTTP, with its Service; None where none does."""

@@ -53,12 +53,14 @@ class TeleportFacet:
         tbot: tbot, whose configuration names the token and the workload identity.
         open_session: Opens the install's Teleport; called when first needed.
         audit_events: Returns the source of Teleport's audit events; called when first needed, None where you gave none.
+        anchors: Reads the trust anchors that you expect; None where you gave none.
     """
 
     cluster: ClusterFacet
     tbot: TbotFacet
     open_session: Callable[[], TeleportSession]
     audit_events: Callable[[], AuditEvents | None]
+    anchors: Callable[[], TrustBundle] | None = None
 
     def session(self) -> TeleportSession:
         """The reader of Teleport."""
@@ -69,13 +71,21 @@ class TeleportFacet:
         return self.cluster.once(PING, lambda: self.session().ping())
 
     def bundle(self) -> TrustBundle:
-        """Teleport's SPIFFE authorities, from its public endpoint."""
+        """Teleport's SPIFFE authorities: those that you expect, else those of its public endpoint."""
 
         def read() -> TrustBundle:
+            if self.anchors is not None:
+                return self.anchors()
             # The document does not name its trust domain; it belongs to the cluster whose proxy serves it.
             return replace(self.session().bundle(), trust_domain=self.ping().cluster_name)
 
         return self.cluster.once(BUNDLE, read)
+
+    def has_the_expected_anchors(self) -> bool:
+        """True where you gave trust anchors, and Teleport has that name and publishes exactly those authorities."""
+        if self.anchors is None or self.ping().cluster_name != self.bundle().trust_domain:
+            return False
+        return self.session().bundle().fingerprints == self.bundle().fingerprints
 
     def status(self) -> ClusterStatus | NoSession:
         """The cluster that the admin tctl reaches, or the reason why it reaches none."""

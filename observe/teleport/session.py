@@ -262,11 +262,18 @@ class TeleportSession:
         recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets, mask=mask)
         return recorded, recorded.evidence[0]
 
-    @staticmethod
-    def _must_have_worked(result: CommandResult) -> None:
+    def _must_have_worked(self, result: CommandResult) -> None:
+        """Check that tctl answered.
+
+        Raises:
+            NotGiven: The session does not work, or may not read this; that says nothing about the install.
+            CouldNotTell: tctl failed for another reason.
+        """
         if result.exit_code == 0:
             return
-        raise CouldNotTell(
+        lacking = says_denied(result.stderr) or isinstance(self.status(), NoSession)
+        failed = NotGiven if lacking else CouldNotTell
+        raise failed(
             expected="tctl to answer",
             seen=f"exit code {result.exit_code}: {result.tail()}",
             where=result.line,

@@ -243,9 +243,11 @@ class Fault:
             take over a socket only where the socket's directory is writable.
         touches: Objects that the fault changes, and that must be as before afterwards.
         undo: How the suite undoes the fault, as a sentence.
-        breaks: Requirements that fail while the fault lasts; exactly these.
+        breaks: Requirements that fail while the fault lasts; exactly these. A premise of a run (`Requirement.premise`) fails
+            only on a cluster that the suite made; on any other it is *not-evaluated*.
         blinds: Requirements that cannot be determined while the fault lasts, because a reading fails.
-        denies: True where the readings fail because a right is missing: then they are *not-evaluated* instead of *error*.
+        denies: True where the readings fail because a right or a session is missing: then they are *not-evaluated* instead
+            of *error*.
         reach: Requirements that the fault might affect (see ``reach.py``), and that must hold nevertheless.
         inject: Context manager: on entry it puts the fault into force, on exit it restores the scene. It yields the
             operator's tools and credentials where the fault changes them.

@@ -33,7 +33,7 @@ from reporting.collecting.interruptions import as_ctrl_c
 from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidden
 from reporting.collecting.so_far import SoFar
 from reporting.collecting.store import Store
-from reporting.model import Report, StepState
+from reporting.model import EXISTING, Report, ScenarioRecord, StepState
 from reporting.writing.publish import begin, must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary
 from reporting.writing.words import FINDING, LOOKS
@@ -64,7 +64,10 @@ class Collector:
             plan,
             run_id=plan.run_id or _some_id(plan),
             scope=replace(
-                plan.scope, profiles=plan.profiles, safety=tuple(c for c in SAFETY_CLASSES if c in plan.allowed_safety)
+                plan.scope,
+                profiles=plan.profiles,
+                safety=tuple(c for c in SAFETY_CLASSES if c in plan.allowed_safety),
+                left_out=tuple(f"{', '.join(ids)} ({need})" for need, ids in plan.catalogue.left_out(plan.profiles).items()),
             ),
         )
         self._admit = admit
@@ -143,6 +146,16 @@ class Collector:
                 return True
         return None
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Makes all scenarios and examples of a file known, before a node id selects some of them."""
+        report = yield
+        for item in report.result or ():
+            scenario = planned(item, self._plan.catalogue.requirements) if isinstance(item, pytest.Item) else None
+            if scenario is not None:
+                self.recorder.plan(scenario)
+        return report
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Notes a file that cannot be read as a run error."""
         self._make_printable(report)
@@ -152,17 +165,27 @@ class Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Makes every scenario known, before anything deselects it, and deselects those of other profiles."""
-        profiles = {r.profile for r in self._chosen}
         kept: list[pytest.Item] = []
         other: list[pytest.Item] = []
         for item in items:
             scenario = planned(item, self._plan.catalogue.requirements)
             if scenario is not None:
                 self.recorder.plan(scenario)
-            (other if scenario is not None and scenario.profile not in profiles else kept).append(item)
+            (kept if scenario is None or self._is_chosen(scenario) else other).append(item)
         if other:
             config.hook.pytest_deselected(items=other)
             items[:] = kept
+
+    def _is_chosen(self, scenario: ScenarioRecord) -> bool:
+        """True for a scenario of the chosen profiles, unless all its requirements are of its profile and left out of it.
+
+        One with a wrong tag runs: the report then says that nothing takes up what it found.
+        """
+        if scenario.profile not in {r.profile for r in self._chosen}:
+            return False
+        known = self._plan.catalogue
+        left_out = {r.id for r in known if r.profile == scenario.profile} - {r.id for r in self._chosen}
+        return not scenario.requirements or not left_out.issuperset(scenario.requirements)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Notes what was deselected: its requirements were not evaluated."""
@@ -280,10 +303,10 @@ class Collector:
         if isinstance(error, ConformanceError | Violated):
             # It says what is expected, seen and to be done; a traceback would only hide it.
             report.longrepr = self.recorder.told(str(error))
-            if isinstance(error, CouldNotTell) and call.when != "teardown":
+            if call.when != "teardown" and (why := self._why_open(error)):
                 # pytest's word FAILED would say that the install is wrong, where the question is open.
                 report.outcome, (file, line, _) = "skipped", item.location
-                report.longrepr = (file, line or 0, f"could not be evaluated: {report.longrepr}")
+                report.longrepr = (file, line or 0, f"{why}: {report.longrepr}")
         if error is None:
             if call.when == "call" and self.recorder.all_steps_passed(item.nodeid):
                 self.recorder.lower(item.nodeid, Ending.COMPLETED)
@@ -301,6 +324,13 @@ class Collector:
                 report.outcome, report.longrepr = "skipped", (*where, self.recorder.told(reason))
             self.recorder.lower(item.nodeid, ending, f"{call.when}: {reason}" if call.when != "call" else reason)
         return report
+
+    def _why_open(self, error: ConformanceError | Violated) -> str:
+        """Why an error says nothing about the install; empty where it does."""
+        if isinstance(error, ConformanceError):
+            return "could not be evaluated"
+        premises = {r.id for r in self._chosen if r.premise} if self._plan.scope.cluster == EXISTING else set()
+        return "a premise of this run is not met" if error.finding.requirement in premises else ""
 
     def _is_only_a_finding(self, finding: Finding) -> bool:
         level = next((r.level for r in self._chosen if r.id == finding.requirement), Level.MUST)

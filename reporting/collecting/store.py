@@ -23,15 +23,16 @@ from reporting.writing.printable import tellable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The worse ending wins: later reports of set-up, steps and clean-up can only lower it.
+# The worse ending wins: later reports of set-up, steps and clean-up can only lower it. Where a scenario breaks after a
+# violation, its findings still have that, and a waiver of the violation does not hide the break.
 _WORST_LAST = (
     Ending.NOT_RUN,
     Ending.COMPLETED,
     Ending.NOT_APPLICABLE,
     Ending.SKIPPED_BY_POLICY,
     Ending.SKIPPED_BY_TEST,
-    Ending.BROKE,
     Ending.VIOLATED,
+    Ending.BROKE,
 )
 
 
@@ -111,6 +112,7 @@ class Store:
         self._hidden: dict[str, None] = {}
         self._unverified: dict[str, None] = {}
         self._not_judged: dict[str, None] = {}
+        self._claimed = ""
 
     # What observe and the steps call (facts.evidence.Recorder).
 
@@ -181,6 +183,11 @@ class Store:
     def note_not_judged(self, part: str) -> None:
         """Keeps a part of the install that the suite did not judge, with the reason, see `reporting.model.Scope`."""
         self._not_judged[part] = None
+
+    @_alone
+    def note_claimed(self, proxy: str) -> None:
+        """Keeps the address of a Teleport that nobody but tbot's own configuration names, see `reporting.model.Scope`."""
+        self._claimed = proxy
 
     @_alone
     def note_phase(self, phase: Phase) -> None:
@@ -330,6 +337,12 @@ class Store:
     def not_judged(self) -> tuple[str, ...]:
         """Parts of the install that the suite did not judge."""
         return hidden_in(tuple(self._not_judged), self._hidden)
+
+    @property
+    @_alone
+    def claimed(self) -> str:
+        """The address of a Teleport that nobody but tbot's own configuration names; empty without one."""
+        return tellable(self._claimed, tuple(self._hidden))
 
     @property
     @_alone

@@ -76,7 +76,7 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
         kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
         _result(
             case,
-            _ELEMENTS[LOOKS[judged.verdict][1]],
+            "skipped" if judged.premise else _ELEMENTS[LOOKS[judged.verdict][1]],  # a premise is not counted
             kind,
             "\n".join((*reasons_of(report, judged), *hints_of(report, judged))),
         )

@@ -15,10 +15,12 @@ from reporting.writing.words import (
     HOW_TO_READ_STEPS,
     LOOKS,
     advice_on,
+    asides_of,
     authority_in_words,
     first_line,
     guide_defects_of,
     numbers_of,
+    result_in_words,
     scope_in_words,
     unexplained,
     way_on,
@@ -53,8 +55,7 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
         for judged in report.judged:
             if judged.requirement.profile == profile:
                 word = word_of(report, judged)
-                aside = "" if word in (Verdict.PASS, Verdict.FAIL) else f" [{word}]"
-                yield _signed(word, f"{judged.requirement.id:<8}{judged.requirement.sentence}{aside}")
+                yield _signed(word, f"{judged.requirement.id:<8}{judged.requirement.sentence}{asides_of(report, judged)}")
                 if numbers := measured(report.findings_of(judged.requirement.id)):
                     yield f"{'':<10}{'; '.join(map(str, numbers))}", {}
     yield from _headed("Causes, and what to do", _causes(report))
@@ -64,8 +65,8 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
     yield "", {}
     counts = ", ".join(f"{number} {word}" for word, number in numbers_of(report))
     yield f"{report.headline}: {counts or 'no requirement was judged'}", _signed(report.result, "")[1] | {"bold": True}
-    yield f"result:    {report.result.value}", {}
-    yield f"authority: {authority_in_words(report.authority)}", {}
+    yield f"result:    {result_in_words(report)}", {}
+    yield f"authority: {authority_in_words(report.authority, report.scope.claimed)}", {}
     yield f"scope:     {scope_in_words(report.scope)}", {}
     if causes := [each.cause.id for each in causes_found(report) if each.breaks]:
         yield f"causes:    {', '.join(causes)}; what to do stands above", {}

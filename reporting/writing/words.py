@@ -10,7 +10,7 @@ from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from facts.masks import lines
 from judge.guide_defects import Presence, ToldDefect
-from judge.verdict import Authority, Ending, Judged, Verdict
+from judge.verdict import Authority, Ending, Judged, Result, Verdict, is_failed_proof
 from reporting.model import Report, Scope
 from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
 
@@ -34,7 +34,7 @@ MEANINGS = {
     "fail": "A MUST does not hold.",
     "finding": "A SHOULD does not hold. The result stays the same, unless `--must` or `--strict-findings` makes it `fail`.",
     "error": "The suite tried and could not tell: a reading failed, or its answer has two meanings.",
-    "not-evaluated": "The suite did not try: an input such as `--tctl` was not given, or the run ended before.",
+    "not-evaluated": "The suite did not try: it lacked an input such as `--tctl`, or a premise, or the run ended before.",
     "skipped": "It needs an `--allow` that was not given.",
     "waived": "It does not hold, and a waiver accepts that until a date.",
     "not-applicable": "Evidence shows a condition under which the requirement has no meaning.",
@@ -58,6 +58,12 @@ FINDING = "finding"
 NOTED = "noted"
 """The word for a cause that was seen and neither breaks a requirement nor leaves one open."""
 
+PREMISE = "premise"
+"""The word for a requirement on the tools and credentials of a run: shown, and not counted."""
+
+CLAIMED = "claimed"
+"""The word for a verdict that rests on the Teleport that tbot's own configuration names."""
+
 WORST_FIRST = ("fail", "error", "not-evaluated", FINDING)
 """The words that ask for something to be done."""
 
@@ -75,6 +81,18 @@ def word_of_cause(report: Report, found: FoundCause) -> str:
     """
     first = found.effects[0]
     return NOTED if first.does == SEEN_BY else word_of(report, first.judged)
+
+
+def qualities_of(judged: Judged) -> tuple[str, ...]:
+    """What qualifies a verdict, one word each."""
+    return tuple(word for word, is_so in ((PREMISE, judged.premise), (CLAIMED, judged.claimed)) if is_so)
+
+
+def asides_of(report: Report, judged: Judged) -> str:
+    """What people read behind a requirement: its word where that is no plain pass or fail, and what qualifies it."""
+    word = word_of(report, judged)
+    said = (*(() if word in (Verdict.PASS, Verdict.FAIL) else (word,)), *qualities_of(judged))
+    return "".join(f" [{each}]" for each in said)
 
 
 def numbers_of(report: Report) -> list[tuple[str, int]]:
@@ -222,8 +240,23 @@ def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:
     return (*named, *advice_on(report, (judged,)))
 
 
-def authority_in_words(authority: Authority) -> str:
-    """The issuer of the identities, and what it means for the result."""
+def result_in_words(report: Report) -> str:
+    """The result, with the self-tests and re-proofs for which it is inconclusive."""
+    failed = [j.requirement.id for j in report.judged if is_failed_proof(j)]
+    if report.result is not Result.INCONCLUSIVE or not failed:
+        return report.result.value
+    return f"{report.result.value}: do not rely on the other verdicts before you know why {', '.join(failed)} did not hold"
+
+
+def authority_in_words(authority: Authority, claimed: str = "") -> str:
+    """The issuer of the identities, and what it means for the result.
+
+    Args:
+        authority: The issuer.
+        claimed: See `reporting.model.Scope`.
+    """
+    if authority is Authority.UNKNOWN and claimed:
+        return f"unknown: tbot's own configuration claims {claimed}; give the Teleport that you expect with --teleport-proxy"
     return {
         Authority.TELEPORT: "Teleport",
         Authority.STAND_IN: "a stand-in for Teleport: this run is a rehearsal and certifies nothing",
@@ -251,6 +284,8 @@ def scope_in_words(scope: Scope) -> str:
         scope.rerun_of_failures and "rerun of earlier failures",
         scope.unverified and f"not verified: {', '.join(scope.unverified)}",
         scope.not_judged and f"not judged: {'; '.join(scope.not_judged)}",
+        scope.left_out and f"left out of core: {'; '.join(scope.left_out)}",
+        scope.claimed and f"asked the Teleport that tbot's configuration claims ({scope.claimed})",
         scope.doubtful and "so the result is inconclusive at best",
     )
     return "; ".join(part for part in parts if part)

@@ -14,6 +14,7 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity
 from facts.traffic.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe, ShownCertificate
+from judge import conditions
 from judge.identity import fallback as fallback_judge
 from judge.identity import refusals as judge
 from judge.identity.proxies import ObservedProxies
@@ -67,6 +68,7 @@ def negative_probes(
 def fallback(test_pods: TestPods, cluster: Cluster) -> ObservedProxies:
     # Every test pod must be Ready: the guide's commands look at all pods of the namespace.
     pods = test_pods.ready(*test_pods.names(), "fallback")[-1:]
+    conditions.needs_pods_without_the_socket("NEG-01", pods, pods[0].evidence)
     return ObservedProxies(pods, read_fleet(cluster, pods), pods[0].evidence)
 
 
@@ -150,12 +152,19 @@ def rules_are_restored(negative_probes: NegativeProbes) -> None:
 
 @given("a pod with its own empty socket directory, configured with a non-default socket name", target_fixture="other_name")
 def other_name(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.without_socket.under_another_name()
+    return _without_the_socket(negative_probes.without_socket.under_another_name())
 
 
 @given("a pod with its own empty socket directory, configured with the default socket name", target_fixture="default_name")
 def default_name(negative_probes: NegativeProbes) -> Candidate | NotRun:
-    return negative_probes.without_socket.under_the_usual_name()
+    return _without_the_socket(negative_probes.without_socket.under_the_usual_name())
+
+
+def _without_the_socket(probe: Candidate | NotRun) -> Candidate | NotRun:
+    """The probe, which proves something only without the node's socket; one that did not run proves nothing anyway."""
+    if isinstance(probe, Candidate):
+        conditions.needs_pods_without_the_socket("NEG-04", [probe.pod], probe.evidence)
+    return probe
 
 
 @then("Istio's agent in the first pod must exit because it found no socket")

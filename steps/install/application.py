@@ -8,13 +8,14 @@ from pytest_bdd import given, then
 
 from facts.kubernetes.objects import Pod
 from judge.install import application as judge
+from observe.guide.application import ApplicationFacet
 from observe.install import Install
 from steps.shared import Conclude
 
 
 @given("the pods of the test application", target_fixture="app_pods")
-def app_pods(install: Install) -> tuple[Pod, ...]:
-    return install.application.pods()
+def app_pods(test_application: ApplicationFacet) -> tuple[Pod, ...]:
+    return test_application.pods()
 
 
 @then("at least one node must match their node selector")

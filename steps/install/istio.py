@@ -8,7 +8,6 @@ from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
 from facts.proxies.identity import Normalization, Unread
 from facts.teleport.resources import Ping
-from facts.versions import Tool
 from judge.install import istio as judge
 from observe.install import Install
 from steps.shared import Conclude
@@ -24,11 +23,6 @@ def mesh(install: Install) -> Mesh:
     return install.istio.mesh()
 
 
-@given("the version of istioctl", target_fixture="istioctl")
-def istioctl(install: Install) -> Tool:
-    return install.tools.istioctl()
-
-
 @given("the cluster name that Teleport reports", target_fixture="ping")
 def ping(install: Install) -> Ping:
     return install.teleport.ping()
@@ -39,9 +33,9 @@ def control_plane_is_available(mesh: Mesh, conclude: Conclude) -> None:
     conclude(judge.control_plane_is_available(mesh))
 
 
-@then("every Istio image must have istioctl's version")
-def images_have_one_version(mesh: Mesh, istioctl: Tool, install: Install, conclude: Conclude) -> None:
-    conclude(judge.images_carry_istioctls_version(mesh, install.proxies.pods(), istioctl))
+@then("every Istio image must have istiod's own version")
+def images_have_one_version(mesh: Mesh, install: Install, conclude: Conclude) -> None:
+    conclude(judge.images_carry_istiods_version(mesh, install.proxies.pods()))
 
 
 @then("Istio's trust domain must equal Teleport's cluster name")

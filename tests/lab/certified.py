@@ -18,6 +18,7 @@ class Certified:
         causes: Ids of the causes that its negative findings name, by requirement, for those that have any.
         remedies: The steps that the report gives for those causes, by requirement.
         said: The run's terminal output.
+        premises: Requirements that are premises of the run: where they do not hold, they are *not-evaluated*.
     """
 
     exit_code: int
@@ -27,6 +28,7 @@ class Certified:
     causes: dict[str, list[str]]
     remedies: dict[str, list[str]]
     said: str
+    premises: frozenset[str]
 
     @classmethod
     def told_by(cls, report: Any, *, exit_code: int, said: str) -> Certified:
@@ -42,7 +44,12 @@ class Certified:
             causes=causes,
             remedies={requirement: [s for cause in named for s in steps[cause]] for requirement, named in causes.items()},
             said=said,
+            premises=frozenset(requirement for requirement, j in judged.items() if j["premise"]),
         )
+
+    def broken(self) -> set[str]:
+        """Requirements that do not hold: those that fail, and the premises among them."""
+        return self.having("fail") | (self.having("not-evaluated") & self.premises & self.causes.keys())
 
     def having(self, *verdicts: str) -> set[str]:
         """Requirements with one of these verdicts."""

@@ -94,7 +94,7 @@ def misnamed(fault: Fault, seen: Certified) -> Iterator[str]:
         fault: The fault.
         seen: What a run said while the install was broken by it.
     """
-    named = {r: seen.causes.get(r, []) for r in sorted(seen.having("fail") & fault.breaks)}
+    named = {r: seen.causes.get(r, []) for r in sorted(seen.broken() & fault.breaks)}
     owning = [requirement for requirement, causes in named.items() if fault.cause in causes]
     if not owning:
         said = "; ".join(f"{r}: {'; '.join(seen.reasons.get(r, ()))}" for r in named)

@@ -77,9 +77,9 @@ def test_a_fault_breaks_what_it_names_and_is_undone(
     With a fault that stands on the healthy lab it is the other way round: its requirements hold while it is taken away.
     """
     judged = plan.under(fault)
-    broken_is = "pass" if fault.standing else "fail"
     blind_is = "not-evaluated" if fault.denies else "error"
-    under = {r: broken_is if r in fault.breaks else blind_is if r in fault.blinds else healthy.verdicts[r] for r in judged}
+    broken_is = {r: "pass" if fault.standing else "not-evaluated" if r in healthy.premises else "fail" for r in fault.breaks}
+    under = {r: broken_is.get(r) or (blind_is if r in fault.blinds else healthy.verdicts[r]) for r in judged}
     after = {r: healthy.verdicts[r] for r in plan.after(fault)}
     spent = Spent()
     otherwise: list[str] = []
@@ -102,8 +102,8 @@ def test_a_fault_breaks_what_it_names_and_is_undone(
         otherwise += () if fault.standing else misnamed(fault, seen)
     if undone is not None:
         otherwise += differences(after, undone, "after it")
-    broken = frozenset(seen.having("fail") & judged) if seen else frozenset()
-    blind = frozenset(seen.having("error", "not-evaluated") & judged) if seen else frozenset()
+    broken = frozenset(seen.broken() & judged) if seen else frozenset()
+    blind = frozenset(seen.having("error", "not-evaluated") & judged) - broken if seen else frozenset()
     row = Row(fault, broken, blind, tuple(otherwise), len(judged), spent)
     matrix.append(row)
     print("", *lines_of(row), sep="\n")  # with pytest's -s one sees each when it is over

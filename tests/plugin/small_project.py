@@ -27,6 +27,8 @@ requirements:
      really_known_by: looking}
   - {<<: *r, id: A-2, sentence: The second holds.}
   - {<<: *r, id: A-3, sentence: The third should hold., level: SHOULD, not_applicable_when: [there is no gateway]}
+  - {<<: *r, id: A-4, sentence: The suite recognises a broken pod., about: suite, profile: identity}
+  - {<<: *r, id: A-5, sentence: The tool is recent., profile: tools, premise: true}
   - {<<: *r, id: C-1, sentence: The guide's item holds., profile: checklist}
 """
 
@@ -34,6 +36,7 @@ CONFTEST = """
 from pathlib import Path
 import pytest, yaml
 from facts.catalogue import parse_catalogue
+from judge.verdict import Waiver
 from facts.errors import BadInput
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
@@ -48,6 +51,8 @@ def pytest_addoption(parser):
     parser.addoption("--allow-partial", action="store_true")
     parser.addoption("--reports", default="reports")
     parser.addoption("--refusal", default="")
+    parser.addoption("--existing", action="store_true")
+    parser.addoption("--waive", default="")
 
 def pytest_configure(config):
     option = config.getoption
@@ -59,12 +64,13 @@ def pytest_configure(config):
 
 def collector(option, arguments):
     return Collector(RunPlan(
-        catalogue=parse_catalogue(yaml.safe_load(Path("catalogue.yaml").read_text())),
+        catalogue=parse_catalogue(yaml.safe_load(Path("catalogue.yaml").read_text())).for_readers({"A-1"}),
         profiles=tuple(option("--profiles").split(",")),
         allowed_safety=frozenset(option("--allow").split(",")),
         reports_dir=Path(option("--reports")),
         suite_version="0.0.1",
-        scope=Scope(cluster="kind"),
+        scope=Scope(cluster="existing" if option("--existing") else "kind"),
+        waivers={r: Waiver(r, "owner", "known") for r in option("--waive").split(",") if r},
         command_line=("pytest", *arguments),
         strict=option("--strict-findings"),
         allow_partial=option("--allow-partial"),

@@ -118,7 +118,7 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
         ),
         (
             ("--profile", "cor"),
-            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
+            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, mesh, resilience, rotation,"
             " traffic; saw 'cor' (--profile). What to do: ",
         ),
         (

@@ -119,6 +119,68 @@ def test_a_requirement_does_not_pass_by_one_of_its_two_scenarios(passing: Projec
     assert passing.run(*arguments).verdicts["A-1"] == "not-evaluated"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("features/a.feature::Colour <colour>[red-A-1]",), ("features/a.feature", "-k", "red")],
+    ids=["by node id", "by keyword"],
+)
+def test_examples_that_were_left_out_are_told_and_their_requirement_does_not_pass(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
+    project.feature(OUTLINE)
+    project.scenario("Then A-2 holds", tags="@requirement:A-2", name="a2.feature")
+
+    ran = project.run(*arguments, "features/a2.feature", "--allow-partial")
+
+    assert {s.name: s.ending for s in ran.report.scenarios_of("A-1")} == {
+        "Colour red": Ending.COMPLETED,
+        "Colour blue": Ending.NOT_RUN,
+    }
+    assert ran.verdicts["A-1"] == "not-evaluated"
+    left_out = "features/a.feature::Colour <colour>[blue-A-1]: not selected for this run"
+    assert ran.report.judged[0].reasons == (left_out,)
+    assert ran.report.result is Result.INCONCLUSIVE
+    assert ran.result.ret == 6
+
+
+@pytest.mark.parametrize(
+    "tags", ["@requirement:NO-1", "@requirement:C-1", "@safety:read-only", "@requirement:A-3 @requirement:NO-1"]
+)
+def test_a_violated_scenario_counts_whatever_its_tags(passing: Project, tags: str) -> None:
+    of = tags.rpartition(":")[2] if "requirement" in tags else "C-1"
+    passing.scenario(f"Then {of} is violated", tags=tags, name="stray.feature")
+
+    ran = passing.run("features", "--allow-partial")
+
+    assert any("S of stray.feature" in error and "no verdict of this run takes" in error for error in ran.report.run_errors)
+    assert ran.report.result is Result.INCONCLUSIVE
+    assert ran.result.ret == 6
+
+
+def test_a_violated_scenario_of_another_profile_counts_where_it_is_run(passing: Project) -> None:
+    passing.feature(
+        "@profile:checklist @safety:read-only\nFeature: F\n  @requirement:A-1\n  Scenario: S\n    Then C-1 is violated\n",
+        "other.feature",
+    )
+
+    left_out = passing.run()
+    assert (left_out.verdicts["A-1"], left_out.result.ret) == ("not-evaluated", 6)
+
+    run = passing.run("features", "--profiles", "all")
+    assert (run.verdicts["A-1"], run.result.ret) == ("error", 6)
+
+
+def test_the_profile_mesh_takes_what_needs_reading_alone_and_says_what_it_leaves_out(passing: Project) -> None:
+    ran = passing.run("features", "--profiles", "mesh")
+
+    assert ran.verdicts == {"A-1": "pass"}
+    assert [s.name for s in ran.report.scenarios] == ["S of a1.feature"]
+    assert ran.report.scope.left_out == ("A-2, A-3 (pods of the suite's own, or changes)",)
+    assert "left out of core: A-2, A-3 (pods of the suite's own, or changes)" in scope_in_words(ran.report.scope)
+    assert (ran.report.result, ran.result.ret) == (Result.PASS, 0)
+    ran.result.assert_outcomes(passed=1, deselected=1)
+
+
 def test_the_selection_is_part_of_the_scope(passing: Project) -> None:
     scope = passing.run("features", "-k", "A-1", "-m", "requirement").report.scope
 
@@ -256,7 +318,7 @@ def test_a_broken_scenario_without_requirement_lowers_the_run(passing: Project) 
 
     ran = passing.run()
 
-    assert "carries no requirement and ended broke" in ran.report.run_errors[0]
+    assert "(tagged with no requirement) ended broke, which no verdict of this run takes up" in ran.report.run_errors[0]
     assert ran.result.ret == 6
 
 

@@ -167,6 +167,77 @@ def test_what_could_not_be_evaluated_is_a_skip_with_its_reason_in_pytests_words(
     assert ran.result.ret == 6
 
 
+@pytest.mark.parametrize("in_set_up", [False, True])
+def test_an_error_with_a_remedy_that_is_no_violation_is_a_skip_in_pytests_words(passing: Project, in_set_up: bool) -> None:
+    raises = "raise ProvisioningFailed(expected='a pod', seen='none', where='Pod p', remedy='look at p')"
+    passing.steps(f"@pytest.fixture\ndef made():\n    {raises if in_set_up else 'pass'}\n")
+    passing.steps(f"@given('a pod')\ndef _(made):\n    {raises}\n")
+    passing.scenario("Given a pod", "Then A-1 holds", name="a1.feature")
+
+    ran = passing.run("features", "-rA")
+
+    ran.result.assert_outcomes(passed=1, skipped=1)
+    assert "could not be evaluated: expected a pod; saw none (Pod p). What to do: look at p" in ran.text
+    assert (ran.verdicts["A-1"], ran.result.ret) == ("error", 6)
+
+
+SELF_TEST = "@profile:identity @safety:read-only\nFeature: F\n  @requirement:A-4\n  Scenario: S\n    Then A-4 is violated\n"
+
+
+def test_a_self_test_that_fails_makes_the_run_inconclusive_and_hides_no_failure(passing: Project) -> None:
+    passing.feature(SELF_TEST, "self.feature")
+
+    ran = passing.run("features", "--profiles", "install,identity", "--allow-partial")
+
+    assert (ran.verdicts["A-1"], ran.verdicts["A-4"]) == ("pass", "fail")
+    assert "result:    inconclusive: do not rely on the other verdicts before you know why A-4 did not hold" in ran.text
+    assert (ran.report.result, ran.result.ret) == (Result.INCONCLUSIVE, 6)
+
+    passing.scenario("Then A-1 is violated", name="a1.feature")
+    both = passing.run("features", "--profiles", "install,identity")
+    assert (both.report.result, both.result.ret) == (Result.FAIL, 1)
+
+
+def test_a_failure_is_not_waived_where_its_check_broke(passing: Project) -> None:
+    passing.steps("""
+@pytest.fixture
+def breaks_at_the_end():
+    yield
+    raise RuntimeError("clean-up")
+
+@given("a fixture that breaks")
+def _(breaks_at_the_end):
+    pass
+""")
+    passing.scenario("Then A-1 is violated", name="a1.feature")
+    whole = passing.run("features", "--waive", "A-1")
+    assert (whole.verdicts["A-1"], whole.report.result) == ("waived", Result.PARTIAL)
+
+    passing.scenario("Given a fixture that breaks", "Then A-1 is violated", name="a1.feature")
+    broken = passing.run("features", "--waive", "A-1", "--allow-partial")
+    assert (broken.verdicts["A-1"], broken.report.result) == ("error", Result.INCONCLUSIVE)
+    assert broken.result.ret == 6
+
+
+def test_a_premise_that_is_not_met_is_not_evaluated_on_anothers_cluster_and_fails_on_our_own(passing: Project) -> None:
+    passing.feature(
+        "@profile:tools @safety:read-only\nFeature: F\n  @requirement:A-5\n  Scenario: S\n    Then A-5 is violated\n",
+        "tools.feature",
+    )
+    arguments = ("features", "--profiles", "install,tools", "-rA")
+
+    existing = passing.run(*arguments, "--existing")
+    existing.result.assert_outcomes(passed=2, skipped=1)
+    assert "a premise of this run is not met: A-5: expected x is 1; saw x is 2" in existing.text
+    assert "? A-5     The tool is recent. [not-evaluated] [premise]" in existing.text
+    assert existing.verdicts["A-5"] == "not-evaluated"
+    assert existing.report.causes == (CAUSES["trust-domain-differs"],)
+    assert (existing.report.result, existing.result.ret) == (Result.PASS, 0)
+
+    ours = passing.run(*arguments)
+    assert (ours.verdicts["A-5"], ours.result.ret) == ("fail", 1)
+
+
 def test_a_skip_inside_a_step_leaves_the_question_open(passing: Project) -> None:
     passing.steps('\n@when("it skips")\ndef _():\n    pytest.skip("not today")\n')
     passing.scenario("Given a reading one", "When it skips", "Then A-1 holds", name="a1.feature")
@@ -283,9 +354,10 @@ def _():
 
     ran = project.run()
 
-    assert ran.scenario.ending is Ending.VIOLATED
+    assert ran.scenario.ending is Ending.BROKE
+    assert [s.state for s in ran.scenario.steps] == [PASSED, VIOLATED]
     assert "still there" in ran.scenario.reason
-    assert ran.result.ret == 1
+    assert (ran.verdicts["A-1"], ran.result.ret) == ("fail", 1)
 
 
 def test_a_scenario_without_any_finding_does_not_pass(project: Project) -> None:

@@ -56,6 +56,19 @@ def test_a_plan_says_what_the_run_would_do_to_the_cluster(
     assert "--allow namespaced" in said
 
 
+def test_a_plan_of_mesh_creates_nothing_and_says_what_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert conformance(monkeypatch, "plan", "--profile", "mesh", "--cluster", "existing") == 0
+    said = capsys.readouterr().out
+    assert "ID-01" in said
+    assert "Pods: none; the run creates nothing." in said
+    assert "--allow" not in said.partition("Rights")[0]
+    assert "CHK-8, ID-12 (they need the right to run programs in containers)" in said
+    assert "INST-10" in said.partition("Left out of core: ")[2]
+
+
 def test_the_certifiers_roles_have_the_namespaces_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,7 +126,7 @@ def test_make_builds_the_lab_only_where_a_run_takes_it(tmp_path: Path, answer: s
         (
             ("plan", "--profile", "cor"),
             4,
-            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, resilience, rotation,"
+            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, mesh, resilience, rotation,"
             " traffic; saw 'cor'",
         ),
         (("images", "--source", "mirror"), 4, "What to do: give --registry HOST/PREFIX"),

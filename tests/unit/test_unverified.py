@@ -10,6 +10,7 @@ import pytest
 
 import conftest
 import settings
+from judge.verdict import Authority
 from observe.teleport.tbot_facet import TBOT
 from provision import target
 from provision.target import TeleportAddress, already_there
@@ -30,6 +31,27 @@ def test_tbot(*, insecure: bool, lines: tuple[str, ...]) -> None:
     conftest._note_run_facts(cast("Any", install), cast("Any", SimpleNamespace(has_teleport=lambda: False)), store)
     assert store.unverified == lines
     assert store.facts.tbot_version
+
+
+def test_a_teleport_that_only_tbots_configuration_names_is_claimed() -> None:
+    store, tbot = Store(), make.tbot()
+    assert store.claimed == ""
+    assert conftest._claimed_proxy(tbot, store) == tbot.config.proxy_server == store.claimed != ""
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_claimed_teleport_that_has_the_expected_anchors_is_claimed_no_more(*, confirmed: bool) -> None:
+    teleport = SimpleNamespace(ping=make.ping, has_the_expected_anchors=lambda: confirmed)
+    install = SimpleNamespace(
+        seen=lambda _key: None,
+        teleport=teleport,
+        cluster=SimpleNamespace(reader=SimpleNamespace(api=SimpleNamespace(host="https://api.test"))),
+    )
+    store = Store()
+    store.note_claimed("teleport.test:443")
+    conftest._note_run_facts(cast("Any", install), cast("Any", SimpleNamespace(has_teleport=lambda: True)), store)
+    assert store.claimed == ("" if confirmed else "teleport.test:443")
+    assert store.facts.authority is Authority.TELEPORT
 
 
 def test_teleport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -14,7 +13,7 @@ from observe.wait import NotYet
 from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
 from provision.faults.changes import applied, edited, edited_text, manifest
-from provision.faults.fault import Fault, Scene, must_have_socket_from
+from provision.faults.fault import Fault, Scene
 from provision.faults.istio.guides_values import await_normalization
 from provision.installing.variant import Variant
 from provision.names import APP, HTTP, ISTIO_NAMESPACE
@@ -34,9 +33,6 @@ spec:
 
 EMPTY_TEMPLATE = "spec: {}\n"
 """Adds nothing, so that Istio's own volume, an emptyDir, stays."""
-
-ISTIOS_OWN_VOLUME = re.compile(r"- emptyDir:(?: \{\})?(\n\s+name: workload-socket\n)")
-"""The volume of the socket in Istio's template for sidecars."""
 
 
 def _trust_domain(scene: Scene) -> AbstractContextManager[None]:
@@ -89,26 +85,6 @@ def _applied(scene: Scene, text: str, source: str) -> Iterator[None]:
             yield
     finally:
         scene.restart_app()
-
-
-def _socket_in_istios_own(config: dict[str, Any], directory: str) -> dict[str, Any]:
-    """Put the node's directory into Istio's own template, in place of an emptyDir."""
-    templates = config["templates"]
-    text = ISTIOS_OWN_VOLUME.sub(rf"- hostPath: {{path: {directory}, type: Directory}}\1", templates["sidecar"])
-    return {**config, "templates": {**templates, "sidecar": text}}
-
-
-@contextmanager
-def _istios_own_template(scene: Scene) -> Iterator[None]:
-    def await_injected(whose: str, source: str) -> None:
-        what = f"has {whose} directory from Istio's template"
-        scene.await_injected(what, partial(must_have_socket_from, source), templates="sidecar")
-
-    change = partial(_socket_in_istios_own, directory=scene.installation.variables["SOCKET_DIRECTORY"])
-    with edited(scene, ISTIO_NAMESPACE, INJECTOR, "config", change):
-        await_injected("the node's", "hostPath")
-        yield
-    await_injected("its own", "emptyDir")
 
 
 def _past_the_proxy(text: str) -> str:
@@ -217,16 +193,6 @@ FAULTS = (
         inject=partial(_applied, text=EMPTY_TEMPLATE, source="emptyDir"),
     ),
     VOLUMES_ONLY,
-    Fault(
-        name="socket-in-istios-own-template",
-        description="The operator put the node's directory into Istio's own template for sidecars, so every pod mounts it.",
-        cause="socket-in-istios-template",
-        touches="ConfigMap istio-system/istio-sidecar-injector",
-        undo="The suite restores the entry exactly and waits until a new pod has it.",
-        breaks=frozenset({"NEG-04"}),
-        reach=reach.ISTIO,
-        inject=_istios_own_template,
-    ),
     Fault(
         name="port-past-the-proxy",
         description=f"The mesh's sidecars do not intercept port {HTTP}: requests reach the application past its proxy.",

@@ -135,7 +135,7 @@ FAULTS = (
         cause="tool-version-unsupported",
         touches="the operator's PATH",
         undo="The suite takes it off the PATH.",
-        breaks=frozenset({"INST-01", "INST-05"}),
+        breaks=frozenset({"INST-01"}),
         reach=reach.TOOLS,
         inject=_old_istioctl,
     ),
@@ -171,6 +171,7 @@ FAULTS = (
         blinds=frozenset(
             {"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "INST-17", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}
         ),
+        denies=True,
         inject=_expired_session,
     ),
     Fault(

@@ -81,6 +81,8 @@ def test_a_missing_key_is_named(key: str) -> None:
         ({"requirements": [entry(not_applicable_when="no pod runs")]}, "not_applicable_when to be a list"),
         ({"requirements": [entry()], "profiles": {"core": ["instal"]}}, "instal"),
         ({"requirements": [entry()], "profiles": {"install": ["install"]}}, "install"),
+        ({"requirements": [entry()], "profiles": {"mesh": ["install"]}}, "mesh"),
+        ({"requirements": [entry(needs=["luck"])]}, "'luck'"),
     ],
     ids=[
         "nothing",
@@ -95,6 +97,8 @@ def test_a_missing_key_is_named(key: str) -> None:
         "conditions as one text",
         "an unknown profile in a group",
         "a group named as a profile",
+        "a group named as the profile of readers",
+        "an unknown need",
     ],
 )
 def test_a_mistake_is_refused_and_shown(document: Any, words: str) -> None:
@@ -118,6 +122,36 @@ def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
         parsed(*TWO, core=["install"]).chosen(("install", "everything"))
     assert raised.value.expected == "one of the profiles checklist, core, install"
     assert (raised.value.seen, raised.value.where) == ("'everything'", "--profile")
+
+
+def test_mesh_is_what_core_can_know_by_reading_alone() -> None:
+    entries = (
+        entry(id="A"),
+        entry(id="B", needs=["session"]),
+        entry(id="C", needs=["session", "exec"]),
+        entry(id="D", profile="rotation"),
+        entry(id="E", profile="resilience"),
+        entry(id="F", needs=["audit-events"]),
+    )
+    catalogue = parsed(*entries, core=["install", "rotation"]).for_readers({"A", "B", "C", "E", "F"})
+    assert [r.id for r in catalogue.chosen(("mesh",))] == ["A"]
+    assert [r.id for r in catalogue.chosen(("mesh", "resilience"))] == ["A", "E"]
+    assert catalogue.left_out(("mesh",)) == {
+        "an admin session at Teleport": ("B",),
+        "an admin session at Teleport and the right to run programs in containers": ("C",),
+        "pods of the suite's own, or changes": ("D",),
+        "Teleport's audit events": ("F",),
+    }
+    assert [*catalogue.left_out(("mesh", "rotation")).values()] == [("B",), ("C",), ("F",)]
+    assert catalogue.left_out(("core",)) == catalogue.left_out(("core", "mesh")) == {}
+    with pytest.raises(BadInput, match="core, install, mesh, resilience, rotation"):
+        catalogue.chosen(("everything",))
+
+
+def test_without_its_requirements_there_is_no_profile_mesh() -> None:
+    with pytest.raises(BadInput):
+        parsed(*TWO, core=["install"]).chosen(("mesh",))
+    assert parsed(*TWO).for_readers({"A"}).mesh == frozenset()
 
 
 def test_the_projects_own_catalogue() -> None:

@@ -7,9 +7,13 @@ from functools import partial
 
 import pytest
 
-from facts.document import Reading
+from facts.document import Absent, Reading
 from facts.errors import NotApplicable
+from facts.evidence import ObjectRef
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
+from facts.kubernetes.objects import Node, Pod
+from facts.kubernetes.pod_spec import Volume
+from facts.kubernetes.workloads import Deployment
 from judge import conditions
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
@@ -39,6 +43,34 @@ def test_two_nodes_must_take_workloads(requirement: str) -> None:
     inapplicable(lambda: conditions.needs_two_nodes(requirement, nodes, ()), requirement, evidence, none)
 
 
+@pytest.mark.parametrize("requirement", ["NEG-01", "NEG-04"])
+def test_a_pod_without_the_nodes_socket_must_be_possible(requirement: str) -> None:
+    without = make.pod(socket=make.EMPTY_DIR), make.pod(socket=None)
+    conditions.needs_pods_without_the_socket(requirement, without, ["ev-pod"])
+    driver = make.pod(socket=Volume("workload-socket", "csi", driver="csi.spiffe.io"))
+    for having in (make.pod(), driver):
+        pods = [*without, having]
+        needs = partial(conditions.needs_pods_without_the_socket, requirement, pods, ["ev-pod"])
+        inapplicable(needs, requirement, ["ev-pod"], "Pod test-app/app")
+
+
+@pytest.mark.parametrize("requirement", ["INST-15", "CHK-7", "CHK-8", "CHK-9"])
+def test_only_anothers_install_may_be_without_the_test_application(requirement: str) -> None:
+    where, absent = (
+        "pods with app=test-app in test-app",
+        Absent(ObjectRef("Deployment", "test-app", "test-app"), ("ev-app",)),
+    )
+
+    def needs(pods: Sequence[Pod], deployment: Deployment | Absent, *, ours: bool) -> None:
+        evidence = ["ev-pods"]
+        conditions.needs_the_application(requirement, pods, deployment, ours=ours, where=where, evidence=evidence)
+
+    needs([make.pod()], absent, ours=False)
+    needs([], make.deployment("test-app"), ours=False)
+    needs([], absent, ours=True)
+    inapplicable(lambda: needs([], absent, ours=False), requirement, ["ev-pods", "ev-app"], where)
+
+
 def test_an_ingress_gateway_must_be_there() -> None:
     conditions.needs_an_ingress_gateway(make.mesh(), [make.ingress_gateway()], ["ev-pods"])
     mesh = make.mesh(gateways=())
@@ -48,6 +80,14 @@ def test_an_ingress_gateway_must_be_there() -> None:
         [*mesh.evidence, "ev-pods"],
         "Deployments, DaemonSets and pods of all namespaces",
     )
+
+
+def test_an_ingress_gateway_that_is_scaled_to_0_is_told_as_that() -> None:
+    mesh = make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),))
+    with pytest.raises(NotApplicable) as caught:
+        conditions.needs_an_ingress_gateway(mesh, [], ["ev-pods"])
+    assert caught.value.condition == conditions.IDLE_GATEWAYS
+    assert conditions.IDLE_GATEWAYS in catalogue()["TRF-05"].not_applicable_when
 
 
 def test_the_cluster_must_know_the_gateway_api() -> None:

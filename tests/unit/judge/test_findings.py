@@ -125,7 +125,7 @@ def test_a_reading_that_could_not_be_made_is_unknown_with_what_it_says_of_itself
 
 
 def test_what_does_not_apply_has_its_condition_and_evidence() -> None:
-    condition = "no injected pod runs in the mesh"
+    condition = "no pod with a sidecar runs in the mesh"
     finding = CLAIM.not_applicable(condition)
     inapplicable(finding, "ID-01", "ev-1", "ev-2")
     common(finding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from facts.catalogue import About, Level, Requirement
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
 from judge.verdict import (
+    NOT_MET,
     Authority,
     Ending,
     Judged,
@@ -22,6 +25,7 @@ from judge.verdict import (
     judge_catalogue,
     judge_requirement,
     judge_run,
+    uncounted,
 )
 
 CONDITION = "no injected pod runs in the mesh"
@@ -213,9 +217,97 @@ def test_a_should_that_fails_is_a_finding_unless_strict() -> None:
     assert judge_run(run, strict=True) is Result.FAIL
 
 
-def test_only_requirements_about_the_install_count() -> None:
-    run = [judged(Verdict.PASS), judged(Verdict.FAIL, about=About.SUITE), judged(Verdict.FAIL, about=About.ISTIO)]
-    assert judge_run(run) is Result.PASS
+@pytest.mark.parametrize("about", [About.SUITE, About.ISTIO])
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.ERROR])
+def test_a_self_test_or_a_re_proof_that_fails_makes_the_run_inconclusive(
+    about: About, level: Level, verdict: Verdict
+) -> None:
+    failed = judged(verdict, level, about)
+    for others in ([Verdict.PASS], [Verdict.PASS, Verdict.SKIPPED], [Verdict.PASS, Verdict.WAIVED]):
+        result = judge_run([failed, *map(judged, others)])
+        assert result is Result.INCONCLUSIVE
+        assert exit_code(result, allow_partial=True) == 6
+    assert judge_run([failed, judged(Verdict.FAIL)]) is Result.FAIL
+
+
+@pytest.mark.parametrize("about", [About.SUITE, About.ISTIO])
+@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.FAIL, Verdict.ERROR})
+def test_a_self_test_that_was_not_tried_says_nothing(about: About, verdict: Verdict) -> None:
+    assert judge_run([judged(Verdict.PASS), judged(verdict, about=about)]) is Result.PASS
+    assert judge_run([judged(verdict, about=about)]) is Result.INCONCLUSIVE
+
+
+def test_where_no_must_passed_the_run_is_inconclusive_even_if_partial_is_allowed() -> None:
+    for verdicts in ([Verdict.SKIPPED], [Verdict.WAIVED], [Verdict.SKIPPED, Verdict.NOT_APPLICABLE]):
+        should = judged(Verdict.PASS, Level.SHOULD)
+        result = judge_run([*map(judged, verdicts), should])
+        assert result is Result.INCONCLUSIVE
+        assert exit_code(result, allow_partial=True) == 6
+
+
+def test_a_premise_is_shown_and_never_counted() -> None:
+    met = replace(judged(Verdict.PASS), premise=True)
+    for verdict in Verdict:
+        premise = replace(judged(verdict), premise=True)
+        assert judge_run([judged(Verdict.PASS), premise], strict=True) is Result.PASS
+    assert judge_run([met]) is Result.INCONCLUSIVE
+
+
+def test_a_verdict_is_neither_a_premise_nor_claimed_unless_it_is_said() -> None:
+    plain = judge_requirement(requirement(), [])
+    assert (plain.premise, plain.claimed) == (False, False)
+
+
+def test_a_premise_that_does_not_hold_is_not_evaluated_and_names_its_cause() -> None:
+    failed = [scenario(Ending.VIOLATED, finding(Holds.NO, cause="tool-version-unsupported"))]
+    premise = replace(requirement(), premise=True)
+    (told,) = judge_catalogue([premise], failed, existing=True)
+    assert (told.verdict, told.premise) == (Verdict.NOT_EVALUATED, True)
+    assert told.causes == ("tool-version-unsupported",)
+    assert told.reasons == ("a scenario: expected e; saw Pod p: is wrong (looked at w)", NOT_MET)
+    waived = judge_catalogue([premise], failed, {"CHK-9": Waiver("CHK-9", "owner", "known")}, existing=True)
+    assert waived == (told,)
+    (ours,) = judge_catalogue([premise], failed, existing=False)
+    assert (ours.verdict, ours.premise) == (Verdict.FAIL, False)
+    (other,) = judge_catalogue([requirement()], failed, existing=True)
+    assert (other.verdict, other.premise) == (Verdict.FAIL, False)
+
+
+@pytest.mark.parametrize(
+    ("beside", "verdict"),
+    [
+        (scenario(Ending.BROKE), Verdict.ERROR),
+        (scenario(Ending.COMPLETED, finding(Holds.UNKNOWN)), Verdict.ERROR),
+        (scenario(Ending.SKIPPED_BY_TEST), Verdict.ERROR),
+        (scenario(Ending.COMPLETED), Verdict.ERROR),
+        (scenario(Ending.NOT_RUN), Verdict.NOT_EVALUATED),
+        (scenario(Ending.SKIPPED_BY_POLICY), Verdict.SKIPPED),
+        (scenario(Ending.COMPLETED, finding(Holds.YES)), Verdict.WAIVED),
+        (scenario(Ending.NOT_APPLICABLE, finding(Holds.NOT_APPLICABLE)), Verdict.WAIVED),
+    ],
+)
+def test_a_waiver_covers_the_failure_alone_and_not_what_broke_beside_it(beside: ScenarioOutcome, verdict: Verdict) -> None:
+    failed, waiver = scenario(Ending.VIOLATED, finding(Holds.NO)), Waiver("CHK-9", "owner", "known")
+    assert judge_requirement(requirement(), [failed, beside], waiver).verdict is verdict
+    assert judge_requirement(requirement(), [failed, beside]).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("ending", [Ending.BROKE, Ending.SKIPPED_BY_TEST, Ending.NOT_RUN])
+def test_a_check_that_broke_after_its_failure_is_not_waived(ending: Ending) -> None:
+    broke, waiver = scenario(ending, finding(Holds.NO)), Waiver("CHK-9", "owner", "known")
+    told = judge_requirement(requirement(), [broke], waiver)
+    assert told.verdict in (Verdict.ERROR, Verdict.NOT_EVALUATED)
+    assert any(reason == "a scenario: because" for reason in told.reasons)
+    assert judge_run([judged(Verdict.PASS), told]) is Result.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("about", [About.SUITE, About.ISTIO])
+def test_a_waiver_does_not_cover_a_self_test(about: About) -> None:
+    failed, waiver = scenario(Ending.VIOLATED, finding(Holds.NO)), Waiver("CHK-9", "owner", "known")
+    told = judge_requirement(requirement(about=about), [failed], waiver)
+    assert told.verdict is Verdict.FAIL
+    assert judge_run([judged(Verdict.PASS), told]) is Result.INCONCLUSIVE
 
 
 def test_errors_of_the_run_and_reruns_are_never_a_pass() -> None:
@@ -281,3 +373,114 @@ def test_over_an_unverified_line_a_failure_stays_one_and_nothing_is_better_than_
     verified = judge_run(run, strict=strict)
     doubtful = judge_run(run, strict=strict, unverified=["Teleport's proxy (--teleport-insecure)"])
     assert doubtful is (Result.FAIL if verified is Result.FAIL else Result.INCONCLUSIVE)
+
+
+# What no verdict takes up.
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (scenario(Ending.VIOLATED, finding(Holds.NO, "NO-1"), requirements=("NO-1",)), "found something about NO-1"),
+        (scenario(Ending.VIOLATED, finding(Holds.NO, "CHK-8"), requirements=("CHK-8",)), "found something about CHK-8"),
+        (scenario(Ending.COMPLETED, finding(Holds.YES), finding(Holds.NO, "CHK-8")), "found something about CHK-8"),
+        (scenario(Ending.COMPLETED, finding(Holds.YES), finding(Holds.UNKNOWN, "CHK-8")), "found something about CHK-8"),
+        (scenario(Ending.COMPLETED, finding(Holds.NO), requirements=()), "tagged with no requirement"),
+        (scenario(Ending.VIOLATED, requirements=()), "ended violated, which no verdict of this run takes up: because"),
+        (scenario(Ending.BROKE, requirements=("CHK-8",)), "ended broke"),
+    ],
+    ids=["unknown tag", "other profile", "another's finding", "another's doubt", "no tag", "no finding", "broke"],
+)
+def test_what_no_verdict_takes_up_is_an_error_of_the_run(outcome: ScenarioOutcome, words: str) -> None:
+    (said,) = uncounted([requirement()], [outcome])
+    assert words in said
+    assert f"a scenario (tagged with {', '.join(outcome.requirements) or 'no requirement'})" in said
+    assert judge_run([judged(Verdict.PASS)], run_errors=[said]) is Result.INCONCLUSIVE
+
+
+def test_what_a_verdict_takes_up_is_no_error_of_the_run() -> None:
+    outcomes = [
+        scenario(Ending.VIOLATED, finding(Holds.NO)),
+        scenario(Ending.BROKE),
+        scenario(Ending.COMPLETED, finding(Holds.YES, "CHK-8")),
+        scenario(Ending.NOT_RUN, requirements=("CHK-8",)),
+        scenario(Ending.SKIPPED_BY_POLICY, requirements=()),
+    ]
+    assert uncounted([requirement()], outcomes) == ()
+
+
+IDS = ("CHK-9", "CHK-8", "NO-1")
+tagged = st.lists(
+    st.builds(
+        ScenarioOutcome,
+        name=st.just("s"),
+        requirements=st.lists(st.sampled_from(IDS), max_size=2, unique=True).map(tuple),
+        ending=endings,
+        evidence=st.integers(0, 2),
+        findings=st.lists(
+            st.builds(finding, st.sampled_from([Holds.YES, Holds.NO, Holds.UNKNOWN]), st.sampled_from(IDS)), max_size=3
+        ).map(tuple),
+        reason=st.just("r"),
+    ),
+    max_size=4,
+)
+waivers = st.sampled_from([{}, {"CHK-9": Waiver("CHK-9", "owner", "known")}])
+chosen = st.lists(
+    st.builds(requirement, st.sampled_from(["CHK-9", "CHK-8"]), st.sampled_from(Level), st.sampled_from(About)),
+    max_size=2,
+    unique_by=lambda each: each.id,
+)
+
+
+@settings(deadline=None)
+@given(chosen, tagged, waivers)
+def test_a_violation_is_never_exit_0_unless_it_is_of_a_should_alone(
+    chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, Waiver]
+) -> None:
+    run = judge_run(judge_catalogue(chosen, outcomes, waivers), run_errors=uncounted(chosen, outcomes))
+    shoulds = {r.id for r in chosen if r.level is Level.SHOULD and r.about is About.INSTALL}
+    for outcome in outcomes:
+        named = {f.requirement for f in outcome.findings if f.holds is Holds.NO}
+        if named - shoulds or (outcome.ending is Ending.VIOLATED and not shoulds.issuperset(outcome.requirements)):
+            assert run is not Result.PASS
+        if named & {r.id for r in chosen} - shoulds and not outcome.requirements:
+            assert run in (Result.FAIL, Result.INCONCLUSIVE)
+
+
+@settings(deadline=None)
+@given(chosen, tagged, waivers, st.booleans())
+def test_the_first_of_fail_inconclusive_partial_and_pass_that_applies_is_the_result(
+    chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, Waiver], strict: bool
+) -> None:
+    told = judge_catalogue(chosen, outcomes, waivers)
+    counted = [
+        j.verdict for j in told if j.requirement.about is About.INSTALL and (strict or j.requirement.level is Level.MUST)
+    ]
+    proofs = [j.verdict for j in told if j.requirement.about is not About.INSTALL]
+    lost = uncounted(chosen, outcomes)
+    if Verdict.FAIL in counted:
+        expected = Result.FAIL
+    elif (
+        {Verdict.ERROR, Verdict.NOT_EVALUATED} & {*counted}
+        or {Verdict.FAIL, Verdict.ERROR} & {*proofs}
+        or Verdict.PASS not in counted
+        or lost
+    ):
+        expected = Result.INCONCLUSIVE
+    elif {Verdict.SKIPPED, Verdict.WAIVED} & {*counted}:
+        expected = Result.PARTIAL
+    else:
+        expected = Result.PASS
+    assert judge_run(told, strict=strict, run_errors=lost) is expected
+
+
+@settings(deadline=None)
+@given(scenarios)
+def test_waived_is_only_what_failed_and_was_whole_otherwise(outcomes: list[ScenarioOutcome]) -> None:
+    waiver = Waiver("CHK-9", "owner", "known")
+    told = judge_requirement(requirement(), outcomes, waiver).verdict
+    if told is Verdict.WAIVED:
+        assert judge_requirement(requirement(), outcomes).verdict is Verdict.FAIL
+        assert {o.ending for o in outcomes} <= {Ending.COMPLETED, Ending.VIOLATED, Ending.NOT_APPLICABLE}
+        assert not any(f.holds is Holds.UNKNOWN for o in outcomes for f in o.findings)
+    assert told is not Verdict.FAIL

@@ -21,7 +21,7 @@ from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
 from provision.faults.fault import WITH_SPIRE
-from provision.faults.istio.istio_settings import _past_the_proxy, _socket_in_istios_own, _with_template
+from provision.faults.istio.istio_settings import _past_the_proxy, _with_template
 from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
 from provision.faults.tbot.takeover import FIRST
 from provision.faults.teleport import ca
@@ -169,18 +169,6 @@ def test_a_template_can_be_taken_away_and_comes_back() -> None:
     config = yaml.safe_dump({"templates": {"sidecar": "spec: {}", "spire": "spec: {volumes: []}"}})
     others = _with_template(None)(yaml.safe_load(config))
     assert others == {"templates": {"sidecar": "spec: {}"}}
-
-
-@pytest.mark.parametrize("empty", ["", " {}"])
-def test_istios_own_template_gets_the_nodes_directory_and_keeps_the_rest(empty: str) -> None:
-    volumes = f"  - emptyDir:{empty}\n    name: workload-socket\n  - emptyDir: {{}}\n    name: credential-socket\n"
-    text = f"spec:\n  volumes:\n{volumes}"
-    changed = _socket_in_istios_own({"templates": {"sidecar": text, "spire": "spec: {}"}}, "/run/spire/sockets")
-    assert yaml.safe_load(changed["templates"]["sidecar"])["spec"]["volumes"] == [
-        {"hostPath": {"path": "/run/spire/sockets", "type": "Directory"}, "name": "workload-socket"},
-        {"emptyDir": {}, "name": "credential-socket"},
-    ]
-    assert changed["templates"]["spire"] == "spec: {}"
 
 
 def test_a_port_is_left_out_and_the_other_values_stay() -> None:

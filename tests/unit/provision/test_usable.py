@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 
 import settings
 from facts.errors import BadInput
+from facts.recorder import KeptInMemory
+from facts.teleport.bundle import parse_bundle
+from observe.teleport.anchors import read_anchors
 from provision.clusters.directory import NameLock
 from provision.installing.variant import RECOMMENDED, note_variant
 from provision.usable import must_be_a_new_run, must_be_installable, must_be_usable
@@ -93,6 +97,36 @@ def test_teleport_is_verified_by_a_ca_or_not_at_all(tmp_path: Path) -> None:
         must_be_usable(settings.load(teleport_ca=ca))
     with pytest.raises(BadInput, match="expected teleport_ca or teleport_insecure; saw both"):
         must_be_usable(settings.load(teleport_ca=ca, teleport_insecure=True))
+
+
+BUNDLE = Path(__file__).parents[2] / "data/teleport/bundle.json"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cluster": "kind", "trust_domain": "t.test"}, "cluster = existing"),
+        ({}, "trust_domain, whose bundle it is"),
+        ({"trust_domain": "t.test", "allow": "disruptive"}, "no --allow disruptive"),
+        ({"trust_domain": "t.test", "trust_bundle": Path("none.json")}, "No such file"),
+        ({"trust_domain": "t.test", "trust_bundle": BUNDLE.with_name("ping.json")}, "expected a SPIFFE bundle as JSON"),
+    ],
+)
+def test_expected_anchors_are_a_trust_domain_and_its_bundle_for_an_existing_cluster(
+    given: dict[str, Any], said: str
+) -> None:
+    options = {"cluster": "existing", "context": "staging", "trust_bundle": BUNDLE, **given}
+    with pytest.raises(BadInput, match=said):
+        must_be_usable(settings.load(**options))
+
+
+def test_expected_anchors_are_read_with_their_evidence() -> None:
+    recorder = KeptInMemory()
+    bundle = read_anchors(BUNDLE, "t.test", recorder)
+    assert bundle.trust_domain == "t.test"
+    assert bundle.authorities
+    assert bundle.evidence == tuple(recorder.evidence)
+    assert parse_bundle(json.loads(recorder.evidence[bundle.evidence[0]].body)).fingerprints == bundle.fingerprints
 
 
 @pytest.mark.parametrize("context", ["", "another"])

@@ -86,7 +86,6 @@ def test_workloads_of_istiods_shake_hands() -> None:
 
 # NEG-04
 
-ISTIOS_TEMPLATE = "socket-in-istios-template"
 CSI = Volume("workload-socket", "csi", driver="csi.spiffe.io")
 
 
@@ -106,12 +105,12 @@ def test_another_name_without_a_socket_ends_the_agent() -> None:
         (
             {"pod": attempts.pod("fail-closed", ready=False)},
             "its volume workload-socket is hostPath, not an emptyDir of its own",
-            (ISTIOS_TEMPLATE,),
+            (),
         ),
         (
             {"pod": attempts.pod("fail-closed", ready=False, socket=CSI)},
             "its volume workload-socket is csi, not an emptyDir of its own",
-            (ISTIOS_TEMPLATE,),
+            (),
         ),
         (
             {"pod": attempts.pod("fail-closed", ready=False, socket=None)},
@@ -156,7 +155,7 @@ def test_the_usual_name_falls_back_to_istiod() -> None:
         (
             {"pod": attempts.pod("stranger")},
             "its volume workload-socket is hostPath, not an emptyDir of its own",
-            (ISTIOS_TEMPLATE,),
+            (),
         ),
     ],
     ids=["external", "no Envoy", "not Ready", "the node's socket"],

@@ -13,6 +13,7 @@ from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.resilience import recovery as judge
+from judge.resilience.recovery import STARTED_EARLY
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import NOW
@@ -192,11 +193,20 @@ def test_every_pod_is_well_again() -> None:
 
 
 def test_one_that_started_before_tbot_is_named() -> None:
-    finding = judge.node_came_back(restarted(proxies=make.fleet(RACE)), BUNDLE, 180)
+    finding = judge.node_came_back(restarted(proxies=make.fleet(RACE, make.proxy())), BUNDLE, 180)
     holds(finding, "RES-08")
     assert "1 of them started before tbot: Pod run/late" in finding.seen
     assert [(note.subject.name, note.cause) for note in finding.notes] == [("late", "pod-started-before-tbot")]
     assert "proxies that started before tbot: 1" in measured(finding)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_node_on_which_every_proxy_started_before_tbot_did_not_come_back(count: int) -> None:
+    late = [replace(RACE, pod=replace(RACE.pod, name=f"late-{n}", uid=f"uid-late-{n}")) for n in range(count)]
+    finding = judge.node_came_back(restarted(proxies=make.fleet(*late)), BUNDLE, 180)
+    violated(finding, "RES-08", "it started before tbot, like every other proxy on the node", causes=(STARTED_EARLY,))
+    assert [problem.subject.name for problem in finding.problems] == [proxy.pod.name for proxy in late]
+    assert f"proxies that started before tbot: {count}" in measured(finding)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,10 @@ def test_a_second_reading_that_failed_everywhere_tells_nothing() -> None:
 )
 def test_without_workloads_without_a_service_and_without_an_answer(judged: Any, requirement: str) -> None:
     inapplicable(judged(make.sidecars(), tbot()), requirement, "ev-pods")
+    on_istiod = replace(make.sidecars(), others=[make.pod(f"app-{n}") for n in range(500)])
+    finding = judged(on_istiod, tbot())
+    unknown(finding, requirement, "none of 500 injected pods mounts the directory of tbot's socket", evidence=("ev-pods",))
+    assert "CHK-6" in finding.settle
     unknown(judged(make.sidecars(old(1)), make.tbot(config=make.tbot_config(services=()))), requirement, "no service")
     unknown(judged(make.sidecars(make.unread()), tbot()), requirement, "forbidden")
 

@@ -133,7 +133,7 @@ class _Tctl:
     """A tctl in a container, with captured answers."""
 
     def __init__(self, **answers: tuple[int, str, str]) -> None:
-        self.answers = answers
+        self.answers = {"status": (0, text("teleport/status.txt"), "")} | answers
 
     def __call__(self, words: Sequence[str], _stdin: str) -> CommandResult:
         key = words[0] if words[0] == "status" else words[1].partition("/")[0]
@@ -273,15 +273,27 @@ def test_all_workload_identities_for_a_selector_by_labels(recorder: KeptInMemory
     assert selects({"*": ("*",)}, identity.labels)
 
 
-def test_an_expired_session_is_no_absence(recorder: KeptInMemory) -> None:
+def test_what_a_session_that_does_not_work_or_may_not_read_keeps_from_being_known_was_not_given(
+    recorder: KeptInMemory,
+) -> None:
     expired = (1, "", "ERROR: your credentials have expired, please login using tsh login\n")
-    with pytest.raises(CouldNotTell) as caught:
-        _with(recorder, role=expired).role("x")
+    with pytest.raises(NotGiven) as caught:
+        _with(recorder, role=expired, status=expired).role("x")
     assert "tsh login" in caught.value.remedy
+    unreachable = (1, "", "ERROR: could not connect to the Auth Service: /var/lib/teleport/admin.sock: Permission denied\n")
+    with pytest.raises(NotGiven):
+        _with(recorder, bot_instance=unreachable, status=unreachable).bot_instances()
     denied = (1, "", 'ERROR: access denied to perform action "read" on "role"\n')
-    with pytest.raises(CouldNotTell) as caught:
+    with pytest.raises(NotGiven) as caught:
         _with(recorder, role=denied).role("x")
     assert "what it may read" in caught.value.remedy
+
+
+def test_a_reading_that_fails_although_the_session_works_could_not_be_made(recorder: KeptInMemory) -> None:
+    failed = (1, "", "ERROR: rpc error: context deadline exceeded\n")
+    with pytest.raises(CouldNotTell) as caught:
+        _with(recorder, role=failed).role("x")
+    assert not isinstance(caught.value, NotGiven)
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_an_ending_only_gets_worse_and_keeps_every_reason() -> None:
     for ending, reason in ((Ending.VIOLATED, "it is so"), (Ending.COMPLETED, ""), (Ending.BROKE, "clean-up")):
         store.lower(name, ending, reason)
 
-    assert store.scenarios[0].ending is Ending.VIOLATED
+    assert store.scenarios[0].ending is Ending.BROKE
     assert store.scenarios[0].reason == "it is so; clean-up"
 
 

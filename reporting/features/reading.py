@@ -1,0 +1,43 @@
+"""The catalogue as a run uses it: with the profile `mesh`, for which the scenarios must be known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from facts.catalogue import Catalogue, parse_catalogue
+from facts.errors import BadInput
+from reporting.collecting.policy import READ_ONLY
+from reporting.features.gherkin_files import feature_paths, read_feature
+
+
+def read_catalogue(directory: Path) -> Catalogue:
+    """Read ``catalogue.yaml`` of a directory of features, with the profile `facts.catalogue.MESH`.
+
+    Raises:
+        BadInput: It cannot be used.
+    """
+    file = directory / "catalogue.yaml"
+    catalogue = parse_catalogue(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
+    by_requirement = safety_classes(directory)
+    return catalogue.for_readers({r for r, classes in by_requirement.items() if classes == {READ_ONLY}})
+
+
+def safety_classes(directory: Path) -> Mapping[str, frozenset[str]]:
+    """Return the safety classes of the scenarios of each requirement; one without a tag has the class ``""``.
+
+    A file that is no Gherkin is left out: pytest cannot collect it either, and says so.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for path in feature_paths(directory):
+        try:
+            scenarios = read_feature(path)
+        except BadInput:
+            continue
+        for scenario in scenarios:
+            classes = frozenset(scenario.values("safety") or ("",))
+            for requirement in scenario.values("requirement"):
+                found[requirement] = found.get(requirement, frozenset()) | classes
+    return found
