@@ -34,9 +34,7 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
     """
     pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
     refused = [row for row in table.rows if row.prediction.outcome is Outcome.REFUSED]
-    open_ones = [row for row in refused if not row.is_closed]
-    by_identity = [row for row in open_ones if row.prediction.refusal in BY_IDENTITY]
-    by_policy = [row for row in open_ones if row.prediction.refusal not in BY_IDENTITY]
+    by_policy = [row for row in refused if not row.is_closed and row.prediction.refusal not in BY_IDENTITY]
     claim = Claim(
         "MTL-04",
         "each proxy to complete its handshakes with the proxies that Istio's configuration leads it to",
@@ -51,9 +49,9 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
         claim,
         pods,
         ends.mesh.fleet_of(pods),
-        [_problem(ends, row) for row in by_identity],
+        [refusal(ends, row) for row in refused_by_identity(table)],
         confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
-        notes=[_problem(ends, row) for row in by_policy],
+        notes=[refusal(ends, row) for row in by_policy],
         left_out=[*_undecided(table), *_closed(refused)],
     )
 
@@ -69,7 +67,13 @@ def _closed(refused: Collection[Row]) -> list[Remark]:
     return [Remark(subject, f"refused on {counted(closed)}")] if closed else []
 
 
-def _problem(ends: Ends, row: Row) -> Problem:
+def refused_by_identity(table: Table) -> list[Row]:
+    """The rows of a table in which one side refuses the other's identity, and that the owner did not declare closed."""
+    return [row for row in table.rows if row.prediction.refusal in BY_IDENTITY and not row.is_closed]
+
+
+def refusal(ends: Ends, row: Row) -> Problem:
+    """A row that is refused, as a problem of the side that refuses."""
     way, by = row.examples[0], row.prediction.side
     refusing = way.client if by is Side.CLIENT else way.server
     between = f"{row.clients} clients of class {row.client.of}, {row.servers} servers of class {row.server.of}"
@@ -121,7 +125,10 @@ def _of_time(ends: Ends, refusing: PodRef, other: PodRef) -> str:
 def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
     shown = ends.identities[other.uid].spiffe_ids
     domain = (shown[0] if shown else "").removeprefix("spiffe://").partition("/")[0]
-    if workload_id(domain, other.namespace, other.service_account) not in shown:
+    own = workload_id(domain, other.namespace, other.service_account)
+    if own not in shown:
+        if f"{own}/" in shown:
+            return "identity-template-trailing-slash"
         lacks_sa = any(f"/ns/{other.namespace}/{other.service_account}" in name for name in shown)
         return "identity-template-without-sa" if lacks_sa else ""
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.

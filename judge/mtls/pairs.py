@@ -41,22 +41,23 @@ def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[st
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Proxies of one class and namespace that share a destination."""
+    """Proxies of one class and namespace, all gateways or all sidecars, that share a destination."""
 
     of: ProxyClass
     namespace: str
+    is_gateway: bool
     destination: Destination
     pods: tuple[PodRef, ...]
 
 
 def _groups(ends: Ends, without: frozenset[str]) -> Iterator[_Group]:
     """Clients by class, namespace and destination. Equal destinations count as one where they are one object."""
-    alike: dict[tuple[int, str], list[ProxyTls]] = defaultdict(list)
+    alike: dict[tuple[int, str, bool], list[ProxyTls]] = defaultdict(list)
     for proxy in ends.mesh.tls.proxies:
         of = ends.classes.of.get(proxy.pod.uid)
         if of is not None and proxy.pod.uid not in without:
-            alike[of.number, proxy.pod.namespace].append(proxy)
-    for (number, namespace), proxies in alike.items():
+            alike[of.number, proxy.pod.namespace, proxy.pod.is_gateway].append(proxy)
+    for (number, namespace, is_gateway), proxies in alike.items():
         views: dict[int, list[ProxyTls]] = defaultdict(list)
         for proxy in proxies:
             views[id(proxy.destinations)].append(proxy)
@@ -71,7 +72,7 @@ def _groups(ends: Ends, without: frozenset[str]) -> Iterator[_Group]:
             held_by = tuple(holding[key])
             if held_by not in pods:
                 pods[held_by] = tuple(proxy.pod for view in held_by for proxy in views[view])
-            yield _Group(ends.classes.classes[number - 1], namespace, destination, pods[held_by])
+            yield _Group(ends.classes.classes[number - 1], namespace, is_gateway, destination, pods[held_by])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,9 @@ class _Counting:
                 self.unpredictable[prediction] += ways
                 continue
             shape = self._shape(far.socket).tls or TlsContext()
-            client = ClientUnit(group.of.number, far.socket.layer, shape.certificate, shape.validation, far.is_expected)
+            client = ClientUnit(
+                group.of.number, far.socket.layer, shape.certificate, shape.validation, far.is_expected, group.is_gateway
+            )
             is_closed = (group.namespace, far.namespace) in self._meant.closed
             count = self._counts[client, far.unit, prediction, is_closed]
             count.ways += ways
@@ -164,7 +167,8 @@ class _Counting:
                 if isinstance(server, Unpredictable):
                     others[server] += 1
                     continue
-                unit = ServerUnit(self._ends.classes.of[pod.uid].number, endpoint.port, self._ends.takes(pod, endpoint.port))
+                of, takes = self._ends.classes.of[pod.uid].number, self._ends.takes(pod, endpoint.port)
+                unit = ServerUnit(of, endpoint.port, takes, pod.is_gateway)
                 is_expected = self._ends.is_expected(pod, socket)
                 key = (unit, id(server.socket), id(socket), is_expected, pod.namespace)
                 alike[key].append((pod, server, socket))

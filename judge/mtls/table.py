@@ -38,6 +38,7 @@ class ClientUnit:
         certificate: The secret that they present; empty for plain text.
         validation: The secret that they validate with; empty for plain text.
         expects_peer: The server is among the names that they expect.
+        is_gateway: They are gateways or waypoints.
     """
 
     of: int
@@ -45,6 +46,7 @@ class ClientUnit:
     certificate: str
     validation: str
     expects_peer: bool
+    is_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,13 @@ class ServerUnit:
         of: Number of the class.
         port: The port of the pod.
         takes: What it takes there.
+        is_gateway: They are gateways or waypoints.
     """
 
     of: int
     port: int
     takes: Takes
+    is_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

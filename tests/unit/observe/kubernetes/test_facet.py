@@ -27,3 +27,13 @@ def test_namespaces_are_read_after_the_pods_and_once() -> None:
     read.proxies.pods()
     read.cluster.living_pods()
     assert cluster.asked == ["pods", "namespaces"]
+
+
+def test_the_suites_own_pods_are_read_apart_for_the_ways_that_lead_to_them() -> None:
+    names = ("test-app", "conformance-20260301t120000z-1a2b")
+    namespaces = tuple(make.namespace(n, labels=RUN) for n in names)
+    pods = [make.pod(f"in-{n}", namespace=n) for n in names]
+    gone = make.pod("gone", namespace=names[1], terminating=True)
+    read = install(Cluster(*pods, gone, namespaces=namespaces))
+    assert [p.name for p in read.cluster.pods_of_the_suite()] == ["in-conformance-20260301t120000z-1a2b"]
+    assert read.cluster.pods_of_the_suite() is read.cluster.pods_of_the_suite()
