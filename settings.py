@@ -206,7 +206,7 @@ class Settings(BaseSettings):
     repairs: Repairs = Field(
         default=(),
         description="Defects of the guide to repair in the installation, e.g. `bot,template` to see what they hide; in the"
-        " recommended installation `socket-name,path-normalization`, where it keeps the guide's values.",
+        " recommended installation `socket-name,path-normalization,strict-mtls`, where it keeps the guide's values.",
     )
 
     trust_domain: str = Field(
