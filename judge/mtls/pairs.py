@@ -25,16 +25,33 @@ EXAMPLES = 3
 """Ways that a row names."""
 
 
-def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Table:
-    """The table of all ways of a mesh.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Some of the ways of a mesh.
+
+    Attributes:
+        clients: Uids of the clients' pods; empty for all.
+        servers: Uids of the servers' pods; empty for all. With it, ways that lead to no known pod do not count.
+    """
+
+    clients: frozenset[str] = frozenset()
+    servers: frozenset[str] = frozenset()
+
+
+ALL = Asked()
+
+
+def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = (), asked: Asked = ALL) -> Table:
+    """The table of all ways of a mesh, or of some.
 
     Args:
         ends: The ends of its ways.
         meant: What its owner has declared.
         without: Uids of pods that do not count at either end.
+        asked: The ways to count.
     """
-    counting = _Counting(ends, meant, frozenset(without))
-    for group in _groups(ends, frozenset(without)):
+    counting = _Counting(ends, meant, frozenset(without), asked.servers)
+    for group in _groups(ends, frozenset(without), asked.clients):
         counting.count(group)
     return Table(ends.classes.classes, counting.rows(), dict(counting.unpredictable))
 
@@ -50,12 +67,12 @@ class _Group:
     pods: tuple[PodRef, ...]
 
 
-def _groups(ends: Ends, without: frozenset[str]) -> Iterator[_Group]:
+def _groups(ends: Ends, without: frozenset[str], clients: frozenset[str]) -> Iterator[_Group]:
     """Clients by class, namespace and destination. Equal destinations count as one where they are one object."""
     alike: dict[tuple[int, str, bool], list[ProxyTls]] = defaultdict(list)
     for proxy in ends.mesh.tls.proxies:
         of = ends.classes.of.get(proxy.pod.uid)
-        if of is not None and proxy.pod.uid not in without:
+        if of is not None and proxy.pod.uid not in without and (not clients or proxy.pod.uid in clients):
             alike[of.number, proxy.pod.namespace, proxy.pod.is_gateway].append(proxy)
     for (number, namespace, is_gateway), proxies in alike.items():
         views: dict[int, list[ProxyTls]] = defaultdict(list)
@@ -111,9 +128,10 @@ _Key = tuple[ClientUnit, ServerUnit, Prediction, bool]
 class _Counting:
     """The rows while they are counted. What is far does not depend on the client's class, so it is looked at once."""
 
-    def __init__(self, ends: Ends, meant: Meant, without: frozenset[str]) -> None:
+    def __init__(self, ends: Ends, meant: Meant, without: frozenset[str], servers: frozenset[str]) -> None:
         self.unpredictable: Counter[Unpredictable] = Counter()
         self._without = without
+        self._servers = servers
         self._ends = ends
         self._meant = meant
         self._counts: dict[_Key, _Count] = defaultdict(_Count)
@@ -154,11 +172,13 @@ class _Counting:
     def _far_side(self, destination: Destination) -> _FarSide:
         kind = unpredictable_kind(destination)
         if kind is not None:
-            return _FarSide((), Counter([kind]))
+            return _FarSide((), Counter([] if self._servers else [kind]))
         others: Counter[Unpredictable] = Counter()
         alike: dict[tuple[ServerUnit, int, int, bool, str], list[tuple[Pod, Server, Socket]]] = defaultdict(list)
         for endpoint in destination.endpoints:
             pod = self._ends.at(endpoint.address)
+            if self._servers and (pod is None or pod.uid not in self._servers):
+                continue
             if pod is None:
                 others[Unpredictable.NO_POD] += 1
             elif pod.uid not in self._without:
