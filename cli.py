@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -24,7 +24,7 @@ from judge.findings import listed
 from judge.mtls.answer import Answer, Says, answered
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.pairs import Asked, table_of
-from judge.mtls.table import counted
+from judge.mtls.table import NOTHING_DECLARED, Meant, counted
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.needed import Role
@@ -195,7 +195,13 @@ def _asked(settings: Settings, client: str, server: str) -> Answer:
         cluster.close()
     found = Ends(MeshTls(pods, identities, tls, of_each(pods)))
     uids = {name: frozenset({proxies[name].uid}) if name else frozenset() for name in (client, server)}
-    return answered(found, table_of(found, asked=Asked(uids[client], uids[server])))
+    # Who asks about two pods wants to know, whatever is declared of their namespaces.
+    declared = NOTHING_DECLARED if client and server else _meant(settings, pods)
+    return answered(found, table_of(found, declared, asked=Asked(uids[client], uids[server])))
+
+
+def _meant(settings: Settings, pods: Sequence[Pod]) -> Meant:
+    return Meant.of(settings.mesh.islands, settings.mesh.plain_text, {pod.namespace for pod in pods})
 
 
 SHOWN = 10

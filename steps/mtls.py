@@ -13,9 +13,10 @@ from judge.mtls import contexts, gateways, handshakes, plain_text
 from judge.mtls.contexts import TrustDomains
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.pairs import table_of
-from judge.mtls.table import Table
+from judge.mtls.table import Meant, Table
 from judge.mtls.told import Handshakes, told
 from observe.install import Install
+from settings import Declared, Settings
 from steps.shared import Conclude
 
 NoteHandshakes = Callable[[Handshakes], None]
@@ -29,19 +30,22 @@ class SweptMesh:
     Attributes:
         ends: The proxies.
         table: Their ways.
+        meant: What the mesh's owner has declared.
         without: Uids of the suite's own pods, which do not count.
     """
 
     ends: Ends
     table: Table
+    meant: Meant
     without: frozenset[str]
 
 
 class Sweeps:
     """Makes one mesh of the shared readings, and its table, as long as the readings are the same ones."""
 
-    def __init__(self, note: NoteHandshakes) -> None:
+    def __init__(self, note: NoteHandshakes, declared: Declared) -> None:
         self._note = note
+        self._declared = declared
         self._made: SweptMesh | None = None
 
     def of(self, install: Install) -> SweptMesh:
@@ -54,15 +58,17 @@ class Sweeps:
         # Endpoints are told by the addresses of all pods; of those with a proxy, only the asked ones are judged.
         without = frozenset(pod.uid for pod in own)
         ends = Ends(MeshTls((*asked, *others, *own), identities, tls, (*cluster.pods_evidence(), *readings(*own))))
-        self._made = SweptMesh(ends, table_of(ends, without=without), without)
+        namespaces = {pod.namespace for pod in ends.mesh.pods}
+        meant = Meant.of(self._declared.islands, self._declared.plain_text, namespaces)
+        self._made = SweptMesh(ends, table_of(ends, meant, without), meant, without)
         self._note(told(self._made.table))
         return self._made
 
 
 @pytest.fixture(scope="session")
-def sweeps(note_handshakes: NoteHandshakes) -> Sweeps:
+def sweeps(note_handshakes: NoteHandshakes, settings: Settings) -> Sweeps:
     """The mesh of this run, made once."""
-    return Sweeps(note_handshakes)
+    return Sweeps(note_handshakes, settings.mesh)
 
 
 @given("every proxy of the mesh, with the TLS that its Envoy is configured to speak", target_fixture="mesh")
@@ -78,12 +84,12 @@ def trust_domains(install: Install) -> TrustDomains:
 
 @then("each TLS context for peers of the mesh must use the secrets default and ROOTCA, and demand a certificate")
 def secrets_are_the_providers(mesh: SweptMesh, trust_domains: TrustDomains, conclude: Conclude) -> None:
-    conclude(contexts.secrets_are_the_providers(mesh.ends, trust_domains, without=mesh.without))
+    conclude(contexts.secrets_are_the_providers(mesh.ends, trust_domains, mesh.meant, mesh.without))
 
 
 @then("no port of an injected workload must take plain text")
 def no_port_takes_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
-    conclude(plain_text.no_port_takes_plain_text(mesh.ends, without=mesh.without))
+    conclude(plain_text.no_port_takes_plain_text(mesh.ends, mesh.meant, mesh.without))
 
 
 @then("no proxy must send plain text to a workload of the mesh")
@@ -93,9 +99,9 @@ def nothing_is_sent_in_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
 
 @then("no proxy must refuse the identity of another that Istio's configuration leads to it")
 def handshakes_complete(mesh: SweptMesh, conclude: Conclude) -> None:
-    conclude(handshakes.handshakes_complete(mesh.ends, mesh.table, mesh.without))
+    conclude(handshakes.handshakes_complete(mesh.ends, mesh.table, mesh.meant, mesh.without))
 
 
 @then("each gateway and waypoint must use the same secrets, and no peer must refuse it")
 def gateways_use_their_identities(mesh: SweptMesh, trust_domains: TrustDomains, conclude: Conclude) -> None:
-    conclude(gateways.gateways_use_their_identities(mesh.ends, mesh.table, trust_domains, without=mesh.without))
+    conclude(gateways.gateways_use_their_identities(mesh.ends, mesh.table, trust_domains, mesh.meant, mesh.without))

@@ -9,7 +9,7 @@ from facts.finding import Finding, Problem, Remark
 from facts.proxies.identity import PodRef
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import workload_id
-from judge.findings import Claim, place
+from judge.findings import Claim, listed, place
 from judge.fleet import of_proxies
 from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
@@ -18,10 +18,10 @@ from judge.mtls.ends import Ends, Takes
 from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
-from judge.mtls.table import Row, Table, counted
+from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
 
-def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ()) -> Finding:
+def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Finding:
     """MTL-04: no proxy refuses the identity of another that Istio's configuration leads to it.
 
     Refusals by policy (plain text against TLS, TLS against plain text) are noted with their cause. Ways that the owner
@@ -30,6 +30,7 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
     Args:
         ends: The proxies.
         table: Their ways.
+        meant: What the mesh's owner has declared; `table` was made with it.
         without: Uids of pods that do not count; `table` was made without them as well.
     """
     pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
@@ -52,7 +53,7 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
         [refusal(ends, row) for row in refused_by_identity(table)],
         confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
         notes=[refusal(ends, row) for row in by_policy],
-        left_out=[*_undecided(table), *_closed(refused)],
+        left_out=[*_undecided(table), *_closed(refused), *_misnamed(meant)],
     )
 
 
@@ -65,6 +66,12 @@ def _closed(refused: Collection[Row]) -> list[Remark]:
     closed = sum(row.ways for row in refused if row.is_closed)
     subject = place("ways between namespaces declared closed")
     return [Remark(subject, f"refused on {counted(closed)}")] if closed else []
+
+
+def _misnamed(meant: Meant) -> list[Remark]:
+    """A misspelt namespace closes no way, which its owner must see."""
+    said = f"no pod is in {listed(meant.unknown)}, so that what is declared of it has no effect"
+    return [Remark(place("the declarations about the mesh"), said)] if meant.unknown else []
 
 
 def refused_by_identity(table: Table) -> list[Row]:

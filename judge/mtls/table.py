@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from facts.proxies.identity import PodRef
 from facts.proxies.tls.context import Layer, Names, Socket
@@ -19,10 +20,30 @@ class Meant:
     Attributes:
         closed: Pairs of namespaces, client and server, between which no way has to be open.
         plain: Namespaces whose workloads are meant to take no mutual TLS.
+        unknown: Declared namespaces that the mesh does not have.
     """
 
     closed: frozenset[tuple[str, str]] = frozenset()
     plain: frozenset[str] = frozenset()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, islands: Iterable[Collection[str]], plain: Collection[str], namespaces: Collection[str]) -> Meant:
+        """What follows from islands: ways into an island, and out of one, are closed.
+
+        Args:
+            islands: Groups of namespaces that talk only among themselves.
+            plain: Namespaces whose workloads are meant to take no mutual TLS.
+            namespaces: The namespaces of the mesh's pods.
+        """
+        closed: set[tuple[str, str]] = set()
+        declared = {*plain}
+        for island in islands:
+            declared.update(island)
+            outside = {*namespaces}.difference(island)
+            for pair in product(island, outside):
+                closed.update((pair, pair[::-1]))
+        return cls(frozenset(closed), frozenset(plain), tuple(sorted(declared.difference(namespaces))))
 
 
 NOTHING_DECLARED = Meant()

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from judge.mtls.told import Handshakes
 from observe.install import Install
+from settings import Declared
 from steps.mtls import Sweeps
 from tests.unit.judge.mtls.meshes import Workload, mesh
 
@@ -42,7 +43,7 @@ WORKLOADS = (Workload("a"), Workload("plain", pod={"injected": False}, marked=Fa
 
 def test_the_suites_own_pods_do_not_count_and_their_addresses_are_known() -> None:
     noted: list[Any] = []
-    swept = Sweeps(noted.append).of(Facets(*WORKLOADS).install())
+    swept = Sweeps(noted.append, Declared()).of(Facets(*WORKLOADS).install())
     assert swept.without == {"uid-test-pod"}
     assert sum(row.ways for row in swept.table.rows) == 1
     assert {kind.name: number for kind, number in swept.table.unpredictable.items()} == {"NO_PROXY": 1}
@@ -53,8 +54,16 @@ def test_the_suites_own_pods_do_not_count_and_their_addresses_are_known() -> Non
 
 def test_the_table_is_made_once_for_the_same_readings() -> None:
     noted: list[Any] = []
-    sweeps, install = Sweeps(noted.append), Facets(*WORKLOADS).install()
+    sweeps, install = Sweeps(noted.append, Declared()), Facets(*WORKLOADS).install()
     assert sweeps.of(install) is sweeps.of(install)
     assert len(noted) == 1
     sweeps.of(Facets(*WORKLOADS).install())
     assert len(noted) == 2
+
+
+def test_what_the_owner_declares_closes_ways() -> None:
+    declared = Declared(islands=(("far",),), plain_text=("legacy",))
+    swept = Sweeps(lambda _told: None, declared).of(Facets(Workload("a"), Workload("b", namespace="far")).install())
+    assert {(row.is_closed, row.ways) for row in swept.table.rows} == {(True, 2), (False, 2)}
+    assert swept.meant.plain == {"legacy"}
+    assert swept.meant.unknown == ("legacy",)
