@@ -61,7 +61,7 @@ class Sweeps:
         namespaces = {pod.namespace for pod in ends.mesh.pods}
         meant = Meant.of(self._declared.islands, self._declared.plain_text, namespaces)
         self._made = SweptMesh(ends, table_of(ends, meant, without), meant, without)
-        self._note(told(self._made.table))
+        self._note(told(ends, self._made.table, without))
         return self._made
 
 

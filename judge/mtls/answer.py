@@ -75,7 +75,7 @@ def answered(ends: Ends, table: Table) -> Answer:
         plain=plain,
         unread=unread,
         causes=tuple(CAUSES[cause] for cause in named),
-        handshakes=told(table),
+        handshakes=told(ends, table),
     )
 
 

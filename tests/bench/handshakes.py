@@ -146,7 +146,7 @@ def main(
         nothing_is_sent_in_plain_text(ends, table),
         handshakes_complete(ends, table),
     ]
-    section = told(table)
+    section = told(ends, table)
     seconds, processor = time.monotonic() - began, time.process_time() - worked
     memory = _memory()
     bytes_of_a_cluster, seconds_of_answers = answers(services)
