@@ -6,16 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from pytest_bdd import given, then
+from pytest_bdd import given, then, when
 
 from facts.evidence import readings
-from judge.mtls import contexts, gateways, handshakes, plain_text
+from facts.traffic.handshakes import SeenHandshake
+from judge.mtls import contexts, gateways, handshakes, ledger, plain_text
 from judge.mtls.contexts import TrustDomains
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.pairs import table_of
 from judge.mtls.table import Meant, Table
 from judge.mtls.told import Handshakes, told
 from observe.install import Install
+from observe.proxies.envoy import read_fleet
+from observe.proxies.tls import read_tls_of_fleet
+from provision.pods.clients_and_servers import TestPods
+from provision.pods.conversations import Conversations
 from settings import Declared, Settings
 from steps.shared import Conclude
 
@@ -100,6 +105,26 @@ def nothing_is_sent_in_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
 @then("no proxy must refuse the identity of another that Istio's configuration leads to it")
 def handshakes_complete(mesh: SweptMesh, conclude: Conclude) -> None:
     conclude(handshakes.handshakes_complete(mesh.ends, mesh.table, mesh.meant, mesh.without))
+
+
+@given("all test pods, with the TLS that their own Envoys are configured to speak", target_fixture="test_mesh")
+def mesh_of_test_pods(test_pods: TestPods, install: Install) -> Ends:
+    names = test_pods.names()
+    pods, cluster = test_pods.ready(*names), install.cluster.reader
+    for name in names:
+        test_pods.known_to(name, *(other for other in names if other != name))
+    with_proxy = [pod for pod in pods if pod.is_injected]
+    return Ends(MeshTls(pods, read_fleet(cluster, with_proxy), read_tls_of_fleet(cluster, with_proxy), readings(*pods)))
+
+
+@when("every test pod sends a request to every other", target_fixture="seen_handshakes")
+def every_pair(conversations: Conversations) -> tuple[SeenHandshake, ...]:
+    return conversations.of_every_pair()
+
+
+@then("each handshake must have ended as predicted")
+def predictions_are_right(test_mesh: Ends, seen_handshakes: tuple[SeenHandshake, ...], conclude: Conclude) -> None:
+    conclude(ledger.predictions_are_right(test_mesh, seen_handshakes))
 
 
 @then("each gateway and waypoint must use the same secrets, and no peer must refuse it")
