@@ -188,16 +188,16 @@ def _asked(settings: Settings, client: str, server: str) -> Answer:
         cluster.api.must_answer()
         pods = [pod for pod in cluster.pods() if not (pod.terminating or pod.has_ended)]
         proxies = {f"{pod.namespace}/{pod.name}": pod for pod in pods if pod.is_injected and pod.node}
-        ends = [_proxy_of(proxies, name, option) for option, name in (("--from", client), ("--to", server)) if name]
-        read = ends if client and server else [*proxies.values()]
+        named = {name: _proxy_of(proxies, name, option) for option, name in (("--from", client), ("--to", server)) if name}
+        read = list((named if client and server else proxies).values())
         identities, tls = read_fleet(cluster, read), read_tls_of_fleet(cluster, read)
     finally:
         cluster.close()
     found = Ends(MeshTls(pods, identities, tls, of_each(pods)))
-    uids = {name: frozenset({proxies[name].uid}) if name else frozenset() for name in (client, server)}
+    of_client, of_server = (frozenset({named[name].uid} if name else ()) for name in (client, server))
     # Who asks about two pods wants to know, whatever is declared of their namespaces.
     declared = NOTHING_DECLARED if client and server else _meant(settings, pods)
-    return answered(found, table_of(found, declared, asked=Asked(uids[client], uids[server])))
+    return answered(found, table_of(found, declared, asked=Asked(of_client, of_server)))
 
 
 def _meant(settings: Settings, pods: Sequence[Pod]) -> Meant:

@@ -54,7 +54,9 @@ class ToldPair:
 
     Attributes:
         client: Number of the clients' class.
+        from_gateways: The clients are gateways or waypoints.
         server: Number of the servers' class.
+        to_gateways: The servers are gateways or waypoints.
         port: The port of the servers' pods.
         speaks: The transport that the clients speak.
         expects_server: The server is among the names that the clients expect.
@@ -72,7 +74,9 @@ class ToldPair:
     """
 
     client: int
+    from_gateways: bool
     server: int
+    to_gateways: bool
     port: int
     speaks: str
     expects_server: bool
@@ -225,7 +229,9 @@ def _pair(ends: Ends, row: Row) -> ToldPair:
     by_ways = sorted(row.services.items(), key=lambda item: (-item[1], item[0]))
     return ToldPair(
         client=row.client.of,
+        from_gateways=row.client.is_gateway,
         server=row.server.of,
+        to_gateways=row.server.is_gateway,
         port=row.server.port,
         speaks=row.client.speaks.value,
         expects_server=row.client.expects_peer,

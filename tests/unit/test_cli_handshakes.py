@@ -82,6 +82,13 @@ def test_a_whole_mesh(asking: Asking) -> None:
     assert asking("--to", "shop/b", of=(A, B))[1].startswith("they can: 2 ways with mutual TLS")
 
 
+def test_a_pod_and_itself_is_read_once(asking: Asking) -> None:
+    code, said = asking("--from", "shop/a", "--to", "shop/a", of=(A, B))
+    assert code == 0
+    assert "they can: 1 way with mutual TLS" in said
+    assert asking.read == [["a"], ["a"]]
+
+
 def test_what_was_not_read_is_not_determined(asking: Asking) -> None:
     code, said = asking("--from", "shop/a", "--to", "shop/b", of=(A, replace(B, configured=False)))
     assert code == 6

@@ -17,7 +17,7 @@ from judge.mtls.told import MEMBERS, SERVICES, Handshakes, ToldNamespace, told
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
-from tests.unit.judge.mtls.meshes import PERMISSIVE, PORT, Workload, ends
+from tests.unit.judge.mtls.meshes import PERMISSIVE, PORT, ROUTER, Workload, ends
 
 
 def section(*workloads: Workload, meant: Meant | None = None) -> Handshakes:
@@ -93,3 +93,11 @@ def test_who_takes_plain_text_by_namespace() -> None:
 def test_a_pair_names_the_cause_of_its_refusal() -> None:
     odd = Workload("odd", identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR})
     assert {pair.cause for pair in section(Workload("a"), odd).refused} == {"template-not-requested"}
+
+
+def test_gateways_are_told_apart_from_sidecars_of_their_class() -> None:
+    made = section(Workload("a"), Workload("gateway", inbound={}, marked=False, pod={"proxy": ROUTER}))
+    assert {(p.client, p.from_gateways, p.to_gateways, p.ways) for p in made.pairs} == {
+        (1, False, False, 1),
+        (1, True, False, 1),
+    }
