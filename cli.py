@@ -1,21 +1,34 @@
-"""Manage a kept lab cluster, mend what a killed run left, and show what a run would use. To certify: `pytest features/`."""
+"""Manage a kept lab cluster, mend what a killed run left, ask who can talk to whom. To certify: `pytest features/`."""
 
 from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.exceptions import TyperException
 
-from facts.errors import BadInput, ConformanceError
+from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
+from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory
+from judge.findings import listed
+from judge.mtls.answer import Answer, Says, answered
+from judge.mtls.ends import Ends, MeshTls
+from judge.mtls.pairs import Asked, table_of
+from judge.mtls.table import NOTHING_DECLARED, Meant, counted
+from observe.kubernetes.api import must_have_context
+from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.needed import Role
+from observe.proxies.envoy import read_fleet
+from observe.proxies.tls import read_tls_of_fleet
+from observe.readings import of_each
 from provision.certifier import manifest
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer
@@ -27,7 +40,7 @@ from provision.target import claim_of
 from reporting.collecting.endings import told
 from reporting.collecting.interruptions import as_ctrl_c
 from reporting.features.reading import read_catalogue, safety_classes
-from reporting.writing.printable import tellable
+from reporting.writing.printable import in_json, tellable
 from reporting.writing.words import LOOKS
 from settings import BadSettings, Settings, described, load
 
@@ -148,6 +161,92 @@ def _tell_lines(lines: list[Line], way_on: str) -> NoReturn:
     left = sum(line.state is not State.DONE for line in lines)
     console.print(f"{left} of {len(lines)} left; {way_on}" if left else "nothing is left", soft_wrap=True)
     raise typer.Exit(code)
+
+
+@app.command()
+def handshakes(
+    *,
+    context: Annotated[str, typer.Option(help="Kubeconfig context of the cluster.")],
+    kubeconfig: Kubeconfig = None,
+    client: Annotated[str, typer.Option("--from", metavar="NAMESPACE/POD", help="The client; if empty, every proxy.")] = "",
+    server: Annotated[str, typer.Option("--to", metavar="NAMESPACE/POD", help="The server; if empty, every proxy.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that was predicted as one JSON document.")] = False,
+) -> None:
+    """Predict from the proxies' own configuration who can talk to whom, and which side refuses and why. Read-only.
+
+    Exit codes: 0 they can, 1 they cannot, 4 bad input, 6 not determined.
+    """
+    settings = load(cluster="existing", context=context, kubeconfig=kubeconfig)
+    answer = _asked(settings, client, server)
+    if as_json:
+        sys.stdout.write(f"{in_json(TypeAdapter(Answer).dump_json(answer, indent=1).decode())}\n")
+    else:
+        _tell_answer(answer)
+    raise typer.Exit(answer.exit_code)
+
+
+def _asked(settings: Settings, client: str, server: str) -> Answer:
+    """Read the proxies that a question is about, and answer it."""
+    must_have_context(settings.kubeconfig, settings.context)
+    cluster = Cluster(settings.kubeconfig, settings.context, recorder, settings.patience, settings.sizes)
+    try:
+        cluster.api.must_answer()
+        pods = [pod for pod in cluster.pods() if not (pod.terminating or pod.has_ended)]
+        proxies = {f"{pod.namespace}/{pod.name}": pod for pod in pods if pod.is_injected and pod.node}
+        named = {name: _proxy_of(proxies, name, option) for option, name in (("--from", client), ("--to", server)) if name}
+        read = list((named if client and server else proxies).values())
+        identities, tls = read_fleet(cluster, read), read_tls_of_fleet(cluster, read)
+    finally:
+        cluster.close()
+    found = Ends(MeshTls(pods, identities, tls, of_each(pods)))
+    of_client, of_server = (frozenset({named[name].uid} if name else ()) for name in (client, server))
+    # Who asks about two pods wants to know, whatever is declared of their namespaces.
+    declared = NOTHING_DECLARED if client and server else _meant(settings, pods)
+    return answered(found, table_of(found, declared, asked=Asked(of_client, of_server)))
+
+
+def _meant(settings: Settings, pods: Sequence[Pod]) -> Meant:
+    return Meant.of(settings.mesh.islands, settings.mesh.plain_text, {pod.namespace for pod in pods})
+
+
+SHOWN = 10
+"""Pods that an error lists."""
+
+
+def _proxy_of(proxies: Mapping[str, Pod], name: str, option: str) -> Pod:
+    """Return the pod of a name.
+
+    Raises:
+        BadInput: No pod with an istio-proxy has it.
+    """
+    if name not in proxies:
+        namespace = name.partition("/")[0]
+        there = listed(sorted(n for n in proxies if n.startswith(f"{namespace}/"))[:SHOWN], "one of another namespace")
+        raise BadInput(
+            expected=f"NAMESPACE/POD of a running pod with an istio-proxy, such as {there}",
+            seen=name,
+            where=option,
+            remedy="kubectl get pods --all-namespaces",
+        )
+    return proxies[name]
+
+
+def _tell_answer(answer: Answer) -> None:
+    """Print an answer for a person: what is refused and why, what to do about each cause, and the answer itself."""
+    for each in (*answer.refused, *answer.unread):
+        mark, _ = LOOKS["fail" if each in answer.refused else "not-evaluated"]
+        console.print(f"{mark} {each.subject}: {each.said}", soft_wrap=True)
+    for cause in answer.causes:
+        console.print(f"\n{cause.id}: {cause.sentence}\n{WHAT_TO_DO}:", soft_wrap=True)
+        for step in cause.remedy:
+            console.print(f"  - {step}", soft_wrap=True)
+    for kind, number in answer.handshakes.not_predictable.items():
+        console.print(f"{LOOKS['not-evaluated'][0]} {counted(number)}: no reading decides ways to {kind}", soft_wrap=True)
+    refused = sum(pair.ways for pair in answer.handshakes.pairs if pair.refused_by)
+    said = f"{counted(answer.completed)} with mutual TLS, {counted(answer.plain)} in plain text, {counted(refused)} refused"
+    console.print(f"{answer.says.value}: {said}")
+    if answer.says is Says.UNKNOWN and not answer.unread:
+        console.print("no Service whose endpoints istiod tells leads from such a client to such a server", soft_wrap=True)
 
 
 @app.command()

@@ -17,6 +17,7 @@ import pytest
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
 from facts.kubernetes.leases import disturbed_by
 from facts.teleport.tbot import Tbot
+from judge.mtls.told import Handshakes
 from observe.install import Install
 from observe.istio.facet import MESH
 from observe.kubernetes.cluster import Cluster
@@ -66,6 +67,7 @@ pytest_plugins = [
     "steps.checklist",
     "steps.identity.proxies",
     "steps.identity.negative",
+    "steps.mtls",
     "steps.traffic",
     "steps.trial",
     "steps.rotation.renewal",
@@ -217,6 +219,12 @@ def settings(pytestconfig: pytest.Config) -> Settings:
 def recorder(pytestconfig: pytest.Config) -> Store:
     """The store of readings and findings."""
     return pytestconfig.stash[COLLECTOR].recorder
+
+
+@pytest.fixture(scope="session")
+def note_handshakes(recorder: Store) -> Callable[[Handshakes], None]:
+    """Puts the predicted handshakes of the mesh into the report."""
+    return recorder.note_handshakes
 
 
 @pytest.fixture(scope="session")

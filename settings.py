@@ -138,6 +138,22 @@ class Names(BaseModel):
     )
 
 
+class Declared(BaseModel):
+    """What the owner of a mesh declares about it. The suite cannot read it anywhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    islands: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description='Groups of namespaces that talk only among themselves, e.g. `[["legacy", "legacy-db"]]`: MTL-03 and'
+        " MTL-04 leave out the ways into and out of them.",
+    )
+    plain_text: tuple[str, ...] = Field(
+        default=(),
+        description="Namespaces whose workloads are meant to take no mutual TLS; MTL-01, MTL-02 and MTL-06 leave them out.",
+    )
+
+
 class Waived(BaseModel):
     """A decision to accept a requirement that does not hold, for a time."""
 
@@ -206,7 +222,7 @@ class Settings(BaseSettings):
     repairs: Repairs = Field(
         default=(),
         description="Defects of the guide to repair in the installation, e.g. `bot,template` to see what they hide; in the"
-        " recommended installation `socket-name,path-normalization`, where it keeps the guide's values.",
+        " recommended installation `socket-name,path-normalization,strict-mtls`, where it keeps the guide's values.",
     )
 
     trust_domain: str = Field(
@@ -286,6 +302,7 @@ class Settings(BaseSettings):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Limits on waiting.")
     sizes: Sizes = Field(default_factory=Sizes, description="Limits on answers.")
     names: Names = Field(default_factory=Names, description="Names of objects.")
+    mesh: Declared = Field(default_factory=Declared, description="What the owner of the mesh declares.")
     waivers: Mapping[str, Waived] = Field(
         default_factory=dict,
         description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`.",

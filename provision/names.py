@@ -7,6 +7,8 @@ ISTIOD = "istiod"
 """Name of the Deployment, and the value of its pods' label ``app``."""
 GATEWAY = "istio-ingressgateway"
 """Name of the ingress gateway's Deployment."""
+GATEWAY_LABEL = "istio=ingressgateway"
+"""Label of its pods."""
 
 TBOT_NAMESPACE = "teleport-system"
 TBOT = "tbot"

@@ -37,6 +37,7 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
         "identity **to every caller outside Kubernetes**. Without the label NEG-03 is *not-evaluated*.",
         63,
     ),
+    "mtls": ProfileOnCluster("", 0),  # reads each proxy a second time; not measured apart
     "traffic": ProfileOnCluster(
         "TRF-05 sends requests through the mesh's own ingress gateway, for a host of its own.",
         70,

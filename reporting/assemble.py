@@ -103,6 +103,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         facts=store.facts,
         command_line=tuple(redact(word).text for word in plan.command_line),
         timelines=timelines,
+        handshakes=store.handshakes,
         waivers=tuple(plan.waivers.values()),
         inputs=_inputs(plan),
     )

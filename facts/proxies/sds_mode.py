@@ -31,6 +31,8 @@ class SdsMode(StrEnum):
     """Istio's agent, with certificates from mounted files."""
     SILENT = "silent"
     """No SDS server has supplied both secrets yet, or the provider refuses this workload."""
+    UNASKED = "unasked"
+    """Envoy asks no SDS server for a certificate: nothing in its configuration uses one, or it has no configuration yet."""
     TAKEOVER = "takeover"
     """Another pod's agent, which became the node's SDS server: it serves that pod's key and istiod's authorities."""
 
@@ -45,6 +47,7 @@ _IN_WORDS = {
     SdsMode.RACE: "its certificate comes from the node's socket, which its Istio agent found too late",
     SdsMode.ISTIO_CA: "its Istio agent supplies its certificate, which istiod issued",
     SdsMode.FILES: "its Istio agent supplies its certificate from mounted files",
+    SdsMode.UNASKED: "its Envoy asks no SDS server for a certificate, because nothing in its configuration uses one",
     SdsMode.SILENT: "no SDS server has supplied both its certificate and its trust bundle",
     SdsMode.TAKEOVER: "another pod's Istio agent, which listens on the node's socket, supplies its secrets",
 }
@@ -105,6 +108,10 @@ def decide(
         if found
         else "the bootstrap has no sds-files-grpc and file-credential is not true: the agent found no socket at its start"
     )
+    if state is SecretState.ABSENT:
+        return Decision(
+            SdsMode.UNASKED, (known, "Envoy has no secret default, not even one that it waits for: nothing asks for it")
+        )
     if state is not SecretState.ACTIVE or leaf is None:
         return Decision(SdsMode.SILENT, (known, f"the secret default is {state.value}: no SDS server has supplied it"))
     if root is None:

@@ -32,8 +32,21 @@ Defect = tuple[str, str]
 """What a context does, as a clause without a subject, and the id of its cause."""
 
 
+@dataclass(frozen=True, slots=True)
+class TrustDomains:
+    """The trust domains whose workloads are peers.
+
+    Attributes:
+        names: The provider's own, and the aliases that the mesh accepts.
+        evidence: Ids of the readings.
+    """
+
+    names: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+
 def secrets_are_the_providers(
-    ends: Ends, trust_domains: Collection[str], meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()
+    ends: Ends, trust_domains: TrustDomains, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()
 ) -> Finding:
     """MTL-01: every TLS context for peers of the mesh uses `default` and `ROOTCA` from the provider's socket.
 
@@ -41,19 +54,12 @@ def secrets_are_the_providers(
 
     Args:
         ends: The proxies.
-        trust_domains: The provider's trust domain, and the aliases that the mesh accepts.
+        trust_domains: Those whose workloads are peers.
         meant: What the mesh's owner has declared.
         without: Uids of pods that do not count.
     """
     pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
-    review = _Review(trust_domains)
-    problems: list[Problem] = []
-    contexts = 0
-    for pod in pods:
-        if (proxy := ends.tls.get(pod.uid)) is not None:
-            judged = review.of_proxy(proxy, is_gateway=pod.is_gateway)
-            contexts += judged.count
-            problems += judged.problems(proxy)
+    contexts, problems = contexts_of(ends, pods, trust_domains)
     plain = [pod for pod in pods if pod.namespace in meant.plain]
     serving = [pod for pod in pods if not pod.is_gateway and pod.namespace not in meant.plain and ends.is_read(pod)]
     problems += [each for pod in serving for each in _unused(ends, pod)]
@@ -62,7 +68,7 @@ def secrets_are_the_providers(
         "each proxy to use the secrets default and ROOTCA of the external socket for all peers of the mesh, "
         "and to demand a certificate of each",
         f"{contexts} TLS contexts of {len(pods)} proxies",
-        ends.mesh.all_evidence,
+        (*ends.mesh.all_evidence, *trust_domains.evidence),
     )
     if not pods:
         return claim.not_applicable(NO_WORKLOAD)
@@ -74,6 +80,25 @@ def secrets_are_the_providers(
         confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
         left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
     )
+
+
+def contexts_of(ends: Ends, pods: Iterable[Pod], trust_domains: TrustDomains) -> tuple[int, list[Problem]]:
+    """The number of TLS contexts that some proxies have for peers of the mesh, and what is wrong with them.
+
+    Args:
+        ends: The proxies.
+        pods: Pods of those to look at; one that was not read has no context.
+        trust_domains: Those whose workloads are peers.
+    """
+    review = _Review(trust_domains.names)
+    problems: list[Problem] = []
+    contexts = 0
+    for pod in pods:
+        if (proxy := ends.tls.get(pod.uid)) is not None:
+            judged = review.of_proxy(proxy, is_gateway=pod.is_gateway)
+            contexts += judged.count
+            problems += judged.problems(proxy)
+    return contexts, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +132,8 @@ def _together(parts: Sequence[_Judged]) -> _Judged:
 class _Review:
     """The contexts of a fleet. What several proxies share is judged once."""
 
-    def __init__(self, trust_domains: Collection[str]) -> None:
-        self._trust_domains = tuple(trust_domains)
+    def __init__(self, trust_domains: tuple[str, ...]) -> None:
+        self._trust_domains = trust_domains
         self._listeners: dict[tuple[int, bool], _Judged] = {}
         self._views: dict[int, _Judged] = {}
         self._destinations: dict[int, _Judged] = {}

@@ -126,6 +126,8 @@ class Ends:
             return Unpredictable.NO_PROXY
         if not self.is_read(pod):
             return Unpredictable.UNREAD
+        if pod.is_gateway and self.tls[pod.uid].listener_at(port) is None:
+            return Unpredictable.NO_LISTENER
         past = self.goes_past(pod, port)
         if past is None:
             return Unpredictable.UNREAD

@@ -9,7 +9,7 @@ from facts.finding import Finding, Problem, Remark
 from facts.proxies.identity import PodRef
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import workload_id
-from judge.findings import Claim, place
+from judge.findings import Claim, listed, place
 from judge.fleet import of_proxies
 from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
@@ -18,10 +18,10 @@ from judge.mtls.ends import Ends, Takes
 from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
-from judge.mtls.table import Row, Table, counted
+from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
 
-def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ()) -> Finding:
+def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Finding:
     """MTL-04: no proxy refuses the identity of another that Istio's configuration leads to it.
 
     Refusals by policy (plain text against TLS, TLS against plain text) are noted with their cause. Ways that the owner
@@ -30,13 +30,12 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
     Args:
         ends: The proxies.
         table: Their ways.
+        meant: What the mesh's owner has declared; `table` was made with it.
         without: Uids of pods that do not count; `table` was made without them as well.
     """
     pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
     refused = [row for row in table.rows if row.prediction.outcome is Outcome.REFUSED]
-    open_ones = [row for row in refused if not row.is_closed]
-    by_identity = [row for row in open_ones if row.prediction.refusal in BY_IDENTITY]
-    by_policy = [row for row in open_ones if row.prediction.refusal not in BY_IDENTITY]
+    by_policy = [row for row in refused if not row.is_closed and row.prediction.refusal not in BY_IDENTITY]
     claim = Claim(
         "MTL-04",
         "each proxy to complete its handshakes with the proxies that Istio's configuration leads it to",
@@ -51,10 +50,10 @@ def handshakes_complete(ends: Ends, table: Table, without: Collection[str] = ())
         claim,
         pods,
         ends.mesh.fleet_of(pods),
-        [_problem(ends, row) for row in by_identity],
+        [refusal(ends, row) for row in refused_by_identity(table)],
         confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
-        notes=[_problem(ends, row) for row in by_policy],
-        left_out=[*_undecided(table), *_closed(refused)],
+        notes=[refusal(ends, row) for row in by_policy],
+        left_out=[*_undecided(table), *_closed(refused), *_misnamed(meant)],
     )
 
 
@@ -69,7 +68,19 @@ def _closed(refused: Collection[Row]) -> list[Remark]:
     return [Remark(subject, f"refused on {counted(closed)}")] if closed else []
 
 
-def _problem(ends: Ends, row: Row) -> Problem:
+def _misnamed(meant: Meant) -> list[Remark]:
+    """A misspelt namespace closes no way, which its owner must see."""
+    said = f"no pod is in {listed(meant.unknown)}, so that what is declared of it has no effect"
+    return [Remark(place("the declarations about the mesh"), said)] if meant.unknown else []
+
+
+def refused_by_identity(table: Table) -> list[Row]:
+    """The rows of a table in which one side refuses the other's identity, and that the owner did not declare closed."""
+    return [row for row in table.rows if row.prediction.refusal in BY_IDENTITY and not row.is_closed]
+
+
+def refusal(ends: Ends, row: Row) -> Problem:
+    """A row that is refused, as a problem of the side that refuses."""
     way, by = row.examples[0], row.prediction.side
     refusing = way.client if by is Side.CLIENT else way.server
     between = f"{row.clients} clients of class {row.client.of}, {row.servers} servers of class {row.server.of}"
@@ -121,7 +132,10 @@ def _of_time(ends: Ends, refusing: PodRef, other: PodRef) -> str:
 def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
     shown = ends.identities[other.uid].spiffe_ids
     domain = (shown[0] if shown else "").removeprefix("spiffe://").partition("/")[0]
-    if workload_id(domain, other.namespace, other.service_account) not in shown:
+    own = workload_id(domain, other.namespace, other.service_account)
+    if own not in shown:
+        if f"{own}/" in shown:
+            return "identity-template-trailing-slash"
         lacks_sa = any(f"/ns/{other.namespace}/{other.service_account}" in name for name in shown)
         return "identity-template-without-sa" if lacks_sa else ""
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.

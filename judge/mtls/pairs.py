@@ -25,38 +25,56 @@ EXAMPLES = 3
 """Ways that a row names."""
 
 
-def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Table:
-    """The table of all ways of a mesh.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Some of the ways of a mesh.
+
+    Attributes:
+        clients: Uids of the clients' pods; empty for all.
+        servers: Uids of the servers' pods; empty for all. With it, ways that lead to no known pod do not count.
+    """
+
+    clients: frozenset[str] = frozenset()
+    servers: frozenset[str] = frozenset()
+
+
+ALL = Asked()
+
+
+def table_of(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = (), asked: Asked = ALL) -> Table:
+    """The table of all ways of a mesh, or of some.
 
     Args:
         ends: The ends of its ways.
         meant: What its owner has declared.
         without: Uids of pods that do not count at either end.
+        asked: The ways to count.
     """
-    counting = _Counting(ends, meant, frozenset(without))
-    for group in _groups(ends, frozenset(without)):
+    counting = _Counting(ends, meant, frozenset(without), asked.servers)
+    for group in _groups(ends, frozenset(without), asked.clients):
         counting.count(group)
     return Table(ends.classes.classes, counting.rows(), dict(counting.unpredictable))
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Proxies of one class and namespace that share a destination."""
+    """Proxies of one class and namespace, all gateways or all sidecars, that share a destination."""
 
     of: ProxyClass
     namespace: str
+    is_gateway: bool
     destination: Destination
     pods: tuple[PodRef, ...]
 
 
-def _groups(ends: Ends, without: frozenset[str]) -> Iterator[_Group]:
+def _groups(ends: Ends, without: frozenset[str], clients: frozenset[str]) -> Iterator[_Group]:
     """Clients by class, namespace and destination. Equal destinations count as one where they are one object."""
-    alike: dict[tuple[int, str], list[ProxyTls]] = defaultdict(list)
+    alike: dict[tuple[int, str, bool], list[ProxyTls]] = defaultdict(list)
     for proxy in ends.mesh.tls.proxies:
         of = ends.classes.of.get(proxy.pod.uid)
-        if of is not None and proxy.pod.uid not in without:
-            alike[of.number, proxy.pod.namespace].append(proxy)
-    for (number, namespace), proxies in alike.items():
+        if of is not None and proxy.pod.uid not in without and (not clients or proxy.pod.uid in clients):
+            alike[of.number, proxy.pod.namespace, proxy.pod.is_gateway].append(proxy)
+    for (number, namespace, is_gateway), proxies in alike.items():
         views: dict[int, list[ProxyTls]] = defaultdict(list)
         for proxy in proxies:
             views[id(proxy.destinations)].append(proxy)
@@ -71,7 +89,7 @@ def _groups(ends: Ends, without: frozenset[str]) -> Iterator[_Group]:
             held_by = tuple(holding[key])
             if held_by not in pods:
                 pods[held_by] = tuple(proxy.pod for view in held_by for proxy in views[view])
-            yield _Group(ends.classes.classes[number - 1], namespace, destination, pods[held_by])
+            yield _Group(ends.classes.classes[number - 1], namespace, is_gateway, destination, pods[held_by])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +128,10 @@ _Key = tuple[ClientUnit, ServerUnit, Prediction, bool]
 class _Counting:
     """The rows while they are counted. What is far does not depend on the client's class, so it is looked at once."""
 
-    def __init__(self, ends: Ends, meant: Meant, without: frozenset[str]) -> None:
+    def __init__(self, ends: Ends, meant: Meant, without: frozenset[str], servers: frozenset[str]) -> None:
         self.unpredictable: Counter[Unpredictable] = Counter()
         self._without = without
+        self._servers = servers
         self._ends = ends
         self._meant = meant
         self._counts: dict[_Key, _Count] = defaultdict(_Count)
@@ -135,7 +154,9 @@ class _Counting:
                 self.unpredictable[prediction] += ways
                 continue
             shape = self._shape(far.socket).tls or TlsContext()
-            client = ClientUnit(group.of.number, far.socket.layer, shape.certificate, shape.validation, far.is_expected)
+            client = ClientUnit(
+                group.of.number, far.socket.layer, shape.certificate, shape.validation, far.is_expected, group.is_gateway
+            )
             is_closed = (group.namespace, far.namespace) in self._meant.closed
             count = self._counts[client, far.unit, prediction, is_closed]
             count.ways += ways
@@ -151,11 +172,13 @@ class _Counting:
     def _far_side(self, destination: Destination) -> _FarSide:
         kind = unpredictable_kind(destination)
         if kind is not None:
-            return _FarSide((), Counter([kind]))
+            return _FarSide((), Counter([] if self._servers else [kind]))
         others: Counter[Unpredictable] = Counter()
         alike: dict[tuple[ServerUnit, int, int, bool, str], list[tuple[Pod, Server, Socket]]] = defaultdict(list)
         for endpoint in destination.endpoints:
             pod = self._ends.at(endpoint.address)
+            if self._servers and (pod is None or pod.uid not in self._servers):
+                continue
             if pod is None:
                 others[Unpredictable.NO_POD] += 1
             elif pod.uid not in self._without:
@@ -164,7 +187,8 @@ class _Counting:
                 if isinstance(server, Unpredictable):
                     others[server] += 1
                     continue
-                unit = ServerUnit(self._ends.classes.of[pod.uid].number, endpoint.port, self._ends.takes(pod, endpoint.port))
+                of, takes = self._ends.classes.of[pod.uid].number, self._ends.takes(pod, endpoint.port)
+                unit = ServerUnit(of, endpoint.port, takes, pod.is_gateway)
                 is_expected = self._ends.is_expected(pod, socket)
                 key = (unit, id(server.socket), id(socket), is_expected, pod.namespace)
                 alike[key].append((pod, server, socket))

@@ -18,7 +18,7 @@ from enum import StrEnum
 from facts.proxies.envoy import ROOT, Validator
 from facts.proxies.identity import PodRef, ProxyIdentity
 from facts.proxies.tls.context import Names, TlsContext, Trust, expects
-from facts.svid import Certificate, malformation, verify_chain
+from facts.svid import Certificate, verify_chain
 
 
 class Refusal(StrEnum):
@@ -73,7 +73,7 @@ class Peer:
     Attributes:
         standing: The state of the certificate.
         is_authority: It is a certificate that may sign others.
-        trust_domain: Of its first URI name; empty where that is no SPIFFE ID.
+        trust_domain: Of its first URI name, as Envoy takes it; empty where it has none.
         anchors: SHA-256 of each known authority that the certificate leads to, and that is valid.
         lapsed: The same of authorities that are not valid any more, or not yet.
         fits: The lists of expected names, of all servers of the fleet, that have one of its names.
@@ -185,8 +185,10 @@ def _may_sign(leaf: Certificate) -> bool:
 
 
 def _trust_domain(names: Sequence[str]) -> str:
-    first = names[0] if names else ""
-    return "" if malformation(first) else first.removeprefix("spiffe://").partition("/")[0]
+    # Envoy takes what stands between the scheme and the first slash, and looks at nothing else of the name.
+    scheme, _, rest = (names[0] if names else "").partition("spiffe://")
+    domain, slash, _ = rest.partition("/")
+    return domain if slash and not scheme else ""
 
 
 def _anchors(proxy: ProxyIdentity, by_name: Mapping[str, Sequence[Certificate]]) -> tuple[frozenset[str], frozenset[str]]:

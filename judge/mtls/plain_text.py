@@ -100,13 +100,17 @@ def _damaged(ends: Ends, pod: Pod) -> list[Problem]:
 def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[str] = ()) -> Finding:
     """MTL-03: no proxy sends plain text to a workload of the mesh.
 
+    Gateways do not count as servers, as with MTL-02: they serve clients without an identity, and Istio does not mark their
+    endpoints for mutual TLS.
+
     Args:
         ends: The proxies.
         table: Their ways; those that the owner declared closed do not count.
         without: Uids of pods that do not count; `table` was made without them as well.
     """
     pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
-    rows = [row for row in table.rows if row.client.speaks is Layer.PLAIN]
+    plain = [row for row in table.rows if row.client.speaks is Layer.PLAIN]
+    rows = [row for row in plain if not row.server.is_gateway]
     by_service: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if not row.is_closed:
@@ -118,8 +122,15 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         for said, cause, evidence in (_sent(ends, service, row) for row in sending)
     ]
     closed = sum(row.ways for row in rows if row.is_closed)
-    islands = place("ways between namespaces declared closed")
-    left_out = [Remark(islands, f"plain text on {counted(closed)}")] if closed else []
+    to_gateways = sum(row.ways for row in plain if row.server.is_gateway)
+    left_out = [
+        Remark(place(name), f"plain text on {counted(number)}")
+        for name, number in (
+            ("ways between namespaces declared closed", closed),
+            ("ways to gateways, which serve clients without an identity", to_gateways),
+        )
+        if number
+    ]
     claim = Claim(
         "MTL-03",
         "no proxy to send plain text to a workload of the mesh",
@@ -133,7 +144,7 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         pods,
         ends.mesh.fleet_of(pods),
         problems,
-        confirmed=f"TLS alone is spoken between proxies of the mesh ({counted(table.ways - closed)})",
+        confirmed=f"TLS alone is spoken to workloads of the mesh ({counted(table.ways - closed - to_gateways)})",
         left_out=left_out,
     )
 

@@ -38,6 +38,7 @@ class Unpredictable(StrEnum):
     OTHER_DISCOVERY = "endpoints from another source"
     NO_POD = "an address that is no pod of this cluster"
     NO_PROXY = "a pod without a proxy"
+    NO_LISTENER = "a port of a gateway or waypoint on which Istio lets nothing listen"
     UNREAD = "a proxy that could not be read"
     TUNNEL = "a tunnel of ambient mode"
     OTHER_TRANSPORT = "a transport other than TLS and plain text"

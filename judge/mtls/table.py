@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from facts.proxies.identity import PodRef
 from facts.proxies.tls.context import Layer, Names, Socket
@@ -19,10 +20,30 @@ class Meant:
     Attributes:
         closed: Pairs of namespaces, client and server, between which no way has to be open.
         plain: Namespaces whose workloads are meant to take no mutual TLS.
+        unknown: Declared namespaces that the mesh does not have.
     """
 
     closed: frozenset[tuple[str, str]] = frozenset()
     plain: frozenset[str] = frozenset()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, islands: Iterable[Collection[str]], plain: Collection[str], namespaces: Collection[str]) -> Meant:
+        """What follows from islands: ways into an island, and out of one, are closed.
+
+        Args:
+            islands: Groups of namespaces that talk only among themselves.
+            plain: Namespaces whose workloads are meant to take no mutual TLS.
+            namespaces: The namespaces of the mesh's pods.
+        """
+        closed: set[tuple[str, str]] = set()
+        declared = {*plain}
+        for island in islands:
+            declared.update(island)
+            outside = {*namespaces}.difference(island)
+            for pair in product(island, outside):
+                closed.update((pair, pair[::-1]))
+        return cls(frozenset(closed), frozenset(plain), tuple(sorted(declared.difference(namespaces))))
 
 
 NOTHING_DECLARED = Meant()
@@ -38,6 +59,7 @@ class ClientUnit:
         certificate: The secret that they present; empty for plain text.
         validation: The secret that they validate with; empty for plain text.
         expects_peer: The server is among the names that they expect.
+        is_gateway: They are gateways or waypoints.
     """
 
     of: int
@@ -45,6 +67,7 @@ class ClientUnit:
     certificate: str
     validation: str
     expects_peer: bool
+    is_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +78,13 @@ class ServerUnit:
         of: Number of the class.
         port: The port of the pod.
         takes: What it takes there.
+        is_gateway: They are gateways or waypoints.
     """
 
     of: int
     port: int
     takes: Takes
+    is_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ NODES: Key[tuple[Node, ...]] = Key("nodes", of_each, ("cluster",))
 NAMESPACES: Key[tuple[Labelled, ...]] = Key("namespaces", of_each, ("cluster",))
 JWKS: Key[Jwks] = Key("jwks", lambda jwks: jwks.evidence, ("cluster",))
 PODS: Key[tuple[Pod, ...]] = Key("pods", of_each, ("istio", "app"))
+SUITES_PODS: Key[tuple[Pod, ...]] = Key("pods_of_the_suite", of_each)
 CRON_JOBS: Key[tuple[CronJob, ...]] = Key("cron_jobs", of_each, ("app",))
 
 
@@ -106,6 +107,16 @@ class ClusterFacet:
         scratch = self.scratch_among(self.namespaces())
         alive = (p for p in pods if not (p.terminating or p.has_ended or p.node in silent))
         return tuple(p for p in alive if p.namespace not in scratch)
+
+    def pods_of_the_suite(self) -> tuple[Pod, ...]:
+        """Pods in the namespaces that the suite made, as they are at the first call. Other pods have ways to them."""
+
+        def read() -> tuple[Pod, ...]:
+            scratch = sorted(self.scratch_among(self.reader.namespaces()))
+            pods = (pod for name in scratch for pod in self.reader.pods(name))
+            return tuple(pod for pod in pods if not (pod.terminating or pod.has_ended))
+
+        return self.once(SUITES_PODS, read)
 
     def pods_evidence(self) -> tuple[str, ...]:
         """The reading of all pods, which also shows that there is none of a kind."""

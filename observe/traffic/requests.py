@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from facts.document import decoded
@@ -11,6 +11,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.envoy_traffic import COUNTERS, Counters, parse_counters
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.policies import OF_GATEWAY, OF_SIDECAR, Policy, parse_policies
+from facts.traffic.handshakes import SeenHandshake, ended_of
 from facts.traffic.ledger import Exchange, Ledger, Outcome, parse_ledger
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
@@ -75,6 +76,26 @@ def ask(cluster: Cluster, client: Pod, urls: Sequence[str], *, count: int = 1, h
             remedy="see whether the workload image has python3",
         )
     return parse_ledger(decoded(done.stdout), done.evidence)
+
+
+def handshakes_with(cluster: Cluster, client: Pod, servers: Mapping[str, tuple[Pod, int]]) -> tuple[SeenHandshake, ...]:
+    """Sends one request of a client to each server, over a connection of its own, and returns how each connection ended.
+
+    Args:
+        cluster: The cluster.
+        client: A test pod.
+        servers: By URL: the pod behind it, and the port there. Proxies on the way must keep no connection open.
+
+    Raises:
+        CouldNotTell: See `ask`.
+    """
+    ledger = ask(cluster, client, list(servers))
+    found = []
+    for request in ledger.requests:
+        server, port = servers[request.url]
+        ended = ended_of(request)
+        found.append(SeenHandshake(client.ref, server.ref, port, ended, str(request), request.at, ledger.evidence))
+    return tuple(found)
 
 
 Ends = tuple[Counters | None, Counters | None]

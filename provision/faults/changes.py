@@ -99,6 +99,24 @@ def applied(scene: Scene, *made: Document) -> Iterator[None]:
             )
 
 
+@contextmanager
+def in_place_of(scene: Scene, document: Document) -> Iterator[None]:
+    """Apply an object in place of the one that has its name; on exit restore that one, or delete it if there was none."""
+    objects, metadata = scene.installation.objects, document["metadata"]
+    kind, name, namespace = document["kind"], metadata["name"], metadata.get("namespace", "")
+    former = objects.get(document["apiVersion"], kind, name, namespace=namespace)
+    if former is None:
+        with applied(scene, document):
+            yield
+        return
+    try:
+        objects.apply(document)
+        yield
+    finally:
+        labels = former["metadata"].get("labels", {})
+        objects.apply({**document, "metadata": {**metadata, "labels": labels}, "spec": former["spec"]})
+
+
 def manifest(name: str, **variables: str) -> list[Document]:
     """Return the objects of a manifest of the faults."""
     return documents(MANIFESTS / "faults" / f"{name}.yaml", variables)

@@ -31,6 +31,12 @@ CERTIFICATES = frozenset({"ID-01", "ID-02", "ID-03", "ID-04", "ROT-01", "ROT-05"
 NODES = frozenset({"INST-04", "INST-13", "INST-14", "CHK-5", "CHK-8"})
 """Verified by a probe pod on each node."""
 
+MUTUAL_TLS = frozenset({"MTL-01", "MTL-02", "MTL-03", "MTL-04", "MTL-06"})
+"""Verified by the TLS that every proxy is configured to speak, together with the identity that it holds."""
+
+REFUSED = frozenset({"MTL-04", "MTL-06"})
+"""Failed where proxies, the ingress gateway among them, refuse the identity of the test application."""
+
 CERTIFIED_BY_ISTIOD = frozenset({"ID-01", "ID-03", "ID-04", "ID-06", "ID-07", "ID-10", "ID-11"})
 """Failed by every sidecar that fell back to istiod: mode, issuer, lifetime, authorities, requests, audit event."""
 

@@ -450,7 +450,8 @@ class Installer:
             gateway_api.await_class(self.objects, pace)
 
     def _deploy_app(self) -> str:
-        self.objects.apply_all(self._marked(self.variant.documents("test-app-deployment.yaml", self.variables())))
+        for file in (*self.variant.mesh_files, "test-app-deployment.yaml"):
+            self.objects.apply_all(self._marked(self.variant.documents(file, self.variables())))
         return self._rolled_out("app", "Deployment", APP, "kubectl describe pods -n test-app")
 
     def _collect(self, phase: str) -> None:

@@ -25,7 +25,8 @@ class Repair:
         sentence: Effect of the repair.
         change: Takes a parsed document of the guide and the manifests' variables; returns the document to apply, which is
             the same one unless it has the defect.
-        adds: Files of the recommended manifests that the guide lacks.
+        adds: Files of the recommended manifests that the guide lacks, for Teleport.
+        applies: Files for the mesh, applied once istiod runs.
         recommended: True where the recommended manifests keep the guide's value, so that the repair applies to them as well.
         wants: Repairs without which this one breaks the installation.
     """
@@ -34,6 +35,7 @@ class Repair:
     sentence: str
     change: Change = lambda document, _variables: document
     adds: tuple[str, ...] = ()
+    applies: tuple[str, ...] = ()
     recommended: bool = False
     wants: tuple[str, ...] = ()
 
@@ -134,6 +136,12 @@ REPAIRS: Mapping[str, Repair] = {
             "path-normalization",
             "Sets the mesh's path normalization to DECODE_AND_MERGE_SLASHES.",
             _of("IstioOperator", _normalize),
+            recommended=True,
+        ),
+        Repair(
+            "strict-mtls",
+            "Lets every workload of the mesh take mutual TLS only.",
+            applies=("strict-mtls.yaml",),
             recommended=True,
         ),
     )

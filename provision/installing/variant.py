@@ -46,6 +46,11 @@ class Variant:
         )
 
     @property
+    def mesh_files(self) -> tuple[str, ...]:
+        """Manifests of policies for the whole mesh."""
+        return tuple(file for repair in self.repairs for file in repair.applies)
+
+    @property
     def gateway_needs_tbot(self) -> bool:
         """True where the ingress gateway takes its identity from tbot, and so waits for its socket."""
         return not self.as_guide or any(repair.name == "gateway" for repair in self.repairs)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from facts.kubernetes.objects import Pod
 from facts.traffic.addresses import with_port
+from facts.traffic.handshakes import SeenHandshake
 from facts.traffic.ledger import Exchange
 from observe.kubernetes.cluster import Cluster
-from observe.traffic.requests import exchange
+from observe.readings import at_once
+from observe.traffic.requests import exchange, handshakes_with
 from observe.wait import NotYet, Pace, eventually
 from provision.names import HTTP, TCP
 from provision.pods.clients_and_servers import TestPods
@@ -64,6 +66,25 @@ class Conversations:
     def through(self, access: IngressAccess, client: str, server: str, *, count: int) -> Conversation:
         """Let a client send requests to a server through a gateway."""
         return self._converse(client, server, [access.url], count, access)
+
+    def of_every_pair(self) -> tuple[SeenHandshake, ...]:
+        """Let every test pod send one request to the Service of every other, and return how each connection ended.
+
+        Raises:
+            CouldNotTell: A test pod is not Ready in time, a proxy does not learn of a server, or a client does not run.
+        """
+        names = self._test_pods.names()
+        pods = dict(zip(names, self._test_pods.ready(*names), strict=True))
+
+        def of(client: str) -> tuple[SeenHandshake, ...]:
+            # Between two pods without a proxy there is no Envoy to predict anything of.
+            meshed = pods[client].is_injected
+            others = {name: pod for name, pod in pods.items() if name != client and (meshed or pod.is_injected)}
+            self._test_pods.known_to(client, *others)
+            servers = {f"http://{self._address(name)}:{HTTP}/": (pod, HTTP) for name, pod in others.items()}
+            return handshakes_with(self._cluster, pods[client], servers)
+
+        return tuple(seen for found in at_once(of, names) for seen in found)
 
     def until_none_arrives(self, client: str, server: str, *, count: int, pace: Pace) -> Conversation:
         """Repeat `over_http` until none of the requests reaches the server, and keep the last conversation.

@@ -39,7 +39,7 @@ class SuitePod:
 
 
 _OF_TRAFFIC = (
-    *("ID-09", "NEG-01", "NEG-05", "TRF-01", "TRF-02", "TRF-03", "TRF-04", "TRF-05", "TRF-06", "TRF-07"),
+    *("ID-09", "NEG-01", "NEG-05", "MTL-05", "TRF-01", "TRF-02", "TRF-03", "TRF-04", "TRF-05", "TRF-06", "TRF-07"),
     *("ROT-02", "ROT-03", "ROT-04", "ROT-08"),
     *(f"RES-0{number}" for number in range(1, 9)),
 )

@@ -16,6 +16,7 @@ from facts.evidence import Evidence, hidden
 from facts.finding import Finding, Holds
 from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
+from judge.mtls.told import Handshakes
 from judge.verdict import Ending
 from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepState
 from reporting.writing.printable import tellable
@@ -108,6 +109,7 @@ class Store:
         self._shared_depth = 0
         self._errors: dict[str, None] = {}
         self._facts = RunFacts()
+        self._handshakes: Handshakes | None = None
         self._phases: list[Phase] = []
         self._hidden: dict[str, None] = {}
         self._unverified: dict[str, None] = {}
@@ -172,6 +174,11 @@ class Store:
     def note_facts(self, facts: RunFacts) -> None:
         """Keeps the observations of the install."""
         self._facts = facts
+
+    @_alone
+    def note_handshakes(self, handshakes: Handshakes) -> None:
+        """Keeps the predicted handshakes of the mesh; a later prediction takes the place of an earlier one."""
+        self._handshakes = handshakes
 
     @_alone
     def note_unverified(self, line: str) -> None:
@@ -349,6 +356,12 @@ class Store:
     def facts(self) -> RunFacts:
         """Observations of the install for the first page."""
         return hidden_in(self._facts, self._hidden)
+
+    @property
+    @_alone
+    def handshakes(self) -> Handshakes | None:
+        """The predicted handshakes of the mesh; None where the run judged none."""
+        return hidden_in(self._handshakes, self._hidden)
 
     def _place(self) -> _Place:
         if self._shared_depth or self._scenario is None:

@@ -14,6 +14,7 @@ from reporting.writing.printable import printable
 from reporting.writing.words import (
     HOW_TO_READ_STEPS,
     LOOKS,
+    PAIRS,
     advice_on,
     asides_of,
     authority_in_words,
@@ -58,6 +59,7 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
                 yield _signed(word, f"{judged.requirement.id:<8}{judged.requirement.sentence}{asides_of(report, judged)}")
                 if numbers := measured(report.findings_of(judged.requirement.id)):
                     yield f"{'':<10}{'; '.join(map(str, numbers))}", {}
+    yield from _headed("Who can shake hands with whom", _handshakes(report))
     yield from _headed("Causes, and what to do", _causes(report))
     yield from _headed("What else fails, or could not be determined", _unexplained(report))
     yield from _headed("What the guide gets wrong", _guide_defects(report))
@@ -85,6 +87,24 @@ def _headed(heading: str, lines: Iterator[Line]) -> Iterator[Line]:
         if not number:
             yield from (("", {}), (heading, {"bold": True}))
         yield line
+
+
+def _handshakes(report: Report) -> Iterator[Line]:
+    told = report.handshakes
+    if told is None:
+        return
+    yield told.in_short, {}
+    for pair in told.refused[:PAIRS]:
+        port = f"port {pair.port}" if pair.port else "any other port"
+        why = f"the {pair.refused_by} refuses: {pair.reason}"
+        yield _signed("fail", f"class {pair.client} to class {pair.server}, {port}: {why}")
+        yield f"    {pair.ways} ways, such as {pair.examples[0]}{f'; cause: {pair.cause}' if pair.cause else ''}", {}
+    if len(told.refused) > PAIRS:
+        yield f"    and {len(told.refused) - PAIRS} more in report.json", {}
+    for each in told.plain_text:
+        numbers = {"beside mutual TLS": each.beside, "only": each.only, "past the proxy": each.past}
+        counted = ", ".join(f"{number} {how}" for how, number in numbers.items() if number)
+        yield _signed("finding", f"namespace {each.namespace}: of {each.pods} pods, these take plain text: {counted}")
 
 
 def _causes(report: Report) -> Iterator[Line]:

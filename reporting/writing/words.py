@@ -10,6 +10,8 @@ from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from facts.masks import lines
 from judge.guide_defects import Presence, ToldDefect
+from judge.mtls.prediction import Outcome
+from judge.mtls.told import Cell
 from judge.verdict import Authority, Ending, Judged, Result, Verdict, is_failed_proof
 from reporting.model import Report, Scope
 from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
@@ -28,6 +30,12 @@ _WORDS_BY_LOOK = {
 LOOKS = {word: look for look, words in _WORDS_BY_LOOK.items() for word in words.split()}
 """The look of each verdict, ending, state, answer, presence and result, by its word, on the page and on the terminal: a
 sign, so that colour is never the only difference, and a tone, which the style sheet and the terminal colour."""
+
+MATRIX = 12
+"""Classes of proxies of which the page shows a matrix; with more it would be too wide to read."""
+
+PAIRS = 20
+"""Pairs of classes that refuse each other of which the page and the terminal show one line each."""
 
 MEANINGS = {
     "pass": "The requirement holds, and evidence shows it.",
@@ -289,3 +297,10 @@ def scope_in_words(scope: Scope) -> str:
         scope.doubtful and "so the result is inconclusive at best",
     )
     return "; ".join(part for part in parts if part)
+
+
+def word_of_cell(cell: Cell) -> str:
+    """The word whose look an outcome of handshakes has."""
+    if cell.declared_closed:
+        return "not-applicable"
+    return {Outcome.COMPLETED: "pass", Outcome.PLAIN: "finding", Outcome.REFUSED: "fail"}[cell.outcome]

@@ -30,7 +30,7 @@ from facts.proxies.tls.outbound import Cluster, Destination, Endpoint, joined, p
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from facts.proxies.tls.questions import parts
 from facts.svid import workload_id
-from judge.mtls.contexts import secrets_are_the_providers
+from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.handshakes import handshakes_complete
 from judge.mtls.pairs import table_of
@@ -141,12 +141,12 @@ def main(
     classified = time.monotonic() - began
     table = table_of(ends)
     findings = [
-        secrets_are_the_providers(ends, [TRUST_DOMAIN]),
+        secrets_are_the_providers(ends, TrustDomains((TRUST_DOMAIN,), ())),
         no_port_takes_plain_text(ends),
         nothing_is_sent_in_plain_text(ends, table),
         handshakes_complete(ends, table),
     ]
-    section = told(table)
+    section = told(ends, table)
     seconds, processor = time.monotonic() - began, time.process_time() - worked
     memory = _memory()
     bytes_of_a_cluster, seconds_of_answers = answers(services)

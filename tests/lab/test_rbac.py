@@ -208,7 +208,7 @@ def test_without_any_one_right_the_report_names_it(
 
 def test_the_other_roles_grant_what_a_run_uses_and_no_more(lab: Lab, the_certifier: Certifier) -> None:
     """No request was denied, and no right stayed unused, by the API server's own log."""
-    profiles = {"install", "checklist", "identity", "traffic", "rotation", "resilience"}
+    profiles = {"install", "checklist", "identity", "mtls", "traffic", "rotation", "resilience"}
     roles = (Role.READ_ONLY, Role.NAMESPACED, Role.DISRUPTIVE)
     rows = the_certifier.rows(*roles, profiles=profiles)
     the_certifier.give(rows, *roles)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facts.evidence import ObjectRef
+from facts.proxies.envoy import LEAF, ROOT
 from facts.proxies.identity import PodRef, Unread
+from facts.proxies.tls.context import Socket
 from facts.proxies.tls.inbound import Connection, FilterChain, Listener
 from facts.proxies.tls.outbound import Destination
 
@@ -31,6 +33,13 @@ class ProxyTls:
         """Its pod, as the subject of a finding."""
         return self.pod.ref
 
+    @property
+    def asks_for_secrets(self) -> bool:
+        """Something in its configuration names a secret of the identity provider, so that its Envoy asks for it."""
+        of_listeners = (each.socket for listener in self.listeners for each in listener.all_chains)
+        of_clusters = (socket for destination in self.destinations for socket in destination.cluster.sockets)
+        return any(map(_names_a_secret, of_listeners)) or any(map(_names_a_secret, of_clusters))
+
     def listener_at(self, port: int) -> Listener | None:
         """The listener that takes connections to a port; None where none does."""
         virtual = next((each for each in self.listeners if each.is_virtual), None)
@@ -40,6 +49,10 @@ class ProxyTls:
         """The filter chain that takes a connection; None where the proxy refuses it."""
         listener = self.listener_at(connection.port)
         return None if listener is None else listener.taking(connection)
+
+
+def _names_a_secret(socket: Socket) -> bool:
+    return socket.tls is not None and (socket.tls.certificate == LEAF or socket.tls.validation == ROOT)
 
 
 @dataclass(frozen=True, slots=True)

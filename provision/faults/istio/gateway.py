@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from facts.kubernetes.pod_spec import PROXY, SOCKET_MOUNT, SOCKET_VOLUME
+from provision.faults import reach
 from provision.faults.changes import patched, pod_template
 from provision.faults.fault import Fault, Scene
 from provision.names import GATEWAY, ISTIO_NAMESPACE
@@ -38,8 +39,8 @@ FAULTS = (
         cause="gateway-without-socket",
         touches="Deployment istio-system/istio-ingressgateway",
         undo="The suite restores the node's directory and waits for the rollout.",
-        breaks=frozenset({"ID-11", "TRF-05"}),
-        reach=frozenset({"INST-05", "ID-01", "ID-03"}),
+        breaks=frozenset({"ID-11", "TRF-05"}) | reach.REFUSED,
+        reach=frozenset({"INST-05", "ID-01", "ID-03", "MTL-01"}),
         inject=_without_overlay,
     ),
 )

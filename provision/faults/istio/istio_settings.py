@@ -119,7 +119,7 @@ def _istiod_trusted(scene: Scene) -> Iterator[None]:
     with scene.looking() as cluster:
         (pod, *_) = (p for p in cluster.pods(APP, f"app={APP}") if uses_the_socket(p))
         authorities = [a for held in read_proxy(cluster, pod).root_authorities.values() for a in held]
-    (trusting,) = manifest("istiod-trusted-as-well")
+    (trusting,) = manifest("istiod-trusted-as-well", TRUST_DOMAIN=scene.installation.variables["TRUST_DOMAIN"])
     socket = trusting["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]
     trusted = "".join([root, *(a.pem for a in authorities)])
     socket["typed_config"]["common_tls_context"]["validation_context"]["trusted_ca"]["inline_string"] = trusted
@@ -155,8 +155,8 @@ FAULTS = (
         cause="trust-domain-differs",
         touches="ConfigMap istio-system/istio",
         undo="The suite restores the entry exactly.",
-        breaks=frozenset({"INST-06", "CHK-1"}) | reach.TRAFFIC,
-        reach=reach.ISTIO | {"TRF-03", "ID-02"},
+        breaks=frozenset({"INST-06", "CHK-1", "MTL-01"}) | reach.REFUSED | reach.TRAFFIC,
+        reach=reach.ISTIO | {"TRF-03", "ID-02", "MTL-03"},
         inject=_trust_domain,
         short=True,
     ),
@@ -188,7 +188,10 @@ FAULTS = (
         cause="template-without-node-socket",
         touches="ConfigMap istio-system/istio-sidecar-injector; Deployment test-app/test-app",
         undo="The suite restores the entry exactly and restarts the test application.",
-        breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.TRAFFIC,
+        breaks=frozenset({"INST-07", "INST-15", "CHK-7", "CHK-8", "CHK-9"})
+        | reach.CERTIFIED_BY_ISTIOD
+        | reach.REFUSED
+        | reach.TRAFFIC,
         reach=reach.ISTIO | reach.INJECTED_PODS,
         inject=partial(_applied, text=EMPTY_TEMPLATE, source="emptyDir"),
     ),
@@ -209,8 +212,8 @@ FAULTS = (
         cause="foreign-authority-trusted",
         touches="EnvoyFilter istio-system/istiod-trusted-as-well",
         undo="The suite deletes it.",
-        breaks=frozenset({"NEG-05"}),
-        reach=frozenset({"TRF-01", "TRF-03"}),
+        breaks=frozenset({"NEG-05", "MTL-01"}),
+        reach=frozenset({"TRF-01", "TRF-03"}) | reach.MUTUAL_TLS,
         inject=_istiod_trusted,
     ),
     Fault(

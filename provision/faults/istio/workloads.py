@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from facts.kubernetes.pod_spec import TEMPLATES
+from facts.kubernetes.pod_spec import EXCLUDED, TEMPLATES
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
 from provision.faults.changes import applied, manifest, patched, pod_template
 from provision.faults.fault import Fault, Scene
 from provision.names import APP
+
+PORT = 8080
+"""Port of the test application's container."""
 
 GUIDES_NODE = "k8s-worker-1"
 """Node that the guide's test application asks for, in the cluster of the guide's author."""
@@ -25,8 +28,8 @@ def _changed(scene: Scene, template: dict[str, Any]) -> AbstractContextManager[N
         installation.objects.apply_all(installation.variant.documents("test-app-deployment.yaml", installation.variables))
         scene.await_app()
 
-    # The patch takes the node selector back because an apply removes only what an earlier apply has set.
-    undo = pod_template(nodeSelector=None)
+    # The patch takes these back because an apply removes only what an earlier apply has set.
+    undo = {"template": {"metadata": {"annotations": {EXCLUDED: None}}, **pod_template(nodeSelector=None)["template"]}}
     return patched(scene, "Deployment", APP, APP, spec={"template": template}, undo=undo, then=restore)
 
 
@@ -55,6 +58,13 @@ def _with_the_nodes_run(scene: Scene) -> AbstractContextManager[None]:
     return applied(scene, *manifest("root-with-the-nodes-run", WORKLOAD_IMAGE=image))
 
 
+@contextmanager
+def _past_the_proxy(scene: Scene) -> Iterator[None]:
+    with _changed(scene, {"metadata": {"annotations": {EXCLUDED: str(PORT)}}}):
+        scene.await_app()
+        yield
+
+
 FAULTS = (
     Fault(
         name="pod-without-spire-template",
@@ -62,8 +72,8 @@ FAULTS = (
         cause="template-not-requested",
         touches="Deployment test-app/test-app",
         undo="The suite applies the manifest again and waits for the rollout.",
-        breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD,
-        reach=reach.INJECTED_PODS | {"ID-02", "ID-05", "ID-12"},
+        breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.REFUSED,
+        reach=reach.INJECTED_PODS | {"ID-02", "ID-05", "ID-12", "MTL-01", "MTL-02"},
         inject=_without_template,
         short=True,
     ),
@@ -88,5 +98,15 @@ FAULTS = (
         breaks=frozenset({"ID-08"}),
         reach=reach.INJECTED_PODS | {"ID-11", "ID-12"},
         inject=_with_the_nodes_run,
+    ),
+    Fault(
+        name="port-past-the-proxy-of-one-workload",
+        description="An annotation keeps the one port of the test application away from its sidecar.",
+        cause="port-bypasses-proxy",
+        touches="Deployment test-app/test-app",
+        undo="The suite removes the annotation, applies the manifest again and waits for the rollout.",
+        breaks=frozenset({"MTL-01", "MTL-02"}),
+        reach=reach.INJECTED_PODS | reach.MUTUAL_TLS,
+        inject=_past_the_proxy,
     ),
 )

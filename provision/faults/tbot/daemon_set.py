@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from facts.kubernetes.pod_spec import PROXY
 from facts.proxies import envoy
+from facts.svid import Certificate, is_signed_by
 from observe.proxies.envoy import read_admin, read_proxy
 from observe.wait import NotYet, eventually
 from provision.disruption.ca import enter_phase
@@ -109,6 +110,53 @@ def _stale_bundle(scene: Scene) -> Iterator[None]:
                 enter_phase(tctl, scene.recorder, "standby")
     finally:
         _await_authorities(scene, 1)
+
+
+@contextmanager
+def _stale_bundle_in_use(scene: Scene) -> Iterator[None]:
+    """Freeze one node's tbot while Teleport rotates its CA until the new one signs; roll the rotation back afterwards."""
+    node, tctl = scene.nodes()[0], scene.installation.authority.tctl
+    try:
+        with _stopped(scene, node):
+            old = _trusted(scene, but_on=node)
+            enter_phase(tctl, scene.recorder, "init")
+            try:
+                _await_authorities(scene, 2, but_on=node)
+                new = [a for a in _trusted(scene, but_on=node) if a not in old]
+                enter_phase(tctl, scene.recorder, "update_clients")
+                _reissue(scene, new, but_on=node)
+                _await_frozen(scene, node)
+                yield
+            finally:
+                enter_phase(tctl, scene.recorder, "rollback")
+                _reissue(scene, old, but_on=node)  # before the new authority goes: no certificate may need it
+                enter_phase(tctl, scene.recorder, "standby")
+    finally:
+        _await_authorities(scene, 1)
+
+
+def _trusted(scene: Scene, *, but_on: str) -> list[Certificate]:
+    """Return the authorities that a proxy on another node trusts."""
+    with scene.looking() as cluster:
+        pod = next(p for p in cluster.pods() if uses_the_socket(p) and p.node != but_on)
+        return [a for held in read_proxy(cluster, pod).root_authorities.values() for a in held]
+
+
+def _reissue(scene: Scene, signers: Sequence[Certificate], *, but_on: str) -> None:
+    """Restart tbot on all nodes but one, so that it issues anew, and wait until these authorities have signed there."""
+    for pod in _pods(scene):
+        if pod["spec"].get("nodeName") != but_on:
+            scene.installation.objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            for pod in cluster.pods():
+                if uses_the_socket(pod) and pod.node != but_on:
+                    leaf = read_proxy(cluster, pod).leaf
+                    if leaf is None or not is_signed_by(leaf, signers):
+                        raise NotYet(f"{pod.ref} has a certificate of another authority")
+
+        eventually(f"every proxy that is not on {but_on} has a certificate of the authority that signs", look, scene.rollout)
 
 
 def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
@@ -340,8 +388,22 @@ FAULTS = (
         undo="The suite rolls the rotation back, lets tbot continue, and waits until every proxy trusts what it trusted"
         " before.",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
-        reach=reach.TBOT | reach.INJECTED_PODS,
+        # Certificates come from the former authority until the next phase, so every proxy still accepts every other.
+        reach=reach.TBOT | reach.INJECTED_PODS | {"MTL-04"},
         inject=_stale_bundle,
+    ),
+    Fault(
+        name="tbot-frozen-past-a-change-of-authority",
+        description="tbot on one node is stopped while Teleport rotates its SPIFFE authority, until the new one signs: the"
+        " proxies there refuse the certificates of all other nodes.",
+        cause="tbot-not-answering",
+        further_causes=frozenset({"bundle-not-delivered"}),
+        touches="the process of tbot on one node; tbot's pods on the others; Teleport's SPIFFE authority",
+        undo="The suite rolls the rotation back, restarts tbot on the other nodes, lets tbot continue on this one, and waits"
+        " until every proxy trusts what it trusted before.",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}) | reach.REFUSED,
+        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-03"},
+        inject=_stale_bundle_in_use,
     ),
     Fault(
         name="pod-started-before-tbot",

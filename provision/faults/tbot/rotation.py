@@ -138,7 +138,8 @@ FAULTS = (
         description="tbot runs a release that pushes certificates without renewing them, and the certificates have expired.",
         cause="tbot-pushes-without-renewing",
         undo=f"The suite restores the image. {UNDO}",
-        breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"}),
+        breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"})
+        | reach.REFUSED,
         inject=_expired,
     ),
     _renewal_fault(

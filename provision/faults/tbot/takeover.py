@@ -20,11 +20,10 @@ from provision.faults.fault import Fault, Scene
 from provision.faults.istio.istio_settings import VOLUMES_ONLY_TEMPLATE, injected_with
 from provision.faults.surroundings.nodes import directory_for_all
 from provision.faults.tbot import daemon_set
-from provision.names import APP, ISTIO_NAMESPACE
+from provision.names import APP, GATEWAY_LABEL, ISTIO_NAMESPACE
 
 FIRST = "first-comer"
 """Name of the pod whose agent finds no socket and makes one."""
-GATEWAYS = "istio=ingressgateway"
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def _takeover(scene: Scene) -> Iterator[None]:
 def _node(scene: Scene) -> str:
     """Return a node where the test application runs and the gateway does not, which would be taken over as well."""
     with scene.looking() as cluster:
-        gateways = {pod.node for pod in cluster.pods(ISTIO_NAMESPACE, GATEWAYS)}
+        gateways = {pod.node for pod in cluster.pods(ISTIO_NAMESPACE, GATEWAY_LABEL)}
         return next(n for n in scene.nodes() if n not in gateways and _pods_of_app(cluster, n))
 
 
@@ -84,7 +83,7 @@ FAULTS = (
         touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
         " DaemonSet teleport-system/tbot; Deployment test-app/test-app; ServiceAccount and Pod test-app/first-comer",
         undo="The suite deletes the first pod, restores mode and template exactly, and restarts the test application.",
-        breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD,
+        breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD | reach.REFUSED,
         reach=reach.TBOT | reach.INJECTED_PODS | {"ID-05", "INST-07"},
         inject=_takeover,
     ),

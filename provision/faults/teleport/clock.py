@@ -70,7 +70,7 @@ FAULTS = (
         cause="issuer-clock-off",
         touches="Teleport's process; DaemonSet teleport-system/tbot; Deployment test-app/test-app",
         undo="The suite restarts Teleport, tbot and the test application with the right clock.",
-        breaks=frozenset({"INST-14", "CHK-6", "CHK-7", "ID-03", "ID-04", "ID-11"}) | reach.TRAFFIC,
+        breaks=frozenset({"INST-14", "CHK-6", "CHK-7", "ID-03", "ID-04", "ID-11"}) | reach.REFUSED | reach.TRAFFIC,
         reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES | {"INST-16"},
         inject=_ahead,
     ),

@@ -27,9 +27,9 @@ class Cluster:
         self._pods, self._namespaces, self._nodes = pods, namespaces, nodes
         self.asked: list[str] = []
 
-    def pods(self) -> tuple[Any, ...]:
+    def pods(self, namespace: str = "") -> tuple[Any, ...]:
         self.asked.append("pods")
-        return self._pods
+        return tuple(pod for pod in self._pods if namespace in ("", pod.namespace))
 
     def namespaces(self) -> tuple[Any, ...]:
         self.asked.append("namespaces")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from provision.faults.changes import applied, manifest, patched
 from provision.faults.fault import WITH_SPIRE
 from provision.faults.istio.istio_settings import _past_the_proxy, _with_template
 from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
+from provision.faults.tbot import daemon_set
 from provision.faults.tbot.takeover import FIRST
 from provision.faults.teleport import ca
 from provision.faults.teleport.resources import jwks_of_another_cluster
@@ -341,3 +343,44 @@ def test_the_manifests_of_faults_use_the_names_that_their_faults_use() -> None:
     (root,) = manifest("root-with-the-nodes-run", WORKLOAD_IMAGE="w:1")
     assert (root["metadata"]["name"], root["metadata"]["namespace"]) == ("root-with-the-nodes-run", APP)
     assert manifest("normalization-left-over")[0]["metadata"]["namespace"] == APP
+
+
+def test_a_change_of_authority_is_rolled_back_before_anything_needs_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates of the old authority are issued again before the phase that drops the new one."""
+    done: list[str] = []
+    trusted = iter([["old"], ["old", "new"]])
+
+    def stopped(_scene: object, node: str) -> Any:
+        done.append(f"stop {node}")
+        return nullcontext()
+
+    def reissued(_scene: object, signers: list[str], **_but_on: str) -> None:
+        done.append(f"reissue by {signers[0]}")
+
+    def awaited(_scene: object, number: int, **but_on: str) -> None:
+        done.append(f"{number} but on {but_on.get('but_on', 'none')}")
+
+    monkeypatch.setattr(daemon_set, "enter_phase", lambda _tctl, _recorder, phase: done.append(phase))
+    monkeypatch.setattr(daemon_set, "_stopped", stopped)
+    monkeypatch.setattr(daemon_set, "_trusted", lambda _scene, **_but_on: next(trusted))
+    monkeypatch.setattr(daemon_set, "_reissue", reissued)
+    monkeypatch.setattr(daemon_set, "_await_frozen", lambda _scene, _node: None)
+    monkeypatch.setattr(daemon_set, "_await_authorities", awaited)
+    authority = SimpleNamespace(tctl=None)
+    there = SimpleNamespace(nodes=lambda: ["node-1"], installation=SimpleNamespace(authority=authority), recorder=None)
+    with (
+        pytest.raises(RuntimeError),
+        FAULTS["tbot-frozen-past-a-change-of-authority"].inject(cast("Scene", there)),
+    ):
+        raise RuntimeError
+    assert done == [
+        "stop node-1",
+        "init",
+        "2 but on node-1",
+        "update_clients",
+        "reissue by new",
+        "rollback",
+        "reissue by old",
+        "standby",
+        "1 but on none",
+    ]

@@ -25,7 +25,7 @@ from provision.usable import must_be_a_new_run, must_be_installable, must_be_usa
         ({"tctl": "tctl"}, "--teleport-proxy HOST:PORT"),
         ({"names": {"bot": "another"}}, r"names\.bot"),
         ({"names": {"socket_name": "other"}}, r"names\.socket_name"),
-        ({"repairs": "bot"}, "repairs of --install recommended: socket-name, path-normalization; saw .*bot"),
+        ({"repairs": "bot"}, "repairs of --install recommended: socket-name, path-normalization, strict-mtls; saw .*bot"),
         ({"install": "as-guide", "repairs": "bot,socket-name"}, "gateway as well.*--repair bot,gateway,socket-name"),
         ({"install": "as-guide", "repairs": "bot,tamplate"}, "repairs of --install as-guide: bot, .*saw .*tamplate"),
     ],

@@ -27,7 +27,7 @@ def test_a_report_comes_back_from_its_json_as_it_was() -> None:
 
 def test_predicted_handshakes_come_back_from_json_as_they_were() -> None:
     mesh = ends(Workload("a"), Workload("b", identity=make.istiod_proxy))
-    written = report(handshakes=told(table_of(mesh)))
+    written = report(handshakes=told(mesh, table_of(mesh)))
     assert from_json(to_json(written)) == written
     (pair, *_) = json.loads(to_json(written))["handshakes"]["pairs"]
     assert (pair["outcome"], pair["refused_by"]) == ("refused", "client")

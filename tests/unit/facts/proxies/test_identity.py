@@ -137,9 +137,9 @@ def test_silent_while_no_server_answered(found_socket: bool) -> None:
     assert proxy.spiffe_ids == ()
 
 
-def test_silent_before_envoy_even_asked() -> None:
+def test_an_envoy_that_asks_for_nothing_is_told_from_one_that_waits() -> None:
     proxy = dumps.seen(dumps.answers(dumps.dump()))
-    assert (proxy.sds_mode, proxy.secret_state) == (SdsMode.SILENT, SecretState.ABSENT)
+    assert (proxy.sds_mode, proxy.secret_state) == (SdsMode.UNASKED, SecretState.ABSENT)
 
 
 def test_takeover_carries_another_pods_identity_under_both_healthy_log_lines() -> None:
@@ -321,8 +321,8 @@ def test_a_bootstrap_of_another_shape_is_named() -> None:
 def test_no_secrets_at_all_is_an_envoy_without_certificates() -> None:
     """An empty dump is an answer: it is what Envoy says before it has asked."""
     proxy = identify(TEST_APP, CAPTURED | {envoy.ACTIVE_SECRETS: {}}, dumps.READ_AT, ())
-    assert (proxy.sds_mode, proxy.secret_state, proxy.leaf) == (SdsMode.SILENT, SecretState.ABSENT, None)
-    assert any("no SDS server has supplied it" in fact for fact in proxy.decided_by)
+    assert (proxy.sds_mode, proxy.secret_state, proxy.leaf) == (SdsMode.UNASKED, SecretState.ABSENT, None)
+    assert any("nothing asks for it" in fact for fact in proxy.decided_by)
 
 
 def test_what_other_secrets_hold_does_not_matter() -> None:

@@ -65,7 +65,7 @@ def counted(leaf: Secret) -> Secret:
         ({"state": SecretState.WARMING}, SdsMode.SILENT),
         ({"leaf": None}, SdsMode.SILENT),
         ({"root": None}, SdsMode.SILENT),
-        ({"state": SecretState.ABSENT, "leaf": None, "root": None, "bootstrap": NONE_FOUND}, SdsMode.SILENT),
+        ({"state": SecretState.ABSENT, "leaf": None, "root": None, "bootstrap": NONE_FOUND}, SdsMode.UNASKED),
     ],
 )
 def test_each_mode_by_the_facts_that_decide_it(changes: dict[str, Any], mode: SdsMode) -> None:
@@ -125,7 +125,7 @@ def test_the_versions_of_istios_agent_count(version: str, agents: bool) -> None:
 
 
 def test_modes_and_states_have_the_names_of_the_report() -> None:
-    assert [m.value for m in SdsMode] == ["external", "race", "istio-ca", "files", "silent", "takeover"]
+    assert [m.value for m in SdsMode] == ["external", "race", "istio-ca", "files", "silent", "unasked", "takeover"]
     assert [s.value for s in SecretState] == ["active", "warming", "absent"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Remark
 from judge.install.istio import NO_WORKLOAD
-from judge.mtls.contexts import secrets_are_the_providers
+from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
@@ -22,7 +22,7 @@ A, B = Workload("a"), Workload("b")
 
 
 def judged(*workloads: Workload, domains: tuple[str, ...] = (TRUST_DOMAIN,), **more: Any) -> Finding:
-    return secrets_are_the_providers(ends(*workloads), domains, **more)
+    return secrets_are_the_providers(ends(*workloads), TrustDomains(domains, ("ev-ping",)), **more)
 
 
 def served(**changes: Any) -> Any:
@@ -37,7 +37,7 @@ def common(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("inbound", [STRICT, PERMISSIVE])
 def test_contexts_as_istio_makes_them(inbound: Any) -> None:
     finding = judged(replace(A, inbound=inbound), B)
-    holds(finding, "MTL-01", "ev-pods", "ev-tls-a", "ev-tls-b", "ev-proxy-a", "ev-pod-a")
+    holds(finding, "MTL-01", "ev-pods", "ev-tls-a", "ev-tls-b", "ev-proxy-a", "ev-pod-a", "ev-ping")
     # Each proxy: two chains for any port, one for its own, and one cluster for each service.
     assert finding.confirmed == "10 TLS contexts of 2 proxies use default and ROOTCA of the external socket"
 

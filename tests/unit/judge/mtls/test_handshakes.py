@@ -29,7 +29,7 @@ PAST = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "8080"}}
 
 def judged(*workloads: Workload, meant: Meant | None = None, without: tuple[str, ...] = ()) -> Finding:
     made = ends(*workloads)
-    return handshakes_complete(made, table_of(made, meant or Meant(), without), without)
+    return handshakes_complete(made, table_of(made, meant or Meant(), without), meant or Meant(), without)
 
 
 def of(**changes: Any) -> Any:
@@ -174,6 +174,12 @@ def test_what_is_declared_closed_and_what_nothing_decides_is_left_out_by_number(
         "ways that no reading decides: 1 way to any address outside of the mesh's Services",
         "ways between namespaces declared closed: refused on 2 ways",
     ]
+
+
+def test_a_misspelt_island_is_told() -> None:
+    finding = judged(A, replace(on_istiod(), namespace="far"), meant=Meant.of([["fra"]], [], {"shop", "far"}))
+    violated(finding, "MTL-04")
+    assert [each.said for each in finding.left_out] == ["no pod is in fra, so that what is declared of it has no effect"]
 
 
 def test_pods_that_do_not_count_and_pods_that_were_not_read() -> None:

@@ -82,6 +82,12 @@ def test_a_port_past_the_proxy() -> None:
     assert way(CLIENT, replace(SERVER, pod=past, marked=False)) == GOES_PLAIN
 
 
+def test_a_port_of_a_gateway_on_which_nothing_listens_is_no_way_to_predict() -> None:
+    table = table_of(ends(CLIENT, Workload("gateway", inbound={}, marked=False, pod={"proxy": ROUTER})))
+    assert table.unpredictable == {Unpredictable.NO_LISTENER: 2}
+    assert {(row.client.is_gateway, row.server.is_gateway) for row in table.rows} == {(False, False), (True, False)}
+
+
 # Identity.
 
 

@@ -94,7 +94,10 @@ def test_a_certificate_that_may_sign_others(changes: dict[str, Any], signs: bool
     [
         (("spiffe://a.example/x", "spiffe://b.example/y"), "a.example"),
         (("https://a.example/x", "spiffe://b.example/y"), ""),
-        (("spiffe://UPPER/x",), ""),
+        (("spiffe://UPPER/x",), "UPPER"),
+        (("spiffe://a.example/ns/shop/sa/b/",), "a.example"),
+        (("spiffe://a.example",), ""),
+        (("x-spiffe://a.example/x",), ""),
         ((), ""),
     ],
 )

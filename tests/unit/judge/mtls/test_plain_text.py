@@ -124,7 +124,7 @@ def test_a_pods_damaged_settings_leave_only_itself_open() -> None:
 def test_tls_everywhere() -> None:
     finding = sent(A, B)
     holds(finding, "MTL-03", "ev-tls-a", "ev-pods")
-    assert finding.confirmed == "TLS alone is spoken between proxies of the mesh (4 ways)"
+    assert finding.confirmed == "TLS alone is spoken to workloads of the mesh (4 ways)"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,16 @@ def test_plain_text_to_a_workload_of_the_mesh(client: Workload, server: Workload
     assert finding.problems[0].subject == ObjectRef("Service", "b", "shop")
 
 
+def test_plain_text_to_a_gateway_is_left_out_by_number() -> None:
+    inbound = built.dump(built.listener("0.0.0.0_8080", PORT, [built.chain("http")]))
+    gateway = Workload("gateway", inbound=inbound, marked=False, pod={"proxy": ROUTER})
+    finding = sent(A, gateway)
+    holds(finding, "MTL-03")
+    assert finding.confirmed == "TLS alone is spoken to workloads of the mesh (2 ways)"
+    said = "ways to gateways, which serve clients without an identity: plain text on 2 ways"
+    assert [f"{each.subject}: {each.said}" for each in finding.left_out] == [said]
+
+
 def test_plain_text_out_of_the_mesh_is_nobodys_business_here() -> None:
     holds(sent(A, replace(B, pod={"injected": False}, marked=False)), "MTL-03")
 
@@ -168,7 +178,7 @@ def test_ways_that_are_declared_closed_or_do_not_count() -> None:
     far = replace(B, namespace="far")
     finding = sent(closed, far, meant=Meant(closed=frozenset({("shop", "far")})))
     holds(finding, "MTL-03")
-    assert finding.confirmed == "TLS alone is spoken between proxies of the mesh (3 ways)"
+    assert finding.confirmed == "TLS alone is spoken to workloads of the mesh (3 ways)"
     assert [each.said for each in finding.left_out] == ["plain text on 1 way"]
     assert not sent(A, B).left_out
     holds(sent(closed, far, without=("uid-b",)), "MTL-03")

@@ -13,15 +13,16 @@ from judge.mtls.pairs import table_of
 from judge.mtls.peers import Refusal, Standing
 from judge.mtls.prediction import Outcome, Side
 from judge.mtls.table import Meant
-from judge.mtls.told import MEMBERS, SERVICES, Handshakes, told
+from judge.mtls.told import MEMBERS, SERVICES, Handshakes, ToldNamespace, told
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
-from tests.unit.judge.mtls.meshes import PERMISSIVE, PORT, Workload, ends
+from tests.unit.judge.mtls.meshes import PERMISSIVE, PORT, ROUTER, Workload, ends
 
 
 def section(*workloads: Workload, meant: Meant | None = None) -> Handshakes:
-    return told(table_of(ends(*workloads), meant or Meant()))
+    made = ends(*workloads)
+    return told(made, table_of(made, meant or Meant()))
 
 
 def test_a_mesh_as_plain_data() -> None:
@@ -43,6 +44,7 @@ def test_a_mesh_as_plain_data() -> None:
     assert (refused.clients, refused.servers, refused.expects_server, refused.speaks) == (1, 6, True, "TLS")
     assert refused.examples[0] == "Pod shop/plain to Pod shop/w0 as w0.shop.svc.cluster.local:80"
     assert refused.services == {f"w{number}.shop.svc.cluster.local:80": 1 for number in range(MEMBERS + 1)}
+    assert (refused.cause, plain.cause) == ("", "")
     assert (plain.takes, plain.speaks, plain.services) == (Takes.BOTH, "plain text", {"plain.shop.svc.cluster.local:80": 6})
     assert (completed.refused_by, completed.reason, completed.services) == (None, None, {})
     assert made.not_predictable == {}
@@ -72,3 +74,30 @@ def test_what_is_declared_closed_comes_last() -> None:
         (Outcome.COMPLETED, False),
         (Outcome.REFUSED, True),
     ]
+
+
+def test_who_takes_plain_text_by_namespace() -> None:
+    past = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": str(PORT)}}
+    workloads = (
+        Workload("strict"),
+        Workload("open", namespace="legacy", inbound=PERMISSIVE),
+        Workload("past", namespace="legacy", inbound=PERMISSIVE, pod=past),
+        Workload("off", namespace="old", inbound=built.virtual_inbound(built.disabled(), built.disabled(PORT))),
+        Workload("unread", namespace="old", identity=None),
+    )
+    assert section(*workloads).plain_text == (ToldNamespace("legacy", 2, 2, 0, 1), ToldNamespace("old", 1, 0, 1, 0))
+    made = ends(*workloads)
+    assert told(made, table_of(made), ["uid-open", "uid-past", "uid-off"]).plain_text == ()
+
+
+def test_a_pair_names_the_cause_of_its_refusal() -> None:
+    odd = Workload("odd", identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR})
+    assert {pair.cause for pair in section(Workload("a"), odd).refused} == {"template-not-requested"}
+
+
+def test_gateways_are_told_apart_from_sidecars_of_their_class() -> None:
+    made = section(Workload("a"), Workload("gateway", inbound={}, marked=False, pod={"proxy": ROUTER}))
+    assert {(p.client, p.from_gateways, p.to_gateways, p.ways) for p in made.pairs} == {
+        (1, False, False, 1),
+        (1, True, False, 1),
+    }

@@ -56,3 +56,13 @@ def test_without_the_right_to_list_nodes_no_pod_is_left_out() -> None:
     lost = CouldNotTell(expected="nodes", seen="no answer", where="nodes", remedy="look")
     with pytest.raises(CouldNotTell, match="no answer"):
         install(Cluster(make.pod(), nodes=lost)).cluster.living_pods()
+
+
+def test_the_suites_own_pods_are_read_apart_for_the_ways_that_lead_to_them() -> None:
+    names = ("test-app", "conformance-20260301t120000z-1a2b")
+    namespaces = tuple(make.namespace(n, labels=RUN) for n in names)
+    pods = [make.pod(f"in-{n}", namespace=n) for n in names]
+    gone = make.pod("gone", namespace=names[1], terminating=True)
+    read = install(Cluster(*pods, gone, namespaces=namespaces))
+    assert [p.name for p in read.cluster.pods_of_the_suite()] == ["in-conformance-20260301t120000z-1a2b"]
+    assert read.cluster.pods_of_the_suite() is read.cluster.pods_of_the_suite()

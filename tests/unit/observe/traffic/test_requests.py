@@ -11,10 +11,11 @@ from facts.errors import CouldNotTell
 from facts.proxies import envoy
 from facts.proxies.envoy_traffic import COUNTERS
 from facts.recorder import KeptInMemory
+from facts.traffic.handshakes import Ended
 from facts.traffic.ledger import Outcome
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
-from observe.traffic.requests import exchange
+from observe.traffic.requests import exchange, handshakes_with
 from tests.data import document, text
 from tests.unit.facts.traffic.test_ledger import ENDS, entry, said
 from tests.unit.judge import builders as make
@@ -120,3 +121,18 @@ def test_without_a_ledger_the_suite_cannot_tell(
     answering.frames = frames
     with pytest.raises(CouldNotTell):
         exchange(cluster, ALPHA, BETA, ["http://beta.run:8080/"])
+
+
+def test_a_handshake_with_each_server_as_the_request_over_it_ended(
+    answering: ApiServer, cluster: Cluster, recorder: KeptInMemory
+) -> None:
+    urls = ["http://beta.run:8080/", "http://plain.run:8080/"]
+    requests = [entry(url=urls[0], body=said()), entry(url=urls[1], status=403, body="RBAC: access denied")]
+    ledger = {"client": ENDS["client"], "requests": requests}
+    answering.frames = [(STDOUT, json.dumps(ledger).encode()), (ERROR, SUCCESS)]
+    to_beta, to_plain = handshakes_with(cluster, ALPHA, {urls[0]: (BETA, 8080), urls[1]: (PLAIN, 9090)})
+    assert (to_beta.client, to_beta.server, to_beta.port) == (ALPHA.ref, BETA.ref, 8080)
+    assert to_beta.ended in (Ended.MUTUAL, Ended.PLAIN)
+    assert (to_plain.server, to_plain.port, to_plain.ended) == (PLAIN.ref, 9090, Ended.LET_IN)
+    assert {*to_beta.evidence} <= {*recorder.evidence}
+    assert to_beta.evidence

@@ -158,6 +158,16 @@ def test_the_socket_has_the_same_name_wherever_it_is_named() -> None:
         assert "WORKLOAD_IDENTITY_SOCKET_FILE: workload.sock" in text
 
 
+def test_strict_mutual_tls_is_a_file_of_its_own_and_changes_no_other() -> None:
+    strict = repaired("strict-mtls")
+    assert changed_by("strict-mtls") == set()
+    assert strict.mesh_files == ("strict-mtls.yaml",)
+    assert RECOMMENDED.mesh_files == GUIDE.mesh_files == ()
+    (policy,) = strict.documents("strict-mtls.yaml", VARIABLES)
+    assert policy["spec"] == {"mtls": {"mode": "STRICT"}}
+    assert "selector" not in policy["spec"]
+
+
 def test_every_repair_is_tried_here_and_described_beside_the_manifests() -> None:
     text = (AS_GUIDE / "README.md").read_text(encoding="utf-8")
     for repair in REPAIRS.values():

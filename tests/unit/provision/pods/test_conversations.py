@@ -29,6 +29,9 @@ class TestPods:
 
     known_to = ready
 
+    def names(self) -> tuple[str, ...]:
+        return tuple(PODS)
+
     def namespace(self, _name: str) -> str:
         return "run"
 
@@ -114,3 +117,23 @@ def test_a_fault_has_shown_once_no_request_arrives(conversations: Conversations,
 def test_a_fault_that_does_not_show_cannot_be_told(conversations: Conversations, ticking: Pace) -> None:
     with pytest.raises(CouldNotTell, match="requests still pass"):
         conversations.until_none_arrives("alpha", "beta", count=2, pace=ticking)
+
+
+def test_every_pair_with_an_envoy_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, bare = (make.pod(name, namespace="run", injected=False) for name in ("plain", "bare"))
+    monkeypatch.setattr(f"{__name__}.PODS", {"alpha": ALPHA, "plain": plain, "bare": bare})
+    asked: dict[str, list[str]] = {}
+
+    def handshakes(_cluster: object, client: Any, servers: dict[str, Any]) -> tuple[Any, ...]:
+        asked[client.name] = list(servers)
+        return tuple((client.name, pod.name, port) for pod, port in servers.values())
+
+    monkeypatch.setattr(module, "handshakes_with", handshakes)
+    seen = cast("Any", Conversations(cast("Any", TestPods()), cast("Any", None), "t.test").of_every_pair())
+    assert set(seen) == {
+        ("alpha", "plain", 8080),
+        ("alpha", "bare", 8080),
+        ("plain", "alpha", 8080),
+        ("bare", "alpha", 8080),
+    }
+    assert asked["plain"] == ["http://alpha.run:8080/"]

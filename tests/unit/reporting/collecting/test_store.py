@@ -10,6 +10,7 @@ import pytest
 
 from facts.finding import Holds
 from facts.recorder import Recorder
+from judge.mtls.told import Handshakes
 from judge.verdict import Ending
 from reporting.collecting.store import Store
 from reporting.model import Phase, RunFacts, StepState
@@ -243,3 +244,15 @@ def test_threads_lose_nothing() -> None:
         thread.join()
 
     assert len(store.evidence) == len(store.scenarios[0].steps[0].evidence) == 400
+
+
+def test_the_last_prediction_of_handshakes_is_kept_without_what_is_hidden() -> None:
+    store = Store()
+    for kind in ("earlier", "the hidden-name of it"):
+        store.note_handshakes(Handshakes((), (), (), {kind: 1}))
+    store.hide("hidden-name")
+    kept = store.handshakes
+    assert kept is not None
+    (kind,) = kept.not_predictable
+    assert kind.startswith("the ")
+    assert "hidden-name" not in kind

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from facts.evidence import ObjectRef
 from facts.proxies.identity import PodRef
 from facts.proxies.tls.context import Layer
 from facts.proxies.tls.inbound import Connection, parse_listeners
+from facts.proxies.tls.outbound import joined, parse_clusters
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from tests.unit.facts import tls_dumps as built
 
@@ -34,6 +37,16 @@ def test_a_gateway_takes_the_ports_that_it_listens_on() -> None:
     assert chain is not None
     assert chain.name == "http"
     assert gateway.taking(Connection(8443, encrypted=False)) is None
+
+
+def test_what_names_a_secret_of_the_provider_makes_envoy_ask_for_it() -> None:
+    inbound = built.listener("virtualInbound", 15006, built.strict())
+    plain = built.listener("virtualInbound", 15006, built.disabled())
+    assert proxy(inbound).asks_for_secrets
+    assert not proxy(plain).asks_for_secrets
+    clusters = [built.auto_mutual("cart.shop", 80, []), built.istio_mutual("cart.shop", 80, [])]
+    for cluster, asks in (*((each, True) for each in clusters), (built.cluster("cart.shop", 80), False)):
+        assert replace(proxy(plain), destinations=joined(parse_clusters(built.dump(cluster)), {})).asks_for_secrets is asks
 
 
 def test_a_fleet_has_the_evidence_of_its_proxies() -> None:

@@ -1,0 +1,80 @@
+"""MTL-06: gateways and waypoints use their identities as sidecars do, towards clients of the mesh and towards its workloads.
+
+A proxy in whose configuration nothing uses mutual TLS asks its socket for no secret, and so holds none. That is a setting of
+the mesh, and no defect of the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from facts.evidence import readings
+from facts.finding import Finding, Problem, Remark
+from facts.kubernetes.objects import Pod
+from judge.findings import Claim
+from judge.fleet import of_proxies
+from judge.mtls.contexts import TrustDomains, contexts_of
+from judge.mtls.ends import Ends
+from judge.mtls.handshakes import refusal, refused_by_identity
+from judge.mtls.table import NOTHING_DECLARED, Meant, Table
+
+NO_GATEWAY_OR_WAYPOINT = "no gateway or waypoint runs in the mesh"
+
+
+def gateways_use_their_identities(
+    ends: Ends, table: Table, trust_domains: TrustDomains, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()
+) -> Finding:
+    """MTL-06: each gateway and waypoint uses the provider's secrets, and completes its handshakes at either end of a way.
+
+    Args:
+        ends: The proxies.
+        table: Their ways.
+        trust_domains: Those whose workloads are peers.
+        meant: What the mesh's owner has declared.
+        without: Uids of pods that do not count; `table` was made without them as well.
+    """
+    injected = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    gateways = [pod for pod in injected if pod.is_gateway]
+    idle = [pod for pod in injected if pod.namespace not in meant.plain and _is_idle(ends, pod)]
+    pods = list({pod.uid: pod for pod in (*gateways, *idle)}.values())
+    contexts, problems = contexts_of(ends, gateways, trust_domains)
+    rows = [row for row in refused_by_identity(table) if row.client.is_gateway or row.server.is_gateway]
+    claim = Claim(
+        "MTL-06",
+        "each gateway and waypoint to use the secrets of the external socket, and to complete its handshakes",
+        f"{len(gateways)} gateways and waypoints with {contexts} TLS contexts",
+        (*ends.mesh.all_evidence, *trust_domains.evidence),
+    )
+    if not pods:
+        return claim.not_applicable(NO_GATEWAY_OR_WAYPOINT)
+    return of_proxies(
+        claim,
+        pods,
+        ends.mesh.fleet_of(pods),
+        [*problems, *(refusal(ends, row) for row in rows), *(_idle(ends, pod) for pod in idle)],
+        confirmed=f"{contexts} TLS contexts of {len(gateways)} gateways use the secrets, and no peer refuses them",
+        left_out=[
+            Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload of the mesh")
+            for pod in gateways
+            if pod.uid in ends.tls and not ends.tls[pod.uid].asks_for_secrets and pod not in idle
+        ],
+    )
+
+
+def _is_idle(ends: Ends, pod: Pod) -> bool:
+    """Whether a proxy reaches workloads of the mesh, or is one, and nothing in its configuration uses mutual TLS."""
+    proxy = ends.tls.get(pod.uid)
+    if proxy is None or proxy.asks_for_secrets:
+        return False
+    if not pod.is_gateway:
+        return any(listener.is_virtual for listener in proxy.listeners)  # without one it has no configuration yet
+    reached = (ends.at(endpoint.address) for each in proxy.destinations for endpoint in each.endpoints)
+    return any(each is not None and each.is_injected and not each.is_gateway for each in reached)
+
+
+def _idle(ends: Ends, pod: Pod) -> Problem:
+    said = (
+        "no listener and no destination in its configuration uses mutual TLS, so that its Envoy asks for no certificate and"
+        " holds none; its socket has nothing to do with it"
+    )
+    return Problem(pod.ref, said, "mutual-tls-disabled", readings(ends.tls[pod.uid], pod))

@@ -1,0 +1,132 @@
+"""Steps of features/4_mtls: MTL-01 to MTL-06."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from pytest_bdd import given, then, when
+
+from facts.evidence import readings
+from facts.traffic.handshakes import SeenHandshake
+from judge.mtls import contexts, gateways, handshakes, ledger, plain_text
+from judge.mtls.contexts import TrustDomains
+from judge.mtls.ends import Ends, MeshTls
+from judge.mtls.pairs import table_of
+from judge.mtls.table import Meant, Table
+from judge.mtls.told import Handshakes, told
+from observe.install import Install
+from observe.proxies.envoy import read_fleet
+from observe.proxies.tls import read_tls_of_fleet
+from provision.pods.clients_and_servers import TestPods
+from provision.pods.conversations import Conversations
+from settings import Declared, Settings
+from steps.shared import Conclude
+
+NoteHandshakes = Callable[[Handshakes], None]
+"""Puts the predicted handshakes into the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweptMesh:
+    """All proxies of the mesh, with everything that decides their handshakes.
+
+    Attributes:
+        ends: The proxies.
+        table: Their ways.
+        meant: What the mesh's owner has declared.
+        without: Uids of the suite's own pods, which do not count.
+    """
+
+    ends: Ends
+    table: Table
+    meant: Meant
+    without: frozenset[str]
+
+
+class Sweeps:
+    """Makes one mesh of the shared readings, and its table, as long as the readings are the same ones."""
+
+    def __init__(self, note: NoteHandshakes, declared: Declared) -> None:
+        self._note = note
+        self._declared = declared
+        self._made: SweptMesh | None = None
+
+    def of(self, install: Install) -> SweptMesh:
+        """The mesh. Every call attaches its readings to the running step."""
+        proxies, cluster = install.proxies, install.cluster
+        asked, identities, tls = proxies.pods(), proxies.fleet(), proxies.tls()
+        own, others = cluster.pods_of_the_suite(), [pod for pod in cluster.living_pods() if not pod.is_injected]
+        if self._made and self._made.ends.mesh.tls is tls and self._made.ends.mesh.identities is identities:
+            return self._made
+        # Endpoints are told by the addresses of all pods; of those with a proxy, only the asked ones are judged.
+        without = frozenset(pod.uid for pod in own)
+        ends = Ends(MeshTls((*asked, *others, *own), identities, tls, (*cluster.pods_evidence(), *readings(*own))))
+        namespaces = {pod.namespace for pod in ends.mesh.pods}
+        meant = Meant.of(self._declared.islands, self._declared.plain_text, namespaces)
+        self._made = SweptMesh(ends, table_of(ends, meant, without), meant, without)
+        self._note(told(ends, self._made.table, without))
+        return self._made
+
+
+@pytest.fixture(scope="session")
+def sweeps(note_handshakes: NoteHandshakes, settings: Settings) -> Sweeps:
+    """The mesh of this run, made once."""
+    return Sweeps(note_handshakes, settings.mesh)
+
+
+@given("every proxy of the mesh, with the TLS that its Envoy is configured to speak", target_fixture="mesh")
+def swept_mesh(sweeps: Sweeps, install: Install) -> SweptMesh:
+    return sweeps.of(install)
+
+
+@given("the trust domain of Teleport, and the aliases that the mesh accepts", target_fixture="trust_domains")
+def trust_domains(install: Install) -> TrustDomains:
+    ping, mesh = install.teleport.ping(), install.istio.mesh().config
+    return TrustDomains((ping.cluster_name, *mesh.trust_domain_aliases), readings(ping, mesh))
+
+
+@then("each TLS context for peers of the mesh must use the secrets default and ROOTCA, and demand a certificate")
+def secrets_are_the_providers(mesh: SweptMesh, trust_domains: TrustDomains, conclude: Conclude) -> None:
+    conclude(contexts.secrets_are_the_providers(mesh.ends, trust_domains, mesh.meant, mesh.without))
+
+
+@then("no port of an injected workload must take plain text")
+def no_port_takes_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
+    conclude(plain_text.no_port_takes_plain_text(mesh.ends, mesh.meant, mesh.without))
+
+
+@then("no proxy must send plain text to a workload of the mesh")
+def nothing_is_sent_in_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
+    conclude(plain_text.nothing_is_sent_in_plain_text(mesh.ends, mesh.table, mesh.without))
+
+
+@then("no proxy must refuse the identity of another that Istio's configuration leads to it")
+def handshakes_complete(mesh: SweptMesh, conclude: Conclude) -> None:
+    conclude(handshakes.handshakes_complete(mesh.ends, mesh.table, mesh.meant, mesh.without))
+
+
+@given("all test pods, with the TLS that their own Envoys are configured to speak", target_fixture="test_mesh")
+def mesh_of_test_pods(test_pods: TestPods, install: Install) -> Ends:
+    names = test_pods.names()
+    pods, cluster = test_pods.ready(*names), install.cluster.reader
+    for name in names:
+        test_pods.known_to(name, *(other for other in names if other != name))
+    with_proxy = [pod for pod in pods if pod.is_injected]
+    return Ends(MeshTls(pods, read_fleet(cluster, with_proxy), read_tls_of_fleet(cluster, with_proxy), readings(*pods)))
+
+
+@when("every test pod sends a request to every other", target_fixture="seen_handshakes")
+def every_pair(conversations: Conversations) -> tuple[SeenHandshake, ...]:
+    return conversations.of_every_pair()
+
+
+@then("each handshake must have ended as predicted")
+def predictions_are_right(test_mesh: Ends, seen_handshakes: tuple[SeenHandshake, ...], conclude: Conclude) -> None:
+    conclude(ledger.predictions_are_right(test_mesh, seen_handshakes))
+
+
+@then("each gateway and waypoint must use the same secrets, and no peer must refuse it")
+def gateways_use_their_identities(mesh: SweptMesh, trust_domains: TrustDomains, conclude: Conclude) -> None:
+    conclude(gateways.gateways_use_their_identities(mesh.ends, mesh.table, trust_domains, mesh.meant, mesh.without))

@@ -1,0 +1,131 @@
+"""MTL-06: gateways at either end of a way, and proxies that ask for no secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from facts.finding import Finding
+from judge.mtls.contexts import TrustDomains
+from judge.mtls.gateways import gateways_use_their_identities
+from judge.mtls.pairs import table_of
+from judge.mtls.table import Meant
+from tests.unit.facts import tls_dumps as built
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import TRUST_DOMAIN, svid
+from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
+
+DOMAINS = TrustDomains((TRUST_DOMAIN,), ("ev-ping",))
+NOTHING_LISTENS: dict[str, Any] = {}
+APP = Workload("app")
+GATEWAY = Workload("gateway", inbound=NOTHING_LISTENS, marked=False, pod={"proxy": ROUTER})
+
+
+def judged(*workloads: Workload, meant: Meant | None = None, without: tuple[str, ...] = ()) -> Finding:
+    made, declared = ends(*workloads), meant or Meant()
+    return gateways_use_their_identities(made, table_of(made, declared, without), DOMAINS, declared, without)
+
+
+def plain_to(*workloads: Workload) -> dict[str, Any]:
+    """Clusters without mutual TLS."""
+    return {each.name: built.cluster(each.host, 80) for each in workloads}
+
+
+def test_a_gateway_that_reaches_a_workload() -> None:
+    finding = judged(APP, GATEWAY)
+    holds(finding, "MTL-06", "ev-pods", "ev-tls-gateway", "ev-proxy-gateway", "ev-tls-app", "ev-ping")
+    assert finding.confirmed == "2 TLS contexts of 1 gateways use the secrets, and no peer refuses them"
+
+
+def test_a_mesh_without_gateways() -> None:
+    inapplicable(judged(APP), "MTL-06", "ev-pods", "ev-tls-app")
+    inapplicable(judged(APP, GATEWAY, without=("uid-gateway",)), "MTL-06")
+
+
+@pytest.mark.parametrize(
+    ("app", "gateway", "words", "cause"),
+    [
+        (
+            APP,
+            replace(GATEWAY, identity=make.istiod_proxy, pod={"proxy": ROUTER, "socket": make.EMPTY_DIR}),
+            "Pod shop/gateway: as the client it refuses: the certificate leads to no authority",
+            "gateway-without-socket",
+        ),
+        (
+            replace(APP, identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR}),
+            GATEWAY,
+            "Pod shop/gateway: as the client it refuses: the certificate leads to no authority",
+            "template-not-requested",
+        ),
+        (
+            replace(
+                APP, identity=lambda pod: make.proxy(pod, chain=(svid(uri=f"spiffe://{TRUST_DOMAIN}/ns/shop/sa/app/"),))
+            ),
+            GATEWAY,
+            "Pod shop/gateway: as the client it refuses: no name in the certificate is an expected one",
+            "identity-template-trailing-slash",
+        ),
+    ],
+)
+def test_a_gateway_that_refuses_or_is_refused(app: Workload, gateway: Workload, words: str, cause: str) -> None:
+    violated(judged(app, gateway), "MTL-06", words, evidence=("ev-tls-app", "ev-tls-gateway"), causes=(cause,))
+
+
+def test_refusals_between_sidecars_are_for_another_requirement() -> None:
+    other = replace(GATEWAY, clusters=plain_to(APP, Workload("odd")))
+    odd = Workload("odd", identity=make.istiod_proxy, inbound=PERMISSIVE, pod={"socket": make.EMPTY_DIR})
+    holds(judged(replace(APP, inbound=PERMISSIVE), odd, other), "MTL-06")
+
+
+def test_a_gateway_whose_context_is_not_istios_own() -> None:
+    common = built.common([{"exact": APP.account}], certificate="other")
+    swapped = built.auto_mutual(APP.host, 80, [], common_tls_context=common)
+    finding = judged(APP, replace(GATEWAY, clusters={"app": swapped}))
+    violated(finding, "MTL-06", "1 of its 2 TLS contexts for peers present other", causes=("tls-context-replaced",))
+    holds(judged(replace(APP, clusters={"app": swapped}), GATEWAY), "MTL-06")
+
+
+def without_mutual_tls() -> tuple[Workload, Workload]:
+    app = replace(APP, inbound=DISABLED, marked=False)
+    clusters = plain_to(APP, GATEWAY)
+    silent: dict[str, Any] = {"chain": (), "root_authorities": {}}
+    return (
+        replace(app, clusters=clusters),
+        replace(GATEWAY, clusters=clusters, identity=lambda pod: make.proxy(pod, **silent)),
+    )
+
+
+def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
+    finding = judged(*without_mutual_tls())
+    violated(
+        finding,
+        "MTL-06",
+        "Pod shop/gateway: no listener and no destination in its configuration uses mutual TLS",
+        "its socket has nothing to do with it",
+        evidence=("ev-tls-gateway",),
+        causes=("mutual-tls-disabled",),
+    )
+    assert {p.subject.name for p in finding.problems} == {"app", "gateway"}
+    declared = judged(*without_mutual_tls(), meant=Meant(plain=frozenset({"shop"})))
+    holds(declared, "MTL-06")
+
+
+def test_a_gateway_that_reaches_no_workload_need_not_ask() -> None:
+    _, alone = without_mutual_tls()
+    finding = judged(replace(APP, marked=False, pod={"injected": False}), alone)
+    holds(finding, "MTL-06")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod shop/gateway"]
+
+
+def test_a_gateway_that_was_not_read() -> None:
+    unknown(judged(APP, replace(GATEWAY, configured=False)), "MTL-06", "the suite could not read it")
+    unknown(judged(APP, replace(GATEWAY, identity=None)), "MTL-06", "the suite could not read it")
+
+
+def test_a_listener_of_a_gateway_for_clients_of_the_mesh() -> None:
+    lenient = built.downstream(require_client_certificate=False)
+    inbound = built.dump(built.listener("0.0.0.0_8080", PORT, [built.chain("a", socket=lenient)]))
+    violated(judged(APP, replace(GATEWAY, inbound=inbound)), "MTL-06", "let clients in without a certificate")

@@ -1,0 +1,182 @@
+"""Faults of mutual TLS: what they change, what Envoys have to show of it, and what is there again afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from facts.errors import CouldNotTell
+from facts.proxies.identity import PodRef
+from facts.proxies.tls.inbound import parse_listeners
+from facts.proxies.tls.outbound import joined, parse_clusters, parse_endpoints
+from facts.proxies.tls.proxy import ProxyTls
+from observe.wait import Pace
+from provision.faults import FAULTS, Scene
+from provision.faults.changes import in_place_of, manifest
+from provision.faults.istio import mutual_tls
+from provision.faults.istio.workloads import PORT
+from provision.names import APP, ISTIO_NAMESPACE
+from tests.unit.facts import tls_dumps as built
+from tests.unit.provision.test_manifests import VARIABLES
+
+HOST = mutual_tls.SERVICE.removesuffix(":80")
+OWN = f"spiffe://{VARIABLES['TRUST_DOMAIN']}/ns/{APP}/sa/{APP}"
+STRICT = built.virtual_inbound(built.strict(), built.strict(PORT))
+PERMISSIVE = built.virtual_inbound(built.permissive(), built.permissive(PORT))
+DISABLED = built.virtual_inbound(built.strict(), built.disabled(PORT))
+
+
+def envoy(inbound: Any = STRICT, cluster: Any = None) -> ProxyTls:
+    """The Envoy of a pod of the test application."""
+    clusters = parse_clusters(built.dump(cluster or built.auto_mutual(HOST, 80, [OWN])))
+    endpoints = parse_endpoints(built.dump(built.endpoints(HOST, 80, built.endpoint("10.0.0.1", PORT))))
+    return ProxyTls(PodRef(APP, "a", "uid", APP, "node"), parse_listeners(inbound), joined(clusters, endpoints), ())
+
+
+class Objects:
+    """Objects by kind and name."""
+
+    def __init__(self, *there: dict[str, Any]) -> None:
+        self.there = {self.key(each["kind"], each["metadata"]["name"]): each for each in there}
+
+    @staticmethod
+    def key(kind: str, name: str) -> str:
+        return f"{kind}/{name}"
+
+    def get(self, _version: str, kind: str, name: str, *, namespace: str) -> dict[str, Any] | None:
+        assert namespace in (APP, ISTIO_NAMESPACE)
+        return self.there.get(self.key(kind, name))
+
+    def apply(self, document: dict[str, Any]) -> None:
+        self.there[self.key(document["kind"], document["metadata"]["name"])] = document
+
+    def apply_all(self, documents: list[dict[str, Any]]) -> None:
+        for document in documents:
+            self.apply(document)
+
+    def delete(self, _version: str, kind: str, name: str, *, namespace: str) -> None:
+        assert namespace in (APP, ISTIO_NAMESPACE)
+        del self.there[self.key(kind, name)]
+
+
+def scene(objects: Objects) -> Scene:
+    installation = SimpleNamespace(objects=objects, variables=VARIABLES)
+    rollout = Pace(timeout=0.05, interval=0.005)
+    return cast("Scene", SimpleNamespace(installation=installation, rollout=rollout, looking=lambda: nullcontext(None)))
+
+
+@pytest.fixture
+def shows(monkeypatch: pytest.MonkeyPatch) -> list[ProxyTls]:
+    """The Envoys of the mesh; a test changes the list."""
+    envoys = [envoy()]
+    monkeypatch.setattr(mutual_tls, "_read", lambda _cluster, _pods: list(envoys))
+    return envoys
+
+
+def test_a_mesh_wide_policy_takes_the_place_of_the_one_that_is_there_and_that_one_comes_back() -> None:
+    policy, _ = manifest("mutual-tls-off")
+    labelled = {**policy["metadata"], "labels": {"of": "the mesh"}}
+    former = {**policy, "metadata": labelled, "spec": {"mtls": {"mode": "STRICT"}}}
+    objects = Objects(former)
+    with in_place_of(scene(objects), policy):
+        assert objects.there == {"PeerAuthentication/default": policy}
+    assert objects.there == {"PeerAuthentication/default": former}
+    with pytest.raises(RuntimeError), in_place_of(scene(objects), policy):
+        raise RuntimeError
+    assert objects.there == {"PeerAuthentication/default": former}
+
+
+def test_a_mesh_wide_policy_is_deleted_where_there_was_none() -> None:
+    policy, _ = manifest("mutual-tls-off")
+    objects = Objects()
+    with in_place_of(scene(objects), policy):
+        assert list(objects.there) == ["PeerAuthentication/default"]
+    assert objects.there == {}
+
+
+CLUSTERS = {
+    "clients-send-plain-text": built.cluster(HOST, 80),
+    "clients-expect-another-account": built.istio_mutual(
+        HOST, 80, [f"spiffe://{VARIABLES['TRUST_DOMAIN']}/ns/{APP}/sa/{mutual_tls.OTHER_ACCOUNT}"]
+    ),
+}
+LENIENT = built.virtual_inbound(built.strict(), built.strict(PORT, built.downstream(require_client_certificate=False)))
+SHOWN = {
+    "mutual-tls-off": envoy(built.virtual_inbound(built.disabled()), built.cluster(HOST, 80)),
+    "mutual-tls-disabled-in-a-namespace": envoy(DISABLED),
+    "mutual-tls-disabled-on-a-port": envoy(DISABLED),
+    "plain-text-accepted": envoy(PERMISSIVE),
+    "client-certificate-not-required": envoy(LENIENT),
+    **{name: envoy(cluster=cluster) for name, cluster in CLUSTERS.items()},
+}
+
+
+def test_every_fault_of_the_module_is_tried_here() -> None:
+    assert {fault.name for fault in mutual_tls.FAULTS} == {*SHOWN}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_fault_is_in_force_when_envoys_show_it_and_undone_when_they_show_what_they_did(
+    name: str, shows: list[ProxyTls], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = Objects()
+    change = {"apply": SHOWN[name], "delete": envoy()}
+
+    def following(of: str) -> None:
+        original = getattr(Objects, of)
+
+        def followed(self: Objects, *arguments: Any, **more: Any) -> None:
+            original(self, *arguments, **more)
+            shows[:] = [change[of]]
+
+        monkeypatch.setattr(Objects, of, followed)
+
+    following("apply")
+    following("delete")
+    with FAULTS[name].inject(scene(objects)):
+        assert objects.there
+        assert shows == [SHOWN[name]]
+    assert objects.there == {}
+    assert shows == [envoy()]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_fault_that_no_envoy_shows_is_an_error_and_its_objects_are_deleted(name: str, shows: list[ProxyTls]) -> None:
+    objects = Objects()
+    with pytest.raises(CouldNotTell, match="the Envoys show"), FAULTS[name].inject(scene(objects)):
+        pass
+    assert shows == [envoy()]
+    assert objects.there == {}
+
+
+def test_a_change_whose_undoing_does_not_show_is_an_error(shows: list[ProxyTls]) -> None:
+    @contextmanager
+    def change() -> Iterator[None]:
+        shows[:] = [SHOWN["plain-text-accepted"]]
+        yield
+
+    with (
+        pytest.raises(CouldNotTell, match="the Envoys show"),
+        mutual_tls.shown(scene(Objects()), change(), mutual_tls._taken, (True, True)),
+    ):
+        pass
+
+
+def test_the_manifests_name_the_test_application() -> None:
+    for name in ("peer-authentication", "destination-rule"):
+        (document,) = manifest(name)
+        assert document["metadata"] == {"name": APP, "namespace": APP}
+    (rule,) = manifest("destination-rule")
+    assert rule["spec"]["host"] == HOST
+    (envoy_filter,) = manifest("client-certificate-not-required", TRUST_DOMAIN="t.test")
+    patched = envoy_filter["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]
+    inbound = built.virtual_inbound(built.strict(), built.strict(PORT, patched))
+    assert not mutual_tls._demands(envoy(inbound))
+    # But for that, it is Istio's own.
+    patched["typed_config"]["require_client_certificate"] = True
+    own = built.virtual_inbound(built.strict(), built.strict(PORT, built.downstream(["spiffe://t.test/"])))
+    assert mutual_tls._context(envoy(inbound)) == mutual_tls._context(envoy(own))
