@@ -152,7 +152,7 @@ _NAMESPACED = (
         Role.NAMESPACED,
         (_CREATE, _PATCH),
         _NETWORKING,
-        ("destinationrules", "envoyfilters", "virtualservices"),
+        ("destinationrules", "envoyfilters", "sidecars", "virtualservices"),
         "configures the proxies of the test pods",
     ),
     Needed(
