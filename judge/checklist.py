@@ -12,6 +12,7 @@ from facts.document import Absent
 from facts.evidence import Shown, readings
 from facts.finding import Finding, Problem, Remark
 from facts.guide import GuideAnswer
+from facts.istio.control_planes import ControlPlanes
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
 from facts.kubernetes.jwks import Jwks
@@ -27,7 +28,14 @@ from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
 from judge.install.application import missing_pods, socket_volume_problems
-from judge.install.istio import NO_WORKLOAD, acceptance_problems, availability_problems, no_istiod, trust_domain_problems
+from judge.install.istio import (
+    NO_WORKLOAD,
+    acceptance_problems,
+    availability_problems,
+    no_istiod,
+    no_template,
+    trust_domain_problems,
+)
 from judge.install.tbot import node_problems, where_ready
 from judge.install.teleport import absent_problem, role_problems, template_problems, token_problems
 
@@ -39,17 +47,33 @@ def _item(
     return Claim(requirement, expected, where, (*readings(guide, *facts), *others), guide.said)
 
 
-def istio_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str) -> Finding:
+def istio_installed(
+    guide: GuideAnswer, planes: ControlPlanes, asked: Mesh, ping: Ping, *, dry_run: DryRun, named: str
+) -> tuple[Finding, ...]:
+    """CHK-1, for every control plane.
+
+    Args:
+        guide: The guide's own answer.
+        planes: Istio's control planes.
+        asked: The one of them that injects the namespace of the dry runs.
+        ping: Teleport's answer.
+        dry_run: A pod in that namespace.
+        named: Expected name of the template.
+    """
+    return tuple(
+        _control_plane_installed(guide, m, ping, dry_run if m == asked else None, m.socket_template(named)) for m in planes
+    )
+
+
+def _control_plane_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun | None, template: str) -> Finding:
     """CHK-1: istiod available, with Teleport's trust domain and a template that injects."""
     expected = f"istiod to be available, with the trust domain {ping.cluster_name} and a template {template} that injects"
-    claim = _item("CHK-1", guide, expected, f"Istio in {mesh.namespace}", mesh, ping, dry_run)
+    asked = [] if dry_run is None else [dry_run]
+    claim = _item("CHK-1", guide, expected, mesh.title, mesh, ping, *asked)
     problems = [*availability_problems(mesh.istiod, mesh), *no_istiod(mesh), *trust_domain_problems(mesh, ping)]
-    if template not in mesh.templates:
-        said = f"there is no injection template {template}, only {listed(mesh.templates)}"
-        problems.append(claim.problem(said, "template-missing", mesh.evidence))
-    else:
-        problems += acceptance_problems(dry_run)
-    return claim.judged(problems, f"istiod available, trust domain {mesh.trust_domain}, template {template} injects")
+    problems += no_template(mesh, template) or [each for answer in asked for each in acceptance_problems(answer)]
+    injects = f"template {template} injects" if asked else f"template {template} is there"
+    return claim.judged(problems, f"istiod available, trust domain {mesh.trust_domain}, {injects}")
 
 
 def token_created(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from facts.document import Reading
 from facts.errors import NotApplicable
 from facts.evidence import readings
+from facts.istio.control_planes import ControlPlanes
 from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
-from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Node
 from judge.findings import listed
 
@@ -35,12 +35,12 @@ def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[st
         raise NotApplicable(requirement, ONE_NODE, where=where, evidence=readings(*nodes))
 
 
-def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
+def needs_an_ingress_gateway(planes: ControlPlanes, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
     """TRF-05, for the mesh's own ingress gateways.
 
     Args:
-        mesh: The mesh.
-        gateways: Its ingress gateways.
+        planes: Istio's control planes.
+        gateways: The ingress gateways of the mesh.
         pods: The reading of all pods.
 
     Raises:
@@ -48,7 +48,7 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        raise NotApplicable("TRF-05", NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
+        raise NotApplicable("TRF-05", NO_GATEWAY, where=where, evidence=(*planes.evidence, *pods))
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> GatewayClass:

@@ -19,8 +19,8 @@ def run_the_guides_command(command: str, install: Install) -> GuideAnswer:
 
 @then("istiod must be available, with Teleport's trust domain and an injection template that works")
 def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    istio, ping = install.istio, install.teleport.ping()
-    conclude(judge.istio_installed(guide, istio.mesh(), ping, istio.dry_run(""), istio.injection_template()))
+    istio, ping, named = install.istio, install.teleport.ping(), install.names.injection_template
+    conclude(*judge.istio_installed(guide, istio.planes(), istio.mesh(), ping, dry_run=istio.dry_run(""), named=named))
 
 
 @then("the token must let this cluster's tbot join")

@@ -100,6 +100,11 @@ class Deployment(Controller):
     conditions: Annotated[Many[Condition], At("status.conditions")]
 
     @property
+    def is_at_zero(self) -> bool:
+        """It is scaled to 0."""
+        return self.desired == 0
+
+    @property
     def is_available(self) -> bool:
         """The condition Available is True, for the present specification, with at least one replica wanted."""
         return self.is_current and self.desired > 0 and condition_holds(self.conditions, "Available")

@@ -135,7 +135,7 @@ FAULTS = (
         cause="tool-version-unsupported",
         touches="the operator's PATH",
         undo="The suite takes it off the PATH.",
-        breaks=frozenset({"INST-01", "INST-05"}),
+        breaks=frozenset({"INST-01"}),
         reach=reach.TOOLS,
         inject=_old_istioctl,
     ),

@@ -48,7 +48,7 @@ UPGRADED = make.deployment(
 
 
 def test_istio_is_installed_for_teleport() -> None:
-    finding = istio_installed(GUIDE, make.mesh(), make.ping(), make.dry_run(), "spire")
+    finding = installed()
     holds(finding, "CHK-1", "ev-guide", "ev-mesh", "ev-ping", "ev-dry-run")
 
 
@@ -56,8 +56,11 @@ TWO_PROXIES = 'spec.initContainers[1].name: Duplicate value: "istio-proxy"'
 NOT_FOUND = 'failed to run injection template: requested template "spire" not found; have sidecar'
 
 
-def installed(*, template: str = "spire", dry_run: DryRun | None = None, **mesh: Any) -> Finding:
-    return istio_installed(GUIDE, make.mesh(**mesh), make.ping(), dry_run or make.dry_run(), template)
+def installed(*, template: str = "spire", dry_run: DryRun | None = None, **changes: Any) -> Finding:
+    mesh = make.mesh(**changes)
+    answer = dry_run or make.dry_run()
+    (finding,) = istio_installed(GUIDE, make.planes(mesh), mesh, make.ping(), dry_run=answer, named=template)
+    return finding
 
 
 def refusing(message: str) -> DryRun:

@@ -44,12 +44,12 @@ def test_two_nodes_must_take_workloads(requirement: str) -> None:
 
 
 def test_an_ingress_gateway_must_be_there() -> None:
-    conditions.needs_an_ingress_gateway(make.mesh(), [make.ingress_gateway()], ["ev-pods"])
-    mesh = make.mesh(gateways=())
+    conditions.needs_an_ingress_gateway(make.planes(), [make.ingress_gateway()], ["ev-pods"])
+    planes = make.planes(make.mesh(gateways=()))
     inapplicable(
-        lambda: conditions.needs_an_ingress_gateway(mesh, [], ["ev-pods"]),
+        lambda: conditions.needs_an_ingress_gateway(planes, [], ["ev-pods"]),
         "TRF-05",
-        [*mesh.evidence, "ev-pods"],
+        [*planes.evidence, "ev-pods"],
         "Deployments, DaemonSets and pods of all namespaces",
     )
 

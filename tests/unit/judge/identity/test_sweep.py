@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding
+from facts.istio.control_planes import ControlPlanes
+from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
 from facts.proxies.identity import ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode
 from judge.causes import CAUSES
 from judge.identity.proxies import Lifetime
-from judge.identity.sweep import Expectation, Lacking, lacking_template, mesh_is_teleports
+from judge.identity.sweep import Expectation, Lacking, Outside, mesh_is_teleports, outside_of_teleport
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import EMPTY_DIR, SOCKETS
@@ -29,7 +31,7 @@ GATEWAY = make.pod(
 
 
 def sweep(*found: ProxyIdentity | Unread, pods: tuple[Pod, ...] = (), lacking: tuple[Lacking, ...] = ()) -> Finding:
-    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, lacking, "spire")
+    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, Outside(lacking))
 
 
 def test_sidecars_and_gateways_that_are_teleports() -> None:
@@ -109,7 +111,7 @@ def test_what_cannot_be_read_is_listed_and_hides_nothing() -> None:
 
 def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
     bad = make.pod("bad", socket=EMPTY_DIR)
-    why = Lacking(bad, "app there uses the node's socket", "template-not-requested")
+    why = Lacking(bad, "app there uses the node's socket", "spire", "template-not-requested")
     finding = sweep(make.proxy(), make.istiod_proxy(bad), pods=(bad,), lacking=(why,))
     words = "; it lacks the template spire: app there uses the node's socket"
     violated(finding, "ID-11", words, causes=("template-not-requested",))
@@ -118,7 +120,7 @@ def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
 
 def test_a_workload_without_any_proxy_fails_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
-    finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire"),))
+    finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire", "spire"),))
     violated(finding, "ID-11", evidence=("ev-pod-plain",), causes=())
     assert finding.seen == "Pod test-app/plain: it lacks the template spire: it asks for the template spire"
 
@@ -135,8 +137,8 @@ def lacking(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), 
 
 
 def found(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), **injector: Any) -> tuple[Lacking, ...]:
-    mesh = make.mesh(injector=make.injector(**injector))
-    return lacking_template(pods, namespaces, mesh, "spire", SOCKETS)
+    planes = make.planes(make.mesh(injector=make.injector(**injector)))
+    return outside_of_teleport(pods, namespaces, planes, "spire", SOCKETS).lacking
 
 
 BY_DEFAULT = {"default_templates": ("sidecar", "spire")}
@@ -219,3 +221,130 @@ def test_a_pod_without_a_proxy_beside_others_that_have_one(changes: dict[str, An
 def test_a_pod_on_the_nodes_network_is_outside_of_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     assert lacking(make.pod("a"), replace(plain, spec=replace(plain.spec, host_network=True))) == {}
+
+
+# Several revisions, and what Istio is told to leave alone.
+
+
+def outside(*pods: Pod, planes: ControlPlanes, namespaces: tuple[Labelled, ...] = (make.namespace(),)) -> Outside:
+    return outside_of_teleport(pods, namespaces, planes, "spire", SOCKETS)
+
+
+def left_out(found: Outside) -> list[tuple[str, str]]:
+    return [(str(each.subject), each.said) for each in found.left_out]
+
+
+MOUNTS = "volumes:\n- name: workload-socket\n  hostPath: {path: /run/spire/sockets}"
+OWN_NAME = make.injector(
+    templates={"sidecar": "…", "tbot": MOUNTS}, default_templates=("sidecar", "tbot"), evidence=("ev-canary-injector",)
+)
+BOTH = make.planes(make.mesh(), make.canary(injector=OWN_NAME), stable="canary")
+
+
+def test_a_template_is_that_of_the_pods_own_revision() -> None:
+    """The canary's template has another name, and its pods get it by default; those of the default revision do not."""
+    old = make.pod("old", socket=EMPTY_DIR, annotations=make.injected_by("default"))
+    new = make.pod("new", socket=EMPTY_DIR, annotations=make.injected_by("canary"))
+    (lacks,) = outside(old, new, planes=BOTH).lacking
+    assert (lacks.pod.name, lacks.template, lacks.cause) == ("new", "tbot", "template-without-node-socket")
+    assert lacks.why == "the template tbot is a default template of the mesh"
+    finding = mesh_is_teleports(make.sidecars(make.proxy()), EXPECTED, Outside((lacks,)))
+    violated(finding, "ID-11", "Pod test-app/new: it lacks the template tbot: the template tbot is a default template")
+
+
+def test_a_pod_without_a_proxy_follows_the_revision_that_its_namespace_asks_for() -> None:
+    plain = make.pod("plain", injected=False, annotations={"inject.istio.io/templates": "sidecar,tbot"})
+    for labels, template in (({"istio.io/rev": "stable"}, "tbot"), ({"istio-injection": "enabled"}, "")):
+        found = outside(plain, planes=BOTH, namespaces=(make.namespace(labels=labels),)).lacking
+        assert [each.template for each in found] == [template] * bool(template)
+
+
+def test_a_pod_of_an_unknown_revision_is_still_meant_to_by_what_it_asks() -> None:
+    lost = make.pod("lost", socket=EMPTY_DIR, annotations=ASKS | make.injected_by("gone"))
+    (lacks,) = outside(lost, planes=BOTH).lacking
+    assert (lacks.template, lacks.cause) == ("spire", "template-without-node-socket")
+
+
+NEVER = make.planes(
+    make.mesh(injector=make.injector(never_inject=(LabelSelector({"job": "migrate"}),))),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "why"),
+    [
+        (
+            {"labels": {"job": "migrate"}},
+            {"istio-injection": "enabled"},
+            "neverInjectSelector of Istio in istio-system fits its labels: job=migrate",
+        ),
+        (
+            {},
+            {"istio-injection": "disabled", "istio.io/rev": "default"},
+            "its namespace has istio-injection=disabled, which keeps every revision off",
+        ),
+        (
+            {"annotations": ASKS, "labels": {"job": "migrate"}},
+            {"istio.io/rev": "default"},
+            "neverInjectSelector of Istio in istio-system fits its labels: job=migrate",
+        ),
+        (
+            {"labels": {"sidecar.istio.io/inject": "false"}},
+            {"istio.io/rev": "default"},
+            "it refuses injection with sidecar.istio.io/inject: false",
+        ),
+    ],
+    ids=["neverInjectSelector", "disabled beside a revision", "though it asks", "by itself"],
+)
+def test_a_pod_that_istio_is_told_not_to_inject_is_left_out(
+    changes: dict[str, Any], labels: dict[str, str], why: str
+) -> None:
+    plain = make.pod("plain", injected=False, **changes)
+    found = outside(make.pod("sibling"), plain, planes=NEVER, namespaces=(make.namespace(labels=labels),))
+    assert (found.lacking, left_out(found)) == ((), [("Pod test-app/plain", f"Istio is told not to inject it: {why}")])
+    finding = mesh_is_teleports(make.sidecars(make.proxy()), EXPECTED, found)
+    holds(finding, "ID-11", "ev-mesh", "ev-namespaces")
+    assert finding.left_out == found.left_out
+
+
+def test_a_pod_that_asks_for_the_template_and_refuses_injection_contradicts_itself() -> None:
+    plain = make.pod("plain", injected=False, annotations=ASKS, labels={"sidecar.istio.io/inject": "false"})
+    found = outside(plain, planes=NEVER)
+    assert [each.why for each in found.lacking] == ["it asks for the template spire"]
+    assert found.left_out == ()
+
+
+def test_a_pod_with_a_proxy_is_never_left_out() -> None:
+    pod = make.pod("a", socket=EMPTY_DIR, labels={"job": "migrate"}, annotations=ASKS)
+    found = outside(pod, planes=NEVER, namespaces=(make.namespace(labels={"istio-injection": "disabled"}),))
+    assert [each.pod.name for each in found.lacking] == ["a"]
+    assert found.left_out == ()
+
+
+def test_a_pod_that_nothing_asks_for_is_not_mentioned() -> None:
+    plain = make.pod("plain", injected=False, labels={"job": "migrate"})
+    found = outside(make.pod("sibling"), plain, planes=NEVER, namespaces=(make.namespace(labels={}),))
+    assert (found.lacking, found.left_out) == ((), ())
+
+
+def test_namespaces_that_no_istiod_watches_are_named() -> None:
+    config = make.mesh_config(discovery_selectors=(LabelSelector({"watched": "yes"}),))
+    planes = make.planes(make.mesh(config=config))
+    namespaces = (
+        make.namespace(labels={"watched": "yes"}),
+        make.namespace("shop", labels={"istio-injection": "enabled"}, evidence=("ev-shop",)),
+        make.namespace("kube-system", labels={}),
+    )
+    found = outside(make.pod("a"), make.pod("b", namespace="shop"), planes=planes, namespaces=namespaces)
+    words = "no istiod watches it: its labels fit no discovery selector of the mesh configuration"
+    assert left_out(found) == [("Namespace kube-system", words)]
+    finding = mesh_is_teleports(make.sidecars(make.proxy()), EXPECTED, found)
+    holds(finding, "ID-11", "ev-shop")
+    assert [(str(n.subject), n.said, n.evidence) for n in finding.notes] == [
+        ("Namespace shop", f"{words}, and 1 proxies run there", ("ev-shop",))
+    ]
+
+
+def test_with_one_revision_and_no_selectors_nothing_is_said_beside() -> None:
+    found = outside(make.pod("a"), make.pod("b", injected=False), planes=make.planes())
+    assert (found.left_out, found.unwatched) == ((), ())

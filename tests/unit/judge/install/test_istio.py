@@ -15,7 +15,7 @@ from judge.causes import CAUSES
 from judge.install.istio import (
     NORMALIZED,
     control_plane_is_available,
-    images_carry_istioctls_version,
+    images_are_of_istiods_version,
     injected_pod_is_accepted,
     injected_socket_is_the_nodes,
     normalization_is_in_force,
@@ -83,10 +83,19 @@ def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: s
     assert finding.seen == f"Deployment istio-system/istiod: {words}"
 
 
-def test_a_gateway_that_is_scaled_to_0_is_no_istiod() -> None:
-    finding = control_plane_is_available(make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),)))
-    violated(finding, "INST-05", causes=())
-    assert finding.seen == "Deployment istio-system/istio-ingressgateway: it is scaled to 0"
+AT_ZERO = make.gateway(desired=0, updated=0, available=0)
+
+
+def test_a_gateway_that_is_scaled_to_0_is_left_out() -> None:
+    finding = control_plane_is_available(make.mesh(gateways=(AT_ZERO,)))
+    holds(finding, "INST-05", "ev-mesh")
+    assert [(str(each.subject), each.said) for each in finding.left_out] == [
+        ("Deployment istio-system/istio-ingressgateway", "it is scaled to 0")
+    ]
+    unseen = control_plane_is_available(make.mesh(gateways=(replace(AT_ZERO, observed_generation=1),)))
+    violated(unseen, "INST-05", "its controller has not seen generation 2 yet", causes=())
+    assert unseen.left_out == ()
+    assert control_plane_is_available(make.mesh()).left_out == ()
 
 
 # A new istiod whose image cannot be pulled: its Deployment names another version than the one that injects.
@@ -111,7 +120,7 @@ def upgraded(**changes: Any) -> Mesh:
 )
 def test_an_istiod_that_waits_for_its_image_is_the_cause_and_mixed_versions_are_not(mesh: Mesh) -> None:
     violated(control_plane_is_available(mesh), "INST-05", causes=(UNPULLED,))
-    finding = images_carry_istioctls_version(mesh, [make.pod()], make.tool("istioctl", "1.31.0"))
+    finding = images_are_of_istiods_version(mesh, [make.pod()])
     violated(finding, "INST-05", causes=(UNPULLED,))
     assert finding.seen == f"Deployment istio-system/istiod: it runs {NOT_THERE}"
     assert "rollout undo deployment/istiod" in " ".join(CAUSES[UNPULLED].remedy)
@@ -124,7 +133,7 @@ def test_a_sound_istiod_that_is_slow_to_start_waits_for_no_image() -> None:
 
 def test_an_istiod_of_another_version_that_runs_waits_for_no_image() -> None:
     holds(control_plane_is_available(upgraded()), "INST-05", "ev-mesh")
-    finding = images_carry_istioctls_version(upgraded(), [make.pod()], make.tool("istioctl", "1.31.0"))
+    finding = images_are_of_istiods_version(upgraded(), [make.pod()])
     violated(finding, "INST-05", causes=("istio-versions-mixed",))
 
 
@@ -164,61 +173,51 @@ def test_without_istiod_a_gateway_proves_nothing() -> None:
     without = control_plane_is_available(make.mesh(istiod=()))
     violated(without, "INST-05", causes=())
     assert without.seen == "Istio in istio-system: there is no istiod"
-    finding = images_carry_istioctls_version(make.mesh(istiod=(), gateways=()), [], make.tool("istioctl", "1.31.0"))
+    finding = images_are_of_istiods_version(make.mesh(istiod=(), gateways=()), [])
     violated(finding, "INST-05", causes=())
     assert finding.seen == "no workload runs an image of Istio"
 
 
-@pytest.mark.parametrize("tag", ["1.31.0", "1.31.0-distroless"])
-def test_images_of_istioctls_version(tag: str) -> None:
+VARIANTS = ["1.31.0", "1.31.0-distroless", "1.31.0-debug", "1.31.0-fips", "1.31.0-fips-distroless", "1.31.0-distroless-fips"]
+
+
+@pytest.mark.parametrize("tag", VARIANTS)
+@pytest.mark.parametrize("others", ["1.31.0", "1.31.0-distroless"])
+def test_images_of_istiods_version_in_any_variant(tag: str, others: str) -> None:
     mesh = make.mesh(
         istiod=(make.deployment("istiod", make.container("discovery", f"host:5000/istio/pilot:{tag}@sha256:abc")),),
-        gateways=(make.gateway("auto"),),
+        gateways=(make.gateway("auto"), make.gateway(f"proxyv2:{others}")),
+        injector=make.injector(tag=others),
     )
-    holds(images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0")), "INST-05", "ev-mesh", "ev-istioctl")
+    holds(images_are_of_istiods_version(mesh, []), "INST-05", "ev-mesh")
 
 
 def test_a_container_that_is_not_istios_may_have_any_image() -> None:
     waits = make.container("wait-for-socket", "busybox:1.36", is_init=True)
     mesh = make.mesh(gateways=(make.deployment("gateway", waits, make.container("istio-proxy", "proxyv2:1.31.0")),))
-    holds(images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0")), "INST-05")
+    holds(images_are_of_istiods_version(mesh, []), "INST-05")
 
 
 def test_each_image_of_another_version_is_named() -> None:
     mesh = make.mesh(gateways=(make.gateway("proxyv2:1.30.3"),), injector=make.injector(tag="1.30.2"))
-    finding = images_carry_istioctls_version(mesh, [], make.tool("istioctl", "1.31.0"))
+    finding = images_are_of_istiods_version(mesh, [])
     violated(finding, "INST-05", causes=("istio-versions-mixed",))
     assert finding.seen == (
         "Deployment istio-system/istio-ingressgateway: it runs proxyv2:1.30.3;"
         " Istio in istio-system: the injector puts 1.30.2 into pods"
     )
-    assert finding.expected == "every Istio image to carry istioctl's version 1.31.0"
+    assert finding.expected == "every Istio image to carry istiod's version 1.31.0"
     assert "with istioctl of one version: `istioctl install -f FILE`" in " ".join(CAUSES["istio-versions-mixed"].remedy)
-
-
-@pytest.mark.parametrize("version", ["1.30.3", "1.32.0"])
-def test_where_the_mesh_is_of_one_version_the_tool_is_of_another(version: str) -> None:
-    finding = images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", version))
-    violated(finding, "INST-05", "the injector puts 1.31.0 into pods", causes=("tool-version-unsupported",))
-    subjects = ["istiod", "istio-ingressgateway", "app", "Istio in istio-system"]
-    assert [p.subject.name for p in finding.problems] == subjects
-    assert "istioctl of istiod's version" in " ".join(CAUSES["tool-version-unsupported"].remedy)
-
-
-def test_an_older_tool_and_an_istiod_that_waits_for_its_image_are_two_causes() -> None:
-    mesh = upgraded(conditions=(AVAILABLE, ROLLING))
-    finding = images_carry_istioctls_version(mesh, [make.pod()], make.tool("istioctl", "1.30.3"))
-    violated(finding, "INST-05", causes=(UNPULLED, "tool-version-unsupported"))
 
 
 def test_an_image_by_digest_alone_tells_no_version() -> None:
     pinned = make.mesh(gateways=(make.gateway("proxyv2@sha256:abc"),))
-    finding = images_carry_istioctls_version(pinned, [], make.tool("istioctl", "1.31.0"))
-    unknown(finding, "INST-05", evidence=("ev-mesh", "ev-istioctl"))
+    finding = images_are_of_istiods_version(pinned, [])
+    unknown(finding, "INST-05", evidence=("ev-mesh",))
     assert finding.seen == "Deployment istio-system/istio-ingressgateway: it runs proxyv2@sha256:abc"
     assert finding.settle == "write the version as a tag before the digest: HUB/NAME:VERSION@sha256:…"
     wrong = replace(pinned, injector=make.injector(tag="1.30.2"))
-    violated(images_carry_istioctls_version(wrong, [], make.tool("istioctl", "1.31.0")), "INST-05", "1.30.2")
+    violated(images_are_of_istiods_version(wrong, []), "INST-05", "1.30.2")
 
 
 def test_the_trust_domain_is_teleports_cluster_name() -> None:
@@ -391,10 +390,10 @@ def test_a_normalization_that_istio_does_not_have() -> None:
 
 def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
-    finding = images_carry_istioctls_version(make.mesh(), [make.pod(), old], make.tool("istioctl", "1.31.0"))
+    finding = images_are_of_istiods_version(make.mesh(), [make.pod(), old])
     violated(finding, "INST-05", evidence=("ev-pod-old",), causes=("istio-versions-mixed",))
     assert finding.seen == "Pod test-app/old: it runs registry.example/istio/proxyv2:1.28.0"
-    holds(images_carry_istioctls_version(make.mesh(), [make.pod()], make.tool("istioctl", "1.31.0")), "INST-05")
+    holds(images_are_of_istiods_version(make.mesh(), [make.pod()]), "INST-05")
 
 
 def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None:

@@ -77,7 +77,7 @@ def install(tbot: Tbot | None = None) -> SimpleNamespace:
             socket_directory=lambda: "/run/spire/sockets",
             socket_name=lambda: "socket",
         ),
-        istio=SimpleNamespace(mesh=make.mesh, proxy_image=lambda: "registry.example/proxyv2:1"),
+        istio=SimpleNamespace(mesh=make.mesh, planes=make.planes, proxy_image=lambda: "registry.example/proxyv2:1"),
         teleport=SimpleNamespace(ping=make.ping),
         proxies=SimpleNamespace(pods_by_node=lambda: {"node-1": [make.pod()]}),
     )

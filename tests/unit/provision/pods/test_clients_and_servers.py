@@ -14,7 +14,14 @@ from facts.recorder import KeptInMemory
 from provision.pods.clients_and_servers import CONTAINER, PROGRAMS, TEST_PODS, TRAFFIC, MeshNames, Sidecar, TestPod, TestPods
 
 NAMESPACE = "conformance-run-mesh"
-MESH = MeshNames("teleport.test", "default", "spire")
+
+
+def for_canary(namespace: dict[str, Any]) -> None:
+    """A namespace of the revision canary."""
+    namespace["metadata"]["labels"] = {"istio.io/rev": "canary"}
+
+
+MESH = MeshNames("teleport.test", lambda _namespace: None, "spire")
 
 
 class FakeObjects:
@@ -149,7 +156,7 @@ def test_on_one_node_nothing_stands_on_another() -> None:
 
 def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     objects = FakeObjects()
-    test_pods = made_on(objects, "node-1", mesh=MeshNames("other.test", "canary", "tbot"))
+    test_pods = made_on(objects, "node-1", mesh=MeshNames("other.test", for_canary, "tbot"))
     test_pods.ready("alpha")
     test_pods.remove()
     policies = {p["metadata"]["name"]: p["spec"] for p in objects.all_of_kind("AuthorizationPolicy")}
