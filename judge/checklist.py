@@ -34,6 +34,7 @@ from judge.install.istio import (
     availability_problems,
     no_istiod,
     no_template,
+    of_each_plane,
     trust_domain_problems,
 )
 from judge.install.tbot import node_problems, where_ready
@@ -60,9 +61,11 @@ def istio_installed(
         dry_run: A pod in that namespace.
         named: Expected name of the template.
     """
-    return tuple(
-        _control_plane_installed(guide, m, ping, dry_run if m == asked else None, m.socket_template(named)) for m in planes
-    )
+
+    def judged(mesh: Mesh) -> Finding:
+        return _control_plane_installed(guide, mesh, ping, dry_run if mesh == asked else None, mesh.socket_template(named))
+
+    return of_each_plane("CHK-1", planes, judged)
 
 
 def _control_plane_installed(guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun | None, template: str) -> Finding:

@@ -64,10 +64,27 @@ class Orphan:
     Attributes:
         pod: The pod.
         revision: The revision or tag that it names; empty where neither it nor its namespace names one.
+        is_there: istiod of that revision is there; its configuration could not be read.
     """
 
     pod: Pod
     revision: str
+    is_there: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPlane:
+    """An istiod whose configuration could not be read.
+
+    Attributes:
+        namespace: Where it runs.
+        revision: Its revision; ``default`` where it has none.
+        why: Why not.
+    """
+
+    namespace: str
+    revision: str
+    why: CouldNotTell
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +108,21 @@ class ControlPlanes:
         planes: At least one; where the settings name a namespace of Istio, those in it come first.
         tags: Revision by tag.
         evidence: Ids of all readings.
+        unread: Further control planes, whose configuration could not be read.
     """
 
     planes: tuple[Mesh, ...]
     tags: Mapping[str, str]
     evidence: tuple[str, ...]
+    unread: tuple[UnreadPlane, ...] = ()
 
     def __iter__(self) -> Iterator[Mesh]:
         return iter(self.planes)
+
+    @property
+    def only(self) -> Mesh | None:
+        """The control plane of a cluster that has one."""
+        return self.planes[0] if len(self.planes) == 1 and not self.unread else None
 
     def of_revision(self, revision: str) -> Mesh | None:
         """The control plane of a revision."""
@@ -107,6 +131,11 @@ class ControlPlanes:
     def called(self, name: str) -> Mesh | None:
         """The control plane behind a tag or a revision; a tag wins, since it takes the webhooks of that name over."""
         return self.of_revision(self.tags.get(name, name))
+
+    def is_unread(self, name: str) -> bool:
+        """Tell whether the control plane behind a tag or a revision is there, and its configuration could not be read."""
+        revision = self.tags.get(name, name)
+        return any(plane.revision == revision for plane in self.unread)
 
     def of(self, pod: Pod, namespace: Labelled | None = None) -> Mesh | None:
         """The control plane of a pod with a proxy: the one that injected it.
@@ -120,8 +149,7 @@ class ControlPlanes:
         """
         if revision := _injector_of(pod):
             return self.of_revision(revision)
-        found = self.called(_name_of(pod, namespace))
-        return self.planes[0] if found is None and len(self.planes) == 1 else found
+        return self.called(_name_of(pod, namespace)) or self.only
 
     def sorted_out(self, pods: Iterable[Pod], namespaces: Iterable[Labelled]) -> PodsOfPlanes:
         """Pods with a proxy by their control planes.
@@ -135,12 +163,12 @@ class ControlPlanes:
         plane_of = {pod.uid: self.of(pod, namespace) for pod, namespace in found}
         return PodsOfPlanes(
             tuple((plane, tuple(pod for pod, _ in found if plane_of[pod.uid] is plane)) for plane in self.planes),
-            tuple(
-                Orphan(pod, _injector_of(pod) or _name_of(pod, namespace))
-                for pod, namespace in found
-                if plane_of[pod.uid] is None
-            ),
+            tuple(self._orphan(pod, namespace) for pod, namespace in found if plane_of[pod.uid] is None),
         )
+
+    def _orphan(self, pod: Pod, namespace: Labelled | None) -> Orphan:
+        name = _injector_of(pod) or _name_of(pod, namespace)
+        return Orphan(pod, name, self.is_unread(name))
 
     def injecting(self, namespace: Labelled | None, pod: Pod | None = None) -> Mesh | None:
         """The control plane that injects new pods of a namespace, or this one; None where none does."""

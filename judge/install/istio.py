@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem, Remark
@@ -89,6 +90,18 @@ def _incomplete(daemon_set: DaemonSet) -> list[Problem]:
         f"it is Ready on {daemon_set.ready} of {daemon_set.desired} nodes, with its current template on {daemon_set.updated}"
     )
     return [] if daemon_set.is_complete else [problem(daemon_set, up)]
+
+
+def of_each_plane(requirement: str, planes: ControlPlanes, judged: Callable[[Mesh], Finding]) -> tuple[Finding, ...]:
+    """A judgment about every control plane; those whose configuration could not be read are unknown.
+
+    Args:
+        requirement: Id of the requirement.
+        planes: Istio's control planes.
+        judged: Judges one of them.
+    """
+    unread = (Claim(requirement, "", "", planes.evidence).unknown(plane.why) for plane in planes.unread)
+    return (*map(judged, planes), *unread)
 
 
 def no_istiod(mesh: Mesh) -> list[Problem]:
@@ -204,10 +217,12 @@ def proxies_have_a_control_plane(pods: PodsOfPlanes, evidence: Sequence[str]) ->
     )
     gone = f"and there is istiod only of {revisions}: nothing configures its proxy until it is started again"
     untold = f"neither it nor its namespace tells which of the revisions {revisions} it belongs to"
+    unread = "the suite could not read the configuration of its revision"
+    lost = [o for o in pods.orphans if o.revision and not o.is_there]
     return claim.judged(
-        [problem(o.pod, f"it belongs to the revision {o.revision}, {gone}") for o in pods.orphans if o.revision],
-        unclear=[problem(o.pod, untold) for o in pods.orphans if not o.revision],
-        settle="start those pods again, so that the injector writes its revision into them",
+        [problem(o.pod, f"it belongs to the revision {o.revision}, {gone}") for o in lost],
+        unclear=[problem(o.pod, unread if o.is_there else untold) for o in pods.orphans if o not in lost],
+        settle="start pods that do not tell their revision again, so that the injector writes it into them",
     )
 
 
@@ -287,10 +302,15 @@ def other_injectors_have_the_template(planes: ControlPlanes, dry_run: DryRun, na
         dry_run: The API server's answer.
         named: Expected name of the template.
     """
-    if len(planes.planes) == 1:
+    if planes.only is not None:
         return ()
     injected = planes.of(dry_run.pod) if dry_run.pod is not None else None
-    return tuple(injector_has_the_template(m, m.socket_template(named)) for m in planes if m is not injected)
+
+    def judged(mesh: Mesh) -> Finding:
+        return injector_has_the_template(mesh, mesh.socket_template(named))
+
+    others = replace(planes, planes=tuple(mesh for mesh in planes if mesh is not injected))
+    return of_each_plane("INST-07", others, judged)
 
 
 def injector_has_the_template(mesh: Mesh, template: str) -> Finding:

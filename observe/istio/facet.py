@@ -58,8 +58,8 @@ class IstioFacet:
             CouldNotTell: There are several, and neither that namespace nor a default revision says which.
         """
         planes, app = self.planes(), self.cluster.names.app_namespace
-        if len(planes.planes) == 1:
-            return planes.planes[0]
+        if planes.only is not None:
+            return planes.only
         of_app = [planes.injecting(namespace) for namespace in self.cluster.namespaces() if namespace.name == app]
         found = next((plane for plane in (*of_app, planes.called(DEFAULT_REVISION)) if plane is not None), None)
         if found is None:

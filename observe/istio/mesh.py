@@ -8,7 +8,7 @@ from dataclasses import replace
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.evidence import readings
-from facts.istio.control_planes import ControlPlanes, tags_of
+from facts.istio.control_planes import ControlPlanes, UnreadPlane, tags_of
 from facts.istio.mesh import (
     DEFAULT_REVISION,
     KEPT_OF_INJECTOR,
@@ -34,7 +34,8 @@ def read_control_planes(cluster: Cluster, names: Names) -> ControlPlanes:
             the one that pods of that revision belong to.
 
     Raises:
-        CouldNotTell: There is no Istio; or one revision is in several namespaces, and none of them is the one that is named.
+        CouldNotTell: There is no Istio, or the configuration of no istiod can be read; or one revision is in several
+            namespaces, and none of them is the one that is named.
     """
     everywhere = cluster.deployments()
     workloads: tuple[Deployment | DaemonSet, ...] = (*everywhere, *cluster.daemon_sets())
@@ -48,11 +49,12 @@ def read_control_planes(cluster: Cluster, names: Names) -> ControlPlanes:
     _must_be_told_apart(found, names.istio_namespace)
     # The default revision in the namespace that is named comes first, then what else is there.
     order = sorted(found, key=lambda of: (of[0] != names.istio_namespace, of[1] != DEFAULT_REVISION, of))
-    planes = ControlPlanes(
-        tuple(_read_plane(cluster, *where, tuple(found[where]), workloads) for where in order),
-        tags_of(webhooks),
-        readings(*workloads, *webhooks),
-    )
+    read = [_read_plane(cluster, *where, tuple(found[where]), workloads) for where in order]
+    meshes = tuple(plane for plane in read if isinstance(plane, Mesh))
+    unread = tuple(plane for plane in read if isinstance(plane, UnreadPlane))
+    if not meshes:
+        raise unread[0].why
+    planes = ControlPlanes(meshes, tags_of(webhooks), readings(*workloads, *webhooks), unread)
     return _with_gateways(planes, tuple(w for w in workloads if w.template.is_gateway))
 
 
@@ -62,19 +64,22 @@ def _read_plane(
     revision: str,
     istiod: tuple[Deployment, ...],
     workloads: tuple[Deployment | DaemonSet, ...],
-) -> Mesh:
-    mesh_map = _must_be(cluster.config_map(namespace, of_revision("istio", revision), KEPT_OF_MESH))
-    injector_map = _must_be(cluster.config_map(namespace, of_revision("istio-sidecar-injector", revision), KEPT_OF_INJECTOR))
-    config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
+) -> Mesh | UnreadPlane:
+    of_injector = of_revision("istio-sidecar-injector", revision)
+    try:
+        config = parse_mesh_config(_must_be(cluster.config_map(namespace, of_revision("istio", revision), KEPT_OF_MESH)))
+        injector = parse_injector(_must_be(cluster.config_map(namespace, of_injector, KEPT_OF_INJECTOR)))
+    except CouldNotTell as error:
+        return UnreadPlane(namespace, revision, error)
     return Mesh(namespace, revision, config, injector, istiod, (), readings(*workloads, config, injector))
 
 
 def _with_gateways(planes: ControlPlanes, gateways: tuple[Deployment | DaemonSet, ...]) -> ControlPlanes:
     """The control planes with the gateways of each; a gateway that names none follows the first."""
 
-    def plane_of(gateway: Deployment | DaemonSet) -> Mesh:
+    def plane_of(gateway: Deployment | DaemonSet) -> Mesh | None:
         named = gateway.template.labels.get(REVISION) or gateway.template.annotations.get(REVISION, "")
-        return planes.called(named) or planes.planes[0]
+        return planes.called(named) or (None if planes.is_unread(named) else planes.planes[0])
 
     owned = [(gateway, plane_of(gateway)) for gateway in gateways]
     return replace(

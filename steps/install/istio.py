@@ -30,7 +30,7 @@ def ping(install: Install) -> Ping:
 
 @then("every Deployment of Istio must be available at its current generation")
 def control_planes_are_available(planes: ControlPlanes, conclude: Conclude) -> None:
-    conclude(*map(judge.control_plane_is_available, planes))
+    conclude(*judge.of_each_plane("INST-05", planes, judge.control_plane_is_available))
 
 
 @then("every Istio image must have the version of its own istiod")
@@ -40,7 +40,7 @@ def images_have_istiods_version(install: Install, conclude: Conclude) -> None:
 
 @then("Istio's trust domain must equal Teleport's cluster name")
 def trust_domain_is_teleports(planes: ControlPlanes, ping: Ping, conclude: Conclude) -> None:
-    conclude(*(judge.trust_domain_is_teleports(mesh, ping) for mesh in planes))
+    conclude(*judge.of_each_plane("INST-06", planes, lambda mesh: judge.trust_domain_is_teleports(mesh, ping)))
 
 
 @given(

@@ -9,7 +9,7 @@ import pytest
 
 from facts.declared import read
 from facts.errors import CouldNotTell
-from facts.istio.control_planes import asks_for, parse_webhook, tags_of, why_istio_refuses, why_it_refuses
+from facts.istio.control_planes import UnreadPlane, asks_for, parse_webhook, tags_of, why_istio_refuses, why_it_refuses
 from facts.istio.mesh import Mesh
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
@@ -100,6 +100,26 @@ def test_pods_by_control_planes() -> None:
     assert found.of_each == ((DEFAULT, (a,)), (CANARY, (b, tagged)))
     assert [(orphan.pod, orphan.revision) for orphan in found.orphans] == [(gone, "old"), (untold, "")]
     assert make.planes(DEFAULT, CANARY).sorted_out([tagged], namespaces).orphans[0].revision == "prod"
+
+
+UNREAD = UnreadPlane("istio-system", "new", CouldNotTell(expected="a", seen="b", where="c", remedy="d"))
+
+
+def test_a_pod_of_a_control_plane_that_could_not_be_read_is_not_taken_for_anothers() -> None:
+    planes = replace(make.planes(DEFAULT, soon="new"), unread=(UNREAD,))
+    pods = [
+        make.pod("a", annotations=make.injected_by("new")),
+        make.pod("b", labels={REV: "soon"}),
+        make.pod("c", annotations=make.injected_by("gone")),
+        make.pod("d", annotations=make.injected_by("default")),
+        make.pod("e", namespace="bare"),
+    ]
+    found = planes.sorted_out(pods, [make.namespace("bare", labels={})])
+    assert found.of_each == ((DEFAULT, (pods[3],)),)
+    orphans = [(orphan.pod.name, orphan.revision, orphan.is_there) for orphan in found.orphans]
+    assert orphans == [("a", "new", True), ("b", "soon", True), ("c", "gone", False), ("e", "", False)]
+    assert (planes.only, BOTH.only, ONE.only) == (None, None, DEFAULT)
+    assert [planes.is_unread(name) for name in ("new", "soon", "default", "")] == [True, True, False, False]
 
 
 # Injection.

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from facts.errors import CouldNotTell
 from facts.finding import Finding
-from facts.istio.control_planes import ControlPlanes
+from facts.istio.control_planes import ControlPlanes, UnreadPlane
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Condition, Pod
 from facts.proxies.envoy import HttpNormalization
@@ -19,6 +20,7 @@ from judge.install.istio import (
     control_plane_is_available,
     images_are_of_their_istiods,
     normalizations_are_in_force,
+    of_each_plane,
     other_injectors_have_the_template,
     release,
     trust_domain_is_teleports,
@@ -108,6 +110,22 @@ def test_a_pod_of_which_nothing_tells_the_control_plane() -> None:
     )
 
 
+WHY = CouldNotTell(
+    expected="Istio's ConfigMap istio-system/istio-new", seen="it does not exist", where="x", remedy="install"
+)
+UNREAD = replace(make.planes(DEFAULT), unread=(UnreadPlane("istio-system", "new", WHY),))
+
+
+def test_a_control_plane_that_could_not_be_read_hides_no_other() -> None:
+    default, new = of_each_plane("INST-05", UNREAD, control_plane_is_available)
+    holds(default, "INST-05", "ev-mesh")
+    unknown(new, "INST-05", "it does not exist", evidence=("ev-mesh",))
+    assert (new.expected, new.settle) == ("Istio's ConfigMap istio-system/istio-new", "install")
+    *_planes, orphans = images(make.pod("of-new", annotations=make.injected_by("new")), planes=UNREAD)
+    unknown(orphans, "INST-05", evidence=("ev-pod-of-new",))
+    assert orphans.seen == "Pod test-app/of-new: the suite could not read the configuration of its revision"
+
+
 def test_with_one_control_plane_there_is_one_finding() -> None:
     (finding,) = images(OLD, planes=make.planes(DEFAULT))
     holds(finding, "INST-05", "ev-mesh", "ev-pod-old")
@@ -180,6 +198,9 @@ def test_the_injector_of_the_dry_run_is_not_judged_twice() -> None:
     refused = make.dry_run(accepted=False, pod=None, message="no")
     assert len(other_injectors_have_the_template(PLANES, refused, "spire")) == 2
     assert other_injectors_have_the_template(make.planes(DEFAULT), refused, "spire") == ()
+    by_default = make.dry_run(pod=make.pod(annotations=make.injected_by("default")))
+    (new,) = other_injectors_have_the_template(UNREAD, by_default, "spire")
+    unknown(new, "INST-07", "it does not exist")
 
 
 def test_the_guides_first_item_for_every_control_plane() -> None:
@@ -190,6 +211,9 @@ def test_the_guides_first_item_for_every_control_plane() -> None:
     violated(canary, "CHK-1", causes=("template-missing",))
     assert canary.seen == "there is no injection template spire, only sidecar"
     assert "ev-dry-run" not in canary.evidence
+    of_default, new = istio_installed(guide, UNREAD, DEFAULT, make.ping(), dry_run=make.dry_run(), named="spire")
+    holds(of_default, "CHK-1")
+    unknown(new, "CHK-1", "it does not exist")
     _default, sound = istio_installed(guide, PLANES, DEFAULT, make.ping(), dry_run=make.dry_run(), named="spire")
     assert sound.seen == f"istiod available, trust domain {TRUST_DOMAIN}, template spire is there"
 

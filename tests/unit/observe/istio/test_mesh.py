@@ -88,6 +88,17 @@ def test_a_revision_without_its_config_map(cluster: Cluster, healthy: ApiServer)
     assert "istio-system/istio-canary" in caught.value.where
 
 
+def test_a_revision_that_cannot_be_read_hides_no_other(cluster: Cluster, healthy: ApiServer) -> None:
+    istiods(healthy, (SYSTEM, "a"), (SYSTEM, "default"))
+    healthy.answer("GET /api/v1/namespaces/istio-system/configmaps/istio-sidecar-injector", {"kind": "Status"}, status=404)
+    planes = read_control_planes(cluster, Names())
+    assert [plane.revision for plane in planes] == ["a"]
+    assert [(plane.namespace, plane.revision) for plane in planes.unread] == [(SYSTEM, "default")]
+    assert "ConfigMap istio-system/istio-sidecar-injector" in planes.unread[0].why.where
+    # The gateway is of the default revision, and is not taken for one of the other.
+    assert planes.planes[0].gateways == ()
+
+
 def test_without_istiod_the_settings_say_where_to_look(cluster: Cluster, healthy: ApiServer) -> None:
     istiods(healthy)
     mesh = only(cluster)
