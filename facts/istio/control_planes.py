@@ -16,7 +16,7 @@ from facts.errors import CouldNotTell
 from facts.istio.mesh import DEFAULT_REVISION, Mesh
 from facts.kubernetes.label_selector import LabelSelector, labels_that_fit
 from facts.kubernetes.objects import Labelled, Pod, named, object_with
-from facts.kubernetes.pod_spec import INJECT, INJECTED_BY, REVISION, Labels, injected_by
+from facts.kubernetes.pod_spec import INJECT, INJECTED_BY, REVISION, Labels, injected_by, revision_in
 from facts.masks import keeps
 
 INJECTION = "istio-injection"
@@ -190,7 +190,7 @@ class ControlPlanes:
             CouldNotTell: No labels fit any of its discovery selectors.
         """
         others = {key: value for key, value in labels.items() if key not in (INJECTION, REVISION)}
-        names = [mesh.revision, *sorted(tag for tag, revision in self.tags.items() if revision == mesh.revision)]
+        names = dict.fromkeys([mesh.revision, *sorted(self.tags)])
         ways = [{REVISION: name} for name in names if self.called(name) == mesh]
         if self.called(DEFAULT_REVISION) == mesh:
             ways.insert(0, {INJECTION: "enabled"})
@@ -229,7 +229,7 @@ def _injector_of(pod: Pod) -> str:
 
 def _name_of(pod: Pod, namespace: Labelled | None) -> str:
     """Revision or tag that a pod names, or that its namespace names for it; charts name it on gateways that they make."""
-    named = pod.annotations.get(REVISION, "") or pod.labels.get(REVISION, "")
+    named = revision_in(pod.annotations.get(REVISION)) or pod.labels.get(REVISION, "")
     return named or asks_for(namespace.labels if namespace else {}, {})
 
 

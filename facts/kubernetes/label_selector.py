@@ -41,9 +41,7 @@ class Expression(Declared):
                 return labels.get(self.key) not in self.values
             case "Exists":
                 return self.key in labels
-            case "DoesNotExist":
-                return self.key not in labels
-        return False
+        return self.operator == "DoesNotExist" and self.key not in labels
 
     def __str__(self) -> str:
         return f"{self.key} {self.operator} {', '.join(self.values)}".rstrip()

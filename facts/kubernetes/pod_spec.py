@@ -40,20 +40,26 @@ REDIRECTION_FLAGS = ("-m", "-b", "-d")
 NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "KUBERNETES_TOKEN_PATH"
 """Environment variables of tbot that are judged."""
 
+LONGEST_LABEL = 63
+"""Characters that the value of a label may have, and so the name of a revision, which is one."""
 REVISION = "istio.io/rev"
 """Label of namespaces, pods and Istio's own objects, annotation of injected pods: a revision of Istio, or a tag of one."""
 INJECTED_BY = "sidecar.istio.io/status"
 """Annotation in which the injector says what it did to a pod; its revision is judged, the rest is left out."""
 
 
+def revision_in(value: Any) -> str:
+    """The name of a revision in a place where anybody may write anything; empty where it is none, such as a long text."""
+    return value if isinstance(value, str) and len(value) <= LONGEST_LABEL else ""
+
+
 def injected_by(status: str) -> str:
     """Revision of the injector by its own annotation `INJECTED_BY`; empty where that does not say it."""
     try:
         document = json.loads(status)
-    except (ValueError, RecursionError):  # anybody may write the annotation
+    except (ValueError, RecursionError):
         return ""
-    revision = document.get("revision") if isinstance(document, Mapping) else None
-    return revision if isinstance(revision, str) else ""
+    return revision_in(document.get("revision")) if isinstance(document, Mapping) else ""
 
 
 def _revision_alone(status: Any) -> Any:

@@ -58,6 +58,7 @@ ONE = make.planes(DEFAULT)
         (make.pod(annotations={STATUS: '{"revision": "canary"}', REV: "default"}), INJECTS, CANARY),
         (make.pod(annotations={REV: "canary"}), INJECTS, CANARY),
         (make.pod(annotations={REV: "prod"}), INJECTS, CANARY),
+        (make.pod(annotations={REV: "x" * 64}), INJECTS, DEFAULT),
         (make.pod(labels={REV: "prod"}), INJECTS, CANARY),
         (make.pod(labels={REV: "canary"}, annotations=make.injected_by("default")), INJECTS, DEFAULT),
         (make.pod(), revisioned("prod"), CANARY),
@@ -69,7 +70,8 @@ ONE = make.planes(DEFAULT)
         (make.pod(annotations={STATUS: "{", REV: "canary"}), INJECTS, CANARY),
     ],
     ids=[
-        "status", "not its namespace", "status before annotation", "annotation", "tag in the annotation", "label",
+        "status", "not its namespace", "status before annotation", "annotation", "tag in the annotation",
+        "no name", "label",
         "status before label", "tag of the namespace", "default namespace", "nothing", "no namespace",
         "no such revision", "the injector knows no tags", "damaged status",
     ],
@@ -206,6 +208,7 @@ def test_what_istio_is_configured_not_to_inject(pod: Pod, labels: dict[str, str]
         (replace(PLAIN, annotations={"sidecar.istio.io/inject": "True"}), ""),
         (replace(PLAIN, labels={"sidecar.istio.io/inject": "on"}, annotations={"sidecar.istio.io/inject": "false"}), ""),
         (replace(PLAIN, labels={"sidecar.istio.io/inject": ""}), ""),
+        *((replace(PLAIN, annotations={"sidecar.istio.io/inject": yes}), "") for yes in ("y", "YES", "true", "On")),
     ],
 )  # fmt: skip
 def test_a_pod_that_refuses_by_itself(pod: Pod, why: str) -> None:

@@ -204,6 +204,8 @@ STATUS = '{"initContainers": ["istio-init"], "containers": null, "volumes": ["a"
     ("status", "revision"),
     [
         (STATUS, "1-31"),
+        (f'{{"revision": "{"a" * 63}"}}', "a" * 63),
+        (f'{{"revision": "{"a" * 64}"}}', ""),
         ('{"revision": ""}', ""),
         ('{"revision": 1}', ""),
         ('{"revision": null}', ""),

@@ -118,6 +118,16 @@ def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
     assert finding.seen.count("it lacks the template") == 1
 
 
+def test_the_cause_is_that_of_the_failure_before_that_of_the_template() -> None:
+    """Without either, the volume tells it."""
+    bad = make.pod("bad", socket=EMPTY_DIR)
+    lacks = Lacking(bad, "it asks for the template spire", "spire", "template-without-node-socket")
+    by_template = sweep(make.istiod_proxy(bad), pods=(bad,), lacking=(lacks,))
+    violated(by_template, "ID-11", causes=("template-without-node-socket",))
+    raced = sweep(make.proxy(bad, sds_mode=SdsMode.RACE), pods=(bad,), lacking=(lacks,))
+    violated(raced, "ID-11", causes=("pod-started-before-tbot",))
+
+
 def test_a_workload_without_any_proxy_fails_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire", "spire"),))
@@ -191,6 +201,15 @@ def test_who_gets_the_template_by_default_is() -> None:
     assert lacking(make.pod("a", injected=False), default_templates=defaults) == {}
     named = replace(pod, annotations={"inject.istio.io/templates": "sidecar"})
     assert lacking(named, default_templates=defaults) == {}
+
+
+def test_a_gateway_has_templates_of_its_own_by_default() -> None:
+    bare = replace(GATEWAY, spec=replace(GATEWAY.spec, volumes=(EMPTY_DIR,)))
+    assert lacking(bare, namespaces=(), default_templates=("sidecar", "spire")) == {}
+
+
+def test_a_pod_of_an_unknown_namespace_is_not_meant_to() -> None:
+    assert lacking(make.pod("a"), make.pod("plain", injected=False), namespaces=()) == {}
 
 
 def test_the_annotation_on_the_namespace_means_it_and_does_nothing() -> None:

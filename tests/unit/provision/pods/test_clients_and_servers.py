@@ -168,6 +168,17 @@ def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     assert pods_of(test_pods)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
 
 
+def test_what_a_mesh_hides_by_default_is_shown_to_test_pods(test_pods: TestPods, objects: FakeObjects) -> None:
+    """A Sidecar of the root namespace with egress to `./*`, and services that are exported to their own namespace alone."""
+    test_pods.ready("alpha", "classic")
+    sidecars = {sidecar["metadata"]["namespace"]: sidecar["spec"] for sidecar in objects.all_of_kind("Sidecar")}
+    assert sidecars == {each: {"egress": [{"hosts": ["*/*"]}]} for each in (NAMESPACE, "conformance-run-classic")}
+    services = objects.all_of_kind("Service")
+    assert {service["metadata"]["annotations"]["networking.istio.io/exportTo"] for service in services} == {"*"}
+    for kind in ("DestinationRule", "VirtualService"):
+        assert {name for made in objects.all_of_kind(kind) for name in made["spec"]["exportTo"]} == {"*"}
+
+
 def test_every_server_allows_only_its_callers(test_pods: TestPods, objects: FakeObjects) -> None:
     test_pods.ready("alpha")
     policies = {p["metadata"]["name"]: p for p in objects.all_of_kind("AuthorizationPolicy")}
