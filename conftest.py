@@ -19,7 +19,7 @@ from facts.kubernetes.leases import disturbed_by
 from facts.teleport.tbot import Tbot
 from judge.mtls.told import Handshakes
 from observe.install import Install
-from observe.istio.facet import MESH
+from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import NODES, PODS, VERSION
 from observe.proxies.facet import FLEET
@@ -36,6 +36,7 @@ from provision.installing.install import PARTS, Installer
 from provision.installing.phases import STOPPED, PhaseRecord
 from provision.objects import is_scratch
 from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, TestPods, long_running_in
+from provision.pods.membership import join
 from provision.pods.probes import Probes
 from provision.runs.claim import Claim, Ways
 from provision.target import Target, already_there, claim_of, fence, made_here, take_if_there, ways_of
@@ -381,7 +382,11 @@ def gather(
         target.objects,
         cluster,
         image=target.sources.workload_image,
-        mesh=MeshNames(mesh.trust_domain, mesh.revision, install.istio.injection_template()),
+        mesh=MeshNames(
+            mesh.trust_domain,
+            lambda namespace: join(namespace, install.istio.planes(), mesh),
+            install.istio.injection_template(),
+        ),
         nodes=install.cluster.workload_nodes(),
         patience=settings.patience.pod_ready,
     )
@@ -447,7 +452,7 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
             ping=ping,
             version=version[0] if version else None,
             nodes=install.seen(NODES) or (),
-            mesh=install.seen(MESH),
+            planes=install.seen(CONTROL_PLANES),
             tbot=tbot,
             instances=install.seen(BOT_INSTANCES) or (),
             fleet=install.seen(FLEET),

@@ -12,6 +12,7 @@ from facts.document import Absent
 from facts.evidence import Shown, readings
 from facts.finding import Finding, Problem, Remark
 from facts.guide import GuideAnswer
+from facts.istio.control_planes import ControlPlanes
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
 from facts.kubernetes.jwks import Jwks
@@ -35,6 +36,8 @@ from judge.install.istio import (
     acceptance_problems,
     availability_problems,
     no_istiod,
+    no_template,
+    of_each_plane,
     trust_domain_problems,
     undecided_acceptance,
 )
@@ -50,31 +53,48 @@ def _item(
 
 
 def istio_installed(
-    guide: GuideAnswer, mesh: Mesh, ping: Ping, dry_run: DryRun, template: str, *, control: DryRun | None = None
-) -> Finding:
-    """CHK-1: istiod available, with Teleport's trust domain and a template that injects.
+    guide: GuideAnswer,
+    planes: ControlPlanes,
+    asked: Mesh,
+    ping: Ping,
+    *,
+    dry_run: DryRun,
+    named: str,
+    control: DryRun | None = None,
+) -> tuple[Finding, ...]:
+    """CHK-1, for every control plane.
 
     Args:
-        guide: The answer to the guide's own command.
-        mesh: The mesh.
-        ping: Teleport's public answer.
-        dry_run: The API server's answer to an injected pod.
-        template: Name of the template.
+        guide: The guide's own answer.
+        planes: Istio's control planes.
+        asked: The one of them that injects the namespace of the dry runs.
+        ping: Teleport's answer.
+        dry_run: The API server's answer to an injected pod in that namespace.
+        named: Expected name of the template.
         control: Its answer to the same pod without injection; None where it was not asked.
     """
+
+    def judged(mesh: Mesh) -> Finding:
+        answers = (dry_run, control) if mesh == asked else None
+        return _control_plane_installed(guide, mesh, ping, answers, mesh.socket_template(named))
+
+    return of_each_plane("CHK-1", planes, judged)
+
+
+def _control_plane_installed(
+    guide: GuideAnswer, mesh: Mesh, ping: Ping, answers: tuple[DryRun, DryRun | None] | None, template: str
+) -> Finding:
+    """CHK-1: istiod available, with Teleport's trust domain and a template that injects."""
     expected = f"istiod to be available, with the trust domain {ping.cluster_name} and a template {template} that injects"
-    evidence = readings(control) if control else ()
-    claim = _item("CHK-1", guide, expected, f"Istio in {mesh.namespace}", mesh, ping, dry_run, others=evidence)
-    unclear = []
+    asked = [answer for answer in answers or () if answer is not None]
+    claim = _item("CHK-1", guide, expected, mesh.title, mesh, ping, *asked)
     problems = [*availability_problems(mesh.istiod, mesh), *no_istiod(mesh), *trust_domain_problems(mesh, ping)]
-    if template not in mesh.templates:
-        said = f"there is no injection template {template}, only {listed(mesh.templates)}"
-        problems.append(claim.problem(said, "template-missing", mesh.evidence))
-    else:
-        problems += acceptance_problems(dry_run, control)
-        unclear = undecided_acceptance(dry_run, control)
-    confirmed = f"istiod available, trust domain {mesh.trust_domain}, template {template} injects"
-    return claim.judged(problems, confirmed, unclear=unclear, settle=ADMIT_THE_POD)
+    lacking, unclear = no_template(mesh, template), []
+    if not lacking and answers is not None:
+        lacking, unclear = acceptance_problems(*answers), undecided_acceptance(*answers)
+    injects = f"template {template} injects" if asked else f"template {template} is there"
+    confirmed = f"istiod available, trust domain {mesh.trust_domain}, {injects}"
+    return claim.judged([*problems, *lacking], confirmed, unclear=unclear, settle=ADMIT_THE_POD)
 
 
 def token_created(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from facts.document import Absent, Reading
 from facts.errors import NotApplicable
 from facts.evidence import readings
+from facts.istio.control_planes import ControlPlanes
 from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
-from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
@@ -89,12 +89,12 @@ def needs_the_application(
         raise NotApplicable(requirement, NO_APPLICATION, where=where, evidence=(*evidence, *deployment.evidence))
 
 
-def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
+def needs_an_ingress_gateway(planes: ControlPlanes, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
     """TRF-05, for the mesh's own ingress gateways.
 
     Args:
-        mesh: The mesh.
-        gateways: Its ingress gateways, without those that are scaled to 0.
+        planes: Istio's control planes.
+        gateways: The ingress gateways of the mesh, without those that are scaled to 0.
         pods: The reading of all pods.
 
     Raises:
@@ -102,8 +102,8 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        idle = any(gateway.is_scaled_to_zero for gateway in mesh.gateways)
-        raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
+        idle = any(isinstance(g, Deployment) and g.is_at_zero for plane in planes for g in plane.gateways)
+        raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*planes.evidence, *pods))
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> GatewayClass:

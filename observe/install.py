@@ -99,16 +99,16 @@ class Install:
         application = ApplicationFacet(of_cluster, proxies)
         of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events, anchors)
 
-        def namespace_of(where: Where) -> str:
+        def namespaces_of(where: Where) -> tuple[str, ...]:
             # Before it has installed anything, a run knows only the names.
             if not provisions and where is Where.ISTIO:
-                return istio.namespace()
-            return tbot.namespace() if not provisions and where is Where.TBOT else namespaces(names)[where]
+                return istio.namespaces()
+            return (tbot.namespace() if not provisions and where is Where.TBOT else namespaces(names)[where],)
 
         return cls(
             names=names,
             cluster=of_cluster,
-            rights=RightsFacet(of_cluster, namespace_of, allowed, profiles, provisions),
+            rights=RightsFacet(of_cluster, namespaces_of, allowed, profiles, provisions),
             tools=ToolsFacet(tools, readings),
             tbot=tbot,
             proxies=proxies,

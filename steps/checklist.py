@@ -21,9 +21,10 @@ def run_the_guides_command(command: str, install: Install) -> GuideAnswer:
 
 @then("istiod must be available, with Teleport's trust domain and an injection template that works")
 def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    istio, ping, dry_run = install.istio, install.teleport.ping(), install.istio.dry_run("")
-    template, control = istio.injection_template(), istio.control_of(dry_run)
-    conclude(judge.istio_installed(guide, istio.mesh(), ping, dry_run, template, control=control))
+    istio, ping, named = install.istio, install.teleport.ping(), install.names.injection_template
+    planes, dry_run = istio.planes(), istio.dry_run("")
+    control = istio.control_of(dry_run)
+    conclude(*judge.istio_installed(guide, planes, istio.mesh(), ping, dry_run=dry_run, named=named, control=control))
 
 
 @then("the token must let this cluster's tbot join")

@@ -132,8 +132,8 @@ def ingress_setup(install: Install, test_pods: TestPods, target: Target, setting
 
 @given("an ingress gateway in the mesh")
 def ingress_gateway(install: Install) -> None:
-    mesh, gateways = install.istio.mesh(), install.istio.ingress_gateways()
-    conditions.needs_an_ingress_gateway(mesh, gateways, install.cluster.pods_evidence())
+    planes, gateways = install.istio.planes(), install.istio.ingress_gateways()
+    conditions.needs_an_ingress_gateway(planes, gateways, install.cluster.pods_evidence())
 
 
 @given("the Gateway API in the cluster", target_fixture="gateway_class")

@@ -13,13 +13,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facts.declared import At, Declared, OneOrMany, Read, Text, Texts, mask_of, read
+from facts.declared import At, Declared, ListOf, OneOrMany, Read, Text, Texts, mask_of, read
 from facts.document import decoded_in, parse_json, parse_yaml
-from facts.kubernetes.objects import ConfigMap
+from facts.evidence import ObjectRef
+from facts.kubernetes.label_selector import LabelSelector
+from facts.kubernetes.objects import ConfigMap, Labelled
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.masks import KEY, OPEN, Decoded, Fields, yaml_document
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
+DEFAULT_REVISION = "default"
+"""Revision of an istiod that was installed without one."""
 
 # In a template, which is text: the volume that Istio looks for the socket in, taken from the node or from a CSI driver.
 # Istio's own templates may have a volume of that name, too; theirs is an emptyDir.
@@ -39,6 +43,7 @@ class MeshConfig(Declared):
         normalization: ``pathNormalization.normalization``; Istio's default is ``DEFAULT``, which acts as ``BASE``.
         evidence: Ids of the readings.
         trust_domain_aliases: Other trust domains whose workloads proxies are to accept.
+        discovery_selectors: Selectors of the namespaces that istiod watches; without any it watches all.
     """
 
     trust_domain: Annotated[
@@ -52,6 +57,7 @@ class MeshConfig(Declared):
     ]
     evidence: tuple[str, ...] = ()
     trust_domain_aliases: Annotated[OneOrMany, At("trustDomainAliases")] = ()
+    discovery_selectors: Annotated[ListOf[LabelSelector], At("discoverySelectors")] = ()
 
     @property
     def trust_domains(self) -> tuple[str, ...]:
@@ -69,6 +75,9 @@ class Injector(Declared):
         hub: ``global.hub`` of the values.
         tag: ``global.tag`` of the values.
         evidence: Ids of the readings.
+        never_inject: Selectors of pods that istiod does not inject unless they ask for it.
+        always_inject: Selectors of pods that it injects although the policy is not ``enabled``.
+        policy: ``enabled``; with another one, istiod injects only pods that ask for it or that `always_inject` fits.
     """
 
     templates: Annotated[Mapping[str, str], OPEN]
@@ -76,6 +85,9 @@ class Injector(Declared):
     hub: str
     tag: str
     evidence: tuple[str, ...] = ()
+    never_inject: Annotated[ListOf[LabelSelector], At("neverInjectSelector")] = ()
+    always_inject: Annotated[ListOf[LabelSelector], At("alwaysInjectSelector")] = ()
+    policy: str = "enabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ KEPT_OF_INJECTOR = Fields(
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """An Istio install.
+    """A control plane of Istio: one revision, with its own mesh configuration and injector, and the gateways that follow it.
 
     Attributes:
         namespace: Where istiod runs.
@@ -102,7 +114,7 @@ class Mesh:
         config: Mesh configuration.
         injector: Injection templates.
         istiod: Deployments of istiod of this revision.
-        gateways: Deployments and DaemonSets of gateways, in any namespace, as their templates tell.
+        gateways: Deployments and DaemonSets of its gateways, in any namespace, as their templates tell.
         evidence: Ids of all readings.
     """
 
@@ -113,6 +125,32 @@ class Mesh:
     istiod: tuple[Deployment, ...]
     gateways: tuple[Deployment | DaemonSet, ...]
     evidence: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The control plane, as people name it."""
+        return f"Istio in {self.namespace}{self.mark}"
+
+    @property
+    def mark(self) -> str:
+        """What tells it from the default revision, to be put behind a name; empty for the default one."""
+        return "" if self.revision == DEFAULT_REVISION else f", revision {self.revision}"
+
+    @property
+    def config_map(self) -> ObjectRef:
+        """The ConfigMap with its mesh configuration."""
+        return ObjectRef("ConfigMap", of_revision("istio", self.revision), self.namespace)
+
+    @property
+    def selectors_in_force(self) -> tuple[LabelSelector, ...]:
+        """Selectors of the namespaces that istiod watches; empty where it watches all, as it does if one is not valid."""
+        selectors = self.config.discovery_selectors
+        return selectors if all(selector.is_valid for selector in selectors) else ()
+
+    def watches(self, namespace: Labelled) -> bool:
+        """Tell whether istiod watches a namespace."""
+        selectors = self.selectors_in_force
+        return not selectors or any(selector.fits(namespace.labels) for selector in selectors)
 
     @property
     def trust_domain(self) -> str:
@@ -129,6 +167,10 @@ class Mesh:
         """The injection templates."""
         return self.injector.templates
 
+    def mounts_the_nodes_socket(self, template: str) -> bool:
+        """Tell whether the text of a template has the node's socket as the volume in which Istio looks for it."""
+        return _NODES_SOCKET.search(self.templates.get(template, "")) is not None
+
     def socket_template(self, named: str) -> str:
         """Name of the injection template that mounts the node's socket.
 
@@ -136,13 +178,18 @@ class Mesh:
             named: Its expected name. The result is this name if there is such a template, or if the other candidates are
                 none or several; the suite then reports that the expected template is missing.
         """
-        mounting = [name for name, text in self.templates.items() if _NODES_SOCKET.search(text)]
+        mounting = [name for name in self.templates if self.mounts_the_nodes_socket(name)]
         return mounting[0] if named not in self.templates and len(mounting) == 1 else named
 
     @property
     def image_tags(self) -> Mapping[str, str]:
         """Tag of each istiod Deployment's image; empty where the image has none (a digest)."""
         return {d.name: image_tag(c.image) for d in self.istiod for c in d.template.spec.containers if c.name == "discovery"}
+
+
+def of_revision(name: str, revision: str) -> str:
+    """The name of one of Istio's objects in a revision: the charts append the revision, if there is one."""
+    return name if revision == DEFAULT_REVISION else f"{name}-{revision}"
 
 
 def image_tag(image: str) -> str:

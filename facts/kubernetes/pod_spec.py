@@ -5,6 +5,7 @@ Source: the Kubernetes API reference, core/v1 PodSpec.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from facts.declared import At, Declared, Flag, Given, InProse, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
-from facts.masks import KEYS, OPEN, WORDS, Fields, Items, Mask, Prepared, only
+from facts.masks import KEYS, LEAF, OPEN, WORDS, Fields, Items, Mask, Prepared, only
 from facts.redaction import hides_a_value
 
 PROXY = "istio-proxy"
@@ -51,9 +52,40 @@ NODE_NAME, CONFIG_PATH, TOKEN_PATH = "TELEPORT_NODE_NAME", "TBOT_CONFIG_PATH", "
 """Environment variables of tbot that are judged."""
 JUDGED_VARIABLES = (NODE_NAME, CONFIG_PATH, TOKEN_PATH, SOCKET_FILE)
 
+LONGEST_LABEL = 63
+"""Characters that the value of a label may have, and so the name of a revision, which is one."""
+REVISION = "istio.io/rev"
+"""Label of namespaces, pods and Istio's own objects, annotation of injected pods: a revision of Istio, or a tag of one."""
+INJECTED_BY = "sidecar.istio.io/status"
+"""Annotation in which the injector says what it did to a pod; its revision is judged, the rest is left out."""
+
+
+def revision_in(value: Any) -> str:
+    """The name of a revision in a place where anybody may write anything; empty where it is none, such as a long text."""
+    return value if isinstance(value, str) and len(value) <= LONGEST_LABEL else ""
+
+
+def injected_by(status: str) -> str:
+    """Revision of the injector by its own annotation `INJECTED_BY`; empty where that does not say it."""
+    try:
+        document = json.loads(status)
+    except (ValueError, RecursionError):
+        return ""
+    return revision_in(document.get("revision")) if isinstance(document, Mapping) else ""
+
+
+def _revision_alone(status: Any) -> Any:
+    return json.dumps({"revision": injected_by(status)}) if isinstance(status, str) else status
+
+
 Labels = Annotated[TextMap, OPEN]
 """Labels of an object, or the labels that a selector asks for; a selector may name any of them."""
-Annotations = Annotated[TextMap, only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED, REDIRECTION)]
+Annotations = Annotated[
+    TextMap,
+    only(TEMPLATES, INJECT, INTERCEPTION, INCLUDED, EXCLUDED, REDIRECTION, REVISION).merged(
+        Fields({INJECTED_BY: Prepared(_revision_alone, LEAF)})
+    ),
+]
 """Annotations of an object; evidence keeps those alone that are judged."""
 
 

@@ -1,18 +1,18 @@
 @profile:install
 Feature: Istio uses Teleport's trust domain and injects valid pods
-  All of Istio must have istiod's version, use Teleport's trust domain, and inject pods that the API server accepts.
-  `kubectl get pods` shows none of this.
+  Every istiod must be available, use Teleport's trust domain, and inject pods that the API server accepts. A cluster may have
+  several revisions of Istio; each is judged, and each proxy by the revision that injected it. `kubectl get pods` shows none of this.
   Source: guide, Step 2, notes 4 and 6.
 
   @requirement:INST-05 @safety:read-only
-  Scenario: istiod is available, and all of Istio has its version
-    Given the Istio control plane
+  Scenario: istiod is available, and all images have its version
+    Given every control plane of Istio
     Then every Deployment of Istio must be available at its current generation
-    And every Istio image must have istiod's own version
+    And every Istio image must have the version of its own istiod
 
   @requirement:INST-06 @safety:read-only
   Scenario: Istio's trust domain is Teleport's cluster name
-    Given the mesh configuration
+    Given every mesh configuration
     And the cluster name that Teleport reports
     Then Istio's trust domain must equal Teleport's cluster name
 
@@ -31,6 +31,5 @@ Feature: Istio uses Teleport's trust domain and injects valid pods
 
   @requirement:INST-08 @safety:read-only
   Scenario: Every proxy normalizes paths as the mesh configuration says
-    Given the mesh configuration
-    And the HTTP connection managers of every injected pod
-    Then every proxy must normalize paths as the mesh configuration says
+    Given the HTTP connection managers of every injected pod
+    Then every proxy must normalize paths as its mesh configuration says

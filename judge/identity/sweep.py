@@ -8,8 +8,9 @@ A workload is *meant to use* Teleport's authority in any of these cases:
 4. It has a proxy, and another pod of its namespace uses the node's socket.
 5. It has no proxy although its namespace injects and it did not opt out, and another pod of its namespace uses the socket.
 
-It *lacks the template* if the node's socket is not mounted in its proxy, or there is no proxy. A pod that opted out of
-injection (``sidecar.istio.io/inject: "false"``, or the node's own network) is meant to be outside of the mesh.
+It *lacks the template* if the node's socket is not mounted in its proxy, or there is no proxy. A pod without a proxy that
+Istio is told to leave alone (by the pod, by its namespace, by the injector's ``neverInjectSelector``, or because it is on
+the node's own network) is meant to be outside of the mesh: it is left out, with the reason.
 
 Ambient mode knows no issuer but istiod: a workload that is enrolled in it, its waypoints and ztunnel are named and left out.
 What asks for the template by name is meant to use Teleport's authority, in ambient mode as well.
@@ -17,16 +18,18 @@ What asks for the template by name is meant to use Teleport's authority, in ambi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facts.evidence import readings
+from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.istio.ambient import is_enrolled
+from facts.istio.control_planes import ControlPlanes, asks_for, why_istio_refuses, why_it_refuses
 from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
-from facts.kubernetes.pod_spec import INJECT
+from facts.kubernetes.pod_spec import REVISION
 from facts.kubernetes.workloads import named_templates
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -55,12 +58,32 @@ class Lacking:
     Attributes:
         pod: The pod.
         why: Reason why it is meant to use Teleport's authority.
+        template: Name of the template in its control plane.
         cause: Id of the cause for which it lacks the template; empty where its specification does not tell.
     """
 
     pod: Pod
     why: str
+    template: str
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is meant to have Teleport's authority, and what is left out beside that.
+
+    Attributes:
+        lacking: The pods that lack the template.
+        left_out: The pods that Istio is told to leave alone or runs in ambient mode, and the namespaces that no istiod
+            watches, with the reason.
+        unwatched: The namespaces that no istiod watches although proxies run there, with what that means.
+        evidence: Ids of the readings of Istio and of the namespaces.
+    """
+
+    lacking: tuple[Lacking, ...] = ()
+    left_out: tuple[Remark, ...] = ()
+    unwatched: tuple[Problem, ...] = ()
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,63 +120,97 @@ def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, lis
     return {requirement: problems for requirement, problems in judged.items() if problems}
 
 
-def lacking_template(
-    pods: Sequence[Pod], namespaces: Sequence[Labelled], mesh: Mesh, template: str, socket_directory: str
-) -> tuple[Lacking, ...]:
-    """The pods that are meant to use Teleport's authority and lack the template, by the rules of this module.
+def outside_of_teleport(
+    pods: Sequence[Pod], namespaces: Sequence[Labelled], planes: ControlPlanes, named: str, socket_directory: str
+) -> Outside:
+    """The pods that are meant to use Teleport's authority and lack the template, and what is left out, by these rules.
 
     Args:
         pods: All pods that run or are to run.
         namespaces: All namespaces.
-        mesh: The mesh.
-        template: Name of the injection template.
+        planes: Istio's control planes.
+        named: Expected name of the injection template.
         socket_directory: Directory on the node in which tbot listens.
     """
     by_name = {n.name: n for n in namespaces}
     on_socket = {pod.uid: pod for pod in pods if pod.is_injected and not socket_volume_problems(pod, socket_directory)}
     siblings = {pod.namespace: pod.name for pod in reversed(on_socket.values())}
-    meant = [
-        (pod, _why_meant(pod, by_name.get(pod.namespace), mesh, template, siblings.get(pod.namespace, "")))
-        for pod in pods
-        if pod.uid not in on_socket
-    ]
-    return tuple(Lacking(pod, why, _cause_of_lacking(pod, mesh, template, socket_directory)) for pod, why in meant if why)
+    lacking, left_out = [], []
+    for pod in (pod for pod in pods if pod.uid not in on_socket):
+        namespace = by_name.get(pod.namespace)
+        mesh = planes.of(pod, namespace) if pod.is_injected else planes.injecting(namespace, pod)
+        template = mesh.socket_template(named) if mesh is not None else named
+        why = _why_meant(pod, namespace, mesh, template, siblings.get(pod.namespace, ""))
+        if not why:
+            continue
+        # A pod that asks for the template and refuses injection contradicts itself.
+        refused = why_istio_refuses(pod, namespace, mesh) or ("" if _asks(pod, template) else why_it_refuses(pod))
+        if not pod.is_injected and refused:
+            left_out.append(Remark(pod.ref, f"Istio is told not to inject it: {refused}"))
+        else:
+            lacking.append(Lacking(pod, why, template, _cause_of_lacking(pod, mesh, template, socket_directory)))
+    unwatched = planes.unwatched(namespaces)
+    proxies = Counter(pod.namespace for pod in pods if pod.is_injected)
+    return Outside(
+        tuple(lacking),
+        (
+            *of_ambient_mode(pods, namespaces),
+            *left_out,
+            *(Remark(_namespace(n), UNWATCHED) for n in unwatched if not proxies[n.name]),
+        ),
+        tuple(
+            Problem(_namespace(n), f"{UNWATCHED}, and {proxies[n.name]} proxies run there", evidence=n.evidence)
+            for n in unwatched
+            if proxies[n.name]
+        ),
+        readings(planes, *namespaces),
+    )
 
 
-def _cause_of_lacking(pod: Pod, mesh: Mesh, template: str, socket_directory: str) -> str:
+UNWATCHED = "no istiod watches it: its labels fit no discovery selector of the mesh configuration"
+
+
+def _namespace(of: Labelled) -> ObjectRef:
+    return ObjectRef("Namespace", of.name)
+
+
+def _cause_of_lacking(pod: Pod, mesh: Mesh | None, template: str, socket_directory: str) -> str:
     if not pod.is_injected:
         return ""
     cause = socket_volume_problems(pod, socket_directory)[0].cause
-    by_default = not named_templates(pod.annotations) and template in mesh.injector.default_templates
     # A pod that names no template asks for the default templates of the mesh.
+    by_default = not named_templates(pod.annotations) and _is_default(template, mesh)
     return "template-without-node-socket" if cause == "template-not-requested" and by_default else cause
 
 
-def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh, template: str, sibling: str) -> str:
+def _asks(pod: Pod, template: str) -> bool:
+    return template in named_templates(pod.annotations)
+
+
+def _is_default(template: str, mesh: Mesh | None) -> bool:
+    return mesh is not None and template in mesh.injector.default_templates
+
+
+def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh | None, template: str, sibling: str) -> str:
     """The reason why a pod is meant to use Teleport's authority; empty where it is not."""
-    named = named_templates(pod.annotations)
-    if template in named:
+    if _asks(pod, template):
         return f"it asks for the template {template}"
     if pod.is_waypoint:
         return ""
     if pod.is_injected:
-        if not named and not pod.is_gateway and template in mesh.injector.default_templates:
+        if not named_templates(pod.annotations) and not pod.is_gateway and _is_default(template, mesh):
             return f"the template {template} is a default template of the mesh"
         if namespace is not None and template in named_templates(namespace.annotations):
             return "its namespace has the annotation, which Istio reads from pods only"
         return f"the pod {sibling} of its namespace uses the node's socket" if sibling else ""
-    outside = _opted_out(pod) or is_enrolled(pod, namespace)
-    if sibling and namespace is not None and _injects(namespace) and not outside:
+    if sibling and namespace is not None and _injects(namespace) and not is_enrolled(pod, namespace):
         return f"its namespace injects, and the pod {sibling} there uses the node's socket"
     return ""
 
 
 def _injects(namespace: Labelled) -> bool:
-    return namespace.labels.get("istio-injection") == "enabled" or "istio.io/rev" in namespace.labels
-
-
-def _opted_out(pod: Pod) -> bool:
-    return pod.spec.host_network or "false" in (pod.labels.get(INJECT), pod.annotations.get(INJECT))
+    """A label of the namespace asks a revision of Istio to inject its pods, though another one may refuse it."""
+    return bool(asks_for(namespace.labels, {})) or REVISION in namespace.labels
 
 
 ISTIODS_BY_DESIGN = "in ambient mode istiod certifies it by design"
@@ -174,27 +231,20 @@ def of_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> tupl
     return tuple(Remark(pod.ref, f"{kind}: {ISTIODS_BY_DESIGN}") for pod, kind in kinds if kind)
 
 
-def mesh_is_teleports(
-    proxies: ObservedProxies,
-    expectation: Expectation,
-    lacking: Sequence[Lacking],
-    template: str,
-    ambient: Sequence[Remark] = (),
-) -> Finding:
+def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outside: Outside) -> Finding:
     """ID-11: every proxy meets ID-01 to ID-06, and no workload that is meant to use the socket lacks the template.
 
     Args:
         proxies: All proxies of the mesh, gateways included.
         expectation: The expected authorities and lifetime.
-        lacking: The pods that lack the template.
-        template: Name of the template.
-        ambient: Pods that ambient mode certifies, which are left out.
+        outside: The pods that lack the template, and what is left out.
     """
+    lacking = outside.lacking
     claim = Claim(
         "ID-11",
         expected="every proxy of the mesh to have its own identity from Teleport, and no workload to lack the template",
         where=f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces",
-        evidence=readings(proxies, expectation, *(each.pod for each in lacking)),
+        evidence=readings(proxies, expectation, outside, *(each.pod for each in lacking)),
     )
     if not proxies.pods and not lacking:
         return claim.not_applicable(NO_WORKLOAD)
@@ -212,12 +262,12 @@ def mesh_is_teleports(
             if proxy.pod.is_gateway:
                 said = f"as a {'waypoint' if pods[proxy.pod.uid].is_waypoint else 'gateway'} {said}"
             if (lacks := without.pop(proxy.pod.uid, None)) is not None:
-                said, cause = f"{said}; it lacks the template {template}: {lacks.why}", cause or lacks.cause
+                said, cause = f"{said}; it lacks the template {lacks.template}: {lacks.why}", cause or lacks.cause
             if proxy.sds_mode is SdsMode.ISTIO_CA:
                 cause = cause or cause_of_no_socket(pods[proxy.pod.uid])
             problems.append(problem(proxy, said, cause))
     problems += [
-        problem(each.pod, f"it lacks the template {template}: {each.why}", each.cause)
+        problem(each.pod, f"it lacks the template {each.template}: {each.why}", each.cause)
         for each in lacking
         if each.pod.uid in without
     ]
@@ -229,7 +279,8 @@ def mesh_is_teleports(
         problems,
         confirmed=f"{len(judged) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
         held=each_of(judged, lambda _proxy: "it meets ID-01 to ID-06"),
-        left_out=(*(Remark(p.ref, f"a waypoint: {ISTIODS_BY_DESIGN}") for p in waypoints), *ambient),
+        left_out=(*(Remark(p.ref, f"a waypoint: {ISTIODS_BY_DESIGN}") for p in waypoints), *outside.left_out),
+        notes=outside.unwatched,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from facts.evidence import ObjectRef, readings
-from facts.finding import Finding, Problem, Remark
+from facts.evidence import readings
+from facts.finding import Finding, Holds, Problem, Remark
+from facts.istio.control_planes import ControlPlanes, PodsOfPlanes
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
@@ -40,8 +42,9 @@ def _unavailable(deployment: Deployment, mesh: Mesh) -> list[Problem]:
     cause = "istiod-image-unavailable" if _waits_for_an_image(deployment, mesh) else ""
     if not deployment.is_current:
         return [_unseen(deployment)]
-    if deployment.desired == 0:
-        return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero")]
+    if deployment.is_at_zero:
+        # Somebody who takes no traffic from outside may have no gateway; without istiod there is no mesh.
+        return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero")] if deployment in mesh.istiod else []
     if not deployment.is_available:
         why = listed({c.message for c in deployment.conditions if c.status != "True" and c.message}, "no reason given")
         return [problem(deployment, f"{deployment.available} of {deployment.desired} replicas are available ({why})", cause)]
@@ -69,7 +72,7 @@ def _waits_for_an_image(workload: Deployment | DaemonSet, mesh: Mesh) -> bool:
     return (
         isinstance(workload, Deployment)
         and any(
-            _release(image_tag(c.image)) != _release(mesh.injector.tag)
+            release(image_tag(c.image)) != release(mesh.injector.tag)
             for c in workload.template.spec.containers
             if c.name == "discovery"
         )
@@ -89,20 +92,31 @@ def _incomplete(daemon_set: DaemonSet) -> list[Problem]:
     return [] if daemon_set.is_complete else [problem(daemon_set, up)]
 
 
+def of_each_plane(requirement: str, planes: ControlPlanes, judged: Callable[[Mesh], Finding]) -> tuple[Finding, ...]:
+    """A judgment about every control plane; those whose configuration could not be read are unknown.
+
+    Args:
+        requirement: Id of the requirement.
+        planes: Istio's control planes.
+        judged: Judges one of them.
+    """
+    unread = (Claim(requirement, "", "", planes.evidence).unknown(plane.why) for plane in planes.unread)
+    return (*map(judged, planes), *unread)
+
+
 def no_istiod(mesh: Mesh) -> list[Problem]:
     """A problem if the mesh has no control plane."""
-    here = place(f"Istio in {mesh.namespace}")
-    return [] if mesh.istiod else [Problem(here, "there is no istiod", evidence=mesh.evidence)]
+    return [] if mesh.istiod else [Problem(place(mesh.title), "there is no istiod", evidence=mesh.evidence)]
 
 
 def control_plane_is_available(mesh: Mesh) -> Finding:
     """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation.
 
-    A gateway that its owner scaled to 0 is left out: nothing uses it, and nothing of it is wrong.
+    A gateway that is scaled to 0 is left out.
     """
-    idle = [gateway for gateway in mesh.gateways if gateway.is_scaled_to_zero]
-    deployments = (*mesh.istiod, *(gateway for gateway in mesh.gateways if gateway not in idle))
+    deployments = (*mesh.istiod, *mesh.gateways)
     expected = "istiod and gateways to be available at their current generation"
+    at_zero = [g for g in mesh.gateways if isinstance(g, Deployment) and g.is_at_zero and g.is_current]
     return Claim("INST-05", expected, listed(d.ref for d in deployments), mesh.evidence).judged(
         [
             *no_istiod(mesh),
@@ -110,20 +124,30 @@ def control_plane_is_available(mesh: Mesh) -> Finding:
             *(each for d in deployments if isinstance(d, DaemonSet) for each in _incomplete(d)),
         ],
         listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
-        left_out=[Remark(gateway.ref, "it is scaled to 0") for gateway in idle],
+        left_out=[Remark(gateway.ref, "it is scaled to 0") for gateway in at_zero],
     )
 
 
-def images_carry_istiods_version(mesh: Mesh, pods: Sequence[Pod]) -> Finding:
-    """INST-05, second part: the tag of every Istio image equals istiod's own version; a digest alone tells no version.
+def images_are_of_their_istiods(pods: PodsOfPlanes, evidence: Sequence[str]) -> tuple[Finding, ...]:
+    """INST-05, second part, for every control plane; and a third part for proxies that have none.
 
     Args:
-        mesh: The mesh.
-        pods: Injected pods, gateways among them: an upgrade leaves their proxies as they were until they are restarted.
+        pods: Injected pods, gateways among them, by their control planes.
+        evidence: The list of pods.
     """
-    version = _istiods_version(mesh)
-    expected = f"every Istio image to carry istiod's version {version}"
-    claim = Claim("INST-05", expected, f"Istio in {mesh.namespace}", readings(mesh, *pods))
+    of_each = [images_are_of_istiods_version(mesh, its) for mesh, its in pods.of_each]
+    lost = [proxies_have_a_control_plane(pods, evidence)] if pods.orphans else []
+    return (*of_each, *lost)
+
+
+def images_are_of_istiods_version(mesh: Mesh, pods: Sequence[Pod]) -> Finding:
+    """INST-05, second part: the tag of every Istio image is of istiod's own version; a digest alone tells no version.
+
+    Args:
+        mesh: The control plane.
+        pods: The pods that it injected, gateways among them: an upgrade leaves their proxies as they were until they are
+            restarted.
+    """
     # The gateway charts write "auto", and the injector puts the image in; the injector's own tag is compared as well.
     images: list[tuple[Deployment | DaemonSet | Pod, str]] = [
         (workload, container.image)
@@ -132,16 +156,18 @@ def images_carry_istiods_version(mesh: Mesh, pods: Sequence[Pod]) -> Finding:
         if container.name in ISTIOS_CONTAINERS and container.image != "auto"
     ]
     images += [(pod, pod.proxy.image) for pod in pods if pod.proxy is not None]
-    others = [(of, image) for of, image in images if image_tag(image) and _release(image_tag(image)) != version]
-    mixed = "istio-versions-mixed"
+    version = _version_in_force(mesh)
+    expected = f"every Istio image to carry istiod's version {version}"
+    claim = Claim("INST-05", expected, mesh.title, readings(mesh, *pods))
     problems = [
-        problem(of, f"it runs {image}", "istiod-image-unavailable" if _is_unborn(of, mesh) else mixed)
-        for of, image in others
+        problem(of, f"it runs {image}", "istiod-image-unavailable" if _is_unborn(of, mesh) else "istio-versions-mixed")
+        for of, image in images
+        if image_tag(image) and release(image_tag(image)) != version
     ]
     if not images:
         problems.append(claim.problem("no workload runs an image of Istio"))
-    if _release(mesh.injector.tag) != version:
-        problems.append(claim.problem(f"the injector puts {mesh.injector.tag} into pods", mixed))
+    if release(mesh.injector.tag) != version:
+        problems.append(claim.problem(f"the injector puts {mesh.injector.tag} into pods", "istio-versions-mixed"))
     return claim.judged(
         problems,
         f"all {len(images)} images have the version {version}",
@@ -150,24 +176,54 @@ def images_carry_istiods_version(mesh: Mesh, pods: Sequence[Pod]) -> Finding:
     )
 
 
-def _istiods_version(mesh: Mesh) -> str:
-    """The version of the istiod that runs; the injector's where its image has no tag, or several istiods differ."""
+def _version_in_force(mesh: Mesh) -> str:
+    """Version of the istiod that runs; the injector's where its image has no tag, has not started, or several differ."""
     running = {
-        _release(image_tag(container.image))
+        release(image_tag(container.image))
         for istiod in mesh.istiod
         if not _waits_for_an_image(istiod, mesh)
         for container in istiod.template.spec.containers
         if container.name == "discovery" and image_tag(container.image)
     }
-    return running.pop() if len(running) == 1 else _release(mesh.injector.tag)
+    return running.pop() if len(running) == 1 else release(mesh.injector.tag)
 
 
 def _is_unborn(of: Deployment | DaemonSet | Pod, mesh: Mesh) -> bool:
     return not isinstance(of, Pod) and _waits_for_an_image(of, mesh)
 
 
-def _release(tag: str) -> str:
-    return tag.partition("-distroless")[0]
+_VARIANT = re.compile(r"(?:-(?:distroless|debug|fips))+$")
+
+
+def release(tag: str) -> str:
+    """The version in the tag of an image of Istio, without its variant such as ``-distroless``."""
+    return _VARIANT.sub("", tag)
+
+
+def proxies_have_a_control_plane(pods: PodsOfPlanes, evidence: Sequence[str]) -> Finding:
+    """INST-05, third part: the control plane that injected a pod is there.
+
+    Args:
+        pods: Injected pods by their control planes.
+        evidence: The list of pods.
+    """
+    there = [mesh for mesh, _its in pods.of_each]
+    revisions, proxies = listed(mesh.revision for mesh in there), sum(len(its) for _mesh, its in pods.of_each)
+    claim = Claim(
+        "INST-05",
+        expected="every proxy to belong to a control plane of the cluster",
+        where=f"{proxies + len(pods.orphans)} proxies; istiod of {revisions}",
+        evidence=(*evidence, *readings(*there, *(orphan.pod for orphan in pods.orphans))),
+    )
+    gone = f"and there is istiod only of {revisions}: nothing configures its proxy until it is started again"
+    untold = f"neither it nor its namespace tells which of the revisions {revisions} it belongs to"
+    unread = "the suite could not read the configuration of its revision"
+    lost = [o for o in pods.orphans if o.revision and not o.is_there]
+    return claim.judged(
+        [problem(o.pod, f"it belongs to the revision {o.revision}, {gone}") for o in lost],
+        unclear=[problem(o.pod, unread if o.is_there else untold) for o in pods.orphans if o not in lost],
+        settle="start pods that do not tell their revision again, so that the injector writes it into them",
+    )
 
 
 def trust_domain_problems(mesh: Mesh, ping: Ping) -> list[Problem]:
@@ -175,17 +231,13 @@ def trust_domain_problems(mesh: Mesh, ping: Ping) -> list[Problem]:
     if mesh.trust_domain == ping.cluster_name:
         return []
     said = f"Istio's trust domain is {mesh.trust_domain}, Teleport's cluster name is {ping.cluster_name}"
-    return [Problem(_mesh_config(mesh), said, "trust-domain-differs", readings(mesh.config, ping))]
-
-
-def _mesh_config(mesh: Mesh) -> ObjectRef:
-    return ObjectRef("ConfigMap", "istio", mesh.namespace)
+    return [Problem(mesh.config_map, said, "trust-domain-differs", readings(mesh.config, ping))]
 
 
 def trust_domain_is_teleports(mesh: Mesh, ping: Ping) -> Finding:
     """INST-06: the mesh's trust domain equals the name that Teleport reports."""
     expected = f"the mesh to have the trust domain {ping.cluster_name}, which is Teleport's cluster name"
-    return Claim("INST-06", expected, str(_mesh_config(mesh)), readings(mesh.config, ping)).judged(
+    return Claim("INST-06", expected, str(mesh.config_map), readings(mesh.config, ping)).judged(
         trust_domain_problems(mesh, ping), mesh.trust_domain
     )
 
@@ -284,6 +336,58 @@ def injected_socket_is_the_nodes(dry_run: DryRun, socket_directory: str) -> Find
     return claim.judged(problems, f"the volume workload-socket is {socket_directory} of the node")
 
 
+def other_injectors_have_the_template(planes: ControlPlanes, dry_run: DryRun, named: str) -> tuple[Finding, ...]:
+    """INST-07 for the control planes that did not inject the pod of the dry run, of which only the template can be judged.
+
+    Args:
+        planes: Istio's control planes.
+        dry_run: The API server's answer.
+        named: Expected name of the template.
+    """
+    if planes.only is not None:
+        return ()
+    injected = planes.of(dry_run.pod) if dry_run.pod is not None else None
+
+    def judged(mesh: Mesh) -> Finding:
+        return injector_has_the_template(mesh, mesh.socket_template(named))
+
+    others = replace(planes, planes=tuple(mesh for mesh in planes if mesh is not injected))
+    return of_each_plane("INST-07", others, judged)
+
+
+def injector_has_the_template(mesh: Mesh, template: str) -> Finding:
+    """INST-07, for a control plane that does not inject the namespace of the dry runs: its injector has the template.
+
+    Args:
+        mesh: The control plane.
+        template: Name of its template that is to mount the node's socket.
+    """
+    expected = f"the injector to have a template {template} that mounts the node's socket"
+    claim = Claim("INST-07", expected, mesh.title, readings(mesh.injector))
+    missing = no_template(mesh, template)
+    not_seen = claim.problem(f"the text of its template {template} does not show the node's socket")
+    return claim.judged(
+        missing,
+        f"it has the template {template}",
+        unclear=[] if missing or mesh.mounts_the_nodes_socket(template) else [not_seen],
+        settle="name a namespace that this revision injects in the settings (`names.app_namespace`), and run again: the"
+        " suite submits pods to that namespace as dry-runs",
+    )
+
+
+def no_template(mesh: Mesh, template: str) -> list[Problem]:
+    """A problem unless the injector of a control plane has a template.
+
+    Args:
+        mesh: The control plane.
+        template: Name of the template.
+    """
+    if template in mesh.templates:
+        return []
+    said = f"there is no injection template {template}, only {listed(mesh.templates)}"
+    return [Problem(place(mesh.title), said, "template-missing", mesh.evidence)]
+
+
 NORMALIZED = {
     "NONE": (False, False, "KEEP_UNCHANGED"),
     "BASE": (True, False, "KEEP_UNCHANGED"),
@@ -298,12 +402,35 @@ NO_SIDECAR = "no pod with a sidecar runs in the mesh"
 ONLY_IDLE_GATEWAYS = "only gateways that take no HTTP run in the mesh"
 
 
-def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:
-    """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as the mesh configuration says.
+def normalizations_are_in_force(
+    pods: PodsOfPlanes, asked: Sequence[Normalization | Unread], evidence: Sequence[str]
+) -> tuple[Finding, ...]:
+    """INST-08 for every control plane that has proxies, and for proxies that have none.
 
     Args:
-        mesh: The mesh.
-        asked: Settings of each injected pod's proxy.
+        pods: Injected pods by their control planes.
+        asked: Settings of each pod's proxy.
+        evidence: The list of injected pods.
+    """
+    by_uid = {a.pod.uid: a for a in asked}
+    of_each = [(mesh, [by_uid[pod.uid] for pod in its if pod.uid in by_uid]) for mesh, its in pods.of_each]
+    found = [normalization_is_in_force(mesh, its, evidence) for mesh, its in of_each if its]
+    if pods.orphans:
+        where = f"inbound HTTP connection managers of {len(pods.orphans)} proxies"
+        claim = Claim("INST-08", "every proxy to normalize paths as its mesh configuration demands", where, evidence)
+        unclear = [problem(each.pod, "the suite knows no mesh configuration for it") for each in pods.orphans]
+        found.append(claim.judged(unclear=unclear, settle="see INST-05, which says why"))
+    # A control plane whose proxies have nothing to show does not count where others have.
+    telling = [finding for finding in found if finding.holds is not Holds.NOT_APPLICABLE]
+    return tuple(telling or found or [normalization_is_in_force(of_each[0][0], (), evidence)])
+
+
+def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:
+    """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as its mesh configuration says.
+
+    Args:
+        mesh: The control plane.
+        asked: Settings of the proxy of each pod that it injected.
         evidence: The list of injected pods.
     """
     proxies = [a for a in asked if isinstance(a, Normalization)]
@@ -314,7 +441,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
         expected=f"every proxy to normalize paths as {mesh.normalization} demands: {_settings(*wanted)}"
         if wanted
         else f"the mesh to use one of the normalizations {', '.join(NORMALIZED)}",
-        where=f"inbound HTTP connection managers of {len(asked)} proxies",
+        where=f"inbound HTTP connection managers of {len(asked)} proxies{mesh.mark}",
         evidence=(*evidence, *readings(mesh.config, *proxies)),
     )
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so one that shows none is unclear.
@@ -323,7 +450,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
         return claim.not_applicable(ONLY_IDLE_GATEWAYS if asked else NO_WORKLOAD)
     if wanted is None:
         said = f"pathNormalization.normalization is {mesh.normalization}"
-        unclear = [Problem(_mesh_config(mesh), said, evidence=mesh.config.evidence)]
+        unclear = [Problem(mesh.config_map, said, evidence=mesh.config.evidence)]
         return claim.judged(unclear=unclear, settle="set one of those; istiod accepts no other value")
     problems = [
         Problem(

@@ -11,7 +11,8 @@ from facts.document import Absent, when
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
-from facts.istio.mesh import Mesh, image_tag
+from facts.istio.control_planes import ControlPlanes
+from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -346,19 +347,20 @@ def _heartbeats(pod: Pod, instances: Iterable[BotInstance], *, host_network: boo
     return [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
 
 
-def istio_components(mesh: Mesh, pods: Sequence[Pod]) -> list[Component]:
+def istio_components(planes: ControlPlanes, pods: Sequence[Pod]) -> list[Component]:
     """The versions of Istio that run: istiod's and that of each injected pod's proxy, by the tags of their images.
 
     Args:
-        mesh: The mesh.
+        planes: Istio's control planes.
         pods: Injected pods, gateways among them.
     """
-    images = [(d.ref, c.image) for d in mesh.istiod for c in d.template.spec.containers if c.name == "discovery"]
+    istiods = [istiod for plane in planes for istiod in plane.istiod]
+    images = [(d.ref, c.image) for d in istiods for c in d.template.spec.containers if c.name == "discovery"]
     images += [(p.ref, p.proxy.image) for p in pods if p.proxy is not None]
     told: dict[tuple[Version | None, str], list[ObjectRef]] = {}
     for where, image in images:
         told.setdefault((_exact(image), f"image {image}"), []).append(where)
-    return _components("istio", told, readings(mesh, *pods))
+    return _components("istio", told, readings(planes, *pods))
 
 
 def _components(

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
+from facts.evidence import readings
+from facts.istio.control_planes import ControlPlanes, PodsOfPlanes
 from facts.istio.gateway_api import GatewayClass
 from facts.istio.gateways import Gateway, gateways_of
 from facts.istio.injection import DryRun
 from facts.istio.istio_ca import CONFIG_MAP, KEPT, IstioAuthorities, parse_istio_authorities
-from facts.istio.mesh import Mesh
+from facts.istio.mesh import DEFAULT_REVISION, Mesh
 from facts.istio.services import Ingress, Service, ingress_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import INJECT, TEMPLATES
+from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import Fleet
-from observe.istio.mesh import read_mesh
+from observe.istio.mesh import read_control_planes
 from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.facet import ProxiesFacet
 from observe.readings import Key, of_each
 
-MESH: Key[Mesh] = Key("mesh", lambda mesh: mesh.evidence, ("istio",))
+CONTROL_PLANES: Key[ControlPlanes] = Key("control_planes", lambda planes: planes.evidence, ("istio",))
 DRY_RUN: Key[DryRun] = Key("dry_run", lambda answer: answer.evidence, ("app",))
 CONTROL: Key[DryRun] = Key("control_dry_run", lambda answer: answer.evidence, ("app",))
 ISTIO_AUTHORITIES: Key[IstioAuthorities] = Key("istio_authorities", lambda found: found.evidence)
@@ -41,22 +44,49 @@ class IstioFacet:
     cluster: ClusterFacet
     proxies: ProxiesFacet
 
-    def mesh(self) -> Mesh:
-        """Istio as it is installed, without gateways that istiod deployed for the suite."""
-        return self.cluster.once(MESH, self._read_mesh)
+    def planes(self) -> ControlPlanes:
+        """All control planes, without gateways that istiod deployed for the suite."""
+        return self.cluster.once(CONTROL_PLANES, self._read_planes)
 
-    def _read_mesh(self) -> Mesh:
-        mesh = read_mesh(self.cluster.reader, self.cluster.names)
+    def _read_planes(self) -> ControlPlanes:
+        planes = read_control_planes(self.cluster.reader, self.cluster.names)
         # A list of its own: the cached one must be younger than the pods, and these may not be read yet.
-        scratch = self.cluster.scratch_among(self.cluster.reader.namespaces())
-        return replace(mesh, gateways=tuple(g for g in mesh.gateways if g.namespace not in scratch))
+        return planes.with_gateways_outside(self.cluster.scratch_among(self.cluster.reader.namespaces()))
+
+    def mesh(self) -> Mesh:
+        """The control plane of the suite's own pods: of several the one that injects the test application's namespace.
+
+        Raises:
+            CouldNotTell: There are several, and neither that namespace nor a default revision says which.
+        """
+        planes, app = self.planes(), self.cluster.names.app_namespace
+        if planes.only is not None:
+            return planes.only
+        of_app = [planes.injecting(namespace) for namespace in self.cluster.namespaces() if namespace.name == app]
+        found = next((plane for plane in (*of_app, planes.called(DEFAULT_REVISION)) if plane is not None), None)
+        if found is None:
+            raise CouldNotTell(
+                expected=f"the revision that injects the namespace {app}, or a default one, for the suite's own pods",
+                seen=f"neither, and the revisions {', '.join(sorted(plane.revision for plane in planes))}",
+                where=f"labels of Namespace {app}, tags of Istio's revisions",
+                remedy="name a namespace with the label istio.io/rev in the settings (`names.app_namespace`)",
+            )
+        return found
+
+    def pods_of_planes(self) -> PodsOfPlanes:
+        """The pods with a proxy, by the control plane that injected them."""
+        return self.planes().sorted_out(self.proxies.pods(), self.cluster.namespaces())
 
     def authorities(self) -> IstioAuthorities:
-        """The authorities of istiod's own CA."""
+        """The authorities of the CAs of all istiods."""
         return self.cluster.once(ISTIO_AUTHORITIES, self._read_authorities)
 
     def _read_authorities(self) -> IstioAuthorities:
-        found = self.cluster.reader.config_map(self.mesh().namespace, CONFIG_MAP, KEPT)
+        read = [self._authorities_in(namespace) for namespace in self.namespaces()]
+        return IstioAuthorities(tuple(dict.fromkeys(a for each in read for a in each.authorities)), readings(*read))
+
+    def _authorities_in(self, namespace: str) -> IstioAuthorities:
+        found = self.cluster.reader.config_map(namespace, CONFIG_MAP, KEPT)
         if isinstance(found, Absent):
             raise CouldNotTell(
                 expected="istiod's own root certificates, which no certificate from Teleport may descend from",
@@ -66,12 +96,16 @@ class IstioFacet:
             )
         return parse_istio_authorities(found)
 
-    def namespace(self) -> str:
-        """Namespace of Istio; the one in the settings where the suite cannot find it."""
+    def namespaces(self) -> tuple[str, ...]:
+        """Namespaces of Istio; the one in the settings where the suite cannot find it."""
         try:
-            return self.mesh().namespace
+            return tuple(dict.fromkeys(plane.namespace for plane in self.planes()))
         except CouldNotTell:
-            return self.cluster.names.istio_namespace
+            return (self.cluster.names.istio_namespace,)
+
+    def namespace(self) -> str:
+        """Namespace of Istio; of several the one in the settings, or the first."""
+        return self.namespaces()[0]
 
     # Injection.
 
@@ -103,7 +137,8 @@ class IstioFacet:
 
     def proxy_image(self) -> str:
         """The image of the mesh's proxies."""
-        injected = [p.proxy.image for p in self.proxies.pods() if p.proxy is not None]
+        pods = next((pods for plane, pods in self.pods_of_planes().of_each if plane is self.mesh()), ())
+        injected = [p.proxy.image for p in pods if p.proxy is not None]
         if injected:
             return injected[0]
         injector = self.mesh().injector
@@ -114,10 +149,11 @@ class IstioFacet:
     def ingress_gateways(self) -> tuple[Gateway, ...]:
         """The mesh's ingress gateways with any controller, without those that istiod deployed for the Gateway API.
 
-        One that its owner scaled to 0 is none.
+        One that is scaled to 0 takes no traffic, and is none until it is scaled up.
         """
-        wanted = (gateway for gateway in self.mesh().gateways if not gateway.is_scaled_to_zero)
-        return tuple(g for g in gateways_of(wanted, self.proxies.pods()) if g.is_ingress)
+        workloads = [workload for plane in self.planes() for workload in plane.gateways]
+        running = [w for w in workloads if not (isinstance(w, Deployment) and w.is_at_zero)]
+        return tuple(g for g in gateways_of(running, self.proxies.pods()) if g.is_ingress)
 
     def ingress(self) -> Ingress | None:
         """The first ingress gateway that takes plain HTTP, with its Service; None where none does."""

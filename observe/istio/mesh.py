@@ -1,78 +1,109 @@
-"""Reader of Istio: mesh configuration, injector, control plane and gateways."""
+"""Reader of Istio: the mesh configurations, injectors, control planes and gateways of all revisions, and the tags."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.evidence import readings
-from facts.istio.mesh import KEPT_OF_INJECTOR, KEPT_OF_MESH, Mesh, parse_injector, parse_mesh_config
+from facts.istio.control_planes import ControlPlanes, UnreadPlane, tags_of
+from facts.istio.mesh import (
+    DEFAULT_REVISION,
+    KEPT_OF_INJECTOR,
+    KEPT_OF_MESH,
+    Mesh,
+    of_revision,
+    parse_injector,
+    parse_mesh_config,
+)
 from facts.kubernetes.objects import ConfigMap
+from facts.kubernetes.pod_spec import REVISION
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from observe.kubernetes.cluster import Cluster
 from settings import Names
 
-DEFAULT_REVISION = "default"
 
-
-def read_mesh(cluster: Cluster, names: Names) -> Mesh:
-    """Reads the Istio install of a cluster.
+def read_control_planes(cluster: Cluster, names: Names) -> ControlPlanes:
+    """Reads Istio's control planes in a cluster: istiod of any revision, in any namespace, by the label of its Deployment.
 
     Args:
         cluster: The cluster.
-        names: Name the namespace to look for istiod first; the fallback is any namespace, by the label of its Deployment.
-            The revision is found.
+        names: Name the namespace of istiod where none runs. Where one revision runs in several namespaces, the one there is
+            the one that pods of that revision belong to.
 
     Raises:
-        CouldNotTell: There is no Istio, or there are several, or several revisions and none is the default one.
+        CouldNotTell: There is no Istio, or the configuration of no istiod can be read; or one revision is in several
+            namespaces, and none of them is the one that is named.
     """
     everywhere = cluster.deployments()
-    of_istiod = [d for d in everywhere if d.labels.get("app") == "istiod"]
-    namespace = _namespace([d.namespace for d in of_istiod], names.istio_namespace)
-    istiod = [d for d in of_istiod if d.namespace == namespace]
-    revision = _revision(istiod, namespace)
-    suffix = "" if revision == DEFAULT_REVISION else f"-{revision}"
-    mesh_map = _must_be(cluster.config_map(namespace, f"istio{suffix}", KEPT_OF_MESH))
-    injector_map = _must_be(cluster.config_map(namespace, f"istio-sidecar-injector{suffix}", KEPT_OF_INJECTOR))
-    config, injector = parse_mesh_config(mesh_map), parse_injector(injector_map)
     workloads: tuple[Deployment | DaemonSet, ...] = (*everywhere, *cluster.daemon_sets())
-    return Mesh(
-        namespace=namespace,
-        revision=revision,
-        config=config,
-        injector=injector,
-        istiod=tuple(d for d in istiod if d.labels.get("istio.io/rev", DEFAULT_REVISION) == revision),
-        gateways=tuple(w for w in workloads if w.template.is_gateway),
-        evidence=readings(*workloads, config, injector),
+    webhooks = cluster.mutating_webhooks()
+    istiods: dict[tuple[str, str], list[Deployment]] = {}
+    for deployment in everywhere:
+        if deployment.labels.get("app") == "istiod":
+            where = deployment.namespace, deployment.labels.get(REVISION) or DEFAULT_REVISION
+            istiods.setdefault(where, []).append(deployment)
+    found = istiods or {(names.istio_namespace, DEFAULT_REVISION): []}
+    _must_be_told_apart(found, names.istio_namespace)
+    # The default revision in the namespace that is named comes first, then what else is there.
+    order = sorted(found, key=lambda of: (of[0] != names.istio_namespace, of[1] != DEFAULT_REVISION, of))
+    read = [_read_plane(cluster, *where, tuple(found[where]), workloads) for where in order]
+    meshes = tuple(plane for plane in read if isinstance(plane, Mesh))
+    unread = tuple(plane for plane in read if isinstance(plane, UnreadPlane))
+    if not meshes:
+        raise unread[0].why
+    planes = ControlPlanes(meshes, tags_of(webhooks), readings(*workloads, *webhooks), unread)
+    return _with_gateways(planes, tuple(w for w in workloads if w.template.is_gateway))
+
+
+def _read_plane(
+    cluster: Cluster,
+    namespace: str,
+    revision: str,
+    istiod: tuple[Deployment, ...],
+    workloads: tuple[Deployment | DaemonSet, ...],
+) -> Mesh | UnreadPlane:
+    of_injector = of_revision("istio-sidecar-injector", revision)
+    try:
+        config = parse_mesh_config(_must_be(cluster.config_map(namespace, of_revision("istio", revision), KEPT_OF_MESH)))
+        injector = parse_injector(_must_be(cluster.config_map(namespace, of_injector, KEPT_OF_INJECTOR)))
+    except CouldNotTell as error:
+        return UnreadPlane(namespace, revision, error)
+    return Mesh(namespace, revision, config, injector, istiod, (), readings(*workloads, config, injector))
+
+
+def _with_gateways(planes: ControlPlanes, gateways: tuple[Deployment | DaemonSet, ...]) -> ControlPlanes:
+    """The control planes with the gateways of each; a gateway that names none follows the first."""
+
+    def plane_of(gateway: Deployment | DaemonSet) -> Mesh | None:
+        named = gateway.template.labels.get(REVISION) or gateway.template.annotations.get(REVISION, "")
+        return planes.called(named) or (None if planes.is_unread(named) else planes.planes[0])
+
+    owned = [(gateway, plane_of(gateway)) for gateway in gateways]
+    return replace(
+        planes,
+        planes=tuple(replace(p, gateways=tuple(g for g, of in owned if of is p)) for p in planes),
+        evidence=readings(planes, *planes),
     )
 
 
-def _namespace(found: list[str], named: str) -> str:
-    """The namespace that istiod runs in; the one that the settings name, where no istiod runs."""
-    namespaces = sorted(set(found))
-    if named in namespaces or not namespaces:
-        return named
-    if len(namespaces) > 1:
-        raise CouldNotTell(
-            expected=f"istiod in {named}, or in one namespace alone",
-            seen=f"Deployments with app=istiod in {', '.join(namespaces)}",
-            where="all namespaces",
-            remedy="name the namespace of the one that is meant in the settings (`names.istio_namespace`)",
-        )
-    return namespaces[0]
+def _must_be_told_apart(found: Mapping[tuple[str, str], object], named: str) -> None:
+    """Refuses a revision that runs in several namespaces, none of which is the one that is named."""
+    for revision in {revision for _namespace, revision in found}:
+        namespaces = _namespaces_of(revision, found)
+        if len(namespaces) > 1 and named not in namespaces:
+            raise CouldNotTell(
+                expected=f"istiod in {named}, or each revision of it in one namespace alone",
+                seen=f"Deployments with app=istiod in {', '.join(namespaces)}, all of the revision {revision}",
+                where="all namespaces",
+                remedy="name the namespace of the one that is meant in the settings (`names.istio_namespace`)",
+            )
 
 
-def _revision(istiod: list[Deployment], namespace: str) -> str:
-    revisions = {d.labels.get("istio.io/rev", DEFAULT_REVISION) for d in istiod}
-    if DEFAULT_REVISION in revisions or not revisions:
-        return DEFAULT_REVISION
-    if len(revisions) > 1:
-        raise CouldNotTell(
-            expected="one revision of Istio, or one that is the default",
-            seen=f"revisions {', '.join(sorted(revisions))}",
-            where=f"Deployments with app=istiod in {namespace}",
-            remedy="finish the upgrade and remove the old revision, then run again",
-        )
-    return revisions.pop()
+def _namespaces_of(revision: str, found: Iterable[tuple[str, str]]) -> list[str]:
+    return sorted(namespace for namespace, each in found if each == revision)
 
 
 def _must_be(found: ConfigMap | Absent) -> ConfigMap:

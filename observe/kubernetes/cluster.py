@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from facts.document import Absent, Reading, maybe, need, parse_items
 from facts.evidence import ObjectRef
+from facts.istio.control_planes import Webhook, parse_webhook
 from facts.istio.gateway_api import GatewayClass, parse_gateway_class
 from facts.istio.injection import DryRun, parse_dry_run
 from facts.istio.services import Service, parse_service
@@ -142,6 +143,10 @@ class Cluster:
     def services(self, namespace: str) -> tuple[Service, ...]:
         """Services of one namespace."""
         return self._objects("/api/v1", "services", parse_service, namespace)
+
+    def mutating_webhooks(self) -> tuple[Webhook, ...]:
+        """All configurations of mutating admission webhooks; the tags of Istio's revisions are among them."""
+        return self._objects("/apis/admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", parse_webhook)
 
     def gateway_classes(self) -> tuple[GatewayClass, ...]:
         """Classes of gateways of the Gateway API, in a cluster that knows it."""

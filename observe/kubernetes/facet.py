@@ -89,6 +89,10 @@ class ClusterFacet:
         """All namespaces."""
         return self.once(NAMESPACES, self.reader.namespaces)
 
+    def namespaces_of_install(self) -> tuple[Labelled, ...]:
+        """All namespaces but those that the suite made for its own pods."""
+        return tuple(namespace for namespace in self.namespaces() if not self.is_scratch(namespace))
+
     def scratch_among(self, namespaces: Iterable[Labelled]) -> frozenset[str]:
         """Names of the namespaces that the suite made for its own pods.
 

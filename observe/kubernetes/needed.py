@@ -98,7 +98,7 @@ CREATED_STREAMS: Minor = (1, 35)
 
 _CORE, _APPS, _BATCH = "", "apps", "batch"
 _NETWORKING, _SECURITY, _GATEWAY_API = "networking.istio.io", "security.istio.io", "gateway.networking.k8s.io"
-_COORDINATION, _AUTHORIZATION = "coordination.k8s.io", "authorization.k8s.io"
+_COORDINATION, _AUTHORIZATION, _ADMISSION = "coordination.k8s.io", "authorization.k8s.io", "admissionregistration.k8s.io"
 _GET, _LIST, _CREATE, _PATCH, _DELETE = "get", "list", "create", "patch", "delete"
 _SHORT_LIVED = frozenset({"rotation", "ca-rotation", "resilience"})
 _RESILIENCE = frozenset({"resilience"})
@@ -116,6 +116,13 @@ _READ_ONLY = (
         "leaves out nodes that are not Ready, finds those that the test application selects",
     ),
     Needed(Role.READ_ONLY, (_LIST,), _APPS, ("deployments", "daemonsets"), "finds istiod, gateways, tbot and workloads"),
+    Needed(
+        Role.READ_ONLY,
+        (_LIST,),
+        _ADMISSION,
+        ("mutatingwebhookconfigurations",),
+        "tells which revision of Istio is behind a tag",
+    ),
     Needed(Role.READ_ONLY, (_LIST,), _BATCH, ("cronjobs",), "looks for jobs that restart workloads"),
     Needed(Role.READ_ONLY, (_GET,), _CORE, ("pods/portforward",), "asks the admin interface of each Envoy"),
     Needed(
@@ -165,7 +172,7 @@ _NAMESPACED = (
         Role.NAMESPACED,
         (_CREATE, _PATCH),
         _NETWORKING,
-        ("destinationrules", "envoyfilters", "virtualservices"),
+        ("destinationrules", "envoyfilters", "sidecars", "virtualservices"),
         "configures the proxies of the test pods",
     ),
     Needed(

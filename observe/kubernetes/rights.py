@@ -22,14 +22,14 @@ class RightsFacet:
 
     Attributes:
         cluster: The cluster.
-        namespace_of: Returns the namespace of a place; empty for all namespaces. It may read the install.
+        namespaces_of: Returns the namespaces of a place; an empty name stands for all. It may read the install.
         allowed: Safety classes of this run; they decide which rights it needs.
         profiles: Names of the profiles to certify; they decide which further rights it needs.
         provisions: This run installs, and so needs admin rights.
     """
 
     cluster: ClusterFacet
-    namespace_of: Callable[[Where], str]
+    namespaces_of: Callable[[Where], tuple[str, ...]]
     allowed: frozenset[str]
     profiles: frozenset[str]
     provisions: bool
@@ -48,9 +48,9 @@ class RightsFacet:
         version, _evidence = self.cluster.version()
         server = (version.major, version.minor)
         for row in needed_by(self.allowed, self.profiles, gateway_api=gateway_api, server=server):
-            namespace = self.namespace_of(row.where)
-            for verb, group, resource in row.each():
-                yield verb, group, resource, namespace
+            for namespace in self.namespaces_of(row.where):
+                for verb, group, resource in row.each():
+                    yield verb, group, resource, namespace
 
     def _knows_the_gateway_api(self) -> bool:
         return self.cluster.gateway_api().document is not None

@@ -11,7 +11,7 @@ SAMPLE = frozenset({"INST-01", "INST-03", "INST-06", "INST-12", "INST-15", "CHK-
 Istio's configuration, Teleport's resources, the API server's pods, and Envoy."""
 
 TOOLS = frozenset({"INST-01", "INST-05"})
-"""Verified by a tool's version."""
+"""Verified by a tool's version; and INST-05, which compares versions, but none of a tool."""
 
 TELEPORT = frozenset({"INST-09", "INST-10", "INST-11", "INST-12", "INST-14", "INST-17", "CHK-2", "CHK-3", "CHK-4", "CHK-6"})
 """Verified by Teleport's resources, or by the identities that Teleport issues from them now."""

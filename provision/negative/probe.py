@@ -17,7 +17,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
 from observe.wait import NotYet, eventually, not_yet
 from provision.objects import SCRATCH, Objects
-from provision.pods.clients_and_servers import for_revision
+from provision.pods.membership import join
 from provision.pods.probes import PROBES, Probes
 from provision.pods.running import Ended, Pods
 from provision.render import documents
@@ -58,7 +58,7 @@ class ProbeNamespaces:
         """Make the namespace with injection; the probe pods make and remove the other one."""
         self._to_remove = self.namespace  # before it exists, see Probes.namespace
         (namespace,) = self.documents("injected_namespace.yaml")
-        for_revision(namespace, self.install.istio.mesh().revision)
+        join(namespace, self.install.istio.planes(), self.install.istio.mesh())
         self.objects.apply(namespace)
 
     def close(self) -> None:

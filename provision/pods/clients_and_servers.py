@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -39,7 +39,6 @@ ISTIOS_NAME = "socket"
 """File name with which Istio falls back to istiod's authority where it finds no socket."""
 SECOND_SOCKET = "second"
 """File name of a second socket, beside the mesh's own, whose certificates live longer."""
-DEFAULT_REVISION = "default"
 
 
 class Sidecar(StrEnum):
@@ -133,12 +132,12 @@ class MeshNames:
 
     Attributes:
         trust_domain: Trust domain of Istio.
-        revision: Revision of Istio; ``default`` where it has none.
+        join: Makes a namespace one of the mesh, before it is created.
         template: Injection template that mounts the socket.
     """
 
     trust_domain: str
-    revision: str
+    join: Callable[[dict[str, Any]], None]
     template: str
 
 
@@ -318,7 +317,7 @@ class TestPods:
     def _namespace_documents(self, namespace: str) -> list[dict[str, Any]]:
         """Return a namespace and the objects that every test pod in it needs."""
         made, *rest = self._documents("namespace.yaml", namespace)
-        for_revision(made, self._mesh.revision)
+        self._mesh.join(made)
         programs = {name: (TRAFFIC / name).read_text(encoding="utf-8") for name in PROGRAMS}
         return [made, *rest, config_map(self._namespace(namespace), CONTAINER, programs)]
 
@@ -412,11 +411,3 @@ class TestPods:
 
     def _pace(self, timeout: float) -> Pace:
         return until(self._ended, timeout, 0.2)
-
-
-def for_revision(namespace: dict[str, Any], revision: str) -> None:
-    """Label an injected namespace for a revision of Istio; the default revision uses the label that is there."""
-    if revision != DEFAULT_REVISION:
-        labels = namespace["metadata"]["labels"]
-        del labels["istio-injection"]
-        labels["istio.io/rev"] = revision

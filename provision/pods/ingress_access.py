@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from facts.istio.gateways import GATEWAY_NAME
+from facts.istio.mesh import DEFAULT_REVISION
 from facts.istio.services import Ingress
 from facts.kubernetes.objects import Pod
 from facts.proxies import policies
@@ -22,7 +23,7 @@ from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.names import HTTP
 from provision.objects import Objects
-from provision.pods.clients_and_servers import CONTAINER, DEFAULT_REVISION
+from provision.pods.clients_and_servers import CONTAINER
 from provision.render import MANIFESTS, documents
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from facts.istio.mesh import Mesh, image_tag
+from facts.istio.control_planes import ControlPlanes
+from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Node, Pod
 from facts.proxies.identity import Fleet
 from facts.teleport.resources import BotInstance, Ping
@@ -23,7 +24,7 @@ def run_facts(
     ping: Ping | None = None,
     version: Version | None = None,
     nodes: tuple[Node, ...] = (),
-    mesh: Mesh | None = None,
+    planes: ControlPlanes | None = None,
     tbot: Tbot | None = None,
     instances: tuple[BotInstance, ...] = (),
     fleet: Fleet | None = None,
@@ -36,7 +37,7 @@ def run_facts(
         ping: Answer of Teleport's proxy; it says of itself if it is the stand-in.
         version: Of the API server.
         nodes: For the versions of their kubelets.
-        mesh: For the trust domain and the tags of istiod's images.
+        planes: For their trust domains and the tags of istiod's images.
         tbot: For its image's tag, where no heartbeat has its version.
         instances: Heartbeats of tbot's instances.
         fleet: The proxies, each of which reports its version of Envoy.
@@ -51,11 +52,11 @@ def run_facts(
         api_server=api_server,
         kubernetes_version=str(version or ""),
         node_versions=tuple(f"{n.name} {n.kubelet_version}" for n in nodes),
-        istio_version=_each(mesh.image_tags.values() if mesh else ()),
+        istio_version=_each(tag for plane in planes or () for tag in plane.image_tags.values()),
         envoy_version=_each(p.envoy_version for p in fleet.proxies) if fleet else "",
         teleport_version=str(ping.server_version) if ping else "",
         tbot_version=(_each(i.version for i in instances) or image_tag(tbot.image) or "unknown") if tbot else "",
-        trust_domain=mesh.trust_domain if mesh else "",
+        trust_domain=_each(plane.trust_domain for plane in planes or ()),
         images=tuple(images.values()),
     )
 

@@ -12,7 +12,7 @@ from facts.teleport.bundle import TrustBundle
 from judge.identity import issuance, socket, sweep
 from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
-from judge.identity.sweep import Expectation, Lacking
+from judge.identity.sweep import Expectation, Outside
 from observe.install import Install
 from observe.proxies.envoy import read_fleet
 from provision.pods.clients_and_servers import Sidecar, TestPods
@@ -94,19 +94,16 @@ def expectation(install: Install) -> Expectation:
     return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 
-@given("the workloads that should use the socket but lack the injection template", target_fixture="lacking")
-def workloads_lacking_the_template(install: Install) -> tuple[Lacking, ...]:
-    pods, namespaces, istio = install.cluster.living_pods(), install.cluster.namespaces(), install.istio
-    directory = install.tbot.socket_directory()
-    return sweep.lacking_template(pods, namespaces, istio.mesh(), istio.injection_template(), directory)
+@given("the workloads that should use the socket but lack the injection template", target_fixture="outside")
+def workloads_lacking_the_template(install: Install) -> Outside:
+    pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
+    named, directory = install.names.injection_template, install.tbot.socket_directory()
+    return sweep.outside_of_teleport(pods, namespaces, planes, named, directory)
 
 
 @then("every proxy must meet ID-01 to ID-06, and no workload must lack the template")
-def mesh_is_teleports(
-    proxies: ObservedProxies, expectation: Expectation, lacking: tuple[Lacking, ...], install: Install, conclude: Conclude
-) -> None:
-    ambient = sweep.of_ambient_mode(install.cluster.living_pods(), install.cluster.namespaces())
-    conclude(sweep.mesh_is_teleports(proxies, expectation, lacking, install.istio.injection_template(), ambient))
+def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outside: Outside, conclude: Conclude) -> None:
+    conclude(sweep.mesh_is_teleports(proxies, expectation, outside))
 
 
 # Test pods.

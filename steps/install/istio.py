@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then, when
 
+from facts.istio.control_planes import ControlPlanes
 from facts.istio.injection import DryRun
-from facts.istio.mesh import Mesh
 from facts.proxies.identity import Normalization, Unread
 from facts.teleport.resources import Ping
 from judge.install import istio as judge
@@ -17,10 +17,10 @@ NATIVE = {"": None, "false": False, "true": True}
 """The feature's kinds of sidecar as values of the annotation sidecar.istio.io/nativeSidecar, and what each value means."""
 
 
-@given("the Istio control plane", target_fixture="mesh")
-@given("the mesh configuration", target_fixture="mesh")
-def mesh(install: Install) -> Mesh:
-    return install.istio.mesh()
+@given("every control plane of Istio", target_fixture="planes")
+@given("every mesh configuration", target_fixture="planes")
+def planes(install: Install) -> ControlPlanes:
+    return install.istio.planes()
 
 
 @given("the cluster name that Teleport reports", target_fixture="ping")
@@ -29,18 +29,18 @@ def ping(install: Install) -> Ping:
 
 
 @then("every Deployment of Istio must be available at its current generation")
-def control_plane_is_available(mesh: Mesh, conclude: Conclude) -> None:
-    conclude(judge.control_plane_is_available(mesh))
+def control_planes_are_available(planes: ControlPlanes, conclude: Conclude) -> None:
+    conclude(*judge.of_each_plane("INST-05", planes, judge.control_plane_is_available))
 
 
-@then("every Istio image must have istiod's own version")
-def images_have_one_version(mesh: Mesh, install: Install, conclude: Conclude) -> None:
-    conclude(judge.images_carry_istiods_version(mesh, install.proxies.pods()))
+@then("every Istio image must have the version of its own istiod")
+def images_have_istiods_version(install: Install, conclude: Conclude) -> None:
+    conclude(*judge.images_are_of_their_istiods(install.istio.pods_of_planes(), install.cluster.pods_evidence()))
 
 
 @then("Istio's trust domain must equal Teleport's cluster name")
-def trust_domain_is_teleports(mesh: Mesh, ping: Ping, conclude: Conclude) -> None:
-    conclude(judge.trust_domain_is_teleports(mesh, ping))
+def trust_domain_is_teleports(planes: ControlPlanes, ping: Ping, conclude: Conclude) -> None:
+    conclude(*judge.of_each_plane("INST-06", planes, lambda mesh: judge.trust_domain_is_teleports(mesh, ping)))
 
 
 @given(
@@ -63,7 +63,11 @@ def pod_is_accepted(dry_run: DryRun, native: str, install: Install, conclude: Co
 
 @then("its workload-socket volume must be the node's socket directory")
 def socket_is_the_nodes(dry_run: DryRun, install: Install, conclude: Conclude) -> None:
-    conclude(judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()))
+    planes, named = install.istio.planes(), install.names.injection_template
+    conclude(
+        judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()),
+        *judge.other_injectors_have_the_template(planes, dry_run, named),
+    )
 
 
 @given("the HTTP connection managers of every injected pod", target_fixture="normalizations")
@@ -71,6 +75,7 @@ def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
     return install.proxies.normalizations()
 
 
-@then("every proxy must normalize paths as the mesh configuration says")
-def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
-    conclude(judge.normalization_is_in_force(mesh, normalizations, install.cluster.pods_evidence()))
+@then("every proxy must normalize paths as its mesh configuration says")
+def normalized(normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
+    pods, evidence = install.istio.pods_of_planes(), install.cluster.pods_evidence()
+    conclude(*judge.normalizations_are_in_force(pods, normalizations, evidence))

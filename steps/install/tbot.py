@@ -64,7 +64,7 @@ def bot_instances(install: Install) -> tuple[BotInstance, ...] | None:
 
 @then("no component must have a version with a known identity defect")
 def no_known_defect(tbot: Tbot, bot_instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
-    istio = judge.istio_components(install.istio.mesh(), install.proxies.pods())
+    istio = judge.istio_components(install.istio.planes(), install.proxies.pods())
     components = [*judge.tbot_components(tbot, bot_instances), *istio]
     conclude(judge.no_known_defect(components, tbot.image))
 

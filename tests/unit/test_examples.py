@@ -47,7 +47,8 @@ def test_the_failing_one_names_the_trust_domain() -> None:
 def test_the_sums_are_of_its_files(name: str) -> None:
     """Nothing was changed by hand."""
     directory = EXAMPLES / name
-    sums = dict(reversed(line.split("  ", 1)) for line in (directory / "SHA256SUMS").read_text().splitlines())
+    lines = (directory / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
     assert {f: hashlib.sha256((directory / f).read_bytes()).hexdigest() for f in sums} == sums
     assert {str(f.relative_to(directory)) for f in directory.rglob("*") if f.is_file()} == {*sums, "SHA256SUMS"}
 

@@ -13,7 +13,7 @@ def said(result: str, **verdicts: str) -> Certified:
     """What a run said; underscores in the names stand for hyphens."""
     named = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
     reasons = {name: ["because"] for name, verdict in named.items() if verdict != "pass"}
-    return Certified(0, result, named, reasons, NOTHING, NOTHING, "")
+    return Certified(0, result, named, reasons, NOTHING, NOTHING, "", frozenset())
 
 
 def test_the_table_has_every_run_of_every_layout() -> None:

@@ -5,14 +5,16 @@ Every fact has evidence of its own (``ev-`` and its name), so that a test sees w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.guide import GuideAnswer
+from facts.istio.control_planes import ControlPlanes
 from facts.istio.gateways import Gateway, gateways_of
 from facts.istio.injection import DryRun
 from facts.istio.istio_ca import IstioAuthorities
@@ -211,6 +213,31 @@ def mesh(**changes: Any) -> Mesh:
         evidence=("ev-mesh",),
     )
     return replace(made, **changes)
+
+
+def planes(*meshes: Mesh, **tags: str) -> ControlPlanes:
+    """Istio's control planes; without any given, the one of `mesh`."""
+    found = meshes or (mesh(),)
+    return ControlPlanes(found, tags, readings(*found))
+
+
+def canary(**changes: Any) -> Mesh:
+    """A second revision beside the default one, newer, without a gateway of its own."""
+    runs = container("discovery", "registry.example/istio/pilot:1.32.0")
+    made = mesh(
+        revision="canary",
+        config=mesh_config(evidence=("ev-canary-config",)),
+        injector=injector(tag="1.32.0", evidence=("ev-canary-injector",)),
+        istiod=(deployment("istiod-canary", runs),),
+        gateways=(),
+        evidence=("ev-canary",),
+    )
+    return replace(made, **changes)
+
+
+def injected_by(revision: str) -> dict[str, str]:
+    """What the injector of a revision writes into the annotations of a pod."""
+    return {"istio.io/rev": revision, "sidecar.istio.io/status": json.dumps({"revision": revision})}
 
 
 def dry_run(**changes: Any) -> DryRun:

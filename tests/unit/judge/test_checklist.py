@@ -48,7 +48,7 @@ UPGRADED = make.deployment(
 
 
 def test_istio_is_installed_for_teleport() -> None:
-    finding = istio_installed(GUIDE, make.mesh(), make.ping(), make.dry_run(), "spire")
+    finding = installed()
     holds(finding, "CHK-1", "ev-guide", "ev-mesh", "ev-ping", "ev-dry-run")
 
 
@@ -56,8 +56,13 @@ TWO_PROXIES = 'spec.initContainers[1].name: Duplicate value: "istio-proxy"'
 NOT_FOUND = 'failed to run injection template: requested template "spire" not found; have sidecar'
 
 
-def installed(*, template: str = "spire", dry_run: DryRun | None = None, **mesh: Any) -> Finding:
-    return istio_installed(GUIDE, make.mesh(**mesh), make.ping(), dry_run or make.dry_run(), template)
+def installed(
+    *, template: str = "spire", dry_run: DryRun | None = None, control: DryRun | None = None, **changes: Any
+) -> Finding:
+    mesh = make.mesh(**changes)
+    answer, planes = dry_run or make.dry_run(), make.planes(mesh)
+    (finding,) = istio_installed(GUIDE, planes, mesh, make.ping(), dry_run=answer, named=template, control=control)
+    return finding
 
 
 def refusing(message: str) -> DryRun:
@@ -66,9 +71,9 @@ def refusing(message: str) -> DryRun:
 
 def test_chk1_a_policy_that_refuses_the_pod_also_without_injection() -> None:
     control = replace(refusing("no such registry"), evidence=("ev-control",))
-    finding = istio_installed(GUIDE, make.mesh(), make.ping(), refusing("no"), "spire", control=control)
+    finding = installed(dry_run=refusing("no"), control=control)
     unknown(finding, "CHK-1", "it refuses the pod also without injection: no such registry", evidence=("ev-control",))
-    missing = istio_installed(GUIDE, make.mesh(), make.ping(), refusing("no"), "spiffe", control=control)
+    missing = installed(template="spiffe", dry_run=refusing("no"), control=control)
     violated(missing, "CHK-1", "there is no injection template spiffe", causes=("template-missing",))
 
 

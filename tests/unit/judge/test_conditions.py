@@ -11,7 +11,7 @@ from facts.document import Absent, Reading
 from facts.errors import NotApplicable
 from facts.evidence import ObjectRef
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
-from facts.kubernetes.objects import Node, Pod
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume
 from facts.kubernetes.workloads import Deployment
 from judge import conditions
@@ -72,12 +72,12 @@ def test_only_anothers_install_may_be_without_the_test_application(requirement: 
 
 
 def test_an_ingress_gateway_must_be_there() -> None:
-    conditions.needs_an_ingress_gateway(make.mesh(), [make.ingress_gateway()], ["ev-pods"])
-    mesh = make.mesh(gateways=())
+    conditions.needs_an_ingress_gateway(make.planes(), [make.ingress_gateway()], ["ev-pods"])
+    planes = make.planes(make.mesh(gateways=()))
     inapplicable(
-        lambda: conditions.needs_an_ingress_gateway(mesh, [], ["ev-pods"]),
+        lambda: conditions.needs_an_ingress_gateway(planes, [], ["ev-pods"]),
         "TRF-05",
-        [*mesh.evidence, "ev-pods"],
+        [*planes.evidence, "ev-pods"],
         "Deployments, DaemonSets and pods of all namespaces",
     )
 
@@ -85,7 +85,7 @@ def test_an_ingress_gateway_must_be_there() -> None:
 def test_an_ingress_gateway_that_is_scaled_to_0_is_told_as_that() -> None:
     mesh = make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),))
     with pytest.raises(NotApplicable) as caught:
-        conditions.needs_an_ingress_gateway(mesh, [], ["ev-pods"])
+        conditions.needs_an_ingress_gateway(make.planes(mesh), [], ["ev-pods"])
     assert caught.value.condition == conditions.IDLE_GATEWAYS
     assert conditions.IDLE_GATEWAYS in catalogue()["TRF-05"].not_applicable_when
 

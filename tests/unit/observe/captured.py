@@ -5,6 +5,7 @@ from __future__ import annotations
 from facts.proxies import envoy
 
 APPS = "/apis/apps/v1"
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 ENCODED = {
     envoy.ACTIVE_SECRETS: "/config_dump?resource=dynamic_active_secrets",
     envoy.WARMING_SECRETS: "/config_dump?resource=dynamic_warming_secrets",

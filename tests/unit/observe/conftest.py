@@ -20,7 +20,10 @@ from observe.kubernetes.cluster import Cluster
 from settings import Timeouts
 from tests.data import document, text
 from tests.unit.observe.api_server import CONTEXT, ApiServer, Canned, running
-from tests.unit.observe.captured import APPS, ENCODED
+from tests.unit.observe.captured import APPS, ENCODED, WEBHOOKS
+
+INJECTOR = {"metadata": {"name": "istio-sidecar-injector", "labels": {"istio.io/rev": "default"}}, "webhooks": []}
+"""The webhook of the captured istiod, which was not captured itself."""
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ def healthy(server: ApiServer) -> ApiServer:
     tbot = document("cluster/daemon_set.json")
     server.answer(f"GET {APPS}/namespaces/teleport-system/daemonsets/tbot", tbot)
     server.answer(f"GET {APPS}/daemonsets", {"items": [tbot]})
+    server.answer(f"GET {WEBHOOKS}", {"items": [INJECTOR]})
     maps = "/api/v1/namespaces/{}/configmaps/{}"
     server.answer("GET " + maps.format("istio-system", "istio"), document("cluster/config_map_istio.json"))
     server.answer(

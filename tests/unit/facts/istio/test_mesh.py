@@ -125,3 +125,23 @@ def test_the_tag_of_an_image(image: str, tag: str) -> None:
 def test_the_tags_of_istiod_are_those_of_its_own_container() -> None:
     istiod = make.deployment("istiod", make.container("helper", "h:1"), make.container("discovery", "pilot:2"))
     assert make.mesh(istiod=(istiod,)).image_tags == {"istiod": "2"}
+
+
+def test_the_default_revision_is_not_named() -> None:
+    default, canary = make.mesh(), make.mesh(namespace="mesh", revision="canary")
+    assert (default.title, canary.title) == ("Istio in istio-system", "Istio in mesh, revision canary")
+    assert (str(default.config_map), str(canary.config_map)) == (
+        "ConfigMap istio-system/istio",
+        "ConfigMap mesh/istio-canary",
+    )
+
+
+def test_selectors_of_mesh_and_injector() -> None:
+    mesh = parse_mesh_config(_map(mesh="discoverySelectors: [{matchLabels: {a: b}}, {matchExpressions: []}]"))
+    assert [str(selector) for selector in mesh.discovery_selectors] == ["a=b", ""]
+    config = "{templates: {}, policy: disabled, neverInjectSelector: [{matchLabels: {a: b}}], alwaysInjectSelector: null}"
+    injector = parse_injector(_map(config=config, values="{}"))
+    assert (injector.policy, injector.always_inject) == ("disabled", ())
+    assert [str(each) for each in injector.never_inject] == ["a=b"]
+    plain = parse_injector(_map(config="templates: {}", values="{}"))
+    assert (plain.policy, plain.never_inject) == ("enabled", ())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import parse_pod
-from facts.kubernetes.pod_spec import Container
+from facts.kubernetes.pod_spec import Container, injected_by
+from facts.masks import kept_for, kept_of
+from facts.redaction import Hiding
 
 
 def _pod(spec: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -192,3 +195,37 @@ def test_the_kind_of_a_host_path_is_kept() -> None:
     volumes = [{"name": "a", "hostPath": {"path": "/x", "type": "Directory"}}, {"hostPath": {"path": "/y"}, "name": "b"}]
     read = parse_pod(_pod({"containers": [], "volumes": volumes})).volumes
     assert [(v.source, v.path, v.type) for v in read] == [("hostPath", "/x", "Directory"), ("hostPath", "/y", "")]
+
+
+STATUS = '{"initContainers": ["istio-init"], "containers": null, "volumes": ["a"], "revision": "1-31"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "revision"),
+    [
+        (STATUS, "1-31"),
+        (f'{{"revision": "{"a" * 63}"}}', "a" * 63),
+        (f'{{"revision": "{"a" * 64}"}}', ""),
+        ('{"revision": ""}', ""),
+        ('{"revision": 1}', ""),
+        ('{"revision": null}', ""),
+        ("{}", ""),
+        ("[]", ""),
+        ("1-31", ""),
+        ("", ""),
+        ("[" * 100_000, ""),
+    ],
+)
+def test_the_revision_that_the_injector_wrote(status: str, revision: str) -> None:
+    assert injected_by(status) == revision
+
+
+def test_of_the_injectors_words_evidence_keeps_the_revision_alone() -> None:
+    pod = _pod({"containers": []})
+    pod["metadata"]["annotations"] = {"sidecar.istio.io/status": STATUS, "istio.io/rev": "1-31", "other": "x"}
+    kept = json.loads(kept_of(json.dumps(pod), kept_for(parse_pod), Hiding()))
+    assert kept["metadata"]["annotations"] == {"sidecar.istio.io/status": '{"revision": "1-31"}', "istio.io/rev": "1-31"}
+    assert injected_by(parse_pod(kept).annotations["sidecar.istio.io/status"]) == "1-31"
+    pod["metadata"]["annotations"] = {"sidecar.istio.io/status": 7}
+    with pytest.raises(CouldNotTell):
+        parse_pod(json.loads(kept_of(json.dumps(pod), kept_for(parse_pod), Hiding())))

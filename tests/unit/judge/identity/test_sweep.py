@@ -9,12 +9,21 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding, Remark
+from facts.istio.control_planes import ControlPlanes
+from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
 from facts.proxies.identity import ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode
 from judge.causes import CAUSES
 from judge.identity.proxies import Lifetime
-from judge.identity.sweep import Expectation, Lacking, lacking_template, mesh_is_teleports, of_ambient_mode
+from judge.identity.sweep import (
+    Expectation,
+    Lacking,
+    Outside,
+    mesh_is_teleports,
+    of_ambient_mode,
+    outside_of_teleport,
+)
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import EMPTY_DIR, SOCKETS
@@ -40,9 +49,9 @@ def sweep(
     *found: ProxyIdentity | Unread,
     pods: tuple[Pod, ...] = (),
     lacking: tuple[Lacking, ...] = (),
-    ambient: tuple[Remark, ...] = (),
+    left_out: tuple[Remark, ...] = (),
 ) -> Finding:
-    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, lacking, "spire", ambient)
+    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, Outside(lacking, left_out))
 
 
 def test_sidecars_and_gateways_that_are_teleports() -> None:
@@ -106,7 +115,7 @@ def test_what_ambient_mode_certifies_is_named_and_not_counted() -> None:
     namespaces = (make.namespace("ambient", labels={"istio.io/dataplane-mode": "ambient"}), make.namespace())
     ztunnel = make.pod("ztunnel", namespace="istio-system", proxy=make.istio_proxy(args=("proxy", "ztunnel")))
     ambient = of_ambient_mode((make.pod("a", namespace="ambient", injected=False), ztunnel, make.pod("b")), namespaces)
-    finding = sweep(make.proxy(), make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,), ambient=ambient)
+    finding = sweep(make.proxy(), make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,), left_out=ambient)
     holds(finding, "ID-11")
     assert finding.seen == "1 sidecars and 0 gateways meet ID-01 to ID-06"
     assert [str(each.subject) for each in finding.held] == ["Pod test-app/app"]
@@ -152,16 +161,26 @@ def test_what_cannot_be_read_is_listed_and_hides_nothing() -> None:
 
 def test_why_it_lacks_the_template_stands_beside_what_it_fails() -> None:
     bad = make.pod("bad", socket=EMPTY_DIR)
-    why = Lacking(bad, "app there uses the node's socket", "template-not-requested")
+    why = Lacking(bad, "app there uses the node's socket", "spire", "template-not-requested")
     finding = sweep(make.proxy(), make.istiod_proxy(bad), pods=(bad,), lacking=(why,))
     words = "; it lacks the template spire: app there uses the node's socket"
     violated(finding, "ID-11", words, causes=("template-not-requested",))
     assert finding.seen.count("it lacks the template") == 1
 
 
+def test_the_cause_is_that_of_the_failure_before_that_of_the_template() -> None:
+    """Without either, the volume tells it."""
+    bad = make.pod("bad", socket=EMPTY_DIR)
+    lacks = Lacking(bad, "it asks for the template spire", "spire", "template-without-node-socket")
+    by_template = sweep(make.istiod_proxy(bad), pods=(bad,), lacking=(lacks,))
+    violated(by_template, "ID-11", causes=("template-without-node-socket",))
+    raced = sweep(make.proxy(bad, sds_mode=SdsMode.RACE), pods=(bad,), lacking=(lacks,))
+    violated(raced, "ID-11", causes=("pod-started-before-tbot",))
+
+
 def test_a_workload_without_any_proxy_fails_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
-    finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire"),))
+    finding = sweep(make.proxy(), lacking=(Lacking(plain, "it asks for the template spire", "spire"),))
     violated(finding, "ID-11", evidence=("ev-pod-plain",), causes=())
     assert finding.seen == "Pod test-app/plain: it lacks the template spire: it asks for the template spire"
 
@@ -178,8 +197,8 @@ def lacking(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), 
 
 
 def found(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), **injector: Any) -> tuple[Lacking, ...]:
-    mesh = make.mesh(injector=make.injector(**injector))
-    return lacking_template(pods, namespaces, mesh, "spire", SOCKETS)
+    planes = make.planes(make.mesh(injector=make.injector(**injector)))
+    return outside_of_teleport(pods, namespaces, planes, "spire", SOCKETS).lacking
 
 
 BY_DEFAULT = {"default_templates": ("sidecar", "spire")}
@@ -234,6 +253,15 @@ def test_who_gets_the_template_by_default_is() -> None:
     assert lacking(named, default_templates=defaults) == {}
 
 
+def test_a_gateway_has_templates_of_its_own_by_default() -> None:
+    bare = replace(GATEWAY, spec=replace(GATEWAY.spec, volumes=(EMPTY_DIR,)))
+    assert lacking(bare, namespaces=(), default_templates=("sidecar", "spire")) == {}
+
+
+def test_a_pod_of_an_unknown_namespace_is_not_meant_to() -> None:
+    assert lacking(make.pod("a"), make.pod("plain", injected=False), namespaces=()) == {}
+
+
 def test_the_annotation_on_the_namespace_means_it_and_does_nothing() -> None:
     annotated = make.namespace(annotations=ASKS)
     assert "which Istio reads from pods only" in lacking(make.pod("a", socket=EMPTY_DIR), namespaces=(annotated,))["a"]
@@ -271,3 +299,130 @@ def test_ambient_mode_is_another_way_into_the_mesh() -> None:
 def test_a_pod_on_the_nodes_network_is_outside_of_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     assert lacking(make.pod("a"), replace(plain, spec=replace(plain.spec, host_network=True))) == {}
+
+
+# Several revisions, and what Istio is told to leave alone.
+
+
+def outside(*pods: Pod, planes: ControlPlanes, namespaces: tuple[Labelled, ...] = (make.namespace(),)) -> Outside:
+    return outside_of_teleport(pods, namespaces, planes, "spire", SOCKETS)
+
+
+def left_out(found: Outside) -> list[tuple[str, str]]:
+    return [(str(each.subject), each.said) for each in found.left_out]
+
+
+MOUNTS = "volumes:\n- name: workload-socket\n  hostPath: {path: /run/spire/sockets}"
+OWN_NAME = make.injector(
+    templates={"sidecar": "…", "tbot": MOUNTS}, default_templates=("sidecar", "tbot"), evidence=("ev-canary-injector",)
+)
+BOTH = make.planes(make.mesh(), make.canary(injector=OWN_NAME), stable="canary")
+
+
+def test_a_template_is_that_of_the_pods_own_revision() -> None:
+    """The canary's template has another name, and its pods get it by default; those of the default revision do not."""
+    old = make.pod("old", socket=EMPTY_DIR, annotations=make.injected_by("default"))
+    new = make.pod("new", socket=EMPTY_DIR, annotations=make.injected_by("canary"))
+    (lacks,) = outside(old, new, planes=BOTH).lacking
+    assert (lacks.pod.name, lacks.template, lacks.cause) == ("new", "tbot", "template-without-node-socket")
+    assert lacks.why == "the template tbot is a default template of the mesh"
+    finding = mesh_is_teleports(make.sidecars(make.proxy()), EXPECTED, Outside((lacks,)))
+    violated(finding, "ID-11", "Pod test-app/new: it lacks the template tbot: the template tbot is a default template")
+
+
+def test_a_pod_without_a_proxy_follows_the_revision_that_its_namespace_asks_for() -> None:
+    plain = make.pod("plain", injected=False, annotations={"inject.istio.io/templates": "sidecar,tbot"})
+    for labels, template in (({"istio.io/rev": "stable"}, "tbot"), ({"istio-injection": "enabled"}, "")):
+        found = outside(plain, planes=BOTH, namespaces=(make.namespace(labels=labels),)).lacking
+        assert [each.template for each in found] == [template] * bool(template)
+
+
+def test_a_pod_of_an_unknown_revision_is_still_meant_to_by_what_it_asks() -> None:
+    lost = make.pod("lost", socket=EMPTY_DIR, annotations=ASKS | make.injected_by("gone"))
+    (lacks,) = outside(lost, planes=BOTH).lacking
+    assert (lacks.template, lacks.cause) == ("spire", "template-without-node-socket")
+
+
+NEVER = make.planes(
+    make.mesh(injector=make.injector(never_inject=(LabelSelector({"job": "migrate"}),))),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "why"),
+    [
+        (
+            {"labels": {"job": "migrate"}},
+            {"istio-injection": "enabled"},
+            "neverInjectSelector of Istio in istio-system fits its labels: job=migrate",
+        ),
+        (
+            {},
+            {"istio-injection": "disabled", "istio.io/rev": "default"},
+            "its namespace has istio-injection=disabled, which keeps every revision off",
+        ),
+        (
+            {"annotations": ASKS, "labels": {"job": "migrate"}},
+            {"istio.io/rev": "default"},
+            "neverInjectSelector of Istio in istio-system fits its labels: job=migrate",
+        ),
+        (
+            {"labels": {"sidecar.istio.io/inject": "false"}},
+            {"istio.io/rev": "default"},
+            "it refuses injection with sidecar.istio.io/inject: false",
+        ),
+    ],
+    ids=["neverInjectSelector", "disabled beside a revision", "though it asks", "by itself"],
+)
+def test_a_pod_that_istio_is_told_not_to_inject_is_left_out(
+    changes: dict[str, Any], labels: dict[str, str], why: str
+) -> None:
+    plain = make.pod("plain", injected=False, **changes)
+    found = outside(make.pod("sibling"), plain, planes=NEVER, namespaces=(make.namespace(labels=labels),))
+    assert (found.lacking, left_out(found)) == ((), [("Pod test-app/plain", f"Istio is told not to inject it: {why}")])
+    finding = mesh_is_teleports(make.sidecars(make.proxy()), EXPECTED, found)
+    holds(finding, "ID-11", "ev-mesh", "ev-namespaces")
+    assert finding.left_out == found.left_out
+
+
+def test_a_pod_that_asks_for_the_template_and_refuses_injection_contradicts_itself() -> None:
+    plain = make.pod("plain", injected=False, annotations=ASKS, labels={"sidecar.istio.io/inject": "false"})
+    found = outside(plain, planes=NEVER)
+    assert [each.why for each in found.lacking] == ["it asks for the template spire"]
+    assert found.left_out == ()
+
+
+def test_a_pod_with_a_proxy_is_never_left_out() -> None:
+    pod = make.pod("a", socket=EMPTY_DIR, labels={"job": "migrate"}, annotations=ASKS)
+    found = outside(pod, planes=NEVER, namespaces=(make.namespace(labels={"istio-injection": "disabled"}),))
+    assert [each.pod.name for each in found.lacking] == ["a"]
+    assert found.left_out == ()
+
+
+def test_a_pod_that_nothing_asks_for_is_not_mentioned() -> None:
+    plain = make.pod("plain", injected=False, labels={"job": "migrate"})
+    found = outside(make.pod("sibling"), plain, planes=NEVER, namespaces=(make.namespace(labels={}),))
+    assert (found.lacking, found.left_out) == ((), ())
+
+
+def test_namespaces_that_no_istiod_watches_are_named() -> None:
+    config = make.mesh_config(discovery_selectors=(LabelSelector({"watched": "yes"}),))
+    planes = make.planes(make.mesh(config=config))
+    namespaces = (
+        make.namespace(labels={"watched": "yes"}),
+        make.namespace("shop", labels={"istio-injection": "enabled"}, evidence=("ev-shop",)),
+        make.namespace("kube-system", labels={}),
+    )
+    found = outside(make.pod("a"), make.pod("b", namespace="shop"), planes=planes, namespaces=namespaces)
+    words = "no istiod watches it: its labels fit no discovery selector of the mesh configuration"
+    assert left_out(found) == [("Namespace kube-system", words)]
+    finding = mesh_is_teleports(make.sidecars(make.proxy()), EXPECTED, found)
+    holds(finding, "ID-11", "ev-shop")
+    assert [(str(n.subject), n.said, n.evidence) for n in finding.notes] == [
+        ("Namespace shop", f"{words}, and 1 proxies run there", ("ev-shop",))
+    ]
+
+
+def test_with_one_revision_and_no_selectors_nothing_is_said_beside() -> None:
+    found = outside(make.pod("a"), make.pod("b", injected=False), planes=make.planes())
+    assert (found.left_out, found.unwatched) == ((), ())

@@ -17,7 +17,7 @@ from judge.install.istio import (
     NORMALIZED,
     SECOND_PROXY,
     control_plane_is_available,
-    images_carry_istiods_version,
+    images_are_of_istiods_version,
     injected_pod_is_accepted,
     injected_socket_is_the_nodes,
     normalization_is_in_force,
@@ -85,13 +85,19 @@ def test_istiod_that_is_not_available_as_configured(istiod: Deployment, words: s
     assert finding.seen == f"Deployment istio-system/istiod: {words}"
 
 
-def test_a_gateway_that_its_owner_scaled_to_0_is_left_out() -> None:
-    idle = make.gateway(desired=0, updated=0, available=0)
-    finding = control_plane_is_available(make.mesh(gateways=(idle,)))
+AT_ZERO = make.gateway(desired=0, updated=0, available=0)
+
+
+def test_a_gateway_that_is_scaled_to_0_is_left_out() -> None:
+    finding = control_plane_is_available(make.mesh(gateways=(AT_ZERO,)))
     holds(finding, "INST-05", "ev-mesh")
-    assert [(str(each.subject), each.said) for each in finding.left_out] == [(str(idle.ref), "it is scaled to 0")]
-    broken = make.gateway(conditions=(UNAVAILABLE,), available=0)
-    violated(control_plane_is_available(make.mesh(gateways=(idle, broken))), "INST-05", "0 of 1 replicas", causes=())
+    assert [(str(each.subject), each.said) for each in finding.left_out] == [
+        ("Deployment istio-system/istio-ingressgateway", "it is scaled to 0")
+    ]
+    unseen = control_plane_is_available(make.mesh(gateways=(replace(AT_ZERO, observed_generation=1),)))
+    violated(unseen, "INST-05", "its controller has not seen generation 2 yet", causes=())
+    assert unseen.left_out == ()
+    assert control_plane_is_available(make.mesh()).left_out == ()
 
 
 # A new istiod whose image cannot be pulled: its Deployment names another version than the one that injects.
@@ -116,7 +122,7 @@ def upgraded(**changes: Any) -> Mesh:
 )
 def test_an_istiod_that_waits_for_its_image_is_the_cause_and_mixed_versions_are_not(mesh: Mesh) -> None:
     violated(control_plane_is_available(mesh), "INST-05", causes=(UNPULLED,))
-    finding = images_carry_istiods_version(mesh, [make.pod()])
+    finding = images_are_of_istiods_version(mesh, [make.pod()])
     violated(finding, "INST-05", causes=(UNPULLED,))
     assert finding.seen == f"Deployment istio-system/istiod: it runs {NOT_THERE}"
     assert "rollout undo deployment/istiod" in " ".join(CAUSES[UNPULLED].remedy)
@@ -129,7 +135,7 @@ def test_a_sound_istiod_that_is_slow_to_start_waits_for_no_image() -> None:
 
 def test_an_istiod_of_another_version_that_runs_waits_for_no_image() -> None:
     holds(control_plane_is_available(upgraded()), "INST-05", "ev-mesh")
-    finding = images_carry_istiods_version(upgraded(), [make.pod()])
+    finding = images_are_of_istiods_version(upgraded(), [make.pod()])
     violated(finding, "INST-05", causes=("istio-versions-mixed",))
 
 
@@ -169,29 +175,34 @@ def test_without_istiod_a_gateway_proves_nothing() -> None:
     without = control_plane_is_available(make.mesh(istiod=()))
     violated(without, "INST-05", causes=())
     assert without.seen == "Istio in istio-system: there is no istiod"
-    finding = images_carry_istiods_version(make.mesh(istiod=(), gateways=()), [])
+    finding = images_are_of_istiods_version(make.mesh(istiod=(), gateways=()), [])
     violated(finding, "INST-05", causes=())
     assert finding.seen == "no workload runs an image of Istio"
 
 
-@pytest.mark.parametrize("tag", ["1.31.0", "1.31.0-distroless"])
-def test_images_of_istiods_version(tag: str) -> None:
+VARIANTS = ["1.31.0", "1.31.0-distroless", "1.31.0-debug", "1.31.0-fips", "1.31.0-fips-distroless", "1.31.0-distroless-fips"]
+
+
+@pytest.mark.parametrize("tag", VARIANTS)
+@pytest.mark.parametrize("others", ["1.31.0", "1.31.0-distroless"])
+def test_images_of_istiods_version_in_any_variant(tag: str, others: str) -> None:
     mesh = make.mesh(
         istiod=(make.deployment("istiod", make.container("discovery", f"host:5000/istio/pilot:{tag}@sha256:abc")),),
-        gateways=(make.gateway("auto"),),
+        gateways=(make.gateway("auto"), make.gateway(f"proxyv2:{others}")),
+        injector=make.injector(tag=others),
     )
-    holds(images_carry_istiods_version(mesh, []), "INST-05", "ev-mesh")
+    holds(images_are_of_istiods_version(mesh, []), "INST-05", "ev-mesh")
 
 
 def test_a_container_that_is_not_istios_may_have_any_image() -> None:
     waits = make.container("wait-for-socket", "busybox:1.36", is_init=True)
     mesh = make.mesh(gateways=(make.deployment("gateway", waits, make.container("istio-proxy", "proxyv2:1.31.0")),))
-    holds(images_carry_istiods_version(mesh, []), "INST-05")
+    holds(images_are_of_istiods_version(mesh, []), "INST-05")
 
 
 def test_each_image_of_another_version_is_named() -> None:
     mesh = make.mesh(gateways=(make.gateway("proxyv2:1.30.3"),), injector=make.injector(tag="1.30.2"))
-    finding = images_carry_istiods_version(mesh, [])
+    finding = images_are_of_istiods_version(mesh, [])
     violated(finding, "INST-05", causes=("istio-versions-mixed",))
     assert finding.seen == (
         "Deployment istio-system/istio-ingressgateway: it runs proxyv2:1.30.3;"
@@ -203,7 +214,7 @@ def test_each_image_of_another_version_is_named() -> None:
 
 def test_where_istiod_alone_is_of_another_version_all_others_are_named() -> None:
     newer = make.mesh(istiod=(make.deployment("istiod", make.container("discovery", "pilot:1.32.0")),))
-    finding = images_carry_istiods_version(newer, [make.pod()])
+    finding = images_are_of_istiods_version(newer, [make.pod()])
     violated(finding, "INST-05", "the injector puts 1.31.0 into pods", causes=("istio-versions-mixed",))
     assert [p.subject.name for p in finding.problems] == ["istio-ingressgateway", "app", "Istio in istio-system"]
 
@@ -212,19 +223,19 @@ def test_where_istiods_differ_the_injector_decides() -> None:
     both = tuple(
         make.deployment(f"istiod-{tag[2:4]}", make.container("discovery", f"pilot:{tag}")) for tag in ("1.30.3", "1.31.0")
     )
-    finding = images_carry_istiods_version(make.mesh(istiod=both), [make.pod()])
+    finding = images_are_of_istiods_version(make.mesh(istiod=both), [make.pod()])
     violated(finding, "INST-05", "it runs pilot:1.30.3", causes=("istio-versions-mixed",))
     assert finding.expected.endswith("istiod's version 1.31.0")
 
 
 def test_an_image_by_digest_alone_tells_no_version() -> None:
     pinned = make.mesh(gateways=(make.gateway("proxyv2@sha256:abc"),))
-    finding = images_carry_istiods_version(pinned, [])
+    finding = images_are_of_istiods_version(pinned, [])
     unknown(finding, "INST-05", evidence=("ev-mesh",))
     assert finding.seen == "Deployment istio-system/istio-ingressgateway: it runs proxyv2@sha256:abc"
     assert finding.settle == "write the version as a tag before the digest: HUB/NAME:VERSION@sha256:…"
     wrong = replace(pinned, injector=make.injector(tag="1.30.2"))
-    violated(images_carry_istiods_version(wrong, []), "INST-05", "1.30.2")
+    violated(images_are_of_istiods_version(wrong, []), "INST-05", "1.30.2")
 
 
 def test_the_trust_domain_is_teleports_cluster_name() -> None:
@@ -432,10 +443,10 @@ def test_a_normalization_that_istio_does_not_have() -> None:
 
 def test_a_pod_that_was_not_restarted_after_an_upgrade_runs_the_old_proxy() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="registry.example/istio/proxyv2:1.28.0"))
-    finding = images_carry_istiods_version(make.mesh(), [make.pod(), old])
+    finding = images_are_of_istiods_version(make.mesh(), [make.pod(), old])
     violated(finding, "INST-05", evidence=("ev-pod-old",), causes=("istio-versions-mixed",))
     assert finding.seen == "Pod test-app/old: it runs registry.example/istio/proxyv2:1.28.0"
-    holds(images_carry_istiods_version(make.mesh(), [make.pod()]), "INST-05")
+    holds(images_are_of_istiods_version(make.mesh(), [make.pod()]), "INST-05")
 
 
 def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None:

@@ -569,7 +569,7 @@ NOT_RENEWED = "tbot-pushes-without-renewing"
 
 
 def test_exact_tags_of_versions_without_a_defect() -> None:
-    components = [*tbot_components(make.tbot(), None), *istio_components(make.mesh(), [make.pod()])]
+    components = [*tbot_components(make.tbot(), None), *istio_components(make.planes(), [make.pod()])]
     finding = no_known_defect(components)
     holds(finding, "INST-16", "ev-agent", "ev-mesh", "ev-pod-app")
     assert "tbot 18.6.4 (image registry.example/tbot-distroless:18.6.4)" in finding.seen
@@ -752,7 +752,7 @@ def test_an_instance_without_a_heartbeat_tells_nothing() -> None:
 
 def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
     old = make.pod("old", proxy=make.istio_proxy(image="proxyv2:1.24.3"))
-    finding = no_known_defect(istio_components(make.mesh(), [make.pod(), old, make.pod("plain", injected=False)]))
+    finding = no_known_defect(istio_components(make.planes(), [make.pod(), old, make.pod("plain", injected=False)]))
     violated(finding, "INST-16", evidence=("ev-pod-old",), causes=("istio-ignores-socket-name",))
     assert finding.seen == (
         "Pod test-app/old: istio 1.24.3: this release of Istio ignores WORKLOAD_IDENTITY_SOCKET_FILE, so Envoy still"
@@ -763,7 +763,7 @@ def test_a_sidecar_older_than_istiod_is_looked_at_too() -> None:
 
 def test_a_foreign_container_beside_istiod_has_no_version_to_tell() -> None:
     beside = make.deployment("istiod", make.container("discovery", "pilot:1.31.0"), make.container("vault", "vault:latest"))
-    holds(no_known_defect(istio_components(make.mesh(istiod=(beside,)), [])), "INST-16", "ev-mesh")
+    holds(no_known_defect(istio_components(make.planes(make.mesh(istiod=(beside,))), [])), "INST-16", "ev-mesh")
 
 
 def test_a_defect_is_a_failure_also_where_another_version_cannot_be_told() -> None:

@@ -19,7 +19,7 @@ RUN = {RUN_LABEL: "20260301T120000Z-1a2b"}
 def test_a_gateway_that_a_run_had_deployed_for_itself_is_none_of_the_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be on its way out while the next run looks; and the list that pods are held against is read after them."""
     own = make.gateway(namespace="conformance-20260301t120000z-1a2b-mesh")
-    monkeypatch.setattr(facet, "read_mesh", lambda *_: make.mesh(gateways=(own, make.gateway())))
+    monkeypatch.setattr(facet, "read_control_planes", lambda *_: make.planes(make.mesh(gateways=(own, make.gateway()))))
     cluster = Cluster(namespaces=(make.namespace(), make.namespace(own.namespace, labels=RUN)))
     read = install(cluster)
     assert [g.namespace for g in read.istio.mesh().gateways] == ["istio-system"]

@@ -27,7 +27,7 @@ from facts.proxies.identity import Fleet
 from facts.proxies.tls.proxy import TlsOfFleet
 from facts.recorder import KeptInMemory
 from judge.identity.socket import only_tbot_writes_there
-from judge.identity.sweep import lacking_template, of_ambient_mode
+from judge.identity.sweep import outside_of_teleport
 from judge.install import application
 from judge.mtls.ends import Ends, MeshTls
 from observe.kubernetes.cluster import Cluster
@@ -54,6 +54,8 @@ def hostile_pod(name: str, texts: Sequence[str]) -> dict[str, Any]:
             "annotations": {
                 "inject.istio.io/templates": next(text),
                 "sidecar.istio.io/inject": next(text),
+                "istio.io/rev": next(text),
+                "sidecar.istio.io/status": next(text),
                 "kubectl.kubernetes.io/last-applied-configuration": json.dumps({"env": next(text)}),
                 "traffic.sidecar.istio.io/includeInboundPorts": next(text),
                 "sidecar.istio.io/interceptionMode": next(text),
@@ -126,15 +128,21 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     """What is said of the pods that are not hostile."""
     others = [pod for pod in pods if pod.namespace != "hostile"]
     yield others
-    meant = lacking_template(pods, NAMESPACES, builders.mesh(), "spire", "/run/spire/sockets")
-    yield [each for each in meant if each.pod.namespace != "hostile"]
+    planes = builders.planes(builders.mesh(), builders.canary())
+    outside = outside_of_teleport(pods, NAMESPACES, planes, "spire", "/run/spire/sockets")
+    yield [each for each in outside.lacking if each.pod.namespace != "hostile"]
+    yield [each for each in outside.left_out if each.subject.namespace != "hostile"]
+    sorted_out = planes.sorted_out([pod for pod in pods if pod.is_injected], NAMESPACES)
+    for plane, its in sorted_out.of_each:
+        yield plane.revision, [pod for pod in its if pod.namespace != "hostile"]
+    yield [orphan for orphan in sorted_out.orphans if orphan.pod.namespace != "hostile"]
     yield [gateway for gateway in gateways_of((), pods) if gateway.namespace != "hostile"]
     ends = Ends(MeshTls(pods, Fleet((), ()), TlsOfFleet((), ()), ()))
     redirections = [(pod, ends.redirection(pod)) for pod in pods]
     yield [redirection for pod, redirection in redirections if pod.namespace != "hostile"]
     yield [application.socket_volume_problems(pod, "/run/spire/sockets") for pod in others if pod.proxy]
     writes = only_tbot_writes_there(pods, builders.tbot(), "/run/spire/sockets", ["ev-pods"])
-    said: list[Problem | Remark] = [*writes.problems, *writes.left_out, *of_ambient_mode(pods, NAMESPACES)]
+    said: list[Problem | Remark] = [*writes.problems, *writes.left_out]
     yield [each for each in said if each.subject.namespace != "hostile"]
 
 

@@ -78,7 +78,7 @@ def install(tbot: Tbot | None = None, sockets: tuple[str, ...] = ("/run/spire/so
             socket_name=lambda: "socket",
             sockets_in_reach=lambda: sockets,
         ),
-        istio=SimpleNamespace(mesh=make.mesh, proxy_image=lambda: "registry.example/proxyv2:1"),
+        istio=SimpleNamespace(mesh=make.mesh, planes=make.planes, proxy_image=lambda: "registry.example/proxyv2:1"),
         teleport=SimpleNamespace(ping=make.ping),
         proxies=SimpleNamespace(pods_by_node=lambda: {"node-1": [make.pod()]}),
     )

@@ -14,7 +14,14 @@ from facts.recorder import KeptInMemory
 from provision.pods.clients_and_servers import CONTAINER, PROGRAMS, TEST_PODS, TRAFFIC, MeshNames, Sidecar, TestPod, TestPods
 
 NAMESPACE = "conformance-run-mesh"
-MESH = MeshNames("teleport.test", "default", "spire")
+
+
+def for_canary(namespace: dict[str, Any]) -> None:
+    """A namespace of the revision canary."""
+    namespace["metadata"]["labels"] = {"istio.io/rev": "canary"}
+
+
+MESH = MeshNames("teleport.test", lambda _namespace: None, "spire")
 
 
 class FakeObjects:
@@ -156,7 +163,7 @@ def test_without_a_node_that_takes_workloads_nothing_is_made() -> None:
 
 def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     objects = FakeObjects()
-    test_pods = made_on(objects, "node-1", mesh=MeshNames("other.test", "canary", "tbot"))
+    test_pods = made_on(objects, "node-1", mesh=MeshNames("other.test", for_canary, "tbot"))
     test_pods.ready("alpha")
     test_pods.remove()
     policies = {p["metadata"]["name"]: p["spec"] for p in objects.all_of_kind("AuthorizationPolicy")}
@@ -166,6 +173,17 @@ def test_policies_name_principals_of_the_mesh_that_was_found() -> None:
     assert namespace["istio.io/rev"] == "canary"
     assert "istio-injection" not in namespace
     assert pods_of(test_pods)["alpha"]["metadata"]["annotations"]["inject.istio.io/templates"] == "sidecar,tbot"
+
+
+def test_what_a_mesh_hides_by_default_is_shown_to_test_pods(test_pods: TestPods, objects: FakeObjects) -> None:
+    """A Sidecar of the root namespace with egress to `./*`, and services that are exported to their own namespace alone."""
+    test_pods.ready("alpha", "classic")
+    sidecars = {sidecar["metadata"]["namespace"]: sidecar["spec"] for sidecar in objects.all_of_kind("Sidecar")}
+    assert sidecars == {each: {"egress": [{"hosts": ["*/*"]}]} for each in (NAMESPACE, "conformance-run-classic")}
+    services = objects.all_of_kind("Service")
+    assert {service["metadata"]["annotations"]["networking.istio.io/exportTo"] for service in services} == {"*"}
+    for kind in ("DestinationRule", "VirtualService"):
+        assert {name for made in objects.all_of_kind(kind) for name in made["spec"]["exportTo"]} == {"*"}
 
 
 def test_every_server_allows_only_its_callers(test_pods: TestPods, objects: FakeObjects) -> None:
