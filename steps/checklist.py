@@ -56,15 +56,17 @@ def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, concl
 @then("the test application must run with its own identity from Teleport")
 def application_has_its_own_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     app = install.application
-    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), install.teleport.bundle()))
+    fleet, pods = app.fleet(), app.pods()
+    conclude(judge.test_app_running(guide, pods, app.deployment(), fleet, install.teleport.bundle()))
 
 
 @then("the socket in the pod must be the node's socket, with live SDS streams on it")
 def socket_is_the_nodes(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    app = install.application
-    conclude(judge.socket_exists(guide, app.pods(), app.fleet(), install.tbot.socket_directory()))
+    fleet, pods = install.application.fleet(), install.application.pods()
+    conclude(judge.socket_exists(guide, pods, fleet, install.tbot.socket_directory()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")
 def proxy_uses_the_socket(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.proxy_detects_socket(guide, install.application.pods(), install.application.fleet()))
+    fleet, pods = install.application.fleet(), install.application.pods()
+    conclude(judge.proxy_detects_socket(guide, pods, fleet))

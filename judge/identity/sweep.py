@@ -166,9 +166,10 @@ def mesh_is_teleports(
         where=f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces",
         evidence=readings(proxies, expectation, *(each.pod for each in lacking)),
     )
-    if not proxies.pods and not lacking:
+    if proxies.is_empty and not lacking:
         return claim.not_applicable(NO_WORKLOAD)
-    without = {each.pod.uid: each for each in lacking}
+    gone = {each.pod.uid for each in proxies.fleet.left_out}
+    without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = {pod.uid: pod for pod in proxies.pods}
     problems = []
     for proxy in proxies.fleet.proxies:

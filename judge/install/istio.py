@@ -12,11 +12,11 @@ from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
-from facts.proxies.identity import Normalization, Unread
+from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from facts.versions import Tool
 from judge.findings import Claim, listed, place, problem
-from judge.fleet import how_to_read, not_read
+from judge.fleet import NONE_STAYED, READ_AGAIN, how_to_read, not_read, went_away
 from judge.install.application import socket_volume_problems
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
@@ -242,7 +242,9 @@ NORMALIZED = {
 NO_WORKLOAD = "no injected pod runs in the mesh"
 
 
-def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:
+def normalization_is_in_force(
+    mesh: Mesh, asked: Sequence[Normalization | Unread | LeftOut], evidence: Sequence[str]
+) -> Finding:
     """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as the mesh configuration says.
 
     Args:
@@ -252,6 +254,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
     """
     proxies = [a for a in asked if isinstance(a, Normalization)]
     unread = [a for a in asked if isinstance(a, Unread)]
+    gone = [a for a in asked if isinstance(a, LeftOut)]
     wanted = NORMALIZED.get(mesh.normalization)
     claim = Claim(
         "INST-08",
@@ -259,11 +262,13 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
         if wanted
         else f"the mesh to use one of the normalizations {', '.join(NORMALIZED)}",
         where=f"inbound HTTP connection managers of {len(asked)} proxies",
-        evidence=(*evidence, *readings(mesh.config, *proxies)),
+        evidence=(*evidence, *readings(mesh.config, *proxies, *gone)),
     )
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so one that shows none is unclear.
     silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
     if not silent and not unread and not any(p.settings for p in proxies):
+        if gone:
+            return claim.judged(unclear=[claim.problem(NONE_STAYED)], settle=READ_AGAIN, left_out=went_away(gone))
         return claim.not_applicable(NO_WORKLOAD)
     if wanted is None:
         said = f"pathNormalization.normalization is {mesh.normalization}"
@@ -288,6 +293,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
             *(Problem(p.pod.ref, "it has no inbound HTTP connection manager", evidence=p.evidence) for p in silent),
         ],
         settle=how_to_read(unread, "see whether istiod has sent those proxies their listeners: istioctl proxy-status"),
+        left_out=went_away(gone),
     )
 
 

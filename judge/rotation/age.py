@@ -197,11 +197,15 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | 
         return finding
     proxies = sidecars.fleet.proxies
     again = {p.pod.uid: p for p in later.proxies} if later else {}
+    gone = {each.pod.uid: each.why for each in later.left_out} if later else {}
     if later and later.unread and not again:
         return claim.judged(unclear=not_read(later.unread), settle=how_to_read(later.unread))
 
     def told(proxy: ProxyIdentity) -> str:
-        return _told(proxy, tbot) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
+        if later is None:
+            return _told(proxy, tbot)
+        second = again.get(proxy.pod.uid)
+        return f"{_told(proxy, tbot)}; {gone.get(proxy.pod.uid) or _read_again(proxy, second)}"
 
     remains = [each.left for each in _all_aging((*proxies, *again.values()), tbot)]
     return sidecars.judged(
@@ -355,7 +359,7 @@ def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbo
 
 def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbot: Tbot) -> Finding | None:
     """The finding where there is no proxy to judge, or no service to judge it by; None otherwise."""
-    if not sidecars.pods:
+    if sidecars.is_empty:
         return claim.not_applicable(NO_WORKLOAD)
     if not tbot.config.services:
         config = ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from facts.document import Absent
+from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import Fleet
+from facts.proxies.presence import is_coming_up
+from facts.recorder import KeptInMemory
 from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.facet import ProxiesFacet
 from observe.readings import Key, of_each
+from observe.wait import NotYet, Pace, eventually
 
+SETTLED: Key[tuple[Pod, ...]] = Key("app_settled", of_each, ("app",))
 DEPLOYMENT: Key[Deployment | Absent] = Key("app_deployment", lambda found: found.evidence, ("app",))
 
 
@@ -34,13 +42,29 @@ class ApplicationFacet:
 
     def pods(self) -> tuple[Pod, ...]:
         """Pods of the test application that have not ended and are not terminating."""
-        names = self.cluster.names
-        own = (p for p in self.cluster.pods() if p.namespace == names.app_namespace and p.labels.get("app") == names.app)
-        return tuple(p for p in own if not (p.terminating or p.has_ended))
+        return self._own(self.cluster.pods())
 
-    def evidence(self) -> tuple[str, ...]:
-        """Readings of the test application's pods; of all pods where it has none."""
-        return of_each(self.pods()) or self.cluster.pods_evidence()
+    def settled_pods(self) -> tuple[Pod, ...]:
+        """The same pods; while one of them is coming up they are listed again, for as long as a new pod may take."""
+        return self.cluster.once(SETTLED, self._settled)
+
+    def _settled(self) -> tuple[Pod, ...]:
+        found, reader = self.pods(), self.cluster.reader
+        if not _coming_up(found):
+            return found
+        unrecorded = reader.recording_to(KeptInMemory())
+
+        def look() -> None:
+            if late := _coming_up(self._own(unrecorded.pods(self.cluster.names.app_namespace))):
+                raise NotYet(f"{len(late)} pods of the test application are starting")
+
+        with suppress(CouldNotTell):  # what has not come up by then is judged as it is
+            eventually("every pod of the test application has started", look, Pace(reader.patience.pod_ready, 1.0))
+        return self._own(reader.pods(self.cluster.names.app_namespace))
+
+    def evidence(self, pods: Sequence[Pod]) -> tuple[str, ...]:
+        """Readings of these pods; of all pods of the cluster where there is none."""
+        return of_each(pods) or self.cluster.pods_evidence()
 
     def deployment(self) -> Deployment | Absent:
         """The Deployment of the test application, which names the desired number of pods."""
@@ -56,4 +80,17 @@ class ApplicationFacet:
 
     def fleet(self) -> Fleet:
         """The identities of the test application's proxies."""
-        return self.proxies.fleet_of(self.pods())
+        return self.proxies.fleet_where(self._owns)
+
+    def _own(self, pods: Iterable[Pod]) -> tuple[Pod, ...]:
+        return tuple(pod for pod in pods if self._owns(pod))
+
+    def _owns(self, pod: Pod) -> bool:
+        names = self.cluster.names
+        is_own = pod.namespace == names.app_namespace and pod.labels.get("app") == names.app
+        return is_own and not (pod.terminating or pod.has_ended)
+
+
+def _coming_up(pods: Iterable[Pod]) -> list[Pod]:
+    now = datetime.now(UTC)
+    return [pod for pod in pods if is_coming_up(pod, now)]

@@ -6,7 +6,7 @@ from pytest_bdd import given, parsers, then, when
 
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
-from facts.proxies.identity import Normalization, Unread
+from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from facts.versions import Tool
 from judge.install import istio as judge
@@ -72,10 +72,12 @@ def socket_is_the_nodes(dry_run: DryRun, install: Install, conclude: Conclude) -
 
 
 @given("the HTTP connection managers of every injected pod", target_fixture="normalizations")
-def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
+def normalizations(install: Install) -> tuple[Normalization | Unread | LeftOut, ...]:
     return install.proxies.normalizations()
 
 
 @then("every proxy must normalize paths as the mesh configuration says")
-def normalized(mesh: Mesh, normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
+def normalized(
+    mesh: Mesh, normalizations: tuple[Normalization | Unread | LeftOut, ...], install: Install, conclude: Conclude
+) -> None:
     conclude(judge.normalization_is_in_force(mesh, normalizations, install.cluster.pods_evidence()))

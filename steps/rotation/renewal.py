@@ -44,8 +44,8 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 @given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="on_sockets")
 def proxies_on_sockets(install: Install) -> ObservedProxies:
-    proxies = install.proxies
-    return ObservedProxies(proxies.pods_on_sockets(), proxies.fleet_on_sockets(), install.cluster.pods_evidence())
+    fleet = install.proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
+    return ObservedProxies(install.proxies.pods_on_sockets(), fleet, install.cluster.pods_evidence())
 
 
 @given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")

@@ -16,7 +16,7 @@ import typer
 
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from settings import Timeouts
 
 
