@@ -166,7 +166,7 @@ class SimulatedFleet:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
-        if request.path == "/api/v1/pods":
+        if request.path in ("/api/v1/pods", f"/api/v1/namespaces/{NAMESPACE}/pods"):
             return web.json_response(self.listed())
         if parts[:3] == ["api", "v1", "namespaces"] and parts[4:5] == ["pods"] and len(parts) > 5:
             return await self._of_pod(request, parts[5], parts[6:])
