@@ -56,7 +56,7 @@ def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, concl
 @then("the test application must run with its own identity from Teleport")
 def application_has_its_own_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     app = install.application
-    fleet, pods = app.fleet(), app.pods()
+    fleet, pods = app.fleet(), app.pods_once_settled()
     conclude(judge.test_app_running(guide, pods, app.deployment(), fleet, install.teleport.bundle()))
 
 

@@ -48,6 +48,11 @@ class ApplicationFacet:
         """The same pods; while one of them is coming up they are listed again, for as long as a new pod may take."""
         return self.cluster.once(SETTLED, self._settled)
 
+    def pods_once_settled(self) -> tuple[Pod, ...]:
+        """The pods whose proxies `fleet` has, each as it was once settled."""
+        settled = {pod.uid: pod for pod in self.settled_pods()}
+        return tuple(settled[pod.uid] for pod in self.pods() if pod.uid in settled) or self.pods()
+
     def _settled(self) -> tuple[Pod, ...]:
         found, reader = self.pods(), self.cluster.reader
         if not _coming_up(found):

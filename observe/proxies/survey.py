@@ -120,6 +120,7 @@ def survey(
     for done, _ in enumerate(each_at_once(_Subject.read, subjects), start=1):
         if progress is not None:
             progress(done, len(subjects))
+    successors: list[_Subject] = []
     if list_again is not None and any(subject.has_moved for subject in subjects):
         known = {subject.pod.uid for subject in subjects}
         successors = [_Subject(cluster, pod, parts) for pod in list_again() if pod.uid not in known]
@@ -128,6 +129,7 @@ def survey(
     starting = [subject for subject in subjects if subject.is_starting]
     _wait_for(starting, patience)
     at_once(_Subject.read_again, starting)
+    _excuse_no_workload_twice(subjects, successors)
     return Survey(
         tuple(subject.pod for subject in subjects),
         {part.name: {s.pod.uid: s.found[part.name] for s in subjects if part.name in s.found} for part in parts},
@@ -161,6 +163,12 @@ class _Subject:
         self.is_starting = False
         self._cluster = cluster
         self._parts = tuple(part for part in parts if part.wanted(pod))
+
+    @property
+    def workload(self) -> tuple[str, str]:
+        """Namespace and controller; of a Deployment the same for every ReplicaSet that it makes."""
+        revision = self.pod.labels.get("pod-template-hash", "")
+        return self.pod.namespace, self.pod.owner.removesuffix(f"-{revision}") if self.pod.owner else self.pod.name
 
     @property
     def has_moved(self) -> bool:
@@ -231,6 +239,29 @@ class _Subject:
             outcome = LeftOut(PodRef.of(self.pod), gone, (*self.pod.evidence, *now.evidence))
             self.found |= {part.name: outcome for part in self._left}
         return None if gone or isinstance(now, Absent) else now
+
+
+def _excuse_no_workload_twice(subjects: Sequence[_Subject], successors: Sequence[_Subject]) -> None:
+    """Makes a successor unread that went away as well, where nothing else of its workload was read.
+
+    Otherwise the pods of a workload that never settles would never be judged.
+    """
+    read = {
+        (name, subject.workload)
+        for subject in subjects
+        for name, outcome in subject.found.items()
+        if not isinstance(outcome, LeftOut)
+    }
+    for subject in successors:
+        for name, outcome in subject.found.items():
+            if isinstance(outcome, LeftOut) and (name, subject.workload) not in read:
+                why = CouldNotTell(
+                    expected="a pod that stays until it is read",
+                    seen=f"{outcome.why}, as others of its workload before",
+                    where=str(outcome.pod),
+                    remedy="run again when the workload is not being rolled out",
+                )
+                subject.found[name] = Unread(outcome.pod, why, datetime.now(UTC))
 
 
 def _may_be_read(outcome: object) -> bool:

@@ -150,6 +150,27 @@ def test_the_successor_of_a_deleted_pod_is_read_in_its_place(cluster: Cluster, f
     assert [p.name for p in found.pods if isinstance(found.found["identity"][p.uid], LeftOut)] == ["fleet-002"]
 
 
+def test_a_workload_whose_pods_never_stay_could_not_be_read(cluster: Cluster, fleet: SimulatedFleet) -> None:
+    pods = cluster.pods()
+
+    def leaves_again() -> tuple[Pod, ...]:
+        made = fleet.add()
+        listed = cluster.pods()
+        fleet.remove(made.item["metadata"]["name"])
+        return listed
+
+    def left(*names: str) -> list[tuple[str, bool]]:
+        for name in names:
+            fleet.remove(name)
+        outcomes = survey(cluster, pods, [IDENTITY], list_again=leaves_again).of(IDENTITY)
+        return [(o.pod.name, isinstance(o, Unread)) for o in outcomes if isinstance(o, (LeftOut, Unread))]
+
+    assert left("fleet-001") == [("fleet-001", False), ("fleet-004", False)]
+    assert left("fleet-002", "fleet-003") == [
+        ("fleet-001", False), ("fleet-002", False), ("fleet-003", False), ("fleet-005", True)
+    ]  # fmt: skip
+
+
 def test_another_pod_of_the_same_name_is_not_read_under_the_name_of_the_first(
     cluster: Cluster, fleet: SimulatedFleet
 ) -> None:
