@@ -11,7 +11,7 @@ import pytest
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
-from facts.proxies.identity import Fleet, LeftOut, ProxyIdentity, Unread
+from facts.proxies.identity import ProxyIdentity, Unread
 from facts.proxies.presence import STARTING
 from judge.findings import Claim, problem
 from judge.fleet import NONE_STAYED, READ_AGAIN, each_of, of_proxies
@@ -146,21 +146,21 @@ def test_a_sidecar_behind_an_init_container_of_the_application_is_no_violation_h
 
 
 def test_a_pod_that_went_away_is_left_out_by_name_and_the_others_count() -> None:
-    gone = LeftOut(make.unread(B).pod, "it was deleted while the suite read the fleet", ("ev-gone",))
-    finding = of_proxies(CLAIM, (A,), Fleet((make.proxy(A),), (), (gone,)), (), confirmed="all is well")
-    holds(finding, "ID-01", "ev-gone")
-    assert finding.left_out == (Remark(B.ref, "it was deleted while the suite read the fleet"),)
-    bad = of_proxies(CLAIM, (A,), Fleet((make.proxy(A),), (), (gone,)), [problem(make.proxy(A), "it is wrong")])
+    fleet = make.fleet(make.proxy(A), make.left_out(of=B))
+    finding = of_proxies(CLAIM, (A,), fleet, (), confirmed="all is well")
+    holds(finding, "ID-01", "ev-gone-b")
+    assert finding.left_out == (Remark(B.ref, make.GONE),)
+    bad = of_proxies(CLAIM, (A,), fleet, [problem(make.proxy(A), "it is wrong")])
     violated(bad, "ID-01", causes=())
     assert bad.left_out == finding.left_out
 
 
 def test_where_every_pod_went_away_nothing_is_proved() -> None:
-    gone = LeftOut(make.unread(B).pod, "it was deleted while the suite read the fleet", ("ev-gone",))
-    finding = of_proxies(CLAIM, (), Fleet((), (), (gone,)), (), confirmed="all is well")
+    finding = of_proxies(CLAIM, (), make.fleet(make.left_out(of=B)), (), confirmed="all is well")
     unknown(finding, "ID-01", NONE_STAYED)
     assert finding.settle == READ_AGAIN
-    assert finding.left_out == (Remark(B.ref, gone.why),)
+    assert finding.left_out == (Remark(B.ref, make.GONE),)
+    assert finding.unclear[0].evidence == ("ev-gone-b",)
 
 
 def test_a_proxy_of_a_pod_that_the_api_server_does_not_list_is_unclear() -> None:

@@ -68,6 +68,8 @@ class SimulatedFleet:
         pods: By name.
         looked_at: GETs of single pods.
         after_look: What happens to a pod after a GET of it, by its name.
+        after_list: What happens after a list of pods.
+        lists: How often the pods were listed.
         streams: How often a stream of each kind was opened.
         rolled: Pods that were rolled so far.
     """
@@ -78,6 +80,8 @@ class SimulatedFleet:
     pods: dict[str, SimulatedPod] = field(default_factory=dict)
     looked_at: list[str] = field(default_factory=list)
     after_look: dict[str, Callable[[], object]] = field(default_factory=dict)
+    after_list: Callable[[], object] = lambda: None
+    lists: int = 0
     streams: dict[str, int] = field(default_factory=dict)
     rolled: int = 0
     _made: int = 0
@@ -101,11 +105,25 @@ class SimulatedFleet:
         with self._lock:
             self.pods.pop(name, None)
 
+    def starts(self, name: str) -> None:
+        """Turns a pod into one that was made just now, of which no container runs."""
+        pod = self.pods[name]
+        pod.is_up = False
+        pod.item["metadata"]["creationTimestamp"] = _time(timedelta())
+        waits = {"ready": False, "started": False, "restartCount": 0, "state": {"waiting": {"reason": "PodInitializing"}}}
+        pod.item["status"] = {
+            "phase": "Pending",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            **{
+                f"{kind}Statuses": [{"name": c["name"], **waits} for c in pod.item["spec"][f"{kind}s"]]
+                for kind in ("initContainer", "container")
+            },
+        }
+
     async def roll_one(self, name: str) -> None:
         """Replaces one pod as a Deployment does, in the time that it takes."""
         successor = self.add()
-        successor.is_up = False
-        _not_started(successor.item)
+        self.starts(successor.item["metadata"]["name"])
         with self._lock:
             old = self.pods[name]
             old.item["metadata"]["deletionTimestamp"] = _time(timedelta())
@@ -167,7 +185,10 @@ class SimulatedFleet:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
         if request.path in ("/api/v1/pods", f"/api/v1/namespaces/{NAMESPACE}/pods"):
-            return web.json_response(self.listed())
+            answer = web.json_response(self.listed())
+            self.lists += 1
+            self.after_list()
+            return answer
         if parts[:3] == ["api", "v1", "namespaces"] and parts[4:5] == ["pods"] and len(parts) > 5:
             return await self._of_pod(request, parts[5], parts[6:])
         return await self.server.answered(request)
@@ -231,20 +252,6 @@ def _item(name: str, status: dict[str, Any]) -> dict[str, Any]:
 def _status(changes: dict[str, Any]) -> dict[str, Any]:
     captured = next(p for p in document("cluster/pods.json")["items"] if p["metadata"]["name"].endswith("l5nvp"))
     return {**copy.deepcopy(captured["status"]), **changes}
-
-
-def _not_started(item: dict[str, Any]) -> None:
-    """Turns a pod into one that was made just now, of which no container runs."""
-    item["metadata"]["creationTimestamp"] = _time(timedelta())
-    waiting = {"ready": False, "started": False, "restartCount": 0, "state": {"waiting": {"reason": "PodInitializing"}}}
-    item["status"] = {
-        "phase": "Pending",
-        "conditions": [{"type": "Ready", "status": "False"}],
-        **{
-            f"{kind}Statuses": [{"name": c["name"], **waiting} for c in item["spec"][f"{kind}s"]]
-            for kind in ("initContainer", "container")
-        },
-    }
 
 
 def _time(ago: timedelta) -> str:

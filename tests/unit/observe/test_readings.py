@@ -76,3 +76,12 @@ def test_what_follows_from_an_outdated_reading_goes_with_it() -> None:
     for each in keys:
         kept.once(each, partial(note, each.name))
     assert made == ["fleet", "fleet after 5 s", "fleets", "fleet", "fleet after 5 s"]
+
+
+def test_a_later_reading_takes_the_place_of_an_earlier_one() -> None:
+    recorder = Attached()
+    kept = readings(recorder)
+    kept.once(key("k"), lambda: "first")
+    kept.renew(key("k"), "second")
+    assert kept.once(key("k"), lambda: "third") == "second"
+    assert recorder.ids == ["ev-first", "ev-second"]

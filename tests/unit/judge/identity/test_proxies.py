@@ -488,3 +488,11 @@ def test_one_bad_sidecar_among_many_is_named() -> None:
         " its certificate descends from istiod's authority"
     )
     assert len(finding.held) == 30
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_a_pod_that_went_away_is_left_out_and_alone_proves_nothing(item: str) -> None:
+    finding = ALL[item](make.sidecars(make.proxy(), make.left_out()))
+    holds(finding, item, "ev-gone-gone")
+    assert [(str(each.subject), each.said) for each in finding.left_out] == [("Pod test-app/gone", make.GONE)]
+    unknown(ALL[item](make.sidecars(make.left_out())), item, "every proxy went away while the suite read it")

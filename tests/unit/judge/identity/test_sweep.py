@@ -219,3 +219,13 @@ def test_a_pod_without_a_proxy_beside_others_that_have_one(changes: dict[str, An
 def test_a_pod_on_the_nodes_network_is_outside_of_the_mesh() -> None:
     plain = make.pod("plain", injected=False)
     assert lacking(make.pod("a"), replace(plain, spec=replace(plain.spec, host_network=True))) == {}
+
+
+def test_a_pod_that_went_away_lacks_nothing_any_more() -> None:
+    gone = make.pod("gone", socket=make.EMPTY_DIR)
+    lacking = (Lacking(gone, "it asks for the template spire"),)
+    proxies = make.sidecars(make.proxy(), make.left_out(of=gone))
+    finding = mesh_is_teleports(proxies, EXPECTED, lacking, "spire")
+    holds(finding, "ID-11", "ev-gone-gone")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+    unknown(mesh_is_teleports(make.sidecars(make.left_out(of=gone)), EXPECTED, lacking, "spire"), "ID-11", "went away")

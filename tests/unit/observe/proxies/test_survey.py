@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, NotGiven
 from facts.finding import Finding, Holds, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
@@ -62,7 +62,10 @@ def cluster(fleet: SimulatedFleet, tmp_path: Path) -> Iterator[Cluster]:
         yield opened
 
 
-def install_of(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Install:
+CORE = ("install", "identity", "rotation")
+
+
+def install_of(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *profiles: str) -> Install:
     """An install with all that the fleet is judged by but the fleet itself made up."""
     monkeypatch.setattr(tbot_facet, "read_tbot", lambda *_: make.tbot())
     return Install.of(
@@ -73,7 +76,7 @@ def install_of(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Install:
         recorder=Unrecorded(),
         allowed=frozenset({"read-only"}),
         provisions=False,
-        profiles=frozenset({"install", "identity", "rotation"}),
+        profiles=frozenset(profiles or CORE),
         is_scratch=is_scratch,
     )
 
@@ -230,6 +233,83 @@ def test_one_part_that_fails_costs_no_other_part(cluster: Cluster) -> None:
 def test_everything_of_a_pod_goes_over_one_connection(cluster: Cluster, fleet: SimulatedFleet) -> None:
     survey(cluster, cluster.pods(), [IDENTITY, NORMALIZATION, PUSH_STATISTICS, MOUNT])
     assert fleet.streams == {"portforward": 3, "exec": 3}
+
+
+def test_a_missing_right_costs_its_own_part_alone_and_is_not_asked_for_again(
+    cluster: Cluster, fleet: SimulatedFleet
+) -> None:
+    asked: list[str] = []
+
+    def is_denied(_connection: object, pod: Pod) -> object:
+        asked.append(pod.name)
+        raise NotGiven(expected="the right", seen="forbidden", where="there", remedy="")
+
+    part: Part[object] = Part("denied", is_denied)
+    found = survey(cluster, cluster.pods(), [part, IDENTITY])
+    assert not any(isinstance(o, Unread) for o in found.of(IDENTITY))
+    assert sorted(asked) == ["fleet-001", "fleet-002", "fleet-003"]
+    assert fleet.looked_at == []
+    with pytest.raises(NotGiven, match="the right"):
+        found.of(part)
+
+
+# What a run reads.
+
+
+@pytest.mark.parametrize(
+    ("profiles", "wanted"),
+    [
+        (("checklist",), (6, 0)),
+        (("install",), (7, 0)),
+        (("rotation",), (7, 0)),
+        (("identity",), (6, 1)),
+        (CORE, (8, 1)),
+    ],
+)
+def test_a_survey_reads_what_the_profiles_of_the_run_need(
+    cluster: Cluster,
+    fleet: SimulatedFleet,
+    monkeypatch: pytest.MonkeyPatch,
+    profiles: tuple[str, ...],
+    wanted: tuple[int, int],
+) -> None:
+    paths, tables = wanted
+    install_of(cluster, monkeypatch, *profiles).proxies.fleet()
+    forwarded = [target for kind, target, _ in fleet.server.asked if kind == "FORWARDED"]
+    assert len(forwarded) == paths * 3
+    assert fleet.streams == {"portforward": 3} | ({"exec": 3} if tables else {})
+
+
+def test_what_the_profiles_do_not_need_is_read_when_it_is_asked_for(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies = install_of(cluster, monkeypatch, "checklist").proxies
+    assert len(proxies.fleet().proxies) == 3
+    fleet.remove("fleet-002")
+    assert [isinstance(each, LeftOut) for each in proxies.normalizations()] == [False, True, False]
+    assert fleet.streams["portforward"] == 3 + 2
+
+
+def test_after_the_authority_changed_only_the_identities_are_read_anew(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install = install_of(cluster, monkeypatch)
+    first = findings(install, fleet)
+    fleet.streams.clear()
+    install.authority_changed()
+    assert answers(findings(install, fleet)) == answers(first)
+    assert fleet.streams == {"portforward": 3}
+
+
+def test_proxies_are_read_again_after_some_time_and_those_that_went_away_are_left_out(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies = install_of(cluster, monkeypatch).proxies
+    assert len(proxies.fleet_on_sockets().proxies) == 3
+    fleet.remove("fleet-002")
+    later = proxies.fleet_on_sockets_after(0.1)
+    assert [proxy.pod.name for proxy in later.proxies] == ["fleet-001", "fleet-003"]
+    assert [each.pod.name for each in later.left_out] == ["fleet-002"]
 
 
 # The same, through the judgments.
