@@ -26,8 +26,7 @@ from judge.mtls.table import NOTHING_DECLARED, Meant, counted
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.needed import Role
-from observe.proxies.envoy import read_fleet
-from observe.proxies.tls import read_tls_of_fleet
+from observe.proxies.tls import read_ends
 from observe.readings import of_each
 from provision.certifier import manifest
 from provision.clusters.sources import resolve, wants_bundle
@@ -195,7 +194,7 @@ def _asked(settings: Settings, client: str, server: str) -> Answer:
         proxies = {f"{pod.namespace}/{pod.name}": pod for pod in pods if pod.is_injected and pod.node}
         named = {name: _proxy_of(proxies, name, option) for option, name in (("--from", client), ("--to", server)) if name}
         read = list((named if client and server else proxies).values())
-        identities, tls = read_fleet(cluster, read), read_tls_of_fleet(cluster, read)
+        identities, tls = read_ends(cluster, read)
     finally:
         cluster.close()
     found = Ends(MeshTls(pods, identities, tls, of_each(pods)))

@@ -150,7 +150,7 @@ def tbot_issues(
     if not injected:
         return claim.not_applicable(NO_WORKLOAD)
     problems = [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
-    if not (fleet.proxies or fleet.unread):
+    if not fleet.outcomes:
         problems.append(claim.problem(f"none of {len(injected)} injected pods mounts the directory of tbot's socket"))
     return of_proxies(claim, injected, fleet, problems, held=_names(fleet))
 
@@ -213,8 +213,8 @@ def _names(fleet: Fleet) -> list[Remark]:
 
 def _without_proxy(claim: Claim, pods: Sequence[Pod], fleet: Fleet) -> list[Problem]:
     """Problems of pods without a proxy to read: without a sidecar there is no identity, however Ready the pod is."""
-    asked = {p.pod.uid for p in fleet.proxies} | {u.pod.uid for u in fleet.unread}
-    if not pods:
+    asked = {each.pod.uid for each in fleet.outcomes}
+    if not pods and not fleet.left_out:
         return [claim.problem("there is no pod")]
     return [problem(pod, "it has no istio-proxy to read") for pod in pods if pod.uid not in asked]
 

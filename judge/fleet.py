@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
-from facts.document import when
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
-from facts.proxies.identity import Fleet, ProxyIdentity, Unread
+from facts.proxies.identity import Fleet, LeftOut, ProxyIdentity, Unread
+from facts.proxies.presence import Stage, Start, start_of
 from judge.findings import Claim, confirmed_of, problem
 
-STARTING = timedelta(seconds=60)
-"""A younger pod whose proxy is not up yet is starting; an older one whose proxy is not up has no identity."""
+NONE_STAYED = "every proxy went away while the suite read it"
+READ_AGAIN = "run again when the workloads are not being rolled out"
+"""Next step where nothing stayed long enough to be read."""
 
 
 def of_proxies(
@@ -34,6 +34,8 @@ def of_proxies(
 ) -> Finding:
     """Judge a claim about a fleet, its unread proxies included: one that is down has no identity, any other is unclear.
 
+    A pod that went away while the suite read the fleet is left out by name, unless that leaves nothing to judge.
+
     Args:
         claim: The claim.
         pods: The pods of the fleet, as the API server has them.
@@ -50,18 +52,23 @@ def of_proxies(
     known = {pod.uid: pod for pod in pods}
     down, unread = [], []
     for each in fleet.unread:
-        pod = known.get(each.pod.uid)
-        if pod is not None and not _is_up(pod) and not _is_starting(pod, each.at):
-            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{_waiting(pod)}"))
+        pod = each.now or known.get(each.pod.uid)
+        start = start_of(pod, each.at) if pod is not None else Start(Stage.UP)
+        if pod is not None and start.stage is Stage.DOWN:
+            reason = f" ({start.said})" if start.said else ""
+            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{reason}"))
         else:
             unread.append(each)
     wrong, open_points = [*problems, *down], [*unclear, *not_read(unread)]
+    if fleet.left_out and not (fleet.proxies or wrong or open_points):
+        open_points = [claim.problem(NONE_STAYED, evidence=readings(*fleet.left_out))]
+        settle = READ_AGAIN
     return replace(claim, evidence=(*readings(*known.values(), fleet), *claim.evidence)).judged(
         wrong,
         confirmed,
         held=confirmed_of(held, [*wrong, *open_points]),
         unclear=open_points,
-        left_out=left_out,
+        left_out=[*left_out, *went_away(fleet.left_out)],
         notes=notes,
         measures=measures,
         settle=how_to_read(unread, settle),
@@ -70,7 +77,14 @@ def of_proxies(
 
 def not_read(unread: Iterable[Unread]) -> list[Problem]:
     """Open points: proxies that could not be read, each with the reason."""
-    return [Problem(each.pod.ref, f"the suite could not read it: {each.why.seen}") for each in unread]
+    return [
+        Problem(each.pod.ref, f"the suite could not read it: {_why(each)}", evidence=readings(each.now)) for each in unread
+    ]
+
+
+def went_away(left_out: Iterable[LeftOut]) -> list[Remark]:
+    """The pods that went away while the suite read the fleet."""
+    return [Remark(each.pod.ref, each.why) for each in left_out]
 
 
 def how_to_read(unread: Sequence[Unread], otherwise: str = "") -> str:
@@ -83,13 +97,7 @@ def each_of(proxies: Iterable[ProxyIdentity], said: Callable[[ProxyIdentity], st
     return [Remark(proxy.ref, said(proxy)) for proxy in proxies]
 
 
-def _is_up(pod: Pod) -> bool:
-    return pod.proxy is not None and (pod.proxy.ready or pod.proxy.started)
-
-
-def _is_starting(pod: Pod, at: datetime) -> bool:
-    return not (pod.proxy and pod.proxy.restarts) and at - when(pod.created_at, str(pod.ref)) < STARTING
-
-
-def _waiting(pod: Pod) -> str:
-    return f" ({pod.proxy.reason})" if pod.proxy is not None and pod.proxy.reason else ""
+def _why(unread: Unread) -> str:
+    """The reason, from the state of the pod where that tells it."""
+    start = start_of(unread.now, unread.at) if unread.now is not None else Start(Stage.UP)
+    return unread.why.seen if start.stage in (Stage.UP, Stage.DOWN) else start.said

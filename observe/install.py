@@ -16,7 +16,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import PODS, ClusterFacet
 from observe.kubernetes.needed import Where, namespaces
 from observe.kubernetes.rights import RightsFacet
-from observe.proxies.facet import FLEET, ProxiesFacet
+from observe.proxies.facet import FLEET, SURVEY, ProxiesFacet
 from observe.readings import Key, Readings
 from observe.teleport.audit import AuditEvents
 from observe.teleport.facet import AUDIT_TRAIL, BUNDLE, STATUS, TeleportFacet
@@ -84,7 +84,8 @@ class Install:
             recorder: Keeps the readings, and attaches a cached one to the running step.
             allowed: Safety classes of this run; they decide which rights it needs.
             provisions: This run installs, and so needs admin rights.
-            profiles: Names of the profiles to certify; they decide which further rights it needs.
+            profiles: Names of the profiles to certify; they decide which further rights it needs, and what it reads of each
+                proxy.
             audit_events: Returns the source of Teleport's audit events; called when first needed, None where none was given.
             anchors: Reads the trust anchors that the user expects; None where there are none.
             is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
@@ -94,7 +95,7 @@ class Install:
         readings = Readings(recorder, need)
         of_cluster = ClusterFacet(cluster, readings, names, is_scratch)
         tbot = TbotFacet(of_cluster)
-        proxies = ProxiesFacet(of_cluster, tbot, progress)
+        proxies = ProxiesFacet(of_cluster, tbot, progress, profiles)
         istio = IstioFacet(of_cluster, proxies)
         application = ApplicationFacet(of_cluster, proxies)
         of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events, anchors)
@@ -124,4 +125,4 @@ class Install:
 
     def authority_changed(self) -> None:
         """Forgets Teleport's SPIFFE authority and the proxies that follow it, after the suite took it to another phase."""
-        self.cluster.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, FLEET.name, AUDIT_TRAIL.name)
+        self.cluster.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, SURVEY.name, FLEET.name, AUDIT_TRAIL.name)

@@ -7,7 +7,7 @@ that does not answer costs one timeout, not twenty-five. Code that changes the s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
@@ -69,6 +69,11 @@ class Readings:
             for kept in [k for k in self._read if any(k == key or k.startswith(f"{key} ") for key in keys)]:
                 del self._read[kept]
 
+    def renew(self, key: Key[T], value: T) -> None:
+        """Puts a later reading in the place of an earlier one, after a second look at its subject."""
+        with self._lock:
+            self._read[key.name] = (value, tuple(key.evidence(value)))
+
     def once(self, key: Key[T], read: Callable[[], T]) -> T:
         """A reading by its key: made at the first call, attached to the running step at every later one."""
         for part in key.parts:
@@ -83,9 +88,9 @@ class Readings:
                 except ConformanceError as error:
                     self._read[key.name] = error
                     raise
-                self._read[key.name] = (value, tuple(key.evidence(value)))
-                return value
+                kept = self._read[key.name] = (value, tuple(key.evidence(value)))
             known, ids = kept
+            # Also where it was made just now: out of another cached reading, which recorded it in an earlier step.
             self.recorder.attach(ids)
             # Only `once` with the same key puts a value there.
             return cast("T", known)
@@ -96,7 +101,16 @@ def of_each(facts: Iterable[Shown]) -> tuple[str, ...]:
     return readings(*facts)
 
 
+AT_ONCE = 8
+"""Looks at the same time: each is answered by another proxy, but all of them go through one API server."""
+
+
 def at_once(look: Callable[[S], T], subjects: Iterable[S]) -> tuple[T, ...]:
-    """A look at each subject, up to eight of them at the same time; the answers are in the order of the subjects."""
-    with ThreadPoolExecutor(8, thread_name_prefix="look") as pool:
-        return tuple(pool.map(look, subjects))
+    """A look at each subject, several at the same time; the answers are in the order of the subjects."""
+    return tuple(each_at_once(look, subjects))
+
+
+def each_at_once(look: Callable[[S], T], subjects: Iterable[S]) -> Iterator[T]:
+    """As `at_once`, each answer as soon as it and those before it are there."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look") as pool:
+        yield from pool.map(look, subjects)

@@ -63,17 +63,19 @@ def application_has_its_own_identity(
     guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
 ) -> None:
     app, bundle = test_application, install.teleport.bundle()
-    conclude(judge.test_app_running(guide, app.pods(), app.deployment(), app.fleet(), bundle, silent=app.silent_pods()))
+    fleet, pods = app.fleet(), app.pods_once_settled()
+    conclude(judge.test_app_running(guide, pods, app.deployment(), fleet, bundle, silent=app.silent_pods()))
 
 
 @then("the socket in the pod must be the node's socket, with live SDS streams on it")
 def socket_is_the_nodes(
     guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
 ) -> None:
-    app = test_application
-    conclude(judge.socket_exists(guide, app.pods(), app.fleet(), install.tbot.socket_directory()))
+    fleet, pods = test_application.fleet(), test_application.pods()
+    conclude(judge.socket_exists(guide, pods, fleet, install.tbot.socket_directory()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")
 def proxy_uses_the_socket(guide: GuideAnswer, test_application: ApplicationFacet, conclude: Conclude) -> None:
-    conclude(judge.proxy_detects_socket(guide, test_application.pods(), test_application.fleet()))
+    fleet, pods = test_application.fleet(), test_application.pods()
+    conclude(judge.proxy_detects_socket(guide, pods, fleet))

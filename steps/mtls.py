@@ -17,8 +17,7 @@ from judge.mtls.pairs import table_of
 from judge.mtls.table import Meant, Table
 from judge.mtls.told import Handshakes, told
 from observe.install import Install
-from observe.proxies.envoy import read_fleet
-from observe.proxies.tls import read_tls_of_fleet
+from observe.proxies.tls import read_ends
 from provision.pods.clients_and_servers import TestPods
 from provision.pods.conversations import Conversations
 from settings import Declared, Settings
@@ -114,7 +113,7 @@ def mesh_of_test_pods(test_pods: TestPods, install: Install) -> Ends:
     for name in names:
         test_pods.known_to(name, *(other for other in names if other != name))
     with_proxy = [pod for pod in pods if pod.is_injected]
-    return Ends(MeshTls(pods, read_fleet(cluster, with_proxy), read_tls_of_fleet(cluster, with_proxy), readings(*pods)))
+    return Ends(MeshTls(pods, *read_ends(cluster, with_proxy), readings(*pods)))
 
 
 @when("every test pod sends a request to every other", target_fixture="seen_handshakes")

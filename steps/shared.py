@@ -84,8 +84,9 @@ def test_application(install: Install, requirement: str) -> ApplicationFacet:
         NotApplicable: The suite did not make the install, and it has none.
     """
     app, ours = install.application, install.rights.provisions
+    pods = app.pods()
     conditions.needs_the_application(
-        requirement, app.pods(), app.deployment(), ours=ours, where=app.where, evidence=app.evidence()
+        requirement, pods, app.deployment(), ours=ours, where=app.where, evidence=app.evidence(pods)
     )
     return app
 

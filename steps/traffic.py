@@ -16,7 +16,7 @@ from judge.traffic import gateways as gateways_judge
 from judge.traffic import paths as paths_judge
 from judge.traffic.exchanges import Pair
 from observe.install import Install
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from observe.wait import Pace
 from provision.faults import FAULTS, Fault
 from provision.pods.clients_and_servers import TestPods, caller_and_called_in

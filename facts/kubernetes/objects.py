@@ -30,12 +30,13 @@ from facts.masks import KEY, KEYS, LEAF, Fields, Items, Mask, keeps
 
 @dataclass(frozen=True, slots=True)
 class Condition(Declared):
-    """A condition of an object's status; `status` is ``True``, ``False`` or ``Unknown``."""
+    """A condition of an object's status: ``True``, ``False`` or ``Unknown``, `since` an RFC 3339 time."""
 
     type: str
     status: Annotated[str, Field(default="Unknown")]
     reason: str = ""
     message: Annotated[str, InProse] = ""
+    since: Annotated[str, At("lastTransitionTime")] = ""
 
 
 def condition_holds(conditions: tuple[Condition, ...], kind: str) -> bool:

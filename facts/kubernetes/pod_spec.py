@@ -255,6 +255,7 @@ class ContainerState(Declared):
         message: Of the present state.
         exit_code: Of the present state, when terminated.
         started_at: RFC 3339 time since when it runs; empty when it does not.
+        ended_at: RFC 3339 time at which it ended; empty when it has not, or runs or waits again.
         last_reason: Why it ended the last time.
         last_exit_code: With which code it ended the last time; None when it never did.
         last_ended: RFC 3339 time at which it ended the last time; empty when it never did.
@@ -270,6 +271,7 @@ class ContainerState(Declared):
     message: Annotated[str, At("state.waiting.message", "state.terminated.message"), InProse] = ""
     exit_code: Annotated[int | None, At("state.terminated.exitCode")] = None
     started_at: Annotated[str, At("state.running.startedAt")] = ""
+    ended_at: Annotated[str, At("state.terminated.finishedAt")] = ""
     last_reason: Annotated[str, At("lastState.terminated.reason")] = ""
     last_exit_code: Annotated[int | None, At("lastState.terminated.exitCode")] = None
     last_ended: Annotated[str, At("lastState.terminated.finishedAt")] = ""

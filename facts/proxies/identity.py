@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -121,24 +121,57 @@ class Unread:
         pod: The pod.
         why: Why not.
         at: UTC time of the attempt.
+        now: The pod as the API server had it after the attempt; None where the suite did not look.
     """
 
     pod: PodRef
     why: CouldNotTell
     at: datetime
+    now: Pod | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A pod that went away while the suite read the fleet: it is listed with the reason, and not judged.
+
+    Attributes:
+        pod: The pod.
+        why: The reason, in words that follow its name.
+        evidence: Ids of the readings that show it.
+    """
+
+    pod: PodRef
+    why: str
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All proxies that were asked for, in the order of the pods."""
+    """All proxies that were asked for, in the order of the pods: read, unread, or gone meanwhile."""
 
     proxies: tuple[ProxyIdentity, ...]
     unread: tuple[Unread, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @classmethod
+    def of(cls, found: Iterable[ProxyIdentity | Unread | LeftOut]) -> Fleet:
+        """The fleet of these outcomes."""
+        each = tuple(found)
+        return cls(
+            tuple(f for f in each if isinstance(f, ProxyIdentity)),
+            tuple(f for f in each if isinstance(f, Unread)),
+            tuple(f for f in each if isinstance(f, LeftOut)),
+        )
+
+    @property
+    def outcomes(self) -> tuple[ProxyIdentity | Unread | LeftOut, ...]:
+        """What came of each pod."""
+        return (*self.proxies, *self.unread, *self.left_out)
 
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        return readings(*self.proxies)
+        return readings(*self.proxies, *self.left_out, *(u.now for u in self.unread))
 
 
 @dataclass(frozen=True, slots=True)

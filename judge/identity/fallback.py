@@ -19,7 +19,7 @@ from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, Handshake, NotRun
 from facts.traffic.refusal import AttemptEnd
 from judge.findings import LOOK_FIRST, Claim, listed, problem
-from judge.fleet import how_to_read, not_read
+from judge.fleet import how_to_read, not_read, went_away
 from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import not_run
@@ -163,4 +163,5 @@ def install_fails_closed(tbot: Tbot, proxies: Fleet) -> Finding:
         f"tbot listens on `{name}`, and {len(proxies.proxies)} proxies look for it under that name",
         unclear=unclear,
         settle=how_to_read(proxies.unread, LOOK_FIRST),
+        left_out=went_away(proxies.left_out),
     )

@@ -264,9 +264,14 @@ class ObservedProxies:
     others: Sequence[Pod] = ()
 
     @property
+    def is_empty(self) -> bool:
+        """There is no proxy, and there was none."""
+        return not (self.pods or self.fleet.left_out)
+
+    @property
     def not_asked(self) -> list[Problem]:
         """Pods without an answer or a reason: leaving them out would prove too much."""
-        asked = {p.pod.uid for p in self.fleet.proxies} | {u.pod.uid for u in self.fleet.unread}
+        asked = {each.pod.uid for each in self.fleet.outcomes}
         return [problem(pod, "the suite did not ask it") for pod in self.pods if pod.uid not in asked]
 
     def judged(
@@ -398,7 +403,7 @@ def _judged(
     evidence: Sequence[str] = (),
 ) -> Finding:
     claim = Claim(requirement, expected, f"{len(sidecars.pods)} sidecars", (*sidecars.evidence, *evidence))
-    if not sidecars.pods:
+    if sidecars.is_empty:
         return claim.not_applicable(NO_SIDECAR)
     if missing := sidecars.not_asked:
         return claim.judged(unclear=missing, settle="run again; the suite must ask every pod that it judges")

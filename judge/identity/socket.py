@@ -10,9 +10,11 @@ from facts.kubernetes.node_directories import RUN, NodeMount, mounts_that_reach
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VOLUME, VolumeMount
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
+from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
 from facts.teleport.tbot import Tbot
 from judge.findings import Claim, confirmed_of, listed, problem
+from judge.fleet import NONE_STAYED, READ_AGAIN, went_away
 from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import held_on, on_node
@@ -126,7 +128,7 @@ def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
 
 
 def mounts_are_read_only(
-    mounts: Sequence[SocketMount], injected: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
+    mounts: Sequence[SocketMount | LeftOut], injected: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
 ) -> Finding:
     """ID-12: the mount in effect keeps each proxy from writing to the directory of its socket.
 
@@ -134,21 +136,22 @@ def mounts_are_read_only(
     unambiguous; two mounts of which one is read-only are not, since the runtime chooses which one is on top.
 
     Args:
-        mounts: The mount in effect of each pod that has the node's directory.
+        mounts: The mount in effect of each pod that has the node's directory, and those of them that are gone.
         injected: All injected pods; those that do not mount the node's socket are left out.
         socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
     """
-    pods = [pod for pod in injected if not socket_volume_problems(pod, socket_directory)]
+    gone = {m.pod.uid: m for m in mounts if isinstance(m, LeftOut)}
+    pods = [p for p in injected if not socket_volume_problems(p, socket_directory) and p.uid not in gone]
     claim = Claim(
         "ID-12",
         expected="each proxy to mount the directory of its socket read-only in effect",
         where=f"{SOCKET_DIRECTORIES[0]} in {len(pods)} proxies",
         evidence=(*readings(*mounts, *pods), *evidence),
     )
-    if not injected:
+    if not injected and not gone:
         return claim.not_applicable(NO_WORKLOAD)
-    known = {m.pod.uid: m for m in mounts}
+    known = {m.pod.uid: m for m in mounts if isinstance(m, SocketMount)}
     problems, unclear, specified = [], [], 0
     for pod in pods:
         seen = known.get(pod.uid)
@@ -166,14 +169,19 @@ def mounts_are_read_only(
             specified += 1
         else:
             problems.append(problem(pod, f"its proxy mounts the directory writable ({reason})", MOUNT))
-    if not pods:
+    if not pods and gone:
+        unclear.append(claim.problem(NONE_STAYED))
+    elif not pods:
         problems.append(claim.problem(f"none of {len(injected)} injected pods mounts the directory of tbot's socket"))
     by = f", {specified} of them by their specification alone" if specified else ", by their mount tables"
     return claim.judged(
         problems,
         f"read-only in {len(pods)} proxies{by}",
         unclear=unclear,
-        settle="mount it once with readOnly: true, as manifests/istio-config.yaml does; or use an image that has cat",
+        settle=READ_AGAIN
+        if not pods
+        else "mount it once with readOnly: true, as manifests/istio-config.yaml does; or use an image that has cat",
+        left_out=went_away(gone.values()),
     )
 
 

@@ -246,9 +246,10 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         where=f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces",
         evidence=readings(proxies, expectation, outside, *(each.pod for each in lacking)),
     )
-    if not proxies.pods and not lacking:
+    if proxies.is_empty and not lacking:
         return claim.not_applicable(NO_WORKLOAD)
-    without = {each.pod.uid: each for each in lacking}
+    gone = {each.pod.uid for each in proxies.fleet.left_out}
+    without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = {pod.uid: pod for pod in proxies.pods}
     waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods[p.pod.uid])]
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]

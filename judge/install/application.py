@@ -11,6 +11,7 @@ from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment, named_templates
+from facts.proxies.presence import Stage, restarted_while_starting, start_of
 from judge.findings import Claim, listed, place, problem
 
 ISTIOS_OWN_TEMPLATES = frozenset(
@@ -112,29 +113,46 @@ def some_node_is_selected(
 
 
 def pods_run_with_a_proxy(
-    pods: Sequence[Pod], deployment: Deployment | Absent, where: str, evidence: Sequence[str], silent: Sequence[Pod] = ()
+    pods: Sequence[Pod],
+    deployment: Deployment | Absent,
+    now: datetime,
+    where: str,
+    evidence: Sequence[str],
+    *,
+    silent: Sequence[Pod] = (),
 ) -> Finding:
     """INST-15, first part: as many pods as wanted are Ready, with a started istio-proxy in either list of containers.
+
+    An init container of the application that keeps a pod from starting says nothing about the install.
 
     Args:
         pods: Pods of the test application.
         deployment: Its Deployment, if there is one.
+        now: The present time.
         where: The test application, as people name it.
         evidence: Ids of the readings.
         silent: Further pods of it, on nodes that are not Ready; they are named and not judged.
     """
     expected = "every pod of the test application to be Ready, with a started istio-proxy"
     claim = Claim("INST-15", expected, where, (*evidence, *deployment.evidence))
-    problems = missing_pods(pods, deployment, where, silent)
+    problems, unclear = missing_pods(pods, deployment, where, silent), []
     for pod in pods:
         if pod.proxy is None:
             problems.append(problem(pod, "it has no istio-proxy, either in containers or in initContainers"))
-        elif not (pod.ready and (pod.proxy.ready or pod.proxy.started)):
+        elif (start := start_of(pod, now)).stage in (Stage.HELD, Stage.HELD_FOR_GOOD):
+            unclear.append(problem(pod, f"it is {pod.phase}: {start.said}"))
+        elif not (pod.ready and start.stage is Stage.UP):
             waiting = "; ".join(f"{c.name}: {c.reason} {c.message}".strip() for c in pod.containers if c.reason)
             said = f"it is {pod.phase} and not Ready ({waiting or pod.message or 'no reason given'})"
             problems.append(problem(pod, said))
     confirmed = f"{len(pods)} of {len(pods)} pods are Ready, with istio-proxy"
-    return claim.judged(problems, confirmed, left_out=[Remark(p.ref, f"its node {p.node} is not Ready") for p in silent])
+    return claim.judged(
+        problems,
+        confirmed,
+        unclear=unclear,
+        settle="look at the log of that init container, and run again",
+        left_out=[Remark(p.ref, f"its node {p.node} is not Ready") for p in silent],
+    )
 
 
 def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str]) -> Finding:
@@ -151,7 +169,9 @@ SETTLED = timedelta(minutes=10)
 
 
 def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence: Sequence[str]) -> Finding:
-    """INST-15, third part: no proxy has restarted recently.
+    """INST-15, third part: no proxy has restarted recently, after its pod had started.
+
+    Where many pods start at once on a small cluster, proxies may restart until their turn comes; that is a note.
 
     Args:
         pods: Pods of the test application.
@@ -165,16 +185,21 @@ def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence:
         where,
         evidence,
     )
-    problems = [problem(pod, "it has no istio-proxy") for pod in pods if pod.proxy is None]
+    problems, notes = [problem(pod, "it has no istio-proxy") for pod in pods if pod.proxy is None], []
     restarted = [(pod, pod.proxy) for pod in pods if pod.proxy is not None and pod.proxy.restarts]
     for pod, proxy in restarted:
         ended = when(proxy.last_ended, str(pod.ref)) if proxy.last_ended else None
         if ended is None or now - ended < SETTLED:
             ago = f", {(now - ended).total_seconds():.0f} s ago" if ended else ""
             why = proxy.last_reason or "no reason kept"
-            problems.append(problem(pod, f"its istio-proxy restarted {proxy.restarts} times, last: {why}{ago}"))
+            said = f"its istio-proxy restarted {proxy.restarts} times, last: {why}{ago}"
+            if restarted_while_starting(pod):
+                notes.append(problem(pod, f"{said}, while the pod was starting"))
+            else:
+                problems.append(problem(pod, said))
     earlier = sum(proxy.restarts for _pod, proxy in restarted)
     return claim.judged(
         problems if pods else [claim.problem("there is no pod")],
-        f"{earlier} restarts, all of them earlier" if restarted else "0 restarts",
+        f"{earlier} restarts, all of them earlier or while the pod was starting" if restarted else "0 restarts",
+        notes=notes,
     )

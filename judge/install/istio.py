@@ -14,10 +14,10 @@ from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
-from facts.proxies.identity import Normalization, Unread
+from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from judge.findings import Claim, listed, place, problem
-from judge.fleet import how_to_read, not_read
+from judge.fleet import NONE_STAYED, READ_AGAIN, how_to_read, not_read, went_away
 from judge.install.application import socket_volume_problems
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
@@ -403,7 +403,7 @@ ONLY_IDLE_GATEWAYS = "only gateways that take no HTTP run in the mesh"
 
 
 def normalizations_are_in_force(
-    pods: PodsOfPlanes, asked: Sequence[Normalization | Unread], evidence: Sequence[str]
+    pods: PodsOfPlanes, asked: Sequence[Normalization | Unread | LeftOut], evidence: Sequence[str]
 ) -> tuple[Finding, ...]:
     """INST-08 for every control plane that has proxies, and for proxies that have none.
 
@@ -425,7 +425,9 @@ def normalizations_are_in_force(
     return tuple(telling or found or [normalization_is_in_force(of_each[0][0], (), evidence)])
 
 
-def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread], evidence: Sequence[str]) -> Finding:
+def normalization_is_in_force(
+    mesh: Mesh, asked: Sequence[Normalization | Unread | LeftOut], evidence: Sequence[str]
+) -> Finding:
     """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as its mesh configuration says.
 
     Args:
@@ -435,6 +437,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
     """
     proxies = [a for a in asked if isinstance(a, Normalization)]
     unread = [a for a in asked if isinstance(a, Unread)]
+    gone = [a for a in asked if isinstance(a, LeftOut)]
     wanted = NORMALIZED.get(mesh.normalization)
     claim = Claim(
         "INST-08",
@@ -442,11 +445,13 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
         if wanted
         else f"the mesh to use one of the normalizations {', '.join(NORMALIZED)}",
         where=f"inbound HTTP connection managers of {len(asked)} proxies{mesh.mark}",
-        evidence=(*evidence, *readings(mesh.config, *proxies)),
+        evidence=(*evidence, *readings(mesh.config, *proxies, *gone)),
     )
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so one that shows none is unclear.
     silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
     if not silent and not unread and not any(p.settings for p in proxies):
+        if gone:
+            return claim.judged(unclear=[claim.problem(NONE_STAYED)], settle=READ_AGAIN, left_out=went_away(gone))
         return claim.not_applicable(ONLY_IDLE_GATEWAYS if asked else NO_WORKLOAD)
     if wanted is None:
         said = f"pathNormalization.normalization is {mesh.normalization}"
@@ -471,6 +476,7 @@ def normalization_is_in_force(mesh: Mesh, asked: Sequence[Normalization | Unread
             *(Problem(p.pod.ref, "it has no inbound HTTP connection manager", evidence=p.evidence) for p in silent),
         ],
         settle=how_to_read(unread, "see whether istiod has sent those proxies their listeners: istioctl proxy-status"),
+        left_out=went_away(gone),
     )
 
 

@@ -55,14 +55,17 @@ class MeshTls:
     def fleet(self) -> Fleet:
         """The proxies; unread are those of which one of the two readings failed."""
         failed = {u.pod.uid: u for u in (*self.tls.unread, *self.identities.unread)}
-        read = tuple(p for p in self.identities.proxies if p.pod.uid not in failed)
-        return Fleet(read, tuple(failed.values()))
+        gone = {left.pod.uid: left for left in (*self.tls.left_out, *self.identities.left_out)}
+        read = tuple(p for p in self.identities.proxies if p.pod.uid not in {*failed, *gone})
+        return Fleet(read, tuple(u for u in failed.values() if u.pod.uid not in gone), tuple(gone.values()))
 
     def fleet_of(self, pods: Iterable[Pod]) -> Fleet:
-        """Some of the proxies."""
+        """Some of the proxies, with all that went away."""
         fleet, wanted = self.fleet, {pod.uid for pod in pods}
         return Fleet(
-            tuple(p for p in fleet.proxies if p.pod.uid in wanted), tuple(u for u in fleet.unread if u.pod.uid in wanted)
+            tuple(p for p in fleet.proxies if p.pod.uid in wanted),
+            tuple(u for u in fleet.unread if u.pod.uid in wanted),
+            fleet.left_out,
         )
 
     @property

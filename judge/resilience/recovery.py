@@ -18,7 +18,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.redaction import beginning, ending
 from facts.teleport.bundle import TrustBundle
 from judge.findings import Claim, listed, problem, time_until
-from judge.fleet import not_read
+from judge.fleet import not_read, went_away
 from judge.identity.proxies import CAUSES_OF_MODES, mode_problems, own_identity_problems, stream_problems, supply_problems
 
 COULD_NOT_REMOVE = "existing SDS socket could not be removed"
@@ -228,6 +228,7 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
     ).judged(
         problems,
         f"{len(restart.after)} pods are Ready, {len(restart.proxies.proxies)} of them with their own identity{told}",
+        left_out=went_away(restart.proxies.left_out),
         notes=[problem(p, "it started before tbot and needs a restart", STARTED_EARLY) for p in late],
         measures=(
             *time_until("time until every pod was Ready", restart.ordered, restart.back, within),

@@ -222,11 +222,15 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | 
         return finding
     proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
     again = {p.pod.uid: p for p in later.proxies} if later else {}
+    gone = {each.pod.uid: each.why for each in later.left_out} if later else {}
     if later and later.unread and not again:
         return claim.judged(unclear=not_read(later.unread), settle=how_to_read(later.unread))
 
     def told(proxy: ProxyIdentity) -> str:
-        return _told(proxy, supply) + ("" if later is None else f"; {_read_again(proxy, again.get(proxy.pod.uid))}")
+        if later is None:
+            return _told(proxy, supply)
+        second = again.get(proxy.pod.uid)
+        return f"{_told(proxy, supply)}; {gone.get(proxy.pod.uid) or _read_again(proxy, second)}"
 
     remains = [each.left for each in supply.all_aging((*proxies, *again.values()))]
     return sidecars.judged(
@@ -380,9 +384,9 @@ def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbo
 
 def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbot: Tbot) -> Finding | None:
     """The finding where there is no proxy to judge, or no service to judge it by; None otherwise."""
-    if not (sidecars.pods or sidecars.others):
+    if sidecars.is_empty and not sidecars.others:
         return claim.not_applicable(NO_WORKLOAD)
-    if not sidecars.pods:
+    if sidecars.is_empty:
         said = f"none of {len(sidecars.others)} injected pods mounts the directory of tbot's socket"
         return claim.judged(unclear=[claim.problem(said)], settle="see ID-01 and CHK-6, which say who certifies these pods")
     if not tbot.config.services:

@@ -15,6 +15,7 @@ from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from facts.traffic.load import Load
 from judge.findings import Claim, listed, problem
+from judge.fleet import went_away
 from judge.traffic.load import Traffic, fresh, load_problem
 
 AUTHORITY = ObjectRef("Teleport", "SPIFFE authority")
@@ -59,6 +60,11 @@ def each_phase_was_followed(
             for stage in stages
         ],
         settle="check whether its istio-proxy runs",
+        left_out=[
+            Remark(each.subject, f"{stage.wanted.phase}: {each.said}")
+            for stage in stages
+            for each in went_away(stage.fleet.left_out)
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome
 from facts.traffic.load import reasons
 from judge.findings import Claim, listed, problem
-from judge.fleet import each_of, how_to_read, not_read
+from judge.fleet import NONE_STAYED, READ_AGAIN, each_of, how_to_read, not_read, went_away
 from judge.identity.proxies import own_identity_problems
 from judge.traffic.exchanges import Pair, certified, concluded, outcomes_but, strangers, turned_away_by_others
 
@@ -36,6 +36,8 @@ def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | 
     )
     if fleet.unread:
         return claim.judged(unclear=not_read(fleet.unread), settle=how_to_read(fleet.unread))
+    if fleet.left_out and not fleet.proxies:
+        return claim.judged(unclear=[claim.problem(NONE_STAYED)], settle=READ_AGAIN, left_out=went_away(fleet.left_out))
     problems = [wrong for proxy in fleet.proxies for wrong in _gateway_problems(proxy, bundle)]
     if not fleet.proxies:
         problems.append(claim.problem("no pod of an ingress gateway runs"))
@@ -45,7 +47,8 @@ def gateways_are_certified(fleet: Fleet, bundle: TrustBundle, through: Ledger | 
             claim.problem(f"{times} of {len(through.requests)} requests through it: {words}", evidence=through.evidence)
             for words, times in reasons(lost).items()
         ]
-    return claim.judged(problems, held=each_of(fleet.proxies, lambda p: f"{listed(p.spiffe_ids)}, issued by Teleport"))
+    held = each_of(fleet.proxies, lambda p: f"{listed(p.spiffe_ids)}, issued by Teleport")
+    return claim.judged(problems, held=held, left_out=went_away(fleet.left_out))
 
 
 def _gateway_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:

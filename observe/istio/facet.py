@@ -169,7 +169,8 @@ class IstioFacet:
 
     def gateway_fleet(self) -> Fleet:
         """The identities of the ingress gateways' proxies."""
-        return self.proxies.fleet_of(pod for gateway in self.ingress_gateways() for pod in self.gateway_pods(gateway))
+        gateways = self.ingress_gateways()
+        return self.proxies.fleet_where(lambda pod: any(gateway.has(pod) for gateway in gateways))
 
     def gateway_classes(self) -> tuple[GatewayClass, ...]:
         """The cluster's GatewayClasses; none where it does not know the Gateway API."""

@@ -58,6 +58,7 @@ class Cluster:
         api: Requests to its API server.
         context: Name of the context.
         recorder: Where the readings go.
+        patience: Limits on its waits.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Cluster:
         self.context = context
         self.recorder = recorder
         self.kubeconfig = kubeconfig
-        self._patience = patience
+        self.patience = patience
         self._sizes = sizes
         self._streams = Streams(self.api.client, sizes.pod)
 
@@ -302,7 +303,7 @@ class Cluster:
 
     def execute(self, pod: ObjectRef, container: str, argv: Sequence[str]) -> CommandResult:
         """As `exec_in`, for a reader that records the answer itself."""
-        return self._streams.execute(pod, container, argv, timeout=self._patience.command)
+        return self._streams.execute(pod, container, argv, timeout=self.patience.command)
 
     def port_forward(self, pod: ObjectRef, *ports: int) -> AbstractContextManager[tuple[ForwardedPort, ...]]:
         """Opens ports of a pod over one connection; several pods may be open at once, in several threads.
@@ -310,7 +311,7 @@ class Cluster:
         Raises:
             CouldNotTell: The API server does not open the stream.
         """
-        return self._streams.forward(pod, ports, timeout=self._patience.admin)
+        return self._streams.forward(pod, ports, timeout=self.patience.admin)
 
     # --- how lists and objects are read ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -104,6 +104,17 @@ class ClusterFacet:
     def pods(self) -> tuple[Pod, ...]:
         """All pods of the cluster, read once all that the suite provisions is there, the gateway included."""
         return self.once(PODS, self.reader.pods)
+
+    def list_pods_again(self) -> None:
+        """Puts the pods of now, and their namespaces, in the place of those that were listed before."""
+        pods = self.reader.pods()
+        self.readings.renew(NAMESPACES, self.reader.namespaces())  # after the pods, see `scratch_among`
+        self.readings.renew(PODS, pods)
+
+    def drop_pods(self, uids: Collection[str]) -> None:
+        """Takes pods that are gone off the list."""
+        if uids:
+            self.readings.renew(PODS, tuple(pod for pod in self.pods() if pod.uid not in uids))
 
     def living_pods(self) -> tuple[Pod, ...]:
         """Pods of the install that have not ended and are not terminating, on nodes that report; none of the suite's."""

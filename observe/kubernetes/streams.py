@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STDOUT, STDERR, ERROR = 1, 2, 3
 PROTOCOL = "v4.channel.k8s.io"
 
+NOT_STARTED = "the program to run"
+"""What is expected where the container is there and its runtime does not start the program."""
+
 
 class Streams:
     """Streams to one API server; TLS is set up once for all of them. Safe to use from several threads."""
@@ -186,7 +189,7 @@ def _exit_code(status: bytes, where: str) -> int:
         if cause.get("reason") == "ExitCode":
             return counter(cause.get("message"), where)
     raise CouldNotTell(
-        expected="the program to run",
+        expected=NOT_STARTED,
         seen=str(document.get("message", "")),
         where=where,
         remedy="the container must be running and hold the program; distroless images hold hardly any",

@@ -1,13 +1,13 @@
 """Envoy's admin interface and Istio's agent, read from outside.
 
 By port-forward; by exec of `pilot-agent request` as fallback. Only GETs. Everything about one proxy goes through one
-forwarded port, and a dump is asked for by parts.
+port-forward, and a dump is asked for by parts. `observe.proxies.survey` reads many proxies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -18,18 +18,15 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.masks import lines
 from facts.proxies import envoy, envoy_traffic, policies, pushes
-from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread, identify
+from facts.proxies.identity import Normalization, PodRef, ProxyIdentity, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from facts.proxies.tls import inbound, outbound, questions
 from facts.redaction import beginning
 from observe.kubernetes.cluster import Cluster
-from observe.kubernetes.denial import must_be_allowed
+from observe.kubernetes.streams import ForwardedPort
 from observe.limits import TooLarge
-from observe.proxies.unread import read_or_unread
-from observe.readings import at_once
 
 ADMIN, AGENT = 15000, 15020
-AT_ONCE = 8
 _PLAIN = "/?&=,.$"
 
 PARSERS: Mapping[str, Callable[..., object]] = {
@@ -70,132 +67,80 @@ def _parser_of(path: str) -> Callable[..., object]:
     return PARSERS[path]
 
 
-def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Reading]:
-    """Asks one Envoy for several paths of its admin interface, through one forwarded port.
+class ProxyConnection:
+    """Questions to one proxy over one port-forward, which stays open from one to the next; by exec where that fails.
 
-    Args:
-        cluster: The cluster.
-        pod: A pod with an istio-proxy.
-        paths: E.g. ``/stats?format=json``; brackets and carets are written plainly.
-
-    Returns:
-        The reading of each path.
-
-    Raises:
-        CouldNotTell: Neither port-forward nor exec reaches the proxy, or Envoy refuses a path.
-    """
-    return _read(cluster, pod, {ADMIN: paths})
-
-
-def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
-    """Reads everything that matters about one proxy's identity.
-
-    Raises:
-        CouldNotTell: The proxy cannot be read, or its answers contradict each other.
-    """
-    answers = _read(cluster, pod, {ADMIN: envoy.IDENTITY, AGENT: [envoy.AGENT_METRICS]})
-    return identify(
-        PodRef.of(pod),
-        {path: reading.document for path, reading in answers.items()},
-        # The uptime is subtracted from this time, so it has to be that of the answer that holds it.
-        answers[envoy.SERVER].read_at,
-        (*pod.evidence, *(reading.evidence for reading in answers.values())),
-    )
-
-
-def read_fleet(cluster: Cluster, pods: Iterable[Pod], progress: Callable[[int, int], None] | None = None) -> Fleet:
-    """Reads many proxies, several at once.
-
-    Args:
-        cluster: The cluster.
-        pods: Pods with an istio-proxy.
-        progress: Called with how many are done and how many there are.
-
-    Returns:
-        Every pod is in it: read, or unread with the reason.
-
-    Raises:
-        NotGiven: The identity in use may read none of them.
-    """
-    wanted = list(pods)
-
-    def one(pod: Pod) -> ProxyIdentity | Unread:
-        return read_or_unread(pod, lambda: read_proxy(cluster, pod))
-
-    found: list[ProxyIdentity | Unread] = []
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read-proxy") as pool:
-        for outcome in pool.map(one, wanted):
-            found.append(outcome)
-            if progress is not None:
-                progress(len(found), len(wanted))
-    unread = tuple(f for f in found if isinstance(f, Unread))
-    must_be_allowed((u.why for u in unread), len(wanted))
-    return Fleet(proxies=tuple(f for f in found if isinstance(f, ProxyIdentity)), unread=unread)
-
-
-def read_pushes(cluster: Cluster, pod: Pod) -> Pushes | None:
-    """The statistics of the pushes to one proxy, new or not; None where it keeps none.
-
-    Raises:
-        CouldNotTell: It cannot be read.
-    """
-    reading = read_admin(cluster, pod, [pushes.PUSHES])[pushes.PUSHES]
-    return parse_pushes(reading.document, (reading.evidence,))
-
-
-def read_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Normalization | Unread, ...]:
-    """Path normalization in force in the inbound HTTP listeners of each proxy (of a gateway: in all of them).
-
-    Returns:
-        Every pod is in it: read, or unread with the reason.
-
-    Raises:
-        NotGiven: The identity in use may read none of them.
+    A context manager; nothing is opened before the first question. Not for several threads.
     """
 
-    def one(pod: Pod) -> Normalization:
-        path = envoy.ALL_LISTENERS if pod.is_gateway else envoy.INBOUND_LISTENERS
-        reading = read_admin(cluster, pod, [path])[path]
-        return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
+    def __init__(self, cluster: Cluster, pod: Pod, ports: Iterable[int] = (ADMIN, AGENT)) -> None:
+        """Opens nothing yet.
 
-    found = at_once(lambda pod: read_or_unread(pod, lambda: one(pod)), pods)
-    must_be_allowed((f.why for f in found if isinstance(f, Unread)), len(found))
-    return found
+        Args:
+            cluster: The cluster.
+            pod: A pod with an istio-proxy.
+            ports: The ports that will be asked.
+        """
+        self.cluster = cluster
+        self.pod = pod
+        self._ports = tuple(ports)
+        self._stack = ExitStack()
+        self._opened: dict[int, ForwardedPort] = {}
 
+    def __enter__(self) -> ProxyConnection:
+        return self
 
-def _read(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
-    """The readings of the paths that are wanted of each port: by one port-forward, or by exec where that fails."""
-    for path in (path for paths in wanted.values() for path in paths):
-        _parser_of(path)  # before the question: no answer comes whose parts nobody has chosen
-    try:
-        return _by_port_forward(cluster, pod, wanted)
-    except TooLarge:
-        raise  # by exec it would be as large
-    except CouldNotTell as refused:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the port-forward; the next question opens another one."""
+        self._opened = {}
+        self._stack.close()
+
+    def ask(self, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
+        """The readings of the paths that are wanted of each port.
+
+        Args:
+            wanted: By port, e.g. ``/stats?format=json``; brackets and carets are written plainly.
+
+        Raises:
+            CouldNotTell: Neither port-forward nor exec reaches the proxy, or it refuses a path.
+        """
+        for path in (path for paths in wanted.values() for path in paths):
+            _parser_of(path)  # before the question: no answer comes whose parts nobody has chosen
         try:
-            return {path: _by_exec(cluster, pod, port, path) for port, paths in wanted.items() for path in paths}
-        except CouldNotTell as also_refused:
-            # Without exec, which is an optional right, the reason is the one for which the port-forward failed.
-            only_way = isinstance(also_refused, NotGiven)
-            if only_way and isinstance(refused, NotGiven):
-                raise refused from also_refused
-            by_exec = "" if only_way else f"; by exec: {also_refused.seen}"
-            raise CouldNotTell(
-                expected=f"the proxy's ports {', '.join(map(str, wanted))}",
-                seen=f"by port-forward: {refused.seen}{by_exec}",
-                where=str(pod.ref),
-                remedy="see whether its istio-proxy runs, and whether this identity may open port-forwards (see INST-02)",
-            ) from refused
+            return self._by_port_forward(wanted)
+        except TooLarge:
+            self.close()  # the rest of that answer would still come
+            raise  # by exec it would be as large
+        except CouldNotTell as refused:
+            self.close()
+            try:
+                return {path: self._by_exec(port, path) for port, paths in wanted.items() for path in paths}
+            except CouldNotTell as also_refused:
+                # Without exec, which is an optional right, the reason is the one for which the port-forward failed.
+                only_way = isinstance(also_refused, NotGiven)
+                if only_way and isinstance(refused, NotGiven):
+                    raise refused from also_refused
+                by_exec = "" if only_way else f"; by exec: {also_refused.seen}"
+                raise CouldNotTell(
+                    expected=f"the proxy's ports {', '.join(map(str, wanted))}",
+                    seen=f"by port-forward: {refused.seen}{by_exec}",
+                    where=str(self.pod.ref),
+                    remedy="see whether its istio-proxy runs, and whether this identity may open port-forwards (INST-02)",
+                ) from refused
 
+    def admin(self, *paths: str) -> dict[str, Reading]:
+        """The readings of paths of Envoy's admin interface, see `ask`."""
+        return self.ask({ADMIN: paths})
 
-Answer = tuple[str, datetime]
-"""A body and the UTC time at which it was complete."""
-
-
-def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
-    answers: dict[tuple[int, str], Answer] = {}
-    with cluster.port_forward(pod.ref, *wanted) as opened:
-        asked = [(port, number, list(paths)) for port, (number, paths) in zip(opened, wanted.items(), strict=True)]
+    def _by_port_forward(self, wanted: Mapping[int, Sequence[str]]) -> dict[str, Reading]:
+        if not self._opened:
+            opened = self._stack.enter_context(self.cluster.port_forward(self.pod.ref, *self._ports))
+            self._opened = dict(zip(self._ports, opened, strict=True))
+        answers: dict[tuple[int, str], Answer] = {}
+        asked = [(self._opened[number], number, list(paths)) for number, paths in wanted.items()]
         # All ports work at the same time; each is asked for its next path as soon as it has answered.
         for port, _number, paths in asked:
             port.ask(_quoted(paths[0]))
@@ -206,34 +151,98 @@ def _by_port_forward(cluster: Cluster, pod: Pod, wanted: Mapping[int, Sequence[s
                     raise CouldNotTell(
                         expected="HTTP 200",
                         seen=f"HTTP {status}: {beginning(body, 200)}",
-                        where=f"{pod.ref}: GET {path}",
+                        where=f"{self.pod.ref}: GET {path}",
                         remedy="an Envoy older than 1.20 does not know every parameter",
                     )
                 answers[number, path] = (body, datetime.now(UTC))
                 if following:
                     port.ask(_quoted(following))
-    shown = f"kubectl port-forward -n {pod.namespace} pod/{pod.name} {{0}} & curl -g 'localhost:{{0}}{{1}}'"
-    return {
-        path: _record(cluster, pod, path, shown.format(number, path), answer) for (number, path), answer in answers.items()
-    }
+        pod = self.pod
+        shown = f"kubectl port-forward -n {pod.namespace} pod/{pod.name} {{0}} & curl -g 'localhost:{{0}}{{1}}'"
+        return {
+            path: _record(self.cluster, pod, path, shown.format(number, path), answer)
+            for (number, path), answer in answers.items()
+        }
+
+    def _by_exec(self, port: int, path: str) -> Reading:
+        pod = self.pod
+        argv = ["pilot-agent", "request", f"--debug-port={port}", "GET", _quoted(path).removeprefix("/")]
+        done = self.cluster.execute(pod.ref, PROXY, argv)
+        if done.exit_code != 0:
+            raise CouldNotTell(
+                expected="pilot-agent to answer",
+                seen=f"exit code {done.exit_code}: {done.tail(300)}",
+                where=f"{pod.ref}: {done.line}",
+                remedy="see whether Envoy runs in that pod",
+            )
+        shown = f"kubectl exec -n {pod.namespace} {pod.name} -c {PROXY} -- {done.line}"
+        return _record(self.cluster, pod, path, shown, (done.stdout, datetime.now(UTC)))
+
+
+def read_admin(cluster: Cluster, pod: Pod, paths: Sequence[str]) -> dict[str, Reading]:
+    """Asks one Envoy for several paths of its admin interface, through one forwarded port; see `ProxyConnection.ask`."""
+    with ProxyConnection(cluster, pod, (ADMIN,)) as connection:
+        return connection.admin(*paths)
+
+
+def read_proxy(cluster: Cluster, pod: Pod) -> ProxyIdentity:
+    """Reads everything that matters about one proxy's identity, see `identity_of`."""
+    with ProxyConnection(cluster, pod) as connection:
+        return identity_of(connection, pod)
+
+
+def read_pushes(cluster: Cluster, pod: Pod) -> Pushes | None:
+    """The statistics of the pushes to one proxy, see `pushes_of`."""
+    with ProxyConnection(cluster, pod, (ADMIN,)) as connection:
+        return pushes_of(connection, pod)
+
+
+# --- what is read of one proxy ---------------------------------------------------------------------------------------
+
+
+def identity_of(connection: ProxyConnection, pod: Pod) -> ProxyIdentity:
+    """Everything that matters about one proxy's identity.
+
+    Raises:
+        CouldNotTell: The proxy cannot be read, or its answers contradict each other.
+    """
+    answers = connection.ask({ADMIN: envoy.IDENTITY, AGENT: [envoy.AGENT_METRICS]})
+    return identify(
+        PodRef.of(pod),
+        {path: reading.document for path, reading in answers.items()},
+        # The uptime is subtracted from this time, so it has to be that of the answer that holds it.
+        answers[envoy.SERVER].read_at,
+        (*pod.evidence, *(reading.evidence for reading in answers.values())),
+    )
+
+
+def normalization_of(connection: ProxyConnection, pod: Pod) -> Normalization:
+    """Path normalization in force in the inbound HTTP listeners of one proxy (of a gateway: in all of them).
+
+    Raises:
+        CouldNotTell: The proxy cannot be read.
+    """
+    path = envoy.ALL_LISTENERS if pod.is_gateway else envoy.INBOUND_LISTENERS
+    reading = connection.admin(path)[path]
+    return Normalization(PodRef.of(pod), envoy.parse_normalization(reading.document), (reading.evidence,))
+
+
+def pushes_of(connection: ProxyConnection, _pod: Pod) -> Pushes | None:
+    """The statistics of the pushes to one proxy, new or not; None where it keeps none.
+
+    Raises:
+        CouldNotTell: It cannot be read.
+    """
+    reading = connection.admin(pushes.PUSHES)[pushes.PUSHES]
+    return parse_pushes(reading.document, (reading.evidence,))
+
+
+Answer = tuple[str, datetime]
+"""A body and the UTC time at which it was complete."""
 
 
 def _quoted(path: str) -> str:
     return quote(path, safe=_PLAIN)
-
-
-def _by_exec(cluster: Cluster, pod: Pod, port: int, path: str) -> Reading:
-    argv = ["pilot-agent", "request", f"--debug-port={port}", "GET", _quoted(path).removeprefix("/")]
-    done = cluster.execute(pod.ref, PROXY, argv)
-    if done.exit_code != 0:
-        raise CouldNotTell(
-            expected="pilot-agent to answer",
-            seen=f"exit code {done.exit_code}: {done.tail(300)}",
-            where=f"{pod.ref}: {done.line}",
-            remedy="see whether Envoy runs in that pod",
-        )
-    shown = f"kubectl exec -n {pod.namespace} {pod.name} -c {PROXY} -- {done.line}"
-    return _record(cluster, pod, path, shown, (done.stdout, datetime.now(UTC)))
 
 
 def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer) -> Reading:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from facts.errors import CouldNotTell
+from facts.evidence import readings
 from facts.kubernetes.objects import Pod
-from facts.proxies.identity import Fleet, Normalization, ProxyIdentity, Unread
+from facts.proxies.identity import Fleet, LeftOut, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
 from facts.proxies.pushes import Pushes
 from facts.proxies.tls.proxy import TlsOfFleet
 from observe.kubernetes.facet import ClusterFacet
-from observe.proxies.envoy import read_fleet, read_normalizations, read_pushes
-from observe.proxies.mounts import read_socket_mounts
-from observe.proxies.tls import read_tls_of_fleet
+from observe.proxies.mounts import MOUNT, as_mounts
+from observe.proxies.survey import IDENTITY, NORMALIZATION, PUSH_STATISTICS, Part, Progress, Survey, read_fleet, survey
+from observe.proxies.tls import TLS_OF_PROXY, tls_part
 from observe.readings import Key, of_each
 from observe.teleport.tbot_facet import TbotFacet
 from observe.wait import wait_until
 
+SURVEY: Key[Survey] = Key("survey", lambda _survey: ())
 FLEET: Key[Fleet] = Key("fleet", lambda fleet: fleet.evidence)
-SOCKET_MOUNTS: Key[tuple[SocketMount, ...]] = Key("socket_mounts", of_each)
-NORMALIZATIONS: Key[tuple[Normalization | Unread, ...]] = Key(
-    "normalizations", lambda found: of_each(n for n in found if isinstance(n, Normalization))
+SOCKET_MOUNTS: Key[tuple[SocketMount | LeftOut, ...]] = Key("socket_mounts", of_each)
+NORMALIZATIONS: Key[tuple[Normalization | Unread | LeftOut, ...]] = Key(
+    "normalizations", lambda found: of_each(n for n in found if not isinstance(n, Unread))
 )
+PUSHES: Key[Mapping[str, Pushes | None]] = Key("pushes", lambda found: readings(*found.values()))
 TLS: Key[TlsOfFleet] = Key("tls", lambda fleet: fleet.evidence)
 
 
@@ -35,11 +40,13 @@ class ProxiesFacet:
         cluster: The cluster.
         tbot: tbot, whose socket directory decides which proxies should use it.
         progress: Called with how many proxies were read, and of how many.
+        profiles: Profiles to certify; they decide what the one pass over the fleet reads of each proxy.
     """
 
     cluster: ClusterFacet
     tbot: TbotFacet
-    progress: Callable[[int, int], None] | None = None
+    progress: Progress | None = None
+    profiles: frozenset[str] = frozenset()
 
     # Pods.
 
@@ -53,12 +60,8 @@ class ProxiesFacet:
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
         """Pods with a proxy that mount tbot's socket directory, by its path or through a CSI driver."""
-        directory = self.tbot.socket_directory().rstrip("/")
-        return tuple(
-            p
-            for p in self.pods()
-            if p.spec.csi_socket is not None or any(v.path.rstrip("/") == directory for v in p.volumes)
-        )
+        directory = self.tbot.socket_directory()
+        return tuple(p for p in self.pods() if _mounts(p, directory))
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:
         """Pods with a proxy, by node."""
@@ -71,20 +74,17 @@ class ProxiesFacet:
 
     def fleet(self) -> Fleet:
         """The identity of every proxy."""
-        pods = self.pods()
-        return self.cluster.once(FLEET, lambda: self._read_fleet(pods))
+        return self.cluster.once(FLEET, lambda: Fleet.of(self._survey(IDENTITY.name).of(IDENTITY)))
 
-    def fleet_of(self, pods: Iterable[Pod]) -> Fleet:
+    def fleet_where(self, wanted: Callable[[Pod], bool]) -> Fleet:
         """The identities of some of the proxies, out of the one reading of all."""
-        uids = {p.uid for p in pods}
         fleet = self.fleet()
-        return Fleet(
-            tuple(p for p in fleet.proxies if p.pod.uid in uids), tuple(u for u in fleet.unread if u.pod.uid in uids)
-        )
+        uids = {pod.uid for pod in self._survey(IDENTITY.name).pods if wanted(pod)}
+        return Fleet.of(each for each in fleet.outcomes if each.pod.uid in uids)
 
     def sidecar_fleet(self) -> Fleet:
         """The identities of all sidecars."""
-        return self.fleet_of(self.sidecar_pods())
+        return self.fleet_where(lambda pod: not pod.is_gateway)
 
     def sidecar_serials(self) -> tuple[str, ...]:
         """Serials of the certificates that the sidecars hold."""
@@ -92,7 +92,8 @@ class ProxiesFacet:
 
     def fleet_on_sockets(self) -> Fleet:
         """The identities of the proxies that mount tbot's socket directory, and so should use it."""
-        return self.fleet_of(self.pods_on_sockets())
+        directory = self.tbot.socket_directory()
+        return self.fleet_where(lambda pod: _mounts(pod, directory))
 
     def fleet_on_sockets_after(self, seconds: float) -> Fleet:
         """The same proxies as in `fleet_on_sockets`, read again so many seconds later."""
@@ -101,32 +102,71 @@ class ProxiesFacet:
         def read() -> Fleet:
             due = min((p.read_at for p in first.proxies), default=datetime.now(UTC)) + timedelta(seconds=seconds)
             wait_until(due)
-            return self._read_fleet(pods)
+            return read_fleet(self.cluster.reader, pods, self.progress)
 
         return self.cluster.once(FLEET.narrowed(f"after {seconds:g} s"), read)
-
-    def _read_fleet(self, pods: Sequence[Pod]) -> Fleet:
-        return read_fleet(self.cluster.reader, pods, self.progress)
 
     # Configuration.
 
     def tls(self) -> TlsOfFleet:
         """The TLS that every proxy is configured to speak."""
-        pods = self.pods()
-        return self.cluster.once(TLS, lambda: read_tls_of_fleet(self.cluster.reader, pods))
+        return self.cluster.once(TLS, lambda: TlsOfFleet.of(self._survey(TLS_OF_PROXY).of(tls_part())))
 
     def pushes(self, proxies: Iterable[ProxyIdentity]) -> Mapping[str, Pushes | None]:
-        """Statistics of the pushes to some proxies, by uid of the pod."""
+        """Statistics of the pushes to some proxies, by uid of the pod; of one that was not read nothing."""
         wanted = {p.pod.uid for p in proxies}
-        pods = [pod for pod in self.pods_on_sockets() if pod.uid in wanted]
-        return {pod.uid: read_pushes(self.cluster.reader, pod) for pod in pods}
+        found = self.cluster.once(PUSHES, lambda: self._survey(PUSH_STATISTICS.name).by_uid(PUSH_STATISTICS))
+        return {uid: pushes for uid, pushes in found.items() if uid in wanted}
 
-    def socket_mounts(self) -> tuple[SocketMount, ...]:
-        """The mount in effect of each pod of `pods_on_sockets`."""
-        pods = self.pods_on_sockets()
-        return self.cluster.once(SOCKET_MOUNTS, lambda: read_socket_mounts(self.cluster.reader, pods))
+    def socket_mounts(self) -> tuple[SocketMount | LeftOut, ...]:
+        """The mount in effect of each pod of `pods_on_sockets`, and those of them that are gone."""
+        self.tbot.socket_directory()  # or the reason why there is none to look for
+        return self.cluster.once(SOCKET_MOUNTS, lambda: as_mounts(self._survey(MOUNT.name).of(MOUNT)))
 
-    def normalizations(self) -> tuple[Normalization | Unread, ...]:
+    def normalizations(self) -> tuple[Normalization | Unread | LeftOut, ...]:
         """Path normalization in force in every proxy."""
+        return self.cluster.once(NORMALIZATIONS, lambda: self._survey(NORMALIZATION.name).of(NORMALIZATION))
+
+    # One pass.
+
+    def _survey(self, name: str) -> Survey:
+        """The one pass over the fleet, which reads all that the run wants of each pod; another one for a further part."""
+        main = self.cluster.once(SURVEY, self._read_all)
+        if name in main.found:
+            return main
+        part = next(part for part, _key, _profiles in self._parts() if part.name == name)
+        return self.cluster.once(SURVEY.narrowed(name), lambda: survey(self.cluster.reader, main.pods, [part]))
+
+    def _read_all(self) -> Survey:
+        reader, cluster = self.cluster.reader, self.cluster
         pods = self.pods()
-        return self.cluster.once(NORMALIZATIONS, lambda: read_normalizations(self.cluster.reader, pods))
+        parts = [part for part, key, profiles in self._parts() if profiles is None or self._wants(key, profiles)]
+        found = survey(reader, pods, parts, patience=reader.patience.svid, list_again=self._again, progress=self.progress)
+        cluster.drop_pods(found.gone)
+        return found
+
+    def _again(self) -> tuple[Pod, ...]:
+        self.cluster.list_pods_again()
+        return self.pods()
+
+    def _wants(self, key: Key[Any], profiles: frozenset[str]) -> bool:
+        return bool(profiles & self.profiles) and self.cluster.readings.seen(key) is None
+
+    def _parts(self) -> list[tuple[Part[Any], Key[Any], frozenset[str] | None]]:
+        """What can be read of each pod, with its key and the profiles that need it; None for what every survey reads."""
+        try:
+            directory = self.tbot.socket_directory()
+        except CouldNotTell:
+            directory = ""  # whoever asks for the mounts is told why
+        mounts = replace(MOUNT, wanted=lambda pod: bool(directory) and _mounts(pod, directory))
+        return [
+            (IDENTITY, FLEET, None),
+            (NORMALIZATION, NORMALIZATIONS, frozenset({"install"})),
+            (PUSH_STATISTICS, PUSHES, frozenset({"rotation"})),
+            (tls_part(), TLS, frozenset({"mtls"})),
+            (mounts, SOCKET_MOUNTS, frozenset({"identity"})),
+        ]
+
+
+def _mounts(pod: Pod, directory: str) -> bool:
+    return pod.spec.csi_socket is not None or any(v.path.rstrip("/") == directory.rstrip("/") for v in pod.volumes)

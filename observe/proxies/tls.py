@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TypeVar, cast
 
 from facts.kubernetes.objects import Pod
-from facts.proxies.identity import PodRef, Unread
+from facts.proxies.identity import Fleet, PodRef
 from facts.proxies.tls import questions
 from facts.proxies.tls.inbound import OF_ROUTER, OF_SIDECAR, parse_listeners
 from facts.proxies.tls.outbound import Cluster, Endpoint, joined, parse_cluster_names, parse_clusters, parse_endpoints
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
-from observe.kubernetes.cluster import Cluster as KubernetesCluster
-from observe.kubernetes.denial import must_be_allowed
-from observe.proxies.envoy import read_admin
-from observe.proxies.unread import read_or_unread
-from observe.readings import at_once
+from observe.kubernetes.cluster import Cluster
+from observe.proxies.envoy import ProxyConnection
+from observe.proxies.survey import IDENTITY, Part, survey
 
 T = TypeVar("T")
 
@@ -31,11 +30,11 @@ class Shared:
         return cast("T", self._kept.setdefault(value, value))
 
 
-def read_tls(cluster: KubernetesCluster, pod: Pod, shared: Shared) -> ProxyTls:
-    """Reads one proxy's TLS in both directions.
+def tls_of(connection: ProxyConnection, pod: Pod, shared: Shared) -> ProxyTls:
+    """One proxy's TLS in both directions.
 
     Args:
-        cluster: The cluster.
+        connection: To its proxy.
         pod: A pod with an istio-proxy.
         shared: Of the fleet that it belongs to.
 
@@ -43,15 +42,15 @@ def read_tls(cluster: KubernetesCluster, pod: Pod, shared: Shared) -> ProxyTls:
         CouldNotTell: The proxy cannot be read, or an answer is damaged.
     """
     inbound = OF_ROUTER if pod.is_gateway else OF_SIDECAR
-    first = read_admin(cluster, pod, [inbound, questions.COUNT])
+    first = connection.admin(inbound, questions.COUNT)
     evidence = [reading.evidence for reading in first.values()]
     parts: tuple[questions.Part, ...] = (questions.WHOLE,)
     if questions.parse_count(first[questions.COUNT].document) > questions.SLICE:
-        names = read_admin(cluster, pod, [questions.NAMES])[questions.NAMES]
+        names = connection.admin(questions.NAMES)[questions.NAMES]
         evidence.append(names.evidence)
         parts = questions.parts(parse_cluster_names(names.document))
     asked = [question for part in parts for question in (part.clusters, part.endpoints)]
-    answers = read_admin(cluster, pod, asked)
+    answers = connection.admin(*asked)
     evidence += [reading.evidence for reading in answers.values()]
     clusters: dict[str, Cluster] = {}
     endpoints: dict[str, tuple[Endpoint, ...]] = {}
@@ -66,21 +65,20 @@ def read_tls(cluster: KubernetesCluster, pod: Pod, shared: Shared) -> ProxyTls:
     )
 
 
-def read_tls_of_fleet(cluster: KubernetesCluster, pods: Iterable[Pod]) -> TlsOfFleet:
-    """Reads the TLS of many proxies, several at once.
+TLS_OF_PROXY = "tls"
 
-    Returns:
-        Every pod is in it: read, or unread with the reason.
+
+def tls_part() -> Part[ProxyTls]:
+    """The part of one survey that reads the TLS of its proxies; what they have in common is kept once."""
+    return Part(TLS_OF_PROXY, partial(tls_of, shared=Shared()))
+
+
+def read_ends(cluster: Cluster, pods: Iterable[Pod]) -> tuple[Fleet, TlsOfFleet]:
+    """Reads in one pass what decides the handshakes of some proxies: their identities, and the TLS that they speak.
 
     Raises:
         NotGiven: The identity in use may read none of them.
     """
-    shared = Shared()
-
-    def one(pod: Pod) -> ProxyTls | Unread:
-        return read_or_unread(pod, lambda: read_tls(cluster, pod, shared))
-
-    found = at_once(one, pods)
-    unread = tuple(f for f in found if isinstance(f, Unread))
-    must_be_allowed((u.why for u in unread), len(found))
-    return TlsOfFleet(proxies=tuple(f for f in found if isinstance(f, ProxyTls)), unread=unread)
+    part = tls_part()
+    found = survey(cluster, pods, (IDENTITY, part))
+    return Fleet.of(found.of(IDENTITY)), TlsOfFleet.of(found.of(part))

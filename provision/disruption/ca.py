@@ -16,7 +16,7 @@ from facts.teleport.resources import ClusterStatus, NoSession
 from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from observe.teleport.session import TeleportSession
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.supply import uses_the_socket

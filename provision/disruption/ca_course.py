@@ -9,7 +9,7 @@ from facts.errors import CouldNotTell
 from facts.over_time.ca_rotation import Generations, PhaseExpectation, Stage
 from facts.proxies.identity import Fleet
 from observe.install import Install
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from provision.disruption.ca import Rotation
 from provision.disruption.trial import TOO_LATE, Trial
 

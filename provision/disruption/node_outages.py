@@ -21,7 +21,8 @@ from facts.proxies.sds_mode import SdsMode
 from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.envoy import read_fleet, read_proxy
+from observe.proxies.envoy import read_proxy
+from observe.proxies.survey import read_fleet
 from observe.wait import NotYet, Pace, eventually
 from provision.disruption.machine_changes import moved, restarted, stopped
 from provision.disruption.machines import Machines, processes_of

@@ -15,6 +15,7 @@ from facts.proxies import envoy
 from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
+from observe.readings import at_once
 from observe.wait import NotYet, Pace, eventually
 
 
@@ -44,7 +45,9 @@ def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
 
 def supplied(cluster: Cluster) -> frozenset[str]:
     """Return the uids of the pods whose Envoy has all its streams now."""
-    return frozenset(pod.uid for pod in cluster.pods() if uses_the_socket(pod) and not _lack(cluster, pod))
+    pods = [pod for pod in cluster.pods() if uses_the_socket(pod)]
+    lacking = at_once(lambda pod: _lack(cluster, pod), pods)
+    return frozenset(pod.uid for pod, lacks in zip(pods, lacking, strict=True) if not lacks)
 
 
 def await_supply(cluster: Cluster, pace: Pace, *, of: Collection[str] | None = None) -> None:
@@ -61,12 +64,12 @@ def await_supply(cluster: Cluster, pace: Pace, *, of: Collection[str] | None = N
     supplied_once: set[str] = set()
 
     def look() -> None:
-        for pod in cluster.pods():
-            if pod.uid in supplied_once or not uses_the_socket(pod) or (of is not None and pod.uid not in of):
-                continue
-            if lacks := _lack(cluster, pod):
-                raise NotYet(lacks)
-            supplied_once.add(pod.uid)
+        pods = [p for p in cluster.pods() if p.uid not in supplied_once and uses_the_socket(p)]
+        wanted = [pod for pod in pods if of is None or pod.uid in of]
+        lacking = at_once(lambda pod: _lack(cluster, pod), wanted)
+        supplied_once.update(pod.uid for pod, lacks in zip(wanted, lacking, strict=True) if not lacks)
+        if first := next(filter(None, lacking), ""):
+            raise NotYet(first)
 
     eventually("every Envoy has its SDS streams", look, pace)
 

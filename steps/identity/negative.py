@@ -21,7 +21,7 @@ from judge.identity.proxies import ObservedProxies
 from judge.traffic import peers
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from provision.negative import OF_TEST_PODS, NegativeProbes, requirements_of
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules

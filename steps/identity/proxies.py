@@ -6,6 +6,7 @@ from pytest_bdd import given, parsers, then
 
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
+from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
 from facts.teleport.audit import AuditTrail
 from facts.teleport.bundle import TrustBundle
@@ -14,7 +15,7 @@ from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation, Outside
 from observe.install import Install
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from provision.pods.clients_and_servers import Sidecar, TestPods
 from provision.pods.probes import Probes
 from steps.shared import Conclude
@@ -22,12 +23,14 @@ from steps.shared import Conclude
 
 @given("every sidecar of the mesh, as its own Envoy reports it", target_fixture="sidecars")
 def every_sidecar(install: Install) -> ObservedProxies:
-    return ObservedProxies(install.proxies.sidecar_pods(), install.proxies.sidecar_fleet(), install.cluster.pods_evidence())
+    fleet = install.proxies.sidecar_fleet()  # before the pods: it knows which of them are gone, and who came in their place
+    return ObservedProxies(install.proxies.sidecar_pods(), fleet, install.cluster.pods_evidence())
 
 
 @given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="proxies")
 def every_proxy(install: Install) -> ObservedProxies:
-    return ObservedProxies(install.proxies.pods(), install.proxies.fleet(), install.cluster.pods_evidence())
+    fleet = install.proxies.fleet()  # before the pods, as above
+    return ObservedProxies(install.proxies.pods(), fleet, install.cluster.pods_evidence())
 
 
 @given("the SPIFFE bundle that Teleport publishes", target_fixture="bundle")
@@ -157,11 +160,11 @@ def only_tbot_writes_there(living_pods: tuple[Pod, ...], install: Install, concl
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
-def socket_mounts(install: Install) -> tuple[SocketMount, ...]:
+def socket_mounts(install: Install) -> tuple[SocketMount | LeftOut, ...]:
     return install.proxies.socket_mounts()
 
 
 @then("the effective mount in each proxy must be read-only")
-def mounts_are_read_only(socket_mounts: tuple[SocketMount, ...], install: Install, conclude: Conclude) -> None:
+def mounts_are_read_only(socket_mounts: tuple[SocketMount | LeftOut, ...], install: Install, conclude: Conclude) -> None:
     pods, directory = install.proxies.pods(), install.tbot.socket_directory()
     conclude(socket.mounts_are_read_only(socket_mounts, pods, directory, install.cluster.pods_evidence()))

@@ -6,7 +6,7 @@ from pytest_bdd import given, parsers, then, when
 
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.injection import DryRun
-from facts.proxies.identity import Normalization, Unread
+from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from judge.install import istio as judge
 from observe.install import Install
@@ -71,11 +71,11 @@ def socket_is_the_nodes(dry_run: DryRun, install: Install, conclude: Conclude) -
 
 
 @given("the HTTP connection managers of every injected pod", target_fixture="normalizations")
-def normalizations(install: Install) -> tuple[Normalization | Unread, ...]:
+def normalizations(install: Install) -> tuple[Normalization | Unread | LeftOut, ...]:
     return install.proxies.normalizations()
 
 
 @then("every proxy must normalize paths as its mesh configuration says")
-def normalized(normalizations: tuple[Normalization | Unread, ...], install: Install, conclude: Conclude) -> None:
+def normalized(normalizations: tuple[Normalization | Unread | LeftOut, ...], install: Install, conclude: Conclude) -> None:
     pods, evidence = install.istio.pods_of_planes(), install.cluster.pods_evidence()
     conclude(*judge.normalizations_are_in_force(pods, normalizations, evidence))

@@ -45,10 +45,11 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 @given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="on_sockets")
 def proxies_on_sockets(install: Install) -> ObservedProxies:
     proxies, evidence = install.proxies, install.cluster.pods_evidence()
+    fleet = proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
     supplied = proxies.pods_on_sockets()
     uids = {pod.uid for pod in supplied}
     others = [pod for pod in proxies.pods() if pod.uid not in uids]
-    return ObservedProxies(supplied, proxies.fleet_on_sockets(), evidence, others)
+    return ObservedProxies(supplied, fleet, evidence, others)
 
 
 @given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")

@@ -1,7 +1,7 @@
-"""Redaction, provisioning against a bare script, checks, sidecars against a loop: ``python -m tests.bench``.
+"""Redaction, surveys, provisioning against a bare script, checks, sidecars against a loop: ``python -m tests.bench``.
 
 What is compared takes turns, so that whatever else the machine does burdens both. The exit code says whether everything
-could be timed, and whether redaction is linear: 1 where it is not.
+could be timed, and whether redaction and surveys are linear: 1 where they are not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from settings import Settings, load
 from tests.bench.figures import Figure, ratio, table
 from tests.bench.fleet import read_fleets
 from tests.bench.redaction import redacted_texts
+from tests.bench.survey import STEEP, Surveyed, growth, surveyed_fleets
 from tests.bench.timed import ROOT, checks_run, script_installs, suite_installs
 
 OURS, BARE = "bench", "bench-bare"
@@ -37,11 +38,16 @@ def bench(
         str, typer.Option(help="Only read fleets of sidecars, on the kept cluster of this name; it stays.")
     ] = "",
     redaction_alone: Annotated[bool, typer.Option(help="Only time the redaction of the worst texts: no cluster.")] = False,
+    survey_alone: Annotated[bool, typer.Option(help="Only time surveys of simulated fleets: no cluster.")] = False,
 ) -> None:
-    """Times redaction, provisioning against a bare script, the checks on a ready cluster, the reading of many sidecars."""
-    slow = _redact(rounds)
+    """Times redaction, surveys, provisioning against a bare script, the checks on a ready cluster, reading many sidecars."""
+    slow = [] if survey_alone else _redact(rounds)
     if redaction_alone:
         sys.exit(1 if slow else 0)
+    surveys = list(surveyed_fleets(rounds))
+    steep = _is_steep(surveys)
+    if survey_alone:
+        sys.exit(1 if steep else 0)
     ours = load(kind_name=fleet_on or OURS)
     sources = resolve(ours)
     started, load_before = datetime.now(UTC), os.getloadavg()
@@ -64,11 +70,20 @@ def bench(
         "images": sources.origin,
         "fleets": [fleet.as_document() for fleet in fleets],
         "redaction_too_slow": slow,
+        "surveys": [surveyed.as_document() for surveyed in surveys],
     }
     FILE.parent.mkdir(parents=True, exist_ok=True)
     FILE.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    if slow:
+    if slow or steep:
         sys.exit(1)
+
+
+def _is_steep(surveys: list[Surveyed]) -> bool:
+    """Prints what surveys cost; tells whether a pod of a large fleet costs more than one of a small fleet."""
+    print("\n".join(surveyed.line() for surveyed in surveys))
+    grown = growth(surveys)
+    print(f"a pod of the larger fleet costs {grown:.2f} times as much{'' if grown <= STEEP else ': TOO STEEP'}", flush=True)
+    return grown > STEEP
 
 
 def _redact(rounds: int) -> list[str]:

@@ -24,7 +24,7 @@ from tests.bench.figures import Figure, ratio
 from tests.bench.timed import PATIENCE, ROOT
 
 NAMESPACE = f"{SCRATCH}bench-fleet"
-SIZES = (10, 25, 50)
+SIZES = (10, 50, 80)
 MANIFEST = Path(__file__).with_name("fleet.yaml")
 LOOP = Path(__file__).with_name("loop.sh")
 
@@ -38,6 +38,7 @@ class FleetFigures:
         suite: Seconds of the suite, for the list of pods and the reading of every sidecar.
         process: Seconds of its process from start to end, Python's own start included.
         processor: Seconds of the processor that the suite itself took.
+        survey: Seconds of one survey, which reads all that the read-only core wants of each pod.
         loop: Seconds of the loop.
         memory: MiB, the most that the suite's process ever held.
         unread: Sidecars that could not be read, with the reason.
@@ -47,6 +48,7 @@ class FleetFigures:
     suite: Figure
     process: Figure
     processor: Figure
+    survey: Figure
     loop: Figure
     memory: list[int] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
@@ -58,21 +60,28 @@ class FleetFigures:
 
     @property
     def per_pod(self) -> float:
-        """Milliseconds of the suite for one sidecar, by the median."""
+        """Milliseconds of the suite for the identity of one sidecar, by the median."""
         return self.suite.median * 1000 / self.size
+
+    @property
+    def surveyed_per_pod(self) -> float:
+        """Milliseconds of a survey for one sidecar, by the median."""
+        return self.survey.median * 1000 / self.size
 
     def line(self) -> str:
         """In words."""
+        survey = f"a survey {self.survey.median:.2f} s, {self.surveyed_per_pod:.0f} ms a pod"
         return (
             f"{self.size} sidecars: {self.suite.median:.2f} s, {self.per_pod:.0f} ms a pod; {self.fraction:.2f} of the"
-            f" {self.loop.median:.2f} s of the loop; {max(self.memory)} MiB; {len(self.unread)} could not be read"
+            f" {self.loop.median:.2f} s of the loop; {survey}; {max(self.memory)} MiB; {len(self.unread)} could not be read"
         )
 
     def as_document(self) -> dict[str, object]:
         """For JSON."""
-        figures = [f.as_document() for f in (self.suite, self.process, self.processor, self.loop)]
+        figures = [f.as_document() for f in (self.suite, self.process, self.processor, self.survey, self.loop)]
         return {
             "size": self.size, "figures": figures, "ratio": round(self.fraction, 3), "ms_per_pod": round(self.per_pod, 1),
+            "survey_ms_per_pod": round(self.surveyed_per_pod, 1),
             "memory_mib": max(self.memory), "unread": self.unread,
         }  # fmt: skip
 
@@ -120,12 +129,14 @@ def _read(settings: Settings, sources: Sources, size: int, rounds: int, tell: Ca
         suite=Figure(f"{size} sidecars: the suite reads them"),
         process=Figure(f"{size} sidecars: its process, from start to end"),
         processor=Figure(f"{size} sidecars: the processor's time of it"),
+        survey=Figure(f"{size} sidecars: a survey of all that is wanted"),
         loop=Figure(f"{size} sidecars: kubectl in a loop"),
     )
     for turn in range(rounds):
         for one in (_suite, _loop) if turn % 2 == 0 else (_loop, _suite):
             one(settings, sources, figures)
         tell(figures.suite)
+        tell(figures.survey)
         tell(figures.loop)
     return figures
 
@@ -145,6 +156,7 @@ def _suite(settings: Settings, _sources: Sources, figures: FleetFigures) -> None
     figures.process.seconds.append(time.monotonic() - began)
     figures.suite.seconds.append(answer["seconds"])
     figures.processor.seconds.append(answer["processor"])
+    figures.survey.seconds.append(answer["survey"])
     figures.memory.append(answer["memory"])
     figures.unread.extend(answer["unread"])
     if answer["read"] + len(answer["unread"]) != figures.size:

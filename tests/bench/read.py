@@ -1,7 +1,7 @@
 """A process that reads and judges every sidecar of a namespace as the suite does: ``python -m tests.bench.read``.
 
-Prints one JSON document: seconds for listing and reading, of the processor's time too, how many were read and not, and the
-most memory that it ever held, in MiB.
+Prints one JSON document: seconds for listing the pods and reading their identities, and for all that a survey reads of them,
+of the processor's time too; how many were read and not, and the most memory that it ever held, in MiB.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import typer
 
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.envoy import read_fleet
+from observe.proxies.mounts import MOUNT
+from observe.proxies.survey import IDENTITY, NORMALIZATION, PUSH_STATISTICS, read_fleet, survey
 from settings import Timeouts
 
 
@@ -27,11 +28,16 @@ def main(
     cluster = Cluster(kubeconfig, context, KeptInMemory(), Timeouts().scaled(patience))
     began, worked = time.monotonic(), time.process_time()
     fleet = read_fleet(cluster, [pod for pod in cluster.pods(namespace) if pod.is_injected])
+    identities, worked_for_them = time.monotonic(), time.process_time()
+    pods = [pod for pod in cluster.pods(namespace) if pod.is_injected]
+    survey(cluster, pods, [IDENTITY, NORMALIZATION, PUSH_STATISTICS, MOUNT])
     print(
         json.dumps(
             {
-                "seconds": time.monotonic() - began,
-                "processor": time.process_time() - worked,
+                "seconds": identities - began,
+                "processor": worked_for_them - worked,
+                "survey": time.monotonic() - identities,
+                "survey_processor": time.process_time() - worked_for_them,
                 "read": len(fleet.proxies),
                 "unread": [f"{u.pod}: {u.why.seen}" for u in fleet.unread],
                 "modes": sorted({p.sds_mode.value for p in fleet.proxies}),

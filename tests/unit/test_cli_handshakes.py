@@ -35,8 +35,8 @@ class Asking:
         cluster = SimpleNamespace(api=api, pods=lambda: made.pods, close=lambda: None)
         self._monkeypatch.setattr(cli, "must_have_context", lambda *_: None)
         self._monkeypatch.setattr(cli, "Cluster", lambda *_: cluster)
-        self._monkeypatch.setattr(cli, "read_fleet", lambda _, pods: self._of(Fleet, made.identities, pods))
-        self._monkeypatch.setattr(cli, "read_tls_of_fleet", lambda _, pods: self._of(TlsOfFleet, made.tls, pods))
+        kinds = ((Fleet, made.identities), (TlsOfFleet, made.tls))
+        self._monkeypatch.setattr(cli, "read_ends", lambda _, pods: tuple(self._of(*kind, pods) for kind in kinds))
         self._monkeypatch.setattr("sys.argv", ["conformance", "handshakes", "--context", "staging", *arguments])
         self._monkeypatch.setenv("COLUMNS", "300")
         with pytest.raises(SystemExit) as end:

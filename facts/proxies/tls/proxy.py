@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from facts.evidence import ObjectRef
+from facts.evidence import ObjectRef, readings
 from facts.proxies.envoy import LEAF, ROOT
-from facts.proxies.identity import PodRef, Unread
+from facts.proxies.identity import LeftOut, PodRef, Unread
 from facts.proxies.tls.context import Socket
 from facts.proxies.tls.inbound import Connection, FilterChain, Listener
 from facts.proxies.tls.outbound import Destination
@@ -57,12 +58,24 @@ def _names_a_secret(socket: Socket) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TlsOfFleet:
-    """The TLS of all proxies that were asked for, in the order of the pods."""
+    """The TLS of all proxies that were asked for, in the order of the pods: read, unread, or gone meanwhile."""
 
     proxies: tuple[ProxyTls, ...]
     unread: tuple[Unread, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @classmethod
+    def of(cls, found: Iterable[ProxyTls | Unread | LeftOut]) -> TlsOfFleet:
+        """The fleet of these outcomes."""
+        each = tuple(found)
+        return cls(
+            tuple(f for f in each if isinstance(f, ProxyTls)),
+            tuple(f for f in each if isinstance(f, Unread)),
+            tuple(f for f in each if isinstance(f, LeftOut)),
+        )
 
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of all readings."""
-        return tuple(i for proxy in self.proxies for i in proxy.evidence)
+        of_proxies = tuple(i for proxy in self.proxies for i in proxy.evidence)
+        return (*of_proxies, *readings(*self.left_out))

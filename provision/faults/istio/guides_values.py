@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from facts.kubernetes.pod_spec import PROXY
-from facts.proxies.identity import Normalization
-from observe.proxies.envoy import read_normalizations
+from observe.proxies.survey import NORMALIZATION, survey
 from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.changes import edited, edited_text, pod_template
@@ -42,8 +41,8 @@ def await_normalization(scene: Scene, *, in_force: bool) -> None:
     with scene.looking() as cluster:
 
         def look() -> None:
-            proxies = read_normalizations(cluster, cluster.pods(APP, f"app={APP}"))
-            settings = [s.normalize_path for p in proxies if isinstance(p, Normalization) for s in p.settings]
+            found = survey(cluster, cluster.pods(APP, f"app={APP}"), [NORMALIZATION]).by_uid(NORMALIZATION)
+            settings = [s.normalize_path for proxy in found.values() for s in proxy.settings]
             if not settings or any(each is not in_force for each in settings):
                 raise NotYet(f"normalize_path is {settings}")
 

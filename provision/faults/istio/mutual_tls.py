@@ -16,7 +16,8 @@ from facts.proxies.tls.inbound import Connection
 from facts.proxies.tls.proxy import ProxyTls
 from facts.svid import workload_id
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.tls import Shared, read_tls
+from observe.proxies.envoy import ADMIN, ProxyConnection
+from observe.proxies.tls import Shared, tls_of
 from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.changes import Document, applied, in_place_of, manifest
@@ -78,8 +79,11 @@ def shown(
 
 
 def _read(cluster: Cluster, pods: Chosen) -> list[ProxyTls]:
-    shared = Shared()
-    return [read_tls(cluster, pod, shared) for pod in pods(cluster)]
+    shared, read = Shared(), []
+    for pod in pods(cluster):
+        with ProxyConnection(cluster, pod, (ADMIN,)) as connection:
+            read.append(tls_of(connection, pod, shared))
+    return read
 
 
 # What Envoys show.

@@ -26,7 +26,7 @@ from facts.kubernetes.pod_spec import Container, PodSpec, ProjectedToken, Volume
 from facts.kubernetes.probes import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
 from facts.kubernetes.workloads import DaemonSet, Deployment, PodTemplate
 from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
-from facts.proxies.identity import Fleet, Normalization, PodRef, ProxyIdentity, Unread
+from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants, Issuing
@@ -517,10 +517,10 @@ def istiod(**changes: Any) -> IstioAuthorities:
     return replace(IstioAuthorities((authority("istiod", uri=""),), ("ev-istiod",)), **changes)
 
 
-def sidecars(*found: ProxyIdentity | Unread, pods: Sequence[Pod] = ()) -> ObservedProxies:
+def sidecars(*found: ProxyIdentity | Unread | LeftOut, pods: Sequence[Pod] = ()) -> ObservedProxies:
     """Those proxies with their pods, made up where they are not given; the list of all pods is ``ev-pods``."""
     known = {p.uid: p for p in pods}
-    wanted = [known.get(f.pod.uid) or _pod_of(f.pod) for f in found]
+    wanted = [known.get(f.pod.uid) or _pod_of(f.pod) for f in found if not isinstance(f, LeftOut)]
     return ObservedProxies(wanted, fleet(*found), ("ev-pods",))
 
 
@@ -542,9 +542,18 @@ def unread(of: Pod | None = None) -> Unread:
     return Unread(PodRef.of(of or pod()), why, NOW)
 
 
-def fleet(*found: ProxyIdentity | Unread) -> Fleet:
+GONE = "it was deleted while the suite read the fleet"
+
+
+def left_out(name: str = "gone", of: Pod | None = None) -> LeftOut:
+    """A pod that went away; its evidence is ``ev-gone-<name>``."""
+    of = of or pod(name)
+    return LeftOut(PodRef.of(of), GONE, (f"ev-gone-{of.name}",))
+
+
+def fleet(*found: ProxyIdentity | Unread | LeftOut) -> Fleet:
     """Those proxies."""
-    return Fleet(tuple(f for f in found if isinstance(f, ProxyIdentity)), tuple(f for f in found if isinstance(f, Unread)))
+    return Fleet.of(found)
 
 
 def guide(*, healthy: bool = True) -> GuideAnswer:

@@ -483,3 +483,12 @@ def test_chk9_a_dead_stream_or_a_plain_bundle_is_no_live_socket() -> None:
     plain = external(make.pod(), fleet=make.fleet(make.proxy(validator=Validator.TRUSTED_CA)))
     violated(plain, "CHK-9", causes=())
     assert plain.seen == "it validates its peers by trusted_ca, which tbot never supplies"
+
+
+@pytest.mark.parametrize(("item", "judge"), ITEMS)
+def test_a_pod_that_went_away_is_left_out_and_alone_proves_nothing(item: str, judge: Judgment) -> None:
+    stays, gone = make.pod("stays"), make.pod("gone")
+    finding = judge(stays, gone, fleet=make.fleet(make.proxy(stays), make.left_out(of=gone)))
+    holds(finding, item, "ev-gone-gone")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+    unknown(judge(gone, fleet=make.fleet(make.left_out(of=gone))), item, "every proxy went away")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,9 @@ from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
 from facts.proxies.identity import ProxyIdentity, Unread
+from facts.proxies.presence import STARTING
 from judge.findings import Claim, problem
-from judge.fleet import STARTING, each_of, of_proxies
+from judge.fleet import NONE_STAYED, READ_AGAIN, each_of, of_proxies
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW
@@ -116,13 +118,49 @@ def test_a_proxy_that_is_ready_or_started_is_up(up: dict[str, bool]) -> None:
     unknown(judged(make.unread(pod), pods=(pod,)), "ID-01", "the suite could not read it")
 
 
-def test_a_young_pod_whose_proxy_is_not_up_is_starting_unless_it_has_restarted() -> None:
+def test_a_young_pod_whose_proxy_is_not_up_is_starting_even_if_it_has_restarted() -> None:
     second = timedelta(seconds=1)
     young, old = created(STARTING - second), created(STARTING)
     unknown(judged(make.unread(young), pods=(young,)), "ID-01", "the suite could not read it")
     violated(judged(make.unread(old), pods=(old,)), "ID-01", "it holds no identity")
     restarted = created(STARTING - second, restarts=1)
-    violated(judged(make.unread(restarted), pods=(restarted,)), "ID-01", "it holds no identity")
+    unknown(judged(make.unread(restarted), pods=(restarted,)), "ID-01", "the suite could not read it")
+
+
+def test_what_the_second_look_at_a_pod_showed_decides() -> None:
+    """The list may be older than the attempt: there the proxy was still up."""
+    listed, now = make.pod("b"), replace(created(timedelta(hours=1), reason="CrashLoopBackOff"), evidence=("ev-now",))
+    finding = judged(make.proxy(A), replace(make.unread(listed), now=now), pods=(A, listed))
+    violated(finding, "ID-01", "its istio-proxy is not up (CrashLoopBackOff)", evidence=("ev-now",), causes=())
+
+
+def test_a_sidecar_behind_an_init_container_of_the_application_is_no_violation_however_old_the_pod_is() -> None:
+    migration = make.container("migrate", is_init=True, ready=False, started=False)
+    old = created(timedelta(hours=1), is_init=False, reason="PodInitializing")
+    held = replace(old, spec=replace(old.spec, containers=(migration, *old.spec.containers)))
+    finding = judged(make.proxy(A), replace(make.unread(held), now=held), pods=(A, held))
+    unknown(
+        finding, "ID-01", "Pod test-app/b: the suite could not read it: its init container migrate keeps istio-proxy from"
+    )
+    assert finding.unclear[0].evidence == ("ev-pod-b",)
+
+
+def test_a_pod_that_went_away_is_left_out_by_name_and_the_others_count() -> None:
+    fleet = make.fleet(make.proxy(A), make.left_out(of=B))
+    finding = of_proxies(CLAIM, (A,), fleet, (), confirmed="all is well")
+    holds(finding, "ID-01", "ev-gone-b")
+    assert finding.left_out == (Remark(B.ref, make.GONE),)
+    bad = of_proxies(CLAIM, (A,), fleet, [problem(make.proxy(A), "it is wrong")])
+    violated(bad, "ID-01", causes=())
+    assert bad.left_out == finding.left_out
+
+
+def test_where_every_pod_went_away_nothing_is_proved() -> None:
+    finding = of_proxies(CLAIM, (), make.fleet(make.left_out(of=B)), (), confirmed="all is well")
+    unknown(finding, "ID-01", NONE_STAYED)
+    assert finding.settle == READ_AGAIN
+    assert finding.left_out == (Remark(B.ref, make.GONE),)
+    assert finding.unclear[0].evidence == ("ev-gone-b",)
 
 
 def test_a_proxy_of_a_pod_that_the_api_server_does_not_list_is_unclear() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,6 +52,7 @@ class ApiServer:
         asked: Method, path with query, and body of each request.
         sent: Bytes that were sent of endless answers.
         port: Its port.
+        handler: Answers in the place of all that, and hands on to `answered` what it does not know.
     """
 
     answers: dict[str, Canned] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class ApiServer:
     flood: int = 0
     sent: int = 0
     port: int = 0
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
     def answer(self, request: str, body: Any = None, status: int = 200, *, hang: bool = False) -> None:
         """Cans an answer to ``GET /path``."""
@@ -108,9 +110,13 @@ class ApiServer:
         return path
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        target = request.path_qs
         if request.headers.get("Authorization") != "Bearer the-users-token-is-long-enough":
             return web.json_response({"message": "no token"}, status=401)
+        return await (self.handler or self.answered)(request)
+
+    async def answered(self, request: web.Request) -> web.StreamResponse:
+        """The canned answer to a request."""
+        target = request.path_qs
         if request.headers.get("Upgrade", "").lower() == "websocket":
             self.asked.append(("WS", target, None))
             refused = self.answers.get(f"WS {request.path}")
@@ -118,7 +124,7 @@ class ApiServer:
                 return web.json_response(refused.body, status=refused.status)
             if request.path.endswith("/exec"):
                 return await self._exec(request)
-            return await (self._flooded(request) if self.flood else self._forward(request))
+            return await (self._flooded(request) if self.flood else self.forwarded(request, self.http))
         text = await request.text()
         self.asked.append((request.method, target, json.loads(text) if text else None))
         canned = self.answers.get(f"{request.method} {target}") or self.answers.get(f"{request.method} {request.path}")
@@ -170,7 +176,8 @@ class ApiServer:
         await self._without_end(Canned("x" * 10_000, endless=True), partial(_on_channel, socket, channel))
         return socket
 
-    async def _forward(self, request: web.Request) -> web.WebSocketResponse:
+    async def forwarded(self, request: web.Request, answers: Mapping[str, Canned] | None) -> web.WebSocketResponse:
+        """Forwarded ports, all of which give the same answers, by path; without any they hang up."""
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
         ports = [int(port) for port in request.query.getall("ports")]
@@ -178,9 +185,9 @@ class ApiServer:
             for channel in (2 * place, 2 * place + 1):
                 await socket.send_bytes(bytes([channel]) + port.to_bytes(2, "little"))
         for place, port in enumerate(ports):
-            if self.http is None or port in self.refused:
+            if answers is None or port in self.refused:
                 await socket.send_bytes(bytes([2 * place + 1]) + b"failed to connect to localhost: connection refused")
-        if self.http is None:
+        if answers is None:
             await socket.close()
             return socket
         async for message in socket:
@@ -194,7 +201,7 @@ class ApiServer:
                 break
             target = requests[0].split(" ")[1]
             self.asked.append(("FORWARDED", target, None))
-            canned = self.http.get(target, Canned("no such path", 404))
+            canned = answers.get(target, Canned("no such path", 404))
             if canned.hang:
                 await asyncio.sleep(30)
             if canned.endless:

@@ -49,6 +49,11 @@ def cluster(server: ApiServer, recorder: KeptInMemory, tmp_path: Path) -> Iterat
 def healthy(server: ApiServer) -> ApiServer:
     """An API server of the captured install, whose forwarded ports all lead to the captured proxy."""
     server.answer("GET /api/v1/pods", document("cluster/pods.json"))
+    for item in document("cluster/pods.json")["items"]:
+        # One of them was being deleted when it was captured; here all of them stay.
+        metadata = {key: value for key, value in item["metadata"].items() if key != "deletionTimestamp"}
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+        server.answer(f"GET {path}", {**item, "metadata": metadata})
     server.answer(f"GET {APPS}/deployments", document("cluster/deployments.json"))
     tbot = document("cluster/daemon_set.json")
     server.answer(f"GET {APPS}/namespaces/teleport-system/daemonsets/tbot", tbot)

@@ -18,7 +18,7 @@ from facts.recorder import KeptInMemory
 from observe.command import run
 from observe.kubernetes.cluster import Cluster
 from observe.limits import TooLarge
-from observe.proxies.envoy import read_fleet
+from observe.proxies.survey import read_fleet
 from settings import Sizes, Timeouts
 from tests.data import document
 from tests.unit.observe.api_server import CONTEXT, ApiServer, Canned

@@ -30,7 +30,7 @@ def readings(recorder: KeptInMemory | None = None) -> Readings:
     return Readings(recorder or Unrecorded(), lambda _part: None)
 
 
-def test_a_reading_is_made_once_and_its_evidence_attached_again() -> None:
+def test_a_reading_is_made_once_and_its_evidence_attached_each_time() -> None:
     recorder, made = Attached(), []
 
     def read() -> str:
@@ -39,7 +39,7 @@ def test_a_reading_is_made_once_and_its_evidence_attached_again() -> None:
 
     kept = readings(recorder)
     assert [kept.once(key("k"), read) for _ in range(3)] == ["value"] * 3
-    assert (made, recorder.ids) == (["x"], ["ev-value", "ev-value"])
+    assert (made, recorder.ids) == (["x"], ["ev-value"] * 3)
     assert kept.seen(key("k")) == "value"
     assert kept.seen(key("other")) is None
 
@@ -76,3 +76,12 @@ def test_what_follows_from_an_outdated_reading_goes_with_it() -> None:
     for each in keys:
         kept.once(each, partial(note, each.name))
     assert made == ["fleet", "fleet after 5 s", "fleets", "fleet", "fleet after 5 s"]
+
+
+def test_a_later_reading_takes_the_place_of_an_earlier_one() -> None:
+    recorder = Attached()
+    kept = readings(recorder)
+    kept.once(key("k"), lambda: "first")
+    kept.renew(key("k"), "second")
+    assert kept.once(key("k"), lambda: "third") == "second"
+    assert recorder.ids == ["ev-first", "ev-second"]

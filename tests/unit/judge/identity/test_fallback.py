@@ -238,3 +238,11 @@ def test_proxies_that_cannot_be_read_leave_it_open() -> None:
     nothing = install_fails_closed(agent_on(OTHER), make.fleet())
     unknown(nothing, "NEG-07")
     assert nothing.seen == "no proxy mounts tbot's socket directory"
+
+
+def test_a_proxy_that_went_away_shows_no_name() -> None:
+    read = make.proxy(socket_path=f".{make.SOCKET_MOUNT}/{OTHER}")
+    finding = install_fails_closed(agent_on(OTHER), make.fleet(read, make.left_out()))
+    holds(finding, "NEG-07", "ev-gone-gone")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+    unknown(install_fails_closed(agent_on(OTHER), make.fleet(make.left_out())), "NEG-07")

@@ -97,7 +97,7 @@ def test_a_pod_that_is_not_in_the_fleet_is_not_passed_over(item: str) -> None:
 @pytest.mark.parametrize("item", ALL)
 def test_a_crashing_proxy_has_no_identity_and_a_starting_one_is_still_open(item: str) -> None:
     down = make.istio_proxy(ready=False, started=False, state="waiting", reason="CrashLoopBackOff", restarts=2)
-    crashing = make.pod("b", proxy=down, ready=False, created_at="2026-03-01T11:59:30Z")
+    crashing = make.pod("b", proxy=down, ready=False)
     finding = ALL[item](make.sidecars(make.unread(crashing), pods=[crashing]))
     violated(finding, item, causes=())
     assert finding.seen == "Pod test-app/b: it holds no identity: its istio-proxy is not up (CrashLoopBackOff)"
@@ -528,3 +528,11 @@ def test_one_bad_sidecar_among_many_is_named() -> None:
         " its certificate descends from istiod's authority"
     )
     assert len(finding.held) == 30
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_a_pod_that_went_away_is_left_out_and_alone_proves_nothing(item: str) -> None:
+    finding = ALL[item](make.sidecars(make.proxy(), make.left_out()))
+    holds(finding, item, "ev-gone-gone")
+    assert [(str(each.subject), each.said) for each in finding.left_out] == [("Pod test-app/gone", make.GONE)]
+    unknown(ALL[item](make.sidecars(make.left_out())), item, "every proxy went away while the suite read it")

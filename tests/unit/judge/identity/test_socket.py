@@ -376,3 +376,17 @@ def test_an_emptydir_in_the_sockets_place_is_not_the_nodes_socket() -> None:
     finding = judged(table(read_only=True), table(read_only=False, of=away), pods=(make.pod(), away))
     holds(finding, "ID-12", "ev-pod-app")
     assert finding.seen == "read-only in 1 proxies, by their mount tables"
+
+
+def test_a_pod_that_went_away_has_no_mount_to_judge_and_alone_proves_nothing() -> None:
+    a, gone = make.pod("a"), make.pod("gone")
+    found = (table(read_only=True, of=a), make.left_out(of=gone))
+    for those in ([a], [a, gone]):
+        finding = mounts_are_read_only(found, those, SOCKETS, PODS)
+        holds(finding, "ID-12", "ev-gone-gone")
+        assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+        assert finding.seen == "read-only in 1 proxies, by their mount tables"
+    for listed in ((), (gone,)):
+        none = mounts_are_read_only(found[1:], listed, SOCKETS, PODS)
+        unknown(none, "ID-12", "every proxy went away while the suite read it")
+        assert none.settle == "run again when the workloads are not being rolled out"

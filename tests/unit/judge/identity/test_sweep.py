@@ -426,3 +426,14 @@ def test_namespaces_that_no_istiod_watches_are_named() -> None:
 def test_with_one_revision_and_no_selectors_nothing_is_said_beside() -> None:
     found = outside(make.pod("a"), make.pod("b", injected=False), planes=make.planes())
     assert (found.left_out, found.unwatched) == ((), ())
+
+
+def test_a_pod_that_went_away_lacks_nothing_any_more() -> None:
+    gone = make.pod("gone", socket=make.EMPTY_DIR)
+    lacking = (Lacking(gone, "it asks for the template spire", "spire"),)
+    proxies = make.sidecars(make.proxy(), make.left_out(of=gone))
+    finding = mesh_is_teleports(proxies, EXPECTED, Outside(lacking))
+    holds(finding, "ID-11", "ev-gone-gone")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+    alone = make.sidecars(make.left_out(of=gone))
+    unknown(mesh_is_teleports(alone, EXPECTED, Outside(lacking)), "ID-11", "went away")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from facts.finding import told
-from facts.kubernetes.objects import Pod
+from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.workloads import Deployment
 from judge.causes import CAUSES
@@ -22,7 +22,7 @@ from judge.install.application import (
     some_node_is_selected,
 )
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, violated
+from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
 from tests.unit.judge.certificates import NOW
 
@@ -33,16 +33,16 @@ APP = make.deployment("test-app", namespace="test-app")
 
 def test_a_pod_on_a_node_that_is_not_ready_is_named_and_not_missing() -> None:
     wants, silent = make.deployment("test-app", desired=2), make.pod("silent", node="down")
-    finding = pods_run_with_a_proxy([make.pod()], wants, WHERE, EVIDENCE, [silent])
+    finding = pods_run_with_a_proxy([make.pod()], wants, NOW, WHERE, EVIDENCE, silent=[silent])
     holds(finding, "INST-15", "ev-pods")
     assert told(finding.left_out) == "Pod test-app/silent: its node down is not Ready"
     wants = make.deployment("test-app", desired=3)
-    violated(pods_run_with_a_proxy([make.pod()], wants, WHERE, EVIDENCE, [silent]), "INST-15", "it wants 3 pods")
+    violated(pods_run_with_a_proxy([make.pod()], wants, NOW, WHERE, EVIDENCE, silent=[silent]), "INST-15", "it wants 3 pods")
 
 
 def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
     pods = [make.pod("native"), make.pod("classic", proxy=make.istio_proxy(is_init=False, restart_policy=""))]
-    finding = pods_run_with_a_proxy(pods, APP, WHERE, EVIDENCE)
+    finding = pods_run_with_a_proxy(pods, APP, NOW, WHERE, EVIDENCE)
     holds(finding, "INST-15", "ev-pods")
     assert finding.seen == "2 of 2 pods are Ready, with istio-proxy"
 
@@ -50,14 +50,14 @@ def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
 @pytest.mark.parametrize(("ready", "started"), [(True, False), (False, True)])
 def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, started: bool) -> None:
     pods = [make.pod(proxy=make.istio_proxy(ready=ready, started=started))]
-    holds(pods_run_with_a_proxy(pods, APP, WHERE, EVIDENCE), "INST-15")
+    holds(pods_run_with_a_proxy(pods, APP, NOW, WHERE, EVIDENCE), "INST-15")
 
 
 def test_without_a_pod_nothing_is_proven() -> None:
     words = (
         "Deployment test-app/test-app: it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"
     )
-    violated(pods_run_with_a_proxy([], APP, WHERE, EVIDENCE), "INST-15", words, evidence=EVIDENCE, causes=())
+    violated(pods_run_with_a_proxy([], APP, NOW, WHERE, EVIDENCE), "INST-15", words, evidence=EVIDENCE, causes=())
     for finding in (
         pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE),
         proxies_are_stable([], NOW, WHERE, EVIDENCE),
@@ -68,19 +68,19 @@ def test_without_a_pod_nothing_is_proven() -> None:
 
 def test_fewer_pods_than_the_deployment_wants_is_a_violation() -> None:
     wants = make.deployment("test-app", namespace="test-app", desired=3)
-    finding = pods_run_with_a_proxy([make.pod("one"), make.pod("two")], wants, WHERE, EVIDENCE)
+    finding = pods_run_with_a_proxy([make.pod("one"), make.pod("two")], wants, NOW, WHERE, EVIDENCE)
     words = "Deployment test-app/test-app: it wants 3 pods and has 2; the events of its ReplicaSet give the reason"
     violated(finding, "INST-15", words, evidence=("ev-pods", "ev-test-app"), causes=())
 
 
 def test_where_no_deployment_says_how_many_one_pod_is_enough() -> None:
     other_kind = make.absent("deployment/test-app")
-    holds(pods_run_with_a_proxy([make.pod()], other_kind, WHERE, EVIDENCE), "INST-15", "ev-absent-deployment")
+    holds(pods_run_with_a_proxy([make.pod()], other_kind, NOW, WHERE, EVIDENCE), "INST-15", "ev-absent-deployment")
 
 
 def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     plain = make.pod("plain", injected=False, socket=None)
-    finding = pods_run_with_a_proxy([make.pod(), plain], APP, WHERE, EVIDENCE)
+    finding = pods_run_with_a_proxy([make.pod(), plain], APP, NOW, WHERE, EVIDENCE)
     words = "Pod test-app/plain: it has no istio-proxy"
     violated(finding, "INST-15", f"{words}, either in containers or in initContainers", evidence=EVIDENCE, causes=())
     assert proxies_are_stable([make.pod(), plain], NOW, WHERE, EVIDENCE).seen == words
@@ -109,7 +109,7 @@ def test_a_ready_pod_without_a_sidecar_is_a_violation() -> None:
     ids=["proxy waits", "evicted", "no reason", "proxy not started"],
 )
 def test_a_pod_that_is_not_ready_is_named_with_its_reason(stuck: Pod, words: str) -> None:
-    finding = pods_run_with_a_proxy([make.pod("good"), stuck], APP, WHERE, EVIDENCE)
+    finding = pods_run_with_a_proxy([make.pod("good"), stuck], APP, NOW, WHERE, EVIDENCE)
     violated(finding, "INST-15", evidence=EVIDENCE, causes=())
     assert finding.seen == f"Pod test-app/app: {words}"
 
@@ -225,12 +225,44 @@ def test_a_restart_that_was_long_ago_leaves_a_count_and_no_doubt() -> None:
     rebooted = make.pod(proxy=make.istio_proxy(restarts=1, last_reason="Unknown", last_ended=ended))
     finding = proxies_are_stable([rebooted], NOW, WHERE, EVIDENCE)
     holds(finding, "INST-15", "ev-pods")
-    assert finding.seen == "1 restarts, all of them earlier"
+    assert finding.seen == "1 restarts, all of them earlier or while the pod was starting"
     soon = (NOW - timedelta(minutes=9)).isoformat().replace("+00:00", "Z")
     crashing = make.pod(proxy=make.istio_proxy(restarts=1, last_reason="Error", last_ended=soon))
     again = proxies_are_stable([crashing], NOW, WHERE, EVIDENCE)
     violated(again, "INST-15", causes=())
     assert again.seen == "Pod test-app/app: its istio-proxy restarted 1 times, last: Error, 540 s ago"
+
+
+def test_restarts_while_many_pods_started_at_once_are_noted() -> None:
+    def at(minutes: float) -> str:
+        return f"{NOW - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+
+    def restarted(name: str, minutes: float) -> Pod:
+        made = make.pod(name, proxy=make.istio_proxy(restarts=3, last_reason="OOMKilled", last_ended=at(minutes)))
+        return replace(made, conditions=(Condition("Initialized", "True", since=at(5)),))
+
+    crowd = [restarted(f"pod-{number}", 5.5) for number in range(80)]
+    finding = proxies_are_stable(crowd, NOW, WHERE, EVIDENCE)
+    holds(finding, "INST-15", "ev-pods")
+    assert finding.seen == "240 restarts, all of them earlier or while the pod was starting"
+    assert len(finding.notes) == 80
+    said = "its istio-proxy restarted 3 times, last: OOMKilled, 330 s ago, while the pod was starting"
+    assert finding.notes[0].said == said
+    later = proxies_are_stable([*crowd, restarted("bad", 3)], NOW, WHERE, EVIDENCE)
+    violated(later, "INST-15", "Pod test-app/bad: its istio-proxy restarted 3 times", causes=())
+    assert len(later.notes) == 80
+
+
+def test_a_pod_that_an_init_container_of_its_own_holds_up_is_open() -> None:
+    waits = make.istio_proxy(is_init=False, ready=False, started=False, state="waiting", reason="PodInitializing")
+    made = make.pod("held", proxy=waits, ready=False, phase="Pending")
+    migration = make.container("migrate", is_init=True, ready=False, started=False)
+    held = replace(made, spec=replace(made.spec, containers=(migration, *made.spec.containers)))
+    finding = pods_run_with_a_proxy([held], APP, NOW, WHERE, EVIDENCE)
+    unknown(finding, "INST-15", "it is Pending: its init container migrate keeps istio-proxy from starting")
+    assert finding.settle == "look at the log of that init container, and run again"
+    stuck = make.pod("stuck", proxy=waits, ready=False, phase="Pending")
+    violated(pods_run_with_a_proxy([held, stuck], APP, NOW, WHERE, EVIDENCE), "INST-15", "is Pending", causes=())
 
 
 def test_no_proxy_has_restarted() -> None:
@@ -298,4 +330,4 @@ def test_the_selectors_of_the_pods_count_where_there_is_no_deployment() -> None:
 
 def test_a_pending_pod_alone_does_not_show_that_its_selector_fits_no_node() -> None:
     pending = make.pod(phase="Pending", ready=False)
-    violated(pods_run_with_a_proxy([pending], APP, WHERE, EVIDENCE), "INST-15", "is Pending", causes=())
+    violated(pods_run_with_a_proxy([pending], APP, NOW, WHERE, EVIDENCE), "INST-15", "is Pending", causes=())

@@ -460,3 +460,13 @@ def test_a_proxy_that_cannot_be_read_hides_no_violation_and_is_no_pass() -> None
     violated(
         finding, "INST-08", "Pod test-app/b: it has normalize_path True", "Pod test-app/gone: the suite could not read it"
     )
+
+
+def test_a_proxy_that_went_away_has_no_normalization_and_alone_proves_nothing() -> None:
+    finding = normalization_is_in_force(make.mesh(), [make.normalization("a"), make.left_out()], ["ev-pods"])
+    holds(finding, "INST-08", "ev-gone-gone")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+    none = normalization_is_in_force(make.mesh(), [make.left_out()], ["ev-pods"])
+    unknown(none, "INST-08", "every proxy went away while the suite read it")
+    assert none.settle == "run again when the workloads are not being rolled out"
+    assert none.left_out == finding.left_out

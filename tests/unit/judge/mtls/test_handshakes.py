@@ -192,3 +192,19 @@ def test_a_mesh_without_workloads_shows_nothing() -> None:
     finding = judged(replace(A, pod={"injected": False}))
     assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
     assert finding.evidence
+
+
+def test_a_proxy_that_went_away_during_either_reading_is_left_out() -> None:
+    made = ends(A, B, Workload("c"))
+    (c,) = (pod for pod in made.mesh.pods if pod.name == "c")
+    gone = make.left_out(of=c)
+    tls, identities = made.mesh.tls, made.mesh.identities
+    of_tls = replace(tls, proxies=tls.proxies[:2], left_out=(gone,))
+    of_identities = replace(identities, proxies=identities.proxies[:2], left_out=(gone,))
+    both = replace(made.mesh, tls=of_tls, identities=of_identities)
+    for mesh in (replace(made.mesh, tls=of_tls), replace(made.mesh, identities=of_identities), both):
+        fleet = mesh.fleet_of(mesh.injected)
+        assert [proxy.pod.name for proxy in fleet.proxies] == ["a", "b"]
+        assert (fleet.unread, fleet.left_out) == ((), (gone,))
+    unread = replace(made.mesh, tls=replace(of_tls, left_out=(), unread=(make.unread(c),)), identities=of_identities)
+    assert unread.fleet.unread == ()

@@ -192,6 +192,12 @@ def test_every_pod_is_well_again() -> None:
     ]
 
 
+def test_a_pod_that_went_away_during_the_sweep_is_left_out() -> None:
+    finding = judge.node_came_back(restarted(proxies=make.fleet(make.proxy(POD), make.left_out())), BUNDLE, 180)
+    holds(finding, "RES-08", "ev-gone-gone")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+
+
 def test_one_that_started_before_tbot_is_named() -> None:
     finding = judge.node_came_back(restarted(proxies=make.fleet(RACE, make.proxy())), BUNDLE, 180)
     holds(finding, "RES-08")

@@ -122,6 +122,12 @@ def test_two_readings_want_what_was_due_in_between() -> None:
     )
 
 
+def test_a_pod_that_went_away_before_the_second_reading_is_told() -> None:
+    finding = renewed_before_expiry(make.sidecars(old(9)), tbot(), make.fleet(make.left_out("app")))
+    holds(finding, "ROT-01", "ev-gone-app")
+    assert finding.seen.endswith(f"tbot renews every 1200 s; {make.GONE}")
+
+
 def test_a_second_reading_that_failed_everywhere_tells_nothing() -> None:
     unknown(renewed_before_expiry(make.sidecars(old(9)), tbot(), make.fleet(make.unread())), "ROT-01", "forbidden")
 
@@ -142,6 +148,8 @@ def test_without_workloads_without_a_service_and_without_an_answer(judged: Any, 
     assert "CHK-6" in finding.settle
     unknown(judged(make.sidecars(old(1)), make.tbot(config=make.tbot_config(services=()))), requirement, "no service")
     unknown(judged(make.sidecars(make.unread()), tbot()), requirement, "forbidden")
+    unknown(judged(make.sidecars(make.left_out()), tbot()), requirement, "every proxy went away")
+    holds(judged(make.sidecars(old(1), make.left_out()), tbot()), requirement, "ev-gone-gone")
 
 
 # ROT-06.

@@ -102,6 +102,13 @@ def test_who_is_behind_is_named(changes: dict[str, Any], words: str, causes: tup
     violated(each_phase_was_followed("ROT-04", stages, PLAN[:2], 30, 5), "ROT-04", words, causes=causes)
 
 
+def test_a_pod_that_went_away_in_a_phase_is_left_out_of_it() -> None:
+    fleet = make.fleet(*STAGES[1].fleet.proxies, make.left_out())
+    finding = each_phase_was_followed("ROT-04", [STAGES[0], replace(STAGES[1], fleet=fleet), STAGES[2]], PLAN, 30, 5)
+    holds(finding, "ROT-04", "ev-gone-gone")
+    assert [(str(e.subject), e.said) for e in finding.left_out] == [("Pod test-app/gone", f"update_clients: {make.GONE}")]
+
+
 def test_a_phase_that_was_not_entered_is_missed() -> None:
     stuck = [STAGES[0], stage(CLIENTS, fleet=make.fleet(proxy("app", INIT)))]
     violated(

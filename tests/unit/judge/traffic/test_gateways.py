@@ -36,6 +36,15 @@ class TestGateway:
         )
         assert finding.problems[0].subject == self.pod.ref
 
+    def test_a_gateway_pod_that_went_away_is_left_out_and_alone_proves_nothing(self) -> None:
+        finding = self.judged(make.proxy(self.pod), make.left_out())
+        holds(finding, "TRF-05", "ev-gone-gone")
+        assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+        none = self.judged(make.left_out())
+        unknown(none, "TRF-05", "every proxy went away")
+        assert none.left_out == finding.left_out
+        assert none.settle == "run again when the workloads are not being rolled out"
+
     def test_another_identity_or_none(self) -> None:
         elsewhere = make.proxy(make.pod("other", namespace="istio-system", service_account="other"))
         finding = self.judged(replace(elsewhere, pod=make.proxy(self.pod).pod))

@@ -163,7 +163,7 @@ def test_what_one_tenant_writes_changes_nothing_about_other_pods(texts: list[lis
 def conclusions(evidence: Evidence, pods: Sequence[Pod]) -> Finding:
     """A finding that quotes what the pods say of themselves."""
     finding = application.pods_run_with_a_proxy(
-        pods, Absent(ObjectRef("Deployment", "a"), (evidence.id,)), "a", (evidence.id,)
+        pods, Absent(ObjectRef("Deployment", "a"), (evidence.id,)), datetime.now(UTC), "a", (evidence.id,)
     )
     return replace(finding, requirement="A-1")
 

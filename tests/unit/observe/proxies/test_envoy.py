@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from facts.errors import CouldNotTell, NotGiven
@@ -14,8 +12,9 @@ from facts.proxies.sds_mode import SdsMode
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
-from observe.proxies.envoy import read_admin, read_fleet, read_normalizations, read_proxy
-from observe.proxies.tls import read_tls_of_fleet
+from observe.proxies.envoy import read_admin, read_proxy
+from observe.proxies.survey import IDENTITY, NORMALIZATION, Part, read_fleet, survey
+from observe.proxies.tls import tls_part
 from tests.data import text
 from tests.unit.observe.api_server import ApiServer, Canned
 from tests.unit.observe.captured import ENCODED
@@ -76,7 +75,7 @@ def test_where_a_port_forward_is_refused_pilot_agent_asks(
     forward = f"WS /api/v1/namespaces/test-app/pods/{pods[0].name}/portforward"
     healthy.answers[forward] = Canned({"message": "forbidden"}, 403)
     healthy.frames = [(STDOUT, text("healthy/inbound_listeners.json").encode()), (ERROR, b'{"status": "Success"}')]
-    (found,) = read_normalizations(cluster, pods[:1])
+    (found,) = survey(cluster, pods[:1], [NORMALIZATION]).of(NORMALIZATION)
     assert isinstance(found, Normalization)
     assert found.settings[0].escaped_slashes == "KEEP_UNCHANGED"
     question = recorder.evidence[found.evidence[0]].question
@@ -94,14 +93,14 @@ def deny(server: ApiServer, pod: Pod, *streams: str) -> None:
         server.answers[path] = Canned({"message": DENIED.format(stream)}, 403)
 
 
-@pytest.mark.parametrize("read", [read_fleet, read_normalizations, read_tls_of_fleet])
+@pytest.mark.parametrize("part", [IDENTITY, NORMALIZATION, tls_part()], ids=lambda part: str(part.name))
 def test_without_the_right_to_any_proxy_the_right_is_named(
-    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, read: Callable[..., object]
+    cluster: Cluster, pods: tuple[Pod, ...], healthy: ApiServer, part: Part[object]
 ) -> None:
     for pod in pods:
         deny(healthy, pod, "portforward", "exec")
     with pytest.raises(NotGiven, match="the right to get pods/portforward in test-app"):
-        read(cluster, pods)
+        survey(cluster, pods, [part]).of(part)
 
 
 def test_with_the_right_to_some_proxies_the_others_are_unread(

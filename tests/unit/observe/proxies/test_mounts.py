@@ -8,12 +8,20 @@ import pytest
 
 from facts.errors import NotGiven
 from facts.kubernetes.objects import Pod
+from facts.proxies.mounts import SocketMount
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDERR, STDOUT
-from observe.proxies.mounts import read_socket_mounts
+from observe.proxies.mounts import MOUNT, as_mounts
+from observe.proxies.survey import survey
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import ApiServer, Canned
+
+
+def mounts(cluster: Cluster, *pods: Pod) -> tuple[SocketMount, ...]:
+    found = as_mounts(survey(cluster, pods, [MOUNT]).of(MOUNT))
+    return tuple(each for each in found if isinstance(each, SocketMount))
+
 
 TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid - tmpfs tmpfs rw\n"
 SUCCESS = (ERROR, json.dumps({"status": "Success"}).encode())
@@ -22,7 +30,7 @@ POD: Pod = make.pod()
 
 def test_the_mount_in_effect(cluster: Cluster, server: ApiServer, recorder: KeptInMemory) -> None:
     server.frames = [(STDOUT, TABLE), SUCCESS]
-    (found,) = read_socket_mounts(cluster, [POD])
+    (found,) = mounts(cluster, POD)
     assert found.mount is not None
     assert found.mount.read_only
     assert found.pod.name == POD.name
@@ -34,7 +42,7 @@ def test_the_mount_in_effect(cluster: Cluster, server: ApiServer, recorder: Kept
 def test_an_image_without_cat_says_so(cluster: Cluster, server: ApiServer) -> None:
     refusal = {"status": "Failure", "message": 'exec: "cat": executable file not found in $PATH'}
     server.frames = [(ERROR, json.dumps(refusal).encode())]
-    (found,) = read_socket_mounts(cluster, [POD])
+    (found,) = mounts(cluster, POD)
     assert found.mount is None
     assert "executable file not found" in found.why
 
@@ -42,11 +50,11 @@ def test_an_image_without_cat_says_so(cluster: Cluster, server: ApiServer) -> No
 def test_a_table_that_could_not_be_printed_or_has_no_such_mount(cluster: Cluster, server: ApiServer) -> None:
     ended = {"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "1"}]}}
     server.frames = [(STDERR, b"cat: Permission denied"), (ERROR, json.dumps(ended).encode())]
-    (found,) = read_socket_mounts(cluster, [POD])
+    (found,) = mounts(cluster, POD)
     assert (found.mount, found.why) == (None, "exit code 1: cat: Permission denied")
     assert found.evidence
     server.frames = [(STDOUT, b"1 0 0:1 / / rw - overlay overlay rw\n"), SUCCESS]
-    (found,) = read_socket_mounts(cluster, [POD])
+    (found,) = mounts(cluster, POD)
     assert found.why == "nothing is mounted there"
 
 
@@ -55,15 +63,15 @@ def test_a_damaged_table_is_not_guessed_at_and_costs_only_its_own_pod(
     cluster: Cluster, server: ApiServer, table: bytes
 ) -> None:
     server.frames = [(STDOUT, table), SUCCESS]
-    damaged, other = read_socket_mounts(cluster, [POD, POD])
+    damaged, other = mounts(cluster, POD, make.pod("other"))
     assert damaged.mount is None
     assert damaged.why.startswith("the mount table is damaged: ")
     assert damaged.evidence
-    assert other.pod == damaged.pod
+    assert other.pod.name == "other"
 
 
 def test_without_the_optional_right_to_exec_the_right_is_named(cluster: Cluster, server: ApiServer) -> None:
     words = 'pods "app" is forbidden: User "u" cannot get resource "pods/exec" in API group "" in the namespace "test-app"'
     server.answers[f"WS /api/v1/namespaces/test-app/pods/{POD.name}/exec"] = Canned({"message": words}, 403)
     with pytest.raises(NotGiven, match="the right to get pods/exec in test-app"):
-        read_socket_mounts(cluster, [POD])
+        mounts(cluster, POD)

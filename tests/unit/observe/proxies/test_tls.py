@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,10 +14,12 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.tls import questions
 from facts.proxies.tls.inbound import OF_ROUTER, OF_SIDECAR, parse_listeners
 from facts.proxies.tls.outbound import parse_clusters, parse_endpoints
+from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
-from observe.proxies.envoy import _quoted
-from observe.proxies.tls import Shared, read_tls, read_tls_of_fleet
+from observe.proxies.envoy import ProxyConnection, _quoted
+from observe.proxies.survey import survey
+from observe.proxies.tls import Shared, tls_of, tls_part
 from tests.data import document as captured
 from tests.data.capture import capture
 from tests.unit.facts import tls_dumps as built
@@ -28,6 +31,16 @@ HOST = "cart.shop.svc.cluster.local"
 CART = "spiffe://teleport.example.com/ns/shop/sa/cart"
 CLUSTERS = built.dump(built.auto_mutual(HOST, 80, [CART]), built.passthrough())
 ENDPOINTS = built.dump(built.endpoints(HOST, 80, built.endpoint("10.0.0.1", 8080)))
+
+
+def read_tls(cluster: Cluster, pod: Pod) -> ProxyTls:
+    with ProxyConnection(cluster, pod) as connection:
+        return tls_of(connection, pod, Shared())
+
+
+def read_tls_of_fleet(cluster: Cluster, pods: Iterable[Pod]) -> TlsOfFleet:
+    part = tls_part()
+    return TlsOfFleet.of(survey(cluster, pods, [part]).of(part))
 
 
 def answer(server: ApiServer, question: str, document: Any) -> None:
@@ -52,7 +65,7 @@ def forwarded(server: ApiServer) -> list[str]:
 def test_a_proxy_with_few_clusters_is_asked_for_all_at_once(
     cluster: Cluster, pods: tuple[Pod, ...], proxies: ApiServer, recorder: KeptInMemory
 ) -> None:
-    found = read_tls(cluster, pods[0], Shared())
+    found = read_tls(cluster, pods[0])
     assert [each.name for each in found.listeners] == ["virtualInbound"]
     assert [d.cluster.name for d in found.destinations] == ["PassthroughCluster", f"outbound|80||{HOST}"]
     assert [e.address for e in found.destinations[1].endpoints] == ["10.0.0.1"]
@@ -79,7 +92,7 @@ def test_a_proxy_with_many_clusters_is_asked_in_parts(
         answer(proxies, part.clusters, built.dump(*(built.auto_mutual(host, 80, [CART]) for host in some)))
         each = [built.endpoints(host, 80, built.endpoint("10.0.0.1", 8080)) for host in some]
         answer(proxies, part.endpoints, built.dump(*each))
-    found = read_tls(cluster, pods[0], Shared())
+    found = read_tls(cluster, pods[0])
     assert [d.cluster.host for d in found.destinations] == services
     assert all(len(d.endpoints) == 1 for d in found.destinations)
     assert {recorder.evidence[i].parser.rpartition(".")[2] for i in found.evidence} >= {"parse_cluster_names"}
@@ -89,7 +102,7 @@ def test_a_gateway_is_asked_for_all_its_listeners(cluster: Cluster, pods: tuple[
     router = make.istio_proxy(is_init=False, args=("proxy", "router"))
     gateway = replace(pods[0], spec=replace(pods[0].spec, containers=(router,)))
     answer(proxies, OF_ROUTER, built.dump(built.listener("a", 80, []), built.listener("b", 443, [])))
-    assert [each.port for each in read_tls(cluster, gateway, Shared()).listeners] == [80, 443]
+    assert [each.port for each in read_tls(cluster, gateway).listeners] == [80, 443]
 
 
 def test_a_fleet_keeps_every_pod_and_shares_what_is_equal(

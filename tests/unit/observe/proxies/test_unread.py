@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +10,10 @@ from facts.errors import BadInput, CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity, Unread
 from observe.kubernetes.cluster import Cluster
-from observe.proxies import envoy, tls
+from observe.proxies import envoy
+from observe.proxies.envoy import ProxyConnection
+from observe.proxies.survey import IDENTITY, NORMALIZATION, Part, survey
+from observe.proxies.tls import tls_part
 from observe.proxies.unread import read_or_unread
 from observe.proxies.watch import Watch
 from observe.wait import NotYet
@@ -19,47 +22,23 @@ from tests.unit.judge import builders as make
 POD = make.pod()
 ERROR = RecursionError("maximum recursion depth exceeded")
 
-Reader = Callable[[Cluster, Iterable[Pod]], Iterable[Unread]]
 
-
-def in_the_fleet(cluster: Cluster, pods: Iterable[Pod]) -> Iterable[Unread]:
-    return envoy.read_fleet(cluster, pods).unread
-
-
-def of_normalizations(cluster: Cluster, pods: Iterable[Pod]) -> Iterable[Unread]:
-    return [found for found in envoy.read_normalizations(cluster, pods) if isinstance(found, Unread)]
-
-
-def of_tls(cluster: Cluster, pods: Iterable[Pod]) -> Iterable[Unread]:
-    return tls.read_tls_of_fleet(cluster, pods).unread
-
-
-@pytest.mark.parametrize(
-    ("broken", "read"),
-    [
-        ((envoy, "read_proxy"), in_the_fleet),
-        ((envoy, "read_admin"), of_normalizations),
-        ((tls, "read_tls"), of_tls),
-    ],
-)
+@pytest.mark.parametrize("whole", [IDENTITY, NORMALIZATION, tls_part()], ids=lambda part: str(part.name))
 @pytest.mark.usefixtures("healthy")
 def test_an_unforeseen_error_costs_the_reading_of_its_own_proxy_alone(
-    cluster: Cluster,
-    pods: tuple[Pod, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    broken: tuple[object, str],
-    read: Reader,
+    cluster: Cluster, pods: tuple[Pod, ...], whole: Part[object]
 ) -> None:
-    original = getattr(*broken)
-
-    def breaks_for_the_first(cluster: Cluster, pod: Pod, *rest: object) -> object:
+    def breaks_for_the_first(connection: ProxyConnection, pod: Pod) -> object:
         if pod is pods[0]:
             raise ERROR
-        return original(cluster, pod, *rest)
+        return whole.read(connection, pod)
 
-    before = {unread.pod.name for unread in read(cluster, pods)}
-    monkeypatch.setattr(*broken, breaks_for_the_first)
-    unread = {each.pod.name: each for each in read(cluster, pods)}
+    def unread_of(part: Part[object]) -> dict[str, Unread]:
+        outcomes = survey(cluster, pods, [part]).of(part)
+        return {each.pod.name: each for each in outcomes if isinstance(each, Unread)}
+
+    before = set(unread_of(whole))
+    unread = unread_of(replace(whole, read=breaks_for_the_first))
     assert set(unread) == before | {pods[0].name}
     assert "RecursionError: maximum recursion depth exceeded" in unread[pods[0].name].why.seen
 

@@ -1,0 +1,172 @@
+"""A pod in a living cluster: whether it is still the one that was listed, and how far its proxy has started.
+
+By the pod's own status, not by its age: a classic sidecar starts when the last init container has ended, whenever that is.
+A time that is missing or damaged excuses nothing, and keeps no other pod from being judged.
+Source: Kubernetes, pod lifecycle (init containers run one after the other; a native sidecar counts as done once it has
+started) and pod conditions (``PodReadyToStartContainers``: volumes are mounted, and the sandbox has its network).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from facts.document import Absent, when
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import Pod, condition_holds
+from facts.kubernetes.pod_spec import PROXY, Container
+
+STARTING = timedelta(seconds=60)
+"""Time that a proxy has to come up, from the moment at which nothing keeps it from starting."""
+
+ISTIOS_OWN = ("istio-init", "istio-validation")
+"""Init containers that Istio's templates add; where one of them does not end, the mesh keeps the pod from starting."""
+
+_NOT_BEGUN = ("", "PodInitializing", "ContainerCreating")
+"""Reasons of a waiting container about which the kubelet has nothing to say yet."""
+
+
+def why_gone(listed: Pod, now: Pod | Absent) -> str:
+    """The reason why a listed pod is no part of the fleet any more; empty where it still is.
+
+    Args:
+        listed: The pod as it was listed.
+        now: The answer to the same name now.
+    """
+    if isinstance(now, Absent):
+        return "it was deleted while the suite read the fleet"
+    if now.uid != listed.uid:
+        return "another pod took its name while the suite read the fleet"
+    if now.terminating:
+        return "it began to terminate while the suite read the fleet"
+    return f"it ended while the suite read the fleet ({now.phase})" if now.has_ended else ""
+
+
+class Stage(StrEnum):
+    """How far the proxy of a pod has started."""
+
+    UP = "up"
+    STARTING = "starting"
+    HELD = "held up by an init container that has not ended"
+    HELD_FOR_GOOD = "held up by an init container that fails"
+    DOWN = "down"
+
+    @property
+    def may_pass(self) -> bool:
+        """Waiting alone may bring the proxy up."""
+        return self in (Stage.STARTING, Stage.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The start of one pod's proxy.
+
+    Attributes:
+        stage: How far it has come.
+        said: What shows it, in words that follow "it" or stand alone; empty for `Stage.UP` and without a known reason.
+    """
+
+    stage: Stage
+    said: str = ""
+
+
+def start_of(pod: Pod, at: datetime) -> Start:
+    """How far the proxy of a pod had started.
+
+    Args:
+        pod: The pod.
+        at: UTC time of the reading of the pod.
+    """
+    proxy = pod.proxy
+    if proxy is None:
+        return Start(Stage.DOWN)
+    if proxy.ready or proxy.started:
+        return Start(Stage.UP)
+    blocking = next((c for c in _before(pod) if not _is_done(c)), None)
+    if blocking is not None and blocking.name not in ISTIOS_OWN and _holds_up(blocking, pod):
+        failing = blocking.restarts > 0 or blocking.reason not in _NOT_BEGUN
+        reason = f" ({blocking.reason or 'restarted'})" if failing else ""
+        stage = Stage.HELD_FOR_GOOD if failing else Stage.HELD
+        return Start(stage, f"its init container {blocking.name} keeps istio-proxy from starting{reason}")
+    could_start = _could_start(pod, proxy)
+    if could_start is not None and at - could_start < STARTING:
+        return Start(Stage.STARTING, "its istio-proxy is starting")
+    waiting = blocking if blocking is not None and blocking.reason else proxy
+    return Start(Stage.DOWN, waiting.reason)
+
+
+def restarted_while_starting(pod: Pod) -> bool:
+    """Whether every restart of a pod's proxy belongs to the start of the pod.
+
+    The API keeps only the last end of a container, and not when the pod first became Ready. So the last end counts: it
+    belongs to the start up to `STARTING` after the pod was initialized.
+    """
+    proxy = pod.proxy
+    if proxy is None or not proxy.restarts:
+        return False
+    last, since = _time(proxy.last_ended), initialized(pod)
+    return last is not None and since is not None and last - since < STARTING
+
+
+def initialized(pod: Pod) -> datetime | None:
+    """UTC time at which all init containers of a pod had ended or, as native sidecars, started; before that its creation."""
+    since = next((c.since for c in pod.conditions if c.type == "Initialized" and c.status == "True" and c.since), "")
+    return _time(since or pod.created_at)
+
+
+def is_coming_up(pod: Pod, at: datetime) -> bool:
+    """Whether waiting may change what a pod shows: it is not Ready yet, or its proxy restarted and may do so again.
+
+    Args:
+        pod: The pod.
+        at: UTC time of the reading of the pod.
+    """
+    if pod.proxy is None or not pod.node:
+        return False  # no node takes it: nothing of it starts
+    since = initialized(pod)
+    is_young = since is not None and at - since < STARTING
+    if pod.proxy.restarts and is_young:
+        return True
+    start = start_of(pod, at)
+    return not pod.ready and (start.stage.may_pass or (start.stage is Stage.UP and is_young))
+
+
+def _before(pod: Pod) -> Iterator[Container]:
+    """The init containers that must be done before the proxy starts."""
+    for container in pod.containers:
+        if not container.is_init or container.name == PROXY:
+            return
+        yield container
+
+
+def _is_done(container: Container) -> bool:
+    if container.restart_policy == "Always":
+        return container.started
+    return container.state == "terminated" and container.exit_code == 0
+
+
+def _holds_up(container: Container, pod: Pod) -> bool:
+    """Whether a container that is not done is what keeps the next ones from starting, rather than the pod as a whole.
+
+    Before the first container runs, the kubelet mounts volumes and makes the sandbox, and either may fail.
+    """
+    if container.state in ("running", "terminated") or container.restarts or container.reason not in _NOT_BEGUN:
+        return True
+    return condition_holds(pod.conditions, "PodReadyToStartContainers") or any(_is_done(c) for c in _before(pod))
+
+
+def _could_start(pod: Pod, proxy: Container) -> datetime | None:
+    """The moment from which nothing kept the proxy from starting; for one that has restarted, its first start."""
+    if proxy.started_at and not proxy.restarts:
+        return _time(proxy.started_at)
+    moments = [_time(text) for text in (pod.created_at, *(c.ended_at for c in _before(pod))) if text]
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return when(text, "a pod's status")
+    except CouldNotTell:
+        return None
