@@ -95,11 +95,21 @@ def outdated(parts: Sequence[Part], store: Store) -> list[Part]:
 class Progress(Protocol):
     """Who is told how a build goes."""
 
-    def started(self, part: Part, left: Sequence[Part]) -> None:
-        """A part is being built; `left` are those that have not been started yet."""
+    def planned(self, parts: Sequence[Part]) -> None:
+        """These parts are to be built."""
+
+    def started(self, part: Part) -> None:
+        """A part is being built."""
+
+    def waiting(self) -> None:
+        """Nothing was finished for `QUIET` seconds."""
 
     def finished(self, part: Part, seconds: float) -> None:
         """A part is done."""
+
+
+QUIET = 60
+"""Seconds without a finished part after which a build says that it goes on."""
 
 
 def build(parts: Sequence[Part], store: Store, progress: Progress) -> list[Record]:
@@ -112,6 +122,7 @@ def build(parts: Sequence[Part], store: Store, progress: Progress) -> list[Recor
     pending = outdated(parts, store)
     unfinished = {part.name for part in pending}
     running: dict[Future[float], Part] = {}
+    progress.planned(tuple(pending))
     with ThreadPoolExecutor(max_workers=2) as pool:
         try:
             while pending or running:
@@ -119,9 +130,12 @@ def build(parts: Sequence[Part], store: Store, progress: Progress) -> list[Recor
                     busy = {other.lane for other in running.values()}
                     if part.lane not in busy and not unfinished.intersection(part.needs):
                         pending.remove(part)
-                        progress.started(part, pending)
+                        progress.started(part)
                         running[pool.submit(_build_one, part, found, store)] = part
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = wait(running, timeout=QUIET, return_when=FIRST_COMPLETED).done
+                if not done:
+                    progress.waiting()
+                for future in done:
                     part = running.pop(future)
                     progress.finished(part, future.result())
                     unfinished.remove(part.name)

@@ -35,7 +35,7 @@ from reporting.collecting.so_far import SoFar
 from reporting.collecting.store import Store
 from reporting.model import EXISTING, Report, ScenarioRecord, StepState
 from reporting.writing.publish import begin, must_take_a_report, no_place, publish
-from reporting.writing.terminal import Line, summary
+from reporting.writing.terminal import Line, summary, wrapped
 from reporting.writing.words import FINDING, LOOKS
 
 _MARKS = (
@@ -457,7 +457,7 @@ class Collector:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
         """Prints the verdicts after pytest's own summary, so that the result stands last."""
         yield
-        for line, markup in self._summary:
+        for line, markup in wrapped(self._summary):
             terminalreporter.write_line(line, **markup)
 
 

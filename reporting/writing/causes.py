@@ -21,12 +21,22 @@ class Effect:
     Attributes:
         does: What the cause does to it: `BREAKS`, `LEAVES_OPEN` or `SEEN_BY`.
         judged: The requirement.
-        seen: Everything in its findings that shows the cause, in one sentence.
+        shown: Everything in its findings that shows the cause.
     """
 
     does: str
     judged: Judged
-    seen: str
+    shown: tuple[Problem, ...]
+
+    @property
+    def seen(self) -> str:
+        """The same in one sentence."""
+        return in_short(self.shown)
+
+    @property
+    def seen_off_page(self) -> str:
+        """The same for a reader who has the page elsewhere."""
+        return in_short(self.shown, page=place_on_page(self.judged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect |
         return None
     is_unclear = any(p.cause == cause for f in showing for p in f.unclear)
     does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else SEEN_BY
-    return Effect(does, judged, in_short(p for f in showing for p in f.showing(cause)))
+    return Effect(does, judged, tuple(p for f in showing for p in f.showing(cause)))
 
 
 def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
@@ -116,12 +126,24 @@ NAMED = 3
 """Subjects that a line names; the others are a number in it, and the requirement's own place on the page has them all."""
 
 
-def in_short(statements: Iterable[Problem | Remark], where: str = "") -> str:
-    """Statements in one line, the same of several subjects once; a single subject called `where` is not named again."""
+def place_on_page(judged: Judged) -> str:
+    """The place of a requirement on the page, from outside of it."""
+    return f"report.html#{judged.requirement.id}"
+
+
+def in_short(statements: Iterable[Problem | Remark], where: str = "", *, page: str = "") -> str:
+    """Statements in one line, the same of several subjects once.
+
+    Args:
+        statements: The statements.
+        where: A single subject of this name is not named again.
+        page: The place that has all subjects, for a reader who is not there.
+    """
+    see = f", see {page}" if page else ""
     parts = []
     for each in alike(statements):
         names = [*dict.fromkeys(str(s.subject) for s in each.statements)]
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        more = f" and {len(names) - NAMED} more{see}" if len(names) > NAMED else ""
         parts.append(each.said if names == [where] else f"{', '.join(names[:NAMED])}{more}: {each.said}")
     return "; ".join(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from facts.measure import amount
@@ -9,7 +10,7 @@ from judge.verdict import Judged, Verdict
 from reporting.model import Report, ScenarioRecord
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
-from reporting.writing.words import LOOKS, first_line, hints_of, reasons_of
+from reporting.writing.words import FINDING, LOOKS, first_line, hints_of, reasons_of, word_of
 
 _ELEMENTS = {"bad": "failure", "unsure": "error", "quiet": "skipped"}
 """By the tone of a verdict."""
@@ -19,7 +20,9 @@ def to_junit(report: Report) -> str:
     """The report as JUnit XML.
 
     One suite per profile, one case per requirement. *not-evaluated* is an error and no skip: most readers show a skip green.
-    What went wrong outside any requirement, failed provisioning above all, is an error case in a suite of its own.
+    What went wrong outside any requirement, failed provisioning above all, is an error case in a suite of its own. It never
+    denies the exit code: what does not count for the result, a recommendation that is not met above all, is a property of a
+    case that passes, and a run that exits with 0 has no failure and no error.
     """
     root = ET.Element("testsuites", name="conformance")
     profiles = dict.fromkeys(j.requirement.profile for j in report.judged)
@@ -71,31 +74,36 @@ def _case(suite: ET.Element, report: Report, judged: Judged) -> None:
         name=f"{requirement.id} {requirement.sentence}",
         time=f"{sum(s.seconds for s in scenarios):.3f}",
     )
-    _measures(case, report, judged)
+    properties, told = dict(_measures(report, judged)), [_told(scenario) for scenario in scenarios]
     if judged.verdict is not Verdict.PASS:
-        kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
-        _result(
-            case,
-            "skipped" if judged.premise else _ELEMENTS[LOOKS[judged.verdict][1]],  # a premise is not counted
-            kind,
-            "\n".join((*reasons_of(report, judged), *hints_of(report, judged))),
-        )
-    ET.SubElement(case, "system-out").text = "\n\n".join(map(_told, scenarios))
+        word, text = word_of(report, judged), "\n".join((*reasons_of(report, judged), *hints_of(report, judged)))
+        element = "skipped" if judged.premise else _ELEMENTS[LOOKS[judged.verdict][1]]  # a premise is not counted
+        if element != "skipped" and (word == FINDING or report.exit_code == 0):
+            properties[NOT_MET if word == FINDING else word] = first_line(text)
+            told.insert(0, text)
+        else:
+            kind = f"{requirement.level.value} {requirement.about.value} {judged.verdict.value}"
+            _result(case, element, kind, text)
+    if properties:
+        listed = ET.Element("properties")
+        for name, value in properties.items():
+            ET.SubElement(listed, "property", name=name, value=value)
+        case.insert(0, listed)
+    ET.SubElement(case, "system-out").text = "\n\n".join(told)
 
 
-def _measures(case: ET.Element, report: Report, judged: Judged) -> None:
-    """Each measured number as a property of the case, of several the least and the most; and what was promised."""
-    numbers = measured(report.findings_of(judged.requirement.id))
-    if not numbers:
-        return
-    properties = ET.SubElement(case, "properties")
-    for each in numbers:
+NOT_MET = "recommendation not met"
+"""Name of the property of a case that passes although a SHOULD does not hold."""
+
+
+def _measures(report: Report, judged: Judged) -> Iterator[tuple[str, str]]:
+    """Each measured number as a property, of several the least and the most; and what was promised."""
+    for each in measured(report.findings_of(judged.requirement.id)):
         unit = f" [{each.unit}]" if each.unit else ""
         found = {"": each.most} if each.least == each.most else {", least": each.least, ", most": each.most}
-        for word, value in found.items():
-            ET.SubElement(properties, "property", name=f"{each.name}{word}{unit}", value=amount(value))
+        yield from ((f"{each.name}{word}{unit}", amount(value)) for word, value in found.items())
         if each.promise:
-            ET.SubElement(properties, "property", name=f"{each.name}, promised", value=each.promise)
+            yield f"{each.name}, promised", each.promise
 
 
 def _told(scenario: ScenarioRecord) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from judge.guide_defects import Presence
@@ -18,9 +20,12 @@ from reporting.writing.words import (
     advice_on,
     asides_of,
     authority_in_words,
+    certified_in_words,
+    checks_in_words,
     first_line,
     guide_defects_of,
-    numbers_of,
+    last_line_of,
+    look_of_run,
     result_in_words,
     scope_in_words,
     unexplained,
@@ -35,14 +40,42 @@ _COLOURS: Mapping[str, str] = {"good": "green", "bad": "red", "unsure": "yellow"
 """By tone."""
 
 
+WIDTH = 100
+"""Columns of a line; a single word that is longer, such as a path, stays whole."""
+_SIGNS = re.escape("".join(dict.fromkeys(sign for sign, _tone in LOOKS.values())))
+_BEFORE = re.compile(rf" *(?:[{_SIGNS}] )?(?:[A-Z]+-\d+ +|[a-z]+: {{2,}}|\d+\. )?")
+"""What stands before the text of a line; where it goes on in further lines, they begin below the text."""
+
+
 def summary(report: Report, directory: Path) -> tuple[Line, ...]:
-    """The lines to print, each with its markup (as `TerminalWriter` takes it), and printable.
+    """The lines to print, each with its markup (as `TerminalWriter` takes it), and printable; `wrapped` cuts long ones.
 
     Args:
         report: The report.
         directory: Directory that it was written to.
     """
     return tuple((_told(line), markup) for line, markup in _lines(report, directory))
+
+
+def wrapped(lines: Iterable[Line]) -> Iterator[Line]:
+    """The same in lines of at most `WIDTH` columns, with hanging indents."""
+    for text, markup in lines:
+        for line in text.split("\n"):
+            before = _BEFORE.match(line)
+            indent = len(before[0]) if before else 0
+            yield from ((cut, markup) for cut in _cut(line, indent))
+
+
+def _cut(line: str, indent: int) -> list[str]:
+    cut = textwrap.wrap(
+        line[indent:],
+        WIDTH - indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        expand_tabs=False,
+    )
+    return [line[:indent] + first for first in cut[:1]] + [" " * indent + other for other in cut[1:]] or [line]
 
 
 def _told(line: str) -> str:
@@ -65,14 +98,16 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
     yield from _headed("What the guide gets wrong", _guide_defects(report))
     yield from _headed("Errors outside any requirement", (_signed("error", error) for error in report.run_errors))
     yield "", {}
-    counts = ", ".join(f"{number} {word}" for word, number in numbers_of(report))
-    yield f"{report.headline}: {counts or 'no requirement was judged'}", _signed(report.result, "")[1] | {"bold": True}
-    yield f"result:    {result_in_words(report)}", {}
+    look = {_COLOURS[look_of_run(report)[1]]: True, "bold": True}
+    yield certified_in_words(report), look
+    yield checks_in_words(report), {}
+    yield f"result:    {report.result.value}: {result_in_words(report)}", {}
     yield f"authority: {authority_in_words(report.authority, report.scope.claimed)}", {}
     yield f"scope:     {scope_in_words(report.scope)}", {}
     if causes := [each.cause.id for each in causes_found(report) if each.breaks]:
         yield f"causes:    {', '.join(causes)}; what to do stands above", {}
     yield f"report:    {directory / 'report.html'}", {}
+    yield last_line_of(report), look
 
 
 def _signed(word: str, text: str) -> tuple[str, dict[str, bool]]:
@@ -116,12 +151,12 @@ def _causes(report: Report) -> Iterator[Line]:
         word = word_of_cause(report, each)
         aside = "" if word == Verdict.FAIL else f" [{word}]"
         yield _signed(word, f"{each.cause.id}: {each.cause.sentence}{aside}")
-        yield from ((f"    {e.does} {e.judged.requirement.id}: {first_line(e.seen)}", {}) for e in each.effects)
+        yield from ((f"    {e.does} {e.judged.requirement.id}: {first_line(e.seen_off_page)}", {}) for e in each.effects)
         yield from ((f"    {line}", {}) for line in remedy_of(each.cause))
 
 
 def _unexplained(report: Report) -> Iterator[Line]:
-    for word, reasons, several in unexplained(report):
+    for word, reasons, several in unexplained(report, off_page=True):
         alone = several[0].requirement.sentence if len(several) == 1 else ""
         yield "", {}
         aside = "" if word == Verdict.FAIL else f" [{word}]"

@@ -14,7 +14,7 @@ from judge.mtls.prediction import Outcome
 from judge.mtls.told import Cell
 from judge.verdict import Authority, Ending, Judged, Result, Verdict, is_failed_proof
 from reporting.model import Report, Scope
-from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, remedy_of
+from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, place_on_page, remedy_of
 
 _WORDS_BY_LOOK = {
     ("✓", "good"): "pass completed passed yes absent",
@@ -103,6 +103,50 @@ def asides_of(report: Report, judged: Judged) -> str:
     return "".join(f" [{each}]" for each in said)
 
 
+def is_certified(report: Report) -> bool:
+    """Whether a report is a certificate: a pass, and the identities came from Teleport itself."""
+    return report.result is Result.PASS and report.authority is Authority.TELEPORT
+
+
+def certified_in_words(report: Report) -> str:
+    """The first line of a report."""
+    rehearsal = " (a rehearsal against a stand-in)" if report.authority is Authority.STAND_IN else ""
+    return f"Certified: {'yes' if is_certified(report) else f'no{rehearsal}'}"
+
+
+def checks_in_words(report: Report) -> str:
+    """The second line of a report: how many of the requirements that apply hold."""
+    verdicts = Counter(judged.verdict for judged in report.judged)
+    beside = verdicts[Verdict.NOT_APPLICABLE]
+    aside = f"; {beside} {'does' if beside == 1 else 'do'} not apply" if beside else ""
+    return f"{verdicts[Verdict.PASS]} of {len(report.judged) - beside} checks hold{aside}"
+
+
+def look_of_run(report: Report) -> tuple[str, str]:
+    """Sign and tone of a whole report: only a certificate looks good."""
+    return LOOKS["partial"] if report.result is Result.PASS and not is_certified(report) else LOOKS[report.result]
+
+
+def last_line_of(report: Report) -> str:
+    """Everything in one line: requirements by verdict, time, exit code."""
+    numbers = dict(numbers_of(report))
+    ordered = {"pass": numbers.pop("pass", 0)} | numbers
+    parts = [f"{number} {_counted(word, number)}" for word, number in ordered.items()]
+    parts += [clock((report.ended - report.started).total_seconds()), f"exit {report.exit_code}"]
+    return f"{len(report.judged)}: {' · '.join(parts)}"
+
+
+def _counted(word: str, number: int) -> str:
+    return word if word != FINDING else "recommendation" if number == 1 else "recommendations"
+
+
+def clock(seconds: float) -> str:
+    """A time as ``4m02s``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m{rest:02d}s" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
 def numbers_of(report: Report) -> list[tuple[str, int]]:
     """The number of requirements with each verdict, worst first, without those that none has."""
     words = Counter(word_of(report, judged) for judged in report.judged)
@@ -134,11 +178,15 @@ def reasons_besides_findings(report: Report, judged: Judged) -> tuple[str, ...]:
     return reasons_of(report, judged, {f.compared() for f in findings if f.problems or f.unclear})
 
 
-def unexplained(report: Report) -> list[tuple[str, tuple[str, ...], list[Judged]]]:
+def unexplained(report: Report, *, off_page: bool = False) -> list[tuple[str, tuple[str, ...], list[Judged]]]:
     """The requirements that the list of causes does not explain, worst first: verdict, reasons in short, requirements.
 
     Those with one verdict for one and the same reason stand together; so do those that cannot hold before one and the same
     defect of the guide is repaired.
+
+    Args:
+        report: The report.
+        off_page: The reader is not on the page, and is told where the subjects are that a reason only counts.
     """
     groups: dict[tuple[str, object], list[Judged]] = {}
     for word in WORST_FIRST:
@@ -147,15 +195,16 @@ def unexplained(report: Report) -> list[tuple[str, tuple[str, ...], list[Judged]
                 before = defect_before(report, judged)
                 key = before.defect.name if before else reasons_of(report, judged)
                 groups.setdefault((word, key), []).append(judged)
-    return [(word, _reasons_in_short(report, several), several) for (word, _), several in groups.items()]
+    return [(word, _reasons_in_short(report, several, off_page=off_page), several) for (word, _), several in groups.items()]
 
 
-def _reasons_in_short(report: Report, several: Sequence[Judged]) -> tuple[str, ...]:
+def _reasons_in_short(report: Report, several: Sequence[Judged], *, off_page: bool) -> tuple[str, ...]:
     if defect_before(report, several[0]):
         return tuple(f"{j.requirement.id}: {r}" for j in several for r in reasons_of(report, j)[:1])
     reasons = "\n".join(first_line(reason) for reason in reasons_of(report, several[0]))
     for f in report.findings_of(several[0].requirement.id):
-        reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where)))
+        page = place_on_page(several[0]) if off_page else ""
+        reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where, page=page)))
     return tuple(lines(reasons))
 
 
@@ -249,11 +298,17 @@ def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:
 
 
 def result_in_words(report: Report) -> str:
-    """The result, with the self-tests and re-proofs for which it is inconclusive."""
+    """The headline of the result, with the self-tests and re-proofs for which it is inconclusive."""
     failed = [j.requirement.id for j in report.judged if is_failed_proof(j)]
     if report.result is not Result.INCONCLUSIVE or not failed:
-        return report.result.value
-    return f"{report.result.value}: do not rely on the other verdicts before you know why {', '.join(failed)} did not hold"
+        return report.headline
+    return f"{report.headline}; do not rely on the other verdicts before you know why {', '.join(failed)} did not hold"
+
+
+def teleport_in_words(report: Report) -> str:
+    """The version of Teleport; of a stand-in, the one that it imitates. Empty where it is unknown."""
+    version = report.facts.teleport_version
+    return f"stand-in, imitates {version}" if version and report.authority is Authority.STAND_IN else version
 
 
 def authority_in_words(authority: Authority, claimed: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,17 @@ class Journal:
 
     def __init__(self) -> None:
         self.built: list[str] = []
-        self.left: list[tuple[str, list[str]]] = []
+        self.begun: list[str] = []
+        self.plans: list[list[str]] = []
 
-    def started(self, part: Part, left: Sequence[Part]) -> None:
-        self.left.append((part.name, [other.name for other in left]))
+    def planned(self, parts: Sequence[Part]) -> None:
+        self.plans.append([part.name for part in parts])
+
+    def started(self, part: Part) -> None:
+        self.begun.append(part.name)
+
+    def waiting(self) -> None:
+        """It goes on."""
 
     def finished(self, part: Part, seconds: float) -> None:
         assert seconds >= 0
@@ -58,7 +66,8 @@ def test_everything_is_built_once_and_then_nothing(store: Store, source: Path) -
     records = build(_plan(source), store, journal)
     assert [record.name for record in records] == ["fetched", "compiled", "image"]
     assert journal.built[-1] == "image"
-    assert journal.left[0] == ("fetched", ["compiled", "image"])
+    assert journal.plans == [["fetched", "compiled", "image"]]
+    assert journal.begun[-1] == "image"
     again = Journal()
     assert build(_plan(source), store, again) == records
     assert again.built == []
@@ -91,6 +100,20 @@ def test_a_build_that_ended_half_way_goes_on_with_what_is_finished(store: Store,
     journal = Journal()
     build(parts, store, journal)
     assert journal.built == ["image"]
+
+
+def test_a_build_in_which_nothing_is_finished_for_long_says_that_it_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.parts.QUIET", 0.01)
+    journal, goes_on = Journal(), threading.Event()
+    monkeypatch.setattr(journal, "waiting", goes_on.set)
+
+    def long(_: Workshop) -> None:
+        assert goes_on.wait(20)
+
+    build([Part("long", "1", "compute", long)], store, journal)
+    assert journal.built == ["long"]
 
 
 def test_parts_of_one_lane_never_run_at_the_same_time(store: Store) -> None:

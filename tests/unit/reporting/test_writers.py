@@ -184,6 +184,37 @@ class TestJunit:
             "B-4": "error",
         }
 
+    @pytest.mark.parametrize("ending", [Ending.VIOLATED, Ending.BROKE])
+    def test_with_exit_code_0_it_has_no_failure_and_no_error(self, ending: Ending) -> None:
+        low = step(
+            StepState.VIOLATED, *([finding("A-3", Holds.NO, TWO)] if ending is Ending.VIOLATED else []), evidence=(TWO,)
+        )
+        scenarios = (report().scenarios[0], scenario("A-3", low, ending=ending, reason="A-3: one\ntwo"))
+        passed = replace(report(scenarios=scenarios, run_errors=()), facts=RunFacts(authority=Authority.TELEPORT))
+        passed = replace(passed, judged=tuple(j for j in passed.judged if j.requirement.id in ("A-1", "A-3"))).decided()
+        assert (passed.result.value, passed.exit_code) == ("pass", 0)
+
+        root = junit(passed)
+
+        assert {k: root.get(k) for k in ("tests", "failures", "errors", "skipped")} == dict.fromkeys(
+            ("failures", "errors", "skipped"), "0"
+        ) | {"tests": "2"}
+        (case,) = (c for c in root.iter("testcase") if c.get("name", "").startswith("A-3"))
+        (told,) = case.iter("property")
+        assert told.get("name") == ("recommendation not met" if ending is Ending.VIOLATED else "error")
+        assert told.get("value")
+        assert "The cause is not known." in (case.findtext("system-out") or "") or ending is Ending.BROKE
+
+    def test_a_recommendation_that_is_not_met_fails_no_case_of_a_failed_run_either(self) -> None:
+        low = scenario(
+            "A-3", step(StepState.VIOLATED, finding("A-3", Holds.NO, TWO), evidence=(TWO,)), ending=Ending.VIOLATED
+        )
+        others = tuple(s for s in report().scenarios if "A-3" not in s.requirements)
+        for strict, element in ((False, None), (True, "failure")):
+            cases = junit(report(scenarios=(*others, low), strict=strict)).iter("testcase")
+            (case,) = (c for c in cases if c.get("name", "").startswith("A-3"))
+            assert (case.find("failure") is not None) is (element == "failure")
+
     def test_its_sums_are_right(self) -> None:
         root = junit(report())
 
@@ -235,14 +266,16 @@ class TestTerminal:
             "",
             "! A-3 What A-3 promises <b>holds</b>. [error]",
         ]
-        assert lines[-7:] == [
+        assert lines[-9:] == [
             "",
-            "Not conformant (rehearsal): 1 fail, 1 error, 1 not-evaluated, 1 waived, 1 skipped, 1 not-applicable, 1 pass",
-            "result:    fail",
+            "Certified: no (a rehearsal against a stand-in)",
+            "1 of 6 checks hold; 1 does not apply",
+            "result:    fail: Not conformant (rehearsal)",
             "authority: a stand-in for Teleport: this run is a rehearsal and certifies nothing",
             "scope:     profiles core; existing cluster staging; allowed read-only; only -k 'A'",
             f"causes:    {CAUSE}; what to do stands above",
             "report:    reports/r/report.html",
+            "7: 1 pass · 1 fail · 1 error · 1 not-evaluated · 1 waived · 1 skipped · 1 not-applicable · 1m15s · exit 1",
         ]
 
     def test_one_cause_of_many_errors_is_said_once(self) -> None:

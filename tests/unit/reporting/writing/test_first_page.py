@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facts.catalogue import About
-from judge.verdict import Judged, Verdict
-from reporting.model import Report
+from judge.verdict import Authority, Judged, Result, Verdict
+from reporting.model import Report, RunFacts
 from reporting.writing.html import to_html
-from reporting.writing.terminal import summary
+from reporting.writing.terminal import WIDTH, summary, wrapped
+from reporting.writing.words import clock
 from tests.unit.reporting import broken, sample
 from tests.unit.reporting.test_writers import Page
 
@@ -91,6 +93,75 @@ def test_the_first_page_has_one_row_for_each_cause_and_for_each_open_question() 
 
 
 def test_the_last_lines_of_the_terminal_are_the_result_its_scope_and_the_causes() -> None:
-    last = on_the_terminal(REPORTS[0]).splitlines()[-6:]
-    assert [line.split(":")[0] for line in last] == ["Not conformant", "result", "authority", "scope", "causes", "report"]
-    assert last[0] == "Not conformant: 5 fail, 3 error, 1 not-evaluated, 1 finding, 1 waived, 1 not-applicable, 51 pass"
+    certified, holds, *last = on_the_terminal(REPORTS[0]).splitlines()[-8:]
+    assert (certified, holds) == ("Certified: no", "45 of 56 checks hold; 1 does not apply")
+    assert [line.split(":")[0] for line in last] == ["result", "authority", "scope", "causes", "report", "57"]
+    assert last[0] == "result:    fail: Not conformant"
+    words = "45 pass · 5 fail · 3 error · 1 not-evaluated · 1 recommendation · 1 waived · 1 not-applicable"
+    assert re.fullmatch(rf"57: {words} · [\dhm]+s · exit 1", last[-1])
+
+
+def told_of(result: Result, authority: Authority) -> Report:
+    plain = sample.report()
+    return replace(plain, facts=RunFacts(authority=authority, teleport_version="18.6.4"), result=result, exit_code=0)
+
+
+@pytest.mark.parametrize("result", Result)
+@pytest.mark.parametrize("authority", Authority)
+def test_the_first_line_says_certified_of_a_pass_with_teleport_alone_and_only_that_is_green(
+    result: Result, authority: Authority
+) -> None:
+    report = told_of(result, authority)
+    is_one = (result, authority) == (Result.PASS, Authority.TELEPORT)
+    words = "yes" if is_one else "no (a rehearsal against a stand-in)" if authority is Authority.STAND_IN else "no"
+
+    html = to_html(report, sample.BODIES)
+    (title,) = re.findall("<h1>.*</h1>", html)
+    (tone,) = re.findall('<header class="top (.*)">', html)
+    lines = [(text, markup) for text, markup in summary(report, Path("r")) if text.startswith("Certified: ")]
+
+    assert Page(title).text.endswith(f"Certified: {words}")
+    assert f'{title}\n<p class="holds">1 of 6 checks hold; 1 does not apply</p>' in html
+    assert (tone == "good") is is_one
+    assert [text for text, _markup in lines] == [f"Certified: {words}"]
+    assert lines[0][1].get("green", False) is is_one
+
+
+def test_the_version_of_a_stand_in_is_the_one_that_it_imitates() -> None:
+    for authority, said in ((Authority.STAND_IN, "stand-in, imitates 18.6.4"), (Authority.TELEPORT, "Teleport 18.6.4")):
+        assert said in Page(to_html(told_of(Result.PASS, authority), sample.BODIES)).text
+
+
+def test_the_page_promises_no_more_of_its_sums_than_they_hold() -> None:
+    said = Page(to_html(sample.report(), sample.BODIES)).text
+    assert "detects accidental change. The report is unsigned" in said
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_a_line_of_the_terminal_has_at_most_100_columns_and_goes_on_below_its_text(report: Report) -> None:
+    logical = [*summary(report, Path("r")), ("✕ ID-03   " + "word " * 40, {}), ("scope:     " + "a, " * 90, {"bold": True})]
+    printed = list(wrapped(logical))
+    assert max(len(line) for line, _ in printed) <= WIDTH
+    assert " ".join(w for line, _ in printed for w in line.split()) == " ".join(w for t, _ in logical for w in t.split())
+    at = [line for line, _ in printed].index("✕ ID-03   " + " ".join(["word"] * 18))
+    assert printed[at + 1][0].startswith(" " * 10 + "word")
+    assert printed[-1][0].startswith(" " * 11 + "a, ")
+    assert printed[-1][1] == {"bold": True}
+
+
+def test_a_word_that_is_longer_than_a_line_stays_whole() -> None:
+    path = f"report:    {'/a' * 60}/report.html"
+    assert list(wrapped([(path, {})])) == [(path, {})]
+
+
+def test_a_line_names_three_subjects_and_the_place_of_the_others() -> None:
+    said = on_the_terminal(REPORTS[0])
+    assert re.search(r"and \d+ more, see report\.html#[A-Z]+-\d+: ", said)
+    assert not re.search(r"and \d+ more:", said)
+    assert "see report.html#" not in Page(to_html(REPORTS[0], broken.BODIES)).text
+    assert all(line.count("Pod shop/") <= 3 for line in said.splitlines())
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0s"), (59.9, "59s"), (242, "4m02s"), (3661, "1h01m01s")])
+def test_a_time_is_short(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
