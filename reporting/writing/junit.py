@@ -55,6 +55,8 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         ("context", report.scope.context),
         ("safety", ",".join(report.scope.safety)),
         ("unverified", "; ".join(report.scope.unverified)),
+        ("claimed", report.scope.claimed),
+        ("left_out", "; ".join(report.scope.left_out)),
     ):
         ET.SubElement(properties, "property", name=key, value=value)
     return suite
