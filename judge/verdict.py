@@ -132,7 +132,7 @@ def judge_requirement(
         requirement: The requirement.
         scenarios: All scenarios with its tag that were collected, also those that never ran.
         waiver: A decision to accept its failure. It covers nothing else: where a check broke or did not run, the answer is
-            open. It covers requirements about the install alone: nobody can decide that the suite is right.
+            open. It covers requirements about the install alone: a decision does not make the suite right.
         premise: It is a premise of this run, see `Judged`. A premise never fails: where it does not hold, the run lacks
             something, and what depends on that was not evaluated.
     """
@@ -254,7 +254,7 @@ def uncounted(chosen: Iterable[Requirement], scenarios: Iterable[ScenarioOutcome
     """Return what went wrong in scenarios and is in no verdict, one sentence each.
 
     A tag may be missing or misspelt, or name a requirement of another profile, and a step may conclude about a requirement
-    that its scenario does not name. Nobody would read of it, so that it counts as an error of the run.
+    that its scenario does not name. No verdict shows that, so that it counts as an error of the run.
 
     Args:
         chosen: The requirements that are judged.

@@ -8,9 +8,9 @@ from typing import TypeVar, cast
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, PodRef
-from facts.proxies.tls import questions
+from facts.proxies.tls import outbound, questions
 from facts.proxies.tls.inbound import OF_ROUTER, OF_SIDECAR, parse_listeners
-from facts.proxies.tls.outbound import Cluster, Endpoint, joined, parse_cluster_names, parse_clusters, parse_endpoints
+from facts.proxies.tls.outbound import Endpoint, joined, parse_cluster_names, parse_clusters, parse_endpoints
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import ProxyConnection
@@ -52,7 +52,7 @@ def tls_of(connection: ProxyConnection, pod: Pod, shared: Shared) -> ProxyTls:
     asked = [question for part in parts for question in (part.clusters, part.endpoints)]
     answers = connection.admin(*asked)
     evidence += [reading.evidence for reading in answers.values()]
-    clusters: dict[str, Cluster] = {}
+    clusters: dict[str, outbound.Cluster] = {}
     endpoints: dict[str, tuple[Endpoint, ...]] = {}
     for part in parts:
         clusters |= {each.name: each for each in parse_clusters(answers[part.clusters].document)}

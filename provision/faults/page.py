@@ -23,8 +23,9 @@ same things (its reach), and the same sample every time: {sample}. Without optio
 the profiles install, checklist, identity, mtls and traffic, which take seconds to judge;
 `make test-faults PROFILES=rotation` runs those of rotation, and so on. A fault belongs to the last profile of the
 requirements that it breaks. Requirements that take minutes are judged under the faults that name them, and once at the end.
-"Could not be determined" means that a
-reading fails while the fault lasts: the report says so, and the requirement neither passes nor fails.
+"Could not be determined" means that a reading fails while the fault lasts: the report says so, and the requirement neither
+passes nor fails. The lab is certified as an existing cluster. INST-01 to INST-03 are premises there: a fault that breaks one
+makes it *not-evaluated*.
 
 A requirement that fails must name the cause of the fault. [judge/causes.yaml](../judge/causes.yaml) describes for each
 cause what shows it, how it differs from similar causes, and the remedy.

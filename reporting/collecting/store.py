@@ -193,7 +193,7 @@ class Store:
 
     @_alone
     def note_claimed(self, proxy: str) -> None:
-        """Keeps the address of a Teleport that nobody but tbot's own configuration names, see `reporting.model.Scope`."""
+        """Keeps the address of a Teleport that only tbot's own configuration names, see `reporting.model.Scope`."""
         self._claimed = proxy
 
     @_alone
@@ -348,7 +348,7 @@ class Store:
     @property
     @_alone
     def claimed(self) -> str:
-        """The address of a Teleport that nobody but tbot's own configuration names; empty without one."""
+        """The address of a Teleport that only tbot's own configuration names; empty without one."""
         return tellable(self._claimed, tuple(self._hidden))
 
     @property

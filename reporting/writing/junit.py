@@ -59,6 +59,8 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         ("safety", ",".join(report.scope.safety)),
         ("unverified", "; ".join(report.scope.unverified)),
         ("not judged", "; ".join(report.scope.not_judged)),
+        ("claimed", report.scope.claimed),
+        ("left_out", "; ".join(report.scope.left_out)),
     ):
         ET.SubElement(properties, "property", name=key, value=value)
     return suite

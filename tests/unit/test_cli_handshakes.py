@@ -36,7 +36,7 @@ class Asking:
         self._monkeypatch.setattr(cli, "must_have_context", lambda *_: None)
         self._monkeypatch.setattr(cli, "Cluster", lambda *_: cluster)
         kinds = ((Fleet, made.identities), (TlsOfFleet, made.tls))
-        self._monkeypatch.setattr(cli, "read_ends", lambda _, pods: tuple(self._of(*kind, pods) for kind in kinds))
+        self._monkeypatch.setattr(cli, "read_ends", lambda _, pods: tuple(self._of(kind, whole, pods) for kind, whole in kinds))
         self._monkeypatch.setattr("sys.argv", ["conformance", "handshakes", "--context", "staging", *arguments])
         self._monkeypatch.setenv("COLUMNS", "300")
         with pytest.raises(SystemExit) as end:

@@ -68,7 +68,7 @@ def test_a_teleport_that_the_user_named_is_not_claimed() -> None:
     assert [j.claimed for j in report.judged] == [False, False, False]
     assert (report.result, report.authority, report.headline) == (Result.PASS, Authority.TELEPORT, "Conformant")
     assert "claim" not in "".join(terminal(report))
-    assert "Nobody named the Teleport" not in page(report)
+    assert "This run was not told" not in page(report)
 
 
 def test_what_rests_on_a_claimed_teleport_is_marked_and_the_run_is_never_conformant() -> None:
@@ -81,7 +81,7 @@ def test_what_rests_on_a_claimed_teleport_is_marked_and_the_run_is_never_conform
     for said in ("\n".join(lines), page(report).replace("&#39;", "'")):
         assert WORDS in said
     assert any(f"claims {PROXY}; give the Teleport that you expect with --teleport-proxy" in line for line in lines)
-    assert "Nobody named the Teleport that is expected." in page(report)
+    assert "This run was not told which Teleport to expect." in page(report)
     assert from_json(to_json(report)) == report
 
 
