@@ -47,7 +47,7 @@ _IN_WORDS = {
     SdsMode.RACE: "its certificate comes from the node's socket, which its Istio agent found too late",
     SdsMode.ISTIO_CA: "its Istio agent supplies its certificate, which istiod issued",
     SdsMode.FILES: "its Istio agent supplies its certificate from mounted files",
-    SdsMode.UNASKED: "its Envoy asks no SDS server for a certificate, because nothing in its configuration uses one",
+    SdsMode.UNASKED: "its Envoy asks no SDS server for a certificate: nothing in the configuration that it has uses one",
     SdsMode.SILENT: "no SDS server has supplied both its certificate and its trust bundle",
     SdsMode.TAKEOVER: "another pod's Istio agent, which listens on the node's socket, supplies its secrets",
 }

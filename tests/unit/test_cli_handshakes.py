@@ -35,8 +35,8 @@ class Asking:
         cluster = SimpleNamespace(api=api, pods=lambda: made.pods, close=lambda: None)
         self._monkeypatch.setattr(cli, "must_have_context", lambda *_: None)
         self._monkeypatch.setattr(cli, "Cluster", lambda *_: cluster)
-        kinds = ((Fleet, made.identities), (TlsOfFleet, made.tls))
-        self._monkeypatch.setattr(cli, "read_ends", lambda _, pods: tuple(self._of(kind, whole, pods) for kind, whole in kinds))
+        kinds: tuple[tuple[Any, Any], ...] = ((Fleet, made.identities), (TlsOfFleet, made.tls))
+        self._monkeypatch.setattr(cli, "read_ends", lambda _, pods: tuple(self._of(*each, pods) for each in kinds))
         self._monkeypatch.setattr("sys.argv", ["conformance", "handshakes", "--context", "staging", *arguments])
         self._monkeypatch.setenv("COLUMNS", "300")
         with pytest.raises(SystemExit) as end:
