@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, auto
 
 from facts.document import Absent, when
 from facts.errors import CouldNotTell
@@ -44,14 +44,22 @@ def why_gone(listed: Pod, now: Pod | Absent) -> str:
     return f"it ended while the suite read the fleet ({now.phase})" if now.has_ended else ""
 
 
-class Stage(StrEnum):
-    """How far the proxy of a pod has started."""
+class Stage(Enum):
+    """How far the proxy of a pod has started.
 
-    UP = "up"
-    STARTING = "starting"
-    HELD = "held up by an init container that has not ended"
-    HELD_FOR_GOOD = "held up by an init container that fails"
-    DOWN = "down"
+    Attributes:
+        UP: It is started or ready.
+        STARTING: Nothing keeps it from starting, and it has not had its time yet.
+        HELD: An init container of the application has not ended.
+        HELD_FOR_GOOD: An init container of the application fails.
+        DOWN: It should be up.
+    """
+
+    UP = auto()
+    STARTING = auto()
+    HELD = auto()
+    HELD_FOR_GOOD = auto()
+    DOWN = auto()
 
     @property
     def may_pass(self) -> bool:
@@ -65,7 +73,7 @@ class Start:
 
     Attributes:
         stage: How far it has come.
-        said: What shows it, in words that follow "it" or stand alone; empty for `Stage.UP` and without a known reason.
+        said: What shows it; empty for `Stage.UP`, and where the kubelet gives no reason.
     """
 
     stage: Stage
@@ -161,7 +169,7 @@ def _could_start(pod: Pod, proxy: Container) -> datetime | None:
     """The moment from which nothing kept the proxy from starting; for one that has restarted, its first start."""
     if proxy.started_at and not proxy.restarts:
         return _time(proxy.started_at)
-    moments = [_time(text) for text in (pod.created_at, *(c.ended_at for c in _before(pod))) if text]
+    moments = [_time(text) for text in (pod.created_at, *(c.ended_at for c in _before(pod)))]
     return max((moment for moment in moments if moment is not None), default=None)
 
 

@@ -28,6 +28,8 @@ from tests.unit.observe.captured import ENCODED
 NAMESPACE, ACCOUNT, TRUST_DOMAIN = "fleet", "fleet", "teleport.example.com"
 TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid - tmpfs tmpfs rw\n"
 SUCCESS = b'{"status": "Success"}'
+UNDER_WAY = 10
+"""Pods that are rolled before somebody looks."""
 LEAVES, STARTS = 0.05, 0.2
 """Seconds that a rolled pod terminates, and that its successor needs until its proxy has started."""
 
@@ -138,12 +140,12 @@ class SimulatedFleet:
 
     @contextmanager
     def being_rolled(self, pace: float) -> Iterator[None]:
-        """Rolls one pod after the other, all the time; without end, as a controller that never settles.
+        """Rolls one pod after the other until the end of the block, which begins with some of them under way.
 
         Args:
             pace: Seconds from one to the next.
         """
-        ended = threading.Event()
+        ended, begun = threading.Event(), threading.Event()
 
         async def roll() -> None:
             under_way: set[asyncio.Task[None]] = set()
@@ -155,11 +157,14 @@ class SimulatedFleet:
                 if name in self.pods:
                     under_way.add(asyncio.create_task(self.roll_one(name)))
                 await asyncio.sleep(pace)
+                if self.rolled >= UNDER_WAY:
+                    begun.set()
             await asyncio.gather(*under_way)
 
         roller = threading.Thread(target=lambda: asyncio.run(roll()), name="roller")
         roller.start()
         try:
+            assert begun.wait(30)
             yield
         finally:
             ended.set()

@@ -102,6 +102,7 @@ def test_without_a_proxy_there_is_none_to_start() -> None:
         ((init("istio-init"),), Stage.DOWN),
         ((init("istio-validation", state="waiting", reason="CrashLoopBackOff", restarts=4),), Stage.DOWN),
         ((init(state="waiting", reason="PodInitializing"),), Stage.DOWN),
+        ((init(state="waiting", reason="ContainerCreating"),), Stage.DOWN),
         ((init(state=""),), Stage.DOWN),
         ((ended(),), Stage.DOWN),
         ((init("dns", restart_policy="Always", started=True),), Stage.DOWN),
@@ -197,6 +198,7 @@ def test_what_waiting_may_change() -> None:
     assert is_coming_up(pod(of=proxy(started=True), age=SECOND), NOW)
     assert not is_coming_up(pod(of=proxy(started=True), age=HOUR), NOW)
     assert not is_coming_up(pod(age=HOUR), NOW)
+    assert not is_coming_up(pod(init(state="waiting", reason="ErrImagePull"), age=SECOND), NOW)
     assert not is_coming_up(replace(pod(age=SECOND), ready=True), NOW)
     assert not is_coming_up(make.pod(injected=False, ready=False), NOW)
     unplaced = pod(age=SECOND)

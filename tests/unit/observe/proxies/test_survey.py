@@ -38,7 +38,7 @@ from tests.unit.observe.api_server import CONTEXT
 from tests.unit.observe.doubles import Unrecorded
 from tests.unit.observe.simulated_fleet import TRUST_DOMAIN, SimulatedFleet, simulated
 
-PATIENCE = Timeouts(api=5, admin=5, command=5, svid=5)
+PATIENCE = Timeouts(api=15, admin=15, command=15, svid=30)
 
 
 @pytest.fixture
@@ -415,12 +415,13 @@ def verdicts(directory: Path, rolled: Callable[[SimulatedFleet], AbstractContext
     directory.mkdir()
     with simulated(80) as fleet, reading(fleet, directory) as cluster, pytest.MonkeyPatch.context() as patched:
         install = install_of(cluster, patched)
-        assert len(install.proxies.pods()) == 80
         with rolled(fleet):
+            listed = install.proxies.pods()
             found = findings(install, fleet)
         left_out = {str(remark.subject) for finding in found.values() for remark in finding.left_out}
         assert bool(left_out) == bool(fleet.rolled)
-        assert len(install.proxies.fleet().proxies) >= 80
+        assert all(pod.ready for pod in listed) == (not fleet.rolled)
+        assert len(install.proxies.fleet().proxies) >= 75
     return answers(found)
 
 
