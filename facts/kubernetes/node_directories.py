@@ -36,7 +36,7 @@ class NodeMount:
     mount: VolumeMount
     shows: str
     writable: bool
-    below_read_only: bool = False
+    below_read_only: bool
 
 
 def mounts_that_reach(spec: PodSpec, directory: str) -> tuple[NodeMount, ...]:
@@ -79,18 +79,19 @@ def is_below(path: str, directory: str) -> bool:
 
 def _by_csi(container: Container, mount: VolumeMount, volume: Volume) -> Iterator[NodeMount]:
     shows = f"the socket of the CSI driver {volume.driver}"
-    yield NodeMount(container, mount, shows, writable=not (mount.read_only or volume.read_only))
+    yield NodeMount(container, mount, shows, not (mount.read_only or volume.read_only), below_read_only=False)
 
 
 def _by_path(container: Container, mount: VolumeMount, volume: Volume, directory: str) -> Iterator[NodeMount]:
     if volume.source != "hostPath":
         return
+    part = mount.sub_path.lstrip("/")
     # A variable stands for a name below; which one, only the running pod tells.
-    below = mount.sub_path.partition(EXPRESSION)[0].rpartition("/")[0] if EXPRESSION in mount.sub_path else mount.sub_path
-    shown = real_path(posixpath.join(volume.path, below.lstrip("/")))
+    known = part.partition(EXPRESSION)[0].rpartition("/")[0] if EXPRESSION in part else part
+    shown = real_path(posixpath.join(volume.path, known))
     if not is_below(directory, shown):
         return
     crosses = shown != RUN and is_below(RUN, shown) and is_below(directory, RUN)
     guarded = mount.read_only and (not crosses or mount.recursive_read_only == RECURSIVE)
-    shows = f"{posixpath.join(volume.path, mount.sub_path) if mount.sub_path else volume.path} of the node"
+    shows = f"{posixpath.join(volume.path, part) if part else volume.path} of the node"
     yield NodeMount(container, mount, shows, not guarded, below_read_only=mount.read_only and not guarded)
