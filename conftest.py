@@ -311,7 +311,7 @@ def install(
         address = target.teleport()
         recorder.note_unverified(address.unverified)
         return TeleportSession(
-            address.proxy or opened.tbot.installed().config.proxy_server,
+            address.proxy or opened.tbot.all().first.config.proxy_server,
             recorder=recorder,
             timeout=settings.patience.api,
             limit=settings.sizes.teleport,
@@ -415,8 +415,9 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
     if target.has_teleport():
         with contextlib.suppress(ConformanceError):  # then the page says: unknown
             ping = install.teleport.ping()
-    version, tbot = install.seen(VERSION), install.seen(TBOT)
-    recorder.note_unverified(tbot.unverified if tbot else "")
+    version, tbots = install.seen(VERSION), install.seen(TBOT)
+    for tbot in tbots.each if tbots else ():
+        recorder.note_unverified(tbot.unverified)
     recorder.note_facts(
         run_facts(
             install.cluster.reader.api.host,
@@ -424,7 +425,7 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
             version=version[0] if version else None,
             nodes=install.seen(NODES) or (),
             mesh=install.seen(MESH),
-            tbot=tbot,
+            tbot=tbots.first if tbots else None,
             instances=install.seen(BOT_INSTANCES) or (),
             fleet=install.seen(FLEET),
             pods=install.seen(PODS) or (),

@@ -36,7 +36,7 @@ def bundle(install: Install) -> TrustBundle:
 
 @given("the longest lifetime that tbot and the workload identity allow", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
-    return judge.effective_lifetime(install.tbot.installed(), install.teleport.issuing())
+    return judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
 
 
 @then("each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod")
@@ -89,7 +89,7 @@ def certificates_are_audited(sidecars: ObservedProxies, audit_trail: AuditTrail,
 
 @given("the expected issuer, trust bundle and maximum lifetime for every proxy", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
-    longest = judge.effective_lifetime(install.tbot.installed(), install.teleport.issuing())
+    longest = judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
     return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 
@@ -136,7 +136,7 @@ def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: 
     target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
-    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods}
+    nodes = {*install.proxies.pods_by_node(), *install.tbot.all().nodes}
     return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
