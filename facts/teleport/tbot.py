@@ -182,6 +182,13 @@ class Tbot:
         return next(iter(ranked), None)
 
     @property
+    def directories_of_mesh(self) -> frozenset[str]:
+        """Directories of the node with a socket of its own in which proxies look for one; else that of `socket`."""
+        directories = {path.rpartition("/")[0] for path in self.looked_for}
+        found = {socket.directory for socket in self.sockets if socket.directory in directories}
+        return frozenset(found or ({self.socket.directory} if self.socket else ()))
+
+    @property
     def sockets_in_reach(self) -> tuple[NodeSocket, ...]:
         """The sockets that a pod of the mesh can open: in a directory that it mounts for its socket, or below."""
         own = self.socket

@@ -53,10 +53,10 @@ class ProxiesFacet:
         return tuple(p for p in self.pods() if not p.is_gateway)
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
-        """Pods with a proxy that mount tbot's socket directory."""
-        directory = self.tbot.socket_directory().rstrip("/")
+        """Pods with a proxy that mount a socket directory of tbot."""
+        directories = {directory.rstrip("/") for directory in self.tbot.socket_directories()}
         return tuple(
-            p for p in self.pods() if any(v.path.rstrip("/") == directory or v.driver == SPIFFE_CSI for v in p.volumes)
+            p for p in self.pods() if any(v.path.rstrip("/") in directories or v.driver == SPIFFE_CSI for v in p.volumes)
         )
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:

@@ -88,6 +88,11 @@ class TbotFacet:
         """Directory on the node in which tbot listens."""
         return self.all().first.socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
 
+    def socket_directories(self) -> frozenset[str]:
+        """Directories on the node in which a tbot listens for the mesh."""
+        found = frozenset(path for tbot in self.all().each for path in tbot.directories_of_mesh)
+        return found or frozenset({self.socket_directory()})
+
     def sockets_in_reach(self) -> tuple[str, ...]:
         """Paths on the node of tbot's sockets that a pod of the mesh can open, the mesh's own first."""
         own = f"{self.socket_directory()}/{self.socket_name()}"

@@ -206,3 +206,12 @@ def test_what_was_not_read_of_a_join_is_not_at_hand() -> None:
     whole = make.joining(None, make.token(), make.bot())
     assert (whole.known_token, whole.known_bot) == (make.token(), make.bot())
     assert whole.evidence == ("ev-agent", "ev-token", "ev-bot")
+
+
+def test_the_directories_in_which_proxies_look_for_a_socket_of_tbot() -> None:
+    paths = ("/sockets/socket", "/sockets/deep/socket", "/empty/first")
+    assert serving(*paths).directories_of_mesh == {"/run/spire/sockets"}
+    both = serving(*paths, looked_for=("/run/deeper/another", "/run/spire/sockets/socket", "/run/tenant/socket"))
+    assert both.directories_of_mesh == {"/run/deeper", "/run/spire/sockets"}
+    assert serving(*paths, looked_for=("/run/tenant/socket",)).directories_of_mesh == {"/run/spire/sockets"}
+    assert serving("/empty/first").directories_of_mesh == frozenset()
