@@ -149,10 +149,9 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet) -> Finding:
         if not _names(tbot):
             problems.append(Problem(tbot.daemon_set.ref, "tbot listens on no socket of the node", evidence=tbot.evidence))
         if FAIL_OPEN_NAME in _names(tbot):
-            said = (
-                f"its socket is called `{FAIL_OPEN_NAME}`: a proxy that starts without it falls back to istiod and becomes"
-            )
-            problems.append(Problem(tbot.daemon_set.ref, f"{said} Ready", "socket-name-default", tbot.evidence))
+            falls_back = "a proxy that starts without it falls back to istiod and becomes Ready"
+            said = f"its socket is called `{FAIL_OPEN_NAME}`: {falls_back}"
+            problems.append(Problem(tbot.daemon_set.ref, said, "socket-name-default", tbot.evidence))
     for proxy in proxies.proxies:
         names = {name for tbot in tbots.on(proxy.pod.node) for name in _names(tbot)}
         own = proxy.socket_path.rpartition("/")[2]

@@ -23,8 +23,8 @@ from judge.install.probes import held_on, on_node
 from judge.install.tbot import probe_problems
 
 NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
+"""Condition of the catalogue."""
 _OPEN = "socket-without-attestor"
-"""Conditions of the catalogue."""
 
 
 # --- NEG-02 ----------------------------------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ def _is_tbot(daemon_set: DaemonSet) -> bool:
 
 def _serves(daemon_set: DaemonSet, looked_for: Iterable[str]) -> bool:
     """Return whether it has a directory of the node in which a proxy looks for a socket."""
-    paths = [v.path.rstrip("/") for v in daemon_set.template.spec.volumes if v.source == "hostPath"]
+    # The whole file system of the node says nothing about where it listens.
+    paths = [path for v in daemon_set.template.spec.volumes if v.source == "hostPath" and (path := v.path.rstrip("/"))]
     return any(socket.startswith(f"{path}/") for socket in looked_for for path in paths)
 
 
