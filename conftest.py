@@ -323,7 +323,7 @@ def install(
         address = target.teleport()
         recorder.note_unverified(address.unverified)
         return TeleportSession(
-            address.proxy or _claimed_proxy(opened.tbot.installed(), recorder),
+            address.proxy or _claimed_proxy(opened.tbot.all().first, recorder),
             recorder=recorder,
             timeout=settings.patience.api,
             limit=settings.sizes.teleport,
@@ -442,8 +442,9 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
             ping = install.teleport.ping()
             if recorder.claimed and install.teleport.has_the_expected_anchors():
                 recorder.note_claimed("")
-    version, tbot = install.seen(VERSION), install.seen(TBOT)
-    recorder.note_unverified(tbot.unverified if tbot else "")
+    version, tbots = install.seen(VERSION), install.seen(TBOT)
+    for tbot in tbots.each if tbots else ():
+        recorder.note_unverified(tbot.unverified)
     for part in silent_parts(install.seen(NODES) or (), install.seen(PODS) or ()):
         recorder.note_not_judged(part)
     recorder.note_facts(
@@ -453,7 +454,7 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
             version=version[0] if version else None,
             nodes=install.seen(NODES) or (),
             planes=install.seen(CONTROL_PLANES),
-            tbot=tbot,
+            tbot=tbots.first if tbots else None,
             instances=install.seen(BOT_INSTANCES) or (),
             fleet=install.seen(FLEET),
             pods=install.seen(PODS) or (),

@@ -23,8 +23,9 @@ from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants
-from facts.teleport.resources import Bot, JoinToken, Ping, WorkloadIdentity
-from facts.teleport.tbot import Tbot
+from facts.teleport.joining import Joining
+from facts.teleport.resources import Ping, WorkloadIdentity
+from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
@@ -97,13 +98,12 @@ def _control_plane_installed(
     return claim.judged([*problems, *lacking], confirmed, unclear=unclear, settle=ADMIT_THE_POD)
 
 
-def token_created(
-    guide: GuideAnswer, token: JoinToken | Absent, live: Jwks, *, service_account: str, bot: Bot | Absent, role: str
-) -> Finding:
+def token_created(guide: GuideAnswer, joining: Joining, live: Jwks, role: str) -> Finding:
     """CHK-2: this cluster's tbot can join with the token."""
-    expected = f"a token with which {service_account} of this cluster can join"
+    token, bot, account = joining.known_token, joining.known_bot, joining.tbot.service_account
+    expected = f"a token with which {account} of this cluster can join"
     return _item("CHK-2", guide, expected, guide.asked, token, live, bot).judged(
-        token_problems(token, live, service_account, bot, role), f"it holds this cluster's keys and allows {service_account}"
+        token_problems(token, live, account, bot, role), f"it holds this cluster's keys and allows {account}"
     )
 
 
@@ -122,12 +122,12 @@ def identity_created(guide: GuideAnswer, identities: Sequence[WorkloadIdentity |
 
 
 def tbot_running(
-    guide: GuideAnswer, tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
+    guide: GuideAnswer, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
 ) -> Finding:
     """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
-    claim = _item("CHK-5", guide, expected, str(tbot.daemon_set.ref), tbot, others=evidence)
-    return claim.judged(node_problems(tbot, nodes, now), where_ready(tbot, nodes))
+    claim = _item("CHK-5", guide, expected, tbots.where, tbots, others=evidence)
+    return claim.judged(node_problems(tbots, nodes, now), where_ready(tbots, nodes))
 
 
 def tbot_issues(

@@ -13,8 +13,7 @@ from facts.istio.gateways import Gateway
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
-from facts.teleport.tbot import Tbot
-from facts.teleport.tbot_config import KUBERNETES
+from facts.teleport.tbot import Tbots
 from judge.findings import listed
 
 ONE_NODE = "fewer than two nodes take workloads"
@@ -130,17 +129,17 @@ def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> Ga
     return served
 
 
-def needs_the_kubernetes_join(requirement: str, tbot: Tbot, condition: str = OTHER_JOIN_METHOD) -> None:
+def needs_the_kubernetes_join(requirement: str, tbots: Tbots, condition: str = OTHER_JOIN_METHOD) -> None:
     """INST-09, INST-10 and CHK-2 are about the join method of the guide; by another one no service account is judged.
 
     Args:
         requirement: Id of the requirement.
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         condition: The condition of the catalogue for this requirement.
 
     Raises:
-        NotApplicable: tbot's configuration has another join method.
+        NotApplicable: No tbot joins by the method kubernetes.
     """
-    if tbot.config.join_method != KUBERNETES:
-        where = f"ConfigMap {tbot.daemon_set.namespace}/{tbot.config_map}, join_method {tbot.config.join_method or 'token'}"
-        raise NotApplicable(requirement, condition, where=where, evidence=tbot.evidence)
+    if not any(tbot.joins_by_kubernetes for tbot in tbots.each):
+        methods = (f"{tbot.daemon_set.ref}, join_method {tbot.config.join_method or 'token'}" for tbot in tbots.each)
+        raise NotApplicable(requirement, condition, where=listed(methods), evidence=tbots.evidence)

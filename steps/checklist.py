@@ -29,10 +29,9 @@ def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude)
 
 @then("the token must let this cluster's tbot join")
 def token_lets_tbot_join(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conditions.needs_the_kubernetes_join("CHK-2", install.tbot.installed())
-    token, bot, role = install.teleport.token(), install.teleport.bot(), install.teleport.role_name()
-    account, jwks = install.tbot.installed().service_account, install.cluster.jwks()
-    conclude(judge.token_created(guide, token, jwks, service_account=account, bot=bot, role=role))
+    conditions.needs_the_kubernetes_join("CHK-2", install.tbot.all())
+    joinings, role, jwks = install.teleport.joinings_by_kubernetes(), install.teleport.role_name(), install.cluster.jwks()
+    conclude(*(judge.token_created(guide, each, jwks, role) for each in joinings))
 
 
 @then("the role must grant the workload identity")
@@ -47,8 +46,8 @@ def identity_has_istios_format(guide: GuideAnswer, install: Install, conclude: C
 
 @then("a Ready tbot pod must run on every node that hosts injected pods")
 def tbot_is_ready_everywhere(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    tbot, pods_by_node = install.tbot.installed(), install.proxies.pods_by_node()
-    conclude(judge.tbot_running(guide, tbot, pods_by_node, datetime.now(UTC), install.cluster.pods_evidence()))
+    tbots, pods_by_node = install.tbot.all(), install.proxies.pods_by_node()
+    conclude(judge.tbot_running(guide, tbots, pods_by_node, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("every sidecar on the nodes' sockets must hold an identity that Teleport issued")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from facts.document import when
+from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef, readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH, Container, ProjectedToken, referred
 from facts.kubernetes.workloads import DaemonSet
-from facts.teleport.tbot_config import TbotConfig, WorkloadApi
+from facts.teleport.tbot_config import KUBERNETES, TbotConfig, WorkloadApi
 
 KUBELET_PORT = 10250
 
@@ -143,6 +145,11 @@ class Tbot:
         return f"{self.daemon_set.namespace}:{self.daemon_set.template.spec.service_account or 'default'}"
 
     @property
+    def joins_by_kubernetes(self) -> bool:
+        """It joins by the method of the guide, the only one that judges the service account of its pods."""
+        return self.config.join_method == KUBERNETES
+
+    @property
     def join_token_file(self) -> ProjectedToken | None:
         """The projected token that tbot joins with: its path is what the configuration or KUBERNETES_TOKEN_PATH names."""
         path = self.config.token_path or self.container.variable(TOKEN_PATH)
@@ -179,6 +186,13 @@ class Tbot:
         return next(iter(ranked), None)
 
     @property
+    def directories_of_mesh(self) -> frozenset[str]:
+        """Directories of the node with a socket of its own in which proxies look for one; else that of `socket`."""
+        directories = {path.rpartition("/")[0] for path in self.looked_for}
+        found = {socket.directory for socket in self.sockets if socket.directory in directories}
+        return frozenset(found or ({self.socket.directory} if self.socket else ()))
+
+    @property
     def sockets_in_reach(self) -> tuple[NodeSocket, ...]:
         """The sockets that a pod of the mesh can open: in a directory that it mounts for its socket, or below."""
         own = self.socket
@@ -193,10 +207,72 @@ class Tbot:
     @property
     def services_of_mesh(self) -> tuple[WorkloadApi, ...]:
         """The services whose sockets proxies look for; where there is none, `service` alone."""
-        found = tuple(s.service for s in self.sockets if s.path in self.looked_for)
-        return found or ((self.service,) if self.service else ())
+        return tuple(s.service for s in self.sockets_of_mesh) or ((self.service,) if self.service else ())
+
+    @property
+    def sockets_of_mesh(self) -> tuple[NodeSocket, ...]:
+        """The sockets that proxies look for; where there is none, `socket` alone."""
+        found = tuple(s for s in self.sockets if s.path in self.looked_for)
+        return found or ((self.socket,) if self.socket else ())
 
     @property
     def socket_on_node(self) -> str:
         """Path on the node of that socket; empty where no service has one there."""
         return self.socket.path if self.socket else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tbots:
+    """Every tbot that serves the mesh, by DaemonSet: a cluster may have one for each pool of nodes.
+
+    Attributes:
+        each: At least one; those in whose directories proxies look for a socket come first.
+        left_out: DaemonSets of tbot that serve no directory in which a proxy looks for a socket.
+    """
+
+    each: tuple[Tbot, ...]
+    left_out: tuple[ObjectRef, ...] = ()
+
+    @property
+    def first(self) -> Tbot:
+        """One of them, for what all have in common."""
+        return self.each[0]
+
+    @property
+    def only(self) -> Tbot:
+        """The only one.
+
+        Raises:
+            CouldNotTell: There are several.
+        """
+        if len(self.each) > 1:
+            raise CouldNotTell(
+                expected="one DaemonSet of tbot, which the suite can change or copy for this requirement",
+                seen=f"{len(self.each)} of them",
+                where=self.where,
+                remedy="there is no way to tell this yet where several DaemonSets serve the mesh",
+            )
+        return self.first
+
+    @property
+    def where(self) -> str:
+        """Their DaemonSets, as people name them."""
+        return ", ".join(str(tbot.daemon_set.ref) for tbot in self.each)
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of all readings."""
+        return readings(*self.each)
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Names of the nodes that run a pod of one of them."""
+        return frozenset(node for tbot in self.each for node in tbot.pods)
+
+    def on(self, node: str) -> tuple[Tbot, ...]:
+        """Those with a pod on a node; the only one where there is one, wherever its pods are."""
+        return self.each if len(self.each) == 1 else tuple(tbot for tbot in self.each if node in tbot.pods)
+
+    def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
+        """The pods that one of them must supply."""
+        return tuple(pod for pod in pods if any(each is tbot for each in self.on(pod.node)))

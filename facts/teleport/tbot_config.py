@@ -32,7 +32,7 @@ _TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*(?:[&!]\S{0,64}\s+){0,4}(?:[|
 """The value after its tag and anchor; that of a block begins on the next line."""
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")
 KUBERNETES = "kubernetes"
-"""The join method of the guide, the only one that judges the service account of tbot's pods."""
+"""The join method of the guide."""
 BY_NAME_ALONE = ("", "token", "null", "~")
 """Join methods for which the name of the token is all that is needed; ``token`` is the default."""
 

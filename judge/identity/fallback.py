@@ -15,7 +15,7 @@ from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbot, Tbots
 from facts.traffic.attempts import Candidate, Handshake, NotRun
 from facts.traffic.refusal import AttemptEnd
 from judge.findings import LOOK_FIRST, Claim, listed, problem
@@ -128,40 +128,46 @@ def _not_own_volume(candidate: Candidate) -> list[Problem]:
 # --- NEG-07 ----------------------------------------------------------------------------------------------------------
 
 
-def install_fails_closed(tbot: Tbot, proxies: Fleet) -> Finding:
+def install_fails_closed(tbots: Tbots, proxies: Fleet) -> Finding:
     """NEG-07: tbot and every proxy that uses its socket have one name for it, which is not the name with a fallback.
 
     Args:
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         proxies: The proxies that mount tbot's socket directory.
     """
-    name = tbot.socket_on_node.rpartition("/")[2]
     claim = Claim(
         "NEG-07",
         expected=f"tbot and every proxy to use one socket name other than `{FAIL_OPEN_NAME}`",
-        where=f"{tbot.daemon_set.ref} and {len(proxies.proxies)} proxies on its sockets",
-        evidence=readings(tbot, proxies),
+        where=f"{tbots.where} and {len(proxies.proxies)} proxies on its sockets",
+        evidence=readings(tbots, proxies),
         guide_says=f"the guide calls it `{FAIL_OPEN_NAME}`",
     )
     problems = []
-    if not name:
-        problems.append(Problem(tbot.daemon_set.ref, "tbot listens on no socket of the node", evidence=tbot.evidence))
-    if name == FAIL_OPEN_NAME:
-        said = f"its socket is called `{name}`: a proxy that starts without it falls back to istiod and becomes Ready"
-        problems.append(Problem(tbot.daemon_set.ref, said, "socket-name-default", tbot.evidence))
-    elif name:
-        problems += [
-            problem(p, f"it looks for `{p.socket_path.rpartition('/')[2]}`, tbot's socket is called `{name}`")
-            for p in proxies.proxies
-            if p.socket_path.rpartition("/")[2] != name
-        ]
+    for tbot in tbots.each:
+        if not _names(tbot):
+            problems.append(Problem(tbot.daemon_set.ref, "tbot listens on no socket of the node", evidence=tbot.evidence))
+        if FAIL_OPEN_NAME in _names(tbot):
+            falls_back = "a proxy that starts without it falls back to istiod and becomes Ready"
+            said = f"its socket is called `{FAIL_OPEN_NAME}`: {falls_back}"
+            problems.append(Problem(tbot.daemon_set.ref, said, "socket-name-default", tbot.evidence))
+    for proxy in proxies.proxies:
+        names = {name for tbot in tbots.on(proxy.pod.node) for name in _names(tbot)}
+        own = proxy.socket_path.rpartition("/")[2]
+        if names and FAIL_OPEN_NAME not in names and own not in names:
+            problems.append(problem(proxy, f"it looks for `{own}`, tbot's socket is called `{listed(names)}`"))
     unclear = not_read(proxies.unread)
     if not (proxies.proxies or proxies.unread):
         unclear.append(claim.problem("no proxy mounts tbot's socket directory"))
+    own = listed(name for tbot in tbots.each for name in _names(tbot))
     return claim.judged(
         problems,
-        f"tbot listens on `{name}`, and {len(proxies.proxies)} proxies look for it under that name",
+        f"tbot listens on `{own}`, and {len(proxies.proxies)} proxies look for it under that name",
         unclear=unclear,
         settle=how_to_read(proxies.unread, LOOK_FIRST),
         left_out=went_away(proxies.left_out),
     )
+
+
+def _names(tbot: Tbot) -> list[str]:
+    """File names of its sockets that the mesh uses."""
+    return [socket.path.rpartition("/")[2] for socket in tbot.sockets_of_mesh]

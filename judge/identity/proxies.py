@@ -23,7 +23,7 @@ from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Issuing
 from facts.teleport.resources import BACKDATED
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import each_of, of_proxies
 from judge.install.istio import NO_SIDECAR
@@ -212,14 +212,14 @@ class Lifetime:
     evidence: tuple[str, ...]
 
 
-def effective_lifetime(tbot: Tbot, issuing: Sequence[Issuing]) -> Lifetime:
+def effective_lifetime(tbots: Tbots, issuing: Sequence[Issuing]) -> Lifetime:
     """The lesser of what tbot asks for and what the workload identity allows, plus the time by which Teleport backdates.
 
     Of several services, and of several workload identities of one, those that allow the most.
 
     Args:
-        tbot: tbot as it is installed.
-        issuing: Its services that issue to the mesh.
+        tbots: Every tbot that serves the mesh.
+        issuing: Their services that issue to the mesh.
 
     Raises:
         CouldNotTell: tbot has no service that issues.
@@ -228,12 +228,12 @@ def effective_lifetime(tbot: Tbot, issuing: Sequence[Issuing]) -> Lifetime:
         raise CouldNotTell(
             expected="a service of type workload-identity-api, whose credential_ttl limits each certificate",
             seen="no such service",
-            where=f"ConfigMap {tbot.config_map}",
+            where=f"ConfigMap {tbots.first.config_map}",
             remedy="configure the service; see INST-13",
         )
     seconds, said = max(map(_longest_of, issuing))
     said += f", Teleport backdates {BACKDATED.total_seconds():.0f} s"
-    return Lifetime(timedelta(seconds=seconds) + BACKDATED, said, readings(tbot, *issuing))
+    return Lifetime(timedelta(seconds=seconds) + BACKDATED, said, readings(tbots, *issuing))
 
 
 def _longest_of(issuing: Issuing) -> tuple[float, str]:

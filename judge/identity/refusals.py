@@ -14,7 +14,6 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
-from facts.teleport.tbot_config import KUBERNETES
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
 from judge.conditions import OTHER_JOIN_METHOD
@@ -24,8 +23,8 @@ from judge.install.probes import held_on, on_node
 from judge.install.tbot import probe_problems
 
 NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
+"""Condition of the catalogue."""
 _OPEN = "socket-without-attestor"
-"""Conditions of the catalogue."""
 
 
 # --- NEG-02 ----------------------------------------------------------------------------------------------------------
@@ -156,7 +155,7 @@ def cannot_join(attempt: JoinAttempt | NotRun, tbot: Tbot) -> Finding:
         attempt.service_account if isinstance(attempt, JoinAttempt) else attempt.what
     )
     claim = Claim("NEG-06", expected, f"join token {tbot.config.token}", readings(attempt, tbot))
-    if tbot.config.join_method != KUBERNETES:
+    if not tbot.joins_by_kubernetes:
         return claim.not_applicable(OTHER_JOIN_METHOD)
     if isinstance(attempt, NotRun):
         return claim.judged(unclear=[_did_not_run(attempt)], settle=LOOK_FIRST)

@@ -12,7 +12,7 @@ from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VO
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbots
 from judge.findings import Claim, confirmed_of, listed, problem
 from judge.fleet import NONE_STAYED, READ_AGAIN, went_away
 from judge.install.application import socket_volume_problems
@@ -53,7 +53,7 @@ def directories_are_closed(
     )
 
 
-def only_tbot_writes_there(pods: Sequence[Pod], tbot: Tbot, socket_directory: str, evidence: Sequence[str]) -> Finding:
+def only_tbot_writes_there(pods: Sequence[Pod], tbots: Tbots, socket_directory: str, evidence: Sequence[str]) -> Finding:
     """ID-08, second part: no container that may be root has a writable mount of the directory or of a parent of it.
 
     The mode of the directory keeps all other users out (first part), and root in no case. Where a container's
@@ -62,7 +62,7 @@ def only_tbot_writes_there(pods: Sequence[Pod], tbot: Tbot, socket_directory: st
 
     Args:
         pods: All living pods.
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
     """
@@ -70,11 +70,11 @@ def only_tbot_writes_there(pods: Sequence[Pod], tbot: Tbot, socket_directory: st
         "ID-08",
         expected=f"no container but tbot's that may be root to be able to write to {socket_directory} of its node",
         where=f"the mounts of {len(pods)} pods",
-        evidence=(*readings(tbot), *evidence),
+        evidence=(*tbots.evidence, *evidence),
     )
     problems, left_out, seeing = [], [], 0
     for pod in pods:
-        if tbot.runs(pod):
+        if any(tbot.runs(pod) for tbot in tbots.each):
             left_out.append(Remark(pod.ref, "tbot itself, which makes the socket there"))
             continue
         reaching = mounts_that_reach(pod.spec, socket_directory)

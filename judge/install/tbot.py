@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from facts.document import Absent, when
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
@@ -18,9 +18,10 @@ from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
+from facts.teleport.joining import Joining
 from facts.teleport.resources import Bot, BotInstance
-from facts.teleport.tbot import NodeSocket, Tbot
-from facts.teleport.tbot_config import KUBERNETES, LIFETIMES, TbotConfig
+from facts.teleport.tbot import NodeSocket, Tbot, Tbots
+from facts.teleport.tbot_config import LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
@@ -37,40 +38,43 @@ OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Fields that hold the name or the address of the node that a pod runs on."""
 
 
-def node_problems(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
+def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
     """Problems unless a Ready tbot pod of the current template runs on each node with injected pods.
 
-    Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSet wants it. Without a readiness probe, as in
+    Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSets want it. Without a readiness probe, as in
     the guide, a tbot that cannot join is Ready as well, from each start to its next exit.
 
     Args:
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         nodes: Injected pods by node.
         now: UTC time of the judgment.
     """
     found = []
     for node in sorted(nodes):
-        pod = tbot.pods.get(node)
-        if pod is None:
+        there = [(tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods]
+        if not there:
             said = f"it hosts {len(nodes[node])} injected pods and no tbot"
-            found.append(Problem(ObjectRef("Node", node), said, "tbot-not-on-node", tbot.evidence))
-        elif not pod.ready or pod.terminating:
-            waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
-            found.append(problem(pod, f"tbot on node {node} is not Ready: {waiting}", _cause_of_not_ready(tbot, pod)))
+            found.append(Problem(ObjectRef("Node", node), said, "tbot-not-on-node", tbots.evidence))
+        for tbot, pod in there:
+            if not pod.ready or pod.terminating:
+                waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
+                said = f"tbot on node {node} is not Ready: {waiting}"
+                found.append(problem(pod, said, _cause_of_not_ready(tbot, pod)))
     found += [
         problem(tbot.pods[node], f"tbot on node {node} is Ready only until its next exit: {why}")
-        for node in sorted(nodes or tbot.pods)
+        for node in sorted(nodes or tbots.nodes)
+        for tbot in tbots.each
         if node in tbot.pods and tbot.pods[node].ready and (why := _ended_of_late(tbot, tbot.pods[node], now))
     ]
-    daemon_set = tbot.daemon_set
-    if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
-        said = f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; no node hosts an injected pod"
-        found.append(problem(daemon_set, said))
-    if not daemon_set.is_current:
-        found.append(problem(daemon_set, f"its controller has not seen generation {daemon_set.generation} yet"))
-    elif daemon_set.updated < daemon_set.desired:
-        old = daemon_set.desired - daemon_set.updated
-        found.append(problem(daemon_set, f"{old} of {daemon_set.desired} tbot pods have an older template"))
+    for daemon_set in (tbot.daemon_set for tbot in tbots.each):
+        if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
+            said = f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; no node hosts an injected pod"
+            found.append(problem(daemon_set, said))
+        if not daemon_set.is_current:
+            found.append(problem(daemon_set, f"its controller has not seen generation {daemon_set.generation} yet"))
+        elif daemon_set.updated < daemon_set.desired:
+            old = daemon_set.desired - daemon_set.updated
+            found.append(problem(daemon_set, f"{old} of {daemon_set.desired} tbot pods have an older template"))
     return found
 
 
@@ -91,16 +95,18 @@ def _ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
     return f"it exited with code {container.last_exit_code} {ago.total_seconds():.0f} s ago" if ago < SETTLED else ""
 
 
-def where_ready(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]]) -> str:
+def where_ready(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]]) -> str:
     """The nodes on which tbot is Ready where there is no problem, in words."""
-    return f"Ready on {listed(nodes, f'all {tbot.daemon_set.desired} nodes; none of them hosts an injected pod')}"
+    desired = sum(tbot.daemon_set.desired for tbot in tbots.each)
+    return f"Ready on {listed(nodes, f'all {desired} nodes; none of them hosts an injected pod')}"
 
 
-def ready_on_every_node(tbot: Tbot, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
+def ready_on_every_node(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
     """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
-    return Claim("INST-13", expected, str(tbot.daemon_set.ref), (*tbot.evidence, *evidence)).judged(
-        node_problems(tbot, nodes, now), where_ready(tbot, nodes)
+    left_out = [Remark(ref, "no proxy looks for a socket in a directory that it has") for ref in tbots.left_out]
+    return Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence)).judged(
+        node_problems(tbots, nodes, now), where_ready(tbots, nodes), left_out=left_out
     )
 
 
@@ -215,7 +221,7 @@ def _node_name_problems(tbot: Tbot) -> list[str]:
 
 def token_file_problems(tbot: Tbot, cluster_name: str) -> list[Problem]:
     """Problems of the service-account token that tbot joins with, unless the join token is of type ``in_cluster``."""
-    if tbot.config.join_method != KUBERNETES:
+    if not tbot.joins_by_kubernetes:
         return []
     found = _reasons_to_refuse(tbot, cluster_name)
     return [Problem(tbot.daemon_set.ref, said, cause, tbot.evidence) for said, cause in found]
@@ -237,16 +243,16 @@ def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
     return found
 
 
-def configuration_is_sound(
-    tbot: Tbot,
-    cluster_name: str,
-    pods: Sequence[Pod],
-    evidence: Sequence[str],
-    kubernetes_type: str = "static_jwks",
-    *,
-    bot: Bot | Absent | None = None,
-) -> Finding:
-    """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`."""
+def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
+    """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`.
+
+    Args:
+        joining: The tbot, with what it joins with.
+        cluster_name: Teleport's cluster name.
+        pods: Injected pods that it must supply.
+        evidence: Ids of the readings of these.
+    """
+    tbot, bot, kubernetes_type = joining.tbot, joining.bot, joining.kubernetes_type
     directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
     expected = "no setting of tbot to break joining or attestation"
     where = f"{tbot.daemon_set.ref} and {_config_map(tbot)}"
@@ -257,7 +263,7 @@ def configuration_is_sound(
             replace(each, said=f"{each.said}, unless the join token is of type in_cluster", cause="")
             for each in token_file_problems(tbot, cluster_name)
         ]
-    return Claim("INST-13", expected, where, (*readings(tbot, bot), *evidence)).judged(
+    return Claim("INST-13", expected, where, (*joining.evidence, *evidence)).judged(
         configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
@@ -333,6 +339,11 @@ def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list
             told.setdefault((beat.version, "heartbeat"), []).append(pod.ref)
             evidence += beat.evidence
     return _components("tbot", told, evidence)
+
+
+def of_tbots(tbots: Tbots, instances: Sequence[BotInstance] | None) -> list[Component]:
+    """The versions of every tbot that serves the mesh; see `tbot_components`."""
+    return [component for tbot in tbots.each for component in tbot_components(tbot, instances)]
 
 
 def _heartbeats(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> list[BotInstance]:

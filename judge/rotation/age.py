@@ -18,7 +18,7 @@ from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
 from facts.teleport.resources import BACKDATED
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbots
 from facts.teleport.tbot_config import WorkloadApi
 from judge.causes import causes_of_release
 from judge.findings import Claim, problem
@@ -69,32 +69,33 @@ class RenewalPace:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """tbot, and the pods whose proxies it supplies.
+    """Every tbot that serves the mesh, and the pods whose proxies they supply.
 
     Attributes:
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         pods: The pods by uid.
     """
 
-    tbot: Tbot
+    tbots: Tbots
     pods: Mapping[str, Pod]
 
     @classmethod
-    def of(cls, sidecars: ObservedProxies, tbot: Tbot) -> Supply:
+    def of(cls, sidecars: ObservedProxies, tbots: Tbots) -> Supply:
         """The supply of the sidecars under judgement."""
-        return cls(tbot, {pod.uid: pod for pod in sidecars.pods})
+        return cls(tbots, {pod.uid: pod for pod in sidecars.pods})
 
     def service_of(self, proxy: ProxyIdentity) -> WorkloadApi | None:
-        """The service whose socket a proxy asks: tbot's only one, or that at the proxy's path on the node.
+        """The service whose socket a proxy asks: the only one of its node, or that at the proxy's path there.
 
-        None where tbot has several, and none of them is there; a CSI volume, for one, does not show the path.
+        None where there are several, and none of them is at that path; a CSI volume, for one, does not show the path.
         """
-        services = self.tbot.config.services
+        there = self.tbots.on(proxy.pod.node)
+        services = [service for tbot in there for service in tbot.config.services]
         if len(services) == 1:
             return services[0]
         pod = self.pods.get(proxy.pod.uid)
         path = f"{pod.socket_on_node.rpartition('/')[0]}/{proxy.socket_path.rpartition('/')[2]}" if pod else ""
-        return next((socket.service for socket in self.tbot.sockets if socket.path == path), None)
+        return next((socket.service for tbot in there for socket in tbot.sockets if socket.path == path), None)
 
     def pace_of(self, proxy: ProxyIdentity, leaf: Certificate) -> RenewalPace:
         """The pace of a proxy's certificate, by the settings of its service; without one, half of the certificate's life."""
@@ -109,7 +110,8 @@ class Supply:
         """The certificate of a proxy; None where it holds none."""
         if proxy.leaf is None:
             return None
-        older = self.tbot.runs_older_config(proxy.pod.node)
+        node = proxy.pod.node
+        older = any(tbot.runs_older_config(node) for tbot in self.tbots.on(node))
         return AgingCertificate(proxy, proxy.leaf, self.pace_of(proxy, proxy.leaf), older)
 
     def all_aging(self, proxies: Iterable[ProxyIdentity]) -> list[AgingCertificate]:
@@ -208,19 +210,19 @@ def _without(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
 # --- ROT-01 ----------------------------------------------------------------------------------------------------------
 
 
-def renewed_before_expiry(sidecars: ObservedProxies, tbot: Tbot, later: Fleet | None = None) -> Finding:
+def renewed_before_expiry(sidecars: ObservedProxies, tbots: Tbots, later: Fleet | None = None) -> Finding:
     """ROT-01: each certificate is due for renewal well before its end, and none is overdue or expired.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         later: The same proxies, read again after some time; None for a single reading.
     """
     expected = "every certificate to be due for renewal well before its end, by its age and its remaining life"
-    claim = _claim("ROT-01", expected, sidecars, tbot, later)
-    if finding := _without_judgment(claim, sidecars, tbot):
+    claim = _claim("ROT-01", expected, sidecars, tbots, later)
+    if finding := _without_judgment(claim, sidecars, tbots):
         return finding
-    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
+    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbots)
     again = {p.pod.uid: p for p in later.proxies} if later else {}
     gone = {each.pod.uid: each.why for each in later.left_out} if later else {}
     if later and later.unread and not again:
@@ -287,21 +289,21 @@ def _schedule_problems(proxy: ProxyIdentity, supply: Supply) -> list[Problem]:
 # --- ROT-06 ----------------------------------------------------------------------------------------------------------
 
 
-def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, authorities_warning: float) -> Finding:
+def nothing_expires_soon(sidecars: ObservedProxies, tbots: Tbots, warning: float, authorities_warning: float) -> Finding:
     """ROT-06: no certificate and no trusted authority ends within the warning time.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         warning: Seconds before the end of a certificate; 0 for half of its remaining life at renewal.
         authorities_warning: Seconds before the end of an authority.
     """
     limit = f"{warning:g} s" if warning else "half of its remaining life at renewal"
     expected = f"no certificate to end within {limit}, and no authority within {authorities_warning:.0f} s"
-    claim = _claim("ROT-06", expected, sidecars, tbot)
-    if finding := _without_judgment(claim, sidecars, tbot):
+    claim = _claim("ROT-06", expected, sidecars, tbots)
+    if finding := _without_judgment(claim, sidecars, tbots):
         return finding
-    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
+    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbots)
     aging = supply.all_aging(proxies)
     problems = _without(proxies)
     for held in aging:
@@ -328,32 +330,32 @@ def nothing_expires_soon(sidecars: ObservedProxies, tbot: Tbot, warning: float, 
 # --- ROT-07 ----------------------------------------------------------------------------------------------------------
 
 
-def overdue(sidecars: ObservedProxies, tbot: Tbot) -> tuple[ProxyIdentity, ...]:
+def overdue(sidecars: ObservedProxies, tbots: Tbots) -> tuple[ProxyIdentity, ...]:
     """The proxies whose certificate is older than its renewal interval plus the margin."""
-    return tuple(held.proxy for held in Supply.of(sidecars, tbot).all_aging(sidecars.fleet.proxies) if held.is_overdue)
+    return tuple(held.proxy for held in Supply.of(sidecars, tbots).all_aging(sidecars.fleet.proxies) if held.is_overdue)
 
 
 def none_is_overdue(
-    sidecars: ObservedProxies, tbot: Tbot, versions: Sequence[Component], pushes: Mapping[str, Pushes | None]
+    sidecars: ObservedProxies, tbots: Tbots, versions: Sequence[Component], pushes: Mapping[str, Pushes | None]
 ) -> Finding:
     """ROT-07: no certificate is older than tbot's renewal interval plus a margin; if one is, the reason why.
 
     Args:
         sidecars: The proxies that tbot supplies.
-        tbot: The installed tbot.
+        tbots: Every tbot that serves the mesh.
         versions: Versions of tbot, as far as they are known.
         pushes: Pushes to the overdue proxies, by uid of the pod; None where Envoy does not count them.
     """
     expected = "no certificate to be older than tbot's renewal interval plus a margin"
-    claim = _claim("ROT-07", expected, sidecars, tbot, *pushes.values(), *versions)
-    if finding := _without_judgment(claim, sidecars, tbot):
+    claim = _claim("ROT-07", expected, sidecars, tbots, *pushes.values(), *versions)
+    if finding := _without_judgment(claim, sidecars, tbots):
         return finding
-    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbot)
+    proxies, supply = sidecars.fleet.proxies, Supply.of(sidecars, tbots)
     aging = supply.all_aging(proxies)
     problems = _without(proxies)
     for held in (each for each in aging if each.is_overdue):
         pushed = pushes.get(held.proxy.pod.uid)
-        why = held.why_overdue(pushed, _affected(tbot, held.proxy.pod.node, versions))
+        why = held.why_overdue(pushed, _affected(tbots, held.proxy.pod.node, versions))
         problems.append(Problem(held.proxy.ref, f"{held.overdue}; {why.said}", why.cause, readings(held.proxy, pushed)))
     limits = {held.pace.oldest.total_seconds() for held in aging}
     at_most = limits.pop() if len(limits) == 1 else None
@@ -366,10 +368,10 @@ def none_is_overdue(
     )
 
 
-def _affected(tbot: Tbot, node: str, versions: Sequence[Component]) -> str:
+def _affected(tbots: Tbots, node: str, versions: Sequence[Component]) -> str:
     """The version of the tbot on a node, in words, if it pushes without renewing; empty if it does not, or is unknown."""
-    runs = tbot.pods[node].ref if node in tbot.pods else None
-    known = {c.version for c in versions if c.version is not None and runs in c.where}
+    runs = {tbot.pods[node].ref for tbot in tbots.on(node) if node in tbot.pods}
+    known = {c.version for c in versions if c.version is not None and runs & {*c.where}}
     affected = [v for v in known if PUSHED_NOT_RENEWED in {cause.id for cause in causes_of_release("tbot", v)}]
     return f"tbot {max(known)}" if known and len(affected) == len(known) else ""
 
@@ -377,20 +379,20 @@ def _affected(tbot: Tbot, node: str, versions: Sequence[Component]) -> str:
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 
-def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbot: Tbot, *others: Shown | None) -> Claim:
+def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbots: Tbots, *others: Shown | None) -> Claim:
     where = f"{len(sidecars.pods)} proxies on tbot's socket"
-    return Claim(requirement, expected, where, readings(sidecars, tbot, *others))
+    return Claim(requirement, expected, where, readings(sidecars, tbots, *others))
 
 
-def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbot: Tbot) -> Finding | None:
+def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbots: Tbots) -> Finding | None:
     """The finding where there is no proxy to judge, or no service to judge it by; None otherwise."""
     if sidecars.is_empty and not sidecars.others:
         return claim.not_applicable(NO_WORKLOAD)
     if sidecars.is_empty:
         said = f"none of {len(sidecars.others)} injected pods mounts the directory of tbot's socket"
         return claim.judged(unclear=[claim.problem(said)], settle="see ID-01 and CHK-6, which say who certifies these pods")
-    if not tbot.config.services:
-        config = ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
+    if not any(tbot.config.services for tbot in tbots.each):
+        config = ObjectRef("ConfigMap", tbots.first.config_map, tbots.first.daemon_set.namespace)
         said = "it has no service of type workload-identity-api, which would renew the certificates"
         return claim.judged(unclear=[Problem(config, said)], settle="configure the service; see INST-13")
     return None

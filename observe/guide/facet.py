@@ -58,7 +58,7 @@ class GuideFacet:
                 command,
                 names,
                 app_pod=lambda: _first([pod] if pod else self.application.pods()),
-                tbot_pod=lambda: _first(self.tbot.installed().pods.values()),
+                tbot_pod=lambda: _first(pod for tbot in self.tbot.all().each for pod in tbot.pods.values()),
             )
         except NoPodToAsk as error:
             # An answer too: the suite still judges the truth about the item, which says what is missing.

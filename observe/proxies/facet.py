@@ -59,9 +59,9 @@ class ProxiesFacet:
         return tuple(p for p in self.pods() if not p.is_gateway)
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
-        """Pods with a proxy that mount tbot's socket directory, by its path or through a CSI driver."""
-        directory = self.tbot.socket_directory()
-        return tuple(p for p in self.pods() if _mounts(p, directory))
+        """Pods with a proxy that mount a socket directory of tbot, by its path or through a CSI driver."""
+        directories = self.tbot.socket_directories()
+        return tuple(p for p in self.pods() if _mounts(p, directories))
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:
         """Pods with a proxy, by node."""
@@ -92,8 +92,8 @@ class ProxiesFacet:
 
     def fleet_on_sockets(self) -> Fleet:
         """The identities of the proxies that mount tbot's socket directory, and so should use it."""
-        directory = self.tbot.socket_directory()
-        return self.fleet_where(lambda pod: _mounts(pod, directory))
+        directories = self.tbot.socket_directories()
+        return self.fleet_where(lambda pod: _mounts(pod, directories))
 
     def fleet_on_sockets_after(self, seconds: float) -> Fleet:
         """The same proxies as in `fleet_on_sockets`, read again so many seconds later."""
@@ -120,7 +120,7 @@ class ProxiesFacet:
 
     def socket_mounts(self) -> tuple[SocketMount | LeftOut, ...]:
         """The mount in effect of each pod of `pods_on_sockets`, and those of them that are gone."""
-        self.tbot.socket_directory()  # or the reason why there is none to look for
+        self.tbot.socket_directories()  # or the reason why there is none to look for
         return self.cluster.once(SOCKET_MOUNTS, lambda: as_mounts(self._survey(MOUNT.name).of(MOUNT)))
 
     def normalizations(self) -> tuple[Normalization | Unread | LeftOut, ...]:
@@ -155,10 +155,10 @@ class ProxiesFacet:
     def _parts(self) -> list[tuple[Part[Any], Key[Any], frozenset[str] | None]]:
         """What can be read of each pod, with its key and the profiles that need it; None for what every survey reads."""
         try:
-            directory = self.tbot.socket_directory()
+            directories = self.tbot.socket_directories()
         except CouldNotTell:
-            directory = ""  # whoever asks for the mounts is told why
-        mounts = replace(MOUNT, wanted=lambda pod: bool(directory) and _mounts(pod, directory))
+            directories = frozenset()  # whoever asks for the mounts is told why
+        mounts = replace(MOUNT, wanted=lambda pod: bool(directories) and _mounts(pod, directories))
         return [
             (IDENTITY, FLEET, None),
             (NORMALIZATION, NORMALIZATIONS, frozenset({"install"})),
@@ -168,5 +168,6 @@ class ProxiesFacet:
         ]
 
 
-def _mounts(pod: Pod, directory: str) -> bool:
-    return pod.spec.csi_socket is not None or any(v.path.rstrip("/") == directory.rstrip("/") for v in pod.volumes)
+def _mounts(pod: Pod, directories: frozenset[str]) -> bool:
+    there = {directory.rstrip("/") for directory in directories}
+    return pod.spec.csi_socket is not None or any(volume.path.rstrip("/") in there for volume in pod.volumes)

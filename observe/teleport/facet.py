@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -13,6 +13,7 @@ from facts.teleport.audit import AuditTrail
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants, Identities, Issuing, each_once, selected
 from facts.teleport.join_tokens import JoinTokens
+from facts.teleport.joining import Joining
 from facts.teleport.resources import (
     Bot,
     BotInstance,
@@ -24,6 +25,7 @@ from facts.teleport.resources import (
     WorkloadIdentities,
     WorkloadIdentity,
 )
+from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_config import WorkloadApi
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
@@ -94,14 +96,12 @@ class TeleportFacet:
     # Resources.
 
     def token(self) -> JoinToken | Absent:
-        """The join token that tbot's configuration names."""
-        name = self.token_name()
-        return self.cluster.once(TOKEN, lambda: self.session().token(name))
+        """The join token that tbot's configuration names; of several tbots, the first one's."""
+        return self._token_of(self.tbot.all().first)
 
     def token_name(self) -> str:
         """Name of the join token in tbot's configuration; the guide's where it has none."""
-        tbot = self.tbot.installed()
-        return tbot.join_secret or tbot.config.token or self.cluster.names.token
+        return self._token_name(self.tbot.all().first)
 
     def tokens(self) -> JoinTokens:
         """All join tokens of the Teleport cluster.
@@ -109,45 +109,61 @@ class TeleportFacet:
         Raises:
             NotGiven: There is no admin session, or it may not list tokens.
         """
-        tbot = self.tbot.installed()
-        known = () if tbot.join_secret else (self.token_name(),)
+        known = [self._token_name(tbot) for tbot in self.tbot.all().each if not tbot.join_secret]
         return self.cluster.once(TOKENS, lambda: self.session().tokens(known))
 
-    def kubernetes_type(self) -> str:
-        """Type of the Kubernetes join in the token: the guide's ``static_jwks`` where there is no such token.
+    def joinings(self) -> tuple[Joining, ...]:
+        """Every tbot that serves the mesh, with its join token and its bot where an admin tctl can read them."""
+        known = self.session().has_admin
+        return tuple(
+            Joining(tbot, self._token_of(tbot), self._bot_of(tbot)) if known else Joining(tbot)
+            for tbot in self.tbot.all().each
+        )
 
-        Empty where no admin tctl can read it.
+    def joinings_by_kubernetes(self) -> tuple[Joining, ...]:
+        """Those that join by the method kubernetes, with their token and bot; those with the same token and account once.
+
+        Raises:
+            NotGiven: There is no admin session.
         """
-        if not self.session().has_admin:
-            return ""
-        token = self.token()
-        return token.kubernetes_type if isinstance(token, JoinToken) else "static_jwks"
-
-    def join_evidence(self) -> tuple[str, ...]:
-        """The reading of the join token; none without an admin tctl."""
-        return self.token().evidence if self.session().has_admin else ()
+        found = [Joining(t, self._token_of(t), self._bot_of(t)) for t in self.tbot.all().each if t.joins_by_kubernetes]
+        return tuple({(self._token_name(j.tbot), j.tbot.service_account): j for j in found}.values())
 
     def bot(self) -> Bot | Absent:
-        """The bot that the join token names."""
-        name = self.bot_name()
-        return self.cluster.once(BOT, lambda: self.session().bot(name))
+        """The bot that the join token names; of several tbots, the first one's."""
+        return self._bot_of(self.tbot.all().first)
 
-    def known_bot(self) -> Bot | Absent | None:
-        """The bot; None without an admin tctl."""
-        return self.bot() if self.session().has_admin else None
+    def bots(self) -> tuple[str, ...]:
+        """Names of the bots that the tokens of all tbots are for."""
+        return tuple(dict.fromkeys(self._bot_name(tbot) for tbot in self.tbot.all().each))
+
+    def _token_of(self, tbot: Tbot) -> JoinToken | Absent:
+        name = self._token_name(tbot)
+        return self.cluster.once(TOKEN.narrowed(name), lambda: self.session().token(name))
+
+    def _token_name(self, tbot: Tbot) -> str:
+        return tbot.join_secret or tbot.config.token or self.cluster.names.token
+
+    def _bot_of(self, tbot: Tbot) -> Bot | Absent:
+        name = self._bot_name(tbot)
+        return self.cluster.once(BOT.narrowed(name), lambda: self.session().bot(name))
+
+    def _bot_name(self, tbot: Tbot) -> str:
+        token = self._token_of(tbot)
+        return self.cluster.names.bot if isinstance(token, Absent) else token.bot_name
 
     def bot_instances(self) -> tuple[BotInstance, ...] | None:
-        """Instances of tbot's bot; None without an admin tctl."""
+        """Instances of the bots of all tbots; None without an admin tctl."""
         if not self.session().has_admin:
             return None
-        bot = self.bot_name()
+        bots = self.bots()
         found = self.cluster.once(BOT_INSTANCES, lambda: self.session().bot_instances())
-        return tuple(i for i in found if i.bot_name == bot)
+        return tuple(i for i in found if i.bot_name in bots)
 
     def roles(self) -> tuple[Role | Absent, ...]:
-        """The bot's roles; the guide's where it has none."""
-        bot = self.bot()
-        names = (*dict.fromkeys(bot.roles),) if isinstance(bot, Bot) and bot.roles else (self.role_name(),)
+        """The roles of all bots; the guide's where they have none."""
+        bots = (self._bot_of(tbot) for tbot in self.tbot.all().each)
+        names = dict.fromkeys(role for bot in bots if isinstance(bot, Bot) for role in bot.roles) or (self.role_name(),)
         return self.cluster.once(ROLES, lambda: tuple(self.session().role(name) for name in names))
 
     def role_name(self) -> str:
@@ -162,25 +178,25 @@ class TeleportFacet:
 
     def grants(self) -> Grants:
         """The bot's roles, beside all workload identities and those that any service of tbot selects."""
-        config = self.tbot.installed().config
-        selectors = [(service.selector_name, service.selector_labels) for service in config.services]
-        selectors += [(other.name, other.labels) for other in config.other_selectors]
+        configs = [tbot.config for tbot in self.tbot.all().each]
+        selectors = [(s.selector_name, s.selector_labels) for config in configs for s in config.services]
+        selectors += [(other.name, other.labels) for config in configs for other in config.other_selectors]
         taken = chain.from_iterable(self._selected(name, labels) for name, labels in selectors if name or labels)
         return Grants(self.roles(), self.workload_identities(), each_once(taken) or self._guides_identity())
 
     def issuing(self) -> tuple[Issuing, ...]:
         """The services of tbot that issue to the mesh, with what they select where an admin tctl can read it."""
-        tbot, known = self.tbot.installed(), self.session().has_admin
+        known = self.session().has_admin
         return tuple(
             Issuing(service, self._issued_by(service), self.workload_identities().evidence)
             if known
             else Issuing(service, None, ())
-            for service in tbot.services_of_mesh
+            for service in self._services_of_mesh()
         )
 
     def identities(self) -> Identities:
         """The workload identities that tbot issues to the mesh; the guide's where tbot selects none."""
-        found = chain.from_iterable(self._issued_by(service) for service in self.tbot.installed().services_of_mesh)
+        found = chain.from_iterable(self._issued_by(service) for service in self._services_of_mesh())
         return each_once(found) or self._guides_identity()
 
     def workload_identity_name(self) -> str:
@@ -189,8 +205,11 @@ class TeleportFacet:
         return found.name if isinstance(found, WorkloadIdentity) else self._name_in_config()
 
     def _name_in_config(self) -> str:
-        service = self.tbot.installed().service
+        service = self.tbot.all().first.service
         return (service.selector_name if service else "") or self.cluster.names.workload_identity
+
+    def _services_of_mesh(self) -> Iterator[WorkloadApi]:
+        return chain.from_iterable(tbot.services_of_mesh for tbot in self.tbot.all().each)
 
     def _guides_identity(self) -> Identities:
         return self._selected(self.cluster.names.workload_identity, {})
@@ -201,11 +220,6 @@ class TeleportFacet:
 
     def _selected(self, name: str, labels: Mapping[str, tuple[str, ...]]) -> Identities:
         return selected(name, labels, self.workload_identities())
-
-    def bot_name(self) -> str:
-        """Name of the bot that the join token is for; the guide's where there is no such token."""
-        token = self.token()
-        return self.cluster.names.bot if isinstance(token, Absent) else token.bot_name
 
     # Issuance.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -13,24 +13,54 @@ from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.pod_spec import CONFIG_FLAGS, CONFIG_PATH, Container, VolumeMount, is_tbot_image
 from facts.kubernetes.workloads import DaemonSet
 from facts.masks import KEY, Fields
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbot, Tbots
 from facts.teleport.tbot_config import KEPT, join_secrets, parse_tbot_config
 from observe.kubernetes.cluster import Cluster
 from settings import Names
 
 
-def read_tbot(cluster: Cluster, names: Names, looked_for: Iterable[str] = ()) -> Tbot:
-    """Reads tbot as it is installed.
+def read_tbots(cluster: Cluster, names: Names, looked_for: Collection[str] = ()) -> Tbots:
+    """Reads every tbot that serves the mesh, as it is installed.
 
     Args:
         cluster: The cluster.
-        names: Name the DaemonSet to look for first; the fallback is any DaemonSet with an image called tbot.
+        names: Name the DaemonSet that always counts. Of others with an image called tbot each counts that has a directory in
+            which a proxy looks for a socket; and the only one, where the named one is not there.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for.
 
     Raises:
-        CouldNotTell: There is no DaemonSet of tbot, or several, or its configuration cannot be found.
+        CouldNotTell: There is no DaemonSet of tbot, or the configuration of one cannot be found.
     """
-    daemon_set = _daemon_set(cluster, names)
+    named = cluster.daemon_set(names.tbot_namespace, names.tbot)
+    given = () if isinstance(named, Absent) else (named,)
+    others = [d for d in cluster.daemon_sets() if _is_tbot(d) and d.ref not in [g.ref for g in given]]
+    chosen = [*given, *(d for d in others if _serves(d, looked_for))] or (others if len(others) == 1 else [])
+    if not chosen:
+        raise CouldNotTell(
+            expected="a DaemonSet of tbot that serves the mesh",
+            seen=", ".join(f"{d.namespace}/{d.name}" for d in others) or "none",
+            where=f"{names.tbot_namespace}/{names.tbot}, and every DaemonSet with an image called tbot",
+            remedy="install tbot (step 7 of the guide), or name it in the settings (`names.tbot_namespace`, `names.tbot`)",
+        )
+    first = sorted(chosen, key=lambda d: not _serves(d, looked_for))
+    return Tbots(
+        tuple(_read(cluster, daemon_set, looked_for) for daemon_set in first),
+        tuple(d.ref for d in others if d not in chosen),
+    )
+
+
+def _is_tbot(daemon_set: DaemonSet) -> bool:
+    return any(is_tbot_image(c.image) for c in daemon_set.template.spec.containers)
+
+
+def _serves(daemon_set: DaemonSet, looked_for: Iterable[str]) -> bool:
+    """Return whether it has a directory of the node in which a proxy looks for a socket."""
+    # The whole file system of the node says nothing about where it listens.
+    paths = [path for v in daemon_set.template.spec.volumes if v.source == "hostPath" and (path := v.path.rstrip("/"))]
+    return any(socket.startswith(f"{path}/") for socket in looked_for for path in paths)
+
+
+def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) -> Tbot:
     container, mount, path = _configured(daemon_set)
     volume = daemon_set.template.spec.volume(mount.name)
     if volume is None or not volume.config_map:
@@ -68,21 +98,6 @@ def read_tbot(cluster: Cluster, names: Names, looked_for: Iterable[str] = ()) ->
         config_changed_at=config_map.changed_at,
         join_secret=next(iter(secrets.get(key, ())), ""),
         looked_for=frozenset(looked_for),
-    )
-
-
-def _daemon_set(cluster: Cluster, names: Names) -> DaemonSet:
-    named = cluster.daemon_set(names.tbot_namespace, names.tbot)
-    if not isinstance(named, Absent):
-        return named
-    found = [d for d in cluster.daemon_sets() if any(is_tbot_image(c.image) for c in d.template.spec.containers)]
-    if len(found) == 1:
-        return found[0]
-    raise CouldNotTell(
-        expected="one DaemonSet of tbot",
-        seen=", ".join(f"{d.namespace}/{d.name}" for d in found) or "none",
-        where=f"{names.tbot_namespace}/{names.tbot}, and every DaemonSet with an image called tbot",
-        remedy="install tbot (step 7 of the guide), or name it in the settings (`names.tbot_namespace`, `names.tbot`)",
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facts.errors import CouldNotTell
+from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
-from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, Tbot
-from observe.kubernetes.facet import PODS, ClusterFacet
+from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, Tbot, Tbots
+from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
-from observe.teleport.tbot import read_tbot
+from observe.teleport.tbot import read_tbots
 
 RIGHTS: Key[tuple[Right, ...]] = Key("kubelet_rights", of_each, ("tbot",))
-TBOT: Key[Tbot] = Key("tbot", lambda tbot: tbot.evidence, ("tbot", *PODS.parts))
+TBOT: Key[Tbots] = Key("tbot", lambda tbots: tbots.evidence, ("tbot",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +26,51 @@ class TbotFacet:
 
     cluster: ClusterFacet
 
+    def all(self) -> Tbots:
+        """Every DaemonSet of tbot that serves the mesh, with its configuration and its pods by node."""
+        return self.cluster.once(TBOT, lambda: read_tbots(self.cluster.reader, self.cluster.names, self._looked_for()))
+
+    def _looked_for(self) -> frozenset[str]:
+        """Paths on the node of the sockets that the proxies of the mesh look for."""
+        try:
+            return frozenset(pod.socket_on_node for pod in self.cluster.living_pods()) - {""}
+        except ConformanceError:  # the requirements on pods say so; tbot's own file can be judged all the same
+            return frozenset()
+
     def installed(self) -> Tbot:
-        """The DaemonSet, configuration and pods by node of tbot as it is installed."""
+        """The only DaemonSet of tbot, for what the suite changes.
 
-        def read() -> Tbot:
-            looked_for = {pod.socket_on_node for pod in self.cluster.living_pods()} - {""}
-            return read_tbot(self.cluster.reader, self.cluster.names, looked_for)
+        Raises:
+            CouldNotTell: There are several.
+        """
+        return self.all().only
 
-        return self.cluster.once(TBOT, read)
+    def joining_alike(self) -> Tbot:
+        """A tbot that stands for all of them, because all join with the same token.
+
+        Raises:
+            CouldNotTell: They join with several tokens.
+        """
+        tbots = self.all()
+        alike = len({(tbot.config.token, tbot.join_secret) for tbot in tbots.each}) == 1
+        return tbots.first if alike else tbots.only
 
     def namespace(self) -> str:
         """Namespace of tbot; the one in the settings where the suite cannot find it."""
         try:
-            return self.installed().daemon_set.namespace
+            return self.all().first.daemon_set.namespace
         except CouldNotTell:
             return self.cluster.names.tbot_namespace
 
-    def kubelet_rights(self) -> tuple[Right, ...]:
-        """The API server's answers about each of `KUBELET_RIGHTS` for tbot's service account."""
+    def kubelet_rights(self, tbot: Tbot) -> tuple[Right, ...]:
+        """The API server's answers about each of `KUBELET_RIGHTS` for the service account of a tbot."""
 
         def read() -> tuple[Right, ...]:
-            namespace, _colon, name = self.installed().service_account.partition(":")
+            namespace, _colon, name = tbot.service_account.partition(":")
             user, groups = service_account_user(namespace, name)
             return tuple(self.cluster.reader.may(user, groups, verb, resource) for verb, resource in KUBELET_RIGHTS)
 
-        return self.cluster.once(RIGHTS, read)
+        return self.cluster.once(RIGHTS.narrowed(tbot.service_account), read)
 
     def pods_now(self) -> tuple[Pod, ...]:
         """Pods that the DaemonSet selects, listed anew each time."""
@@ -60,20 +80,25 @@ class TbotFacet:
     def kubelet_address(self) -> KubeletAddress:
         """The address at which tbot dials its kubelet; the guide's where no tbot can be read yet."""
         try:
-            return self.installed().kubelet_address
+            return self.all().first.kubelet_address
         except CouldNotTell:  # the requirements on tbot say so; a node can be fit for a tbot that is still to come
             return KubeletAddress()
 
     def socket_directory(self) -> str:
         """Directory on the node in which tbot listens."""
-        return self.installed().socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
+        return self.all().first.socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
+
+    def socket_directories(self) -> frozenset[str]:
+        """Directories on the node in which a tbot listens for the mesh."""
+        found = frozenset(path for tbot in self.all().each for path in tbot.directories_of_mesh)
+        return found or frozenset({self.socket_directory()})
 
     def sockets_in_reach(self) -> tuple[str, ...]:
         """Paths on the node of tbot's sockets that a pod of the mesh can open, the mesh's own first."""
-        tbot = self.installed()
         own = f"{self.socket_directory()}/{self.socket_name()}"
-        return tuple(dict.fromkeys((own, *(socket.path for socket in tbot.sockets_in_reach))))
+        others = (socket.path for tbot in self.all().each for socket in tbot.sockets_in_reach)
+        return tuple(dict.fromkeys((own, *others)))
 
     def socket_name(self) -> str:
         """File name of tbot's socket."""
-        return self.installed().socket_on_node.rpartition("/")[2] or self.cluster.names.socket_name
+        return self.all().first.socket_on_node.rpartition("/")[2] or self.cluster.names.socket_name

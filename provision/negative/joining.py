@@ -39,7 +39,7 @@ class UnauthorizedJoin:
         Raises:
             CouldNotTell: tbot's DaemonSet is gone.
         """
-        tbot, objects = self._namespaces.install.tbot.installed(), self._namespaces.objects
+        tbot, objects = self._namespaces.install.tbot.joining_alike(), self._namespaces.objects
         if tbot.config.join_method != METHOD:
             return []
         installed = tbot.daemon_set
@@ -65,7 +65,7 @@ class UnauthorizedJoin:
 
     def attempt(self) -> JoinAttempt | NotRun:
         """Return the attempt to join, once this tbot has exited or has joined."""
-        tbot = self._namespaces.install.tbot.installed()
+        tbot = self._namespaces.install.tbot.joining_alike()
         if tbot.config.join_method != METHOD:
             method = (
                 f"tbot joins by the method {tbot.config.join_method or 'token'}, with which this tbot would join as the bot"

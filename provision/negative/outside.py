@@ -53,7 +53,8 @@ class OutsideProcesses:
         Raises:
             CouldNotTell: tbot is not Ready, so that its socket answers no caller.
         """
-        tbot_must_be_ready(self._namespaces.cluster, self._namespaces.install.tbot.installed())
+        for tbot in self._namespaces.install.tbot.all().each:
+            tbot_must_be_ready(self._namespaces.cluster, tbot)
         numbers = range(len(self._sockets()))
         return tuple(self._answer_on(node, number) for node in self._namespaces.nodes() for number in numbers)
 

@@ -32,7 +32,7 @@ class RestrictedPods:
         # No other service account in the cluster has this name.
         refused = f"{LEFT_OUT}{self._namespaces.objects.run_id.lower()}"
         try:
-            service = self._namespaces.install.tbot.installed().service
+            service = self._namespaces.install.tbot.all().first.service
             # The workload identity that tbot's selector names, or else the one in the settings.
             identity = (service.selector_name if service else "") or self._namespaces.install.names.workload_identity
             self._former = self._rules.leave_out(identity, refused)

@@ -12,7 +12,7 @@ from facts.recorder import Recorder
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.session import TeleportSession
-from observe.teleport.tbot import read_tbot
+from observe.teleport.tbot import read_tbots
 from observe.tools import no_admin_session
 from observe.wait import NotYet, Pace, eventually
 from provision.clusters.directory import directory_of, kept_kubeconfig, make_directory
@@ -175,7 +175,7 @@ class _Restorers:
         cluster = Cluster(settings.kubeconfig, settings.context, self._recorder, settings.patience, settings.sizes)
         self._stack.callback(cluster.close)
         machines = machines_of(objects, cluster.recorder, settings.patience.command)
-        tbot = read_tbot(cluster, settings.names)
+        tbot = read_tbots(cluster, settings.names).only
         outages = Outages(
             objects, originals, cluster, tbot=tbot, istiod=(), machines=lambda: machines, pace=self._pace
         )  # fmt: skip

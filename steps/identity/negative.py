@@ -212,7 +212,7 @@ def join_attempt(negative_probes: NegativeProbes) -> JoinAttempt | NotRun:
 
 @then("Teleport must refuse the join because of the service account, and must have no bot instance for it")
 def cannot_join(join_attempt: JoinAttempt | NotRun, install: Install, conclude: Conclude) -> None:
-    conclude(judge.cannot_join(join_attempt, install.tbot.installed()))
+    conclude(judge.cannot_join(join_attempt, install.tbot.joining_alike()))
 
 
 # NEG-07: the socket's name.
@@ -220,4 +220,4 @@ def cannot_join(join_attempt: JoinAttempt | NotRun, install: Install, conclude: 
 
 @then("tbot and the proxies on its socket must use a socket name for which Istio has no fallback")
 def install_fails_closed(install: Install, conclude: Conclude) -> None:
-    conclude(fallback_judge.install_fails_closed(install.tbot.installed(), install.proxies.fleet_on_sockets()))
+    conclude(fallback_judge.install_fails_closed(install.tbot.all(), install.proxies.fleet_on_sockets()))

@@ -40,7 +40,7 @@ def bundle(install: Install) -> TrustBundle:
 
 @given("the longest lifetime that tbot and the workload identity allow", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
-    return judge.effective_lifetime(install.tbot.installed(), install.teleport.issuing())
+    return judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
 
 
 @then("each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod")
@@ -93,7 +93,7 @@ def certificates_are_audited(sidecars: ObservedProxies, audit_trail: AuditTrail,
 
 @given("the expected issuer, trust bundle and maximum lifetime for every proxy", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
-    longest = judge.effective_lifetime(install.tbot.installed(), install.teleport.issuing())
+    longest = judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
     return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
 
 
@@ -138,7 +138,7 @@ def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: 
     target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
-    nodes = {*install.proxies.pods_by_node(), *install.tbot.installed().pods} - install.cluster.silent_nodes()
+    nodes = {*install.proxies.pods_by_node(), *install.tbot.all().nodes} - install.cluster.silent_nodes()
     return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
 
 
@@ -155,8 +155,8 @@ def living_pods(install: Install) -> tuple[Pod, ...]:
 
 @then("only tbot's containers must be able to write to the socket directory as root")
 def only_tbot_writes_there(living_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    tbot, directory = install.tbot.installed(), install.tbot.socket_directory()
-    conclude(socket.only_tbot_writes_there(living_pods, tbot, directory, install.cluster.pods_evidence()))
+    tbots, directory = install.tbot.all(), install.tbot.socket_directory()
+    conclude(socket.only_tbot_writes_there(living_pods, tbots, directory, install.cluster.pods_evidence()))
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")

@@ -11,7 +11,7 @@ from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbots
 from judge.install import kubelet_rights
 from judge.install import tbot as judge
 from observe.install import Install
@@ -19,9 +19,9 @@ from provision.pods.probes import Probes
 from steps.shared import Conclude
 
 
-@given("tbot's DaemonSet, its pods and its configuration", target_fixture="tbot")
-def tbot(install: Install) -> Tbot:
-    return install.tbot.installed()
+@given("tbot's DaemonSet, its pods and its configuration", target_fixture="tbots")
+def every_tbot(install: Install) -> Tbots:
+    return install.tbot.all()
 
 
 @given("the nodes that host injected pods", target_fixture="hosts")
@@ -30,16 +30,15 @@ def nodes_with_injected_pods(install: Install) -> Mapping[str, Sequence[Pod]]:
 
 
 @then("a Ready tbot pod must run on each of those nodes")
-def tbot_is_ready(tbot: Tbot, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
-    conclude(judge.ready_on_every_node(tbot, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
+def tbot_is_ready(tbots: Tbots, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
+    conclude(judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
-def configuration_is_correct(tbot: Tbot, install: Install, conclude: Conclude) -> None:
-    teleport, pods = install.teleport, install.proxies.pods()
-    evidence = (*install.cluster.pods_evidence(), *teleport.join_evidence())
-    name, join_type = teleport.ping().cluster_name, teleport.kubernetes_type()
-    conclude(judge.configuration_is_sound(tbot, name, pods, evidence, join_type, bot=teleport.known_bot()))
+def configuration_is_correct(tbots: Tbots, install: Install, conclude: Conclude) -> None:
+    name, pods, seen = install.teleport.ping().cluster_name, install.proxies.pods(), install.cluster.pods_evidence()
+    joinings = install.teleport.joinings()
+    conclude(*(judge.configuration_is_sound(each, name, tbots.supplied_by(each.tbot, pods), seen) for each in joinings))
 
 
 @given(
@@ -63,22 +62,21 @@ def bot_instances(install: Install) -> tuple[BotInstance, ...] | None:
 
 
 @then("no component must have a version with a known identity defect")
-def no_known_defect(tbot: Tbot, bot_instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude) -> None:
+def no_known_defect(
+    tbots: Tbots, bot_instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude
+) -> None:
     istio = judge.istio_components(install.istio.planes(), install.proxies.pods())
-    components = [*judge.tbot_components(tbot, bot_instances), *istio]
-    conclude(judge.no_known_defect(components, tbot.image))
+    conclude(*(judge.no_known_defect([*judge.tbot_components(t, bot_instances), *istio], t.image) for t in tbots.each))
 
 
-@given(
-    "the API server's answers about the rights of tbot's service account at the kubelet",
-    target_fixture="kubelet_rights_of_tbot",
-)
-def rights_of_tbot(install: Install) -> tuple[Right, ...]:
-    return install.tbot.kubelet_rights()
+@given("the API server's answers about the rights of tbot's service account at the kubelet", target_fixture="rights")
+def rights_of_tbot(tbots: Tbots, install: Install) -> Sequence[tuple[Right, ...]]:
+    return [install.tbot.kubelet_rights(tbot) for tbot in tbots.each]
 
 
 @then("the service account must be able to list a kubelet's pods, and to do nothing else there")
 def rights_are_what_attestation_needs(
-    tbot: Tbot, kubelet_rights_of_tbot: tuple[Right, ...], install: Install, conclude: Conclude
+    tbots: Tbots, rights: Sequence[tuple[Right, ...]], install: Install, conclude: Conclude
 ) -> None:
-    conclude(kubelet_rights.rights_are_what_attestation_needs(tbot, kubelet_rights_of_tbot, install.cluster.nodes()))
+    nodes, of_each = install.cluster.nodes(), zip(tbots.each, rights, strict=True)
+    conclude(*(kubelet_rights.rights_are_what_attestation_needs(tbot, its, nodes) for tbot, its in of_each))

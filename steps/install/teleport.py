@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pytest_bdd import given, parsers, then
 
 from facts.document import Absent
+from facts.evidence import readings
 from facts.kubernetes.jwks import Jwks, Signature
 from facts.teleport.issuing import Grants, Identities
 from facts.teleport.join_tokens import JoinTokens
-from facts.teleport.resources import Bot, JoinToken
+from facts.teleport.joining import Joining
+from facts.teleport.resources import JoinToken
 from judge import conditions
 from judge.install import issuing
 from judge.install import join_tokens as judge_tokens
@@ -22,8 +24,6 @@ from steps.shared import Conclude
 FreshToken = tuple[Signature, tuple[str, ...]]
 """Whether the JWKS verifies a new token, and the readings that show it."""
 
-TokenAndBot = tuple[JoinToken | Absent, Bot | Absent]
-
 
 @given("the JWKS that the cluster publishes", target_fixture="jwks")
 def published_jwks(install: Install) -> Jwks:
@@ -32,7 +32,7 @@ def published_jwks(install: Install) -> Jwks:
 
 @given("the JWKS that was extracted into the join token", target_fixture="token")
 def extracted_jwks(install: Install) -> JoinToken | Absent:
-    conditions.needs_the_kubernetes_join("INST-09", install.tbot.installed(), conditions.NO_JWKS)
+    conditions.needs_the_kubernetes_join("INST-09", install.tbot.all(), conditions.NO_JWKS)
     return install.teleport.token()
 
 
@@ -52,30 +52,31 @@ def extracted_jwks_is_complete(token: JoinToken | Absent, jwks: Jwks, conclude: 
     conclude(judge.holds_every_key(token, jwks, "INST-09"))
 
 
-@given("the join token and its bot, as Teleport holds them", target_fixture="token_and_bot")
-def token_and_bot(install: Install) -> TokenAndBot:
-    conditions.needs_the_kubernetes_join("INST-10", install.tbot.installed())
-    return install.teleport.token(), install.teleport.bot()
+@given("the join token and its bot, as Teleport holds them", target_fixture="joinings")
+def token_and_bot(install: Install) -> tuple[Joining, ...]:
+    conditions.needs_the_kubernetes_join("INST-10", install.tbot.all())
+    return install.teleport.joinings_by_kubernetes()
 
 
 @then("the token's join method must be kubernetes")
-def method_is_kubernetes(token_and_bot: TokenAndBot, conclude: Conclude) -> None:
-    conclude(judge.method_is_kubernetes(token_and_bot[0]))
+def method_is_kubernetes(joinings: tuple[Joining, ...], conclude: Conclude) -> None:
+    conclude(*(judge.method_is_kubernetes(each.known_token) for each in joinings))
 
 
 @then("the token must allow exactly tbot's service account")
-def only_tbot_is_allowed(token_and_bot: TokenAndBot, install: Install, conclude: Conclude) -> None:
-    conclude(judge.allows_only_tbot(token_and_bot[0], install.tbot.installed().service_account))
+def only_tbot_is_allowed(joinings: tuple[Joining, ...], conclude: Conclude) -> None:
+    conclude(*(judge.allows_only_tbot(each.known_token, each.tbot.service_account) for each in joinings))
 
 
 @then("the token must hold every key that the cluster publishes")
-def token_holds_every_key(token_and_bot: TokenAndBot, jwks: Jwks, conclude: Conclude) -> None:
-    conclude(judge.holds_every_key(token_and_bot[0], jwks))
+def token_holds_every_key(joinings: tuple[Joining, ...], jwks: Jwks, conclude: Conclude) -> None:
+    conclude(*(judge.holds_every_key(each.known_token, jwks) for each in joinings))
 
 
 @then("the token's bot must exist and have the role")
-def bot_has_the_role(token_and_bot: TokenAndBot, install: Install, conclude: Conclude) -> None:
-    conclude(judge.bot_has_role(*token_and_bot, install.teleport.role_name()))
+def bot_has_the_role(joinings: tuple[Joining, ...], install: Install, conclude: Conclude) -> None:
+    role = install.teleport.role_name()
+    conclude(*(judge.bot_has_role(each.known_token, each.known_bot, role) for each in joinings))
 
 
 @given("all join tokens of Teleport", target_fixture="join_tokens")
@@ -85,9 +86,9 @@ def all_join_tokens(install: Install) -> JoinTokens:
 
 @then("no other join token must let in as the bot, and tbot's own must not expire soon")
 def only_tbots_tokens_let_in(join_tokens: JoinTokens, install: Install, conclude: Conclude) -> None:
-    named, bots = (install.tbot.installed().config.token,), (install.teleport.bot_name(),)
-    evidence = (*install.tbot.installed().evidence, *install.teleport.token().evidence)
-    conclude(judge_tokens.only_tbots_tokens_let_in(join_tokens, named, bots, datetime.now(UTC), evidence))
+    joinings, bots = install.teleport.joinings(), install.teleport.bots()
+    named = [each.tbot.config.token for each in joinings]
+    conclude(judge_tokens.only_tbots_tokens_let_in(join_tokens, named, bots, datetime.now(UTC), readings(*joinings)))
 
 
 @given("the bot's roles and all workload identities, as Teleport holds them", target_fixture="grants")

@@ -8,7 +8,7 @@ from pytest_bdd import given, parsers, then, when
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
 from judge.identity.proxies import ObservedProxies
-from judge.install.tbot import Component, tbot_components
+from judge.install.tbot import Component, of_tbots
 from judge.rotation import age, restarts
 from judge.rotation import renewal as judge
 from judge.rotation.renewal import Watched
@@ -61,24 +61,24 @@ def second_reading(install: Install, settings: Settings) -> Fleet | None:
 def renewed_before_expiry(
     on_sockets: ObservedProxies, second_reading: Fleet | None, install: Install, conclude: Conclude
 ) -> None:
-    conclude(age.renewed_before_expiry(on_sockets, install.tbot.installed(), second_reading))
+    conclude(age.renewed_before_expiry(on_sockets, install.tbot.all(), second_reading))
 
 
 @given("tbot's version, as its image and its bot instances report it", target_fixture="versions")
 def versions(install: Install) -> list[Component]:
-    return tbot_components(install.tbot.installed(), install.teleport.bot_instances())
+    return of_tbots(install.tbot.all(), install.teleport.bot_instances())
 
 
 @then("no certificate must be older than tbot's renewal interval and a margin")
 def none_is_overdue(on_sockets: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
-    late = age.overdue(on_sockets, install.tbot.installed())
-    conclude(age.none_is_overdue(on_sockets, install.tbot.installed(), versions, install.proxies.pushes(late)))
+    late = age.overdue(on_sockets, install.tbot.all())
+    conclude(age.none_is_overdue(on_sockets, install.tbot.all(), versions, install.proxies.pushes(late)))
 
 
 @then("no certificate and no trusted authority must expire within its warning threshold")
 def nothing_expires_soon(on_sockets: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    conclude(age.nothing_expires_soon(on_sockets, install.tbot.installed(), *thresholds))
+    conclude(age.nothing_expires_soon(on_sockets, install.tbot.all(), *thresholds))
 
 
 @given("all CronJobs of the cluster", target_fixture="cron_jobs")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract import sds_client
+from tests.contract import resources, sds_client
 from tests.contract.agent import Agent, configuration
-from tests.contract.conftest import MakeAgent
+from tests.contract.conftest import Create, MakeAgent
 from tests.contract.driver import Platform, Teleport, free_port, wait_for_line
 from tests.contract.node import Node, Pod, ServiceAccountKeys
 from tests.contract.sds_client import Refused
@@ -188,3 +188,12 @@ def test_attestation_off(variants: Callable[[str], Agent], pod: Pod) -> None:
 
 def test_without_the_nodes_name_the_local_host_is_dialled(make_agent: MakeAgent, pod: Pod) -> None:
     assert identity(make_agent().start(TELEPORT_NODE_NAME="")) == ["spiffe://teleport.example.com/ns/shop/sa/checkout"]
+
+
+def test_without_an_attestor_a_fixed_identity_goes_to_every_caller(
+    make_agent: MakeAgent, me: int, node: Node, create: Create
+) -> None:
+    create(resources.identity("batch-jobs", "/batch/jobs"))
+    agent = make_agent(attestors=None, selector={"name": "batch-jobs"}).start()
+    node.enter(me, "/")
+    assert identity(agent) == ["spiffe://teleport.example.com/batch/jobs"]

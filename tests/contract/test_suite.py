@@ -12,6 +12,7 @@ import pytest
 from facts.document import Absent
 from facts.errors import ProvisioningFailed
 from facts.recorder import KeptInMemory
+from facts.secret_forms import MARK
 from facts.teleport.resources import Bot, ClusterStatus, JoinToken, Role, WorkloadIdentity
 from observe.command import CommandResult
 from observe.teleport.audit import EventFiles, read_trail
@@ -85,6 +86,29 @@ def test_everything_is_read_and_what_is_missing_is_absent(of_release: Teleport) 
     )
     assert [type(each) for each in missing] == [Absent] * 4
     assert reader.bot_instances() == ()
+    assert [identity.name for identity in reader.workload_identities().identities] == [resources.IDENTITY]
+
+
+def test_every_token_is_listed_with_its_end_and_without_its_name(of_release: Teleport, keys: ServiceAccountKeys) -> None:
+    second = resources.token(keys, "istio-tbot-of-another-cluster")
+    second["metadata"]["expires"] = "2099-01-01T00:00:00Z"
+    of_release.must("create", stdin=resources.as_yaml(second))
+    found = session(of_release, KeptInMemory()).tokens((resources.TOKEN,)).tokens
+    told = {(t.name, t.join_method, t.bot_name, t.allow, t.expires) for t in found}
+    accounts, end = ("teleport-system:tbot",), datetime(2099, 1, 1, tzinfo=UTC)
+    assert told == {
+        (resources.TOKEN, "kubernetes", resources.BOT, accounts, None),
+        (MARK, "kubernetes", resources.BOT, accounts, end),
+    }
+
+
+def test_older_rules_of_a_role_are_kept_and_told(of_release: Teleport) -> None:
+    role = resources.role()
+    role["spec"]["allow"]["spiffe"] = [{"path": "/*"}]
+    of_release.must("create", "-f", stdin=resources.as_yaml(role))
+    found = session(of_release, KeptInMemory()).role(resources.ROLE)
+    assert isinstance(found, Role)
+    assert found.other_access == ("spiffe",)
 
 
 def test_instances_and_audit_events_of_a_joined_tbot(of_release: Teleport, make_agent: MakeAgent, pod: Pod) -> None:

@@ -22,9 +22,9 @@ from tests.unit.judge import builders as make
     ("insecure", "lines"), [(True, ("tbot's line to Teleport (insecure in its configuration)",)), (False, ())]
 )
 def test_tbot(*, insecure: bool, lines: tuple[str, ...]) -> None:
-    tbot = make.tbot(config=make.tbot_config(insecure=insecure))
+    tbots = make.tbots(make.tbot(config=make.tbot_config(insecure=insecure)))
     install = SimpleNamespace(
-        seen=lambda key: tbot if key is TBOT else None,
+        seen=lambda key: tbots if key is TBOT else None,
         cluster=SimpleNamespace(reader=SimpleNamespace(api=SimpleNamespace(host="https://api.test"))),
     )
     store = Store()

@@ -30,6 +30,7 @@ from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyI
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants, Issuing
+from facts.teleport.joining import Joining
 from facts.teleport.resources import (
     Bot,
     BotInstance,
@@ -41,7 +42,7 @@ from facts.teleport.resources import (
     WorkloadIdentities,
     WorkloadIdentity,
 )
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.versions import Tool, Version
 from judge.identity.proxies import ObservedProxies
@@ -458,6 +459,16 @@ def tbot(
         config_map="tbot-config",
         evidence=("ev-agent",),
     )
+
+
+def tbots(*each: Tbot, left_out: Sequence[ObjectRef] = ()) -> Tbots:
+    """Every tbot that serves the mesh; the guide's where none is given."""
+    return Tbots(each or (tbot(),), tuple(left_out))
+
+
+def joining(of: Tbot | None = None, token: JoinToken | Absent | None = None, bot: Bot | Absent | None = None) -> Joining:
+    """A tbot with what it joins with."""
+    return Joining(of or tbot(), token, bot)
 
 
 # Proxies and probes.

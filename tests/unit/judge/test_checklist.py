@@ -30,7 +30,7 @@ from judge.checklist import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.builders import ROLE, SOCKETS, TBOT
+from tests.unit.judge.builders import ROLE, SOCKETS
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 GUIDE = make.guide()
@@ -140,7 +140,7 @@ def test_istio_running_and_still_not_installed_for_teleport(finding: Finding, wo
 
 
 def test_the_resources_of_the_guide_do_what_they_are_for() -> None:
-    token = token_created(GUIDE, make.token(), make.jwks(), service_account=TBOT, bot=make.bot(), role=ROLE)
+    token = token_created(GUIDE, make.joining(None, make.token(), make.bot()), make.jwks(), ROLE)
     holds(token, "CHK-2", "ev-guide", "ev-token", "ev-jwks", "ev-bot")
     holds(role_created(GUIDE, make.grants(make.role(), make.identity())), "CHK-3", "ev-guide", "ev-role", "ev-identity")
     holds(identity_created(GUIDE, [make.identity()]), "CHK-4", "ev-guide", "ev-identity")
@@ -148,7 +148,7 @@ def test_the_resources_of_the_guide_do_what_they_are_for() -> None:
 
 def test_a_token_that_can_be_fetched_and_lets_no_tbot_join() -> None:
     unfilled = make.token(jwks_text="PASTE_JWKS_HERE")
-    finding = token_created(GUIDE, unfilled, make.jwks(), service_account=TBOT, bot=make.absent("bot/istio-tbot"), role=ROLE)
+    finding = token_created(GUIDE, make.joining(None, unfilled, make.absent("bot/istio-tbot")), make.jwks(), ROLE)
     violated(finding, "CHK-2", evidence=("ev-absent-bot",), causes=("bot-missing", "jwks-placeholder"))
     assert finding.seen == (
         "Teleport token/istio-tbot-k8s-join: it is for the bot istio-tbot, which does not exist;"
@@ -172,7 +172,7 @@ def test_resources_that_do_not_exist() -> None:
     guide = make.guide(healthy=False)
     token, role = make.absent("token/t"), make.absent("role/r")
     identity = make.absent("workload_identity/w")
-    missing = token_created(guide, token, make.jwks(), service_account=TBOT, bot=make.bot(), role=ROLE)
+    missing = token_created(guide, make.joining(None, token, make.bot()), make.jwks(), ROLE)
     violated(missing, "CHK-2", evidence=("ev-absent-token",), causes=("token-missing",))
     assert missing.seen == "Teleport token/t: it does not exist"
     without_role = role_created(guide, make.grants(role, identity))
@@ -191,24 +191,24 @@ def test_resources_that_do_not_exist() -> None:
 
 
 def test_tbot_runs_where_injected_pods_run() -> None:
-    holds(tbot_running(GUIDE, make.tbot(), HOSTS, NOW, PODS), "CHK-5", "ev-guide", "ev-agent", "ev-pods")
+    holds(tbot_running(GUIDE, make.tbots(make.tbot()), HOSTS, NOW, PODS), "CHK-5", "ev-guide", "ev-agent", "ev-pods")
 
 
 def test_a_node_without_tbot_does_not_show_in_the_guides_list() -> None:
-    finding = tbot_running(GUIDE, make.tbot(), {**HOSTS, "node-2": [make.pod("b", node="node-2")]}, NOW, PODS)
+    finding = tbot_running(GUIDE, make.tbots(make.tbot()), {**HOSTS, "node-2": [make.pod("b", node="node-2")]}, NOW, PODS)
     violated(finding, "CHK-5", evidence=("ev-guide", "ev-agent", "ev-pods"), causes=("tbot-not-on-node",))
     assert finding.seen == "Node node-2: it hosts 1 injected pods and no tbot"
     assert finding.guide_says == "the guide is content"
 
 
 def test_no_injected_pod_does_not_make_a_tbot_that_is_down_run() -> None:
-    down = tbot_running(GUIDE, make.tbot(ready=0), {}, NOW, PODS)
+    down = tbot_running(GUIDE, make.tbots(make.tbot(ready=0)), {}, NOW, PODS)
     violated(down, "CHK-5", causes=())
     assert down.seen == "tbot is Ready on 0 of 1 nodes; no node hosts an injected pod"
 
 
 def test_a_tbot_that_does_not_answer_is_told_from_one_that_is_not_there() -> None:
-    silent = tbot_running(GUIDE, make.tbot(make.tbot_pod(ready=False)), HOSTS, NOW, PODS)
+    silent = tbot_running(GUIDE, make.tbots(make.tbot(make.tbot_pod(ready=False))), HOSTS, NOW, PODS)
     violated(silent, "CHK-5", "tbot on node node-1 is not Ready", causes=("tbot-not-answering",))
 
 

@@ -116,8 +116,10 @@ def test_istiod_must_serve_a_class_of_gateways() -> None:
 def test_by_another_method_than_kubernetes_no_service_account_is_judged(
     requirement: str, condition: str, method: str, said: str
 ) -> None:
-    conditions.needs_the_kubernetes_join(requirement, make.tbot(), condition)
+    conditions.needs_the_kubernetes_join(requirement, make.tbots(), condition)
     other = make.tbot(config=make.tbot_config(join_method=method))
-    where = f"ConfigMap teleport-system/tbot-config, join_method {said}"
-    needs = partial(conditions.needs_the_kubernetes_join, requirement, other, condition)
+    where = f"DaemonSet teleport-system/tbot, join_method {said}"
+    needs = partial(conditions.needs_the_kubernetes_join, requirement, make.tbots(other, other), condition)
     inapplicable(needs, requirement, ["ev-agent"], where)
+    # One of several by the method kubernetes is judged.
+    conditions.needs_the_kubernetes_join(requirement, make.tbots(other, make.tbot()), condition)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from facts.errors import CouldNotTell
 from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume, VolumeMount
-from facts.teleport.tbot import KUBELET_PORT, KubeletAddress, Tbot
+from facts.teleport.tbot import KUBELET_PORT, KubeletAddress, Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor
 from tests.unit.judge import builders as make
 
@@ -179,3 +180,38 @@ def test_a_socket_that_attests_asks_the_kubelet(attestor: KubernetesAttestor | N
     service = make.workload_api(kubernetes=attestor)
     (socket,) = make.tbot(config=make.tbot_config(services=(service,))).sockets
     assert socket.attests is attests
+
+
+def test_tbots_by_the_nodes_of_their_pods() -> None:
+    first = make.tbot()
+    second = replace(make.tbot(make.tbot_pod("b", node="node-2")), evidence=("ev-second",))
+    both = Tbots((first, second))
+    assert (both.on("node-1"), both.on("node-2"), both.on("node-3")) == ((first,), (second,), ())
+    assert Tbots((first,)).on("node-3") == (first,), "the only one must serve every node"
+    assert both.nodes == {"node-1", "node-2"}
+    assert both.evidence == ("ev-agent", "ev-second")
+    pods = [make.pod("a"), make.pod("b", node="node-2"), make.pod("c", node="node-3")]
+    assert [pod.name for pod in both.supplied_by(second, pods)] == ["b"]
+    assert len(Tbots((first,)).supplied_by(first, pods)) == 3
+    assert Tbots((first,)).only is both.first
+    with pytest.raises(CouldNotTell, match="2 of them"):
+        _ = both.only
+
+
+def test_what_was_not_read_of_a_join_is_not_at_hand() -> None:
+    joining = make.joining()
+    for read in (lambda: joining.known_token, lambda: joining.known_bot):
+        with pytest.raises(LookupError):
+            read()
+    whole = make.joining(None, make.token(), make.bot())
+    assert (whole.known_token, whole.known_bot) == (make.token(), make.bot())
+    assert whole.evidence == ("ev-agent", "ev-token", "ev-bot")
+
+
+def test_the_directories_in_which_proxies_look_for_a_socket_of_tbot() -> None:
+    paths = ("/sockets/socket", "/sockets/deep/socket", "/empty/first")
+    assert serving(*paths).directories_of_mesh == {"/run/spire/sockets"}
+    both = serving(*paths, looked_for=("/run/deeper/another", "/run/spire/sockets/socket", "/run/tenant/socket"))
+    assert both.directories_of_mesh == {"/run/deeper", "/run/spire/sockets"}
+    assert serving(*paths, looked_for=("/run/tenant/socket",)).directories_of_mesh == {"/run/spire/sockets"}
+    assert serving("/empty/first").directories_of_mesh == frozenset()

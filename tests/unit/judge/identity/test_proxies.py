@@ -414,7 +414,7 @@ def test_the_longest_life_is_the_lesser_of_the_two_and_the_minute() -> None:
     def longest(ttl: float, maximum: float | None) -> float:
         service = make.workload_api(credential_ttl=ttl)
         issuing = make.issuing(make.identity(maximum_ttl=maximum), service=service)
-        return effective_lifetime(make.tbot(), [issuing]).longest.total_seconds()
+        return effective_lifetime(make.tbots(), [issuing]).longest.total_seconds()
 
     assert longest(3600, None) == 3660
     assert longest(3600, 600) == 660
@@ -423,29 +423,29 @@ def test_the_longest_life_is_the_lesser_of_the_two_and_the_minute() -> None:
 
 
 def test_what_the_identity_allows_may_be_unknown() -> None:
-    lifetime = effective_lifetime(make.tbot(), [make.issuing()])
+    lifetime = effective_lifetime(make.tbots(), [make.issuing()])
     assert lifetime.longest == timedelta(minutes=61)
     assert "is not known" in lifetime.said
-    known = effective_lifetime(make.tbot(), [make.issuing(make.identity())])
+    known = effective_lifetime(make.tbots(), [make.issuing(make.identity())])
     assert "is not known" not in known.said
     assert "ev-identity" in known.evidence
-    missing = effective_lifetime(make.tbot(), [make.issuing(make.absent("workload_identity/istio-workloads"))])
+    missing = effective_lifetime(make.tbots(), [make.issuing(make.absent("workload_identity/istio-workloads"))])
     assert "is not known" in missing.said
 
 
 def test_of_several_the_most_generous_counts() -> None:
     short, long = make.identity(maximum_ttl=600), make.identity(name="long", maximum_ttl=1800)
-    lifetime = effective_lifetime(make.tbot(), [make.issuing(short, long)])
+    lifetime = effective_lifetime(make.tbots(), [make.issuing(short, long)])
     assert lifetime.longest == timedelta(minutes=31)
     assert lifetime.said == ("tbot asks for 3600 s, the workload identity allows 1800 s, Teleport backdates 60 s")
     brief = make.workload_api(credential_ttl=60)
-    of_two = effective_lifetime(make.tbot(), [make.issuing(long, service=brief), make.issuing(short)])
+    of_two = effective_lifetime(make.tbots(), [make.issuing(long, service=brief), make.issuing(short)])
     assert of_two.longest == timedelta(minutes=11)
 
 
 def test_without_a_service_the_longest_life_is_unknown() -> None:
     with pytest.raises(CouldNotTell, match="credential_ttl"):
-        effective_lifetime(make.tbot(config=make.tbot_config(services=())), [])
+        effective_lifetime(make.tbots(make.tbot(config=make.tbot_config(services=()))), [])
 
 
 # ID-06

@@ -103,7 +103,7 @@ MOUNTED = "socket-directory-mounted"
 
 
 def reaches(*pods: Pod) -> Finding:
-    return only_tbot_writes_there(pods, make.tbot(), SOCKETS, PODS)
+    return only_tbot_writes_there(pods, make.tbots(), SOCKETS, PODS)
 
 
 def beside(path: str, mount: VolumeMount | None = None, *, injected: bool = False, spec: Any = None, **changes: Any) -> Pod:
@@ -146,7 +146,7 @@ RECURSIVELY = VolumeMount("host", "/host", read_only=True, recursive_read_only="
 def test_read_only_does_not_hold_for_the_file_system_below_the_root_of_the_node(how: str) -> None:
     finding = reaches(beside("/", replace(READ_ONLY, recursive_read_only=how)))
     violated(finding, "ID-08", f"may write to {SOCKETS} there: readOnly does not hold for /run", causes=(MOUNTED,))
-    elsewhere = only_tbot_writes_there([beside("/", READ_ONLY)], make.tbot(), "/srv/sockets", PODS)
+    elsewhere = only_tbot_writes_there([beside("/", READ_ONLY)], make.tbots(), "/srv/sockets", PODS)
     holds(elsewhere, "ID-08")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -18,6 +19,7 @@ from judge.install.tbot import (
     configuration_is_sound,
     istio_components,
     no_known_defect,
+    of_tbots,
     probes_got_their_own_identity,
     ready_on_every_node,
     tbot_components,
@@ -30,11 +32,50 @@ HOSTS = {"node-1": [make.pod()]}
 EVIDENCE = ("ev-pods",)
 
 
+def ready(tbot: Tbot, *judged_by: Any) -> Finding:
+    """The judgment on a single DaemonSet."""
+    return ready_on_every_node(make.tbots(tbot), *judged_by)
+
+
 # INST-13, where it runs
 
 
+POOL = replace(make.tbot(make.tbot_pod("tbot-b", node="node-2")), evidence=("ev-pool",))
+POOL = replace(POOL, daemon_set=replace(POOL.daemon_set, name="tbot-b", evidence=("ev-pool",)))
+
+
+def test_a_daemon_set_for_each_pool_of_nodes() -> None:
+    hosts = {**HOSTS, "node-2": [make.pod("b", node="node-2")]}
+    finding = ready_on_every_node(make.tbots(make.tbot(), POOL), hosts, NOW, EVIDENCE)
+    holds(finding, "INST-13", "ev-agent", "ev-pool", "ev-pods")
+    assert finding.where == "DaemonSet teleport-system/tbot, DaemonSet teleport-system/tbot-b"
+    assert finding.seen == "Ready on node-1, node-2"
+    alone = ready_on_every_node(make.tbots(POOL), hosts, NOW, EVIDENCE)
+    violated(alone, "INST-13", "Node node-1: it hosts 1 injected pods and no tbot", causes=("tbot-not-on-node",))
+
+
+def test_each_of_several_daemon_sets_must_be_complete() -> None:
+    hosts = {**HOSTS, "node-2": [make.pod("b", node="node-2")]}
+    silent = replace(POOL, pods={"node-2": make.tbot_pod("tbot-b", node="node-2", ready=False)})
+    finding = ready_on_every_node(make.tbots(make.tbot(), silent), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", "Pod teleport-system/tbot-b: tbot on node node-2 is not Ready")
+    old = replace(POOL, daemon_set=replace(POOL.daemon_set, desired=2))
+    finding = ready_on_every_node(make.tbots(make.tbot(), old), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", "DaemonSet teleport-system/tbot-b: 1 of 2 tbot pods have an older template")
+    none = ready_on_every_node(make.tbots(make.tbot(), POOL), {}, NOW, EVIDENCE)
+    assert none.seen == "Ready on all 2 nodes; none of them hosts an injected pod"
+
+
+def test_a_tbot_that_does_not_serve_the_mesh_is_named() -> None:
+    other = ObjectRef("DaemonSet", "tbot", "batch")
+    finding = ready_on_every_node(make.tbots(left_out=[other]), HOSTS, NOW, EVIDENCE)
+    holds(finding, "INST-13")
+    said = "no proxy looks for a socket in a directory that it has"
+    assert [(remark.subject, remark.said) for remark in finding.left_out] == [(other, said)]
+
+
 def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
-    finding = ready_on_every_node(make.tbot(), HOSTS, NOW, EVIDENCE)
+    finding = ready(make.tbot(), HOSTS, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent", "ev-pods")
     assert finding.seen == "Ready on node-1"
 
@@ -63,7 +104,7 @@ def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:
     ids=["tainted node", "not ready", "terminating", "older template", "unseen change"],
 )
 def test_a_node_without_a_ready_tbot_of_the_current_template(tbot: Tbot, words: str, causes: tuple[str, ...]) -> None:
-    finding = ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE)
+    finding = ready(tbot, HOSTS, NOW, EVIDENCE)
     violated(finding, "INST-13", evidence=("ev-agent", "ev-pods"), causes=causes)
     assert finding.seen == words
     assert finding.where == "DaemonSet teleport-system/tbot"
@@ -90,14 +131,14 @@ def running(*, ready: bool = False, terminating: bool = False, **container: Any)
     ids=["does not answer", "crash loop", "not started", "ended", "between two ends", "started again", "terminating"],
 )
 def test_only_a_tbot_that_runs_and_never_ended_does_not_answer(tbot: Tbot, words: str, causes: tuple[str, ...]) -> None:
-    finding = ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE)
+    finding = ready(tbot, HOSTS, NOW, EVIDENCE)
     violated(finding, "INST-13", causes=causes)
     assert finding.seen == f"Pod teleport-system/tbot-1: tbot on node node-1 is not Ready: {words}"
 
 
 def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:
     hosts = {name: [make.pod(f"app-{name}", node=name)] for name in ("node-1", "node-2", "node-3")}
-    finding = ready_on_every_node(make.tbot(), hosts, NOW, EVIDENCE)
+    finding = ready(make.tbot(), hosts, NOW, EVIDENCE)
     violated(finding, "INST-13", causes=("tbot-not-on-node",))
     assert finding.seen == "Node node-2, Node node-3: it hosts 1 injected pods and no tbot"
     assert "Compare the node's taints and labels with tbot's tolerations" in CAUSES["tbot-not-on-node"].remedy[0]
@@ -113,7 +154,7 @@ def crashed(*, ago: float, code: int = 1, **changes: Any) -> Tbot:
 
 @pytest.mark.parametrize("hosts", [HOSTS, {}])
 def test_without_a_probe_ready_is_no_answer_of_a_tbot_that_ends_again_and_again(hosts: Any) -> None:
-    finding = ready_on_every_node(crashed(ago=40), hosts, NOW, EVIDENCE)
+    finding = ready(crashed(ago=40), hosts, NOW, EVIDENCE)
     violated(finding, "INST-13", causes=())
     words = "tbot on node node-1 is Ready only until its next exit: it exited with code 1 40 s ago"
     assert finding.seen == f"Pod teleport-system/tbot-1: {words}"
@@ -124,20 +165,20 @@ def test_without_a_probe_ready_is_no_answer_of_a_tbot_that_ends_again_and_again(
     ids=["long ago", "ended without an error", "its probe says that it serves"],
 )  # fmt: skip
 def test_a_tbot_that_runs_again_is_ready(tbot: Tbot) -> None:
-    holds(ready_on_every_node(tbot, HOSTS, NOW, EVIDENCE), "INST-13")
+    holds(ready(tbot, HOSTS, NOW, EVIDENCE), "INST-13")
 
 
 def test_a_tbot_that_is_down_where_no_injected_pod_runs_does_no_harm() -> None:
-    holds(ready_on_every_node(make.tbot(desired=2, updated=2, ready=1), HOSTS, NOW, EVIDENCE), "INST-13")
+    holds(ready(make.tbot(desired=2, updated=2, ready=1), HOSTS, NOW, EVIDENCE), "INST-13")
 
 
 def test_where_no_node_hosts_an_injected_pod_tbot_must_be_ready_wherever_it_is_wanted() -> None:
-    finding = ready_on_every_node(make.tbot(), {}, NOW, EVIDENCE)
+    finding = ready(make.tbot(), {}, NOW, EVIDENCE)
     holds(finding, "INST-13", "ev-agent")
     assert finding.seen == "Ready on all 1 nodes; none of them hosts an injected pod"
     statuses: tuple[dict[str, Any], ...] = ({"ready": 0}, {"desired": 0, "updated": 0, "ready": 0})
     for status in statuses:
-        down = ready_on_every_node(make.tbot(**status), {}, NOW, EVIDENCE)
+        down = ready(make.tbot(**status), {}, NOW, EVIDENCE)
         violated(down, "INST-13", causes=())
         assert down.seen == f"tbot is Ready on 0 of {status.get('desired', 1)} nodes; no node hosts an injected pod"
 
@@ -149,7 +190,18 @@ CONFIG, DAEMON_SET = "ConfigMap teleport-system/tbot-config", "DaemonSet telepor
 
 
 def judged(tbot: Tbot, *pods: Pod) -> Finding:
-    return configuration_is_sound(tbot, TRUST_DOMAIN, pods or (make.pod(),), EVIDENCE)
+    return configuration_is_sound(make.joining(tbot, make.token()), TRUST_DOMAIN, pods or (make.pod(),), EVIDENCE)
+
+
+def sound(tbot: Tbot, *, token: Any = None, bot: Any = None) -> Finding:
+    """With this token, or the guide's, and this bot."""
+    joining = make.joining(tbot, token or make.token(), bot)
+    return configuration_is_sound(joining, TRUST_DOMAIN, [make.pod()], EVIDENCE)
+
+
+def unknown_type(tbot: Tbot) -> Finding:
+    """Without an admin session."""
+    return configuration_is_sound(make.joining(tbot), TRUST_DOMAIN, [make.pod()], EVIDENCE)
 
 
 def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
@@ -271,21 +323,21 @@ def test_lifetimes_that_tbot_takes(config: TbotConfig) -> None:
 )
 def test_tbot_and_its_bot_must_agree_about_a_scope(*, scoped: bool, scope: str, said: str) -> None:
     tbot, bot = make.tbot(config=make.tbot_config(scoped=scoped)), make.bot(scope=scope)
-    finding = configuration_is_sound(tbot, TRUST_DOMAIN, [make.pod()], EVIDENCE, bot=bot)
+    finding = sound(tbot, bot=bot)
     violated(finding, "INST-13", said, evidence=("ev-bot",), causes=("tbot-scope-differs",))
 
 
 def test_tbot_and_its_bot_agree() -> None:
     for scoped, scope in ((True, "/staging"), (False, "")):
         tbot, bot = make.tbot(config=make.tbot_config(scoped=scoped)), make.bot(scope=scope)
-        holds(configuration_is_sound(tbot, TRUST_DOMAIN, [make.pod()], EVIDENCE, bot=bot), "INST-13", "ev-bot")
+        holds(sound(tbot, bot=bot), "INST-13", "ev-bot")
 
 
 def test_without_an_admin_session_the_scope_of_the_bot_is_unknown() -> None:
     scoped = make.tbot(config=make.tbot_config(scoped=True))
     unknown(judged(scoped), "INST-13", "whether its bot belongs to a scope is unknown")
     holds(judged(make.tbot()), "INST-13")
-    missing = configuration_is_sound(scoped, TRUST_DOMAIN, [make.pod()], EVIDENCE, bot=make.absent("bot/istio-tbot"))
+    missing = sound(scoped, bot=make.absent("bot/istio-tbot"))
     holds(missing, "INST-13", "ev-absent-bot")
 
 
@@ -435,22 +487,22 @@ def test_another_join_method_needs_no_projected_token() -> None:
 @pytest.mark.parametrize("changes", [{"audience": "another"}, {"seconds": 3600}])
 def test_where_the_type_of_the_join_token_is_unknown_so_is_what_tbot_must_join_with(changes: dict[str, Any]) -> None:
     other = make.tbot(volumes=make.tbot_volumes(**changes))
-    finding = configuration_is_sound(other, TRUST_DOMAIN, [make.pod()], EVIDENCE, "")
+    finding = unknown_type(other)
     unknown(finding, "INST-13", "unless the join token is of type in_cluster")
     assert "admin session" in finding.settle
     violated(judged(other), "INST-13")
-    holds(configuration_is_sound(make.tbot(), TRUST_DOMAIN, [make.pod()], EVIDENCE, ""), "INST-13")
+    holds(unknown_type(make.tbot()), "INST-13")
     by_iam = make.tbot(config=make.tbot_config(join_method="iam"), volumes=make.tbot_volumes(**changes))
-    holds(configuration_is_sound(by_iam, TRUST_DOMAIN, [make.pod()], EVIDENCE, ""), "INST-13")
+    holds(unknown_type(by_iam), "INST-13")
 
 
 def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
     usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
-    evidence = ("ev-pods", "ev-token")
-    holds(configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "in_cluster"), "INST-13", "ev-token")
-    violated(
-        configuration_is_sound(usual, TRUST_DOMAIN, [make.pod()], evidence, "oidc"), "INST-13", "not join with a projected"
-    )
+    holds(sound(usual, token=make.token(kubernetes_type="in_cluster")), "INST-13", "ev-token", "ev-pods")
+    oidc = sound(usual, token=make.token(kubernetes_type="oidc"))
+    violated(oidc, "INST-13", "not join with a projected", evidence=("ev-token",))
+    # INST-10 reports that the token is missing; the guide's would be of type static_jwks.
+    violated(sound(usual, token=make.absent("token/x")), "INST-13", "not join with a projected")
 
 
 # INST-14
@@ -771,3 +823,11 @@ def test_a_defect_is_a_failure_also_where_another_version_cannot_be_told() -> No
     finding = no_known_defect(components)
     violated(finding, "INST-16", "Pod teleport-system/tbot-2: tbot 18.6.3: ", causes=(NOT_RENEWED,))
     assert finding.seen.endswith(f"Pod teleport-system/tbot-1: the version of tbot is unknown: image {FLOATING}")
+
+
+def test_the_versions_of_several_daemon_sets() -> None:
+    image = "registry.example/tbot:18.6.3"
+    pods = {"node-2": make.tbot_pod("b", node="node-2", image=image)}
+    old = replace(POOL, container=make.tbot_container(image=image), pods=pods)
+    versions = {str(c.version) for c in of_tbots(make.tbots(make.tbot(), old), None)}
+    assert versions == {"18.6.4", "18.6.3"}

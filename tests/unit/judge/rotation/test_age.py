@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from facts.proxies.pushes import Pushes
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbots
 from facts.versions import Version
-from judge.install.tbot import Component, tbot_components
+from judge.install.tbot import Component, of_tbots
 from judge.rotation.age import Supply, none_is_overdue, nothing_expires_soon, overdue, renewed_before_expiry
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
@@ -28,9 +28,9 @@ def old(minutes: float, name: str = "app", *, lives: float = 61, key: str = "lea
     return make.proxy(of, **{"chain": (leaf,), "version_info": f"{issue.isoformat()}", **changes})
 
 
-def tbot(renewal: float = 1200, ttl: float = 3600) -> Tbot:
+def tbot(renewal: float = 1200, ttl: float = 3600) -> Tbots:
     config = make.tbot_config(services=(make.workload_api(renewal_interval=renewal, credential_ttl=ttl),))
-    return make.tbot(config=config)
+    return make.tbots(make.tbot(config=config))
 
 
 PUSHED, TOO_SLOW = "tbot-pushes-without-renewing", "renewal-interval-beyond-lifetime"
@@ -38,7 +38,7 @@ LATELY = (NOW - timedelta(minutes=10)).isoformat()
 """Version of a push of ten minutes ago."""
 
 IMAGE = "registry.example/tbot:18.6.3"
-AFFECTED = make.tbot(make.tbot_pod(image=IMAGE), runs=make.tbot_container(image=IMAGE))
+AFFECTED = make.tbots(make.tbot(make.tbot_pod(image=IMAGE), runs=make.tbot_container(image=IMAGE)))
 
 
 # How it is to be renewed.
@@ -53,7 +53,7 @@ def in_directory(path: str, name: str, socket: str) -> tuple[Any, Any]:
 def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> None:
     first = make.workload_api()
     second = make.workload_api(listen="unix:///run/spire/sockets/second", renewal_interval=30, credential_ttl=90)
-    both = make.tbot(config=make.tbot_config(services=(first, second)))
+    both = make.tbots(make.tbot(config=make.tbot_config(services=(first, second))))
     on = [
         in_directory("/run/spire/sockets", "a", "socket"),
         in_directory("/run/spire/sockets/", "b", "second"),
@@ -70,6 +70,17 @@ def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> No
     assert renewals == {"a": 1200, "b": 30, "c": 1770, "d": 1770, "csi": 1770}
     assert "unknown" in paces["d"].said
     assert (paces["a"].margin, paces["b"].margin) == (timedelta(seconds=120), timedelta(seconds=30))
+
+
+def test_each_proxy_is_held_against_the_tbot_of_its_node() -> None:
+    slow = replace(tbot(renewal=7200, ttl=14400).first, pods={"node-2": make.tbot_pod(node="node-2")})
+    slow = replace(slow, config_changed_at=(NOW + timedelta(hours=1)).isoformat())
+    supply = Supply(make.tbots(tbot().first, slow), {})
+    here, there = make.proxy(), make.proxy(make.pod("b", node="node-2"))
+    renewals = [supply.pace_of(proxy, proxy.chain[0]).renewal for proxy in (here, there)]
+    assert renewals == [timedelta(seconds=1200), timedelta(seconds=7200)]
+    nowhere = make.proxy(make.pod("c", node="node-3"))
+    assert "unknown" in supply.pace_of(nowhere, nowhere.chain[0]).said
 
 
 def test_the_only_service_needs_no_path() -> None:
@@ -102,7 +113,7 @@ def test_a_certificate_in_its_first_third_is_due_in_time() -> None:
         (make.proxy(chain=()), tbot(), "it holds no certificate", ()),
     ],
 )
-def test_what_will_not_be_renewed_in_time_is_told(proxy: Any, config: Tbot, words: str, causes: tuple[str, ...]) -> None:
+def test_what_will_not_be_renewed_in_time_is_told(proxy: Any, config: Tbots, words: str, causes: tuple[str, ...]) -> None:
     violated(renewed_before_expiry(make.sidecars(proxy), config), "ROT-01", words, causes=causes)
 
 
@@ -146,7 +157,8 @@ def test_without_workloads_without_a_service_and_without_an_answer(judged: Any, 
     finding = judged(on_istiod, tbot())
     unknown(finding, requirement, "none of 500 injected pods mounts the directory of tbot's socket", evidence=("ev-pods",))
     assert "CHK-6" in finding.settle
-    unknown(judged(make.sidecars(old(1)), make.tbot(config=make.tbot_config(services=()))), requirement, "no service")
+    idle = make.tbots(make.tbot(config=make.tbot_config(services=())))
+    unknown(judged(make.sidecars(old(1)), idle), requirement, "no service")
     unknown(judged(make.sidecars(make.unread()), tbot()), requirement, "forbidden")
     unknown(judged(make.sidecars(make.left_out()), tbot()), requirement, "every proxy went away")
     holds(judged(make.sidecars(old(1), make.left_out()), tbot()), requirement, "ev-gone-gone")
@@ -177,8 +189,8 @@ def test_an_authority_that_ends_soon_is_named_as_well() -> None:
 # ROT-07.
 
 
-def judged(proxy: Any, tbot: Tbot = AFFECTED, pushes: Pushes | None = None, versions: Any = None) -> Any:
-    told = tbot_components(tbot, ()) if versions is None else versions
+def judged(proxy: Any, tbot: Tbots = AFFECTED, pushes: Pushes | None = None, versions: Any = None) -> Any:
+    told = of_tbots(tbot, ()) if versions is None else versions
     return none_is_overdue(make.sidecars(proxy), tbot, told, {proxy.pod.uid: pushes})
 
 
@@ -229,12 +241,13 @@ def test_a_dead_stream_is_told_from_both() -> None:
 
 
 def test_a_tbot_that_started_before_its_configuration_was_changed_does_not_go_by_it() -> None:
-    def started(minutes_before_the_change: int) -> Tbot:
+    def started(minutes_before_the_change: int) -> Tbots:
         at = (NOW - timedelta(hours=1) - timedelta(minutes=minutes_before_the_change)).isoformat()
         pod = make.tbot_pod()
         runs = replace(pod.spec.containers[0], state="running", started_at=at)
         pod = replace(pod, spec=replace(pod.spec, containers=(runs,)))
-        return replace(tbot(), pods={pod.node: pod}, config_changed_at=(NOW - timedelta(hours=1)).isoformat())
+        changed = (NOW - timedelta(hours=1)).isoformat()
+        return make.tbots(replace(tbot().first, pods={pod.node: pod}, config_changed_at=changed))
 
     words = "the tbot on its node started before its configuration was changed"
     for pushes in (None, Pushes((NOW - timedelta(minutes=30)).isoformat(), ("ev-pushes",))):
@@ -252,12 +265,12 @@ def test_where_nothing_tells_it_that_is_said() -> None:
     finding = judged(old(30, version_info="7"), tbot(), versions=[floating])
     violated(finding, "ROT-07", "an Envoy 1.40.0 does not show", causes=())
     violated(judged(old(30, version_info="7")), "ROT-07", "tbot 18.6.3 has that defect", causes=(PUSHED,))
-    elsewhere = make.tbot(make.tbot_pod(image=IMAGE), make.tbot_pod("tbot-2", node="node-2"))
+    elsewhere = make.tbots(make.tbot(make.tbot_pod(image=IMAGE), make.tbot_pod("tbot-2", node="node-2")))
     other = make.proxy(make.pod(node="node-2")).pod
     violated(judged(old(30, version_info="7", pod=other), elsewhere), "ROT-07", "an Envoy 1.40.0 does not show", causes=())
     violated(judged(old(30, version_info="7"), elsewhere), "ROT-07", "tbot 18.6.3 has that defect", causes=(PUSHED,))
-    rolling = make.tbot(make.tbot_pod(image=IMAGE))
-    both = [*tbot_components(rolling, ()), *tbot_components(make.tbot(), ())]
+    rolling = make.tbots(make.tbot(make.tbot_pod(image=IMAGE)))
+    both = [*of_tbots(rolling, ()), *of_tbots(make.tbots(), ())]
     violated(judged(old(30, version_info="7"), rolling, versions=both), "ROT-07", "does not show", causes=())
 
 

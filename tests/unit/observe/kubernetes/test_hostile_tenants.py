@@ -141,7 +141,7 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     redirections = [(pod, ends.redirection(pod)) for pod in pods]
     yield [redirection for pod, redirection in redirections if pod.namespace != "hostile"]
     yield [application.socket_volume_problems(pod, "/run/spire/sockets") for pod in others if pod.proxy]
-    writes = only_tbot_writes_there(pods, builders.tbot(), "/run/spire/sockets", ["ev-pods"])
+    writes = only_tbot_writes_there(pods, builders.tbots(), "/run/spire/sockets", ["ev-pods"])
     said: list[Problem | Remark] = [*writes.problems, *writes.left_out]
     yield [each for each in said if each.subject.namespace != "hostile"]
 

@@ -85,7 +85,7 @@ def test_a_right_is_asked_about_where_the_install_is(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(WithGatewayApi, "deployments", deployments)
     opened = install(WithGatewayApi(known=False))
-    for key, found in (("control_planes", make.planes(make.mesh(namespace="mesh"))), ("tbot", make.tbot())):
+    for key, found in (("control_planes", make.planes(make.mesh(namespace="mesh"))), ("tbot", make.tbots())):
         opened.cluster.readings._read[key] = (found, ())
     rights = {str(right) for right in opened.rights.reviewed()}
     assert {"get configmaps in mesh", "create pods in test-app"} <= rights

@@ -85,13 +85,13 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     """What the steps of the read-only core conclude about a fleet."""
     bundle = TrustBundle(TRUST_DOMAIN, (fleet.teleport.certificate,), ())
     istiod = IstioAuthorities((fleet.istiod.certificate,), ())
-    tbot, expectation = install.tbot.installed(), Expectation(bundle, istiod, Lifetime(timedelta(hours=2), "", ()))
+    tbots, expectation = install.tbot.all(), Expectation(bundle, istiod, Lifetime(timedelta(hours=2), "", ()))
     of_all, of_sidecars = install.proxies.fleet(), install.proxies.sidecar_fleet()
     listed = install.cluster.pods_evidence()
     sidecars = ObservedProxies(install.proxies.sidecar_pods(), of_sidecars, listed)
     on_sockets = ObservedProxies(install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), listed)
     everything = ObservedProxies(install.proxies.pods(), of_all, listed)
-    pushes = install.proxies.pushes(age.overdue(on_sockets, tbot))
+    pushes = install.proxies.pushes(age.overdue(on_sockets, tbots))
     directory = install.tbot.socket_directory()
     made = (
         judge.secrets_come_from_the_socket(sidecars),
@@ -104,9 +104,9 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
         sweep.mesh_is_teleports(everything, expectation, sweep.Outside()),
         socket.mounts_are_read_only(install.proxies.socket_mounts(), install.proxies.pods(), directory, listed),
         normalization_is_in_force(make.mesh(), install.proxies.normalizations(), listed),
-        age.renewed_before_expiry(on_sockets, tbot),
-        age.nothing_expires_soon(on_sockets, tbot, 0, 60),
-        age.none_is_overdue(on_sockets, tbot, (), pushes),
+        age.renewed_before_expiry(on_sockets, tbots),
+        age.nothing_expires_soon(on_sockets, tbots, 0, 60),
+        age.none_is_overdue(on_sockets, tbots, (), pushes),
     )
     return {finding.requirement: finding for finding in made}
 

@@ -25,12 +25,12 @@ class Session:
 
     def __init__(self, *, has_admin: bool) -> None:
         self.has_admin = has_admin
-        self.known: list[tuple[str, ...]] = []
+        self.known: list[list[str]] = []
 
     def token(self, name: str) -> Absent:
         return Absent(ObjectRef("Teleport", f"token/{name}"), ("ev-token",))
 
-    def tokens(self, known: tuple[str, ...]) -> JoinTokens:
+    def tokens(self, known: list[str]) -> JoinTokens:
         self.known.append(known)
         return JoinTokens((), ("ev-tokens",))
 
@@ -41,8 +41,8 @@ class Session:
 def facet(session: Session, secret: str = "") -> TeleportFacet:
     """Teleport as tbot's file names it, each reading made anew."""
     cluster: Any = SimpleNamespace(once=lambda _key, read: read(), names=Names())
-    installed = SimpleNamespace(join_secret=secret, config=SimpleNamespace(token="a-token"))
-    tbot: Any = SimpleNamespace(installed=lambda: installed)
+    installed = replace(make.tbot(config=make.tbot_config(token="a-token")), join_secret=secret)
+    tbot: Any = SimpleNamespace(all=lambda: make.tbots(installed))
     return TeleportFacet(cluster, tbot, lambda: cast("Any", session), lambda: None)
 
 
@@ -84,16 +84,20 @@ def test_without_anchors_the_published_bundle_counts_and_confirms_nothing() -> N
     assert not found.has_the_expected_anchors()
 
 
-def test_the_bot_is_known_to_an_admin_alone() -> None:
-    assert facet(Session(has_admin=True)).known_bot() == Bot("istio-tbot", (), ("ev-bot",))
-    assert facet(Session(has_admin=False)).known_bot() is None
+def test_what_tbot_joins_with_is_known_to_an_admin_alone() -> None:
+    (known,) = facet(Session(has_admin=True)).joinings()
+    assert known.bot == Bot("istio-tbot", (), ("ev-bot",))
+    # There is no such token.
+    assert known.kubernetes_type == "static_jwks"
+    (unknown,) = facet(Session(has_admin=False)).joinings()
+    assert (unknown.token, unknown.bot, unknown.kubernetes_type) == (None, None, "")
 
 
 def test_of_all_tokens_only_the_name_that_is_no_secret_is_known() -> None:
     session = Session(has_admin=True)
     assert facet(session).tokens().evidence == ("ev-tokens",)
     facet(session, secret="a-secret-name").tokens()
-    assert session.known == [("a-token",), ()]
+    assert session.known == [["a-token"], []]
 
 
 class WithResources:
@@ -124,7 +128,7 @@ def of_services(*services: WorkloadApi, roles: tuple[str, ...] = (), looked_for:
     installed = replace(
         make.tbot(config=make.tbot_config(services=services, **config)), looked_for=frozenset({looked_for} - {""})
     )
-    tbot: Any = SimpleNamespace(installed=lambda: installed)
+    tbot: Any = SimpleNamespace(all=lambda: make.tbots(installed))
     return TeleportFacet(cluster, tbot, lambda: cast("Any", WithResources(*roles)), lambda: None)
 
 
@@ -167,7 +171,12 @@ def test_the_grants_are_beside_what_every_service_selects() -> None:
     assert [role.name for role in of_services(BY_LABELS).roles() if isinstance(role, Role)] == [Names().role]
 
 
-def test_the_type_of_the_join_token_is_known_to_an_admin_alone() -> None:
-    assert facet(Session(has_admin=False)).kubernetes_type() == ""
-    # There is no such token.
-    assert facet(Session(has_admin=True)).kubernetes_type() == "static_jwks"
+def test_tbots_with_the_same_token_and_account_join_once() -> None:
+    pools = [make.tbot(config=make.tbot_config(token=name)) for name in ("a", "a", "b")]
+    pools.append(make.tbot(config=make.tbot_config(join_method="iam")))
+    cluster: Any = SimpleNamespace(once=lambda _key, read: read(), names=Names())
+    tbot: Any = SimpleNamespace(all=lambda: make.tbots(*pools))
+    teleport = TeleportFacet(cluster, tbot, lambda: cast("Any", Session(has_admin=True)), lambda: None)
+    assert [joining.tbot.config.token for joining in teleport.joinings_by_kubernetes()] == ["a", "b"]
+    assert len(teleport.joinings()) == 4
+    assert teleport.bots() == ("istio-tbot",)

@@ -12,12 +12,17 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
 from facts.recorder import KeptInMemory
 from facts.secret_forms import MARK
+from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
-from observe.teleport.tbot import read_tbot
+from observe.teleport.tbot import read_tbots
 from settings import Names
 from tests.data import document
 from tests.unit.observe.api_server import ApiServer
 from tests.unit.observe.captured import APPS
+
+
+def read_tbot(cluster: Cluster, names: Names) -> Tbot:
+    return read_tbots(cluster, names).only
 
 
 def test_tbot_as_installed(cluster: Cluster, healthy: ApiServer) -> None:
@@ -97,3 +102,45 @@ def test_a_config_map_that_is_not_there(cluster: Cluster, healthy: ApiServer) ->
     with pytest.raises(CouldNotTell) as caught:
         read_tbot(cluster, Names())
     assert "ConfigMap teleport-system/tbot-config does not exist" in caught.value.seen
+
+
+def _pools(*directories: str) -> list[Any]:
+    """DaemonSets of tbot beside the guide's, each with a directory of the node."""
+    made = []
+    for number, directory in enumerate(directories):
+        taken = document("cluster/daemon_set.json")
+        taken["metadata"] |= {"name": f"pool-{number}", "uid": f"uid-{number}"}
+        for volume in taken["spec"]["template"]["spec"]["volumes"]:
+            if "hostPath" in volume:
+                volume["hostPath"]["path"] = directory
+        made.append(taken)
+    return made
+
+
+LOOKED_FOR = ("/run/spire/sockets/socket",)
+
+
+def test_every_daemon_set_that_serves_the_mesh_is_read(cluster: Cluster, healthy: ApiServer) -> None:
+    listed = [document("cluster/daemon_set.json"), *_pools("/run/spire/sockets", "/run/batch")]
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": listed})
+    tbots = read_tbots(cluster, Names(), LOOKED_FOR)
+    assert [tbot.daemon_set.name for tbot in tbots.each] == ["tbot", "pool-0"]
+    assert all(tbot.looked_for == {*LOOKED_FOR} for tbot in tbots.each)
+    assert [str(ref) for ref in tbots.left_out] == ["DaemonSet teleport-system/pool-1"]
+    with pytest.raises(CouldNotTell, match="2 of them"):
+        _ = tbots.only
+
+
+def test_the_one_that_serves_the_mesh_comes_first(cluster: Cluster, healthy: ApiServer) -> None:
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": _pools("/run/mesh")})
+    tbots = read_tbots(cluster, Names(), ("/run/mesh/socket",))
+    assert [tbot.daemon_set.name for tbot in tbots.each] == ["pool-0", "tbot"]
+    unnamed = read_tbots(cluster, Names(tbot_namespace="elsewhere"), ("/run/mesh/socket",))
+    assert unnamed.only.daemon_set.name == "pool-0"
+
+
+def test_of_several_that_serve_nothing_none_is_guessed(cluster: Cluster, healthy: ApiServer) -> None:
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": _pools("/run/a", "/run/b")})
+    with pytest.raises(CouldNotTell) as caught:
+        read_tbots(cluster, Names(tbot_namespace="elsewhere"), LOOKED_FOR)
+    assert caught.value.seen == "teleport-system/pool-0, teleport-system/pool-1"

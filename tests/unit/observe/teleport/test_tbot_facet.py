@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from facts.errors import CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.teleport.tbot import KUBELET_RIGHTS
 from observe.kubernetes.cluster import Cluster
@@ -24,13 +25,8 @@ def test_the_api_server_is_asked_what_tbots_service_account_may() -> None:
         asked.append((user, groups, (verb, resource)))
         return Right(verb, resource, allowed=False, evidence=("ev",))
 
-    installed = {"tbot": make.tbot()}
-
-    def once(key: Any, read: Any) -> Any:
-        return installed.get(key.name) or read()
-
-    cluster: Any = SimpleNamespace(reader=SimpleNamespace(may=may), once=once)
-    rights = TbotFacet(cluster).kubelet_rights()
+    cluster: Any = SimpleNamespace(reader=SimpleNamespace(may=may), once=lambda _key, read: read())
+    rights = TbotFacet(cluster).kubelet_rights(make.tbot())
     assert [(right.verb, right.resource) for right in rights] == [*KUBELET_RIGHTS]
     assert asked == [(*service_account_user("teleport-system", "tbot"), right) for right in KUBELET_RIGHTS]
 
@@ -54,3 +50,28 @@ def test_the_sockets_that_proxies_look_for_are_read_with_tbot(cluster: Cluster, 
 def test_the_sockets_in_reach_begin_with_the_meshs_own(cluster: Cluster, healthy: ApiServer, directory: str) -> None:
     del healthy
     assert of(cluster, directory).sockets_in_reach() == ("/run/spire/sockets/socket",)
+
+
+def test_without_the_list_of_pods_tbot_is_read_by_its_own_file(cluster: Cluster, healthy: ApiServer) -> None:
+    del healthy
+
+    def denied() -> Any:
+        raise CouldNotTell(expected="pods", seen="none", where="", remedy="")
+
+    facet = of(cluster, "/run/a")
+    facet.cluster.living_pods = denied  # type: ignore[method-assign]
+    assert facet.installed().looked_for == frozenset()
+
+
+def joining(*tokens: str) -> TbotFacet:
+    each = [make.tbot(config=make.tbot_config(token=token)) for token in tokens]
+    return TbotFacet(cast("Any", SimpleNamespace(once=lambda _key, _read: make.tbots(*each))))
+
+
+def test_one_tbot_stands_for_all_that_join_with_the_same_token() -> None:
+    alike = joining("a", "a")
+    assert alike.joining_alike() is alike.all().first
+    with pytest.raises(CouldNotTell, match="2 of them"):
+        joining("a", "b").joining_alike()
+    with pytest.raises(CouldNotTell, match="2 of them"):
+        joining("a", "a").installed()

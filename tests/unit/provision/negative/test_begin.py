@@ -73,7 +73,8 @@ def install(tbot: Tbot | None = None, sockets: tuple[str, ...] = ("/run/spire/so
     return SimpleNamespace(
         names=Names(),
         tbot=SimpleNamespace(
-            installed=lambda: tbot or make.tbot(),
+            all=lambda: make.tbots(tbot or make.tbot()),
+            joining_alike=lambda: tbot or make.tbot(),
             socket_directory=lambda: "/run/spire/sockets",
             socket_name=lambda: "socket",
             sockets_in_reach=lambda: sockets,
