@@ -31,6 +31,14 @@ def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) ->
             remedy="`conformance plan --profile all` lists the requirements with their ids",
         )
     return {
-        requirement: Waiver(requirement, each.owner, each.justification, expired=each.last_day < today)
+        requirement: Waiver(
+            requirement,
+            each.owner,
+            each.justification,
+            expired=each.last_day < today,
+            last_day=each.last_day,
+            approver=each.approver,
+            ticket=each.ticket,
+        )
         for requirement, each in decided.items()
     }
