@@ -162,6 +162,8 @@ class Waived(BaseModel):
     owner: str = Field(min_length=1, description="Person or team that decided.")
     justification: str = Field(min_length=1, description="Reason for the decision.")
     last_day: date = Field(description="Last day, in UTC, on which the waiver has effect.")
+    approver: str = Field(default="", description="Person who agreed to the decision.")
+    ticket: str = Field(default="", description="Where the decision is written down, such as the id of a ticket.")
 
 
 class Settings(BaseSettings):
@@ -305,7 +307,8 @@ class Settings(BaseSettings):
     mesh: Declared = Field(default_factory=Declared, description="What the owner of the mesh declares.")
     waivers: Mapping[str, Waived] = Field(
         default_factory=dict,
-        description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`.",
+        description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`; `approver` and `ticket`"
+        " may be given.",
     )
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from facts.catalogue import About, Level, Requirement
@@ -115,12 +116,18 @@ class Waiver:
         owner: The person or team that decided.
         justification: Their reason.
         expired: Its last day is over; an expired waiver has no effect.
+        last_day: Last day, in UTC, on which it has effect; None where it is unknown.
+        approver: The person who agreed; empty without one.
+        ticket: Where the decision is written down; empty without one.
     """
 
     requirement: str
     owner: str
     justification: str
     expired: bool = False
+    last_day: date | None = None
+    approver: str = ""
+    ticket: str = ""
 
 
 def judge_requirement(

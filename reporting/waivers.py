@@ -39,6 +39,14 @@ def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) ->
             remedy="leave it out: where such a proof fails, nothing else that the run says can be relied on",
         )
     return {
-        requirement: Waiver(requirement, each.owner, each.justification, expired=each.last_day < today)
+        requirement: Waiver(
+            requirement,
+            each.owner,
+            each.justification,
+            expired=each.last_day < today,
+            last_day=each.last_day,
+            approver=each.approver,
+            ticket=each.ticket,
+        )
         for requirement, each in decided.items()
     }

@@ -19,6 +19,7 @@ from reporting.model import Phase, Report, ScenarioRecord
 from reporting.writing import causes, timeline_words, words
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
+from reporting.writing.register import register
 from reporting.writing.timeline_svg import draw
 
 CAP = 64 * 1024
@@ -75,6 +76,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         | {j.requirement.id: j.requirement.id for j in report.judged},
         bars=_bars(report.timeline),
         causes=causes,
+        entries=register(report),
         words=words,
         timeline=timeline_words,
         draw=draw,

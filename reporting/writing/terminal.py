@@ -10,9 +10,10 @@ from pathlib import Path
 from judge.guide_defects import Presence
 from judge.verdict import Verdict
 from reporting.model import Report
-from reporting.writing.causes import causes_found, causes_of, remedy_of
+from reporting.writing.causes import NAMED, causes_found, causes_of, remedy_of
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
+from reporting.writing.register import lines_of, register
 from reporting.writing.words import (
     HOW_TO_READ_STEPS,
     LOOKS,
@@ -97,6 +98,8 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
     yield from _headed("What else fails, or could not be determined", _unexplained(report))
     yield from _headed("What the guide gets wrong", _guide_defects(report))
     yield from _headed("Errors outside any requirement", (_signed("error", error) for error in report.run_errors))
+    waivers = lines_of(register(report), NAMED)
+    yield from _headed("Waivers", (_signed(word, line) for word, line in waivers))
     yield "", {}
     look = {_COLOURS[look_of_run(report)[1]]: True, "bold": True}
     yield certified_in_words(report), look

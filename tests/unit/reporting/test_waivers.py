@@ -16,13 +16,21 @@ from tests.unit.reporting.sample import requirement
 CATALOGUE = Catalogue(
     {"A-1": requirement("A-1"), "S-1": requirement("S-1", about=About.SUITE), "I-1": requirement("I-1", about=About.ISTIO)}
 )
-DECIDED = Waived(owner="platform team", justification="until the upgrade", last_day=date(2026, 12, 31))
+DECIDED = Waived(
+    owner="platform team",
+    justification="until the upgrade",
+    last_day=date(2026, 12, 31),
+    approver="A. Person",
+    ticket="OPS-42",
+)
 
 
 @pytest.mark.parametrize(("today", "expired"), [(date(2026, 12, 31), False), (date(2027, 1, 1), True)])
 def test_a_waiver_counts_to_the_end_of_its_last_day(today: date, *, expired: bool) -> None:
     made = waivers({"A-1": DECIDED}, CATALOGUE, today)
-    assert made == {"A-1": Waiver("A-1", "platform team", "until the upgrade", expired)}
+    assert made == {
+        "A-1": Waiver("A-1", "platform team", "until the upgrade", expired, DECIDED.last_day, "A. Person", "OPS-42")
+    }
 
 
 @pytest.mark.parametrize("proof", ["S-1", "I-1"])

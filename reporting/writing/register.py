@@ -1,0 +1,91 @@
+"""The register of waivers: who accepted what, until when, and what of it this run needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from judge.verdict import Verdict, Waiver
+from reporting.model import Report
+
+USED, UNUSED, EXPIRED = "in use", "unused", "expired, so without effect"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A waiver as this run met it.
+
+    Attributes:
+        waiver: The waiver.
+        state: `USED`, `UNUSED` or `EXPIRED`.
+        covers: The subjects whose problems it accepts in this run; empty where it is not in use.
+        days_left: Days from the end of the run to the end of its last day; None where its last day is unknown.
+    """
+
+    waiver: Waiver
+    state: str
+    covers: tuple[str, ...]
+    days_left: int | None
+
+    @property
+    def until(self) -> str:
+        """Its last day and the days to it, for people."""
+        if self.waiver.last_day is None or self.days_left is None:
+            return "no last day is known"
+        if self.days_left < 0:
+            return f"{self.waiver.last_day}, {_days(-self.days_left)} ago"
+        return f"{self.waiver.last_day}, {_days(self.days_left)} left"
+
+    @property
+    def covered(self) -> str:
+        """What it covers, for people."""
+        if self.state != USED:
+            return "nothing in this run"
+        return ", ".join(self.covers) or "the whole requirement"
+
+
+def _days(number: int) -> str:
+    return f"{number} day" if number == 1 else f"{number} days"
+
+
+def register(report: Report) -> tuple[Entry, ...]:
+    """Every waiver of a run, in the order of the settings."""
+    waived = {j.requirement.id for j in report.judged if j.verdict is Verdict.WAIVED}
+    return tuple(_entry(report, waiver, waived) for waiver in report.waivers)
+
+
+def _entry(report: Report, waiver: Waiver, waived: set[str]) -> Entry:
+    state = EXPIRED if waiver.expired else USED if waiver.requirement in waived else UNUSED
+    problems = (p for f in report.findings_of(waiver.requirement) for p in f.problems)
+    covers = tuple(dict.fromkeys(str(p.subject) for p in problems)) if state == USED else ()
+    left = (waiver.last_day - report.ended.date()).days if waiver.last_day else None
+    return Entry(waiver, state, covers, left)
+
+
+def lines_of(entries: Sequence[Entry], named: int) -> tuple[tuple[str, str], ...]:
+    """Each entry as a line of text, with the word for its look.
+
+    Args:
+        entries: The register.
+        named: Subjects that a line names.
+    """
+    return tuple((_WORDS[each.state], _line(each, named)) for each in entries)
+
+
+_WORDS = {USED: "waived", UNUSED: "noted", EXPIRED: "inconclusive"}
+
+
+def _line(entry: Entry, named: int) -> str:
+    waiver, covers = entry.waiver, entry.covers
+    more = f" and {len(covers) - named} more, see report.html#{waiver.requirement}" if len(covers) > named else ""
+    by = ", ".join(
+        part
+        for part in (
+            f"owner {waiver.owner}",
+            waiver.approver and f"approved by {waiver.approver}",
+            waiver.ticket and f"ticket {waiver.ticket}",
+        )
+        if part
+    )
+    covered = f"{', '.join(covers[:named])}{more}" or entry.covered
+    return f"{waiver.requirement:<8}{entry.state}, until {entry.until}; {by}; covers {covered}: {waiver.justification}"
