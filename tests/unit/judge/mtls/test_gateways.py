@@ -9,6 +9,7 @@ import pytest
 
 from facts.finding import Finding
 from judge.mtls.contexts import TrustDomains
+from judge.mtls.ends import Ends
 from judge.mtls.gateways import gateways_use_their_identities
 from judge.mtls.pairs import table_of
 from judge.mtls.table import Meant
@@ -38,6 +39,7 @@ def test_a_gateway_that_reaches_a_workload() -> None:
     finding = judged(APP, GATEWAY)
     holds(finding, "MTL-06", "ev-pods", "ev-tls-gateway", "ev-proxy-gateway", "ev-tls-app", "ev-ping")
     assert finding.confirmed == "2 TLS contexts of 1 gateways use the secrets, and no peer refuses them"
+    assert finding.left_out == ()
 
 
 def test_a_mesh_without_gateways() -> None:
@@ -72,6 +74,31 @@ def test_a_mesh_without_gateways() -> None:
 )
 def test_a_gateway_that_refuses_or_is_refused(app: Workload, gateway: Workload, words: str, cause: str) -> None:
     violated(judged(app, gateway), "MTL-06", words, evidence=("ev-tls-app", "ev-tls-gateway"), causes=(cause,))
+
+
+def test_a_gateway_that_is_refused_as_a_server() -> None:
+    inbound = built.dump(built.listener("0.0.0.0_8080", PORT, [built.chain("a", socket=built.downstream())]))
+    on_istiod: dict[str, Any] = {"identity": make.istiod_proxy, "pod": {"proxy": ROUTER, "socket": make.EMPTY_DIR}}
+    # It speaks plain text itself, so that only what others send to it is refused.
+    gateway = replace(GATEWAY, inbound=inbound, marked=True, clusters=plain_to(APP, GATEWAY), **on_istiod)
+    finding = judged(replace(APP, inbound=PERMISSIVE), gateway)
+    violated(finding, "MTL-06", "Pod shop/app: as the client it refuses", causes=("gateway-without-socket",))
+
+
+def test_a_sidecar_without_any_configuration_is_not_told_to_use_no_mutual_tls() -> None:
+    bare = replace(APP, inbound={}, marked=False, clusters=plain_to(APP, GATEWAY))
+    inapplicable(judged(bare), "MTL-06")
+    violated(judged(replace(bare, inbound=DISABLED)), "MTL-06", causes=("mutual-tls-disabled",))
+    listeners = built.dump(built.listener("virtualInbound", 15006, []), built.listener("0.0.0.0_80", 80, []))
+    violated(judged(replace(bare, inbound=listeners)), "MTL-06", causes=("mutual-tls-disabled",))
+
+
+def test_an_address_that_is_no_pod_is_no_workload_of_the_mesh() -> None:
+    app, gateway = without_mutual_tls()
+    made = ends(app, gateway)
+    alone = Ends(replace(made.mesh, pods=[pod for pod in made.mesh.pods if pod.is_gateway]))
+    finding = gateways_use_their_identities(alone, table_of(alone), DOMAINS)
+    assert [str(each.subject) for each in finding.left_out] == ["Pod shop/gateway"]
 
 
 def test_refusals_between_sidecars_are_for_another_requirement() -> None:
