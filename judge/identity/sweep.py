@@ -135,11 +135,12 @@ def outside_of_teleport(
     by_name = {n.name: n for n in namespaces}
     on_socket = {pod.uid: pod for pod in pods if pod.is_injected and not socket_volume_problems(pod, socket_directory)}
     siblings = {pod.namespace: pod.name for pod in reversed(on_socket.values())}
+    templates = {mesh.config_map: mesh.socket_template(named) for mesh in planes}
     lacking, left_out = [], []
     for pod in (pod for pod in pods if pod.uid not in on_socket):
         namespace = by_name.get(pod.namespace)
         mesh = planes.of(pod, namespace) if pod.is_injected else planes.injecting(namespace, pod)
-        template = mesh.socket_template(named) if mesh is not None else named
+        template = templates[mesh.config_map] if mesh is not None else named
         why = _why_meant(pod, namespace, mesh, template, siblings.get(pod.namespace, ""))
         if not why:
             continue

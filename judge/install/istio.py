@@ -43,7 +43,7 @@ def _unavailable(deployment: Deployment, mesh: Mesh) -> list[Problem]:
     if not deployment.is_current:
         return [_unseen(deployment)]
     if deployment.is_at_zero:
-        # Somebody who takes no traffic from outside may have no gateway; without istiod there is no mesh.
+        # A mesh that takes no traffic from outside needs no gateway; without istiod there is no mesh.
         return [problem(deployment, "it is scaled to 0", "istiod-scaled-to-zero")] if deployment in mesh.istiod else []
     if not deployment.is_available:
         why = listed({c.message for c in deployment.conditions if c.status != "True" and c.message}, "no reason given")
