@@ -30,7 +30,7 @@ TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid
 SUCCESS = b'{"status": "Success"}'
 UNDER_WAY = 10
 """Pods that are rolled before somebody looks."""
-LEAVES, STARTS = 0.05, 0.2
+LEAVES, STARTS = 0.05, 3.0
 """Seconds that a rolled pod terminates, and that its successor needs until its proxy has started."""
 
 _STATIC = {
