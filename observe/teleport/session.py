@@ -27,7 +27,6 @@ from facts.teleport.resources import (
     Ping,
     Role,
     WorkloadIdentities,
-    WorkloadIdentity,
     parse_bot,
     parse_bot_instances,
     parse_join_token,
@@ -35,7 +34,6 @@ from facts.teleport.resources import (
     parse_role,
     parse_status,
     parse_workload_identities,
-    parse_workload_identity,
 )
 from facts.teleport.tbot_config import BY_NAME_ALONE
 from facts.teleport.tctl import remedy_for, says_absent, says_denied, says_session_ended
@@ -197,10 +195,6 @@ class TeleportSession:
     def bot(self, name: str) -> Bot | Absent:
         """A bot."""
         return self._resource("bot", name, parse_bot)
-
-    def workload_identity(self, name: str) -> WorkloadIdentity | Absent:
-        """A workload_identity resource."""
-        return self._resource("workload_identity", name, parse_workload_identity)
 
     def workload_identities(self) -> WorkloadIdentities:
         """All workload_identity resources.

@@ -13,7 +13,7 @@ from facts.document import Absent
 from facts.errors import ProvisioningFailed
 from facts.recorder import KeptInMemory
 from facts.secret_forms import MARK
-from facts.teleport.resources import Bot, ClusterStatus, JoinToken, Role, WorkloadIdentity
+from facts.teleport.resources import Bot, ClusterStatus, JoinToken, Role
 from observe.command import CommandResult
 from observe.teleport.audit import EventFiles, read_trail
 from observe.teleport.session import TeleportSession
@@ -75,16 +75,14 @@ def test_everything_is_read_and_what_is_missing_is_absent(of_release: Teleport) 
         reader.token(resources.TOKEN),
         reader.bot(resources.BOT),
         reader.role(resources.ROLE),
-        reader.workload_identity(resources.IDENTITY),
     )
-    assert [type(each) for each in found] == [JoinToken, Bot, Role, WorkloadIdentity]
+    assert [type(each) for each in found] == [JoinToken, Bot, Role]
     missing = (
         reader.token("no-such-token"),
         reader.bot("no-such-bot"),
         reader.role("no-such-role"),
-        reader.workload_identity("no-such-identity"),
     )
-    assert [type(each) for each in missing] == [Absent] * 4
+    assert [type(each) for each in missing] == [Absent] * 3
     assert reader.bot_instances() == ()
     assert [identity.name for identity in reader.workload_identities().identities] == [resources.IDENTITY]
 

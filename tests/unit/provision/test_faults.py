@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +14,14 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from facts.document import when
 from facts.errors import ProvisioningFailed
+from facts.kubernetes.access import Right
 from facts.kubernetes.jwks import parse_jwks
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.recorder import KeptInMemory
 from facts.teleport.resources import ClusterStatus, NoSession
+from judge.install.join_tokens import NOTICE
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
@@ -155,6 +159,63 @@ def test_one_field_of_one_resource_is_another_and_then_as_it_was(
     assert broken == sound | {"spec": broken["spec"]}
     inner[key] = outer[key]
     assert broken == sound
+
+
+@pytest.mark.parametrize(
+    ("name", "resource"),
+    [
+        ("second-token-for-the-bot", "token/istio-tbot-of-another-cluster"),
+        ("role-for-another-identity", "workload_identity/payments"),
+    ],
+)
+def test_a_resource_beside_the_sound_one_is_made_and_removed(tmp_path: Path, name: str, resource: str) -> None:
+    teleport = Teleport(is_own=True)
+    with FAULTS[name].inject(scene(Objects("mesh", MESH), teleport, tmp_path)):
+        (beside,) = teleport.there.values()
+        assert f"{beside['kind']}/{beside['metadata']['name']}" == resource
+        assert (beside["spec"].get("bot_name"), beside["metadata"]["labels"].get("env")) in (
+            ("istio-tbot", None),
+            (None, "dev"),
+        )
+    assert teleport.removed() == [resource]
+
+
+def test_the_token_expires_within_the_notice_and_then_never(tmp_path: Path) -> None:
+    teleport = Teleport(is_own=True)
+    with FAULTS["token-that-expires"].inject(scene(Objects("mesh", MESH), teleport, tmp_path)):
+        (ending,) = teleport.there.values()
+        left = when(ending["metadata"]["expires"], "") - datetime.now(UTC)
+        assert timedelta() < left < NOTICE
+    (sound,) = teleport.there.values()
+    assert "expires" not in sound["metadata"]
+
+
+class ClusterRole:
+    """tbot's ClusterRole, which an authorizer follows."""
+
+    def __init__(self) -> None:
+        self.rules = [{"apiGroups": [""], "resources": ["nodes/pods"], "verbs": ["get"]}]
+
+    def must_get(self, _version: str, kind: str, name: str) -> dict[str, Any]:
+        assert (kind, name) == ("ClusterRole", "tbot")
+        return {"rules": self.rules}
+
+    def patch(self, _version: str, kind: str, name: str, change: dict[str, Any]) -> None:
+        assert (kind, name) == ("ClusterRole", "tbot")
+        self.rules = change["rules"]
+
+    def may(self, user: str, _groups: tuple[str, ...], verb: str, resource: str) -> Right:
+        assert user == "system:serviceaccount:teleport-system:tbot"
+        return Right(verb, resource, allowed=any(resource in rule["resources"] for rule in self.rules), evidence=())
+
+
+def test_tbots_cluster_role_is_the_guides_and_then_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    role = ClusterRole()
+    sound = role.rules
+    monkeypatch.setattr(Scene, "looking", lambda _scene: nullcontext(role))
+    with FAULTS["the-guides-cluster-role"].inject(scene(cast("Any", role))):
+        assert role.rules[0]["resources"] == ["pods", "nodes", "nodes/proxy"]
+    assert role.rules == sound
 
 
 def test_what_cannot_be_changed_is_told_and_not_passed_over() -> None:

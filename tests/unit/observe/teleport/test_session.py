@@ -191,13 +191,11 @@ def test_nothing_of_what_teleport_says_is_absent_is_an_error(recorder: KeptInMem
         token=answers("token-absent"),
         bot=answers(f"bot-absent.{release}"),
         role=answers("role-absent"),
-        workload_identity=answers("workload_identity-absent"),
     )
     found = (
         teleport.token("istio-tbot-k8s-join"),
         teleport.bot("istio-tbot"),
         teleport.role("istio-workload-identity-issuer"),
-        teleport.workload_identity("istio-workloads"),
     )
     assert all(isinstance(each, Absent) for each in found)
     assert not any("\x1b" in evidence.body for evidence in recorder.evidence.values())
