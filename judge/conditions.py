@@ -97,7 +97,7 @@ def needs_an_ingress_gateway(mesh: Mesh, gateways: Sequence[Gateway], pods: Sequ
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        idle = any(gateway.is_scaled_to_zero for gateway in mesh.gateways)
+        idle = any(isinstance(gateway, Deployment) and gateway.is_at_zero for gateway in mesh.gateways)
         raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*mesh.evidence, *pods))
 
 

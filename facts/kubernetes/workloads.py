@@ -100,8 +100,8 @@ class Deployment(Controller):
     conditions: Annotated[Many[Condition], At("status.conditions")]
 
     @property
-    def is_scaled_to_zero(self) -> bool:
-        """Its owner wants no replica."""
+    def is_at_zero(self) -> bool:
+        """It is scaled to 0."""
         return self.desired == 0
 
     @property
@@ -125,11 +125,6 @@ class DaemonSet(Controller):
     updated: Annotated[Count, At("status.updatedNumberScheduled")]
     ready: Annotated[Count, At("status.numberReady")]
     available: Annotated[Count, At("status.numberAvailable")]
-
-    @property
-    def is_scaled_to_zero(self) -> bool:
-        """False: a DaemonSet has no scale. If no node wants it, its selector may be wrong."""
-        return False
 
     @property
     def is_complete(self) -> bool:

@@ -100,7 +100,7 @@ def control_plane_is_available(mesh: Mesh) -> Finding:
 
     A gateway that its owner scaled to 0 is left out: nothing uses it, and nothing of it is wrong.
     """
-    idle = [gateway for gateway in mesh.gateways if gateway.is_scaled_to_zero]
+    idle = [gateway for gateway in mesh.gateways if isinstance(gateway, Deployment) and gateway.is_at_zero]
     deployments = (*mesh.istiod, *(gateway for gateway in mesh.gateways if gateway not in idle))
     expected = "istiod and gateways to be available at their current generation"
     return Claim("INST-05", expected, listed(d.ref for d in deployments), mesh.evidence).judged(

@@ -14,6 +14,7 @@ from facts.istio.mesh import Mesh
 from facts.istio.services import Ingress, Service, ingress_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import TEMPLATES
+from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import Fleet
 from observe.istio.mesh import read_mesh
 from observe.kubernetes.facet import ClusterFacet
@@ -105,7 +106,7 @@ class IstioFacet:
 
         One that its owner scaled to 0 is none.
         """
-        wanted = (gateway for gateway in self.mesh().gateways if not gateway.is_scaled_to_zero)
+        wanted = (g for g in self.mesh().gateways if not (isinstance(g, Deployment) and g.is_at_zero))
         return tuple(g for g in gateways_of(wanted, self.proxies.pods()) if g.is_ingress)
 
     def ingress(self) -> Ingress | None:
