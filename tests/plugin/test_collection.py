@@ -325,5 +325,5 @@ def test_a_broken_scenario_without_requirement_lowers_the_run(passing: Project) 
 def test_an_unknown_profile_is_bad_input(project: Project) -> None:
     ran = project.run("features", "--profiles", "none")
 
-    assert "expected one of the profiles all, checklist, core, install; saw 'none'" in ran.text
+    assert "expected one of the profiles all, checklist, core, identity, install, mesh, tools; saw 'none'" in ran.text
     assert ran.result.ret == 4

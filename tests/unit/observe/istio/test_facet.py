@@ -66,3 +66,12 @@ def test_classes_of_gateways_are_asked_for_only_where_there_can_be_some(known: b
     cluster = WithGatewayApi(known=known)
     assert [c.name for c in install(cluster).istio.gateway_classes()] == ["istio"] * known
     assert cluster.asked == ["gateway api"] + ["classes"] * known
+
+
+@pytest.mark.parametrize(("replicas", "there"), [(1, True), (0, False)])
+def test_an_ingress_gateway_that_is_scaled_to_0_is_none(
+    replicas: int, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    monkeypatch.setattr(facet, "read_mesh", lambda *_: make.mesh(gateways=(make.gateway(desired=replicas),)))
+    read = install(Cluster(namespaces=(make.namespace(),)))
+    assert [str(g.ref) for g in read.istio.ingress_gateways()] == ["Deployment istio-system/istio-ingressgateway"] * there
