@@ -11,6 +11,7 @@ from judge.mtls.pairs import ALL, Asked, table_of
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import svid
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, Workload, ends
 
 A, B = Workload("a"), Workload("b")
@@ -60,6 +61,13 @@ def test_they_cannot_and_the_side_that_refuses_says_why(
     assert (str(problem.subject), problem.cause) == (subject, cause)
     assert problem.said.startswith(words)
     assert [each.id for each in answer.causes] == [cause]
+
+
+def test_a_refusal_whose_cause_nothing_tells() -> None:
+    expired = replace(B, identity=lambda pod: make.proxy(pod, chain=(svid(pod.namespace, pod.service_account, minutes=5),)))
+    answer = asked(A, expired, of=A_TO_B)
+    assert (answer.says, answer.causes) == (Says.NO, ())
+    assert answer.refused[0].said.startswith("as the client it refuses: the certificate, or the authority that signed it,")
 
 
 def test_the_way_back_is_another_question() -> None:
