@@ -287,5 +287,5 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
 
 
 def _is_ambients(proxy: ProxyIdentity, pod: Pod) -> bool:
-    """A waypoint that is on istiod, and does not mount the node's socket: nobody meant anything else."""
+    """Tell whether a proxy is a waypoint on istiod that does not mount the node's socket, as ambient mode has it."""
     return pod.is_waypoint and proxy.sds_mode is SdsMode.ISTIO_CA and bool(cause_of_no_socket(pod))
