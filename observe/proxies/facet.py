@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from facts.errors import CouldNotTell
+from facts.errors import ConformanceError
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SPIFFE_CSI
@@ -157,7 +157,7 @@ class ProxiesFacet:
         """What can be read of each pod, with its key and the profiles that need it; None for what every survey reads."""
         try:
             directory = self.tbot.socket_directory()
-        except CouldNotTell:
+        except ConformanceError:
             directory = ""  # whoever asks for the mounts is told why
         mounts = replace(MOUNT, wanted=lambda pod: bool(directory) and _mounts(pod, directory))
         return [
