@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from facts.errors import CouldNotTell
+from facts.errors import ConformanceError
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, LeftOut, Normalization, ProxyIdentity, Unread
@@ -156,7 +156,7 @@ class ProxiesFacet:
         """What can be read of each pod, with its key and the profiles that need it; None for what every survey reads."""
         try:
             directories = self.tbot.socket_directories()
-        except CouldNotTell:
+        except ConformanceError:
             directories = frozenset()  # whoever asks for the mounts is told why
         mounts = replace(MOUNT, wanted=lambda pod: bool(directories) and _mounts(pod, directories))
         return [

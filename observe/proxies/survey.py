@@ -4,7 +4,7 @@ A pod that could not be read is looked at again. One that is gone or was replace
 pods are listed again, so that its successor is read in its place. One that is starting, or held up by an init container, is
 waited for; one that is up is asked again, once. What cannot be read then is unread, whatever its excuse was.
 
-To read something more of every pod, write a `Part` and name it in `observe.proxies.facet`.
+To read something more of every pod, write a `Part` and name it in `ProxiesFacet._parts` (`observe.proxies.facet`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Survey:
             NotGiven: The identity in use may read none of them.
         """
         outcomes = [self.found[part.name][pod.uid] for pod in self.pods if pod.uid in self.found[part.name]]
-        must_be_allowed((o.why for o in outcomes if isinstance(o, Unread)), len(outcomes))
+        there = [outcome for outcome in outcomes if not isinstance(outcome, LeftOut)]
+        must_be_allowed((o.why for o in there if isinstance(o, Unread)), len(there))
         # Only `Part.read` of that part puts other outcomes there.
         return tuple(cast("list[T | Unread | LeftOut]", outcomes))
 
@@ -92,9 +93,9 @@ class Survey:
     @property
     def gone(self) -> frozenset[str]:
         """Uids of the pods that went away before anything of them was read."""
-        all_of_them = {pod.uid for pod in self.pods}
-        found = ((uid, o) for outcomes in self.found.values() for uid, o in outcomes.items())
-        return frozenset(all_of_them - {uid for uid, outcome in found if not isinstance(outcome, LeftOut)})
+        found = [(uid, outcome) for outcomes in self.found.values() for uid, outcome in outcomes.items()]
+        left_out = {uid for uid, outcome in found if isinstance(outcome, LeftOut)}
+        return frozenset(left_out - {uid for uid, outcome in found if not isinstance(outcome, LeftOut)})
 
 
 def survey(

@@ -177,6 +177,16 @@ def test_only_what_could_not_be_read_needs_settling() -> None:
     assert finding.settle == ""
 
 
+def test_pods_that_went_away_hide_neither_a_proxy_that_is_down_nor_one_that_could_not_be_read() -> None:
+    gone, down = make.left_out(), created(timedelta(hours=1))
+    wrong = of_proxies(CLAIM, (down,), make.fleet(make.unread(down), gone), ())
+    violated(wrong, "ID-01", "it holds no identity", causes=())
+    assert wrong.unclear == ()
+    unclear = of_proxies(CLAIM, (A, B), make.fleet(make.unread(A), make.unread(B), gone), ())
+    assert unclear.seen == "Pod test-app/a, Pod test-app/b: the suite could not read it: forbidden"
+    assert unclear.settle == "grant the right"
+
+
 def test_numbers_and_the_guides_answer_are_kept() -> None:
     claim = Claim("ID-01", "certificates", "2 sidecars", ("ev-pods",), "the guide is content")
     measure = Measure("age", 5, "s", at_most=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -251,6 +252,27 @@ def test_a_missing_right_costs_its_own_part_alone_and_is_not_asked_for_again(
     assert fleet.looked_at == []
     with pytest.raises(NotGiven, match="the right"):
         found.of(part)
+
+
+def test_a_pod_that_went_away_does_not_hide_that_a_right_is_missing(cluster: Cluster, fleet: SimulatedFleet) -> None:
+    def is_denied(_connection: object, pod: Pod) -> object:
+        if pod.name == "fleet-001":
+            fleet.remove(pod.name)
+            raise CouldNotTell(expected="an answer", seen="nothing", where="there", remedy="")
+        raise NotGiven(expected="the right", seen="forbidden", where="there", remedy="")
+
+    part: Part[object] = Part("denied", is_denied)
+    found = survey(cluster, cluster.pods(), [part])
+    assert found.gone == {"uid-fleet-001"}
+    with pytest.raises(NotGiven, match="the right"):
+        found.of(part)
+
+
+def test_a_pod_of_which_nothing_is_wanted_is_not_gone(cluster: Cluster, fleet: SimulatedFleet) -> None:
+    found = survey(cluster, cluster.pods(), [replace(IDENTITY, wanted=lambda pod: pod.name == "fleet-001")])
+    assert found.gone == frozenset()
+    assert [pod.pod.name for pod in found.of(IDENTITY)] == ["fleet-001"]
+    assert fleet.streams == {"portforward": 1}
 
 
 # What a run reads.
