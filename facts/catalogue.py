@@ -79,8 +79,10 @@ class Requirement(Declared):
         about: Subject: install, istio or suite.
         profile: The profile it belongs to, e.g. ``checklist``.
         source: Where the promise comes from (a step of the guide, a specification).
-        guide_claims: The guide's claim, where the truth differs; empty where it does not.
         really_known_by: The means by which the suite verifies it.
+        guide_words: The guide's own words on it, verbatim; empty where it says nothing, or where they are enough.
+        guide_section: The section of the guide that has them.
+        not_enough: Why the guide is not enough here; empty where it is.
         not_applicable_when: Conditions under which it does not apply; each is a sentence.
         needs: Inputs without which it cannot be judged, besides the role for reading.
         premise: It is about the tools and credentials of the person who runs the suite. On a cluster that the suite did not
@@ -96,7 +98,9 @@ class Requirement(Declared):
     profile: str
     source: Line
     really_known_by: Line
-    guide_claims: Line = ""
+    guide_words: Line = ""
+    guide_section: Line = ""
+    not_enough: Line = ""
     not_applicable_when: ListOf[Line] = ()
     needs: ListOf[Annotated[Need, Strict(False)]] = ()
     premise: bool = False

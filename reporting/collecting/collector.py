@@ -428,11 +428,12 @@ class Collector:
             self._give_up(session, f"expected to write the report; saw a defect in the suite: {told(error)}")
         else:
             self.report = report
-            # A run that was refused has nothing to say but why, and pytest says that last.
-            self._summary = [(f"report:    {path / 'report.html'}", {})] if self._refusal else summary(report, path)
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR if self._refused_late else report.exit_code
-            elif ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
+            # A run that was refused has nothing to say but why, and pytest says that last.
+            said = summary(report, path, int(session.exitstatus))
+            self._summary = [(f"report:    {path / 'report.html'}", {})] if self._refusal else said
+            if ended == pytest.ExitCode.INTERNAL_ERROR:  # pytest prints no summary then
                 sys.stderr.write(f"The report of everything up to this error is {path / 'report.html'}\n")
 
     def _written(self, session: pytest.Session) -> tuple[Report, Path]:

@@ -48,14 +48,16 @@ _BEFORE = re.compile(rf" *(?:[{_SIGNS}] )?(?:[A-Z]+-\d+ +|[a-z]+: {{2,}}|\d+\. )
 """What stands before the text of a line; where it goes on in further lines, they begin below the text."""
 
 
-def summary(report: Report, directory: Path) -> tuple[Line, ...]:
+def summary(report: Report, directory: Path, exit_code: int | None = None) -> tuple[Line, ...]:
     """The lines to print, each with its markup (as `TerminalWriter` takes it), and printable; `wrapped` cuts long ones.
 
     Args:
         report: The report.
         directory: Directory that it was written to.
+        exit_code: Of the process, where that is not the result's: pytest's own take precedence.
     """
-    return tuple((_told(line), markup) for line, markup in _lines(report, directory))
+    code = report.exit_code if exit_code is None else exit_code
+    return tuple((_told(line), markup) for line, markup in _lines(report, directory, code))
 
 
 def wrapped(lines: Iterable[Line]) -> Iterator[Line]:
@@ -84,7 +86,7 @@ def _told(line: str) -> str:
     return printable(line).replace("\n", f"\n{'':<8}")
 
 
-def _lines(report: Report, directory: Path) -> Iterator[Line]:
+def _lines(report: Report, directory: Path, exit_code: int) -> Iterator[Line]:
     for profile in dict.fromkeys(j.requirement.profile for j in report.judged):
         yield from (("", {}), (profile, {"bold": True}), ("-" * len(profile), {}))
         for judged in report.judged:
@@ -110,7 +112,7 @@ def _lines(report: Report, directory: Path) -> Iterator[Line]:
     if causes := [each.cause.id for each in causes_found(report) if each.breaks]:
         yield f"causes:    {', '.join(causes)}; what to do stands above", {}
     yield f"report:    {directory / 'report.html'}", {}
-    yield last_line_of(report), look
+    yield last_line_of(report, exit_code), look
 
 
 def _signed(word: str, text: str) -> tuple[str, dict[str, bool]]:

@@ -127,12 +127,12 @@ def look_of_run(report: Report) -> tuple[str, str]:
     return LOOKS["partial"] if report.result is Result.PASS and not is_certified(report) else LOOKS[report.result]
 
 
-def last_line_of(report: Report) -> str:
-    """Everything in one line: requirements by verdict, time, exit code."""
+def last_line_of(report: Report, exit_code: int) -> str:
+    """Everything in one line: requirements by verdict, time, the exit code of the process."""
     numbers = dict(numbers_of(report))
     ordered = {"pass": numbers.pop("pass", 0)} | numbers
     parts = [f"{number} {_counted(word, number)}" for word, number in ordered.items()]
-    parts += [clock((report.ended - report.started).total_seconds()), f"exit {report.exit_code}"]
+    parts += [clock((report.ended - report.started).total_seconds()), f"exit {exit_code}"]
     return f"{len(report.judged)}: {' · '.join(parts)}"
 
 

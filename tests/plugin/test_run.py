@@ -249,9 +249,12 @@ def test_a_should_that_fails_is_a_finding_unless_strict(passing: Project) -> Non
     assert found.result.ret == 0
     assert re.search(r"=== 2 passed, 1 findings in ", found.text)
     assert "FAILED" not in found.text
+    assert re.search(r"^3: 2 pass · 1 recommendation · \d+s · exit 0$", found.text, re.MULTILINE)
+    assert "<failure" not in (passing.path / "reports/latest/junit.xml").read_text()
     strict = passing.run("features", "--strict-findings")
     assert strict.result.ret == 1
     assert "1 failed, 2 passed" in strict.text
+    assert re.search(r"^3: 2 pass · 1 fail · \d+s · exit 1$", strict.text, re.MULTILINE)
 
 
 def test_each_run_has_its_directory_and_latest_is_the_last(passing: Project) -> None:

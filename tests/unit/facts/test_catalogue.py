@@ -40,16 +40,16 @@ def refused(document: Any) -> BadInput:
 
 
 def test_a_requirement_is_read_with_its_texts_on_one_line() -> None:
-    requirement = parsed(entry(not_applicable_when=["no  pod\nruns"], guide_claims="All is\nwell."))["INST-01"]
+    requirement = parsed(entry(not_applicable_when=["no  pod\nruns"], not_enough="All is\nwell."))["INST-01"]
     assert requirement.sentence == "It holds, really."
     assert (requirement.level, requirement.about) == (Level.MUST, About.INSTALL)
     assert requirement.not_applicable_when == ("no pod runs",)
-    assert requirement.guide_claims == "All is well."
+    assert requirement.not_enough == "All is well."
 
 
 def test_what_may_be_left_out_is_empty() -> None:
     requirement = parsed(entry())["INST-01"]
-    assert (requirement.guide_claims, requirement.not_applicable_when) == ("", ())
+    assert (requirement.guide_words, requirement.not_enough, requirement.not_applicable_when) == ("", "", ())
 
 
 def test_the_order_of_the_file_is_kept() -> None:
@@ -209,3 +209,12 @@ def test_a_damaged_defect_is_named(damaged: Any, seen: str) -> None:
 def test_a_text_is_a_text_and_nothing_that_can_be_made_one(field: str) -> None:
     for value in (b"bytes", 1, True):
         assert field in refused({"requirements": [entry(**{field: value})]}).expected
+
+
+def test_the_guides_words_have_their_section_and_say_nothing_of_the_suites() -> None:
+    """Else a reader of the report takes the suite's own words for the guide's."""
+    for requirement in parse_catalogue(yaml.safe_load(FILE.read_text(encoding="utf-8"))):
+        assert bool(requirement.guide_words) is bool(requirement.guide_section), requirement.id
+        if requirement.guide_words:
+            assert requirement.not_enough, requirement.id
+            assert requirement.guide_words not in requirement.not_enough, requirement.id

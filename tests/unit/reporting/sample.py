@@ -90,7 +90,9 @@ BODIES = {e.id: e.body for e in (ONE, TWO, LONG)}
 def report(**changes: object) -> Report:
     """A failed rehearsal; `changes` replace fields before it is judged."""
     chosen = (
-        requirement("A-1", guide_claims="`istioctl version` verifies it."),
+        requirement(
+            "A-1", guide_words="`istioctl version` verifies it.", guide_section="Step 0", not_enough="It always succeeds."
+        ),
         requirement("A-2"),
         requirement("A-3", level=Level.SHOULD),
         requirement("B-1"),

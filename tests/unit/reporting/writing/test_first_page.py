@@ -165,3 +165,8 @@ def test_a_line_names_three_subjects_and_the_place_of_the_others() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0.4, "0s"), (59.9, "59s"), (242, "4m02s"), (3661, "1h01m01s")])
 def test_a_time_is_short(seconds: float, said: str) -> None:
     assert clock(seconds) == said
+
+
+def test_the_last_line_has_the_exit_code_of_the_process() -> None:
+    interrupted, ended = (summary(REPORTS[0], Path("r"), code)[-1][0] for code in (2, None))
+    assert (interrupted[-7:], ended[-7:]) == (" exit 2", " exit 1")
