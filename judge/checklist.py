@@ -100,10 +100,11 @@ def _control_plane_installed(
 
 def token_created(guide: GuideAnswer, joining: Joining, live: Jwks, role: str) -> Finding:
     """CHK-2: this cluster's tbot can join with the token."""
-    token, bot, account = joining.known_token, joining.known_bot, joining.tbot.service_account
-    expected = f"a token with which {account} of this cluster can join"
+    token, bot, accounts = joining.known_token, joining.known_bot, joining.accounts
+    named = listed(accounts)
+    expected = f"a token with which {named} of this cluster can join"
     return _item("CHK-2", guide, expected, guide.asked, token, live, bot).judged(
-        token_problems(token, live, account, bot, role), f"it holds this cluster's keys and allows {account}"
+        token_problems(token, live, accounts, bot, role), f"it holds this cluster's keys and allows {named}"
     )
 
 

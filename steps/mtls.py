@@ -55,7 +55,8 @@ class Sweeps:
     def of(self, install: Install) -> SweptMesh:
         """The mesh. Every call attaches its readings to the running step."""
         proxies, cluster = install.proxies, install.cluster
-        asked, identities, tls = proxies.pods(), proxies.fleet(), proxies.tls()
+        identities, tls = proxies.fleet(), proxies.tls()
+        asked = proxies.pods()  # last: only then it is known which of them went away, and what came in their place
         own, others = cluster.pods_of_the_suite(), [pod for pod in cluster.living_pods() if not pod.is_injected]
         if self._made and self._made.ends.mesh.tls is tls and self._made.ends.mesh.identities is identities:
             return self._made

@@ -18,11 +18,18 @@ class Joining:
         tbot: The tbot.
         token: The token that its configuration names; None without an admin session.
         bot: The bot that the token is for; None without an admin session.
+        others: Other tbots that join with the same token.
     """
 
     tbot: Tbot
     token: JoinToken | Absent | None = None
     bot: Bot | Absent | None = None
+    others: tuple[Tbot, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Service accounts of the tbots that join with the token, as ``namespace:name``."""
+        return tuple(dict.fromkeys(tbot.service_account for tbot in (self.tbot, *self.others)))
 
     @property
     def kubernetes_type(self) -> str:
@@ -56,4 +63,4 @@ class Joining:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Ids of the readings."""
-        return readings(self.tbot, self.token, self.bot)
+        return readings(self.tbot, self.token, self.bot, *self.others)

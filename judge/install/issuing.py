@@ -63,7 +63,7 @@ def _selects_too_little(roles: Sequence[Role], issued: Sequence[WorkloadIdentity
 
 
 def _selects_too_much(role: Role, grants: Grants) -> list[str]:
-    issued = [i for i in grants.selected if isinstance(i, WorkloadIdentity)]
+    _roles, issued = _there(grants)
     needed = {(key, value) for identity in issued for key, value in identity.labels.items()}
     patterns = _patterns(role)
     wide = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
@@ -92,23 +92,24 @@ def method_is_kubernetes(token: JoinToken | Absent) -> Finding:
     )
 
 
-def _allow_problems(token: JoinToken, service_account: str) -> list[Problem]:
-    if service_account not in token.allow:
-        said = f"it allows {listed(token.allow)}, and not {service_account}"
+def _allow_problems(token: JoinToken, accounts: Collection[str]) -> list[Problem]:
+    missing = [account for account in accounts if account not in token.allow]
+    if missing:
+        said = f"it allows {listed(token.allow)}, and not {listed(missing)}"
         return [wrong(token, said, "token-other-service-account")]
-    wider = [a for a in token.allow if a != service_account]
+    wider = [account for account in token.allow if account not in accounts]
     if not wider:
         return []
     named = listed(a or "service accounts by other fields than service_account" for a in wider)
     return [wrong(token, f"it also allows {named}, which may join as the bot too", "token-too-wide")]
 
 
-def allows_only_tbot(token: JoinToken | Absent, service_account: str) -> Finding:
-    """INST-10, allow list: exactly tbot's service account (``namespace:name``)."""
+def allows_only_tbot(token: JoinToken | Absent, *accounts: str) -> Finding:
+    """INST-10, allow list: exactly the service accounts (``namespace:name``) of the tbots that join with the token."""
     if isinstance(token, Absent):
         return _absent("INST-10", token)
-    claim = Claim("INST-10", f"the token to allow exactly {service_account}", str(ref(token)), token.evidence)
-    return claim.judged(_allow_problems(token, service_account), f"it allows {listed(token.allow)}")
+    claim = Claim("INST-10", f"the token to allow exactly {listed(accounts)}", str(ref(token)), token.evidence)
+    return claim.judged(_allow_problems(token, accounts), f"it allows {listed(token.allow)}")
 
 
 def _key_problems(token: JoinToken, live: Jwks) -> list[Problem]:
@@ -163,12 +164,12 @@ def bot_has_role(token: JoinToken | Absent, bot: Bot | Absent, role: str) -> Fin
 
 
 def token_problems(
-    token: JoinToken | Absent, live: Jwks, service_account: str, bot: Bot | Absent, role: str
+    token: JoinToken | Absent, live: Jwks, accounts: Collection[str], bot: Bot | Absent, role: str
 ) -> list[Problem]:
     """All problems that keep this cluster's tbot from joining with the token."""
     if isinstance(token, Absent):
         return [absent_problem(token)]
-    found = _method_problems(token) + _allow_problems(token, service_account) + _bot_problems(token, bot, role)
+    found = _method_problems(token) + _allow_problems(token, accounts) + _bot_problems(token, bot, role)
     return found if token.kubernetes_type in ASKS_THE_CLUSTER else found + _key_problems(token, live)
 
 

@@ -121,13 +121,18 @@ class TeleportFacet:
         )
 
     def joinings_by_kubernetes(self) -> tuple[Joining, ...]:
-        """Those that join by the method kubernetes, with their token and bot; those with the same token and account once.
+        """The join tokens of the tbots that join by the method kubernetes, each with its bot and all that join with it.
 
         Raises:
             NotGiven: There is no admin session.
         """
-        found = [Joining(t, self._token_of(t), self._bot_of(t)) for t in self.tbot.all().each if t.joins_by_kubernetes]
-        return tuple({(self._token_name(j.tbot), j.tbot.service_account): j for j in found}.values())
+        by_token: dict[str, list[Tbot]] = {}
+        for tbot in self.tbot.all().each:
+            if tbot.joins_by_kubernetes:
+                by_token.setdefault(self._token_name(tbot), []).append(tbot)
+        return tuple(
+            Joining(first, self._token_of(first), self._bot_of(first), tuple(others)) for first, *others in by_token.values()
+        )
 
     def bot(self) -> Bot | Absent:
         """The bot that the join token names; of several tbots, the first one's."""

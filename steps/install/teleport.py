@@ -65,7 +65,7 @@ def method_is_kubernetes(joinings: tuple[Joining, ...], conclude: Conclude) -> N
 
 @then("the token must allow exactly tbot's service account")
 def only_tbot_is_allowed(joinings: tuple[Joining, ...], conclude: Conclude) -> None:
-    conclude(*(judge.allows_only_tbot(each.known_token, each.tbot.service_account) for each in joinings))
+    conclude(*(judge.allows_only_tbot(each.known_token, *each.accounts) for each in joinings))
 
 
 @then("the token must hold every key that the cluster publishes")

@@ -323,6 +323,12 @@ def test_roles_may_share_what_tbot_issues() -> None:
     holds(rules_are_minimal(apart), "INST-11")
 
 
+def test_a_pattern_of_one_role_may_select_what_another_does_not() -> None:
+    pattern = make.role(labels={"env": ("pro*",)}, evidence=("ev-second",))
+    finding = roles_select_what_tbot_issues(both(make.role(), pattern, make.identity(), PROD))
+    violated(finding, "INST-11", "matches more than the identity: env: pro*", causes=(WIDE,))
+
+
 def test_a_further_role_is_judged_by_what_it_grants() -> None:
     wide = replace(SECOND, rules=(RoleRule(("node",), ("list",)),), other_access=("node_labels",))
     grants = both(make.role(), wide, make.identity(), PROD)

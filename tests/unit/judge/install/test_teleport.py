@@ -26,7 +26,7 @@ A_BOT = make.absent("bot/istio-tbot")
 
 def token_problem_of(**changes: Any) -> Problem:
     """The only problem of a token with those changes."""
-    (found,) = token_problems(make.token(**changes), make.jwks(), TBOT, make.bot(), ROLE)
+    (found,) = token_problems(make.token(**changes), make.jwks(), (TBOT,), make.bot(), ROLE)
     return found
 
 
@@ -82,7 +82,7 @@ def test_the_token_of_the_guide_joins() -> None:
     holds(allows_only_tbot(make.token(), TBOT), "INST-10", "ev-token")
     holds(holds_every_key(make.token(), make.jwks()), "INST-10", "ev-token", "ev-jwks")
     holds(bot_has_role(make.token(), make.bot(), ROLE), "INST-10", "ev-token", "ev-bot")
-    assert token_problems(make.token(), make.jwks(), TBOT, make.bot(), ROLE) == []
+    assert token_problems(make.token(), make.jwks(), (TBOT,), make.bot(), ROLE) == []
 
 
 def test_a_token_that_does_not_exist_violates_every_part() -> None:
@@ -96,7 +96,7 @@ def test_a_token_that_does_not_exist_violates_every_part() -> None:
         violated(finding, "INST-10", evidence=("ev-absent-token",), causes=("token-missing",))
         assert finding.seen == "it does not exist"
         assert finding.where == "Teleport token/istio-tbot-k8s-join"
-    (only,) = token_problems(TOKEN, make.jwks(), TBOT, make.bot(), ROLE)
+    (only,) = token_problems(TOKEN, make.jwks(), (TBOT,), make.bot(), ROLE)
     assert (str(only.subject), only.said) == ("Teleport token/istio-tbot-k8s-join", "it does not exist")
     assert "istio-tbot-token.yaml.template" in remedy("token-missing")
 
@@ -182,7 +182,7 @@ def test_where_teleport_asks_the_cluster_no_keys_were_extracted(kind: str) -> No
     inapplicable(
         fresh_token_verifies(make.signature(ok=False, reason="no keys"), token, ["ev-fresh"]), "INST-09", "ev-token"
     )
-    assert token_problems(token, make.jwks(), TBOT, make.bot(), ROLE) == []
+    assert token_problems(token, make.jwks(), (TBOT,), make.bot(), ROLE) == []
 
 
 def test_a_bot_that_was_never_created() -> None:
@@ -212,7 +212,7 @@ def test_a_token_that_does_not_name_the_bot_that_was_found(named: str, words: st
 
 def test_everything_that_is_wrong_with_a_token_is_told_at_once() -> None:
     token = make.token(join_method="token", allow=("default:tbot",), jwks_text="PASTE_JWKS_HERE")
-    causes = [found.cause for found in token_problems(token, make.jwks(), TBOT, A_BOT, ROLE)]
+    causes = [found.cause for found in token_problems(token, make.jwks(), (TBOT,), A_BOT, ROLE)]
     assert causes == ["token-method-wrong", "token-other-service-account", "bot-missing", "jwks-placeholder"]
 
 
@@ -220,3 +220,12 @@ def test_a_bot_of_a_scope_cannot_have_the_role() -> None:
     finding = bot_has_role(make.token(), make.bot(scope="/staging", roles=()), make.ROLE)
     violated(finding, "INST-10", "belongs to the scope /staging", evidence=("ev-bot",), causes=("bot-scoped",))
     assert "spec.roles" in remedy("bot-scoped")
+
+
+def test_tbots_of_several_service_accounts_may_share_a_token() -> None:
+    pools = (TBOT, "teleport-system:tbot-b")
+    holds(allows_only_tbot(make.token(allow=pools), *pools), "INST-10")
+    words = "it allows teleport-system:tbot, and not teleport-system:tbot-b"
+    violated(allows_only_tbot(make.token(), *pools), "INST-10", words, causes=("token-other-service-account",))
+    wide = allows_only_tbot(make.token(allow=(*pools, "x:y")), *pools)
+    violated(wide, "INST-10", "it also allows x:y", causes=("token-too-wide",))

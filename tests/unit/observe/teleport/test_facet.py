@@ -171,12 +171,15 @@ def test_the_grants_are_beside_what_every_service_selects() -> None:
     assert [role.name for role in of_services(BY_LABELS).roles() if isinstance(role, Role)] == [Names().role]
 
 
-def test_tbots_with_the_same_token_and_account_join_once() -> None:
+def test_tbots_with_the_same_token_join_together() -> None:
     pools = [make.tbot(config=make.tbot_config(token=name)) for name in ("a", "a", "b")]
     pools.append(make.tbot(config=make.tbot_config(join_method="iam")))
     cluster: Any = SimpleNamespace(once=lambda _key, read: read(), names=Names())
     tbot: Any = SimpleNamespace(all=lambda: make.tbots(*pools))
     teleport = TeleportFacet(cluster, tbot, lambda: cast("Any", Session(has_admin=True)), lambda: None)
-    assert [joining.tbot.config.token for joining in teleport.joinings_by_kubernetes()] == ["a", "b"]
+    first, second = teleport.joinings_by_kubernetes()
+    assert (first.tbot.config.token, second.tbot.config.token) == ("a", "b")
+    assert (first.others, second.others) == ((pools[1],), ())
+    assert first.accounts == ("teleport-system:tbot",)
     assert len(teleport.joinings()) == 4
     assert teleport.bots() == ("istio-tbot",)
