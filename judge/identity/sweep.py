@@ -252,21 +252,23 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = {pod.uid: pod for pod in proxies.pods}
-    waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods[p.pod.uid])]
+    # A proxy whose pod went away after it was read is judged by what it held; its pod is listed no more.
+    waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods.get(p.pod.uid))]
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
     if waypoints and not (judged or proxies.fleet.unread or lacking):
         return claim.not_applicable(NO_WORKLOAD)
     problems = []
     for proxy in judged:
         if failed := failures_of(proxy, expectation):
+            pod = pods.get(proxy.pod.uid)
             first = next(iter(failed.values()))[0]
             said, cause = f"it fails {', '.join(failed)}: {first.said}", first.cause
             if proxy.pod.is_gateway:
-                said = f"as a {'waypoint' if pods[proxy.pod.uid].is_waypoint else 'gateway'} {said}"
+                said = f"as a {'waypoint' if pod is not None and pod.is_waypoint else 'gateway'} {said}"
             if (lacks := without.pop(proxy.pod.uid, None)) is not None:
                 said, cause = f"{said}; it lacks the template {lacks.template}: {lacks.why}", cause or lacks.cause
-            if proxy.sds_mode is SdsMode.ISTIO_CA:
-                cause = cause or cause_of_no_socket(pods[proxy.pod.uid])
+            if proxy.sds_mode is SdsMode.ISTIO_CA and pod is not None:
+                cause = cause or cause_of_no_socket(pod)
             problems.append(problem(proxy, said, cause))
     problems += [
         problem(each.pod, f"it lacks the template {each.template}: {each.why}", each.cause)
@@ -286,6 +288,6 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
     )
 
 
-def _is_ambients(proxy: ProxyIdentity, pod: Pod) -> bool:
+def _is_ambients(proxy: ProxyIdentity, pod: Pod | None) -> bool:
     """Tell whether a proxy is a waypoint on istiod that does not mount the node's socket, as ambient mode has it."""
-    return pod.is_waypoint and proxy.sds_mode is SdsMode.ISTIO_CA and bool(cause_of_no_socket(pod))
+    return pod is not None and pod.is_waypoint and proxy.sds_mode is SdsMode.ISTIO_CA and bool(cause_of_no_socket(pod))

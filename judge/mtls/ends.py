@@ -85,20 +85,21 @@ class Ends:
     Attributes:
         mesh: The mesh.
         pods: Its pods by uid.
-        tls: The TLS of each proxy that was read, by uid of its pod.
-        identities: The identity of each proxy that was read, by uid of its pod.
+        tls: The TLS of each proxy that was read and whose pod is there, by uid of its pod.
+        identities: The identity of each such proxy, by uid of its pod.
         classes: The classes of its proxies.
     """
 
     def __init__(self, mesh: MeshTls) -> None:
         self.mesh = mesh
         self.pods = {pod.uid: pod for pod in mesh.pods}
-        self.tls = {proxy.pod.uid: proxy for proxy in mesh.tls.proxies}
-        self.identities = {proxy.pod.uid: proxy for proxy in mesh.identities.proxies}
-        servers = set(_server_contexts(mesh.tls.proxies))
-        contexts = {*servers, *_client_contexts(mesh.tls.proxies)}
+        # A pod that went away after its proxy was read has no ways any more.
+        self.tls = {proxy.pod.uid: proxy for proxy in mesh.tls.proxies if proxy.pod.uid in self.pods}
+        self.identities = {proxy.pod.uid: proxy for proxy in mesh.identities.proxies if proxy.pod.uid in self.pods}
+        servers = set(_server_contexts(self.tls.values()))
+        contexts = {*servers, *_client_contexts(self.tls.values())}
         also = {authority for c in contexts for _, held in c.inline.authorities for authority in held}
-        self.classes = classified(mesh.identities.proxies, {c.names for c in servers if c.names}, also)
+        self.classes = classified(tuple(self.identities.values()), {c.names for c in servers if c.names}, also)
         self._at = _addresses(mesh.pods)
         self._redirections: dict[str, Redirection | CouldNotTell] = {}
         self._doors: dict[tuple[int, int, str, str, tuple[str, ...], bool], Socket | None] = {}
@@ -205,7 +206,7 @@ def _addresses(pods: Sequence[Pod]) -> dict[str, Pod]:
     return found
 
 
-def _server_contexts(proxies: Sequence[ProxyTls]) -> Iterator[TlsContext]:
+def _server_contexts(proxies: Iterable[ProxyTls]) -> Iterator[TlsContext]:
     for listeners in {id(proxy.listeners): proxy.listeners for proxy in proxies}.values():
         for listener in listeners:
             for chain in listener.all_chains:
@@ -213,7 +214,7 @@ def _server_contexts(proxies: Sequence[ProxyTls]) -> Iterator[TlsContext]:
                     yield chain.socket.tls
 
 
-def _client_contexts(proxies: Sequence[ProxyTls]) -> Iterator[TlsContext]:
+def _client_contexts(proxies: Iterable[ProxyTls]) -> Iterator[TlsContext]:
     views = {id(proxy.destinations): proxy.destinations for proxy in proxies}
     clusters = {id(each): each.cluster for destinations in views.values() for each in destinations}
     for cluster in clusters.values():

@@ -70,7 +70,7 @@ class _Group:
 def _groups(ends: Ends, without: frozenset[str], clients: frozenset[str]) -> Iterator[_Group]:
     """Clients by class, namespace and destination. Equal destinations count as one where they are one object."""
     alike: dict[tuple[int, str, bool], list[ProxyTls]] = defaultdict(list)
-    for proxy in ends.mesh.tls.proxies:
+    for proxy in ends.tls.values():
         of = ends.classes.of.get(proxy.pod.uid)
         if of is not None and proxy.pod.uid not in without and (not clients or proxy.pod.uid in clients):
             alike[of.number, proxy.pod.namespace, proxy.pod.is_gateway].append(proxy)

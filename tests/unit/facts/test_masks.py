@@ -269,8 +269,8 @@ def judged(fact: Any) -> Any:
 @pytest.mark.parametrize(
     ("parse", "name", "size"),
     [
-        (objects.parse_pod, "cluster/pods.json", 0.41),
-        (objects.parse_node, "cluster/nodes.json", 0.4),
+        (objects.parse_pod, "cluster/pods.json", 0.43),
+        (objects.parse_node, "cluster/nodes.json", 0.45),
         (workloads.parse_deployment, "cluster/deployments.json", 0.55),
     ],
 )

@@ -48,6 +48,7 @@ def cluster(server: ApiServer, recorder: KeptInMemory, tmp_path: Path) -> Iterat
 @pytest.fixture
 def healthy(server: ApiServer) -> ApiServer:
     """An API server of the captured install, whose forwarded ports all lead to the captured proxy."""
+    server.answer("GET /api/v1/nodes", document("cluster/nodes.json"))
     server.answer("GET /api/v1/pods", document("cluster/pods.json"))
     for item in document("cluster/pods.json")["items"]:
         # One of them was being deleted when it was captured; here all of them stay.

@@ -234,6 +234,7 @@ def simulated(size: int) -> Iterator[SimulatedFleet]:
     with running() as server:
         fleet = SimulatedFleet(server, teleport, istiod)
         server.answer("GET /api/v1/namespaces", {"items": [{"metadata": {"name": NAMESPACE}}]})
+        server.answer("GET /api/v1/nodes", {"items": []})
         server.handler = fleet.handle
         for _ in range(size):
             fleet.add()

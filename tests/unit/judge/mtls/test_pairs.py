@@ -240,8 +240,8 @@ def test_an_address_of_no_pod() -> None:
     made = mesh(CLIENT, SERVER)
     gone = replace(made, pods=[pod for pod in made.pods if pod.name != "server"])
     table = table_of(Ends(gone))
-    # Both proxies have a cluster for the service of the pod that is gone.
-    assert table.unpredictable == {Unpredictable.NO_POD: 2}
+    # Both proxies had a cluster for the service of the pod that is gone, and one of them is there.
+    assert table.unpredictable == {Unpredictable.NO_POD: 1}
 
 
 def test_a_pod_without_an_address_is_behind_no_endpoint() -> None:
@@ -381,3 +381,10 @@ def test_the_names_that_clients_expect_are_replaced_by_whether_they_have_the_ser
     assert row.prediction == refused(Side.CLIENT, Refusal.NAME)
     anyone = built.auto_mutual(SERVER.host, 80, [])
     assert way(replace(CLIENT, clusters={"server": anyone}), SERVER) == COMPLETES
+
+
+def test_a_pod_that_went_away_after_its_proxy_was_read_has_no_ways() -> None:
+    whole = mesh(CLIENT, SERVER)
+    assert {p.pod.name for p in Ends(whole).tls.values()} == {CLIENT.name, SERVER.name}
+    without = replace(whole, pods=[pod for pod in whole.pods if pod.name != SERVER.name])
+    assert [p.pod.name for p in Ends(without).tls.values()] == [CLIENT.name]

@@ -43,7 +43,7 @@ class Admission(Cluster):
 
 
 def test_the_control_of_a_dry_run_is_the_same_pod_without_injection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facet, "read_mesh", lambda *_: make.mesh())
+    monkeypatch.setattr(facet, "read_control_planes", lambda *_: make.planes())
     cluster = Admission()
     istio = install(cluster).istio
     for sidecar in ("", "true", "false"):
@@ -72,6 +72,7 @@ def test_classes_of_gateways_are_asked_for_only_where_there_can_be_some(known: b
 def test_an_ingress_gateway_that_is_scaled_to_0_is_none(
     replicas: int, monkeypatch: pytest.MonkeyPatch, *, there: bool
 ) -> None:
-    monkeypatch.setattr(facet, "read_mesh", lambda *_: make.mesh(gateways=(make.gateway(desired=replicas),)))
+    planes = make.planes(make.mesh(gateways=(make.gateway(desired=replicas),)))
+    monkeypatch.setattr(facet, "read_control_planes", lambda *_: planes)
     read = install(Cluster(namespaces=(make.namespace(),)))
     assert [str(g.ref) for g in read.istio.ingress_gateways()] == ["Deployment istio-system/istio-ingressgateway"] * there
