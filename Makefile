@@ -100,6 +100,10 @@ kill-test: sources ## Kills disruptive runs at KILLS random moments of KILL_SEED
 rbac: sources ## The certifier's roles on one kept lab: the read-only one minimal right by right, the others against the audit log
 	$(call on_the_lab,$(BIN)/pytest -v tests/lab/test_rbac.py)
 
+.PHONY: installs
+installs: sources ## Lays the lab out as others lay theirs out, and compares what is said of each with a table; NAMES chooses
+	$(call on_the_lab,$(BIN)/python -m tests.installs $(NAMES))
+
 .PHONY: examples
 examples: sources ## Write docs/examples: the reports of a healthy lab, and of one whose Istio kept its default trust domain
 	$(call on_the_lab,$(BIN)/python -m tests.lab.examples)

@@ -1,4 +1,4 @@
-"""Steps of features/4_traffic: TRF-01 to TRF-07."""
+"""Steps of features/5_traffic: TRF-01 to TRF-07."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that features/5_rotation and features/6_resilience share: loads between test pods, and watched proxies."""
+"""Steps that features/6_rotation and features/7_resilience share: loads between test pods, and watched proxies."""
 
 from __future__ import annotations
 

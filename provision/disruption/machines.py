@@ -175,5 +175,5 @@ def _not_ours(seen: str) -> NotGiven:
         expected="a cluster that the suite made on this machine, nodes and Teleport included",
         seen=seen,
         where="the cluster in the settings",
-        remedy="certify this on a kind cluster that the suite makes: pytest features/6_resilience",
+        remedy="certify this on a kind cluster that the suite makes: pytest features/7_resilience",
     )

@@ -1,4 +1,4 @@
-"""Steps of features/6_resilience/2_nodes.feature: RES-04 to RES-06 and RES-08."""
+"""Steps of features/7_resilience/2_nodes.feature: RES-04 to RES-06 and RES-08."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of features/6_resilience/1_sources.feature: RES-01 to RES-03 and RES-07."""
+"""Steps of features/7_resilience/1_sources.feature: RES-01 to RES-03 and RES-07."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of features/5_rotation/3_ca_rotation.feature: ROT-04 and ROT-08."""
+"""Steps of features/6_rotation/3_ca_rotation.feature: ROT-04 and ROT-08."""
 
 from __future__ import annotations
 

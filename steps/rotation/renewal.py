@@ -1,4 +1,4 @@
-"""Steps of features/5_rotation: the age of certificates (ROT-01, ROT-05 to ROT-07), and renewals (ROT-02, ROT-03)."""
+"""Steps of features/6_rotation: the age of certificates (ROT-01, ROT-05 to ROT-07), and renewals (ROT-02, ROT-03)."""
 
 from __future__ import annotations
 

@@ -191,9 +191,12 @@ def test_without_the_nodes_name_the_local_host_is_dialled(make_agent: MakeAgent,
 
 
 def test_without_an_attestor_a_fixed_identity_goes_to_every_caller(
-    make_agent: MakeAgent, me: int, node: Node, create: Create
+    make_agent: MakeAgent, me: int, node: Node, create: Create, teleport: Teleport
 ) -> None:
     create(resources.identity("batch-jobs", "/batch/jobs"))
-    agent = make_agent(attestors=None, selector={"name": "batch-jobs"}).start()
-    node.enter(me, "/")
-    assert identity(agent) == ["spiffe://teleport.example.com/batch/jobs"]
+    try:
+        agent = make_agent(attestors=None, selector={"name": "batch-jobs"}).start()
+        node.enter(me, "/")
+        assert identity(agent) == ["spiffe://teleport.example.com/batch/jobs"]
+    finally:
+        teleport.must("rm", "workload_identity/batch-jobs")

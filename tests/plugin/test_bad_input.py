@@ -118,8 +118,8 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
         ),
         (
             ("--profile", "cor"),
-            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, mesh, resilience, rotation,"
-            " traffic; saw 'cor' (--profile). What to do: ",
+            "expected one of the profiles all, ca-rotation, checklist, core, identity, install, mesh, mtls, resilience,"
+            " rotation, traffic; saw 'cor' (--profile). What to do: ",
         ),
         (
             ("--source", "mirror"),
@@ -232,7 +232,7 @@ def test_an_api_server_that_nobody_verifies_is_in_the_scope(suite: Suite) -> Non
 
     line = "the API server (insecure-skip-tls-verify in the kubeconfig)"
     assert ran.report["scope"]["unverified"] == [line]
-    assert f"not verified: {line}; so the result is inconclusive at best" in ran.said
+    assert f"not verified: {line}; so the result is inconclusive at best" in " ".join(ran.said.split())
 
 
 def test_a_cluster_that_never_answers_costs_one_timeout(suite: Suite) -> None:
