@@ -18,13 +18,13 @@ from pathlib import Path
 
 from facts.errors import ConformanceError
 from provision.faults import Operator
-from tests.installs.layout import FAULTY, NAMESPACED, READ_ONLY, Expected, Layout, differences, expected
+from tests.installs.layout import FAULTY, NAMESPACED, READ_ONLY, RUNS, Expected, Layout, differences, expected
 from tests.installs.layouts import LAYOUTS
 from tests.lab.certified import Certified
 from tests.lab.conftest import Lab, healthy_lab
 
 PROFILE = ("--profile", "core")
-ALLOWED = {READ_ONLY: "read-only", NAMESPACED: "namespaced", FAULTY: "namespaced"}
+ALLOWED = {READ_ONLY: "read-only", NAMESPACED: "namespaced", FAULTY: "read-only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +54,26 @@ class Row:
         return "\n".join((f"{line}  {failed}".rstrip(), *(f"    {each}" for each in self.otherwise)))
 
 
-def rows_of(lab: Lab, layout: Layout, table: dict[str, Expected]) -> Iterator[Row]:
+def rows_of(lab: Lab, layout: Layout, table: dict[str, Expected], runs: Sequence[str] = RUNS) -> Iterator[Row]:
     """Lays the lab out and yields its runs; the lab is as before when it ends.
 
     A lab that cannot be laid out, or a run without a report, is a row of its own.
+
+    Args:
+        lab: The healthy lab.
+        layout: How to lay it out.
+        table: What is expected of each run.
+        runs: Which of `RUNS`, in their order.
     """
-    run = READ_ONLY
+    run = ""
     try:
         with ExitStack() as stack:
             operator = stack.enter_context(layout.lay_out(lab.scene))
-            yield _row(lab, layout, READ_ONLY, table, operator)
-            run = NAMESPACED
-            yield _row(lab, layout, NAMESPACED, table, operator)
-            run = FAULTY
-            changed = stack.enter_context(layout.fault(lab.scene))
-            yield _row(lab, layout, FAULTY, table, changed or operator)
+            for run in runs:
+                changed = stack.enter_context(layout.fault(lab.scene)) if run == FAULTY else None
+                yield _row(lab, layout, run, table, changed or operator)
     except ConformanceError as error:
-        yield Row(layout, run, None, (str(error),), 0.0)
+        yield Row(layout, run or "laying out", None, (str(error),), 0.0)
 
 
 def _row(lab: Lab, layout: Layout, run: str, table: dict[str, Expected], operator: Operator | None) -> Row:

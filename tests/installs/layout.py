@@ -17,7 +17,7 @@ EXPECTED = Path(__file__).parent / "expected.yaml"
 
 READ_ONLY, NAMESPACED, FAULTY = "read-only", "namespaced", "with its fault"
 RUNS = (READ_ONLY, NAMESPACED, FAULTY)
-"""The runs on each layout, in their order; with its fault a run may do what *namespaced* may."""
+"""The runs on each layout, in their order; the one with its fault only reads."""
 
 Change = Callable[[Scene], AbstractContextManager[Operator | None]]
 
