@@ -103,6 +103,11 @@ def asides_of(report: Report, judged: Judged) -> str:
     return "".join(f" [{each}]" for each in said)
 
 
+def chapter_of(profile: str) -> str:
+    """The title of a profile's chapter; the page begins it with a capital."""
+    return {"mtls": "mutual TLS"}.get(profile, profile)
+
+
 def is_certified(report: Report) -> bool:
     """Whether a report is a certificate: a pass, and the identities came from Teleport itself."""
     return report.result is Result.PASS and report.authority is Authority.TELEPORT
