@@ -69,8 +69,13 @@ def with_the_charts_path(scene: Scene) -> Iterator[None]:
 
 
 def _identity(scene: Scene) -> Document:
-    (sound,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
-    return {**sound, "metadata": {**sound["metadata"], "name": IDENTITY}}
+    labs = _labs_identity(scene)
+    return {**labs, "metadata": {**labs["metadata"], "name": IDENTITY}}
+
+
+def _labs_identity(scene: Scene) -> Document:
+    (labs,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
+    return labs
 
 
 @contextmanager
@@ -82,11 +87,15 @@ def _in_teleport(scene: Scene) -> Iterator[None]:
         own = yaml.safe_load(file.read_text(encoding="utf-8"))
     charts = copy.deepcopy(own)
     charts["spec"]["kubernetes"]["allow"] = [{"service_account": f"{NAMESPACE}:{NAME}"}]
+    labs = _labs_identity(scene)
     try:
         identities.create(_identity(scene))
         tokens.create(charts)
+        # The role would select it as well, and the chart's owner has only one.
+        installation.authority.tctl(["rm", f"workload_identity/{labs['metadata']['name']}"])
         yield
     finally:
+        scene.teleport.create(labs)
         tokens.create(own)
         identities.remove()
 
