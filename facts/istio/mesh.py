@@ -19,7 +19,7 @@ from facts.evidence import ObjectRef
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import ConfigMap, Labelled
 from facts.kubernetes.workloads import DaemonSet, Deployment
-from facts.masks import KEY, OPEN, Decoded, Fields, yaml_document
+from facts.masks import KEY, LEAF, Decoded, Fields, Prepared, yaml_document
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
 DEFAULT_REVISION = "default"
@@ -32,6 +32,14 @@ _NODES_SOCKET = re.compile(
     # Each key has a line of its own, and a volume has few: in whatever text, this takes time linear in its length.
     r"""|(?:hostPath|csi):[^\S\n]*(?:\n[^\S\n]*(?:\w+:[^\n]*)?){1,20}?\n[^\S\n]*name:[ ]*["']?workload-socket\b"""
 )
+
+
+def _mount_in(template: Any) -> Any:
+    """The part of a template's text that decides: the volume with the node's socket; empty where it has none."""
+    if not isinstance(template, str):
+        return template
+    found = _NODES_SOCKET.search(template)
+    return found[0] if found else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Injector(Declared):
     """The ConfigMap ``istio-sidecar-injector``.
 
     Attributes:
-        templates: Text of each injection template by name; aliases are not among them.
+        templates: The volume with the node's socket in each injection template, as text, by name; empty where a template has
+            none. Aliases are not among them.
         default_templates: Names used where a pod names none.
         hub: ``global.hub`` of the values.
         tag: ``global.tag`` of the values.
@@ -80,7 +89,11 @@ class Injector(Declared):
         policy: ``enabled``; with another one, istiod injects only pods that ask for it or that `always_inject` fits.
     """
 
-    templates: Annotated[Mapping[str, str], OPEN]
+    templates: Annotated[
+        Mapping[str, str],
+        Fields(others=Prepared(_mount_in, LEAF)),
+        Read(dict[str, str], lambda t: {k: _mount_in(t[k]) for k in t}),
+    ]
     default_templates: Annotated[Texts, At("defaultTemplates")]
     hub: str
     tag: str
