@@ -412,8 +412,9 @@ def normalizations_are_in_force(
         asked: Settings of each pod's proxy.
         evidence: The list of injected pods.
     """
-    by_uid = {a.pod.uid: a for a in asked}
-    of_each = [(mesh, [by_uid[pod.uid] for pod in its if pod.uid in by_uid]) for mesh, its in pods.of_each]
+    gone = [a for a in asked if isinstance(a, LeftOut)]
+    stayed = {a.pod.uid: a for a in asked if not isinstance(a, LeftOut)}
+    of_each = [(mesh, [stayed[pod.uid] for pod in its if pod.uid in stayed]) for mesh, its in pods.of_each]
     found = [normalization_is_in_force(mesh, its, evidence) for mesh, its in of_each if its]
     if pods.orphans:
         where = f"inbound HTTP connection managers of {len(pods.orphans)} proxies"
@@ -422,7 +423,12 @@ def normalizations_are_in_force(
         found.append(claim.judged(unclear=unclear, settle="see INST-05, which says why"))
     # A control plane whose proxies have nothing to show does not count where others have.
     telling = [finding for finding in found if finding.holds is not Holds.NOT_APPLICABLE]
-    return tuple(telling or found or [normalization_is_in_force(of_each[0][0], (), evidence)])
+    if not telling:
+        return (normalization_is_in_force(of_each[0][0], asked, evidence),)
+    # Those that went away are on no list of pods any more, so no control plane has them.
+    first, *others = telling
+    left_out, shown = (*first.left_out, *went_away(gone)), tuple(dict.fromkeys((*first.evidence, *readings(*gone))))
+    return (replace(first, left_out=left_out, evidence=shown), *others)
 
 
 def normalization_is_in_force(

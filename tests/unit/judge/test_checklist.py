@@ -326,6 +326,12 @@ def test_one_violation_is_not_hidden_by_another_proxy_that_cannot_be_read() -> N
     )
 
 
+def test_chk6_where_every_pod_went_away_nothing_is_proved() -> None:
+    finding = issues(fleet=make.fleet(make.left_out()))
+    unknown(finding, "CHK-6", "every proxy went away while the suite read it", evidence=("ev-gone-gone",))
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
+
+
 # What each item sees that its neighbours need not.
 
 

@@ -16,14 +16,17 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.finding import Finding, Holds, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
-from facts.proxies.identity import LeftOut, Unread
+from facts.proxies.identity import Fleet, LeftOut, Unread
 from facts.recorder import KeptInMemory
+from facts.teleport.audit import AuditTrail, IssuedSvid
 from facts.teleport.bundle import TrustBundle
+from judge import checklist
 from judge.identity import proxies as judge
 from judge.identity import socket, sweep
+from judge.identity.issuance import certificates_are_audited
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation
-from judge.install.istio import normalization_is_in_force
+from judge.install.istio import normalizations_are_in_force
 from judge.rotation import age
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
@@ -94,6 +97,8 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     everything = ObservedProxies(install.proxies.pods(), of_all, listed)
     pushes = install.proxies.pushes(age.overdue(on_sockets, tbots))
     directory = install.tbot.socket_directory()
+    normalizations = install.proxies.normalizations()
+    of_planes = make.planes().sorted_out(install.proxies.pods(), install.cluster.namespaces())
     made = (
         judge.secrets_come_from_the_socket(sidecars),
         judge.names_are_the_pods_own(sidecars, bundle),
@@ -104,7 +109,11 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
         judge.no_request_went_to_istiod(sidecars),
         sweep.mesh_is_teleports(everything, expectation, sweep.Outside()),
         socket.mounts_are_read_only(install.proxies.socket_mounts(), install.proxies.pods(), directory, listed),
-        normalization_is_in_force(make.mesh(), install.proxies.normalizations(), listed),
+        *normalizations_are_in_force(of_planes, normalizations, listed),
+        certificates_are_audited(sidecars, audited(of_sidecars)),
+        checklist.tbot_issues(
+            make.guide(), install.proxies.fleet_on_sockets(), bundle, injected=install.proxies.pods(), evidence=listed
+        ),
         age.renewed_before_expiry(on_sockets, tbots),
         age.nothing_expires_soon(on_sockets, tbots, 0, 60),
         age.none_is_overdue(on_sockets, tbots, (), pushes),
@@ -112,12 +121,31 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     return {finding.requirement: finding for finding in made}
 
 
+def audited(fleet: Fleet) -> AuditTrail:
+    """Audit events that agree with what the proxies hold."""
+    issued = (
+        IssuedSvid(
+            serial=proxy.leaf.serial,
+            spiffe_id=proxy.spiffe_ids[0],
+            has_attributes=True,
+            attested=True,
+            namespace=proxy.pod.namespace,
+            service_account=proxy.pod.service_account,
+            pod_name=proxy.pod.name,
+            pod_uid=proxy.pod.uid,
+        )
+        for proxy in fleet.proxies
+        if proxy.leaf is not None
+    )
+    return AuditTrail("events.log", tuple(issued), ("ev-audit",))
+
+
 def answers(found: dict[str, Finding]) -> dict[str, Holds]:
     return {requirement: finding.holds for requirement, finding in found.items()}
 
 
 OF_FLEET = ("ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-07", "ID-11", "ID-12", "INST-08", "ROT-01", "ROT-06")
-STANDING = dict.fromkeys((*OF_FLEET, "ROT-07"), Holds.YES)
+STANDING = dict.fromkeys((*OF_FLEET, "ROT-07", "ID-10", "CHK-6"), Holds.YES)
 
 
 # Gone, replaced, starting.
