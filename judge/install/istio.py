@@ -17,7 +17,7 @@ from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from judge.findings import Claim, listed, place, problem
-from judge.fleet import NONE_STAYED, READ_AGAIN, how_to_read, not_read, went_away
+from judge.fleet import ASK_ALL, NONE_STAYED, READ_AGAIN, how_to_read, not_asked, not_read, went_away
 from judge.install.application import socket_volume_problems
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
@@ -397,6 +397,9 @@ NORMALIZED = {
 }
 """Envoy settings under each of Istio's normalizations: normalize_path, merge_slashes, path_with_escaped_slashes_action."""
 
+SEE_LISTENERS = "see whether istiod has sent those proxies their listeners: istioctl proxy-status"
+"""Next step where a sidecar has no inbound HTTP connection manager."""
+
 NO_WORKLOAD = "no injected pod runs in the mesh"
 NO_SIDECAR = "no pod with a sidecar runs in the mesh"
 ONLY_IDLE_GATEWAYS = "only gateways that take no HTTP run in the mesh"
@@ -413,9 +416,15 @@ def normalizations_are_in_force(
         evidence: The list of injected pods.
     """
     gone = [a for a in asked if isinstance(a, LeftOut)]
+    left = {a.pod.uid for a in gone}
     stayed = {a.pod.uid: a for a in asked if not isinstance(a, LeftOut)}
-    of_each = [(mesh, [stayed[pod.uid] for pod in its if pod.uid in stayed]) for mesh, its in pods.of_each]
-    found = [normalization_is_in_force(mesh, its, evidence) for mesh, its in of_each if its]
+    found = [
+        normalization_is_in_force(
+            mesh, [stayed[pod.uid] for pod in its if pod.uid in stayed], evidence, not_asked(its, asked)
+        )
+        for mesh, its in pods.of_each
+        if any(pod.uid not in left for pod in its)
+    ]
     if pods.orphans:
         where = f"inbound HTTP connection managers of {len(pods.orphans)} proxies"
         claim = Claim("INST-08", "every proxy to normalize paths as its mesh configuration demands", where, evidence)
@@ -424,7 +433,7 @@ def normalizations_are_in_force(
     # A control plane whose proxies have nothing to show does not count where others have.
     telling = [finding for finding in found if finding.holds is not Holds.NOT_APPLICABLE]
     if not telling:
-        return (normalization_is_in_force(of_each[0][0], asked, evidence),)
+        return (normalization_is_in_force(pods.of_each[0][0], asked, evidence),)
     # Those that went away are on no list of pods any more, so no control plane has them.
     first, *others = telling
     left_out, shown = (*first.left_out, *went_away(gone)), tuple(dict.fromkeys((*first.evidence, *readings(*gone))))
@@ -432,7 +441,10 @@ def normalizations_are_in_force(
 
 
 def normalization_is_in_force(
-    mesh: Mesh, asked: Sequence[Normalization | Unread | LeftOut], evidence: Sequence[str]
+    mesh: Mesh,
+    asked: Sequence[Normalization | Unread | LeftOut],
+    evidence: Sequence[str],
+    missing: Sequence[Problem] = (),
 ) -> Finding:
     """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as its mesh configuration says.
 
@@ -440,6 +452,7 @@ def normalization_is_in_force(
         mesh: The control plane.
         asked: Settings of the proxy of each pod that it injected.
         evidence: The list of injected pods.
+        missing: Open points of further pods that it injected, which were not asked.
     """
     proxies = [a for a in asked if isinstance(a, Normalization)]
     unread = [a for a in asked if isinstance(a, Unread)]
@@ -451,11 +464,11 @@ def normalization_is_in_force(
         if wanted
         else f"the mesh to use one of the normalizations {', '.join(NORMALIZED)}",
         where=f"inbound HTTP connection managers of {len(asked)} proxies{mesh.mark}",
-        evidence=(*evidence, *readings(mesh.config, *proxies, *gone)),
+        evidence=(*evidence, *readings(mesh.config, *proxies, *gone, *missing)),
     )
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so one that shows none is unclear.
     silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
-    if not silent and not unread and not any(p.settings for p in proxies):
+    if not (silent or unread or missing) and not any(p.settings for p in proxies):
         if gone:
             return claim.judged(unclear=[claim.problem(NONE_STAYED)], settle=READ_AGAIN, left_out=went_away(gone))
         return claim.not_applicable(ONLY_IDLE_GATEWAYS if asked else NO_WORKLOAD)
@@ -478,10 +491,11 @@ def normalization_is_in_force(
         problems,
         f"all proxies do as {mesh.normalization} demands",
         unclear=[
+            *missing,
             *not_read(unread),
             *(Problem(p.pod.ref, "it has no inbound HTTP connection manager", evidence=p.evidence) for p in silent),
         ],
-        settle=how_to_read(unread, "see whether istiod has sent those proxies their listeners: istioctl proxy-status"),
+        settle=how_to_read(unread, ASK_ALL if missing else SEE_LISTENERS),
         left_out=went_away(gone),
     )
 

@@ -428,6 +428,19 @@ def test_with_one_revision_and_no_selectors_nothing_is_said_beside() -> None:
     assert (found.left_out, found.unwatched) == ((), ())
 
 
+def test_a_pod_that_was_not_asked_is_an_open_point_and_hides_no_violation() -> None:
+    later, good, bad = make.pod("later"), make.proxy(make.pod("good")), make.istiod_proxy(make.pod("bad"))
+
+    def found(*proxies: ProxyIdentity) -> Finding:
+        observed = make.sidecars(*proxies)
+        return mesh_is_teleports(replace(observed, pods=[*observed.pods, later]), EXPECTED, Outside())
+
+    finding = found(good)
+    unknown(finding, "ID-11", "Pod test-app/later: the suite did not ask it", evidence=("ev-pod-later",))
+    assert finding.settle == "run again; the suite must ask every pod that it judges"
+    violated(found(good, bad), "ID-11", "Pod test-app/bad: it fails ID-01", "Pod test-app/later: the suite did not ask it")
+
+
 def test_a_pod_that_went_away_lacks_nothing_any_more() -> None:
     gone = make.pod("gone", socket=make.EMPTY_DIR)
     lacking = (Lacking(gone, "it asks for the template spire", "spire"),)

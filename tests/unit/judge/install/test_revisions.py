@@ -287,6 +287,18 @@ def test_pods_that_went_away_are_named_once_though_no_control_plane_has_them_any
     holds(of_canary, "INST-08", "ev-canary-config", "ev-gone-gone")
 
 
+def test_a_pod_that_was_not_asked_is_an_open_point_of_its_own_control_plane() -> None:
+    later = make.pod("later", annotations=make.injected_by("canary"))
+    default, canary = normalized(make.normalization("old"), make.normalization("new", BASE), pods=(OLD, NEW, later))
+    holds(default, "INST-08", "ev-normalization-old")
+    unknown(canary, "INST-08", "Pod test-app/later: the suite did not ask it", evidence=("ev-pod-later",))
+    assert canary.settle == "run again; the suite must ask every pod that it judges"
+    (alone,) = normalized(pods=(later,))
+    unknown(alone, "INST-08", "Pod test-app/later: the suite did not ask it")
+    (differs,) = normalized(make.normalization("new"), pods=(NEW, later))
+    violated(differs, "INST-08", "Pod test-app/new: it has", causes=("proxy-older-than-mesh-config",))
+
+
 def test_where_all_pods_of_all_control_planes_went_away_nothing_is_proved() -> None:
     (finding,) = normalized(make.left_out("a"), make.left_out("b"), pods=())
     unknown(finding, "INST-08", "every proxy went away while the suite read it", evidence=("ev-gone-a", "ev-gone-b"))
