@@ -148,7 +148,7 @@ def tbot_issues(
     where = f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}"
     expected = "every sidecar on tbot's nodes to hold its own identity from Teleport"
     claim = _item("CHK-6", guide, expected, where, bundle, others=evidence)
-    if not (injected or fleet.left_out):
+    if not (injected or fleet.outcomes):
         return claim.not_applicable(NO_WORKLOAD)
     problems = [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
     if not fleet.outcomes:

@@ -6,7 +6,7 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -256,17 +256,24 @@ class ObservedProxies:
         fleet: Their proxies.
         evidence: The list of all pods, which also shows that there is none.
         others: Pods with a proxy that are not among them.
+        asked: Pods that were asked, as they were listed then; some are listed no more.
     """
 
     pods: Sequence[Pod]
     fleet: Fleet
     evidence: tuple[str, ...]
     others: Sequence[Pod] = ()
+    asked: Sequence[Pod] = ()
 
     @property
     def is_empty(self) -> bool:
         """There is no proxy, and there was none."""
-        return not (self.pods or self.fleet.left_out)
+        return not (self.pods or self.fleet.outcomes)
+
+    @property
+    def by_uid(self) -> Mapping[str, Pod]:
+        """The pods by uid, with those that went away after their proxies were read: these are judged by what they held."""
+        return {pod.uid: pod for pod in (*self.asked, *self.pods)}
 
     @property
     def not_asked(self) -> list[Problem]:

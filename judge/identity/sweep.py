@@ -251,8 +251,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         return claim.not_applicable(NO_WORKLOAD)
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
-    pods = {pod.uid: pod for pod in proxies.pods}
-    # A proxy whose pod went away after it was read is judged by what it held; its pod is listed no more.
+    pods = proxies.by_uid
     waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods.get(p.pod.uid))]
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
     missing = proxies.not_asked

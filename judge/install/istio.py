@@ -411,7 +411,7 @@ def normalizations_are_in_force(
     """INST-08 for every control plane that has proxies, and for proxies that have none.
 
     Args:
-        pods: Injected pods by their control planes.
+        pods: Injected pods by their control planes, with those that went away after they were asked.
         asked: Settings of each pod's proxy.
         evidence: The list of injected pods.
     """
@@ -425,16 +425,17 @@ def normalizations_are_in_force(
         for mesh, its in pods.of_each
         if any(pod.uid not in left for pod in its)
     ]
-    if pods.orphans:
-        where = f"inbound HTTP connection managers of {len(pods.orphans)} proxies"
+    orphans = [orphan.pod for orphan in pods.orphans if orphan.pod.uid not in left]
+    if orphans:
+        where = f"inbound HTTP connection managers of {len(orphans)} proxies"
         claim = Claim("INST-08", "every proxy to normalize paths as its mesh configuration demands", where, evidence)
-        unclear = [problem(each.pod, "the suite knows no mesh configuration for it") for each in pods.orphans]
+        unclear = [problem(pod, "the suite knows no mesh configuration for it") for pod in orphans]
         found.append(claim.judged(unclear=unclear, settle="see INST-05, which says why"))
     # A control plane whose proxies have nothing to show does not count where others have.
     telling = [finding for finding in found if finding.holds is not Holds.NOT_APPLICABLE]
     if not telling:
         return (normalization_is_in_force(pods.of_each[0][0], asked, evidence),)
-    # Those that went away are on no list of pods any more, so no control plane has them.
+    # Those that went away say nothing about any control plane; the first finding names them.
     first, *others = telling
     left_out, shown = (*first.left_out, *went_away(gone)), tuple(dict.fromkeys((*first.evidence, *readings(*gone))))
     return (replace(first, left_out=left_out, evidence=shown), *others)

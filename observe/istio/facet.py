@@ -77,6 +77,11 @@ class IstioFacet:
         """The pods with a proxy, by the control plane that injected them."""
         return self.planes().sorted_out(self.proxies.pods(), self.cluster.namespaces())
 
+    def surveyed_pods_of_planes(self) -> PodsOfPlanes:
+        """The same, with the pods that went away after the survey had asked them."""
+        pods = {pod.uid: pod for pod in (*self.proxies.surveyed_pods(), *self.proxies.pods())}
+        return self.planes().sorted_out(pods.values(), self.cluster.namespaces())
+
     def authorities(self) -> IstioAuthorities:
         """The authorities of the CAs of all istiods."""
         return self.cluster.once(ISTIO_AUTHORITIES, self._read_authorities)

@@ -77,5 +77,5 @@ def normalizations(install: Install) -> tuple[Normalization | Unread | LeftOut, 
 
 @then("every proxy must normalize paths as its mesh configuration says")
 def normalized(normalizations: tuple[Normalization | Unread | LeftOut, ...], install: Install, conclude: Conclude) -> None:
-    pods, evidence = install.istio.pods_of_planes(), install.cluster.pods_evidence()
+    pods, evidence = install.istio.surveyed_pods_of_planes(), install.cluster.pods_evidence()
     conclude(*judge.normalizations_are_in_force(pods, normalizations, evidence))

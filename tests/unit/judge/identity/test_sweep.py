@@ -127,6 +127,15 @@ def test_what_ambient_mode_certifies_is_named_and_not_counted() -> None:
     ]
 
 
+def test_a_waypoint_that_was_replaced_after_it_was_read_is_left_out_all_the_same() -> None:
+    new = replace(WAYPOINT, name="waypoint-2", uid="uid-waypoint-2")
+    found = make.sidecars(make.proxy(), make.istiod_proxy(WAYPOINT), make.istiod_proxy(new), pods=(WAYPOINT, new))
+    listed = replace(found, pods=[pod for pod in found.pods if pod.uid != WAYPOINT.uid], asked=found.pods)
+    finding = mesh_is_teleports(listed, EXPECTED, Outside())
+    holds(finding, "ID-11")
+    assert {str(each.subject) for each in finding.left_out} == {"Pod test-app/waypoint", "Pod test-app/waypoint-2"}
+
+
 def test_a_mesh_of_waypoints_alone_has_no_workload_of_teleports() -> None:
     inapplicable(sweep(make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,)), "ID-11", "ev-pods")
 
