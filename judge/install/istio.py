@@ -18,7 +18,7 @@ from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from judge.findings import Claim, listed, place, problem
 from judge.fleet import ASK_ALL, NONE_STAYED, READ_AGAIN, how_to_read, not_asked, not_read, went_away
-from judge.install.application import socket_volume_problems
+from judge.install.application import SEE_NODES, socket_volume_problems
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
 """Containers that run an image of Istio; a gateway's pod may have others."""
@@ -80,16 +80,31 @@ def _waits_for_an_image(workload: Deployment | DaemonSet, mesh: Mesh) -> bool:
     )
 
 
-def _incomplete(daemon_set: DaemonSet) -> list[Problem]:
-    """A problem unless a DaemonSet runs its current template on every node that it wants."""
+def _incomplete(daemon_set: DaemonSet, silent: Sequence[Pod]) -> list[Problem]:
+    """A problem unless a DaemonSet runs its current template on every node that it wants and that is Ready.
+
+    Args:
+        daemon_set: The DaemonSet.
+        silent: Its pods on nodes that are not Ready.
+    """
     if not daemon_set.is_current:
         return [_unseen(daemon_set)]
     if daemon_set.desired == 0:
         return [problem(daemon_set, "it is wanted on no node")]
+    unready = sum(not pod.ready for pod in silent)
+    lacks = daemon_set.desired - daemon_set.ready > unready or daemon_set.desired - daemon_set.updated > len(silent)
+    if daemon_set.is_complete or (silent and not lacks):
+        return []
     up = (
         f"it is Ready on {daemon_set.ready} of {daemon_set.desired} nodes, with its current template on {daemon_set.updated}"
     )
-    return [] if daemon_set.is_complete else [problem(daemon_set, up)]
+    return [problem(daemon_set, up)]
+
+
+def _nowhere_heard(daemon_set: DaemonSet, silent: Sequence[Pod]) -> list[Problem]:
+    """An open point where every pod of a DaemonSet is on a node that is not Ready."""
+    said = "all its pods are on nodes that are not Ready"
+    return [problem(daemon_set, said)] if 0 < daemon_set.desired <= len(silent) else []
 
 
 def of_each_plane(requirement: str, planes: ControlPlanes, judged: Callable[[Mesh], Finding]) -> tuple[Finding, ...]:
@@ -109,22 +124,33 @@ def no_istiod(mesh: Mesh) -> list[Problem]:
     return [] if mesh.istiod else [Problem(place(mesh.title), "there is no istiod", evidence=mesh.evidence)]
 
 
-def control_plane_is_available(mesh: Mesh) -> Finding:
+def control_plane_is_available(mesh: Mesh, silent: Sequence[Pod] = ()) -> Finding:
     """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation.
 
-    A gateway that is scaled to 0 is left out.
+    A gateway that is scaled to 0 is left out, and so are the pods of a DaemonSet on nodes that are not Ready.
+
+    Args:
+        mesh: The mesh.
+        silent: All pods on nodes that are not Ready.
     """
     deployments = (*mesh.istiod, *mesh.gateways)
+    on_nodes = [(d, [p for p in silent if d.owns(p)]) for d in mesh.gateways if isinstance(d, DaemonSet)]
     expected = "istiod and gateways to be available at their current generation"
     at_zero = [g for g in mesh.gateways if isinstance(g, Deployment) and g.is_at_zero and g.is_current]
-    return Claim("INST-05", expected, listed(d.ref for d in deployments), mesh.evidence).judged(
+    lost = [pod for _daemon_set, pods in on_nodes for pod in pods]
+    return Claim("INST-05", expected, listed(d.ref for d in deployments), readings(mesh, *lost)).judged(
         [
             *no_istiod(mesh),
             *availability_problems([d for d in deployments if isinstance(d, Deployment)], mesh),
-            *(each for d in deployments if isinstance(d, DaemonSet) for each in _incomplete(d)),
+            *(each for d, pods in on_nodes for each in _incomplete(d, pods)),
         ],
         listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
-        left_out=[Remark(gateway.ref, "it is scaled to 0") for gateway in at_zero],
+        unclear=[each for d, pods in on_nodes for each in _nowhere_heard(d, pods)],
+        settle=SEE_NODES,
+        left_out=[
+            *(Remark(gateway.ref, "it is scaled to 0") for gateway in at_zero),
+            *(Remark(pod.ref, f"its node {pod.node} is not Ready") for pod in lost),
+        ],
     )
 
 

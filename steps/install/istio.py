@@ -29,8 +29,9 @@ def ping(install: Install) -> Ping:
 
 
 @then("every Deployment of Istio must be available at its current generation")
-def control_planes_are_available(planes: ControlPlanes, conclude: Conclude) -> None:
-    conclude(*judge.of_each_plane("INST-05", planes, judge.control_plane_is_available))
+def control_planes_are_available(planes: ControlPlanes, install: Install, conclude: Conclude) -> None:
+    silent = install.cluster.silent_pods()
+    conclude(*judge.of_each_plane("INST-05", planes, lambda mesh: judge.control_plane_is_available(mesh, silent)))
 
 
 @then("every Istio image must have the version of its own istiod")
