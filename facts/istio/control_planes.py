@@ -132,10 +132,10 @@ class ControlPlanes:
         """The control plane behind a tag or a revision; a tag wins, since it takes the webhooks of that name over."""
         return self.of_revision(self.tags.get(name, name))
 
-    def is_unread(self, name: str) -> bool:
-        """Tell whether the control plane behind a tag or a revision is there, and its configuration could not be read."""
+    def unread_called(self, name: str) -> UnreadPlane | None:
+        """The control plane behind a tag or a revision, if it is there and its configuration could not be read."""
         revision = self.tags.get(name, name)
-        return any(plane.revision == revision for plane in self.unread)
+        return next((plane for plane in self.unread if plane.revision == revision), None)
 
     def of(self, pod: Pod, namespace: Labelled | None = None) -> Mesh | None:
         """The control plane of a pod with a proxy: the one that injected it.
@@ -170,7 +170,7 @@ class ControlPlanes:
 
     def _orphan(self, pod: Pod, namespace: Labelled | None) -> Orphan:
         name = _injector_of(pod) or _own_name_of(pod) or asks_for(_labels_of(namespace), {})
-        return Orphan(pod, name, self.is_unread(name))
+        return Orphan(pod, name, self.unread_called(name) is not None)
 
     def injecting(self, namespace: Labelled | None, pod: Pod | None = None) -> Mesh | None:
         """The control plane that injects new pods of a namespace, or this one; None where none does."""

@@ -133,7 +133,7 @@ def test_a_pod_of_a_control_plane_that_could_not_be_read_is_not_taken_for_anothe
     orphans = [(orphan.pod.name, orphan.revision, orphan.is_there) for orphan in found.orphans]
     assert orphans == [("a", "new", True), ("b", "soon", True), ("c", "gone", False), ("e", "", False)]
     assert (planes.only, BOTH.only, ONE.only) == (None, None, DEFAULT)
-    assert [planes.is_unread(name) for name in ("new", "soon", "default", "")] == [True, True, False, False]
+    assert [planes.unread_called(name) for name in ("new", "soon", "default", "")] == [UNREAD, UNREAD, None, None]
 
 
 # Injection.
