@@ -178,7 +178,12 @@ class ControlPlanes:
         return self.called(name) if name else None
 
     def unwatched(self, namespaces: Iterable[Labelled]) -> tuple[Labelled, ...]:
-        """Namespaces that no istiod watches, by the discovery selectors of the mesh configurations."""
+        """Namespaces that no istiod watches, by the discovery selectors of the mesh configurations.
+
+        None while a configuration could not be read: its istiod may watch any of them.
+        """
+        if self.unread:
+            return ()
         return tuple(n for n in namespaces if not any(plane.watches(n) for plane in self.planes))
 
     def labels_in(self, mesh: Mesh, labels: Mapping[str, str]) -> Mapping[str, str]:

@@ -259,6 +259,12 @@ def test_namespaces_that_no_istiod_watches(planes: tuple[Mesh, ...], unwatched: 
     assert make.planes(*planes).unwatched([WATCHED, OTHER, BARE]) == unwatched
 
 
+def test_while_a_configuration_is_unread_no_namespace_is_unwatched() -> None:
+    planes = make.planes(watching(DEFAULT, ENABLED))
+    assert planes.unwatched([BARE]) == (BARE,)
+    assert replace(planes, unread=(UNREAD,)).unwatched([BARE]) == ()
+
+
 HAVE = {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "privileged"}
 LEVEL = {"pod-security.kubernetes.io/enforce": "privileged"}
 
