@@ -29,7 +29,7 @@ from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
-from judge.install.application import missing_pods, socket_volume_problems
+from judge.install.application import SEE_NODES, missing_pods, silent_alone, socket_volume_problems
 from judge.install.issuing import grant_problems, template_problems
 from judge.install.istio import (
     ADMIT_THE_POD,
@@ -148,7 +148,7 @@ def tbot_issues(
     where = f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}"
     expected = "every sidecar on tbot's nodes to hold its own identity from Teleport"
     claim = _item("CHK-6", guide, expected, where, bundle, others=evidence)
-    if not injected:
+    if not (injected or fleet.outcomes):
         return claim.not_applicable(NO_WORKLOAD)
     problems = [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
     if not fleet.outcomes:
@@ -176,46 +176,52 @@ def test_app_running(
         silent: Further pods of it, on nodes that are not Ready.
     """
     expected = "the test application to be Ready, with its own identity from Teleport"
-    claim = _item("CHK-7", guide, expected, _pods(pods), bundle, deployment)
-    problems = [*_without_proxy(claim, pods, fleet)]
-    problems += missing_pods(pods, deployment, claim.where, silent) if pods else ()
+    claim = _item("CHK-7", guide, expected, _pods(pods or silent), bundle, deployment, *silent)
+    problems = [*_without_proxy(claim, pods, fleet, silent)]
+    problems += missing_pods(pods, deployment, claim.where, silent) if pods or silent else ()
     problems += [problem(p, f"it is {p.phase} and not Ready") for p in pods if not p.ready]
     problems += [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
-    return of_proxies(claim, pods, fleet, problems, held=_names(fleet))
+    unclear = silent_alone(pods, silent)
+    return of_proxies(claim, pods, fleet, problems, held=_names(fleet), unclear=unclear, settle=SEE_NODES)
 
 
-def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str) -> Finding:
-    """CHK-8: the socket is the node's, and Envoy holds live streams on it."""
+def socket_exists(
+    guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str, *, silent: Sequence[Pod]
+) -> Finding:
+    """CHK-8: the socket is the node's, and Envoy holds live streams on it; `silent` as in `test_app_running`."""
     expected = f"the pod to mount the node's socket directory {socket_directory}, with live SDS streams"
-    claim = _item("CHK-8", guide, expected, _pods(pods))
-    problems = [*_without_proxy(claim, pods, fleet)]
+    claim = _item("CHK-8", guide, expected, _pods(pods or silent), *silent)
+    problems = [*_without_proxy(claim, pods, fleet, silent)]
     problems += [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
     problems += [each for proxy in fleet.proxies for each in stream_problems(proxy)]
-    return of_proxies(
-        claim, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} live streams")
-    )
+    held, unclear = each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} live streams"), silent_alone(pods, silent)
+    return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES)
 
 
-def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet) -> Finding:
-    """CHK-9: the proxy's secrets come from the external socket, and no certificate request ever went to istiod."""
+def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, *, silent: Sequence[Pod]) -> Finding:
+    """CHK-9: the proxy's secrets come from the external socket, and no certificate request ever went to istiod.
+
+    `silent` as in `test_app_running`.
+    """
     expected = "the proxy to get its secrets from the external socket, and none from istiod"
-    claim = _item("CHK-9", guide, expected, _pods(pods))
-    problems = _without_proxy(claim, pods, fleet)
+    claim = _item("CHK-9", guide, expected, _pods(pods or silent), *silent)
+    problems = _without_proxy(claim, pods, fleet, silent)
     for proxy in fleet.proxies:
         problems += supply_problems(proxy)
         if proxy.sds_mode is SdsMode.EXTERNAL and proxy.validator is not Validator.SPIFFE:
             problems.append(problem(proxy, f"it validates its peers by {proxy.validator.value}, which tbot never supplies"))
-    return of_proxies(claim, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: "; ".join(p.decided_by)))
+    held, unclear = each_of(fleet.proxies, lambda p: "; ".join(p.decided_by)), silent_alone(pods, silent)
+    return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES)
 
 
 def _names(fleet: Fleet) -> list[Remark]:
     return each_of(fleet.proxies, lambda p: listed(p.spiffe_ids))
 
 
-def _without_proxy(claim: Claim, pods: Sequence[Pod], fleet: Fleet) -> list[Problem]:
+def _without_proxy(claim: Claim, pods: Sequence[Pod], fleet: Fleet, silent: Sequence[Pod]) -> list[Problem]:
     """Problems of pods without a proxy to read: without a sidecar there is no identity, however Ready the pod is."""
     asked = {each.pod.uid for each in fleet.outcomes}
-    if not pods and not fleet.left_out:
+    if not (pods or silent or fleet.left_out):
         return [claim.problem("there is no pod")]
     return [problem(pod, "it has no istio-proxy to read") for pod in pods if pod.uid not in asked]
 

@@ -67,6 +67,7 @@ def needs_the_application(
     pods: Sequence[Pod],
     deployment: Deployment | Absent,
     *,
+    silent: Sequence[Pod],
     ours: bool,
     where: str,
     evidence: Sequence[str],
@@ -77,6 +78,7 @@ def needs_the_application(
         requirement: Id of the requirement.
         pods: Pods of the test application.
         deployment: Its Deployment.
+        silent: Further pods of it, on nodes that are not Ready.
         ours: The suite made the install, and so the test application.
         where: The test application, as people name it.
         evidence: The readings of its pods.
@@ -84,7 +86,7 @@ def needs_the_application(
     Raises:
         NotApplicable: Another install has neither its Deployment nor one of its pods.
     """
-    if not ours and not pods and isinstance(deployment, Absent):
+    if not (ours or pods or silent) and isinstance(deployment, Absent):
         raise NotApplicable(requirement, NO_APPLICATION, where=where, evidence=(*evidence, *deployment.evidence))
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
-from facts.proxies.identity import Fleet, LeftOut, ProxyIdentity, Unread
+from facts.proxies.identity import Fleet, LeftOut, PodRef, ProxyIdentity, Unread
 from facts.proxies.presence import Stage, Start, start_of
 from judge.findings import Claim, confirmed_of, problem
 
 NONE_STAYED = "every proxy went away while the suite read it"
 READ_AGAIN = "run again when the workloads are not being rolled out"
 """Next step where nothing stayed long enough to be read."""
+ASK_ALL = "run again; the suite must ask every pod that it judges"
+"""Next step where pods were not asked."""
+
+
+class Outcome(Protocol):
+    """What came of one pod that was asked."""
+
+    @property
+    def pod(self) -> PodRef:
+        """The pod."""
 
 
 def of_proxies(
@@ -80,6 +91,17 @@ def not_read(unread: Iterable[Unread]) -> list[Problem]:
     return [
         Problem(each.pod.ref, f"the suite could not read it: {_why(each)}", evidence=readings(each.now)) for each in unread
     ]
+
+
+def not_asked(pods: Iterable[Pod], outcomes: Iterable[Outcome]) -> list[Problem]:
+    """Open points: pods without an answer or a reason; leaving them out would prove too much.
+
+    Args:
+        pods: The pods that are judged.
+        outcomes: What came of each pod that was asked.
+    """
+    asked = {each.pod.uid for each in outcomes}
+    return [problem(pod, "the suite did not ask it") for pod in pods if pod.uid not in asked]
 
 
 def went_away(left_out: Iterable[LeftOut]) -> list[Remark]:

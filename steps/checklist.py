@@ -70,11 +70,12 @@ def application_has_its_own_identity(
 def socket_is_the_nodes(
     guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
 ) -> None:
-    fleet, pods = test_application.fleet(), test_application.pods()
-    conclude(judge.socket_exists(guide, pods, fleet, install.tbot.socket_directory()))
+    app, directory = test_application, install.tbot.socket_directory()
+    fleet, pods = app.fleet(), app.pods()
+    conclude(judge.socket_exists(guide, pods, fleet, directory, silent=app.silent_pods()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")
 def proxy_uses_the_socket(guide: GuideAnswer, test_application: ApplicationFacet, conclude: Conclude) -> None:
-    fleet, pods = test_application.fleet(), test_application.pods()
-    conclude(judge.proxy_detects_socket(guide, pods, fleet))
+    fleet, pods, silent = test_application.fleet(), test_application.pods(), test_application.silent_pods()
+    conclude(judge.proxy_detects_socket(guide, pods, fleet, silent=silent))

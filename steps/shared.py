@@ -86,7 +86,13 @@ def test_application(install: Install, requirement: str) -> ApplicationFacet:
     app, ours = install.application, install.rights.provisions
     pods = app.pods()
     conditions.needs_the_application(
-        requirement, pods, app.deployment(), ours=ours, where=app.where, evidence=app.evidence(pods)
+        requirement,
+        pods,
+        app.deployment(),
+        silent=app.silent_pods(),
+        ours=ours,
+        where=app.where,
+        evidence=app.evidence(pods),
     )
     return app
 

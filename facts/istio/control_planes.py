@@ -132,10 +132,10 @@ class ControlPlanes:
         """The control plane behind a tag or a revision; a tag wins, since it takes the webhooks of that name over."""
         return self.of_revision(self.tags.get(name, name))
 
-    def is_unread(self, name: str) -> bool:
-        """Tell whether the control plane behind a tag or a revision is there, and its configuration could not be read."""
+    def unread_called(self, name: str) -> UnreadPlane | None:
+        """The control plane behind a tag or a revision, if it is there and its configuration could not be read."""
         revision = self.tags.get(name, name)
-        return any(plane.revision == revision for plane in self.unread)
+        return next((plane for plane in self.unread if plane.revision == revision), None)
 
     def of(self, pod: Pod, namespace: Labelled | None = None) -> Mesh | None:
         """The control plane of a pod with a proxy: the one that injected it.
@@ -145,11 +145,13 @@ class ControlPlanes:
             namespace: Its namespace; decides where the pod says nothing.
 
         Returns:
-            None where the cluster has no such control plane, or several and nothing tells which.
+            None where the cluster has no control plane that the pod itself names, or several and nothing tells which.
         """
         if revision := _injector_of(pod):
             return self.of_revision(revision)
-        return self.called(_name_of(pod, namespace)) or self.only
+        if name := _own_name_of(pod):
+            return self.called(name)  # the only control plane does not configure a proxy that looks for another one
+        return self.called(asks_for(_labels_of(namespace), {})) or self.only
 
     def sorted_out(self, pods: Iterable[Pod], namespaces: Iterable[Labelled]) -> PodsOfPlanes:
         """Pods with a proxy by their control planes.
@@ -167,16 +169,21 @@ class ControlPlanes:
         )
 
     def _orphan(self, pod: Pod, namespace: Labelled | None) -> Orphan:
-        name = _injector_of(pod) or _name_of(pod, namespace)
-        return Orphan(pod, name, self.is_unread(name))
+        name = _injector_of(pod) or _own_name_of(pod) or asks_for(_labels_of(namespace), {})
+        return Orphan(pod, name, self.unread_called(name) is not None)
 
     def injecting(self, namespace: Labelled | None, pod: Pod | None = None) -> Mesh | None:
         """The control plane that injects new pods of a namespace, or this one; None where none does."""
-        name = asks_for(namespace.labels if namespace else {}, pod.labels if pod else {})
+        name = asks_for(_labels_of(namespace), pod.labels if pod else {})
         return self.called(name) if name else None
 
     def unwatched(self, namespaces: Iterable[Labelled]) -> tuple[Labelled, ...]:
-        """Namespaces that no istiod watches, by the discovery selectors of the mesh configurations."""
+        """Namespaces that no istiod watches, by the discovery selectors of the mesh configurations.
+
+        None while a configuration could not be read: its istiod may watch any of them.
+        """
+        if self.unread:
+            return ()
         return tuple(n for n in namespaces if not any(plane.watches(n) for plane in self.planes))
 
     def labels_in(self, mesh: Mesh, labels: Mapping[str, str]) -> Mapping[str, str]:
@@ -227,10 +234,13 @@ def _injector_of(pod: Pod) -> str:
     return injected_by(pod.annotations.get(INJECTED_BY, ""))
 
 
-def _name_of(pod: Pod, namespace: Labelled | None) -> str:
-    """Revision or tag that a pod names, or that its namespace names for it; charts name it on gateways that they make."""
-    named = revision_in(pod.annotations.get(REVISION)) or pod.labels.get(REVISION, "")
-    return named or asks_for(namespace.labels if namespace else {}, {})
+def _own_name_of(pod: Pod) -> str:
+    """Revision or tag that a pod names itself; charts name it on gateways that they make."""
+    return revision_in(pod.annotations.get(REVISION)) or pod.labels.get(REVISION, "")
+
+
+def _labels_of(namespace: Labelled | None) -> Mapping[str, str]:
+    return namespace.labels if namespace else {}
 
 
 def asks_for(namespace: Mapping[str, str], pod: Mapping[str, str]) -> str:

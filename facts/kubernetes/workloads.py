@@ -14,7 +14,7 @@ from pydantic import Field
 
 from facts.declared import At, Count, Declared, Flag, Many, Read, Text, read
 from facts.evidence import ObjectRef
-from facts.kubernetes.objects import Condition, condition_holds, named, object_with
+from facts.kubernetes.objects import Condition, Pod, condition_holds, named, object_with
 from facts.kubernetes.pod_spec import PROXY, TEMPLATES, Annotations, Labels, PodSpec, Spec
 from facts.masks import NAME, WORDS, Fields, Items, Prepared, keeps
 
@@ -130,6 +130,10 @@ class DaemonSet(Controller):
     def is_complete(self) -> bool:
         """Every node that should run it runs the present template, ready; there is at least one."""
         return self.is_current and 0 < self.desired == self.updated == self.ready
+
+    def owns(self, pod: Pod) -> bool:
+        """Tell whether a pod is one of its pods."""
+        return pod.namespace == self.namespace and pod.owner == f"DaemonSet/{self.name}"
 
 
 RESTARTS = re.compile(r"\brollout\s{1,99}restart\b|\bdelete\s{1,99}(?:-\S{1,99}\s{1,99}){0,9}pods?\b")

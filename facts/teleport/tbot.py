@@ -96,7 +96,7 @@ class Tbot:
 
     def runs(self, pod: Pod) -> bool:
         """Tell whether a pod is one of its DaemonSet's."""
-        return pod.namespace == self.daemon_set.namespace and pod.owner == f"DaemonSet/{self.daemon_set.name}"
+        return self.daemon_set.owns(pod)
 
     @property
     def unverified(self) -> str:

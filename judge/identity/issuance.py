@@ -89,7 +89,7 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
     """
     expected = "an audit event for each certificate in use, with the attributes of the pod that uses it"
     claim = Claim("ID-10", expected, f"{len(sidecars.pods)} sidecars, events in {trail.source}", readings(sidecars, trail))
-    if not sidecars.pods:
+    if sidecars.is_empty:
         return claim.not_applicable(NO_SIDECAR)
     by_serial: dict[str, list[IssuedSvid]] = {}
     for event in trail.issued:

@@ -6,7 +6,7 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ from facts.teleport.issuing import Issuing
 from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem, true_ones
-from judge.fleet import each_of, of_proxies
+from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
 from judge.install.istio import NO_SIDECAR
 
 SKEW = timedelta(seconds=30)
@@ -256,23 +256,29 @@ class ObservedProxies:
         fleet: Their proxies.
         evidence: The list of all pods, which also shows that there is none.
         others: Pods with a proxy that are not among them.
+        asked: Pods that were asked, as they were listed then; some are listed no more.
     """
 
     pods: Sequence[Pod]
     fleet: Fleet
     evidence: tuple[str, ...]
     others: Sequence[Pod] = ()
+    asked: Sequence[Pod] = ()
 
     @property
     def is_empty(self) -> bool:
         """There is no proxy, and there was none."""
-        return not (self.pods or self.fleet.left_out)
+        return not (self.pods or self.fleet.outcomes)
+
+    @property
+    def by_uid(self) -> Mapping[str, Pod]:
+        """The pods by uid, with those that went away after their proxies were read: these are judged by what they held."""
+        return {pod.uid: pod for pod in (*self.asked, *self.pods)}
 
     @property
     def not_asked(self) -> list[Problem]:
-        """Pods without an answer or a reason: leaving them out would prove too much."""
-        asked = {each.pod.uid for each in self.fleet.outcomes}
-        return [problem(pod, "the suite did not ask it") for pod in self.pods if pod.uid not in asked]
+        """Open points of pods that were not asked."""
+        return not_asked(self.pods, self.fleet.outcomes)
 
     def judged(
         self,
@@ -284,7 +290,7 @@ class ObservedProxies:
         unclear: Iterable[Problem] = (),
         settle: str = "",
     ) -> Finding:
-        """Judge a claim about them, see `of_proxies`.
+        """Judge a claim about them, see `of_proxies`. Pods that were not asked are open points.
 
         Args:
             claim: The claim.
@@ -294,9 +300,16 @@ class ObservedProxies:
             unclear: What could not be determined of proxies that were read.
             settle: Next step to determine it.
         """
-        observed = each_of(self.fleet.proxies, held)
+        missing = self.not_asked
         return of_proxies(
-            claim, self.pods, self.fleet, problems, held=observed, measures=measures, unclear=unclear, settle=settle
+            claim,
+            self.pods,
+            self.fleet,
+            problems,
+            held=each_of(self.fleet.proxies, held),
+            measures=measures,
+            unclear=[*unclear, *missing],
+            settle=settle or (ASK_ALL if missing else ""),
         )
 
 
@@ -405,6 +418,4 @@ def _judged(
     claim = Claim(requirement, expected, f"{len(sidecars.pods)} sidecars", (*sidecars.evidence, *evidence))
     if sidecars.is_empty:
         return claim.not_applicable(NO_SIDECAR)
-    if missing := sidecars.not_asked:
-        return claim.judged(unclear=missing, settle="run again; the suite must ask every pod that it judges")
     return sidecars.judged(claim, [each for proxy in sidecars.fleet.proxies for each in problems(proxy)], held)

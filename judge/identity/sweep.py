@@ -35,7 +35,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from judge.findings import Claim, problem
-from judge.fleet import each_of, of_proxies
+from judge.fleet import ASK_ALL, each_of, of_proxies
 from judge.identity.proxies import (
     Lifetime,
     ObservedProxies,
@@ -251,11 +251,11 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         return claim.not_applicable(NO_WORKLOAD)
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
-    pods = {pod.uid: pod for pod in proxies.pods}
-    # A proxy whose pod went away after it was read is judged by what it held; its pod is listed no more.
+    pods = proxies.by_uid
     waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods.get(p.pod.uid))]
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
-    if waypoints and not (judged or proxies.fleet.unread or lacking):
+    missing = proxies.not_asked
+    if waypoints and not (judged or proxies.fleet.unread or lacking or missing):
         return claim.not_applicable(NO_WORKLOAD)
     problems = []
     for proxy in judged:
@@ -283,6 +283,8 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         problems,
         confirmed=f"{len(judged) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
         held=each_of(judged, lambda _proxy: "it meets ID-01 to ID-06"),
+        unclear=missing,
+        settle=ASK_ALL if missing else "",
         left_out=(*(Remark(p.ref, f"a waypoint: {ISTIODS_BY_DESIGN}") for p in waypoints), *outside.left_out),
         notes=outside.unwatched,
     )

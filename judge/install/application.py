@@ -77,13 +77,29 @@ def missing_pods(
         where: The application, as people name it.
         silent: Further pods, on nodes that are not Ready.
     """
-    if not pods:
+    if not (pods or silent):
         said = "it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"
         return [Problem(place(where), said) if isinstance(deployment, Absent) else problem(deployment, said)]
     if isinstance(deployment, Absent) or len(pods) + len(silent) >= deployment.desired:
         return []
-    said = f"it wants {deployment.desired} pods and has {len(pods)}; the events of its ReplicaSet give the reason"
+    said = (
+        f"it wants {deployment.desired} pods and has {len(pods) + len(silent)}; the events of its ReplicaSet give the reason"
+    )
     return [problem(deployment, said)]
+
+
+SEE_NODES = "see why those nodes are not Ready (`kubectl describe node`), and run again when they are"
+"""Next step where nothing but pods on nodes that are not Ready is left to judge."""
+
+
+def silent_alone(pods: Sequence[Pod], silent: Sequence[Pod]) -> list[Problem]:
+    """Open points where every pod of the application is on a node that is not Ready: nothing there answers.
+
+    Args:
+        pods: The pods on nodes that report.
+        silent: The others.
+    """
+    return [] if pods else [problem(pod, f"its node {pod.node} is not Ready, so nothing of it is judged") for pod in silent]
 
 
 def some_node_is_selected(
@@ -131,11 +147,12 @@ def pods_run_with_a_proxy(
         now: The present time.
         where: The test application, as people name it.
         evidence: Ids of the readings.
-        silent: Further pods of it, on nodes that are not Ready; they are named and not judged.
+        silent: Further pods of it, on nodes that are not Ready; they are named and not judged. Where there is no other, they
+            are open points.
     """
     expected = "every pod of the test application to be Ready, with a started istio-proxy"
-    claim = Claim("INST-15", expected, where, (*evidence, *deployment.evidence))
-    problems, unclear = missing_pods(pods, deployment, where, silent), []
+    claim = Claim("INST-15", expected, where, (*evidence, *readings(deployment, *silent)))
+    problems, unclear = missing_pods(pods, deployment, where, silent), silent_alone(pods, silent)
     for pod in pods:
         if pod.proxy is None:
             problems.append(problem(pod, "it has no istio-proxy, either in containers or in initContainers"))
@@ -150,17 +167,30 @@ def pods_run_with_a_proxy(
         problems,
         confirmed,
         unclear=unclear,
-        settle="look at the log of that init container, and run again",
-        left_out=[Remark(p.ref, f"its node {p.node} is not Ready") for p in silent],
+        settle="look at the log of that init container, and run again" if pods else SEE_NODES,
+        left_out=[Remark(p.ref, f"its node {p.node} is not Ready") for p in silent if pods],
     )
 
 
-def pods_use_the_nodes_socket(pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str]) -> Finding:
-    """INST-15, second part: the volume workload-socket is the node's directory, not an emptyDir."""
+def pods_use_the_nodes_socket(
+    pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str], *, silent: Sequence[Pod] = ()
+) -> Finding:
+    """INST-15, second part: the volume workload-socket is the node's directory, not an emptyDir.
+
+    Args:
+        pods: Pods of the test application.
+        socket_directory: Directory on the node in which tbot listens.
+        where: The test application, as people name it.
+        evidence: Ids of the readings.
+        silent: Further pods of it, on nodes that are not Ready.
+    """
     claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {socket_directory}", where, evidence)
     problems = [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
     return claim.judged(
-        problems if pods else [claim.problem("there is no pod")], f"{len(pods)} of {len(pods)} pods mount {socket_directory}"
+        problems if pods or silent else [claim.problem("there is no pod")],
+        f"{len(pods)} of {len(pods)} pods mount {socket_directory}",
+        unclear=silent_alone(pods, silent),
+        settle=SEE_NODES,
     )
 
 
@@ -168,7 +198,9 @@ SETTLED = timedelta(minutes=10)
 """A proxy that has run for so long since its last restart is stable; the count that a reboot leaves never goes away."""
 
 
-def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence: Sequence[str]) -> Finding:
+def proxies_are_stable(
+    pods: Sequence[Pod], now: datetime, where: str, evidence: Sequence[str], *, silent: Sequence[Pod] = ()
+) -> Finding:
     """INST-15, third part: no proxy has restarted recently, after its pod had started.
 
     Where many pods start at once on a small cluster, proxies may restart until their turn comes; that is a note.
@@ -178,6 +210,7 @@ def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence:
         now: UTC time of the judgment.
         where: The test application, as people name it.
         evidence: Ids of the readings.
+        silent: Further pods of it, on nodes that are not Ready.
     """
     claim = Claim(
         "INST-15",
@@ -199,7 +232,9 @@ def proxies_are_stable(pods: Sequence[Pod], now: datetime, where: str, evidence:
                 problems.append(problem(pod, said))
     earlier = sum(proxy.restarts for _pod, proxy in restarted)
     return claim.judged(
-        problems if pods else [claim.problem("there is no pod")],
+        problems if pods or silent else [claim.problem("there is no pod")],
         f"{earlier} restarts, all of them earlier or while the pod was starting" if restarted else "0 restarts",
+        unclear=silent_alone(pods, silent),
         notes=notes,
+        settle=SEE_NODES,
     )

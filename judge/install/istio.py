@@ -17,8 +17,8 @@ from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
 from judge.findings import Claim, listed, place, problem
-from judge.fleet import NONE_STAYED, READ_AGAIN, how_to_read, not_read, went_away
-from judge.install.application import socket_volume_problems
+from judge.fleet import ASK_ALL, NONE_STAYED, READ_AGAIN, how_to_read, not_asked, not_read, went_away
+from judge.install.application import SEE_NODES, socket_volume_problems
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
 """Containers that run an image of Istio; a gateway's pod may have others."""
@@ -80,16 +80,31 @@ def _waits_for_an_image(workload: Deployment | DaemonSet, mesh: Mesh) -> bool:
     )
 
 
-def _incomplete(daemon_set: DaemonSet) -> list[Problem]:
-    """A problem unless a DaemonSet runs its current template on every node that it wants."""
+def _incomplete(daemon_set: DaemonSet, silent: Sequence[Pod]) -> list[Problem]:
+    """A problem unless a DaemonSet runs its current template on every node that it wants and that is Ready.
+
+    Args:
+        daemon_set: The DaemonSet.
+        silent: Its pods on nodes that are not Ready.
+    """
     if not daemon_set.is_current:
         return [_unseen(daemon_set)]
     if daemon_set.desired == 0:
         return [problem(daemon_set, "it is wanted on no node")]
+    unready = sum(not pod.ready for pod in silent)
+    lacks = daemon_set.desired - daemon_set.ready > unready or daemon_set.desired - daemon_set.updated > len(silent)
+    if daemon_set.is_complete or (silent and not lacks):
+        return []
     up = (
         f"it is Ready on {daemon_set.ready} of {daemon_set.desired} nodes, with its current template on {daemon_set.updated}"
     )
-    return [] if daemon_set.is_complete else [problem(daemon_set, up)]
+    return [problem(daemon_set, up)]
+
+
+def _nowhere_heard(daemon_set: DaemonSet, silent: Sequence[Pod]) -> list[Problem]:
+    """An open point where every pod of a DaemonSet is on a node that is not Ready."""
+    said = "all its pods are on nodes that are not Ready"
+    return [problem(daemon_set, said)] if 0 < daemon_set.desired <= len(silent) else []
 
 
 def of_each_plane(requirement: str, planes: ControlPlanes, judged: Callable[[Mesh], Finding]) -> tuple[Finding, ...]:
@@ -109,22 +124,33 @@ def no_istiod(mesh: Mesh) -> list[Problem]:
     return [] if mesh.istiod else [Problem(place(mesh.title), "there is no istiod", evidence=mesh.evidence)]
 
 
-def control_plane_is_available(mesh: Mesh) -> Finding:
+def control_plane_is_available(mesh: Mesh, silent: Sequence[Pod] = ()) -> Finding:
     """INST-05, first part: istiod and every gateway, a Deployment or a DaemonSet, is available at its current generation.
 
-    A gateway that is scaled to 0 is left out.
+    A gateway that is scaled to 0 is left out, and so are the pods of a DaemonSet on nodes that are not Ready.
+
+    Args:
+        mesh: The mesh.
+        silent: All pods on nodes that are not Ready.
     """
     deployments = (*mesh.istiod, *mesh.gateways)
+    on_nodes = [(d, [p for p in silent if d.owns(p)]) for d in mesh.gateways if isinstance(d, DaemonSet)]
     expected = "istiod and gateways to be available at their current generation"
     at_zero = [g for g in mesh.gateways if isinstance(g, Deployment) and g.is_at_zero and g.is_current]
-    return Claim("INST-05", expected, listed(d.ref for d in deployments), mesh.evidence).judged(
+    lost = [pod for _daemon_set, pods in on_nodes for pod in pods]
+    return Claim("INST-05", expected, listed(d.ref for d in deployments), readings(mesh, *lost)).judged(
         [
             *no_istiod(mesh),
             *availability_problems([d for d in deployments if isinstance(d, Deployment)], mesh),
-            *(each for d in deployments if isinstance(d, DaemonSet) for each in _incomplete(d)),
+            *(each for d, pods in on_nodes for each in _incomplete(d, pods)),
         ],
         listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
-        left_out=[Remark(gateway.ref, "it is scaled to 0") for gateway in at_zero],
+        unclear=[each for d, pods in on_nodes for each in _nowhere_heard(d, pods)],
+        settle=SEE_NODES,
+        left_out=[
+            *(Remark(gateway.ref, "it is scaled to 0") for gateway in at_zero),
+            *(Remark(pod.ref, f"its node {pod.node} is not Ready") for pod in lost),
+        ],
     )
 
 
@@ -397,6 +423,9 @@ NORMALIZED = {
 }
 """Envoy settings under each of Istio's normalizations: normalize_path, merge_slashes, path_with_escaped_slashes_action."""
 
+SEE_LISTENERS = "see whether istiod has sent those proxies their listeners: istioctl proxy-status"
+"""Next step where a sidecar has no inbound HTTP connection manager."""
+
 NO_WORKLOAD = "no injected pod runs in the mesh"
 NO_SIDECAR = "no pod with a sidecar runs in the mesh"
 ONLY_IDLE_GATEWAYS = "only gateways that take no HTTP run in the mesh"
@@ -408,25 +437,41 @@ def normalizations_are_in_force(
     """INST-08 for every control plane that has proxies, and for proxies that have none.
 
     Args:
-        pods: Injected pods by their control planes.
+        pods: Injected pods by their control planes, with those that went away after they were asked.
         asked: Settings of each pod's proxy.
         evidence: The list of injected pods.
     """
-    by_uid = {a.pod.uid: a for a in asked}
-    of_each = [(mesh, [by_uid[pod.uid] for pod in its if pod.uid in by_uid]) for mesh, its in pods.of_each]
-    found = [normalization_is_in_force(mesh, its, evidence) for mesh, its in of_each if its]
-    if pods.orphans:
-        where = f"inbound HTTP connection managers of {len(pods.orphans)} proxies"
+    gone = [a for a in asked if isinstance(a, LeftOut)]
+    left = {a.pod.uid for a in gone}
+    stayed = {a.pod.uid: a for a in asked if not isinstance(a, LeftOut)}
+    found = [
+        normalization_is_in_force(
+            mesh, [stayed[pod.uid] for pod in its if pod.uid in stayed], evidence, not_asked(its, asked)
+        )
+        for mesh, its in pods.of_each
+        if any(pod.uid not in left for pod in its)
+    ]
+    orphans = [orphan.pod for orphan in pods.orphans if orphan.pod.uid not in left]
+    if orphans:
+        where = f"inbound HTTP connection managers of {len(orphans)} proxies"
         claim = Claim("INST-08", "every proxy to normalize paths as its mesh configuration demands", where, evidence)
-        unclear = [problem(each.pod, "the suite knows no mesh configuration for it") for each in pods.orphans]
+        unclear = [problem(pod, "the suite knows no mesh configuration for it") for pod in orphans]
         found.append(claim.judged(unclear=unclear, settle="see INST-05, which says why"))
     # A control plane whose proxies have nothing to show does not count where others have.
     telling = [finding for finding in found if finding.holds is not Holds.NOT_APPLICABLE]
-    return tuple(telling or found or [normalization_is_in_force(of_each[0][0], (), evidence)])
+    if not telling:
+        return (normalization_is_in_force(pods.of_each[0][0], asked, evidence),)
+    # Those that went away say nothing about any control plane; the first finding names them.
+    first, *others = telling
+    left_out, shown = (*first.left_out, *went_away(gone)), tuple(dict.fromkeys((*first.evidence, *readings(*gone))))
+    return (replace(first, left_out=left_out, evidence=shown), *others)
 
 
 def normalization_is_in_force(
-    mesh: Mesh, asked: Sequence[Normalization | Unread | LeftOut], evidence: Sequence[str]
+    mesh: Mesh,
+    asked: Sequence[Normalization | Unread | LeftOut],
+    evidence: Sequence[str],
+    missing: Sequence[Problem] = (),
 ) -> Finding:
     """INST-08: each inbound HTTP connection manager of each proxy normalizes paths as its mesh configuration says.
 
@@ -434,6 +479,7 @@ def normalization_is_in_force(
         mesh: The control plane.
         asked: Settings of the proxy of each pod that it injected.
         evidence: The list of injected pods.
+        missing: Open points of further pods that it injected, which were not asked.
     """
     proxies = [a for a in asked if isinstance(a, Normalization)]
     unread = [a for a in asked if isinstance(a, Unread)]
@@ -445,11 +491,11 @@ def normalization_is_in_force(
         if wanted
         else f"the mesh to use one of the normalizations {', '.join(NORMALIZED)}",
         where=f"inbound HTTP connection managers of {len(asked)} proxies{mesh.mark}",
-        evidence=(*evidence, *readings(mesh.config, *proxies, *gone)),
+        evidence=(*evidence, *readings(mesh.config, *proxies, *gone, *missing)),
     )
     # A gateway that serves no host has no HTTP listener. A sidecar always has one, so one that shows none is unclear.
     silent = [p for p in proxies if not p.settings and not p.pod.is_gateway]
-    if not silent and not unread and not any(p.settings for p in proxies):
+    if not (silent or unread or missing) and not any(p.settings for p in proxies):
         if gone:
             return claim.judged(unclear=[claim.problem(NONE_STAYED)], settle=READ_AGAIN, left_out=went_away(gone))
         return claim.not_applicable(ONLY_IDLE_GATEWAYS if asked else NO_WORKLOAD)
@@ -472,10 +518,11 @@ def normalization_is_in_force(
         problems,
         f"all proxies do as {mesh.normalization} demands",
         unclear=[
+            *missing,
             *not_read(unread),
             *(Problem(p.pod.ref, "it has no inbound HTTP connection manager", evidence=p.evidence) for p in silent),
         ],
-        settle=how_to_read(unread, "see whether istiod has sent those proxies their listeners: istioctl proxy-status"),
+        settle=how_to_read(unread, ASK_ALL if missing else SEE_LISTENERS),
         left_out=went_away(gone),
     )
 

@@ -82,7 +82,7 @@ class Supply:
     @classmethod
     def of(cls, sidecars: ObservedProxies, tbots: Tbots) -> Supply:
         """The supply of the sidecars under judgement."""
-        return cls(tbots, {pod.uid: pod for pod in sidecars.pods})
+        return cls(tbots, sidecars.by_uid)
 
     def service_of(self, proxy: ProxyIdentity) -> WorkloadApi | None:
         """The service whose socket a proxy asks: the only one of its node, or that at the proxy's path there.

@@ -46,8 +46,7 @@ class ApplicationFacet:
 
     def silent_pods(self) -> tuple[Pod, ...]:
         """Pods of the test application that would be among them if their nodes were Ready."""
-        silent = self.cluster.silent_nodes()
-        return tuple(pod for pod in self.cluster.pods() if self._owns(pod) and pod.node in silent)
+        return tuple(pod for pod in self.cluster.silent_pods() if self._owns(pod))
 
     def settled_pods(self) -> tuple[Pod, ...]:
         """The same pods; while one of them is coming up they are listed again, for as long as a new pod may take."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.evidence import readings
-from facts.istio.control_planes import ControlPlanes, PodsOfPlanes
+from facts.istio.control_planes import ControlPlanes, PodsOfPlanes, asks_for
 from facts.istio.gateway_api import GatewayClass
 from facts.istio.gateways import Gateway, gateways_of
 from facts.istio.injection import DryRun
@@ -57,25 +57,33 @@ class IstioFacet:
         """The control plane of the suite's own pods: of several the one that injects the test application's namespace.
 
         Raises:
-            CouldNotTell: There are several, and neither that namespace nor a default revision says which.
+            CouldNotTell: There are several, and neither that namespace nor a default revision says which; or the
+                configuration of the one that is meant could not be read.
         """
         planes, app = self.planes(), self.cluster.names.app_namespace
         if planes.only is not None:
             return planes.only
-        of_app = [planes.injecting(namespace) for namespace in self.cluster.namespaces() if namespace.name == app]
-        found = next((plane for plane in (*of_app, planes.called(DEFAULT_REVISION)) if plane is not None), None)
-        if found is None:
-            raise CouldNotTell(
-                expected=f"the revision that injects the namespace {app}, or a default one, for the suite's own pods",
-                seen=f"neither, and the revisions {', '.join(sorted(plane.revision for plane in planes))}",
-                where=f"labels of Namespace {app}, tags of Istio's revisions",
-                remedy="name a namespace with the label istio.io/rev in the settings (`names.app_namespace`)",
-            )
-        return found
+        of_app = [asks_for(namespace.labels, {}) for namespace in self.cluster.namespaces() if namespace.name == app]
+        for name in (*of_app, DEFAULT_REVISION):
+            if (unread := planes.unread_called(name)) is not None:
+                raise unread.why  # another one would answer for it
+            if (found := planes.called(name)) is not None:
+                return found
+        raise CouldNotTell(
+            expected=f"the revision that injects the namespace {app}, or a default one, for the suite's own pods",
+            seen=f"neither, and the revisions {', '.join(sorted(plane.revision for plane in planes))}",
+            where=f"labels of Namespace {app}, tags of Istio's revisions",
+            remedy="name a namespace with the label istio.io/rev in the settings (`names.app_namespace`)",
+        )
 
     def pods_of_planes(self) -> PodsOfPlanes:
         """The pods with a proxy, by the control plane that injected them."""
         return self.planes().sorted_out(self.proxies.pods(), self.cluster.namespaces())
+
+    def surveyed_pods_of_planes(self) -> PodsOfPlanes:
+        """The same, with the pods that went away after the survey had asked them."""
+        pods = {pod.uid: pod for pod in (*self.proxies.surveyed_pods(), *self.proxies.pods())}
+        return self.planes().sorted_out(pods.values(), self.cluster.namespaces())
 
     def authorities(self) -> IstioAuthorities:
         """The authorities of the CAs of all istiods."""

@@ -79,7 +79,7 @@ def _with_gateways(planes: ControlPlanes, gateways: tuple[Deployment | DaemonSet
 
     def plane_of(gateway: Deployment | DaemonSet) -> Mesh | None:
         named = gateway.template.labels.get(REVISION) or gateway.template.annotations.get(REVISION, "")
-        return planes.called(named) or (None if planes.is_unread(named) else planes.planes[0])
+        return planes.called(named) or (planes.planes[0] if planes.unread_called(named) is None else None)
 
     owned = [(gateway, plane_of(gateway)) for gateway in gateways]
     return replace(

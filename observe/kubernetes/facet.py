@@ -123,6 +123,12 @@ class ClusterFacet:
         alive = (p for p in pods if not (p.terminating or p.has_ended or p.node in silent))
         return tuple(p for p in alive if p.namespace not in scratch)
 
+    def silent_pods(self) -> tuple[Pod, ...]:
+        """Pods that have not ended and are not terminating, on nodes that are not Ready."""
+        if not (silent := self.silent_nodes()):
+            return ()  # and no pods are listed for it
+        return tuple(p for p in self.pods() if p.node in silent and not (p.terminating or p.has_ended))
+
     def pods_of_the_suite(self) -> tuple[Pod, ...]:
         """Pods in the namespaces that the suite made, as they are at the first call. Other pods have ways to them."""
 

@@ -70,6 +70,10 @@ class ProxiesFacet:
             by_node.setdefault(pod.node, []).append(pod)
         return by_node
 
+    def surveyed_pods(self) -> tuple[Pod, ...]:
+        """Pods whose proxies the survey asked, as they were listed then; some may have gone away since."""
+        return self._survey(IDENTITY.name).pods
+
     # Identities.
 
     def fleet(self) -> Fleet:

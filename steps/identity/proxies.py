@@ -24,13 +24,15 @@ from steps.shared import Conclude
 @given("every sidecar of the mesh, as its own Envoy reports it", target_fixture="sidecars")
 def every_sidecar(install: Install) -> ObservedProxies:
     fleet = install.proxies.sidecar_fleet()  # before the pods: it knows which of them are gone, and who came in their place
-    return ObservedProxies(install.proxies.sidecar_pods(), fleet, install.cluster.pods_evidence())
+    evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
+    return ObservedProxies(install.proxies.sidecar_pods(), fleet, evidence, asked=asked)
 
 
 @given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="proxies")
 def every_proxy(install: Install) -> ObservedProxies:
     fleet = install.proxies.fleet()  # before the pods, as above
-    return ObservedProxies(install.proxies.pods(), fleet, install.cluster.pods_evidence())
+    evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
+    return ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
 
 
 @given("the SPIFFE bundle that Teleport publishes", target_fixture="bundle")

@@ -34,10 +34,12 @@ def pods_are_ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclu
 @then("the workload-socket volume of every pod must be the node's socket directory")
 def pods_use_the_nodes_socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     app, directory = install.application, install.tbot.socket_directory()
-    conclude(judge.pods_use_the_nodes_socket(app_pods, directory, app.where, app.evidence(app_pods)))
+    evidence, silent = app.evidence(app_pods), app.silent_pods()
+    conclude(judge.pods_use_the_nodes_socket(app_pods, directory, app.where, evidence, silent=silent))
 
 
 @then("no istio-proxy must have restarted recently")
 def no_recent_restart(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
     app = install.application
-    conclude(judge.proxies_are_stable(app_pods, datetime.now(UTC), app.where, app.evidence(app_pods)))
+    evidence, silent = app.evidence(app_pods), app.silent_pods()
+    conclude(judge.proxies_are_stable(app_pods, datetime.now(UTC), app.where, evidence, silent=silent))

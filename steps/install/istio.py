@@ -29,8 +29,9 @@ def ping(install: Install) -> Ping:
 
 
 @then("every Deployment of Istio must be available at its current generation")
-def control_planes_are_available(planes: ControlPlanes, conclude: Conclude) -> None:
-    conclude(*judge.of_each_plane("INST-05", planes, judge.control_plane_is_available))
+def control_planes_are_available(planes: ControlPlanes, install: Install, conclude: Conclude) -> None:
+    silent = install.cluster.silent_pods()
+    conclude(*judge.of_each_plane("INST-05", planes, lambda mesh: judge.control_plane_is_available(mesh, silent)))
 
 
 @then("every Istio image must have the version of its own istiod")
@@ -77,5 +78,5 @@ def normalizations(install: Install) -> tuple[Normalization | Unread | LeftOut, 
 
 @then("every proxy must normalize paths as its mesh configuration says")
 def normalized(normalizations: tuple[Normalization | Unread | LeftOut, ...], install: Install, conclude: Conclude) -> None:
-    pods, evidence = install.istio.pods_of_planes(), install.cluster.pods_evidence()
+    pods, evidence = install.istio.surveyed_pods_of_planes(), install.cluster.pods_evidence()
     conclude(*judge.normalizations_are_in_force(pods, normalizations, evidence))

@@ -49,7 +49,7 @@ def proxies_on_sockets(install: Install) -> ObservedProxies:
     supplied = proxies.pods_on_sockets()
     uids = {pod.uid for pod in supplied}
     others = [pod for pod in proxies.pods() if pod.uid not in uids]
-    return ObservedProxies(supplied, fleet, evidence, others)
+    return ObservedProxies(supplied, fleet, evidence, others, proxies.surveyed_pods())
 
 
 @given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")

@@ -74,6 +74,7 @@ class Authority:
         not_before: datetime = NOW - timedelta(minutes=1),
         not_after: datetime = NOW + timedelta(hours=1),
         is_ca: bool = False,
+        serial: int = 0x4529A5B7F95CD86F5A8DEBCA45B63ED2,
     ) -> str:
         """An SVID as Teleport issues it, in PEM."""
         usage = x509.KeyUsage(
@@ -86,7 +87,7 @@ class Authority:
             .subject_name(x509.Name([]))
             .issuer_name(self.name)
             .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
-            .serial_number(0x4529A5B7F95CD86F5A8DEBCA45B63ED2)
+            .serial_number(serial)
             .not_valid_before(not_before)
             .not_valid_after(not_after)
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)

@@ -234,11 +234,31 @@ def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
 
 
 def on_socket(*pods: Pod, fleet: Fleet) -> Finding:
-    return socket_exists(GUIDE, pods, fleet, SOCKETS)
+    return socket_exists(GUIDE, pods, fleet, SOCKETS, silent=())
 
 
 def external(*pods: Pod, fleet: Fleet) -> Finding:
-    return proxy_detects_socket(GUIDE, pods, fleet)
+    return proxy_detects_socket(GUIDE, pods, fleet, silent=())
+
+
+def test_an_application_whose_pods_are_all_on_silent_nodes_is_an_open_point() -> None:
+    silent, fleet = [make.pod("app", node="node-9")], make.fleet()
+
+    def runs_on_one(desired: int) -> Finding:
+        wants = make.deployment("test-app", desired=desired)
+        return app_running(GUIDE, [], wants, fleet, make.bundle(), silent=silent)
+
+    found = {
+        "CHK-7": runs_on_one(1),
+        "CHK-8": socket_exists(GUIDE, [], fleet, SOCKETS, silent=silent),
+        "CHK-9": proxy_detects_socket(GUIDE, [], fleet, silent=silent),
+    }
+    for item, finding in found.items():
+        unknown(finding, item, evidence=("ev-guide", "ev-pod-app"))
+        said = "its node node-9 is not Ready, so nothing of it is judged"
+        assert (finding.where, finding.seen) == ("Pod test-app/app", said)
+        assert finding.settle.startswith("see why those nodes are not Ready")
+    violated(runs_on_one(3), "CHK-7", "it wants 3 pods and has 1", causes=())
 
 
 Judgment = Callable[..., Finding]
@@ -324,6 +344,12 @@ def test_one_violation_is_not_hidden_by_another_proxy_that_cannot_be_read() -> N
         " agent found no socket at its start;"
         " Pod test-app/b: the suite could not read it: forbidden"
     )
+
+
+def test_chk6_where_every_pod_went_away_nothing_is_proved() -> None:
+    finding = issues(fleet=make.fleet(make.left_out()))
+    unknown(finding, "CHK-6", "every proxy went away while the suite read it", evidence=("ev-gone-gone",))
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
 
 
 # What each item sees that its neighbours need not.
@@ -437,7 +463,7 @@ def test_a_right_looking_identity_after_a_late_start_passes_item_7_and_not_item_
 
 
 def test_the_guides_complaint_does_not_make_a_healthy_mesh_fail() -> None:
-    finding = proxy_detects_socket(make.guide(healthy=False), [make.pod()], make.fleet(make.proxy()))
+    finding = proxy_detects_socket(make.guide(healthy=False), [make.pod()], make.fleet(make.proxy()), silent=())
     holds(finding, "CHK-9")
     assert finding.guide_says == "the guide is not"
 

@@ -61,13 +61,16 @@ def test_only_anothers_install_may_be_without_the_test_application(requirement: 
         Absent(ObjectRef("Deployment", "test-app", "test-app"), ("ev-app",)),
     )
 
-    def needs(pods: Sequence[Pod], deployment: Deployment | Absent, *, ours: bool) -> None:
+    def needs(pods: Sequence[Pod], deployment: Deployment | Absent, *, ours: bool, silent: Sequence[Pod] = ()) -> None:
         evidence = ["ev-pods"]
-        conditions.needs_the_application(requirement, pods, deployment, ours=ours, where=where, evidence=evidence)
+        conditions.needs_the_application(
+            requirement, pods, deployment, silent=silent, ours=ours, where=where, evidence=evidence
+        )
 
     needs([make.pod()], absent, ours=False)
     needs([], make.deployment("test-app"), ours=False)
     needs([], absent, ours=True)
+    needs([], absent, ours=False, silent=[make.pod(node="down")])
     inapplicable(lambda: needs([], absent, ours=False), requirement, ["ev-pods", "ev-app"], where)
 
 

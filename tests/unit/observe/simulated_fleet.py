@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
+from cryptography import x509
 
 from facts.proxies import envoy
 from tests.data import document, text
@@ -177,6 +178,7 @@ class SimulatedFleet:
             f"spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/sa/{ACCOUNT}",
             not_before=now - timedelta(minutes=2),
             not_after=now + timedelta(minutes=58),
+            serial=x509.random_serial_number(),
         )
         secrets = {"configs": [leaf_secret(leaf), spiffe_root(self.teleport, trust_domain=TRUST_DOMAIN)]}
         return {**_STATIC, ENCODED[envoy.ACTIVE_SECRETS]: Canned(secrets)}

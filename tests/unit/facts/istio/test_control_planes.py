@@ -84,13 +84,25 @@ def test_the_control_plane_of_a_pod(pod: Pod, namespace: Labelled | None, plane:
     ("pod", "plane"),
     [
         (make.pod(), DEFAULT),
-        (make.pod(labels={REV: "unknown"}), DEFAULT),
+        (make.pod(labels={REV: "default"}), DEFAULT),
+        (make.pod(labels={REV: "removed"}), None),
+        (make.pod(annotations={REV: "removed"}), None),
+        (make.pod(annotations={REV: "x" * 64}), DEFAULT),
         (make.pod(annotations=make.injected_by("default")), DEFAULT),
+        (make.pod(labels={REV: "removed"}, annotations=make.injected_by("default")), DEFAULT),
         (make.pod(annotations=make.injected_by("canary")), None),
     ],
 )
-def test_where_there_is_one_control_plane_only_the_injector_of_another_tells_otherwise(pod: Pod, plane: Mesh | None) -> None:
-    assert ONE.of(pod) is plane
+def test_the_only_control_plane_has_each_pod_that_names_no_other(pod: Pod, plane: Mesh | None) -> None:
+    for namespace in (None, INJECTS, revisioned("removed")):
+        assert ONE.of(pod, namespace) is plane
+
+
+def test_a_gateway_of_a_removed_revision_is_not_taken_for_the_only_control_planes() -> None:
+    gateway = make.pod("gateway", labels={REV: "1-27"}, annotations={REV: "1-27"})
+    found = ONE.sorted_out([gateway], [INJECTS])
+    assert found.of_each == ((DEFAULT, ()),)
+    assert [(orphan.pod, orphan.revision, orphan.is_there) for orphan in found.orphans] == [(gateway, "1-27", False)]
 
 
 def test_pods_by_control_planes() -> None:
@@ -121,7 +133,7 @@ def test_a_pod_of_a_control_plane_that_could_not_be_read_is_not_taken_for_anothe
     orphans = [(orphan.pod.name, orphan.revision, orphan.is_there) for orphan in found.orphans]
     assert orphans == [("a", "new", True), ("b", "soon", True), ("c", "gone", False), ("e", "", False)]
     assert (planes.only, BOTH.only, ONE.only) == (None, None, DEFAULT)
-    assert [planes.is_unread(name) for name in ("new", "soon", "default", "")] == [True, True, False, False]
+    assert [planes.unread_called(name) for name in ("new", "soon", "default", "")] == [UNREAD, UNREAD, None, None]
 
 
 # Injection.
@@ -245,6 +257,12 @@ BARE = make.namespace("bare", labels={})
 )
 def test_namespaces_that_no_istiod_watches(planes: tuple[Mesh, ...], unwatched: tuple[Labelled, ...]) -> None:
     assert make.planes(*planes).unwatched([WATCHED, OTHER, BARE]) == unwatched
+
+
+def test_while_a_configuration_is_unread_no_namespace_is_unwatched() -> None:
+    planes = make.planes(watching(DEFAULT, ENABLED))
+    assert planes.unwatched([BARE]) == (BARE,)
+    assert replace(planes, unread=(UNREAD,)).unwatched([BARE]) == ()
 
 
 HAVE = {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "privileged"}

@@ -209,3 +209,4 @@ def test_without_certificates_or_sidecars() -> None:
     violated(finding, "ID-10", "Pod test-app/app: it holds no certificate", causes=())
     inapplicable(certificates_are_audited(make.sidecars(), trail()), "ID-10", "ev-pods")
     unknown(certificates_are_audited(make.sidecars(make.unread()), trail()), "ID-10", "the suite could not read it")
+    unknown(certificates_are_audited(make.sidecars(make.left_out()), trail()), "ID-10", "every proxy went away")

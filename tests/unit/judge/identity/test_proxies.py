@@ -92,6 +92,7 @@ def test_a_pod_that_is_not_in_the_fleet_is_not_passed_over(item: str) -> None:
     finding = ALL[item](left_out)
     unknown(finding, item)
     assert finding.seen == "Pod test-app/b: the suite did not ask it"
+    assert finding.settle == "run again; the suite must ask every pod that it judges"
 
 
 @pytest.mark.parametrize("item", ALL)

@@ -127,6 +127,15 @@ def test_what_ambient_mode_certifies_is_named_and_not_counted() -> None:
     ]
 
 
+def test_a_waypoint_that_was_replaced_after_it_was_read_is_left_out_all_the_same() -> None:
+    new = replace(WAYPOINT, name="waypoint-2", uid="uid-waypoint-2")
+    found = make.sidecars(make.proxy(), make.istiod_proxy(WAYPOINT), make.istiod_proxy(new), pods=(WAYPOINT, new))
+    listed = replace(found, pods=[pod for pod in found.pods if pod.uid != WAYPOINT.uid], asked=found.pods)
+    finding = mesh_is_teleports(listed, EXPECTED, Outside())
+    holds(finding, "ID-11")
+    assert {str(each.subject) for each in finding.left_out} == {"Pod test-app/waypoint", "Pod test-app/waypoint-2"}
+
+
 def test_a_mesh_of_waypoints_alone_has_no_workload_of_teleports() -> None:
     inapplicable(sweep(make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,)), "ID-11", "ev-pods")
 
@@ -426,6 +435,19 @@ def test_namespaces_that_no_istiod_watches_are_named() -> None:
 def test_with_one_revision_and_no_selectors_nothing_is_said_beside() -> None:
     found = outside(make.pod("a"), make.pod("b", injected=False), planes=make.planes())
     assert (found.left_out, found.unwatched) == ((), ())
+
+
+def test_a_pod_that_was_not_asked_is_an_open_point_and_hides_no_violation() -> None:
+    later, good, bad = make.pod("later"), make.proxy(make.pod("good")), make.istiod_proxy(make.pod("bad"))
+
+    def found(*proxies: ProxyIdentity) -> Finding:
+        observed = make.sidecars(*proxies)
+        return mesh_is_teleports(replace(observed, pods=[*observed.pods, later]), EXPECTED, Outside())
+
+    finding = found(good)
+    unknown(finding, "ID-11", "Pod test-app/later: the suite did not ask it", evidence=("ev-pod-later",))
+    assert finding.settle == "run again; the suite must ask every pod that it judges"
+    violated(found(good, bad), "ID-11", "Pod test-app/bad: it fails ID-01", "Pod test-app/later: the suite did not ask it")
 
 
 def test_a_pod_that_went_away_lacks_nothing_any_more() -> None:

@@ -40,6 +40,26 @@ def test_a_pod_on_a_node_that_is_not_ready_is_named_and_not_missing() -> None:
     violated(pods_run_with_a_proxy([make.pod()], wants, NOW, WHERE, EVIDENCE, silent=[silent]), "INST-15", "it wants 3 pods")
 
 
+def test_pods_on_silent_nodes_alone_are_open_points() -> None:
+    silent, wants = [make.pod("app", node="node-9")], make.deployment("test-app", desired=1)
+    for finding in (
+        pods_run_with_a_proxy([], wants, NOW, WHERE, EVIDENCE, silent=silent),
+        pods_run_with_a_proxy([], make.absent("deployment/test-app"), NOW, WHERE, EVIDENCE, silent=silent),
+        pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE, silent=silent),
+        proxies_are_stable([], NOW, WHERE, EVIDENCE, silent=silent),
+    ):
+        unknown(finding, "INST-15", "Pod test-app/app: its node node-9 is not Ready, so nothing of it is judged")
+        assert finding.settle.startswith("see why those nodes are not Ready")
+        assert finding.left_out == ()
+    fewer = pods_run_with_a_proxy([], replace(wants, desired=2), NOW, WHERE, EVIDENCE, silent=silent)
+    violated(fewer, "INST-15", "it wants 2 pods and has 1", causes=())
+    for finding in (
+        pods_use_the_nodes_socket([make.pod()], SOCKETS, WHERE, EVIDENCE, silent=silent),
+        proxies_are_stable([make.pod()], NOW, WHERE, EVIDENCE, silent=silent),
+    ):
+        holds(finding, "INST-15")
+
+
 def test_pods_run_with_a_proxy_in_either_list_of_containers() -> None:
     pods = [make.pod("native"), make.pod("classic", proxy=make.istio_proxy(is_init=False, restart_policy=""))]
     finding = pods_run_with_a_proxy(pods, APP, NOW, WHERE, EVIDENCE)

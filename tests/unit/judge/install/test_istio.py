@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from facts.finding import Finding, Remark
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh
-from facts.kubernetes.objects import Condition
+from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.envoy import HttpNormalization
 from judge.causes import CAUSES
@@ -159,6 +160,30 @@ def test_a_gateway_on_every_node_is_a_gateway_too(changes: dict[str, Any], words
     finding = control_plane_is_available(make.mesh(gateways=(replace(gate, **changes),)))
     violated(finding, "INST-05", causes=())
     assert finding.seen == f"DaemonSet edge/gate: {words}"
+
+
+def test_a_gateway_on_every_node_lacks_nothing_on_nodes_that_are_not_ready() -> None:
+    gate = make.daemon_set(make.gateway().template.spec, namespace="edge", name="gate", desired=3, updated=3, ready=2)
+
+    def found(*silent: Pod, **changes: Any) -> Finding:
+        return control_plane_is_available(make.mesh(gateways=(replace(gate, **changes),)), silent)
+
+    lost = make.pod("gate-9", namespace="edge", owner="DaemonSet/gate", node="node-9", ready=False)
+    finding = found(lost)
+    holds(finding, "INST-05", "ev-mesh", "ev-pod-gate-9")
+    assert finding.left_out == (Remark(lost.ref, "its node node-9 is not Ready"),)
+    holds(found(lost, updated=2), "INST-05")  # the controller cannot update a pod there
+    for silent, changes in (
+        ([], {}),
+        ([replace(lost, owner="DaemonSet/other")], {}),
+        ([replace(lost, namespace="other")], {}),
+        ([replace(lost, ready=True)], {}),  # as the status of the DaemonSet counts it
+        ([lost], {"ready": 1}),
+        ([lost], {"updated": 1}),
+    ):
+        violated(found(*silent, **changes), "INST-05", "it is Ready on", causes=())
+    alone = found(lost, desired=1, updated=1, ready=0)
+    unknown(alone, "INST-05", "DaemonSet edge/gate: all its pods are on nodes that are not Ready")
 
 
 def test_a_gateway_that_is_not_available_is_named() -> None:

@@ -13,7 +13,7 @@ from facts.istio.control_planes import ControlPlanes, UnreadPlane
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Condition, Pod
 from facts.proxies.envoy import HttpNormalization
-from facts.proxies.identity import Normalization, Unread
+from facts.proxies.identity import LeftOut, Normalization, Unread
 from judge.checklist import istio_installed
 from judge.install.istio import (
     NORMALIZED,
@@ -225,7 +225,9 @@ OF_CANARY = make.canary(config=make.mesh_config(normalization="BASE", evidence=(
 
 
 def normalized(
-    *asked: Normalization | Unread, pods: tuple[Pod, ...] = (OLD, NEW), planes: tuple[Mesh, ...] = (DEFAULT, OF_CANARY)
+    *asked: Normalization | Unread | LeftOut,
+    pods: tuple[Pod, ...] = (OLD, NEW),
+    planes: tuple[Mesh, ...] = (DEFAULT, OF_CANARY),
 ) -> tuple[Finding, ...]:
     sorted_out = make.planes(*planes).sorted_out(pods, [make.namespace(labels={})])
     return normalizations_are_in_force(sorted_out, asked, LIST)
@@ -274,6 +276,37 @@ def test_a_proxy_without_a_control_plane_has_no_configuration() -> None:
     assert orphans.seen == "Pod test-app/left: the suite knows no mesh configuration for it"
     (alone,) = normalized(make.normalization("left"), pods=(left,), planes=(DEFAULT,))
     unknown(alone, "INST-08")
+
+
+def test_pods_that_went_away_are_named_once_though_no_control_plane_has_them_any_more() -> None:
+    default, canary = normalized(make.normalization("old"), make.normalization("new", BASE), make.left_out())
+    holds(default, "INST-08", "ev-normalization-old", "ev-gone-gone")
+    assert [str(each.subject) for each in default.left_out] == ["Pod test-app/gone"]
+    assert canary.left_out == ()
+    (of_canary,) = normalized(make.normalization("new", BASE), make.left_out(), pods=(NEW,))
+    holds(of_canary, "INST-08", "ev-canary-config", "ev-gone-gone")
+
+
+def test_a_pod_that_was_not_asked_is_an_open_point_of_its_own_control_plane() -> None:
+    later = make.pod("later", annotations=make.injected_by("canary"))
+    default, canary = normalized(make.normalization("old"), make.normalization("new", BASE), pods=(OLD, NEW, later))
+    holds(default, "INST-08", "ev-normalization-old")
+    unknown(canary, "INST-08", "Pod test-app/later: the suite did not ask it", evidence=("ev-pod-later",))
+    assert canary.settle == "run again; the suite must ask every pod that it judges"
+    (alone,) = normalized(pods=(later,))
+    unknown(alone, "INST-08", "Pod test-app/later: the suite did not ask it")
+    (differs,) = normalized(make.normalization("new"), pods=(NEW, later))
+    violated(differs, "INST-08", "Pod test-app/new: it has", causes=("proxy-older-than-mesh-config",))
+
+
+def test_where_all_pods_of_all_control_planes_went_away_nothing_is_proved() -> None:
+    (finding,) = normalized(make.left_out("a"), make.left_out("b"), pods=())
+    unknown(finding, "INST-08", "every proxy went away while the suite read it", evidence=("ev-gone-a", "ev-gone-b"))
+    assert len(finding.left_out) == 2
+    idle = make.pod("gate", proxy=make.istio_proxy(args=("proxy", "router"), is_init=False))
+    silent = replace(make.normalization("gate", is_gateway=True), settings=())
+    (beside_a_gateway,) = normalized(silent, make.left_out(), pods=(idle,), planes=(DEFAULT,))
+    unknown(beside_a_gateway, "INST-08", "every proxy went away while the suite read it")
 
 
 def test_the_versions_of_all_control_planes_are_looked_at() -> None:

@@ -72,6 +72,18 @@ def test_the_interval_is_that_of_the_service_whose_socket_the_proxy_asks() -> No
     assert (paces["a"].margin, paces["b"].margin) == (timedelta(seconds=120), timedelta(seconds=30))
 
 
+def test_a_pod_that_is_listed_no_more_keeps_its_service() -> None:
+    services = (make.workload_api(), make.workload_api(listen="unix:///run/spire/sockets/second", renewal_interval=3000))
+    both = make.tbots(make.tbot(config=make.tbot_config(services=services)))
+    pod, _proxy = in_directory("/run/spire/sockets", "gone", "second")
+    proxy = old(40, "gone", socket_path="./var/run/secrets/workload-spiffe-uds/second")
+    gone = replace(make.sidecars(proxy), pods=(), asked=(pod,))
+    holds(renewed_before_expiry(gone, both), "ROT-01", "ev-proxy-gone")
+    holds(none_is_overdue(gone, both, (), {}), "ROT-07")
+    unknown_service = replace(gone, asked=())
+    violated(renewed_before_expiry(unknown_service, both), "ROT-01", "the renewal interval is unknown")
+
+
 def test_each_proxy_is_held_against_the_tbot_of_its_node() -> None:
     slow = replace(tbot(renewal=7200, ttl=14400).first, pods={"node-2": make.tbot_pod(node="node-2")})
     slow = replace(slow, config_changed_at=(NOW + timedelta(hours=1)).isoformat())

@@ -1,12 +1,15 @@
-"""Gateways of the mesh, and of the Gateway API."""
+"""The control plane of the suite's pods, gateways of the mesh, and of the Gateway API."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from facts.errors import CouldNotTell
+from facts.istio.control_planes import UnreadPlane
 from observe.istio import facet
 from provision.objects import RUN_LABEL
 from tests.unit import restricted
@@ -25,6 +28,39 @@ def test_a_gateway_that_a_run_had_deployed_for_itself_is_none_of_the_mesh(monkey
     assert [g.namespace for g in read.istio.mesh().gateways] == ["istio-system"]
     read.cluster.living_pods()
     assert cluster.asked == ["namespaces", "pods", "nodes", "namespaces"]
+
+
+UNREAD = UnreadPlane("istio-system", "canary", CouldNotTell(expected="a", seen="its configuration", where="c", remedy="d"))
+
+
+@pytest.mark.parametrize(
+    ("app", "unread", "revision"),
+    [
+        ({"istio.io/rev": "canary"}, UNREAD, ""),
+        ({"istio.io/rev": "stable"}, UNREAD, ""),  # a tag of it
+        ({"istio.io/rev": "default"}, UNREAD, "default"),
+        ({}, UNREAD, "default"),
+        ({"istio.io/rev": "default"}, replace(UNREAD, revision="other"), "default"),
+    ],
+)
+def test_no_control_plane_answers_for_one_that_could_not_be_read(
+    monkeypatch: pytest.MonkeyPatch, app: dict[str, str], unread: UnreadPlane, revision: str
+) -> None:
+    planes = replace(make.planes(stable="canary"), unread=(unread,))
+    monkeypatch.setattr(facet, "read_control_planes", lambda *_: planes)
+    istio = install(Cluster(namespaces=(make.namespace(labels=app),))).istio
+    if revision:
+        assert istio.mesh().revision == revision
+    else:
+        with pytest.raises(CouldNotTell, match="its configuration"):
+            istio.mesh()
+
+
+def test_an_unread_default_control_plane_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = replace(make.planes(make.canary()), unread=(replace(UNREAD, revision="default"),))
+    monkeypatch.setattr(facet, "read_control_planes", lambda *_: planes)
+    with pytest.raises(CouldNotTell, match="its configuration"):
+        install(Cluster(namespaces=(make.namespace(labels={}),))).istio.mesh()
 
 
 REFUSED = make.dry_run(accepted=False, pod=None, message="no")

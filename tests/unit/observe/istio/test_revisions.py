@@ -75,7 +75,7 @@ def test_a_canary_that_is_down_fails_under_its_own_name(install: Install, health
     (canary,) = (d for d in deployments["items"] if d["metadata"]["name"] == "istiod-canary")
     canary["status"] = {"observedGeneration": canary["metadata"]["generation"]}
     planes = steps.planes(install)
-    fine, down = concluded(steps.control_planes_are_available, planes=planes)
+    fine, down = concluded(steps.control_planes_are_available, planes=planes, install=install)
     holds(fine, "INST-05")
     assert fine.seen == "istio-ingressgateway 1/1, istiod 1/1"
     violated(down, "INST-05", "0 of 1 replicas are available")
@@ -89,7 +89,7 @@ def test_a_canary_that_is_down_fails_under_its_own_name(install: Install, health
 
 def test_the_captured_install_has_one_finding_each(install: Install) -> None:
     """The words of an install without revisions, which other tests do not hold to the captured objects."""
-    (available,) = concluded(steps.control_planes_are_available, planes=steps.planes(install))
+    (available,) = concluded(steps.control_planes_are_available, planes=steps.planes(install), install=install)
     assert (available.where, available.seen) == (
         "Deployment istio-system/istio-ingressgateway, Deployment istio-system/istiod",
         "istio-ingressgateway 1/1, istiod 1/1",
@@ -209,7 +209,7 @@ def test_an_ingress_gateway_at_zero_is_none(install: Install, healthy: ApiServer
     healthy.answer("GET /api/v1/pods", {"items": of_others})
     at_zero = doubles.install(cast("Any", install.cluster.reader))
     assert at_zero.istio.ingress_gateways() == ()
-    (finding,) = concluded(steps.control_planes_are_available, planes=steps.planes(at_zero))
+    (finding,) = concluded(steps.control_planes_are_available, planes=steps.planes(at_zero), install=at_zero)
     holds(finding, "INST-05")
     assert [(str(each.subject), each.said) for each in finding.left_out] == [
         ("Deployment istio-system/istio-ingressgateway", "it is scaled to 0")

@@ -46,6 +46,7 @@ def test_pods_of_nodes_that_do_not_report_are_left_out() -> None:
     names = Names()
     assert [p.namespace for p in (*read.application.pods(), *read.application.silent_pods())] == [names.app_namespace] * 2
     assert [p.name for p in read.application.silent_pods()] == ["there"]
+    assert [p.name for p in read.cluster.silent_pods()] == ["there"]
 
 
 def test_without_the_right_to_list_nodes_no_pod_is_left_out() -> None:

@@ -16,17 +16,22 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.finding import Finding, Holds, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
-from facts.proxies.identity import LeftOut, Unread
+from facts.proxies.identity import Fleet, LeftOut, Unread
 from facts.recorder import KeptInMemory
+from facts.teleport.audit import AuditTrail, IssuedSvid
 from facts.teleport.bundle import TrustBundle
+from judge import checklist
 from judge.identity import proxies as judge
 from judge.identity import socket, sweep
+from judge.identity.issuance import certificates_are_audited
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation
-from judge.install.istio import normalization_is_in_force
+from judge.install.istio import normalizations_are_in_force
 from judge.rotation import age
 from observe.install import Install
+from observe.istio import facet as istio_facet
 from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.mounts import MOUNT
 from observe.proxies.survey import IDENTITY, NORMALIZATION, PUSH_STATISTICS, Part, Survey, survey
 from observe.teleport import tbot_facet
@@ -69,6 +74,7 @@ CORE = ("install", "identity", "rotation")
 def install_of(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *profiles: str) -> Install:
     """An install with all that the fleet is judged by but the fleet itself made up."""
     monkeypatch.setattr(tbot_facet, "read_tbots", lambda *_: make.tbots())
+    monkeypatch.setattr(istio_facet, "read_control_planes", lambda *_: make.planes())
     return Install.of(
         cluster,
         teleport=cast("Any", None),
@@ -89,11 +95,15 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     tbots, expectation = install.tbot.all(), Expectation(bundle, istiod, Lifetime(timedelta(hours=2), "", ()))
     of_all, of_sidecars = install.proxies.fleet(), install.proxies.sidecar_fleet()
     listed = install.cluster.pods_evidence()
-    sidecars = ObservedProxies(install.proxies.sidecar_pods(), of_sidecars, listed)
-    on_sockets = ObservedProxies(install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), listed)
-    everything = ObservedProxies(install.proxies.pods(), of_all, listed)
+    pods, asked = install.proxies.pods(), install.proxies.surveyed_pods()
+    sidecars = ObservedProxies(install.proxies.sidecar_pods(), of_sidecars, listed, asked=asked)
+    fleet_on_sockets = install.proxies.fleet_on_sockets()
+    on_sockets = ObservedProxies(install.proxies.pods_on_sockets(), fleet_on_sockets, listed, asked=asked)
+    everything = ObservedProxies(pods, of_all, listed, asked=asked)
     pushes = install.proxies.pushes(age.overdue(on_sockets, tbots))
     directory = install.tbot.socket_directory()
+    normalizations = install.proxies.normalizations()
+    of_planes = install.istio.surveyed_pods_of_planes()
     made = (
         judge.secrets_come_from_the_socket(sidecars),
         judge.names_are_the_pods_own(sidecars, bundle),
@@ -103,8 +113,10 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
         judge.authorities_are_teleports(sidecars, bundle),
         judge.no_request_went_to_istiod(sidecars),
         sweep.mesh_is_teleports(everything, expectation, sweep.Outside()),
-        socket.mounts_are_read_only(install.proxies.socket_mounts(), install.proxies.pods(), directory, listed),
-        normalization_is_in_force(make.mesh(), install.proxies.normalizations(), listed),
+        socket.mounts_are_read_only(install.proxies.socket_mounts(), pods, directory, listed),
+        *normalizations_are_in_force(of_planes, normalizations, listed),
+        certificates_are_audited(sidecars, audited(of_sidecars)),
+        checklist.tbot_issues(make.guide(), fleet_on_sockets, bundle, injected=pods, evidence=listed),
         age.renewed_before_expiry(on_sockets, tbots),
         age.nothing_expires_soon(on_sockets, tbots, 0, 60),
         age.none_is_overdue(on_sockets, tbots, (), pushes),
@@ -112,12 +124,31 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     return {finding.requirement: finding for finding in made}
 
 
+def audited(fleet: Fleet) -> AuditTrail:
+    """Audit events that agree with what the proxies hold."""
+    issued = (
+        IssuedSvid(
+            serial=proxy.leaf.serial,
+            spiffe_id=proxy.spiffe_ids[0],
+            has_attributes=True,
+            attested=True,
+            namespace=proxy.pod.namespace,
+            service_account=proxy.pod.service_account,
+            pod_name=proxy.pod.name,
+            pod_uid=proxy.pod.uid,
+        )
+        for proxy in fleet.proxies
+        if proxy.leaf is not None
+    )
+    return AuditTrail("events.log", tuple(issued), ("ev-audit",))
+
+
 def answers(found: dict[str, Finding]) -> dict[str, Holds]:
     return {requirement: finding.holds for requirement, finding in found.items()}
 
 
 OF_FLEET = ("ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-07", "ID-11", "ID-12", "INST-08", "ROT-01", "ROT-06")
-STANDING = dict.fromkeys((*OF_FLEET, "ROT-07"), Holds.YES)
+STANDING = dict.fromkeys((*OF_FLEET, "ROT-07", "ID-10", "CHK-6"), Holds.YES)
 
 
 # Gone, replaced, starting.
@@ -355,6 +386,34 @@ def test_one_404_ends_no_requirement(cluster: Cluster, fleet: SimulatedFleet, mo
 
 def _refs(*names: str) -> list[Any]:
     return [make.pod(name, namespace="fleet") for name in names]
+
+
+def test_a_pod_that_goes_away_after_it_was_read_is_judged_by_what_it_held(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install = install_of(cluster, monkeypatch)
+    assert len(install.proxies.pods()) == 3
+    fleet.remove("fleet-002")
+    lists = fleet.lists
+    # The pods are listed again because one is gone; another one, which was read before, goes away just then.
+    monkeypatch.setattr(ClusterFacet, "list_pods_again", _after(lambda: fleet.remove("fleet-001"), "list_pods_again"))
+    found = findings(install, fleet)
+    assert fleet.lists > lists
+    assert [pod.name for pod in install.proxies.pods()] == ["fleet-003"]
+    assert answers(found) == STANDING
+    assert {str(each.subject) for each in found["ROT-01"].held} == {"Pod fleet/fleet-001", "Pod fleet/fleet-003"}
+    assert found["INST-08"].where == "inbound HTTP connection managers of 2 proxies"
+
+
+def _after(change: Callable[[], object], name: str) -> Callable[[ClusterFacet], None]:
+    """A method of the cluster's facet that runs after a change."""
+    method = getattr(ClusterFacet, name)
+
+    def changed(facet: ClusterFacet) -> None:
+        change()
+        method(facet)
+
+    return changed
 
 
 def test_where_all_went_away_nothing_is_proved(
