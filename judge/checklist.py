@@ -42,7 +42,7 @@ from judge.install.istio import (
     trust_domain_problems,
     undecided_acceptance,
 )
-from judge.install.tbot import node_problems, where_ready
+from judge.install.tbot import judged_on_nodes
 from judge.install.teleport import token_problems
 
 
@@ -128,7 +128,7 @@ def tbot_running(
     """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
     claim = _item("CHK-5", guide, expected, tbots.where, tbots, others=evidence)
-    return claim.judged(node_problems(tbots, nodes, now), where_ready(tbots, nodes))
+    return judged_on_nodes(claim, tbots, nodes, now)
 
 
 def tbot_issues(

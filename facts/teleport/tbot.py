@@ -181,22 +181,30 @@ class Tbot:
     @property
     def socket(self) -> NodeSocket | None:
         """The socket that the mesh uses: one that proxies look for, else one in the same directory, else the first."""
-        directories = {path.rpartition("/")[0] for path in self.looked_for}
+        directories = self._directories_looked_in
         ranked = sorted(self.sockets, key=lambda s: (s.path not in self.looked_for, s.directory not in directories))
         return next(iter(ranked), None)
 
     @property
     def directories_of_mesh(self) -> frozenset[str]:
         """Directories of the node with a socket of its own in which proxies look for one; else that of `socket`."""
-        directories = {path.rpartition("/")[0] for path in self.looked_for}
-        found = {socket.directory for socket in self.sockets if socket.directory in directories}
+        found = {socket.directory for socket in self.sockets} & self._directories_looked_in
         return frozenset(found or ({self.socket.directory} if self.socket else ()))
+
+    @property
+    def is_looked_for(self) -> bool:
+        """It listens in a directory of the node in which a proxy looks for a socket, under whatever name."""
+        return any(socket.directory in self._directories_looked_in for socket in self.sockets)
+
+    @property
+    def _directories_looked_in(self) -> frozenset[str]:
+        return frozenset(path.rpartition("/")[0] for path in self.looked_for)
 
     @property
     def sockets_in_reach(self) -> tuple[NodeSocket, ...]:
         """The sockets that a pod of the mesh can open: in a directory that it mounts for its socket, or below."""
         own = self.socket
-        directories = {path.rpartition("/")[0] for path in self.looked_for} | ({own.directory} if own else set())
+        directories = self._directories_looked_in | ({own.directory} if own else set())
         return tuple(s for s in self.sockets if any(s.path.startswith(f"{directory}/") for directory in directories))
 
     @property
@@ -222,16 +230,31 @@ class Tbot:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherTbot:
+    """A DaemonSet of tbot that does not count as one of the mesh's.
+
+    Attributes:
+        ref: The DaemonSet.
+        why: The reason, in words.
+        unread: The suite could not read its configuration, so that it may serve the mesh all the same.
+    """
+
+    ref: ObjectRef
+    why: str
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tbots:
     """Every tbot that serves the mesh, by DaemonSet: a cluster may have one for each pool of nodes.
 
     Attributes:
         each: At least one; those in whose directories proxies look for a socket come first.
-        left_out: DaemonSets of tbot that serve no directory in which a proxy looks for a socket.
+        left_out: The other DaemonSets of tbot.
     """
 
     each: tuple[Tbot, ...]
-    left_out: tuple[ObjectRef, ...] = ()
+    left_out: tuple[OtherTbot, ...] = ()
 
     @property
     def first(self) -> Tbot:
@@ -269,9 +292,15 @@ class Tbots:
         """Names of the nodes that run a pod of one of them."""
         return frozenset(node for tbot in self.each for node in tbot.pods)
 
+    @property
+    def unread(self) -> tuple[OtherTbot, ...]:
+        """Those that may serve the mesh as well: the suite could not read their configuration."""
+        return tuple(other for other in self.left_out if other.unread)
+
     def on(self, node: str) -> tuple[Tbot, ...]:
-        """Those with a pod on a node; the only one where there is one, wherever its pods are."""
-        return self.each if len(self.each) == 1 else tuple(tbot for tbot in self.each if node in tbot.pods)
+        """Those with a pod on a node; the only one where there is no other, wherever its pods are."""
+        alone = len(self.each) == 1 and not self.unread
+        return self.each if alone else tuple(tbot for tbot in self.each if node in tbot.pods)
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
         """The pods that one of them must supply."""

@@ -28,14 +28,21 @@ class TbotFacet:
 
     def all(self) -> Tbots:
         """Every DaemonSet of tbot that serves the mesh, with its configuration and its pods by node."""
-        return self.cluster.once(TBOT, lambda: read_tbots(self.cluster.reader, self.cluster.names, self._looked_for()))
 
-    def _looked_for(self) -> frozenset[str]:
-        """Paths on the node of the sockets that the proxies of the mesh look for."""
+        def read() -> Tbots:
+            pods = self._pods()
+            looked_for = frozenset(pod.socket_on_node for pod in pods) - {""}
+            by_csi = any(pod.spec.csi_socket is not None for pod in pods)
+            return read_tbots(self.cluster.reader, self.cluster.names, looked_for, by_csi=by_csi)
+
+        return self.cluster.once(TBOT, read)
+
+    def _pods(self) -> tuple[Pod, ...]:
+        """All living pods; none where the suite cannot list them."""
         try:
-            return frozenset(pod.socket_on_node for pod in self.cluster.living_pods()) - {""}
+            return self.cluster.living_pods()
         except ConformanceError:  # the requirements on pods say so; tbot's own file can be judged all the same
-            return frozenset()
+            return ()
 
     def installed(self) -> Tbot:
         """The only DaemonSet of tbot, for what the suite changes.

@@ -42,7 +42,7 @@ from facts.teleport.resources import (
     WorkloadIdentities,
     WorkloadIdentity,
 )
-from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot import OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.versions import Tool, Version
 from judge.identity.proxies import ObservedProxies
@@ -461,7 +461,7 @@ def tbot(
     )
 
 
-def tbots(*each: Tbot, left_out: Sequence[ObjectRef] = ()) -> Tbots:
+def tbots(*each: Tbot, left_out: Sequence[OtherTbot] = ()) -> Tbots:
     """Every tbot that serves the mesh; the guide's where none is given."""
     return Tbots(each or (tbot(),), tuple(left_out))
 

@@ -68,7 +68,7 @@ CORE = ("install", "identity", "rotation")
 
 def install_of(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *profiles: str) -> Install:
     """An install with all that the fleet is judged by but the fleet itself made up."""
-    monkeypatch.setattr(tbot_facet, "read_tbots", lambda *_: make.tbots())
+    monkeypatch.setattr(tbot_facet, "read_tbots", lambda *_, **_by_csi: make.tbots())
     return Install.of(
         cluster,
         teleport=cast("Any", None),

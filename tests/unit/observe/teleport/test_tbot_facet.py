@@ -10,12 +10,14 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
+from facts.kubernetes.pod_spec import SOCKET_VOLUME, Volume
 from facts.teleport.tbot import KUBELET_RIGHTS
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.tbot_facet import TbotFacet
 from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import ApiServer
+from tests.unit.observe.captured import APPS, pools
 
 
 def test_the_api_server_is_asked_what_tbots_service_account_may() -> None:
@@ -44,6 +46,15 @@ def test_the_sockets_that_proxies_look_for_are_read_with_tbot(cluster: Cluster, 
     del healthy
     assert of(cluster, "/run/a", "/run/b/").installed().looked_for == {"/run/a/socket", "/run/b/socket"}
     assert of(cluster).installed().looked_for == frozenset()
+
+
+def test_proxies_with_a_csi_driver_count_every_tbot_that_listens_on_the_node(cluster: Cluster, healthy: ApiServer) -> None:
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": pools("/run/driver")})
+    facet = of(cluster)
+    assert [tbot.daemon_set.name for tbot in facet.all().each] == ["tbot"]
+    csi = make.pod("by-driver", socket=Volume(SOCKET_VOLUME, "csi", driver="csi.spiffe.io"))
+    facet.cluster.living_pods = lambda: (csi,)  # type: ignore[method-assign]
+    assert [tbot.daemon_set.name for tbot in facet.all().each] == ["tbot", "pool-0"]
 
 
 @pytest.mark.parametrize("directory", ["/run/spire/sockets", "/elsewhere"])
