@@ -25,7 +25,7 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants
 from facts.teleport.joining import Joining
 from facts.teleport.resources import Ping, WorkloadIdentity
-from facts.teleport.tbot import Tbots
+from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
@@ -184,12 +184,12 @@ def test_app_running(
     return of_proxies(claim, pods, fleet, problems, held=_names(fleet))
 
 
-def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str) -> Finding:
+def socket_exists(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, directories: SocketDirectories) -> Finding:
     """CHK-8: the socket is the node's, and Envoy holds live streams on it."""
-    expected = f"the pod to mount the node's socket directory {socket_directory}, with live SDS streams"
+    expected = f"the pod to mount the node's socket directory {directories}, with live SDS streams"
     claim = _item("CHK-8", guide, expected, _pods(pods))
     problems = [*_without_proxy(claim, pods, fleet)]
-    problems += [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
+    problems += [each for pod in pods for each in socket_volume_problems(pod, directories)]
     problems += [each for proxy in fleet.proxies for each in stream_problems(proxy)]
     return of_proxies(
         claim, pods, fleet, problems, held=each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} live streams")

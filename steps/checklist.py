@@ -71,7 +71,7 @@ def socket_is_the_nodes(
     guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
 ) -> None:
     fleet, pods = test_application.fleet(), test_application.pods()
-    conclude(judge.socket_exists(guide, pods, fleet, install.tbot.socket_directory()))
+    conclude(judge.socket_exists(guide, pods, fleet, install.tbot.socket_directories()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")

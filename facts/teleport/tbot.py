@@ -230,6 +230,32 @@ class Tbot:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketDirectories:
+    """Directories of the nodes in which tbot listens for the mesh.
+
+    Attributes:
+        everywhere: All of them.
+        by_node: Those of each node on which a tbot listens in one; pools of nodes may have directories of their own.
+    """
+
+    everywhere: frozenset[str]
+    by_node: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.everywhere))
+
+    def on(self, node: str) -> frozenset[str]:
+        """Those of a node; all of them where no tbot listens on it, so that its pods can be judged all the same."""
+        return self.by_node.get(node, self.everywhere)
+
+    def nodes_with(self, directory: str, nodes: Iterable[str]) -> tuple[str, ...]:
+        """Those of some nodes that have a directory, sorted; all of them where it is the only one."""
+        if self.everywhere == {directory}:
+            return tuple(sorted(nodes))
+        return tuple(sorted(node for node in nodes if directory in self.by_node.get(node, ())))
+
+
+@dataclass(frozen=True, slots=True)
 class OtherTbot:
     """A DaemonSet of tbot that does not count as one of the mesh's.
 
@@ -302,6 +328,22 @@ class Tbots:
         alone = len(self.each) == 1 and not self.unread
         return self.each if alone else tuple(tbot for tbot in self.each if node in tbot.pods)
 
+    @property
+    def directories(self) -> SocketDirectories:
+        """The directories in which they listen for the mesh."""
+        by_node = {node: self.directories_on(node) for node in self.nodes}
+        everywhere = frozenset(path for tbot in self.each for path in tbot.directories_of_mesh)
+        return SocketDirectories(everywhere, {node: there for node, there in by_node.items() if there})
+
+    def directories_on(self, node: str) -> frozenset[str]:
+        """The directories of a node in which those of `on` listen for the mesh."""
+        return frozenset(path for tbot in self.on(node) for path in tbot.directories_of_mesh)
+
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
-        """The pods that one of them must supply."""
-        return tuple(pod for pod in pods if any(each is tbot for each in self.on(pod.node)))
+        """The pods that one of them must supply: those on its nodes that look in no directory of another one there."""
+        return tuple(pod for pod in pods if self._must_supply(tbot, pod))
+
+    def _must_supply(self, tbot: Tbot, pod: Pod) -> bool:
+        there, directory = self.on(pod.node), pod.socket_on_node.rpartition("/")[0]
+        having = [each for each in there if any(socket.directory == directory for socket in each.sockets)]
+        return any(each is tbot for each in having or there)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
-from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, Tbot, Tbots
+from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, SocketDirectories, Tbot, Tbots
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbots
@@ -92,13 +92,13 @@ class TbotFacet:
             return KubeletAddress()
 
     def socket_directory(self) -> str:
-        """Directory on the node in which tbot listens."""
+        """A directory on the node in which tbot listens, for what takes a single one."""
         return self.all().first.socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
 
-    def socket_directories(self) -> frozenset[str]:
-        """Directories on the node in which a tbot listens for the mesh."""
-        found = frozenset(path for tbot in self.all().each for path in tbot.directories_of_mesh)
-        return found or frozenset({self.socket_directory()})
+    def socket_directories(self) -> SocketDirectories:
+        """Directories of the nodes in which tbot listens for the mesh; the one in the settings where it listens in none."""
+        found = self.all().directories
+        return found if found.everywhere else SocketDirectories(frozenset({self.cluster.names.socket_directory.rstrip("/")}))
 
     def sockets_in_reach(self) -> tuple[str, ...]:
         """Paths on the node of tbot's sockets that a pod of the mesh can open, the mesh's own first."""

@@ -33,8 +33,8 @@ def pods_are_ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclu
 
 @then("the workload-socket volume of every pod must be the node's socket directory")
 def pods_use_the_nodes_socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    app, directory = install.application, install.tbot.socket_directory()
-    conclude(judge.pods_use_the_nodes_socket(app_pods, directory, app.where, app.evidence(app_pods)))
+    app, directories = install.application, install.tbot.socket_directories()
+    conclude(judge.pods_use_the_nodes_socket(app_pods, directories, app.where, app.evidence(app_pods)))
 
 
 @then("no istio-proxy must have restarted recently")

@@ -93,7 +93,7 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     on_sockets = ObservedProxies(install.proxies.pods_on_sockets(), install.proxies.fleet_on_sockets(), listed)
     everything = ObservedProxies(install.proxies.pods(), of_all, listed)
     pushes = install.proxies.pushes(age.overdue(on_sockets, tbots))
-    directory = install.tbot.socket_directory()
+    directories = install.tbot.socket_directories()
     made = (
         judge.secrets_come_from_the_socket(sidecars),
         judge.names_are_the_pods_own(sidecars, bundle),
@@ -103,7 +103,7 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
         judge.authorities_are_teleports(sidecars, bundle),
         judge.no_request_went_to_istiod(sidecars),
         sweep.mesh_is_teleports(everything, expectation, sweep.Outside()),
-        socket.mounts_are_read_only(install.proxies.socket_mounts(), install.proxies.pods(), directory, listed),
+        socket.mounts_are_read_only(install.proxies.socket_mounts(), install.proxies.pods(), directories, listed),
         normalization_is_in_force(make.mesh(), install.proxies.normalizations(), listed),
         age.renewed_before_expiry(on_sockets, tbots),
         age.nothing_expires_soon(on_sockets, tbots, 0, 60),
