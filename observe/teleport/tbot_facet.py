@@ -100,12 +100,16 @@ class TbotFacet:
         found = self.all().directories
         return found if found.everywhere else SocketDirectories(frozenset({self.cluster.names.socket_directory.rstrip("/")}))
 
-    def sockets_in_reach(self) -> tuple[str, ...]:
-        """Paths on the node of tbot's sockets that a pod of the mesh can open, the mesh's own first."""
-        own = f"{self.socket_directory()}/{self.socket_name()}"
-        others = (socket.path for tbot in self.all().each for socket in tbot.sockets_in_reach)
-        return tuple(dict.fromkeys((own, *others)))
+    def sockets_on(self, node: str) -> tuple[str, ...]:
+        """Paths of the mesh's sockets on a node, one for each tbot there; that in the settings where tbot has none there."""
+        usual = f"{self.cluster.names.socket_directory}/{self.cluster.names.socket_name}"
+        return tuple(dict.fromkeys(tbot.socket_on_node or usual for tbot in self._on(node)))
 
-    def socket_name(self) -> str:
-        """File name of tbot's socket."""
-        return self.all().first.socket_on_node.rpartition("/")[2] or self.cluster.names.socket_name
+    def sockets_in_reach(self, node: str) -> tuple[str, ...]:
+        """Paths of tbot's sockets that a pod of the mesh can open on a node, the mesh's own first."""
+        others = (socket.path for tbot in self._on(node) for socket in tbot.sockets_in_reach)
+        return tuple(dict.fromkeys((*self.sockets_on(node), *others)))
+
+    def _on(self, node: str) -> tuple[Tbot, ...]:
+        """The tbots of a node; where there is none, one whose socket should be there."""
+        return self.all().on(node) or (self.all().first,)

@@ -60,7 +60,7 @@ def test_proxies_with_a_csi_driver_count_every_tbot_that_listens_on_the_node(clu
 @pytest.mark.parametrize("directory", ["/run/spire/sockets", "/elsewhere"])
 def test_the_sockets_in_reach_begin_with_the_meshs_own(cluster: Cluster, healthy: ApiServer, directory: str) -> None:
     del healthy
-    assert of(cluster, directory).sockets_in_reach() == ("/run/spire/sockets/socket",)
+    assert of(cluster, directory).sockets_in_reach("dev5-worker") == ("/run/spire/sockets/socket",)
 
 
 def test_without_the_list_of_pods_tbot_is_read_by_its_own_file(cluster: Cluster, healthy: ApiServer) -> None:
@@ -86,3 +86,19 @@ def test_one_tbot_stands_for_all_that_join_with_the_same_token() -> None:
         joining("a", "b").joining_alike()
     with pytest.raises(CouldNotTell, match="2 of them"):
         joining("a", "a").installed()
+
+
+def test_each_nodes_sockets_are_those_of_its_own_tbots() -> None:
+    a, b = make.pool("a", "/run/a", "node-1", "node-3"), make.pool("b", "/run/b", "node-2", "node-3", socket="b.sock")
+    further = make.workload_api(listen="unix:///run/b/further.sock")
+    b = replace(b, config=replace(b.config, services=(*b.config.services, further)))
+    facet = TbotFacet(cast("Any", SimpleNamespace(once=lambda _key, _read: make.tbots(a, b), names=Names())))
+    assert facet.sockets_on("node-1") == ("/run/a/socket",)
+    assert facet.sockets_on("node-2") == ("/run/b/b.sock",)
+    assert facet.sockets_on("node-3") == ("/run/a/socket", "/run/b/b.sock")
+    assert facet.sockets_on("node-without-tbot") == ("/run/a/socket",)
+    assert facet.sockets_in_reach("node-2") == ("/run/b/b.sock", "/run/b/further.sock")
+    assert facet.sockets_in_reach("node-3") == ("/run/a/socket", "/run/b/b.sock", "/run/b/further.sock")
+    nowhere = make.tbots(make.tbot(volumes=make.tbot_volumes(sockets="emptyDir")))
+    facet = TbotFacet(cast("Any", SimpleNamespace(once=lambda _key, _read: nowhere, names=Names())))
+    assert facet.sockets_on("node-1") == ("/run/spire/sockets/socket",)
