@@ -25,7 +25,7 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants
 from facts.teleport.joining import Joining
 from facts.teleport.resources import Ping, WorkloadIdentity
-from facts.teleport.tbot import Tbots
+from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
@@ -42,7 +42,7 @@ from judge.install.istio import (
     trust_domain_problems,
     undecided_acceptance,
 )
-from judge.install.tbot import node_problems, where_ready
+from judge.install.tbot import judged_on_nodes
 from judge.install.teleport import token_problems
 
 
@@ -128,7 +128,7 @@ def tbot_running(
     """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
     claim = _item("CHK-5", guide, expected, tbots.where, tbots, others=evidence)
-    return claim.judged(node_problems(tbots, nodes, now), where_ready(tbots, nodes))
+    return judged_on_nodes(claim, tbots, nodes, now)
 
 
 def tbot_issues(
@@ -186,13 +186,13 @@ def test_app_running(
 
 
 def socket_exists(
-    guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, socket_directory: str, *, silent: Sequence[Pod]
+    guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, directories: SocketDirectories, *, silent: Sequence[Pod]
 ) -> Finding:
     """CHK-8: the socket is the node's, and Envoy holds live streams on it; `silent` as in `test_app_running`."""
-    expected = f"the pod to mount the node's socket directory {socket_directory}, with live SDS streams"
+    expected = f"the pod to mount the node's socket directory {directories}, with live SDS streams"
     claim = _item("CHK-8", guide, expected, _pods(pods or silent), *silent)
     problems = [*_without_proxy(claim, pods, fleet, silent)]
-    problems += [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
+    problems += [each for pod in pods for each in socket_volume_problems(pod, directories)]
     problems += [each for proxy in fleet.proxies for each in stream_problems(proxy)]
     held, unclear = each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} live streams"), silent_alone(pods, silent)
     return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES)

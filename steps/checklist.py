@@ -30,13 +30,14 @@ def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude)
 @then("the token must let this cluster's tbot join")
 def token_lets_tbot_join(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     conditions.needs_the_kubernetes_join("CHK-2", install.tbot.all())
-    joinings, role, jwks = install.teleport.joinings_by_kubernetes(), install.teleport.role_name(), install.cluster.jwks()
-    conclude(*(judge.token_created(guide, each, jwks, role) for each in joinings))
+    teleport, jwks = install.teleport, install.cluster.jwks()
+    joinings = teleport.joinings_by_kubernetes()
+    conclude(*(judge.token_created(guide, each, jwks, teleport.role_of(each.known_bot)) for each in joinings))
 
 
 @then("the role must grant the workload identity")
 def role_grants_the_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    conclude(judge.role_created(guide, install.teleport.grants()))
+    conclude(*(judge.role_created(guide, grants) for grants in install.teleport.grants()))
 
 
 @then("the workload identity must issue SPIFFE IDs in Istio's format")
@@ -70,9 +71,9 @@ def application_has_its_own_identity(
 def socket_is_the_nodes(
     guide: GuideAnswer, test_application: ApplicationFacet, install: Install, conclude: Conclude
 ) -> None:
-    app, directory = test_application, install.tbot.socket_directory()
+    app, directories = test_application, install.tbot.socket_directories()
     fleet, pods = app.fleet(), app.pods()
-    conclude(judge.socket_exists(guide, pods, fleet, directory, silent=app.silent_pods()))
+    conclude(judge.socket_exists(guide, pods, fleet, directories, silent=app.silent_pods()))
 
 
 @then("the proxy must take its secrets from the external SDS socket")

@@ -53,12 +53,12 @@ class Issuing:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The roles of tbot's bot, beside the workload identities that Teleport has and that tbot selects.
+    """The roles of a bot, beside the workload identities that Teleport has and that the tbots of that bot select.
 
     Attributes:
         roles: Roles of the bot.
         everything: All workload identities.
-        selected: Those that any service of tbot selects, for whatever purpose.
+        selected: Those that any service of these tbots selects, for whatever purpose.
     """
 
     roles: tuple[Role | Absent, ...]

@@ -181,22 +181,30 @@ class Tbot:
     @property
     def socket(self) -> NodeSocket | None:
         """The socket that the mesh uses: one that proxies look for, else one in the same directory, else the first."""
-        directories = {path.rpartition("/")[0] for path in self.looked_for}
+        directories = self._directories_looked_in
         ranked = sorted(self.sockets, key=lambda s: (s.path not in self.looked_for, s.directory not in directories))
         return next(iter(ranked), None)
 
     @property
     def directories_of_mesh(self) -> frozenset[str]:
         """Directories of the node with a socket of its own in which proxies look for one; else that of `socket`."""
-        directories = {path.rpartition("/")[0] for path in self.looked_for}
-        found = {socket.directory for socket in self.sockets if socket.directory in directories}
+        found = {socket.directory for socket in self.sockets} & self._directories_looked_in
         return frozenset(found or ({self.socket.directory} if self.socket else ()))
+
+    @property
+    def is_looked_for(self) -> bool:
+        """It listens in a directory of the node in which a proxy looks for a socket, under whatever name."""
+        return any(socket.directory in self._directories_looked_in for socket in self.sockets)
+
+    @property
+    def _directories_looked_in(self) -> frozenset[str]:
+        return frozenset(path.rpartition("/")[0] for path in self.looked_for)
 
     @property
     def sockets_in_reach(self) -> tuple[NodeSocket, ...]:
         """The sockets that a pod of the mesh can open: in a directory that it mounts for its socket, or below."""
         own = self.socket
-        directories = {path.rpartition("/")[0] for path in self.looked_for} | ({own.directory} if own else set())
+        directories = self._directories_looked_in | ({own.directory} if own else set())
         return tuple(s for s in self.sockets if any(s.path.startswith(f"{directory}/") for directory in directories))
 
     @property
@@ -222,16 +230,57 @@ class Tbot:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketDirectories:
+    """Directories of the nodes in which tbot listens for the mesh.
+
+    Attributes:
+        everywhere: All of them.
+        by_node: Those of each node on which a tbot listens in one; pools of nodes may have directories of their own.
+    """
+
+    everywhere: frozenset[str]
+    by_node: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.everywhere))
+
+    def on(self, node: str) -> frozenset[str]:
+        """Those of a node; all of them where no tbot listens on it, so that its pods can be judged all the same."""
+        return self.by_node.get(node, self.everywhere)
+
+    def nodes_with(self, directory: str, nodes: Iterable[str]) -> tuple[str, ...]:
+        """Those of some nodes that have a directory, sorted; all of them where it is the only one."""
+        if self.everywhere == {directory}:
+            return tuple(sorted(nodes))
+        return tuple(sorted(node for node in nodes if directory in self.by_node.get(node, ())))
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTbot:
+    """A DaemonSet of tbot that does not count as one of the mesh's.
+
+    Attributes:
+        ref: The DaemonSet.
+        why: The reason, in words.
+        unread: The suite could not read its configuration, so that it may serve the mesh all the same.
+    """
+
+    ref: ObjectRef
+    why: str
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tbots:
     """Every tbot that serves the mesh, by DaemonSet: a cluster may have one for each pool of nodes.
 
     Attributes:
         each: At least one; those in whose directories proxies look for a socket come first.
-        left_out: DaemonSets of tbot that serve no directory in which a proxy looks for a socket.
+        left_out: The other DaemonSets of tbot.
     """
 
     each: tuple[Tbot, ...]
-    left_out: tuple[ObjectRef, ...] = ()
+    left_out: tuple[OtherTbot, ...] = ()
 
     @property
     def first(self) -> Tbot:
@@ -269,10 +318,32 @@ class Tbots:
         """Names of the nodes that run a pod of one of them."""
         return frozenset(node for tbot in self.each for node in tbot.pods)
 
+    @property
+    def unread(self) -> tuple[OtherTbot, ...]:
+        """Those that may serve the mesh as well: the suite could not read their configuration."""
+        return tuple(other for other in self.left_out if other.unread)
+
     def on(self, node: str) -> tuple[Tbot, ...]:
-        """Those with a pod on a node; the only one where there is one, wherever its pods are."""
-        return self.each if len(self.each) == 1 else tuple(tbot for tbot in self.each if node in tbot.pods)
+        """Those with a pod on a node; the only one where there is no other, wherever its pods are."""
+        alone = len(self.each) == 1 and not self.unread
+        return self.each if alone else tuple(tbot for tbot in self.each if node in tbot.pods)
+
+    @property
+    def directories(self) -> SocketDirectories:
+        """The directories in which they listen for the mesh."""
+        by_node = {node: self.directories_on(node) for node in self.nodes}
+        everywhere = frozenset(path for tbot in self.each for path in tbot.directories_of_mesh)
+        return SocketDirectories(everywhere, {node: there for node, there in by_node.items() if there})
+
+    def directories_on(self, node: str) -> frozenset[str]:
+        """The directories of a node in which those of `on` listen for the mesh."""
+        return frozenset(path for tbot in self.on(node) for path in tbot.directories_of_mesh)
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
-        """The pods that one of them must supply."""
-        return tuple(pod for pod in pods if any(each is tbot for each in self.on(pod.node)))
+        """The pods that one of them must supply: those on its nodes that look in no directory of another one there."""
+        return tuple(pod for pod in pods if self._must_supply(tbot, pod))
+
+    def _must_supply(self, tbot: Tbot, pod: Pod) -> bool:
+        there, directory = self.on(pod.node), pod.socket_on_node.rpartition("/")[0]
+        having = [each for each in there if any(socket.directory == directory for socket in each.sockets)]
+        return any(each is tbot for each in having or there)

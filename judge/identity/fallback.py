@@ -151,7 +151,7 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet) -> Finding:
             said = f"its socket is called `{FAIL_OPEN_NAME}`: {falls_back}"
             problems.append(Problem(tbot.daemon_set.ref, said, "socket-name-default", tbot.evidence))
     for proxy in proxies.proxies:
-        names = {name for tbot in tbots.on(proxy.pod.node) for name in _names(tbot)}
+        names = {name for tbot in tbots.on(proxy.pod.node) or tbots.each for name in _names(tbot)}
         own = proxy.socket_path.rpartition("/")[2]
         if names and FAIL_OPEN_NAME not in names and own not in names:
             problems.append(problem(proxy, f"it looks for `{own}`, tbot's socket is called `{listed(names)}`"))

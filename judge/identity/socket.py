@@ -12,7 +12,7 @@ from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VO
 from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
-from facts.teleport.tbot import Tbots
+from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, confirmed_of, listed, problem
 from judge.fleet import NONE_STAYED, READ_AGAIN, went_away
 from judge.install.application import socket_volume_problems
@@ -61,7 +61,7 @@ def only_tbot_writes_there(pods: Sequence[Pod], tbots: Tbots, socket_directory: 
     its node anyway needs no mount; it is named and not judged, since who may run such pods is not a matter of the mesh.
 
     Args:
-        pods: All living pods.
+        pods: All living pods of the nodes that have the directory.
         tbots: Every tbot that serves the mesh.
         socket_directory: Directory on the node in which tbot listens.
         evidence: The list of pods.
@@ -128,7 +128,7 @@ def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
 
 
 def mounts_are_read_only(
-    mounts: Sequence[SocketMount | LeftOut], injected: Sequence[Pod], socket_directory: str, evidence: Sequence[str]
+    mounts: Sequence[SocketMount | LeftOut], injected: Sequence[Pod], directories: SocketDirectories, evidence: Sequence[str]
 ) -> Finding:
     """ID-12: the mount in effect keeps each proxy from writing to the directory of its socket.
 
@@ -138,11 +138,11 @@ def mounts_are_read_only(
     Args:
         mounts: The mount in effect of each pod that has the node's directory, and those of them that are gone.
         injected: All injected pods; those that do not mount the node's socket are left out.
-        socket_directory: Directory on the node in which tbot listens.
+        directories: Directories of the nodes in which tbot listens.
         evidence: The list of pods.
     """
     gone = {m.pod.uid: m for m in mounts if isinstance(m, LeftOut)}
-    pods = [p for p in injected if not socket_volume_problems(p, socket_directory) and p.uid not in gone]
+    pods = [p for p in injected if not socket_volume_problems(p, directories) and p.uid not in gone]
     claim = Claim(
         "ID-12",
         expected="each proxy to mount the directory of its socket read-only in effect",

@@ -34,6 +34,7 @@ from facts.kubernetes.workloads import named_templates
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
+from facts.teleport.tbot import SocketDirectories
 from judge.findings import Claim, problem
 from judge.fleet import ASK_ALL, each_of, of_proxies
 from judge.identity.proxies import (
@@ -121,7 +122,7 @@ def failures_of(proxy: ProxyIdentity, expectation: Expectation) -> dict[str, lis
 
 
 def outside_of_teleport(
-    pods: Sequence[Pod], namespaces: Sequence[Labelled], planes: ControlPlanes, named: str, socket_directory: str
+    pods: Sequence[Pod], namespaces: Sequence[Labelled], planes: ControlPlanes, named: str, directories: SocketDirectories
 ) -> Outside:
     """The pods that are meant to use Teleport's authority and lack the template, and what is left out, by these rules.
 
@@ -130,10 +131,10 @@ def outside_of_teleport(
         namespaces: All namespaces.
         planes: Istio's control planes.
         named: Expected name of the injection template.
-        socket_directory: Directory on the node in which tbot listens.
+        directories: Directories of the nodes in which tbot listens.
     """
     by_name = {n.name: n for n in namespaces}
-    on_socket = {pod.uid: pod for pod in pods if pod.is_injected and not socket_volume_problems(pod, socket_directory)}
+    on_socket = {pod.uid: pod for pod in pods if pod.is_injected and not socket_volume_problems(pod, directories)}
     siblings = {pod.namespace: pod.name for pod in reversed(on_socket.values())}
     templates = {mesh.config_map: mesh.socket_template(named) for mesh in planes}
     lacking, left_out = [], []
@@ -149,7 +150,7 @@ def outside_of_teleport(
         if not pod.is_injected and refused:
             left_out.append(Remark(pod.ref, f"Istio is told not to inject it: {refused}"))
         else:
-            lacking.append(Lacking(pod, why, template, _cause_of_lacking(pod, mesh, template, socket_directory)))
+            lacking.append(Lacking(pod, why, template, _cause_of_lacking(pod, mesh, template, directories)))
     unwatched = planes.unwatched(namespaces)
     proxies = Counter(pod.namespace for pod in pods if pod.is_injected)
     return Outside(
@@ -175,10 +176,10 @@ def _namespace(of: Labelled) -> ObjectRef:
     return ObjectRef("Namespace", of.name)
 
 
-def _cause_of_lacking(pod: Pod, mesh: Mesh | None, template: str, socket_directory: str) -> str:
+def _cause_of_lacking(pod: Pod, mesh: Mesh | None, template: str, directories: SocketDirectories) -> str:
     if not pod.is_injected:
         return ""
-    cause = socket_volume_problems(pod, socket_directory)[0].cause
+    cause = socket_volume_problems(pod, directories)[0].cause
     # A pod that names no template asks for the default templates of the mesh.
     by_default = not named_templates(pod.annotations) and _is_default(template, mesh)
     return "template-without-node-socket" if cause == "template-not-requested" and by_default else cause

@@ -12,6 +12,7 @@ from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment, named_templates
 from facts.proxies.presence import Stage, restarted_while_starting, start_of
+from facts.teleport.tbot import SocketDirectories
 from judge.findings import Claim, listed, place, problem
 
 ISTIOS_OWN_TEMPLATES = frozenset(
@@ -29,18 +30,19 @@ ISTIOS_OWN_TEMPLATES = frozenset(
 """Injection templates that Istio ships; none of them mounts the node's socket."""
 
 
-def socket_volume_problems(pod: Pod, socket_directory: str) -> list[Problem]:
-    """A problem unless the proxy sees the node's socket directory where it looks for the socket.
+def socket_volume_problems(pod: Pod, directories: SocketDirectories) -> list[Problem]:
+    """A problem unless the proxy sees the socket directory of its node where it looks for the socket.
 
     Args:
         pod: An injected pod.
-        socket_directory: Directory on the node in which tbot listens.
+        directories: Directories of the nodes in which tbot listens.
     """
+    there = directories.on(pod.node)
     volume = pod.spec.volume(SOCKET_VOLUME)
     if volume is None:
         return [problem(pod, f"it has no volume {SOCKET_VOLUME}", cause_of_no_socket(pod))]
-    if volume.source == "hostPath" and volume.path.rstrip("/") != socket_directory.rstrip("/"):
-        said = f"it mounts {volume.path} of the node, and tbot's socket is in {socket_directory}"
+    if volume.source == "hostPath" and volume.path.rstrip("/") not in there:
+        said = f"it mounts {volume.path} of the node, and tbot's socket is in {listed(there)}"
         return [problem(pod, said, "socket-path-differs")]
     if volume.source not in ("hostPath", "csi"):
         said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
@@ -173,22 +175,22 @@ def pods_run_with_a_proxy(
 
 
 def pods_use_the_nodes_socket(
-    pods: Sequence[Pod], socket_directory: str, where: str, evidence: Sequence[str], *, silent: Sequence[Pod] = ()
+    pods: Sequence[Pod], directories: SocketDirectories, where: str, evidence: Sequence[str], *, silent: Sequence[Pod] = ()
 ) -> Finding:
     """INST-15, second part: the volume workload-socket is the node's directory, not an emptyDir.
 
     Args:
         pods: Pods of the test application.
-        socket_directory: Directory on the node in which tbot listens.
+        directories: Directories on the nodes in which tbot listens.
         where: The test application, as people name it.
         evidence: Ids of the readings.
         silent: Further pods of it, on nodes that are not Ready.
     """
-    claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {socket_directory}", where, evidence)
-    problems = [each for pod in pods for each in socket_volume_problems(pod, socket_directory)]
+    claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {directories}", where, evidence)
+    problems = [each for pod in pods for each in socket_volume_problems(pod, directories)]
     return claim.judged(
         problems if pods or silent else [claim.problem("there is no pod")],
-        f"{len(pods)} of {len(pods)} pods mount {socket_directory}",
+        f"{len(pods)} of {len(pods)} pods mount {directories}",
         unclear=silent_alone(pods, silent),
         settle=SEE_NODES,
     )

@@ -16,6 +16,7 @@ from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.proxies.identity import LeftOut, Normalization, Unread
 from facts.teleport.resources import Ping
+from facts.teleport.tbot import SocketDirectories
 from judge.findings import Claim, listed, place, problem
 from judge.fleet import ASK_ALL, NONE_STAYED, READ_AGAIN, how_to_read, not_asked, not_read, went_away
 from judge.install.application import SEE_NODES, socket_volume_problems
@@ -350,16 +351,16 @@ def injected_pod_is_accepted(dry_run: DryRun, native: bool | None = None, *, con
     )
 
 
-def injected_socket_is_the_nodes(dry_run: DryRun, socket_directory: str) -> Finding:
+def injected_socket_is_the_nodes(dry_run: DryRun, directories: SocketDirectories) -> Finding:
     """INST-07, second part: the volume workload-socket is the node's directory."""
-    expected = f"the volume workload-socket to be the node's directory {socket_directory}"
+    expected = f"the volume workload-socket to be the node's directory {directories}"
     claim = Claim("INST-07", expected, dry_run.where, dry_run.evidence)
     problems = (
         [claim.problem("there is no injected pod")]
         if dry_run.pod is None
-        else socket_volume_problems(dry_run.pod, socket_directory)
+        else socket_volume_problems(dry_run.pod, directories)
     )
-    return claim.judged(problems, f"the volume workload-socket is {socket_directory} of the node")
+    return claim.judged(problems, f"the volume workload-socket is {directories} of the node")
 
 
 def other_injectors_have_the_template(planes: ControlPlanes, dry_run: DryRun, named: str) -> tuple[Finding, ...]:

@@ -37,6 +37,9 @@ CONFIG_VERSION = "v2"
 OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Fields that hold the name or the address of the node that a pod runs on."""
 
+NOT_ON_NODE = "tbot-not-on-node"
+"""Cause of a node that hosts injected pods and no tbot."""
+
 
 def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
     """Problems unless a Ready tbot pod of the current template runs on each node with injected pods.
@@ -54,7 +57,7 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
         there = [(tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods]
         if not there:
             said = f"it hosts {len(nodes[node])} injected pods and no tbot"
-            found.append(Problem(ObjectRef("Node", node), said, "tbot-not-on-node", tbots.evidence))
+            found.append(Problem(ObjectRef("Node", node), said, NOT_ON_NODE, tbots.evidence))
         for tbot, pod in there:
             if not pod.ready or pod.terminating:
                 waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
@@ -104,9 +107,23 @@ def where_ready(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]]) -> str:
 def ready_on_every_node(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
     """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
-    left_out = [Remark(ref, "no proxy looks for a socket in a directory that it has") for ref in tbots.left_out]
-    return Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence)).judged(
-        node_problems(tbots, nodes, now), where_ready(tbots, nodes), left_out=left_out
+    return judged_on_nodes(Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence)), tbots, nodes, now)
+
+
+def judged_on_nodes(claim: Claim, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> Finding:
+    """A claim about where tbot runs, judged by `node_problems`.
+
+    A node without tbot is an open point where the suite could not read a further tbot, which may be the one of that node.
+    """
+    problems = node_problems(tbots, nodes, now)
+    open_ones = [each for each in problems if tbots.unread and each.cause == NOT_ON_NODE]
+    unread = listed(other.ref for other in tbots.unread)
+    return claim.judged(
+        [each for each in problems if each not in open_ones],
+        where_ready(tbots, nodes),
+        unclear=[replace(each, said=f"{each.said} but perhaps {unread}", cause="") for each in open_ones],
+        left_out=[Remark(other.ref, other.why) for other in tbots.left_out],
+        settle="keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)",
     )
 
 

@@ -60,7 +60,7 @@ class ProxiesFacet:
 
     def pods_on_sockets(self) -> tuple[Pod, ...]:
         """Pods with a proxy that mount a socket directory of tbot, by its path or through a CSI driver."""
-        directories = self.tbot.socket_directories()
+        directories = self.tbot.socket_directories().everywhere
         return tuple(p for p in self.pods() if _mounts(p, directories))
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:
@@ -96,7 +96,7 @@ class ProxiesFacet:
 
     def fleet_on_sockets(self) -> Fleet:
         """The identities of the proxies that mount tbot's socket directory, and so should use it."""
-        directories = self.tbot.socket_directories()
+        directories = self.tbot.socket_directories().everywhere
         return self.fleet_where(lambda pod: _mounts(pod, directories))
 
     def fleet_on_sockets_after(self, seconds: float) -> Fleet:
@@ -159,7 +159,7 @@ class ProxiesFacet:
     def _parts(self) -> list[tuple[Part[Any], Key[Any], frozenset[str] | None]]:
         """What can be read of each pod, with its key and the profiles that need it; None for what every survey reads."""
         try:
-            directories = self.tbot.socket_directories()
+            directories = self.tbot.socket_directories().everywhere
         except ConformanceError:
             directories = frozenset()  # whoever asks for the mounts is told why
         mounts = replace(MOUNT, wanted=lambda pod: bool(directories) and _mounts(pod, directories))

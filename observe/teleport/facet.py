@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -95,13 +95,13 @@ class TeleportFacet:
 
     # Resources.
 
-    def token(self) -> JoinToken | Absent:
-        """The join token that tbot's configuration names; of several tbots, the first one's."""
-        return self._token_of(self.tbot.all().first)
-
     def token_name(self) -> str:
         """Name of the join token in tbot's configuration; the guide's where it has none."""
         return self._token_name(self.tbot.all().first)
+
+    def named_tokens(self) -> tuple[str, ...]:
+        """Names of the join tokens of all tbots, as `token_name`, with a mark in place of one that is a secret."""
+        return tuple(dict.fromkeys(t.config.token or self.cluster.names.token for t in self.tbot.all().each))
 
     def tokens(self) -> JoinTokens:
         """All join tokens of the Teleport cluster.
@@ -165,15 +165,17 @@ class TeleportFacet:
         found = self.cluster.once(BOT_INSTANCES, lambda: self.session().bot_instances())
         return tuple(i for i in found if i.bot_name in bots)
 
-    def roles(self) -> tuple[Role | Absent, ...]:
-        """The roles of all bots; the guide's where they have none."""
-        bots = (self._bot_of(tbot) for tbot in self.tbot.all().each)
-        names = dict.fromkeys(role for bot in bots if isinstance(bot, Bot) for role in bot.roles) or (self.role_name(),)
-        return self.cluster.once(ROLES, lambda: tuple(self.session().role(name) for name in names))
+    def _roles_of(self, bot: Bot | Absent, name: str) -> tuple[Role | Absent, ...]:
+        """The roles of a bot; the guide's where it has none."""
+        names = (bot.roles if isinstance(bot, Bot) else ()) or (self.role_of(bot),)
+        return self.cluster.once(ROLES.narrowed(name), lambda: tuple(self.session().role(role) for role in names))
 
     def role_name(self) -> str:
-        """Name of the role that issues: the guide's, or the bot's first one where the bot has roles of other names."""
-        bot = self.bot()
+        """Name of the role that issues; of several bots, the first one's."""
+        return self.role_of(self.bot())
+
+    def role_of(self, bot: Bot | Absent) -> str:
+        """Name of a bot's role that issues: the guide's, or its first one where the bot has roles of other names."""
         other = not isinstance(bot, Absent) and bot.roles and self.cluster.names.role not in bot.roles
         return bot.roles[0] if other and not isinstance(bot, Absent) else self.cluster.names.role
 
@@ -181,13 +183,20 @@ class TeleportFacet:
         """All workload identities of the Teleport cluster."""
         return self.cluster.once(WORKLOAD_IDENTITIES, lambda: self.session().workload_identities())
 
-    def grants(self) -> Grants:
-        """The bot's roles, beside all workload identities and those that any service of tbot selects."""
-        configs = [tbot.config for tbot in self.tbot.all().each]
+    def grants(self) -> tuple[Grants, ...]:
+        """For each bot its roles, beside all workload identities and those that any service of its tbots selects."""
+        by_bot: dict[str, list[Tbot]] = {}
+        for tbot in self.tbot.all().each:
+            by_bot.setdefault(self._bot_name(tbot), []).append(tbot)
+        return tuple(self._grants_of(name, tbots) for name, tbots in by_bot.items())
+
+    def _grants_of(self, bot: str, tbots: Sequence[Tbot]) -> Grants:
+        configs = [tbot.config for tbot in tbots]
         selectors = [(s.selector_name, s.selector_labels) for config in configs for s in config.services]
         selectors += [(other.name, other.labels) for config in configs for other in config.other_selectors]
         taken = chain.from_iterable(self._selected(name, labels) for name, labels in selectors if name or labels)
-        return Grants(self.roles(), self.workload_identities(), each_once(taken) or self._guides_identity())
+        roles = self._roles_of(self._bot_of(tbots[0]), bot)
+        return Grants(roles, self.workload_identities(), each_once(taken) or self._guides_identity())
 
     def issuing(self) -> tuple[Issuing, ...]:
         """The services of tbot that issue to the mesh, with what they select where an admin tctl can read it."""

@@ -13,51 +13,72 @@ from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.pod_spec import CONFIG_FLAGS, CONFIG_PATH, Container, VolumeMount, is_tbot_image
 from facts.kubernetes.workloads import DaemonSet
 from facts.masks import KEY, Fields
-from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot import OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import KEPT, join_secrets, parse_tbot_config
 from observe.kubernetes.cluster import Cluster
 from settings import Names
 
 
-def read_tbots(cluster: Cluster, names: Names, looked_for: Collection[str] = ()) -> Tbots:
+def read_tbots(cluster: Cluster, names: Names, looked_for: Collection[str] = (), *, by_csi: bool = False) -> Tbots:
     """Reads every tbot that serves the mesh, as it is installed.
 
     Args:
         cluster: The cluster.
-        names: Name the DaemonSet that always counts. Of others with an image called tbot each counts that has a directory in
-            which a proxy looks for a socket; and the only one, where the named one is not there.
+        names: Name the DaemonSet that always counts. Of others with an image called tbot each counts that listens in a
+            directory in which a proxy looks for a socket; and the only one, where the named one is not there.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for.
+        by_csi: Some proxies get their socket through a CSI driver, and no path tells whose it is: every tbot counts that
+            listens in a directory of the node.
 
     Raises:
-        CouldNotTell: There is no DaemonSet of tbot, or the configuration of one cannot be found.
+        CouldNotTell: There is no DaemonSet of tbot, or the configuration of the one that always counts cannot be found.
     """
     named = cluster.daemon_set(names.tbot_namespace, names.tbot)
     given = () if isinstance(named, Absent) else (named,)
     others = [d for d in cluster.daemon_sets() if _is_tbot(d) and d.ref not in [g.ref for g in given]]
-    chosen = [*given, *(d for d in others if _serves(d, looked_for))] or (others if len(others) == 1 else [])
+    if not given and len(others) == 1:
+        given, others = (others[0],), []
+    chosen, left_out = [_read(cluster, daemon_set, looked_for) for daemon_set in given], []
+    for daemon_set in others:
+        tbot = _read_other(cluster, daemon_set, looked_for, by_csi=by_csi)
+        if isinstance(tbot, OtherTbot):
+            left_out.append(tbot)
+        else:
+            chosen.append(tbot)
     if not chosen:
         raise CouldNotTell(
             expected="a DaemonSet of tbot that serves the mesh",
-            seen=", ".join(f"{d.namespace}/{d.name}" for d in others) or "none",
+            seen=", ".join(f"{o.ref.namespace}/{o.ref.name} ({o.why})" for o in left_out) or "none",
             where=f"{names.tbot_namespace}/{names.tbot}, and every DaemonSet with an image called tbot",
             remedy="install tbot (step 7 of the guide), or name it in the settings (`names.tbot_namespace`, `names.tbot`)",
         )
-    first = sorted(chosen, key=lambda d: not _serves(d, looked_for))
-    return Tbots(
-        tuple(_read(cluster, daemon_set, looked_for) for daemon_set in first),
-        tuple(d.ref for d in others if d not in chosen),
-    )
+    return Tbots(tuple(sorted(chosen, key=lambda tbot: not tbot.is_looked_for)), tuple(left_out))
+
+
+NOT_LOOKED_FOR = "no proxy looks for a socket in a directory that it has"
+
+
+def _read_other(cluster: Cluster, daemon_set: DaemonSet, looked_for: Collection[str], *, by_csi: bool) -> Tbot | OtherTbot:
+    """A tbot that nobody named, or the reason why it does not count; its own faults are not the mesh's."""
+    if not _may_serve(daemon_set, looked_for, by_csi=by_csi):
+        return OtherTbot(daemon_set.ref, NOT_LOOKED_FOR)
+    try:
+        tbot = _read(cluster, daemon_set, looked_for)
+    except CouldNotTell as error:
+        return OtherTbot(daemon_set.ref, f"its configuration could not be read: {error.seen}", unread=True)
+    counts = tbot.is_looked_for or (by_csi and tbot.sockets)
+    return tbot if counts else OtherTbot(daemon_set.ref, NOT_LOOKED_FOR)
 
 
 def _is_tbot(daemon_set: DaemonSet) -> bool:
     return any(is_tbot_image(c.image) for c in daemon_set.template.spec.containers)
 
 
-def _serves(daemon_set: DaemonSet, looked_for: Iterable[str]) -> bool:
-    """Return whether it has a directory of the node in which a proxy looks for a socket."""
+def _may_serve(daemon_set: DaemonSet, looked_for: Collection[str], *, by_csi: bool) -> bool:
+    """Return whether it has a directory of the node in, or below, which a proxy may look for a socket."""
     # The whole file system of the node says nothing about where it listens.
     paths = [path for v in daemon_set.template.spec.volumes if v.source == "hostPath" and (path := v.path.rstrip("/"))]
-    return any(socket.startswith(f"{path}/") for socket in looked_for for path in paths)
+    return bool(by_csi and paths) or any(socket.startswith(f"{path}/") for socket in looked_for for path in paths)
 
 
 def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) -> Tbot:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
-from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, Tbot, Tbots
+from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, SocketDirectories, Tbot, Tbots
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbots
@@ -28,14 +28,21 @@ class TbotFacet:
 
     def all(self) -> Tbots:
         """Every DaemonSet of tbot that serves the mesh, with its configuration and its pods by node."""
-        return self.cluster.once(TBOT, lambda: read_tbots(self.cluster.reader, self.cluster.names, self._looked_for()))
 
-    def _looked_for(self) -> frozenset[str]:
-        """Paths on the node of the sockets that the proxies of the mesh look for."""
+        def read() -> Tbots:
+            pods = self._pods()
+            looked_for = frozenset(pod.socket_on_node for pod in pods) - {""}
+            by_csi = any(pod.spec.csi_socket is not None for pod in pods)
+            return read_tbots(self.cluster.reader, self.cluster.names, looked_for, by_csi=by_csi)
+
+        return self.cluster.once(TBOT, read)
+
+    def _pods(self) -> tuple[Pod, ...]:
+        """All living pods; none where the suite cannot list them."""
         try:
-            return frozenset(pod.socket_on_node for pod in self.cluster.living_pods()) - {""}
+            return self.cluster.living_pods()
         except ConformanceError:  # the requirements on pods say so; tbot's own file can be judged all the same
-            return frozenset()
+            return ()
 
     def installed(self) -> Tbot:
         """The only DaemonSet of tbot, for what the suite changes.
@@ -85,20 +92,24 @@ class TbotFacet:
             return KubeletAddress()
 
     def socket_directory(self) -> str:
-        """Directory on the node in which tbot listens."""
+        """A directory on the node in which tbot listens, for what takes a single one."""
         return self.all().first.socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
 
-    def socket_directories(self) -> frozenset[str]:
-        """Directories on the node in which a tbot listens for the mesh."""
-        found = frozenset(path for tbot in self.all().each for path in tbot.directories_of_mesh)
-        return found or frozenset({self.socket_directory()})
+    def socket_directories(self) -> SocketDirectories:
+        """Directories of the nodes in which tbot listens for the mesh; the one in the settings where it listens in none."""
+        found = self.all().directories
+        return found if found.everywhere else SocketDirectories(frozenset({self.cluster.names.socket_directory.rstrip("/")}))
 
-    def sockets_in_reach(self) -> tuple[str, ...]:
-        """Paths on the node of tbot's sockets that a pod of the mesh can open, the mesh's own first."""
-        own = f"{self.socket_directory()}/{self.socket_name()}"
-        others = (socket.path for tbot in self.all().each for socket in tbot.sockets_in_reach)
-        return tuple(dict.fromkeys((own, *others)))
+    def sockets_on(self, node: str) -> tuple[str, ...]:
+        """Paths of the mesh's sockets on a node, one for each tbot there; that in the settings where tbot has none there."""
+        usual = f"{self.cluster.names.socket_directory}/{self.cluster.names.socket_name}"
+        return tuple(dict.fromkeys(tbot.socket_on_node or usual for tbot in self._on(node)))
 
-    def socket_name(self) -> str:
-        """File name of tbot's socket."""
-        return self.all().first.socket_on_node.rpartition("/")[2] or self.cluster.names.socket_name
+    def sockets_in_reach(self, node: str) -> tuple[str, ...]:
+        """Paths of tbot's sockets that a pod of the mesh can open on a node, the mesh's own first."""
+        others = (socket.path for tbot in self._on(node) for socket in tbot.sockets_in_reach)
+        return tuple(dict.fromkeys((*self.sockets_on(node), *others)))
+
+    def _on(self, node: str) -> tuple[Tbot, ...]:
+        """The tbots of a node; where there is none, one whose socket should be there."""
+        return self.all().on(node) or (self.all().first,)

@@ -25,13 +25,13 @@ class OutsideProcesses:
 
     def documents(self) -> list[dict[str, Any]]:
         """Return the objects to make, for every node that hosts injected pods and every socket that such a pod can open."""
-        namespace, name = self._namespaces.probes.namespace(), self._namespaces.socket()["socket_name"]
+        namespace, name = self._namespaces.probes.namespace(), self._namespaces.install.names.socket_name
         made = [
             config_map(namespace, "relay", program("relay.py")),
             config_map(namespace, "outside", envoy_config(name)),
         ]
         for node in self._namespaces.nodes():
-            for number, socket in enumerate(self._sockets()):
+            for number, socket in enumerate(self._sockets(node)):
                 variables = {
                     "NAMESPACE": namespace,
                     "NODE": node,
@@ -44,8 +44,8 @@ class OutsideProcesses:
                 made += documents(PROBES / "outside.yaml", variables)
         return made
 
-    def _sockets(self) -> tuple[str, ...]:
-        return self._namespaces.install.tbot.sockets_in_reach()
+    def _sockets(self, node: str) -> tuple[str, ...]:
+        return self._namespaces.install.tbot.sockets_in_reach(node)
 
     def answers(self) -> tuple[OutsideProbe | NotRun, ...]:
         """Return the answer of each node's sockets to a process of the node that is in no pod.
@@ -55,15 +55,18 @@ class OutsideProcesses:
         """
         for tbot in self._namespaces.install.tbot.all().each:
             tbot_must_be_ready(self._namespaces.cluster, tbot)
-        numbers = range(len(self._sockets()))
-        return tuple(self._answer_on(node, number) for node in self._namespaces.nodes() for number in numbers)
+        return tuple(
+            self._answer_on(node, number, path)
+            for node in self._namespaces.nodes()
+            for number, path in enumerate(self._sockets(node))
+        )
 
     def beside(self) -> tuple[SdsProbe | Refused, ...]:
         """Return the answers of the mesh's own sockets to a probe pod, right afterwards."""
         image = self._namespaces.install.istio.proxy_image()
-        return self._namespaces.probes.of_sockets(nodes=self._namespaces.nodes(), image=image, **self._namespaces.socket())
+        return self._namespaces.probes.of_sockets(self._namespaces.sockets(), image)
 
-    def _answer_on(self, node: str, number: int) -> OutsideProbe | NotRun:
+    def _answer_on(self, node: str, number: int, path: str) -> OutsideProbe | NotRun:
         pod = self._namespaces.until(self._namespaces.probes.namespace(), _name(node, number), lambda p: p.ready)
         if isinstance(pod, NotRun):
             return pod
@@ -71,9 +74,10 @@ class OutsideProcesses:
         inside, root = parse_relay(str(relay.document))
         leaf, outcome, evidence = self._namespaces.answered(pod)
         found = (*pod.evidence, relay.evidence, *evidence)
-        return OutsideProbe(node, inside, root, leaf, outcome, found, self._sockets()[number] if number else "")
+        own = path in self._namespaces.install.tbot.sockets_on(node)
+        return OutsideProbe(node, inside, root, leaf, outcome, found, "" if own else path)
 
 
 def _name(node: str, number: int) -> str:
-    """Name of the pod that asks a socket of a node; the mesh's own is number 0."""
+    """Name of the pod that asks a socket of a node; the mesh's own come first."""
     return f"outside-{label_of(node)}" + (f"-{number}" if number else "")

@@ -124,6 +124,6 @@ class ProbeNamespaces:
         """Return the names of the nodes that host injected pods."""
         return sorted(self.install.proxies.pods_by_node())
 
-    def socket(self) -> dict[str, str]:
-        """Return directory and name of the node's socket, as arguments of `Probes.of_sockets`."""
-        return {"socket_directory": self.install.tbot.socket_directory(), "socket_name": self.install.tbot.socket_name()}
+    def sockets(self) -> list[tuple[str, str]]:
+        """Return node and path of each socket of the mesh, as `Probes.of_sockets` takes them."""
+        return [(node, path) for node in self.nodes() for path in self.install.tbot.sockets_on(node)]

@@ -42,6 +42,7 @@ REFUSALS = 6
 A probe has two streams, and Envoy retries after half a second or more, so a server that does not know the new pod yet has
 time to learn of it."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -114,20 +115,25 @@ class Probes:
 
         return self._each(nodes, probe)
 
-    def of_sockets(
-        self, *, nodes: Sequence[str], image: str, socket_directory: str, socket_name: str
-    ) -> tuple[SdsProbe | Refused, ...]:
-        """Ask the socket of each node for the probe's own identity, with Envoy.
+    def of_sockets(self, sockets: Sequence[tuple[str, str]], image: str) -> tuple[SdsProbe | Refused, ...]:
+        """Ask sockets of the nodes for the probe's own identity, with Envoy.
 
         Args:
-            nodes: Names of the nodes.
+            sockets: Name of the node and path there of each socket.
             image: Proxy image of the mesh: the socket must satisfy that Envoy.
-            socket_directory: Directory of the socket on the node.
-            socket_name: File name of the socket.
         """
-        self._objects.apply(config_map(self.namespace(), "sds-probe", envoy_config(socket_name)))
-        variables = {"IMAGE": image, "SOCKET_DIRECTORY": socket_directory}
-        return self._each(nodes, lambda node: self._sds_probe(node, self._pod("sds.yaml", node, variables)))
+        configs: dict[str, str] = {}
+        for name in dict.fromkeys(path.rpartition("/")[2] for _node, path in sockets):
+            configs[name] = f"sds-probe-{next(self._numbers)}"
+            self._objects.apply(config_map(self.namespace(), configs[name], envoy_config(name)))
+
+        def probe(socket: tuple[str, str]) -> SdsProbe | Refused:
+            node, path = socket
+            directory, _slash, name = path.rpartition("/")
+            variables = {"IMAGE": image, "SOCKET_DIRECTORY": directory, "CONFIG": configs[name]}
+            return self._sds_probe(node, self._pod("sds.yaml", node, variables))
+
+        return self._each(sockets, probe)
 
     def remove(self) -> None:
         """Remove the namespace and everything in it; return once the API server has accepted the deletion."""
@@ -136,10 +142,10 @@ class Probes:
                 self._objects.delete("v1", "Namespace", self._to_remove)
                 self._namespace = self._to_remove = ""
 
-    def _each(self, nodes: Sequence[str], probe: Callable[[str], T]) -> tuple[T, ...]:
+    def _each(self, of: Sequence[S], probe: Callable[[S], T]) -> tuple[T, ...]:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
             try:
-                asked = [pool.submit(probe, node) for node in nodes]
+                asked = [pool.submit(probe, each) for each in of]
                 # In slices: Python handles a signal that comes just before an unbounded wait only after that wait.
                 while wait(asked, timeout=SLICE).not_done:
                     pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pytest_bdd import given, parsers, then
 
 from facts.kubernetes.objects import Pod
@@ -102,8 +104,8 @@ def expectation(install: Install) -> Expectation:
 @given("the workloads that should use the socket but lack the injection template", target_fixture="outside")
 def workloads_lacking_the_template(install: Install) -> Outside:
     pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
-    named, directory = install.names.injection_template, install.tbot.socket_directory()
-    return sweep.outside_of_teleport(pods, namespaces, planes, named, directory)
+    named, directories = install.names.injection_template, install.tbot.socket_directories()
+    return sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
 
 
 @then("every proxy must meet ID-01 to ID-06, and no workload must lack the template")
@@ -134,20 +136,27 @@ def kinds_are_alike(pair: ObservedProxies, expectation: Expectation, test_pods: 
 
 # The node's socket.
 
+DirectoryProbes = Mapping[str, Sequence[SocketDirectoryProbe | Refused]]
+"""The probe pods' answers by directory, one for each node that has the directory."""
+
 
 @given(
     "a probe pod as the user of Istio's proxies on every node with tbot's socket, which only reads what it may do there",
     target_fixture="directories",
 )
-def socket_directories(install: Install, probes: Probes) -> tuple[SocketDirectoryProbe | Refused, ...]:
+def socket_directories(install: Install, probes: Probes) -> DirectoryProbes:
     nodes = {*install.proxies.pods_by_node(), *install.tbot.all().nodes} - install.cluster.silent_nodes()
-    return probes.of_socket_directories(sorted(nodes), install.tbot.socket_directory())
+    found = install.tbot.socket_directories()
+    return {
+        directory: probes.of_socket_directories(found.nodes_with(directory, nodes), directory)
+        for directory in sorted(found.everywhere)
+    }
 
 
 @then("no probe pod must be able to write to the socket directory")
-def are_closed(directories: tuple[SocketDirectoryProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
-    directory = install.tbot.socket_directory()
-    conclude(socket.directories_are_closed(directories, directory, install.cluster.pods_evidence()))
+def are_closed(directories: DirectoryProbes, install: Install, conclude: Conclude) -> None:
+    seen = install.cluster.pods_evidence()
+    conclude(*(socket.directories_are_closed(probes, directory, seen) for directory, probes in directories.items()))
 
 
 @given("every container of every pod, with its mounts and its user", target_fixture="living_pods")
@@ -157,8 +166,10 @@ def living_pods(install: Install) -> tuple[Pod, ...]:
 
 @then("only tbot's containers must be able to write to the socket directory as root")
 def only_tbot_writes_there(living_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    tbots, directory = install.tbot.all(), install.tbot.socket_directory()
-    conclude(socket.only_tbot_writes_there(living_pods, tbots, directory, install.cluster.pods_evidence()))
+    tbots, directories, seen = install.tbot.all(), install.tbot.socket_directories(), install.cluster.pods_evidence()
+    for directory in sorted(directories.everywhere):
+        there = [pod for pod in living_pods if directory in directories.on(pod.node)]
+        conclude(socket.only_tbot_writes_there(there, tbots, directory, seen))
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")
@@ -168,5 +179,5 @@ def socket_mounts(install: Install) -> tuple[SocketMount | LeftOut, ...]:
 
 @then("the effective mount in each proxy must be read-only")
 def mounts_are_read_only(socket_mounts: tuple[SocketMount | LeftOut, ...], install: Install, conclude: Conclude) -> None:
-    pods, directory = install.proxies.pods(), install.tbot.socket_directory()
-    conclude(socket.mounts_are_read_only(socket_mounts, pods, directory, install.cluster.pods_evidence()))
+    pods, directories = install.proxies.pods(), install.tbot.socket_directories()
+    conclude(socket.mounts_are_read_only(socket_mounts, pods, directories, install.cluster.pods_evidence()))

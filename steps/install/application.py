@@ -33,9 +33,9 @@ def pods_are_ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclu
 
 @then("the workload-socket volume of every pod must be the node's socket directory")
 def pods_use_the_nodes_socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    app, directory = install.application, install.tbot.socket_directory()
+    app, directories = install.application, install.tbot.socket_directories()
     evidence, silent = app.evidence(app_pods), app.silent_pods()
-    conclude(judge.pods_use_the_nodes_socket(app_pods, directory, app.where, evidence, silent=silent))
+    conclude(judge.pods_use_the_nodes_socket(app_pods, directories, app.where, evidence, silent=silent))
 
 
 @then("no istio-proxy must have restarted recently")

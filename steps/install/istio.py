@@ -66,7 +66,7 @@ def pod_is_accepted(dry_run: DryRun, native: str, install: Install, conclude: Co
 def socket_is_the_nodes(dry_run: DryRun, install: Install, conclude: Conclude) -> None:
     planes, named = install.istio.planes(), install.names.injection_template
     conclude(
-        judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directory()),
+        judge.injected_socket_is_the_nodes(dry_run, install.tbot.socket_directories()),
         *judge.other_injectors_have_the_template(planes, dry_run, named),
     )
 

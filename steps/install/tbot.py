@@ -46,9 +46,9 @@ def configuration_is_correct(tbots: Tbots, install: Install, conclude: Conclude)
     target_fixture="sds_probes",
 )
 def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ...]:
-    nodes, image = sorted(install.proxies.pods_by_node()), install.istio.proxy_image()
-    directory, name = install.tbot.socket_directory(), install.tbot.socket_name()
-    return probes.of_sockets(nodes=nodes, image=image, socket_directory=directory, socket_name=name)
+    nodes = sorted(install.proxies.pods_by_node())
+    sockets = [(node, path) for node in nodes for path in install.tbot.sockets_on(node)]
+    return probes.of_sockets(sockets, install.istio.proxy_image())
 
 
 @then("every probe must have received the identity of its own service account from Teleport")

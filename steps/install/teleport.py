@@ -21,8 +21,11 @@ from observe.install import Install
 from provision.pods.probes import Probes
 from steps.shared import Conclude
 
-FreshToken = tuple[Signature, tuple[str, ...]]
-"""Whether the JWKS verifies a new token, and the readings that show it."""
+Tokens = tuple[JoinToken | Absent, ...]
+"""The join tokens of the tbots that join by the method kubernetes, each once."""
+
+FreshTokens = tuple[tuple[Signature, tuple[str, ...]], ...]
+"""For each of `Tokens` whether its JWKS verifies a new token, and the readings that show it."""
 
 
 @given("the JWKS that the cluster publishes", target_fixture="jwks")
@@ -30,26 +33,26 @@ def published_jwks(install: Install) -> Jwks:
     return install.cluster.jwks()
 
 
-@given("the JWKS that was extracted into the join token", target_fixture="token")
-def extracted_jwks(install: Install) -> JoinToken | Absent:
+@given("the JWKS that was extracted into the join token", target_fixture="tokens")
+def extracted_jwks(install: Install) -> Tokens:
     conditions.needs_the_kubernetes_join("INST-09", install.tbot.all(), conditions.NO_JWKS)
-    return install.teleport.token()
+    return tuple(each.known_token for each in install.teleport.joinings_by_kubernetes())
 
 
-@given("a token that the cluster issues now to one of the suite's service accounts", target_fixture="signature")
-def fresh_token(token: JoinToken | Absent, probes: Probes, install: Install) -> FreshToken:
-    return install.teleport.fresh_token(token, probes.namespace(), probes.service_account)
+@given("a token that the cluster issues now to one of the suite's service accounts", target_fixture="signatures")
+def fresh_tokens(tokens: Tokens, probes: Probes, install: Install) -> FreshTokens:
+    return tuple(install.teleport.fresh_token(each, probes.namespace(), probes.service_account) for each in tokens)
 
 
 @then("the extracted JWKS must verify the token's signature")
-def fresh_token_verifies(token: JoinToken | Absent, signature: FreshToken, conclude: Conclude) -> None:
-    answer, evidence = signature
-    conclude(judge.fresh_token_verifies(answer, token, evidence))
+def fresh_token_verifies(tokens: Tokens, signatures: FreshTokens, conclude: Conclude) -> None:
+    of_each = zip(tokens, signatures, strict=True)
+    conclude(*(judge.fresh_token_verifies(answer, token, evidence) for token, (answer, evidence) in of_each))
 
 
 @then("the extracted JWKS must hold every key that the cluster publishes")
-def extracted_jwks_is_complete(token: JoinToken | Absent, jwks: Jwks, conclude: Conclude) -> None:
-    conclude(judge.holds_every_key(token, jwks, "INST-09"))
+def extracted_jwks_is_complete(tokens: Tokens, jwks: Jwks, conclude: Conclude) -> None:
+    conclude(*(judge.holds_every_key(token, jwks, "INST-09") for token in tokens))
 
 
 @given("the join token and its bot, as Teleport holds them", target_fixture="joinings")
@@ -75,8 +78,8 @@ def token_holds_every_key(joinings: tuple[Joining, ...], jwks: Jwks, conclude: C
 
 @then("the token's bot must exist and have the role")
 def bot_has_the_role(joinings: tuple[Joining, ...], install: Install, conclude: Conclude) -> None:
-    role = install.teleport.role_name()
-    conclude(*(judge.bot_has_role(each.known_token, each.known_bot, role) for each in joinings))
+    role_of = install.teleport.role_of
+    conclude(*(judge.bot_has_role(each.known_token, each.known_bot, role_of(each.known_bot)) for each in joinings))
 
 
 @given("all join tokens of Teleport", target_fixture="join_tokens")
@@ -86,29 +89,28 @@ def all_join_tokens(install: Install) -> JoinTokens:
 
 @then("no other join token must let in as the bot, and tbot's own must not expire soon")
 def only_tbots_tokens_let_in(join_tokens: JoinTokens, install: Install, conclude: Conclude) -> None:
-    joinings, bots = install.teleport.joinings(), install.teleport.bots()
-    named = [each.tbot.config.token for each in joinings]
+    joinings, bots, named = install.teleport.joinings(), install.teleport.bots(), install.teleport.named_tokens()
     conclude(judge_tokens.only_tbots_tokens_let_in(join_tokens, named, bots, datetime.now(UTC), readings(*joinings)))
 
 
 @given("the bot's roles and all workload identities, as Teleport holds them", target_fixture="grants")
-def grants(install: Install) -> Grants:
+def grants(install: Install) -> tuple[Grants, ...]:
     return install.teleport.grants()
 
 
 @then("the roles must select exactly the workload identities that tbot issues")
-def roles_select_what_tbot_issues(grants: Grants, conclude: Conclude) -> None:
-    conclude(issuing.roles_select_what_tbot_issues(grants))
+def roles_select_what_tbot_issues(grants: tuple[Grants, ...], conclude: Conclude) -> None:
+    conclude(*(issuing.roles_select_what_tbot_issues(each) for each in grants))
 
 
 @then("the roles must allow listing and reading workload identities and nothing else")
-def rules_are_minimal(grants: Grants, conclude: Conclude) -> None:
-    conclude(issuing.rules_are_minimal(grants))
+def rules_are_minimal(grants: tuple[Grants, ...], conclude: Conclude) -> None:
+    conclude(*(issuing.rules_are_minimal(each) for each in grants))
 
 
 @then("the bot must have no role that grants none of these")
-def every_role_grants_an_identity(grants: Grants, conclude: Conclude) -> None:
-    conclude(issuing.every_role_grants_an_identity(grants))
+def every_role_grants_an_identity(grants: tuple[Grants, ...], conclude: Conclude) -> None:
+    conclude(*(issuing.every_role_grants_an_identity(each) for each in grants))
 
 
 @given("the workload identities that tbot issues to the mesh", target_fixture="identities")

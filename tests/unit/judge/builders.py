@@ -42,7 +42,7 @@ from facts.teleport.resources import (
     WorkloadIdentities,
     WorkloadIdentity,
 )
-from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot import OtherTbot, SocketDirectories, Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from facts.versions import Tool, Version
 from judge.identity.proxies import ObservedProxies
@@ -50,12 +50,19 @@ from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 NODE = "node-1"
 SOCKETS = "/run/spire/sockets"
+DIRECTORIES = SocketDirectories(frozenset({SOCKETS}))
+OTHER_SOCKETS = "/run/spire-b/sockets"
+OF_POOLS = SocketDirectories(
+    frozenset({SOCKETS, OTHER_SOCKETS}), {"node-1": frozenset({SOCKETS}), "node-2": frozenset({OTHER_SOCKETS})}
+)
+"""Two pools of nodes, each with a directory of its own."""
 SOCKET_MOUNT = "/var/run/secrets/workload-spiffe-uds"
 TBOT = "teleport-system:tbot"
 ROLE = "istio-workload-identity-issuer"
 CONTAINER_ID = "a" * 64
 
 NODES_SOCKET = Volume("workload-socket", "hostPath", path=SOCKETS, type="Directory")
+OTHER_NODES_SOCKET = replace(NODES_SOCKET, path=OTHER_SOCKETS)
 EMPTY_DIR = Volume("workload-socket", "emptyDir")
 
 
@@ -461,7 +468,18 @@ def tbot(
     )
 
 
-def tbots(*each: Tbot, left_out: Sequence[ObjectRef] = ()) -> Tbots:
+def pool(name: str, directory: str, *nodes: str, socket: str = "socket", **config: Any) -> Tbot:
+    """A tbot for a pool of nodes with a directory of its own, in which the mesh's proxies look."""
+    mounts = (VolumeMount("join-token", "/var/run/secrets/tokens"), VolumeMount("sockets", directory))
+    config = {"services": (workload_api(listen=f"unix://{directory}/{socket}"),)} | config
+    pods = [replace(tbot_pod(f"{name}-{node}", node=node), owner=f"DaemonSet/{name}") for node in nodes]
+    volumes = (tbot_volumes()[0], Volume("sockets", "hostPath", path=directory))
+    made = tbot(*pods, runs=tbot_container(mounts=mounts), volumes=volumes, config=tbot_config(**config))
+    looked_for = frozenset({f"{directory}/{socket}"})
+    return replace(made, daemon_set=replace(made.daemon_set, name=name), looked_for=looked_for)
+
+
+def tbots(*each: Tbot, left_out: Sequence[OtherTbot] = ()) -> Tbots:
     """Every tbot that serves the mesh; the guide's where none is given."""
     return Tbots(each or (tbot(),), tuple(left_out))
 

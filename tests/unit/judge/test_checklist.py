@@ -30,7 +30,7 @@ from judge.checklist import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.builders import ROLE, SOCKETS
+from tests.unit.judge.builders import DIRECTORIES, ROLE
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 GUIDE = make.guide()
@@ -234,7 +234,7 @@ def test_chk7_fewer_pods_than_the_deployment_wants() -> None:
 
 
 def on_socket(*pods: Pod, fleet: Fleet) -> Finding:
-    return socket_exists(GUIDE, pods, fleet, SOCKETS, silent=())
+    return socket_exists(GUIDE, pods, fleet, DIRECTORIES, silent=())
 
 
 def external(*pods: Pod, fleet: Fleet) -> Finding:

@@ -215,3 +215,30 @@ def test_the_directories_in_which_proxies_look_for_a_socket_of_tbot() -> None:
     assert both.directories_of_mesh == {"/run/deeper", "/run/spire/sockets"}
     assert serving(*paths, looked_for=("/run/tenant/socket",)).directories_of_mesh == {"/run/spire/sockets"}
     assert serving("/empty/first").directories_of_mesh == frozenset()
+
+
+def test_pools_of_nodes_may_have_directories_of_their_own() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1", "node-3"), make.pool("b", make.OTHER_SOCKETS, "node-2", "node-3")
+    found = make.tbots(a, b).directories
+    assert str(found) == "/run/spire-b/sockets, /run/spire/sockets"
+    assert found.on("node-1") == {make.SOCKETS}
+    assert found.on("node-2") == {make.OTHER_SOCKETS}
+    assert found.on("node-3") == found.on("node-without-tbot") == found.on("") == found.everywhere
+    nodes = ("node-3", "node-1", "node-2", "node-without-tbot")
+    assert found.nodes_with(make.OTHER_SOCKETS, nodes) == ("node-2", "node-3")
+    assert make.tbots(a).directories.nodes_with(make.SOCKETS, nodes) == tuple(sorted(nodes))
+    nowhere = make.tbots(make.tbot(volumes=make.tbot_volumes(sockets="emptyDir"))).directories
+    assert (nowhere.everywhere, nowhere.by_node) == (frozenset(), {})
+
+
+def test_a_pod_is_supplied_by_the_tbot_whose_directory_it_mounts() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.OTHER_SOCKETS, "node-1")
+    both = make.tbots(a, b)
+    of_a, of_b, lost = (
+        make.pod(name, socket=replace(make.NODES_SOCKET, path=path))
+        for name, path in (("of-a", make.SOCKETS), ("of-b", make.OTHER_SOCKETS), ("lost", "/elsewhere"))
+    )
+    assert both.supplied_by(a, [of_a, of_b, lost]) == (of_a, lost)
+    assert both.supplied_by(b, [of_a, of_b, lost]) == (of_b, lost)
+    twice = make.tbots(a, make.pool("c", make.SOCKETS, "node-1"))
+    assert all(twice.supplied_by(tbot, [of_a]) == (of_a,) for tbot in twice.each)

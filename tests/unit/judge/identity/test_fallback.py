@@ -256,6 +256,11 @@ def test_each_proxy_is_held_against_the_tbot_of_its_node() -> None:
     wrong = make.proxy(make.pod("b", node="node-2"), socket_path=f".{make.SOCKET_MOUNT}/{OTHER}")
     finding = install_fails_closed(tbots, make.fleet(wrong))
     violated(finding, "NEG-07", f"it looks for `{OTHER}`, tbot's socket is called `pool.sock`", causes=())
+    # On a node without tbot any of their names will do, and no other.
+    apart = make.pod("c", node="node-3")
+    named = [make.proxy(apart, socket_path=f".{make.SOCKET_MOUNT}/{name}") for name in ("pool.sock", "third.sock")]
+    holds(install_fails_closed(tbots, make.fleet(named[0])), "NEG-07")
+    violated(install_fails_closed(tbots, make.fleet(named[1])), "NEG-07", "socket is called `pool.sock, ")
 
 
 def test_several_sockets_that_proxies_look_for() -> None:

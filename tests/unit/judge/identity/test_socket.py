@@ -17,7 +17,7 @@ from judge.causes import CAUSES
 from judge.identity.socket import directories_are_closed, mounts_are_read_only, only_tbot_writes_there
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
+from tests.unit.judge.builders import DIRECTORIES, OF_POOLS, OTHER_NODES_SOCKET, SOCKET_MOUNT, SOCKETS
 
 PODS = ("ev-pods",)
 
@@ -283,7 +283,7 @@ def mounted(*mounts: VolumeMount, **changes: Any) -> Pod:
 
 
 def judged(*found: SocketMount, pods: tuple[Pod, ...] = (make.pod(),)) -> Finding:
-    return mounts_are_read_only(found, pods, SOCKETS, PODS)
+    return mounts_are_read_only(found, pods, DIRECTORIES, PODS)
 
 
 def test_a_mount_table_that_says_read_only() -> None:
@@ -291,6 +291,13 @@ def test_a_mount_table_that_says_read_only() -> None:
     finding = judged(table(read_only=True, of=a), table(read_only=True, of=b), pods=(a, b))
     holds(finding, "ID-12", "ev-mounts-a", "ev-mounts-b", "ev-pod-a", "ev-pods")
     assert finding.seen == "read-only in 2 proxies, by their mount tables"
+
+
+def test_a_writable_mount_of_another_pools_directory() -> None:
+    a, b = make.pod("a"), make.pod("b", node="node-2", socket=OTHER_NODES_SOCKET)
+    mounts = [table(read_only=True, of=a), table(read_only=False, of=b)]
+    finding = mounts_are_read_only(mounts, (a, b), OF_POOLS, PODS)
+    violated(finding, "ID-12", "Pod test-app/b: its proxy mounts the directory writable", causes=(WRITABLE,))
 
 
 def test_a_mount_table_outweighs_what_was_specified() -> None:
@@ -364,9 +371,9 @@ def test_a_pod_whose_mounts_were_not_read_at_all() -> None:
 
 
 def test_meshes_without_the_socket() -> None:
-    inapplicable(mounts_are_read_only((), (), SOCKETS, PODS), "ID-12", "ev-pods")
+    inapplicable(mounts_are_read_only((), (), DIRECTORIES, PODS), "ID-12", "ev-pods")
     away = make.pod(socket=make.EMPTY_DIR)
-    finding = mounts_are_read_only((), (away,), SOCKETS, PODS)
+    finding = mounts_are_read_only((), (away,), DIRECTORIES, PODS)
     violated(finding, "ID-12", "none of 1 injected pods mounts", causes=())
 
 
@@ -382,11 +389,11 @@ def test_a_pod_that_went_away_has_no_mount_to_judge_and_alone_proves_nothing() -
     a, gone = make.pod("a"), make.pod("gone")
     found = (table(read_only=True, of=a), make.left_out(of=gone))
     for those in ([a], [a, gone]):
-        finding = mounts_are_read_only(found, those, SOCKETS, PODS)
+        finding = mounts_are_read_only(found, those, DIRECTORIES, PODS)
         holds(finding, "ID-12", "ev-gone-gone")
         assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
         assert finding.seen == "read-only in 1 proxies, by their mount tables"
     for listed in ((), (gone,)):
-        none = mounts_are_read_only(found[1:], listed, SOCKETS, PODS)
+        none = mounts_are_read_only(found[1:], listed, DIRECTORIES, PODS)
         unknown(none, "ID-12", "every proxy went away while the suite read it")
         assert none.settle == "run again when the workloads are not being rolled out"

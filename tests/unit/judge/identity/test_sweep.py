@@ -26,7 +26,7 @@ from judge.identity.sweep import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.builders import EMPTY_DIR, SOCKETS
+from tests.unit.judge.builders import DIRECTORIES, EMPTY_DIR, OF_POOLS, OTHER_NODES_SOCKET
 
 EXPECTED = Expectation(make.bundle(), make.istiod(), Lifetime(timedelta(minutes=61), "an hour", ("ev-agent",)))
 GATEWAY = make.pod(
@@ -207,7 +207,7 @@ def lacking(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), 
 
 def found(*pods: Pod, namespaces: tuple[Labelled, ...] = (make.namespace(),), **injector: Any) -> tuple[Lacking, ...]:
     planes = make.planes(make.mesh(injector=make.injector(**injector)))
-    return outside_of_teleport(pods, namespaces, planes, "spire", SOCKETS).lacking
+    return outside_of_teleport(pods, namespaces, planes, "spire", DIRECTORIES).lacking
 
 
 BY_DEFAULT = {"default_templates": ("sidecar", "spire")}
@@ -314,7 +314,7 @@ def test_a_pod_on_the_nodes_network_is_outside_of_the_mesh() -> None:
 
 
 def outside(*pods: Pod, planes: ControlPlanes, namespaces: tuple[Labelled, ...] = (make.namespace(),)) -> Outside:
-    return outside_of_teleport(pods, namespaces, planes, "spire", SOCKETS)
+    return outside_of_teleport(pods, namespaces, planes, "spire", DIRECTORIES)
 
 
 def left_out(found: Outside) -> list[tuple[str, str]]:
@@ -459,3 +459,11 @@ def test_a_pod_that_went_away_lacks_nothing_any_more() -> None:
     assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
     alone = make.sidecars(make.left_out(of=gone))
     unknown(mesh_is_teleports(alone, EXPECTED, Outside(lacking)), "ID-11", "went away")
+
+
+def test_a_pod_of_another_pool_lacks_nothing() -> None:
+    pods = make.pod("a", annotations=ASKS), make.pod("b", node="node-2", socket=OTHER_NODES_SOCKET, annotations=ASKS)
+    named = [make.namespace()], make.planes(), "spire"
+    assert outside_of_teleport(pods, *named, OF_POOLS).lacking == ()
+    swapped = make.pod("a", socket=OTHER_NODES_SOCKET, annotations=ASKS)
+    assert [each.cause for each in outside_of_teleport([swapped], *named, OF_POOLS).lacking] == ["socket-path-differs"]

@@ -23,7 +23,7 @@ from judge.install.application import (
 )
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.builders import SOCKET_MOUNT, SOCKETS
+from tests.unit.judge.builders import DIRECTORIES, OF_POOLS, OTHER_NODES_SOCKET, OTHER_SOCKETS, SOCKET_MOUNT, SOCKETS
 from tests.unit.judge.certificates import NOW
 
 WHERE = "pods with app=test-app in test-app"
@@ -79,7 +79,7 @@ def test_without_a_pod_nothing_is_proven() -> None:
     )
     violated(pods_run_with_a_proxy([], APP, NOW, WHERE, EVIDENCE), "INST-15", words, evidence=EVIDENCE, causes=())
     for finding in (
-        pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE),
+        pods_use_the_nodes_socket([], DIRECTORIES, WHERE, EVIDENCE),
         proxies_are_stable([], NOW, WHERE, EVIDENCE),
     ):
         violated(finding, "INST-15", evidence=EVIDENCE, causes=())
@@ -145,7 +145,7 @@ def test_a_pod_that_is_not_ready_is_named_with_its_reason(stuck: Pod, words: str
     ids=["hostPath", "hostPath with a slash", "csi", "csi by another name"],
 )
 def test_the_nodes_socket_by_directory_or_by_the_spiffe_driver(socket: Volume) -> None:
-    holds(pods_use_the_nodes_socket([make.pod(socket=socket)], SOCKETS, WHERE, EVIDENCE), "INST-15", "ev-pods")
+    holds(pods_use_the_nodes_socket([make.pod(socket=socket)], DIRECTORIES, WHERE, EVIDENCE), "INST-15", "ev-pods")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_nodes_socket_by_directory_or_by_the_spiffe_driver(socket: Volume) -
 )
 def test_any_other_volume_is_a_violation(socket: Volume | None, words: str, causes: tuple[str, ...]) -> None:
     pods = [make.pod("good"), make.pod("bad", socket=socket)]
-    finding = pods_use_the_nodes_socket(pods, SOCKETS, WHERE, EVIDENCE)
+    finding = pods_use_the_nodes_socket(pods, DIRECTORIES, WHERE, EVIDENCE)
     violated(finding, "INST-15", evidence=EVIDENCE, causes=causes)
     assert finding.seen == f"Pod test-app/bad: {words}"
 
@@ -198,13 +198,13 @@ A_GATEWAY = make.istio_proxy(is_init=False, args=make.ROUTER)
 def test_without_the_nodes_directory_the_annotation_tells_the_cause(
     changes: dict[str, Any], cause: str, socket: Volume | None
 ) -> None:
-    finding = pods_use_the_nodes_socket([make.pod(socket=socket, **changes)], SOCKETS, WHERE, EVIDENCE)
+    finding = pods_use_the_nodes_socket([make.pod(socket=socket, **changes)], DIRECTORIES, WHERE, EVIDENCE)
     violated(finding, "INST-15", causes=(cause,))
 
 
 @pytest.mark.parametrize("name", ["agentgateway", "agentgateway-waypoint", "gateway", "kube-gateway", "waypoint"])
 def test_none_of_istios_own_templates_is_a_request_for_the_socket(name: str) -> None:
-    (problem,) = socket_volume_problems(make.pod(socket=make.EMPTY_DIR, annotations={TEMPLATES: name}), SOCKETS)
+    (problem,) = socket_volume_problems(make.pod(socket=make.EMPTY_DIR, annotations={TEMPLATES: name}), DIRECTORIES)
     assert problem.cause == "template-not-requested"
 
 
@@ -226,10 +226,22 @@ def test_a_directory_of_the_node_lacks_no_template_whatever_the_annotation_says(
 )
 def test_the_right_volume_is_no_use_where_the_proxy_does_not_look(mounts: tuple[VolumeMount, ...], words: str) -> None:
     elsewhere = make.pod(proxy=make.istio_proxy(mounts=mounts))
-    (problem,) = socket_volume_problems(elsewhere, SOCKETS)
+    (problem,) = socket_volume_problems(elsewhere, DIRECTORIES)
     assert f"at {SOCKET_MOUNT}, not the whole of workload-socket" in problem.said
     assert words in problem.said
     assert problem.cause == ""
+
+
+def test_each_pod_must_mount_a_directory_of_its_own_node() -> None:
+    here = make.pod("here"), make.pod("there", node="node-2", socket=OTHER_NODES_SOCKET)
+    holds(pods_use_the_nodes_socket(here, OF_POOLS, WHERE, EVIDENCE), "INST-15")
+    swapped = make.pod("there", node="node-2"), make.pod("here", socket=OTHER_NODES_SOCKET)
+    finding = pods_use_the_nodes_socket(swapped, OF_POOLS, WHERE, EVIDENCE)
+    violated(finding, "INST-15", causes=("socket-path-differs",))
+    assert [problem.said for problem in finding.problems] == [
+        f"it mounts {SOCKETS} of the node, and tbot's socket is in {OTHER_SOCKETS}",
+        f"it mounts {OTHER_SOCKETS} of the node, and tbot's socket is in {SOCKETS}",
+    ]
 
 
 def test_the_guides_second_mount_of_the_same_volume_does_no_harm() -> None:
@@ -237,7 +249,7 @@ def test_the_guides_second_mount_of_the_same_volume_does_no_harm() -> None:
         VolumeMount("workload-socket", "/run/secrets/workload-spiffe-uds"),
         VolumeMount("workload-socket", SOCKET_MOUNT),
     )
-    assert socket_volume_problems(make.pod(proxy=make.istio_proxy(mounts=mounts)), SOCKETS) == []
+    assert socket_volume_problems(make.pod(proxy=make.istio_proxy(mounts=mounts)), DIRECTORIES) == []
 
 
 def test_a_restart_that_was_long_ago_leaves_a_count_and_no_doubt() -> None:

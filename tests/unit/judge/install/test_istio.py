@@ -27,7 +27,7 @@ from judge.install.istio import (
 from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.builders import SOCKETS
+from tests.unit.judge.builders import DIRECTORIES
 from tests.unit.judge.certificates import TRUST_DOMAIN
 
 UNAVAILABLE = Condition("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
@@ -295,7 +295,7 @@ def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
     finding = injected_pod_is_accepted(refused)
     violated(finding, "INST-07", evidence=("ev-dry-run",), causes=("template-builds-invalid-pod",))
     assert finding.seen == f"the API server refuses the injected pod: {words}"
-    violated(injected_socket_is_the_nodes(refused, SOCKETS), "INST-07", "there is no injected pod", causes=())
+    violated(injected_socket_is_the_nodes(refused, DIRECTORIES), "INST-07", "there is no injected pod", causes=())
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_pod_that_was_not_injected_is_accepted_and_still_a_violation() -> None
     finding = injected_pod_is_accepted(plain)
     violated(finding, "INST-07", causes=())
     assert finding.seen == "it has no istio-proxy: istiod injected nothing"
-    without = injected_socket_is_the_nodes(make.dry_run(pod=make.pod(injected=False, socket=None)), SOCKETS)
+    without = injected_socket_is_the_nodes(make.dry_run(pod=make.pod(injected=False, socket=None)), DIRECTORIES)
     violated(without, "INST-07", "it has no volume workload-socket", causes=("template-not-requested",))
 
 
@@ -388,14 +388,14 @@ def test_a_sidecar_of_another_kind_than_was_asked_for(native: bool, asked: str) 
 
 
 def test_the_injected_pod_mounts_the_nodes_socket() -> None:
-    holds(injected_socket_is_the_nodes(make.dry_run(), SOCKETS), "INST-07", "ev-dry-run")
+    holds(injected_socket_is_the_nodes(make.dry_run(), DIRECTORIES), "INST-07", "ev-dry-run")
 
 
 def test_an_injected_pod_with_an_empty_directory() -> None:
     asks = {"inject.istio.io/templates": "sidecar,spire"}
     for asked, cause in ((asks, "template-without-node-socket"), ({}, "template-not-requested")):
         pod = make.pod(socket=make.EMPTY_DIR, annotations=asked)
-        finding = injected_socket_is_the_nodes(make.dry_run(pod=pod), SOCKETS)
+        finding = injected_socket_is_the_nodes(make.dry_run(pod=pod), DIRECTORIES)
         violated(finding, "INST-07", "emptyDir as workload-socket", evidence=("ev-dry-run",), causes=(cause,))
 
 

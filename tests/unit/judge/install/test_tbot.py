@@ -12,7 +12,7 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.teleport.tbot import KubeletAddress, Tbot
+from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
 from judge.install.tbot import (
@@ -67,11 +67,23 @@ def test_each_of_several_daemon_sets_must_be_complete() -> None:
 
 
 def test_a_tbot_that_does_not_serve_the_mesh_is_named() -> None:
-    other = ObjectRef("DaemonSet", "tbot", "batch")
+    other = OtherTbot(ObjectRef("DaemonSet", "tbot", "batch"), "no proxy looks for its socket")
     finding = ready_on_every_node(make.tbots(left_out=[other]), HOSTS, NOW, EVIDENCE)
     holds(finding, "INST-13")
-    said = "no proxy looks for a socket in a directory that it has"
-    assert [(remark.subject, remark.said) for remark in finding.left_out] == [(other, said)]
+    assert [(remark.subject, remark.said) for remark in finding.left_out] == [(other.ref, other.why)]
+
+
+def test_a_node_may_have_the_tbot_that_could_not_be_read() -> None:
+    other = OtherTbot(ObjectRef("DaemonSet", "tbot-b", "teleport-system"), "it is in a Secret", unread=True)
+    hosts = {**HOSTS, "node-2": [make.pod("b", node="node-2")]}
+    tbots = make.tbots(left_out=[other])
+    holds(ready_on_every_node(tbots, HOSTS, NOW, EVIDENCE), "INST-13")
+    finding = ready_on_every_node(tbots, hosts, NOW, EVIDENCE)
+    said = "Node node-2: it hosts 1 injected pods and no tbot but perhaps DaemonSet teleport-system/tbot-b"
+    unknown(finding, "INST-13", said)
+    silent = make.tbots(make.tbot(make.tbot_pod(ready=False)), left_out=[other])
+    violated(ready_on_every_node(silent, hosts, NOW, EVIDENCE), "INST-13", "tbot on node node-1 is not Ready")
+    assert (tbots.on("node-2"), make.tbots().on("node-2")) == ((), make.tbots().each)
 
 
 def test_a_ready_tbot_on_each_node_with_injected_pods() -> None:

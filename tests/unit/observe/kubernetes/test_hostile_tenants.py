@@ -129,7 +129,7 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     others = [pod for pod in pods if pod.namespace != "hostile"]
     yield others
     planes = builders.planes(builders.mesh(), builders.canary())
-    outside = outside_of_teleport(pods, NAMESPACES, planes, "spire", "/run/spire/sockets")
+    outside = outside_of_teleport(pods, NAMESPACES, planes, "spire", builders.DIRECTORIES)
     yield [each for each in outside.lacking if each.pod.namespace != "hostile"]
     yield [each for each in outside.left_out if each.subject.namespace != "hostile"]
     sorted_out = planes.sorted_out([pod for pod in pods if pod.is_injected], NAMESPACES)
@@ -140,7 +140,7 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     ends = Ends(MeshTls(pods, Fleet((), ()), TlsOfFleet((), ()), ()))
     redirections = [(pod, ends.redirection(pod)) for pod in pods]
     yield [redirection for pod, redirection in redirections if pod.namespace != "hostile"]
-    yield [application.socket_volume_problems(pod, "/run/spire/sockets") for pod in others if pod.proxy]
+    yield [application.socket_volume_problems(pod, builders.DIRECTORIES) for pod in others if pod.proxy]
     writes = only_tbot_writes_there(pods, builders.tbots(), "/run/spire/sockets", ["ev-pods"])
     said: list[Problem | Remark] = [*writes.problems, *writes.left_out]
     yield [each for each in said if each.subject.namespace != "hostile"]

@@ -73,7 +73,7 @@ CORE = ("install", "identity", "rotation")
 
 def install_of(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *profiles: str) -> Install:
     """An install with all that the fleet is judged by but the fleet itself made up."""
-    monkeypatch.setattr(tbot_facet, "read_tbots", lambda *_: make.tbots())
+    monkeypatch.setattr(tbot_facet, "read_tbots", lambda *_, **_by_csi: make.tbots())
     monkeypatch.setattr(istio_facet, "read_control_planes", lambda *_: make.planes())
     return Install.of(
         cluster,
@@ -101,7 +101,7 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
     on_sockets = ObservedProxies(install.proxies.pods_on_sockets(), fleet_on_sockets, listed, asked=asked)
     everything = ObservedProxies(pods, of_all, listed, asked=asked)
     pushes = install.proxies.pushes(age.overdue(on_sockets, tbots))
-    directory = install.tbot.socket_directory()
+    directories = install.tbot.socket_directories()
     normalizations = install.proxies.normalizations()
     of_planes = install.istio.surveyed_pods_of_planes()
     made = (
@@ -113,7 +113,7 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
         judge.authorities_are_teleports(sidecars, bundle),
         judge.no_request_went_to_istiod(sidecars),
         sweep.mesh_is_teleports(everything, expectation, sweep.Outside()),
-        socket.mounts_are_read_only(install.proxies.socket_mounts(), pods, directory, listed),
+        socket.mounts_are_read_only(install.proxies.socket_mounts(), pods, directories, listed),
         *normalizations_are_in_force(of_planes, normalizations, listed),
         certificates_are_audited(sidecars, audited(of_sidecars)),
         checklist.tbot_issues(make.guide(), fleet_on_sockets, bundle, injected=pods, evidence=listed),

@@ -10,9 +10,10 @@ import pytest
 
 from facts.document import Absent
 from facts.evidence import ObjectRef
+from facts.secret_forms import MARK
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.join_tokens import JoinTokens
-from facts.teleport.resources import Bot, Ping, Role, WorkloadIdentities, WorkloadIdentity
+from facts.teleport.resources import Bot, JoinToken, Ping, Role, WorkloadIdentities, WorkloadIdentity
 from facts.teleport.tbot_config import OtherSelector, WorkloadApi
 from observe.teleport.facet import TeleportFacet
 from settings import Names
@@ -153,7 +154,8 @@ def test_a_service_without_a_selector_is_judged_by_the_guides_identity() -> None
     nothing = make.workload_api(selector_name="")
     assert names(of_services(nothing).identities()) == ["istio-workloads"]
     assert names(of_services().identities()) == ["istio-workloads"]
-    assert names(of_services().grants().selected) == ["istio-workloads"]
+    (grants,) = of_services().grants()
+    assert names(grants.selected) == ["istio-workloads"]
 
 
 def test_an_identity_that_does_not_exist_keeps_the_name_of_tbots_file() -> None:
@@ -164,11 +166,50 @@ def test_an_identity_that_does_not_exist_keeps_the_name_of_tbots_file() -> None:
 
 def test_the_grants_are_beside_what_every_service_selects() -> None:
     other = OtherSelector("prod", {})
-    found = of_services(BY_LABELS, roles=("a", "b"), other_selectors=(other,)).grants()
+    (found,) = of_services(BY_LABELS, roles=("a", "b"), other_selectors=(other,)).grants()
     assert names(found.selected) == ["istio-workloads", "batch", "prod"]
     assert [role.name for role in found.roles if isinstance(role, Role)] == ["a", "b"]
     assert len(found.everything.identities) == 3
-    assert [role.name for role in of_services(BY_LABELS).roles() if isinstance(role, Role)] == [Names().role]
+    (without_roles,) = of_services(BY_LABELS).grants()
+    assert [role.name for role in without_roles.roles if isinstance(role, Role)] == [Names().role]
+
+
+class OfPools(WithResources):
+    """A Teleport with a join token, a bot and a role of its own for each pool of nodes."""
+
+    def token(self, name: str) -> JoinToken:  # type: ignore[override]
+        return make.token(name=name, bot_name=f"bot-{name}")
+
+    def bot(self, name: str) -> Bot:
+        return Bot(name, (f"issuer-{name}",), (f"ev-{name}",))
+
+
+def test_each_bot_has_its_own_role_and_grants_what_its_own_tbots_issue() -> None:
+    pools = [
+        make.tbot(config=make.tbot_config(token=token, services=(make.workload_api(selector_name=selected),)))
+        for token, selected in (("a", "istio-workloads"), ("b", "prod"), ("a", "batch"))
+    ]
+    cluster: Any = SimpleNamespace(once=lambda _key, read: read(), names=Names())
+    tbot: Any = SimpleNamespace(all=lambda: make.tbots(*pools))
+    teleport = TeleportFacet(cluster, tbot, lambda: cast("Any", OfPools()), lambda: None)
+    assert [teleport.role_of(each.known_bot) for each in teleport.joinings_by_kubernetes()] == [
+        "issuer-bot-a",
+        "issuer-bot-b",
+    ]
+    first, second = teleport.grants()
+    assert names(first.selected) == ["istio-workloads", "batch"]
+    assert names(second.selected) == ["prod"]
+    assert [role.name for role in (*first.roles, *second.roles) if isinstance(role, Role)] == [
+        "issuer-bot-a",
+        "issuer-bot-b",
+    ]
+
+
+def test_a_tbot_whose_file_names_no_token_joins_with_that_of_the_settings() -> None:
+    pools = [make.tbot(config=make.tbot_config(token=token)) for token in ("", "a", MARK, "a")]
+    tbot: Any = SimpleNamespace(all=lambda: make.tbots(*pools))
+    teleport = TeleportFacet(cast("Any", SimpleNamespace(names=Names())), tbot, cast("Any", None), lambda: None)
+    assert teleport.named_tokens() == (Names().token, "a", MARK)
 
 
 def test_tbots_with_the_same_token_join_together() -> None:

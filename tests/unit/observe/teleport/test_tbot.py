@@ -18,7 +18,7 @@ from observe.teleport.tbot import read_tbots
 from settings import Names
 from tests.data import document
 from tests.unit.observe.api_server import ApiServer
-from tests.unit.observe.captured import APPS
+from tests.unit.observe.captured import APPS, pools
 
 
 def read_tbot(cluster: Cluster, names: Names) -> Tbot:
@@ -104,35 +104,48 @@ def test_a_config_map_that_is_not_there(cluster: Cluster, healthy: ApiServer) ->
     assert "ConfigMap teleport-system/tbot-config does not exist" in caught.value.seen
 
 
-def _pools(*directories: str) -> list[Any]:
-    """DaemonSets of tbot beside the guide's, each with a directory of the node."""
-    made = []
-    for number, directory in enumerate(directories):
-        taken = document("cluster/daemon_set.json")
-        taken["metadata"] |= {"name": f"pool-{number}", "uid": f"uid-{number}"}
-        for volume in taken["spec"]["template"]["spec"]["volumes"]:
-            if "hostPath" in volume:
-                volume["hostPath"]["path"] = directory
-        made.append(taken)
-    return made
-
-
 LOOKED_FOR = ("/run/spire/sockets/socket",)
 
 
 def test_every_daemon_set_that_serves_the_mesh_is_read(cluster: Cluster, healthy: ApiServer) -> None:
-    listed = [document("cluster/daemon_set.json"), *_pools("/run/spire/sockets", "/run/batch")]
+    listed = [document("cluster/daemon_set.json"), *pools("/run/spire/sockets", "/run/batch")]
     healthy.answer(f"GET {APPS}/daemonsets", {"items": listed})
     tbots = read_tbots(cluster, Names(), LOOKED_FOR)
     assert [tbot.daemon_set.name for tbot in tbots.each] == ["tbot", "pool-0"]
     assert all(tbot.looked_for == {*LOOKED_FOR} for tbot in tbots.each)
-    assert [str(ref) for ref in tbots.left_out] == ["DaemonSet teleport-system/pool-1"]
+    assert [str(other.ref) for other in tbots.left_out] == ["DaemonSet teleport-system/pool-1"]
     with pytest.raises(CouldNotTell, match="2 of them"):
         _ = tbots.only
 
 
+def test_a_tbot_that_mounts_more_than_its_socket_serves_nothing_by_that(cluster: Cluster, healthy: ApiServer) -> None:
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": pools("/run", "/run/spire")})
+    tbots = read_tbots(cluster, Names(), LOOKED_FOR)
+    assert tbots.only.daemon_set.name == "tbot"
+    assert [(other.ref.name, other.unread) for other in tbots.left_out] == [("pool-0", False), ("pool-1", False)]
+    below = read_tbots(cluster, Names(), ("/run/socket",))
+    assert [tbot.daemon_set.name for tbot in below.each] == ["pool-0", "tbot"]
+
+
+def test_another_tbot_that_cannot_be_read_spoils_no_reading_of_the_meshs_own(cluster: Cluster, healthy: ApiServer) -> None:
+    unread, elsewhere = pools("/run", "/run/batch")
+    for made in (unread, elsewhere):
+        for volume in made["spec"]["template"]["spec"]["volumes"]:
+            if "configMap" in volume:
+                volume |= {"configMap": None, "secret": {"secretName": "tbot-config"}}
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": [unread, elsewhere]})
+    tbots = read_tbots(cluster, Names(), LOOKED_FOR)
+    assert tbots.only.daemon_set.name == "tbot"
+    assert [other.ref.name for other in tbots.left_out] == ["pool-0", "pool-1"]
+    (other,) = tbots.unread
+    assert other.ref.name == "pool-0"
+    assert "which is no ConfigMap" in other.why
+    with pytest.raises(CouldNotTell, match="which is no ConfigMap"):
+        read_tbots(cluster, Names(tbot_namespace="elsewhere"), LOOKED_FOR)
+
+
 def test_the_one_that_serves_the_mesh_comes_first(cluster: Cluster, healthy: ApiServer) -> None:
-    healthy.answer(f"GET {APPS}/daemonsets", {"items": _pools("/run/mesh")})
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": pools("/run/mesh")})
     tbots = read_tbots(cluster, Names(), ("/run/mesh/socket",))
     assert [tbot.daemon_set.name for tbot in tbots.each] == ["pool-0", "tbot"]
     unnamed = read_tbots(cluster, Names(tbot_namespace="elsewhere"), ("/run/mesh/socket",))
@@ -140,7 +153,7 @@ def test_the_one_that_serves_the_mesh_comes_first(cluster: Cluster, healthy: Api
 
 
 def test_of_several_that_serve_nothing_none_is_guessed(cluster: Cluster, healthy: ApiServer) -> None:
-    healthy.answer(f"GET {APPS}/daemonsets", {"items": _pools("/run/a", "/run/b")})
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": pools("/run/a", "/run/b")})
     with pytest.raises(CouldNotTell) as caught:
         read_tbots(cluster, Names(tbot_namespace="elsewhere"), LOOKED_FOR)
-    assert caught.value.seen == "teleport-system/pool-0, teleport-system/pool-1"
+    assert "teleport-system/pool-0 (no proxy looks for" in caught.value.seen

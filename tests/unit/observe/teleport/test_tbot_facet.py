@@ -10,12 +10,14 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
+from facts.kubernetes.pod_spec import SOCKET_VOLUME, Volume
 from facts.teleport.tbot import KUBELET_RIGHTS
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.tbot_facet import TbotFacet
 from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import ApiServer
+from tests.unit.observe.captured import APPS, pools
 
 
 def test_the_api_server_is_asked_what_tbots_service_account_may() -> None:
@@ -46,10 +48,19 @@ def test_the_sockets_that_proxies_look_for_are_read_with_tbot(cluster: Cluster, 
     assert of(cluster).installed().looked_for == frozenset()
 
 
+def test_proxies_with_a_csi_driver_count_every_tbot_that_listens_on_the_node(cluster: Cluster, healthy: ApiServer) -> None:
+    healthy.answer(f"GET {APPS}/daemonsets", {"items": pools("/run/driver")})
+    facet = of(cluster)
+    assert [tbot.daemon_set.name for tbot in facet.all().each] == ["tbot"]
+    csi = make.pod("by-driver", socket=Volume(SOCKET_VOLUME, "csi", driver="csi.spiffe.io"))
+    facet.cluster.living_pods = lambda: (csi,)  # type: ignore[method-assign]
+    assert [tbot.daemon_set.name for tbot in facet.all().each] == ["tbot", "pool-0"]
+
+
 @pytest.mark.parametrize("directory", ["/run/spire/sockets", "/elsewhere"])
 def test_the_sockets_in_reach_begin_with_the_meshs_own(cluster: Cluster, healthy: ApiServer, directory: str) -> None:
     del healthy
-    assert of(cluster, directory).sockets_in_reach() == ("/run/spire/sockets/socket",)
+    assert of(cluster, directory).sockets_in_reach("dev5-worker") == ("/run/spire/sockets/socket",)
 
 
 def test_without_the_list_of_pods_tbot_is_read_by_its_own_file(cluster: Cluster, healthy: ApiServer) -> None:
@@ -75,3 +86,19 @@ def test_one_tbot_stands_for_all_that_join_with_the_same_token() -> None:
         joining("a", "b").joining_alike()
     with pytest.raises(CouldNotTell, match="2 of them"):
         joining("a", "a").installed()
+
+
+def test_each_nodes_sockets_are_those_of_its_own_tbots() -> None:
+    a, b = make.pool("a", "/run/a", "node-1", "node-3"), make.pool("b", "/run/b", "node-2", "node-3", socket="b.sock")
+    further = make.workload_api(listen="unix:///run/b/further.sock")
+    b = replace(b, config=replace(b.config, services=(*b.config.services, further)))
+    facet = TbotFacet(cast("Any", SimpleNamespace(once=lambda _key, _read: make.tbots(a, b), names=Names())))
+    assert facet.sockets_on("node-1") == ("/run/a/socket",)
+    assert facet.sockets_on("node-2") == ("/run/b/b.sock",)
+    assert facet.sockets_on("node-3") == ("/run/a/socket", "/run/b/b.sock")
+    assert facet.sockets_on("node-without-tbot") == ("/run/a/socket",)
+    assert facet.sockets_in_reach("node-2") == ("/run/b/b.sock", "/run/b/further.sock")
+    assert facet.sockets_in_reach("node-3") == ("/run/a/socket", "/run/b/b.sock", "/run/b/further.sock")
+    nowhere = make.tbots(make.tbot(volumes=make.tbot_volumes(sockets="emptyDir")))
+    facet = TbotFacet(cast("Any", SimpleNamespace(once=lambda _key, _read: nowhere, names=Names())))
+    assert facet.sockets_on("node-1") == ("/run/spire/sockets/socket",)

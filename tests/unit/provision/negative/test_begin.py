@@ -64,7 +64,7 @@ class Probes:
     def namespace(self) -> str:
         return "conformance-run-1"
 
-    def of_sockets(self, **_arguments: object) -> tuple[()]:
+    def of_sockets(self, _sockets: object, _image: str) -> tuple[()]:
         return ()
 
 
@@ -75,9 +75,8 @@ def install(tbot: Tbot | None = None, sockets: tuple[str, ...] = ("/run/spire/so
         tbot=SimpleNamespace(
             all=lambda: make.tbots(tbot or make.tbot()),
             joining_alike=lambda: tbot or make.tbot(),
-            socket_directory=lambda: "/run/spire/sockets",
-            socket_name=lambda: "socket",
-            sockets_in_reach=lambda: sockets,
+            sockets_on=lambda _node: sockets[:1],
+            sockets_in_reach=lambda _node: sockets,
         ),
         istio=SimpleNamespace(mesh=make.mesh, planes=make.planes, proxy_image=lambda: "registry.example/proxyv2:1"),
         teleport=SimpleNamespace(ping=make.ping),

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -36,6 +37,24 @@ def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
         probes._each(("a", "b"), lambda node: eventually(f"the probe pod of {node}", look, probes._pods.pace(60)))
 
     assert time.monotonic() - began < 10
+
+
+def test_each_socket_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    applied: dict[str, dict[str, Any]] = {}
+
+    def apply(document: dict[str, Any]) -> None:
+        applied[document["metadata"]["name"]] = document
+
+    probes = Probes(cast("Any", SimpleNamespace(apply=apply, run_id="Run")), cast("Any", None), image="", patience=60)
+    monkeypatch.setattr(probes, "_sds_probe", lambda node, pod: (node, pod))
+    found = cast("Any", probes.of_sockets([("a", "/run/a/socket"), ("b", "/run/b/b.sock"), ("b", "/run/a/socket")], "proxy"))
+    seen = []
+    for node, pod in found:
+        config, directory = pod["spec"]["volumes"]
+        envoy = applied[config["configMap"]["name"]]["data"]["envoy.yaml"]
+        pipes = [f"{directory['hostPath']['path']}/{name}" for name in ("socket", "b.sock") if f"uds/{name}" in envoy]
+        seen.append((node, *pipes))
+    assert seen == [("a", "/run/a/socket"), ("b", "/run/b/b.sock"), ("b", "/run/a/socket")]
 
 
 def test_a_namespace_is_removed_although_its_making_was_interrupted() -> None:

@@ -1,0 +1,64 @@
+"""The directories of tbot's sockets, each looked at where it is: ID-08."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+from facts.finding import Finding
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import Volume, VolumeMount
+from facts.kubernetes.probes import SocketDirectoryProbe
+from observe.install import Install
+from provision.pods.probes import Probes
+from steps.identity import proxies as steps
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, violated
+
+POOLS = make.tbots(make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.OTHER_SOCKETS, "node-2", "node-4"))
+
+
+class Probed:
+    """Probe pods, of which those in the second pool's directory may write."""
+
+    def of_socket_directories(self, nodes: Sequence[str], directory: str) -> tuple[SocketDirectoryProbe, ...]:
+        return tuple(make.socket_directory_probe(node, writable=directory == make.OTHER_SOCKETS) for node in nodes)
+
+
+def install(*pods: Pod) -> Install:
+    by_node: Mapping[str, list[Pod]] = {"node-1": [], "node-2": [], "node-without-tbot": []}
+    cluster = SimpleNamespace(silent_nodes=lambda: {"node-4"}, pods_evidence=lambda: ("ev-pods",), living_pods=lambda: pods)
+    tbot = SimpleNamespace(all=lambda: POOLS, socket_directories=lambda: POOLS.directories)
+    proxies = SimpleNamespace(pods_by_node=lambda: by_node)
+    return cast("Install", SimpleNamespace(cluster=cluster, tbot=tbot, proxies=proxies))
+
+
+def concluded(step: Any, *arguments: Any) -> Iterable[Finding]:
+    found: list[Finding] = []
+    step(*arguments, lambda *findings: found.extend(findings))
+    return found
+
+
+def test_each_directory_is_probed_where_it_is() -> None:
+    found = steps.socket_directories(install(), cast("Probes", Probed()))
+    assert {directory: [probe.node for probe in probes] for directory, probes in found.items()} == {
+        make.SOCKETS: ["node-1"],
+        make.OTHER_SOCKETS: ["node-2"],
+    }
+    other, first = concluded(steps.are_closed, found, install())
+    violated(other, "ID-08", f"Node node-2: uid 1337 may write to {make.OTHER_SOCKETS}")
+    holds(first, "ID-08")
+
+
+def test_a_root_that_mounts_the_second_directory_is_found() -> None:
+    there = make.pod("a"), make.pod("b", node="node-2", socket=make.OTHER_NODES_SOCKET)
+    other, first = concluded(steps.only_tbot_writes_there, there, install(*there))
+    assert (other.seen, first.seen) == ("1 of 1 pods see the directory, and none of them can write to it as root",) * 2
+    root = make.container("app", mounts=(VolumeMount("run", "/host"),))
+    writes = make.pod("root", node="node-2", injected=False, socket=Volume("run", "hostPath", path="/run/spire-b"))
+    writes = replace(writes, spec=replace(writes.spec, containers=(root,)))
+    other, first = concluded(steps.only_tbot_writes_there, (*there, writes), install(*there, writes))
+    violated(other, "ID-08", f"may write to {make.OTHER_SOCKETS} there")
+    holds(first, "ID-08")
