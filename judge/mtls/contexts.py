@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
@@ -30,6 +31,18 @@ OF_OTHERS = ("kubernetes://", "file-cert:", "file-root:", "builtin://", "configm
 
 Defect = tuple[str, str]
 """What a context does, as a clause without a subject, and the id of its cause."""
+
+
+class Role(StrEnum):
+    """The role in which a proxy uses a context; it decides which names the context has to expect."""
+
+    CLIENT = "client"
+    """It expects the names of one service, which are judged with the handshakes."""
+    SIDECAR = "sidecar"
+    """It expects the trust domains of the mesh, by prefix: Istio writes them into each of a sidecar's listeners."""
+    ROUTER = "gateway or waypoint"
+    """It expects the names that a user wrote into the server of a Gateway, and none where nobody did: Istio adds no prefix,
+    and the authorities in ``ROOTCA`` bound the trust domains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +155,8 @@ class _Review:
         """The contexts of one proxy."""
         inbound, outbound = (id(proxy.listeners), is_gateway), id(proxy.destinations)
         if inbound not in self._listeners:
-            self._listeners[inbound] = self._judged(_of_servers(proxy.listeners, is_gateway=is_gateway), is_server=True)
+            contexts = _of_servers(proxy.listeners, is_gateway=is_gateway)
+            self._listeners[inbound] = self._judged(contexts, Role.ROUTER if is_gateway else Role.SIDECAR)
         if outbound not in self._views:
             self._views[outbound] = _together([self._of_destination(each) for each in proxy.destinations])
         return _together([self._listeners[inbound], self._views[outbound]])
@@ -150,15 +164,15 @@ class _Review:
     def _of_destination(self, destination: Destination) -> _Judged:
         key = id(destination)
         if key not in self._destinations:
-            self._destinations[key] = self._judged(_of_clients(destination.cluster), is_server=False)
+            self._destinations[key] = self._judged(_of_clients(destination.cluster), Role.CLIENT)
         return self._destinations[key]
 
-    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], *, is_server: bool) -> _Judged:
+    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], role: Role) -> _Judged:
         found: dict[Defect, list[str]] = defaultdict(list)
         count = 0
         for place, context in contexts:
             count += 1
-            for defect in defects(context, self._trust_domains, is_server=is_server):
+            for defect in defects(context, self._trust_domains, role):
                 found[defect].append(place)
         return _Judged(count, found)
 
@@ -193,13 +207,13 @@ def _is_istios(context: TlsContext) -> bool:
     return context.certificate == LEAF or context.validation == ROOT or context.sni.startswith("outbound_.")
 
 
-def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: bool) -> list[Defect]:
+def defects(context: TlsContext, trust_domains: Collection[str], role: Role) -> list[Defect]:
     """What is wrong with a context for peers of the mesh.
 
     Args:
         context: The context.
         trust_domains: Trust domains whose workloads are peers.
-        is_server: It is a server's; of a client's, the names differ by service and are judged with the handshakes.
+        role: The role in which the proxy uses it.
     """
     found: list[Defect] = []
     if context.certificate != LEAF:
@@ -215,19 +229,20 @@ def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: b
     if context.sources and context.sources != {EXTERNAL}:
         said = f"ask {listed(context.sources)} for their secrets, not the external socket ({EXTERNAL})"
         found.append((said, "tls-context-replaced"))
-    if is_server:
+    if role is not Role.CLIENT:
         if not context.demands_certificate:
             found.append(("let clients in without a certificate", "client-certificate-not-required"))
-        found += _of_names(context.names, trust_domains)
+        found += _of_names(context.names, trust_domains, role)
     return found
 
 
-def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str]) -> list[Defect]:
-    if not names:
+def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str], role: Role) -> list[Defect]:
+    is_bounded_by_names = role is Role.SIDECAR
+    if not names and is_bounded_by_names:
         return [("accept a client of any name", "tls-context-replaced")]
     within = tuple(f"spiffe://{domain}/" for domain in trust_domains)
     beyond = [n for n in names if not (n.kind in (MatchKind.EXACT, MatchKind.PREFIX) and n.text.startswith(within))]
-    missing = [prefix for prefix in within[:1] if not any(n.text == prefix for n in names)]
+    missing = [prefix for prefix in within[:1] if is_bounded_by_names and not any(n.text == prefix for n in names)]
     said = [f"accept clients by {listed(beyond)}, beyond {listed(within)}"] if beyond else []
     said += [f"do not accept clients by the prefix {prefix}" for prefix in missing]
     return [(each, "trust-domain-differs") for each in said]

@@ -151,6 +151,20 @@ def test_a_gateways_certificates_for_its_clients_are_not_judged() -> None:
         assert bool(finding.problems) is (contexts == 2)
 
 
+def egress(*names: dict[str, str]) -> Workload:
+    """An egress gateway with a server of mode ISTIO_MUTUAL, whose user names some subjectAltNames."""
+    socket = built.downstream(common_tls_context=built.common(names))
+    listener = built.listener("0.0.0.0_8080", PORT, [built.chain("a", transport="tls", socket=socket)])
+    return Workload("egress", inbound=built.dump(listener), pod={"proxy": ROUTER})
+
+
+def test_a_gateway_need_not_expect_the_prefix_that_istio_writes_for_sidecars_alone() -> None:
+    for names in ([], [{"exact": A.account}], [{"prefix": f"spiffe://{TRUST_DOMAIN}/ns/shop/"}]):
+        holds(judged(A, egress(*names)), "MTL-01")
+    beyond = judged(A, egress({"prefix": "spiffe://"}))
+    violated(beyond, "MTL-01", "accept clients by prefix spiffe://, beyond", causes=("trust-domain-differs",))
+
+
 def test_contexts_that_use_one_of_the_meshs_secrets_are_judged() -> None:
     half = built.downstream(common_tls_context=common(certificate="kubernetes://shop"))
     inbound = built.dump(built.listener("0.0.0.0_8443", 8443, [built.chain("a", socket=half)]))
