@@ -53,17 +53,24 @@ class IstioFacet:
         # A list of its own: the cached one must be younger than the pods, and these may not be read yet.
         return planes.with_gateways_outside(self.cluster.scratch_among(self.cluster.reader.namespaces()))
 
-    def mesh(self) -> Mesh:
+    def mesh_of_the_application(self) -> Mesh | None:
         """The control plane of the suite's own pods: of several the one that injects the test application's namespace.
 
-        Raises:
-            CouldNotTell: There are several, and neither that namespace nor a default revision says which.
+        None where there are several, and neither that namespace nor a default revision says which.
         """
         planes, app = self.planes(), self.cluster.names.app_namespace
         if planes.only is not None:
             return planes.only
         of_app = [planes.injecting(namespace) for namespace in self.cluster.namespaces() if namespace.name == app]
-        found = next((plane for plane in (*of_app, planes.called(DEFAULT_REVISION)) if plane is not None), None)
+        return next((plane for plane in (*of_app, planes.called(DEFAULT_REVISION)) if plane is not None), None)
+
+    def mesh(self) -> Mesh:
+        """The control plane of the suite's own pods.
+
+        Raises:
+            CouldNotTell: There are several, and neither the test application's namespace nor a default revision says which.
+        """
+        found, planes, app = self.mesh_of_the_application(), self.planes(), self.cluster.names.app_namespace
         if found is None:
             raise CouldNotTell(
                 expected=f"the revision that injects the namespace {app}, or a default one, for the suite's own pods",
