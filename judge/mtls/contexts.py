@@ -20,7 +20,7 @@ from judge.findings import Claim, listed, problem
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.ports import ANY_OTHER, named, ports_of
+from judge.mtls.ports import ANY_OTHER, CONFIGURE, named, not_configured, ports_of
 from judge.mtls.table import NOTHING_DECLARED, Meant
 
 EXTERNAL = "sds-grpc"
@@ -75,6 +75,7 @@ def secrets_are_the_providers(
     contexts, problems = contexts_of(ends, pods, trust_domains)
     plain = [pod for pod in pods if pod.namespace in meant.plain]
     serving = [pod for pod in pods if not pod.is_gateway and pod.namespace not in meant.plain and ends.is_read(pod)]
+    unclear = [each for pod in serving for each in not_configured(ends, pod)]
     problems += [each for pod in serving for each in _unused(ends, pod)]
     claim = Claim(
         "MTL-01",
@@ -91,6 +92,8 @@ def secrets_are_the_providers(
         ends.mesh.fleet_of(pods),
         problems,
         confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
+        unclear=unclear,
+        settle=CONFIGURE,
         left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
     )
 
@@ -249,9 +252,14 @@ def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str], role: 
 
 
 def _unused(ends: Ends, pod: Pod) -> list[Problem]:
-    """A problem if a workload takes mutual TLS on none of its ports."""
+    """A problem if a workload takes mutual TLS on none of its ports.
+
+    One whose ports nobody knows and of which none is redirected to the proxy, such as a Job, is a client alone.
+    """
+    if not_configured(ends, pod):
+        return []
     taken = {port: ends.takes(pod, port) for port in ports_of(ends, pod)}
-    if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()):
+    if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()) or taken == {ANY_OTHER: Takes.PAST}:
         return []
     # A port past the proxy is its pod's own setting; what the proxy takes in plain text alone, a policy decides.
     causes = {Takes.PAST: "port-bypasses-proxy", Takes.PLAIN: "mutual-tls-disabled"}

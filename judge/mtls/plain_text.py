@@ -14,7 +14,7 @@ from judge.findings import Claim, place
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.ports import named, ports_of, takes_plain_text
+from judge.mtls.ports import CONFIGURE, named, not_configured, ports_of, takes_plain_text
 from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
 CAUSES: Mapping[Takes, str] = {
@@ -61,6 +61,8 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     )
     if not judged and not plain:
         return claim.not_applicable(NO_WORKLOAD)
+    damaged = [each for pod in read for each in _damaged(ends, pod)]
+    unconfigured = [each for pod in read for each in not_configured(ends, pod)]
     ports = sum(len(ports_of(ends, pod)) for pod in read)
     return of_proxies(
         claim,
@@ -68,8 +70,8 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
         ends.mesh.fleet_of(judged),
         problems,
         confirmed=f"{ports} ports of {len(read)} pods take TLS only",
-        unclear=[each for pod in read for each in _damaged(ends, pod)],
-        settle="read by hand the settings that the report names",
+        unclear=[*damaged, *unconfigured],
+        settle="read by hand the settings that the report names" if damaged else CONFIGURE,
         left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
     )
 

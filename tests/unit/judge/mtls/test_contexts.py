@@ -220,6 +220,20 @@ def test_a_workload_without_a_known_port_takes_what_any_port_takes() -> None:
     violated(judged(without), "MTL-01", "on none of its 1 ports", causes=("mutual-tls-disabled",))
 
 
+def test_a_workload_that_is_a_client_alone_has_to_take_nothing() -> None:
+    # As in a Job: no container declares a port, and none is redirected to the proxy.
+    spec = {"containers": (make.istio_proxy(), make.container("job"))}
+    past = {"annotations": {"traffic.sidecar.istio.io/includeInboundPorts": ""}}
+    client = Workload("job", marked=False, spec=spec, pod=past, inbound=built.virtual_inbound(built.strict()))
+    holds(judged(A, client), "MTL-01")
+
+
+def test_a_proxy_without_any_configuration_is_an_open_point() -> None:
+    finding = judged(A, replace(B, inbound={}))
+    unknown(finding, "MTL-01", "Pod shop/b: its Envoy has no configuration from istiod yet", evidence=("ev-tls-b",))
+    assert "istioctl proxy-status" in finding.settle
+
+
 def test_one_port_with_mutual_tls_is_enough() -> None:
     inbound = built.virtual_inbound(built.disabled(), built.disabled(PORT), built.strict(9090))
     holds(judged(replace(A, inbound=inbound, marked=False)), "MTL-01")

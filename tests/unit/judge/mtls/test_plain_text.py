@@ -41,6 +41,11 @@ def test_strict_ports_take_tls_only() -> None:
     assert finding.confirmed == "2 ports of 2 pods take TLS only"
 
 
+def test_a_proxy_without_any_configuration_shows_nothing_about_its_ports() -> None:
+    unknown(taken(A, replace(B, inbound={})), "MTL-02", "Pod shop/b: its Envoy has no configuration from istiod yet")
+    violated(taken(A, replace(B, inbound={}, pod=EXCLUDED)), "MTL-02", PAST, causes=("port-bypasses-proxy",))
+
+
 @pytest.mark.parametrize(
     ("workload", "problems", "causes"),
     [
