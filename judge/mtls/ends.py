@@ -198,11 +198,15 @@ class Ends:
 
 
 def _addresses(pods: Sequence[Pod]) -> dict[str, Pod]:
-    """Pods by their address. Pods in the network of their node share its address; an injected one has its own."""
+    """Pods by each of their addresses: in a cluster with two families, endpoints have the one of their Service.
+
+    Pods in the network of their node share its addresses; an injected one has its own.
+    """
     found: dict[str, Pod] = {}
     for pod in pods:
-        if pod.ip and (pod.ip not in found or not pod.spec.host_network):
-            found[pod.ip] = pod
+        for address in {pod.ip, *pod.ips} - {""}:
+            if address not in found or not pod.spec.host_network:
+                found[address] = pod
     return found
 
 
