@@ -16,7 +16,7 @@ from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
 from facts.proxies.tls.inbound import FilterChain, Listener
 from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
-from judge.findings import Claim, listed, problem
+from judge.findings import Claim, listed, of_nothing, problem
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
@@ -28,6 +28,8 @@ EXTERNAL = "sds-grpc"
 
 OF_OTHERS = ("kubernetes://", "file-cert:", "file-root:", "builtin://", "configmap://", "invalid://")
 """Beginnings of the names of secrets that users configure for parties outside of the mesh."""
+
+NOTHING_SPEAKS_IT = "no proxy speaks mutual TLS with a peer, and none is meant to"
 
 Defect = tuple[str, str]
 """What a context does, as a clause without a subject, and the id of its cause."""
@@ -86,7 +88,7 @@ def secrets_are_the_providers(
     )
     if not pods:
         return claim.not_applicable(NO_WORKLOAD)
-    return of_proxies(
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
@@ -96,6 +98,7 @@ def secrets_are_the_providers(
         settle=CONFIGURE,
         left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
     )
+    return finding if contexts else of_nothing(finding, NOTHING_SPEAKS_IT)
 
 
 def contexts_of(ends: Ends, pods: Iterable[Pod], trust_domains: TrustDomains) -> tuple[int, list[Problem]]:

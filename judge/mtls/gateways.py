@@ -11,7 +11,7 @@ from collections.abc import Collection
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
-from judge.findings import Claim
+from judge.findings import Claim, of_nothing
 from judge.fleet import of_proxies
 from judge.mtls.contexts import TrustDomains, contexts_of
 from judge.mtls.ends import Ends
@@ -19,6 +19,7 @@ from judge.mtls.handshakes import refusal, refused_by_identity
 from judge.mtls.table import NOTHING_DECLARED, Meant, Table
 
 NO_GATEWAY_OR_WAYPOINT = "no gateway or waypoint runs in the mesh"
+ALL_IDLE = "no gateway or waypoint uses mutual TLS, and none is meant to"
 
 
 def gateways_use_their_identities(
@@ -47,7 +48,7 @@ def gateways_use_their_identities(
     )
     if not pods:
         return claim.not_applicable(NO_GATEWAY_OR_WAYPOINT)
-    return of_proxies(
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
@@ -59,6 +60,7 @@ def gateways_use_their_identities(
             if pod.uid in ends.tls and not ends.tls[pod.uid].asks_for_secrets and pod not in idle
         ],
     )
+    return finding if contexts else of_nothing(finding, ALL_IDLE)
 
 
 def _is_idle(ends: Ends, pod: Pod) -> bool:

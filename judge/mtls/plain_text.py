@@ -10,10 +10,11 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.proxies.tls.context import Layer
-from judge.findings import Claim, place
+from judge.findings import Claim, of_nothing, place
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
+from judge.mtls.handshakes import TRY_BY_HAND, nothing_decided
 from judge.mtls.ports import CONFIGURE, named, not_configured, ports_of, takes_plain_text
 from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
@@ -23,6 +24,11 @@ CAUSES: Mapping[Takes, str] = {
     Takes.PAST: "port-bypasses-proxy",
 }
 """Causes for which plain text gets into a port, by what the port takes."""
+
+ALL_PLAIN = "every workload is declared to take no mutual TLS"
+NO_OPEN_WAY_TO_A_WORKLOAD = (
+    "Istio's configuration leads no proxy to a workload of the mesh, namespaces declared closed aside"
+)
 
 _SAID: Mapping[Takes, str] = {
     Takes.BOTH: "takes plain text beside TLS",
@@ -59,8 +65,8 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     claim = Claim(
         "MTL-02", "no inbound port of an injected workload to take plain text", f"{len(judged)} pods", ends.mesh.all_evidence
     )
-    if not judged and not plain:
-        return claim.not_applicable(NO_WORKLOAD)
+    if not judged:
+        return claim.not_applicable(ALL_PLAIN if plain else NO_WORKLOAD)
     damaged = [each for pod in read for each in _damaged(ends, pod)]
     unconfigured = [each for pod in read for each in not_configured(ends, pod)]
     ports = sum(len(ports_of(ends, pod)) for pod in read)
@@ -123,6 +129,7 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         for service, sending in by_service.items()
         for said, cause, evidence in (_sent(ends, service, row) for row in sending)
     ]
+    is_open = any(not row.is_closed and not row.server.is_gateway for row in table.rows)
     closed = sum(row.ways for row in rows if row.is_closed)
     to_gateways = sum(row.ways for row in plain if row.server.is_gateway)
     left_out = [
@@ -141,14 +148,17 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
     )
     if not pods:
         return claim.not_applicable(NO_WORKLOAD)
-    return of_proxies(
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
         problems,
         confirmed=f"TLS alone is spoken to workloads of the mesh ({counted(table.ways - closed - to_gateways)})",
+        unclear=[] if is_open else nothing_decided(claim, table),
+        settle=TRY_BY_HAND,
         left_out=left_out,
     )
+    return finding if is_open else of_nothing(finding, NO_OPEN_WAY_TO_A_WORKLOAD)
 
 
 def _sent(ends: Ends, service: str, row: Row) -> tuple[str, str, tuple[str, ...]]:

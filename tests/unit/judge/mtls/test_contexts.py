@@ -14,7 +14,7 @@ from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN, authority
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, STRICT, Workload, ends
 
@@ -260,3 +260,13 @@ def test_a_mesh_without_workloads_shows_nothing() -> None:
     finding = judged(replace(A, pod={"injected": False}))
     assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
     assert finding.evidence
+
+
+def test_a_mesh_in_which_nothing_speaks_mutual_tls_and_nothing_is_meant_to() -> None:
+    declared = Meant(plain=frozenset({"shop"}))
+    off = replace(A, inbound=DISABLED, marked=False, clusters={"a": built.cluster(A.host, 80)})
+    finding = judged(off, meant=declared)
+    inapplicable(finding, "MTL-01", "ev-tls-a", "ev-ping")
+    assert [each.said for each in finding.left_out] == ["its namespace is declared to take no mutual TLS"]
+    violated(judged(off), "MTL-01", "on none of its 1 ports")
+    unknown(judged(replace(off, configured=False), meant=declared), "MTL-01", "the suite could not read it")

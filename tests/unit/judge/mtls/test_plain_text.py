@@ -14,7 +14,7 @@ from judge.mtls.pairs import table_of
 from judge.mtls.plain_text import no_port_takes_plain_text, nothing_is_sent_in_plain_text, service_ref
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
-from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
 
 A, B = Workload("a"), Workload("b")
@@ -111,6 +111,8 @@ def test_namespaces_that_are_declared_and_pods_that_do_not_count() -> None:
     holds(finding, "MTL-02")
     assert [str(each.subject) for each in finding.left_out] == ["Pod legacy/b"]
     holds(taken(A, wrong, without={"uid-b"}), "MTL-02")
+    everywhere = taken(A, wrong, meant=Meant(plain=frozenset({"legacy", "shop"})))
+    inapplicable(everywhere, "MTL-02", "ev-tls-a")
 
 
 def test_a_pods_damaged_settings_leave_only_itself_open() -> None:
@@ -187,6 +189,11 @@ def test_ways_that_are_declared_closed_or_do_not_count() -> None:
     assert [each.said for each in finding.left_out] == ["plain text on 1 way"]
     assert not sent(A, B).left_out
     holds(sent(closed, far, without=("uid-b",)), "MTL-03")
+    nowhere = replace(A, clusters={"a": built.cluster("db.example", 80)})
+    inapplicable(sent(nowhere), "MTL-03", "ev-tls-a")
+    inapplicable(sent(A, meant=Meant(closed=frozenset({("shop", "shop")}))), "MTL-03")
+    dialled = replace(A, clusters={"a": built.cluster(A.host, 80, kind="ORIGINAL_DST")})
+    unknown(sent(dialled), "MTL-03", "no reading decides any way between proxies of the mesh (1 way)")
     unknown(sent(A, replace(B, identity=None)), "MTL-03", "the suite could not read it")
 
 
