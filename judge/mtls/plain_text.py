@@ -15,7 +15,7 @@ from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.handshakes import TRY_BY_HAND, nothing_decided
-from judge.mtls.ports import CONFIGURE, named, not_configured, ports_of, takes_plain_text
+from judge.mtls.ports import CONFIGURE, named, not_configured, ports_of, takes_without_identity
 from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
 CAUSES: Mapping[Takes, str] = {
@@ -32,6 +32,7 @@ NO_OPEN_WAY_TO_A_WORKLOAD = (
 
 _SAID: Mapping[Takes, str] = {
     Takes.BOTH: "takes plain text beside TLS",
+    Takes.ONE_SIDED: "takes TLS without asking the client for an identity",
     Takes.PLAIN: "takes plain text only",
     Takes.PAST: "is not redirected to the proxy",
 }
@@ -39,6 +40,9 @@ _SAID: Mapping[Takes, str] = {
 
 def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Finding:
     """MTL-02: no inbound port of an injected workload takes plain text. Gateways serve clients outside of the mesh.
+
+    A port that takes TLS with a certificate of the user's own and asks clients for none is named as well: for its callers'
+    identities it is as good as plain text.
 
     Args:
         ends: The proxies.
@@ -51,13 +55,13 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     read = [pod for pod in judged if ends.is_read(pod)]
     by_workload: dict[tuple[ObjectRef, int, Takes], list[Pod]] = defaultdict(list)
     for pod in read:
-        for port, takes in takes_plain_text(ends, pod).items():
+        for port, takes in takes_without_identity(ends, pod).items():
             by_workload[workload_of(pod), port, takes].append(pod)
     problems = [
         Problem(
             workload,
             f"{named(port)} {_SAID[takes]} ({_why_past(ends, alike[0]) if takes is Takes.PAST else ''}{_counted(alike)})",
-            CAUSES[takes],
+            CAUSES.get(takes, ""),
             readings(ends.tls[alike[0].uid], alike[0]),
         )
         for (workload, port, takes), alike in by_workload.items()

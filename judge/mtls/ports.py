@@ -26,13 +26,19 @@ def ports_of(ends: Ends, pod: Pod) -> list[int]:
 
 
 def takes_plain_text(ends: Ends, pod: Pod) -> dict[int, Takes]:
-    """The ports of a pod on which plain text gets in, each with what it takes.
+    """The ports of a pod on which plain text gets in, each with what it takes, as with `takes_without_identity`."""
+    found = takes_without_identity(ends, pod)
+    return {port: takes for port, takes in found.items() if takes is not Takes.ONE_SIDED}
 
-    `ANY_OTHER` is among them where the proxy lets plain text through for a port that it knows nothing of; that such a port
+
+def takes_without_identity(ends: Ends, pod: Pod) -> dict[int, Takes]:
+    """The ports of a pod on which clients get in that show no identity, each with what it takes.
+
+    `ANY_OTHER` is among them where the proxy lets them through for a port that it knows nothing of; that such a port
     goes past the proxy says nothing, because no application needs to be there.
     """
     found = {port: ends.takes(pod, port) for port in [*ports_of(ends, pod), ANY_OTHER]}
-    lets_in = (Takes.BOTH, Takes.PLAIN, Takes.PAST)
+    lets_in = (Takes.BOTH, Takes.ONE_SIDED, Takes.PLAIN, Takes.PAST)
     return {port: takes for port, takes in found.items() if takes in lets_in and (port or takes is not Takes.PAST)}
 
 

@@ -200,6 +200,13 @@ def test_a_workload_with_ports_past_its_proxy_and_others_in_plain_text() -> None
     violated(finding, "MTL-01", "on none of its 2 ports", causes=("mutual-tls-disabled",))
 
 
+def test_a_workload_whose_only_port_asks_clients_for_no_identity() -> None:
+    own: dict[str, Any] = {"tls_certificate_sds_secret_configs": [built.secret("file-cert:/etc/c~/etc/k")]}
+    simple = built.downstream(common_tls_context=own, require_client_certificate=False)
+    finding = judged(A, replace(B, inbound=built.virtual_inbound(built.strict(), built.strict(PORT, simple))))
+    violated(finding, "MTL-01", "Pod shop/b: it takes mutual TLS on none of its 1 ports", causes=())
+
+
 def test_a_proxy_without_any_chain_takes_nothing() -> None:
     violated(judged(replace(A, inbound=built.virtual_inbound())), "MTL-01", "on none of its 1 ports", causes=())
 

@@ -21,6 +21,11 @@ A, B = Workload("a"), Workload("b")
 PAST = "port 8080 is not redirected to the proxy"
 EXCLUDED = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": str(PORT)}}
 
+SIMPLE = built.downstream(
+    common_tls_context={"tls_certificate_sds_secret_configs": [built.secret("file-cert:/etc/c~/etc/k")]},
+    require_client_certificate=False,
+)
+
 
 def taken(*workloads: Workload, **more: Any) -> Finding:
     return no_port_takes_plain_text(ends(*workloads), **more)
@@ -53,6 +58,11 @@ def test_a_proxy_without_any_configuration_shows_nothing_about_its_ports() -> No
             replace(B, inbound=PERMISSIVE),
             ["port 8080 takes plain text beside TLS (pod b)", "any other port takes plain text beside TLS (pod b)"],
             ("plain-text-accepted",),
+        ),
+        (
+            replace(B, inbound=built.virtual_inbound(built.strict(), built.strict(PORT, SIMPLE))),
+            ["port 8080 takes TLS without asking the client for an identity (pod b)"],
+            (),
         ),
         (
             replace(B, inbound=DISABLED),
