@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.redirection import ISTIOS_OWN
-from facts.proxies.envoy import LEAF, ROOT, Validator
+from facts.proxies.envoy import CONNECT_TERMINATE, LEAF, ROOT, Validator
 from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
 from facts.proxies.tls.inbound import FilterChain, Listener
 from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
 from judge.findings import Claim, listed, of_nothing, problem
 from judge.fleet import of_proxies
+from judge.identity.sweep import AMBIENTS_WAYPOINT, is_ambients
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.ports import ANY_OTHER, CONFIGURE, named, not_configured, ports_of
@@ -30,6 +31,9 @@ OF_OTHERS = ("kubernetes://", "file-cert:", "file-root:", "builtin://", "configm
 """Beginnings of the names of secrets that users configure for parties outside of the mesh."""
 
 NOTHING_SPEAKS_IT = "no proxy speaks mutual TLS with a peer, and none is meant to"
+
+PROBES_AND_METRICS = frozenset({15021, 15090})
+"""Ports of a gateway or waypoint that serve the kubelet and Prometheus; on others of Istio's own, it serves the mesh."""
 
 Defect = tuple[str, str]
 """What a context does, as a clause without a subject, and the id of its cause."""
@@ -73,7 +77,9 @@ def secrets_are_the_providers(
         meant: What the mesh's owner has declared.
         without: Uids of pods that do not count.
     """
-    pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    injected = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    waypoints = ambients_waypoints(ends, injected)
+    pods = [pod for pod in injected if pod not in waypoints]
     contexts, problems = contexts_of(ends, pods, trust_domains)
     plain = [pod for pod in pods if pod.namespace in meant.plain]
     serving = [pod for pod in pods if not pod.is_gateway and pod.namespace not in meant.plain and ends.is_read(pod)]
@@ -86,8 +92,9 @@ def secrets_are_the_providers(
         f"{contexts} TLS contexts of {len(pods)} proxies",
         (*ends.mesh.all_evidence, *trust_domains.evidence),
     )
+    ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
     if not pods:
-        return claim.not_applicable(NO_WORKLOAD)
+        return replace(claim.not_applicable(NO_WORKLOAD), left_out=tuple(ambients))
     finding = of_proxies(
         claim,
         pods,
@@ -96,9 +103,15 @@ def secrets_are_the_providers(
         confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
         unclear=unclear,
         settle=CONFIGURE,
-        left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
+        left_out=[*(Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain), *ambients],
     )
     return finding if contexts else of_nothing(finding, NOTHING_SPEAKS_IT)
+
+
+def ambients_waypoints(ends: Ends, pods: Iterable[Pod]) -> list[Pod]:
+    """The waypoints among some pods that ambient mode certifies with istiod's CA; one that was not read is not told."""
+    known = ends.identities
+    return [pod for pod in pods if pod.uid in known and is_ambients(known[pod.uid], pod)]
 
 
 def contexts_of(ends: Ends, pods: Iterable[Pod], trust_domains: TrustDomains) -> tuple[int, list[Problem]]:
@@ -187,9 +200,11 @@ def _of_servers(listeners: Iterable[Listener], *, is_gateway: bool) -> Iterator[
     for listener in listeners:
         for chain in listener.all_chains:
             port = chain.port or (0 if listener.is_virtual else listener.port)
-            if port in ISTIOS_OWN or chain.socket.tls is None:
+            if port in (PROBES_AND_METRICS if is_gateway else ISTIOS_OWN) or chain.socket.tls is None:
                 continue
-            if _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
+            # In that listener a waypoint ends the tunnels of its clients, which are all of the mesh.
+            ends_tunnels = listener.name == CONNECT_TERMINATE
+            if ends_tunnels or _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
                 yield f"listener {listener.name}, {named(port or ANY_OTHER)}", chain.socket.tls
 
 
