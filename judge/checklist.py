@@ -56,10 +56,10 @@ def _item(
 def istio_installed(
     guide: GuideAnswer,
     planes: ControlPlanes,
-    asked: Mesh,
+    asked: Mesh | None,
     ping: Ping,
     *,
-    dry_run: DryRun,
+    dry_run: DryRun | None,
     named: str,
     control: DryRun | None = None,
 ) -> tuple[Finding, ...]:
@@ -68,15 +68,15 @@ def istio_installed(
     Args:
         guide: The guide's own answer.
         planes: Istio's control planes.
-        asked: The one of them that injects the namespace of the dry runs.
+        asked: The one of them that injects the namespace of the dry runs; None where nothing says which one does.
         ping: Teleport's answer.
-        dry_run: The API server's answer to an injected pod in that namespace.
+        dry_run: The API server's answer to an injected pod in that namespace; None without such a control plane.
         named: Expected name of the template.
         control: Its answer to the same pod without injection; None where it was not asked.
     """
 
     def judged(mesh: Mesh) -> Finding:
-        answers = (dry_run, control) if mesh == asked else None
+        answers = (dry_run, control) if dry_run is not None and mesh == asked else None
         return _control_plane_installed(guide, mesh, ping, answers, mesh.socket_template(named))
 
     return of_each_plane("CHK-1", planes, judged)

@@ -34,6 +34,9 @@ def place(name: str) -> ObjectRef:
     return ObjectRef("", name)
 
 
+TO_APPLY = "the requirement to apply"
+"""The expectation of a finding that says not applicable."""
+
 LOOK_FIRST = "look at the other requirements of this report first: where every caller is refused, a refusal proves nothing"
 """Next step where a refusal proves nothing: it has another reason, or the caller to be accepted was refused as well."""
 
@@ -128,7 +131,7 @@ class Claim:
         return Finding(
             requirement=self.requirement,
             holds=Holds.NOT_APPLICABLE,
-            expected="the requirement to apply",
+            expected=TO_APPLY,
             where=self.where,
             evidence=tuple(dict.fromkeys(self.evidence)),
             guide_says=self.guide_says,
@@ -143,6 +146,22 @@ class Claim:
 def _not_compared(statement: Problem) -> Problem:
     said = f"{statement.said}; {MARK} stands for a value that looks like a secret, so the suite could not compare it"
     return replace(statement, said=said, cause="")
+
+
+def of_nothing(finding: Finding, condition: str) -> Finding:
+    """A finding about subjects of which none was left to judge: not applicable where nothing else decided it.
+
+    What was left out stays in it.
+
+    Args:
+        finding: The finding; a NO or an UNKNOWN stays as it is.
+        condition: The condition of the catalogue that is met.
+    """
+    if finding.holds is not Holds.YES:
+        return finding
+    return replace(
+        finding, holds=Holds.NOT_APPLICABLE, condition=condition, expected=TO_APPLY, confirmed="", held=(), measures=()
+    )
 
 
 def confirmed_of(held: Iterable[Remark], problems: Iterable[Problem]) -> list[Remark]:

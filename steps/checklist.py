@@ -22,9 +22,11 @@ def run_the_guides_command(command: str, install: Install) -> GuideAnswer:
 @then("istiod must be available, with Teleport's trust domain and an injection template that works")
 def istio_is_installed(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
     istio, ping, named = install.istio, install.teleport.ping(), install.names.injection_template
-    planes, dry_run = istio.planes(), istio.dry_run("")
-    control = istio.control_of(dry_run)
-    conclude(*judge.istio_installed(guide, planes, istio.mesh(), ping, dry_run=dry_run, named=named, control=control))
+    asked = istio.mesh_of_the_application()
+    # Where no revision injects the namespace of the dry runs, an answer would be about no control plane.
+    dry_run = istio.dry_run("") if asked is not None else None
+    control = istio.control_of(dry_run) if dry_run is not None else None
+    conclude(*judge.istio_installed(guide, istio.planes(), asked, ping, dry_run=dry_run, named=named, control=control))
 
 
 @then("the token must let this cluster's tbot join")

@@ -83,8 +83,9 @@ def swept_mesh(sweeps: Sweeps, install: Install) -> SweptMesh:
 
 @given("the trust domain of Teleport, and the aliases that the mesh accepts", target_fixture="trust_domains")
 def trust_domains(install: Install) -> TrustDomains:
-    ping, mesh = install.teleport.ping(), install.istio.mesh().config
-    return TrustDomains((ping.cluster_name, *mesh.trust_domain_aliases), readings(ping, mesh))
+    ping, configs = install.teleport.ping(), [plane.config for plane in install.istio.planes()]
+    aliases = dict.fromkeys(alias for config in configs for alias in config.trust_domain_aliases)
+    return TrustDomains((ping.cluster_name, *aliases), readings(ping, *configs))
 
 
 @then("each TLS context for peers of the mesh must use the secrets default and ROOTCA, and demand a certificate")

@@ -51,6 +51,15 @@ class _Object(Declared):
     controller: Flag
 
 
+@dataclass(frozen=True, slots=True)
+class _Address(Declared):
+    ip: Text
+
+
+def _texts(addresses: tuple[_Address, ...]) -> tuple[str, ...]:
+    return tuple(address.ip for address in addresses if address.ip)
+
+
 def _controller(owners: tuple[_Object, ...]) -> str:
     return next((f"{o.kind}/{o.name}" for o in owners if o.controller), "")
 
@@ -75,6 +84,7 @@ class Pod(Declared):
         terminating: It has a deletion timestamp.
         ip: Empty before the pod has one.
         evidence: Ids of the readings it was made from.
+        ips: Its addresses, one of each family, `ip` among them; empty before it has one.
     """
 
     namespace: Annotated[Text, At("metadata.namespace")]
@@ -92,6 +102,7 @@ class Pod(Declared):
     terminating: Annotated[Given, At("metadata.deletionTimestamp")]
     ip: Annotated[Text, At("status.podIP")]
     evidence: tuple[str, ...]
+    ips: Annotated[tuple[str, ...], At("status.podIPs"), Read(ListOf[_Address], _texts)] = ()
 
     @property
     def ref(self) -> ObjectRef:

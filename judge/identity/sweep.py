@@ -216,6 +216,7 @@ def _injects(namespace: Labelled) -> bool:
 
 
 ISTIODS_BY_DESIGN = "in ambient mode istiod certifies it by design"
+AMBIENTS_WAYPOINT = f"a waypoint: {ISTIODS_BY_DESIGN}"
 
 
 def of_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> tuple[Remark, ...]:
@@ -253,7 +254,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = proxies.by_uid
-    waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and _is_ambients(p, pods.get(p.pod.uid))]
+    waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and is_ambients(p, pods.get(p.pod.uid))]
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
     missing = proxies.not_asked
     if waypoints and not (judged or proxies.fleet.unread or lacking or missing):
@@ -286,11 +287,11 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         held=each_of(judged, lambda _proxy: "it meets ID-01 to ID-06"),
         unclear=missing,
         settle=ASK_ALL if missing else "",
-        left_out=(*(Remark(p.ref, f"a waypoint: {ISTIODS_BY_DESIGN}") for p in waypoints), *outside.left_out),
+        left_out=(*(Remark(p.ref, AMBIENTS_WAYPOINT) for p in waypoints), *outside.left_out),
         notes=outside.unwatched,
     )
 
 
-def _is_ambients(proxy: ProxyIdentity, pod: Pod | None) -> bool:
+def is_ambients(proxy: ProxyIdentity, pod: Pod | None) -> bool:
     """Tell whether a proxy is a waypoint on istiod that does not mount the node's socket, as ambient mode has it."""
     return pod is not None and pod.is_waypoint and proxy.sds_mode is SdsMode.ISTIO_CA and bool(cause_of_no_socket(pod))

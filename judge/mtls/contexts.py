@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.redirection import ISTIOS_OWN
-from facts.proxies.envoy import LEAF, ROOT, Validator
+from facts.proxies.envoy import CONNECT_TERMINATE, LEAF, ROOT, Validator
 from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
 from facts.proxies.tls.inbound import FilterChain, Listener
 from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
-from judge.findings import Claim, listed, problem
+from judge.findings import Claim, listed, of_nothing, problem
 from judge.fleet import of_proxies
+from judge.identity.sweep import AMBIENTS_WAYPOINT, is_ambients
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.ports import ANY_OTHER, named, ports_of
+from judge.mtls.ports import ANY_OTHER, CONFIGURE, named, not_configured, ports_of
 from judge.mtls.table import NOTHING_DECLARED, Meant
 
 EXTERNAL = "sds-grpc"
@@ -28,8 +30,25 @@ EXTERNAL = "sds-grpc"
 OF_OTHERS = ("kubernetes://", "file-cert:", "file-root:", "builtin://", "configmap://", "invalid://")
 """Beginnings of the names of secrets that users configure for parties outside of the mesh."""
 
+NOTHING_SPEAKS_IT = "no proxy speaks mutual TLS with a peer, and none is meant to"
+
+PROBES_AND_METRICS = frozenset({15021, 15090})
+"""Ports of a gateway or waypoint that serve the kubelet and Prometheus; on others of Istio's own, it serves the mesh."""
+
 Defect = tuple[str, str]
 """What a context does, as a clause without a subject, and the id of its cause."""
+
+
+class Role(StrEnum):
+    """The role in which a proxy uses a context; it decides which names the context has to expect."""
+
+    CLIENT = "client"
+    """It expects the names of one service, which are judged with the handshakes."""
+    SIDECAR = "sidecar"
+    """It expects the trust domains of the mesh, by prefix: Istio writes them into each of a sidecar's listeners."""
+    ROUTER = "gateway or waypoint"
+    """It expects the names that a user wrote into the server of a Gateway, and none where nobody did: Istio adds no prefix,
+    and the authorities in ``ROOTCA`` bound the trust domains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +77,13 @@ def secrets_are_the_providers(
         meant: What the mesh's owner has declared.
         without: Uids of pods that do not count.
     """
-    pods = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    injected = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    waypoints = ambients_waypoints(ends, injected)
+    pods = [pod for pod in injected if pod not in waypoints]
     contexts, problems = contexts_of(ends, pods, trust_domains)
     plain = [pod for pod in pods if pod.namespace in meant.plain]
     serving = [pod for pod in pods if not pod.is_gateway and pod.namespace not in meant.plain and ends.is_read(pod)]
+    unclear = [each for pod in serving for each in not_configured(ends, pod)]
     problems += [each for pod in serving for each in _unused(ends, pod)]
     claim = Claim(
         "MTL-01",
@@ -70,16 +92,26 @@ def secrets_are_the_providers(
         f"{contexts} TLS contexts of {len(pods)} proxies",
         (*ends.mesh.all_evidence, *trust_domains.evidence),
     )
+    ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
     if not pods:
-        return claim.not_applicable(NO_WORKLOAD)
-    return of_proxies(
+        return replace(claim.not_applicable(NO_WORKLOAD), left_out=tuple(ambients))
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
         problems,
         confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
-        left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
+        unclear=unclear,
+        settle=CONFIGURE,
+        left_out=[*(Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain), *ambients],
     )
+    return finding if contexts else of_nothing(finding, NOTHING_SPEAKS_IT)
+
+
+def ambients_waypoints(ends: Ends, pods: Iterable[Pod]) -> list[Pod]:
+    """The waypoints among some pods that ambient mode certifies with istiod's CA; one that was not read is not told."""
+    known = ends.identities
+    return [pod for pod in pods if pod.uid in known and is_ambients(known[pod.uid], pod)]
 
 
 def contexts_of(ends: Ends, pods: Iterable[Pod], trust_domains: TrustDomains) -> tuple[int, list[Problem]]:
@@ -142,7 +174,8 @@ class _Review:
         """The contexts of one proxy."""
         inbound, outbound = (id(proxy.listeners), is_gateway), id(proxy.destinations)
         if inbound not in self._listeners:
-            self._listeners[inbound] = self._judged(_of_servers(proxy.listeners, is_gateway=is_gateway), is_server=True)
+            contexts = _of_servers(proxy.listeners, is_gateway=is_gateway)
+            self._listeners[inbound] = self._judged(contexts, Role.ROUTER if is_gateway else Role.SIDECAR)
         if outbound not in self._views:
             self._views[outbound] = _together([self._of_destination(each) for each in proxy.destinations])
         return _together([self._listeners[inbound], self._views[outbound]])
@@ -150,15 +183,15 @@ class _Review:
     def _of_destination(self, destination: Destination) -> _Judged:
         key = id(destination)
         if key not in self._destinations:
-            self._destinations[key] = self._judged(_of_clients(destination.cluster), is_server=False)
+            self._destinations[key] = self._judged(_of_clients(destination.cluster), Role.CLIENT)
         return self._destinations[key]
 
-    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], *, is_server: bool) -> _Judged:
+    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], role: Role) -> _Judged:
         found: dict[Defect, list[str]] = defaultdict(list)
         count = 0
         for place, context in contexts:
             count += 1
-            for defect in defects(context, self._trust_domains, is_server=is_server):
+            for defect in defects(context, self._trust_domains, role):
                 found[defect].append(place)
         return _Judged(count, found)
 
@@ -167,9 +200,11 @@ def _of_servers(listeners: Iterable[Listener], *, is_gateway: bool) -> Iterator[
     for listener in listeners:
         for chain in listener.all_chains:
             port = chain.port or (0 if listener.is_virtual else listener.port)
-            if port in ISTIOS_OWN or chain.socket.tls is None:
+            if port in (PROBES_AND_METRICS if is_gateway else ISTIOS_OWN) or chain.socket.tls is None:
                 continue
-            if _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
+            # In that listener a waypoint ends the tunnels of its clients, which are all of the mesh.
+            ends_tunnels = listener.name == CONNECT_TERMINATE
+            if ends_tunnels or _is_for_clients_of_the_mesh(chain, chain.socket.tls, is_gateway=is_gateway):
                 yield f"listener {listener.name}, {named(port or ANY_OTHER)}", chain.socket.tls
 
 
@@ -193,13 +228,13 @@ def _is_istios(context: TlsContext) -> bool:
     return context.certificate == LEAF or context.validation == ROOT or context.sni.startswith("outbound_.")
 
 
-def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: bool) -> list[Defect]:
+def defects(context: TlsContext, trust_domains: Collection[str], role: Role) -> list[Defect]:
     """What is wrong with a context for peers of the mesh.
 
     Args:
         context: The context.
         trust_domains: Trust domains whose workloads are peers.
-        is_server: It is a server's; of a client's, the names differ by service and are judged with the handshakes.
+        role: The role in which the proxy uses it.
     """
     found: list[Defect] = []
     if context.certificate != LEAF:
@@ -215,28 +250,34 @@ def defects(context: TlsContext, trust_domains: Collection[str], *, is_server: b
     if context.sources and context.sources != {EXTERNAL}:
         said = f"ask {listed(context.sources)} for their secrets, not the external socket ({EXTERNAL})"
         found.append((said, "tls-context-replaced"))
-    if is_server:
+    if role is not Role.CLIENT:
         if not context.demands_certificate:
             found.append(("let clients in without a certificate", "client-certificate-not-required"))
-        found += _of_names(context.names, trust_domains)
+        found += _of_names(context.names, trust_domains, role)
     return found
 
 
-def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str]) -> list[Defect]:
-    if not names:
+def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str], role: Role) -> list[Defect]:
+    is_bounded_by_names = role is Role.SIDECAR
+    if not names and is_bounded_by_names:
         return [("accept a client of any name", "tls-context-replaced")]
     within = tuple(f"spiffe://{domain}/" for domain in trust_domains)
     beyond = [n for n in names if not (n.kind in (MatchKind.EXACT, MatchKind.PREFIX) and n.text.startswith(within))]
-    missing = [prefix for prefix in within[:1] if not any(n.text == prefix for n in names)]
+    missing = [prefix for prefix in within[:1] if is_bounded_by_names and not any(n.text == prefix for n in names)]
     said = [f"accept clients by {listed(beyond)}, beyond {listed(within)}"] if beyond else []
     said += [f"do not accept clients by the prefix {prefix}" for prefix in missing]
     return [(each, "trust-domain-differs") for each in said]
 
 
 def _unused(ends: Ends, pod: Pod) -> list[Problem]:
-    """A problem if a workload takes mutual TLS on none of its ports."""
+    """A problem if a workload takes mutual TLS on none of its ports.
+
+    One whose ports nobody knows and of which none is redirected to the proxy, such as a Job, is a client alone.
+    """
+    if not_configured(ends, pod):
+        return []
     taken = {port: ends.takes(pod, port) for port in ports_of(ends, pod)}
-    if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()):
+    if any(each in (Takes.TLS, Takes.BOTH, Takes.UNTOLD) for each in taken.values()) or taken == {ANY_OTHER: Takes.PAST}:
         return []
     # A port past the proxy is its pod's own setting; what the proxy takes in plain text alone, a policy decides.
     causes = {Takes.PAST: "port-bypasses-proxy", Takes.PLAIN: "mutual-tls-disabled"}

@@ -10,6 +10,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.redirection import Redirection, redirection_of
+from facts.proxies.envoy import ROOT
 from facts.proxies.identity import Fleet
 from facts.proxies.tls.context import PLAIN, Layer, Socket, TlsContext, expects
 from facts.proxies.tls.inbound import Connection
@@ -29,6 +30,7 @@ class Takes(StrEnum):
 
     TLS = "TLS"
     BOTH = "TLS and plain text"
+    ONE_SIDED = "TLS that asks clients for no identity"
     PLAIN = "plain text"
     NOTHING = "nothing"
     PAST = "what goes past the proxy"
@@ -152,6 +154,9 @@ class Ends:
             return Takes.PAST
         encrypted = self._door(pod, port, SPEAKS_TLS)
         tls = encrypted is not None and encrypted.layer is Layer.TLS
+        if encrypted is not None and encrypted.tls is not None and not _asks_for_an_identity(encrypted.tls):
+            # Plain text beside it would make no difference: either way the client shows nothing.
+            return Takes.ONE_SIDED
         plain = self._door(pod, port, PLAIN) == PLAIN
         return Takes.BOTH if tls and plain else Takes.TLS if tls else Takes.PLAIN if plain else Takes.NOTHING
 
@@ -197,12 +202,21 @@ class Ends:
         return self._told_apart_by[key]
 
 
+def _asks_for_an_identity(server: TlsContext) -> bool:
+    # With an authority to validate them, Envoy asks clients for a certificate also where it lets them in without one.
+    return server.demands_certificate or server.validation == ROOT
+
+
 def _addresses(pods: Sequence[Pod]) -> dict[str, Pod]:
-    """Pods by their address. Pods in the network of their node share its address; an injected one has its own."""
+    """Pods by each of their addresses: in a cluster with two families, endpoints have the one of their Service.
+
+    Pods in the network of their node share its addresses; an injected one has its own.
+    """
     found: dict[str, Pod] = {}
     for pod in pods:
-        if pod.ip and (pod.ip not in found or not pod.spec.host_network):
-            found[pod.ip] = pod
+        for address in {pod.ip, *pod.ips} - {""}:
+            if address not in found or not pod.spec.host_network:
+                found[address] = pod
     return found
 
 

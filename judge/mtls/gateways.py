@@ -7,18 +7,21 @@ the mesh, and no defect of the socket.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
-from judge.findings import Claim
+from judge.findings import Claim, of_nothing
 from judge.fleet import of_proxies
-from judge.mtls.contexts import TrustDomains, contexts_of
+from judge.identity.sweep import AMBIENTS_WAYPOINT
+from judge.mtls.contexts import TrustDomains, ambients_waypoints, contexts_of
 from judge.mtls.ends import Ends
 from judge.mtls.handshakes import refusal, refused_by_identity
 from judge.mtls.table import NOTHING_DECLARED, Meant, Table
 
 NO_GATEWAY_OR_WAYPOINT = "no gateway or waypoint runs in the mesh"
+ALL_IDLE = "no gateway or waypoint uses mutual TLS, and none is meant to"
 
 
 def gateways_use_their_identities(
@@ -33,32 +36,38 @@ def gateways_use_their_identities(
         meant: What the mesh's owner has declared.
         without: Uids of pods that do not count; `table` was made without them as well.
     """
-    injected = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    counted = [pod for pod in ends.mesh.injected if pod.uid not in without]
+    waypoints = ambients_waypoints(ends, counted)
+    injected = [pod for pod in counted if pod not in waypoints]
     gateways = [pod for pod in injected if pod.is_gateway]
     idle = [pod for pod in injected if pod.namespace not in meant.plain and _is_idle(ends, pod)]
     pods = list({pod.uid: pod for pod in (*gateways, *idle)}.values())
     contexts, problems = contexts_of(ends, gateways, trust_domains)
     rows = [row for row in refused_by_identity(table) if row.client.is_gateway or row.server.is_gateway]
+    unused = [
+        Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload of the mesh")
+        for pod in gateways
+        if pod.uid in ends.tls and not ends.tls[pod.uid].asks_for_secrets and pod not in idle
+    ]
     claim = Claim(
         "MTL-06",
         "each gateway and waypoint to use the secrets of the external socket, and to complete its handshakes",
         f"{len(gateways)} gateways and waypoints with {contexts} TLS contexts",
         (*ends.mesh.all_evidence, *trust_domains.evidence),
     )
-    if not pods:
-        return claim.not_applicable(NO_GATEWAY_OR_WAYPOINT)
-    return of_proxies(
+    ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
+    # A refusal is one also where an end of the way is a waypoint of ambient mode.
+    if not pods and not rows:
+        return replace(claim.not_applicable(NO_GATEWAY_OR_WAYPOINT), left_out=tuple(ambients))
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
         [*problems, *(refusal(ends, row) for row in rows), *(_idle(ends, pod) for pod in idle)],
         confirmed=f"{contexts} TLS contexts of {len(gateways)} gateways use the secrets, and no peer refuses them",
-        left_out=[
-            Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload of the mesh")
-            for pod in gateways
-            if pod.uid in ends.tls and not ends.tls[pod.uid].asks_for_secrets and pod not in idle
-        ],
+        left_out=[*unused, *ambients],
     )
+    return finding if contexts else of_nothing(finding, ALL_IDLE)
 
 
 def _is_idle(ends: Ends, pod: Pod) -> bool:

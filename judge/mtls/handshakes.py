@@ -9,7 +9,7 @@ from facts.finding import Finding, Problem, Remark
 from facts.proxies.identity import PodRef
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import workload_id
-from judge.findings import Claim, listed, place
+from judge.findings import Claim, listed, of_nothing, place
 from judge.fleet import of_proxies
 from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
 from judge.install.application import cause_of_no_socket
@@ -19,6 +19,10 @@ from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
 from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
+
+NO_OPEN_WAY = "Istio's configuration leads no proxy to another, namespaces declared closed aside"
+TRY_BY_HAND = "send a request over one of these ways by hand, and look at the response flags in the access logs of both ends"
+"""Next step where no reading decides what becomes of a way."""
 
 
 def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Finding:
@@ -44,17 +48,28 @@ def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARE
     )
     if not pods:
         return claim.not_applicable(NO_WORKLOAD)
+    is_open = any(not row.is_closed for row in table.rows)
     done = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.COMPLETED)
     plain = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.PLAIN)
-    return of_proxies(
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
         [refusal(ends, row) for row in refused_by_identity(table)],
         confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
         notes=[refusal(ends, row) for row in by_policy],
+        unclear=[] if is_open else nothing_decided(claim, table),
+        settle=TRY_BY_HAND,
         left_out=[*_undecided(table), *_closed(refused), *_misnamed(meant)],
     )
+    return finding if is_open else of_nothing(finding, NO_OPEN_WAY)
+
+
+def nothing_decided(claim: Claim, table: Table) -> list[Problem]:
+    """The open point of a claim about the ways of a mesh of which none could be predicted; none without such ways."""
+    if not table.undecided:
+        return []
+    return [claim.problem(f"no reading decides any way between proxies of the mesh ({counted(table.undecided)})")]
 
 
 def _undecided(table: Table) -> list[Remark]:

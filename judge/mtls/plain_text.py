@@ -10,11 +10,12 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.proxies.tls.context import Layer
-from judge.findings import Claim, place
+from judge.findings import Claim, of_nothing, place
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.ports import named, ports_of, takes_plain_text
+from judge.mtls.handshakes import TRY_BY_HAND, nothing_decided
+from judge.mtls.ports import CONFIGURE, named, not_configured, ports_of, takes_without_identity
 from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
 
 CAUSES: Mapping[Takes, str] = {
@@ -24,8 +25,14 @@ CAUSES: Mapping[Takes, str] = {
 }
 """Causes for which plain text gets into a port, by what the port takes."""
 
+ALL_PLAIN = "every workload is declared to take no mutual TLS"
+NO_OPEN_WAY_TO_A_WORKLOAD = (
+    "Istio's configuration leads no proxy to a workload of the mesh, namespaces declared closed aside"
+)
+
 _SAID: Mapping[Takes, str] = {
     Takes.BOTH: "takes plain text beside TLS",
+    Takes.ONE_SIDED: "takes TLS without asking the client for an identity",
     Takes.PLAIN: "takes plain text only",
     Takes.PAST: "is not redirected to the proxy",
 }
@@ -33,6 +40,9 @@ _SAID: Mapping[Takes, str] = {
 
 def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Finding:
     """MTL-02: no inbound port of an injected workload takes plain text. Gateways serve clients outside of the mesh.
+
+    A port that takes TLS with a certificate of the user's own and asks clients for none is named as well: for its callers'
+    identities it is as good as plain text.
 
     Args:
         ends: The proxies.
@@ -45,13 +55,13 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     read = [pod for pod in judged if ends.is_read(pod)]
     by_workload: dict[tuple[ObjectRef, int, Takes], list[Pod]] = defaultdict(list)
     for pod in read:
-        for port, takes in takes_plain_text(ends, pod).items():
+        for port, takes in takes_without_identity(ends, pod).items():
             by_workload[workload_of(pod), port, takes].append(pod)
     problems = [
         Problem(
             workload,
             f"{named(port)} {_SAID[takes]} ({_why_past(ends, alike[0]) if takes is Takes.PAST else ''}{_counted(alike)})",
-            CAUSES[takes],
+            CAUSES.get(takes, ""),
             readings(ends.tls[alike[0].uid], alike[0]),
         )
         for (workload, port, takes), alike in by_workload.items()
@@ -59,8 +69,10 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     claim = Claim(
         "MTL-02", "no inbound port of an injected workload to take plain text", f"{len(judged)} pods", ends.mesh.all_evidence
     )
-    if not judged and not plain:
-        return claim.not_applicable(NO_WORKLOAD)
+    if not judged:
+        return claim.not_applicable(ALL_PLAIN if plain else NO_WORKLOAD)
+    damaged = [each for pod in read for each in _damaged(ends, pod)]
+    unconfigured = [each for pod in read for each in not_configured(ends, pod)]
     ports = sum(len(ports_of(ends, pod)) for pod in read)
     return of_proxies(
         claim,
@@ -68,8 +80,8 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
         ends.mesh.fleet_of(judged),
         problems,
         confirmed=f"{ports} ports of {len(read)} pods take TLS only",
-        unclear=[each for pod in read for each in _damaged(ends, pod)],
-        settle="read by hand the settings that the report names",
+        unclear=[*damaged, *unconfigured],
+        settle="read by hand the settings that the report names" if damaged else CONFIGURE,
         left_out=[Remark(pod.ref, "its namespace is declared to take no mutual TLS") for pod in plain],
     )
 
@@ -121,6 +133,7 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         for service, sending in by_service.items()
         for said, cause, evidence in (_sent(ends, service, row) for row in sending)
     ]
+    is_open = any(not row.is_closed and not row.server.is_gateway for row in table.rows)
     closed = sum(row.ways for row in rows if row.is_closed)
     to_gateways = sum(row.ways for row in plain if row.server.is_gateway)
     left_out = [
@@ -139,14 +152,17 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
     )
     if not pods:
         return claim.not_applicable(NO_WORKLOAD)
-    return of_proxies(
+    finding = of_proxies(
         claim,
         pods,
         ends.mesh.fleet_of(pods),
         problems,
         confirmed=f"TLS alone is spoken to workloads of the mesh ({counted(table.ways - closed - to_gateways)})",
+        unclear=[] if is_open else nothing_decided(claim, table),
+        settle=TRY_BY_HAND,
         left_out=left_out,
     )
+    return finding if is_open else of_nothing(finding, NO_OPEN_WAY_TO_A_WORKLOAD)
 
 
 def _sent(ends: Ends, service: str, row: Row) -> tuple[str, str, tuple[str, ...]]:

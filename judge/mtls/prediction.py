@@ -45,6 +45,10 @@ class Unpredictable(StrEnum):
     OTHER_SECRET = "certificates or authorities other than those of the mesh"
 
 
+NO_SERVER = frozenset({Unpredictable.PASSTHROUGH, Unpredictable.NO_POD, Unpredictable.NO_PROXY, Unpredictable.NO_LISTENER})
+"""The kinds of ways at whose far end no proxy of the mesh takes a handshake."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """A predicted outcome.

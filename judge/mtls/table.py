@@ -10,7 +10,7 @@ from facts.proxies.identity import PodRef
 from facts.proxies.tls.context import Layer, Names, Socket
 from judge.mtls.ends import Takes
 from judge.mtls.peers import ProxyClass
-from judge.mtls.prediction import Prediction, Side, Unpredictable
+from judge.mtls.prediction import NO_SERVER, Prediction, Side, Unpredictable
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,11 @@ class Table:
     def ways(self) -> int:
         """The number of ways that were predicted."""
         return sum(row.ways for row in self.rows)
+
+    @property
+    def undecided(self) -> int:
+        """The number of ways that may end at a proxy of the mesh and could not be predicted."""
+        return sum(number for kind, number in self.unpredictable.items() if kind not in NO_SERVER)
 
 
 def counted(ways: int) -> str:

@@ -53,12 +53,13 @@ class IstioFacet:
         # A list of its own: the cached one must be younger than the pods, and these may not be read yet.
         return planes.with_gateways_outside(self.cluster.scratch_among(self.cluster.reader.namespaces()))
 
-    def mesh(self) -> Mesh:
+    def mesh_of_the_application(self) -> Mesh | None:
         """The control plane of the suite's own pods: of several the one that injects the test application's namespace.
 
+        None where there are several, and neither that namespace nor a default revision says which.
+
         Raises:
-            CouldNotTell: There are several, and neither that namespace nor a default revision says which; or the
-                configuration of the one that is meant could not be read.
+            CouldNotTell: The configuration of the one that is meant could not be read.
         """
         planes, app = self.planes(), self.cluster.names.app_namespace
         if planes.only is not None:
@@ -69,12 +70,24 @@ class IstioFacet:
                 raise unread.why  # another one would answer for it
             if (found := planes.called(name)) is not None:
                 return found
-        raise CouldNotTell(
-            expected=f"the revision that injects the namespace {app}, or a default one, for the suite's own pods",
-            seen=f"neither, and the revisions {', '.join(sorted(plane.revision for plane in planes))}",
-            where=f"labels of Namespace {app}, tags of Istio's revisions",
-            remedy="name a namespace with the label istio.io/rev in the settings (`names.app_namespace`)",
-        )
+        return None
+
+    def mesh(self) -> Mesh:
+        """The control plane of the suite's own pods.
+
+        Raises:
+            CouldNotTell: There are several, and neither the test application's namespace nor a default revision says which;
+                or the configuration of the one that is meant could not be read.
+        """
+        found, planes, app = self.mesh_of_the_application(), self.planes(), self.cluster.names.app_namespace
+        if found is None:
+            raise CouldNotTell(
+                expected=f"the revision that injects the namespace {app}, or a default one, for the suite's own pods",
+                seen=f"neither, and the revisions {', '.join(sorted(plane.revision for plane in planes))}",
+                where=f"labels of Namespace {app}, tags of Istio's revisions",
+                remedy="name a namespace with the label istio.io/rev in the settings (`names.app_namespace`)",
+            )
+        return found
 
     def pods_of_planes(self) -> PodsOfPlanes:
         """The pods with a proxy, by the control plane that injected them."""

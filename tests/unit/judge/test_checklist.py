@@ -250,7 +250,7 @@ def test_an_application_whose_pods_are_all_on_silent_nodes_is_an_open_point() ->
 
     found = {
         "CHK-7": runs_on_one(1),
-        "CHK-8": socket_exists(GUIDE, [], fleet, SOCKETS, silent=silent),
+        "CHK-8": socket_exists(GUIDE, [], fleet, DIRECTORIES, silent=silent),
         "CHK-9": proxy_detects_socket(GUIDE, [], fleet, silent=silent),
     }
     for item, finding in found.items():

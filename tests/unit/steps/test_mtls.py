@@ -8,7 +8,8 @@ from typing import Any, cast
 from judge.mtls.told import Handshakes
 from observe.install import Install
 from settings import Declared
-from steps.mtls import Sweeps
+from steps.mtls import Sweeps, trust_domains
+from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, mesh
 
 OWN = "conformance-1a2b"
@@ -67,3 +68,13 @@ def test_what_the_owner_declares_closes_ways() -> None:
     assert {(row.is_closed, row.ways) for row in swept.table.rows} == {(True, 2), (False, 2)}
     assert swept.meant.plain == {"legacy"}
     assert swept.meant.unknown == ("legacy",)
+
+
+def test_the_aliases_of_every_control_plane_count_also_where_none_is_the_default_one() -> None:
+    blue = make.mesh(revision="blue", config=make.mesh_config(trust_domain_aliases=("old.example", "both.example")))
+    config = make.mesh_config(trust_domain_aliases=("both.example", "new.example"), evidence=("ev-green-config",))
+    istio = SimpleNamespace(planes=lambda: make.planes(blue, make.mesh(revision="green", config=config)))
+    install = cast("Install", SimpleNamespace(teleport=SimpleNamespace(ping=make.ping), istio=istio))
+    found = trust_domains(install)
+    assert found.names == (make.ping().cluster_name, "old.example", "both.example", "new.example")
+    assert found.evidence == ("ev-ping", "ev-mesh-config", "ev-green-config")

@@ -206,11 +206,13 @@ def test_a_container_has_the_state_of_its_own_list() -> None:
             "initContainerStatuses": [{"name": "a", "restartCount": 1}],
             "containerStatuses": [{"name": "a", "restartCount": 2}, {"name": "b", "restartCount": 3}],
             "podIP": "10.0.0.1",
+            "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
             "message": "evicted",
         },
     )
     assert [(c.is_init, c.restarts) for c in read.containers] == [(True, 1), (False, 2)]
     assert (read.node, read.service_account, read.ip, read.message) == ("n1", "s", "10.0.0.1", "evicted")
+    assert (read.ips, pod().ips) == (("10.0.0.1", "fd00::1"), ())
 
 
 def test_a_cordoned_node() -> None:

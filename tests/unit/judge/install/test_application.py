@@ -45,7 +45,7 @@ def test_pods_on_silent_nodes_alone_are_open_points() -> None:
     for finding in (
         pods_run_with_a_proxy([], wants, NOW, WHERE, EVIDENCE, silent=silent),
         pods_run_with_a_proxy([], make.absent("deployment/test-app"), NOW, WHERE, EVIDENCE, silent=silent),
-        pods_use_the_nodes_socket([], SOCKETS, WHERE, EVIDENCE, silent=silent),
+        pods_use_the_nodes_socket([], DIRECTORIES, WHERE, EVIDENCE, silent=silent),
         proxies_are_stable([], NOW, WHERE, EVIDENCE, silent=silent),
     ):
         unknown(finding, "INST-15", "Pod test-app/app: its node node-9 is not Ready, so nothing of it is judged")
@@ -54,7 +54,7 @@ def test_pods_on_silent_nodes_alone_are_open_points() -> None:
     fewer = pods_run_with_a_proxy([], replace(wants, desired=2), NOW, WHERE, EVIDENCE, silent=silent)
     violated(fewer, "INST-15", "it wants 2 pods and has 1", causes=())
     for finding in (
-        pods_use_the_nodes_socket([make.pod()], SOCKETS, WHERE, EVIDENCE, silent=silent),
+        pods_use_the_nodes_socket([make.pod()], DIRECTORIES, WHERE, EVIDENCE, silent=silent),
         proxies_are_stable([make.pod()], NOW, WHERE, EVIDENCE, silent=silent),
     ):
         holds(finding, "INST-15")

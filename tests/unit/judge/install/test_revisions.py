@@ -216,6 +216,8 @@ def test_the_guides_first_item_for_every_control_plane() -> None:
     unknown(new, "CHK-1", "it does not exist")
     _default, sound = istio_installed(guide, PLANES, DEFAULT, make.ping(), dry_run=make.dry_run(), named="spire")
     assert sound.seen == f"istiod available, trust domain {TRUST_DOMAIN}, template spire is there"
+    unasked = istio_installed(guide, PLANES, None, make.ping(), dry_run=None, named="spire")
+    assert [finding.seen for finding in unasked] == [sound.seen, sound.seen]
 
 
 # INST-08

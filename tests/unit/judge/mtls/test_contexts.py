@@ -14,7 +14,7 @@ from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN, authority
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, STRICT, Workload, ends
 
@@ -151,6 +151,20 @@ def test_a_gateways_certificates_for_its_clients_are_not_judged() -> None:
         assert bool(finding.problems) is (contexts == 2)
 
 
+def egress(*names: dict[str, str]) -> Workload:
+    """An egress gateway with a server of mode ISTIO_MUTUAL, whose user names some subjectAltNames."""
+    socket = built.downstream(common_tls_context=built.common(names))
+    listener = built.listener("0.0.0.0_8080", PORT, [built.chain("a", transport="tls", socket=socket)])
+    return Workload("egress", inbound=built.dump(listener), pod={"proxy": ROUTER})
+
+
+def test_a_gateway_need_not_expect_the_prefix_that_istio_writes_for_sidecars_alone() -> None:
+    for names in ([], [{"exact": A.account}], [{"prefix": f"spiffe://{TRUST_DOMAIN}/ns/shop/"}]):
+        holds(judged(A, egress(*names)), "MTL-01")
+    beyond = judged(A, egress({"prefix": "spiffe://"}))
+    violated(beyond, "MTL-01", "accept clients by prefix spiffe://, beyond", causes=("trust-domain-differs",))
+
+
 def test_contexts_that_use_one_of_the_meshs_secrets_are_judged() -> None:
     half = built.downstream(common_tls_context=common(certificate="kubernetes://shop"))
     inbound = built.dump(built.listener("0.0.0.0_8443", 8443, [built.chain("a", socket=half)]))
@@ -186,6 +200,13 @@ def test_a_workload_with_ports_past_its_proxy_and_others_in_plain_text() -> None
     violated(finding, "MTL-01", "on none of its 2 ports", causes=("mutual-tls-disabled",))
 
 
+def test_a_workload_whose_only_port_asks_clients_for_no_identity() -> None:
+    own: dict[str, Any] = {"tls_certificate_sds_secret_configs": [built.secret("file-cert:/etc/c~/etc/k")]}
+    simple = built.downstream(common_tls_context=own, require_client_certificate=False)
+    finding = judged(A, replace(B, inbound=built.virtual_inbound(built.strict(), built.strict(PORT, simple))))
+    violated(finding, "MTL-01", "Pod shop/b: it takes mutual TLS on none of its 1 ports", causes=())
+
+
 def test_a_proxy_without_any_chain_takes_nothing() -> None:
     violated(judged(replace(A, inbound=built.virtual_inbound())), "MTL-01", "on none of its 1 ports", causes=())
 
@@ -204,6 +225,20 @@ def test_a_workload_without_a_known_port_takes_what_any_port_takes() -> None:
     holds(judged(workload), "MTL-01")
     without = replace(workload, inbound=built.virtual_inbound(built.disabled()))
     violated(judged(without), "MTL-01", "on none of its 1 ports", causes=("mutual-tls-disabled",))
+
+
+def test_a_workload_that_is_a_client_alone_has_to_take_nothing() -> None:
+    # As in a Job: no container declares a port, and none is redirected to the proxy.
+    spec = {"containers": (make.istio_proxy(), make.container("job"))}
+    past = {"annotations": {"traffic.sidecar.istio.io/includeInboundPorts": ""}}
+    client = Workload("job", marked=False, spec=spec, pod=past, inbound=built.virtual_inbound(built.strict()))
+    holds(judged(A, client), "MTL-01")
+
+
+def test_a_proxy_without_any_configuration_is_an_open_point() -> None:
+    finding = judged(A, replace(B, inbound={}))
+    unknown(finding, "MTL-01", "Pod shop/b: its Envoy has no configuration from istiod yet", evidence=("ev-tls-b",))
+    assert "istioctl proxy-status" in finding.settle
 
 
 def test_one_port_with_mutual_tls_is_enough() -> None:
@@ -232,3 +267,13 @@ def test_a_mesh_without_workloads_shows_nothing() -> None:
     finding = judged(replace(A, pod={"injected": False}))
     assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
     assert finding.evidence
+
+
+def test_a_mesh_in_which_nothing_speaks_mutual_tls_and_nothing_is_meant_to() -> None:
+    declared = Meant(plain=frozenset({"shop"}))
+    off = replace(A, inbound=DISABLED, marked=False, clusters={"a": built.cluster(A.host, 80)})
+    finding = judged(off, meant=declared)
+    inapplicable(finding, "MTL-01", "ev-tls-a", "ev-ping")
+    assert [each.said for each in finding.left_out] == ["its namespace is declared to take no mutual TLS"]
+    violated(judged(off), "MTL-01", "on none of its 1 ports")
+    unknown(judged(replace(off, configured=False), meant=declared), "MTL-01", "the suite could not read it")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from facts.finding import Finding
-from judge.mtls.contexts import TrustDomains
+from judge.identity.sweep import AMBIENTS_WAYPOINT
+from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
 from judge.mtls.ends import Ends
 from judge.mtls.gateways import gateways_use_their_identities
 from judge.mtls.pairs import table_of
@@ -137,14 +138,47 @@ def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
     )
     assert {p.subject.name for p in finding.problems} == {"app", "gateway"}
     declared = judged(*without_mutual_tls(), meant=Meant(plain=frozenset({"shop"})))
-    holds(declared, "MTL-06")
+    inapplicable(declared, "MTL-06", "ev-tls-gateway")
 
 
 def test_a_gateway_that_reaches_no_workload_need_not_ask() -> None:
     _, alone = without_mutual_tls()
     finding = judged(replace(APP, marked=False, pod={"injected": False}), alone)
-    holds(finding, "MTL-06")
+    inapplicable(finding, "MTL-06", "ev-tls-gateway")
     assert [str(each.subject) for each in finding.left_out] == ["Pod shop/gateway"]
+
+
+def waypoint(socket: dict[str, Any], **differs: Any) -> Workload:
+    """A waypoint whose listener for tunnels has a transport socket, and which calls nobody itself."""
+    listener = built.listener("connect_terminate", 15008, [built.chain("default", socket=socket)])
+    runs = {"proxy": make.istio_proxy(is_init=False, args=("proxy", "waypoint")), **differs.pop("pod", {})}
+    nowhere = {name: built.cluster("db.example", 80) for name in ("app", "waypoint")}
+    return Workload("waypoint", inbound=built.dump(listener), marked=False, pod=runs, clusters=nowhere, **differs)
+
+
+def test_a_waypoint_that_ends_tunnels_with_another_identity() -> None:
+    swapped = built.downstream(common_tls_context=built.common([], certificate="other", validation="foreign"))
+    app = replace(APP, clusters={"waypoint": built.cluster("db.example", 80)})
+    finding = judged(app, waypoint(swapped))
+    violated(
+        finding, "MTL-06", "present other instead of the secret default (such as listener connect_terminate, port 15008)"
+    )
+    holds(judged(app, waypoint(built.downstream(prefixes=()))), "MTL-06", "ev-tls-waypoint")
+
+
+def test_a_waypoint_of_ambient_mode_is_left_out_by_name() -> None:
+    swapped = built.downstream(common_tls_context=built.common([], certificate="other"))
+    app = replace(APP, clusters={"waypoint": built.cluster("db.example", 80)})
+    ambients = waypoint(swapped, identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR})
+    finding = judged(app, ambients)
+    inapplicable(finding, "MTL-06", "ev-tls-waypoint")
+    assert [f"{each.subject}: {each.said}" for each in finding.left_out] == [f"Pod shop/waypoint: {AMBIENTS_WAYPOINT}"]
+    of_both = secrets_are_the_providers(ends(app, ambients), DOMAINS)
+    holds(of_both, "MTL-01")
+    assert of_both.left_out == finding.left_out
+    beside = judged(replace(app, clusters={**app.clusters, "gateway": built.cluster("db.example", 80)}), GATEWAY, ambients)
+    holds(beside, "MTL-06")
+    assert beside.left_out == finding.left_out
 
 
 def test_a_gateway_that_was_not_read() -> None:

@@ -17,7 +17,7 @@ from judge.mtls.pairs import table_of
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
-from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
 
@@ -208,3 +208,20 @@ def test_a_proxy_that_went_away_during_either_reading_is_left_out() -> None:
         assert (fleet.unread, fleet.left_out) == ((), (gone,))
     unread = replace(made.mesh, tls=replace(of_tls, left_out=(), unread=(make.unread(c),)), identities=of_identities)
     assert unread.fleet.unread == ()
+
+
+def test_a_mesh_whose_ways_nothing_decides() -> None:
+    dialled = replace(A, clusters={"a": built.cluster(A.host, 80, kind="ORIGINAL_DST")}, more=[built.passthrough()])
+    finding = judged(dialled)
+    unknown(finding, "MTL-04", "no reading decides any way between proxies of the mesh (1 way)", evidence=("ev-tls-a",))
+
+
+def test_a_mesh_in_which_no_way_is_left_to_judge() -> None:
+    outside = Workload("plain", pod={"injected": False}, marked=False)
+    client = replace(A, clusters={"a": built.cluster("db.example", 80)}, more=[built.passthrough()])
+    finding = judged(client, outside)
+    inapplicable(finding, "MTL-04", "ev-tls-a")
+    assert "1 way to a pod without a proxy" in [each.said for each in finding.left_out]
+    everywhere = frozenset({("shop", "shop")})
+    inapplicable(judged(A, on_istiod(), meant=Meant(closed=everywhere)), "MTL-04")
+    unknown(judged(replace(client, configured=False)), "MTL-04", "the suite could not read it")

@@ -47,6 +47,15 @@ SIGNS_OTHERS = frozenset({"digital_signature", "key_cert_sign"})
 BOTH = {TRUST_DOMAIN: (authority(), authority("next"))}
 
 
+def test_endpoints_of_either_family_lead_to_their_pod() -> None:
+    made = mesh(CLIENT, replace(SERVER, identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR}))
+    single = table_of(Ends(made))
+    first = [replace(pod, ip=f"fd00::{n}", ips=(f"fd00::{n}", pod.ip)) for n, pod in enumerate(made.pods)]
+    both = table_of(Ends(replace(made, pods=first)))
+    assert single.rows
+    assert (both.rows, both.unpredictable) == (single.rows, {})
+
+
 # Transport.
 
 

@@ -14,12 +14,17 @@ from judge.mtls.pairs import table_of
 from judge.mtls.plain_text import no_port_takes_plain_text, nothing_is_sent_in_plain_text, service_ref
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
-from tests.unit.judge.assertions import holds, unknown, violated
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
 
 A, B = Workload("a"), Workload("b")
 PAST = "port 8080 is not redirected to the proxy"
 EXCLUDED = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": str(PORT)}}
+
+SIMPLE = built.downstream(
+    common_tls_context={"tls_certificate_sds_secret_configs": [built.secret("file-cert:/etc/c~/etc/k")]},
+    require_client_certificate=False,
+)
 
 
 def taken(*workloads: Workload, **more: Any) -> Finding:
@@ -41,6 +46,11 @@ def test_strict_ports_take_tls_only() -> None:
     assert finding.confirmed == "2 ports of 2 pods take TLS only"
 
 
+def test_a_proxy_without_any_configuration_shows_nothing_about_its_ports() -> None:
+    unknown(taken(A, replace(B, inbound={})), "MTL-02", "Pod shop/b: its Envoy has no configuration from istiod yet")
+    violated(taken(A, replace(B, inbound={}, pod=EXCLUDED)), "MTL-02", PAST, causes=("port-bypasses-proxy",))
+
+
 @pytest.mark.parametrize(
     ("workload", "problems", "causes"),
     [
@@ -48,6 +58,11 @@ def test_strict_ports_take_tls_only() -> None:
             replace(B, inbound=PERMISSIVE),
             ["port 8080 takes plain text beside TLS (pod b)", "any other port takes plain text beside TLS (pod b)"],
             ("plain-text-accepted",),
+        ),
+        (
+            replace(B, inbound=built.virtual_inbound(built.strict(), built.strict(PORT, SIMPLE))),
+            ["port 8080 takes TLS without asking the client for an identity (pod b)"],
+            (),
         ),
         (
             replace(B, inbound=DISABLED),
@@ -106,6 +121,8 @@ def test_namespaces_that_are_declared_and_pods_that_do_not_count() -> None:
     holds(finding, "MTL-02")
     assert [str(each.subject) for each in finding.left_out] == ["Pod legacy/b"]
     holds(taken(A, wrong, without={"uid-b"}), "MTL-02")
+    everywhere = taken(A, wrong, meant=Meant(plain=frozenset({"legacy", "shop"})))
+    inapplicable(everywhere, "MTL-02", "ev-tls-a")
 
 
 def test_a_pods_damaged_settings_leave_only_itself_open() -> None:
@@ -182,6 +199,11 @@ def test_ways_that_are_declared_closed_or_do_not_count() -> None:
     assert [each.said for each in finding.left_out] == ["plain text on 1 way"]
     assert not sent(A, B).left_out
     holds(sent(closed, far, without=("uid-b",)), "MTL-03")
+    nowhere = replace(A, clusters={"a": built.cluster("db.example", 80)})
+    inapplicable(sent(nowhere), "MTL-03", "ev-tls-a")
+    inapplicable(sent(A, meant=Meant(closed=frozenset({("shop", "shop")}))), "MTL-03")
+    dialled = replace(A, clusters={"a": built.cluster(A.host, 80, kind="ORIGINAL_DST")})
+    unknown(sent(dialled), "MTL-03", "no reading decides any way between proxies of the mesh (1 way)")
     unknown(sent(A, replace(B, identity=None)), "MTL-03", "the suite could not read it")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.ports import ANY_OTHER, named, ports_of, takes_plain_text
+from judge.mtls.ports import ANY_OTHER, named, ports_of, takes_plain_text, takes_without_identity
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, STRICT, Workload, ends
@@ -62,6 +62,19 @@ def test_chains_of_other_listeners_are_no_ports_of_the_application() -> None:
 )
 def test_ports_on_which_plain_text_gets_in(inbound: Any, pod: dict[str, str], takes: dict[int, Takes]) -> None:
     assert plain(one(inbound=inbound, pod={"annotations": pod})) == takes
+
+
+def test_tls_that_asks_clients_for_no_identity_is_no_plain_text() -> None:
+    own: dict[str, Any] = {"tls_certificate_sds_secret_configs": [built.secret("file-cert:/etc/c~/etc/k")]}
+    simple = built.downstream(common_tls_context=own, require_client_certificate=False)
+    made = one(inbound=built.virtual_inbound(built.strict(), built.strict(PORT, simple)))
+    assert (plain(made), takes_without_identity(made, made.mesh.pods[0])) == ({}, {PORT: Takes.ONE_SIDED})
+    mutual = built.downstream(common_tls_context=own)
+    asking = one(inbound=built.virtual_inbound(built.strict(), built.strict(PORT, mutual)))
+    assert takes_without_identity(asking, asking.mesh.pods[0]) == {}
+    lenient = built.downstream(require_client_certificate=False)
+    validating = one(inbound=built.virtual_inbound(built.strict(), built.strict(PORT, lenient)))
+    assert takes_without_identity(validating, validating.mesh.pods[0]) == {}
 
 
 def test_a_port_by_its_name() -> None:

@@ -181,6 +181,7 @@ def test_where_nothing_says_which_revision_the_suites_pods_are_to_have(install: 
     istiods(healthy, (SYSTEM, "a"), (SYSTEM, "b"))
     namespaces(healthy, test_app={})
     assert [mesh.revision for mesh in install.istio.planes()] == ["a", "b"]
+    assert install.istio.mesh_of_the_application() is None
     with pytest.raises(CouldNotTell, match=r"injects the namespace test-app.*neither, and the revisions a, b"):
         install.istio.mesh()
 
