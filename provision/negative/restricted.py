@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from facts.errors import ConformanceError
+from typing import Any
+
+from facts.errors import ConformanceError, CouldNotTell
 from facts.teleport.resources import WorkloadIdentity
+from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, NotRun
 from observe.proxies.envoy import read_proxy
 from provision.negative.probe import ProbeNamespaces
@@ -32,6 +35,7 @@ class RestrictedPods:
         # No other service account in the cluster has this name.
         refused = f"{LEFT_OUT}{self._namespaces.objects.run_id.lower()}"
         try:
+            node = self._node()
             service = self._namespaces.install.tbot.all().first.service
             # The workload identity that tbot's selector names, or else the one in the settings.
             identity = (service.selector_name if service else "") or self._namespaces.install.names.workload_identity
@@ -41,7 +45,32 @@ class RestrictedPods:
             return
         template = self._namespaces.install.names.injection_template
         for name, account in ((REFUSED, refused), (ALLOWED, ALLOWED)):
-            self._namespaces.make(self._namespaces.documents("sidecar.yaml", NAME=name, ACCOUNT=account, TEMPLATE=template))
+            made = self._namespaces.documents("sidecar.yaml", NAME=name, ACCOUNT=account, TEMPLATE=template)
+            for document in made:
+                if node and document["kind"] == "Pod":
+                    document["spec"]["affinity"] = _only_on(node)
+            self._namespaces.make(made)
+
+    def _node(self) -> str:
+        """Name of a node on which tbot issues by the rules to narrow; empty where every tbot of the mesh does.
+
+        Raises:
+            CouldNotTell: Each node with such a tbot has another one as well.
+        """
+        tbots = self._namespaces.install.tbot.all()
+        if all(_selectors(tbot) == _selectors(tbots.first) for tbot in tbots.each):
+            return ""
+        alone = [node for node in sorted(tbots.first.pods) if tbots.on(node) == (tbots.first,)]
+        # A node that hosts injected pods takes these as well.
+        taken = [node for node in self._namespaces.nodes() if node in alone] or alone
+        if not taken:
+            raise CouldNotTell(
+                expected=f"a node that {tbots.first.daemon_set.ref} serves alone, to narrow the rules of its identity",
+                seen="each of its nodes has another tbot, which issues by other rules",
+                where=tbots.where,
+                remedy="let the tbots of one node select the same workload identity",
+            )
+        return taken[0]
 
     def former(self) -> WorkloadIdentity:
         """Narrow the rules unless they are, and return the workload identity as it was before.
@@ -79,3 +108,19 @@ class RestrictedPods:
             ProvisioningFailed: They are not; says what Teleport has.
         """
         self._rules.restore()
+
+
+def _selectors(tbot: Tbot) -> list[object]:
+    """What the services of a tbot select for the mesh, each selection once."""
+    found: list[object] = []
+    for service in tbot.services_of_mesh:
+        selector = (service.selector_name, service.selector_labels)
+        if selector not in found:
+            found.append(selector)
+    return found
+
+
+def _only_on(node: str) -> dict[str, Any]:
+    """Affinity of a pod to one node, by its name; the scheduler still looks for room and taints."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from facts.errors import NotGiven, ProvisioningFailed
+from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet
 from facts.recorder import KeptInMemory
@@ -139,6 +139,44 @@ def test_rules_are_narrowed_at_once_without_processes_outside() -> None:
     assert {REFUSED, "Pod/allowed"} <= {*objects.made}
 
 
+class Kept(Objects):
+    """Keeps each object as it was made."""
+
+    def __init__(self, *refuses: str) -> None:
+        super().__init__(*refuses)
+        self.documents: list[dict[str, Any]] = []
+
+    def apply(self, document: dict[str, Any]) -> dict[str, Any]:
+        self.documents.append(document)
+        return super().apply(document)
+
+
+def affinities(*pools: Tbot) -> tuple[NegativeProbes, list[Any]]:
+    """Negative probes with narrowed rules on these pools, and the affinity of each of their pods."""
+    objects, of = Kept(), install()
+    of.tbot.all = lambda: make.tbots(*pools)
+    made = negative_probes(objects, Tctl(), of=of)
+    made.begin(["NEG-03"])
+    return made, [d["spec"].get("affinity") for d in objects.documents if d["kind"] == "Pod"]
+
+
+def test_pods_under_narrowed_rules_run_where_tbot_issues_by_these_rules() -> None:
+    other: dict[str, Any] = {
+        "services": (make.workload_api(listen=f"unix://{make.OTHER_SOCKETS}/socket", selector_name="other"),)
+    }
+    first, alike = make.pool("a", make.SOCKETS, "node-0", "node-1"), make.pool("b", make.OTHER_SOCKETS, "node-2")
+    _made, anywhere = affinities(first, alike)
+    assert anywhere == [None, None]
+    _made, pinned = affinities(first, make.pool("b", make.OTHER_SOCKETS, "node-0", "node-2", **other))
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    assert pinned == [{"nodeAffinity": required}] * 2
+    made, none = affinities(first, make.pool("b", make.OTHER_SOCKETS, "node-0", "node-1", **other))
+    assert none == []
+    with pytest.raises(CouldNotTell, match="each of its nodes has another tbot"):
+        made.restricted.former()
+
+
 def test_rules_that_cannot_be_narrowed_affect_only_their_requirement() -> None:
     objects = Objects()
     made = negative_probes(objects)
@@ -160,16 +198,11 @@ def test_a_pod_that_the_cluster_does_not_admit_is_told_as_that() -> None:
 
 
 def test_a_process_outside_asks_each_socket_in_reach() -> None:
-    class Kept(Objects):
-        def apply(self, document: dict[str, Any]) -> dict[str, Any]:
-            documents.append(document)
-            return super().apply(document)
-
-    documents: list[dict[str, Any]] = []
+    objects = Kept("outside-node-1", "outside-node-1-1")
     sockets = ("/run/spire/sockets/socket", "/run/spire/sockets/below/second")
-    made = negative_probes(Kept("outside-node-1", "outside-node-1-1"), of=install(sockets=sockets))
+    made = negative_probes(objects, of=install(sockets=sockets))
     made.begin(["NEG-02"])
-    pods = {d["metadata"]["name"]: d["spec"]["containers"][0]["command"] for d in documents if d["kind"] == "Pod"}
+    pods = {d["metadata"]["name"]: d["spec"]["containers"][0]["command"] for d in objects.documents if d["kind"] == "Pod"}
     assert [*pods] == ["outside-node-1", "outside-node-1-1"]
     assert [command[-2:] for command in pods.values()] == [[socket, "/sockets/socket"] for socket in sockets]
     assert [answer.what for answer in made.outside.answers() if isinstance(answer, NotRun)] == [*pods]
