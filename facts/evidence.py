@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from facts.masks import TEXT, Mask, kept_for, kept_of
-from facts.redaction import Hiding, hidden_in, redact, without_named
+from facts.redaction import Hiding, Own, hidden_in, redact, without_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class Evidence:
         exit_code: Of a command; None for anything else.
     """
 
-    id: str
+    id: Own[str]
     question: str
     subject: ObjectRef
     read_at: datetime
     body: str
-    sha256: str
-    parser: str = ""
+    sha256: Own[str]
+    parser: Own[str] = ""
     redactions: int = 0
     exit_code: int | None = None
 
@@ -127,7 +127,6 @@ def hidden(evidence: Evidence, named_secrets: Collection[str]) -> Evidence:
     clean = without_named(evidence.body, named_secrets)
     return replace(
         hidden_in(replace(evidence, body=""), named_secrets),
-        id=evidence.id,
         body=clean.text,
         sha256=_digest(clean.text),
         redactions=evidence.redactions + clean.count,

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from facts.evidence import ObjectRef
 from facts.measure import Measure
+from facts.redaction import Own
 
 SHOWN = 10
 """Subjects that a sentence names; the finding itself has all of them."""
@@ -53,8 +54,8 @@ class Problem:
 
     subject: ObjectRef
     said: str
-    cause: str = ""
-    evidence: tuple[str, ...] = ()
+    cause: Own[str] = ""
+    evidence: Own[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Finding:
         measures: The numbers that it rests on, each beside its budget.
     """
 
-    requirement: str
+    requirement: Own[str]
     holds: Holds
     expected: str
     where: str
@@ -89,10 +90,10 @@ class Finding:
     left_out: tuple[Remark, ...] = ()
     notes: tuple[Problem, ...] = ()
     confirmed: str = ""
-    evidence: tuple[str, ...] = ()
+    evidence: Own[tuple[str, ...]] = ()
     settle: str = ""
     guide_says: str = ""
-    condition: str = ""
+    condition: Own[str] = ""
     measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:

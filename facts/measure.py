@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facts.redaction import Own
+
 
 def amount(value: float, unit: str = "") -> str:
     """A number as people read it, with its unit if it has one."""
@@ -25,7 +27,7 @@ class Measure:
 
     name: str
     value: float
-    unit: str = ""
+    unit: Own[str] = ""
     at_most: float | None = None
     at_least: float | None = None
 

@@ -8,14 +8,20 @@ they are the evidence.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
-from typing import Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from facts.secret_forms import MARK, MARK_IN_PROSE, Span, is_secret, is_secret_flag, material, values
 
 T = TypeVar("T")
+
+_OWN = "the suite's own words"
+Own = Annotated[T, _OWN]
+"""A field of a dataclass whose texts the suite writes itself: ids, names of its parsers, sentences of its catalogue. A
+secret never is among them. A word that both have stays there, since the report finds its parts by them."""
 
 SHORTEST = 8
 """Characters below which a named value is hidden only where it names a token: elsewhere it would hide ordinary words."""
@@ -220,17 +226,41 @@ def without_named(text: str, named_secrets: Iterable[str]) -> Redacted:
 
 
 def hidden_in(value: T, named_secrets: Collection[str]) -> T:
-    """The same value with named secrets taken out of every text in it: of dataclasses, lists, tuples and mappings."""
-    return _hidden_in(value, named_secrets) if named_secrets else value
+    """The same value with named secrets taken out of every text in it, but `Own` ones: see `with_texts`."""
+    if not named_secrets:
+        return value
+    return with_texts(value, lambda text, _place: without_named(text, named_secrets).text)
 
 
-def _hidden_in(value: Any, named: Collection[str]) -> Any:
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return without_named(value, named).text
+def with_texts(value: T, change: Callable[[str, str], str], place: str = "") -> T:
+    """The same value with every text changed that others may have written.
+
+    Args:
+        value: Dataclasses, lists, tuples and mappings with texts at any depth. Enums and `Own` fields stay as they are.
+        change: Takes a text and its place; returns what stands there instead.
+        place: The place of the value, to which the names of fields and the numbers of items are added with dots.
+    """
+    changed: T = _with_texts(value, change, place)
+    return changed
+
+
+def _with_texts(value: Any, change: Callable[[str, str], str], place: str) -> Any:
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return change(value, place)
     if isinstance(value, tuple | list):
-        return type(value)(_hidden_in(each, named) for each in value)
+        return type(value)(_with_texts(each, change, f"{place}.{i}") for i, each in enumerate(value))
     if isinstance(value, Mapping):
-        return {_hidden_in(key, named): _hidden_in(each, named) for key, each in value.items()}
+        return {_with_texts(key, change, place): _with_texts(each, change, f"{place}.{key}") for key, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _hidden_in(getattr(value, f.name), named) for f in fields(value) if f.init})
+        names = _others_fields(type(value))
+        return replace(value, **{name: _with_texts(getattr(value, name), change, f"{place}.{name}") for name in names})
     return value
+
+
+@cache
+def _others_fields(kind: type) -> tuple[str, ...]:
+    """Names of the fields of a dataclass that may hold words of others."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(f.name for f in fields(kind) if f.init and _OWN not in getattr(hints[f.name], "__metadata__", ()))

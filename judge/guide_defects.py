@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from facts.catalogue import GuideDefect
 from facts.finding import Finding, Holds, told
+from facts.redaction import Own
 from judge.verdict import Judged, Verdict
 
 
@@ -38,11 +39,11 @@ class ToldDefect:
         shown_by: Ids of the requirements whose findings show it.
     """
 
-    defect: GuideDefect
+    defect: Own[GuideDefect]
     presence: Presence
     seen: str
     where: str = ""
-    shown_by: tuple[str, ...] = ()
+    shown_by: Own[tuple[str, ...]] = ()
 
 
 def tell(

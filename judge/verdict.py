@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from facts.catalogue import About, Level, Requirement
 from facts.finding import Finding, Holds
+from facts.redaction import Own
 
 
 class Verdict(StrEnum):
@@ -76,8 +77,8 @@ class ScenarioOutcome:
         reason: Reason why it did not complete; empty if it did.
     """
 
-    name: str
-    requirements: tuple[str, ...]
+    name: Own[str]
+    requirements: Own[tuple[str, ...]]
     ending: Ending
     evidence: int
     findings: tuple[Finding, ...] = ()
@@ -99,10 +100,10 @@ class Judged:
             names it.
     """
 
-    requirement: Requirement
+    requirement: Own[Requirement]
     verdict: Verdict
     reasons: tuple[str, ...] = ()
-    causes: tuple[str, ...] = ()
+    causes: Own[tuple[str, ...]] = ()
     premise: bool = False
     claimed: bool = False
 
@@ -121,7 +122,7 @@ class Waiver:
         ticket: Where the decision is written down; empty without one.
     """
 
-    requirement: str
+    requirement: Own[str]
     owner: str
     justification: str
     expired: bool = False

@@ -15,7 +15,7 @@ from facts.document import decoded
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
 from facts.over_time.timeline import parse_timeline
-from facts.redaction import redact
+from facts.redaction import hidden_in, redact
 from judge.causes import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Ending, Judged, Result, Waiver, judge_catalogue, uncounted
@@ -120,7 +120,8 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         if cause not in CAUSES
     )
     causes = tuple(CAUSES[cause] for cause in named if cause in CAUSES)
-    return replace(report, judged=judged, guide_defects=told, causes=causes).with_run_errors(strange)
+    report = replace(report, judged=judged, guide_defects=told, causes=causes).with_run_errors(strange)
+    return hidden_in(report, store.hidden)  # a word of the suite's own may be a secret as well, and is no defect of it
 
 
 PROXY_ANSWERS = "GET https://"

@@ -13,6 +13,7 @@ from pydantic import WrapSerializer
 from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.over_time.timeline import Timeline
+from facts.redaction import Own
 from judge.causes import Cause
 from judge.guide_defects import ToldDefect
 from judge.mtls.told import Handshakes
@@ -54,12 +55,12 @@ class StepRecord:
         error: Why it did not pass; empty if it did.
     """
 
-    keyword: str
-    text: str
-    argument: str = ""
+    keyword: Own[str]
+    text: Own[str]
+    argument: Own[str] = ""
     state: StepState = StepState.NOT_RUN
     seconds: float = 0.0
-    evidence: tuple[str, ...] = ()
+    evidence: Own[tuple[str, ...]] = ()
     findings: tuple[WrittenFinding, ...] = ()
     error: str = ""
 
@@ -87,21 +88,21 @@ class ScenarioRecord:
         findings: Conclusions drawn there.
     """
 
-    id: str
-    name: str
-    feature: str
-    rule: str
-    file: str
+    id: Own[str]
+    name: Own[str]
+    feature: Own[str]
+    rule: Own[str]
+    file: Own[str]
     line: int
-    requirements: tuple[str, ...]
-    profile: str
-    safety: str
+    requirements: Own[tuple[str, ...]]
+    profile: Own[str]
+    safety: Own[str]
     ending: Ending
     reason: str = ""
     started: datetime | None = None
     seconds: float = 0.0
     steps: tuple[StepRecord, ...] = ()
-    evidence: tuple[str, ...] = ()
+    evidence: Own[tuple[str, ...]] = ()
     findings: tuple[WrittenFinding, ...] = ()
 
     @property
@@ -143,14 +144,14 @@ class StoredEvidence:
         exit_code: Of a command.
     """
 
-    id: str
+    id: Own[str]
     question: str
     subject: ObjectRef
     read_at: datetime
-    sha256: str
+    sha256: Own[str]
     size: int
-    file: str
-    parser: str = ""
+    file: Own[str]
+    parser: Own[str] = ""
     redactions: int = 0
     exit_code: int | None = None
 
@@ -164,7 +165,7 @@ class StoredTimeline:
         timeline: Its content.
     """
 
-    evidence: str
+    evidence: Own[str]
     timeline: Timeline
 
 
@@ -180,7 +181,7 @@ class Phase:
         message: Why it failed; if it succeeded, what did not become ready all the same.
     """
 
-    name: str
+    name: Own[str]
     started: datetime
     seconds: float
     ok: bool
@@ -256,13 +257,13 @@ class Scope:
             where the user named it, or the suite made it.
     """
 
-    cluster: str
+    cluster: Own[str]
     context: str = ""
-    install: str = ""
-    repairs: tuple[str, ...] = ()
+    install: Own[str] = ""
+    repairs: Own[tuple[str, ...]] = ()
     namespaces: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
-    safety: tuple[str, ...] = ()
+    profiles: Own[tuple[str, ...]] = ()
+    safety: Own[tuple[str, ...]] = ()
     paths: tuple[str, ...] = ()
     keyword: str = ""
     markers: str = ""
@@ -312,11 +313,11 @@ class Report:
         schema_version: Of this model.
     """
 
-    run_id: str
-    suite_version: str
+    run_id: Own[str]
+    suite_version: Own[str]
     started: datetime
     ended: datetime
-    headline: str
+    headline: Own[str]
     result: Result
     exit_code: int
     strict: bool
@@ -325,7 +326,7 @@ class Report:
     judged: tuple[Judged, ...]
     scenarios: tuple[ScenarioRecord, ...]
     run_findings: tuple[WrittenFinding, ...]
-    run_evidence: tuple[str, ...]
+    run_evidence: Own[tuple[str, ...]]
     run_errors: tuple[str, ...]
     evidence: tuple[StoredEvidence, ...]
     timeline: tuple[Phase, ...]
@@ -336,7 +337,7 @@ class Report:
     guide_defects: tuple[ToldDefect, ...] = ()
     causes: tuple[Cause, ...] = ()
     waivers: tuple[Waiver, ...] = ()
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Own[Mapping[str, str]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from facts.proxies.envoy import Validator
+from facts.redaction import Own
 from judge.mtls.ends import Ends, Takes
 from judge.mtls.handshakes import cause_of
 from judge.mtls.peers import ProxyClass, Refusal, Standing
@@ -84,7 +85,7 @@ class ToldPair:
     outcome: Outcome
     refused_by: Side | None
     reason: Refusal | None
-    cause: str
+    cause: Own[str]
     declared_closed: bool
     ways: int
     clients: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -166,11 +167,14 @@ class TeleportSession:
         Raises:
             CouldNotTell: There is no admin session, or tctl did not end in time.
         """
-        if self._tctl is None:
-            raise no_admin_session(f"tctl {' '.join(words)}")
-        result = self._tctl(words, stdin)
+        result = self._run(words, stdin)
         self._recorder.hide(*_join_secrets(result.stdout))
         return result
+
+    def _run(self, words: Sequence[str], stdin: str = "") -> CommandResult:
+        if self._tctl is None:
+            raise no_admin_session(f"tctl {' '.join(words)}")
+        return self._tctl(words, stdin)
 
     def status(self) -> ClusterStatus | NoSession:
         """The answer of ``tctl status``. A session that does not work is an answer too.
@@ -223,7 +227,15 @@ class TeleportSession:
             CouldNotTell: The session does not work.
         """
         words = ["get", "token", "--format=json"]
-        result, evidence = self._ask(words, ObjectRef("Teleport", "token"), parse_join_tokens, listing(known))
+        result = self._run(words)
+        if result.exit_code != 0:  # nothing masks what it printed before it failed
+            result = replace(result, stdout="")
+        # The mask drops the others' names. They are words such as `node`, which hidden everywhere would spoil the report.
+        secrets = [name for name in _join_secrets(result.stdout) if name in known]
+        self._recorder.hide(*secrets)
+        result, evidence = self._recorded(
+            result, words, ObjectRef("Teleport", "token"), parse_join_tokens, secrets=secrets, mask=listing(known)
+        )
         if result.exit_code != 0 and says_denied(result.stderr):
             raise NotGiven(
                 expected="the right to list join tokens",
@@ -248,11 +260,21 @@ class TeleportSession:
         self._must_have_worked(result)
         return parse(decoded(result.stdout), evidence=(evidence,))
 
-    def _ask(
-        self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object], mask: Mask | None = None
-    ) -> tuple[CommandResult, str]:
+    def _ask(self, words: Sequence[str], subject: ObjectRef, parse: Callable[..., object]) -> tuple[CommandResult, str]:
         result = self.tctl(words)
-        secrets, line = _join_secrets(result.stdout), f"tctl {' '.join(words)}"
+        return self._recorded(result, words, subject, parse, secrets=_join_secrets(result.stdout))
+
+    def _recorded(
+        self,
+        result: CommandResult,
+        words: Sequence[str],
+        subject: ObjectRef,
+        parse: Callable[..., object],
+        *,
+        secrets: Sequence[str],
+        mask: Mask | None = None,
+    ) -> tuple[CommandResult, str]:
+        line = f"tctl {' '.join(words)}"
         recorded = result.recorded(self._recorder, subject, parser=parse, shown_as=line, named_secrets=secrets, mask=mask)
         return recorded, recorded.evidence[0]
 

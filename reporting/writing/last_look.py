@@ -15,9 +15,8 @@ from typing import Any
 
 from facts.document import decoded
 from facts.masks import as_json
-from facts.redaction import is_too_deep, redact
+from facts.redaction import is_too_deep, redact, with_texts
 from reporting.model import Report
-from reporting.writing.document import from_plain, to_plain
 
 
 def last_look(
@@ -37,8 +36,13 @@ def last_look(
     clean_bodies = {}
     for evidence_id, body in bodies.items():
         clean_bodies[evidence_id], found[f"evidence {evidence_id}"] = _clean_body(body, named_secrets)
-    clean_plain = _cleaned(to_plain(report), "report", found, named_secrets)
-    report = from_plain(clean_plain)
+
+    def cleaned(text: str, place: str) -> str:
+        clean = redact(text, named_secrets, certain=True)
+        found[place] += clean.count
+        return redact(clean.text).text
+
+    report = with_texts(report, cleaned, "report")
     found = +found  # the places where there was one
     if not found:
         return report, clean_bodies
@@ -101,16 +105,4 @@ def _certainly_clean(value: Any, named: Collection[str], numbers: list[int]) -> 
         return [_certainly_clean(each, named, numbers) for each in value]
     if isinstance(value, Mapping):
         return {_certainly_clean(key, named, numbers): _certainly_clean(each, named, numbers) for key, each in value.items()}
-    return value
-
-
-def _cleaned(value: Any, place: str, found: Counter[str], named: Collection[str]) -> Any:
-    if isinstance(value, str):
-        clean = redact(value, named, certain=True)
-        found[place] += clean.count
-        return redact(clean.text).text
-    if isinstance(value, list):
-        return [_cleaned(each, f"{place}.{i}", found, named) for i, each in enumerate(value)]
-    if isinstance(value, dict):
-        return {key: _cleaned(each, f"{place}.{key}", found, named) for key, each in value.items()}
     return value

@@ -115,13 +115,19 @@ def test_what_is_recognised_as_a_secret_later_goes_from_everything_but_the_id() 
 
 def test_named_secrets_go_from_texts_at_any_depth_and_nothing_else_changes() -> None:
     secret = "a-token-that-joins"
-    wrong = Problem(ObjectRef("Teleport", f"token/{secret}"), f"it is {secret}", evidence=(secret,))
+    wrong = Problem(ObjectRef("Teleport", f"token/{secret}"), f"it is {secret}")
     finding = Finding("INST-10", Holds.NO, "x", f"Teleport token/{secret}", (wrong,))
     clean = hidden_in([finding, {secret: (finding, 7, None)}], [secret])
     assert secret not in repr(clean)
-    told = Problem(ObjectRef("Teleport", f"token/{MARK}"), f"it is {MARK}", evidence=(MARK,))
+    told = Problem(ObjectRef("Teleport", f"token/{MARK}"), f"it is {MARK}")
     assert clean[0] == Finding("INST-10", Holds.NO, "x", f"Teleport token/{MARK}", (told,))
     assert hidden_in(finding, ["other-secret"]) == finding
+
+
+def test_a_named_secret_that_is_a_word_of_the_suite_itself_stays_in_ids() -> None:
+    wrong = Problem(ObjectRef("Pod", "a"), "no-socket-is-there", "no-socket-is-there", ("ev-0123456789abcdef",))
+    clean = hidden_in(Finding("INST-10", Holds.NO, "x", "y", (wrong,)), ["no-socket-is-there", "0123456789abcdef"])
+    assert clean.problems == (Problem(ObjectRef("Pod", "a"), MARK, "no-socket-is-there", ("ev-0123456789abcdef",)),)
 
 
 @pytest.mark.parametrize(

@@ -390,6 +390,23 @@ def test_all_tokens_are_listed_without_a_name_that_is_not_known(recorder: KeptIn
     assert not [name for name in ("other-token", "a-secret-name") if name in repr(recorder.evidence)]
 
 
+def test_of_all_tokens_only_the_name_that_tbot_has_is_hidden_elsewhere(recorder: KeptInMemory) -> None:
+    """A stranger's token may be called like a word of the report."""
+    said = json.dumps([_listed("teleport", "token"), _listed("own-token", "token"), _listed("completed", "token")])
+    found = _with(recorder, token=(0, said, "")).tokens(("own-token",))
+    assert [t.name for t in found.tokens] == [MARK] * 3
+    assert recorder.hidden == ("own-token",)
+
+
+def test_a_failing_list_of_tokens_leaves_what_was_said_of_the_failure_alone(recorder: KeptInMemory) -> None:
+    said = json.dumps([_listed("other-token", "iam"), _listed("a-secret-name", "token")])
+    with pytest.raises(NotGiven) as caught:
+        _with(recorder, token=(1, said, "ERROR: access denied")).tokens(())
+    (kept,) = recorder.evidence.values()
+    assert "access denied" in kept.body
+    assert not [n for n in ("other-token", "a-secret-name") if n in kept.body + str(caught.value)]
+
+
 def test_without_the_right_to_list_tokens_nothing_is_told(recorder: KeptInMemory) -> None:
     denied = (1, "", '\x1b[31mERROR: \x1b[0maccess denied to perform action "list" on "token"\n')
     with pytest.raises(NotGiven) as caught:
