@@ -163,8 +163,9 @@ def pods_use_the_nodes_socket(
     """INST-15, second part: the volume workload-socket is the node's directory, not an emptyDir."""
     claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {directories}", where, evidence)
     problems = [each for pod in pods for each in socket_volume_problems(pod, directories)]
+    mounted = listed(directory for pod in pods for directory in directories.on(pod.node))
     return claim.judged(
-        problems if pods else [claim.problem("there is no pod")], f"{len(pods)} of {len(pods)} pods mount {directories}"
+        problems if pods else [claim.problem("there is no pod")], f"{len(pods)} of {len(pods)} pods mount {mounted}"
     )
 
 
