@@ -242,7 +242,7 @@ class SocketDirectories:
     by_node: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return ", ".join(sorted(self.everywhere))
+        return " or ".join(sorted(self.everywhere))
 
     def on(self, node: str) -> frozenset[str]:
         """Those of a node; all of them where no tbot listens on it, so that its pods can be judged all the same."""

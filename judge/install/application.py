@@ -188,9 +188,10 @@ def pods_use_the_nodes_socket(
     """
     claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {directories}", where, evidence)
     problems = [each for pod in pods for each in socket_volume_problems(pod, directories)]
+    mounted = listed(directory for pod in pods for directory in directories.on(pod.node))
     return claim.judged(
         problems if pods or silent else [claim.problem("there is no pod")],
-        f"{len(pods)} of {len(pods)} pods mount {directories}",
+        f"{len(pods)} of {len(pods)} pods mount {mounted}",
         unclear=silent_alone(pods, silent),
         settle=SEE_NODES,
     )

@@ -235,6 +235,8 @@ def test_the_right_volume_is_no_use_where_the_proxy_does_not_look(mounts: tuple[
 def test_each_pod_must_mount_a_directory_of_its_own_node() -> None:
     here = make.pod("here"), make.pod("there", node="node-2", socket=OTHER_NODES_SOCKET)
     holds(pods_use_the_nodes_socket(here, OF_POOLS, WHERE, EVIDENCE), "INST-15")
+    there = pods_use_the_nodes_socket(here[1:], OF_POOLS, WHERE, EVIDENCE)
+    assert there.seen == f"1 of 1 pods mount {OTHER_SOCKETS}"
     swapped = make.pod("there", node="node-2"), make.pod("here", socket=OTHER_NODES_SOCKET)
     finding = pods_use_the_nodes_socket(swapped, OF_POOLS, WHERE, EVIDENCE)
     violated(finding, "INST-15", causes=("socket-path-differs",))
