@@ -450,16 +450,23 @@ def kept_of(raw: str, mask: Mask | None, hiding: Hiding) -> str:
 
     Args:
         raw: The answer as it came.
-        mask: What to keep; None where no parser says it: everything, with secrets told by the names of fields as well.
+        mask: What to keep; None where no parser says it: everything, with secrets told by the names of fields as well. Of an
+            answer that should be a document and is none (cut off, or with a warning before it) it can tell no part, so
+            nothing is kept but its length.
         hiding: Hides the secrets, and counts them.
     """
     if isinstance(mask, PlainText | Lines):
         return str(mask.kept(raw, hiding))
     document = json_or_text(raw)
     if isinstance(document, str):
-        return hiding.text(document)
+        return hiding.text(document) if mask in (None, WHOLE) or not raw.strip() else no_document(raw)
     kept = hiding.document(document) if mask is None else mask.kept(document, hiding)
     return as_json(kept)
+
+
+def no_document(raw: str) -> str:
+    """What evidence has instead of an answer of which a mask should have kept parts, and that is not JSON."""
+    return f"[no JSON: the suite kept none of its {len(raw)} characters]"
 
 
 def json_or_text(raw: str) -> Any:

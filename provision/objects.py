@@ -434,6 +434,13 @@ def _client_errors_as_failures(where: str) -> Iterator[None]:
             where=where,
             remedy="check whether the cluster's nodes still run: docker ps",
         ) from error
+    except ValueError as error:  # HTTP 200 with a page of a load balancer that stands before the API server
+        raise ProvisioningFailed(
+            expected="JSON from the API server",
+            seen=f"{type(error).__name__}: {error}",
+            where=where,
+            remedy="see what answers at the server's address in the kubeconfig: kubectl get --raw /version",
+        ) from error
 
 
 def _message(error: Any) -> str:

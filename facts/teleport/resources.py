@@ -16,7 +16,7 @@ from pydantic import Field
 
 from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, mask_of, part, read
 from facts.document import damaged, maybe, need, when
-from facts.masks import GIVEN, JOIN_NAME, KEYS, LEAF, OPEN, TEXT, Fields, Mask, OneOrMany, keeps, lines
+from facts.masks import GIVEN, JOIN_NAME, KEYS, LEAF, OPEN, TEXT, Fields, Mask, NamesIn, OneOrMany, keeps, lines
 from facts.redaction import beginning
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
@@ -108,7 +108,7 @@ class KubernetesRule(Declared):
         service_account: As ``namespace:name``.
     """
 
-    service_account: Text
+    service_account: Annotated[Text, NamesIn(":")]
 
 
 @dataclass(frozen=True, slots=True)

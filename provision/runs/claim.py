@@ -314,6 +314,9 @@ class Claim:
             # An API server that is away for a while is what some scenarios are about; the next renewal tries again.
             except (ConformanceError, NotYet):
                 continue
+            # Without renewals others take a run for dead while it lives, so no odd answer may end them.
+            except Exception as error:  # noqa: BLE001
+                self._say(f"the Lease was not renewed, and will be tried again: {type(error).__name__}: {error}")
 
     def _renew_once(self) -> None:
         with self._one_at_a_time:

@@ -36,8 +36,8 @@ def test_an_object_is_named_by_what_is_known_of_it(ref: ObjectRef, shown: str) -
 
 
 def test_evidence_holds_question_subject_time_and_parser() -> None:
-    made = evidence_of("kubectl get x", POD, "answer", read_at=AT, parser=parse_jwks, exit_code=3)
-    assert (made.question, made.subject, made.read_at, made.body) == ("kubectl get x", POD, AT, "answer")
+    made = evidence_of("kubectl get x", POD, '{"keys": []}', read_at=AT, parser=parse_jwks, exit_code=3)
+    assert (made.question, made.subject, made.read_at, made.body) == ("kubectl get x", POD, AT, '{"keys":[]}')
     assert (made.parser, made.exit_code, made.redactions) == ("facts.kubernetes.jwks.parse_jwks", 3, 0)
     assert made.id.startswith("ev-")
     assert len(made.id) == len("ev-") + 16

@@ -130,11 +130,21 @@ def test_two_masks_of_one_place_keep_what_either_keeps() -> None:
 def test_an_answer_is_kept_as_its_mask_says() -> None:
     hiding = Hiding()
     assert kept_of('{"a": "ä", "b": 1}', only("a"), hiding) == '{"a":"ä"}'
-    assert kept_of("<html>", only("a"), hiding) == "<html>"
     assert kept_of('{"a": 1}', TEXT, hiding) == '{"a": 1}'
     assert kept_of('{"api_key": "a b", "c": 1}', None, hiding) == f'{{"api_key":"{MARK}","c":1}}'
     assert kept_of("[" * 100_000, None, hiding).startswith("[[["), "too deep to be decoded"
     assert hiding.count == 1
+
+
+@pytest.mark.parametrize(
+    "raw", ['WARNING: old\n{"b": "c"}', '{"b": "c"}\nA new version', '{"b": "c"', '"b c"', "<html>b c", "[" * 9999]
+)
+def test_of_an_answer_that_is_no_document_a_mask_keeps_no_text(raw: str) -> None:
+    kept = kept_of(raw, only("a"), Hiding())
+    assert kept == f"[no JSON: the suite kept none of its {len(raw)} characters]"
+    assert decoded(kept) == kept, "the parser must see that it is none"
+    assert kept_of(raw, WHOLE, Hiding()) == kept_of(raw, None, Hiding()), "what keeps everything keeps this too"
+    assert kept_of("\n", only("a"), Hiding()) == "\n"
 
 
 def test_a_parser_says_what_is_kept_or_there_is_no_evidence_for_it() -> None:

@@ -35,13 +35,19 @@ def allowing(*service_accounts: str) -> Any:
 
 
 def test_a_service_account_that_looks_like_a_secret_could_be_any() -> None:
-    for allowed in (RANDOM, f"Bearer {RANDOM}"):
+    for allowed in (f"Bearer {RANDOM}", f"token={RANDOM}"):
         token = allowing(allowed)
         assert token.allow != (allowed,), "the suite takes it for a secret"
         unknown(allows_only_tbot(token, "teleport-system:tbot"), "INST-10", "it allows", "[redacted] stands for a value")
         unknown(allows_only_tbot(token, token.allow[0]), "INST-10", "[redacted] stands for a value")
-    also = allowing("teleport-system:tbot", RANDOM)
-    unknown(allows_only_tbot(also, "teleport-system:tbot"), "INST-10", "it also allows [redacted]")
+    also = allowing("teleport-system:tbot", f"Bearer {RANDOM}")
+    unknown(allows_only_tbot(also, "teleport-system:tbot"), "INST-10", "it also allows Bearer [redacted]")
+
+
+def test_names_of_a_namespace_and_an_account_are_no_secret_beside_each_other() -> None:
+    for own in ("teleport-auth:tbotagent1", "auth:machineid2", f"{RANDOM}:x"):
+        holds(allows_only_tbot(allowing(own), own), "INST-10")
+        violated(allows_only_tbot(allowing(own), "teleport-system:tbot"), "INST-10", f"it allows {own}")
 
 
 def test_what_does_not_look_like_one_is_compared() -> None:

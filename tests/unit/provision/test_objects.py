@@ -35,6 +35,14 @@ def test_an_answer_is_an_error_of_its_own_kind(
     assert type(refused.value) is error
 
 
+def test_a_page_instead_of_an_answer_is_told(server: ApiServer, tmp_path: Path) -> None:
+    """A load balancer before the API server answers with HTTP 200."""
+    server.answer(f"GET {LEASE}", "<html>maintenance</html>")
+    objects = Objects(server.kubeconfig(tmp_path), CONTEXT, "run-1", timeout=2, discovery=tmp_path / "discovery.json")
+    with pytest.raises(ProvisioningFailed, match="expected JSON from the API server"):
+        objects.get("coordination.k8s.io/v1", "Lease", "one", namespace="kube-system")
+
+
 def test_credentials_that_cannot_be_had_are_told(tmp_path: Path) -> None:
     config = {
         "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}],
