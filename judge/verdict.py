@@ -75,6 +75,7 @@ class ScenarioOutcome:
         evidence: Number of readings attached to its steps.
         findings: Findings of its steps.
         reason: Reason why it did not complete; empty if it did.
+        began: It began; one that is NOT_RUN all the same lacked something that the run was not given.
     """
 
     name: Own[str]
@@ -83,6 +84,12 @@ class ScenarioOutcome:
     evidence: int
     findings: tuple[Finding, ...] = ()
     reason: str = ""
+    began: bool = False
+
+    @property
+    def is_missing(self) -> bool:
+        """It was deselected, not collected or never started."""
+        return self.ending is Ending.NOT_RUN and not self.began
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,8 @@ class Judged:
             make: shown, and not counted.
         claimed: It rests on answers of a Teleport that the run took for the authority only because tbot's own configuration
             names it.
+        untried: A scenario with its tag was deselected, not collected or never started. The safety policy is no such reason,
+            nor is something that the run was not given.
     """
 
     requirement: Own[Requirement]
@@ -106,6 +115,7 @@ class Judged:
     causes: Own[tuple[str, ...]] = ()
     premise: bool = False
     claimed: bool = False
+    untried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +155,8 @@ def judge_requirement(
             something, and what depends on that was not evaluated.
     """
     if not scenarios:
-        return Judged(requirement, Verdict.NOT_EVALUATED, ("no scenario of this run carries its tag",), premise=premise)
+        lacking = ("no scenario of this run carries its tag",)
+        return Judged(requirement, Verdict.NOT_EVALUATED, lacking, premise=premise, untried=True)
     told = [each for s in scenarios for each in _told(requirement, s)]
     reasons = tuple(reason for verdict, reason in told if verdict is not Verdict.PASS)
     verdicts = {verdict for verdict, _ in told}
@@ -158,7 +169,7 @@ def judge_requirement(
         verdicts = verdicts - {Verdict.FAIL} | {Verdict.WAIVED}
         reasons = (*reasons, f"waived by {waiver.owner}: {waiver.justification}")
     worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
-    return Judged(requirement, worst, reasons, causes, premise)
+    return Judged(requirement, worst, reasons, causes, premise, untried=any(s.is_missing for s in scenarios))
 
 
 NOT_MET = "a premise of this run is not met: it says nothing about the install, and the result does not count it"
@@ -325,11 +336,12 @@ def _counts(judged: Judged, *, strict: bool) -> bool:
 
 
 def is_failed_proof(judged: Judged) -> bool:
-    """Return whether a self-test of the suite or a re-proof of Istio was tried and did not come out right.
+    """Return whether a chosen self-test of the suite or re-proof of Istio did not come out right, or was left untried.
 
-    One that this run did not try (the safety policy forbade it, or it needs an install of the suite's own) says nothing.
+    One that this run may not try says nothing: the safety policy forbids it, or the run was not given what it needs.
     """
-    return judged.requirement.about is not About.INSTALL and judged.verdict in (Verdict.FAIL, Verdict.ERROR)
+    bad = judged.untried or judged.verdict in (Verdict.FAIL, Verdict.ERROR)
+    return judged.requirement.about is not About.INSTALL and bad
 
 
 def exit_code(result: Result, *, allow_partial: bool = False) -> int:

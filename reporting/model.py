@@ -124,6 +124,7 @@ class ScenarioRecord:
             evidence=len({e for s in self.steps for e in s.evidence}),
             findings=self.all_findings,
             reason=self.reason,
+            began=self.started is not None,
         )
 
 

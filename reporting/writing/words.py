@@ -304,10 +304,15 @@ def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:
 
 def result_in_words(report: Report) -> str:
     """The headline of the result, with the self-tests and re-proofs for which it is inconclusive."""
-    failed = [j.requirement.id for j in report.judged if is_failed_proof(j)]
-    if report.result is not Result.INCONCLUSIVE or not failed:
-        return report.headline
-    return f"{report.headline}; do not rely on the other verdicts before you know why {', '.join(failed)} did not hold"
+    proofs = [j for j in report.judged if is_failed_proof(j)] if report.result is Result.INCONCLUSIVE else []
+    failed, untried = (
+        ", ".join(j.requirement.id for j in proofs if (j.verdict is Verdict.NOT_EVALUATED) is is_untried)
+        for is_untried in (False, True)
+    )
+    words = [report.headline]
+    words += [f"do not rely on the other verdicts before you know why {failed} did not hold"] if failed else []
+    words += [f"run {untried} as well, which this run left out"] if untried else []
+    return "; ".join(words)
 
 
 def teleport_in_words(report: Report) -> str:

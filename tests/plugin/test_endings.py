@@ -199,6 +199,19 @@ def test_a_self_test_that_fails_makes_the_run_inconclusive_and_hides_no_failure(
     assert (both.report.result, both.result.ret) == (Result.FAIL, 1)
 
 
+@pytest.mark.parametrize(
+    "without", [("--deselect", "features/self.feature::S"), ("--ignore", "features/self.feature"), ("-k", "a1 or a2 or a3")]
+)
+def test_a_chosen_self_test_that_is_left_out_is_not_overlooked(passing: Project, without: tuple[str, ...]) -> None:
+    passing.feature(SELF_TEST, "self.feature")
+
+    ran = passing.run("features", "--profiles", "install,identity", *without)
+
+    assert (ran.verdicts["A-1"], ran.verdicts["A-4"]) == ("pass", "not-evaluated")
+    assert "; run A-4 as well, which this run left out" in " ".join(ran.text.split())
+    assert (ran.report.result, ran.result.ret) == (Result.INCONCLUSIVE, 6)
+
+
 def test_a_failure_is_not_waived_where_its_check_broke(passing: Project) -> None:
     passing.steps("""
 @pytest.fixture

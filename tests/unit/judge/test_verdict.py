@@ -238,6 +238,19 @@ def test_a_self_test_that_was_not_tried_says_nothing(about: About, verdict: Verd
     assert judge_run([judged(verdict, about=about)]) is Result.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("about", [About.SUITE, About.ISTIO])
+def test_a_chosen_self_test_that_was_left_out_makes_the_run_inconclusive(about: About) -> None:
+    chosen = requirement(about=about)
+    missing = scenario(Ending.NOT_RUN)
+    for scenarios in ([], [missing], [missing, scenario(Ending.SKIPPED_BY_POLICY)], [missing, replace(missing, began=True)]):
+        left_out = judge_requirement(chosen, scenarios)
+        assert (left_out.verdict, left_out.untried) == (Verdict.NOT_EVALUATED, True)
+        assert judge_run([judged(Verdict.PASS), left_out]) is Result.INCONCLUSIVE
+        assert judge_run([judged(Verdict.FAIL), left_out]) is Result.FAIL
+    for ending in (replace(missing, began=True), scenario(Ending.SKIPPED_BY_POLICY)):
+        assert judge_run([judged(Verdict.PASS), judge_requirement(chosen, [ending])]) is Result.PASS
+
+
 def test_where_no_must_passed_the_run_is_inconclusive_even_if_partial_is_allowed() -> None:
     for verdicts in ([Verdict.SKIPPED], [Verdict.WAIVED], [Verdict.SKIPPED, Verdict.NOT_APPLICABLE]):
         should = judged(Verdict.PASS, Level.SHOULD)
@@ -463,6 +476,7 @@ def test_the_first_of_fail_inconclusive_partial_and_pass_that_applies_is_the_res
     elif (
         {Verdict.ERROR, Verdict.NOT_EVALUATED} & {*counted}
         or {Verdict.FAIL, Verdict.ERROR} & {*proofs}
+        or any(j.untried for j in told if j.requirement.about is not About.INSTALL)
         or Verdict.PASS not in counted
         or lost
     ):
