@@ -182,7 +182,7 @@ def test_app_running(
     problems += [problem(p, f"it is {p.phase} and not Ready") for p in pods if not p.ready]
     problems += [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
     unclear = silent_alone(pods, silent)
-    return of_proxies(claim, pods, fleet, problems, held=_names(fleet), unclear=unclear, settle=SEE_NODES)
+    return of_proxies(claim, pods, fleet, problems, held=_names(fleet), unclear=unclear, settle=SEE_NODES if unclear else "")
 
 
 def socket_exists(
@@ -195,7 +195,7 @@ def socket_exists(
     problems += [each for pod in pods for each in socket_volume_problems(pod, directories)]
     problems += [each for proxy in fleet.proxies for each in stream_problems(proxy)]
     held, unclear = each_of(fleet.proxies, lambda p: f"{p.streams.rq_active} live streams"), silent_alone(pods, silent)
-    return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES)
+    return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES if unclear else "")
 
 
 def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, *, silent: Sequence[Pod]) -> Finding:
@@ -211,7 +211,7 @@ def proxy_detects_socket(guide: GuideAnswer, pods: Sequence[Pod], fleet: Fleet, 
         if proxy.sds_mode is SdsMode.EXTERNAL and proxy.validator is not Validator.SPIFFE:
             problems.append(problem(proxy, f"it validates its peers by {proxy.validator.value}, which tbot never supplies"))
     held, unclear = each_of(fleet.proxies, lambda p: "; ".join(p.decided_by)), silent_alone(pods, silent)
-    return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES)
+    return of_proxies(claim, pods, fleet, problems, held=held, unclear=unclear, settle=SEE_NODES if unclear else "")
 
 
 def _names(fleet: Fleet) -> list[Remark]:

@@ -189,11 +189,12 @@ def pods_use_the_nodes_socket(
     claim = Claim("INST-15", f"the volume workload-socket to be the node's directory {directories}", where, evidence)
     problems = [each for pod in pods for each in socket_volume_problems(pod, directories)]
     mounted = listed(directory for pod in pods for directory in directories.on(pod.node))
+    unclear = silent_alone(pods, silent)
     return claim.judged(
         problems if pods or silent else [claim.problem("there is no pod")],
         f"{len(pods)} of {len(pods)} pods mount {mounted}",
-        unclear=silent_alone(pods, silent),
-        settle=SEE_NODES,
+        unclear=unclear,
+        settle=SEE_NODES if unclear else "",
     )
 
 
@@ -233,11 +234,12 @@ def proxies_are_stable(
                 notes.append(problem(pod, f"{said}, while the pod was starting"))
             else:
                 problems.append(problem(pod, said))
+    unclear = silent_alone(pods, silent)
     earlier = sum(proxy.restarts for _pod, proxy in restarted)
     return claim.judged(
         problems if pods or silent else [claim.problem("there is no pod")],
         f"{earlier} restarts, all of them earlier or while the pod was starting" if restarted else "0 restarts",
-        unclear=silent_alone(pods, silent),
+        unclear=unclear,
         notes=notes,
-        settle=SEE_NODES,
+        settle=SEE_NODES if unclear else "",
     )

@@ -139,6 +139,7 @@ def control_plane_is_available(mesh: Mesh, silent: Sequence[Pod] = ()) -> Findin
     expected = "istiod and gateways to be available at their current generation"
     at_zero = [g for g in mesh.gateways if isinstance(g, Deployment) and g.is_at_zero and g.is_current]
     lost = [pod for _daemon_set, pods in on_nodes for pod in pods]
+    unclear = [each for d, pods in on_nodes for each in _nowhere_heard(d, pods)]
     return Claim("INST-05", expected, listed(d.ref for d in deployments), readings(mesh, *lost)).judged(
         [
             *no_istiod(mesh),
@@ -146,8 +147,8 @@ def control_plane_is_available(mesh: Mesh, silent: Sequence[Pod] = ()) -> Findin
             *(each for d, pods in on_nodes for each in _incomplete(d, pods)),
         ],
         listed(f"{d.name} {d.available}/{d.desired}" for d in deployments),
-        unclear=[each for d, pods in on_nodes for each in _nowhere_heard(d, pods)],
-        settle=SEE_NODES,
+        unclear=unclear,
+        settle=SEE_NODES if unclear else "",
         left_out=[
             *(Remark(gateway.ref, "it is scaled to 0") for gateway in at_zero),
             *(Remark(pod.ref, f"its node {pod.node} is not Ready") for pod in lost),
