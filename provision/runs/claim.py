@@ -315,7 +315,7 @@ class Claim:
             except (ConformanceError, NotYet):
                 continue
             # Without renewals others take a run for dead while it lives, so no odd answer may end them.
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._say(f"the Lease was not renewed, and will be tried again: {type(error).__name__}: {error}")
 
     def _renew_once(self) -> None:
