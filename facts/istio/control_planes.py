@@ -180,7 +180,7 @@ class ControlPlanes:
     def unwatched(self, namespaces: Iterable[Labelled]) -> tuple[Labelled, ...]:
         """Namespaces that no istiod watches, by the discovery selectors of the mesh configurations.
 
-        None while a configuration could not be read: its istiod may watch any of them.
+        Empty while a configuration could not be read: its istiod may watch any of them.
         """
         if self.unread:
             return ()
