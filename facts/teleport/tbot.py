@@ -263,11 +263,13 @@ class OtherTbot:
         ref: The DaemonSet.
         why: The reason, in words.
         unread: The suite could not read its configuration, so that it may serve the mesh all the same.
+        directories: Directories of the node that it mounts and in which proxies look for a socket, where it is unread.
     """
 
     ref: ObjectRef
     why: str
     unread: bool = False
+    directories: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,9 +332,10 @@ class Tbots:
 
     @property
     def directories(self) -> SocketDirectories:
-        """The directories in which they listen for the mesh."""
+        """The directories in which they listen for the mesh, and in which one that is unread seems to."""
         by_node = {node: self.directories_on(node) for node in self.nodes}
         everywhere = frozenset(path for tbot in self.each for path in tbot.directories_of_mesh)
+        everywhere |= frozenset(path for other in self.unread for path in other.directories)
         return SocketDirectories(everywhere, {node: there for node, there in by_node.items() if there})
 
     def directories_on(self, node: str) -> frozenset[str]:

@@ -65,7 +65,10 @@ def _read_other(cluster: Cluster, daemon_set: DaemonSet, looked_for: Collection[
     try:
         tbot = _read(cluster, daemon_set, looked_for)
     except CouldNotTell as error:
-        return OtherTbot(daemon_set.ref, f"its configuration could not be read: {error.seen}", unread=True)
+        mounted = frozenset(v.path.rstrip("/") for v in daemon_set.template.spec.volumes if v.source == "hostPath")
+        directories = mounted & {path.rpartition("/")[0] for path in looked_for}
+        why = f"its configuration could not be read: {error.seen}"
+        return OtherTbot(daemon_set.ref, why, unread=True, directories=directories)
     counts = tbot.is_looked_for or (by_csi and tbot.sockets)
     return tbot if counts else OtherTbot(daemon_set.ref, NOT_LOOKED_FOR)
 

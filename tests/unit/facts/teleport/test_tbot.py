@@ -8,7 +8,7 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume, VolumeMount
-from facts.teleport.tbot import KUBELET_PORT, KubeletAddress, Tbot, Tbots
+from facts.teleport.tbot import KUBELET_PORT, KubeletAddress, OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor
 from tests.unit.judge import builders as make
 
@@ -242,3 +242,11 @@ def test_a_pod_is_supplied_by_the_tbot_whose_directory_it_mounts() -> None:
     assert both.supplied_by(b, [of_a, of_b, lost]) == (of_b, lost)
     twice = make.tbots(a, make.pool("c", make.SOCKETS, "node-1"))
     assert all(twice.supplied_by(tbot, [of_a]) == (of_a,) for tbot in twice.each)
+
+
+def test_a_pod_may_mount_the_directory_of_a_tbot_that_could_not_be_read() -> None:
+    ref = make.tbot().daemon_set.ref
+    other = OtherTbot(ref, "it is in a Secret", unread=True, directories=frozenset({make.OTHER_SOCKETS}))
+    found = make.tbots(make.pool("a", make.SOCKETS, "node-1"), left_out=[other]).directories
+    assert found.on("node-1") == {make.SOCKETS}
+    assert found.on("node-2") == {make.SOCKETS, make.OTHER_SOCKETS}

@@ -140,6 +140,9 @@ def test_another_tbot_that_cannot_be_read_spoils_no_reading_of_the_meshs_own(clu
     (other,) = tbots.unread
     assert other.ref.name == "pool-0"
     assert "which is no ConfigMap" in other.why
+    assert other.directories == frozenset(), "a mount of a parent says nothing"
+    (its,) = read_tbots(cluster, Names(), (*LOOKED_FOR, "/run/batch/socket")).unread[1:]
+    assert its.directories == {"/run/batch"}
     with pytest.raises(CouldNotTell, match="which is no ConfigMap"):
         read_tbots(cluster, Names(tbot_namespace="elsewhere"), LOOKED_FOR)
 
