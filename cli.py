@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ from provision.target import claim_of
 from reporting.collecting.endings import told
 from reporting.collecting.interruptions import as_ctrl_c
 from reporting.features.reading import read_catalogue, safety_classes
-from reporting.writing.printable import in_json, tellable
+from reporting.writing.printable import in_json, redacted, tellable
 from reporting.writing.words import LOOKS
 from settings import BadSettings, Settings, described, load
 
@@ -178,7 +179,8 @@ def handshakes(
     settings = load(cluster="existing", context=context, kubeconfig=kubeconfig)
     answer = _asked(settings, client, server)
     if as_json:
-        sys.stdout.write(f"{in_json(TypeAdapter(Answer).dump_json(answer, indent=1).decode())}\n")
+        plain = redacted(TypeAdapter(Answer).dump_python(answer, mode="json"))
+        sys.stdout.write(f"{in_json(json.dumps(plain, indent=1, ensure_ascii=False))}\n")
     else:
         _tell_answer(answer)
     raise typer.Exit(answer.exit_code)

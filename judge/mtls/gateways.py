@@ -40,12 +40,12 @@ def gateways_use_their_identities(
     waypoints = ambients_waypoints(ends, counted)
     injected = [pod for pod in counted if pod not in waypoints]
     gateways = [pod for pod in injected if pod.is_gateway]
-    idle = [pod for pod in injected if pod.namespace not in meant.plain and _is_idle(ends, pod)]
+    idle = [pod for pod in injected if pod.namespace not in meant.plain and _is_idle(ends, pod, meant)]
     pods = list({pod.uid: pod for pod in (*gateways, *idle)}.values())
     contexts, problems = contexts_of(ends, gateways, trust_domains)
     rows = [row for row in refused_by_identity(table) if row.client.is_gateway or row.server.is_gateway]
     unused = [
-        Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload of the mesh")
+        Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload that is meant to take it")
         for pod in gateways
         if pod.uid in ends.tls and not ends.tls[pod.uid].asks_for_secrets and pod not in idle
     ]
@@ -70,15 +70,16 @@ def gateways_use_their_identities(
     return finding if contexts else of_nothing(finding, ALL_IDLE)
 
 
-def _is_idle(ends: Ends, pod: Pod) -> bool:
-    """Whether a proxy reaches workloads of the mesh, or is one, and nothing in its configuration uses mutual TLS."""
+def _is_idle(ends: Ends, pod: Pod, meant: Meant) -> bool:
+    """Whether a proxy reaches workloads meant to take mutual TLS, or is one, and nothing in its configuration uses it."""
     proxy = ends.tls.get(pod.uid)
     if proxy is None or proxy.asks_for_secrets:
         return False
     if not pod.is_gateway:
         return any(listener.is_virtual for listener in proxy.listeners)  # without one it has no configuration yet
     reached = (ends.at(endpoint.address) for each in proxy.destinations for endpoint in each.endpoints)
-    return any(each is not None and each.is_injected and not each.is_gateway for each in reached)
+    workloads = [each for each in reached if each is not None and each.is_injected and not each.is_gateway]
+    return any(each.namespace not in meant.plain for each in workloads)
 
 
 def _idle(ends: Ends, pod: Pod) -> Problem:

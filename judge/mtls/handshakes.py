@@ -18,11 +18,9 @@ from judge.mtls.ends import Ends, Takes
 from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.ports import named
 from judge.mtls.prediction import Outcome, Side
-from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
+from judge.mtls.table import NOTHING_DECLARED, TRY_BY_HAND, Meant, Row, Table, counted, nothing_decided
 
 NO_OPEN_WAY = "Istio's configuration leads no proxy to another, namespaces declared closed aside"
-TRY_BY_HAND = "send a request over one of these ways by hand, and look at the response flags in the access logs of both ends"
-"""Next step where no reading decides what becomes of a way."""
 
 
 def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARED, without: Collection[str] = ()) -> Finding:
@@ -63,13 +61,6 @@ def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARE
         left_out=[*_undecided(table), *_closed(refused), *_misnamed(meant)],
     )
     return finding if is_open else of_nothing(finding, NO_OPEN_WAY)
-
-
-def nothing_decided(claim: Claim, table: Table) -> list[Problem]:
-    """The open point of a claim about the ways of a mesh of which none could be predicted; none without such ways."""
-    if not table.undecided:
-        return []
-    return [claim.problem(f"no reading decides any way between proxies of the mesh ({counted(table.undecided)})")]
 
 
 def _undecided(table: Table) -> list[Remark]:

@@ -14,9 +14,8 @@ from judge.findings import Claim, of_nothing, place
 from judge.fleet import of_proxies
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
-from judge.mtls.handshakes import TRY_BY_HAND, nothing_decided
 from judge.mtls.ports import CONFIGURE, named, not_configured, ports_of, takes_without_identity
-from judge.mtls.table import NOTHING_DECLARED, Meant, Row, Table, counted
+from judge.mtls.table import NOTHING_DECLARED, TRY_BY_HAND, Meant, Row, Table, counted, nothing_decided
 
 CAUSES: Mapping[Takes, str] = {
     Takes.BOTH: "plain-text-accepted",

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from facts.finding import Problem
 from facts.proxies.identity import PodRef
 from facts.proxies.tls.context import Layer, Names, Socket
+from judge.findings import Claim
 from judge.mtls.ends import Takes
 from judge.mtls.peers import ProxyClass
 from judge.mtls.prediction import NO_SERVER, Prediction, Side, Unpredictable
@@ -173,3 +175,14 @@ class Table:
 def counted(ways: int) -> str:
     """A number of ways, in words."""
     return "1 way" if ways == 1 else f"{ways} ways"
+
+
+TRY_BY_HAND = "send a request over one of these ways by hand, and look at the response flags in the access logs of both ends"
+"""Next step where no reading decides what becomes of a way."""
+
+
+def nothing_decided(claim: Claim, table: Table) -> list[Problem]:
+    """The open point of a claim about the ways of a mesh of which none could be predicted; none without such ways."""
+    if not table.undecided:
+        return []
+    return [claim.problem(f"no reading decides any way between proxies of the mesh ({counted(table.undecided)})")]

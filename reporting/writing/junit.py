@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from facts.measure import amount
-from judge.verdict import Judged, Verdict
+from judge.verdict import Judged, Result, Verdict
 from reporting.model import Report, ScenarioRecord
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
-from reporting.writing.words import FINDING, LOOKS, first_line, hints_of, reasons_of, word_of
+from reporting.writing.words import FINDING, LOOKS, first_line, hints_of, reasons_of, why_inconclusive, word_of
 
 _ELEMENTS = {"bad": "failure", "unsure": "error", "quiet": "skipped"}
 """By the tone of a verdict."""
@@ -22,7 +22,7 @@ def to_junit(report: Report) -> str:
     One suite per profile, one case per requirement. *not-evaluated* is an error and no skip: most readers show a skip green.
     What went wrong outside any requirement, failed provisioning above all, is an error case in a suite of its own. It never
     denies the exit code: what does not count for the result, a recommendation that is not met above all, is a property of a
-    case that passes, and a run that exits with 0 has no failure and no error.
+    case that passes, a run that exits with 0 has no failure and no error, and one that is inconclusive has at least one.
     """
     root = ET.Element("testsuites", name="conformance")
     profiles = dict.fromkeys(j.requirement.profile for j in report.judged)
@@ -37,6 +37,11 @@ def to_junit(report: Report) -> str:
         for judged in report.judged:
             if judged.requirement.profile == profile:
                 _case(suite, report, judged)
+        _count(suite)
+    if report.result is Result.INCONCLUSIVE and root.find(".//error") is None and root.find(".//failure") is None:
+        suite = _suite(root, "run", report)
+        case = ET.SubElement(suite, "testcase", classname="run", name="result", time="0")
+        _result(case, "error", "inconclusive", why_inconclusive(report))
         _count(suite)
     _count(root)
     root.set("time", f"{(report.ended - report.started).total_seconds():.3f}")

@@ -8,6 +8,7 @@ alike.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from facts.redaction import redact
 
@@ -44,6 +45,21 @@ def tellable(text: str, named_secrets: tuple[str, ...] = ()) -> str:
         named_secrets: Further values to hide, see `facts.redaction.redact`.
     """
     return printable(redact(text, named_secrets).text)
+
+
+def redacted(plain: Any) -> Any:
+    """Plain data (mappings, lists, texts, numbers) in which every text is without secrets, keys of mappings included.
+
+    Each text is redacted by itself: in a whole document, its quotation marks would hide the end of a secret.
+    """
+    match plain:
+        case str():
+            return redact(plain).text
+        case dict():
+            return {redacted(key): redacted(value) for key, value in plain.items()}
+        case list() | tuple():
+            return [redacted(each) for each in plain]
+    return plain
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -315,6 +315,18 @@ def result_in_words(report: Report) -> str:
     return "; ".join(words)
 
 
+def why_inconclusive(report: Report) -> str:
+    """The reason for which a run is inconclusive although no verdict of it is open or bad, in one sentence."""
+    why = (
+        ["pytest ran only earlier failures again, which proves nothing about the rest"]
+        if report.scope.rerun_of_failures
+        else []
+    )
+    if report.scope.doubtful:
+        why.append(f"nobody verified who answers on these lines: {'; '.join(report.scope.doubtful)}")
+    return "; ".join(why) or "no MUST about the install passed in this run"
+
+
 def teleport_in_words(report: Report) -> str:
     """The version of Teleport; of a stand-in, the one that it imitates. Empty where it is unknown."""
     version = report.facts.teleport_version

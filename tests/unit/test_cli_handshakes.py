@@ -111,6 +111,14 @@ def test_everything_as_json(asking: Asking) -> None:
     assert answer["causes"][0]["id"] == "template-not-requested"
 
 
+def test_no_secret_in_a_text_of_the_json(asking: Asking) -> None:
+    _code, said = asking("--json", of=(A, replace(ON_ISTIOD, name="password=hunter2hunter2")))
+    assert "hunter2hunter2" not in said
+    assert any(
+        "password=[redacted]" in example for pair in json.loads(said)["handshakes"]["pairs"] for example in pair["examples"]
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "such"), [("shop/plain", "such as shop/a, shop/b"), ("a", "such as one of another namespace")]
 )

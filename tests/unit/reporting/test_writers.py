@@ -229,6 +229,24 @@ class TestJunit:
         }
         assert sum(int(s.get("tests", "0")) for s in root) == 8
 
+    @pytest.mark.parametrize(
+        ("rerun", "why"),
+        [
+            (True, "pytest ran only earlier failures again, which proves nothing about the rest"),
+            (False, "no MUST about the install passed in this run"),
+        ],
+    )
+    def test_an_inconclusive_run_has_an_error_that_says_why(self, rerun: bool, why: str) -> None:
+        whole = report(run_errors=(), scope=replace(report().scope, rerun_of_failures=rerun))
+        of = tuple(j for j in whole.judged if j.requirement.id == ("A-1" if rerun else "B-3"))
+        made = replace(whole, judged=tuple(replace(j, verdict=Verdict.PASS if rerun else j.verdict) for j in of)).decided()
+        assert made.exit_code == 6
+
+        root = junit(made)
+
+        assert (root.get("failures"), root.get("errors")) == ("0", "1")
+        assert [(s.get("name"), e.text) for s in root for e in s.iter("error")] == [("run", why)]
+
     def test_characters_that_xml_cannot_hold_do_not_break_it(self) -> None:
         broken = report(run_errors=("an escape \x1b[31m and a \x00",))
 
@@ -353,7 +371,16 @@ def test_an_unverified_line_is_shown_and_on_an_existing_cluster_lowers_the_resul
     for said in (scope, Page(to_html(only, BODIES)).text):
         assert f"not verified: {LINE}" in said
         assert (words in said) is doubtful
-    assert [p.get("value") for p in junit(only).iter("property") if p.get("name") == "unverified"] == [LINE]
+    cases = {case.get("name", "").split()[0]: case.find("error") for case in junit(only).iter("testcase")}
+    assert [*cases] == (["A-1", "result"] if doubtful else ["A-1"])
+    assert cases["A-1"] is None
+    if doubtful:
+        assert (cases["result"].text if cases["result"] is not None else "") == (
+            f"nobody verified who answers on these lines: {LINE}"
+        )
+    properties = junit(only).find("testsuite/properties")
+    assert properties is not None
+    assert [p.get("value") for p in properties if p.get("name") == "unverified"] == [LINE]
     assert from_json(to_json(only)).scope.unverified == (LINE,)
 
 

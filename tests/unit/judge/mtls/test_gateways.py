@@ -139,6 +139,11 @@ def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
     assert {p.subject.name for p in finding.problems} == {"app", "gateway"}
     declared = judged(*without_mutual_tls(), meant=Meant(plain=frozenset({"shop"})))
     inapplicable(declared, "MTL-06", "ev-tls-gateway")
+    app, gateway = without_mutual_tls()
+    to_plain = {"app": built.cluster("app.legacy.svc.cluster.local", 80)}
+    apart = (replace(app, namespace="legacy"), replace(gateway, clusters={**gateway.clusters, **to_plain}))
+    inapplicable(judged(*apart, meant=Meant(plain=frozenset({"legacy"}))), "MTL-06", "ev-tls-gateway")
+    violated(judged(*apart), "MTL-06", "Pod shop/gateway: no listener and no destination", causes=("mutual-tls-disabled",))
 
 
 def test_a_gateway_that_reaches_no_workload_need_not_ask() -> None:
